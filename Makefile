@@ -1,0 +1,53 @@
+# The commands of the project; the same ones at the desk, in the README and in CI.
+# make run    set up, bring the models, open the app on its embedded table
+# make test   set up and pass all tests, a real browser's among them
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PORT   ?= 8501
+
+.PHONY: run setup models test lint format bench clean
+.DELETE_ON_ERROR:
+
+run: setup models
+	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+setup: $(VENV)/.running
+
+models: setup
+	@$(BIN)/python -m map_core models get || \
+	  echo "The models could not be had now; the app starts without the page that generates. Later: make models"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.running: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.testing: requirements.txt tests/requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement tests/requirements.txt
+	@touch $@ $(VENV)/.running
+
+$(VENV)/.browser: | $(VENV)/.testing
+	$(BIN)/python -m tests.browser
+	@touch $@
+
+test: $(VENV)/.testing $(VENV)/.browser models
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.testing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.testing
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.testing models
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
