@@ -1,0 +1,10 @@
+"""The command line: ``python -m map_core COMMAND``. Commands load what they need when they run."""
+
+from __future__ import annotations
+
+import sys
+
+from map_core.command_line import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The command line, a file a command.
+
+Errors are one clear message on stderr, without a traceback: exit code 2 for usage, 1 for the rest.
+Constraint: a command's module is imported only when that command is called, so that ``--help`` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+import click
+
+from map_core.errors import PaletteError
+
+#: Each command, its module, and the line that ``--help`` shows.
+COMMANDS = {
+    "solve": "Find the weights that reach a palette, or why nothing does.",
+    "generate": "Answer a prompt as the base model and as the aligned model.",
+    "build": "Sample replies, score them, and write a reward table.",
+    "values": "Show what each value measures and how well it separates.",
+    "models": "Bring models to this machine, and list them.",
+}
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are called, listed without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"map_core.command_line.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def command_line() -> None:
+    """Value Palette: set a target level for each human value, get the weights that reach them.
+
+    \b
+    Examples:
+      python -m map_core solve --target helpfulness=p70 --target humor=+0.3sd
+      python -m map_core generate --prompt "How do I calm a crying child?" --weights humor=2
+      python -m map_core build --prompts prompts.jsonl --out table.parquet
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        result = command_line.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="python -m map_core",
+            standalone_mode=False,
+        )
+    except click.ClickException as error:
+        error.show()
+        return 2 if isinstance(error, click.UsageError) else 1
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        return 1
+    except PaletteError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    return result if isinstance(result, int) else 0
