@@ -1,0 +1,128 @@
+"""``solve`` on the command line: what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core.command_line import main
+from map_core.oracle import MemoryOracle
+from map_core.rewards import RewardTable, save
+from tests.tables import make_table
+
+KEYS = {
+    *("targets", "form", "verdict", "margin", "weights", "levels", "base", "kl", "ess", "residual", "steps"),
+    *("solve_ms", "certificate", "nearest"),
+}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.parquet"
+    save(make_table(prompts=20, candidates=32), path)
+    return path
+
+
+def strict(line: str) -> dict:
+    """JSON without the NaN and Infinity that Python would let pass."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(line, parse_constant=refuse)
+
+
+def test_a_palette_a_line_in_order(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    palettes = tmp_path / "palettes.jsonl"
+    asked = [{"humor": 2.5}, {"helpfulness": "p99.9", "harmlessness": "p99.9"}, {}, {"positivity": "+0.2sd"}]
+    palettes.write_text("\n".join(json.dumps({"targets": t}) for t in asked) + "\n\n")
+    assert main(["solve", str(table), "--targets-file", str(palettes), "--json"]) == 0
+    results = [strict(line) for line in capsys.readouterr().out.splitlines()]
+    assert [r["verdict"] for r in results] == ["reachable", "out_of_reach", "reachable", "reachable"]
+    assert all(set(r) >= KEYS for r in results)
+    first, second, third, _ = results
+    assert first["levels"]["humor"] == pytest.approx(2.5, abs=1e-8)
+    assert first["certificate"] is first["nearest"] is None
+    assert second["weights"] is second["levels"] is second["kl"] is None
+    assert second["margin"] < 0
+    assert third["margin"] is None
+    assert third["kl"] == 0
+    # The certificate in reward units: w . s = 1, and the best replies fall short of the targets by the margin.
+    oracle = MemoryOracle.of(make_table(prompts=20, candidates=32))
+    w = np.array(list(second["certificate"].values()))
+    assert w @ oracle.scale == pytest.approx(1.0)
+    reach = w @ oracle.rewards_at(oracle.best(w * oracle.scale))
+    asked_for = sum(second["certificate"][name] * level for name, level in second["targets"].items())
+    assert reach - asked_for == pytest.approx(second["margin"], abs=1e-9)
+    # And the nearest palette is a palette: it can be asked for and had.
+    pairs = [f"--target={name}={level!r}" for name, level in second["nearest"]["targets"].items()]
+    assert main(["solve", str(table), *pairs, "--json"]) == 0
+    again = strict(capsys.readouterr().out)
+    assert again["verdict"] == "reachable"
+    assert again["weights"] == pytest.approx(second["nearest"]["weights"], abs=1e-4)
+
+
+def test_forms_and_use_cases(table: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["--target", "humor=+0.5sd", "--json"]
+    seen = []
+    for extra in ([], ["--form", "pooled"], ["--use-case", "Stories"]):
+        assert main(["solve", str(table), *options, *extra]) == 0
+        seen.append(strict(capsys.readouterr().out))
+    assert [r["form"] for r in seen] == ["per-prompt", "pooled", "per-prompt"]
+    assert seen[0]["weights"] != seen[1]["weights"]
+    assert seen[0]["base"] != seen[2]["base"]
+
+
+def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["solve", str(table), "--target", "humor=p60"]) == 0
+    shown = capsys.readouterr().out
+    assert "Reachable." in shown
+    assert "free" in shown
+    assert main(["solve", str(table), "--target", "humor=p60", "--target", "helpfulness=99"]) == 0
+    assert "Out of reach" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--target", "humour=1"], 2, "Unknown value 'humour'"),
+        (["--target", "humor"], 2, "no NAME=LEVEL"),
+        (["--target", "humor=funny"], 2, "The target of humor is 'funny'"),
+        (["--target", "humor=1", "--target", "humor=2"], 2, "twice"),
+        ([], 2, "Give targets"),
+        (["--target", "humor=1", "--form", "both"], 2, "--form"),
+        (["--target", "humor=1", "--use-case", "Nowhere"], 1, "Unknown use case 'Nowhere'"),
+        (["--targets-file", "missing.jsonl"], 2, "does not exist"),
+    ],
+)
+def test_errors_are_one_message(
+    table: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+):
+    assert main(["solve", str(table), *arguments]) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_a_line_that_is_no_palette_is_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    palettes = tmp_path / "palettes.jsonl"
+    palettes.write_text('{"targets": {"humor": 1}}\n{"humor": 1}\n')
+    assert main(["solve", str(table), "--targets-file", str(palettes)]) == 2
+    shown = capsys.readouterr()
+    assert "line 2" in shown.err
+    assert shown.out == ""
+
+
+def test_tables_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    assert main(["solve", str(text), "--target", "humor=1"]) == 1
+    assert "not a Parquet file" in capsys.readouterr().err
+    single: RewardTable = make_table(prompts=6, candidates=1)
+    save(single, tmp_path / "single.parquet")
+    assert main(["solve", str(tmp_path / "single.parquet"), "--target", "humor=1", "--form", "per-prompt"]) == 1
+    assert "Use the pooled form" in capsys.readouterr().err
