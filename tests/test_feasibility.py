@@ -35,7 +35,7 @@ def test_triangle_by_hand():
 
 def full_linear_program(oracle: MemoryOracle, table_z: np.ndarray, offsets: np.ndarray, d: np.ndarray) -> float:
     """The margin from the other side: the largest t such that some re-weighting gives every target d + t."""
-    replies, size = table_z.shape
+    replies = len(table_z)
     prompts = len(offsets) - 1
     share = np.repeat(np.eye(prompts), np.diff(offsets), axis=1)
     wanted = ~np.isnan(d)
