@@ -100,8 +100,10 @@ def solve(
         moments = oracle.moments(full)
         return moments, float(x @ d - moments.log_normaliser - 0.5 * price @ x**2)
 
-    moments, value = evaluate(x)
-    passes, status = 1, Status.STEP_LIMIT
+    # The base model's own moments are known; every cold start begins there.
+    cold = start is None and tilt is None
+    moments, value = (oracle.base_moments, 0.0) if cold else evaluate(x)
+    passes, status = 0 if cold else 1, Status.STEP_LIMIT
     # Weak duality: a reachable target has g(x) <= KL* <= the most that can be spent, at every x.
     ceiling = oracle.log_candidates + 1e-6 if tilt is None and not np.any(price) else np.inf
     while True:

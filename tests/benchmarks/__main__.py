@@ -1,0 +1,30 @@
+"""``python -m tests.benchmarks [NAME ...]``: run every benchmark, or those named; print tables, write bench.json."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import sys
+from pathlib import Path
+
+import tests.benchmarks
+
+NAMES = sorted(m.name for m in pkgutil.iter_modules(tests.benchmarks.__path__) if m.name.startswith("bench_"))
+
+
+def main() -> None:
+    """Run the chosen benchmarks one after another."""
+    asked = sys.argv[1:] or NAMES
+    results = {}
+    for name in asked:
+        name = name if name.startswith("bench_") else f"bench_{name}"
+        if name not in NAMES:
+            sys.exit(f"Unknown benchmark {name!r}; there are {', '.join(NAMES)}.")
+        print(f"\n== {name.removeprefix('bench_')}")
+        results[name] = importlib.import_module(f"tests.benchmarks.{name}").run()
+    Path("bench.json").write_text(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
