@@ -23,6 +23,8 @@ from scipy.optimize import nnls
 from map_core.oracle import Moments, Oracle
 
 TOLERANCE = 1e-10
+#: A residual that rounding may leave on tables where no step gains anything any more.
+ROUNDING = 1e-8
 MAX_STEPS = 200
 
 
@@ -114,7 +116,8 @@ def solve(
         if value > ceiling:
             status = Status.UNBOUNDED
             break
-        if passes > max_steps:
+        if passes >= max_steps:
+            status = Status.CONVERGED if _residual(x, gradient) <= ROUNDING else Status.STEP_LIMIT
             break
         hessian = moments.covariance[np.ix_(wanted, wanted)] + np.diag(price)
         step = _newton_step(hessian, gradient, x)
@@ -131,12 +134,17 @@ def solve(
                 break
             scale *= 0.3
         if not improved:
+            # Nothing is gained any more: at the last digits that the data allows, which is converged, or stuck.
+            status = Status.CONVERGED if _residual(x, gradient) <= ROUNDING else Status.STEP_LIMIT
             break
         x, moments, value = candidate, moments_next, value_next
 
     redundant = _is_redundant(oracle, wanted, fixed, price)
     if redundant and status is Status.CONVERGED:
-        x = _least_norm(oracle, wanted, x)
+        # A target with slack has weight 0 in every solution; only the tight ones can share theirs.
+        tight = d - moments.levels[wanted] > -1e-7
+        x = np.where(tight, x, 0.0)
+        x[tight] = _least_norm(oracle, wanted[tight], x[tight])
         moments, _ = evaluate(x)
         passes += 1
     gradient = d - moments.levels[wanted] - price * x
@@ -193,6 +201,8 @@ def _least_norm(oracle: Oracle, wanted: np.ndarray, x: np.ndarray) -> np.ndarray
 
     Solved as non-negative least squares with the equations weighted far above the norm.
     """
+    if not len(x):
+        return x
     eigenvalues, vectors = np.linalg.eigh(oracle.base_moments.covariance[np.ix_(wanted, wanted)])
     kept = vectors[:, eigenvalues > 1e-11 * eigenvalues[-1]].T
     heavy = 1e7

@@ -170,6 +170,17 @@ def test_redundant_values_share_the_weight():
     assert found.residual <= 1e-6
 
 
+def test_a_redundant_value_with_slack_keeps_no_weight():
+    # The same value twice with different targets: the lower one is met for free and must not share the weight.
+    table = make_table(prompts=10, candidates=16)
+    humor = table.rewards[:, [2]]
+    oracle = MemoryOracle(np.hstack([humor, humor]), table.offsets, ("humor", "wit"), Form.PER_PROMPT)
+    found = solve(oracle, np.array([0.5, 0.2]))
+    assert found.redundant
+    assert found.residual <= 1e-8
+    assert found.weights[1] == 0
+
+
 def test_targets_are_not_changed_and_warm_starts_agree(oracle: MemoryOracle):
     targets = targets_inside(oracle, 5)
     copy = targets.copy()
