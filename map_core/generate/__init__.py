@@ -1,0 +1,15 @@
+"""Base models and what draws replies from them.
+
+models            where models lie: default ones from pinned packages, folders, hubs
+conversion        GGUF to safetensors, safetensors to F16 GGUF
+chat              tokenizer, chat template, text that grows token by token
+engine            the contract of an engine, and :func:`~map_core.generate.engine.open_engine`
+openvino_engine   OpenVINO GenAI, for the CPU
+torch_engine      transformers and torch, for GPUs and any model
+language_model    log-probabilities of given replies, in torch
+embedder          sentence embeddings
+reweight, aligned from K candidates and their rewards to one reply
+service           the model in a process of its own
+
+Nothing is imported here, so that looking at one of them loads no model library.
+"""

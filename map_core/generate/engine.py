@@ -1,0 +1,287 @@
+"""The contract of an engine: many candidate replies of one prompt, streamed, seeded, cancelled at any token.
+
+An engine supplies two methods, :meth:`Engine._decode` and :meth:`Engine._score`; everything else follows
+from them here. Constraint: no torch and no OpenVINO at import time; :func:`open_engine` loads the one that
+is asked for. An engine belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from map_core.errors import EngineError, InputError
+from map_core.generate.chat import ChatTokenizer, TextStream
+from map_core.generate.models import DEFAULT_MODEL, ModelFiles
+from map_core.glossary import Reply, SamplingSettings
+
+_SEED_STEP = 0x9E3779B1  # odd, so that the seeds of 2^32 candidates are all different
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What is drawing the replies; recorded with every table.
+
+    Args:
+        name: "torch" or "openvino".
+        model: the model's name.
+        model_hash: sha256 of the weights that were converted or loaded.
+        dtype: what the weights are multiplied in, for example "bfloat16".
+        device: "cpu", "cuda" and so on.
+        preamble: what the chat template writes before a prompt when no system message is given.
+    """
+
+    name: str
+    model: str
+    model_hash: str
+    dtype: str
+    device: str
+    preamble: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The same as plain text, for a table's metadata."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of one candidate, as it is drawn.
+
+    Args:
+        candidate: which of the K replies, from 0.
+        token: its id.
+        text: the text that this token makes certain; empty inside a character and for the end of the turn.
+        log_prob: natural logarithm of its probability under the model (temperature 1, nothing cut off).
+        last: no token of this candidate follows.
+        finished: it is the end-of-turn token, so the reply ended by itself; implies ``last``.
+    """
+
+    candidate: int
+    token: int
+    text: str
+    log_prob: float
+    last: bool
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What an engine's own loop hands up: a token without its text."""
+
+    candidate: int
+    token: int
+    log_prob: float
+    last: bool
+    finished: bool
+
+
+def candidate_seed(seed: int, candidate: int) -> int:
+    """The seed (32 bits) of one candidate's random stream; different for every candidate of a call.
+
+    Args:
+        seed: the call's seed, a whole number from 0.
+        candidate: its number, from 0.
+    """
+    if seed < 0:
+        raise InputError(f"The seed is {seed}; expected a whole number from 0.")
+    start = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    return (start + candidate * _SEED_STEP) % 2**32
+
+
+class Engine(ABC):
+    """A base model that draws candidates and tells how likely given replies are.
+
+    Args:
+        files: where the model's files are.
+        tokenizer: the model's tokenizer and chat template.
+        context_length: the most tokens that a prompt and its reply may have together.
+    """
+
+    def __init__(self, files: ModelFiles, tokenizer: ChatTokenizer, context_length: int) -> None:
+        self.files = files
+        self.tokenizer = tokenizer
+        self.context_length = context_length
+
+    @property
+    @abstractmethod
+    def info(self) -> EngineInfo:
+        """What is drawing the replies."""
+
+    @abstractmethod
+    def _decode(
+        self, prompt: list[int], candidates: int, settings: SamplingSettings, seed: int
+    ) -> Iterator[list[Drawn]]:
+        """Draw the candidates of a rendered prompt, a list of tokens a decoding step; closing it cancels."""
+
+    @abstractmethod
+    def _score(self, prompt: list[int], replies: list[list[int]]) -> list[np.ndarray]:
+        """The model's log-probability of each token of the replies (none of them empty)."""
+
+    def sample(
+        self, prompt: str, candidates: int, settings: SamplingSettings, seed: int, *, system: str | None = None
+    ) -> Iterator[list[Token]]:
+        """Draw K replies side by side, token by token.
+
+        Args:
+            prompt: the user's text.
+            candidates: K, from 1.
+            settings: how to draw.
+            seed: a whole number from 0; candidate k's random stream depends on (seed, k) alone.
+            system: the system message; None leaves it to the model's template.
+
+        Returns:
+            A generator; each item holds the tokens of one decoding step, at most one a candidate. Closing
+            it stops the work within one token and leaves the engine ready for the next call.
+
+        Raises:
+            InputError: an empty prompt, one that leaves no room in the context, a K below 1.
+        """
+        ids = self._checked(prompt, settings.max_new_tokens, system)
+        if candidates < 1:
+            raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
+        candidate_seed(seed, 0)
+        return self._stream(ids, candidates, settings, seed)
+
+    def _stream(self, ids: list[int], candidates: int, settings: SamplingSettings, seed: int) -> Iterator[list[Token]]:
+        streams = [TextStream(self.tokenizer) for _ in range(candidates)]
+        steps = self._decode(ids, candidates, settings, seed)
+        try:
+            for step in steps:
+                yield [
+                    Token(
+                        candidate=t.candidate,
+                        token=t.token,
+                        text=streams[t.candidate].push(None if t.finished else t.token, last=t.last),
+                        log_prob=t.log_prob,
+                        last=t.last,
+                        finished=t.finished,
+                    )
+                    for t in step
+                ]
+        finally:
+            steps.close()  # type: ignore[attr-defined]
+
+    def complete(
+        self, prompt: str, candidates: int, settings: SamplingSettings, seed: int, *, system: str | None = None
+    ) -> list[Reply]:
+        """Draw K whole replies; as :meth:`sample`, in one piece."""
+        tokens: list[list[Token]] = [[] for _ in range(candidates)]
+        for step in self.sample(prompt, candidates, settings, seed, system=system):
+            for token in step:
+                tokens[token.candidate].append(token)
+        return [reply_of(drawn) for drawn in tokens]
+
+    def log_probs(
+        self, prompt: str, replies: Sequence[Sequence[int]], *, system: str | None = None
+    ) -> list[np.ndarray]:
+        """How likely given replies are: log p(token | prompt, tokens before it), temperature 1, nothing cut.
+
+        Args:
+            prompt: the user's text.
+            replies: token ids; the end-of-turn token may be among them.
+            system: the system message; None leaves it to the model's template.
+
+        Returns:
+            One float64 array per reply, one natural logarithm per token.
+
+        Raises:
+            InputError: as :meth:`sample`, or a token id that the model does not have.
+        """
+        ids = self._checked(prompt, max((len(reply) for reply in replies), default=0), system)
+        size = self.tokenizer.vocabulary_size
+        for reply in replies:
+            if any(not 0 <= token < size for token in reply):
+                raise InputError(f"A reply holds a token id outside 0 to {size - 1}; it is of another model.")
+        wanted = [list(reply) for reply in replies if len(reply)]
+        scored = iter(self._score(ids, wanted) if wanted else [])
+        return [next(scored) if len(reply) else np.zeros(0) for reply in replies]
+
+    def render(self, prompt: str, system: str | None = None) -> list[int]:
+        """The token ids of a prompt in the model's chat template, up to where the reply begins."""
+        messages = [{"role": "user", "content": prompt}]
+        if system is not None:
+            messages.insert(0, {"role": "system", "content": system})
+        return self.tokenizer.render(messages)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Token ids as text, special tokens left out."""
+        return self.tokenizer.decode(tokens)
+
+    def _checked(self, prompt: str, room: int, system: str | None) -> list[int]:
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise InputError("The prompt is empty; expected some text to reply to.")
+        ids = self.render(prompt, system)
+        if len(ids) + room > self.context_length:
+            raise InputError(
+                f"The prompt has {len(ids)} tokens and its reply up to {room}; the context of "
+                f"{self.files.name} holds {self.context_length}. Shorten the prompt or the reply."
+            )
+        return ids
+
+
+def reply_of(tokens: Sequence[Token]) -> Reply:
+    """One candidate's tokens, so far or to the end, as a reply (the end-of-turn token left out)."""
+    kept = [t for t in tokens if not t.finished]
+    return Reply(
+        text="".join(t.text for t in tokens),
+        tokens=tuple(t.token for t in kept),
+        log_probs=tuple(t.log_prob for t in kept),
+        finished=any(t.finished for t in tokens),
+    )
+
+
+def open_engine(model: str = DEFAULT_MODEL, engine: str = "auto", dtype: str | None = None) -> Engine:
+    """Load a model into the engine that suits this machine.
+
+    Args:
+        model: a name from ``models list``, a folder, or a name on a model hub that is on this machine.
+        engine: "torch", "openvino", or "auto": torch where there is a CUDA device, else OpenVINO where it
+            is installed and knows the model, else torch.
+        dtype: "float32" or "bfloat16"; None takes the engine's default.
+
+    Raises:
+        InputError: an unknown engine, or a model that OpenVINO cannot take when it was asked for by name.
+        MissingModelError: the weights are not on this machine.
+        EngineError: the files are damaged or the engine is not installed.
+    """
+    if engine not in ("auto", "torch", "openvino"):
+        raise InputError(f"The engine is {engine!r}; expected auto, torch or openvino.")
+    from map_core.generate import models
+
+    files = models.locate(model)
+    if engine == "auto":
+        engine = _suited(files)
+    if engine == "openvino":
+        from map_core.generate.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(files, dtype=dtype)
+    from map_core.generate.torch_engine import TorchEngine
+
+    return TorchEngine(files, dtype=dtype)
+
+
+def _suited(files: ModelFiles) -> str:
+    from map_core.generate.conversion import can_convert
+
+    if _cuda_is_likely():
+        import torch
+
+        if torch.cuda.is_available():
+            return "torch"
+    if importlib.util.find_spec("openvino_genai") is not None and can_convert(files.folder):
+        return "openvino"
+    if importlib.util.find_spec("torch") is None:
+        raise EngineError("Neither torch nor openvino_genai is installed. Run: pip install -r requirements.txt")
+    return "torch"
+
+
+def _cuda_is_likely() -> bool:
+    """Whether asking torch is worth its seconds of loading: a driver's device file or library is there."""
+    import ctypes.util
+    from pathlib import Path
+
+    return Path("/dev/nvidia0").exists() or any(ctypes.util.find_library(n) for n in ("cuda", "nvcuda"))

@@ -1,0 +1,132 @@
+"""The engine on transformers and torch: any model, GPU or CPU, all candidates in one batch.
+
+The prompt's cache is computed once and repeated over the candidates; then a plain loop, a token a candidate a step.
+Each candidate has its own stream of uniform numbers, drawn beforehand, and takes the token at which its
+cumulated probability passes the step's number. Constraint: imported only when this engine is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from map_core.generate.engine import Drawn, Engine, EngineInfo, candidate_seed
+from map_core.generate.language_model import LanguageModel, branched
+from map_core.generate.models import ModelFiles
+from map_core.glossary import SamplingSettings
+
+# Ended candidates leave the batch when they are this share of it: moving the cache costs about a step.
+_LEAVE_SHARE = 0.125
+
+
+class TorchEngine(Engine):
+    """A base model in transformers.
+
+    Args:
+        files: the model.
+        dtype: "float32" or "bfloat16"; None takes what suits the device, see :class:`LanguageModel`.
+        device: "cpu" or "cuda"; None takes CUDA where there is one.
+
+    Raises:
+        InputError: an unknown dtype or device.
+        EngineError: the files cannot be loaded.
+    """
+
+    def __init__(self, files: ModelFiles, dtype: str | None = None, device: str | None = None) -> None:
+        self._model = LanguageModel(files, dtype, device)
+        super().__init__(files, self._model.tokenizer, self._model.context_length)
+        self._info = EngineInfo(
+            "torch", files.name, files.sha256, self._model.dtype, self._model.device, self.tokenizer.preamble()
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is drawing the replies."""
+        return self._info
+
+    def _score(self, prompt: list[int], replies: list[list[int]]) -> list[np.ndarray]:
+        return self._model.log_probs_after(prompt, replies)
+
+    def _decode(
+        self, prompt: list[int], candidates: int, settings: SamplingSettings, seed: int
+    ) -> Iterator[list[Drawn]]:
+        uniform = _uniform(seed, candidates, settings.max_new_tokens)
+        stops = self.tokenizer.stop_tokens
+        device = self._model.device
+        alive = list(range(candidates))  # the candidate in each row of the batch; -1 once it has ended
+        cache: Any = None
+        tokens = torch.zeros(0)
+        for position in range(settings.max_new_tokens):
+            # Inference mode is left before each yield: it would reach into the caller's own torch code.
+            with torch.inference_mode():
+                if cache is None:
+                    prefix, logits = self._model.prefill(prompt)
+                    logits = logits.expand(candidates, -1)
+                    cache = branched(prefix, candidates)
+                else:
+                    kept = [row for row, candidate in enumerate(alive) if candidate >= 0]
+                    if len(alive) - len(kept) > _LEAVE_SHARE * len(alive):
+                        rows = torch.tensor(kept, device=device)
+                        cache.batch_select_indices(rows)
+                        tokens = tokens[rows]
+                        alive = [alive[row] for row in kept]
+                    logits = (
+                        self._model.model(input_ids=tokens[:, None], past_key_values=cache, use_cache=True)
+                        .logits[:, -1]
+                        .float()
+                    )
+                step_uniform = torch.from_numpy(uniform[[max(c, 0) for c in alive], position]).to(device)
+                tokens, log_probs = draw(logits, settings, step_uniform)
+            step = []
+            last = position + 1 == settings.max_new_tokens
+            for row, (token, log_prob) in enumerate(zip(tokens.tolist(), log_probs.tolist(), strict=True)):
+                if (candidate := alive[row]) >= 0:
+                    finished = token in stops
+                    step.append(Drawn(candidate, token, log_prob, last or finished, finished))
+                    if finished:
+                        alive[row] = -1
+            yield step
+            if max(alive) < 0:
+                return
+
+
+def draw(logits: torch.Tensor, settings: SamplingSettings, uniform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """One token per row: temperature, then top-k, then top-p, then the inverse of the cumulated probabilities.
+
+    Args:
+        logits: (row, word) float32.
+        settings: how to draw.
+        uniform: (row,) float64 numbers in [0, 1).
+
+    Returns:
+        Token ids (row,) and their float64 log-probabilities under the model itself (temperature 1, nothing cut).
+
+    Source: Holtzman et al., The Curious Case of Neural Text Degeneration, ICLR 2020 (top-p)
+    """
+    scaled = logits / settings.temperature
+    if 0 < settings.top_k < logits.shape[-1]:
+        values, words = scaled.topk(settings.top_k, dim=-1)  # sorted, the likeliest first
+    elif settings.top_p < 1.0:
+        values, words = scaled.sort(dim=-1, descending=True, stable=True)
+    else:
+        values, words = scaled, None
+    probabilities = torch.softmax(values, dim=-1, dtype=torch.float64)
+    if settings.top_p < 1.0:
+        before = probabilities.cumsum(dim=-1) - probabilities
+        probabilities = probabilities.masked_fill(before >= settings.top_p, 0.0)
+    cumulated = probabilities.cumsum(dim=-1)
+    # Strictly above: a word of probability zero is never taken, not even at u = 0.
+    target = (uniform * cumulated[:, -1])[:, None].contiguous()
+    index = torch.searchsorted(cumulated, target, right=True).clamp(max=cumulated.shape[-1] - 1)
+    chosen = index if words is None else words.gather(-1, index)
+    log_probs = logits.gather(-1, chosen)[:, 0].double() - torch.logsumexp(logits, dim=-1).double()
+    return chosen[:, 0], log_probs
+
+
+def _uniform(seed: int, candidates: int, length: int) -> np.ndarray:
+    """Uniform numbers (candidate, position); a row depends on (seed, candidate) alone."""
+    rows = [np.random.default_rng(candidate_seed(seed, k)).random(length) for k in range(candidates)]
+    return np.stack(rows)

@@ -1,0 +1,148 @@
+"""The laws of the engine contract, as functions that any implementation can be put through."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from map_core.generate.engine import Engine, Token, reply_of
+from map_core.glossary import SamplingSettings
+
+PROMPT = "Where is my parcel? It is a week late."
+UNCUT = SamplingSettings(max_new_tokens=24)
+CUT = SamplingSettings(temperature=0.8, top_k=20, top_p=0.9, max_new_tokens=24)
+
+
+def steps_of(engine: Engine, candidates: int, settings: SamplingSettings, seed: int = 5) -> list[list[Token]]:
+    return list(engine.sample(PROMPT, candidates, settings, seed))
+
+
+def the_same_call_gives_the_same_tokens(engine: Engine) -> None:
+    for settings in (UNCUT, CUT):
+        first, second, third = (engine.complete(PROMPT, 6, settings, 5) for _ in range(3))
+        assert first == second == third
+
+
+def candidates_and_seeds_differ(engine: Engine) -> None:
+    replies = engine.complete(PROMPT, 6, UNCUT, 5)
+    assert len({reply.tokens for reply in replies}) == 6
+    others = engine.complete(PROMPT, 6, UNCUT, 6)
+    assert all(one.tokens != other.tokens for one, other in zip(replies, others, strict=True))
+
+
+def a_candidate_does_not_depend_on_how_many_there_are(engine: Engine) -> None:
+    few, many = engine.complete(PROMPT, 2, UNCUT, 5), engine.complete(PROMPT, 7, UNCUT, 5)
+    assert [reply.tokens for reply in few] == [reply.tokens for reply in many[:2]]
+
+
+def streams_are_whole_and_in_order(engine: Engine) -> None:
+    steps = steps_of(engine, 5, SamplingSettings(max_new_tokens=40))
+    for step in steps:
+        assert len({token.candidate for token in step}) == len(step)
+    for candidate in range(5):
+        tokens = [token for step in steps for token in step if token.candidate == candidate]
+        assert [token.last for token in tokens] == [False] * (len(tokens) - 1) + [True]
+        ends = [token.token in engine.tokenizer.stop_tokens for token in tokens]
+        assert [token.finished for token in tokens] == ends
+        assert sum(ends) == ends[-1]
+        assert len(tokens) == 40 or tokens[-1].finished
+        reply = reply_of(tokens)
+        assert reply.text == engine.decode(reply.tokens)
+        assert reply.finished == tokens[-1].finished
+
+
+def streamed_log_probs_are_those_of_the_model(engine: Engine, largest: float) -> None:
+    """Under any settings: the model's own at temperature 1, nothing cut; the end-of-turn token's too."""
+    for settings in (UNCUT, CUT):
+        steps = steps_of(engine, 5, settings)
+        drawn = [[t for step in steps for t in step if t.candidate == k] for k in range(5)]
+        scored = engine.log_probs(PROMPT, [[token.token for token in tokens] for tokens in drawn])
+        for tokens, log_probs in zip(drawn, scored, strict=True):
+            np.testing.assert_allclose([token.log_prob for token in tokens], log_probs, rtol=0, atol=largest)
+
+
+def log_probs_do_not_depend_on_the_batch(engine: Engine, largest: float) -> None:
+    replies = [reply.tokens for reply in engine.complete(PROMPT, 5, UNCUT, 5)]
+    replies = [replies[0][:3], (), *replies[1:], replies[0][:1]]
+    together = engine.log_probs(PROMPT, replies)
+    assert [len(log_probs) for log_probs in together] == [len(reply) for reply in replies]
+    for reply, log_probs in zip(replies, together, strict=True):
+        assert log_probs.dtype == np.float64
+        np.testing.assert_allclose(engine.log_probs(PROMPT, [reply])[0], log_probs, rtol=0, atol=largest)
+
+
+def draws_follow_the_model(engine: Engine, settings: SamplingSettings, draws: int = 600) -> None:
+    """The first tokens of many candidates against the model's probabilities under the settings (chi-square)."""
+    one = SamplingSettings(settings.temperature, settings.top_k, settings.top_p, max_new_tokens=1)
+    words = engine.tokenizer.vocabulary_size
+    log_probs = np.array([scored[0] for scored in engine.log_probs(PROMPT, [[word] for word in range(words)])])
+    np.testing.assert_allclose(np.exp(log_probs).sum(), 1.0, atol=1e-4)
+    expected = cut(log_probs, settings)
+    tokens = [token.token for step in engine.sample(PROMPT, draws, one, 11) for token in step]
+    counts = np.bincount(tokens, minlength=words)
+    assert counts[expected == 0].sum() == 0
+    # Words that are expected less than five times are counted together, as the test asks for.
+    order = np.argsort(-expected)
+    large = int((expected * draws >= 5).sum())
+    groups = [[word] for word in order[:large]] + ([order[large:]] if expected[order[large:]].sum() > 0 else [])
+    observed = np.array([counts[group].sum() for group in groups])
+    wanted = np.array([expected[group].sum() for group in groups]) * draws
+    assert len(groups) > 3
+    assert stats.chisquare(observed, wanted * observed.sum() / wanted.sum()).pvalue > 1e-3
+
+
+def cut(log_probs: np.ndarray, settings: SamplingSettings) -> np.ndarray:
+    """Temperature, then top-k, then top-p, written out the long way."""
+    scaled = np.exp(log_probs / settings.temperature)
+    order = np.argsort(-scaled)
+    kept = order[: settings.top_k] if settings.top_k else order
+    share = scaled[kept] / scaled[kept].sum()
+    before = np.concatenate([[0.0], np.cumsum(share)[:-1]])
+    kept = kept[before < settings.top_p] if settings.top_p < 1 else kept
+    result = np.zeros_like(scaled)
+    result[kept] = scaled[kept] / scaled[kept].sum()
+    return result
+
+
+def closing_leaves_the_engine_ready(engine: Engine) -> None:
+    whole = engine.complete(PROMPT, 4, UNCUT, 5)
+    for count in (0, 1, 3):
+        stream = engine.sample(PROMPT, 4, UNCUT, 5)
+        taken = [next(stream) for _ in range(count)]
+        stream.close()
+        assert len(taken) == count
+        again = engine.complete(PROMPT, 4, UNCUT, 5)
+        assert [reply.tokens for reply in again] == [reply.tokens for reply in whole]
+        for one, other in zip(again, whole, strict=True):
+            np.testing.assert_allclose(one.log_probs, other.log_probs, rtol=0, atol=1e-4)
+
+
+def calls_may_take_turns(engine: Engine) -> None:
+    alone = [engine.complete(PROMPT, 3, UNCUT, seed) for seed in (5, 6)]
+    streams = [engine.sample(PROMPT, 3, UNCUT, seed) for seed in (5, 6)]
+    cancelled = engine.sample(PROMPT, 3, UNCUT, 7)
+    drawn: list[list[Token]] = [[], []]
+    running = [0, 1]
+    next(cancelled)
+    while running:
+        for i in tuple(running):
+            step = next(streams[i], None)
+            if step is None:
+                running.remove(i)
+            else:
+                drawn[i] += step
+        cancelled.close()
+    for tokens, replies in zip(drawn, alone, strict=True):
+        for candidate, reply in enumerate(replies):
+            assert tuple(t.token for t in tokens if t.candidate == candidate and not t.finished) == reply.tokens
+
+
+def both_read_the_same(one: Engine, other: Engine, largest: float | None, mean: float) -> None:
+    """The same tokens have the same log-probabilities under two engines."""
+    replies = [reply.tokens for reply in one.complete(PROMPT, 4, CUT, 5)]
+    assert one.render(PROMPT) == other.render(PROMPT)
+    pairs = zip(one.log_probs(PROMPT, replies), other.log_probs(PROMPT, replies), strict=True)
+    apart = np.concatenate([np.abs(first - second) for first, second in pairs])
+    assert apart.mean() < mean
+    if largest is not None:
+        assert apart.max() < largest
