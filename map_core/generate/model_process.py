@@ -1,0 +1,252 @@
+"""The model process: owns the engine and the scorers, and serves what its parent sends.
+
+Run by :class:`map_core.generate.model_link.ModelLink`, never by hand. Commands come in on standard input and messages
+go out on what was standard output, a JSON object a line; whatever a library prints goes to standard error instead.
+Constraint: it leaves when standard input ends, so that it never outlives the app.
+
+Generations are advanced a token at a time in turn, in the thread that owns the engine; a second thread only listens, so
+that a cancel is seen before the next token is drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Generator, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from map_core.errors import PaletteError
+from map_core.generate.aligned import (
+    Begun,
+    Event,
+    Finished,
+    GenerationRequest,
+    Leading,
+    Scored,
+    ScoringCosts,
+    Tokens,
+    aligned,
+)
+from map_core.generate.generation import request_from
+from map_core.glossary import Reply, SamplingSettings
+
+if TYPE_CHECKING:
+    from map_core.generate.engine import Engine
+    from map_core.values import Scorer, ScoringModels
+
+
+class ModelProcess:
+    """Serves generations with one engine.
+
+    Args:
+        model, engine, dtype: as :func:`map_core.generate.engine.open_engine` takes them.
+        output: where messages go.
+    """
+
+    def __init__(self, model: str, engine: str, dtype: str | None, output: IO[bytes]) -> None:
+        self._model, self._engine_name, self._dtype = model, engine, dtype
+        self._output = output
+        self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._cancelled: set[str] = set()
+        self._running: dict[str, Generator[Event, None, None]] = {}
+        self._engine: Engine | None = None
+        self._cold: list[str] = []
+        self._example: list[Reply] = []
+        self._scoring_models: ScoringModels | None = None
+        self._scorers: dict[str, Scorer] = {}
+        self._costs = ScoringCosts()
+
+    def listen(self, commands: IO[bytes]) -> None:
+        """Take in commands until the parent is gone, then leave at once."""
+        for line in commands:
+            command = json.loads(line)
+            if command["do"] == "cancel":
+                self._cancelled.add(command["id"])
+            else:
+                self._commands.put(command)
+        os._exit(0)
+
+    def serve(self) -> None:
+        """Advance every running generation by one event in turn, for ever."""
+        while True:
+            while not self._running or not self._commands.empty():
+                if self._cold and not self._running and self._commands.empty():
+                    self._warm(engine=self._load(), value=self._cold.pop(0))
+                else:
+                    self._take(self._commands.get())
+            for name in list(self._running):
+                self._advance(name)
+
+    def _take(self, command: dict[str, Any]) -> None:
+        try:
+            engine = self._load()
+        except Exception as error:
+            problem = _problem(error, "The model could not be loaded")
+            self._send(event="status", state="failed", note=problem["error"], command=problem["command"])
+            if command["do"] == "generate":
+                self._send(id=command["id"], event="failed", **problem)
+            return
+        if command["do"] == "load":
+            self._cold += [name for name in ("", *command["values"]) if name not in self._cold]
+        else:
+            try:
+                self._running[command["id"]] = self._begin(engine, request_from(command["request"]))
+            except Exception as error:
+                self._send(id=command["id"], event="failed", **_problem(error, "The generation failed"))
+
+    def _begin(self, engine: Engine, request: GenerationRequest) -> Generator[Event, None, None]:
+        self._gather(request.scored)
+        return aligned(engine, self._scorers, request, self._costs)
+
+    def _gather(self, names: Sequence[str]) -> None:
+        from map_core import values
+
+        missing = [name for name in names if name not in self._scorers]
+        if missing and self._scoring_models is None:
+            self._scoring_models = values.ScoringModels()
+        for scorer in values.scorers(missing, self._scoring_models) if missing else ():
+            self._scorers[scorer.name] = scorer
+
+    def _warm(self, engine: Engine, value: str) -> None:
+        """Let the engine ("") or a scorer work once while nobody waits; a fault is told when it is asked for."""
+        try:
+            if not value:
+                self._example = engine.complete("Hello.", 2, SamplingSettings(max_new_tokens=4), seed=0)
+            else:
+                self._gather([value])
+                self._scorers[value].score("Hello.", self._example)
+        except Exception as error:
+            print(f"Warming up {value or 'the engine'} failed: {error}", file=sys.stderr)
+
+    def _advance(self, name: str) -> None:
+        events = self._running[name]
+        if name in self._cancelled:
+            events.close()
+            self._end(name, event="cancelled")
+            return
+        try:
+            event = next(events)
+        except Exception as error:
+            self._end(name, event="failed", **_problem(error, "The generation failed"))
+            return
+        message = event_message(event)
+        if isinstance(event, Finished):
+            events.close()
+            self._end(name, **message)
+        else:
+            self._send(id=name, **message)
+
+    def _end(self, name: str, **message: Any) -> None:
+        del self._running[name]
+        self._cancelled.discard(name)
+        self._send(id=name, **message)
+
+    def _load(self) -> Engine:
+        if self._engine is None:
+            from map_core.generate.engine import open_engine
+
+            self._send(event="status", state="loading", note="The model is being loaded.")
+            began = time.perf_counter()
+            self._engine = open_engine(self._model, self._engine_name, self._dtype)
+            seconds = time.perf_counter() - began
+            info = self._engine.info.as_dict()
+            note = f"{info['model']} on {info['device']} ({info['name']}, {info['dtype']}), loaded in {seconds:.1f} s."
+            self._send(event="status", state="ready", note=note, engine=info)
+        return self._engine
+
+    def _send(self, **message: Any) -> None:
+        try:
+            self._output.write(json.dumps(message, allow_nan=False).encode() + b"\n")
+            self._output.flush()
+        except BrokenPipeError:  # the parent is gone
+            os._exit(0)
+
+
+def event_message(event: Event) -> dict[str, Any]:
+    """An event of :func:`aligned` as plain JSON values; :meth:`Generation.apply` takes it in."""
+    match event:
+        case Begun():
+            return {"event": "begun", "base": event.base}
+        case Tokens():
+            drawn = [[token.candidate, token.text, token.last, token.finished] for token in event.tokens]
+            return {"event": "tokens", "step": event.step, "tokens": drawn}
+        case Scored():
+            return {
+                "event": "scored",
+                "value": event.value,
+                "rewards": event.rewards,
+                "provisional": event.provisional,
+            }
+        case Leading():
+            return {
+                "event": "leading",
+                "step": event.step,
+                "probabilities": event.probabilities,
+                "leader": event.leader,
+            }
+        case Finished(choice=choice):
+            return {
+                "event": "finished",
+                "texts": [reply.text for reply in event.replies],
+                "rewards": event.rewards,
+                "probabilities": choice.probabilities,
+                "facts": {
+                    "picked": choice.picked,
+                    "base": choice.base,
+                    "ess": choice.ess,
+                    "kl": choice.kl,
+                    "log_z": choice.log_z,
+                    "tokens": event.tokens,
+                    "sampling_seconds": event.sampling_seconds,
+                    "provisional_seconds": event.provisional_seconds,
+                    "scoring_seconds": event.scoring_seconds,
+                },
+            }
+
+
+def _problem(error: Exception, what: str) -> dict[str, Any]:
+    """What to tell the person; anything that is not ours also leaves its traceback in the log."""
+    if isinstance(error, PaletteError):
+        return {"error": str(error), "command": getattr(error, "command", None)}
+    traceback.print_exception(error)
+    return {"error": f"{what} ({type(error).__name__}: {error}). Try again.", "command": None}
+
+
+def _watch(parent: int) -> None:
+    """Leave when the parent has gone even if something else still holds our standard input open."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(0)
+
+
+def main() -> None:
+    """Set the pipes apart and serve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--dtype", default=None)
+    options = parser.parse_args()
+
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # prints of libraries, Python's and C++'s, go to the log
+    commands = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+
+    process = ModelProcess(options.model, options.engine, options.dtype, output)
+    threading.Thread(target=process.listen, args=(commands,), daemon=True).start()
+    if hasattr(os, "getppid") and sys.platform != "win32":
+        threading.Thread(target=_watch, args=(options.parent,), daemon=True).start()
+    process.serve()
+
+
+if __name__ == "__main__":
+    main()
