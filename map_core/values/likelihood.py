@@ -1,0 +1,107 @@
+"""Values that read how likely the base model found its own words: familiarity, helpfulness.
+
+The log-probabilities come with sampling, so these values cost no pass of the language model. They are of the model
+that writes the replies: it judges its own words. Constraint: no model library at import time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from map_core.glossary import Reply
+from map_core.values import examples
+from map_core.values.embedding import EmbeddingScorer, along
+from map_core.values.scorer import Card, Scorer, ScorerError, log_prob
+
+#: Reward of a reply without tokens: below what any reply of words gets.
+EMPTY_FAMILIARITY = -6.0
+_WORD = re.compile(r"\w+")
+
+
+class Familiarity(Scorer):
+    """Mean log-probability per token under the base model, in nats."""
+
+    card = Card(
+        name="familiarity",
+        title="Familiar wording",
+        measures="How expected the base model finds the wording: mean log-probability of the reply's tokens.",
+        misses="Good English as people judge it: worn phrases and repetition score high. The model judges itself.",
+        licence="that of the base model (Apache-2.0 for SmolLM2)",
+        source="Wang et al., MAP, ICLR 2025 (arXiv 2410.19198), where it is called perplexity",
+        version="1",
+        partial=True,
+    )
+
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        """Mean log-probability of each reply's tokens; :data:`EMPTY_FAMILIARITY` for a reply without any.
+
+        Raises:
+            ScorerError: a reply has text and no log-probabilities.
+        """
+        return np.array([mean_log_prob(reply, self.name, number) for number, reply in enumerate(replies)])
+
+
+class Helpfulness(EmbeddingScorer):
+    """On the matter, in confident words, like an answer, and not the prompt over again.
+
+    (cos - 0.54) / 0.18 + 0.7 (l + 1.7) / 0.5 + 0.5 u / 0.04 - 8 max(0, e - 0.25), with cos the cosine of prompt and
+    reply embeddings, l the mean log-probability per token, u the position on the axis from example non-answers to
+    example answers, and e the share of the reply's three-word sequences that are the prompt's.
+    """
+
+    card = Card(
+        name="helpfulness",
+        title="Helpfulness",
+        measures="Whether the reply takes up the request, in confident words and the manner of an answer.",
+        misses="Whether the answer is right. The model judges its own words; repeating the prompt is penalised.",
+        licence="Apache-2.0 (all-MiniLM-L6-v2, SmolLM2); example sentences written for this project",
+        source="This project: relevance and likelihood, weights fixed before this table was labelled",
+        version="1",
+        partial=True,
+        uses=("embedder",),
+    )
+
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        """Helpfulness of each reply in units of about one standard deviation of each part.
+
+        Raises:
+            ScorerError: a reply has text and no log-probabilities.
+        """
+        vectors = self._models.embed([reply.text for reply in replies])
+        relevance = along(vectors, self._models.embed([prompt])[0])
+        manner = along(vectors, self._models.axis(examples.HELPFULNESS))
+        likelihood = np.array([mean_log_prob(reply, self.name, number) for number, reply in enumerate(replies)])
+        echo = np.array([echo_share(prompt, reply.text) for reply in replies])
+        return (
+            (relevance - 0.54) / 0.18
+            + 0.7 * (likelihood + 1.7) / 0.5
+            + 0.5 * manner / 0.04
+            - 8.0 * np.maximum(0.0, echo - 0.25)
+        )
+
+
+def mean_log_prob(reply: Reply, value: str, candidate: int) -> float:
+    """Mean log-probability per token, in nats.
+
+    Raises:
+        ScorerError: the reply has text and no log-probabilities.
+    """
+    if reply.log_probs:
+        return log_prob(reply) / len(reply.log_probs)
+    if reply.text.strip():
+        raise ScorerError(
+            f"{value} needs the base model's log-probability of each reply; candidate {candidate} has none. "
+            "Build the table with this project, or leave this value out."
+        )
+    return EMPTY_FAMILIARITY
+
+
+def echo_share(prompt: str, reply: str) -> float:
+    """Share of the reply's three-word sequences that stand in the prompt, 0 to 1; 0 for fewer than three words."""
+    asked, said = (_WORD.findall(text.lower()) for text in (prompt, reply))
+    known = set(zip(asked, asked[1:], asked[2:], strict=False))
+    grams = list(zip(said, said[1:], said[2:], strict=False))
+    return sum(gram in known for gram in grams) / len(grams) if grams else 0.0

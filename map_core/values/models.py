@@ -1,0 +1,85 @@
+"""The models that scorers share: loaded once, when first needed, and asked once for the same text.
+
+Constraint: importing this module loads no model library.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from map_core.generate.models import DEFAULT_EMBEDDER
+
+#: So many lists of texts are remembered: those that several values ask for in turn.
+_KEPT = 8
+
+
+class Embedder(Protocol):
+    """What a sentence-embedding model offers."""
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """One vector of length 1 per text, (text, dimension)."""
+
+
+class ScoringModels:
+    """Models for scorers, loaded when first asked for.
+
+    Args:
+        embedder_name: name or folder of the sentence-embedding model.
+        embedder: a model that is loaded already, in its place.
+    """
+
+    def __init__(self, embedder_name: str = DEFAULT_EMBEDDER, embedder: Embedder | None = None) -> None:
+        self.embedder_name = embedder_name
+        self._embedder = embedder
+        self._kept: OrderedDict[tuple[str, ...], np.ndarray] = OrderedDict()
+        self._axes: dict[tuple[tuple[str, str], ...], np.ndarray] = {}
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Sentence embeddings, (text, dimension) float64 of length 1; zeros for a text without characters.
+
+        A list is embedded as a whole or not at all, so that the same list gives the same numbers to the last bit,
+        whatever was asked before; which texts share a batch changes the last digits.
+
+        Raises:
+            MissingModelError: the model's weights are not on this machine.
+        """
+        key = tuple(texts)
+        if key not in self._kept:
+            some = [text for text in dict.fromkeys(texts) if text.strip()]
+            vectors = np.asarray(self._model().embed(some), dtype=np.float64) if some else np.zeros((0, 1))
+            found = dict(zip(some, vectors, strict=True))
+            nothing = np.zeros(vectors.shape[1])
+            self._kept[key] = np.array([found.get(text, nothing) for text in texts]).reshape(len(texts), len(nothing))
+            self._kept[key].setflags(write=False)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def axis(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """The direction from one pole to the other, (dimension,), of length 1.
+
+        The mean over pairs of embed(first) - embed(second): each pair speaks of the same matter in two ways, so the
+        matter cancels and the way of speaking stays.
+
+        Args:
+            pairs: example texts, (more of it, less of it).
+        """
+        key = tuple(pairs)
+        if key not in self._axes:
+            model = self._model()
+            first, second = (np.asarray(model.embed([pair[k] for pair in pairs]), dtype=np.float64) for k in (0, 1))
+            direction = (first - second).mean(axis=0)
+            self._axes[key] = direction / np.linalg.norm(direction)
+        return self._axes[key]
+
+    def _model(self) -> Embedder:
+        if self._embedder is None:
+            from map_core.generate.embedder import open_embedder
+
+            self._embedder = open_embedder(self.embedder_name)
+        return self._embedder

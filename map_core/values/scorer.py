@@ -1,0 +1,130 @@
+"""The contract of a scorer: one value, a card that says what it measures, and one function.
+
+Constraint: importing this module, or any scorer's, loads no model library, so that the interface can show the
+cards of all values at no cost. Models are loaded when a score is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from map_core.errors import PaletteError
+from map_core.glossary import Reply
+
+
+class ScorerError(PaletteError):
+    """A scorer failed or gave a reward that is no finite number."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person should know about a value before asking for more of it.
+
+    Args:
+        name: the value's name in tables, commands and code.
+        title: the name that people read.
+        measures: one sentence on what a higher reward means.
+        misses: one sentence on what the scorer does not see.
+        licence: licence of the scorer's model or word list.
+        source: where the method comes from.
+        version: changes whenever the same reply would get another reward.
+        partial: rewards of unfinished replies are a fair guide to the final one.
+        uses: the models it needs, of "language model" and "embedder"; empty for none.
+    """
+
+    name: str
+    title: str
+    measures: str
+    misses: str
+    licence: str
+    source: str
+    version: str
+    partial: bool
+    uses: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The card as plain JSON values, for a table's metadata."""
+        return asdict(self) | {"uses": list(self.uses)}
+
+
+class Scorer(ABC):
+    """A value that can be scored; a subclass states its card and gives :meth:`score`.
+
+    Laws that every scorer keeps (``tests/test_values.py`` puts each one through them): the reward of a reply does not
+    depend on the replies beside it or on their order, the same call gives the same rewards, and every reward is
+    finite, for an empty reply too.
+    """
+
+    card: ClassVar[Card]
+
+    @property
+    def name(self) -> str:
+        """The value's name."""
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        """The scorer's version, and the models that it was given where it needs one."""
+        return self.card.version
+
+    @property
+    def partial(self) -> bool:
+        """Whether unfinished replies can be scored for a provisional leader."""
+        return self.card.partial
+
+    @abstractmethod
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        """Rewards of replies to one prompt.
+
+        Args:
+            prompt: what the person asked.
+            replies: K replies, finished or (where ``partial``) not.
+
+        Returns:
+            (K,) float64, higher is better, finite.
+        """
+
+
+def score_checked(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+    """Score replies and hold the scorer to its contract.
+
+    Returns:
+        (K,) float64, finite.
+
+    Raises:
+        ScorerError: the scorer raised, gave the wrong number of rewards, or one that is not finite; the message
+            names the value, the prompt and the candidate.
+    """
+    shown = prompt if len(prompt) <= 60 else prompt[:57] + "..."
+    try:
+        rewards = np.asarray(scorer.score(prompt, replies), dtype=np.float64)
+    except PaletteError:
+        raise
+    except Exception as error:
+        raise ScorerError(
+            f"The scorer of {scorer.name!r} failed on the prompt {shown!r}: {type(error).__name__}: {error}. "
+            "Mend the scorer or leave this value out; what is built so far is kept."
+        ) from error
+    if rewards.shape != (len(replies),):
+        raise ScorerError(
+            f"The scorer of {scorer.name!r} gave rewards of shape {rewards.shape} for {len(replies)} replies to the "
+            f"prompt {shown!r}; expected ({len(replies)},), one a reply."
+        )
+    bad = np.flatnonzero(~np.isfinite(rewards))
+    if bad.size:
+        raise ScorerError(
+            f"The scorer of {scorer.name!r} gave {rewards[bad[0]]} for candidate {bad[0]} of the prompt {shown!r}; "
+            "expected a finite number. Mend the scorer or leave this value out; what is built so far is kept."
+        )
+    return rewards
+
+
+def log_prob(reply: Reply) -> float:
+    """The log-probability of a whole reply under its base model, in nats: the sum over its tokens."""
+    return math.fsum(reply.log_probs)
