@@ -1,0 +1,107 @@
+"""What all figures share: one colour a value, the units of an axis, the look.
+
+Colours are from the set of Okabe and Ito, chosen to be told apart by people with any colour vision and readable on
+white as on black; dashes repeat what they say. Source: Okabe and Ito, "Color Universal Design", 2008.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import plotly.graph_objects as go
+from scipy.stats import rankdata
+
+from map_core.oracle import Oracle
+from map_core.rewards import RewardTable
+from map_core.targets import Percentiles
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6FC0", "#9A7B4F")
+DASHES = ("solid", "dash", "dot")
+#: Reads on white and on black alike.
+NEUTRAL = "#808A94"
+ACCENT = "#C2410C"
+Unit = Literal["percentile", "reward"]
+
+
+def colour(position: int) -> str:
+    """The colour of the value at this position of the table, the same in every figure and on every page."""
+    return COLOURS[position % len(COLOURS)]
+
+
+def dash(position: int) -> str:
+    """The line style of a value, which tells it apart without its colour."""
+    return DASHES[position % len(DASHES)]
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """From standard deviations above base to what people read on an axis.
+
+    Args:
+        oracle: base level and scale.
+        percentiles: of the base model's replies.
+        unit: percentiles of those replies, or rewards as the scorer gives them.
+        names: of the values, as people read them.
+    """
+
+    oracle: Oracle
+    percentiles: Percentiles
+    unit: Unit
+    names: Sequence[str]
+
+    def of(self, value: int, levels: np.ndarray) -> np.ndarray:
+        """Standardised levels of one value, any shape, in this unit."""
+        rewards = self.oracle.base[value] + np.asarray(levels, dtype=float) * self.oracle.scale[value]
+        if self.unit == "reward":
+            return rewards
+        # A hair below: where many replies tie (a diversity of exactly 1) their percentile would be the middle of the
+        # tie, and a level that rounding puts on either side of it would jump.
+        rewards = rewards - 1e-9 * self.oracle.scale[value]
+        flat = [self.percentiles.of_level(value, float(r)) if np.isfinite(r) else np.nan for r in rewards.ravel()]
+        return np.array(flat).reshape(rewards.shape)
+
+    def axis(self, value: int) -> str:
+        """The title of an axis of this value."""
+        name = self.names[value][:1].upper() + self.names[value][1:]
+        return f"{name} (percentile)" if self.unit == "percentile" else f"{name} (reward)"
+
+    def said(self, value: int, level: float) -> str:
+        """One level in words short enough for a label."""
+        shown = float(self.of(value, np.array(level)))
+        return f"p{shown:.0f}" if self.unit == "percentile" else f"{shown:.3g}"
+
+    def cloud(self, table: RewardTable, value: int, rows: np.ndarray) -> np.ndarray:
+        """The rewards of some replies in this unit."""
+        column = table.rewards[:, value]
+        if self.unit == "reward":
+            return column[rows]
+        ranks = rankdata(column, method="min") - 1.0
+        return (100.0 * ranks / max(len(column) - 1, 1))[rows]
+
+
+def laid_out(figure: go.Figure, height: int) -> go.Figure:
+    """The look that every figure has; text and background are left to the theme around it."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 12, "t": 34, "b": 8},
+        showlegend=False,
+        hoverlabel={"align": "left"},
+        dragmode=False,
+    )
+    grid = "rgba(128,138,148,0.18)"
+    figure.update_xaxes(
+        gridcolor=grid, zeroline=False, automargin=True, showline=True, linecolor="rgba(128,138,148,0.5)"
+    )
+    figure.update_yaxes(gridcolor=grid, zeroline=False, automargin=True)
+    return figure
+
+
+#: For st.plotly_chart and write_html alike: no buttons over the figure but the picture's download.
+CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtonsToRemove": ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
+}

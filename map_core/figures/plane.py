@@ -1,0 +1,225 @@
+"""The plane of two values: the cloud of replies, what can be had at each budget, base, target and realised level.
+
+Contours are scatter traces whose points carry (contour, direction), so that a click can be traced back to the
+weights of a point. Constraint: reply texts never enter a figure, whose labels a browser would read as markup.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import plotly.graph_objects as go
+
+from map_core.figures.design import ACCENT, NEUTRAL, Units, laid_out
+from map_core.frontier import Contour, Frontier
+from map_core.oracle import Oracle
+from map_core.rewards import RewardTable
+
+CONTOUR_COLOURS = ("#8CB8E0", "#5B9BD5", "#3B7FC4", "#2E6BAE", "#25578F")
+#: Replies drawn behind the contours; more are only slower to draw.
+MOST_REPLIES = 1200
+
+
+@dataclass(frozen=True, eq=False)
+class Palette:
+    """Where the user's palette stands, in standard deviations above base.
+
+    Args:
+        targets: (value,) NaN for free values.
+        realised: (value,) levels of the aligned model, or None when out of reach.
+    """
+
+    targets: np.ndarray
+    realised: np.ndarray | None
+
+
+def plane(
+    table: RewardTable, units: Units, pair: tuple[int, int], frontier: Frontier | None, palette: Palette
+) -> go.Figure:
+    """The figure of a pair of values.
+
+    Args:
+        table: whose replies are the cloud.
+        units: of both axes.
+        pair: positions of the value across and the value upwards.
+        frontier: the contours, or None while they are being computed.
+        palette: the user's.
+
+    Returns:
+        A figure; its contour traces are named ``contour <number>``.
+    """
+    across, upwards = pair
+    figure = go.Figure()
+    rows = _sample(len(table.rewards))
+    figure.add_scatter(
+        x=units.cloud(table, across, rows),
+        y=units.cloud(table, upwards, rows),
+        mode="markers",
+        marker={"size": 4, "color": NEUTRAL, "opacity": 0.22},
+        hoverinfo="skip",
+        name="replies of the base model",
+    )
+    for number, contour in enumerate(frontier.contours if frontier else ()):
+        _add_contour(figure, number, contour, units, pair, len(frontier.contours) if frontier else 0)
+    zero = np.array(0.0)
+    figure.add_scatter(
+        x=[units.of(across, zero)],
+        y=[units.of(upwards, zero)],
+        mode="markers+text",
+        text=["Base"],
+        textposition="bottom left",
+        marker={"size": 11, "color": NEUTRAL, "line": {"width": 2, "color": "white"}},
+        hovertemplate="Base model<extra></extra>",
+        name="base model",
+    )
+    _add_target(figure, units, pair, palette)
+    figure.update_xaxes(title=units.axis(across))
+    figure.update_yaxes(title=units.axis(upwards))
+    if units.unit == "percentile":
+        figure.update_xaxes(range=[0, 102])
+        figure.update_yaxes(range=[0, 102])
+    else:
+        for axis, value in ((figure.update_xaxes, across), (figure.update_yaxes, upwards)):
+            low, high = np.percentile(table.rewards[:, value], [1, 99.5])
+            most = max((float(np.nanmax(units.of(value, c.levels[:, value]))) for c in _drawn(frontier)), default=high)
+            room = 0.04 * (max(high, most) - low)
+            axis(range=[low - room, max(high, most) + room])
+    figure = laid_out(figure, height=520)
+    return figure.update_layout(clickmode="event+select", hovermode="closest")
+
+
+def _drawn(frontier: Frontier | None) -> list[Contour]:
+    return [contour for contour in (frontier.contours if frontier else ()) if len(contour.levels)]
+
+
+def _sample(replies: int) -> np.ndarray:
+    """A fixed choice of rows: the same cloud at every draw."""
+    if replies <= MOST_REPLIES:
+        return np.arange(replies)
+    return np.random.default_rng(0).choice(replies, MOST_REPLIES, replace=False)
+
+
+def _add_contour(
+    figure: go.Figure, number: int, contour: Contour, units: Units, pair: tuple[int, int], of: int
+) -> None:
+    if not len(contour.levels):
+        return
+    across, upwards = pair
+    limit = math.isinf(contour.budget)
+    x, y = units.of(across, contour.levels[:, across]), units.of(upwards, contour.levels[:, upwards])
+    line = NEUTRAL if limit else CONTOUR_COLOURS[min(number * len(CONTOUR_COLOURS) // max(of, 1), 4)]
+    title = "limit" if limit else f"{contour.budget:g} nats"
+    spent = "the most that choosing replies gives" if limit else f"{contour.budget:g} nats from the base model"
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines+markers",
+        line={"color": line, "width": 2, "dash": "dash" if limit else "solid", "shape": "linear"},
+        marker={"size": 8, "color": line},
+        unselected={"marker": {"opacity": 1}},
+        customdata=[[number, i] for i in range(len(x))],
+        hovertemplate=f"%{{x:.3g}} across, %{{y:.3g}} up<br>{spent}<br>Click to take it as your target<extra></extra>",
+        name=f"contour {number}",
+    )
+    figure.add_annotation(
+        x=float(x[0]), y=float(y[0]), text=title, showarrow=False, xanchor="right", xshift=-8, font={"size": 12}
+    )
+
+
+def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette: Palette) -> None:
+    across, upwards = pair
+    goal = palette.targets[across], palette.targets[upwards]
+    shown = [float(units.of(v, np.array(t))) for v, t in zip(pair, goal, strict=True)]
+    style = {"color": ACCENT, "width": 1, "dash": "dot"}
+    if not math.isnan(goal[0]):
+        figure.add_vline(x=shown[0], line=style)
+    if not math.isnan(goal[1]):
+        figure.add_hline(y=shown[1], line=style)
+    met = palette.realised is not None and not any(
+        abs(float(palette.realised[v]) - t) > 0.05 for v, t in zip(pair, goal, strict=True)
+    )
+    if not (math.isnan(goal[0]) or math.isnan(goal[1])):
+        figure.add_scatter(
+            x=[shown[0]],
+            y=[shown[1]],
+            mode="markers+text",
+            text=["Target, met" if met else "Target"],
+            textposition="bottom right",
+            marker={"symbol": "diamond-open", "size": 15, "color": ACCENT, "line": {"width": 2.5}},
+            hovertemplate="Your target<extra></extra>",
+            name="target",
+        )
+    if palette.realised is not None:
+        figure.add_scatter(
+            x=[float(units.of(across, np.array(palette.realised[across])))],
+            y=[float(units.of(upwards, np.array(palette.realised[upwards])))],
+            mode="markers+text",
+            text=["" if met else "Realised"],
+            textposition="top right",
+            marker={"symbol": "diamond", "size": 10, "color": ACCENT, "line": {"width": 1, "color": "white"}},
+            hovertemplate="What your palette gives<extra></extra>",
+            name="realised",
+        )
+
+
+def point(frontier: Frontier, customdata: Sequence[int]) -> tuple[Contour, int]:
+    """The contour and direction of a clicked point."""
+    return frontier.contours[int(customdata[0])], int(customdata[1])
+
+
+def merged(parts: Sequence[Frontier]) -> Frontier:
+    """Frontiers of one pair, a budget each, as one."""
+    return replace(parts[0], contours=tuple(contour for part in parts for contour in part.contours))
+
+
+def taken(targets: np.ndarray, frontier: Frontier, contour: Contour, direction: int) -> np.ndarray:
+    """The palette after a point is taken: its levels for the pair; other targets that it misses give way.
+
+    Args:
+        targets: (value,) as they were, in standard deviations above base, NaN for free values.
+        frontier, contour, direction: the point.
+
+    Returns:
+        (value,) targets that the point's own weights meet.
+    """
+    level = contour.levels[direction]
+    # A target that the point misses by no more than a solver's rounding is kept as it was.
+    new = np.where(level < targets - 1e-6, level, targets)
+    new[list(frontier.pair)] = level[list(frontier.pair)]
+    return new
+
+
+def summary(frontier: Frontier, units: Units) -> list[str]:
+    """The figure in words: what each budget buys for either value, and for both together."""
+    across, upwards = frontier.pair
+    said = []
+    for contour in _drawn(frontier):
+        middle = contour.levels[len(contour.levels) // 2]
+        budget = "With the best reply to every prompt" if math.isinf(contour.budget) else f"At {contour.budget:g} nats"
+        said.append(
+            f"{budget}: {units.names[across]} up to {units.said(across, contour.levels[:, across].max())}, "
+            f"{units.names[upwards]} up to {units.said(upwards, contour.levels[:, upwards].max())}, or "
+            f"{units.said(across, middle[across])} and {units.said(upwards, middle[upwards])} together."
+        )
+    return said
+
+
+def plane_csv(frontier: Frontier, oracle: Oracle) -> str:
+    """The points of a frontier: budget, nats, then level (reward units) and weight (1/reward) of every value."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(
+        ["budget_nats", "kl_nats", *(f"level_{v}" for v in oracle.values), *(f"weight_{v}" for v in oracle.values)]
+    )
+    for contour in frontier.contours:
+        limit = math.isinf(contour.budget)
+        for x, level, kl in zip(contour.weights, contour.levels, contour.kl, strict=True):
+            weights = [""] * len(x) if limit else (x / oracle.scale).tolist()
+            row = ["limit" if limit else contour.budget, "" if math.isnan(kl) else kl]
+            writer.writerow([*row, *oracle.rewards_at(level).tolist(), *weights])
+    return out.getvalue()
