@@ -1,0 +1,1 @@
+"""The pages; `app.py` names them. Each reads the palette, asks map_core, draws."""

@@ -1,0 +1,139 @@
+"""The generator as the page sees it: what can be asked of it for a table, and this viewer's generation.
+
+Constraint: the model runs in a process of its own; no model library is imported on this side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from map_core.errors import InputError, MissingModelError, PaletteError
+from map_core.feasibility import Assessment
+from map_core.generate.aligned import GenerationRequest
+from map_core.generate.generation import Generation
+from map_core.generate.models import DEFAULT_MODEL, locate
+from map_core.generate.service import GenerationService, shared_service
+from map_core.glossary import Verdict
+from map_core.values import DEFAULT_EMBEDDER, cards
+from pages.view.scene import Scene
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why nothing can be generated now, and the command that mends it where there is one."""
+
+    reason: str
+    command: str | None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the aligned model is steered by.
+
+    Args:
+        by_value: lambda, 1/reward, of the values that have one and a scorer here.
+        note: what a reader should know about them, or empty.
+    """
+
+    by_value: Mapping[str, float]
+    note: str
+
+
+def model_name(scene: Scene) -> str:
+    """The model that the table's replies came from."""
+    model = scene.table.metadata.get("model") or {}
+    return str(model.get("name") or DEFAULT_MODEL)
+
+
+@st.cache_data(ttl=5.0, show_spinner=False)
+def missing(model: str) -> Missing | None:
+    """What is missing for the generator to run; looked at again every few seconds."""
+    for name in (model, DEFAULT_EMBEDDER):
+        try:
+            locate(name)
+        except MissingModelError as error:
+            return Missing(str(error).split(" Run: ")[0], error.command)
+        except PaletteError as error:
+            return Missing(str(error), None)
+    return None
+
+
+def service(scene: Scene) -> GenerationService:
+    """The one model process of this app."""
+    return shared_service(model_name(scene))
+
+
+def prepare(scene: Scene) -> None:
+    """Load the models while the prompt is being written."""
+    generating = service(scene)
+    if generating.status().state == "stopped":
+        generating.start(scored_values(scene))
+
+
+def scored_values(scene: Scene) -> tuple[str, ...]:
+    """The table's values that can be scored on new replies."""
+    known = cards()
+    return tuple(name for name in scene.table.values if name in known)
+
+
+def weights(scene: Scene, assessment: Assessment) -> Weights:
+    """The weights of the palette; those of the nearest one that works when it is out of reach."""
+    solution, notes = assessment.solution, []
+    if assessment.verdict is Verdict.OUT_OF_REACH:
+        solution = assessment.nearest.solution if assessment.nearest else None
+        notes.append("Your palette is out of reach, so the weights of the nearest one that works are used.")
+    elif assessment.verdict is Verdict.ON_PAPER:
+        notes.append("Your palette is reachable on paper only: expect replies to fall short of it.")
+    if solution is None:
+        return Weights({}, "Nothing near your palette can be had, so there are no weights to steer by.")
+    by_value = {
+        name: float(x / s)
+        for name, x, s in zip(scene.table.values, solution.weights, scene.oracle.scale, strict=True)
+        if x > 1e-9
+    }
+    unknown = [name for name in by_value if name not in cards()]
+    if unknown:
+        notes.append(f"This app has no scorer for {', '.join(unknown)}, so new replies are not steered by it.")
+    if not by_value:
+        notes.append("No target asks for more than the base model gives, so both replies are drawn alike.")
+    return Weights({name: w for name, w in by_value.items() if name not in unknown}, " ".join(notes))
+
+
+def submit(scene: Scene, request: GenerationRequest) -> None:
+    """Hand in a request and make it this viewer's generation; the address remembers it for a reload."""
+    stop(scene)
+    generation = service(scene).submit(request)
+    st.session_state["generation"] = generation.id
+    st.query_params["generation"] = generation.id
+
+
+def current(scene: Scene) -> Generation | None:
+    """This viewer's generation, the one that a reload left behind included."""
+    name = st.session_state.get("generation") or st.query_params.get("generation")
+    if not name:
+        return None
+    try:
+        generation = service(scene).generation(name)
+    except InputError:
+        return None
+    st.session_state["generation"] = name
+    return generation
+
+
+def stop(scene: Scene) -> None:
+    """Stop this viewer's generation within one token; what is written stays."""
+    generation = current(scene)
+    if generation is not None and not generation.ended:
+        generation.cancel()
+
+
+def rewards_of(generation: Generation) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Final rewards (candidate, value), weights (value,) and the names of the values with a weight."""
+    names = tuple(generation.request.weights)
+    candidates = generation.snapshot().candidates
+    rewards = np.array([[c.rewards[name] for name in names] for c in candidates]).reshape(len(candidates), len(names))
+    return rewards, np.array([generation.request.weights[name] for name in names]), names

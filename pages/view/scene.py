@@ -1,0 +1,146 @@
+"""The table that is looked at, loaded once for all viewers, and everything that follows from it and a use case."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core import rewards
+from map_core.errors import InputError
+from map_core.feasibility import Assessment, AttainableLevels, assess
+from map_core.figures.design import Unit, Units
+from map_core.glossary import SamplingSettings
+from map_core.oracle import MemoryOracle
+from map_core.rewards import RewardTable
+from map_core.targets import Percentiles, percentiles
+from map_core.values import cards
+
+DEFAULT_TABLE = Path(__file__).resolve().parents[2] / "assets" / "default.parquet"
+ALL = "All use cases"
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A table seen through a use case; shared by all viewers, never changed.
+
+    Args:
+        key: names the table's content, the use case and the form; part of every background job's key.
+        table: the part of the table that belongs to the use case.
+        oracle: its moments.
+        attainable: the levels that can be had, with the corners that all viewers have found.
+        names: of the values, as they read within a sentence.
+        cards: what each value measures and misses, as far as that is known.
+    """
+
+    key: tuple[Any, ...]
+    table: RewardTable
+    oracle: MemoryOracle
+    attainable: AttainableLevels
+    names: tuple[str, ...]
+    cards: tuple[str, ...]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def percentiles(self) -> Percentiles:
+        """Between levels and percentiles of the base model's replies."""
+        return percentiles(self.table)
+
+    def units(self, unit: Unit = "percentile") -> Units:
+        """From standardised levels to what people read."""
+        return Units(self.oracle, self.percentiles, unit, self.names)
+
+    def percentile(self, value: int, standardised: float) -> float:
+        """The percentile of a standardised level."""
+        return float(self.units().of(value, np.array(standardised)))
+
+    @cached_property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """The lowest and the highest reachable level of each value by itself, in whole percentiles that can be had."""
+        found = []
+        for j in range(len(self.names)):
+            unit = np.zeros(len(self.names))
+            unit[j] = 1.0
+            low = self.percentile(j, float(self.oracle.best(-unit)[j]))
+            high = self.percentile(j, float(self.oracle.best(unit)[j]))
+            found.append((math.ceil(low), max(math.floor(high), math.ceil(low) + 1)))
+        return tuple(found)
+
+    def assess(self, targets: np.ndarray) -> Assessment:
+        """The verdict on a palette, (value,) in standard deviations above base; corners are shared under a lock."""
+        with self.lock:
+            return assess(self.oracle, targets, attainable=self.attainable)
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """The settings that the table's replies were drawn with; the model's own where it does not say."""
+        known = self.table.metadata.get("sampling") or {}
+        fields = SamplingSettings.__dataclass_fields__
+        return SamplingSettings(**{name: known[name] for name in fields if name in known})
+
+
+def table_path() -> Path:
+    """The table in force: the one that VALUE_PALETTE_TABLE names, or the embedded default."""
+    return Path(os.environ.get("VALUE_PALETTE_TABLE") or DEFAULT_TABLE)
+
+
+@st.cache_resource(show_spinner="Loading the table", max_entries=2)
+def _load(path: str, modified: float) -> RewardTable:
+    table = rewards.load(path)
+    # What is loaded stays; without this every script run would look through all of it for garbage.
+    gc.collect()
+    gc.freeze()
+    return table
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _scene(path: str, modified: float, use_case: str | None) -> Scene:
+    table = _load(path, modified).select(use_case)
+    oracle = MemoryOracle.of(table)
+    known = _cards(table)
+    names, notes = [], []
+    for name in table.values:
+        card = known.get(name, {})
+        title = str(card.get("title") or name.replace("_", " "))
+        names.append(title[:1].lower() + title[1:] if title[1:2].islower() else title)
+        lines = [
+            f"**{label}:** {card[part]}"
+            for label, part in (("Measures", "measures"), ("Misses", "misses"))
+            if card.get(part)
+        ]
+        notes.append("\n\n".join(lines) or "This table does not say how this value was scored.")
+    key = (path, modified, use_case, oracle.form.value)
+    return Scene(key, table, oracle, AttainableLevels(oracle), tuple(names), tuple(notes))
+
+
+def _cards(table: RewardTable) -> dict[str, dict[str, Any]]:
+    """The card of each value that the table says how it scored; this project's own where it only gives a name.
+
+    A value of the same name in a table that does not say so was scored by somebody else's scorer: no card.
+    """
+    ours = {name: card.as_dict() for name, card in cards().items()}
+    scorers = table.metadata.get("scorers") or ()
+    return {str(one["name"]): ours.get(one["name"], {}) | dict(one) for one in scorers if "name" in one}
+
+
+def load(use_case: str = ALL) -> Scene:
+    """The scene of a use case; stops the page with words when there is no table."""
+    path = table_path()
+    try:
+        return _scene(str(path), path.stat().st_mtime if path.exists() else 0.0, None if use_case == ALL else use_case)
+    except InputError as error:
+        st.title("There is no table to look at")
+        st.text(str(error))
+        st.markdown("Point the app at a table of your own, or build one:")
+        st.code(
+            "VALUE_PALETTE_TABLE=my-table.parquet make run\n.venv/bin/python -m map_core build --help", language=None
+        )
+        st.stop()

@@ -1,0 +1,51 @@
+"""The top of every page: its title, the use case, and on the other pages the palette that they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import streamlit as st
+
+from map_core import words
+from map_core.feasibility import Assessment
+from map_core.glossary import Verdict
+from pages.view import state, style
+from pages.view.scene import Scene
+
+_COLOURS = {Verdict.REACHABLE: "green", Verdict.ON_PAPER: "orange", Verdict.OUT_OF_REACH: "red"}
+_ICONS = {
+    Verdict.REACHABLE: ":material/check_circle:",
+    Verdict.ON_PAPER: ":material/warning:",
+    Verdict.OUT_OF_REACH: ":material/cancel:",
+}
+
+
+def head(title: str, note: str, start_again: bool = False) -> None:
+    """Title and purpose of a page, and the choice of the use case beside them."""
+    left, right = st.columns([1.15, 1], gap="large", vertical_alignment="bottom")
+    with left:
+        st.title(title)
+        st.html(style.note(note))
+    with right, st.container(horizontal=True, vertical_alignment="bottom", key="toolbar"):
+        state.use_case_picker()
+        if start_again:
+            st.button("Start again", icon=":material/restart_alt:", on_click=state.start_again, key="start_again")
+
+
+def palette_line(scene: Scene, assessment: Assessment, weights: Mapping[str, float] | None = None) -> None:
+    """The verdict and the targets of this viewer's palette, and the weights where they are given."""
+    verdict = assessment.verdict
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
+        st.badge(words.HEADLINES[verdict], icon=_ICONS[verdict], color=_COLOURS[verdict])  # type: ignore[arg-type]
+        asked = [
+            (int(j), f"{scene.names[j]} p{scene.percentile(int(j), float(assessment.targets[j])):.0f}")
+            for j in np.flatnonzero(~np.isnan(assessment.targets))
+        ]
+        st.html(style.chips(asked) if asked else style.note("every value is free"), width="content")
+        if weights:
+            said = words.listed(
+                [f"{scene.names[scene.table.index(name)]} {words.number(w)}" for name, w in weights.items()]
+            )
+            st.html(style.note(f"Weights: {said}"), width="content")
+        st.page_link("pages/palette.py", label="Change", icon=":material/tune:")

@@ -1,0 +1,224 @@
+"""The app as a person meets it: a real server, a real Chromium, the main path from a slider to two streamed replies.
+
+The server runs on loopback on a free port and is ended by its process id.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from map_core import rewards
+from map_core.errors import PaletteError
+from map_core.generate.models import locate
+from map_core.values import DEFAULT_EMBEDDER
+from tests.browser import find_chromium
+from tests.tables import make_table
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 1000
+
+pytestmark = pytest.mark.browser
+
+
+def _missing_models() -> str:
+    try:
+        locate()
+        locate(DEFAULT_EMBEDDER)
+    except PaletteError as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A server of the app on a small table."""
+    folder = tmp_path_factory.mktemp("app")
+    rewards.save(make_table(prompts=16, candidates=32, seed=5), folder / "table.parquet")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
+    environment = {**os.environ, "VALUE_PALETTE_TABLE": str(folder / "table.parquet")}
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _wait_for(f"http://localhost:{port}/_stcore/health", server, folder / "log")
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(300):
+        assert server.poll() is None, f"The server ended: {log.read_text()[-2000:]}"
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    pytest.fail(f"The server does not answer: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium here; python -m tests.browser brings one")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(30 * SECONDS)
+    opened = context.new_page()
+    opened.goto(address)
+    expect(opened.locator(".st-key-verdict h3")).to_be_visible(timeout=60 * SECONDS)
+    yield opened
+    context.close()
+
+
+def press(page, value: str, key: str) -> None:
+    """Move a slider by the keyboard, as a person without a mouse does."""
+    page.locator(f".st-key-target_{value} input[type=range]").focus()
+    page.keyboard.press(key)
+
+
+def test_a_slider_changes_the_verdict_and_the_nearest_palette_is_a_click_away(page):
+    verdict = page.locator(".st-key-verdict [role=status]")
+    expect(verdict).to_contain_text("Reachable")
+    press(page, "helpfulness", "End")
+    press(page, "harmlessness", "End")
+    expect(verdict).to_contain_text("Out of reach")
+    expect(verdict).to_contain_text("pull against each other here")
+    page.locator(".st-key-nearest button").click()
+    expect(verdict).to_contain_text("Reachable")
+    expect(verdict).not_to_contain_text("paper")
+    expect(page.locator(".st-key-nearest")).to_have_count(0)
+
+
+def test_a_click_on_the_frontier_takes_its_levels(page):
+    page.get_by_role("link", name="Trade-offs").click()
+    expect(page.locator(".st-key-frontier_csv button")).to_be_visible(timeout=60 * SECONDS)
+    expect(page.locator(".st-key-sensitivity .js-plotly-plot")).to_have_count(3)
+    before = page.locator(".st-key-palette_line .vp-chips").inner_text()
+    plot = page.locator(".st-key-frontier .js-plotly-plot")
+    plot.scroll_into_view_if_needed()
+    time.sleep(1)
+    x, y = plot.evaluate(
+        """plot => {
+            const trace = plot._fullData.find(d => d.name == "contour 2"), box = plot.getBoundingClientRect();
+            const {xaxis, yaxis} = plot._fullLayout;
+            const x = xaxis._offset + xaxis.d2p(trace.x[20]), y = yaxis._offset + yaxis.d2p(trace.y[20]);
+            return [box.left + x, box.top + y];
+        }"""
+    )
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+    expect(page.locator(".st-key-taken")).to_contain_text("A point of the frontier was taken")
+    assert page.locator(".st-key-palette_line .vp-chips").inner_text() != before
+    expect(page.locator(".st-key-palette_line")).to_contain_text("Reachable")
+
+
+def test_a_page_opened_by_its_address_has_the_whole_app_around_it(browser, address):
+    context = browser.new_context()
+    opened = context.new_page()
+    opened.goto(f"{address}/tradeoffs")
+    expect(opened.get_by_role("heading", name="Trade-offs")).to_be_visible(timeout=60 * SECONDS)
+    expect(opened.get_by_role("link", name="Compare")).to_be_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, 768, 1440, 2560])
+@pytest.mark.parametrize("name", ["", "tradeoffs", "compare"])
+def test_nothing_overflows(browser, address, name, width):
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    opened = context.new_page()
+    opened.goto(f"{address}/{name}")
+    expect(opened.locator("h1")).to_be_visible(timeout=60 * SECONDS)
+    opened.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
+    over = opened.evaluate(
+        "() => { const main = document.querySelector('[data-testid=stMain]');"
+        " return main.scrollWidth - main.clientWidth }"
+    )
+    context.close()
+    assert over <= 0
+
+
+def test_an_empty_prompt_is_refused_in_words(page):
+    page.get_by_role("link", name="Compare").click()
+    page.get_by_role("textbox", name="Prompt").fill("  ")
+    page.get_by_role("textbox", name="Prompt").press("Tab")
+    if page.locator(".st-key-generate button").is_disabled():
+        pytest.skip("the models are not here, and the page says so")
+    page.locator(".st-key-generate button").click()
+    expect(page.get_by_text("The prompt is empty")).to_be_visible()
+
+
+@pytest.mark.model
+@pytest.mark.skipif(bool(_missing_models()), reason=_missing_models() or "here")
+class TestGenerating:
+    """With the default models: from the prompt to two replies."""
+
+    def ask(self, page, candidates: int, tokens: int) -> None:
+        page.get_by_role("link", name="Compare").click()
+        prompt = page.get_by_role("textbox", name="Prompt")
+        prompt.fill("My parcel arrived broken. <b>What</b> now?")
+        prompt.press("Tab")
+        for key, number in (("candidates_k", candidates), ("max_new_tokens", tokens)):
+            box = page.locator(f".st-key-{key} input")
+            box.fill(str(number))
+            box.press("Tab")
+            expect(box).to_have_value(str(number))
+        page.locator(".st-key-generate button").click()
+
+    def test_both_replies_stream_to_their_end(self, page):
+        self.ask(page, candidates=8, tokens=40)
+        base, aligned = page.locator(".st-key-base_reply"), page.locator(".st-key-aligned_reply")
+        expect(aligned).to_contain_text("provisional", timeout=120 * SECONDS)
+        lengths = set()
+        for _ in range(400):
+            lengths.add(len(base.inner_text()))
+            if "picked by your palette" in aligned.inner_text():
+                break
+            time.sleep(0.1)
+        expect(aligned).to_contain_text("picked by your palette", timeout=120 * SECONDS)
+        assert len(lengths) > 3, "the base reply grew as it was written"
+        expect(page.locator(".st-key-candidates")).to_contain_text("Effective sample size")
+        expect(page.locator(".st-key-candidates")).to_contain_text(re.compile("Drawn with a probability of"))
+        expect(page.locator(".st-key-stop button")).to_be_disabled()
+        written = aligned.inner_text()
+        page.reload()
+        expect(page.locator(".st-key-aligned_reply")).to_contain_text("picked by your palette")
+        assert page.locator(".st-key-aligned_reply").inner_text() == written
+
+    def test_stop_keeps_what_is_written(self, page):
+        self.ask(page, candidates=16, tokens=256)
+        expect(page.locator("[role=status]")).to_contain_text(
+            re.compile(r"Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS
+        )
+        page.locator(".st-key-stop button").click()
+        expect(page.locator("[role=status]")).to_contain_text("Stopped", timeout=5 * SECONDS)
+        written = page.locator(".st-key-base_reply").inner_text()
+        time.sleep(1)
+        assert page.locator(".st-key-base_reply").inner_text() == written
+        expect(page.locator(".st-key-stop button")).to_be_disabled()

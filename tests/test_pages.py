@@ -1,0 +1,320 @@
+"""Each page as a script: what a person does, and what the page then says. The browser's part is in test_browser.py."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core import rewards
+from map_core.errors import InputError
+from map_core.generate.aligned import GenerationRequest
+from map_core.generate.generation import Generation, Phase
+from map_core.jobs import shared_jobs
+from pages.view import generator
+from tests.tables import VALUES, make_table
+
+APP = str(Path(__file__).resolve().parents[1] / "app.py")
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    made = make_table(prompts=16, candidates=32, seed=5)
+    rewards.save(made, tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    return made
+
+
+@pytest.fixture
+def app(table):
+    return AppTest.from_file(APP, default_timeout=60).run()
+
+
+def said(app: AppTest) -> str:
+    """Everything that the page says, markup and all."""
+    parts = []
+    for element in app.main:
+        value = getattr(element, "value", None)
+        parts.append(value if isinstance(value, str) else getattr(element.proto, "body", ""))
+    return "\n".join(part for part in parts if part)
+
+
+def settled(app: AppTest) -> AppTest:
+    """The page once its background work has ended."""
+    app.run()
+    for job in list(shared_jobs()._jobs.values()):
+        assert job.wait(60)
+    return app.run()
+
+
+def test_the_palette_begins_with_one_that_can_be_had(app):
+    assert not app.exception
+    assert [slider.key for slider in app.slider] == [f"target_{name}" for name in VALUES]
+    assert [app.toggle(key=f"free_{name}").value for name in VALUES] == [False, False, False, True]
+    assert [app.slider(key=f"target_{name}").disabled for name in VALUES] == [False, False, False, True]
+    assert "Reachable" in said(app)
+    assert "vp-reachable" in said(app)
+    assert "Form: per prompt" in said(app)
+
+
+def test_too_much_is_out_of_reach_and_the_nearest_palette_is_not(app):
+    app.slider(key="target_helpfulness").set_value(app.slider(key="target_helpfulness").max).run()
+    app.slider(key="target_harmlessness").set_value(app.slider(key="target_harmlessness").max).run()
+    assert "Out of reach" in said(app)
+    assert "pull against each other here" in said(app)
+    asked = app.slider(key="target_helpfulness").value
+    app.button(key="nearest").click().run()
+    assert not app.exception
+    assert "vp-reachable" in said(app)
+    assert app.slider(key="target_helpfulness").value < asked
+    assert "nearest" not in [button.key for button in app.button]
+    app.button(key="undo").click().run()
+    assert app.slider(key="target_helpfulness").value == asked
+    assert "Out of reach" in said(app)
+
+
+@pytest.mark.parametrize("use_case", ["All use cases", "Customer support", "Stories"])
+@pytest.mark.parametrize("percentiles", [(95, 95, 95), (99, 50, 60), (80, 99, 99)])
+def test_the_nearest_palette_works_wherever_it_is_asked_for(app, use_case, percentiles):
+    app.selectbox(key="use_case").set_value(use_case).run()
+    for name, percentile in zip(VALUES, percentiles, strict=False):
+        slider = app.slider(key=f"target_{name}")
+        slider.set_value(min(percentile, slider.max))
+    app.run()
+    if "nearest" in [button.key for button in app.button]:
+        app.button(key="nearest").click().run()
+    assert "vp-reachable" in said(app)
+
+
+def test_the_most_of_each_is_one_click_away(app):
+    for name in VALUES[:2]:
+        app.slider(key=f"target_{name}").set_value(90)
+    settled(app)
+    assert "The most of each, if the others stay" in said(app)
+    app.button(key="take_0").click().run()
+    assert "vp-out_of_reach" not in said(app)
+    assert app.slider(key="target_harmlessness").value == 90
+
+
+def test_a_free_value_asks_for_nothing(app):
+    for name in VALUES[:3]:
+        app.toggle(key=f"free_{name}").set_value(True)
+    app.run()
+    assert "Every value is left free" in said(app)
+    app.toggle(key="free_humor").set_value(False).run()
+    assert app.slider(key="target_humor").value == 60
+
+
+def test_a_use_case_keeps_the_percentiles(app):
+    app.slider(key="target_humor").set_value(72).run()
+    app.selectbox(key="use_case").set_value("Stories").run()
+    assert not app.exception
+    assert app.slider(key="target_humor").value == 72
+    assert app.selectbox(key="use_case").value == "Stories"
+
+
+def test_start_again(app):
+    app.slider(key="target_humor").set_value(90).run()
+    app.button(key="start_again").click().run()
+    assert app.slider(key="target_humor").value == 60
+
+
+def test_targets_survive_a_visit_to_another_page(app):
+    app.slider(key="target_humor").set_value(75).run()
+    app.selectbox(key="use_case").set_value("Stories").run()
+    app.switch_page("pages/tradeoffs.py").run()
+    assert not app.exception
+    assert "humor p75" in said(app)
+    assert app.selectbox(key="use_case").value == "Stories"
+    app.switch_page("pages/palette.py").run()
+    assert app.slider(key="target_humor").value == 75
+
+
+def test_trade_offs_compute_in_the_background(app):
+    app.switch_page("pages/tradeoffs.py")
+    settled(app)
+    assert not app.exception
+    assert "What can be had together" in [header.value for header in app.subheader]
+    assert "At 0.25 nats: helpfulness up to" in "\n".join(text.value for text in app.text)
+    assert "The highest that" in said(app)
+    app.selectbox(key="frontier_upwards").set_value(0)
+    app.run()
+    assert "Choose two different values." in said(app)
+    app.selectbox(key="frontier_upwards").set_value(2)
+    app.selectbox(key="sensitivity_value").set_value(3)
+    settled(app)
+    assert not app.exception
+
+
+def test_one_value_has_nothing_to_trade(tmp_path, monkeypatch):
+    rewards.save(make_table(values=("brevity",)), tmp_path / "one.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "one.parquet"))
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    assert [slider.key for slider in app.slider] == ["target_brevity"]
+    app.switch_page("pages/tradeoffs.py")
+    settled(app)
+    assert not app.exception
+    assert "one value, so there is nothing to trade" in said(app)
+
+
+def test_a_pooled_table_says_so(tmp_path, monkeypatch):
+    rewards.save(make_table(prompts=120, candidates=1), tmp_path / "pooled.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "pooled.parquet"))
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    assert not app.exception
+    assert "Form: pooled" in said(app)
+
+
+def test_no_table_is_told_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "nowhere.parquet"))
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    assert not app.exception
+    assert app.title[0].value == "There is no table to look at"
+    assert "nowhere.parquet" in app.text[0].value
+
+
+class Desk:
+    """Stands for the model process: what it would send is handed to the generation by the test."""
+
+    def __init__(self) -> None:
+        self.made: list[Generation] = []
+
+    def submit(self, request: GenerationRequest) -> Generation:
+        self.made.append(Generation(request, self.cancel))
+        return self.made[-1]
+
+    def generation(self, name: str) -> Generation:
+        for one in self.made:
+            if one.id == name:
+                return one
+        raise InputError("There is no such generation.")
+
+    def status(self) -> SimpleNamespace:
+        return SimpleNamespace(state="ready")
+
+    def cancel(self, name: str) -> None:
+        self.generation(name).end(Phase.CANCELLED)
+
+
+@pytest.fixture
+def desk(monkeypatch):
+    made = Desk()
+    monkeypatch.setattr(generator, "service", lambda scene: made)
+    monkeypatch.setattr(generator, "missing", lambda model: None)
+    return made
+
+
+@pytest.fixture
+def compare(desk, app):
+    return app.switch_page("pages/compare.py").run()
+
+
+def texts(app: AppTest) -> list[str]:
+    return [text.value for text in app.text]
+
+
+def write(generation: Generation, words: str) -> None:
+    """One step of all candidates."""
+    tokens = [[k, f"{words} {k}", False, False] for k in range(generation.request.candidates)]
+    generation.apply({"event": "tokens", "tokens": tokens})
+
+
+def test_a_prompt_is_sent_with_the_weights_of_the_palette(compare, desk, table):
+    assert not compare.exception
+    assert compare.text_area(key="prompt").value == table.prompts[0]
+    compare.number_input(key="candidates_k").set_value(4)
+    compare.text_area(key="prompt").set_value("How do I calm a crying child?")
+    compare.button(key="generate").click().run()
+    assert not compare.exception
+    request = desk.made[0].request
+    assert request.prompt == "How do I calm a crying child?"
+    assert request.candidates == 4
+    assert request.settings.top_k == 50
+    assert set(request.weights) <= set(VALUES)
+    assert all(weight > 0 for weight in request.weights.values())
+    assert compare.number_input(key="seed").value == request.seed + 1
+
+
+def test_both_replies_stream_and_the_leader_is_provisional(compare, desk):
+    compare.number_input(key="candidates_k").set_value(4)
+    compare.button(key="generate").click().run()
+    generation = desk.made[0]
+    base = generation.snapshot().base
+    generation.apply({"event": "begun"})
+    write(generation, "<b>Reply</b>")
+    compare.run()
+    assert f"<b>Reply</b> {base}" in texts(compare)
+    assert any("provisional: nothing is scored yet" in caption.value for caption in compare.caption)
+    leader = (base + 2) % 4
+    generation.apply({"event": "leading", "probabilities": [0.25] * 4, "leader": leader})
+    compare.run()
+    assert any("provisional leader" in caption.value for caption in compare.caption)
+    assert f"<b>Reply</b> {leader}" in texts(compare)
+    assert not compare.button(key="stop").disabled
+    names = generation.request.scored
+    picked = (base + 1) % 4
+    generation.apply(
+        {
+            "event": "finished",
+            "texts": [f"<script>final</script> {k}" for k in range(4)],
+            "rewards": {name: [float(k == picked) for k in range(4)] for name in names},
+            "probabilities": [0.7 if k == picked else 0.1 for k in range(4)],
+            "facts": {"picked": picked, "ess": 1.9, "kl": 0.4, "log_z": 0.0, "tokens": 40, "sampling_seconds": 1.0},
+        }
+    )
+    compare.run()
+    assert not compare.exception
+    assert f"<script>final</script> {base}" in texts(compare)
+    assert f"<script>final</script> {picked}" in texts(compare)
+    assert any("was picked. Drawn with a probability of 70%" in text for text in texts(compare))
+    rows = compare.dataframe[0].value
+    assert rows["Role"].iloc[0] == "picked"
+    assert list(rows["Probability"]) == [0.7, 0.1, 0.1, 0.1]
+    assert compare.button(key="stop").disabled
+    assert "<script>" not in "\n".join(str(m.value) for m in compare.markdown)
+
+
+def test_stop_ends_it_and_keeps_what_is_written(compare, desk):
+    compare.button(key="generate").click().run()
+    write(desk.made[0], "so far")
+    compare.button(key="stop").click().run()
+    assert desk.made[0].snapshot().phase is Phase.CANCELLED
+    assert "Stopped" in said(compare)
+    assert any(text.startswith("so far") for text in texts(compare))
+
+
+def test_an_empty_prompt_is_refused_in_words(compare, desk):
+    compare.text_area(key="prompt").set_value("   ")
+    compare.button(key="generate").click().run()
+    assert not desk.made
+    assert "The prompt is empty" in compare.warning[0].value
+
+
+def test_a_failure_says_what_to_do(compare, desk):
+    compare.button(key="generate").click().run()
+    desk.made[0].end(Phase.FAILED, "The model process stopped.", "python -m map_core models get")
+    compare.run()
+    assert "The model process stopped." in texts(compare)
+    assert "python -m map_core models get" in [code.value for code in compare.code]
+
+
+def test_without_weights_the_page_says_what_is_missing(app, monkeypatch):
+    monkeypatch.setattr(generator, "missing", lambda model: generator.Missing("The model is not here.", "make models"))
+    app.switch_page("pages/compare.py").run()
+    assert app.button(key="generate").disabled
+    assert "The model is not here." in texts(app)
+    assert "make models" in [code.value for code in app.code]
+
+
+def test_a_picked_prompt_goes_into_the_box(compare, table):
+    compare.selectbox(key="prompt_pick").set_value(3).run()
+    assert compare.text_area(key="prompt").value == table.prompts[3]
+
+
+def test_a_slider_answers_quickly(app):
+    began = time.perf_counter()
+    app.slider(key="target_humor").set_value(66).run()
+    assert time.perf_counter() - began < 5.0
