@@ -137,7 +137,7 @@ class AttainableLevels:
         bounds the minimum from below, each evaluation of h from above.
         """
         d, size = targets[wanted], len(wanted)
-        cuts = [corner[wanted] - d for corner in self._corners]
+        cuts = [corner[wanted] - d for corner in list(self._corners)]
         w = equality / equality.sum()
         best_value, best_w, bound = math.inf, w, -math.inf
         passes = 0

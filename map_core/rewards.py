@@ -180,7 +180,7 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
 
     Example:
         >>> load("assets/default.parquet").values  # doctest: +SKIP
-        ('helpfulness', 'harmlessness', ...)
+        ('helpfulness', 'kindness', ...)
     """
     path = Path(path)
     if not path.is_file():

@@ -53,7 +53,7 @@ def solve(
     \b
     Examples:
       python -m map_core solve --target helpfulness=p70 --target humor=+0.3sd
-      python -m map_core solve --use-case "Customer support" --target harmlessness=p80 --json
+      python -m map_core solve --use-case "Customer support" --target kindness=p80 --json
       python -m map_core solve my-table.parquet --targets-file palettes.jsonl --json
     """
     data = rewards.load(table).select(use_case)

@@ -102,11 +102,14 @@ def run() -> dict[str, Any]:
                     times[name].append(time.perf_counter() - began)
                 residuals[name] = max(residuals[name], worst(oracle, x, d))
     ours = statistics.median(times["ours"])
+    medians = {name: statistics.median(t) for name, t in times.items()}
     rows = {
-        name: {"median_ms": 1e3 * statistics.median(t), "ratio": statistics.median(t) / ours, "residual": residuals[name]}
-        for name, t in times.items()
+        name: {"median_ms": 1e3 * median, "ratio": median / ours, "residual": residuals[name]}
+        for name, median in medians.items()
     }
-    print(f"{len(table.rewards)} replies x {len(table.values)} values, per prompt, medians of {len(times['ours'])} solves")
+    print(
+        f"{len(table.rewards)} replies x {len(table.values)} values per prompt, medians of {len(times['ours'])} solves"
+    )
     for name, row in rows.items():
         print(f"{name:<16} {row['median_ms']:9.2f} ms  x{row['ratio']:7.1f}  worst residual {row['residual']:.1e}")
     return rows
