@@ -321,3 +321,13 @@ def test_the_command_wants_prompts_or_a_table(arguments: list[str]) -> None:
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 2
     assert "Give either --prompts FILE, to sample replies, or --rescore TABLE." in done.output
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("map_core.command_line.build.scorers", interrupted)
+    done = CliRunner().invoke(command, ["--prompts", "p.jsonl", "--out", str(tmp_path / "t.parquet")])
+    assert done.exit_code == 130
+    assert "the same command goes on where it stopped" in done.output

@@ -184,6 +184,23 @@ def test_a_text_is_embedded_once_for_all_values() -> None:
     assert len(Counting.seen) == len(set(Counting.seen))
 
 
+def test_embeddings_do_not_depend_on_what_was_asked_before() -> None:
+    """To the last bit: a list is embedded as a whole, even where some of its texts are known from another list."""
+
+    class Company(WordEmbedder):
+        def embed(self, texts: Sequence[str]) -> np.ndarray:
+            return super().embed(texts) + 1e-9 * len(texts)  # as batches of another shape change the last digits
+
+    asked = ["a b", "c d", "", "a b"]
+    fresh = ScoringModels(embedder=Company()).embed(asked)
+    models = ScoringModels(embedder=Company())
+    for number in range(20):
+        models.embed(["a b", *map(str, range(number))])
+    np.testing.assert_array_equal(models.embed(asked), fresh)
+    np.testing.assert_array_equal(fresh[2], np.zeros(16))
+    assert not models.embed(asked).flags.writeable
+
+
 def test_cards_load_no_model_library() -> None:
     """The interface shows every card without waiting for torch."""
     code = (

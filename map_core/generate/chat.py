@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import jinja2
 import jinja2.nodes
@@ -35,7 +35,7 @@ _MARKS = re.compile("\ue0f0([0-9]+)\ue0f1")
 class _Generation(Extension):
     """Lets ``{% generation %}`` blocks, which some templates carry for training, through unchanged."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    tags = {"generation"}  # noqa: RUF012 (the base class declares it so)
 
     def parse(self, parser: Any) -> Any:
         next(parser.stream)
