@@ -159,6 +159,22 @@ def test_closing_stops_the_engine_within_one_token(engine: Engine, monkeypatch: 
     assert isinstance(last, Finished)
 
 
+def test_two_generations_side_by_side_do_not_mix(engine: Engine) -> None:
+    requests = [GenerationRequest(prompt, {"letters": 1.0}, (), 3, SETTINGS, 2) for prompt in ("Hi", "Tell me a story")]
+    scorers = {"letters": Letters()}
+    alone = [list(aligned(engine, scorers, request))[-1] for request in requests]
+    turns = [aligned(engine, scorers, request) for request in requests]
+    together: list[object] = [None, None]
+    while any(not isinstance(last, Finished) for last in together):
+        together = [
+            last if isinstance(last, Finished) else next(turn) for last, turn in zip(together, turns, strict=True)
+        ]
+    for one, other in zip(alone, together, strict=True):
+        assert isinstance(one, Finished)
+        assert isinstance(other, Finished)
+        assert (one.replies, one.rewards, one.choice) == (other.replies, other.rewards, other.choice)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

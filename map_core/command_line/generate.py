@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from map_core.errors import EngineError
+from map_core.errors import EngineError, InputError
 from map_core.generate.aligned import Begun, Event, Finished, GenerationRequest, Tokens, aligned
 from map_core.glossary import SamplingSettings
 
@@ -73,18 +73,21 @@ def generate(
         names = tuple(values.DEFAULT_VALUES)
     else:
         names = tuple(name.strip() for name in shown.split(",") if name.strip() and shown != "none")
-    request = GenerationRequest(
-        prompt=sys.stdin.read() if prompt == "-" else prompt,
-        weights=wanted,
-        values=names,
-        candidates=candidates,
-        settings=sampling_settings(settings),
-        seed=seed,
-        system=system,
-        provisional=False,
-    )
-    # Scorers first: an unknown value is told before seconds are spent on loading the model.
-    scorers = {scorer.name: scorer for scorer in values.scorers(request.scored)} if request.scored else {}
+    try:
+        request = GenerationRequest(
+            prompt=sys.stdin.read() if prompt == "-" else prompt,
+            weights=wanted,
+            values=names,
+            candidates=candidates,
+            settings=sampling_settings(settings),
+            seed=seed,
+            system=system,
+            provisional=False,
+        )
+        # Scorers first: an unknown value is told before seconds are spent on loading the model.
+        scorers = {scorer.name: scorer for scorer in values.scorers(request.scored)} if request.scored else {}
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
     from map_core.generate.engine import open_engine
     from map_core.generate.models import DEFAULT_MODEL
 

@@ -1,12 +1,11 @@
-"""How fast the engines load and draw, side by side on this machine: ``python -m tests.benchmarks.bench_engines``.
+"""How fast the engines load and draw, side by side on this machine: ``python -m tests.benchmarks engines``.
 
 Each engine runs in a fresh process, so that loading is measured as a user meets it (imports included, the model in
-the cache) and neither leaves anything warm for the other. Prints a line an engine and one JSON object at the end.
+the cache) and neither leaves anything warm for the other. Prints a line an engine.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -48,34 +47,33 @@ def measure(engine: str, dtype: str | None, candidates: int, length: int) -> dic
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--candidates", type=int, default=32)
-    parser.add_argument("--length", type=int, default=48)
-    parser.add_argument("--engines", default="openvino,torch", help="names, each with :dtype if wanted")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        name, _, dtype = options.one.partition(":")
-        print(json.dumps(measure(name, dtype or None, options.candidates, options.length)))
-        return
+def run(candidates: int = 32, length: int = 48, engines: tuple[str, ...] = ("openvino", "torch")) -> dict[str, object]:
+    """Measure engines, each in a process of its own.
+
+    Args:
+        candidates, length: how many replies of how many new tokens.
+        engines: names, each with :dtype if wanted.
+    """
     results = []
-    for one in options.engines.split(","):
-        command = [sys.executable, "-m", "tests.benchmarks.bench_engines", "--one", one]
-        command += ["--candidates", str(options.candidates), "--length", str(options.length)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for engine in engines:
+        name, _, dtype = engine.partition(":")
+        program = (
+            "import json; from tests.benchmarks.bench_engines import measure; "
+            f"print(json.dumps(measure({name!r}, {dtype or None!r}, {candidates}, {length})))"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            print(f"{one}: {done.stderr.strip().splitlines()[-1]}")
+            print(f"{engine}: {done.stderr.strip().splitlines()[-1]}")
             continue
         result = json.loads(done.stdout.splitlines()[-1])
         results.append(result)
         print(
             f"{result['engine']:9} {result['dtype']:9} {result['device']:5} load {result['load_seconds']:5.2f} s, "
             f"first tokens {result['first_token_seconds']:.2f} s, {result['tokens_per_second']:6.0f} tokens/s "
-            f"at {options.candidates} candidates x {options.length}"
+            f"at {candidates} candidates x {length}"
         )
-    print(json.dumps({"candidates": options.candidates, "length": options.length, "results": results}))
+    return {"candidates": candidates, "length": length, "results": results}
 
 
 if __name__ == "__main__":
-    main()
+    run()
