@@ -167,19 +167,23 @@ class MemoryOracle(Oracle):
             return rows.reshape(*rows.shape[:-1], -1, self._uniform).max(axis=-1)
         return np.maximum.reduceat(rows, self._starts, axis=-1)
 
-    def _spread(self, groups: np.ndarray) -> np.ndarray:
-        """Each group's number repeated for its replies: (..., group) to (..., reply)."""
-        return np.repeat(groups, self._uniform or self._counts, axis=-1)
+    def _combine(self, operation: np.ufunc, rows: np.ndarray, groups: np.ndarray) -> None:
+        """Apply a ufunc in place to each reply and its group's number: (..., reply) and (..., group)."""
+        if self._uniform:
+            by_group = rows.reshape(*rows.shape[:-1], -1, self._uniform)
+            operation(by_group, groups[..., None], out=by_group)
+        else:
+            operation(rows, np.repeat(groups, self._counts, axis=-1), out=rows)
 
     def _tilt(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A per weight vector, and P within each group, for x of shape (..., value)."""
         logits = weights @ self._z
         top = self._max(logits)
-        logits -= self._spread(top)
+        self._combine(np.subtract, logits, top)
         np.exp(logits, out=logits)
         total = self._sum(logits)
         log_normaliser = np.mean(top + np.log(total) - self._log_counts, axis=-1)
-        logits /= self._spread(total)
+        self._combine(np.divide, logits, total)
         return log_normaliser, logits
 
     def moments(self, weights: np.ndarray) -> Moments:
@@ -204,7 +208,7 @@ class MemoryOracle(Oracle):
         if self._uniform:
             rows = self._starts + logits.reshape(-1, self._uniform).argmax(axis=1)
         else:
-            hits = np.flatnonzero(logits == self._spread(self._max(logits)))
+            hits = np.flatnonzero(logits == np.repeat(self._max(logits), self._counts))
             rows = hits[np.searchsorted(hits, self._starts)]
         return self._z[:, rows].mean(axis=1)
 
