@@ -20,7 +20,7 @@ from enum import StrEnum
 import numpy as np
 from scipy.optimize import nnls
 
-from map_core.oracle import Moments, Oracle
+from map_core.oracle import REDUNDANT, Moments, Oracle, is_singular
 
 TOLERANCE = 1e-10
 #: A residual that rounding may leave on tables where no step gains anything any more.
@@ -139,7 +139,7 @@ def solve(
             break
         x, moments, value = candidate, moments_next, value_next
 
-    redundant = _is_redundant(oracle, wanted, fixed, price)
+    redundant = _is_redundant(oracle, wanted, price)
     if redundant and status is Status.CONVERGED:
         # A target with slack has weight 0 in every solution; only the tight ones can share theirs.
         tight = d - moments.levels[wanted] > -1e-7
@@ -187,13 +187,12 @@ def _newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np
     return y - x
 
 
-def _is_redundant(oracle: Oracle, wanted: np.ndarray, fixed: np.ndarray, price: np.ndarray) -> bool:
+def _is_redundant(oracle: Oracle, wanted: np.ndarray, price: np.ndarray) -> bool:
     """A mix of the targeted values never varies between the replies that can be chosen from."""
     if not len(wanted) or np.any(price):
         return False
-    covariance = oracle.base_moments.covariance[np.ix_(wanted, wanted)]
-    eigenvalues = np.linalg.eigvalsh(covariance)
-    return bool(eigenvalues[0] <= 1e-11 * max(eigenvalues[-1], 1e-300))
+    # Eigenvalues interlace: where all values together are not redundant, no part of them is.
+    return oracle.has_redundant_values and is_singular(oracle.base_moments.covariance[np.ix_(wanted, wanted)])
 
 
 def _least_norm(oracle: Oracle, wanted: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -204,7 +203,7 @@ def _least_norm(oracle: Oracle, wanted: np.ndarray, x: np.ndarray) -> np.ndarray
     if not len(x):
         return x
     eigenvalues, vectors = np.linalg.eigh(oracle.base_moments.covariance[np.ix_(wanted, wanted)])
-    kept = vectors[:, eigenvalues > 1e-11 * eigenvalues[-1]].T
+    kept = vectors[:, eigenvalues > REDUNDANT * eigenvalues[-1]].T
     heavy = 1e7
     y, _ = nnls(np.vstack([heavy * kept, np.eye(len(x))]), np.concatenate([heavy * kept @ x, np.zeros(len(x))]))
     return y

@@ -23,6 +23,15 @@ from map_core.errors import InputError
 from map_core.glossary import Form
 from map_core.rewards import RewardTable
 
+#: A covariance whose smallest eigenvalue is below this share of its largest one is singular.
+REDUNDANT = 1e-11
+
+
+def is_singular(covariance: np.ndarray) -> bool:
+    """Whether a covariance, (value, value), has a direction without variance."""
+    eigenvalues = np.linalg.eigvalsh(covariance)
+    return bool(eigenvalues[0] <= REDUNDANT * max(eigenvalues[-1], 1e-300))
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -79,6 +88,11 @@ class Oracle(ABC):
     def base_moments(self) -> Moments:
         """The moments of the base model itself, at weights 0."""
         return self.moments(np.zeros(len(self.values)))
+
+    @cached_property
+    def has_redundant_values(self) -> bool:
+        """Some mix of the values never varies between replies to a prompt, so weights are not unique."""
+        return is_singular(self.base_moments.covariance)
 
     def standardise(self, levels: np.ndarray) -> np.ndarray:
         """Levels in reward units, (..., value), as standard deviations above base."""
