@@ -83,17 +83,19 @@ class ChatTokenizer:
                 f"{folder} has no tokenizer.json; expected a model folder with a fast tokenizer. "
                 "Save it again with a current transformers, which writes one."
             )
-        text = path.read_text(encoding="utf-8")
-        self._special = Tokenizer.from_str(text)
-        plain = json.loads(text)
-        self._special_texts = {str(entry["content"]): int(entry["id"]) for entry in plain["added_tokens"]}
-        # Without its added tokens the same tokenizer cannot produce one of them out of text.
-        plain["added_tokens"] = []
-        plain["post_processor"] = None
-        self._plain = Tokenizer.from_str(json.dumps(plain))
-        for tokenizer in (self._special, self._plain):
-            tokenizer.no_padding()
-            tokenizer.no_truncation()
+        try:
+            self._special = Tokenizer.from_file(str(path))
+        except Exception as error:  # the reader raises bare Exceptions
+            raise EngineError(f"{path} cannot be read ({error}); the model's files are damaged.") from error
+        added = self._special.get_added_tokens_decoder()
+        self._special_texts = {token.content: i for i, token in added.items()}
+        # The same parts without the added tokens: it cannot produce one of them out of text.
+        self._plain = Tokenizer(self._special.model)
+        for part in ("normalizer", "pre_tokenizer", "decoder"):
+            if (value := getattr(self._special, part)) is not None:
+                setattr(self._plain, part, value)
+        self._special.no_padding()
+        self._special.no_truncation()
         config = _json(folder / "tokenizer_config.json")
         self._names = {
             name: _token_text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")

@@ -20,6 +20,7 @@ from map_core.glossary import SamplingSettings
 
 # Ended candidates leave the batch when they are this share of it: moving the cache costs about a step.
 _LEAVE_SHARE = 0.125
+_NUCLEUS = 1024  # words that are looked at first for top-p
 
 
 class TorchEngine(Engine):
@@ -107,13 +108,19 @@ def draw(logits: torch.Tensor, settings: SamplingSettings, uniform: torch.Tensor
     Source: Holtzman et al., The Curious Case of Neural Text Degeneration, ICLR 2020 (top-p)
     """
     scaled = logits / settings.temperature
-    if 0 < settings.top_k < logits.shape[-1]:
+    size = scaled.shape[-1]
+    words: torch.Tensor | None = None
+    if 0 < settings.top_k < size:
         values, words = scaled.topk(settings.top_k, dim=-1)  # sorted, the likeliest first
-    elif settings.top_p < 1.0:
-        values, words = scaled.sort(dim=-1, descending=True, stable=True)
+        probabilities = torch.softmax(values, dim=-1, dtype=torch.float64)
     else:
-        values, words = scaled, None
-    probabilities = torch.softmax(values, dim=-1, dtype=torch.float64)
+        probabilities = torch.softmax(scaled, dim=-1, dtype=torch.float64)
+        if settings.top_p < 1.0:
+            # Sorting all words costs as much as the model's own work; mostly the first thousand hold enough.
+            few, words = probabilities.topk(min(_NUCLEUS, size), dim=-1)
+            if few.sum(dim=-1).min() < settings.top_p:
+                few, words = probabilities.sort(dim=-1, descending=True, stable=True)
+            probabilities = few
     if settings.top_p < 1.0:
         before = probabilities.cumsum(dim=-1) - probabilities
         probabilities = probabilities.masked_fill(before >= settings.top_p, 0.0)
