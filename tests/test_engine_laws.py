@@ -282,3 +282,18 @@ def test_both_engines_read_the_default_model_alike(real: dict[str, Engine]) -> N
     laws.both_read_the_same(real["torch"], real["openvino"], largest=0.01, mean=0.002)
     half = open_engine(engine="torch", dtype="bfloat16")
     laws.both_read_the_same(real["openvino"], half, largest=None, mean=0.1)
+
+
+@pytest.mark.gpu
+def test_torch_on_a_gpu_obeys_the_laws(folder: Path) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    engine = open_engine(str(folder), "torch")
+    assert engine.info.device.startswith("cuda")
+    assert engine.info.dtype == "bfloat16"
+    laws.the_same_call_gives_the_same_tokens(engine)
+    laws.streams_are_whole_and_in_order(engine)
+    laws.closing_leaves_the_engine_ready(engine)
+    laws.streamed_log_probs_are_those_of_the_model(engine, 0.1)
