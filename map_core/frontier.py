@@ -107,8 +107,8 @@ def _free_contours(oracle: Oracle, w: np.ndarray, budgets: Sequence[float]) -> l
 
     def spent_over(log_t: np.ndarray, row: np.ndarray, budget: np.ndarray) -> np.ndarray:
         x = np.exp(log_t)[:, None] * w[row.astype(int)]
-        log_normaliser, levels = oracle.many(x)
-        return np.sum(x * levels, axis=1) - log_normaliser - budget
+        at = oracle.many(x)
+        return np.sum(x * at.levels, axis=1) - at.log_normaliser - budget
 
     low, high = np.full(len(which), math.log(1e-6)), np.full(len(which), math.log(LONGEST))
     root = elementwise.find_root(
@@ -117,8 +117,8 @@ def _free_contours(oracle: Oracle, w: np.ndarray, budgets: Sequence[float]) -> l
     # No sign change means that even the limit costs less than the budget: its weights stand for it.
     log_t = np.where(root.success, root.x, high)
     x = np.exp(log_t)[:, None] * w[which]
-    log_normaliser, levels = oracle.many(x)
-    kl = np.sum(x * levels, axis=1) - log_normaliser
+    at = oracle.many(x)
+    levels, kl = at.levels, np.sum(x * at.levels, axis=1) - at.log_normaliser
     parts = [slice(i * len(w), (i + 1) * len(w)) for i in range(len(budgets))]
     return [Contour(float(b), x[p], levels[p], kl[p]) for b, p in zip(budgets, parts, strict=True)]
 

@@ -113,7 +113,8 @@ def test_gradient_and_covariance_are_finite_differences(oracle: MemoryOracle):
 
 def test_many_weights_at_once_are_each_of_them(oracle: MemoryOracle):
     batch = np.random.default_rng(1).exponential(1.0, (7, 4))
-    log_normalisers, levels = oracle.many(batch)
+    many = oracle.many(batch)
+    log_normalisers, levels = many.log_normaliser, many.levels
     for x, log_normaliser, level in zip(batch, log_normalisers, levels, strict=True):
         at = oracle.moments(x)
         assert log_normaliser == pytest.approx(at.log_normaliser, abs=1e-12)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from keyword import iskeyword
 
 import click
 
@@ -16,6 +17,14 @@ from map_core.errors import PaletteError
 #: Each command, its module, and the line that ``--help`` shows.
 COMMANDS = {
     "solve": "Find the weights that reach a palette, or why nothing does.",
+    "nearest": "Find the attainable palette closest to one that is not.",
+    "frontier": "Trace the Pareto frontier of pairs and triples of values.",
+    "sensitivity": "Show what each target costs, and what moves when it is moved.",
+    "confidence": "Put error bars on weights, levels and the verdict.",
+    "sequence": "Align one value after another, beside all at once.",
+    "groups": "Find a common palette for several groups, or compare two tables.",
+    "reproduce": "Run the published experiments on a table.",
+    "import": "Make a reward table of a Parquet, CSV or JSON file.",
     "generate": "Answer a prompt as the base model and as the aligned model.",
     "build": "Sample replies, score them, and write a reward table.",
     "values": "Show what each value measures and how well it separates.",
@@ -32,8 +41,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"map_core.command_line.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(importlib.import_module(f"map_core.command_line.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
