@@ -4,7 +4,8 @@
 
 in the standardised units of :mod:`map_core.oracle`. The tilt t is 0 but for the frontier, the ridge 0 but for
 the nearest palette. Each step maximises the quadratic model of g over x >= 0 exactly (non-negative least squares,
-so the set of active values is part of the step) and is safeguarded by a backtracking line search. Constraint: one
+so the set of active values is part of the step) and is safeguarded by a backtracking line search. A large table is
+first solved on nested subsamples of its prompts, so that it is itself passed over two or three times. Constraint: one
 bounded loop, pure functions; whether a target can be reached is never decided here but in
 :mod:`map_core.feasibility`.
 
@@ -18,14 +19,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from scipy.linalg.lapack import dposv
 from scipy.optimize import nnls
 
 from map_core.oracle import REDUNDANT, Moments, Oracle, is_singular
 
-TOLERANCE = 1e-10
 #: A residual that rounding may leave on tables where no step gains anything any more.
 ROUNDING = 1e-8
 MAX_STEPS = 200
+#: Shares of the prompts that a large table is first solved on, and how exactly.
+SUBSAMPLES = ((1 / 64, 1e-2), (1 / 8, 1e-3), (1.0, 1e-5))
 
 
 class Status(StrEnum):
@@ -34,6 +37,8 @@ class Status(StrEnum):
     CONVERGED = "converged"
     #: g passed the most nats that any re-weighting can spend, so by weak duality no distribution meets the targets.
     UNBOUNDED = "unbounded"
+    #: g passed the budget, so by weak duality the targets cost more than it, if they can be met at all.
+    OVER_BUDGET = "over_budget"
     STEP_LIMIT = "step_limit"
 
 
@@ -69,7 +74,8 @@ def solve(
     ridge: np.ndarray | float = 0.0,
     tilt: np.ndarray | None = None,
     start: np.ndarray | None = None,
-    tolerance: float = TOLERANCE,
+    budget: float = np.inf,
+    tolerance: float | None = None,
     max_steps: int = MAX_STEPS,
 ) -> Solution:
     """Find the weights that meet the targets at the least KL divergence from the base model.
@@ -80,102 +86,165 @@ def solve(
         ridge: 0, or a non-negative number or (value,) array that prices weights (nearest palette).
         tilt: (value,) fixed weights t that are added to x.
         start: (value,) weights to start from, for warm starts.
-        tolerance: largest residual of a converged solution.
-        max_steps: most Newton steps.
+        budget: nats; targets that cost more end the solve early, and the status says so. Without tilt and ridge.
+        tolerance: largest residual of a converged solution; the oracle's resolution by default.
+        max_steps: most passes over the table.
 
     Returns:
         The solution; its status says whether it converged.
     """
     size = len(oracle.values)
     targets = np.asarray(targets, dtype=float)
-    fixed = np.zeros(size) if tilt is None else np.asarray(tilt, dtype=float)
     price = np.broadcast_to(np.asarray(ridge, dtype=float), (size,))
     # A constant value's levels do not depend on its weight, which is 0 in the solution of least norm.
     wanted = np.flatnonzero(~np.isnan(targets) & ~oracle.constant)
-    d, price = targets[wanted], price[wanted]
-
+    problem = _Problem(
+        wanted,
+        targets[wanted],
+        price[wanted],
+        np.zeros(size) if tilt is None else np.asarray(tilt, dtype=float),
+        budget,
+    )
     x = np.zeros(len(wanted)) if start is None else np.maximum(np.asarray(start, dtype=float)[wanted], 0.0)
+    tolerance = oracle.resolution if tolerance is None else tolerance
+    passes = 0
+    for share, rough in SUBSAMPLES:
+        part = oracle.subsample(share)
+        if part is not None:
+            begun = _climb(part, problem, x, rough, max_steps)
+            # On a subsample targets may be out of reach that the whole table reaches: start from there no further.
+            x = begun.x if begun.status is Status.CONVERGED else x
+    point = _climb(oracle, problem, x, tolerance, max_steps - passes)
+    passes += point.passes
 
-    def evaluate(x: np.ndarray) -> tuple[Moments, float]:
-        full = fixed.copy()
-        full[wanted] += x
-        moments = oracle.moments(full)
-        return moments, float(x @ d - moments.log_normaliser - 0.5 * price @ x**2)
-
-    # The base model's own moments are known; every cold start begins there.
-    cold = start is None and tilt is None
-    moments, value = (oracle.base_moments, 0.0) if cold else evaluate(x)
-    passes, status = 0 if cold else 1, Status.STEP_LIMIT
-    # Weak duality: a reachable target has g(x) <= KL* <= the most that can be spent, at every x.
-    ceiling = oracle.log_candidates + 1e-6 if tilt is None and not np.any(price) else np.inf
-    while True:
-        gradient = d - moments.levels[wanted] - price * x
-        if _residual(x, gradient) <= tolerance:
-            status = Status.CONVERGED
-            break
-        if value > ceiling:
-            status = Status.UNBOUNDED
-            break
-        if passes >= max_steps:
-            status = Status.CONVERGED if _residual(x, gradient) <= ROUNDING else Status.STEP_LIMIT
-            break
-        hessian = moments.covariance[np.ix_(wanted, wanted)] + np.diag(price)
-        step = _newton_step(hessian, gradient, x)
-        slope = float(gradient @ step)
-        scale = min(1.0, _longest(x) / max(float(np.abs(step).max()), 1e-300))
-        improved = False
-        for _ in range(40):
-            candidate = np.maximum(x + scale * step, 0.0)
-            moments_next, value_next = evaluate(candidate)
-            passes += 1
-            # The last steps gain less than the rounding of g: there a Newton step is taken for what it is.
-            if value_next >= value + 1e-4 * scale * slope - 1e-13 * (1.0 + abs(value)):
-                improved = True
-                break
-            scale *= 0.3
-        if not improved:
-            # Nothing is gained any more: at the last digits that the data allows, which is converged, or stuck.
-            status = Status.CONVERGED if _residual(x, gradient) <= ROUNDING else Status.STEP_LIMIT
-            break
-        x, moments, value = candidate, moments_next, value_next
-
-    redundant = _is_redundant(oracle, wanted, price)
-    if redundant and status is Status.CONVERGED:
+    x, moments = point.x, point.moments
+    redundant = _plain(problem) and is_redundant(oracle, wanted)
+    if redundant and point.status is Status.CONVERGED:
         # A target with slack has weight 0 in every solution; only the tight ones can share theirs.
-        tight = d - moments.levels[wanted] > -1e-7
+        tight = problem.targets - moments.levels[wanted] > -1e-7
         x = np.where(tight, x, 0.0)
-        x[tight] = _least_norm(oracle, wanted[tight], x[tight])
-        moments, _ = evaluate(x)
+        x[tight] = least_norm(oracle, wanted[tight], x[tight])
+        moments = oracle.moments(problem.weights(x))
         passes += 1
-    gradient = d - moments.levels[wanted] - price * x
     weights = np.zeros(size)
     weights[wanted] = x
     return Solution(
-        status=status,
+        status=point.status,
         weights=weights,
         levels=moments.levels,
         covariance=moments.covariance,
-        kl=max(0.0, float((fixed + weights) @ moments.levels - moments.log_normaliser)),
-        residual=_residual(x, gradient),
+        kl=max(0.0, float((problem.tilt + weights) @ moments.levels - moments.log_normaliser)),
+        residual=_residual(x, problem.gradient(x, moments)),
         steps=passes,
         redundant=redundant,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """The targeted values and what is asked of them."""
+
+    wanted: np.ndarray
+    targets: np.ndarray
+    price: np.ndarray
+    tilt: np.ndarray
+    budget: float
+
+    def weights(self, x: np.ndarray) -> np.ndarray:
+        full = self.tilt.copy()
+        full[self.wanted] += x
+        return full
+
+    def gradient(self, x: np.ndarray, moments: Moments) -> np.ndarray:
+        gradient: np.ndarray = self.targets - moments.levels[self.wanted] - self.price * x
+        return gradient
+
+    def dual_value(self, x: np.ndarray, moments: Moments) -> float:
+        return float(x @ self.targets - moments.log_normaliser - 0.5 * (self.price * x) @ x)
+
+
+def _plain(problem: _Problem) -> bool:
+    """Neither tilt nor ridge: g is a lower bound of the KL divergence that the targets cost."""
+    return not problem.tilt.any() and not problem.price.any()
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """Where a climb ended."""
+
+    status: Status
+    x: np.ndarray
+    moments: Moments
+    passes: int
+
+
+def _climb(oracle: Oracle, problem: _Problem, x: np.ndarray, tolerance: float, max_steps: int) -> _Point:
+    """Newton steps from x until the residual is within the tolerance, or the status says why not."""
+    plain = _plain(problem)
+    # The base model's own moments are known; every cold start begins there.
+    cold = plain and not x.any()
+    moments = oracle.base_moments if cold else oracle.moments(problem.weights(x))
+    value = 0.0 if cold else problem.dual_value(x, moments)
+    passes = 0 if cold else 1
+    # Weak duality: a reachable target has g(x) <= KL* <= the most that can be spent, at every x.
+    most = oracle.log_candidates + 1e-6 if plain else np.inf
+    budget = problem.budget + 1e-12 if plain else np.inf
+    rows = np.ix_(problem.wanted, problem.wanted)
+    while True:
+        gradient = problem.gradient(x, moments)
+        residual = _residual(x, gradient)
+        if value > min(most, budget):
+            return _Point(Status.UNBOUNDED if value > most else Status.OVER_BUDGET, x, moments, passes)
+        if residual <= tolerance:
+            return _Point(Status.CONVERGED, x, moments, passes)
+        step = newton_step(moments.covariance[rows] + np.diag(problem.price), gradient, x)
+        slope = float(gradient @ step)
+        scale = min(1.0, float(longest_step(np.abs(x).max())) / max(float(np.abs(step).max()), 1e-300))
+        for _ in range(40):
+            if passes >= max_steps:
+                break
+            candidate = np.maximum(x + scale * step, 0.0)
+            moments_there = oracle.moments(problem.weights(candidate))
+            value_there = problem.dual_value(candidate, moments_there)
+            passes += 1
+            # The last steps gain less than the rounding of g: there a Newton step is taken for what it is.
+            if value_there >= value + 1e-4 * scale * slope - 1e-13 * (1.0 + abs(value)):
+                x, moments, value = candidate, moments_there, value_there
+                break
+            scale *= 0.3
+        else:
+            passes = max_steps
+        if passes >= max_steps:
+            # Nothing is gained any more: at the last digits that the data allows, which is converged, or stuck.
+            stuck = _residual(x, problem.gradient(x, moments)) > max(ROUNDING, tolerance)
+            return _Point(Status.STEP_LIMIT if stuck else Status.CONVERGED, x, moments, passes)
 
 
 def _residual(x: np.ndarray, gradient: np.ndarray) -> float:
     return float(np.abs(x - np.maximum(0.0, x + gradient)).max(initial=0.0))
 
 
-def _longest(x: np.ndarray) -> float:
-    """Longest step in any weight: far from the optimum the quadratic model of a log-sum-exp promises too much."""
-    return 4.0 + 2.0 * float(np.abs(x).max(initial=0.0))
+def longest_step(largest: np.ndarray | float) -> np.ndarray | float:
+    """Longest step in any weight, given the largest: far from the optimum the quadratic model of a log-sum-exp
+    promises too much."""
+    return 4.0 + 2.0 * largest
 
 
-def _newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
+def newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The step p that maximises gradient . p - 1/2 p' H p subject to x + p >= 0.
 
-    With H = L L' and y = x + p this is non-negative least squares of L' y against L^-1 (H x + gradient).
+    Mostly the active values are those with x > 0 or a positive gradient, and one Cholesky solve says so. Otherwise,
+    with H = L L' and y = x + p, this is non-negative least squares of L' y against L^-1 (H x + gradient).
     """
+    free = np.flatnonzero((x > 0) | (gradient > 0))
+    if len(free):
+        _, p, info = dposv(hessian[np.ix_(free, free)], gradient[free])
+        if info == 0 and np.all(x[free] + p >= 0):
+            step = np.zeros(len(x))
+            step[free] = p
+            # The others stay at 0 where the model's gradient there is not positive.
+            if len(free) == len(x) or np.all(np.delete(gradient - hessian @ step, free) <= 0):
+                return step
     roundoff = 1e-14 * float(np.trace(hessian)) + 1e-300
     eigenvalues, vectors = np.linalg.eigh(hessian)
     root = np.sqrt(np.maximum(eigenvalues, 0.0) + roundoff)
@@ -187,15 +256,15 @@ def _newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np
     return y - x
 
 
-def _is_redundant(oracle: Oracle, wanted: np.ndarray, price: np.ndarray) -> bool:
-    """A mix of the targeted values never varies between the replies that can be chosen from."""
-    if not len(wanted) or np.any(price):
-        return False
+def is_redundant(oracle: Oracle, wanted: np.ndarray) -> bool:
+    """A mix of the values at these positions never varies between the replies that can be chosen from."""
     # Eigenvalues interlace: where all values together are not redundant, no part of them is.
-    return oracle.has_redundant_values and is_singular(oracle.base_moments.covariance[np.ix_(wanted, wanted)])
+    if not len(wanted) or not oracle.has_redundant_values:
+        return False
+    return is_singular(oracle.base_moments.covariance[np.ix_(wanted, wanted)])
 
 
-def _least_norm(oracle: Oracle, wanted: np.ndarray, x: np.ndarray) -> np.ndarray:
+def least_norm(oracle: Oracle, wanted: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The weights of least norm with the same levels: min |y| subject to y >= 0 and y - x in the null space of H.
 
     Solved as non-negative least squares with the equations weighted far above the norm.
