@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from map_core.dual import Status, solve
 from map_core.errors import InputError
 from map_core.glossary import Form
-from map_core.oracle import MemoryOracle
+from map_core.oracle import MemoryOracle, memory
 from tests.tables import make_table
 
 
@@ -215,3 +215,29 @@ def test_no_target_is_the_base_model(oracle: MemoryOracle):
 def test_one_reply_a_prompt_has_no_per_prompt_form():
     with pytest.raises(InputError, match="every prompt has one"):
         MemoryOracle(np.ones((3, 1)), np.arange(4), ("humor",), Form.PER_PROMPT)
+
+
+def test_a_budget_ends_a_solve_that_costs_more(oracle: MemoryOracle):
+    targets = targets_inside(oracle, 2)
+    price = solve(oracle, targets).kl
+    assert solve(oracle, targets, budget=1.001 * price).status is Status.CONVERGED
+    short = solve(oracle, targets, budget=0.9 * price)
+    assert short.status is Status.OVER_BUDGET
+    assert short.steps <= solve(oracle, targets).steps
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_a_large_table_starts_on_a_part_of_its_prompts(form: Form, monkeypatch: pytest.MonkeyPatch):
+    table = make_table(prompts=4000, candidates=8)
+    whole = MemoryOracle.of(table, form)
+    monkeypatch.setattr(memory, "BLOCK", 1024)
+    cut = MemoryOracle.of(table, form)
+    assert cut.subsample(1 / 8) is not None
+    for seed in range(5):
+        targets = targets_inside(whole, seed)
+        expected, found = solve(whole, targets), solve(cut, targets)
+        assert found.status is Status.CONVERGED
+        np.testing.assert_allclose(found.weights, expected.weights, atol=1e-8)
+        assert found.steps <= 4
+    beyond = solve(cut, np.full(4, 9.0))
+    assert beyond.status is Status.UNBOUNDED
