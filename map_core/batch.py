@@ -114,7 +114,7 @@ def solve_many(
     limit = np.where(plain, np.broadcast_to(np.asarray(budget, dtype=float), (rows,)) + 1e-12, np.inf)
     tolerance = oracle.resolution if tolerance is None else tolerance
 
-    status = np.full(rows, Status.STEP_LIMIT, dtype=object)
+    status = np.array([Status.STEP_LIMIT] * rows, dtype=object)
     at = _Evaluated(oracle, rows, size)
     live = np.arange(rows)
     candidate, scale, tries = x.copy(), np.ones(rows), np.zeros(rows, dtype=int)

@@ -142,3 +142,9 @@ def test_nothing_is_changed_and_one_row_is_enough(oracle: MemoryOracle):
 def test_rows_that_do_not_fit_together(oracle: MemoryOracle):
     with pytest.raises(ValueError, match="rows of a batch differ"):
         solve_many(oracle, np.zeros((3, 4)), start=np.zeros((2, 4)))
+
+
+def test_a_row_that_runs_out_of_passes_says_so(oracle: MemoryOracle):
+    found = solve_many(oracle, np.array([[0.5, 0.1, 0.4, 0.2]]), max_steps=1)
+    assert found.status[0] is Status.STEP_LIMIT
+    assert found.steps == 1
