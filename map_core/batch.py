@@ -153,7 +153,7 @@ def solve_many(
         moving = taken[going]
         if len(moving):
             hessian = at.covariance[moving] + price[moving][:, :, None] * np.eye(size)
-            step[moving] = _newton_steps(hessian, gradient[going], x[moving], wanted[moving])
+            step[moving] = newton_steps(hessian, gradient[going], x[moving], wanted[moving])
             slope[moving] = np.sum(gradient[going] * step[moving], axis=1)
             length = np.abs(step[moving]).max(axis=1)
             longest = longest_step(np.abs(x[moving]).max(axis=1))
@@ -220,7 +220,7 @@ def _residual(x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return np.asarray(np.abs(x - np.maximum(0.0, x + gradient)).max(axis=1, initial=0.0))
 
 
-def _newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """The steps p that maximise gradient . p - 1/2 p' H p subject to x + p >= 0, a row each.
 
     With y = x + p and q = H x + gradient: y >= 0, q - H y <= 0, and one of both is 0 in every entry. Entries that
@@ -286,3 +286,6 @@ def _share_evenly(
     batch = oracle.many(fixed[moved] + x[moved], multiplicity=counted, covariance=True)
     at.take(moved, batch, np.ones(len(moved), dtype=bool))
     return 1
+
+
+_newton_steps = newton_steps
