@@ -217,7 +217,7 @@ def _gradient(d: np.ndarray, levels: np.ndarray, price: np.ndarray, x: np.ndarra
 
 
 def _residual(x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    return np.asarray(np.abs(x - np.maximum(0.0, x + gradient)).max(axis=1, initial=0.0))
+    return np.asarray(np.abs(np.minimum(x, -gradient)).max(axis=1, initial=0.0))
 
 
 def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -227,7 +227,7 @@ def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wante
     are on the wrong side are exchanged all at once while their number falls, else only the last of them.
     """
     rows, size = x.shape
-    h = hessian + (1e-14 * np.trace(hessian, axis1=1, axis2=2) + 1e-30)[:, None, None] * np.eye(size)
+    h = hessian + (1e-14 * np.maximum(np.trace(hessian, axis1=1, axis2=2), 0.0) + 1e-30)[:, None, None] * np.eye(size)
     q = np.einsum("bij,bj->bi", h, x) + gradient
     free = wanted & ((x > 0) | (gradient > 0))
     y = np.zeros_like(x)
@@ -286,6 +286,3 @@ def _share_evenly(
     batch = oracle.many(fixed[moved] + x[moved], multiplicity=counted, covariance=True)
     at.take(moved, batch, np.ones(len(moved), dtype=bool))
     return 1
-
-
-_newton_steps = newton_steps

@@ -221,7 +221,8 @@ def _climb(oracle: Oracle, problem: _Problem, x: np.ndarray, tolerance: float, m
 
 
 def _residual(x: np.ndarray, gradient: np.ndarray) -> float:
-    return float(np.abs(x - np.maximum(0.0, x + gradient)).max(initial=0.0))
+    # |x - max(0, x + gradient)| without the rounding of a large x.
+    return float(np.abs(np.minimum(x, -gradient)).max(initial=0.0))
 
 
 def longest_step(largest: np.ndarray | float) -> np.ndarray | float:
@@ -245,7 +246,7 @@ def newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.
             # The others stay at 0 where the model's gradient there is not positive.
             if len(free) == len(x) or np.all(np.delete(gradient - hessian @ step, free) <= 0):
                 return step
-    roundoff = 1e-14 * float(np.trace(hessian)) + 1e-300
+    roundoff = 1e-14 * max(float(np.trace(hessian)), 0.0) + 1e-300
     eigenvalues, vectors = np.linalg.eigh(hessian)
     root = np.sqrt(np.maximum(eigenvalues, 0.0) + roundoff)
     right = root * (vectors.T @ x) + (vectors.T @ gradient) / root

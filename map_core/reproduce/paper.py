@@ -1,0 +1,34 @@
+"""The paper's own figures, on its tables and machines, to be printed beside ours.
+
+Source: Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What the paper reports.
+
+    Args:
+        feasible: share of random palettes of 1, 2, ... values that its solver solves, by absence of overflow.
+        seconds: of one solve, for few and for many values.
+        random_improves: share of random weights that improve both helpful and harmless over the base model.
+        map_improves, map_wins: the same share for its own weights, by reward and by win rate.
+        quantile: the target of the sequential experiment, on OPT-1.3B, for humor, helpful, harmless.
+        one_round, five_rounds: quantiles that sequential alignment ends at.
+    """
+
+    feasible: tuple[float, ...] = (0.968, 0.946, 0.728, 0.688, 0.686, 0.682)
+    seconds: tuple[float, float] = (1.31, 0.68)
+    random_improves: float = 0.21
+    map_improves: float = 0.55
+    map_wins: float = 0.60
+    quantile: float = 0.70
+    one_round: tuple[float, ...] = (0.663, 0.437, 0.700)
+    five_rounds: tuple[float, ...] = (0.697, 0.691, 0.700)
+
+
+PAPER = Paper()
