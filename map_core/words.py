@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import brentq
 
-from map_core.feasibility import TRUSTED_POOLED, Assessment, trust_threshold
+from map_core.feasibility import Assessment
 from map_core.glossary import Form, Verdict
 from map_core.oracle import EffectiveSampleSize, Oracle
 from map_core.sensitivity import Curve, Local
+from map_core.trust import TRUSTED_POOLED, trust_threshold
 
 HEADLINES = {
     Verdict.REACHABLE: "Reachable",
@@ -160,7 +161,7 @@ def bottleneck(local: Local, names: Sequence[str]) -> tuple[str, str]:
     worst = local.bottleneck
     if worst is None:
         return "Nothing", "The base model meets this palette."
-    share = 100 * local.elasticity[worst]
+    share = 100 * local.share[worst]
     name = capitalised(names[worst])
     if share > 99.5:
         return name, "All of the price of asking for more."

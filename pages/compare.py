@@ -20,7 +20,7 @@ CANDIDATES, MOST_CANDIDATES, MOST_TOKENS = 16, 64, 256
 
 scene, palette = state.current()
 assessment = state.assessed(scene, palette)
-steering = generator.weights(scene, assessment)
+steering = generator.weights(scene, assessment, int(st.session_state.get("candidates_k", CANDIDATES)))
 missing = generator.missing(generator.model_name(scene))
 
 summary.head(
@@ -43,15 +43,15 @@ def pick_prompt() -> None:
 def generate() -> None:
     """Callback of the button: the request in words when it cannot be made, else it is on its way."""
     st.session_state.pop("prompt_refused", None)
-    seed = int(st.session_state.get("seed", 0))
+    seed, candidates = int(st.session_state.get("seed", 0)), int(st.session_state["candidates_k"])
     try:
         generator.submit(
             scene,
             GenerationRequest(
                 prompt=st.session_state.get("prompt", ""),
-                weights=dict(steering.by_value),
+                weights=dict(generator.weights(scene, assessment, candidates).by_value),
                 values=generator.scored_values(scene),
-                candidates=int(st.session_state["candidates_k"]),
+                candidates=candidates,
                 settings=replace(scene.sampling, max_new_tokens=int(st.session_state["max_new_tokens"])),
                 seed=seed,
             ),

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from map_core import words
-from map_core.feasibility import AttainableLevels
+from map_core.certificate import AttainableLevels
 from map_core.figures import design, plane, sweep
 from map_core.frontier import Frontier, frontier
 from map_core.jobs import Job
@@ -17,8 +17,6 @@ from map_core.sensitivity import curve, local
 from pages.view import background, state, style, summary
 
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
-#: With other targets kept, every point is a solve of its own: fewer points, the same picture.
-DIRECTIONS_FREE, DIRECTIONS_KEPT = 41, 17
 
 scene, palette = state.current()
 assessment = state.assessed(scene, palette)
@@ -81,30 +79,15 @@ def show_frontier() -> None:
     pair = (int(across), int(upwards))
     floors = targets.copy() if kept == "kept" else np.full(len(targets), np.nan)
     floors[list(pair)] = np.nan
-    free = bool(np.isnan(floors).all())
 
     def work(job: Job) -> Frontier:
-        parts: list[Frontier] = []
-        for budget in BUDGETS:
-            last = free and budget == BUDGETS[-1]
-            parts.append(
-                frontier(
-                    scene.oracle,
-                    pair,
-                    [budget],
-                    floors=floors,
-                    limit=last,
-                    directions=DIRECTIONS_FREE if free else DIRECTIONS_KEPT,
-                )
-            )
-            job.report(plane.merged(parts))
-        return plane.merged(parts)
+        return frontier(scene.oracle, pair, BUDGETS, floors=floors)
 
     units = scene.units(unit)
     stand = plane.Palette(targets, None if assessment.solution is None else assessment.solution.levels)
 
     def draw(job: Job) -> None:
-        found: Frontier | None = job.result or job.partial
+        found: Frontier | None = job.result
         figure = plane.plane(scene.table, units, pair, found, stand)
         event = st.plotly_chart(
             figure,
@@ -116,13 +99,12 @@ def show_frontier() -> None:
         )
         if job.error:
             st.html(style.note(f"The frontier could not be computed: {job.error}"))
-        if found is None or not job.ended:
-            st.html(
-                style.note(f"Computing the frontier, {len(found.contours) if found else 0} of {len(BUDGETS)} budgets.")
-            )
+        if found is None:
+            if not job.ended:
+                st.html(style.note("Computing the frontier."))
             return
         _take_point(event, found)
-        if not any(len(contour.levels) for contour in found.contours):
+        if not any(len(contour.levels) for contour in found.contours if math.isfinite(contour.budget)):
             st.html(
                 style.note(
                     f"The targets of the other values alone cost more than {BUDGETS[-1]:g} nats, or cannot be met."

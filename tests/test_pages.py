@@ -6,14 +6,19 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core import rewards
 from map_core.errors import InputError
+from map_core.feasibility import assess
 from map_core.generate.aligned import GenerationRequest
 from map_core.generate.generation import Generation, Phase
+from map_core.hands import deal
 from map_core.jobs import shared_jobs
+from map_core.oracle import MemoryOracle
+from map_core.targets import percentiles
 from pages.view import generator
 from tests.tables import VALUES, make_table
 
@@ -236,6 +241,25 @@ def test_a_prompt_is_sent_with_the_weights_of_the_palette(compare, desk, table):
     assert set(request.weights) <= set(VALUES)
     assert all(weight > 0 for weight in request.weights.values())
     assert compare.number_input(key="seed").value == request.seed + 1
+
+
+def test_weights_are_those_for_the_candidates_that_are_drawn(compare, desk, table):
+    for candidates in (4, 16):
+        compare.number_input(key="candidates_k").set_value(candidates)
+        compare.button(key="generate").click().run()
+    few, all_of_them = (generation.request.weights for generation in desk.made)
+    oracle = MemoryOracle.of(deal(table, 4))
+    name = max(all_of_them, key=all_of_them.get)
+    levels = np.full(len(table.values), np.nan)
+    for value_name, target in compare.session_state["palette"].targets.items():
+        if not target.free:
+            j = table.index(value_name)
+            levels[j] = percentiles(table).level(j, target.percentile) if target.level is None else target.level
+    expected = assess(oracle, oracle.standardise(levels))
+    found = expected.solution or expected.nearest.solution
+    j = table.values.index(name)
+    assert few[name] == pytest.approx(found.weights[j] / oracle.scale[j], rel=1e-6)
+    assert few[name] != pytest.approx(all_of_them[name], rel=1e-2)
 
 
 def test_both_replies_stream_and_the_leader_is_provisional(compare, desk):

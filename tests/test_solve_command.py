@@ -15,7 +15,7 @@ from tests.tables import make_table
 
 KEYS = {
     *("targets", "form", "verdict", "margin", "weights", "levels", "base", "kl", "ess", "residual", "steps"),
-    *("solve_ms", "certificate", "nearest"),
+    *("solve_ms", "certificate", "nearest", "conflict"),
 }
 
 
@@ -45,7 +45,7 @@ def test_a_palette_a_line_in_order(table: Path, tmp_path: Path, capsys: pytest.C
     assert all(set(r) >= KEYS for r in results)
     first, second, third, _ = results
     assert first["levels"]["humor"] == pytest.approx(2.5, abs=1e-8)
-    assert first["certificate"] is first["nearest"] is None
+    assert first["certificate"] is first["nearest"] is first["conflict"] is None
     assert second["weights"] is second["levels"] is second["kl"] is None
     assert second["margin"] < 0
     assert third["margin"] is None
@@ -57,6 +57,14 @@ def test_a_palette_a_line_in_order(table: Path, tmp_path: Path, capsys: pytest.C
     reach = w @ oracle.rewards_at(oracle.best(w * oracle.scale))
     asked_for = sum(second["certificate"][name] * level for name, level in second["targets"].items())
     assert reach - asked_for == pytest.approx(second["margin"], abs=1e-9)
+    # The conflict: both targets pull against each other, and the most of one beside the other can be had.
+    conflict = second["conflict"]
+    assert conflict["smallest"] is True
+    for name, level in conflict["highest"].items():
+        assert level < second["targets"][name]
+        others = [f"--target={n}={second['targets'][n]!r}" for n in conflict["highest"] if n != name]
+        assert main(["solve", str(table), *others, f"--target={name}={level - 1e-9!r}", "--json"]) == 0
+        assert strict(capsys.readouterr().out)["verdict"] == "on_paper"
     # And the nearest palette is a palette: it can be asked for and had.
     pairs = [f"--target={name}={level!r}" for name, level in second["nearest"]["targets"].items()]
     assert main(["solve", str(table), *pairs, "--json"]) == 0
@@ -82,7 +90,12 @@ def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
     assert "Reachable." in shown
     assert "free" in shown
     assert main(["solve", str(table), "--target", "humor=p60", "--target", "helpfulness=99"]) == 0
-    assert "Out of reach" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Out of reach" in shown
+    assert "One target alone is set above what any mix of replies gives; the most there is: helpfulness" in shown
+    assert "can be had once one of these alone is lowered: helpfulness." in shown
+    assert main(["solve", str(table), "--target", "harmlessness=+1.6sd", "--target", "helpfulness=+1.6sd"]) == 0
+    assert "The fewest targets that cannot be had together: helpfulness, harmlessness." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

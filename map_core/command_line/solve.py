@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core.certificate import AttainableLevels, Conflict, smallest_conflict
 from map_core.command_line.options import (
     by_name,
     columns,
@@ -21,7 +22,7 @@ from map_core.command_line.options import (
     target_options,
 )
 from map_core.dual import solve as solve_weights
-from map_core.feasibility import Assessment, AttainableLevels, assess
+from map_core.feasibility import Assessment, assess
 from map_core.glossary import Form, Verdict
 from map_core.oracle import MemoryOracle
 from map_core.rewards import RewardTable
@@ -56,15 +57,18 @@ def solve(
         solution = solve_weights(opened.oracle, palette.targets)
         solve_ms = 1e3 * (time.perf_counter() - began)
         found = assess(opened.oracle, palette.targets, solution=solution, attainable=attainable)
-        result = describe(found, opened.oracle, palette.levels) | {"steps": solution.steps, "solve_ms": solve_ms}
+        conflict = smallest_conflict(attainable, palette.targets) if found.verdict is Verdict.OUT_OF_REACH else None
+        result = describe(found, conflict, opened.oracle, palette.levels)
+        result |= {"steps": solution.steps, "solve_ms": solve_ms}
         print_json(result) if as_json else click.echo(_as_text(result, opened.table))
 
 
-def describe(found: Assessment, oracle: MemoryOracle, levels: np.ndarray) -> dict[str, Any]:
+def describe(found: Assessment, conflict: Conflict | None, oracle: MemoryOracle, levels: np.ndarray) -> dict[str, Any]:
     """An assessment as plain JSON values, in reward units and full precision.
 
     Args:
         found: the assessment.
+        conflict: the smallest set of targets that cannot be had together, when out of reach.
         oracle: its table.
         levels: (value,) the targets in reward units, NaN for free values.
     """
@@ -84,6 +88,13 @@ def describe(found: Assessment, oracle: MemoryOracle, levels: np.ndarray) -> dic
         "residual": solution.residual if solution else None,
         "redundant": solution.redundant if solution else None,
         "certificate": by_name(oracle, found.margin.certificate / oracle.scale) if out_of_reach else None,
+        "conflict": {
+            "highest": by_name(oracle, oracle.rewards_at(conflict.highest)),
+            "resolves": [oracle.values[j] for j in conflict.members if conflict.resolves[j]],
+            "smallest": conflict.smallest,
+        }
+        if conflict
+        else None,
         "nearest": {
             "targets": by_name(oracle, oracle.rewards_at(closest.targets)),
             "weights": by_name(oracle, closest.solution.weights / oracle.scale),
@@ -113,6 +124,8 @@ def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
             f"Distance from the base model {result['kl']:.3f} nats; {result['ess']:.1f} replies carry the weight "
             f"({'per prompt' if result['form'] == Form.PER_PROMPT else 'of the whole table'})."
         )
+    if result["conflict"] is not None:
+        lines += _conflict_as_text(result["conflict"])
     shown = {"base": result["base"], "target": result["targets"]}
     if result["weights"] is not None:
         shown |= {"realised": result["levels"], "weight": result["weights"]}
@@ -122,3 +135,22 @@ def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
         shown |= {"nearest": result["nearest"]["targets"]}
     lines += columns(table.values, shown)
     return "\n".join(lines) + "\n"
+
+
+def _conflict_as_text(conflict: Mapping[str, Any]) -> list[str]:
+    highest, resolves = conflict["highest"], conflict["resolves"]
+    most = ", ".join(f"{name} {level:.4f}" for name, level in highest.items())
+    if len(highest) == 1:
+        lines = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
+    else:
+        fewest = "The fewest targets" if conflict["smallest"] else "Targets"
+        lines = [
+            f"{fewest} that cannot be had together: {', '.join(highest)}.",
+            f"The most of each while the others of these keep theirs: {most}.",
+        ]
+    lines.append(
+        f"The whole palette can be had once one of these alone is lowered: {', '.join(resolves)}."
+        if resolves
+        else "Lowering one target alone does not make the whole palette attainable: it holds more than one conflict."
+    )
+    return lines

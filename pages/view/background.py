@@ -14,7 +14,8 @@ import numpy as np
 import streamlit as st
 
 from map_core import words
-from map_core.feasibility import Assessment, AttainableLevels
+from map_core.certificate import AttainableLevels
+from map_core.feasibility import Assessment
 from map_core.jobs import Job, shared_jobs
 from pages.view import state, style
 from pages.view.scene import Scene

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from map_core.certificate import AttainableLevels
 from map_core.errors import InputError, MissingModelError, PaletteError
 from map_core.feasibility import Assessment
 from map_core.generate.aligned import GenerationRequest
 from map_core.generate.generation import Generation
 from map_core.generate.models import DEFAULT_MODEL, locate
 from map_core.generate.service import GenerationService, shared_service
-from map_core.glossary import Verdict
+from map_core.glossary import Form, Verdict
+from map_core.hands import deal
+from map_core.oracle import MemoryOracle
 from map_core.values import DEFAULT_EMBEDDER, cards
 from pages.view.scene import Scene
 
@@ -80,19 +84,44 @@ def scored_values(scene: Scene) -> tuple[str, ...]:
     return tuple(name for name in scene.table.values if name in known)
 
 
-def weights(scene: Scene, assessment: Assessment) -> Weights:
-    """The weights of the palette; those of the nearest one that works when it is out of reach."""
-    solution, notes = assessment.solution, []
-    if assessment.verdict is Verdict.OUT_OF_REACH:
-        solution = assessment.nearest.solution if assessment.nearest else None
-        notes.append("Your palette is out of reach, so the weights of the nearest one that works are used.")
-    elif assessment.verdict is Verdict.ON_PAPER:
-        notes.append("Your palette is reachable on paper only: expect replies to fall short of it.")
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _dealt(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Scene:
+    """The scene of a generator that draws so many candidates."""
+    table = deal(_scene.table, candidates)
+    oracle = MemoryOracle.of(table, Form.PER_PROMPT)
+    return Scene((*key, candidates), table, oracle, AttainableLevels(oracle), _scene.names, _scene.cards)
+
+
+def weights(scene: Scene, assessment: Assessment, candidates: int) -> Weights:
+    """The weights of the palette for a generator that draws so many candidates.
+
+    Where the palette is out of reach, or is so with this few candidates, they are those of the nearest one that works.
+    """
+    if scene.oracle.form is Form.PER_PROMPT and 2 <= candidates < scene.table.candidates.max():
+        fewer = _dealt(scene.key, candidates, scene)
+        found = fewer.assess(fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets)))
+    else:
+        fewer, found = scene, assessment
+    solution, notes = found.solution, []
+    if found.verdict is Verdict.OUT_OF_REACH:
+        solution = found.nearest.solution if found.nearest else None
+    many = f"With {candidates} candidates to choose from, your palette is"
+    match assessment.verdict, found.verdict:
+        case Verdict.OUT_OF_REACH, _:
+            notes.append("Your palette is out of reach, so the weights of the nearest one that works are used.")
+        case _, Verdict.OUT_OF_REACH:
+            notes.append(f"{many} out of reach: the nearest one that works is used. More candidates reach further.")
+        case Verdict.REACHABLE, Verdict.ON_PAPER:
+            notes.append(
+                f"{many} reachable on paper only: expect replies to fall short of it, or draw more candidates."
+            )
+        case _, Verdict.ON_PAPER:
+            notes.append("Your palette is reachable on paper only: expect replies to fall short of it.")
     if solution is None:
         return Weights({}, "Nothing near your palette can be had, so there are no weights to steer by.")
     by_value = {
         name: float(x / s)
-        for name, x, s in zip(scene.table.values, solution.weights, scene.oracle.scale, strict=True)
+        for name, x, s in zip(scene.table.values, solution.weights, fewer.oracle.scale, strict=True)
         if x > 1e-9
     }
     unknown = [name for name in by_value if name not in cards()]

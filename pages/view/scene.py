@@ -15,8 +15,9 @@ import numpy as np
 import streamlit as st
 
 from map_core import rewards
+from map_core.certificate import AttainableLevels
 from map_core.errors import InputError
-from map_core.feasibility import Assessment, AttainableLevels, assess
+from map_core.feasibility import Assessment, assess
 from map_core.figures.design import Unit, Units
 from map_core.glossary import SamplingSettings
 from map_core.oracle import MemoryOracle

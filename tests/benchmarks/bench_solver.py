@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from map_core import rewards
-from map_core.feasibility import margin
+from map_core.certificate import margin
 from map_core.dual import solve
 from map_core.glossary import Form
 from map_core.oracle import MemoryOracle
