@@ -4,11 +4,20 @@ From the ground up, an import never pointing upwards:
 
     errors, glossary        exceptions and the words of the product as types
     rewards                 the reward table: load, validate, save
-    oracle                  weights in; log-normaliser, levels, covariance, best replies out
-    dual                    the solver
+    importing, hands        tables of other people; tables with fewer candidates
+    oracle                  weights in; log-normaliser, levels, covariance, best replies out: memory, torch, Parquet, Ray
+    dual, batch             the solver, for one palette and for many
     targets                 levels as people write them
-    feasibility             margin, certificate, verdict, nearest palette
+    certificate             margin and certificate, reachable ranges, the smallest conflict
+    rays                    directions followed to a budget
+    trust                   how many replies must carry a forecast
+    nearest                 the closest palette that can be had
+    feasibility             the verdict
     frontier, sensitivity   trade-offs between values; what a target costs
+    confidence              error bars, the probability of a verdict, the held-out check
+    sequence, baselines     one value after another; weights without targets
+    groups, drift           common palettes; one palette on two tables
+    reproduce               the published experiments
     values                  scorers, one file a family, one registry
     generate                models, engines, re-weighting, the model process
     build, jobs             making tables; background work

@@ -7,7 +7,7 @@ the nearest palette. Each step maximises the quadratic model of g over x >= 0 ex
 so the set of active values is part of the step) and is safeguarded by a backtracking line search. A large table is
 first solved on nested subsamples of its prompts, so that it is itself passed over two or three times. Constraint: one
 bounded loop, pure functions; whether a target can be reached is never decided here but in
-:mod:`map_core.feasibility`.
+:mod:`map_core.certificate`.
 
 Source: method in Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198), Theorem 1;
 projected Newton in Bertsekas, "Projected Newton Methods for Optimization Problems with Simple Constraints", 1982.

@@ -12,6 +12,7 @@ import numpy as np
 
 from map_core.certificate import MARGIN_TOLERANCE, AttainableLevels, Margin, checked
 from map_core.dual import Solution, Status, solve
+from map_core.errors import InputError
 from map_core.glossary import Verdict
 from map_core.nearest import Nearest, nearest
 from map_core.oracle import EffectiveSampleSize, Oracle
@@ -28,7 +29,8 @@ class Assessment:
         margin: the margin and its certificate.
         solution: weights and levels; None when out of reach.
         ess: replies that carry the weight; None when out of reach.
-        nearest: the closest palette that can be trusted; None when this one is reachable, or nothing is close.
+        nearest: the closest palette that can be trusted and is within the budget; None when this one is, or nothing is.
+        over_budget: the palette can be had and costs more nats than the budget allows.
     """
 
     targets: np.ndarray
@@ -37,6 +39,7 @@ class Assessment:
     solution: Solution | None
     ess: EffectiveSampleSize | None
     nearest: Nearest | None
+    over_budget: bool = False
 
 
 def assess(
@@ -45,6 +48,7 @@ def assess(
     *,
     solution: Solution | None = None,
     attainable: AttainableLevels | None = None,
+    budget: float | None = None,
 ) -> Assessment:
     """Verdict, weights and, where it is needed, the nearest palette.
 
@@ -53,23 +57,28 @@ def assess(
         targets: (value,) d in standard deviations above base, NaN for a free value.
         solution: what :func:`map_core.dual.solve` gave for these targets, where it is known already.
         attainable: corners to start the linear program from.
+        budget: most nats that the palette, or the nearest one in its place, may cost.
 
     Returns:
         The assessment.
 
     Raises:
-        InputError: a target is infinite, or there is not one entry a value.
+        InputError: a target is infinite, there is not one entry a value, or the budget is not a number above 0.
     """
     targets = checked(oracle, targets)
+    if budget is not None and not budget > 0:
+        raise InputError(f"The budget is {budget} nats; expected a number above 0.")
     attainable = attainable or AttainableLevels(oracle)
     edge = attainable.margin(targets)
     if not edge.attainable:
-        closest = nearest(oracle, targets, attainable=attainable)
+        closest = nearest(oracle, targets, budget=budget, attainable=attainable)
         return Assessment(targets, Verdict.OUT_OF_REACH, edge, None, None, closest)
     solution = solution or solve(oracle, targets)
     ess = oracle.effective_sample_size(solution.weights)
     inside = edge.value > MARGIN_TOLERANCE and solution.status is Status.CONVERGED
-    if inside and is_trusted(oracle, solution):
-        return Assessment(targets, Verdict.REACHABLE, edge, solution, ess, None)
-    closest = nearest(oracle, targets, attainable=attainable)
-    return Assessment(targets, Verdict.ON_PAPER, edge, solution, ess, closest)
+    verdict = Verdict.REACHABLE if inside and is_trusted(oracle, solution) else Verdict.ON_PAPER
+    over_budget = budget is not None and solution.kl > budget * (1 + 1e-9)
+    closest = None
+    if verdict is Verdict.ON_PAPER or over_budget:
+        closest = nearest(oracle, targets, budget=budget, attainable=attainable)
+    return Assessment(targets, verdict, edge, solution, ess, closest, over_budget)

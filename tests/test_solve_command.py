@@ -84,6 +84,34 @@ def test_forms_and_use_cases(table: Path, capsys: pytest.CaptureFixture[str]):
     assert seen[0]["base"] != seen[2]["base"]
 
 
+def test_a_budget_that_is_too_small_says_so_and_names_the_nearest(table: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["solve", str(table), "--target", "humor=+0.8sd", "--target", "positivity=+0.5sd"]
+    assert main([*options, "--json"]) == 0
+    free = strict(capsys.readouterr().out)
+    assert free["over_budget"] is False
+    assert main([*options, "--budget", str(0.5 * free["kl"]), "--json"]) == 0
+    tight = strict(capsys.readouterr().out)
+    assert tight["verdict"] == free["verdict"] == "reachable"
+    assert tight["over_budget"] is True
+    assert tight["nearest"]["kl"] == pytest.approx(0.5 * free["kl"], rel=1e-6)
+    assert main([*options, "--budget", str(0.5 * free["kl"])]) == 0
+    assert "more than the budget" in capsys.readouterr().out
+    assert main([*options, "--budget", "0"]) == 1
+    assert "expected a number above 0" in capsys.readouterr().err
+
+
+def test_fewer_candidates_pay_more_for_the_same_palette(table: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["solve", str(table), "--target", "humor=+0.5sd", "--json"]
+    found = []
+    for extra in ([], ["--candidates", "32"], ["--candidates", "8"]):
+        assert main([*options, *extra]) == 0
+        found.append(strict(capsys.readouterr().out))
+    assert found[0]["weights"] == found[1]["weights"]
+    assert found[2]["targets"] == found[0]["targets"]
+    assert found[2]["levels"]["humor"] == pytest.approx(found[2]["targets"]["humor"])
+    assert found[2]["weights"]["humor"] > found[0]["weights"]["humor"]
+
+
 def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["solve", str(table), "--target", "humor=p60"]) == 0
     shown = capsys.readouterr().out

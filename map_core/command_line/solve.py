@@ -24,6 +24,7 @@ from map_core.command_line.options import (
 from map_core.dual import solve as solve_weights
 from map_core.feasibility import Assessment, assess
 from map_core.glossary import Form, Verdict
+from map_core.hands import deal
 from map_core.oracle import MemoryOracle
 from map_core.rewards import RewardTable
 
@@ -31,6 +32,13 @@ from map_core.rewards import RewardTable
 @click.command()
 @table_options
 @target_options
+@click.option("--budget", type=float, metavar="NATS", help="Most nats that the palette may cost.")
+@click.option(
+    "--candidates",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Solve for a generator that draws K candidates; as many as the table holds by default.",
+)
 def solve(
     table: Path,
     form: str | None,
@@ -38,6 +46,8 @@ def solve(
     as_json: bool,
     pairs: tuple[str, ...],
     targets_file: Path | None,
+    budget: float | None,
+    candidates: int | None,
 ) -> None:
     """Find the weights that reach a palette at the least distance from the base model, or why nothing does.
 
@@ -48,18 +58,23 @@ def solve(
     Examples:
       python -m map_core solve --target helpfulness=p70 --target humor=+0.3sd
       python -m map_core solve --use-case "Customer support" --target kindness=p80 --json
+      python -m map_core solve --target humor=p70 --candidates 16 --budget 1
       python -m map_core solve my-table.parquet --targets-file palettes.jsonl --json
     """
     opened = open_table(table, use_case, form)
-    attainable = AttainableLevels(opened.oracle)
+    oracle = (
+        opened.oracle if candidates is None else MemoryOracle.of(deal(opened.table, candidates), opened.oracle.form)
+    )
+    attainable = AttainableLevels(oracle)
     for palette in read_palettes(opened, pairs, targets_file):
+        targets = oracle.standardise(palette.levels)
         began = time.perf_counter()
-        solution = solve_weights(opened.oracle, palette.targets)
+        solution = solve_weights(oracle, targets)
         solve_ms = 1e3 * (time.perf_counter() - began)
-        found = assess(opened.oracle, palette.targets, solution=solution, attainable=attainable)
-        conflict = smallest_conflict(attainable, palette.targets) if found.verdict is Verdict.OUT_OF_REACH else None
-        result = describe(found, conflict, opened.oracle, palette.levels)
-        result |= {"steps": solution.steps, "solve_ms": solve_ms}
+        found = assess(oracle, targets, solution=solution, attainable=attainable, budget=budget)
+        conflict = smallest_conflict(attainable, targets) if found.verdict is Verdict.OUT_OF_REACH else None
+        result = describe(found, conflict, oracle, palette.levels)
+        result |= {"budget": budget, "candidates": candidates, "steps": solution.steps, "solve_ms": solve_ms}
         print_json(result) if as_json else click.echo(_as_text(result, opened.table))
 
 
@@ -83,6 +98,7 @@ def describe(found: Assessment, conflict: Conflict | None, oracle: MemoryOracle,
         "levels": by_name(oracle, oracle.rewards_at(solution.levels)) if solution else None,
         "base": by_name(oracle, oracle.base),
         "kl": solution.kl if solution else None,
+        "over_budget": found.over_budget,
         "ess": found.ess.per_prompt if found.ess else None,
         "ess_pooled": found.ess.pooled if found.ess else None,
         "residual": solution.residual if solution else None,
@@ -124,6 +140,8 @@ def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
             f"Distance from the base model {result['kl']:.3f} nats; {result['ess']:.1f} replies carry the weight "
             f"({'per prompt' if result['form'] == Form.PER_PROMPT else 'of the whole table'})."
         )
+    if result["over_budget"]:
+        lines.append(f"That is more than the budget of {result['budget']:g} nats.")
     if result["conflict"] is not None:
         lines += _conflict_as_text(result["conflict"])
     shown = {"base": result["base"], "target": result["targets"]}
