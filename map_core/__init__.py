@@ -5,7 +5,7 @@ From the ground up, an import never pointing upwards:
     errors, glossary        exceptions and the words of the product as types
     rewards                 the reward table: load, validate, save
     importing, hands        tables of other people; tables with fewer candidates
-    oracle                  weights in; log-normaliser, levels, covariance, best replies out: memory, torch, Parquet, Ray
+    oracle                  weights in, moments and best replies out: memory, torch, Parquet, Ray
     dual, batch             the solver, for one palette and for many
     targets                 levels as people write them
     certificate             margin and certificate, reachable ranges, the smallest conflict

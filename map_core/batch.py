@@ -157,13 +157,15 @@ def solve_many(
             slope[moving] = np.sum(gradient[going] * step[moving], axis=1)
             length = np.abs(step[moving]).max(axis=1)
             longest = longest_step(np.abs(x[moving]).max(axis=1))
-            scale[moving] = np.minimum(1.0, longest / np.maximum(length, 1e-300))
+            scale[moving] = np.where(length > longest, longest / np.maximum(length, 1.0), 1.0)
         live = live[~done[live]]
         candidate[live] = np.maximum(x[live] + scale[live, None] * step[live], 0.0)
 
     redundant = np.zeros(rows, dtype=bool)
     if oracle.has_redundant_values:
-        passes += _share_evenly(oracle, d, wanted & plain[:, None], multiplicity, fixed, x, at, status, redundant)
+        passes += _share_evenly(
+            oracle, d, wanted & plain[:, None], multiplicity, fixed, x, at, status, redundant, tolerance
+        )
     gradient = _gradient(d, at.levels, price, x, wanted)
     residual = _residual(x, gradient)
     status[(status == Status.STEP_LIMIT) & (residual <= max(ROUNDING, tolerance))] = Status.CONVERGED
@@ -236,7 +238,12 @@ def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wante
     for _ in range(MAX_EXCHANGES):
         f = free[left]
         both = f[:, :, None] & f[:, None, :]
-        y[left] = np.linalg.solve(np.where(both, h[left], np.eye(size)), np.where(f, q[left], 0.0)[..., None])[..., 0]
+        try:
+            y[left] = np.linalg.solve(np.where(both, h[left], np.eye(size)), np.where(f, q[left], 0.0)[..., None])[
+                ..., 0
+            ]
+        except np.linalg.LinAlgError:  # one row is singular beyond rounding: each goes on its own
+            break
         surplus = q[left] - np.einsum("bij,bj->bi", h[left], y[left])
         noise = 1e-12 * (1.0 + np.abs(q[left]))
         wrong = np.where(f, y[left] < 0.0, surplus > noise) & wanted[left]
@@ -269,20 +276,25 @@ def _share_evenly(
     at: _Evaluated,
     status: np.ndarray,
     redundant: np.ndarray,
+    tolerance: float,
 ) -> int:
     """Replace the weights of redundant values by those of least norm with the same levels; passes over the table."""
+    shared = x.copy()
     for row in np.flatnonzero(wanted.any(axis=1)):
         j = np.flatnonzero(wanted[row])
         redundant[row] = is_redundant(oracle, j)
         if redundant[row] and status[row] is Status.CONVERGED:
             tight = j[d[row, j] - at.levels[row, j] > -1e-7]
-            shared = least_norm(oracle, tight, x[row, tight])
-            x[row] = 0.0
-            x[row, tight] = shared
+            shared[row] = 0.0
+            shared[row, tight] = least_norm(oracle, tight, x[row, tight])
     moved = np.flatnonzero(redundant & (status == Status.CONVERGED))
     if not len(moved):
         return 0
     counted = None if multiplicity is None else multiplicity[moved]
-    batch = oracle.many(fixed[moved] + x[moved], multiplicity=counted, covariance=True)
-    at.take(moved, batch, np.ones(len(moved), dtype=bool))
+    batch = oracle.many(fixed[moved] + shared[moved], multiplicity=counted, covariance=True)
+    gradient = np.where(wanted[moved], d[moved] - batch.levels, 0.0)
+    # Nearly redundant values may still matter to a few replies: then the weights stay as they were.
+    kept = _residual(shared[moved], gradient) <= max(ROUNDING, tolerance)
+    x[moved[kept]] = shared[moved[kept]]
+    at.take(moved[kept], batch, kept)
     return 1

@@ -122,10 +122,13 @@ def solve(
     if redundant and point.status is Status.CONVERGED:
         # A target with slack has weight 0 in every solution; only the tight ones can share theirs.
         tight = problem.targets - moments.levels[wanted] > -1e-7
-        x = np.where(tight, x, 0.0)
-        x[tight] = least_norm(oracle, wanted[tight], x[tight])
-        moments = oracle.moments(problem.weights(x))
+        shared = np.zeros(len(x))
+        shared[tight] = least_norm(oracle, wanted[tight], x[tight])
+        found = oracle.moments(problem.weights(shared))
         passes += 1
+        # Nearly redundant values may still matter to a few replies: then the weights stay as they were.
+        if _residual(shared, problem.gradient(shared, found)) <= max(ROUNDING, tolerance):
+            x, moments = shared, found
     weights = np.zeros(size)
     weights[wanted] = x
     return Solution(
@@ -199,7 +202,8 @@ def _climb(oracle: Oracle, problem: _Problem, x: np.ndarray, tolerance: float, m
             return _Point(Status.CONVERGED, x, moments, passes)
         step = newton_step(moments.covariance[rows] + np.diag(problem.price), gradient, x)
         slope = float(gradient @ step)
-        scale = min(1.0, float(longest_step(np.abs(x).max())) / max(float(np.abs(step).max()), 1e-300))
+        longest, length = float(longest_step(np.abs(x).max())), float(np.abs(step).max())
+        scale = longest / length if length > longest else 1.0
         for _ in range(40):
             if passes >= max_steps:
                 break

@@ -30,6 +30,8 @@ FORMAT = 1
 #: Columns of a table that are not values.
 REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob")
 REQUIRED_COLUMNS = ("prompt", "reply")
+#: Beyond this a reward's square is no number any more.
+LARGEST_REWARD = 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +158,11 @@ def _validate(table: RewardTable) -> None:
     for name in ("prompt_ids", "prompts", "use_cases"):
         if len(getattr(table, name)) != len(counts):
             raise InputError(f"{name} has {len(getattr(table, name))} entries; expected {len(counts)}, one a prompt.")
-    bad = ~np.isfinite(rewards)
+    bad = ~(np.abs(rewards) <= LARGEST_REWARD)
     if bad.any():
         first = np.argwhere(bad)[0]
         raise InputError(
-            f"{int(bad.sum())} rewards are missing or not finite, the first in row {first[0] + 1}, value "
+            f"{int(bad.sum())} rewards are missing, not finite or beyond {LARGEST_REWARD:g}, the first in row {first[0] + 1}, value "
             f"{table.values[first[1]]!r} ({rewards[tuple(first)]}). Score these replies again or remove their rows."
         )
 

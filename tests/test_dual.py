@@ -241,3 +241,14 @@ def test_a_large_table_starts_on_a_part_of_its_prompts(form: Form, monkeypatch: 
         assert found.steps <= expected.steps + 1
     beyond = solve(cut, np.full(4, 9.0))
     assert beyond.status is Status.UNBOUNDED
+
+
+def test_nearly_redundant_values_keep_the_weights_that_work():
+    # The second value is the first but for a millionth of its spread, and a target asks for that millionth.
+    table = make_table(prompts=10, candidates=16)
+    humor, wit = table.rewards[:, 2], table.rewards[:, 1]
+    rewards = np.column_stack([humor, humor + 1e-6 * wit])
+    oracle = MemoryOracle(rewards, table.offsets, ("humor", "wit"), Form.PER_PROMPT)
+    levels = oracle.moments(np.array([3e4, 1e4])).levels
+    found = solve(oracle, levels - [0.0, 1e-9])
+    assert found.status is not Status.CONVERGED or found.residual <= 1e-8

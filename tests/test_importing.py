@@ -154,6 +154,8 @@ def lines(*rows: object) -> str:
         ("a.csv", "prompt;reply;humor\na;x;1,5\na;y;1.5\n", "row 1, column 'humor' is '1,5', no number"),
         ("a.csv", "prompt,reply,humor\na,x,1\na,y,nan\na,z,nan\n", "row 2.*nan, not a finite number .and 1 more .*3"),
         ("a.csv", "prompt,reply,humor\na,x,1\na,y,inf\n", "row 2, column 'humor' is inf"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,1e200\n", "row 2, column 'humor' is 1e200, too large"),
+        ("a.csv", b"\xfe\xff", "is empty"),
         ("a.csv", "prompt,reply,humor\na,x,1\n ,y,2\n", "row 2, column 'prompt' is empty"),
         ("a.jsonl", lines(reply(), reply(humor=None)), "row 2, column 'humor' is empty"),
         ("a.jsonl", lines(reply(), {"prompt": "a", "reply": "y"}), "row 2, column 'humor' is empty"),

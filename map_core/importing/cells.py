@@ -17,6 +17,8 @@ from map_core.errors import InputError
 
 #: A column with at least this share of numbers is meant to be one of rewards, so its other cells are mistakes.
 MEANT_AS_NUMBERS = 0.5
+#: Beyond this, squares of rewards have no finite sum.
+LARGEST = 1e100
 
 
 def holds_numbers(column: pd.Series[Any]) -> bool:
@@ -42,12 +44,14 @@ def numbers(column: pd.Series[Any], path: Path, notes: list[str]) -> np.ndarray:
     for row, cell in enumerate(cells):
         if is_number(cell):
             rewards[row] = float(cell)
-        if not math.isfinite(rewards[row]):
+        if not abs(rewards[row]) <= LARGEST:
             bad.append(row)
     if bad:
         cell = cells[bad[0]]
         if is_empty(cell):
             why, do = "is empty", "Score the reply or remove its row"
+        elif is_number(cell) and math.isfinite(float(cell)):
+            why, do = f"is {cell}, too large to reckon with", "Write the value in a smaller unit"
         elif is_number(cell):
             why, do = f"is {cell}, not a finite number", "Score the reply again or remove its row"
         elif isinstance(cell, str) and is_number(cell.strip().removesuffix("%")):

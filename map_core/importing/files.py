@@ -68,6 +68,8 @@ def _decoded(content: bytes, path: Path) -> str:
             f"{path} is not text in UTF-8 (byte 0x{content[error.start]:02x} at position {error.start}). "
             "Save it again as UTF-8."
         ) from error
+    if not text.strip():
+        raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with a row a reply.")
     if "\x00" in text:
         raise InputError(f"{path} is neither Parquet nor text. Give a Parquet, CSV or JSON file with a row a reply.")
     return text

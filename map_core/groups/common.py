@@ -1,0 +1,137 @@
+"""The palette that serves the worst-off group best within a budget of nats.
+
+    maximise u   subject to   s_g(mu) >= min(1, w_g u) for every group,   KL <= budget
+
+with s_g the satisfaction of :mod:`map_core.groups.group` and w_g the importances, the smallest of them 1: a group
+that counts twice is brought twice as far, until it has all that it wants. For one u these are conditions on levels
+alone, and the highest of them for each value is one palette, so the nats that u costs are what the solver gives for
+it. They grow with u: the answer is where they meet the budget, or where palettes stop being attainable. Constraint:
+nobody ends up below the base model.
+
+Source: with equal importances the solution of Kalai and Smorodinsky, "Other Solutions to Nash's Bargaining Problem",
+1975; else the proportional one of Kalai, "Proportional Solutions to Bargaining Situations", 1977.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from map_core.batch import solve_many
+from map_core.dual import Solution, Status, solve
+from map_core.groups.group import Group, check, joined, satisfaction
+from map_core.oracle import Oracle
+
+#: Shares tried side by side, and how often the interval is cut so: 1e-10 of the way from base to targets.
+TRIED = 24
+ROUNDS = 8
+#: Steps back from the edge, in u, until the solver agrees that the palette can be had.
+BACK = (0.0, 1e-9, 1e-7, 1e-5, 1e-3, 1.0)
+#: A residual, in standard deviations, that is none.
+MET = 1e-7
+#: A budget this small, in nats, buys nothing; it is the rounding of KL.
+NO_BUDGET = 1e-12
+
+
+class Limit(StrEnum):
+    """What keeps a common palette from giving more."""
+
+    #: Nothing: every group has all that it wants.
+    NONE = "none"
+    BUDGET = "budget"
+    #: No re-weighting of these replies gives more to the worst-off, at any price.
+    REACH = "reach"
+
+
+@dataclass(frozen=True, eq=False)
+class Common:
+    """One palette for several groups.
+
+    Args:
+        targets: (value,) the palette, in standard deviations above base; NaN where every group leaves the value free.
+        solution: the weights that reach it, and what they give.
+        satisfaction: (group,) of each group with what is realised, from 0 at the base model to 1.
+        limit: what keeps it from giving more.
+        budget: nats that it was allowed to spend.
+        gap: no palette within the budget is better than this one by more, in u or in the sum of log satisfactions.
+    """
+
+    targets: np.ndarray
+    solution: Solution
+    satisfaction: np.ndarray
+    limit: Limit
+    budget: float
+    gap: float
+
+
+def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> Common:
+    """The palette whose worst-off group is best off; see the module.
+
+    Args:
+        oracle: the table.
+        groups: at least one.
+        budget: nats; infinite for no limit but the table's.
+
+    Returns:
+        The palette; with equal importances every group gets at least the same share of its way.
+
+    Raises:
+        InputError: groups or budget that cannot be used, see :func:`map_core.groups.group.check`.
+    """
+    check(oracle, groups, budget)
+    importance = np.array([group.importance for group in groups])
+    importance = importance / importance.min()
+
+    def need(u: np.ndarray) -> np.ndarray:
+        return joined(groups, np.minimum(1.0, u[:, None] * importance))
+
+    u, width = highest(oracle, need, budget)
+    for back in BACK:
+        # On the edge of what can be had at all, the last digits of u decide between met and out of reach.
+        targets = need(np.array([max(0.0, u - back)]))[0]
+        solution = solve(oracle, targets)
+        if is_met(solution):
+            break
+    spent = solution.kl >= budget - 1e-6 * (1.0 + budget)
+    limit = Limit.NONE if u == 1.0 else Limit.BUDGET if spent else Limit.REACH
+    return Common(targets, solution, satisfaction(groups, solution.levels), limit, budget, width + back)
+
+
+def is_met(solution: Solution) -> bool:
+    """Whether a solution gives its targets, to what rounding leaves open."""
+    return solution.status is Status.CONVERGED and solution.residual <= MET
+
+
+def highest(oracle: Oracle, need: Callable[[np.ndarray], np.ndarray], budget: float) -> tuple[float, float]:
+    """The largest u from 0 to 1 whose palette costs no more than the budget.
+
+    Args:
+        oracle: the table.
+        need: (batch,) to (batch, value) targets that grow with u; those of 0 are met by the base model.
+        budget: nats.
+
+    Returns:
+        A u that is proven to be affordable, and how far the largest may lie above it.
+    """
+    if budget <= NO_BUDGET:
+        return 0.0, 0.0
+    low, high, start = 0.0, 1.0, np.zeros(len(oracle.values))
+    for round_ in range(ROUNDS):
+        # The first round tries 1 itself, the later ones what lies between.
+        tried = np.linspace(low, high, TRIED + 1)[1:] if round_ == 0 else np.linspace(low, high, TRIED + 2)[1:-1]
+        found = solve_many(oracle, need(tried), start=start, budget=budget)
+        fits = (found.status == Status.CONVERGED) & (found.kl <= budget + 1e-12)
+        if fits.any():
+            last = int(np.flatnonzero(fits)[-1])
+            low, start = float(tried[last]), found.weights[last]
+            if low == 1.0:
+                return 1.0, 0.0
+            tried = tried[last + 1 :]
+        high = float(min(high, tried[0])) if len(tried) else high
+        if high - low < 1e-12:
+            break
+    return low, high - low

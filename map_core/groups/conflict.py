@@ -1,0 +1,156 @@
+"""Who gives up what in a common palette, and which groups cannot have theirs together.
+
+Constraint: that two groups clash is decided by the certificate of :mod:`map_core.certificate` and by nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+
+from map_core.batch import solve_many
+from map_core.certificate import AttainableLevels, Margin
+from map_core.groups.common import Common, highest
+from map_core.groups.group import Group, check, joined
+from map_core.oracle import Oracle
+
+#: A value with less of the certificate than this has no part in a clash.
+NAMED_SHARE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Concession:
+    """What a group has in a common palette, beside what it could have alone for the same nats.
+
+    Args:
+        alone: satisfaction of the group if only it counted.
+        common: satisfaction in the common palette.
+        short: (value,) how far each level stays below the group's target, in standard deviations; 0 where the target
+            is met, NaN where the group leaves the value free.
+    """
+
+    alone: float
+    common: float
+    short: np.ndarray
+
+    @property
+    def lost(self) -> float:
+        """What the group gives up for the others."""
+        return max(0.0, self.alone - self.common)
+
+
+def alone(oracle: Oracle, groups: Sequence[Group], budget: float) -> np.ndarray:
+    """(group,) how satisfied each group would be if only it counted, for the same nats."""
+    return np.array([highest(oracle, partial(_brought, group), budget)[0] for group in groups])
+
+
+def _brought(group: Group, u: np.ndarray) -> np.ndarray:
+    return joined([group], u[:, None])
+
+
+def concessions(groups: Sequence[Group], common: Common, alone: np.ndarray) -> tuple[Concession, ...]:
+    """What each group gives up in a common palette.
+
+    Args:
+        groups: the groups that the palette was found for.
+        common: the palette.
+        alone: (group,) of :func:`alone`, for the same budget.
+    """
+    found = []
+    for group, got, most in zip(groups, common.satisfaction, alone, strict=True):
+        short = np.maximum(0.0, group.targets - common.solution.levels)
+        found.append(Concession(float(most), float(got), np.where(short < 1e-7, 0.0, short)))
+    return tuple(found)
+
+
+class Relation(StrEnum):
+    """How the palettes of two groups go together, both met in full."""
+
+    TOGETHER = "together"
+    #: Each costs no more than the budget, both at once do.
+    TOO_DEAR = "too_dear"
+    #: Each can be had, both at once cannot: no mix of replies gives it.
+    CLASH = "clash"
+    #: One of them cannot be had by itself.
+    ALONE = "out_of_reach_alone"
+
+
+@dataclass(frozen=True, eq=False)
+class Clash:
+    """Two groups and what their palettes joined come to.
+
+    Args:
+        first, second: positions of the groups.
+        relation: how they go together.
+        kl: nats that the joined palette costs; NaN where it cannot be had.
+        margin: of the joined palette; None where the solver's answer proves that it can be had.
+        values: positions of the values that pull against each other, the strongest first; empty but for a clash.
+        asked_by: for each of these, the position of the group whose target stands.
+    """
+
+    first: int
+    second: int
+    relation: Relation
+    kl: float
+    margin: Margin | None
+    values: tuple[int, ...] = ()
+    asked_by: tuple[int, ...] = ()
+
+
+def clashes(
+    oracle: Oracle, groups: Sequence[Group], budget: float = math.inf, attainable: AttainableLevels | None = None
+) -> tuple[Clash, ...]:
+    """Every pair of groups and how their palettes go together.
+
+    Args:
+        oracle: the table.
+        groups: the groups.
+        budget: nats that a palette may cost.
+        attainable: corners to start the linear programs from.
+
+    Raises:
+        InputError: groups or budget that cannot be used.
+    """
+    check(oracle, groups, budget)
+    attainable = attainable or AttainableLevels(oracle)
+    pairs = list(combinations(range(len(groups)), 2))
+    if not pairs:
+        return ()
+    palettes = np.array([joined([group]) for group in groups] + [joined([groups[a], groups[b]]) for a, b in pairs])
+    # Every palette at once: a converged row proves that it can be had, and only the rest need a linear program.
+    solved = solve_many(oracle, palettes)
+    margins = [
+        None if ok else attainable.margin(palette) for ok, palette in zip(solved.converged, palettes, strict=True)
+    ]
+    can = [edge is None or edge.attainable for edge in margins]
+    kl = np.where(can, solved.kl, np.nan)
+    found = []
+    for row, (a, b) in enumerate(pairs, start=len(groups)):
+        edge = margins[row]
+        if not (can[a] and can[b]):
+            found.append(Clash(a, b, Relation.ALONE, float(kl[row]), edge))
+        elif edge is not None and not can[row]:
+            mix = edge.certificate
+            values = tuple(int(j) for j in np.argsort(-mix) if mix[j] >= NAMED_SHARE)
+            first, second = (np.nan_to_num(groups[g].targets, nan=-math.inf) for g in (a, b))
+            found.append(
+                Clash(
+                    a,
+                    b,
+                    Relation.CLASH,
+                    math.nan,
+                    edge,
+                    values,
+                    tuple(a if first[j] >= second[j] else b for j in values),
+                )
+            )
+        else:
+            dear = kl[row] > budget + 1e-9 and max(kl[a], kl[b]) <= budget + 1e-9
+            found.append(Clash(a, b, Relation.TOO_DEAR if dear else Relation.TOGETHER, float(kl[row]), edge))
+    return tuple(found)

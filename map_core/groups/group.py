@@ -1,0 +1,125 @@
+"""What a group of people wants, and how satisfied it is with given levels.
+
+The base model is what everybody has when no agreement is found, so satisfaction is counted from there: 0 where the
+base model is, 1 where all of a group's targets are met, and in between the share of the way that its worst-off
+target has been brought,
+
+    s_g(mu) = min over targets d_gj > 0 of  min(1, mu_j / d_gj)
+
+a concave function of the levels, so that the fairest palette is a convex program. It has no unit: a group that asks
+for more does not weigh more. A target at or below the base level is something that the group has and keeps: it is held
+as a condition, which the base model meets. Constraint: nothing is solved here.
+
+Source: gains over the point of disagreement, Nash, "The Bargaining Problem", 1950; their smallest share, Kalai and
+Smorodinsky, "Other Solutions to Nash's Bargaining Problem", 1975.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+
+#: A target this far above base, in standard deviations, still asks for nothing.
+NOTHING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """People who want the same levels.
+
+    Args:
+        name: what they are called.
+        targets: (value,) in standard deviations above base; NaN for a value that they leave free.
+        importance: how much the group counts beside the others, above 0.
+
+    Raises:
+        InputError: the importance is no number above 0, or a target is infinite.
+    """
+
+    name: str
+    targets: np.ndarray
+    importance: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.importance > 0 and math.isfinite(self.importance)):
+            raise InputError(f"The importance of {self.name!r} is {self.importance}; expected a number above 0.")
+        object.__setattr__(self, "targets", np.array(self.targets, dtype=float))
+        if np.any(np.isinf(self.targets)):
+            raise InputError(f"A target of {self.name!r} is infinite; expected finite levels, NaN for a free value.")
+
+    @property
+    def raised(self) -> np.ndarray:
+        """(value,) bool, the values that the group wants above their base level."""
+        return np.asarray(np.nan_to_num(self.targets, nan=-1.0) > NOTHING)
+
+
+def check(oracle: Oracle, groups: Sequence[Group], budget: float) -> None:
+    """Refuse what no common palette can be found for.
+
+    Raises:
+        InputError: no groups, two of one name, targets of another table, a target above what a constant value
+            always has, or a budget below 0.
+    """
+    if not groups:
+        raise InputError("There are no groups; expected at least one.")
+    names = [group.name for group in groups]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"Two groups are called {twice!r}. Give each a name of its own.")
+    for group in groups:
+        if group.targets.shape != oracle.base.shape:
+            raise InputError(
+                f"{group.name!r} has {group.targets.size} targets; expected {len(oracle.values)}, one a value, "
+                "NaN for a free one."
+            )
+        for j in np.flatnonzero(group.raised & oracle.constant):
+            raise InputError(
+                f"{group.name!r} asks for more {oracle.values[j]}, which is the same for every reply of this table. "
+                "Leave that target out."
+            )
+    if not budget >= 0:
+        raise InputError(f"The budget is {budget} nats; expected a number from 0.")
+
+
+def satisfaction(groups: Sequence[Group], levels: np.ndarray) -> np.ndarray:
+    """How satisfied each group is: 1 when all its targets are met, 0 at the base model, below 0 beyond that.
+
+    Args:
+        groups: the groups.
+        levels: (value,) in standard deviations above base.
+
+    Returns:
+        (group,) the share of the way that the worst-off target has been brought; where a target at or below the
+        base level is missed, no more than minus the standard deviations by which it is.
+    """
+    found = np.ones(len(groups))
+    for g, group in enumerate(groups):
+        up, kept = group.raised, ~group.raised & ~np.isnan(group.targets)
+        share = (levels[up] / group.targets[up]).min(initial=1.0)
+        below = levels[kept] - np.minimum(group.targets[kept], 0.0)
+        broken = below[below < -1e-7].min(initial=1.0)
+        found[g] = min(share, broken)
+    return found
+
+
+def joined(groups: Sequence[Group], shares: np.ndarray | None = None) -> np.ndarray:
+    """The one palette that gives every group what it wants: for each value, the highest of their targets.
+
+    Args:
+        groups: the groups.
+        shares: (group,) or (batch, group) shares of the way, from 0 to 1, that each is to be brought; 1 by default.
+
+    Returns:
+        (value,) or (batch, value), NaN where every group leaves the value free.
+    """
+    shares = np.ones(len(groups)) if shares is None else np.asarray(shares)
+    wanted = np.array([group.targets for group in groups])
+    brought = np.where(np.array([group.raised for group in groups]), shares[..., None] * wanted, np.minimum(wanted, 0))
+    highest = np.where(np.isnan(wanted), -np.inf, brought).max(axis=-2)
+    return np.where(np.isneginf(highest), np.nan, highest)

@@ -1,0 +1,197 @@
+"""The fair bargain: the palette with the largest product of satisfactions within a budget of nats.
+
+    maximise  sum_g w_g log s_g   subject to   s_g d_gj <= mu_j for each target d_gj > 0,   s_g <= 1,   KL <= budget
+
+with what groups have and keep (targets at or below base) as conditions mu_j >= d_gj. For a price tau of a nat, with
+weights theta >= 0 on the conditions and x their sums by value, the dual is smooth and concave,
+
+    maximise over theta >= 0   sum_g psi_g(a_g) + sum_j floor_j theta_j - A(x),     a_g = sum_j d_gj theta_gj
+    psi_g(a) = a  up to  k_g = w_g / tau,   k_g (1 + log(a / k_g))  beyond,         s_g = psi_g'(a_g) = min(1, k_g / a)
+
+and is solved by the projected Newton steps of :mod:`map_core.dual`. The nats spent fall with tau, so the budget fixes
+it. Weak duality bounds what any other palette could give: the gap that is reported.
+
+Source: Nash, "The Bargaining Problem", 1950; with importances, Kalai, "Nonsymmetric Nash Solutions", 1977.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import brentq
+
+from map_core.dual import Solution, Status, longest_step, newton_step, solve
+from map_core.groups.common import NO_BUDGET, Common, Limit, is_met, max_min
+from map_core.groups.group import Group, joined, satisfaction
+from map_core.oracle import Moments, Oracle
+
+#: Largest violation of the optimality conditions, in standard deviations.
+TOLERANCE = 1e-10
+MAX_STEPS = 200
+#: A satisfaction this small is none: there is no bargain when a group can be given nothing.
+NO_GAIN = 1e-7
+#: The least price of a nat that is tried, as a share of the importances; beyond it a nat more brings no more than that.
+CHEAPEST = 1e-6
+#: Steps in the logarithm of the price, until it is bracketed.
+STEP = 2.0
+
+
+def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> Common:
+    """The palette with the largest product of satisfactions; see the module.
+
+    Args:
+        oracle: the table.
+        groups: at least one.
+        budget: nats; infinite for no limit but the table's.
+
+    Returns:
+        The palette. Where some group cannot be given anything without taking from another, there is no bargain,
+        and the palette is that of :func:`max_min`, with a gap that is infinite.
+
+    Raises:
+        InputError: groups or budget that cannot be used, see :func:`map_core.groups.group.check`.
+    """
+    equal = [replace(group, importance=1.0) for group in groups]
+    fairest = max_min(oracle, equal, budget)
+    if fairest.limit is Limit.NONE:
+        return fairest
+    if budget <= NO_BUDGET or fairest.satisfaction.min() < NO_GAIN:
+        return replace(max_min(oracle, groups, budget), gap=math.inf)
+    problem = _Problem.of(oracle, groups)
+    affordable = min(budget, oracle.log_candidates)
+    most = float(problem.importance.sum())
+    points: dict[float, _Point] = {}
+
+    def at(log_price: float) -> _Point:
+        if log_price not in points:
+            near = min(points, key=lambda known: abs(known - log_price), default=None)
+            start = np.zeros(problem.by_value.shape[1]) if near is None else points[near].theta
+            points[log_price] = _climb(oracle, problem, math.exp(log_price), start)
+        return points[log_price]
+
+    def gap_at(log_price: float) -> float:
+        """By weak duality, how much any palette within the budget may be better than that of this price."""
+        point = at(log_price)
+        shares = satisfaction(groups, point.moments.levels)[problem.raising]
+        if shares.min() <= 0:
+            return math.inf
+        best = math.exp(log_price) * (affordable - point.value)
+        return max(0.0, best - float(problem.importance @ np.log(shares)))
+
+    # For a small budget s grows like its root, so a nat is worth about half the importances over it.
+    low = high = math.log(0.5 * most / affordable)
+    cheapest = math.log(CHEAPEST * most)
+    # Where replies give no more at any price, weights grow without end, and at last rounding spoils them.
+    while at(low).kl < affordable and low > cheapest and gap_at(low - STEP) <= gap_at(low):
+        low -= STEP
+    while at(high).kl > affordable:
+        high += STEP
+    log_price = low
+    if at(low).kl > affordable:
+        log_price = brentq(lambda log_price: at(log_price).kl - affordable, low, high, xtol=1e-13)
+    point, gap = at(log_price), gap_at(log_price)
+    shares = satisfaction(groups, point.moments.levels)
+    # What is realised is the palette; its weights are those of least norm among all that give it.
+    targets = joined(groups, np.clip(shares, 0.0, 1.0))
+    targets = np.where(np.isnan(targets), np.nan, np.minimum(targets, point.moments.levels))
+    solution = solve(oracle, targets, start=point.x)
+    if not is_met(solution):
+        at_price = point.moments
+        solution = Solution(
+            Status.CONVERGED, point.x, at_price.levels, at_price.covariance, point.kl, point.residual, solution.steps
+        )
+    limit = Limit.BUDGET if point.kl >= budget - 1e-6 * (1.0 + budget) else Limit.REACH
+    return Common(targets, solution, satisfaction(groups, solution.levels), limit, budget, gap)
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """The conditions, one a weight: raised targets of each group, then levels that are kept.
+
+    Args:
+        raising: positions of the groups with a raised target.
+        importance: (raising group,).
+        by_value: (value, condition) 1 where a condition is on a value.
+        by_group: (raising group, condition) d_gj of the raised targets.
+        floor: (condition,) the levels that are kept; 0 for the raised targets.
+    """
+
+    raising: np.ndarray
+    importance: np.ndarray
+    by_value: np.ndarray
+    by_group: np.ndarray
+    floor: np.ndarray
+
+    @classmethod
+    def of(cls, oracle: Oracle, groups: Sequence[Group]) -> _Problem:
+        raising = [g for g, group in enumerate(groups) if group.raised.any()]
+        pairs = [(row, j) for row, g in enumerate(raising) for j in np.flatnonzero(groups[g].raised)]
+        # A level that is kept says nothing where some group wants the value raised.
+        kept = joined(groups, np.zeros(len(groups)))
+        raised = np.any([group.raised for group in groups], axis=0)
+        floors = np.flatnonzero(~np.isnan(kept) & ~raised & ~oracle.constant)
+        on = [j for _, j in pairs] + list(floors)
+        by_value, by_group = np.zeros((len(kept), len(on))), np.zeros((len(raising), len(on)))
+        by_value[on, np.arange(len(on))] = 1.0
+        for condition, (row, j) in enumerate(pairs):
+            by_group[row, condition] = groups[raising[row]].targets[j]
+        floor = np.concatenate([np.zeros(len(pairs)), kept[floors]])
+        importance = np.array([groups[g].importance for g in raising])
+        return cls(np.array(raising, dtype=int), importance, by_value, by_group, floor)
+
+    def worth(self, price: float, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Sum of psi and floors, its gradient (condition,), and minus its Hessian (condition, condition)."""
+        k, a = self.importance / price, self.by_group @ theta
+        beyond = a > k
+        more = np.maximum(a, k)
+        psi = np.where(beyond, k * (1.0 + np.log(more / k)), a)
+        bent = np.where(beyond, k / more**2, 0.0)
+        gradient = self.by_group.T @ (k / more) + self.floor
+        return float(psi.sum() + self.floor @ theta), gradient, (self.by_group.T * bent) @ self.by_group
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """The bargain at one price: weights on the conditions and on the values, the dual's value, nats, and what is left
+    of the optimality conditions."""
+
+    theta: np.ndarray
+    x: np.ndarray
+    value: float
+    moments: Moments
+    kl: float
+    residual: float
+
+
+def _climb(oracle: Oracle, problem: _Problem, price: float, theta: np.ndarray) -> _Point:
+    """Newton steps from theta until the optimality conditions hold at this price."""
+
+    def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, Moments]:
+        moments = oracle.moments(problem.by_value @ theta)
+        worth, gradient, bent = problem.worth(price, theta)
+        hessian = problem.by_value.T @ moments.covariance @ problem.by_value + bent
+        return worth - moments.log_normaliser, gradient - problem.by_value.T @ moments.levels, hessian, moments
+
+    value, gradient, hessian, moments = evaluate(theta)
+    for _ in range(MAX_STEPS):
+        if np.abs(np.minimum(theta, -gradient)).max(initial=0.0) <= TOLERANCE:
+            break
+        step = newton_step(hessian, gradient, theta)
+        slope = float(gradient @ step)
+        scale = min(1.0, float(longest_step(np.abs(theta).max())) / max(float(np.abs(step).max()), 1e-200))
+        for _ in range(40):
+            candidate = np.maximum(theta + scale * step, 0.0)
+            there = evaluate(candidate)
+            if there[0] >= value + 1e-4 * scale * slope - 1e-13 * (1.0 + abs(value)):
+                break
+            scale *= 0.3
+        else:
+            break
+        theta = candidate
+        value, gradient, hessian, moments = there
+    x = problem.by_value @ theta
+    kl = max(0.0, float(x @ moments.levels - moments.log_normaliser))
+    return _Point(theta, x, value, moments, kl, float(np.abs(np.minimum(theta, -gradient)).max(initial=0.0)))
