@@ -24,8 +24,10 @@ from map_core.batch import solve_many
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 
-#: Weights beyond this many nats per standard deviation of the direction stand for the limit.
-LONGEST = 1e7
+#: Weights beyond this many nats per standard deviation of the direction stand for the limit; with floors, beyond that.
+LONGEST, LONGEST_FLOORED = 1e7, 1e4
+#: A length at which the floors' weights could not be solved for is shortened so many times.
+MAX_FAILURES = 6
 #: A budget is spent exactly but for this share of it.
 EXACT = 1e-10
 #: A value or direction with less variance than this, in standardised units, does not move.
@@ -44,7 +46,10 @@ class Reached:
         weights: (ray, budget, value) x = t w + nu.
         levels: (ray, budget, value) in standard deviations above base.
         kl: (ray, budget) nats spent.
-        saturated: (ray, budget) bool: even the limit costs less; its weights, cut off at a great length, stand for it.
+        saturated: (ray, budget) bool: even the limit costs no more; its weights, cut off at a great length, stand for
+            it.
+        affordable: (ray, budget) bool: the floors can be met and cost no more; where not, the point is as close to
+            them as was found and means nothing.
         passes: over the table, of all rays that were not finished.
         rows: weight vectors evaluated in all.
     """
@@ -53,6 +58,7 @@ class Reached:
     levels: np.ndarray
     kl: np.ndarray
     saturated: np.ndarray
+    affordable: np.ndarray
     passes: int
     rows: int
 
@@ -66,15 +72,15 @@ def reach(
         oracle: the table.
         directions: (ray, value) w >= 0 of any length, not all 0.
         budgets: nats, 0 or more: a number, (budget,) or (ray, budget).
-        floors: (value,) levels that must be kept, in standard deviations above base, NaN for free; a direction may
-            not weigh a value with a floor.
+        floors: (value,) or (ray, value) levels that must be kept, in standard deviations above base, NaN for free;
+            a direction may not weigh a value with a floor.
 
     Returns:
         The points; a ray by itself is one root t of KL(t) = b a budget.
 
     Raises:
-        InputError: a direction or a budget is negative or not finite, a direction is all 0, or the floors cost more
-            than a budget or cannot be met.
+        InputError: a direction or a budget is negative or not finite, a direction is all 0, or it weighs a value that
+            has a floor.
     """
     w = np.atleast_2d(np.asarray(directions, dtype=float))
     if not np.all(np.isfinite(w)) or np.any(w < 0) or np.any(w.sum(axis=1) <= 0):
@@ -86,22 +92,22 @@ def reach(
     # What never varies between the replies to a prompt gets no weight: that changes no level.
     w = np.where(np.diag(oracle.base_moments.covariance) > STILL, w, 0.0)
     w = w / np.maximum(np.linalg.norm(w, axis=1), 1e-300)[:, None]
-    along = _Free(oracle, w) if floors is None or np.all(np.isnan(floors)) else _Floored(oracle, w, floors, nats.shape)
-    if np.any(nats < along.kl - 1e-12):
-        raise InputError(f"The floors alone cost {along.kl:.6g} nats; expected budgets of no less.")
-    return _roots(along, nats)
+    if floors is None or np.all(np.isnan(floors)):
+        return _roots(_Free(oracle, w), nats)
+    return _roots(_Floored(oracle, w, np.broadcast_to(np.asarray(floors, dtype=float), w.shape), nats.shape), nats)
 
 
 class _Along(Protocol):
     """What the roots are found of: KL and u at lengths along rays, and what is known at t = 0.
 
-    ``kl`` is KL(0), ``levels`` (value,) are those at t = 0 and ``held`` (value,) the weights there; ``variance`` (ray,)
-    is B''(0) and ``w`` (ray, value) are the directions.
+    ``kl`` (ray,) is KL(0), infinite where floors cannot be met, ``levels`` (ray, value) are those at t = 0 and ``held``
+    (ray, value) the weights there; ``variance`` (ray,) is B''(0) and ``w`` (ray, value) are the directions.
     """
 
     oracle: Oracle
+    longest: float
     w: np.ndarray
-    kl: float
+    kl: np.ndarray
     levels: np.ndarray
     held: np.ndarray
     variance: np.ndarray
@@ -109,16 +115,21 @@ class _Along(Protocol):
     rows: int
 
     def ask(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weights (row, value), levels (row, value) and KL (row,) at lengths t (row,) of these rays and budgets."""
+        """Weights (row, value), levels (row, value) and KL (row,) at lengths t (row,) of these rays and budgets.
+
+        KL is infinite where no weights were found that hold the floors: too far out for the arithmetic.
+        """
 
 
 class _Free:
     """Rays without floors: B is A itself."""
 
+    longest = LONGEST
+
     def __init__(self, oracle: Oracle, w: np.ndarray) -> None:
         self.oracle, self.w = oracle, w
-        self.kl, self.levels, self.held = 0.0, np.zeros(w.shape[1]), np.zeros(w.shape[1])
-        self.variance = np.einsum("ri,ij,rj->r", w, oracle.base_moments.covariance, w)
+        self.kl, self.levels, self.held = np.zeros(len(w)), np.zeros(w.shape), np.zeros(w.shape)
+        self.variance = np.maximum(np.einsum("ri,ij,rj->r", w, oracle.base_moments.covariance, w), 0.0)
         self.passes = self.rows = 0
 
     def ask(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -134,29 +145,35 @@ class _Floored:
     d nu_F / dt = -(H_FF)^-1 H_F. w on the floors F that bind, so B'' is the variance of w . r that they leave.
     """
 
+    longest = LONGEST_FLOORED
+
     def __init__(self, oracle: Oracle, w: np.ndarray, floors: np.ndarray, shape: tuple[int, ...]) -> None:
-        self.oracle, self.w, self._floors = oracle, w, np.asarray(floors, dtype=float)
-        kept = ~np.isnan(self._floors)
-        if np.any(w[:, kept] > 0):
+        self.oracle, self.w, self._floors = oracle, w, floors
+        kept = ~np.isnan(floors)
+        if np.any(w[kept] > 0):
             raise InputError("A direction weighs a value that has a floor; expected one or the other.")
-        base = solve_many(oracle, self._floors)
-        if not base.converged[0] or np.any(base.levels[0, kept] < self._floors[kept] - 1e-6):
-            raise InputError("The floors cannot be met together; expected levels that some re-weighting reaches.")
-        self.kl, self.levels, self.held = float(base.kl[0]), base.levels[0], base.weights[0]
-        slope, self.variance = self._slopes(w, base.covariance.repeat(len(w), 0), base.weights.repeat(len(w), 0))
-        self.passes, self.rows = base.steps, base.steps
+        different, which = np.unique(floors, axis=0, return_inverse=True, equal_nan=True)
+        which = which.reshape(-1)
+        base = solve_many(oracle, different)
+        self.levels, self.held = base.levels[which], base.weights[which]
+        met = base.converged[which] & np.all(np.where(kept, self.levels >= floors - 1e-6, True), axis=1)
+        self.kl = np.where(met, base.kl[which], np.inf)
+        slope, self.variance = self._slopes(w, base.covariance[which], self.held)
+        self.passes, self.rows = base.steps, base.steps * len(different)
         self._t = np.zeros(shape)
-        self._nu = np.broadcast_to(self.held, (*shape, w.shape[1])).copy()
-        self._slope = np.broadcast_to(slope[:, None], self._nu.shape).copy()
+        self._nu = np.repeat(self.held[:, None], shape[1], axis=1)
+        self._slope = np.repeat(slope[:, None], shape[1], axis=1)
 
     def ask(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         w, here = self.w[ray], (ray, budget)
         start = self._nu[here] + (t - self._t[here])[:, None] * self._slope[here]
-        found = solve_many(self.oracle, self._floors, tilt=t[:, None] * w, start=np.maximum(start, 0.0))
+        found = solve_many(self.oracle, self._floors[ray], tilt=t[:, None] * w, start=np.maximum(start, 0.0))
         self.passes, self.rows = self.passes + found.steps, self.rows + found.steps * len(t)
-        self._t[here], self._nu[here] = t, found.weights
-        self._slope[here] = self._slopes(w, found.covariance, found.weights)[0]
-        return t[:, None] * w + found.weights, found.levels, found.kl
+        slope = self._slopes(w, found.covariance, found.weights)[0]
+        good = found.converged
+        here = (ray[good], budget[good])
+        self._t[here], self._nu[here], self._slope[here] = t[good], found.weights[good], slope[good]
+        return t[:, None] * w + found.weights, found.levels, np.where(good, found.kl, np.inf)
 
     @staticmethod
     def _slopes(w: np.ndarray, hessian: np.ndarray, nu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -164,10 +181,10 @@ class _Floored:
         binds = nu > 0
         both = binds[:, :, None] & binds[:, None, :]
         pulled = np.einsum("rij,rj->ri", hessian, w)
+        # The ridge, above rounding, keeps redundant floors solvable; the slope is only where the next solve starts.
         ridge = (1e-12 * np.trace(hessian, axis1=1, axis2=2) + 1e-30)[:, None, None] * np.eye(w.shape[1])
-        slope = -np.linalg.solve(np.where(both, hessian + ridge, np.eye(w.shape[1])), (pulled * binds)[..., None])[
-            ..., 0
-        ]
+        bound = np.where(both, hessian + ridge, np.eye(w.shape[1]))
+        slope = -np.linalg.solve(bound, (pulled * binds)[..., None])[..., 0]
         return slope, np.maximum(np.sum(w * pulled, axis=1) + np.sum(slope * pulled, axis=1), 0.0)
 
 
@@ -176,28 +193,37 @@ def _roots(along: _Along, nats: np.ndarray) -> Reached:
     rays, budgets = nats.shape
     unit = np.sqrt(along.variance)
     moves = unit > np.sqrt(STILL)
-    goal = np.sqrt(np.maximum(nats - along.kl, 0.0))
-    weights = np.broadcast_to(along.held, (*nats.shape, len(along.held))).copy()
-    levels = np.broadcast_to(along.levels, weights.shape).copy()
-    kl, saturated = np.full(nats.shape, along.kl), np.zeros(nats.shape, dtype=bool)
+    # A rounding below what the floors cost is what they cost.
+    affordable = nats >= along.kl[:, None] - 1e-12
+    known = np.where(np.isfinite(along.kl), along.kl, 0.0)[:, None]
+    goal = np.sqrt(np.maximum(nats - known, 0.0))
+    weights, levels = np.repeat(along.held[:, None], budgets, axis=1), np.repeat(along.levels[:, None], budgets, axis=1)
+    kl, saturated = np.repeat(known, budgets, axis=1), np.zeros(nats.shape, dtype=bool)
     # Lengths in nats per standard deviation of the direction: there KL grows as t^2 / 2 at first.
     unit = np.where(moves, unit, 1.0)
-    longest = LONGEST / unit
+    longest = along.longest / unit
     saturated[~moves] = True
-    live = moves[:, None] & (goal > 0)
+    live = moves[:, None] & (goal > 0) & affordable
     low, high = np.zeros(nats.shape), np.full(nats.shape, np.inf)
     t = np.minimum(np.sqrt(2.0) * goal / unit[:, None], longest[:, None])
     t = np.where(nats >= along.oracle.log_candidates, longest[:, None], t)  # no direction can spend it
     nodes = np.zeros((3, rays, 1))
-    nodes[1] = (along.w @ along.levels)[:, None]
+    nodes[1] = np.sum(along.w * along.levels, axis=1)[:, None]
     nodes[2] = (np.sqrt(2.0) * unit)[:, None]
-    miss = np.full(nats.shape, np.inf)
+    miss, failures = np.full(nats.shape, np.inf), np.zeros(nats.shape, dtype=int)
     for _ in range(MAX_PASSES):
         ray, budget = here = np.nonzero(live)
         if not len(ray):
             break
-        weights[here], levels[here], kl[here] = along.ask(ray, budget, t[here])
-        s = np.sqrt(np.maximum(kl - along.kl, 0.0))
+        x, level, nats_here = along.ask(ray, budget, t[here])
+        good = np.isfinite(nats_here)
+        lost = (ray[~good], budget[~good])
+        failures[lost] += 1
+        high[lost] = np.minimum(high[lost], t[lost])
+        live[lost] = False
+        at = (ray[good], budget[good])
+        weights[at], levels[at], kl[at] = x[good], level[good], nats_here[good]
+        s = np.sqrt(np.maximum(kl - known, 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             new = np.where(live & (s > 0), [s, np.einsum("rbi,ri->rb", levels, along.w), 2.0 * s / t], np.nan)
         nodes = np.concatenate([nodes, new], axis=2)
@@ -211,6 +237,9 @@ def _roots(along: _Along, nats: np.ndarray) -> Reached:
             low = np.where(asked & less, np.maximum(low, t[:, other, None]), low)
             high = np.where(asked & ~less, np.minimum(high, t[:, other, None]), high)
         found = (np.abs(kl - nats) <= EXACT * nats + rounding) | (high <= (1.0 + 4e-16) * low)
+        # The weights of the last length that could be solved for stand for what lies beyond it.
+        live[lost], found[lost] = True, False
+        saturated |= live & ((failures > MAX_FAILURES) | ((failures > 0) & (high <= 1.01 * low)))
         live &= ~found & ~saturated
         ray, budget = here = np.nonzero(live)
         if not len(ray):
@@ -224,7 +253,8 @@ def _roots(along: _Along, nats: np.ndarray) -> Reached:
         middle = np.where(bounded, np.sqrt(np.maximum(a, 0.01 * b) * b), np.minimum(16.0 * a, b))
         safe = gains[here] & (guess > a) & np.where(bounded, guess < b, guess <= middle)
         t[here] = np.where(safe, guess, middle)
-    return Reached(weights, levels, kl, saturated, along.passes, along.rows)
+    saturated |= affordable & (kl < nats * (1.0 - 1e-6) - 1e-9)  # a plateau that rounding hides the end of
+    return Reached(weights, levels, kl, saturated, affordable, along.passes, along.rows)
 
 
 def _slope_at(nodes: np.ndarray, s: np.ndarray) -> np.ndarray:

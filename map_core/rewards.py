@@ -162,8 +162,9 @@ def _validate(table: RewardTable) -> None:
     if bad.any():
         first = np.argwhere(bad)[0]
         raise InputError(
-            f"{int(bad.sum())} rewards are missing, not finite or beyond {LARGEST_REWARD:g}, the first in row {first[0] + 1}, value "
-            f"{table.values[first[1]]!r} ({rewards[tuple(first)]}). Score these replies again or remove their rows."
+            f"{int(bad.sum())} rewards are missing, not finite or beyond {LARGEST_REWARD:g}, the first in row "
+            f"{first[0] + 1}, value {table.values[first[1]]!r} ({rewards[tuple(first)]}). Score these replies again or "
+            "remove their rows."
         )
 
 

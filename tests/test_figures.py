@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from map_core.feasibility import assess
-from map_core.figures import design, plane, sweep
+from map_core.figures import design, plane, surface, sweep
 from map_core.frontier import frontier
+from map_core.frontier import surface as surface_of
 from map_core.glossary import Verdict
 from map_core.oracle import MemoryOracle
 from map_core.sensitivity import curve
@@ -30,7 +31,7 @@ def units(unit: design.Unit = "percentile") -> design.Units:
 
 @pytest.fixture(scope="module")
 def found():
-    return plane.merged([frontier(ORACLE, (0, 1), [0.25], limit=False), frontier(ORACLE, (0, 1), [1.0])])
+    return frontier(ORACLE, (0, 1), [0.25, 1.0])
 
 
 def trace(figure, name):
@@ -134,10 +135,47 @@ def test_the_plane_in_words_and_as_data(found):
 
 def test_an_empty_contour_is_left_out():
     floors = np.array([math.nan, math.nan, 1.5, math.nan])
-    costly = frontier(ORACLE, (0, 1), [0.01], floors=floors, directions=5)
+    costly = frontier(ORACLE, (0, 1), [0.01], floors=floors, directions=5, limit=False)
     figure = plane.plane(TABLE, units("reward"), (0, 1), costly, plane.Palette(TARGETS, None))
     assert not [t for t in figure.data if t.name.startswith("contour")]
     assert plane.summary(costly, units()) == []
+
+
+@pytest.fixture(scope="module")
+def sheets():
+    return surface_of(ORACLE, (0, 1, 2), [0.25, 1.0], directions=6)
+
+
+def test_the_space_draws_surfaces_base_target_and_realised(sheets):
+    targets = np.array([0.3, 0.2, 0.1, math.nan])
+    solved = assess(ORACLE, targets).solution
+    figure = surface.space(units("reward"), sheets, plane.Palette(targets, solved.levels))
+    meshes = [trace(figure, f"contour {number}") for number in range(3)]
+    for mesh, contour in zip(meshes, sheets.contours, strict=True):
+        assert np.array(mesh.z) == pytest.approx(units("reward").of(2, contour.levels[:, 2]))
+        assert np.column_stack([mesh.i, mesh.j, mesh.k]).tolist() == sheets.triangles.tolist()
+    assert trace(figure, "base").x[0] == pytest.approx(ORACLE.base[0])
+    assert trace(figure, "target").z[0] == pytest.approx(ORACLE.base[2] + 0.1 * ORACLE.scale[2])
+    assert trace(figure, "realised").y[0] == pytest.approx(ORACLE.rewards_at(solved.levels)[1])
+    assert "Humor" in figure.layout.scene.zaxis.title.text
+
+
+def test_the_space_without_targets_and_with_an_empty_surface():
+    floors = np.array([math.nan, math.nan, math.nan, 1.2])
+    costly = surface_of(ORACLE, (0, 1, 2), [0.01], floors=floors, directions=4, limit=False)
+    figure = surface.space(units(), costly, plane.Palette(np.full(4, math.nan), None))
+    assert [t.name for t in figure.data] == ["base"]
+    assert surface.summary(costly, units()) == []
+
+
+def test_the_space_in_words_and_as_data(sheets):
+    said = surface.summary(sheets, units())
+    assert len(said) == 3
+    assert said[0].startswith("At 0.25 nats: helpfulness up to p")
+    assert said[-1].startswith("With the best reply to every prompt")
+    rows = list(csv.DictReader(io.StringIO(plane.plane_csv(sheets, ORACLE))))
+    assert len(rows) == 3 * 21
+    assert float(rows[0]["kl_nats"]) == pytest.approx(0.25)
 
 
 @pytest.fixture(scope="module")

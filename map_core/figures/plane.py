@@ -10,13 +10,13 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
 from map_core.figures.design import ACCENT, NEUTRAL, Units, laid_out
-from map_core.frontier import Contour, Frontier
+from map_core.frontier import Contour, Frontier, Surface
 from map_core.oracle import Oracle
 from map_core.rewards import RewardTable
 
@@ -172,11 +172,6 @@ def point(frontier: Frontier, customdata: Sequence[int]) -> tuple[Contour, int]:
     return frontier.contours[int(customdata[0])], int(customdata[1])
 
 
-def merged(parts: Sequence[Frontier]) -> Frontier:
-    """Frontiers of one pair, a budget each, as one."""
-    return replace(parts[0], contours=tuple(contour for part in parts for contour in part.contours))
-
-
 def taken(targets: np.ndarray, frontier: Frontier, contour: Contour, direction: int) -> np.ndarray:
     """The palette after a point is taken: its levels for the pair; other targets that it misses give way.
 
@@ -209,8 +204,8 @@ def summary(frontier: Frontier, units: Units) -> list[str]:
     return said
 
 
-def plane_csv(frontier: Frontier, oracle: Oracle) -> str:
-    """The points of a frontier: budget, nats, then level (reward units) and weight (1/reward) of every value."""
+def plane_csv(frontier: Frontier | Surface, oracle: Oracle) -> str:
+    """The points of a frontier or surface: budget, nats, then the level (reward units) and weight of every value."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(

@@ -3,8 +3,8 @@
 Adam is what the published code runs; here in its leanest form: one log-sum-exp and its gradient a step, written in
 torch without anything else in the loop, at the thread count that suits it best. The conic solver is Clarabel through
 cvxpy, with the problem compiled beforehand. Every solver gets the same standardised table and the same reachable
-targets; medians over palettes and repeats, each solver after a warm-up of its own. The physical limit of a solve is one pass over
-the table: reading the rewards once and an exponential a reply.
+targets; medians over palettes and repeats, each solver after a warm-up of its own. The physical limit of a solve is
+one pass over the table: reading the rewards once and an exponential a reply.
 """
 
 from __future__ import annotations

@@ -1,0 +1,108 @@
+"""The space of three values: what can be had at each budget as a surface, base, target and realised level.
+
+Constraint: a figure of three dimensions hides what lies behind; the same surfaces in words and as data stand beside it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import plotly.graph_objects as go
+
+from map_core.figures.design import ACCENT, NEUTRAL, Units, laid_out
+from map_core.figures.plane import CONTOUR_COLOURS, Palette
+from map_core.frontier import Contour, Surface
+
+
+def space(units: Units, found: Surface, palette: Palette) -> go.Figure:
+    """The figure of a triple of values.
+
+    Args:
+        units: of all axes.
+        found: the surfaces.
+        palette: the user's.
+
+    Returns:
+        A figure; its meshes are named ``contour <number>``, and their points are the surface's own in order.
+    """
+    figure = go.Figure()
+    for number, contour in enumerate(found.contours):
+        if len(contour.levels):
+            figure.add_trace(_mesh(number, contour, found, units))
+    _add_point(figure, units, found.triple, np.zeros(len(palette.targets)), "Base", NEUTRAL, "circle")
+    goal = palette.targets[list(found.triple)]
+    if not np.isnan(goal).any():
+        _add_point(figure, units, found.triple, palette.targets, "Target", ACCENT, "diamond-open")
+    if palette.realised is not None:
+        _add_point(figure, units, found.triple, palette.realised, "Realised", ACCENT, "diamond")
+    axes = ("xaxis", "yaxis", "zaxis")
+    grid = {"gridcolor": "rgba(128,138,148,0.35)", "showbackground": False, "zeroline": False}
+    titles = {
+        axis: {"title": units.axis(value), **grid} | ({"range": [0, 102]} if units.unit == "percentile" else {})
+        for axis, value in zip(axes, found.triple, strict=True)
+    }
+    figure = laid_out(figure, height=560)
+    camera = {"eye": {"x": 1.5, "y": 1.5, "z": 1.1}}
+    return figure.update_layout(scene={**titles, "aspectmode": "cube", "camera": camera}, dragmode="orbit")
+
+
+def _mesh(number: int, contour: Contour, found: Surface, units: Units) -> go.Mesh3d:
+    limit = math.isinf(contour.budget)
+    colour = CONTOUR_COLOURS[min(number * len(CONTOUR_COLOURS) // len(found.contours), len(CONTOUR_COLOURS) - 1)]
+    x, y, z = (units.of(value, contour.levels[:, value]) for value in found.triple)
+    i, j, k = found.triangles.T
+    title = "limit" if limit else f"{contour.budget:g} nats"
+    shown = "%{x:.3g}, %{y:.3g}, %{z:.3g}"
+    return go.Mesh3d(
+        x=x,
+        y=y,
+        z=z,
+        i=i,
+        j=j,
+        k=k,
+        color=NEUTRAL if limit else colour,
+        opacity=0.2 if limit else 0.45,
+        flatshading=False,
+        hovertemplate=f"{shown}<extra>{title}</extra>",
+        name=f"contour {number}",
+    )
+
+
+def _add_point(
+    figure: go.Figure,
+    units: Units,
+    triple: tuple[int, int, int],
+    levels: np.ndarray,
+    title: str,
+    colour: str,
+    symbol: str,
+) -> None:
+    x, y, z = ([float(units.of(value, np.array(levels[value])))] for value in triple)
+    figure.add_scatter3d(
+        x=x,
+        y=y,
+        z=z,
+        mode="markers+text",
+        text=[title],
+        textposition="top center",
+        marker={"size": 6, "color": colour, "symbol": symbol},
+        hovertemplate=f"{title}<extra></extra>",
+        name=title.lower(),
+    )
+
+
+def summary(found: Surface, units: Units) -> list[str]:
+    """The figure in words: what each budget buys for each value, and for all three together."""
+    said = []
+    for contour in found.contours:
+        if not len(contour.levels):
+            continue
+        at = contour.levels[:, list(found.triple)]
+        # Together: where the value that gains least of its own highest gain still gains most.
+        middle = at[np.argmax((at / np.maximum(at.max(axis=0), 1e-12)).min(axis=1))]
+        most = ", ".join(f"{units.names[v]} up to {units.said(v, at[:, n].max())}" for n, v in enumerate(found.triple))
+        both = ", ".join(f"{units.names[v]} {units.said(v, middle[n])}" for n, v in enumerate(found.triple))
+        budget = "With the best reply to every prompt" if math.isinf(contour.budget) else f"At {contour.budget:g} nats"
+        said.append(f"{budget}: {most}; or together {both}.")
+    return said
