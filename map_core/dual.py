@@ -250,7 +250,7 @@ def newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.
             # The others stay at 0 where the model's gradient there is not positive.
             if len(free) == len(x) or np.all(np.delete(gradient - hessian @ step, free) <= 0):
                 return step
-    roundoff = 1e-14 * max(float(np.trace(hessian)), 0.0) + 1e-300
+    roundoff = 1e-14 * max(float(np.trace(hessian)), 0.0) + 1e-30
     eigenvalues, vectors = np.linalg.eigh(hessian)
     root = np.sqrt(np.maximum(eigenvalues, 0.0) + roundoff)
     right = root * (vectors.T @ x) + (vectors.T @ gradient) / root

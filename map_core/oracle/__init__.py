@@ -2,9 +2,13 @@
 
 contract    weights in; log-normaliser, levels, covariance, best replies and per-prompt scores out
 combine     the answers of parts of a table, put together
+spread      base levels and scales, from parts
+grouped, block, threads
+            the arithmetic of a part, and parts side by side
 memory      a table in memory (numpy)
 tensor      a table in torch, on the CPU or a GPU; import it from its module, it loads torch
-parquet     a file streamed in row groups within a memory cap
+parquet, reading
+            a file streamed within a memory cap
 cluster     a table shared out over a Ray cluster; import it from its module, it loads ray
 """
 

@@ -1,0 +1,142 @@
+"""The palette solved again on draws of the prompts: how weights, cost and verdict would have come out otherwise.
+
+A draw takes as many prompts as the table has, with replacement, all replies of a prompt together: replies to one
+prompt are no sample of prompts. All draws are one batched solve that starts from the table's own weights. A draw
+whose solve converges proves its targets attainable, and one whose dual passes log K proves them out of reach.
+Constraint: draws are worked through a few at a time, so memory stays within CHUNK numbers an array.
+
+Source: Efron, "Bootstrap methods: another look at the jackknife", 1979.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.batch import Solutions, solve_many
+from map_core.certificate import MARGIN_TOLERANCE, Margin
+from map_core.confidence.margins import margins_of
+from map_core.dual import Solution, Status
+from map_core.errors import InputError
+from map_core.glossary import Form, Verdict
+from map_core.oracle import Oracle
+from map_core.oracle.threads import one_blas_thread
+from map_core.trust import TRUSTED_POOLED, trust_threshold
+
+#: Numbers in the (draw, prompt) array that is worked on at a time, 32 MB.
+CHUNK = 4_194_304
+FEWEST_DRAWS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """One palette on many draws of the prompts, in the standardised units of the whole table.
+
+    Args:
+        attainable: (draw,) bool, the targets can be met.
+        trust: (draw,) log of how many times over enough replies carry the weight; minus infinity without weights.
+        weights: (draw, value) x; 0 for free values, infinite where no weights exist or they were not found.
+        kl: (draw,) nats; infinite likewise.
+        margins: (draw,) t*; None when pooled, where the best reply of a table is no average over prompts.
+        margin_bias: how much too low the margin of a sample is on average, 0 or less; 0 when pooled.
+        undecided: draws without a proof either way, which go by their margin, or as on paper when pooled.
+    """
+
+    attainable: np.ndarray
+    trust: np.ndarray
+    weights: np.ndarray
+    kl: np.ndarray
+    margins: np.ndarray | None
+    margin_bias: float
+    undecided: int
+
+    def __len__(self) -> int:
+        return len(self.kl)
+
+    @property
+    def shares(self) -> dict[Verdict, float]:
+        """The share of draws with each verdict."""
+        reachable = float(np.mean(self.trust >= 0))
+        attainable = float(np.mean(self.attainable))
+        return {
+            Verdict.REACHABLE: reachable,
+            Verdict.ON_PAPER: attainable - reachable,
+            Verdict.OUT_OF_REACH: 1.0 - attainable,
+        }
+
+
+def bootstrap(
+    oracle: Oracle,
+    targets: np.ndarray,
+    *,
+    solution: Solution,
+    edge: Margin,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Draws:
+    """Solve a palette on draws of the prompts.
+
+    Args:
+        oracle: the table.
+        targets: (value,) d in standard deviations above base, NaN for a free value.
+        solution: the palette on the whole table, converged or not.
+        edge: its margin.
+        draws: how many, at least 20.
+        seed: of the draws.
+
+    Raises:
+        InputError: too few draws, or a single prompt.
+    """
+    if draws < FEWEST_DRAWS:
+        raise InputError(f"{draws} draws were asked for; expected {FEWEST_DRAWS} or more, 1000 for steady figures.")
+    if oracle.prompts < 2:
+        raise InputError("The table has 1 prompt; error bars need 2 or more. Build it with more prompts.")
+    rng = np.random.default_rng(seed)
+    n = oracle.prompts
+    step = max(1, CHUNK // n)
+    parts = []
+    # Many small products: the oracle spreads a large batch over the cores itself, and more threads would only wait.
+    with one_blas_thread():
+        for first in range(0, draws, step):
+            drawn = rng.multinomial(n, np.full(n, 1.0 / n), min(step, draws - first)).astype(float)
+            parts.append(_solve(oracle, targets, solution, edge, drawn))
+    margins = [part.margins for part in parts if part.margins is not None]
+    return Draws(
+        attainable=np.concatenate([part.attainable for part in parts]),
+        trust=np.concatenate([part.trust for part in parts]),
+        weights=np.concatenate([part.weights for part in parts]),
+        kl=np.concatenate([part.kl for part in parts]),
+        margins=np.concatenate(margins) if margins else None,
+        margin_bias=float(np.average([part.margin_bias for part in parts], weights=[len(part) for part in parts])),
+        undecided=sum(part.undecided for part in parts),
+    )
+
+
+def _solve(oracle: Oracle, targets: np.ndarray, solution: Solution, edge: Margin, drawn: np.ndarray) -> Draws:
+    start = solution.weights if solution.status is Status.CONVERGED else None
+    found = solve_many(oracle, targets, start=start, multiplicity=drawn)
+    margins, bias = None, 0.0
+    if oracle.form is Form.PER_PROMPT:
+        margins, gains = margins_of(oracle, targets, edge, drawn)
+        bias = -float(gains.mean())
+    # A constant value is no part of a solve: its target is met on every draw, or on none.
+    asked = not np.any(oracle.constant & (targets > 0))
+    converged = found.converged & asked
+    undecided = ~found.converged & ~found.unbounded & asked
+    by_margin = undecided if margins is None else undecided & (margins >= -MARGIN_TOLERANCE)
+    free = np.isnan(targets) | oracle.constant
+    return Draws(
+        attainable=converged | by_margin,
+        trust=np.where(converged, _trust(oracle, found), -np.inf),
+        weights=np.where(free, 0.0, np.where(converged[:, None], found.weights, np.inf)),
+        kl=np.where(converged, found.kl, np.inf),
+        margins=margins,
+        margin_bias=bias,
+        undecided=int(undecided.sum()),
+    )
+
+
+def _trust(oracle: Oracle, found: Solutions) -> np.ndarray:
+    """(draw,) the trust rule of :mod:`map_core.trust` for a whole batch."""
+    return np.asarray(np.log(np.minimum(found.ess / trust_threshold(oracle), found.pooled_ess / TRUSTED_POOLED)))

@@ -1,0 +1,89 @@
+"""Standard errors from each prompt's score at the solution.
+
+Weights solve mu(x) = d on the active values F, an equation of averages over prompts. With psi_i the influence of
+prompt i on the levels and H the covariance of A,
+
+    x_F - truth ~ -(H_FF)^-1 mean(psi_F)         so   cov(x_F) = H_FF^-1 S_FF H_FF^-1 / n,  S the covariance of psi
+    KL  = max over x of x . d - A(x)             so   var(KL) = var_i(A_i) / n, by the envelope theorem
+    levels that x will give on new prompts       :    var(mu_j) = S_jj / n, active or slack
+
+KL is the maximum of a noisy function and so too high on average, by tr(H_FF^-1 S_FF) / 2n; the variance of that term,
+tr((H_FF^-1 S_FF)^2) / 2 n^2, is added to its own. Per prompt, psi_i = mu_i - mu. Pooled, prompts count by their
+share of the tilted weight, psi_i = n mass_i (mu_i - mu), and log M too is biased, by -var / 2n. Constraint: targets
+are constants in reward units, so base and scale of the sample are mere units and have no error of their own.
+
+Source: Huber, "The behavior of maximum likelihood estimates under nonstandard conditions", 1967; bias of an optimal
+value in Shapiro, Dentcheva and Ruszczynski, "Lectures on Stochastic Programming", 2009, section 5.1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.dual import Solution
+from map_core.errors import InputError
+from map_core.glossary import Form
+from map_core.oracle import Oracle
+
+#: Directions of the covariance with less than this share of the largest variance are redundant.
+NEGLIGIBLE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Sandwich:
+    """Standard errors of a solution, in standardised units.
+
+    Args:
+        weights: (value,) of x; 0 for values without weight, about which a first-order error says nothing.
+        levels: (value,) of the levels that these weights give on new prompts.
+        kl: of the nats spent.
+        kl_bias: how much too high the nats are on average.
+        covariance: (value, value) of the weights.
+    """
+
+    weights: np.ndarray
+    levels: np.ndarray
+    kl: float
+    kl_bias: float
+    covariance: np.ndarray
+
+
+def sandwich(oracle: Oracle, solution: Solution) -> Sandwich:
+    """The standard errors of converged weights.
+
+    Args:
+        oracle: the table; its prompts are a sample of those to come.
+        solution: converged weights.
+
+    Raises:
+        InputError: the table has a single prompt.
+    """
+    n = oracle.prompts
+    if n < 2:
+        raise InputError("The table has 1 prompt; error bars need 2 or more. Build it with more prompts.")
+    at = oracle.by_prompt(solution.weights)
+    share = n * at.mass
+    score = share[:, None] * (at.levels - solution.levels)
+    spread = score.T @ score / (n - 1)
+    active = np.flatnonzero(solution.weights > 0)
+    both = np.ix_(active, active)
+    inverse = np.linalg.pinv(solution.covariance[both], rcond=NEGLIGIBLE, hermitian=True)
+    covariance = np.zeros_like(spread)
+    covariance[both] = inverse @ spread[both] @ inverse / n
+    if oracle.form is Form.POOLED:
+        of_kl = share - at.replies / at.replies.mean()
+    else:
+        of_kl = at.log_normaliser - at.log_normaliser.mean()
+    variance = float(of_kl @ of_kl) / (n - 1) / n
+    ratio = inverse @ spread[both] / n
+    bias = 0.5 * float(np.trace(ratio)) + (0.5 * variance if oracle.form is Form.POOLED else 0.0)
+    return Sandwich(
+        weights=np.sqrt(np.maximum(np.diag(covariance), 0.0)),
+        levels=np.sqrt(np.diag(spread) / n),
+        kl=math.sqrt(max(0.0, variance + 0.5 * float(np.trace(ratio @ ratio)))),
+        kl_bias=bias,
+        covariance=covariance,
+    )

@@ -1,0 +1,255 @@
+"""Whole prompts of a table, standardised: the arithmetic of one part that fits a core's cache.
+
+Constraint: the data may be float32; every log-sum-exp and every sum is float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from map_core.glossary import Form
+from map_core.oracle.combine import prompt_mass
+from map_core.oracle.contract import Batch, Moments, PromptMoments
+from map_core.oracle.grouped import Groups
+from map_core.oracle.spread import Spread
+from map_core.oracle.threads import Scratch
+
+#: Weight vectors times replies that are tilted at once.
+TILTED = 131_072
+
+#: Numbers up to which one call on all of them beats many on parts.
+SMALL = 131_072
+
+_scratch = Scratch()
+
+
+class Block:
+    """Whole prompts of a table, standardised.
+
+    The two forms differ only in where the log-sum-exp is cut: after each prompt's replies, or nowhere.
+
+    Args:
+        z: (value, reply) standardised rewards as ``prompts`` arranges them, float32 or float64.
+        prompts: the replies of each prompt.
+        form: per prompt or pooled.
+    """
+
+    def __init__(self, z: np.ndarray, prompts: Groups, form: Form) -> None:
+        self._stored, self._form, self._prompts = z, form, prompts
+        self._groups = prompts if form is Form.PER_PROMPT else Groups(np.array([z.shape[1]]))
+        self.prompts, self.replies = len(prompts.counts), z.shape[1]
+        #: Prompts, or replies when pooled: the weight of this block among others.
+        self.size = self.prompts if form is Form.PER_PROMPT else z.shape[1]
+
+    @classmethod
+    def of(
+        cls,
+        columns: Iterable[np.ndarray],
+        counts: np.ndarray,
+        spread: Spread,
+        form: Form,
+        out: np.ndarray | None = None,
+    ) -> Block:
+        """The block of rewards, a (reply,) column a value, in the units of a table with this spread.
+
+        Standardised into ``out``, (value, reply), where that is given.
+        """
+        prompts, columns = Groups(counts), list(columns)
+        z = np.empty((len(columns), len(columns[0])), columns[0].dtype) if out is None else out
+        precise = _scratch.take("weighted", z.shape[1:], np.dtype(np.float64))
+        for row, column, mean, scale, constant in zip(
+            z, columns, spread.mean, spread.scale, spread.constant, strict=True
+        ):
+            if constant:
+                row[:] = 0.0
+                continue
+            standardised = row if row.dtype == np.float64 else precise
+            prompts.arrange(column, standardised)
+            standardised -= mean
+            standardised /= scale
+            if standardised is not row:
+                row[:] = standardised
+        return cls(z, prompts, form)
+
+    @classmethod
+    def passing(cls, columns: Sequence[np.ndarray], counts: np.ndarray, spread: Spread, form: Form) -> Block:
+        """The same in float64, good until this thread asks again: for data that is looked at once a pass."""
+        out = _scratch.take("z", (len(columns), len(columns[0])), np.dtype(np.float64))
+        return cls.of(columns, counts, spread, form, out)
+
+    @classmethod
+    def beginnings(cls, blocks: Sequence[Block], share: float) -> Block:
+        """One block of the first prompts, about this share and at least one, of each of these blocks."""
+        counts, parts = [], []
+        for block in blocks:
+            some = max(1, int(share * block.prompts))
+            counts.append(block._prompts.counts[:some])
+            groups = Groups(counts[-1], block._prompts.turned)
+            parts.append(groups.in_order(block._prompts.first(block._stored, some)))
+        prompts = Groups(np.concatenate(counts))
+        return cls(prompts.arranged(np.concatenate(parts, axis=1)), prompts, blocks[0]._form)
+
+    def moments(self, weights: np.ndarray) -> Moments:
+        """Log-normaliser, levels and covariance at x, (value,)."""
+        z = self._precise()
+        log_normaliser, within = self._tilted(weights, z)
+        levels, covariance = _within(z, within, self._groups)
+        return Moments(log_normaliser, levels, covariance)
+
+    def _precise(self) -> np.ndarray:
+        """The rewards in float64; good until this thread asks again."""
+        if self._stored.dtype == np.float64:
+            return self._stored
+        z = _scratch.take("z", self._stored.shape, np.dtype(np.float64))
+        np.copyto(z, self._stored)
+        return z
+
+    def _tilted(self, weights: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray]:
+        """A and P within each group at x, (value,)."""
+        logits = np.dot(weights, z, out=_scratch.take("logits", z.shape[1:], z.dtype))
+        log_normaliser, within = self._groups.tilt(logits)
+        return float(log_normaliser.sum()) / len(log_normaliser), within
+
+    def many(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> Batch:
+        """Moments at x of shape (batch, value), a few weight vectors at a time; see :meth:`Oracle.many`."""
+        z = self._precise()
+        second_moments = _SecondMoments(z, len(weights)) if covariance else None
+        tilt = self._tilted_prompts if self._form is Form.PER_PROMPT else self._tilted_whole
+        step = max(1, TILTED // z.shape[1])
+        starts = range(0, len(weights), step)
+        parts = [
+            tilt(
+                z,
+                second_moments,
+                weights[start : start + step],
+                None if multiplicity is None else multiplicity[start : start + step],
+            )
+            for start in starts
+        ]
+        return parts[0] if len(parts) == 1 else stack_batches(parts)
+
+    def _tilted_prompts(
+        self, z: np.ndarray, second_moments: _SecondMoments | None, weights: np.ndarray, multiplicity: np.ndarray | None
+    ) -> Batch:
+        of_prompt, within = self._prompts.tilt(np.dot(weights, z))
+        weighted = _scratch.take("weighted", within.shape, within.dtype)
+        concentration = self._prompts.sum(np.square(within, out=weighted))
+        counted = np.ones_like(of_prompt) if multiplicity is None else multiplicity
+        size = counted.sum(axis=1)
+        share = counted / np.where(size > 0, size, 1.0)[:, None]
+        means = np.stack([self._prompts.sum(np.multiply(within, row, out=weighted)) for row in z], axis=-1)
+        levels = np.einsum("bg,bgi->bi", share, means)
+        second = None
+        if second_moments is not None:
+            self._prompts.combine(np.multiply, within, share)
+            between = (means * share[:, :, None]).transpose(0, 2, 1) @ means
+            second = second_moments(within) - between
+        return Batch(
+            size,
+            (share * of_prompt).sum(axis=1),
+            levels,
+            second,
+            (share / concentration).sum(axis=1),
+            (share * concentration).sum(axis=1),
+        )
+
+    def _tilted_whole(
+        self, z: np.ndarray, second_moments: _SecondMoments | None, weights: np.ndarray, multiplicity: np.ndarray | None
+    ) -> Batch:
+        logits, copies = np.dot(weights, z), np.ones((1, 1))
+        size = np.full(len(weights), float(z.shape[1]))
+        if multiplicity is not None:
+            # A prompt that counts v times is v copies of its replies. A row without any is told by its size alone.
+            size = multiplicity @ self._prompts.counts.astype(float)
+            counted = np.where(size[:, None] > 0, multiplicity, 1.0)
+            copies = self._prompts.spread(counted)
+            with np.errstate(divide="ignore"):
+                logits += np.log(copies)
+        log_mean, mass = self._groups.tilt(logits)
+        concentration = (mass**2 / np.where(copies > 0, copies, 1.0)).sum(axis=1)
+        levels = np.dot(mass, z.T)
+        second = None
+        if second_moments is not None:
+            second = second_moments(mass) - levels[:, :, None] * levels[:, None, :]
+        log_size = np.log(np.where(size > 0, size, 1.0) / z.shape[1])
+        return Batch(size, log_mean[:, 0] - log_size, levels, second, 1.0 / concentration, concentration)
+
+    def by_prompt(self, weights: np.ndarray) -> PromptMoments:
+        """Each prompt's own moments at x, (value,)."""
+        z, counts = self._precise(), self._prompts.counts
+        log_normaliser, within = self._prompts.tilt(weights @ z)
+        levels = self._prompts.sum(z * within).T
+        return PromptMoments(prompt_mass(self._form, log_normaliser, counts), log_normaliser, levels, counts)
+
+    def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:
+        """(prompt, value) levels of each prompt's best reply for x."""
+        rows = self._prompts.best(self._logits(weights))
+        return np.take(self._stored, rows, axis=1).T.astype(np.float64)
+
+    def best(self, weights: np.ndarray) -> np.ndarray:
+        """(value,) levels of the best replies for x: one a prompt, or one in all when pooled."""
+        logits = self._logits(weights)
+        rows = self._prompts.best(logits) if self._form is Form.PER_PROMPT else [np.argmax(logits)]
+        return np.add.reduce(np.take(self._stored, rows, axis=1), axis=1, dtype=np.float64) / len(rows)
+
+    def _logits(self, weights: np.ndarray) -> np.ndarray:
+        return np.dot(weights, self._precise())
+
+
+def _within(z: np.ndarray, within: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
+    """Levels (value,) and covariance (value, value), means over groups, from P within each group, (reply,)."""
+    size, count = len(z), len(groups.counts)
+    if z.size <= SMALL:
+        weighted = z * within
+        of_group = groups.sum(weighted)
+        second = weighted @ z.T
+    else:
+        weighted = _scratch.take("weighted", within.shape, z.dtype)
+        of_group, second = np.empty((size, count), z.dtype), np.empty((size, size))
+        for j in range(size):
+            groups.sum(np.multiply(z[j], within, out=weighted), out=of_group[j])
+            second[j:, j] = second[j, j:] = np.dot(z[j:], weighted)  # unlike @, lets other threads run
+    return of_group.sum(axis=1, dtype=np.float64) / count, (second - of_group @ of_group.T) / count
+
+
+def stack_batches(parts: list[Batch]) -> Batch:
+    """Batches of the same data, one after another."""
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    covariance = None if parts[0].covariance is None else column("covariance")
+    return Batch(
+        column("size"), column("log_normaliser"), column("levels"), covariance, column("ess"), column("concentration")
+    )
+
+
+class _SecondMoments:
+    """Sums of z_i z_j over replies, (batch, value, value), at any masses (batch, reply).
+
+    For a large batch over a small block the products z_i z_j are made once.
+    """
+
+    def __init__(self, z: np.ndarray, batch: int) -> None:
+        self._z, self._upper = z, np.triu_indices(len(z))
+        self._products: np.ndarray | None = None
+        if z.size <= SMALL and batch > len(z):
+            self._products = _scratch.take("products", (len(self._upper[0]), z.shape[1]), z.dtype)
+            first = 0
+            for j in range(len(z)):
+                np.multiply(z[j], z[j:], out=self._products[first : first + len(z) - j])
+                first += len(z) - j
+
+    def __call__(self, mass: np.ndarray) -> np.ndarray:
+        z, (rows, columns) = self._z, self._upper
+        matrices = np.empty((len(mass), len(z), len(z)))
+        if self._products is None:
+            weighted = _scratch.take("weighted", z.shape[1:], z.dtype)
+            for matrix, of_reply in zip(matrices, mass, strict=True):
+                for j in range(len(z)):
+                    matrix[j:, j] = matrix[j, j:] = np.dot(z[j:], np.multiply(z[j], of_reply, out=weighted))
+        else:
+            matrices[:, rows, columns] = matrices[:, columns, rows] = np.dot(mass, self._products.T)
+        return matrices

@@ -1,0 +1,339 @@
+"""The laws of the contract between the mathematics and the data, for any home that the data may have.
+
+A law takes an oracle and the plain table that it was made from; ``CASES`` are such tables. Each test file puts its
+oracle through every law on every case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pytest
+
+from map_core.glossary import Form
+from map_core.oracle import Oracle
+
+Law = Callable[[Oracle, "PlainTable"], None]
+
+
+@dataclass(frozen=True, eq=False)
+class PlainTable:
+    """Rewards (reply, value) and where prompts begin (prompt + 1,); everything computed slowly and in the open."""
+
+    rewards: np.ndarray
+    offsets: np.ndarray
+    form: Form
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return tuple(f"value{j}" for j in range(self.rewards.shape[1]))
+
+    @property
+    def counts(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    @property
+    def prompts(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        """(reply,) its probability under the base model."""
+        return self.shares(np.ones(self.prompts))
+
+    def shares(self, copies: np.ndarray) -> np.ndarray:
+        """(reply,) base probability where each prompt counts so often."""
+        if self.form is Form.POOLED:
+            of_reply = np.repeat(copies, self.counts)
+        else:
+            of_reply = np.repeat(copies / self.counts, self.counts)
+        return of_reply / of_reply.sum()
+
+    @cached_property
+    def base(self) -> np.ndarray:
+        return self.share @ self.rewards.astype(np.float64)
+
+    @cached_property
+    def scale(self) -> np.ndarray:
+        spread = np.sqrt(self.share @ (self.rewards.astype(np.float64) - self.base) ** 2)
+        return np.where(np.ptp(self.rewards, axis=0) == 0, 1.0, spread)
+
+    @cached_property
+    def z(self) -> np.ndarray:
+        apart = np.ptp(self.rewards, axis=0) > 0
+        return np.where(apart, (self.rewards.astype(np.float64) - self.base) / self.scale, 0.0)
+
+    def replies_of(self, prompt: int) -> slice:
+        return slice(self.offsets[prompt], self.offsets[prompt + 1])
+
+    @cached_property
+    def groups(self) -> list[slice]:
+        """Replies that share a log-sum-exp."""
+        if self.form is Form.POOLED:
+            return [slice(0, len(self.rewards))]
+        return [self.replies_of(i) for i in range(self.prompts)]
+
+    def moments(self, x: np.ndarray, copies: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray]:
+        """A, levels and covariance at x, group after group."""
+        share = self.shares(np.ones(self.prompts) if copies is None else np.asarray(copies, dtype=float))
+        a, levels, covariance = 0.0, np.zeros(len(x)), np.zeros((len(x), len(x)))
+        for rows in self.groups:
+            weight = share[rows].sum()
+            if weight == 0:
+                continue
+            z, within = self.z[rows], share[rows] / weight
+            logits = z @ x
+            tilted = within * np.exp(logits - logits.max())
+            p = tilted / tilted.sum()
+            mean = p @ z
+            a += weight * (logits.max() + np.log(tilted.sum()))
+            levels += weight * mean
+            covariance += weight * ((z - mean).T @ ((z - mean) * p[:, None]))
+        return a, levels, covariance
+
+    def concentrations(self, x: np.ndarray) -> np.ndarray:
+        """(group,) sum of P^2."""
+        found = []
+        for rows in self.groups:
+            logits = self.z[rows] @ x
+            p = np.exp(logits - logits.max())
+            found.append(np.sum((p / p.sum()) ** 2))
+        return np.array(found)
+
+
+def weights_for(table: PlainTable, rows: int = 5) -> np.ndarray:
+    """(row, value) weight vectors: none, moderate and large ones."""
+    rng = np.random.default_rng(7)
+    return np.linspace(0.0, 2.5, rows)[:, None] * rng.uniform(0.0, 1.0, (rows, table.rewards.shape[1]))
+
+
+def close(found: np.ndarray | float, expected: np.ndarray | float, oracle: Oracle, room: float = 10.0) -> None:
+    """Equal to within what the oracle's arithmetic can resolve."""
+    tolerance = room * oracle.resolution
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def describes_the_table(oracle: Oracle, table: PlainTable) -> None:
+    assert oracle.values == table.values
+    assert oracle.form is table.form
+    assert (oracle.prompts, oracle.replies) == (table.prompts, len(table.rewards))
+    np.testing.assert_array_equal(oracle.constant, np.ptp(table.rewards, axis=0) == 0)
+    np.testing.assert_allclose(oracle.base, table.base, rtol=1e-10, atol=1e-10 * np.abs(table.rewards).max())
+    np.testing.assert_allclose(oracle.scale, table.scale, rtol=1e-9)
+    log_counts = np.log(table.counts).mean() if table.form is Form.PER_PROMPT else np.log(len(table.rewards))
+    assert oracle.log_candidates == pytest.approx(log_counts, abs=1e-12)
+
+
+def rewards_and_standard_units_are_inverse(oracle: Oracle, table: PlainTable) -> None:
+    some = table.rewards[:3].astype(np.float64)
+    np.testing.assert_allclose(oracle.rewards_at(oracle.standardise(some)), some, rtol=1e-9, atol=1e-12)
+
+
+def base_levels_are_zero(oracle: Oracle, table: PlainTable) -> None:
+    at = oracle.base_moments
+    close(at.log_normaliser, 0.0, oracle)
+    close(at.levels, np.zeros(len(table.values)), oracle)
+    close(at.covariance, table.moments(np.zeros(len(table.values)))[2], oracle)
+
+
+def moments_are_those_of_the_definition(oracle: Oracle, table: PlainTable) -> None:
+    for x in weights_for(table):
+        a, levels, covariance = table.moments(x)
+        at = oracle.moments(x)
+        close(at.log_normaliser, a, oracle)
+        close(at.levels, levels, oracle)
+        close(at.covariance, covariance, oracle)
+        close(at.covariance, at.covariance.T, oracle, 1e-3)
+
+
+def gradient_is_the_finite_difference(oracle: Oracle, table: PlainTable) -> None:
+    x, h = weights_for(table)[2], 1e-4 if oracle.resolution < 1e-8 else 1e-2
+    at = oracle.moments(x)
+    for j, unit in enumerate(np.eye(len(x))):
+        above, below = oracle.moments(x + h * unit), oracle.moments(x - h * unit)
+        slope = (above.log_normaliser - below.log_normaliser) / (2 * h)
+        assert slope == pytest.approx(at.levels[j], abs=50 * h**2)
+        np.testing.assert_allclose((above.levels - below.levels) / (2 * h), at.covariance[j], atol=100 * h**2)
+
+
+def a_batch_is_a_loop(oracle: Oracle, table: PlainTable) -> None:
+    weights = weights_for(table, rows=7)
+    batch = oracle.many(weights, covariance=True)
+    assert oracle.many(weights).covariance is None
+    assert batch.covariance is not None
+    close(oracle.many(weights).levels, batch.levels, oracle, 1.0)
+    for row, x in enumerate(weights):
+        alone, at = oracle.many(x[None], covariance=True), oracle.moments(x)
+        assert alone.covariance is not None
+        for one in (alone.log_normaliser[0], at.log_normaliser):
+            close(batch.log_normaliser[row], one, oracle)
+        for levels in (alone.levels[0], at.levels):
+            close(batch.levels[row], levels, oracle)
+        for covariance in (alone.covariance[0], at.covariance):
+            close(batch.covariance[row], covariance, oracle)
+        close(batch.ess[row], alone.ess[0], oracle)
+        close(batch.concentration[row], alone.concentration[0], oracle)
+    size = table.prompts if table.form is Form.PER_PROMPT else len(table.rewards)
+    np.testing.assert_allclose(batch.size, size)
+
+
+def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
+    rng = np.random.default_rng(3)
+    weights = weights_for(table, rows=4)[1:]
+    copies = np.stack(
+        [rng.integers(0, 3, table.prompts), np.full(table.prompts, 2), rng.uniform(0.1, 1.5, table.prompts)]
+    ).astype(float)
+    copies[0, 0] = 2.0  # each row has a positive sum, but the second half of the prompts may count for nothing
+    copies[0, 1 + table.prompts // 2 :] = 0.0
+    batch = oracle.many(weights, multiplicity=copies, covariance=True)
+    assert batch.covariance is not None
+    for row, x in enumerate(weights):
+        a, levels, covariance = table.moments(x, copies[row])
+        close(batch.log_normaliser[row], a, oracle)
+        close(batch.levels[row], levels, oracle)
+        close(batch.covariance[row], covariance, oracle)
+    in_form = copies.sum(axis=1) if table.form is Form.PER_PROMPT else copies @ table.counts
+    np.testing.assert_allclose(batch.size, in_form)
+    # Twice everything is the same distribution, with twice the replies when pooled.
+    once = oracle.many(weights[1:2])
+    close(batch.ess[1], once.ess[0] * (1.0 if table.form is Form.PER_PROMPT else 2.0), oracle)
+
+
+def prompts_make_up_the_whole(oracle: Oracle, table: PlainTable) -> None:
+    for x in weights_for(table):
+        each, whole = oracle.by_prompt(x), oracle.moments(x)
+        np.testing.assert_array_equal(each.replies, table.counts)
+        assert each.mass.sum() == pytest.approx(1.0)
+        close(each.mass @ each.levels, whole.levels, oracle)
+        if table.form is Form.PER_PROMPT:
+            close(each.log_normaliser.mean(), whole.log_normaliser, oracle)
+        else:
+            close(np.log(table.counts @ np.exp(each.log_normaliser) / table.counts.sum()), whole.log_normaliser, oracle)
+        alone = replace(table, form=Form.PER_PROMPT)
+        first = table.replies_of(0)
+        p = np.exp(table.z[first] @ x - (table.z[first] @ x).max())
+        close(each.levels[0], (p / p.sum()) @ table.z[first], oracle)
+        assert len(alone.groups) == len(each.levels) == len(each.mass)
+
+
+def best_is_a_maximum_and_a_subgradient(oracle: Oracle, table: PlainTable) -> None:
+    tried = [*weights_for(table), *np.random.default_rng(1).normal(size=(3, len(table.values)))]
+    for x in tried:
+        each = oracle.best_by_prompt(x)
+        highest = np.array([(table.z[table.replies_of(i)] @ x).max() for i in range(table.prompts)])
+        close(each @ x, highest, oracle)
+        best = oracle.best(x)
+        h = highest.mean() if table.form is Form.PER_PROMPT else highest.max()
+        close(x @ best, h, oracle)
+        for other in tried:
+            assert other @ oracle.best(other) >= other @ best - 100 * oracle.resolution * (1 + np.abs(other).sum())
+        if table.form is Form.PER_PROMPT:
+            close(each.mean(axis=0), best, oracle)
+
+
+def the_first_of_equals_is_best(oracle: Oracle, table: PlainTable) -> None:
+    """At no weights all replies are equal."""
+    close(oracle.best_by_prompt(np.zeros(len(table.values))), table.z[table.offsets[:-1]], oracle)
+
+
+def sample_sizes_are_those_of_the_definition(oracle: Oracle, table: PlainTable) -> None:
+    for x in weights_for(table):
+        found = oracle.effective_sample_size(x)
+        concentrations = table.concentrations(x)
+        close(found.per_prompt, np.mean(1.0 / concentrations), oracle, 100.0)
+        pooled = len(concentrations) ** 2 / concentrations.sum()
+        close(found.pooled, pooled, oracle, 100.0)
+        expected = len(table.rewards) / (table.prompts if table.form is Form.PER_PROMPT else 1)
+        assert found.candidates == pytest.approx(expected)
+
+
+def huge_weights_stay_finite(oracle: Oracle, table: PlainTable) -> None:
+    x = 1e7 * weights_for(table)[-1]
+    at, batch, each = oracle.moments(x), oracle.many(x[None], covariance=True), oracle.by_prompt(x)
+    for array in (at.levels, at.covariance, batch.levels, batch.covariance, batch.ess, each.levels, each.mass):
+        assert np.all(np.isfinite(array))
+    assert np.isfinite(at.log_normaliser)
+    h = x @ oracle.best(x)
+    assert at.log_normaliser <= h + 10 * oracle.resolution * np.abs(x).sum()
+    assert at.log_normaliser >= h - oracle.log_candidates - 10 * oracle.resolution * np.abs(x).sum()
+
+
+def never_changes(oracle: Oracle, table: PlainTable) -> None:
+    x = weights_for(table)[3]
+    first, each, best = oracle.moments(x), oracle.by_prompt(x), oracle.best(x)
+    kept = first.levels.copy(), first.covariance.copy(), each.levels.copy(), best.copy()
+    oracle.moments(0.5 * x)
+    oracle.by_prompt(0.5 * x)
+    oracle.many(np.stack([x, -x]), covariance=True)
+    again = oracle.moments(x)
+    for array, before in zip((first.levels, first.covariance, each.levels, best), kept, strict=True):
+        np.testing.assert_array_equal(array, before)
+    close(again.levels, kept[0], oracle, 1e-3)
+    close(again.covariance, kept[1], oracle, 1e-3)
+
+
+def subsamples_are_nested_and_in_the_same_units(oracle: Oracle, table: PlainTable) -> None:
+    parts = [part for part in (oracle.subsample(1 / 8), oracle.subsample(1 / 4), oracle.subsample(1 / 2)) if part]
+    rows: set[tuple[float, ...]] = set()
+    for part in parts:
+        assert part.values == oracle.values
+        assert part.form is oracle.form
+        np.testing.assert_array_equal(part.base, oracle.base)
+        np.testing.assert_array_equal(part.scale, oracle.scale)
+        each = part.by_prompt(np.zeros(len(table.values)))
+        assert (part.prompts, part.replies) == (len(each.mass), each.replies.sum())
+        here = {tuple(np.round(row, 4) + 0.0) for row in each.levels}
+        assert rows <= here
+        rows = here
+
+
+LAWS: tuple[Law, ...] = (
+    describes_the_table,
+    rewards_and_standard_units_are_inverse,
+    base_levels_are_zero,
+    moments_are_those_of_the_definition,
+    gradient_is_the_finite_difference,
+    a_batch_is_a_loop,
+    multiplicity_repeats_prompts,
+    prompts_make_up_the_whole,
+    best_is_a_maximum_and_a_subgradient,
+    the_first_of_equals_is_best,
+    sample_sizes_are_those_of_the_definition,
+    huge_weights_stay_finite,
+    never_changes,
+    subsamples_are_nested_and_in_the_same_units,
+)
+
+
+def _table(counts: list[int], size: int, seed: int) -> PlainTable:
+    rng = np.random.default_rng(seed)
+    own = np.repeat(rng.normal(size=(len(counts), size)), counts, axis=0)
+    rewards = (rng.normal(size=(sum(counts), size)) + 0.5 * own) * np.linspace(0.5, 3.0, size) + np.arange(size)
+    return PlainTable(rewards, np.concatenate([[0], np.cumsum(counts)]), Form.PER_PROMPT)
+
+
+def _cases() -> dict[str, PlainTable]:
+    rng = np.random.default_rng(5)
+    even, ragged = _table([8] * 40, 3, 0), _table([int(k) for k in rng.integers(1, 9, 50)], 4, 1)
+    constant = even.rewards.copy()
+    constant[:, 1] = 0.1
+    found = {
+        "even": even,
+        "ragged": ragged,
+        "more replies than prompts": _table([30] * 4, 3, 2),
+        "one prompt": _table([12], 3, 3),
+        "one value": _table([5] * 20, 1, 4),
+        "one value has one level": replace(even, rewards=constant),
+        "far from zero and of any size": replace(even, rewards=even.rewards * [1e-9, 1e9, 1.0] + [0.0, 1e9, -100.0]),
+        "ties": replace(even, rewards=np.round(even.rewards)),
+        "some prompts with one reply": _table([1, 1, 2, 1, 3, 1], 2, 6),
+    }
+    pooled = {f"{name}, pooled": replace(table, form=Form.POOLED) for name, table in found.items()}
+    pooled["one reply a prompt, pooled"] = replace(_table([1] * 200, 3, 7), form=Form.POOLED)
+    return found | pooled
+
+
+CASES = _cases()
