@@ -28,7 +28,7 @@ from map_core.oracle import REDUNDANT, Moments, Oracle, is_singular
 ROUNDING = 1e-8
 MAX_STEPS = 200
 #: Shares of the prompts that a large table is first solved on, and how exactly.
-SUBSAMPLES = ((1 / 64, 1e-2), (1 / 8, 1e-3))
+SUBSAMPLES = ((1 / 64, 1e-1), (1 / 16, 1e-2))
 
 
 class Status(StrEnum):

@@ -238,7 +238,7 @@ def test_a_large_table_starts_on_a_part_of_its_prompts(form: Form, monkeypatch: 
         expected, found = solve(whole, targets), solve(cut, targets)
         assert found.status is Status.CONVERGED
         np.testing.assert_allclose(found.weights, expected.weights, atol=1e-8)
-        assert found.steps <= expected.steps + 1
+        assert found.steps <= expected.steps + 2  # a part of so few prompts is no close start
     beyond = solve(cut, np.full(4, 9.0))
     assert beyond.status is Status.UNBOUNDED
 
