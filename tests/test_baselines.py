@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from map_core import baselines
+from map_core.command_line import main
 from map_core.dual import solve
 from map_core.errors import InputError
 from map_core.glossary import Form
 from map_core.oracle import MemoryOracle
-from map_core.rewards import RewardTable
+from map_core.rewards import RewardTable, save
 from tests.tables import make_table
 
 TABLE = make_table(prompts=20, candidates=16, seed=4)
@@ -140,3 +143,22 @@ def test_one_reply_a_prompt_is_compared_with_the_whole_table():
 def test_bad_input_says_what_is_wrong(call, said):
     with pytest.raises(InputError, match=said):
         call()
+
+
+def test_the_command_prints_what_the_comparison_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "table.parquet"
+    save(TABLE, path)
+    options = ["baselines", str(path), "--target", "helpfulness=+0.3sd", "--target", "humor=+0.25sd", "--count", "50"]
+    assert main([*options, "--json"]) == 0
+    ways = json.loads(capsys.readouterr().out)["ways"]
+    targets = np.array([0.3, math.nan, 0.25, math.nan])
+    expected = baselines.compare(TABLE, targets, count=50)
+    assert list(ways) == [way.name for way in expected]
+    assert ways["random"]["meets_all"] == expected[1].judged.meets_all
+    assert ways["solved"]["meets_all"] == 1.0
+    assert ways["solved"]["win_rates"]["humor"] == pytest.approx(expected[0].wins[0, 2])
+    assert main(options) == 0
+    assert "only helpfulness" in capsys.readouterr().out
+    assert main(["baselines", str(path), "--target", "helpfulness=1e6"]) == 0
+    assert "out of reach" in capsys.readouterr().out
+    assert main(["baselines", str(path), "--target", "wit=1"]) == 2

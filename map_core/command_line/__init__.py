@@ -23,6 +23,7 @@ COMMANDS = {
     "confidence": "Put error bars on weights, levels and the verdict.",
     "sequence": "Align one value after another, beside all at once.",
     "groups": "Find a common palette for several groups, or compare two tables.",
+    "baselines": "Compare a palette with weights that are picked without solving.",
     "reproduce": "Run the published experiments on a table.",
     "import": "Make a reward table of a Parquet, CSV or JSON file.",
     "generate": "Answer a prompt as the base model and as the aligned model.",
