@@ -20,7 +20,8 @@ CANDIDATES, MOST_CANDIDATES, MOST_TOKENS = 16, 64, 256
 
 scene, palette = state.current()
 assessment = state.assessed(scene, palette)
-steering = generator.weights(scene, assessment, int(st.session_state.get("candidates_k", CANDIDATES)))
+candidates = int(st.session_state.get("candidates_k", CANDIDATES))
+steering = generator.weights(scene, assessment, candidates)
 missing = generator.missing(generator.model_name(scene))
 
 summary.head(
@@ -28,7 +29,7 @@ summary.head(
     "One prompt, one set of candidate replies from the base model. The left reply is any one of them; the right one is "
     "chosen among them by the weights of your palette.",
 )
-summary.palette_line(scene, assessment, steering.by_value)
+summary.palette_line(scene, assessment, steering.by_value, candidates)
 if steering.note:
     st.html(style.note(steering.note))
 
@@ -43,15 +44,15 @@ def pick_prompt() -> None:
 def generate() -> None:
     """Callback of the button: the request in words when it cannot be made, else it is on its way."""
     st.session_state.pop("prompt_refused", None)
-    seed, candidates = int(st.session_state.get("seed", 0)), int(st.session_state["candidates_k"])
+    seed, number = int(st.session_state.get("seed", 0)), int(st.session_state["candidates_k"])
     try:
         generator.submit(
             scene,
             GenerationRequest(
                 prompt=st.session_state.get("prompt", ""),
-                weights=dict(generator.weights(scene, assessment, candidates).by_value),
+                weights=dict(generator.weights(scene, assessment, number).by_value),
                 values=generator.scored_values(scene),
-                candidates=candidates,
+                candidates=number,
                 settings=replace(scene.sampling, max_new_tokens=int(st.session_state["max_new_tokens"])),
                 seed=seed,
             ),

@@ -33,8 +33,10 @@ def head(title: str, note: str, start_again: bool = False) -> None:
             st.button("Start again", icon=":material/restart_alt:", on_click=state.start_again, key="start_again")
 
 
-def palette_line(scene: Scene, assessment: Assessment, weights: Mapping[str, float] | None = None) -> None:
-    """The verdict and the targets of this viewer's palette, and the weights where they are given."""
+def palette_line(
+    scene: Scene, assessment: Assessment, weights: Mapping[str, float] | None = None, candidates: int = 0
+) -> None:
+    """The verdict and the targets of this viewer's palette; where they are given, weights for so many candidates."""
     verdict = assessment.verdict
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
         st.badge(words.HEADLINES[verdict], icon=_ICONS[verdict], color=_COLOURS[verdict])  # type: ignore[arg-type]
@@ -47,5 +49,5 @@ def palette_line(scene: Scene, assessment: Assessment, weights: Mapping[str, flo
             said = words.listed(
                 [f"{scene.names[scene.table.index(name)]} {words.number(w)}" for name, w in weights.items()]
             )
-            st.html(style.note(f"Weights: {said}"), width="content")
+            st.html(style.note(f"Weights for {candidates} candidates: {said}"), width="content")
         st.page_link("pages/palette.py", label="Change", icon=":material/tune:")
