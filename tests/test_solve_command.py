@@ -112,6 +112,21 @@ def test_fewer_candidates_pay_more_for_the_same_palette(table: Path, capsys: pyt
     assert found[2]["weights"]["humor"] > found[0]["weights"]["humor"]
 
 
+def test_ranges_are_what_each_value_can_have_beside_the_others(table: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["solve", str(table), "--target", "humor=+0.5sd", "--ranges"]
+    assert main([*options, "--json"]) == 0
+    ranges = strict(capsys.readouterr().out)["ranges"]
+    assert set(ranges) == {"helpfulness", "harmlessness", "humor", "positivity"}
+    low, high = ranges["helpfulness"]
+    assert low < high
+    # Just below the highest both can be had, just above they cannot.
+    for level, verdict in ((high - 1e-6, "on_paper"), (high + 1e-2, "out_of_reach")):
+        assert main([*options, "--target", f"helpfulness={level!r}", "--json"]) == 0
+        assert strict(capsys.readouterr().out)["verdict"] == verdict
+    assert main(options) == 0
+    assert "lowest" in capsys.readouterr().out
+
+
 def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["solve", str(table), "--target", "humor=p60"]) == 0
     shown = capsys.readouterr().out

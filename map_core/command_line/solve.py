@@ -32,6 +32,9 @@ from map_core.rewards import RewardTable
 @click.command()
 @table_options
 @target_options
+@click.option(
+    "--ranges", "with_ranges", is_flag=True, help="Add the levels that each value can have beside the others' targets."
+)
 @click.option("--budget", type=float, metavar="NATS", help="Most nats that the palette may cost.")
 @click.option(
     "--candidates",
@@ -46,6 +49,7 @@ def solve(
     as_json: bool,
     pairs: tuple[str, ...],
     targets_file: Path | None,
+    with_ranges: bool,
     budget: float | None,
     candidates: int | None,
 ) -> None:
@@ -74,8 +78,21 @@ def solve(
         found = assess(oracle, targets, solution=solution, attainable=attainable, budget=budget)
         conflict = smallest_conflict(attainable, targets) if found.verdict is Verdict.OUT_OF_REACH else None
         result = describe(found, conflict, oracle, palette.levels)
+        if with_ranges:
+            result["ranges"] = _ranges(attainable, targets)
         result |= {"budget": budget, "candidates": candidates, "steps": solution.steps, "solve_ms": solve_ms}
         print_json(result) if as_json else click.echo(_as_text(result, opened.table))
+
+
+def _ranges(attainable: AttainableLevels, targets: np.ndarray) -> dict[str, list[float]]:
+    """Lowest and highest level of each value, in reward units, where the others' targets can be had by themselves."""
+    oracle = attainable.oracle
+    ends = oracle.rewards_at(attainable.ranges(targets).T).T
+    return {
+        name: [float(low), float(high)]
+        for name, (low, high) in zip(oracle.values, ends, strict=True)
+        if not math.isnan(high)
+    }
 
 
 def describe(found: Assessment, conflict: Conflict | None, oracle: MemoryOracle, levels: np.ndarray) -> dict[str, Any]:
@@ -151,6 +168,9 @@ def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
         shown |= {"certificate": result["certificate"]}
     if result["nearest"] is not None:
         shown |= {"nearest": result["nearest"]["targets"]}
+    if "ranges" in result:
+        shown |= {"lowest": {name: low for name, (low, _) in result["ranges"].items()}}
+        shown |= {"highest": {name: high for name, (_, high) in result["ranges"].items()}}
     lines += columns(table.values, shown)
     return "\n".join(lines) + "\n"
 
