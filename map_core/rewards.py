@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -128,11 +128,15 @@ class RewardTable:
             raise InputError(
                 f"Unknown use case {use_case!r}; this table has {', '.join(map(repr, self.use_case_names))}."
             )
+        return self.take(chosen)
+
+    def take(self, chosen: Sequence[int]) -> RewardTable:
+        """The part of the table that belongs to these prompts, by number and in this order; at least one."""
         rows = np.concatenate([np.arange(self.offsets[i], self.offsets[i + 1]) for i in chosen])
         return RewardTable(
             values=self.values,
             rewards=self.rewards[rows],
-            offsets=np.concatenate([[0], np.cumsum(self.candidates[chosen])]),
+            offsets=np.concatenate([[0], np.cumsum(self.candidates[list(chosen)])]),
             prompt_ids=tuple(self.prompt_ids[i] for i in chosen),
             prompts=tuple(self.prompts[i] for i in chosen),
             use_cases=tuple(self.use_cases[i] for i in chosen),
@@ -141,6 +145,14 @@ class RewardTable:
             log_probs=self.log_probs[rows] if self.log_probs.size else self.log_probs,
             metadata=self.metadata,
         )
+
+    def reordered(self, values: Sequence[str]) -> RewardTable:
+        """The same table with these of its values, in this order.
+
+        Raises:
+            InputError: the table lacks one of them.
+        """
+        return replace(self, values=tuple(values), rewards=self.rewards[:, [self.index(value) for value in values]])
 
 
 def _validate(table: RewardTable) -> None:

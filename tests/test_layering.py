@@ -23,7 +23,7 @@ FLOORS = (
     {"nearest"},
     {"feasibility"},
     {"frontier", "sensitivity", "confidence", "sequence", "baselines"},
-    {"groups", "drift"},
+    {"groups", "drift", "delivery"},
     {"reproduce"},
     {"values", "generate"},
     {"prompts", "parts"},

@@ -25,6 +25,7 @@ COMMANDS = {
     "groups": "Find a common palette for several groups, or compare two tables.",
     "baselines": "Compare a palette with weights that are picked without solving.",
     "reproduce": "Run the published experiments on a table.",
+    "verify": "Hold the forecast against fresh replies to other prompts.",
     "import": "Make a reward table of a Parquet, CSV or JSON file.",
     "generate": "Answer a prompt as the base model and as the aligned model.",
     "build": "Sample replies, score them, and write a reward table.",

@@ -1,0 +1,199 @@
+"""Forecast against delivery: what a palette was promised, and what fresh replies to other prompts give.
+
+A palette is solved on some prompts, for a generator that draws K candidates, and realised on others, on K candidates
+each that were drawn anew. The level that is realised is the expected one over each prompt's candidates, which has
+far less noise than the one reply that is picked; both are given. Forecast and realised level are averages over two
+samples of prompts, so their difference has the standard error sqrt(e_forecast^2 + e_realised^2).
+
+Constraint: tables in, frozen results out; nothing is generated here, and all levels are in reward units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from map_core.dual import Status, solve
+from map_core.errors import InputError
+from map_core.feasibility import assess
+from map_core.glossary import Form, Verdict
+from map_core.hands import deal
+from map_core.oracle import MemoryOracle
+from map_core.rewards import RewardTable
+
+#: Hands that each prompt deals for the forecast.
+HANDS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Delivery:
+    """One palette; every array (value,), levels in reward units; targets are NaN for free values.
+
+    Args:
+        asked: the targets as given.
+        targets: what the weights were solved for: the nearest palette where ``asked`` is out of reach of K candidates.
+        verdict: on the prompts solved on, for K candidates.
+        weights: lambda, 1 / reward.
+        base: level of the fresh candidates when every one is as likely.
+        scale: standard deviation of the fresh candidates.
+        forecast: level that the weights give on the prompts solved on.
+        realised: level that they give on the fresh candidates.
+        error: half the width of the interval for the realised level around the forecast.
+        picked: level of the one reply a prompt that is picked.
+        pooled: level on the fresh candidates of weights from the pooled form; NaN where it has none.
+        kl_forecast, kl_realised: nats.
+        prompts: fresh prompts.
+        candidates: K.
+    """
+
+    asked: np.ndarray
+    targets: np.ndarray
+    verdict: Verdict
+    weights: np.ndarray
+    base: np.ndarray
+    scale: np.ndarray
+    forecast: np.ndarray
+    realised: np.ndarray
+    error: np.ndarray
+    picked: np.ndarray
+    pooled: np.ndarray
+    kl_forecast: float
+    kl_realised: float
+    prompts: int
+    candidates: int
+
+    @property
+    def inside(self) -> np.ndarray:
+        """(value,) bool: the realised level lies in its interval."""
+        return np.asarray(np.abs(self.realised - self.forecast) <= self.error)
+
+    def gained(self, levels: np.ndarray) -> float:
+        """How far some levels have come towards the targets that lie above the base level, in standard deviations."""
+        above = self.targets > self.base + 1e-9 * self.scale
+        return float(((levels - self.base) / self.scale)[above].sum())
+
+
+def share_of_way(deliveries: Sequence[Delivery], levels: Sequence[np.ndarray]) -> float:
+    """How much of the way from the base levels to the targets above them some levels have come, over all palettes.
+
+    Sums over values and palettes, in standard deviations: a target just above the base level counts for as much as
+    it asks. NaN when no target is above.
+    """
+    ways = sum(one.gained(one.targets) for one in deliveries)
+    return (
+        sum(one.gained(reached) for one, reached in zip(deliveries, levels, strict=True)) / ways if ways else math.nan
+    )
+
+
+def halves(table: RewardTable, seed: int = 0) -> tuple[RewardTable, RewardTable]:
+    """A table's prompts in two halves at random, each with its share of every use case.
+
+    Raises:
+        InputError: there are fewer than four prompts.
+    """
+    if len(table.prompts) < 4:
+        raise InputError(f"The table has {len(table.prompts)} prompts; to solve on one half and look at the other, 4.")
+    rng = np.random.default_rng(seed)
+    order = sorted(rng.permutation(len(table.prompts)), key=lambda i: table.use_case_names.index(table.use_cases[i]))
+    return table.take(sorted(order[::2])), table.take(sorted(order[1::2]))
+
+
+def deliver(
+    solved_on: RewardTable,
+    fresh: RewardTable,
+    palettes: Sequence[np.ndarray],
+    *,
+    level: float = 0.9,
+    seed: int = 0,
+) -> tuple[Delivery, ...]:
+    """Solve palettes on one table and realise them on another.
+
+    Args:
+        solved_on: replies to some prompts; as many a prompt as ``fresh`` has, or more.
+        fresh: new replies to other prompts, scored on the same values; K is the number of its candidates.
+        palettes: (value,) targets in reward units each, NaN for a free value.
+        level: probability of the interval.
+        seed: of the dealing of hands and of the picks.
+
+    Raises:
+        InputError: the tables have other values, ``fresh`` has not one number of candidates for all prompts or a single
+            prompt, or the level is not between 0 and 1.
+    """
+    if solved_on.values != fresh.values:
+        raise InputError(
+            f"The tables have {', '.join(solved_on.values)} and {', '.join(fresh.values)}; expected the same."
+        )
+    candidates = int(fresh.candidates.max())
+    if len(fresh.prompts) < 2 or candidates < 2 or np.any(fresh.candidates != candidates):
+        raise InputError(
+            "Fresh replies need two prompts or more, and the same number of candidates, at least 2, for each."
+        )
+    if not 0.0 < level < 1.0:
+        raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.9.")
+    dealt = deal(solved_on, candidates, hands=HANDS, seed=seed)
+    promising = MemoryOracle.of(dealt, Form.PER_PROMPT)
+    hands = len(dealt.prompts) // len(solved_on.prompts)
+    pooled, new = MemoryOracle.of(solved_on, Form.POOLED), MemoryOracle.of(fresh, Form.PER_PROMPT)
+    reach = float(student.ppf((1 + level) / 2, min(len(solved_on.prompts), len(fresh.prompts)) - 1))
+    rng = np.random.default_rng(seed)
+    draws = rng.random(len(fresh.prompts))
+
+    def one(asked: np.ndarray) -> Delivery:
+        found = assess(promising, promising.standardise(asked))
+        if found.solution is not None and found.verdict is not Verdict.OUT_OF_REACH:
+            solution, targets = found.solution, asked
+        elif found.nearest is not None:
+            solution, targets = found.nearest.solution, promising.rewards_at(found.nearest.targets)
+        else:
+            raise InputError("Nothing near a palette can be had; ask for less.")
+        weights = solution.weights / promising.scale
+        # The hands of one prompt hold the same replies: prompts are what was sampled, not hands.
+        promised = promising.by_prompt(solution.weights).levels.reshape(-1, hands, len(asked)).mean(axis=1)
+        given = new.by_prompt(weights * new.scale)
+        errors = [
+            levels.std(axis=0, ddof=1) / math.sqrt(len(levels)) * scale
+            for levels, scale in ((promised, promising.scale), (given.levels, new.scale))
+        ]
+        at = new.moments(weights * new.scale)
+        return Delivery(
+            asked=asked,
+            targets=targets,
+            verdict=found.verdict,
+            weights=weights,
+            base=new.base,
+            scale=new.scale,
+            forecast=promising.rewards_at(solution.levels),
+            realised=new.rewards_at(at.levels),
+            error=reach * np.hypot(*errors),
+            picked=_picked(fresh, weights, draws),
+            pooled=_pooled(pooled, new, targets),
+            kl_forecast=solution.kl,
+            kl_realised=max(0.0, float(weights * new.scale @ at.levels) - at.log_normaliser),
+            prompts=len(fresh.prompts),
+            candidates=candidates,
+        )
+
+    return tuple(one(np.asarray(asked, dtype=float)) for asked in palettes)
+
+
+def _picked(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """(value,) mean reward of one reply a prompt, drawn by its probability; the same draws serve all palettes."""
+    rewards = fresh.rewards.reshape(len(fresh.prompts), -1, len(fresh.values))
+    logits = (rewards - rewards.max(axis=1, keepdims=True)) @ weights
+    mass = np.cumsum(np.exp(logits - logits.max(axis=1, keepdims=True)), axis=1)
+    chosen = (mass < draws[:, None] * mass[:, -1:]).sum(axis=1)
+    picked: np.ndarray = rewards[np.arange(len(rewards)), chosen].mean(axis=0)
+    return picked
+
+
+def _pooled(pooled: MemoryOracle, new: MemoryOracle, targets: np.ndarray) -> np.ndarray:
+    """(value,) levels of the published form's weights when they are used prompt by prompt."""
+    solution = solve(pooled, pooled.standardise(targets))
+    if solution.status is not Status.CONVERGED:
+        return np.full(len(targets), np.nan)
+    levels: np.ndarray = new.rewards_at(new.moments(solution.weights / pooled.scale * new.scale).levels)
+    return levels
