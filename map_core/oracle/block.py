@@ -68,7 +68,7 @@ class Block:
             standardised = row if row.dtype == np.float64 else precise
             prompts.arrange(column, standardised)
             standardised -= mean
-            standardised /= scale
+            standardised *= 1.0 / scale  # never beyond the largest number: a spread below 1e-162 counts as none
             if standardised is not row:
                 row[:] = standardised
         return cls(z, prompts, form)

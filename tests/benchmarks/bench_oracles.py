@@ -92,7 +92,10 @@ def small() -> dict[str, float]:
 
 
 def in_memory(prompts: int) -> dict[str, float]:
-    """Solves of a float32 table in memory: seconds, and bytes beyond the table."""
+    """Solves of a float32 table in memory: seconds, and bytes beyond the table.
+
+    ``process`` is the first solve of all, ``first`` that of a new table, ``again`` one more palette on the same table.
+    """
     from map_core.dual import solve
     from map_core.glossary import Form
     from map_core.oracle import MemoryOracle
@@ -100,17 +103,20 @@ def in_memory(prompts: int) -> dict[str, float]:
     rewards = np.concatenate([rewards_of(np.random.default_rng(i), prompts // 10) for i in range(10)])
     offsets = np.arange(prompts + 1) * CANDIDATES
     oracle = MemoryOracle(rewards, offsets, VALUES, Form.PER_PROMPT)
-    # What a process does once, threads and libraries, is not of this solve.
-    part = MemoryOracle(rewards[: len(rewards) // 4], offsets[: prompts // 4 + 1], VALUES, Form.PER_PROMPT)
-    solve(part, targets())
-    del part
     with Peak() as peak:
         began = time.perf_counter()
         solution = solve(oracle, targets())
-        first = time.perf_counter() - began
+        process = time.perf_counter() - began
+    firsts = []
+    for _ in range(7):
+        another = MemoryOracle(rewards, offsets, VALUES, Form.PER_PROMPT)
+        began = time.perf_counter()
+        solve(another, targets())
+        firsts.append(time.perf_counter() - began)
     warm = timed(lambda: solve(oracle, targets()), 9)
     return {
-        "first": first,
+        "process": process,
+        "first": statistics.median(firsts),
         "again": warm,
         "pass": timed(lambda: oracle.moments(solution.weights), 9),
         "sum": timed(rewards.sum, 9),
@@ -217,7 +223,7 @@ def run() -> dict[str, Any]:
 
     found["memory"] = memory = fresh("in_memory", 40_000)
     print("1.28 million x 6 in memory, float32")
-    for name in ("sum", "pass", "again", "first"):
+    for name in ("sum", "pass", "again", "first", "process"):
         print(f"  {name:<10} {1e3 * memory[name]:9.2f} ms  x{memory[name] / memory['sum']:6.1f} of one sum")
     print(
         f"  {memory['passes']:.0f} whole passes, residual {memory['residual']:.1e}, {memory['beyond'] / 2**20:.0f} MB"
