@@ -17,16 +17,22 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
+from map_core.baselines import random_weights, win_rates
 from map_core.dual import Status, solve
 from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.glossary import Form, Verdict
 from map_core.hands import deal
 from map_core.oracle import MemoryOracle
+from map_core.rays import reach
 from map_core.rewards import RewardTable
 
 #: Hands that each prompt deals for the forecast.
 HANDS = 16
+#: Random weights beside each palette.
+RANDOM = 50
+#: A target this far above the base level, in standard deviations, asks for a rise.
+RISES = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +50,9 @@ class Delivery:
         realised: level that they give on the fresh candidates.
         error: half the width of the interval for the realised level around the forecast.
         picked: level of the one reply a prompt that is picked.
+        wins: how often an aligned reply beats one of the base model to the same prompt, ties half.
+        random_improves, random_wins: the share of random weights, on the targeted values and at the same nats, of which
+            :attr:`improves` and :attr:`wins_all` would be true; NaN where nothing is asked to rise.
         pooled: level on the fresh candidates of weights from the pooled form; NaN where it has none.
         kl_forecast, kl_realised: nats.
         prompts: fresh prompts.
@@ -60,6 +69,9 @@ class Delivery:
     realised: np.ndarray
     error: np.ndarray
     picked: np.ndarray
+    wins: np.ndarray
+    random_improves: float
+    random_wins: float
     pooled: np.ndarray
     kl_forecast: float
     kl_realised: float
@@ -71,10 +83,24 @@ class Delivery:
         """(value,) bool: the realised level lies in its interval."""
         return np.asarray(np.abs(self.realised - self.forecast) <= self.error)
 
+    @property
+    def rising(self) -> np.ndarray:
+        """(value,) bool: the target lies above the base level of the fresh candidates."""
+        return np.asarray(self.targets > self.base + RISES * self.scale)
+
+    @property
+    def improves(self) -> bool:
+        """Every value that is asked to rise is above its base level."""
+        return bool(np.all((self.realised > self.base)[self.rising]))
+
+    @property
+    def wins_all(self) -> bool:
+        """An aligned reply beats one of the base model more often than not, on every value that is asked to rise."""
+        return bool(np.all((self.wins > 0.5)[self.rising]))
+
     def gained(self, levels: np.ndarray) -> float:
-        """How far some levels have come towards the targets that lie above the base level, in standard deviations."""
-        above = self.targets > self.base + 1e-9 * self.scale
-        return float(((levels - self.base) / self.scale)[above].sum())
+        """How far some levels have come on the values that are asked to rise, in standard deviations."""
+        return float(((levels - self.base) / self.scale)[self.rising].sum())
 
 
 def share_of_way(deliveries: Sequence[Delivery], levels: Sequence[np.ndarray]) -> float:
@@ -159,6 +185,8 @@ def deliver(
             for levels, scale in ((promised, promising.scale), (given.levels, new.scale))
         ]
         at = new.moments(weights * new.scale)
+        rising = targets > new.base + RISES * new.scale
+        by_chance = _random(promising, new, fresh, rising, solution.kl, seed)
         return Delivery(
             asked=asked,
             targets=targets,
@@ -170,6 +198,9 @@ def deliver(
             realised=new.rewards_at(at.levels),
             error=reach * np.hypot(*errors),
             picked=_picked(fresh, weights, draws),
+            wins=win_rates(fresh, weights * new.scale, Form.PER_PROMPT),
+            random_improves=by_chance[0],
+            random_wins=by_chance[1],
             pooled=_pooled(pooled, new, targets),
             kl_forecast=solution.kl,
             kl_realised=max(0.0, float(weights * new.scale @ at.levels) - at.log_normaliser),
@@ -188,6 +219,20 @@ def _picked(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.nd
     chosen = (mass < draws[:, None] * mass[:, -1:]).sum(axis=1)
     picked: np.ndarray = rewards[np.arange(len(rewards)), chosen].mean(axis=0)
     return picked
+
+
+def _random(
+    promising: MemoryOracle, new: MemoryOracle, fresh: RewardTable, rising: np.ndarray, nats: float, seed: int
+) -> tuple[float, float]:
+    """Share of random weights on these values and at these nats that improve all of them, by level and by win rate."""
+    if not rising.any() or nats <= 0:
+        return math.nan, math.nan
+    directions = np.zeros((RANDOM, len(rising)))
+    directions[:, rising] = random_weights(RANDOM, int(rising.sum()), seed=seed)
+    x = reach(promising, directions, nats).weights[:, 0] / promising.scale * new.scale
+    above = new.many(x).levels[:, rising] > 0
+    ahead = win_rates(fresh, x, Form.PER_PROMPT)[:, rising] > 0.5
+    return float(above.all(axis=1).mean()), float(ahead.all(axis=1).mean())
 
 
 def _pooled(pooled: MemoryOracle, new: MemoryOracle, targets: np.ndarray) -> np.ndarray:

@@ -55,6 +55,11 @@ def test_two_replies_by_hand():
     assert found.kl_realised == pytest.approx(found.kl_forecast)
     assert share_of_way([found], [found.realised]) == pytest.approx(1.0)
     assert share_of_way([found], [found.base]) == 0.0
+    # The better reply beats the worse and ties with itself: 1/4 1/4 + 3/4 3/4. On one value random weights do the same.
+    assert found.wins[0] == pytest.approx(5 / 8)
+    assert found.improves
+    assert found.wins_all
+    assert found.random_improves == found.random_wins == 1.0
     assert found.picked[0] in (0.0, 0.25, 0.5, 0.75, 1.0)
     # Prompts are all alike, so even the pooled form keeps its promise.
     assert found.pooled[0] == pytest.approx(0.75)
@@ -91,6 +96,20 @@ def test_fresh_replies_land_in_their_intervals_nine_times_of_ten():
     way = (np.mean(ours, axis=0)[wanted] - base) / (target[wanted] - base)
     assert np.all(way > 0.9)
     assert np.all(np.mean(pooled, axis=0)[wanted] < np.mean(ours, axis=0)[wanted])
+
+
+def test_random_weights_leave_some_values_behind():
+    # The first two values pull against each other; weights solved for both lift both.
+    table = make_table(prompts=60, candidates=16, correlation=-0.8)
+    solved_on, others = halves(table)
+    base, spread = table.rewards.mean(axis=0), table.rewards.std(axis=0)
+    (found,) = deliver(solved_on, others, [np.where([True, True, False, False], base + 0.25 * spread, np.nan)])
+    assert found.improves
+    assert found.wins_all
+    assert 0.0 < found.random_improves < 1.0
+    assert 0.0 < found.random_wins < 1.0
+    (nothing,) = deliver(solved_on, others, [np.full(4, np.nan)])
+    assert math.isnan(nothing.random_improves)
 
 
 def test_out_of_reach_of_few_candidates_the_nearest_palette_stands_in():
@@ -148,6 +167,13 @@ def test_the_command_on_fresh_replies_that_are_there(tmp_path: Path, capsys: pyt
     assert found[2]["share_of_way"] is None
     assert main([*options, str(tmp_path / "fresh.parquet")]) == 0
     assert "3 palettes on 12 fresh prompts, 8 candidates each" in capsys.readouterr().out
+    fresh = str(tmp_path / "fresh.parquet")
+    assert main(["verify", str(tmp_path / "table.parquet"), "--random", "3", "--fresh", fresh, "--json"]) == 0
+    drawn = [strict(line) for line in capsys.readouterr().out.splitlines()]
+    assert [len(one["targets"]) for one in drawn] == [1, 2, 3]
+    assert all(one["verdict"] != "out_of_reach" for one in drawn)
+    assert main(["verify", str(tmp_path / "table.parquet"), "--random", "3", "--target", "humor=p60"]) == 2
+    assert "either targets or --random" in capsys.readouterr().err
     # Replies to prompts that were solved on prove nothing.
     assert main([*options, str(tmp_path / "fresh.parquet"), "--seed", "2"]) == 1
     assert "solved on" in capsys.readouterr().err

@@ -14,8 +14,10 @@ import numpy as np
 
 from map_core import build as builder
 from map_core import rewards
+from map_core.certificate import AttainableLevels
 from map_core.command_line.build import ProgressLines
 from map_core.command_line.options import (
+    Opened,
     by_name,
     columns,
     open_table,
@@ -25,16 +27,22 @@ from map_core.command_line.options import (
 )
 from map_core.delivery import Delivery, deliver, halves, share_of_way
 from map_core.errors import InputError
-from map_core.glossary import SamplingSettings, Verdict
+from map_core.glossary import Form, SamplingSettings, Verdict
+from map_core.hands import deal
 from map_core.oracle import MemoryOracle
 from map_core.prompts import Prompt
+from map_core.reproduce import random_palettes
 from map_core.rewards import RewardTable
 from map_core.values import scorers
+
+#: The highest percentile, as a share, of a random palette's targets.
+HIGHEST = 0.8
 
 
 @click.command()
 @click.argument("table", type=click.Path(path_type=Path), default=rewards.DEFAULT_TABLE, required=False)
 @target_options
+@click.option("--random", type=click.IntRange(min=1), metavar="N", help="N random palettes that can be had instead.")
 @click.option("--use-case", help="Only the prompts of this use case.")
 @click.option(
     "--prompts", "most", type=click.IntRange(min=2), metavar="N", help="Fresh prompts at most; all by default."
@@ -56,6 +64,7 @@ def verify(
     table: Path,
     pairs: tuple[str, ...],
     targets_file: Path | None,
+    random: int | None,
     use_case: str | None,
     most: int | None,
     candidates: int,
@@ -75,10 +84,13 @@ def verify(
     \b
     Examples:
       python -m map_core verify --target helpfulness=p60 --target humor=p60
+      python -m map_core verify --random 50 --candidates 16
       python -m map_core verify my-table.parquet --targets-file palettes.jsonl --prompts 32 --fresh fresh.parquet --json
     """
     opened = open_table(table, use_case, None)
-    palettes = read_palettes(opened, pairs, targets_file)
+    if random is not None and (pairs or targets_file):
+        raise click.UsageError("Give either targets or --random N.")
+    asked = [] if random else [palette.levels for palette in read_palettes(opened, pairs, targets_file)]
     solved_on, others = halves(opened.table, seed)
     if most is not None and most < len(others.prompts):
         others = others.take(np.linspace(0, len(others.prompts) - 1, most).astype(int).tolist())
@@ -88,7 +100,9 @@ def verify(
         kept = " What is made is kept; the same command goes on where it stopped." if fresh else ""
         click.echo(f"\nStopped.{kept}", err=True)
         sys.exit(130)
-    found = deliver(solved_on, new, [palette.levels for palette in palettes], seed=seed)
+    if random:
+        asked = _random_palettes(opened, solved_on, int(new.candidates.max()), random, seed)
+    found = deliver(solved_on, new, asked, seed=seed)
     for delivery in found:
         print_json(describe(delivery, opened.oracle)) if as_json else click.echo(_as_text(delivery, opened.oracle))
     if not as_json:
@@ -131,6 +145,26 @@ def _fresh_replies(
         )
 
 
+def _random_palettes(
+    opened: Opened, solved_on: RewardTable, candidates: int, count: int, seed: int
+) -> list[np.ndarray]:
+    """Palettes of one to all values, each target uniform in percentiles from the base level to ``HIGHEST``.
+
+    Those that so many candidates can give on the prompts solved on, in the order of the draw.
+    """
+    oracle = MemoryOracle.of(deal(solved_on, candidates, seed=seed), Form.PER_PROMPT)
+    attainable = AttainableLevels(oracle)
+    found: list[np.ndarray] = []
+    for draw in range(100):
+        for size in range(1, len(oracle.values) + 1):
+            drawn = random_palettes(opened.table, opened.oracle, size, 1, highest=HIGHEST, seed=[seed, draw, size])[0]
+            if len(found) < count and attainable.margin(oracle.standardise(drawn)).attainable:
+                found.append(drawn)
+        if len(found) == count:
+            return found
+    raise InputError(f"Of 100 random palettes of each size only {len(found)} can be had; ask for fewer than {count}.")
+
+
 def describe(found: Delivery, oracle: MemoryOracle) -> dict[str, Any]:
     """One palette's forecast and delivery as plain JSON values, levels in reward units."""
     ends = zip(oracle.values, found.forecast - found.error, found.forecast + found.error, strict=True)
@@ -145,6 +179,9 @@ def describe(found: Delivery, oracle: MemoryOracle) -> dict[str, Any]:
         "interval": {name: [float(low), float(high)] for name, low, high in ends},
         "inside": {name: bool(inside) for name, inside in zip(oracle.values, found.inside, strict=True)},
         "picked": by_name(oracle, found.picked),
+        "win_rates": by_name(oracle, found.wins),
+        "improves": {"reward": found.improves, "win_rate": found.wins_all},
+        "random_improves": {"reward": _number(found.random_improves), "win_rate": _number(found.random_wins)},
         "pooled": by_name(oracle, found.pooled) or None,
         "share_of_way": _number(share_of_way([found], [found.realised])),
         "share_of_way_pooled": _number(share_of_way([found], [found.pooled])),
@@ -189,4 +226,12 @@ def _summary(found: tuple[Delivery, ...]) -> str:
     if math.isfinite(ways[0]):
         line += f" Of the way to the targets that can be had: {ways[0]:.0%}"
         line += f", with pooled weights {ways[1]:.0%}." if math.isfinite(ways[1]) else "."
+    asking = [one for one in had if math.isfinite(one.random_improves)]
+    if asking:
+        names = ("improves", "wins_all", "random_improves", "random_wins")
+        shares = [np.mean([getattr(one, name) for one in asking]) for name in names]
+        line += "\nEvery value asked to rise does, by reward and by win rate: {:.0%} and {:.0%} of palettes".format(
+            *shares[:2]
+        )
+        line += "; under random weights at the same cost {:.0%} and {:.0%}.".format(*shares[2:])
     return line
