@@ -17,6 +17,7 @@ From the ground up, an import never pointing upwards:
     confidence              error bars, the probability of a verdict, the held-out check
     sequence, baselines     one value after another; weights without targets
     groups, drift           common palettes; one palette on two tables
+    delivery                forecasts against fresh replies
     reproduce               the published experiments
     values                  scorers, one file a family, one registry
     generate                models, engines, re-weighting, the model process
