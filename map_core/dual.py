@@ -107,17 +107,16 @@ def solve(
     )
     x = np.zeros(len(wanted)) if start is None else np.maximum(np.asarray(start, dtype=float)[wanted], 0.0)
     tolerance = oracle.resolution if tolerance is None else tolerance
-    passes = 0
-    for share, rough in SUBSAMPLES:
+    # Weights to start from are those of a neighbour, closer than a subsample's.
+    for share, rough in SUBSAMPLES if start is None else ():
         part = oracle.subsample(share)
         if part is not None:
             begun = _climb(part, problem, x, rough, max_steps)
             # On a subsample targets may be out of reach that the whole table reaches: start from there no further.
             x = begun.x if begun.status is Status.CONVERGED else x
-    point = _climb(oracle, problem, x, tolerance, max_steps - passes)
-    passes += point.passes
+    point = _climb(oracle, problem, x, tolerance, max_steps)
 
-    x, moments = point.x, point.moments
+    x, moments, passes = point.x, point.moments, point.passes
     redundant = _plain(problem) and is_redundant(oracle, wanted)
     if redundant and point.status is Status.CONVERGED:
         # A target with slack has weight 0 in every solution; only the tight ones can share theirs.

@@ -26,6 +26,7 @@ from map_core.command_line.options import (
 from map_core.errors import InputError
 from map_core.nearest import Nearest
 from map_core.nearest import nearest as find_nearest
+from map_core.oracle import MemoryOracle
 
 
 @click.command()
@@ -114,17 +115,20 @@ def _describe(found: Nearest | None, opened: Opened, palette: Palette) -> dict[s
         "targets": by_name(oracle, palette.levels),
         "form": oracle.form.value,
         "base": by_name(oracle, oracle.base),
-        "nearest": {
-            "targets": by_name(oracle, oracle.rewards_at(found.targets)),
-            "given_up": by_name(oracle, np.where(np.isnan(found.targets), np.nan, found.given_up * oracle.scale)),
-            "weights": by_name(oracle, found.solution.weights / oracle.scale),
-            "levels": by_name(oracle, oracle.rewards_at(found.solution.levels)),
-            "kl": found.solution.kl,
-            "budget": found.budget,
-            "distance": found.distance,
-        }
-        if found
-        else None,
+        "nearest": describe_nearest(found, oracle) if found else None,
+    }
+
+
+def describe_nearest(found: Nearest, oracle: MemoryOracle) -> dict[str, Any]:
+    """A nearest palette by itself, as plain JSON values."""
+    return {
+        "targets": by_name(oracle, oracle.rewards_at(found.targets)),
+        "given_up": by_name(oracle, np.where(np.isnan(found.targets), np.nan, found.given_up * oracle.scale)),
+        "weights": by_name(oracle, found.solution.weights / oracle.scale),
+        "levels": by_name(oracle, oracle.rewards_at(found.solution.levels)),
+        "kl": found.solution.kl,
+        "budget": found.budget,
+        "distance": found.distance,
     }
 
 

@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from map_core.certificate import AttainableLevels, Conflict, smallest_conflict
+from map_core.command_line.nearest import describe_nearest
 from map_core.command_line.options import (
     by_name,
     columns,
@@ -128,16 +129,7 @@ def describe(found: Assessment, conflict: Conflict | None, oracle: MemoryOracle,
         }
         if conflict
         else None,
-        "nearest": {
-            "targets": by_name(oracle, oracle.rewards_at(closest.targets)),
-            "weights": by_name(oracle, closest.solution.weights / oracle.scale),
-            "levels": by_name(oracle, oracle.rewards_at(closest.solution.levels)),
-            "kl": closest.solution.kl,
-            "budget": closest.budget,
-            "distance": closest.distance,
-        }
-        if closest
-        else None,
+        "nearest": describe_nearest(closest, oracle) if closest else None,
     }
 
 
