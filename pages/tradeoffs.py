@@ -113,17 +113,17 @@ def show_frontier() -> None:
         with st.expander("In words"):
             for sentence in plane.summary(found, units):
                 st.text(sentence)
-        st.download_button(
-            "Data (CSV)",
-            plane.plane_csv(found, scene.oracle),
-            f"frontier-{scene.table.values[pair[0]]}-{scene.table.values[pair[1]]}.csv",
-            "text/csv",
-            icon=":material/download:",
-            type="tertiary",
-            key="frontier_csv",
-        )
+        name = f"frontier-{scene.table.values[pair[0]]}-{scene.table.values[pair[1]]}"
+        _download(plane.plane_csv(found, scene.oracle), name, "frontier_csv")
 
     background.follow(background.job("frontier", (scene.key, pair, floors.tobytes()), work), draw)
+
+
+def _download(data: str, name: str, key: str) -> None:
+    """A figure's numbers as a file."""
+    st.download_button(
+        "Data (CSV)", data, f"{name}.csv", "text/csv", icon=":material/download:", type="tertiary", key=key
+    )
 
 
 def _take_point(event: Any, found: Frontier) -> None:
@@ -202,15 +202,8 @@ def show_sensitivity() -> None:
                 f"{units.said(value, found.highest)}. Dotted lines mark where a target begins or ends to cost."
             )
         )
-        st.download_button(
-            "Data (CSV)",
-            sweep.sweep_csv(found, scene.oracle),
-            f"sensitivity-{scene.table.values[value]}.csv",
-            "text/csv",
-            icon=":material/download:",
-            type="tertiary",
-            key="sensitivity_csv",
-        )
+        name = f"sensitivity-{scene.table.values[value]}"
+        _download(sweep.sweep_csv(found, scene.oracle), name, "sensitivity_csv")
 
     background.follow(background.job("sensitivity", (scene.key, value, others.tobytes()), work), draw)
 
