@@ -159,7 +159,7 @@ def judge(oracle: Oracle, weights: np.ndarray, targets: np.ndarray | None = None
     x = np.atleast_2d(np.asarray(weights, dtype=float))
     d = np.full(x.shape[1], np.nan) if targets is None else np.asarray(targets, dtype=float)
     at = oracle.many(x)
-    kl = np.maximum(0.0, np.sum(x * at.levels, axis=1) - at.log_normaliser)
+    kl = at.kl(x)
     near = max(MET, oracle.resolution)
     asked = np.broadcast_to(~np.isnan(d), x.shape)
     return Judged(

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from map_core.baselines import random_weights, win_rates
+from map_core.confidence.held_out import split
 from map_core.dual import Status, solve
 from map_core.errors import InputError
 from map_core.feasibility import assess
@@ -123,9 +124,8 @@ def halves(table: RewardTable, seed: int = 0) -> tuple[RewardTable, RewardTable]
     """
     if len(table.prompts) < 4:
         raise InputError(f"The table has {len(table.prompts)} prompts; to solve on one half and look at the other, 4.")
-    rng = np.random.default_rng(seed)
-    order = sorted(rng.permutation(len(table.prompts)), key=lambda i: table.use_case_names.index(table.use_cases[i]))
-    return table.take(sorted(order[::2])), table.take(sorted(order[1::2]))
+    half = split(len(table.prompts), 2, np.random.default_rng(seed), table.use_cases)
+    return table.take(np.flatnonzero(half == 0).tolist()), table.take(np.flatnonzero(half == 1).tolist())
 
 
 def deliver(
@@ -203,7 +203,7 @@ def deliver(
             random_wins=by_chance[1],
             pooled=_pooled(pooled, new, targets),
             kl_forecast=solution.kl,
-            kl_realised=max(0.0, float(weights * new.scale @ at.levels) - at.log_normaliser),
+            kl_realised=at.kl(weights * new.scale),
             prompts=len(fresh.prompts),
             candidates=candidates,
         )

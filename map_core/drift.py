@@ -238,7 +238,7 @@ def drift(before: RewardTable, after: RewardTable, targets: np.ndarray, form: Fo
         there = np.zeros(len(after.values))
         there[b] = weights[a]
         at = new.moments(there * new.scale)
-        held_kl = max(0.0, float((there * new.scale) @ at.levels - at.log_normaliser))
+        held_kl = at.kl(there * new.scale)
     return Drift(
         values=values,
         only_before=tuple(name for name in before.values if name not in values),

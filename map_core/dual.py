@@ -135,7 +135,7 @@ def solve(
         weights=weights,
         levels=moments.levels,
         covariance=moments.covariance,
-        kl=max(0.0, float((problem.tilt + weights) @ moments.levels - moments.log_normaliser)),
+        kl=moments.kl(problem.tilt + weights),
         residual=_residual(x, problem.gradient(x, moments)),
         steps=passes,
         redundant=redundant,

@@ -136,7 +136,7 @@ class _Free:
         x = t[:, None] * self.w[ray]
         at = self.oracle.many(x)
         self.passes, self.rows = self.passes + 1, self.rows + len(x)
-        return x, at.levels, np.maximum(0.0, np.sum(x * at.levels, axis=1) - at.log_normaliser)
+        return x, at.levels, at.kl(x)
 
 
 class _Floored:

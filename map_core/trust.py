@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from map_core.dual import Solution
 from map_core.glossary import Form
 from map_core.oracle import EffectiveSampleSize, Oracle
@@ -26,7 +28,12 @@ def trust_threshold(oracle: Oracle) -> float:
 
 def trust(oracle: Oracle, ess: EffectiveSampleSize) -> float:
     """Log of how many times over enough replies carry the weight, a prompt and in all; trusted from 0 on."""
-    return math.log(min(ess.per_prompt / trust_threshold(oracle), ess.pooled / TRUSTED_POOLED))
+    return float(log_trust(oracle, ess.per_prompt, ess.pooled))
+
+
+def log_trust(oracle: Oracle, per_prompt: np.ndarray | float, pooled: np.ndarray | float) -> np.ndarray:
+    """:func:`trust` of effective sample sizes a prompt and in all, numbers or arrays."""
+    return np.asarray(np.log(np.minimum(per_prompt / trust_threshold(oracle), pooled / TRUSTED_POOLED)))
 
 
 def is_trusted(oracle: Oracle, solution: Solution) -> bool:

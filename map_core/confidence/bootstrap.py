@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.batch import Solutions, solve_many
+from map_core.batch import solve_many
 from map_core.certificate import MARGIN_TOLERANCE, Margin
 from map_core.confidence.margins import margins_of
 from map_core.dual import Solution, Status
@@ -22,7 +22,7 @@ from map_core.errors import InputError
 from map_core.glossary import Form, Verdict
 from map_core.oracle import Oracle
 from map_core.oracle.threads import one_blas_thread
-from map_core.trust import TRUSTED_POOLED, trust_threshold
+from map_core.trust import log_trust
 
 #: Numbers in the (draw, prompt) array that is worked on at a time, 32 MB.
 CHUNK = 4_194_304
@@ -128,15 +128,10 @@ def _solve(oracle: Oracle, targets: np.ndarray, solution: Solution, edge: Margin
     free = np.isnan(targets) | oracle.constant
     return Draws(
         attainable=converged | by_margin,
-        trust=np.where(converged, _trust(oracle, found), -np.inf),
+        trust=np.where(converged, log_trust(oracle, found.ess, found.pooled_ess), -np.inf),
         weights=np.where(free, 0.0, np.where(converged[:, None], found.weights, np.inf)),
         kl=np.where(converged, found.kl, np.inf),
         margins=margins,
         margin_bias=bias,
         undecided=int(undecided.sum()),
     )
-
-
-def _trust(oracle: Oracle, found: Solutions) -> np.ndarray:
-    """(draw,) the trust rule of :mod:`map_core.trust` for a whole batch."""
-    return np.asarray(np.log(np.minimum(found.ess / trust_threshold(oracle), found.pooled_ess / TRUSTED_POOLED)))

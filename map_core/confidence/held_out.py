@@ -74,7 +74,7 @@ def hold_out(
         raise InputError(f"{folds} folds were asked for on {n} prompts; expected 2 to {min(n, MOST_FOLDS)}.")
     if strata is not None and len(strata) != n:
         raise InputError(f"There are {len(strata)} labels for {n} prompts; expected one a prompt.")
-    fold = deal(n, folds, np.random.default_rng(seed), strata)
+    fold = split(n, folds, np.random.default_rng(seed), strata)
     seen = (fold != np.arange(folds)[:, None]).astype(float)
     found = solve_many(oracle, targets, start=start, multiplicity=seen)
     asked = not np.any(oracle.constant & (targets > 0))
@@ -98,7 +98,7 @@ def hold_out(
     return HeldOut(folds, solved, in_sample, interval, missed, missed & (interval.high < targets))
 
 
-def deal(prompts: int, folds: int, rng: np.random.Generator, strata: Sequence[Hashable] | None = None) -> np.ndarray:
+def split(prompts: int, folds: int, rng: np.random.Generator, strata: Sequence[Hashable] | None = None) -> np.ndarray:
     """(prompt,) the fold of each prompt: sizes differ by at most one, within each label by at most one as well."""
     order = rng.permutation(prompts)
     if strata is not None:

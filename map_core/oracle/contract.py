@@ -47,6 +47,10 @@ class Moments:
     levels: np.ndarray
     covariance: np.ndarray
 
+    def kl(self, weights: np.ndarray) -> float:
+        """Distance from the base model, x . levels - A(x), in nats; 0 where rounding leaves less."""
+        return max(0.0, float(weights @ self.levels) - self.log_normaliser)
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -68,6 +72,10 @@ class Batch:
     covariance: np.ndarray | None
     ess: np.ndarray
     concentration: np.ndarray
+
+    def kl(self, weights: np.ndarray) -> np.ndarray:
+        """(batch,) distance from the base model at these weights, (batch, value); see :meth:`Moments.kl`."""
+        return np.maximum(0.0, np.sum(weights * self.levels, axis=1) - self.log_normaliser)
 
 
 @dataclass(frozen=True, eq=False)
