@@ -287,12 +287,10 @@ def _check_request(
     if candidates < 1:
         raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
     for prompt in prompts:
-        length = len(engine.render(prompt.text, system))
-        if length + settings.max_new_tokens > engine.context_length:
-            raise InputError(
-                f"The prompt {prompt.id!r} has {length} tokens; with {settings.max_new_tokens} new ones it is longer "
-                f"than the model's context of {engine.context_length}. Shorten it or take it out."
-            )
+        try:
+            engine.check(prompt.text, settings, system=system)
+        except InputError as error:
+            raise InputError(f"The prompt {prompt.id!r} cannot be used. {error}") from error
 
 
 def _fingerprint(prompts: Sequence[Prompt]) -> str:

@@ -80,3 +80,11 @@ class Reply:
     tokens: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
     finished: bool = True
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One exchange of a chat that lies before the prompt: what the person wrote, what the model replied."""
+
+    prompt: str
+    reply: str

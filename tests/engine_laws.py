@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from map_core.generate.engine import Engine, Token, reply_of
-from map_core.glossary import SamplingSettings
+from map_core.generate.chat import TextStream
+from map_core.generate.engine import LocalEngine as Engine
+from map_core.generate.engine import Token, candidate_seed, reply_of
+from map_core.glossary import SamplingSettings, Turn
 
 PROMPT = "Where is my parcel? It is a week late."
 UNCUT = SamplingSettings(max_new_tokens=24)
@@ -146,3 +148,70 @@ def both_read_the_same(one: Engine, other: Engine, largest: float | None, mean: 
     assert apart.mean() < mean
     if largest is not None:
         assert apart.max() < largest
+
+
+def later_candidates_are_those_of_a_larger_call(engine: Engine) -> None:
+    many = engine.complete(PROMPT, 5, UNCUT, 5)
+    drawn: list[list[Token]] = [[], []]
+    for step in engine.sample(PROMPT, 2, UNCUT, 5, first=3):
+        for token in step:
+            drawn[token.candidate].append(token)
+    assert [reply_of(tokens).tokens for tokens in drawn] == [reply.tokens for reply in many[3:]]
+
+
+def replies_go_on_from_their_beginnings(engine: Engine, largest: float) -> None:
+    """Block by block: copies of a reply part ways, texts join, and every token's log-probability is the model's."""
+    block = SamplingSettings(max_new_tokens=8)
+    begun = [reply for reply in engine.complete(PROMPT, 8, block, 5) if not reply.finished]
+    beginnings = [begun[0].tokens, begun[0].tokens, *(reply.tokens for reply in begun)]
+    for number in range(2):
+        seeds = [candidate_seed(9 + number, k) for k in range(len(beginnings))]
+        drawn: list[list[Token]] = [[] for _ in beginnings]
+        for step in engine.extend(PROMPT, beginnings, block, seeds):
+            for token in step:
+                drawn[token.candidate].append(token)
+        if number == 0:
+            assert drawn[0] != drawn[1]
+        wholes = [
+            tuple(beginning) + reply_of(tokens).tokens for beginning, tokens in zip(beginnings, drawn, strict=True)
+        ]
+        for beginning, tokens, whole in zip(beginnings, drawn, wholes, strict=True):
+            before = TextStream(engine.tokenizer)
+            text = "".join([before.push(token) for token in beginning])
+            assert text + "".join(t.text for t in tokens) == engine.decode(whole)
+            assert tokens[-1].last
+        complete = [[*b, *(t.token for t in ts)] for b, ts in zip(beginnings, drawn, strict=True)]
+        scored = engine.log_probs(PROMPT, complete)
+        for beginning, tokens, log_probs in zip(beginnings, drawn, scored, strict=True):
+            streamed = [token.log_prob for token in tokens]
+            np.testing.assert_allclose(streamed, log_probs[len(beginning) :], rtol=0, atol=largest)
+        going = [whole for whole, tokens in zip(wholes, drawn, strict=True) if not tokens[-1].finished]
+        beginnings = [going[0], *going]
+
+
+def the_same_beginnings_give_the_same_tokens(engine: Engine) -> None:
+    """Whether or not the call that wrote the beginnings came just before."""
+    block = SamplingSettings(max_new_tokens=8)
+
+    def go_on(beginnings: list[tuple[int, ...]]) -> list[list[int]]:
+        drawn: list[list[int]] = [[] for _ in beginnings]
+        seeds = [candidate_seed(3, k) for k in range(len(beginnings))]
+        for step in engine.extend(PROMPT, beginnings, block, seeds):
+            for token in step:
+                drawn[token.candidate].append(token.token)
+        return drawn
+
+    begun = [reply.tokens for reply in engine.complete(PROMPT, 6, block, 5) if not reply.finished]
+    beginnings = [begun[-1], *begun, begun[0]]
+    first = go_on(beginnings)
+    engine.complete("Another prompt.", 2, block, 1)
+    assert go_on(beginnings) == first
+
+
+def an_earlier_turn_is_part_of_the_prompt(engine: Engine) -> None:
+    history = (Turn("I am Ada.", "Hello Ada."),)
+    ids = engine.render(PROMPT, None, history)
+    assert len(ids) > len(engine.render(PROMPT))
+    assert "Hello Ada." in engine.decode(ids)
+    with_it = engine.complete(PROMPT, 3, UNCUT, 5, history=history)
+    assert with_it != engine.complete(PROMPT, 3, UNCUT, 5)

@@ -11,7 +11,8 @@ import pytest
 
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.generate.chat import ChatTokenizer, TextStream
-from map_core.generate.engine import Engine, candidate_seed, open_engine
+from map_core.generate.engine import LocalEngine as Engine
+from map_core.generate.engine import candidate_seed, open_engine
 from map_core.generate.models import locate
 from map_core.glossary import SamplingSettings
 from tests import engine_laws as laws
@@ -127,6 +128,22 @@ def test_calls_may_take_turns(engine: Engine) -> None:
     laws.calls_may_take_turns(engine)
 
 
+def test_later_candidates_are_those_of_a_larger_call(engine: Engine) -> None:
+    laws.later_candidates_are_those_of_a_larger_call(engine)
+
+
+def test_replies_go_on_from_their_beginnings(engine: Engine) -> None:
+    laws.replies_go_on_from_their_beginnings(engine, largest=2e-3)
+
+
+def test_the_same_beginnings_give_the_same_tokens(engine: Engine) -> None:
+    laws.the_same_beginnings_give_the_same_tokens(engine)
+
+
+def test_an_earlier_turn_is_part_of_the_prompt(engine: Engine) -> None:
+    laws.an_earlier_turn_is_part_of_the_prompt(engine)
+
+
 def test_both_engines_read_the_same(tiny: dict[str, Engine]) -> None:
     laws.both_read_the_same(tiny["torch"], tiny["openvino"], largest=0.01, mean=0.001)
 
@@ -221,6 +238,9 @@ def test_bad_requests_are_refused_before_any_work(engine: Engine) -> None:
         engine.sample(long, 1, laws.UNCUT, 0)
     with pytest.raises(InputError, match="outside 0 to"):
         engine.log_probs("Hi", [[10**6]])
+    for beginnings, seeds in (([[5], [5, 6]], [1, 2]), ([[5]], [1, 2]), ([], [])):
+        with pytest.raises(InputError, match="one length and one seed each"):
+            engine.extend("Hi", beginnings, laws.UNCUT, seeds)
 
 
 def test_the_longest_prompt_that_fits(engine: Engine) -> None:

@@ -206,13 +206,19 @@ class TextStream:
     """Turns one reply's tokens into text piece by piece; the pieces joined are ``decode(all tokens)``.
 
     A token that ends inside a character (a third of an emoji) adds nothing until the character is whole.
+
+    Args:
+        tokenizer: of the model.
+        beginning: tokens that the reply has already; their text is not given again.
     """
 
-    def __init__(self, tokenizer: ChatTokenizer) -> None:
+    def __init__(self, tokenizer: ChatTokenizer, beginning: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
         self._tokens: list[int] = []
         self._before = 0
         self._seen = 0
+        for token in beginning:
+            self.push(token)
 
     def push(self, token: int | None, last: bool = False) -> str:
         """The text that became certain with this token.

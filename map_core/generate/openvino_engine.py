@@ -4,7 +4,7 @@ Constraint: no torch. Three things were measured and shape this file:
 
 * The log-probabilities that the pipeline reports are the model's own, before temperature, top-k and top-p
   (equal to transformers in float32 within 0.002 nats a token under each of these settings).
-* Candidates that all start in one step each compute the prompt, and their tokens then differ between a first
+* Candidates of a new prompt that all start in one step each compute the prompt, and their tokens then differ between a first
   and a second call. Started after the first candidate's prompt is in the prefix cache, they share it, and the
   same call gives the same tokens and log-probabilities, bit for bit, whatever prompts came before it. Only after
   a cancelled call of the same prompt do the first candidate's log-probabilities differ, by rounding (3e-5).
@@ -26,7 +26,7 @@ from map_core.errors import EngineError, InputError
 from map_core.generate import models
 from map_core.generate.chat import ChatTokenizer
 from map_core.generate.conversion import folder_to_gguf, obstacle, read_config
-from map_core.generate.engine import Drawn, Engine, EngineInfo, candidate_seed
+from map_core.generate.engine import Drawn, EngineInfo, LocalEngine
 from map_core.generate.models import ModelFiles, Progress
 from map_core.glossary import SamplingSettings
 
@@ -108,7 +108,7 @@ def _scheduler(gigabytes: int) -> Any:
     return scheduler
 
 
-class OpenVinoEngine(Engine):
+class OpenVinoEngine(LocalEngine):
     """A base model in OpenVINO GenAI on the CPU.
 
     Args:
@@ -153,12 +153,12 @@ class OpenVinoEngine(Engine):
         return self._info
 
     def _decode(
-        self, prompt: list[int], candidates: int, settings: SamplingSettings, seed: int
+        self, prompt: list[int], beginnings: list[list[int]], settings: SamplingSettings, seeds: list[int]
     ) -> Iterator[list[Drawn]]:
         import openvino
         import openvino_genai as genai
 
-        ids = openvino.Tensor(np.array([prompt], dtype=np.int64))
+        candidates = len(beginnings)
         stops = self.tokenizer.stop_tokens
         handles: list[Any] = []
         drawn = [0] * candidates
@@ -171,15 +171,17 @@ class OpenVinoEngine(Engine):
                 temperature=settings.temperature,
                 top_p=settings.top_p,
                 logprobs=1,
-                rng_seed=candidate_seed(seed, candidate),
+                rng_seed=seeds[candidate],
                 stop_token_ids=set(stops),
                 **({"top_k": settings.top_k} if settings.top_k else {}),
             )
+            ids = openvino.Tensor(np.array([prompt + beginnings[candidate]], dtype=np.int64))
             handles.append(self._pipeline.add_request(self._requests, ids, config))
             self._requests += 1
 
         try:
-            start(0)
+            for candidate in range(candidates if beginnings[0] else 1):
+                start(candidate)
             while open_:
                 step = []
                 # One token of each: while another call is under way its steps bring tokens here too.

@@ -1,6 +1,7 @@
 """The engine on transformers and torch: any model, GPU or CPU, all candidates in one batch.
 
 The prompt's cache is computed once and repeated over the candidates; then a plain loop, a token a candidate a step.
+The cache of a call that came to its end is kept for the next one, which may go on from its replies (block by block).
 Each candidate has its own stream of uniform numbers, drawn beforehand, and takes the token at which its
 cumulated probability passes the step's number. Constraint: imported only when this engine is asked for.
 """
@@ -8,12 +9,13 @@ cumulated probability passes the step's number. Constraint: imported only when t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from map_core.generate.engine import Drawn, Engine, EngineInfo, candidate_seed
+from map_core.generate.engine import Drawn, EngineInfo, LocalEngine
 from map_core.generate.language_model import LanguageModel, branched
 from map_core.generate.models import ModelFiles
 from map_core.glossary import SamplingSettings
@@ -23,7 +25,7 @@ _LEAVE_SHARE = 0.125
 _NUCLEUS = 1024  # words that are looked at first for top-p
 
 
-class TorchEngine(Engine):
+class TorchEngine(LocalEngine):
     """A base model in transformers.
 
     Args:
@@ -39,6 +41,7 @@ class TorchEngine(Engine):
     def __init__(self, files: ModelFiles, dtype: str | None = None, device: str | None = None) -> None:
         self._model = LanguageModel(files, dtype, device)
         super().__init__(files, self._model.tokenizer, self._model.context_length)
+        self._kept: _Kept | None = None
         self._info = EngineInfo(
             "torch", files.name, files.sha256, self._model.dtype, self._model.device, self.tokenizer.preamble()
         )
@@ -52,33 +55,30 @@ class TorchEngine(Engine):
         return self._model.log_probs_after(prompt, replies)
 
     def _decode(
-        self, prompt: list[int], candidates: int, settings: SamplingSettings, seed: int
+        self, prompt: list[int], beginnings: list[list[int]], settings: SamplingSettings, seeds: list[int]
     ) -> Iterator[list[Drawn]]:
-        uniform = _uniform(seed, candidates, settings.max_new_tokens)
+        uniform = np.stack([np.random.default_rng(seed).random(settings.max_new_tokens) for seed in seeds])
         stops = self.tokenizer.stop_tokens
         device = self._model.device
-        alive = list(range(candidates))  # the candidate in each row of the batch; -1 once it has ended
+        alive = list(range(len(seeds)))  # the candidate in each row of the batch; -1 once it has ended
+        written = [list(beginning) for beginning in beginnings]
+        kept, self._kept = self._kept, None
         cache: Any = None
         tokens = torch.zeros(0)
         for position in range(settings.max_new_tokens):
             # Inference mode is left before each yield: it would reach into the caller's own torch code.
             with torch.inference_mode():
                 if cache is None:
-                    prefix, logits = self._model.prefill(prompt)
-                    logits = logits.expand(candidates, -1)
-                    cache = branched(prefix, candidates)
+                    cache, logits = self._begin(prompt, beginnings, kept)
+                    kept = None
                 else:
-                    kept = [row for row, candidate in enumerate(alive) if candidate >= 0]
-                    if len(alive) - len(kept) > _LEAVE_SHARE * len(alive):
-                        rows = torch.tensor(kept, device=device)
+                    going = [row for row, candidate in enumerate(alive) if candidate >= 0]
+                    if len(alive) - len(going) > _LEAVE_SHARE * len(alive):
+                        rows = torch.tensor(going, device=device)
                         cache.batch_select_indices(rows)
                         tokens = tokens[rows]
-                        alive = [alive[row] for row in kept]
-                    logits = (
-                        self._model.model(input_ids=tokens[:, None], past_key_values=cache, use_cache=True)
-                        .logits[:, -1]
-                        .float()
-                    )
+                        alive = [alive[row] for row in going]
+                    logits = self._logits(tokens[:, None], cache)
                 step_uniform = torch.from_numpy(uniform[[max(c, 0) for c in alive], position]).to(device)
                 tokens, log_probs = draw(logits, settings, step_uniform)
             step = []
@@ -87,11 +87,44 @@ class TorchEngine(Engine):
                 if (candidate := alive[row]) >= 0:
                     finished = token in stops
                     step.append(Drawn(candidate, token, log_prob, last or finished, finished))
+                    written[candidate].append(token)
                     if finished:
                         alive[row] = -1
             yield step
             if max(alive) < 0:
                 return
+        ends = {tuple(written[candidate]): row for row, candidate in enumerate(alive) if candidate >= 0}
+        self._kept = _Kept(tuple(prompt), ends, cache)
+
+    def _begin(self, prompt: list[int], beginnings: list[list[int]], kept: _Kept | None) -> tuple[Any, torch.Tensor]:
+        """A cache with a row a beginning, and the logits (row, word) of what follows each."""
+        if not beginnings[0]:
+            prefix, logits = self._model.prefill(prompt)
+            return branched(prefix, len(beginnings)), logits.expand(len(beginnings), -1)
+        rows = [kept.ends.get(tuple(b)) for b in beginnings] if kept and kept.prompt == tuple(prompt) else [None]
+        if kept and None not in rows:
+            kept.cache.batch_select_indices(torch.tensor(rows, device=self._model.device))
+            last = torch.tensor([[beginning[-1]] for beginning in beginnings], device=self._model.device)
+            return kept.cache, self._logits(last, kept.cache)
+        cache = branched(self._model.prefill(prompt)[0], len(beginnings))
+        return cache, self._logits(torch.tensor(beginnings, device=self._model.device), cache)
+
+    def _logits(self, tokens: torch.Tensor, cache: Any) -> torch.Tensor:
+        """Logits (row, word), float32, of what follows tokens (row, position); the cache takes the tokens in."""
+        answer = self._model.model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return answer.logits[:, -1].float()  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a call left behind: the tokens of each reply that has not ended, and its row of the cache.
+
+    The cache holds all of a reply's tokens but the last.
+    """
+
+    prompt: tuple[int, ...]
+    ends: dict[tuple[int, ...], int]
+    cache: Any
 
 
 def draw(logits: torch.Tensor, settings: SamplingSettings, uniform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -131,9 +164,3 @@ def draw(logits: torch.Tensor, settings: SamplingSettings, uniform: torch.Tensor
     chosen = index if words is None else words.gather(-1, index)
     log_probs = logits.gather(-1, chosen)[:, 0].double() - torch.logsumexp(logits, dim=-1).double()
     return chosen[:, 0], log_probs
-
-
-def _uniform(seed: int, candidates: int, length: int) -> np.ndarray:
-    """Uniform numbers (candidate, position); a row depends on (seed, candidate) alone."""
-    rows = [np.random.default_rng(candidate_seed(seed, k)).random(length) for k in range(candidates)]
-    return np.stack(rows)
