@@ -10,8 +10,8 @@ import streamlit as st
 
 from map_core import words
 from map_core.errors import PaletteError
-from map_core.generate.aligned import GenerationRequest
 from map_core.generate.generation import Generation, Phase, Snapshot
+from map_core.generate.request import GenerationRequest
 from map_core.values import cards
 from pages.view import generator, state, style, summary
 
@@ -203,7 +203,7 @@ def _aligned(shown: Snapshot) -> None:
 def _candidates(shown: Snapshot, generation: Generation) -> None:
     done = shown.phase is Phase.DONE
     st.subheader("Candidates")
-    if done and shown.picked is not None and shown.ess is not None and shown.kl is not None:
+    if done and shown.picked is not None and shown.choice is not None:
         rewards, weights, names = generator.rewards_of(generation)
         order = [shown.picked, *(k for k in range(len(rewards)) if k != shown.picked)]
         probability = shown.candidates[shown.picked].probability or 0.0
@@ -217,10 +217,14 @@ def _candidates(shown: Snapshot, generation: Generation) -> None:
                 [
                     (
                         "Effective sample size",
-                        f"{shown.ess:.1f} of {len(shown.candidates)}",
+                        f"{shown.choice.ess:.1f} of {len(shown.candidates)}",
                         "candidates carry the weight here.",
                     ),
-                    ("Spent", f"{shown.kl:.2f} nats", words.distance(shown.kl, math.log(len(shown.candidates)))),
+                    (
+                        "Spent",
+                        f"{shown.choice.kl:.2f} nats",
+                        words.distance(shown.choice.kl, math.log(len(shown.candidates))),
+                    ),
                     (
                         "Speed",
                         f"{shown.tokens / max(shown.sampling_seconds or shown.seconds, 1e-9):,.0f} tokens/s",

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 
 from map_core.errors import InputError
-from map_core.generate.aligned import (
-    Begun,
-    Finished,
-    GenerationRequest,
-    Leading,
-    Scored,
-    ScoringCosts,
-    Tokens,
-    aligned,
-)
+from map_core.generate.aligned import aligned
 from map_core.generate.engine import Engine
+from map_core.generate.events import Begun, Finished, Scored, Tokens
+from map_core.generate.request import GenerationRequest
 from map_core.generate.reweight import base_pick, choose
+from map_core.generate.scoring import ScoringCosts
 from map_core.glossary import Reply, SamplingSettings
 from map_core.values.lexicon import Diversity, Positivity
 from map_core.values.scorer import Card, Scorer, ScorerError
@@ -87,7 +82,7 @@ def test_the_walk_from_prompt_to_choice(engine: Engine) -> None:
 def test_without_weights_the_aligned_model_is_the_base_model(engine: Engine) -> None:
     request = GenerationRequest("Hello", candidates=4, settings=SETTINGS)
     events = list(aligned(engine, SCORERS, request))
-    assert not any(isinstance(event, Scored | Leading) for event in events)
+    assert not any(isinstance(event, Scored) for event in events)
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert finished.rewards == {}
@@ -109,27 +104,29 @@ def test_scoring_on_the_way_changes_nothing_in_the_outcome(engine: Engine) -> No
     assert first.replies != other.replies
 
 
-def test_a_leader_is_named_while_replies_are_partial(engine: Engine) -> None:
+def test_partial_replies_are_scored_on_the_way(engine: Engine) -> None:
     request = GenerationRequest("Hi", {"letters": 1.0, "diversity": 0.0}, ("positivity",), 5, SETTINGS, 1)
     events = list(aligned(engine, {"letters": Letters(), **SCORERS}, request))
-    leading = [event for event in events if isinstance(event, Leading)]
-    assert [event.step for event in leading] == [16, 32]
-    for event in leading:
-        assert math.isclose(sum(event.probabilities), 1.0)
-        assert event.leader == int(np.argmax(event.probabilities))
-    # Only what has a weight is scored early.
-    assert {e.value for e in events if isinstance(e, Scored) and e.provisional} == {"letters"}
+    early = [event for event in events if isinstance(event, Scored) and event.provisional]
+    # Values without a weight too: they may be given one while the replies are written.
+    assert [event.value for event in early[:3]] == ["letters", "diversity", "positivity"]
+    assert all(len(event.rewards) == 5 for event in early)
 
 
 def test_partial_replies_are_scored_only_where_that_is_fair_and_cheap(engine: Engine) -> None:
     request = GenerationRequest("Hi", {"letters": 1.0}, (), 4, SETTINGS)
     whole = Letters(partial=False)
     events = list(aligned(engine, {"letters": whole}, request))
-    assert not any(isinstance(event, Leading) for event in events)
-    assert len(whole.seen) == 1
+    assert not any(isinstance(event, Scored) and event.provisional for event in events)
+
+    class Slow(Letters):
+        def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+            time.sleep(0.5)
+            return super().score(prompt, replies)
+
     dear = ScoringCosts({"letters": 1e3})
-    events = list(aligned(engine, {"letters": Letters()}, request, dear))
-    assert not any(isinstance(event, Leading) for event in events)
+    events = list(aligned(engine, {"letters": Slow()}, request, costs=dear))
+    assert not any(isinstance(event, Scored) and event.provisional for event in events)
     assert 0 < dear.seconds_per_token["letters"] < 1.0  # measured again on the complete replies
 
 

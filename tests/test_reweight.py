@@ -120,7 +120,8 @@ def test_a_choice_is_frozen() -> None:
 @pytest.mark.parametrize(
     ("rewards", "weights", "says"),
     [
-        ([[math.nan], [0.0]], [1.0], r"reward at \(0, 0\) is nan"),
+        ([[-math.inf], [0.0]], [1.0], r"reward at \(0, 0\) is -inf"),
+        ([[math.nan], [math.nan]], [1.0], "no candidate"),
         ([[0.0], [math.inf]], [1.0], r"reward at \(1, 0\) is inf"),
         ([[0.0], [1.0]], [math.nan], r"weight at \(0,\) is nan"),
         ([[0.0], [1.0]], [1.0, 2.0], "one weight per value"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import signal
 import subprocess
@@ -16,10 +17,10 @@ import psutil
 import pytest
 
 from map_core.errors import EngineError, InputError, MissingModelError
-from map_core.generate.aligned import GenerationRequest
 from map_core.generate.generation import Generation, Phase, Snapshot, request_from, request_message
 from map_core.generate.model_link import ModelLink
 from map_core.generate.models import DEFAULT_EMBEDDER, DEFAULT_MODEL, locate
+from map_core.generate.request import GenerationRequest, Method
 from map_core.generate.reweight import base_pick
 from map_core.generate.service import GenerationService, shared_service
 from map_core.glossary import SamplingSettings
@@ -92,10 +93,10 @@ def test_a_generation_streams_to_its_end(service: GenerationService) -> None:
     assert sum(candidate.probability or 0.0 for candidate in last.candidates) == pytest.approx(1.0)
     assert all(set(c.rewards) == {"positivity", "diversity", "plain_language"} for c in last.candidates)
     assert all(c.ended and c.tokens <= 24 for c in last.candidates)
-    assert last.ess is not None
-    assert 1.0 <= last.ess <= 5.0
-    assert last.kl is not None
-    assert last.kl >= 0.0
+    assert last.choice is not None
+    assert 1.0 <= last.choice.ess <= 5.0
+    assert last.choice.kl >= 0.0
+    assert last.choice_seconds is not None
     assert last.first_token_seconds is not None
     assert 0 < last.first_token_seconds <= last.seconds
     with pytest.raises(FrozenInstanceError):
@@ -113,7 +114,7 @@ def test_the_same_seed_gives_the_same_replies_and_picks(service: GenerationServi
 
 
 def test_those_who_wait_know_their_place_and_may_leave(service: GenerationService) -> None:
-    first, second, third = (service.submit(request(seed, 16, LONG)) for seed in range(3))
+    first, second, third = (service.submit(request(seed, 200, LONG)) for seed in range(3))
     assert [g.snapshot().queue_position for g in (first, second, third)] == [0, 1, 2]
     assert third.snapshot().phase is Phase.WAITING
     assert third.snapshot().note == "2 requests before this one."
@@ -121,7 +122,83 @@ def test_those_who_wait_know_their_place_and_may_leave(service: GenerationServic
     assert second.snapshot().phase is Phase.CANCELLED
     assert third.snapshot().queue_position == 1
     first.cancel()
-    assert third.wait(60).phase is Phase.DONE
+    until(lambda: third.snapshot().tokens > 0)
+    third.cancel()
+
+
+def test_turns_are_fair_among_viewers(folder: str) -> None:
+    with GenerationService(folder, "torch", "float32", at_once=1) as service:
+        many = [service.submit(request(seed), "one") for seed in range(4)]
+        single = service.submit(request(9), "other")
+        # The first of "one" runs, so "other" is next and then the rest of "one" in order.
+        assert [g.snapshot().queue_position for g in (*many, single)] == [0, 2, 3, 4, 1]
+        assert single.snapshot().note == "1 request before this one."
+        assert all(g.wait(60).phase is Phase.DONE for g in (*many, single))
+
+
+def test_generations_run_side_by_side_and_as_they_would_alone(service: GenerationService) -> None:
+    alone = [service.submit(request(seed, 4)).wait(60) for seed in (21, 22, 23)]
+    together = [service.submit(request(seed, 4), f"viewer {seed}") for seed in (21, 22, 23)]
+    until(lambda: sum(g.snapshot().phase is Phase.SAMPLING for g in together) > 1 or all(g.ended for g in together))
+    for one, other in zip(alone, [g.wait(60) for g in together], strict=True):
+        assert [c.text for c in one.candidates] == [c.text for c in other.candidates]
+        assert one.picked == other.picked
+
+
+def test_new_weights_choose_again_without_sampling(service: GenerationService) -> None:
+    done = service.submit(request(2, 16))
+    before = done.wait(60)
+    tokens = before.tokens
+    done.reweigh({"plain_language": 1e3})
+    after = done.snapshot()
+    best = max(range(16), key=lambda k: after.candidates[k].rewards["plain_language"])
+    assert after.picked == best
+    assert after.weights == {"plain_language": 1e3}
+    assert after.choice is not None
+    assert before.choice is not None
+    assert after.choice.ess < before.choice.ess
+    assert (after.tokens, after.base) == (tokens, before.base)
+    # Several palettes at once: what each would choose, with nothing changed.
+    assert done.choice({"positivity": 2.0, "diversity": 1.0}) == before.choice
+    assert done.choice({}).probabilities == (1 / 16,) * 16  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="does not score 'humor'"):
+        done.reweigh({"humor": 1.0})
+    with pytest.raises(InputError, match="is nan"):
+        done.reweigh({"diversity": math.nan})
+
+
+def test_new_weights_count_while_it_is_being_written(service: GenerationService) -> None:
+    running = service.submit(request(2, 8, LONG))
+    until(lambda: running.snapshot().tokens > 0)
+    running.reweigh({"plain_language": 1e3})
+    after = running.wait(60)
+    assert after.phase is Phase.DONE
+    assert after.picked == max(range(8), key=lambda k: after.candidates[k].rewards["plain_language"])
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_every_method_streams_to_its_end(service: GenerationService, method: Method) -> None:
+    asked = replace(request(3, 6, SamplingSettings(max_new_tokens=30)), method=method, block=8)
+    one, two = (service.submit(asked).wait(60) for _ in range(2))
+    assert one.phase is Phase.DONE, one.error
+    assert (one.candidates, one.picked, one.base) == (two.candidates, two.picked, two.base)
+    assert one.picked is not None
+    assert len(one.candidates) == (2 if method is Method.SEGMENTS else 6)
+    if method in (Method.BLOCKS, Method.SEGMENTS):
+        assert one.candidates[one.base].probability == 0.0  # a draw from the base model, and not to be chosen
+
+
+def test_more_candidates_are_drawn_until_the_goal_is_met(service: GenerationService) -> None:
+    few = request(3, 4)
+    asked = replace(few, most_candidates=18, least_ess=17.99)
+    done = service.submit(asked).wait(60)
+    assert done.phase is Phase.DONE, done.error
+    assert len(done.candidates) == 18
+    assert done.base < 4
+    plain = service.submit(few).wait(60)
+    assert [c.text for c in done.candidates[:4]] == [c.text for c in plain.candidates]
+    easy = service.submit(replace(asked, least_ess=1.0)).wait(60)
+    assert len(easy.candidates) == 4
 
 
 def test_cancel_stops_at_once_and_keeps_what_is_written(service: GenerationService) -> None:
@@ -130,9 +207,7 @@ def test_cancel_stops_at_once_and_keeps_what_is_written(service: GenerationServi
     pid = service.status().pid
     generation.cancel()
     stopped = generation.snapshot()
-    began = time.monotonic()
     until(lambda: service.status().running == 0)
-    assert time.monotonic() - began < 0.5
     assert stopped.phase is Phase.CANCELLED
     assert 200 < stopped.tokens < 32 * 219
     assert stopped.base_reply
@@ -159,16 +234,31 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(service: GenerationServi
     before = service.status()
     assert before.pid is not None
     os.kill(before.pid, signal.SIGKILL)
-    failed = running.wait(10)
-    assert failed.phase is Phase.FAILED
-    assert "model process stopped" in str(failed.error)
-    assert "tart again" in str(failed.error)
-    assert failed.base_reply  # what was written stays readable
-    assert waiting.wait(60).phase is Phase.DONE  # who waited loses nothing
+    # What was written stays readable, its viewer is told, and it is written again to the same end.
+    until(lambda: running.snapshot().restarts == 1 or running.snapshot().phase is Phase.WAITING)
+    assert running.snapshot().base_reply
+    assert running.wait(60).phase is Phase.DONE
+    assert running.snapshot().restarts == 1
+    assert running.snapshot().candidates == service.submit(request(0, 32, LONG)).wait(60).candidates
+    assert waiting.wait(60).phase is Phase.DONE  # nobody else loses anything
     assert service.submit(request(5)).wait(60).candidates == waiting.snapshot().candidates
     after = service.status()
     assert after.starts == before.starts + 1
     assert after.pid != before.pid
+
+
+def test_what_loses_the_process_twice_has_failed(service: GenerationService) -> None:
+    running = service.submit(request(0, 32, LONG))
+    for restarts in range(2):
+        until(lambda n=restarts: running.snapshot().restarts == n and running.begun)  # type: ignore[misc]
+        pid = service.status().pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+    failed = running.wait(10)
+    assert failed.phase is Phase.FAILED
+    assert "model process stopped" in str(failed.error)
+    assert "Start again" in str(failed.error)
+    assert service.submit(request()).wait(60).phase is Phase.DONE
 
 
 def test_killed_while_idle_nobody_notices(service: GenerationService) -> None:
@@ -180,7 +270,7 @@ def test_killed_while_idle_nobody_notices(service: GenerationService) -> None:
 
 
 def test_close_ends_everything_and_start_begins_anew(folder: str) -> None:
-    service = GenerationService(folder, "torch", "float32", most_waiting=1)
+    service = GenerationService(folder, "torch", "float32", at_once=1, most_waiting=1)
     assert service.status().state == "stopped"
     running, waiting = service.submit(request(0)), service.submit(request(1))
     with pytest.raises(EngineError, match="1 requests are waiting already"):
@@ -228,7 +318,8 @@ def test_missing_weights_name_the_command(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_app_stays_small_and_its_end_ends_the_model_process(folder: str) -> None:
     program = (
         "import os, sys\n"
-        "from map_core.generate.service import GenerationRequest, GenerationService\n"
+        "from map_core.generate.request import GenerationRequest\n"
+        "from map_core.generate.service import GenerationService\n"
         f"service = GenerationService({folder!r}, 'torch')\n"
         "done = service.submit(GenerationRequest('Hi', {'positivity': 1.0}, candidates=2)).wait(60)\n"
         "heavy = {'torch', 'transformers', 'openvino_genai', 'tokenizers', 'streamlit'} & set(sys.modules)\n"
@@ -293,7 +384,7 @@ def test_the_default_model_answers_and_stops() -> None:
         again = service.submit(asked).wait(240)
         assert [c.text for c in again.candidates] == [c.text for c in done.candidates]
         assert (again.base, again.picked) == (done.base, done.picked)
-        assert again.ess == pytest.approx(done.ess)
+        assert again.choice == done.choice
         running = service.submit(replace(asked, settings=replace(settings, max_new_tokens=200)))
         until(lambda: running.snapshot().tokens > 40)
         running.cancel()

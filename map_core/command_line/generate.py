@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from map_core.errors import EngineError, InputError
-from map_core.generate.aligned import Begun, Event, Finished, GenerationRequest, Tokens, aligned
+from map_core.generate.aligned import aligned
+from map_core.generate.events import Begun, Event, Finished, Tokens
+from map_core.generate.request import GenerationRequest
 from map_core.glossary import SamplingSettings
 
 _TABLE = Path(__file__).resolve().parents[2] / "assets" / "default.parquet"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import queue
 import signal
@@ -23,18 +24,11 @@ from collections.abc import Generator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from map_core.errors import PaletteError
-from map_core.generate.aligned import (
-    Begun,
-    Event,
-    Finished,
-    GenerationRequest,
-    Leading,
-    Scored,
-    ScoringCosts,
-    Tokens,
-    aligned,
-)
+from map_core.generate.aligned import Steering, aligned
+from map_core.generate.events import Begun, Event, Finished, More, Resampled, Scored, Tokens
 from map_core.generate.generation import request_from
+from map_core.generate.request import GenerationRequest
+from map_core.generate.scoring import RewardCache, ScoringCosts
 from map_core.glossary import Reply, SamplingSettings
 
 if TYPE_CHECKING:
@@ -61,7 +55,8 @@ class ModelProcess:
         self._example: list[Reply] = []
         self._scoring_models: ScoringModels | None = None
         self._scorers: dict[str, Scorer] = {}
-        self._costs = ScoringCosts()
+        self._costs, self._cache = ScoringCosts(), RewardCache()
+        self._steering: dict[str, Steering] = {}
 
     def listen(self, commands: IO[bytes]) -> None:
         """Take in commands until the parent is gone, then leave at once."""
@@ -85,6 +80,10 @@ class ModelProcess:
                 self._advance(name)
 
     def _take(self, command: dict[str, Any]) -> None:
+        if command["do"] == "weights":
+            if steering := self._steering.get(command["id"]):
+                steering.change(command["weights"])
+            return
         try:
             engine = self._load()
         except Exception as error:
@@ -97,13 +96,14 @@ class ModelProcess:
             self._cold += [name for name in ("", *command["values"]) if name not in self._cold]
         else:
             try:
-                self._running[command["id"]] = self._begin(engine, request_from(command["request"]))
+                self._running[command["id"]] = self._begin(engine, command["id"], request_from(command["request"]))
             except Exception as error:
                 self._send(id=command["id"], event="failed", **_problem(error, "The generation failed"))
 
-    def _begin(self, engine: Engine, request: GenerationRequest) -> Generator[Event, None, None]:
+    def _begin(self, engine: Engine, name: str, request: GenerationRequest) -> Generator[Event, None, None]:
         self._gather(request.scored)
-        return aligned(engine, self._scorers, request, self._costs)
+        steering = self._steering[name] = Steering(request.weights)
+        return aligned(engine, self._scorers, request, costs=self._costs, cache=self._cache, steering=steering)
 
     def _gather(self, names: Sequence[str]) -> None:
         from map_core import values
@@ -145,6 +145,7 @@ class ModelProcess:
 
     def _end(self, name: str, **message: Any) -> None:
         del self._running[name]
+        self._steering.pop(name, None)
         self._cancelled.discard(name)
         self._send(id=name, **message)
 
@@ -178,37 +179,32 @@ def event_message(event: Event) -> dict[str, Any]:
             drawn = [[token.candidate, token.text, token.last, token.finished] for token in event.tokens]
             return {"event": "tokens", "step": event.step, "tokens": drawn}
         case Scored():
-            return {
-                "event": "scored",
-                "value": event.value,
-                "rewards": event.rewards,
-                "provisional": event.provisional,
-            }
-        case Leading():
-            return {
-                "event": "leading",
-                "step": event.step,
-                "probabilities": event.probabilities,
-                "leader": event.leader,
-            }
-        case Finished(choice=choice):
+            rewards = _plain(event.rewards)
+            return {"event": "scored", "value": event.value, "rewards": rewards, "provisional": event.provisional}
+        case More():
+            return {"event": "more", "candidates": event.candidates}
+        case Resampled():
+            return {"event": "resampled", "step": event.step, "ancestors": event.ancestors}
+        case Finished():
             return {
                 "event": "finished",
                 "texts": [reply.text for reply in event.replies],
-                "rewards": event.rewards,
-                "probabilities": choice.probabilities,
+                "finished": [reply.finished for reply in event.replies],
+                "rewards": {name: _plain(rewards) for name, rewards in event.rewards.items()},
+                "log_offsets": _plain(event.log_offsets),
+                "notes": event.notes,
                 "facts": {
-                    "picked": choice.picked,
-                    "base": choice.base,
-                    "ess": choice.ess,
-                    "kl": choice.kl,
-                    "log_z": choice.log_z,
                     "tokens": event.tokens,
                     "sampling_seconds": event.sampling_seconds,
                     "provisional_seconds": event.provisional_seconds,
                     "scoring_seconds": event.scoring_seconds,
                 },
             }
+
+
+def _plain(numbers: Sequence[float]) -> list[float | None]:
+    """Numbers as JSON has them: None for what is not finite."""
+    return [number if math.isfinite(number) else None for number in numbers]
 
 
 def _problem(error: Exception, what: str) -> dict[str, Any]:

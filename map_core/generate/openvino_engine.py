@@ -2,12 +2,13 @@
 
 Constraint: no torch. Three things were measured and shape this file:
 
-* The log-probabilities that the pipeline reports are the model's own, before temperature, top-k and top-p
-  (equal to transformers in float32 within 0.002 nats a token under each of these settings).
-* Candidates of a new prompt that all start in one step each compute the prompt, and their tokens then differ between a first
-  and a second call. Started after the first candidate's prompt is in the prefix cache, they share it, and the
-  same call gives the same tokens and log-probabilities, bit for bit, whatever prompts came before it. Only after
-  a cancelled call of the same prompt do the first candidate's log-probabilities differ, by rounding (3e-5).
+* The log-probabilities that the pipeline reports are the model's own, before temperature, top-k and top-p (equal to
+  transformers in float32 within 0.002 nats a token under each of these settings).
+* Candidates of a new prompt that all start in one step each compute the prompt, and their tokens then differ
+  between a first and a second call. Started after the first candidate's prompt is in the prefix cache, they share
+  it, and the same call gives the same tokens and log-probabilities, bit for bit, whatever prompts came before it.
+  Only after a cancelled call of the same prompt do the first candidate's log-probabilities differ, by rounding
+  (3e-5).
 * Reading a GGUF file takes 8 to 10 s, the graph that OpenVINO saves from it 3 s; so that graph is what is kept.
 """
 

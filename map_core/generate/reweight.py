@@ -24,10 +24,12 @@ class Choice:
     """What re-weighting K candidates gave.
 
     Args:
-        probabilities: softmax_k(lambda . r_k), one per candidate, adding up to 1.
-        log_z: log( (1/K) sum_k exp(lambda . r_k) ), the estimate of the log-normaliser, in nats.
+        probabilities: softmax_k(lambda . r_k - offset_k), one per candidate, adding up to 1.
+        log_z: log( mean_k exp(lambda . r_k - offset_k) ), the estimate of the log-normaliser, in nats.
         ess: effective sample size 1 / sum_k p_k^2, from 1 (one candidate carries all) to K.
-        kl: nats spent against the uniform pick, log K + sum_k p_k log p_k, from 0 to log K.
+        kl: nats spent against the base model, sum_k p_k lambda . r_k - log_z. For whole replies that is
+            log K + sum_k p_k log p_k, from 0 to log K.
+        error: standard error of the expected lambda . r under these probabilities, in nats.
         picked: the candidate drawn with these probabilities.
         base: the candidate drawn uniformly from the same K, see :func:`base_pick`.
     """
@@ -36,8 +38,22 @@ class Choice:
     log_z: float
     ess: float
     kl: float
+    error: float
     picked: int
     base: int
+
+    @property
+    def more_would_help(self) -> bool:
+        """Too few candidates carry the choice: fewer than 4, or a quarter of K below 16 (at least 1.5)."""
+        return self.ess < least_carrying(len(self.probabilities))
+
+
+def least_carrying(candidates: int) -> float:
+    """Candidates that should carry a choice, by effective sample size: 4, a quarter of K below 16, at least 1.5.
+
+    One candidate can carry no choice at all, so more always help.
+    """
+    return min(4.0, max(1.5, candidates / 4))
 
 
 def base_pick(candidates: int, seed: int) -> int:
@@ -55,25 +71,39 @@ def base_pick(candidates: int, seed: int) -> int:
     return int(_stream(seed, _BASE_STREAM).integers(candidates))
 
 
-def choose(rewards: ArrayLike, weights: ArrayLike, seed: int) -> Choice:
-    """Pick one of K candidates with probability softmax_k(lambda . r_k), in log space.
+def choose(
+    rewards: ArrayLike,
+    weights: ArrayLike,
+    seed: int,
+    *,
+    log_offsets: ArrayLike | None = None,
+    best: bool = False,
+    base: int | None = None,
+) -> Choice:
+    """Pick one of K candidates with probability softmax_k(lambda . r_k - offset_k), in log space.
 
     Rewards are first measured from each value's best candidate, which leaves the probabilities as they are and keeps
     rewards of 1e6 as exact as rewards of 1.
 
     Args:
-        rewards: (candidate, value), higher is better, finite.
+        rewards: (candidate, value), higher is better, finite; a row with a NaN is a candidate that could not be scored
+            and is never picked.
         weights: (value,), 1/reward, finite; zero for a value that is shown and not asked for.
         seed: a whole number from 0; the same seed makes the same picks.
+        log_offsets: (candidate,) nats of lambda . r that earlier re-sampling has paid for already; +inf for a candidate
+            that is not to be chosen from. None for zeros.
+        best: pick the most probable candidate and not one at random; the numbers stay those of the softmax.
+        base: the base candidate, when it is known; :func:`base_pick` of all candidates otherwise.
 
     Raises:
-        InputError: no candidate, shapes that do not match, a reward or weight that is not finite.
+        InputError: no candidate that can be chosen, shapes that do not match, a reward or weight that is not finite.
 
     Example:
         >>> choose([[0.0], [np.log(3.0)]], [1.0], seed=0).probabilities
         (0.25, 0.75)
 
-    Source: Wang et al., ICLR 2025 (arXiv 2410.19198), decoding by re-sampling K replies of the base model.
+    Source: Wang et al., ICLR 2025 (arXiv 2410.19198), decoding by re-sampling K replies of the base model; offsets:
+    Del Moral, Doucet, Jasra, Sequential Monte Carlo samplers, JRSS B 2006.
     """
     table = np.asarray(rewards, dtype=np.float64)
     lam = np.asarray(weights, dtype=np.float64)
@@ -82,35 +112,47 @@ def choose(rewards: ArrayLike, weights: ArrayLike, seed: int) -> Choice:
             f"Rewards have shape {table.shape} and weights {lam.shape}; "
             "expected (candidate, value) and one weight per value."
         )
-    if table.shape[0] < 1:
-        raise InputError("There is no candidate to choose from; expected at least one.")
+    count = table.shape[0]
+    paid = np.zeros(count) if log_offsets is None else np.asarray(log_offsets, dtype=np.float64)
+    if paid.shape != (count,) or np.isnan(paid).any():
+        raise InputError(f"The offsets have shape {paid.shape} for {count} candidates; expected one number each.")
     for what, array in (("reward", table), ("weight", lam)):
-        if not np.isfinite(array).all():
+        if np.isinf(array).any() or (what == "weight" and np.isnan(array).any()):
             place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise InputError(f"The {what} at {place} is {array[place]}; expected finite numbers.")
+    eligible = np.isfinite(paid) & ~np.isnan(table).any(axis=1)
+    if not eligible.any():
+        raise InputError("There is no candidate to choose from; expected at least one.")
 
-    reference = np.where(lam >= 0, table.max(axis=0), table.min(axis=0))
+    chosen_from = table[eligible]
+    reference = np.where(lam >= 0, chosen_from.max(axis=0), chosen_from.min(axis=0))
     with np.errstate(over="ignore", invalid="ignore"):
-        scores = ((table - reference) * lam).sum(axis=1)
+        gains = ((chosen_from - reference) * lam).sum(axis=1)
         offset = float(reference @ lam)
-    best = float(scores.max())
-    if not (math.isfinite(best) and math.isfinite(offset)):
+    scores = gains - paid[eligible]
+    top = float(scores.max())
+    if not (math.isfinite(top) and math.isfinite(offset)):
         raise InputError("Weights times rewards go beyond the largest number; expected smaller weights.")
 
-    scaled = np.exp(scores - best)
+    scaled = np.exp(scores - top)
     total = float(scaled.sum())
-    log_probabilities = scores - best - math.log(total)
-    probabilities = scaled / total
-    carried = probabilities > 0.0
-    spent = float((probabilities[carried] * log_probabilities[carried]).sum())
-    log_k = math.log(table.shape[0])
+    shares = scaled / total
+    log_mean = top + math.log(total) - math.log(len(scores))
+    level = float((shares[shares > 0.0] * gains[shares > 0.0]).sum())
+    probabilities = np.zeros(count)
+    probabilities[eligible] = shares
+    spent = level - log_mean
+    if not paid[eligible].any():
+        spent = min(max(spent, 0.0), math.log(len(scores)))  # exact bounds, against rounding
+    carried = shares > 0.0
     return Choice(
         probabilities=tuple(probabilities.tolist()),
-        log_z=offset + best + math.log(total) - log_k,
-        ess=1.0 / float((probabilities**2).sum()),
-        kl=min(max(log_k + spent, 0.0), log_k),
-        picked=_draw(probabilities, _stream(seed, _ALIGNED_STREAM)),
-        base=base_pick(table.shape[0], seed),
+        log_z=offset + log_mean,
+        ess=1.0 / float((shares**2).sum()),
+        kl=spent,
+        error=math.sqrt(float((shares[carried] ** 2 * (gains[carried] - level) ** 2).sum())),
+        picked=int(np.argmax(probabilities)) if best else _draw(probabilities, _stream(seed, _ALIGNED_STREAM)),
+        base=base_pick(count, seed) if base is None else base,
     )
 
 

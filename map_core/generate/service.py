@@ -2,8 +2,9 @@
 
 The model lives in a process of its own, so that the app stays small and quick: this side never imports a model
 library. The queue is kept here and not in the model process, so a viewer's place in it is known, leaving it costs
-nothing, and those who wait lose nothing when the process dies: it is started again for them. Requests are served one
-after another; ``at_once`` lets more than one run side by side (the model process then takes a token of each in turn).
+nothing, and nobody loses a request when the process dies: it is started again, and what it was writing is written again
+(the same seed gives the same replies). Several requests run side by side, a token of each in turn, as long as their
+candidates have room together; turns are fair among viewers: who has least running or waiting before is served next.
 
 Under Streamlit keep one service for all sessions: ``st.cache_resource(shared_service)``.
 """
@@ -12,19 +13,20 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from map_core.errors import EngineError, InputError
-from map_core.generate.aligned import GenerationRequest
 from map_core.generate.generation import Generation, Phase, request_message
 from map_core.generate.model_link import ModelLink
 from map_core.generate.models import DEFAULT_MODEL
+from map_core.generate.request import GenerationRequest
 
 #: Ended generations that can still be looked up by id.
-_REMEMBERED = 200
+_REMEMBERED = 400
+_LOST = "The model process stopped and comes back; this reply is written again from its beginning."
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class GenerationService:
         engine: "auto", "torch" or "openvino".
         dtype: number format of the weights, or None for the engine's choice.
         at_once: how many generations run side by side.
-        most_waiting: how many may wait before new ones are refused.
+        candidates_at_once: how many candidates they may have together; one generation always has room.
+        most_waiting: how many may wait before new ones are refused, of all viewers.
+        most_of_viewer: the same of one viewer.
 
     Example:
         >>> with GenerationService() as service:                       # doctest: +SKIP
@@ -73,12 +77,15 @@ class GenerationService:
         model: str = DEFAULT_MODEL,
         engine: str = "auto",
         dtype: str | None = None,
-        at_once: int = 1,
-        most_waiting: int = 32,
+        at_once: int = 16,
+        candidates_at_once: int = 256,
+        most_waiting: int = 256,
+        most_of_viewer: int = 64,
     ) -> None:
         self.model = model
         self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
-        self._at_once, self._most_waiting = at_once, most_waiting
+        self._at_once, self._candidates_at_once = at_once, candidates_at_once
+        self._most_waiting, self._most_of_viewer = most_waiting, most_of_viewer
         self._lock = threading.RLock()
         self._link: ModelLink | None = None
         self._waiting: list[Generation] = []
@@ -99,21 +106,35 @@ class GenerationService:
         with self._lock:
             self._alive_link().send({"do": "load", "values": list(values)})
 
-    def submit(self, request: GenerationRequest) -> Generation:
+    def submit(self, request: GenerationRequest, viewer: str = "") -> Generation:
         """Hand in a request; it is served in its turn.
+
+        Args:
+            request: what is asked.
+            viewer: who asks; turns are fair among viewers.
 
         Raises:
             EngineError: too many requests are waiting already.
         """
         with self._lock:
-            if len(self._waiting) >= self._most_waiting:
-                raise EngineError(f"{len(self._waiting)} requests are waiting already. Try again in a moment.")
-            generation = Generation(request, _weakly(self.cancel))
+            for waiting, most, whose in (
+                (len(self._waiting), self._most_waiting, ""),
+                (sum(one.viewer == viewer for one in self._waiting), self._most_of_viewer, " of yours"),
+            ):
+                if waiting >= most:
+                    raise EngineError(f"{waiting} requests{whose} are waiting already. Try again in a moment.")
+            generation = Generation(request, _weakly(self.cancel), _weakly(self._steer), viewer)
             self._known[generation.id] = generation
             self._waiting.append(generation)
             self._forget_old()
             self._serve()
         return generation
+
+    def _steer(self, generation_id: str, weights: Mapping[str, float]) -> None:
+        """Tell the process of new weights for what it is writing."""
+        with self._lock:
+            if generation_id in self._running and self._link is not None:
+                self._link.send({"do": "weights", "id": generation_id, "weights": dict(weights)})
 
     def cancel(self, generation_id: str) -> None:
         """Stop a generation within one token; one that has ended or is unknown is left as it is."""
@@ -188,18 +209,34 @@ class GenerationService:
     def _serve(self) -> None:
         """Give the process what it has room for, in order."""
         while self._waiting and len(self._running) < self._at_once:
+            generation = self._in_order()[0]
+            taken = sum(one.request.candidates for one in self._running.values())
+            if self._running and taken + generation.request.candidates > self._candidates_at_once:
+                break
             link = self._alive_link()
-            generation = self._waiting.pop(0)
+            self._waiting.remove(generation)
             self._running[generation.id] = generation
             generation.sendings += 1
             generation.note("" if self._state == "ready" else "The model is being loaded.")
             link.send({"do": "generate", "id": generation.id, "request": request_message(generation.request)})
+            if generation.weights != generation.request.weights:
+                link.send({"do": "weights", "id": generation.id, "weights": dict(generation.weights)})
         self._tell_positions()
 
+    def _in_order(self) -> list[Generation]:
+        """Those that wait, in the order of their turns: a viewer's n-th request comes after everybody's n-1st."""
+        turns = Counter(one.viewer for one in self._running.values())
+        order = []
+        for place, generation in enumerate(self._waiting):
+            order.append((turns[generation.viewer], place, generation))
+            turns[generation.viewer] += 1
+        return [generation for _, _, generation in sorted(order, key=lambda one: one[:2])]
+
     def _tell_positions(self) -> None:
-        for place, generation in enumerate(self._waiting, start=1):
+        for place, generation in enumerate(self._in_order(), start=1):
             before = len(self._running) + place - 1
-            generation.note(f"{before} request{'s' * (before != 1)} before this one.", place)
+            again = f"{_LOST} " if generation.sendings else ""
+            generation.note(f"{again}{before} request{'s' * (before != 1)} before this one.", place)
 
     def _take_in(self, link: ModelLink, message: dict[str, Any]) -> None:
         """One message of the process, in its reader's thread."""
@@ -228,17 +265,19 @@ class GenerationService:
                 self._serve()
 
     def _clear_away(self, why: str) -> None:
-        """What ran has failed; what had not begun is tried once more, before those that wait."""
+        """What ran is tried once more, before those that wait; what ran for the second time has failed."""
         self._farewell.detach()
         self._link = None
         self._state, self._note, self._command, self._engine = "stopped", why, None, {}
-        lost, self._running = list(self._running.values()), {}
-        again = [one for one in lost if not one.begun and not one.ended and one.sendings < 2]
+        lost, self._running = [one for one in self._running.values() if not one.ended], {}
+        again = [one for one in lost if one.sendings < 2]
         for generation in lost:
-            if generation not in again:
+            if generation in again:
+                generation.wait_again(_LOST)
+            else:
                 generation.end(
                     Phase.FAILED,
-                    f"{why} It was writing this reply; what is shown is as far as it came. "
+                    f"{why} It was writing this reply for the second time; what is shown is as far as it came. "
                     "Start again: the process comes back by itself.",
                 )
         self._waiting = again + self._waiting

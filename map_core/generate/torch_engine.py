@@ -112,7 +112,7 @@ class TorchEngine(LocalEngine):
     def _logits(self, tokens: torch.Tensor, cache: Any) -> torch.Tensor:
         """Logits (row, word), float32, of what follows tokens (row, position); the cache takes the tokens in."""
         answer = self._model.model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return answer.logits[:, -1].float()  # type: ignore[no-any-return]
+        return answer.logits[:, -1].float()
 
 
 @dataclass(frozen=True)

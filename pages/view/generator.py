@@ -15,9 +15,9 @@ import streamlit as st
 from map_core.certificate import AttainableLevels
 from map_core.errors import InputError, MissingModelError, PaletteError
 from map_core.feasibility import Assessment
-from map_core.generate.aligned import GenerationRequest
 from map_core.generate.generation import Generation
 from map_core.generate.models import DEFAULT_MODEL, locate
+from map_core.generate.request import GenerationRequest
 from map_core.generate.service import GenerationService, shared_service
 from map_core.glossary import Form, Verdict
 from map_core.hands import deal

@@ -13,8 +13,11 @@ from typing import Any
 import psutil
 
 from map_core import values
-from map_core.generate.aligned import Finished, GenerationRequest, ScoringCosts, aligned
+from map_core.generate.aligned import aligned
 from map_core.generate.engine import open_engine
+from map_core.generate.events import Finished
+from map_core.generate.request import GenerationRequest
+from map_core.generate.scoring import ScoringCosts
 from map_core.generate.service import GenerationService
 from map_core.glossary import SamplingSettings
 
@@ -47,7 +50,7 @@ def run() -> dict[str, Any]:
             plain.append(time.perf_counter() - began)
             request = GenerationRequest(PROMPT, WEIGHTS, values.DEFAULT_VALUES, candidates, SETTINGS, seed)
             began = time.perf_counter()
-            *_, last = aligned(engine, scorers, request, costs)
+            *_, last = aligned(engine, scorers, request, costs=costs)
             whole.append(time.perf_counter() - began)
             assert isinstance(last, Finished)
             finished.append(last)
