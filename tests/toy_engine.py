@@ -1,0 +1,127 @@
+"""A language model small enough to be written out: two letters, replies of a few tokens, every probability known.
+
+What the generator draws from it can be held against exact distributions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from map_core.generate.engine import Engine, EngineInfo, Token, candidate_seed
+from map_core.glossary import Reply, SamplingSettings, Turn
+from map_core.values.scorer import Card, Scorer
+
+LETTERS = "ab"
+END = 2
+
+
+def next_probabilities(written: Sequence[int]) -> np.ndarray:
+    """p(a), p(b), p(end) after what is written; different after every beginning, by a formula that needs no table."""
+    place = 1 + sum((token + 1) * 3**i for i, token in enumerate(written))
+    likely = np.array([1.0 + math.sin(place) ** 2, 0.5 + math.cos(2 * place) ** 2, 0.3 + 0.2 * len(written)])
+    return np.asarray(likely / likely.sum())
+
+
+def every_reply(length: int) -> dict[tuple[tuple[int, ...], bool], float]:
+    """Probability of each (tokens, ended by itself) of at most so many tokens, the end counted as a token."""
+    found: dict[tuple[tuple[int, ...], bool], float] = {}
+    for size in range(length + 1):
+        for tokens in itertools.product(range(2), repeat=size):
+            steps = [next_probabilities(tokens[:i])[token] for i, token in enumerate(tokens)]
+            p = math.prod(steps)
+            if size == length:
+                found[tokens, False] = p
+            else:
+                found[tokens, True] = p * next_probabilities(tokens)[END]
+    return found
+
+
+class ToyEngine(Engine):
+    """Draws from :func:`next_probabilities`; token ids are 0 and 1, and 2 ends a reply."""
+
+    extends = True
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo("toy", "toy", "", "float64", "cpu")
+
+    def sample(
+        self,
+        prompt: str,
+        candidates: int,
+        settings: SamplingSettings,
+        seed: int,
+        *,
+        first: int = 0,
+        system: str | None = None,
+        history: Sequence[Turn] = (),
+    ) -> Iterator[list[Token]]:
+        seeds = [candidate_seed(seed, k) for k in range(first, first + candidates)]
+        return self.extend(prompt, [()] * candidates, settings, seeds)
+
+    def extend(
+        self,
+        prompt: str,
+        beginnings: Sequence[Sequence[int]],
+        settings: SamplingSettings,
+        seeds: Sequence[int],
+        *,
+        system: str | None = None,
+        history: Sequence[Turn] = (),
+    ) -> Iterator[list[Token]]:
+        assert len({len(beginning) for beginning in beginnings}) == 1
+        written = [list(beginning) for beginning in beginnings]
+        uniform = [np.random.default_rng(seed).random(settings.max_new_tokens) for seed in seeds]
+        alive = list(range(len(written)))
+        for position in range(settings.max_new_tokens):
+            step = []
+            for k in list(alive):
+                p = next_probabilities(written[k])
+                token = int(np.searchsorted(np.cumsum(p), uniform[k][position], side="right"))
+                finished = token == END
+                last = finished or position + 1 == settings.max_new_tokens
+                step.append(Token(k, token, "" if finished else LETTERS[token], math.log(p[token]), last, finished))
+                if finished:
+                    alive.remove(k)
+                else:
+                    written[k].append(token)
+            yield step
+            if not alive:
+                return
+
+
+class Tally(Scorer):
+    """Rewards from a formula of the letters; ``scale`` and ``offset`` make them as large as one likes."""
+
+    def __init__(self, name: str, scale: float = 1.0, offset: float = 0.0, partial: bool = True) -> None:
+        self._card = Card(name, name, "letters", "all else", "MIT", "this test", "1", partial)
+        self._scale, self._offset = scale, offset
+
+    @property
+    def name(self) -> str:
+        return self._card.name
+
+    @property
+    def version(self) -> str:
+        return "1"
+
+    @property
+    def partial(self) -> bool:
+        return self._card.partial
+
+    def reward(self, text: str) -> float:
+        """a counts +1, b -0.5, and the first letter once more."""
+        count = text.count("a") - 0.5 * text.count("b") + (0.7 if text.startswith("b") else 0.0)
+        return self._offset + self._scale * count
+
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        return np.array([self.reward(reply.text) for reply in replies])
+
+
+def text_of(tokens: Sequence[int]) -> str:
+    """The letters of token ids."""
+    return "".join(LETTERS[token] for token in tokens)
