@@ -1,4 +1,8 @@
-"""The laws of the engine contract, as functions that any implementation can be put through."""
+"""The laws of the engine contract, as functions that any implementation can be put through.
+
+Those that take an :class:`Engine` hold for a server too, which tells texts and no token ids; those that take a
+:class:`LocalEngine` are about tokens and their log-probabilities.
+"""
 
 from __future__ import annotations
 
@@ -6,54 +10,66 @@ import numpy as np
 from scipy import stats
 
 from map_core.generate.chat import TextStream
-from map_core.generate.engine import LocalEngine as Engine
-from map_core.generate.engine import Token, candidate_seed, reply_of
-from map_core.glossary import SamplingSettings, Turn
+from map_core.generate.engine import Engine, LocalEngine, Token, candidate_seed, reply_of
+from map_core.glossary import Reply, SamplingSettings, Turn
 
 PROMPT = "Where is my parcel? It is a week late."
 UNCUT = SamplingSettings(max_new_tokens=24)
+HISTORY = (Turn("I am Ada.", "Hello Ada."),)
 CUT = SamplingSettings(temperature=0.8, top_k=20, top_p=0.9, max_new_tokens=24)
+
+
+def words(reply: Reply) -> tuple[int, ...] | str:
+    """What tells a reply from another: its token ids, or its text where the engine does not tell them."""
+    return reply.tokens or reply.text
 
 
 def steps_of(engine: Engine, candidates: int, settings: SamplingSettings, seed: int = 5) -> list[list[Token]]:
     return list(engine.sample(PROMPT, candidates, settings, seed))
 
 
-def the_same_call_gives_the_same_tokens(engine: Engine) -> None:
-    for settings in (UNCUT, CUT):
-        first, second, third = (engine.complete(PROMPT, 6, settings, 5) for _ in range(3))
+def the_same_call_gives_the_same_tokens(
+    engine: Engine, kinds: tuple[SamplingSettings, ...] = (UNCUT, CUT), candidates: int = 6
+) -> None:
+    for settings in kinds:
+        first, second, third = (engine.complete(PROMPT, candidates, settings, 5) for _ in range(3))
         assert first == second == third
 
 
 def candidates_and_seeds_differ(engine: Engine) -> None:
     replies = engine.complete(PROMPT, 6, UNCUT, 5)
-    assert len({reply.tokens for reply in replies}) == 6
+    assert len({words(reply) for reply in replies}) == 6
     others = engine.complete(PROMPT, 6, UNCUT, 6)
-    assert all(one.tokens != other.tokens for one, other in zip(replies, others, strict=True))
+    assert all(words(one) != words(other) for one, other in zip(replies, others, strict=True))
 
 
 def a_candidate_does_not_depend_on_how_many_there_are(engine: Engine) -> None:
     few, many = engine.complete(PROMPT, 2, UNCUT, 5), engine.complete(PROMPT, 7, UNCUT, 5)
-    assert [reply.tokens for reply in few] == [reply.tokens for reply in many[:2]]
+    assert [words(reply) for reply in few] == [words(reply) for reply in many[:2]]
 
 
 def streams_are_whole_and_in_order(engine: Engine) -> None:
     steps = steps_of(engine, 5, SamplingSettings(max_new_tokens=40))
     for step in steps:
-        assert len({token.candidate for token in step}) == len(step)
+        assert len({token.candidate for token in step}) == len(step) > 0
     for candidate in range(5):
         tokens = [token for step in steps for token in step if token.candidate == candidate]
         assert [token.last for token in tokens] == [False] * (len(tokens) - 1) + [True]
-        ends = [token.token in engine.tokenizer.stop_tokens for token in tokens]
-        assert [token.finished for token in tokens] == ends
-        assert sum(ends) == ends[-1]
+        assert not any(token.finished for token in tokens[:-1])
+        assert reply_of(tokens).finished == tokens[-1].finished
+
+
+def streams_end_where_the_model_ends_them(engine: LocalEngine) -> None:
+    steps = steps_of(engine, 5, SamplingSettings(max_new_tokens=40))
+    for candidate in range(5):
+        tokens = [token for step in steps for token in step if token.candidate == candidate]
+        assert [token.finished for token in tokens] == [token.token in engine.tokenizer.stop_tokens for token in tokens]
         assert len(tokens) == 40 or tokens[-1].finished
         reply = reply_of(tokens)
         assert reply.text == engine.decode(reply.tokens)
-        assert reply.finished == tokens[-1].finished
 
 
-def streamed_log_probs_are_those_of_the_model(engine: Engine, largest: float) -> None:
+def streamed_log_probs_are_those_of_the_model(engine: LocalEngine, largest: float) -> None:
     """Under any settings: the model's own at temperature 1, nothing cut; the end-of-turn token's too."""
     for settings in (UNCUT, CUT):
         steps = steps_of(engine, 5, settings)
@@ -63,7 +79,7 @@ def streamed_log_probs_are_those_of_the_model(engine: Engine, largest: float) ->
             np.testing.assert_allclose([token.log_prob for token in tokens], log_probs, rtol=0, atol=largest)
 
 
-def log_probs_do_not_depend_on_the_batch(engine: Engine, largest: float) -> None:
+def log_probs_do_not_depend_on_the_batch(engine: LocalEngine, largest: float) -> None:
     replies = [reply.tokens for reply in engine.complete(PROMPT, 5, UNCUT, 5)]
     replies = [replies[0][:3], (), *replies[1:], replies[0][:1]]
     together = engine.log_probs(PROMPT, replies)
@@ -73,15 +89,15 @@ def log_probs_do_not_depend_on_the_batch(engine: Engine, largest: float) -> None
         np.testing.assert_allclose(engine.log_probs(PROMPT, [reply])[0], log_probs, rtol=0, atol=largest)
 
 
-def draws_follow_the_model(engine: Engine, settings: SamplingSettings, draws: int = 600) -> None:
+def draws_follow_the_model(engine: LocalEngine, settings: SamplingSettings, draws: int = 600) -> None:
     """The first tokens of many candidates against the model's probabilities under the settings (chi-square)."""
     one = SamplingSettings(settings.temperature, settings.top_k, settings.top_p, max_new_tokens=1)
-    words = engine.tokenizer.vocabulary_size
-    log_probs = np.array([scored[0] for scored in engine.log_probs(PROMPT, [[word] for word in range(words)])])
+    size = engine.tokenizer.vocabulary_size
+    log_probs = np.array([scored[0] for scored in engine.log_probs(PROMPT, [[word] for word in range(size)])])
     np.testing.assert_allclose(np.exp(log_probs).sum(), 1.0, atol=1e-4)
     expected = cut(log_probs, settings)
     tokens = [token.token for step in engine.sample(PROMPT, draws, one, 11) for token in step]
-    counts = np.bincount(tokens, minlength=words)
+    counts = np.bincount(tokens, minlength=size)
     assert counts[expected == 0].sum() == 0
     # Words that are expected less than five times are counted together, as the test asks for.
     order = np.argsort(-expected)
@@ -114,7 +130,7 @@ def closing_leaves_the_engine_ready(engine: Engine) -> None:
         stream.close()
         assert len(taken) == count
         again = engine.complete(PROMPT, 4, UNCUT, 5)
-        assert [reply.tokens for reply in again] == [reply.tokens for reply in whole]
+        assert [words(reply) for reply in again] == [words(reply) for reply in whole]
         for one, other in zip(again, whole, strict=True):
             np.testing.assert_allclose(one.log_probs, other.log_probs, rtol=0, atol=1e-4)
 
@@ -136,10 +152,10 @@ def calls_may_take_turns(engine: Engine) -> None:
         cancelled.close()
     for tokens, replies in zip(drawn, alone, strict=True):
         for candidate, reply in enumerate(replies):
-            assert tuple(t.token for t in tokens if t.candidate == candidate and not t.finished) == reply.tokens
+            assert words(reply_of([t for t in tokens if t.candidate == candidate])) == words(reply)
 
 
-def both_read_the_same(one: Engine, other: Engine, largest: float | None, mean: float) -> None:
+def both_read_the_same(one: LocalEngine, other: LocalEngine, largest: float | None, mean: float) -> None:
     """The same tokens have the same log-probabilities under two engines."""
     replies = [reply.tokens for reply in one.complete(PROMPT, 4, CUT, 5)]
     assert one.render(PROMPT) == other.render(PROMPT)
@@ -156,10 +172,10 @@ def later_candidates_are_those_of_a_larger_call(engine: Engine) -> None:
     for step in engine.sample(PROMPT, 2, UNCUT, 5, first=3):
         for token in step:
             drawn[token.candidate].append(token)
-    assert [reply_of(tokens).tokens for tokens in drawn] == [reply.tokens for reply in many[3:]]
+    assert [words(reply_of(tokens)) for tokens in drawn] == [words(reply) for reply in many[3:]]
 
 
-def replies_go_on_from_their_beginnings(engine: Engine, largest: float) -> None:
+def replies_go_on_from_their_beginnings(engine: LocalEngine, largest: float) -> None:
     """Block by block: copies of a reply part ways, texts join, and every token's log-probability is the model's."""
     block = SamplingSettings(max_new_tokens=8)
     begun = [reply for reply in engine.complete(PROMPT, 8, block, 5) if not reply.finished]
@@ -189,7 +205,7 @@ def replies_go_on_from_their_beginnings(engine: Engine, largest: float) -> None:
         beginnings = [going[0], *going]
 
 
-def the_same_beginnings_give_the_same_tokens(engine: Engine) -> None:
+def the_same_beginnings_give_the_same_tokens(engine: LocalEngine) -> None:
     """Whether or not the call that wrote the beginnings came just before."""
     block = SamplingSettings(max_new_tokens=8)
 
@@ -208,10 +224,13 @@ def the_same_beginnings_give_the_same_tokens(engine: Engine) -> None:
     assert go_on(beginnings) == first
 
 
-def an_earlier_turn_is_part_of_the_prompt(engine: Engine) -> None:
-    history = (Turn("I am Ada.", "Hello Ada."),)
-    ids = engine.render(PROMPT, None, history)
+def an_earlier_turn_is_part_of_the_prompt(engine: Engine, candidates: int = 3) -> None:
+    with_it = engine.complete(PROMPT, candidates, UNCUT, 5, history=HISTORY)
+    assert with_it == engine.complete(PROMPT, candidates, UNCUT, 5, history=HISTORY)
+    assert with_it != engine.complete(PROMPT, candidates, UNCUT, 5)
+
+
+def an_earlier_turn_is_rendered(engine: LocalEngine) -> None:
+    ids = engine.render(PROMPT, None, HISTORY)
     assert len(ids) > len(engine.render(PROMPT))
     assert "Hello Ada." in engine.decode(ids)
-    with_it = engine.complete(PROMPT, 3, UNCUT, 5, history=history)
-    assert with_it != engine.complete(PROMPT, 3, UNCUT, 5)
