@@ -93,8 +93,8 @@ def mean_log_prob(reply: Reply, value: str, candidate: int) -> float:
         return log_prob(reply) / len(reply.log_probs)
     if reply.text.strip():
         raise ScorerError(
-            f"{value} needs the base model's log-probability of each reply; candidate {candidate} has none. "
-            "Build the table with this project, or leave this value out."
+            f"{value} needs the log-probabilities of each reply's tokens; candidate {candidate} has none. "
+            "Leave this value out, or draw the replies with a model on this machine or on a server that tells them."
         )
     return EMPTY_FAMILIARITY
 

@@ -126,5 +126,5 @@ def score_checked(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.n
 
 
 def log_prob(reply: Reply) -> float:
-    """The log-probability of a whole reply under its base model, in nats: the sum over its tokens."""
-    return math.fsum(reply.log_probs)
+    """The log-probability of a whole reply under its base model, in nats, summed over its tokens; NaN where untold."""
+    return math.fsum(reply.log_probs) if reply.log_probs or not reply.text else math.nan
