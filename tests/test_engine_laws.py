@@ -101,6 +101,7 @@ def test_a_candidate_does_not_depend_on_how_many_there_are(engine: Engine) -> No
 
 def test_streams_are_whole_and_in_order(engine: Engine) -> None:
     laws.streams_are_whole_and_in_order(engine)
+    laws.streams_end_where_the_model_ends_them(engine)
 
 
 def test_streamed_log_probs_are_those_of_the_model(engine: Engine) -> None:
@@ -142,6 +143,7 @@ def test_the_same_beginnings_give_the_same_tokens(engine: Engine) -> None:
 
 def test_an_earlier_turn_is_part_of_the_prompt(engine: Engine) -> None:
     laws.an_earlier_turn_is_part_of_the_prompt(engine)
+    laws.an_earlier_turn_is_rendered(engine)
 
 
 def test_both_engines_read_the_same(tiny: dict[str, Engine]) -> None:
@@ -254,7 +256,7 @@ def test_the_longest_prompt_that_fits(engine: Engine) -> None:
 
 
 def test_an_engine_has_a_known_name_and_dtype(folder: Path) -> None:
-    with pytest.raises(InputError, match="expected auto, torch or openvino"):
+    with pytest.raises(InputError, match="expected auto, torch, openvino or remote"):
         open_engine(str(folder), "jax")
     for name in ENGINES:
         with pytest.raises(InputError, match="expected float32 or bfloat16"):

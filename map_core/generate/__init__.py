@@ -6,6 +6,7 @@ chat              tokenizer, chat template, text that grows token by token
 engine            the contract of an engine, and :func:`~map_core.generate.engine.open_engine`
 openvino_engine   OpenVINO GenAI, for the CPU
 torch_engine      transformers and torch, for GPUs and any model
+remote_engine     a model on an OpenAI-compatible server
 language_model    log-probabilities of given replies, in torch
 embedder          sentence embeddings
 reweight, aligned from K candidates and their rewards to one reply

@@ -363,21 +363,30 @@ def reply_of(tokens: Sequence[Token]) -> Reply:
 
 
 def open_engine(model: str = DEFAULT_MODEL, engine: str = "auto", dtype: str | None = None) -> Engine:
-    """Load a model into the engine that suits this machine.
+    """Load a model into the engine that suits this machine, or reach it on its server.
 
     Args:
-        model: a name from ``models list``, a folder, or a name on a model hub that is on this machine.
-        engine: "torch", "openvino", or "auto": torch where there is a CUDA device, else OpenVINO where it
-            is installed and knows the model, else torch.
+        model: a name from ``models list``, a folder, a name on a model hub that is on this machine, or NAME@URL for
+            a model on an OpenAI-compatible server, see :mod:`map_core.generate.remote_engine`.
+        engine: "torch", "openvino", "remote", or "auto": remote for NAME@URL, torch where there is a CUDA device,
+            else OpenVINO where it is installed and knows the model, else torch.
         dtype: "float32" or "bfloat16"; None takes the engine's default.
 
     Raises:
-        InputError: an unknown engine, or a model that OpenVINO cannot take when it was asked for by name.
+        InputError: an unknown engine, a model that the engine asked for by name cannot take, or a dtype for a server.
         MissingModelError: the weights are not on this machine.
-        EngineError: the files are damaged or the engine is not installed.
+        EngineError: the files are damaged, the engine is not installed, or the server cannot be reached.
     """
-    if engine not in ("auto", "torch", "openvino"):
-        raise InputError(f"The engine is {engine!r}; expected auto, torch or openvino.")
+    if engine not in ("auto", "torch", "openvino", "remote"):
+        raise InputError(f"The engine is {engine!r}; expected auto, torch, openvino or remote.")
+    from map_core.generate.remote_engine import RemoteEngine, address_of
+
+    if engine == "remote" or address_of(model):
+        if engine not in ("auto", "remote"):
+            raise InputError(f"The model {model} is on a server and the engine is {engine!r}; expected auto or remote.")
+        if dtype is not None:
+            raise InputError(f"The dtype is {dtype!r}; a server decides on its own. Leave it out.")
+        return RemoteEngine(model)
     from map_core.generate import models
 
     files = models.locate(model)
