@@ -319,3 +319,24 @@ def test_torch_on_a_gpu_obeys_the_laws(folder: Path) -> None:
     laws.streams_are_whole_and_in_order(engine)
     laws.closing_leaves_the_engine_ready(engine)
     laws.streamed_log_probs_are_those_of_the_model(engine, 0.1)
+
+
+def test_a_model_goes_where_it_fits() -> None:
+    from map_core.generate.language_model import suited_device
+
+    gigabyte = 2**30
+    assert suited_device(gigabyte, []) == "cpu"
+    assert suited_device(70 * gigabyte, [80 * gigabyte]) == "cuda"  # a single GPU is tried in any case
+    assert suited_device(30 * gigabyte, [80 * gigabyte] * 2) == "cuda"
+    assert suited_device(61 * gigabyte, [80 * gigabyte] * 2) == "auto"
+
+
+def test_a_model_that_is_shared_out_draws_the_same(folder: Path, tiny: dict[str, Engine]) -> None:
+    """device_map, here over the one device that there is."""
+    from map_core.generate.models import locate
+    from map_core.generate.torch_engine import TorchEngine
+
+    shared = TorchEngine(locate(str(folder)), "float32", "auto")
+    if shared.info.device != "cpu":
+        pytest.skip("a GPU draws with other rounding")
+    assert shared.complete(laws.PROMPT, 3, laws.UNCUT, 5) == tiny["torch"].complete(laws.PROMPT, 3, laws.UNCUT, 5)

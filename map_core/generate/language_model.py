@@ -20,6 +20,7 @@ from map_core.generate.chat import ChatTokenizer, Message
 from map_core.generate.models import DEFAULT_MODEL, ModelFiles
 
 DTYPES = ("float32", "bfloat16")
+_CACHE_SHARE = 0.25
 _SCORED_AT_ONCE = 1024  # tokens a pass when scoring: their logits over 50,000 words take 200 MB
 
 
@@ -30,7 +31,8 @@ class LanguageModel:
         files: the model.
         dtype: "float32" or "bfloat16"; None takes bfloat16 on a GPU and on processors that multiply in it
             (on others it is several times slower than float32), else float32.
-        device: "cpu" or "cuda"; None takes CUDA where there is one.
+        device: "cpu", "cuda", or "auto" for a model shared out over all GPUs; None takes a GPU where there is one,
+            and all of them for weights that one cannot hold.
 
     Raises:
         InputError: an unknown dtype or device.
@@ -45,14 +47,15 @@ class LanguageModel:
         if dtype not in (None, *DTYPES):
             raise InputError(f"The dtype is {dtype!r}; expected {' or '.join(DTYPES)}.")
         if device is None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+            memory = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
+            device = suited_device(_weight_bytes(files), memory)
         elif device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
             raise InputError(f"The device is {device!r}, and torch finds no CUDA device here. Use cpu.")
         self.files = files
         self.dtype = dtype or _suited_dtype(device)
-        self.device = device
         self.tokenizer = ChatTokenizer(files.folder)
         self.model = _load(files, self.dtype, device)
+        self.device = str(self.model.device) if device == "auto" else device
         self.context_length = int(self.model.config.max_position_embeddings)
 
     def reply_log_probs(self, prefix_messages: Sequence[Message], replies: Sequence[Sequence[int]]) -> list[np.ndarray]:
@@ -141,6 +144,26 @@ def open_language_model(
     return LanguageModel(models.locate(name), dtype, device)
 
 
+def suited_device(weight_bytes: int, memory: Sequence[int]) -> str:
+    """Where a model goes.
+
+    Args:
+        weight_bytes: size of its weights, in the format that they are stored in.
+        memory: of each GPU, in bytes.
+
+    Returns:
+        "cpu" without a GPU, "cuda" where the first one holds the weights and leaves :data:`_CACHE_SHARE` of its memory
+        for the cache, else "auto": shared out over all of them.
+    """
+    if not memory:
+        return "cpu"
+    return "cuda" if len(memory) == 1 or weight_bytes <= (1 - _CACHE_SHARE) * memory[0] else "auto"
+
+
+def _weight_bytes(files: ModelFiles) -> int:
+    return sum(path.stat().st_size for path in files.folder.glob("*.safetensors"))
+
+
 def _suited_dtype(device: str) -> str:
     import torch
 
@@ -166,6 +189,7 @@ def _load(files: ModelFiles, dtype: str, device: str) -> Any:
                 trust_remote_code=False,
                 attn_implementation="sdpa",
                 output_loading_info=True,
+                **({"device_map": "auto"} if device == "auto" else {}),
             )
         except (MissingModelError, MemoryError):
             raise
@@ -174,7 +198,7 @@ def _load(files: ModelFiles, dtype: str, device: str) -> Any:
     if lost := report["missing_keys"]:
         # Random weights in their place would go unnoticed until someone reads the replies.
         raise EngineError(f"The weights of {files.name} lack {len(lost)} tensors, {min(lost)} among them.")
-    return model.eval().to(device)
+    return model.eval() if device == "auto" else model.eval().to(device)
 
 
 @contextlib.contextmanager

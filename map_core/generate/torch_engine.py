@@ -31,7 +31,7 @@ class TorchEngine(LocalEngine):
     Args:
         files: the model.
         dtype: "float32" or "bfloat16"; None takes what suits the device, see :class:`LanguageModel`.
-        device: "cpu" or "cuda"; None takes CUDA where there is one.
+        device: "cpu", "cuda" or "auto"; None takes what suits the machine, see :class:`LanguageModel`.
 
     Raises:
         InputError: an unknown dtype or device.
@@ -74,9 +74,9 @@ class TorchEngine(LocalEngine):
                 else:
                     going = [row for row, candidate in enumerate(alive) if candidate >= 0]
                     if len(alive) - len(going) > _LEAVE_SHARE * len(alive):
-                        rows = torch.tensor(going, device=device)
-                        cache.batch_select_indices(rows)
-                        tokens = tokens[rows]
+                        # Indices in the processor's memory fit layers on any GPU.
+                        cache.batch_select_indices(torch.tensor(going))
+                        tokens = tokens[going]
                         alive = [alive[row] for row in going]
                     logits = self._logits(tokens[:, None], cache)
                 step_uniform = torch.from_numpy(uniform[[max(c, 0) for c in alive], position]).to(device)
@@ -103,7 +103,7 @@ class TorchEngine(LocalEngine):
             return branched(prefix, len(beginnings)), logits.expand(len(beginnings), -1)
         rows = [kept.ends.get(tuple(b)) for b in beginnings] if kept and kept.prompt == tuple(prompt) else [None]
         if kept and None not in rows:
-            kept.cache.batch_select_indices(torch.tensor(rows, device=self._model.device))
+            kept.cache.batch_select_indices(torch.tensor(rows))
             last = torch.tensor([[beginning[-1]] for beginning in beginnings], device=self._model.device)
             return kept.cache, self._logits(last, kept.cache)
         cache = branched(self._model.prefill(prompt)[0], len(beginnings))

@@ -1,10 +1,10 @@
 """What each method reaches with the same tokens: whole replies, best of K, block by block, rejection by segments.
 
-The same weights for all: those that raise helpfulness, kindness and humor to the 70th percentile on the embedded table,
-for its 64 candidates. For some prompts of the table replies are drawn for K = 4 to 64; whole replies and best of K choose
-among the same ones. Levels are in standard deviations above the base model's level (that of all whole replies), averaged
-over values and prompts: the expected level under the method's own probabilities. The paper's Table 5 has the loss of
-K = 2, 4, 8, 16 against K = 16.
+The same weights for all: those that raise helpfulness, kindness and humor to the 70th percentile on the embedded
+table, for its 64 candidates. For some prompts of the table replies are drawn for K = 4 to 64; whole replies and best of
+K choose among the same ones. Levels are in standard deviations above the base model's level (that of all whole
+replies), averaged over values and prompts: the expected level under the method's own probabilities. The paper's Table 5
+has the loss of K = 2, 4, 8, 16 against K = 16.
 """
 
 from __future__ import annotations
@@ -65,9 +65,8 @@ def run(prompts: int = PROMPTS, sizes: tuple[int, ...] = CANDIDATES) -> dict[str
     means = {name: float(np.mean(base[name])) for name in TARGETED}
     rows = []
     print(f"weights {', '.join(f'{name} {w:.2f}' for name, w in weights.items())}; {prompts} prompts")
-    print(
-        f"{'K':>3} {'method':9}{'level':>7}{'± se':>6}{'lambda.r':>9}{'nats':>6}{'log K':>6}{'ESS':>6}{'tokens':>8}{'s':>7}"
-    )
+    heads = (("lambda.r", 9), ("nats", 6), ("log K", 6), ("ESS", 6), ("tokens", 8), ("s", 7))
+    print(f"{'K':>3} {'method':9}{'level':>7}{'± se':>6}" + "".join(f"{head:>{width}}" for head, width in heads))
     for size in sizes:
         for method in Method:
             ends = found[method.value, size]
