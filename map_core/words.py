@@ -96,6 +96,16 @@ def distance(kl: float, most: float) -> str:
     )
 
 
+def spent(kl: float, candidates: int) -> str:
+    """What choosing among so many candidates has spent, against the most that it can, in words."""
+    most = math.log(candidates)
+    if kl < 5e-4:
+        return f"of log {candidates} = {most:.2f} at most: all candidates are as likely."
+    drafts = best_of(kl)
+    said = f"{drafts:.0f}" if drafts >= 9.95 else f"{drafts:.1f}".removesuffix(".0")
+    return f"of log {candidates} = {most:.2f} at most, like sending the best of {said} drafts."
+
+
 def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
     """The effective sample size as replies that carry the weight: a figure, and what it means."""
     if form is Form.POOLED:
@@ -246,6 +256,20 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def chance(probability: float) -> str:
+    """A probability in percent.
+
+    Example:
+        >>> chance(0.234), chance(0.004), chance(0.9999)
+        ('23%', 'under 1%', 'over 99%')
+    """
+    if 0.0 < probability < 0.01:
+        return "under 1%"
+    if 0.99 < probability < 1.0:
+        return "over 99%"
+    return f"{100 * probability:.0f}%"
+
+
 def why_picked(
     rewards: np.ndarray, weights: np.ndarray, probability: float, likeliest: bool, names: Sequence[str]
 ) -> str:
@@ -259,8 +283,9 @@ def why_picked(
         names: of the values.
     """
     pull = (rewards[0] - rewards.mean(axis=0)) * weights
-    chance = f"{100 * probability:.0f}%" if probability >= 0.01 else "under 1%"
-    first = f"Drawn with a probability of {chance}, against {100 / len(rewards):.0f}% under the base model"
+    first = (
+        f"Drawn with a probability of {chance(probability)}, against {chance(1 / len(rewards))} under the base model"
+    )
     first += ", the likeliest of all." if likeliest else "; the draw is by chance, and another one was likelier."
     order = np.argsort(-pull)
     good = [names[j] for j in order if pull[j] > 0.1][:2]

@@ -34,7 +34,7 @@ def desk() -> None:
         realised = None if solution is None else scene.percentile(j, float(solution.levels[j]))
         with st.container(key=f"value_{j}", gap=None):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.markdown(f"**{_plain(words.capitalised(names[j]))}**", help=scene.cards[j])
+                st.markdown(f"**{style.plain(words.capitalised(names[j]))}**", help=scene.cards[j])
                 shown, meaning = _readout(j, target)
                 st.html(style.readout(shown, meaning))
                 st.session_state[f"free_{name}"] = target.free
@@ -70,11 +70,6 @@ def _readout(j: int, target: state.Target) -> tuple[str, str]:
         return "free", f"base model {words.number(base)}"
     level = scene.percentiles.level(j, target.percentile) if target.level is None else target.level
     return f"p{target.percentile:.0f}", f"reward {words.number(level)}, base model {words.number(base)}"
-
-
-def _plain(text: str) -> str:
-    """A name without anything that Markdown would read."""
-    return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!:$<>|~" else letter for letter in text)
 
 
 def verdict() -> None:

@@ -23,6 +23,7 @@ from map_core.glossary import Form, Verdict
 from map_core.hands import deal
 from map_core.oracle import MemoryOracle
 from map_core.values import DEFAULT_EMBEDDER, cards
+from pages.view import background
 from pages.view.scene import Scene
 
 
@@ -34,17 +35,19 @@ class Missing:
     command: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
     """What the aligned model is steered by.
 
     Args:
         by_value: lambda, 1/reward, of the values that have one and a scorer here.
         note: what a reader should know about them, or empty.
+        levels: (value,) the levels that they are forecast to give, in reward units.
     """
 
     by_value: Mapping[str, float]
     note: str
+    levels: np.ndarray
 
 
 def model_name(scene: Scene) -> str:
@@ -93,10 +96,24 @@ def _dealt(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Scene:
 
 
 def weights(scene: Scene, assessment: Assessment, candidates: int) -> Weights:
-    """The weights of the palette for a generator that draws so many candidates.
+    """The weights of the palette for a generator that draws so many candidates, from memory when they were had before.
 
     Where the palette is out of reach, or is so with this few candidates, they are those of the nearest one that works.
     """
+    return _weights((scene.key, assessment.targets.tobytes()), candidates, _Question(scene, assessment))
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What weights are asked for; its content is the key under which they are remembered."""
+
+    scene: Scene
+    assessment: Assessment
+
+
+@st.cache_resource(show_spinner=False, max_entries=512)
+def _weights(key: tuple[Any, ...], candidates: int, _asked: _Question) -> Weights:
+    scene, assessment = _asked.scene, _asked.assessment
     if scene.oracle.form is Form.PER_PROMPT and 2 <= candidates < scene.table.candidates.max():
         fewer = _dealt(scene.key, candidates, scene)
         found = fewer.assess(fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets)))
@@ -118,7 +135,9 @@ def weights(scene: Scene, assessment: Assessment, candidates: int) -> Weights:
         case _, Verdict.ON_PAPER:
             notes.append("Your palette is reachable on paper only: expect replies to fall short of it.")
     if solution is None:
-        return Weights({}, "Nothing near your palette can be had, so there are no weights to steer by.")
+        return Weights(
+            {}, "Nothing near your palette can be had, so there are no weights to steer by.", scene.oracle.base
+        )
     by_value = {
         name: float(x / s)
         for name, x, s in zip(scene.table.values, solution.weights, fewer.oracle.scale, strict=True)
@@ -129,14 +148,16 @@ def weights(scene: Scene, assessment: Assessment, candidates: int) -> Weights:
         notes.append(f"This app has no scorer for {', '.join(unknown)}, so new replies are not steered by it.")
     if not by_value:
         notes.append("No target asks for more than the base model gives, so both replies are drawn alike.")
-    return Weights({name: w for name, w in by_value.items() if name not in unknown}, " ".join(notes))
+    levels = fewer.oracle.rewards_at(solution.levels)
+    return Weights({name: w for name, w in by_value.items() if name not in unknown}, " ".join(notes), levels)
 
 
 def submit(scene: Scene, request: GenerationRequest) -> None:
     """Hand in a request and make it this viewer's generation; the address remembers it for a reload."""
     stop(scene)
-    generation = service(scene).submit(request)
+    generation = service(scene).submit(request, viewer=background.viewer())
     st.session_state["generation"] = generation.id
+    st.session_state.pop("reading", None)
     st.query_params["generation"] = generation.id
 
 
@@ -160,9 +181,17 @@ def stop(scene: Scene) -> None:
         generation.cancel()
 
 
-def rewards_of(generation: Generation) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Final rewards (candidate, value), weights (value,) and the names of the values with a weight."""
-    names = tuple(generation.request.weights)
-    candidates = generation.snapshot().candidates
-    rewards = np.array([[c.rewards[name] for name in names] for c in candidates]).reshape(len(candidates), len(names))
-    return rewards, np.array([generation.request.weights[name] for name in names]), names
+def forget(scene: Scene) -> None:
+    """Take this viewer's generation off the page; one that runs is stopped."""
+    stop(scene)
+    st.session_state.pop("generation", None)
+    st.session_state.pop("reading", None)
+    st.query_params.pop("generation", None)
+
+
+def title(scene: Scene, name: str) -> str:
+    """A value's name as it reads within a sentence, those included that the table does not have."""
+    if name in scene.table.values:
+        return scene.names[scene.table.values.index(name)]
+    card = cards().get(name)
+    return card.title.lower() if card else name

@@ -128,9 +128,22 @@ def note(text: str) -> str:
 
 
 def chips(items: Sequence[tuple[int, str]]) -> str:
-    """Small labels, a value each."""
+    """Small labels, a value each; one of no value has no colour. Nothing when there are none."""
+    if not items:
+        return ""
     return (
         '<div class="vp-chips">'
-        + "".join(f"<span>{swatch(value)}{escape(text)}</span>" for value, text in items)
+        + "".join(f"<span>{swatch(value) if value >= 0 else ''}{escape(text)}</span>" for value, text in items)
         + "</div>"
     )
+
+
+def plain(text: str) -> str:
+    """Text without anything that Markdown would read."""
+    return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!:$<>|~" else letter for letter in text)
+
+
+def name(text: str, tag: str = "") -> str:
+    """What somebody has named, with a small mark of its state."""
+    mark = f'<span class="vp-tag">{escape(tag)}</span>' if tag else ""
+    return f'<div class="vp-name"><b>{escape(text)}</b>{mark}</div>'

@@ -1,0 +1,286 @@
+"""The base model and each palette side by side: the reply of the moment, what it rests on, and how far the work is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from map_core import words
+from map_core.feasibility import Assessment
+from map_core.generate.generation import Generation, Phase, Snapshot
+from map_core.generate.request import Method
+from map_core.generate.reweight import Choice
+from pages.view import ask, chat, generator, palettes, style
+from pages.view.palettes import Column
+from pages.view.scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A generation at one moment, and what each palette makes of its candidates.
+
+    Args:
+        scene: the table that is looked at.
+        assessment: today's palette on it.
+        generation: what is drawn.
+        shown: its state.
+        columns: the palettes, today's first.
+        choices: one a palette; None before any rewards.
+    """
+
+    scene: Scene
+    assessment: Assessment
+    generation: Generation
+    shown: Snapshot
+    columns: tuple[Column, ...]
+    choices: tuple[Choice | None, ...]
+
+    @property
+    def done(self) -> bool:
+        """Picks are final."""
+        return self.shown.phase is Phase.DONE
+
+    def place(self, choice: Choice | None) -> int | None:
+        """The candidate that a palette shows: its pick, before that its leader."""
+        if choice is None:
+            return None
+        return choice.picked if self.done else int(np.argmax(choice.probabilities))
+
+
+def look(scene: Scene, assessment: Assessment, generation: Generation) -> View:
+    """The state of now; the weights in force follow the palette and the number of candidates."""
+    shown = generation.snapshot()
+    columns = palettes.columns(scene, assessment, len(shown.candidates))
+    scored = set(generation.request.scored)
+    generation.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in scored})
+    choices = [generation.choice(column.weights.by_value) for column in columns]
+    # Candidates may have been added between the two looks: then there are no choices until the next one.
+    same = [c if c is not None and len(c.probabilities) == len(shown.candidates) else None for c in choices]
+    return View(scene, assessment, generation, shown, columns, tuple(same))
+
+
+def progress(shown: Snapshot) -> None:
+    """Where the work is: the queue, what is being written, what went wrong and what to do."""
+    speed = f", {shown.tokens / shown.sampling_seconds:,.0f} tokens/s" if shown.sampling_seconds else ""
+    many = f"{len(shown.candidates)} candidates, {shown.tokens:,} tokens, {shown.seconds:.1f} s{speed}"
+    match shown.phase:
+        case Phase.WAITING:
+            said = shown.note or "Waiting for the model."
+        case Phase.SAMPLING:
+            said = f"Writing: {many}"
+        case Phase.SCORING:
+            said = f"Scoring the complete replies: {many}"
+        case Phase.CANCELLED:
+            said = f"Stopped: {many}. What was written stays; nothing was picked."
+        case _:
+            said = f"Done: {many}"
+    if shown.error:
+        st.error("This did not work.", icon=":material/error:")
+        st.text(shown.error)
+    else:
+        st.html(f'<div role="status">{style.note(said)}</div>')
+    if shown.restarts and shown.phase is not Phase.WAITING and not shown.error:
+        st.html(style.note("The model process stopped and came back: this reply was written again."))
+    if shown.resampled:
+        times = "once" if shown.resampled == 1 else f"{shown.resampled} times"
+        st.html(style.note(f"Beginnings were compared and copied {times} on the way."))
+    for note in shown.notes:
+        st.text(note)
+    if shown.command:
+        st.code(shown.command, language=None)
+
+
+def empty(columns: tuple[Column, ...]) -> None:
+    """The columns before anything was asked."""
+    with st.container(horizontal=True, key="columns"):
+        with st.container(border=True, key="base_reply"):
+            st.html(style.name("Base model"))
+            st.html(style.note("A reply as the model gives it today."))
+        for column in columns:
+            with st.container(border=True, key=f"{column.key}_reply"):
+                st.html(style.name(column.name))
+                st.html(style.note("The reply that your palette would choose."))
+
+
+def replies(view: View) -> None:
+    """A column for the base model and one for each palette."""
+    shown = view.shown
+    with st.container(horizontal=True, key="columns"):
+        with st.container(border=True, key="base_reply"):
+            st.html(style.name("Base model"))
+            st.caption(f"Candidate {shown.base + 1}, any one of the {len(shown.candidates)}")
+            st.text(shown.base_reply)
+            _go_on(view, "base", shown.base_reply)
+        for column, choice in zip(view.columns, view.choices, strict=True):
+            with st.container(border=True, key=f"{column.key}_reply"):
+                _aligned(view, column, choice)
+    if view.done:
+        _more(view)
+        _side_by_side(view)
+
+
+def _aligned(view: View, column: Column, choice: Choice | None) -> None:
+    shown, place = view.shown, view.place(choice)
+    if place is None:
+        other = (shown.base + 1) % len(shown.candidates)
+        if view.done:
+            st.html(style.name(column.name))
+            st.html(style.note("No candidate could be scored, so none was picked."))
+            return
+        st.html(style.name(column.name, "provisional"))
+        st.caption(f"Candidate {other + 1}, provisional: nothing is scored yet")
+        st.text(shown.candidates[other].text)
+        return
+    if view.done:
+        st.html(style.name(column.name, "picked"))
+        st.caption(f"Candidate {place + 1}, picked by {'this' if column.key != 'aligned' else 'your'} palette")
+    else:
+        what = (
+            "leading when it was stopped"
+            if shown.phase.ended
+            else "provisional leader: it may change until all are complete"
+        )
+        st.html(style.name(column.name, "provisional"))
+        st.caption(f"Candidate {place + 1}, {what}")
+    st.text(shown.candidates[place].text)
+    if choice is not None:
+        if view.done and place == shown.base:
+            st.html(style.note("This time both draws fell on the same candidate."))
+        _go_on(view, column.key, shown.candidates[place].text)
+        _certificate(view, column, choice, place)
+
+
+def _go_on(view: View, key: str, reply: str) -> None:
+    if view.done:
+        st.button(
+            "Continue the chat with this",
+            key=f"continue_{key}",
+            type="tertiary",
+            icon=":material/reply:",
+            on_click=chat.go_on,
+            args=(view.scene, view.generation, reply),
+        )
+
+
+def _certificate(view: View, column: Column, choice: Choice, place: int) -> None:
+    """What this choice rests on and what it has cost; provisional like the choice itself."""
+    count = len(choice.probabilities)
+    st.html(
+        style.facts(
+            [
+                ("Probability", words.chance(choice.probabilities[place]), f"{words.chance(1 / count)} under the base"),
+                ("Effective sample size", f"{choice.ess:.1f} of {count}", "candidates carry the choice"),
+                ("Spent", f"{choice.kl:.2f} nats", words.spent(choice.kl, count)),
+                ("log Z", f"{choice.log_z:.2f}", f"± {choice.error:.2f} nats on the weighted reward"),
+            ]
+        )
+    )
+    if view.done and choice.more_would_help:
+        st.html(style.note("More candidates would help: too few carry this choice."))
+    if column.weights.note:
+        st.html(style.note(column.weights.note))
+    if view.generation.request.method is Method.BEST:
+        most = math.log(count) - 1 + 1 / count
+        st.html(
+            style.note(
+                f"Best of {count} takes the highest weighted reward and not a draw: it spends up to {most:.2f} nats. "
+                "The other figures are those of a draw."
+            )
+        )
+    if view.done:
+        with st.expander("Weights and rewards", key=f"details_{column.key}"):
+            st.html(style.levels_table(*_details(view, column, choice, place)))
+
+
+def _details(
+    view: View, column: Column, choice: Choice, place: int
+) -> tuple[list[str], list[tuple[int, tuple[str, ...]]]]:
+    """Value by value: the weight, the average candidate, the expected and the shown reward."""
+    rows = []
+    for name in view.generation.request.scored:
+        rewards = np.array([candidate.rewards.get(name, math.nan) for candidate in view.shown.candidates])
+        known = ~np.isnan(rewards)
+        if not known.any():
+            continue
+        shares = np.array(choice.probabilities) * known
+        expected = float(shares @ np.where(known, rewards, 0.0) / shares.sum()) if shares.sum() else math.nan
+        weight = column.weights.by_value.get(name, 0.0)
+        cells = (weight, float(rewards[known].mean()), expected, float(rewards[place]))
+        rows.append((_position(view, name), (_title(view, name), *(words.number(cell) for cell in cells))))
+    return ["Value", "Weight", "Average", "Expected", "This reply"], rows
+
+
+def _side_by_side(view: View) -> None:
+    """The rewards of the replies shown, with their percentiles among the base model's replies."""
+    table, places = view.scene.table, [view.shown.base, *(view.place(choice) for choice in view.choices)]
+    percentiles, rows = view.scene.percentiles, []
+    for name in view.generation.request.scored:
+        cells = [_title(view, name)]
+        for place in places:
+            reward = None if place is None else view.shown.candidates[place].rewards.get(name)
+            if reward is None:
+                cells.append("–")
+            elif name in table.values:
+                percentile = percentiles.of_level(table.values.index(name), reward)
+                cells.append(f"{words.number(reward)} (p{percentile:.0f})")
+            else:
+                cells.append(words.number(reward))
+        rows.append((_position(view, name), cells))
+    if rows:
+        st.html(style.levels_table(["Reward", "Base model", *(column.name for column in view.columns)], rows))
+
+
+def _more(view: View) -> None:
+    """Draw as many candidates again, where that can help and there is room."""
+    now = len(view.shown.candidates)
+    if view.generation.request.method is Method.BLOCKS or now >= ask.MOST_DRAWN:
+        return
+    more = min(now, ask.MOST_DRAWN - now)
+    wanted = any(choice is not None and choice.more_would_help for choice in view.choices)
+    with st.container(horizontal=True, vertical_alignment="center", key="more"):
+        st.button(
+            f"Draw {more} more",
+            key="draw_more",
+            icon=":material/library_add:",
+            type="secondary" if wanted else "tertiary",
+            on_click=ask.draw_more,
+            args=(view.scene, view.generation),
+        )
+        if wanted:
+            st.html(style.note("More candidates would help here: the choice then rests on more of them."))
+
+
+def why(view: View) -> None:
+    """Why today's palette has picked its candidate."""
+    choice, place = view.choices[0], view.place(view.choices[0])
+    if not view.done or choice is None or place is None:
+        return
+    names = [name for name, weight in view.columns[0].weights.by_value.items() if weight]
+    known = [
+        k
+        for k, candidate in enumerate(view.shown.candidates)
+        if all(name in candidate.rewards for name in names) and k != place
+    ]
+    rewards = np.array([[view.shown.candidates[k].rewards[name] for name in names] for k in (place, *known)])
+    probability = choice.probabilities[place]
+    st.text(
+        f"Candidate {place + 1} was picked. "
+        + words.why_picked(
+            rewards.reshape(len(known) + 1, len(names)),
+            np.array([view.columns[0].weights.by_value[name] for name in names]),
+            probability,
+            probability >= max(choice.probabilities) - 1e-12,
+            [generator.title(view.scene, name) for name in names],
+        )
+    )
+
+
+def _title(view: View, name: str) -> str:
+    return words.capitalised(generator.title(view.scene, name))
+
+
+def _position(view: View, name: str) -> int:
+    return view.scene.table.values.index(name) if name in view.scene.table.values else 0

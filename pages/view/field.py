@@ -1,0 +1,204 @@
+"""The candidates: a live field of dots, the one that is read, all of them as a table, and all of them to take away."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from map_core import words
+from map_core.figures import field
+from map_core.generate import records
+from pages.view import columns, generator, style
+from pages.view.columns import View
+
+_mount = st.components.v2.component(
+    "value_palette_field",
+    html='<svg role="group"></svg>',
+    css=(style.ASSETS / "field.css").read_text(encoding="utf-8"),
+    js=(style.ASSETS / "field.js").read_text(encoding="utf-8"),
+)
+
+
+def show(view: View) -> None:
+    """Field, reading, table and files."""
+    st.subheader("Candidates")
+    columns.why(view)
+    _field(view)
+    _reading(view)
+    _table(view)
+    if view.shown.phase.ended:
+        _files(view)
+
+
+def _chosen() -> None:
+    """Callback: a dot was clicked."""
+    if (chosen := st.session_state["field"].get("chosen")) is not None:
+        st.session_state["reading"] = int(chosen)
+
+
+def _field(view: View) -> None:
+    scene, scored = view.scene, view.generation.request.scored
+    positions = [j for j, name in enumerate(scene.table.values) if name in scored]
+    if len(positions) < 2:
+        return
+    weights = view.columns[0].weights.by_value
+    pull = {j: abs(weights.get(scene.table.values[j], 0.0)) * float(scene.oracle.scale[j]) for j in positions}
+    first, second = sorted(positions, key=lambda j: -pull[j])[:2]
+    titles = {j: words.capitalised(scene.names[j]) for j in positions}
+    with st.container(horizontal=True, key="field_controls"):
+        axes = [
+            st.selectbox(
+                label,
+                positions,
+                index=positions.index(j),
+                format_func=titles.__getitem__,
+                key=key,
+                persist_state="session",
+                width=200,
+            )
+            for label, j, key in (("Across", first, "field_across"), ("Upwards", second, "field_upwards"))
+        ]
+        st.html(
+            style.note(
+                "Each mark is a candidate; the larger, the likelier it is picked. The square is the base reply. "
+                "Choose one to read it."
+            )
+        )
+    pair = (int(axes[0]), int(axes[1]))
+    units, drawn = scene.units(), _dots(view, pair)
+    data = field.drawing(drawn, units, pair, view.assessment.targets)
+    _mount(
+        key="field",
+        data=data | {"reading": st.session_state.get("reading")},
+        on_chosen_change=_chosen,
+    )
+    if not drawn and not view.shown.phase.ended:
+        st.html(style.note("The marks appear with the first rewards."))
+    if view.shown.provisional and drawn:
+        st.html(style.note("Rewards and probabilities are of partial replies: a guide, not the outcome."))
+    if view.shown.phase.ended and drawn:
+        with st.expander("In words", key="field_words"):
+            for sentence in field.summary(drawn, units, pair):
+                st.text(sentence)
+
+
+def _dots(view: View, pair: tuple[int, int]) -> tuple[field.Dot, ...]:
+    choice = view.choices[0]
+    if choice is None:
+        return ()
+    labels: dict[int, list[str]] = {}
+    for column, its in zip(view.columns, view.choices, strict=True):
+        if (place := view.place(its)) is not None:
+            labels.setdefault(place, []).append(column.name)
+    candidates = view.shown.candidates
+    return field.dots(
+        [candidate.rewards for candidate in candidates],
+        choice.probabilities,
+        [not candidate.ended for candidate in candidates],
+        view.shown.base,
+        labels,
+        view.scene.units(),
+        pair,
+    )
+
+
+def _reading(view: View) -> None:
+    """The candidate that was clicked, or chosen by its number."""
+    candidates = view.shown.candidates
+    if (st.session_state.get("reading") or 0) >= len(candidates):
+        st.session_state["reading"] = None
+    st.session_state["reading"] = st.session_state.get("reading")
+    place = st.selectbox(
+        "Read a candidate",
+        range(len(candidates)),
+        index=None,
+        format_func=lambda k: f"Candidate {k + 1}",
+        placeholder="Click a mark, or choose one here",
+        key="reading",
+        width=260,
+    )
+    if place is None:
+        return
+    with st.container(border=True, key="reading_reply"):
+        candidate = candidates[place]
+        said = [f"Candidate {place + 1}", f"{candidate.tokens} tokens"]
+        for column, choice in zip(view.columns, view.choices, strict=True):
+            if choice is not None:
+                whose = "" if len(view.columns) == 1 else f" ({column.name})"
+                said.append(f"probability {words.chance(choice.probabilities[place])}{whose}")
+        st.html(style.note(", ".join(said)))
+        st.text(candidate.text)
+        table, percentiles = view.scene.table, view.scene.percentiles
+        chips = []
+        for name, reward in candidate.rewards.items():
+            j = table.values.index(name) if name in table.values else -1
+            rank = f", p{percentiles.of_level(j, reward):.0f}" if j >= 0 else ""
+            chips.append((j, f"{generator.title(view.scene, name)} {words.number(reward)}{rank}"))
+        st.html(style.chips(chips))
+
+
+def _table(view: View) -> None:
+    shown, main = view.shown, view.choices[0]
+    places = [view.place(choice) for choice in view.choices]
+    titles = {name: words.capitalised(generator.title(view.scene, name)) for name in view.generation.request.scored}
+    rows: list[dict[str, Any]] = []
+    for k, candidate in enumerate(shown.candidates):
+        role = ["base"] if shown.base == k else []
+        if places[0] == k:
+            role.insert(0, "picked" if view.done else "leads")
+        role += [column.name for column, at in zip(view.columns[1:], places[1:], strict=True) if at == k]
+        probability = None if main is None else main.probabilities[k]
+        rows.append({"Candidate": k + 1, "Role": ", ".join(role), "Probability": probability, "Reply": candidate.text})
+        for column, choice in zip(view.columns[1:], view.choices[1:], strict=True):
+            rows[-1][f"p {column.name}"] = None if choice is None else choice.probabilities[k]
+        rows[-1] |= {title: candidate.rewards.get(name) for name, title in titles.items()}
+    if view.done:
+        rows.sort(key=lambda row: -(row["Probability"] or 0.0))
+    kinds = st.column_config
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="candidates_table",
+        placeholder="–",
+        height=min(36 * (len(rows) + 1), 400),
+        column_config={
+            "Candidate": kinds.NumberColumn("No.", width=44),
+            "Role": kinds.TextColumn(width=90),
+            "Probability": kinds.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width=110),
+            "Reply": kinds.TextColumn(width=420),
+            **{f"p {c.name}": kinds.NumberColumn(format="percent", width=90) for c in view.columns[1:]},
+            **{title: kinds.NumberColumn(format="%.3g", width=95) for title in titles.values()},
+        },
+    )
+
+
+def _files(view: View) -> None:
+    """Everything of this generation, as files."""
+    record = records.of_generation(
+        view.generation,
+        view.columns[0].weights.by_value,
+        {column.name: column.weights.by_value for column in view.columns[1:]},
+        model=generator.model_name(view.scene),
+    )
+    files([record], "candidates")
+
+
+def files(made: list[dict[str, Any]], name: str) -> None:
+    """Records to take away, in both forms; made when they are asked for."""
+    with st.container(horizontal=True, key=f"{name}_files"):
+        for label, write, kind, mime in (
+            ("All candidates (JSON lines)", records.json_lines, "jsonl", "application/jsonl"),
+            ("All candidates (CSV)", records.candidates_csv, "csv", "text/csv"),
+        ):
+            st.download_button(
+                label,
+                partial(write, made),
+                f"{name}.{kind}",
+                mime,
+                icon=":material/download:",
+                type="tertiary",
+                key=f"{name}_{kind}",
+                on_click="ignore",
+            )

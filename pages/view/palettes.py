@@ -1,0 +1,143 @@
+"""The palettes that speak on Compare: today's, steered here as on its own page, and those pinned beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from map_core import words
+from map_core.feasibility import Assessment
+from pages.view import generator, state, style, summary
+from pages.view import scene as scenes
+from pages.view.scene import Scene
+from pages.view.state import Palette
+
+MOST_PINNED = 3
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A palette that was set aside under a name, with the targets of the moment."""
+
+    name: str
+    palette: Palette
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A palette as it speaks: its name, the key of its place, and its weights for the candidates that there are."""
+
+    name: str
+    key: str
+    weights: generator.Weights
+
+
+def pinned() -> tuple[Pinned, ...]:
+    """The palettes that this viewer has pinned, the first one first."""
+    return st.session_state.get("pinned", ())
+
+
+def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[Column, ...]:
+    """Today's palette and the pinned ones, with weights for so many candidates."""
+    beside = pinned()
+    made = [
+        Column(
+            "Your palette" if beside else "Aligned model", "aligned", generator.weights(scene, assessment, candidates)
+        )
+    ]
+    for number, one in enumerate(beside, start=1):
+        its_scene = scenes.load(one.palette.use_case)
+        found = _assessed(its_scene.key, state.standardised(its_scene, one.palette).tobytes(), its_scene)
+        made.append(Column(one.name, f"pinned_{number}", generator.weights(its_scene, found, candidates)))
+    return tuple(made)
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _assessed(key: tuple[object, ...], targets: bytes, _scene: Scene) -> Assessment:
+    return _scene.assess(np.frombuffer(targets))
+
+
+def _pin() -> None:
+    """Callback: today's palette stays as it is under a name; what the faders do from here on is another one."""
+    name = str(st.session_state.get("pin_name") or "").strip() or _next_name()
+    taken = {"Your palette", "Base model", *(one.name for one in pinned())}
+    shown, number = name, 2
+    while shown in taken:
+        shown, number = f"{name} ({number})", number + 1
+    if len(pinned()) < MOST_PINNED:
+        st.session_state["pinned"] = (*pinned(), Pinned(shown, st.session_state["palette"]))
+    st.session_state["pin_name"] = ""
+
+
+def _next_name() -> str:
+    taken = {one.name for one in pinned()}
+    return next(name for number in range(1, MOST_PINNED + 2) if (name := f"Palette {number}") not in taken)
+
+
+def _unpin(place: int) -> None:
+    st.session_state["pinned"] = tuple(one for k, one in enumerate(pinned()) if k != place)
+
+
+def _use(place: int) -> None:
+    """Callback: a pinned palette becomes today's; the page Palette then shows it."""
+    st.session_state["palette_before"] = (st.session_state["palette"], f"{pinned()[place].name} was taken.")
+    st.session_state["palette"] = pinned()[place].palette
+
+
+def line(scene: Scene, assessment: Assessment, candidates: int) -> None:
+    """Today's palette with its verdict and weights, the pinned ones, and the way to pin."""
+    steering = generator.weights(scene, assessment, candidates)
+    summary.palette_line(scene, assessment, steering.by_value, candidates)
+    state.undo_line()
+    if steering.note:
+        st.html(style.note(steering.note))
+    for place, one in enumerate(pinned()):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"pinned_line_{place}"):
+            st.html(style.name(one.name), width="content")
+            st.html(style.chips(_asked(one.palette)) or style.note("every value is free"), width="content")
+            st.button("Use", key=f"use_{place}", type="tertiary", on_click=_use, args=(place,))
+            st.button("Unpin", key=f"unpin_{place}", type="tertiary", on_click=_unpin, args=(place,))
+
+
+def pin_control() -> None:
+    """Pin today's palette under a name."""
+    full = len(pinned()) >= MOST_PINNED
+    with st.popover("Pin this palette", icon=":material/keep:", disabled=full, key="pin_popover"):
+        st.text_input("Name", key="pin_name", max_chars=40, placeholder=_next_name())
+        st.button("Pin", key="pin", type="primary", on_click=_pin, disabled=full)
+        st.html(style.note("It then answers in a column of its own, from the same candidates."))
+
+
+def _asked(palette: Palette) -> list[tuple[int, str]]:
+    scene = scenes.load(palette.use_case)
+    where = [] if palette.use_case == scenes.ALL else [(-1, palette.use_case)]
+    return where + [
+        (j, f"{scene.names[j]} p{palette.targets[name].percentile:.0f}")
+        for j, name in enumerate(scene.table.values)
+        if name in palette.targets and not palette.targets[name].free
+    ]
+
+
+def faders(scene: Scene, palette: Palette) -> None:
+    """The targets of today's palette as on its own page, small; a move re-weights what is being written."""
+    with st.container(horizontal=True, key="faders"):
+        for j, name in enumerate(scene.table.values):
+            target = palette.targets[name]
+            low, high = scene.ranges[j]
+            st.session_state[f"target_{name}"] = int(np.clip(round(target.percentile), low, high))
+            st.session_state[f"free_{name}"] = target.free
+            with st.container(key=f"value_{j}", gap=None):
+                st.slider(
+                    style.plain(words.capitalised(scene.names[j])),
+                    low,
+                    high,
+                    step=1,
+                    format="p%d",
+                    key=f"target_{name}",
+                    on_change=state.move,
+                    args=(scene, name),
+                    disabled=target.free,
+                )
+                st.toggle("Free", key=f"free_{name}", on_change=state.set_free, args=(name,))
