@@ -33,7 +33,8 @@ def tiny(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALUE_PALETTE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield {name: open_engine(str(folder), name, "float32") for name in ENGINES}
+        opened = {name: open_engine(str(folder), name, "float32") for name in ENGINES}
+    yield opened  # the cache in force again is where the default model is
 
 
 @pytest.fixture(params=ENGINES)
