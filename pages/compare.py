@@ -46,15 +46,16 @@ if missing is not None:
     st.text(missing.reason)
     if missing.command:
         st.code(missing.command, language=None)
-ask.one_prompt(scene, assessment, generation, ready=missing is None)
-with st.container(horizontal=True, vertical_alignment="top", key="steering"):
-    palettes.pin_control()
-    with st.expander("Steer while it writes", icon=":material/tune:", key="steer"):
-        st.html(
-            style.note(
-                "These are the targets of your palette. Moving one changes leader, probabilities and pick at once, "
-                "among the candidates that there are; nothing is drawn anew."
-            )
+left, right = st.columns([1.45, 1], gap="large")
+with left:
+    ask.one_prompt(scene, assessment, generation, ready=missing is None)
+with right, st.expander("Steer while it writes", icon=":material/tune:", key="steer", expanded=True):
+    palettes.faders(scene, palette)
+    st.html(
+        style.note(
+            "Moving a target changes leader, probabilities and pick at once, among the candidates that there are; "
+            "nothing is drawn anew."
         )
-        palettes.faders(scene, palette)
+    )
+    palettes.pin_control()
 st.fragment(one_prompt, run_every=POLL_SECONDS if running else None)()

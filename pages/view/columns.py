@@ -180,7 +180,7 @@ def _certificate(view: View, column: Column, choice: Choice, place: int) -> None
     )
     if view.done and choice.more_would_help:
         st.html(style.note("More candidates would help: too few carry this choice."))
-    if column.weights.note:
+    if column.weights.note and column.key != "aligned":  # that of today's palette stands above the prompt
         st.html(style.note(column.weights.note))
     if view.generation.request.method is Method.BEST:
         most = math.log(count) - 1 + 1 / count

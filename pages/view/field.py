@@ -150,10 +150,10 @@ def _table(view: View) -> None:
             role.insert(0, "picked" if view.done else "leads")
         role += [column.name for column, at in zip(view.columns[1:], places[1:], strict=True) if at == k]
         probability = None if main is None else main.probabilities[k]
-        rows.append({"Candidate": k + 1, "Role": ", ".join(role), "Probability": probability, "Reply": candidate.text})
+        rows.append({"Candidate": k + 1, "Role": ", ".join(role), "Probability": probability})
         for column, choice in zip(view.columns[1:], view.choices[1:], strict=True):
-            rows[-1][f"p {column.name}"] = None if choice is None else choice.probabilities[k]
-        rows[-1] |= {title: candidate.rewards.get(name) for name, title in titles.items()}
+            rows[-1][f"Probability ({column.name})"] = None if choice is None else choice.probabilities[k]
+        rows[-1] |= {"Reply": candidate.text} | {title: candidate.rewards.get(name) for name, title in titles.items()}
     if view.done:
         rows.sort(key=lambda row: -(row["Probability"] or 0.0))
     kinds = st.column_config
@@ -168,7 +168,10 @@ def _table(view: View) -> None:
             "Role": kinds.TextColumn(width=90),
             "Probability": kinds.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width=110),
             "Reply": kinds.TextColumn(width=420),
-            **{f"p {c.name}": kinds.NumberColumn(format="percent", width=90) for c in view.columns[1:]},
+            **{
+                f"Probability ({c.name})": kinds.NumberColumn(c.name, format="percent", width=90)
+                for c in view.columns[1:]
+            },
             **{title: kinds.NumberColumn(format="%.3g", width=95) for title in titles.values()},
         },
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -122,13 +122,26 @@ def _asked(palette: Palette) -> list[tuple[int, str]]:
 
 def faders(scene: Scene, palette: Palette) -> None:
     """The targets of today's palette as on its own page, small; a move re-weights what is being written."""
+    values = list(range(len(scene.table.values)))
+    st.html(style.value_colours(len(values)))
+    st.session_state["steered"] = [j for j in values if not palette.targets[scene.table.values[j]].free]
+    st.pills(
+        "Values with a target",
+        values,
+        selection_mode="multi",
+        format_func=lambda j: style.plain(words.capitalised(scene.names[j])),
+        key="steered",
+        on_change=_steer,
+        args=(scene,),
+    )
     with st.container(horizontal=True, key="faders"):
         for j, name in enumerate(scene.table.values):
             target = palette.targets[name]
+            if target.free:
+                continue
             low, high = scene.ranges[j]
             st.session_state[f"target_{name}"] = int(np.clip(round(target.percentile), low, high))
-            st.session_state[f"free_{name}"] = target.free
-            with st.container(key=f"value_{j}", gap=None):
+            with st.container(key=f"value_{j}"):
                 st.slider(
                     style.plain(words.capitalised(scene.names[j])),
                     low,
@@ -138,6 +151,14 @@ def faders(scene: Scene, palette: Palette) -> None:
                     key=f"target_{name}",
                     on_change=state.move,
                     args=(scene, name),
-                    disabled=target.free,
                 )
-                st.toggle("Free", key=f"free_{name}", on_change=state.set_free, args=(name,))
+
+
+def _steer(scene: Scene) -> None:
+    """Callback: the values that are chosen have their targets, the others are free."""
+    palette: Palette = st.session_state["palette"]
+    targets = {
+        name: replace(palette.targets[name], free=j not in st.session_state["steered"])
+        for j, name in enumerate(scene.table.values)
+    }
+    st.session_state["palette"] = replace(palette, targets=targets)
