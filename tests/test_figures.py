@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from map_core.feasibility import assess
-from map_core.figures import design, plane, surface, sweep
+from map_core.figures import converging, design, field, plane, surface, sweep
 from map_core.frontier import frontier
 from map_core.frontier import surface as surface_of
 from map_core.glossary import Verdict
@@ -198,3 +198,62 @@ def test_the_sweep_as_data(swept):
     assert rows[0][:3] == ["target_helpfulness", "kl_nats", "level_helpfulness"]
     assert len(rows) == 1 + len(swept.curve.targets)
     assert float(rows[5][1]) == swept.curve.kl[4]
+
+
+def realised(prompts: int = 12) -> converging.Converging:
+    rng = np.random.default_rng(4)
+    scale, base = ORACLE.scale, ORACLE.base
+    levels = base + scale * (np.array([0.3, 0.2, 0.0, 0.0]) + 0.2 * rng.normal(size=(prompts, 4)))
+    forecast = base + scale * np.array([0.3, 0.2, 0.05, 0.0])
+    return converging.Converging(levels, levels - 0.3 * scale, forecast, ORACLE.rewards_at(TARGETS))
+
+
+def test_a_running_mean_and_its_band_by_hand():
+    mean, half = converging.running(np.array([[1.0], [3.0], [2.0]]))
+    assert mean.ravel() == pytest.approx([1.0, 2.0, 2.0])
+    # Student's 95th percentile with 1 and 2 degrees of freedom, times s / sqrt(n) = 1 and 1 / sqrt(3).
+    assert half.ravel()[1:] == pytest.approx([6.3138, 2.91999 / math.sqrt(3)], rel=1e-4)
+    assert math.isnan(half[0, 0])
+
+
+def test_realised_levels_converge_on_the_forecast():
+    found = realised()
+    figure = converging.converging(found, 0, units())
+    line = trace(figure, "realised")
+    means = np.cumsum(found.realised[:, 0]) / np.arange(1, 13)
+    assert np.array(line.y) == pytest.approx(units().of(0, (means - ORACLE.base[0]) / ORACLE.scale[0]))
+    assert len(trace(figure, "90% band").x) == 2 * 11
+    assert {a.text for a in figure.layout.annotations} == {"target and forecast"}
+    free = converging.converging(found, 2, units("reward"))
+    assert {a.text for a in free.layout.annotations} == {"forecast"}
+    assert converging.converging(realised(1), 0, units()).data
+
+
+def test_realised_levels_in_words_and_as_data():
+    found = realised()
+    said = converging.summary(found, (0, 1), units())
+    assert said[0].startswith("Helpfulness: p")
+    assert "over 12 prompts, 90% band p" in said[0]
+    assert "lies inside" in said[0]
+    assert converging.summary(realised(1), (0,), units())[0].endswith(".")
+    rows = list(csv.DictReader(io.StringIO(converging.converging_csv(found, VALUES))))
+    assert len(rows) == 12
+    assert float(rows[-1]["running_mean_humor"]) == pytest.approx(found.realised[:, 2].mean())
+    assert rows[0]["half_band_humor"] == ""
+
+
+def test_the_field_is_numbers_names_and_no_text_of_a_reply():
+    rewards = [dict(zip(VALUES, row, strict=True)) for row in TABLE.rewards[:3]]
+    rewards.append({"helpfulness": 1.0})
+    drawn = field.dots(rewards, [0.2, 0.5, 0.3, 0.0], [False, True, False, True], 0, {1: ["Yours"]}, units(), (0, 2))
+    assert [dot.candidate for dot in drawn] == [0, 1, 2]
+    assert drawn[1].across == pytest.approx(percentiles(TABLE).of_level(0, TABLE.rewards[1, 0]), abs=1e-6)
+    assert (drawn[0].base, drawn[1].partial, drawn[1].labels) == (True, True, ("Yours",))
+    data = field.drawing(drawn, units(), (0, 2), TARGETS)
+    assert data["across"]["target"] == pytest.approx(float(units().of(0, np.array(0.3))))
+    assert data["upwards"]["target"] is None
+    assert data["dots"][0]["labels"] == ["Base model"]
+    assert set(data["dots"][0]) == {"k", "x", "y", "p", "base", "partial", "labels", "said"}
+    said = field.summary(drawn, units(), (0, 2))
+    assert said[0].startswith("Candidate 2: probability 50%, helpfulness p")
+    assert said[0].endswith("(Yours), still being written.")

@@ -1,0 +1,188 @@
+"""Realised levels as prompts are answered: they converge, within a band, on what was forecast.
+
+A prompt's level is the expected reward over its candidates, which has far less noise than the one reply that is
+picked; the band is that of the mean over prompts, by Student's distribution. One figure a value.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from scipy.stats import t as student
+
+from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, laid_out
+
+HEIGHT = 270
+LEVEL = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Converging:
+    """What was realised so far, and what was promised; all in reward units.
+
+    Args:
+        realised: (prompt, value) expected levels of the prompts that are done, in the order in which they were asked.
+        base: (prompt, value) levels of the base model on the same candidates.
+        forecast: (value,) levels that the weights were forecast to give.
+        targets: (value,) NaN for free values.
+    """
+
+    realised: np.ndarray
+    base: np.ndarray
+    forecast: np.ndarray
+    targets: np.ndarray
+
+
+def running(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of the first n levels and half the width of its interval, for n from 1 on.
+
+    Args:
+        levels: (prompt, value).
+
+    Returns:
+        (prompt, value) each; the half width is NaN for one prompt.
+
+    Example:
+        >>> mean, half = running(np.array([[1.0], [3.0]]))
+        >>> mean.ravel().tolist(), round(float(half[1, 0]), 2)
+        ([1.0, 2.0], 6.31)
+    """
+    counts = np.arange(1, len(levels) + 1)[:, None]
+    mean = np.cumsum(levels, axis=0) / counts
+    half = np.full(levels.shape, np.nan)
+    for n in range(2, len(levels) + 1):
+        half[n - 1] = student.ppf((1 + LEVEL) / 2, n - 1) * levels[:n].std(axis=0, ddof=1) / np.sqrt(n)
+    return mean, half
+
+
+def converging(found: Converging, value: int, units: Units) -> go.Figure:
+    """One value's realised level against the number of prompts, beside its forecast, its target and the base model.
+
+    Args:
+        found: at least one prompt.
+        value: its position.
+        units: of the level.
+    """
+    across = np.arange(1, len(found.realised) + 1)
+    mean, half = running(found.realised[:, [value]])
+    base, _ = running(found.base[:, [value]])
+    shade = colour(value)
+    figure = go.Figure()
+    wide = across >= 2
+    low, high = (_in(units, value, (mean + sign * half)[wide, 0]) for sign in (-1, 1))
+    figure.add_scatter(
+        x=np.concatenate([across[wide], across[wide][::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        fill="toself",
+        mode="lines",
+        line={"width": 0},
+        fillcolor=_faint(shade),
+        hoverinfo="skip",
+        name="90% band",
+    )
+    figure.add_scatter(
+        x=across,
+        y=_in(units, value, base[:, 0]),
+        mode="lines",
+        line={"color": NEUTRAL, "width": 1.5},
+        hovertemplate="%{y:.3g}<extra>base model</extra>",
+        name="base model",
+    )
+    figure.add_scatter(
+        x=across,
+        y=_in(units, value, mean[:, 0]),
+        mode="lines+markers",
+        line={"color": shade, "width": 2.5},
+        marker={"size": 5},
+        hovertemplate="%{y:.3g}<extra>realised</extra>",
+        name="realised",
+    )
+    promised = float(_in(units, value, found.forecast[[value]])[0])
+    asked = float(_in(units, value, found.targets[[value]])[0])
+    lines = [(promised, shade, "dash", "forecast")]
+    if np.isfinite(asked):
+        lines.append((asked, ACCENT, "dot", "target"))
+    if len(lines) == 2 and abs(asked - promised) < (1.0 if units.unit == "percentile" else 0.02 * abs(promised)):
+        lines = [(asked, ACCENT, "dot", "target and forecast")]
+    for level, shade_of, dash, said in lines:
+        figure.add_hline(
+            y=level,
+            line={"color": shade_of, "width": 1.5, "dash": dash},
+            annotation={"text": said, "font": {"size": 12}},
+            annotation_position="top right" if said != "forecast" else "bottom right",
+        )
+    figure.update_xaxes(title="prompts answered", range=[0.5, max(len(across), 8) + 0.5], tickformat="d")
+    figure.update_yaxes(title=units.axis(value).rsplit("(", 1)[-1].rstrip(")"))
+    if units.unit == "percentile":
+        shown = np.concatenate([_in(units, value, mean[:, 0]), _in(units, value, base[:, 0]), low, high, [promised]])
+        shown = np.append(shown[np.isfinite(shown)], asked if np.isfinite(asked) else promised)
+        figure.update_yaxes(range=[max(0.0, min(shown.min() - 6, 30)), min(102.0, max(shown.max() + 6, 80))])
+    figure = laid_out(figure, HEIGHT)
+    name = units.names[value]
+    return figure.update_layout(
+        title={
+            "text": name[:1].upper() + name[1:],
+            "font": {"size": 14},
+            "x": 0,
+            "xref": "paper",
+            "y": 0.98,
+            "yanchor": "top",
+        },
+        hovermode="x unified",
+        uirevision="converging",
+    )
+
+
+def _in(units: Units, value: int, rewards: np.ndarray) -> np.ndarray:
+    """Rewards of one value in the units that people read."""
+    return units.of(value, (rewards - units.oracle.base[value]) / units.oracle.scale[value])
+
+
+def _faint(shade: str) -> str:
+    red, green, blue = (int(shade[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.18)"
+
+
+def summary(found: Converging, values: Sequence[int], units: Units) -> list[str]:
+    """The figures in words: realised level, its band, forecast, and whether they agree."""
+    count = len(found.realised)
+    mean, half = running(found.realised)
+    said = []
+    for value in values:
+
+        def shown(reward: float, value: int = value) -> str:
+            return units.said(value, (reward - units.oracle.base[value]) / units.oracle.scale[value])
+
+        now, width, promised = float(mean[-1, value]), float(half[-1, value]), float(found.forecast[value])
+        name = units.names[value][:1].upper() + units.names[value][1:]
+        sentence = f"{name}: {shown(now)} over {count} prompt{'s' * (count != 1)}"
+        if count > 1:
+            inside = abs(now - promised) <= width
+            sentence += f", 90% band {shown(now - width)} to {shown(now + width)}"
+            sentence += f"; the forecast of {shown(promised)} lies {'inside' if inside else 'outside'}."
+        else:
+            sentence += f"; the forecast is {shown(promised)}."
+        said.append(sentence)
+    return said
+
+
+def converging_csv(found: Converging, values: Sequence[str]) -> str:
+    """Prompt by prompt in reward units: expected and base level of every value, and the running mean with its band."""
+    mean, half = running(found.realised)
+    out = io.StringIO()
+    writer = csv.writer(out)
+    kinds = ("level", "base", "running_mean", "half_band")
+    writer.writerow(["prompts", *(f"{kind}_{value}" for value in values for kind in kinds)])
+    for n in range(len(found.realised)):
+        row: list[float | int | str] = [n + 1]
+        for j in range(len(values)):
+            band = float(half[n, j])
+            row += [float(found.realised[n, j]), float(found.base[n, j]), float(mean[n, j])]
+            row.append("" if np.isnan(band) else band)
+        writer.writerow(row)
+    return out.getvalue()
