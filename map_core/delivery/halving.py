@@ -1,9 +1,10 @@
-"""Forecast against delivery: what a palette was promised, and what fresh replies to other prompts give.
+"""One halving: palettes solved on some prompts, and what fresh replies to other prompts then give.
 
 A palette is solved on some prompts, for a generator that draws K candidates, and realised on others, on K candidates
 each that were drawn anew. The level that is realised is the expected one over each prompt's candidates, which has
 far less noise than the one reply that is picked; both are given. Forecast and realised level are averages over two
-samples of prompts, so their difference has the standard error sqrt(e_forecast^2 + e_realised^2).
+samples of prompts, so their difference has the standard error sqrt(e_forecast^2 + e_realised^2). Where both hold the
+same share of every use case, differences between use cases do not move it, and each e is that of a stratified sample.
 
 Constraint: tables in, frozen results out; nothing is generated here, and all levels are in reward units.
 """
@@ -45,10 +46,11 @@ class Delivery:
         targets: what the weights were solved for: the nearest palette where ``asked`` is out of reach of K candidates.
         verdict: on the prompts solved on, for K candidates.
         weights: lambda, 1 / reward.
+        start: level of the base model on the prompts solved on, above which a target asks for a rise.
         base: level of the fresh candidates when every one is as likely.
         scale: standard deviation of the fresh candidates.
-        forecast: level that the weights give on the prompts solved on.
-        realised: level that they give on the fresh candidates.
+        promised: (prompt, value) level that the weights give on each prompt solved on.
+        given: (prompt, value) level that they give on the fresh candidates of each prompt.
         error: half the width of the interval for the realised level around the forecast.
         picked: level of the one reply a prompt that is picked.
         wins: how often an aligned reply beats one of the base model to the same prompt, ties half.
@@ -56,7 +58,6 @@ class Delivery:
             :attr:`improves` and :attr:`wins_all` would be true; NaN where nothing is asked to rise.
         pooled: level on the fresh candidates of weights from the pooled form; NaN where it has none.
         kl_forecast, kl_realised: nats.
-        prompts: fresh prompts.
         candidates: K.
     """
 
@@ -64,10 +65,11 @@ class Delivery:
     targets: np.ndarray
     verdict: Verdict
     weights: np.ndarray
+    start: np.ndarray
     base: np.ndarray
     scale: np.ndarray
-    forecast: np.ndarray
-    realised: np.ndarray
+    promised: np.ndarray
+    given: np.ndarray
     error: np.ndarray
     picked: np.ndarray
     wins: np.ndarray
@@ -76,8 +78,22 @@ class Delivery:
     pooled: np.ndarray
     kl_forecast: float
     kl_realised: float
-    prompts: int
     candidates: int
+
+    @property
+    def forecast(self) -> np.ndarray:
+        """(value,) level on the prompts solved on."""
+        return np.asarray(self.promised.mean(axis=0))
+
+    @property
+    def realised(self) -> np.ndarray:
+        """(value,) level on the fresh candidates."""
+        return np.asarray(self.given.mean(axis=0))
+
+    @property
+    def prompts(self) -> int:
+        """How many fresh prompts there are."""
+        return len(self.given)
 
     @property
     def inside(self) -> np.ndarray:
@@ -86,8 +102,8 @@ class Delivery:
 
     @property
     def rising(self) -> np.ndarray:
-        """(value,) bool: the target lies above the base level of the fresh candidates."""
-        return np.asarray(self.targets > self.base + RISES * self.scale)
+        """(value,) bool: the target asks for more than the base model gives on the prompts solved on."""
+        return np.asarray(self.targets > self.start + RISES * self.scale)
 
     @property
     def improves(self) -> bool:
@@ -164,7 +180,9 @@ def deliver(
     promising = MemoryOracle.of(dealt, Form.PER_PROMPT)
     hands = len(dealt.prompts) // len(solved_on.prompts)
     pooled, new = MemoryOracle.of(solved_on, Form.POOLED), MemoryOracle.of(fresh, Form.PER_PROMPT)
-    reach = float(student.ppf((1 + level) / 2, min(len(solved_on.prompts), len(fresh.prompts)) - 1))
+    cases = np.split(strata(solved_on, fresh), [len(solved_on.prompts)])
+    freedom = min(len(part) - len(set(part.tolist())) for part in cases)
+    reach = float(student.ppf((1 + level) / 2, freedom))
     rng = np.random.default_rng(seed)
     draws = rng.random(len(fresh.prompts))
 
@@ -178,24 +196,22 @@ def deliver(
             raise InputError("Nothing near a palette can be had; ask for less.")
         weights = solution.weights / promising.scale
         # The hands of one prompt hold the same replies: prompts are what was sampled, not hands.
-        promised = promising.by_prompt(solution.weights).levels.reshape(-1, hands, len(asked)).mean(axis=1)
-        given = new.by_prompt(weights * new.scale)
-        errors = [
-            levels.std(axis=0, ddof=1) / math.sqrt(len(levels)) * scale
-            for levels, scale in ((promised, promising.scale), (given.levels, new.scale))
-        ]
-        at = new.moments(weights * new.scale)
-        rising = targets > new.base + RISES * new.scale
+        levels = promising.by_prompt(solution.weights).levels.reshape(-1, hands, len(asked)).mean(axis=1)
+        promised = promising.rewards_at(levels)
+        given = new.rewards_at(new.by_prompt(weights * new.scale).levels)
+        errors = [standard_error(levels, part) for levels, part in zip((promised, given), cases, strict=True)]
+        rising = targets > promising.base + RISES * new.scale
         by_chance = _random(promising, new, fresh, rising, solution.kl, seed)
         return Delivery(
             asked=asked,
             targets=targets,
             verdict=found.verdict,
             weights=weights,
+            start=promising.base,
             base=new.base,
             scale=new.scale,
-            forecast=promising.rewards_at(solution.levels),
-            realised=new.rewards_at(at.levels),
+            promised=promised,
+            given=given,
             error=reach * np.hypot(*errors),
             picked=_picked(fresh, weights, draws),
             wins=win_rates(fresh, weights * new.scale, Form.PER_PROMPT),
@@ -203,12 +219,51 @@ def deliver(
             random_wins=by_chance[1],
             pooled=_pooled(pooled, new, targets),
             kl_forecast=solution.kl,
-            kl_realised=at.kl(weights * new.scale),
-            prompts=len(fresh.prompts),
+            kl_realised=new.moments(weights * new.scale).kl(weights * new.scale),
             candidates=candidates,
         )
 
     return tuple(one(np.asarray(asked, dtype=float)) for asked in palettes)
+
+
+def standard_error(levels: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Standard error of a mean over prompts that are a stratified sample.
+
+    e^2 = sum over strata of (n_s / n)^2 var_s / n_s, with var_s the variance within a stratum
+
+    Args:
+        levels: (prompt, value).
+        strata: (prompt,) whole numbers from 0, each at least twice.
+
+    Returns:
+        (value,) errors, in the unit of the levels.
+
+    Source: Cochran, "Sampling techniques", 3rd edition, 1977, section 5.3.
+    """
+    counts = np.bincount(strata)
+    of_stratum = np.eye(len(counts))[strata]
+    centred = levels - (of_stratum.T @ levels / counts[:, None])[strata]
+    variances = of_stratum.T @ centred**2 / (counts[:, None] - 1)
+    return np.asarray(np.sqrt(counts @ variances) / len(levels))
+
+
+def strata(*tables: RewardTable) -> np.ndarray:
+    """(prompt,) the stratum of each prompt of some tables, one table after the other, as whole numbers from 0.
+
+    It is the prompt's use case where all tables have the same share of it, as near as whole prompts can be; else all
+    prompts are one stratum. Use cases with a single prompt in a table are one stratum together.
+    """
+    names = list(dict.fromkeys(name for table in tables for name in table.use_cases))
+    counts = np.array([[table.use_cases.count(name) for name in names] for table in tables])
+    sizes = counts.sum(axis=1, keepdims=True)
+    unlike = np.abs(counts / sizes - counts[:1] / sizes[:1]) > 1.0 / sizes.min()
+    few = counts.min(axis=0) < 2
+    together = counts[:, few].sum(axis=1)
+    if unlike.any() or (few.any() and together.min() < 2):
+        return np.zeros(int(sizes.sum()), dtype=int)
+    number = {name: -1 if few[i] else i for i, name in enumerate(names)}
+    labels = [number[name] for table in tables for name in table.use_cases]
+    return np.asarray(np.unique(labels, return_inverse=True)[1])
 
 
 def _picked(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.ndarray:

@@ -1,0 +1,28 @@
+"""Forecast against delivery: what palettes were promised, and what fresh replies to other prompts give. Contents.
+
+* :mod:`map_core.delivery.halving`: one half of the prompts is solved on, the other is answered anew.
+* :mod:`map_core.delivery.crossed`: the same fresh replies serve many halvings, in both directions.
+* :mod:`map_core.delivery.palettes`: which palettes a study asks for.
+* :mod:`map_core.delivery.study`: what a study found, in a file.
+"""
+
+from map_core.delivery.crossed import Crossed, cross, proportion, resampled
+from map_core.delivery.halving import Delivery, deliver, halves, share_of_way
+from map_core.delivery.palettes import Asked, graded_palettes, reachable_palettes
+from map_core.delivery.study import Study, fingerprint
+
+__all__ = [
+    "Asked",
+    "Crossed",
+    "Delivery",
+    "Study",
+    "cross",
+    "deliver",
+    "fingerprint",
+    "graded_palettes",
+    "halves",
+    "proportion",
+    "reachable_palettes",
+    "resampled",
+    "share_of_way",
+]
