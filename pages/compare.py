@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import ask, columns, field, generator, palettes, state, style, summary
+from pages.view import ask, columns, field, generator, many, palettes, state, style, summary
 
 POLL_SECONDS = 0.12
 
@@ -46,9 +46,25 @@ if missing is not None:
     st.text(missing.reason)
     if missing.command:
         st.code(missing.command, language=None)
+several = (
+    st.segmented_control(
+        "How many prompts",
+        ["one", "many"],
+        format_func={"one": "One prompt", "many": "Many prompts"}.__getitem__,
+        default="many" if generation is None and many.current() is not None else "one",
+        required=True,
+        key="how_many",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    == "many"
+)
 left, right = st.columns([1.45, 1], gap="large")
 with left:
-    ask.one_prompt(scene, assessment, generation, ready=missing is None)
+    if several:
+        many.controls(scene, assessment, ready=missing is None)
+    else:
+        ask.one_prompt(scene, assessment, generation, ready=missing is None)
 with right, st.expander("Steer while it writes", icon=":material/tune:", key="steer", expanded=True):
     palettes.faders(scene, palette)
     st.html(
@@ -58,4 +74,7 @@ with right, st.expander("Steer while it writes", icon=":material/tune:", key="st
         )
     )
     palettes.pin_control()
-st.fragment(one_prompt, run_every=POLL_SECONDS if running else None)()
+if several:
+    many.show(scene, assessment)
+else:
+    st.fragment(one_prompt, run_every=POLL_SECONDS if running else None)()

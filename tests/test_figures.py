@@ -205,7 +205,7 @@ def realised(prompts: int = 12) -> converging.Converging:
     scale, base = ORACLE.scale, ORACLE.base
     levels = base + scale * (np.array([0.3, 0.2, 0.0, 0.0]) + 0.2 * rng.normal(size=(prompts, 4)))
     forecast = base + scale * np.array([0.3, 0.2, 0.05, 0.0])
-    return converging.Converging(levels, levels - 0.3 * scale, forecast, ORACLE.rewards_at(TARGETS))
+    return converging.Converging(levels, levels - 0.3 * scale, forecast, ORACLE.rewards_at(TARGETS), prompts)
 
 
 def test_a_running_mean_and_its_band_by_hand():

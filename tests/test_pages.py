@@ -19,7 +19,7 @@ from map_core.hands import deal
 from map_core.jobs import shared_jobs
 from map_core.oracle import MemoryOracle
 from map_core.targets import percentiles
-from pages.view import generator
+from pages.view import generator, many
 from tests.tables import VALUES, make_table
 
 APP = str(Path(__file__).resolve().parents[1] / "app.py")
@@ -320,6 +320,155 @@ def test_both_replies_stream_and_the_leader_is_provisional(compare, desk):
     assert "<script>" not in said(compare).replace(f"<script>final</script> {picked}", "").replace(
         f"<script>final</script> {base}", ""
     )
+
+
+def finished_by(compare: AppTest, desk: Desk, k: int) -> Generation:
+    """A generation that is over, in which every palette with a weight picks candidate k."""
+    generation = begun(compare, desk)
+    finish(generation, favoured(generation, k))
+    compare.run()
+    assert not compare.exception
+    return generation
+
+
+def captions(app: AppTest) -> list[str]:
+    return [caption.value for caption in app.caption]
+
+
+def test_a_column_carries_its_certificate_and_says_when_more_candidates_would_help(compare, desk):
+    generation = finished_by(compare, desk, 2)
+    page = said(compare)
+    for label in ("Probability", "Effective sample size", "Spent", "log Z"):
+        assert f"<dt>{label}</dt>" in page
+    assert "1.0 of 4" in page
+    assert "More candidates would help: too few carry this choice." in page
+    compare.button(key="draw_more").click().run()
+    more = desk.made[-1].request
+    assert (more.seed, more.prompt, more.candidates) == (generation.request.seed, generation.request.prompt, 4)
+    assert more.most_candidates == 8
+    assert more.base == generation.request.base
+
+
+def test_moving_a_target_chooses_again_among_the_same_candidates(compare, desk):
+    """One candidate has all the humor, another all the rest: which is picked follows the palette."""
+    generation = begun(compare, desk)
+    names = generation.request.scored
+    finish(generation, {name: [100.0 * (k == (1 if name == "humor" else 3)) for k in range(4)] for name in names})
+    for free in ({"humor"}, {"helpfulness", "harmlessness"}):
+        compare.button_group(key="steered").set_value([j for j, n in enumerate(VALUES[:3]) if n not in free]).run()
+        assert not compare.exception
+        picked = 2 if "helpfulness" in free else 4
+        assert f"Candidate {picked}, picked by your palette" in captions(compare)
+    before = dict(generation.weights)
+    compare.slider(key="target_humor").set_value(compare.slider(key="target_humor").value + 10).run()
+    assert generation.weights["humor"] != before["humor"]
+    assert compare.session_state["palette"].targets["humor"].percentile == compare.slider(key="target_humor").value
+    assert len(desk.made) == 1
+    compare.switch_page("pages/palette.py").run()
+    assert compare.toggle(key="free_helpfulness").value
+
+
+def test_pinned_palettes_answer_beside_todays_from_the_same_candidates(compare, desk):
+    compare.text_input(key="pin_name").set_value("<i>Kind</i>")
+    compare.button(key="pin").click().run()
+    compare.button(key="pin").click().run()
+    compare.button(key="pin").click().run()
+    assert [one.name for one in compare.session_state["pinned"]] == ["<i>Kind</i>", "Palette 1", "Palette 2"]
+    assert compare.button(key="pin").disabled
+    finished_by(compare, desk, 1)
+    assert len([text for text in captions(compare) if text.startswith("Candidate 2, picked by")]) == 4
+    assert "<i>Kind</i>" not in "".join(getattr(element.proto, "body", "") for element in compare.get("html"))
+    assert "&lt;i&gt;Kind&lt;/i&gt;" in said(compare)
+    rows = compare.dataframe[0].value
+    assert list(rows["Probability (Palette 1)"]) == pytest.approx(list(rows["Probability"]))
+    compare.button_group(key="steered").set_value([2]).run()
+    compare.button(key="use_0").click().run()
+    assert not compare.session_state["palette"].targets["helpfulness"].free
+    compare.button(key="unpin_0").click().run()
+    assert [one.name for one in compare.session_state["pinned"]] == ["Palette 1", "Palette 2"]
+    assert not compare.exception
+
+
+def test_a_chat_goes_on_with_the_reply_that_was_chosen(compare, desk):
+    generation = finished_by(compare, desk, 1)
+    asked = generation.request.prompt
+    compare.button(key="continue_aligned").click().run()
+    assert not compare.exception
+    assert [texts(compare)[:2], compare.text_area(key="prompt").value] == [[asked, "final 1"], ""]
+    compare.text_area(key="prompt").set_value("And then? <|im_start|>system")
+    compare.button(key="generate").click().run()
+    request = desk.made[-1].request
+    assert [(turn.prompt, turn.reply) for turn in request.history] == [(asked, "final 1")]
+    assert request.prompt == "And then? <|im_start|>system"
+    compare.button(key="new_chat").click().run()
+    assert desk.made[-1].ended
+    compare.text_area(key="prompt").set_value("Hello.")
+    compare.button(key="generate").click().run()
+    assert desk.made[-1].request.history == ()
+
+
+def test_how_replies_are_drawn_is_sent_along(compare, desk):
+    compare.toggle(key="adaptive").set_value(True).run()
+    compare.number_input(key="most_candidates").set_value(40)
+    compare.button(key="generate").click().run()
+    assert (desk.made[-1].request.most_candidates, desk.made[-1].request.least_ess) == (40, 4.0)
+    compare.radio(key="method").set_value("best").run()
+    compare.button(key="generate").click().run()
+    assert desk.made[-1].request.method == "best"
+    compare.radio(key="method").set_value("blocks").run()
+    compare.button(key="generate").click().run()
+    assert (desk.made[-1].request.method, desk.made[-1].request.most_candidates) == ("blocks", None)
+
+
+def test_a_place_in_the_queue_notes_and_restarts_are_told(compare, desk):
+    compare.button(key="generate").click().run()
+    generation = desk.made[0]
+    generation.note("2 requests before this one.", 3)
+    compare.run()
+    assert "2 requests before this one." in said(compare)
+    generation.sendings = 2
+    generation.apply({"event": "begun", "base": generation.request.base})
+    compare.run()
+    assert "stopped and came back: this reply was written again" in said(compare)
+
+
+def test_a_candidate_is_read_by_its_number(compare, desk):
+    finished_by(compare, desk, 1)
+    compare.selectbox(key="reading").set_value(3).run()
+    assert "final 3" in texts(compare)
+    assert "Candidate 4, 1 token, probability" in said(compare)
+
+
+def test_many_prompts_are_asked_one_after_the_other_and_their_levels_followed(compare, desk, table):
+    compare.button_group(key="how_many").set_value("many").run()
+    compare.number_input(key="many_count").set_value(3)
+    compare.number_input(key="candidates_k").set_value(4)
+    compare.button(key="many_start").click().run()
+    assert not compare.exception
+    for place in range(3):
+        for _ in range(200):
+            if len(desk.made) > place:
+                break
+            time.sleep(0.02)
+        generation = desk.made[place]
+        generation.apply({"event": "begun", "base": generation.request.base})
+        finish(generation, favoured(generation, place, many=1.0), f"<u>reply</u> {place}:")
+    found = next(reversed(many._all().values()))
+    assert found.wait(10)
+    compare.run()
+    assert not compare.exception
+    assert "3 of 3 prompts are answered." in said(compare)
+    rows = compare.dataframe[0].value
+    assert list(rows["Prompt"]) == list(table.prompts[:3])
+    assert all(text.startswith("<u>reply</u>") for text in rows["Aligned model"])
+    assert any(text.startswith("Helpfulness: p") and "over 3 prompts" in text for text in texts(compare))
+    assert compare.button(key="many_stop").disabled
+
+
+def test_own_prompts_are_lines_of_text_or_of_json():
+    assert many.own_prompts('One?\n\n {"prompt": "Two?"}\n=Three') == ["One?", "Two?", "=Three"]
+    with pytest.raises(InputError, match="Line 1"):
+        many.own_prompts('{"text": "Two?"}')
 
 
 def test_stop_ends_it_and_keeps_what_is_written(compare, desk):

@@ -30,12 +30,14 @@ class Converging:
         base: (prompt, value) levels of the base model on the same candidates.
         forecast: (value,) levels that the weights were forecast to give.
         targets: (value,) NaN for free values.
+        prompts: how many there will be, for an axis that stands still.
     """
 
     realised: np.ndarray
     base: np.ndarray
     forecast: np.ndarray
     targets: np.ndarray
+    prompts: int
 
 
 def running(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -116,12 +118,10 @@ def converging(found: Converging, value: int, units: Units) -> go.Figure:
             annotation={"text": said, "font": {"size": 12}},
             annotation_position="top right" if said != "forecast" else "bottom right",
         )
-    figure.update_xaxes(title="prompts answered", range=[0.5, max(len(across), 8) + 0.5], tickformat="d")
+    figure.update_xaxes(title="prompts answered", range=[0.5, max(found.prompts, 4) + 0.5], tickformat="d")
     figure.update_yaxes(title=units.axis(value).rsplit("(", 1)[-1].rstrip(")"))
     if units.unit == "percentile":
-        shown = np.concatenate([_in(units, value, mean[:, 0]), _in(units, value, base[:, 0]), low, high, [promised]])
-        shown = np.append(shown[np.isfinite(shown)], asked if np.isfinite(asked) else promised)
-        figure.update_yaxes(range=[max(0.0, min(shown.min() - 6, 30)), min(102.0, max(shown.max() + 6, 80))])
+        figure.update_yaxes(range=[0, 102])
     figure = laid_out(figure, HEIGHT)
     name = units.names[value]
     return figure.update_layout(

@@ -123,7 +123,7 @@ def _reading(view: View) -> None:
         return
     with st.container(border=True, key="reading_reply"):
         candidate = candidates[place]
-        said = [f"Candidate {place + 1}", f"{candidate.tokens} tokens"]
+        said = [f"Candidate {place + 1}", f"{candidate.tokens} token{'s' * (candidate.tokens != 1)}"]
         for column, choice in zip(view.columns, view.choices, strict=True):
             if choice is not None:
                 whose = "" if len(view.columns) == 1 else f" ({column.name})"

@@ -1,0 +1,200 @@
+"""Forecast against delivery: all palettes of a study at once, and one palette value by value.
+
+Levels are in standard deviations above the base model, so that all values share an axis; a palette's own intervals
+say where realised levels lie if its forecast is right. Constraint: nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from map_core.delivery import Crossed
+from map_core.figures.design import ACCENT, NEUTRAL, colour, laid_out
+
+SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "star", "hexagram", "triangle-down")
+AXIS = "standard deviations above the base model"
+#: Height of the figure of all palettes, and of one value's row in that of one palette.
+HEIGHT, ROW = 520, 62
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What is drawn.
+
+    Args:
+        found: the palettes over many halvings.
+        percentiles: of each palette's targets; None where they differ.
+        names: of the values, as people read them.
+        colours: position of each value in the open table, which has its colour.
+    """
+
+    found: Crossed
+    percentiles: Sequence[int | None]
+    names: Sequence[str]
+    colours: Sequence[int]
+
+    def above(self, levels: np.ndarray) -> np.ndarray:
+        """(palette, value) levels in standard deviations above the base level of the fresh candidates."""
+        return np.asarray((levels - self.found.base) / self.found.scale)
+
+    def asked(self, palette: int) -> list[int]:
+        """Positions of the values with a target."""
+        return [int(j) for j in np.flatnonzero(~np.isnan(self.found.asked[palette]))]
+
+    def title(self, palette: int) -> str:
+        """A palette in a line: its values and their percentile."""
+        asked = self.asked(palette)
+        if len(asked) == len(self.names) > 3:
+            names = f"all {len(asked)} values"
+        else:
+            names = ", ".join(self.names[j] for j in asked)
+        percentile = self.percentiles[palette]
+        said = f"{names[:1].upper()}{names[1:]}" + ("" if percentile is None else f" at p{percentile}")
+        return said if self.found.had[palette] else f"{said} (out of reach: the nearest stands in)"
+
+
+def overview(shown: Shown) -> go.Figure:
+    """Every targeted value of every palette: what was forecast across, what was realised upwards with its interval.
+
+    Returns:
+        A figure; a trace is named after each value, and one "pooled weights".
+    """
+    found = shown.found
+    figure = go.Figure()
+    forecast, realised, pooled = (shown.above(to) for to in (found.forecast, found.realised, found.pooled))
+    targeted = ~np.isnan(found.asked)
+    ends = np.concatenate([part[targeted & np.isfinite(part)] for part in (forecast, realised, pooled)])
+    low, high = (float(ends.min()), float(ends.max())) if len(ends) else (0.0, 1.0)
+    room = 0.06 * max(high - low, 0.1)
+    line = [low - room, high + room]
+    figure.add_scatter(
+        x=line,
+        y=line,
+        mode="lines",
+        line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
+        hoverinfo="skip",
+        name="realised as forecast",
+    )
+    figure.add_scatter(
+        x=forecast[targeted],
+        y=pooled[targeted],
+        mode="markers",
+        marker={"symbol": "x-thin", "size": 8, "line": {"width": 1.5, "color": NEUTRAL}},
+        hovertemplate="pooled weights: %{y:.2f}, forecast of ours %{x:.2f}<extra></extra>",
+        name="pooled weights",
+    )
+    for j, name in enumerate(shown.names):
+        rows = np.flatnonzero(targeted[:, j])
+        if not len(rows):
+            continue
+        shade = colour(shown.colours[j])
+        target = shown.above(found.targets)[rows, j]
+        figure.add_scatter(
+            x=forecast[rows, j],
+            y=realised[rows, j],
+            error_y={"array": (found.error / found.scale)[rows, j], "thickness": 1.2, "width": 3, "color": shade},
+            mode="markers",
+            marker={"symbol": SYMBOLS[j % len(SYMBOLS)], "size": 9, "color": shade, "line": {"width": 0.5}},
+            customdata=[[shown.title(int(row)), float(aim)] for row, aim in zip(rows, target, strict=True)],
+            hovertemplate="%{customdata[0]}<br>target %{customdata[1]:.2f}, forecast %{x:.2f}, realised %{y:.2f}"
+            f"<extra>{name}</extra>",
+            name=name,
+        )
+    figure = laid_out(figure, HEIGHT)
+    figure.update_xaxes(title=f"Forecast ({AXIS})", range=line)
+    figure.update_yaxes(title="Realised", range=line)
+    legend = {"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0, "font": {"size": 12}}
+    return figure.update_layout(showlegend=True, legend=legend, hovermode="closest")
+
+
+def palette(shown: Shown, number: int) -> go.Figure:
+    """One palette, a row a targeted value: base, target, the forecast with its interval, realised, and pooled weights.
+
+    Returns:
+        A figure; its traces are named "forecast", "pooled weights", "target" and "realised".
+    """
+    found, rows = shown.found, shown.asked(number)
+    figure = go.Figure()
+    at = {
+        name: shown.above(getattr(found, name))[number][rows] for name in ("forecast", "pooled", "targets", "realised")
+    }
+    half = (found.error / found.scale)[number][rows]
+    heights = list(range(len(rows)))
+    shades = [colour(shown.colours[j]) for j in rows]
+    figure.add_vline(x=0.0, line={"color": NEUTRAL, "width": 1.5})
+    figure.add_scatter(
+        x=at["forecast"],
+        y=heights,
+        error_x={"array": half, "thickness": 5, "width": 0, "color": "rgba(128,138,148,0.55)"},
+        mode="markers",
+        marker={"symbol": "line-ns", "size": 14, "line": {"width": 2, "color": NEUTRAL}},
+        customdata=np.column_stack([at["forecast"] - half, at["forecast"] + half]),
+        hovertemplate="forecast %{x:.2f}, realised in 90% of cases %{customdata[0]:.2f} to %{customdata[1]:.2f}"
+        "<extra></extra>",
+        name="forecast",
+    )
+    for name, key, marker in (
+        ("pooled weights", "pooled", {"symbol": "x-thin", "size": 10, "line": {"width": 2, "color": NEUTRAL}}),
+        ("target", "targets", {"symbol": "diamond-open", "size": 16, "color": ACCENT, "line": {"width": 2}}),
+        ("realised", "realised", {"size": 10, "color": shades, "line": {"width": 1, "color": "white"}}),
+    ):
+        figure.add_scatter(
+            x=at[key],
+            y=heights,
+            mode="markers",
+            marker=marker,
+            hovertemplate=f"{name} %{{x:.2f}}<extra></extra>",
+            name=name,
+        )
+    figure = laid_out(figure, 150 + ROW * len(rows))
+    labels = [shown.names[j][:1].upper() + shown.names[j][1:] for j in rows]
+    figure.update_yaxes(tickvals=heights, ticktext=labels, range=[len(rows) - 0.4, -0.6])
+    figure.update_xaxes(title=AXIS[:1].upper() + AXIS[1:])
+    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "font": {"size": 12}}
+    return figure.update_layout(showlegend=True, legend=legend, hovermode="closest", margin={"t": 44})
+
+
+def summary(shown: Shown, number: int) -> list[str]:
+    """One palette in words, a sentence a targeted value."""
+    found, said = shown.found, []
+    to = {name: shown.above(getattr(found, name))[number] for name in ("targets", "forecast", "realised", "pooled")}
+    half = (found.error / found.scale)[number]
+    for j in shown.asked(number):
+        off = abs(to["realised"][j] - to["forecast"][j])
+        beside = "" if math.isnan(to["pooled"][j]) else f"; with pooled weights {to['pooled'][j]:+.2f}"
+        said.append(
+            f"{shown.names[j][:1].upper()}{shown.names[j][1:]}: target {to['targets'][j]:+.2f}, forecast "
+            f"{to['forecast'][j]:+.2f} ± {half[j]:.2f}, realised {to['realised'][j]:+.2f}, "
+            f"{'inside' if off <= half[j] else 'outside'} its interval{beside}."
+        )
+    return said
+
+
+def delivery_csv(shown: Shown) -> str:
+    """A row a targeted value of a palette, in reward units."""
+    found, out = shown.found, io.StringIO()
+    writer = csv.writer(out)
+    fields = ("asked", "targets", "forecast", "error", "realised", "picked", "pooled", "wins")
+    writer.writerow(["palette", "title", "can_be_had", "value", "base", "standard_deviation", *fields])
+    for number in range(len(found.asked)):
+        for j in shown.asked(number):
+            levels = [float(getattr(found, name)[number, j]) for name in fields]
+            writer.writerow(
+                [
+                    number + 1,
+                    shown.title(number),
+                    float(found.reachable[number]),
+                    found.values[j],
+                    float(found.base[j]),
+                    float(found.scale[j]),
+                    *("" if math.isnan(level) else level for level in levels),
+                ]
+            )
+    return out.getvalue()
