@@ -75,6 +75,9 @@ with right, st.expander("Steer while it writes", icon=":material/tune:", key="st
     )
     palettes.pin_control()
 if several:
+    found = many.current()
+    generator.address("many", found.id if found else None)
     many.show(scene, assessment)
 else:
+    generator.address("generation", generation.id if generation else None)
     st.fragment(one_prompt, run_every=POLL_SECONDS if running else None)()

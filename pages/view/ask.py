@@ -91,7 +91,6 @@ def generate(scene: Scene, assessment: Assessment) -> None:
         asked = request(scene, assessment, st.session_state.get("prompt", ""), seed)
         generator.submit(scene, replace(asked, history=st.session_state.get("chat", ())))
         st.session_state["seed"] = seed + 1
-        st.query_params.pop("many", None)  # a reload shows what was asked last
     except PaletteError as error:
         refused(error)
 

@@ -153,12 +153,11 @@ def _weights(key: tuple[Any, ...], candidates: int, _asked: _Question) -> Weight
 
 
 def submit(scene: Scene, request: GenerationRequest) -> None:
-    """Hand in a request and make it this viewer's generation; the address remembers it for a reload."""
+    """Hand in a request and make it this viewer's generation."""
     stop(scene)
     generation = service(scene).submit(request, viewer=background.viewer())
     st.session_state["generation"] = generation.id
     st.session_state.pop("reading", None)
-    st.query_params["generation"] = generation.id
 
 
 def current(scene: Scene) -> Generation | None:
@@ -187,6 +186,22 @@ def forget(scene: Scene) -> None:
     st.session_state.pop("generation", None)
     st.session_state.pop("reading", None)
     st.query_params.pop("generation", None)
+
+
+def address(name: str, shown: str | None) -> None:
+    """What is shown stands in the address, and nothing else of this page, so that a reload finds it again.
+
+    Args:
+        name: "generation" or "many".
+        shown: its id, or None when nothing is shown.
+    """
+    for known in ("generation", "many"):
+        wanted = shown if known == name else None
+        if st.query_params.get(known) != wanted:
+            if wanted is None:
+                st.query_params.pop(known, None)
+            else:
+                st.query_params[known] = wanted
 
 
 def title(scene: Scene, name: str) -> str:

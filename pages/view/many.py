@@ -106,8 +106,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
     held[made.id] = made
     while len(held) > _REMEMBERED:
         held.popitem(last=False)[1].stop()
-    st.session_state["many"] = st.query_params["many"] = made.id
-    st.query_params.pop("generation", None)  # a reload shows what was asked last
+    st.session_state["many"] = made.id
 
 
 def controls(scene: Scene, assessment: Assessment, ready: bool) -> None:

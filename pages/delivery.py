@@ -1,0 +1,89 @@
+"""What was promised and what was delivered, on prompts that the weights were not solved on."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core import words
+from map_core.figures import delivery, design
+from pages.view import state, style
+from pages.view.evidence import Evidence, evidence
+
+scene, _ = state.current()
+st.title("Evidence")
+st.html(
+    style.note("Whether replies keep what the sliders promise: forecasts held against new replies to other prompts.")
+)
+found: Evidence | None = evidence(scene)
+if found is None:
+    st.html(style.note("There is no study to show. Make one, which takes as long as the model needs for the replies:"))
+    st.code("python -m map_core verify --study assets/delivery.json", language=None)
+    st.stop()
+if not found.of_this_table:
+    st.warning(
+        "This study is of another table than the one that is open. It shows what the method delivers, not what your "
+        "own table will. To study yours, run:",
+        icon=":material/info:",
+    )
+    st.code(found.command, language=None)
+shown = found.graded
+with st.container(key="evidence"):
+    st.html(style.note(delivery.done(found.study)))
+    st.html(style.facts(delivery.facts(found.study)))
+    left, right = st.columns([1.5, 1], gap="large")
+    with left:
+        st.subheader("Forecast and delivery")
+        st.html(
+            style.note(
+                "A mark is one value of one palette, with the interval that its level should lie in 90% of the time: "
+                "on the dashed line the replies gave what was forecast. Grey crosses are the published pooled weights."
+            )
+        )
+        st.plotly_chart(
+            delivery.overview(shown),
+            key="overview",
+            config=design.CONFIG,
+            alt="Forecast and realised levels of every palette, with intervals, beside those of pooled weights",
+        )
+    with right:
+        st.subheader("Value by value")
+        st.html(style.levels_table(*delivery.by_value(shown)))
+        st.html(
+            style.note(
+                "Expected: over all candidates of a prompt, by their probabilities. Picked: of the one reply that is "
+                "shown. More than 100%: a value rises by itself when others do, or the new replies were better by "
+                "chance."
+            )
+        )
+        st.html(style.note(delivery.paper()))
+with st.container(key="evidence_palette"):
+    st.subheader("One palette")
+    number = int(
+        st.selectbox(
+            "Palette",
+            range(len(shown.found.asked)),
+            format_func=shown.title,
+            index=found.first,
+            key="evidence_number",
+            persist_state="session",
+        )
+    )
+    st.plotly_chart(
+        delivery.palette(shown, number),
+        key=f"palette_{number}",
+        config=design.CONFIG,
+        alt=f"Target, forecast with its interval, and realised level of each value: {shown.title(number)}",
+    )
+    with st.expander("In words"):
+        st.text(words.capitalised(f"{delivery.AXIS}, averaged over all halvings."))
+        for sentence in delivery.summary(shown, number):
+            st.text(sentence)
+    st.download_button(
+        "Data (CSV)",
+        delivery.delivery_csv(shown),
+        "delivery.csv",
+        "text/csv",
+        icon=":material/download:",
+        type="tertiary",
+        key="delivery_csv",
+    )
