@@ -115,6 +115,9 @@ def test_what_is_asked_of_it_and_what_stands_in(found: Crossed):
     assert 0.7 < found.way(found.realised, palette=2) < 1.1
     assert np.isnan(found.way(found.realised, value=1))
     assert found.improved[1]
+    assert found.improves_whole[1].tolist() == [1.0] * 3
+    # Nothing beyond a target counts when capped.
+    assert found.way(found.realised, capped=True) <= min(1.0, found.way(found.realised))
     assert np.isnan(found.random_improves[1]).all()
 
 

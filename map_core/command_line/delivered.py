@@ -150,10 +150,12 @@ def crossed_summary(found: Crossed, name: str) -> list[str]:
         f"{found.prompts} prompts in both directions, {found.candidates} fresh candidates each."
     ]
     if math.isfinite(way := found.way(found.realised)):
-        others = (
-            f"of the replies picked {found.way(found.picked):.0%}, with pooled weights {found.way(found.pooled):.0%}"
+        capped = found.way(found.realised, capped=True)
+        picked, pooled = found.way(found.picked), found.way(found.pooled)
+        lines.append(
+            f"Of the way to the targets that can be had: {way:.0%} (± {found.way_error:.0%}), {capped:.0%} if nothing "
+            f"beyond a target counts; of the replies picked {picked:.0%}, with pooled weights {pooled:.0%}."
         )
-        lines.append(f"Of the way to the targets that can be had: {way:.0%} (± {found.way_error:.0%}); {others}.")
     share, low, high = resampled(found.inside, found.level)
     lines.append(f"Realised levels of a half inside their 90% intervals: {share:.0%} ({low:.0%} to {high:.0%}).")
     asking = found.had & found.rising.any(axis=1)
@@ -170,4 +172,8 @@ def crossed_summary(found: Crossed, name: str) -> list[str]:
             f"({low:.0%} to {high:.0%}); on one half {a:.0%} ({a_low:.0%} to {a_high:.0%}), "
             f"under random weights at the same cost {b:.0%} ({b_low:.0%} to {b_high:.0%})."
         )
+    whole = resampled(found.improves_whole[asking], found.level)[0]
+    lines.append(
+        f"The same by reward on one half, with the targets that the half solved on meets unasked: {whole:.0%}."
+    )
     return lines

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -29,23 +29,19 @@ from map_core.command_line.options import (
     target_options,
 )
 from map_core.delivery import (
-    Study,
+    Crossed,
     cross,
     deliver,
-    fingerprint,
-    graded_palettes,
     halves,
     reachable_palettes,
 )
 from map_core.delivery import study as studies
 from map_core.errors import InputError
 from map_core.glossary import SamplingSettings
+from map_core.oracle import MemoryOracle
 from map_core.prompts import Prompt
 from map_core.rewards import RewardTable
 from map_core.values import scorers
-
-#: Halvings and random palettes of a study.
-HALVINGS, RANDOM_PALETTES = 20, 50
 
 
 @click.command()
@@ -56,13 +52,13 @@ HALVINGS, RANDOM_PALETTES = 20, 50
     "--halvings",
     type=click.IntRange(min=1),
     metavar="R",
-    help="Ways of halving, both directions of each; 1 solves once.",
+    help="Ways of halving, both directions of each; 1: one direction of one.",
 )
 @click.option(
     "--study",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help=f"The whole study instead of palettes of your own, kept in FILE for the app; {HALVINGS} halvings by default.",
+    help=f"The whole study, {studies.HALVINGS} halvings by default, instead of palettes; kept in FILE for the app.",
 )
 @click.option("--use-case", help="Only the prompts of this use case.")
 @click.option(
@@ -122,72 +118,54 @@ def verify(
         raise click.UsageError(f"--study: there is no folder {study.absolute().parent}.")
     opened = open_table(table, use_case, None)
     mine = [] if random or study else [palette.levels for palette in read_palettes(opened, pairs, targets_file)]
-    count = halvings or (HALVINGS if study else 1)
+    count = halvings or (studies.HALVINGS if study else 1)
     whole = opened.table
     solved_on, others = halves(whole, seed) if count == 1 and not study else (whole, whole)
     if most is not None and most < len(others.prompts):
         others = others.take(np.linspace(0, len(others.prompts) - 1, most).astype(int).tolist())
     try:
-        new = _fresh_replies(others, candidates, max_new_tokens, seed, engine, fresh)
+        new = fresh_replies(others, candidates, max_new_tokens, seed, engine, fresh)
     except KeyboardInterrupt:
         kept = " What is made is kept; the same command goes on where it stopped." if fresh else ""
         click.echo(f"\nStopped.{kept}", err=True)
         sys.exit(130)
-    many = int(new.candidates.max())
     # Over many halvings all prompts are solved on in turn, those left out by --prompts apart.
     solved_on = others if solved_on is whole else solved_on
-    if random or study:
-        drawn = reachable_palettes(whole, solved_on, many, random or RANDOM_PALETTES, seed=seed)
+    if random:
+        drawn = reachable_palettes(whole, solved_on, int(new.candidates.max()), random, seed=seed)
         mine = [palette.targets for palette in drawn]
-    if count == 1 and study is None:
+    if study is not None:
+        made = studies.run_study(solved_on, new, halvings=count, seed=seed, report=_tell)
+        studies.save(made, study)
+        _show({"graded palettes": made.graded, "random palettes": made.random}, opened.oracle, as_json, short=True)
+    elif count > 1:
+        crossed = cross(solved_on, new, mine, halvings=count, seed=seed, report=_tell)
+        _show({"palettes": crossed}, opened.oracle, as_json)
+    else:
         found = deliver(solved_on, new, mine, seed=seed)
         for delivery in found:
             print_json(describe(delivery, opened.oracle)) if as_json else click.echo(as_text(delivery, opened.oracle))
         if not as_json:
             click.echo(summary(found))
-        return
-    crossed = {"palettes": cross(solved_on, new, mine, halvings=count, seed=seed, report=_tell)}
-    if study is not None:
-        graded = graded_palettes(whole, many, seed=seed)
-        levels = [palette.targets for palette in graded]
-        crossed = {
-            "graded palettes": cross(solved_on, new, levels, halvings=count, seed=seed, report=_tell),
-            "random palettes": crossed["palettes"],
-        }
-        made = made_of(solved_on, new, seed=seed, halvings=count)
-        studies.save(Study(made, tuple(palette.percentile for palette in graded), *crossed.values()), study)
-    for name, part in crossed.items():
-        for number in range(len(part.asked)):
-            if as_json:
-                print_json(describe_crossed(part, number, opened.oracle))
-            elif study is None:
-                click.echo(crossed_as_text(part, number, opened.oracle))
-        if not as_json:
-            click.echo("\n".join(crossed_summary(part, name)))
 
 
 def _tell(done: int, total: int) -> None:
     click.echo(f"{done} of {total} halvings done", err=True)
 
 
-def made_of(table: RewardTable, fresh: RewardTable, *, seed: int, halvings: int) -> dict[str, Any]:
-    """Where a study comes from."""
-    known = fresh.metadata
-    return {
-        "date": known.get("created"),
-        "model": known.get("model"),
-        "engine": known.get("engine"),
-        "sampling": known.get("sampling"),
-        "replies_seed": known.get("seed"),
-        "seed": seed,
-        "halvings": halvings,
-        "prompts": len(fresh.prompts),
-        "candidates": int(fresh.candidates.max()),
-        "table": fingerprint(table),
-    }
+def _show(parts: Mapping[str, Crossed], oracle: MemoryOracle, as_json: bool, short: bool = False) -> None:
+    """Print palettes over many halvings; in short, only what they come to."""
+    for name, found in parts.items():
+        for number in range(len(found.asked)):
+            if as_json:
+                print_json(describe_crossed(found, number, oracle))
+            elif not short:
+                click.echo(crossed_as_text(found, number, oracle))
+        if not as_json:
+            click.echo("\n".join(crossed_summary(found, name)))
 
 
-def _fresh_replies(
+def fresh_replies(
     others: RewardTable, candidates: int, max_new_tokens: int | None, seed: int, engine: str, fresh: Path | None
 ) -> RewardTable:
     """New replies to these prompts with the model and the settings of their table, scored on its values."""

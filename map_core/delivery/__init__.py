@@ -9,7 +9,7 @@
 from map_core.delivery.crossed import Crossed, cross, proportion, resampled
 from map_core.delivery.halving import Delivery, deliver, halves, share_of_way
 from map_core.delivery.palettes import Asked, graded_palettes, reachable_palettes
-from map_core.delivery.study import Study, fingerprint
+from map_core.delivery.study import Study, fingerprint, run_study
 
 __all__ = [
     "Asked",
@@ -24,5 +24,6 @@ __all__ = [
     "proportion",
     "reachable_palettes",
     "resampled",
+    "run_study",
     "share_of_way",
 ]

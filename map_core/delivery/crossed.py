@@ -51,6 +51,8 @@ class Crossed:
         improves, wins_all, random_improves, random_wins: (palette, halving) mean over the two directions of the
             fields of that name of :class:`Delivery`; NaN where the palette is out of reach of both halves, and for
             random weights where nothing is asked to rise.
+        improves_whole: (palette, halving) as ``improves``, of every target above the base level of the whole table,
+            those included that the half solved on gives without being asked, so that nothing is spent on them.
         way_error: half the width of the interval for :meth:`way` of the realised levels.
         level: probability of the intervals.
         prompts: with fresh replies.
@@ -74,6 +76,7 @@ class Crossed:
     kl_realised: np.ndarray
     inside: np.ndarray
     improves: np.ndarray
+    improves_whole: np.ndarray
     wins_all: np.ndarray
     random_improves: np.ndarray
     random_wins: np.ndarray
@@ -107,13 +110,16 @@ class Crossed:
         """(palette,) bool: likewise, an aligned reply beats one of the base model more often than not."""
         return np.asarray(((self.wins > 0.5) | ~self.rising).all(axis=1))
 
-    def way(self, levels: np.ndarray, *, palette: int | None = None, value: int | None = None) -> float:
+    def way(
+        self, levels: np.ndarray, *, palette: int | None = None, value: int | None = None, capped: bool = False
+    ) -> float:
         """How much of the way to the targets some levels have come.
 
         Sums over palettes and values, in standard deviations, of what is asked to rise; NaN where nothing is.
 
         Args:
             levels: (palette, value), one of the fields.
+            capped: nothing beyond a target counts, so that no value makes up for another. Noise then only takes away.
             palette: only this one; all that can be had by default.
             value: only this one; all by default.
         """
@@ -121,7 +127,8 @@ class Crossed:
         counts = self.rising & chosen[:, None] & np.isfinite(levels)
         if value is not None:
             counts &= np.arange(len(self.values)) == value
-        gained, asked = (((to - self.base) / self.scale)[counts].sum() for to in (levels, self.targets))
+        reached = np.fmin(levels, self.targets) if capped else levels
+        gained, asked = (((to - self.base) / self.scale)[counts].sum() for to in (reached, self.targets))
         return float(gained / asked) if asked > 0 else math.nan
 
 
@@ -187,21 +194,27 @@ def _gathered(
     new, of_table = MemoryOracle.of(fresh), MemoryOracle.of(table)
     cases = strata(fresh)
     reach = float(student.ppf((1 + level) / 2, len(cases) - len(set(cases.tolist()))))
+    above = asked > of_table.base + RISES * new.scale
     had = np.array([[one.verdict is not Verdict.OUT_OF_REACH for one in run] for run in runs]).T
 
     def mean(name: str) -> np.ndarray:
         """(palette, ...) of a field, over the runs that have it."""
         return _mean(np.array([[getattr(one, name) for one in run] for run in runs], dtype=float), axis=0)
 
-    def by_halving(name: str, kept: np.ndarray) -> np.ndarray:
-        """(palette, halving) of a field, over the directions that count."""
-        of_run = np.array([[getattr(one, name) for one in run] for run in runs], dtype=float).T
-        return _mean(np.where(kept, of_run, np.nan).reshape(len(asked), -1, 2), axis=2)
+    def directions(of_run: np.ndarray) -> np.ndarray:
+        """(palette, halving) mean over the directions in which the palette can be had, of a (run, palette) array."""
+        return _mean(np.where(had, of_run.T, np.nan).reshape(len(asked), -1, 2), axis=2)
 
+    def by_halving(name: str) -> np.ndarray:
+        return directions(np.array([[getattr(one, name) for one in run] for run in runs], dtype=float))
+
+    risen = np.array(
+        [[np.all((one.realised > one.base) | ~up) for one, up in zip(run, above, strict=True)] for run in runs]
+    )
     inside = np.array([[_share(one.inside[~np.isnan(one.targets)]) for one in run] for run in runs]).T
     targets, reachable = mean("targets"), had.mean(axis=1)
     errors = np.array([reach * standard_error(of_palette, cases) for of_palette in differences])
-    rising = (asked > of_table.base + RISES * new.scale) & (reachable > 0.5)[:, None]
+    rising = above & (reachable > 0.5)[:, None]
     ways = float(((targets - new.base) / new.scale)[rising].sum())
     off = (np.where(rising[:, None], differences, 0.0) / new.scale).sum(axis=(0, 2))[:, None]
     return Crossed(
@@ -221,10 +234,11 @@ def _gathered(
         kl_forecast=mean("kl_forecast"),
         kl_realised=mean("kl_realised"),
         inside=_mean(inside.reshape(len(asked), -1, 2), axis=2),
-        improves=by_halving("improves", had),
-        wins_all=by_halving("wins_all", had),
-        random_improves=by_halving("random_improves", had),
-        random_wins=by_halving("random_wins", had),
+        improves=by_halving("improves"),
+        improves_whole=directions(risen),
+        wins_all=by_halving("wins_all"),
+        random_improves=by_halving("random_improves"),
+        random_wins=by_halving("random_wins"),
         way_error=reach * float(standard_error(off, cases)[0]) / ways if ways > 0 else math.nan,
         level=level,
         prompts=len(fresh.prompts),

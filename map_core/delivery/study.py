@@ -1,24 +1,27 @@
-"""What a study of delivery found, with where it came from, in one small file of JSON.
+"""The whole study of delivery on one table, and its file: what was found, with where it came from.
 
-Constraint: numbers are kept to six figures; what was not there (NaN) is null.
+Constraint: a file holds numbers to six figures in JSON; what was not there (NaN) is null.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from map_core.delivery.crossed import Crossed
+from map_core.delivery.crossed import Crossed, cross
+from map_core.delivery.palettes import graded_palettes, reachable_palettes
 from map_core.errors import InputError
 from map_core.rewards import RewardTable
 
 FORMAT = 1
+#: Halvings and random palettes of a study.
+HALVINGS, RANDOM = 20, 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,56 @@ class Study:
     percentiles: tuple[int | None, ...]
     graded: Crossed
     random: Crossed
+
+
+def run_study(
+    table: RewardTable,
+    fresh: RewardTable,
+    *,
+    halvings: int = HALVINGS,
+    random: int = RANDOM,
+    seed: int = 0,
+    report: Callable[[int, int], None] | None = None,
+) -> Study:
+    """Graded and random palettes, solved on halves of a table and realised on fresh replies to the other halves.
+
+    Args:
+        table: replies to all prompts.
+        fresh: new replies to the same prompts, K to each.
+        halvings: how many, at least 1.
+        random: random palettes.
+        seed: of palettes, halves, hands and picks.
+        report: called with halvings done and all of them, of both kinds of palettes together.
+
+    Raises:
+        InputError: as :func:`cross` and :func:`reachable_palettes` say.
+    """
+    candidates = int(fresh.candidates.max())
+    graded = graded_palettes(table, candidates, seed=seed)
+    drawn = reachable_palettes(table, table, candidates, random, seed=seed)
+    found = []
+    for number, palettes in enumerate((graded, drawn)):
+
+        def tell(done: int, total: int, before: int = number * halvings) -> None:
+            if report is not None:
+                report(before + done, 2 * total)
+
+        asked = [palette.targets for palette in palettes]
+        found.append(cross(table, fresh, asked, halvings=halvings, seed=seed, report=tell))
+    known = fresh.metadata
+    made = {
+        "date": known.get("created"),
+        "model": known.get("model"),
+        "engine": known.get("engine"),
+        "sampling": known.get("sampling"),
+        "replies_seed": known.get("seed"),
+        "seed": seed,
+        "halvings": halvings,
+        "prompts": len(fresh.prompts),
+        "candidates": candidates,
+        "table": fingerprint(table),
+    }
+    return Study(made, tuple(palette.percentile for palette in graded), *found)
 
 
 def fingerprint(table: RewardTable) -> str:

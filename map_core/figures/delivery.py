@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.delivery import Crossed
+from map_core.delivery import Crossed, Study, proportion, resampled
 from map_core.figures.design import ACCENT, NEUTRAL, colour, laid_out
+from map_core.reproduce import PAPER
 
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "star", "hexagram", "triangle-down")
-AXIS = "standard deviations above the base model"
+AXIS = "standard deviations above base"
 #: Height of the figure of all palettes, and of one value's row in that of one palette.
 HEIGHT, ROW = 520, 62
 
@@ -108,7 +109,7 @@ def overview(shown: Shown) -> go.Figure:
             name=name,
         )
     figure = laid_out(figure, HEIGHT)
-    figure.update_xaxes(title=f"Forecast ({AXIS})", range=line)
+    figure.update_xaxes(title=f"Forecast, {AXIS}", range=line)
     figure.update_yaxes(title="Realised", range=line)
     legend = {"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0, "font": {"size": 12}}
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest")
@@ -159,6 +160,71 @@ def palette(shown: Shown, number: int) -> go.Figure:
     figure.update_xaxes(title=AXIS[:1].upper() + AXIS[1:])
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "font": {"size": 12}}
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest", margin={"t": 44})
+
+
+def done(study: Study) -> str:
+    """What was done, in a sentence or two."""
+    found, made = study.graded, study.made
+    model = (made.get("model") or {}).get("name") or "the base model"
+    when = f" on {made['date']}" if made.get("date") else ""
+    return (
+        f"{len(found.asked)} graded and {len(study.random.asked)} random palettes were solved on one half of "
+        f"{found.prompts} prompts and held against the other half, in {found.halvings} ways of halving, both "
+        f"directions of each. The replies that they were held against were drawn anew: {found.candidates} to each "
+        f"prompt, by {model}{when}."
+    )
+
+
+def facts(study: Study) -> list[tuple[str, str, str]]:
+    """What was found: label, figure, and what it means."""
+    graded, random = study.graded, study.random
+    share, low, high = resampled(graded.inside, graded.level)
+    asking = random.had & random.rising.any(axis=1)
+    count, of = int(random.improved[asking].sum()), int(asking.sum())
+    ends = proportion(count, of, random.level)
+    chance = resampled(random.random_improves[asking], random.level)[0]
+    half, wins = (resampled(shares[asking], random.level)[0] for shares in (random.improves, random.wins_all))
+    within = f"within {graded.level:.0%} intervals"
+    return [
+        (
+            "Of the way to the targets",
+            f"{graded.way(graded.realised):.0%}",
+            f"± {graded.way_error:.0%}, over {int(graded.had.sum())} palettes that can be had; "
+            f"{graded.way(graded.realised, capped=True):.0%} if nothing beyond a target counts; "
+            f"{graded.way(graded.pooled):.0%} with the published pooled weights",
+        ),
+        ("Forecasts that held", f"{share:.0%}", f"of the levels of one half lie {within} ({low:.0%} to {high:.0%})"),
+        (
+            "All that was asked improved",
+            f"{count} of {of}",
+            f"random palettes over all prompts ({ends[0]:.0%} to {ends[1]:.0%}); on one half of them {half:.0%} by "
+            f"reward, {wins:.0%} by win rate",
+        ),
+        (
+            "The same by random weights",
+            f"{chance:.0%}",
+            f"on one half, at the same cost; the paper reports {PAPER.map_improves:.0%} by reward, "
+            f"{PAPER.map_wins:.0%} by win rate and {PAPER.random_improves:.0%} for random weights",
+        ),
+    ]
+
+
+def by_value(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """How much of the way each value came: the header, and (position, cells) a value that was asked to rise."""
+    found, rows = shown.found, []
+    for j, name in enumerate(shown.names):
+        ways = [found.way(levels, value=j) for levels in (found.realised, found.picked, found.pooled)]
+        cells = ["–" if math.isnan(way) else f"{way:.0%}" for way in ways]
+        rows.append((shown.colours[j], [f"{name[:1].upper()}{name[1:]}", *cells]))
+    return ["Of the way to the targets", "Expected", "Picked", "Pooled"], rows
+
+
+def paper() -> str:
+    """The paper's own figures, in a sentence."""
+    said = "; ".join(
+        f"{', '.join(f'{way:.0%}' for way in ways[:-1])} and {ways[-1]:.0%} ({name})" for name, ways in PAPER.ways
+    )
+    return f"The paper's replies came, for humor, helpful and harmless, {said} of the way: other models and values."
 
 
 def summary(shown: Shown, number: int) -> list[str]:

@@ -19,6 +19,8 @@ class Paper:
         map_improves, map_wins: the same share for its own weights, by reward and by win rate.
         quantile: the target of the sequential experiment, on OPT-1.3B, for humor, helpful, harmless.
         one_round, five_rounds: quantiles that sequential alignment ends at.
+        ways: how much of the way from base level to target new replies came, for humor, helpful and harmless: a base
+            model and palette each.
     """
 
     feasible: tuple[float, ...] = (0.968, 0.946, 0.728, 0.688, 0.686, 0.682)
@@ -29,6 +31,10 @@ class Paper:
     quantile: float = 0.70
     one_round: tuple[float, ...] = (0.663, 0.437, 0.700)
     five_rounds: tuple[float, ...] = (0.697, 0.691, 0.700)
+    ways: tuple[tuple[str, tuple[float, ...]], ...] = (
+        ("Llama2-7B-chat, HHH-80", (0.89, 0.09, 0.47)),
+        ("OPT-1.3B, HHH-70", (0.96, 0.37, 0.60)),
+    )
 
 
 PAPER = Paper()

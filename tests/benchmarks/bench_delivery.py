@@ -1,0 +1,61 @@
+"""Forecast against delivery: the whole study on the embedded table, with replies that the generator draws now.
+
+``python -m tests.benchmarks.bench_delivery FRESH.parquet`` keeps the fresh replies, or uses those that are there. What
+the app shows is written by ``python -m map_core verify --study assets/delivery.json``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from map_core import rewards
+from map_core.command_line.delivered import crossed_summary
+from map_core.command_line.verify import fresh_replies
+from map_core.delivery import Crossed, resampled, run_study
+
+CANDIDATES, SEED = 16, 1
+
+
+def figures(found: Crossed) -> dict[str, Any]:
+    """What a study comes to, over all its palettes."""
+    asking = found.had & found.rising.any(axis=1)
+    shares = {
+        name: resampled(getattr(found, name)[asking], found.level)
+        for name in ("improves", "improves_whole", "wins_all", "random_improves", "random_wins")
+    }
+    return {
+        "palettes": len(found.asked),
+        "can_be_had": int(found.had.sum()),
+        "way": found.way(found.realised),
+        "way_error": found.way_error,
+        "way_capped": found.way(found.realised, capped=True),
+        "way_picked": found.way(found.picked),
+        "way_pooled": found.way(found.pooled),
+        "way_by_value": {name: found.way(found.realised, value=j) for j, name in enumerate(found.values)},
+        "inside": resampled(found.inside, found.level),
+        "improved_over_all_prompts": float(found.improved[asking].mean()),
+        "won_over_all_prompts": float(found.won[asking].mean()),
+        **shares,
+    }
+
+
+def run(fresh: Path | None = None) -> dict[str, Any]:
+    """Draw, solve, realise, print, return the figures."""
+    table = rewards.load(rewards.DEFAULT_TABLE)
+    began = time.perf_counter()
+    new = fresh_replies(table, CANDIDATES, None, SEED, "auto", fresh)
+    drawn = time.perf_counter()
+    study = run_study(table, new, seed=SEED)
+    results: dict[str, Any] = {"drawing_seconds": drawn - began, "study_seconds": time.perf_counter() - drawn}
+    print(f"{len(new.rewards)} fresh replies in {drawn - began:.0f} s, the study in {results['study_seconds']:.0f} s")
+    for name, found in (("graded palettes", study.graded), ("random palettes", study.random)):
+        print("\n".join(crossed_summary(found, name)))
+        results[name] = figures(found)
+    return results
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
