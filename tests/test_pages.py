@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core import rewards
-from map_core.errors import InputError
+from map_core.errors import EngineError, InputError
 from map_core.feasibility import assess
 from map_core.generate.aligned import GenerationRequest
 from map_core.generate.generation import Generation, Phase
@@ -430,6 +430,25 @@ def test_a_place_in_the_queue_notes_and_restarts_are_told(compare, desk):
     generation.apply({"event": "begun", "base": generation.request.base})
     compare.run()
     assert "stopped and came back: this reply was written again" in said(compare)
+
+
+def test_too_much_waiting_work_is_told_in_words(compare, desk, monkeypatch):
+    def refuse(request, viewer=""):
+        raise EngineError("64 requests of yours are waiting already. Try again in a moment.")
+
+    monkeypatch.setattr(desk, "submit", refuse)
+    compare.button(key="generate").click().run()
+    assert not compare.exception
+    assert any("waiting already" in text for text in texts(compare))
+
+
+def test_who_only_has_the_link_looks_on_and_steers_nothing(compare, desk):
+    generation = finished_by(compare, desk, 1)
+    before = dict(generation.weights)
+    generation.viewer = "somebody else"
+    compare.slider(key="target_humor").set_value(compare.slider(key="target_humor").value + 10).run()
+    assert not compare.exception
+    assert dict(generation.weights) == before
 
 
 def test_a_candidate_is_read_by_its_number(compare, desk):

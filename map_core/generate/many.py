@@ -32,6 +32,7 @@ class Many:
     Args:
         requests: what is asked, at least one; all with the same values.
         submit: hands a request in, :meth:`map_core.generate.service.GenerationService.submit` for one viewer.
+        viewer: whose they are.
 
     Attributes:
         id: its name within this process.
@@ -43,12 +44,16 @@ class Many:
     """
 
     def __init__(
-        self, requests: Sequence[GenerationRequest], submit: Callable[[GenerationRequest], Generation]
+        self,
+        requests: Sequence[GenerationRequest],
+        submit: Callable[[GenerationRequest], Generation],
+        viewer: str = "",
     ) -> None:
         if not requests:
             raise InputError("There are no prompts; expected at least one.")
         self.id = uuid.uuid4().hex
         self.requests = tuple(requests)
+        self.viewer = viewer
         self.error: str | None = None
         self._submit = submit
         self._weights: dict[str, float] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import streamlit as st
@@ -95,7 +96,7 @@ def generate(scene: Scene, assessment: Assessment) -> None:
         refused(error)
 
 
-def draw_more(scene: Scene, generation: Generation) -> None:
+def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]) -> None:
     """Callback: the same candidates, which the same seed gives again, and as many more."""
     refused(None)
     now = len(generation.snapshot().candidates)
@@ -105,7 +106,7 @@ def draw_more(scene: Scene, generation: Generation) -> None:
             scene,
             replace(
                 asked,
-                weights={name: w for name, w in generation.weights.items() if name in asked.scored},
+                weights={name: w for name, w in weights.items() if name in asked.scored},
                 values=asked.scored,
                 most_candidates=min(2 * now, MOST_DRAWN),
                 least_ess=2.0 * MOST_DRAWN,  # never met: so many are drawn in any case

@@ -13,7 +13,7 @@ from map_core.feasibility import Assessment
 from map_core.generate.generation import Generation, Phase, Snapshot
 from map_core.generate.request import Method
 from map_core.generate.reweight import Choice
-from pages.view import ask, chat, generator, palettes, style
+from pages.view import ask, background, chat, generator, palettes, style
 from pages.view.palettes import Column
 from pages.view.scene import Scene
 
@@ -54,8 +54,9 @@ def look(scene: Scene, assessment: Assessment, generation: Generation) -> View:
     """The state of now; the weights in force follow the palette and the number of candidates."""
     shown = generation.snapshot()
     columns = palettes.columns(scene, assessment, len(shown.candidates))
-    scored = set(generation.request.scored)
-    generation.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in scored})
+    if generation.viewer == background.viewer():  # who only has the link looks on and steers nothing
+        scored = set(generation.request.scored)
+        generation.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in scored})
     choices = [generation.choice(column.weights.by_value) for column in columns]
     # Candidates may have been added between the two looks: then there are no choices until the next one.
     same = [c if c is not None and len(c.probabilities) == len(shown.candidates) else None for c in choices]
@@ -247,7 +248,7 @@ def _more(view: View) -> None:
             icon=":material/library_add:",
             type="secondary" if wanted else "tertiary",
             on_click=ask.draw_more,
-            args=(view.scene, view.generation),
+            args=(view.scene, view.generation, dict(view.columns[0].weights.by_value)),
         )
         if wanted:
             st.html(style.note("More candidates would help here: the choice then rests on more of them."))

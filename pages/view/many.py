@@ -98,6 +98,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
         made = Many(
             [ask.request(scene, assessment, prompt, seed + i) for i, prompt in enumerate(prompts)],
             lambda request: service.submit(request, viewer=viewer),
+            viewer,
         )
     except PaletteError as error:
         ask.refused(error)
@@ -176,7 +177,8 @@ def show(scene: Scene, assessment: Assessment) -> None:
 def _draw(scene: Scene, assessment: Assessment, found: Many) -> None:
     first = found.requests[0]
     columns = palettes.columns(scene, assessment, first.candidates)
-    found.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in first.scored})
+    if found.viewer == background.viewer():  # who only has the link looks on and steers nothing
+        found.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in first.scored})
     answered = []
     for generation in found.generations:
         shown = generation.snapshot()

@@ -97,8 +97,9 @@ def line(scene: Scene, assessment: Assessment, candidates: int) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"pinned_line_{place}"):
             st.html(style.name(one.name), width="content")
             st.html(style.chips(_asked(one.palette)) or style.note("every value is free"), width="content")
-            st.button("Use", key=f"use_{place}", type="tertiary", on_click=_use, args=(place,))
-            st.button("Unpin", key=f"unpin_{place}", type="tertiary", on_click=_unpin, args=(place,))
+            with st.container(horizontal=True, width="content", key=f"pinned_buttons_{place}"):
+                st.button("Use", key=f"use_{place}", type="tertiary", on_click=_use, args=(place,))
+                st.button("Unpin", key=f"unpin_{place}", type="tertiary", on_click=_unpin, args=(place,))
 
 
 def pin_control() -> None:
