@@ -13,6 +13,7 @@ page = st.navigation(
         st.Page("pages/palette.py", title="Palette", icon=":material/tune:", default=True),
         st.Page("pages/tradeoffs.py", title="Trade-offs", icon=":material/balance:", url_path="tradeoffs"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:", url_path="compare"),
+        st.Page("pages/delivery.py", title="Evidence", icon=":material/fact_check:", url_path="delivery"),
     ],
     position="top",
 )

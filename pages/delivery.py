@@ -30,6 +30,8 @@ shown = found.graded
 with st.container(key="evidence"):
     st.html(style.note(delivery.done(found.study)))
     st.html(style.facts(delivery.facts(found.study)))
+    if not_improved := delivery.missed(found.study):
+        st.html(style.note(not_improved))
     left, right = st.columns([1.5, 1], gap="large")
     with left:
         st.subheader("Forecast and delivery")

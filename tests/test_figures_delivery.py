@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from map_core.delivery import cross
+from map_core.delivery import Study, cross
 from map_core.figures import delivery, design
 from tests.tables import VALUES, make_table
 
@@ -62,6 +63,26 @@ def test_one_palette_a_row_a_value(shown: delivery.Shown):
         expected = (levels[0, rows] - found.base[rows]) / found.scale[rows]
         assert np.array(trace(figure, name).x) == pytest.approx(expected, nan_ok=True)
     assert list(figure.layout.yaxis.ticktext) == ["Helpfulness", "Humor"]
+
+
+def test_what_was_done_and_found_in_words(shown: delivery.Shown):
+    made = {"date": "2026-01-02", "model": {"name": "tiny"}}
+    study = Study(made, shown.percentiles, shown.found, shown.found)
+    assert "3 graded and 3 random palettes were solved on one half of 24 prompts" in delivery.done(study)
+    assert delivery.done(study).endswith("8 to each prompt, by tiny on 2026-01-02.")
+    labels = [(label, figure) for label, figure, _ in delivery.facts(study)]
+    assert labels[0] == ("Of the way to the targets", f"{shown.found.way(shown.found.realised):.0%}")
+    assert labels[2] == ("All that was asked improved", f"{shown.found.improved[:2].sum()} of 2")
+    header, rows = delivery.by_value(shown)
+    assert len(header) == len(rows[0][1]) == 4
+    assert rows[0] == (3, ["Helpfulness", *rows[0][1][1:]])
+    assert delivery.missed(study) == ""
+    # Where nothing rises, the sentence says how much was asked for.
+    fallen = replace(shown.found, realised=shown.found.realised - 10 * shown.found.scale)
+    most = ((fallen.asked - fallen.start) / fallen.scale)[:2]
+    said = delivery.missed(replace(study, random=fallen))
+    assert f"asked for {np.nanmax(most):.2f} standard deviations at the most" in said
+    assert "89%, 9% and 47% (Llama2-7B-chat, HHH-80)" in delivery.paper()
 
 
 def test_the_same_in_words_and_as_data(shown: delivery.Shown):

@@ -209,6 +209,22 @@ def facts(study: Study) -> list[tuple[str, str, str]]:
     ]
 
 
+def missed(study: Study) -> str:
+    """How much was asked of the values that did not improve, in a sentence; empty where all did."""
+    found = study.random
+    asking = found.had & found.rising.any(axis=1)
+    below = found.rising & asking[:, None] & (found.realised <= found.base)
+    if not below.any():
+        return ""
+    most = float(((found.asked - found.start) / found.scale)[below].max())
+    whole = resampled(found.improves_whole[asking], found.level)[0]
+    return (
+        f"Values that were asked to rise and did not were asked for {most:.2f} standard deviations at the most. On one "
+        f"half, counting also targets that the half solved on meets without being asked, everything improves on "
+        f"{whole:.0%} of the random palettes."
+    )
+
+
 def by_value(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """How much of the way each value came: the header, and (position, cells) a value that was asked to rise."""
     found, rows = shown.found, []
