@@ -82,6 +82,7 @@ function one(field, dot, radius, box) {
     const group = make("g", field.crowd, { role: "button", tabindex: "-1", "data-candidate": dot.k + 1 });
     shown = {
       group,
+      hit: make("circle", group, { class: "hit" }),
       ring: make("circle", group, { class: "ring", r: 1 }),
       shape: make("path", group, { d: "" }),
       label: make("text", group, { class: "label", y: 4 }),
@@ -91,7 +92,7 @@ function one(field, dot, radius, box) {
     field.dots.set(dot.k, shown);
   }
   shown.radius = radius;
-  const { group, ring, shape, label, title } = shown;
+  const { group, hit, ring, shape, label, title } = shown;
   const reading = field.data.reading === dot.k;
   const chosen = dot.labels.length > (dot.base ? 1 : 0);
   group.setAttribute("class", ["dot", dot.base && "base", dot.partial && "partial", chosen && "chosen"]
@@ -104,6 +105,7 @@ function one(field, dot, radius, box) {
   const half = 0.886;
   shape.setAttribute("d", dot.base ? `M${-half} ${-half}H${half}V${half}H${-half}Z` : "M-1 0A1 1 0 1 1 1 0A1 1 0 1 1 -1 0Z");
   shape.style.transform = `scale(${radius})`;
+  hit.setAttribute("r", Math.max(radius, 12));  // small ones are hit by a finger too
   ring.style.transform = `scale(${radius + 6})`;
   ring.style.visibility = reading ? "visible" : "hidden";
   label.textContent = dot.labels.join(", ");

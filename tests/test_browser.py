@@ -273,7 +273,7 @@ class TestGenerating:
         self.quick(page)
         marks = page.locator(".st-key-field g[role=button]")
         expect(marks).to_have_count(4)
-        page.locator('.st-key-field g[data-candidate="3"]').click(force=True)
+        page.locator('.st-key-field g[data-candidate="3"] path').click(force=True)
         reading = page.locator(".st-key-reading_reply")
         expect(reading).to_contain_text("Candidate 3")
         expect(page.locator('.st-key-field g[data-candidate="3"]')).to_have_attribute("aria-pressed", "true")
