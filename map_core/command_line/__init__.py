@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": "Hold the forecast against fresh replies to other prompts.",
     "import": "Make a reward table of a Parquet, CSV or JSON file.",
     "generate": "Answer a prompt as the base model and as the aligned model.",
+    "serve": "Serve the aligned model to programs, as OpenAI's clients speak.",
     "build": "Sample replies, score them, and write a reward table.",
     "values": "Show what each value measures and how well it separates.",
     "models": "Bring models to this machine, and list them.",

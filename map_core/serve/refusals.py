@@ -1,0 +1,69 @@
+"""What is answered when a request cannot be served, in the shape that OpenAI's clients read.
+
+Constraint: standard library only; a message never repeats a key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from map_core.errors import PaletteError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one request, and all together, may ask for.
+
+    Args:
+        body: bytes of a request.
+        messages: messages of a chat.
+        characters: characters of a chat, all messages together.
+        candidates: K, and candidates over all replies of one request (K times n).
+        tokens: longest reply.
+        replies: n.
+        waiting: requests that wait before new ones are refused.
+    """
+
+    body: int = 2_000_000
+    messages: int = 256
+    characters: int = 200_000
+    candidates: int = 1024
+    tokens: int = 1024
+    replies: int = 16
+    waiting: int = 64
+
+
+class Refusal(PaletteError):
+    """A request that is not served.
+
+    Args:
+        message: what came, what was expected and what to do.
+        status: of HTTP.
+        kind: OpenAI's "type" of the error.
+        param: the field that is at fault.
+        code: OpenAI's "code", where there is one.
+        retry_after: seconds after which it may work.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.param, self.code, self.retry_after = status, kind, param, code, retry_after
+
+    def as_json(self) -> dict[str, Any]:
+        """The error as OpenAI's clients read it."""
+        return {"error": {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the answer."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
