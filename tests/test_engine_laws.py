@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +26,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tiny(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engine]]:
+def tiny(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engine]:
     import torch
 
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALUE_PALETTE_CACHE", str(tmp_path_factory.mktemp("cache")))
         opened = {name: open_engine(str(folder), name, "float32") for name in ENGINES}
-    yield opened  # the cache in force again is where the default model is
+    return opened  # the cache in force again is where the default model is
 
 
 @pytest.fixture(params=ENGINES)
