@@ -32,8 +32,7 @@ def tiny(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, En
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALUE_PALETTE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        opened = {name: open_engine(str(folder), name, "float32") for name in ENGINES}
-    return opened  # the cache in force again is where the default model is
+        return {name: open_engine(str(folder), name, "float32") for name in ENGINES}
 
 
 @pytest.fixture(params=ENGINES)
