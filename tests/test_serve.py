@@ -357,6 +357,8 @@ def test_methods_chats_and_stops(server: Running) -> None:
         ({"most_candidates": 30}, "needs a goal"),
         ({"least_ess": math.nan, "most_candidates": 30}, "least_ess is nan"),
         ({"palete": "plain"}, "no field 'palete' here"),
+        ({"\ud800": 1}, "name of a field"),
+        ({"metadata": {"a": 1}, "store": 1, "weights": {"\ud800": 1}}, "weights names"),
         ({"tools": [{"type": "function"}]}, "cannot honour tools"),
         ({"logprobs": True}, "cannot honour logprobs"),
         ({"response_format": {"type": "json_object"}}, "cannot honour response_format"),
@@ -483,6 +485,23 @@ def test_too_many_are_told_when_to_come_again(strict: Running) -> None:
         assert "waiting already" in refused["message"]
         assert 1 <= int(answers[2].getheader("retry-after", "")) <= 60
     until(lambda: strict.health()["waiting"] == 0)
+
+
+def test_whoever_waits_is_told_when_the_server_ends(strict: Running) -> None:
+    until(lambda: strict.health()["running"] == 0)
+    heavy = {"messages": HELLO, "max_tokens": 220, "candidates": 900, "weights": {"diversity": 1}}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", strict.port, timeout=60)) as streaming:
+        streaming.request("POST", "/v1/chat/completions", json.dumps(heavy | {"stream": True}), headers)
+        stream = streaming.getresponse()
+        with ThreadPoolExecutor(1) as pool:
+            whole = pool.submit(strict.post, json.dumps(heavy).encode(), **headers)
+            until(lambda: strict.health()["waiting"] == 1)
+            strict.process.send_signal(signal.SIGTERM)
+            status, answer = whole.result()
+        assert (status, answer["error"]["message"]) == (503, "The server is being stopped.")
+        assert b'"message": "The server is being stopped."' in stream.read()
+    assert strict.process.wait(10) is not None
 
 
 def test_the_remote_engine_speaks_to_it(server: Running) -> None:

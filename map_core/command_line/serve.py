@@ -167,8 +167,15 @@ def serve(
     app = create_app(desk, service, key=api_key or None, loopback=loopback, values=scored, ready=ready)
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
     config = uvicorn.Config(app, timeout_graceful_shutdown=2, lifespan="on", **settings)
+
+    class Ending(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """End what is being written first, so that whoever waits for it is told."""
+            service.close()
+            await super().shutdown(sockets)
+
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        Ending(config).run(sockets=[listening])
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
         sys.exit(130)

@@ -129,7 +129,9 @@ def _told(error: ValidationError) -> Refusal:
     if fault["type"] == "missing":
         return Refusal(f"The field {place} is missing; expected a list of messages.", param=name)
     expected = "text or a list of texts" if name == "stop" else _EXPECTED.get(fault["type"], fault["msg"])
-    return Refusal(f"{place} is {_cut(repr(fault['input']))}; expected {expected}.", param=name)
+    return Refusal(
+        f"{place or 'The name of a field'} is {_cut(repr(fault['input']))}; expected {expected}.", param=name
+    )
 
 
 def read_chat(messages: Sequence[Mapping[str, Any]], limits: Limits) -> tuple[str | None, tuple[Turn, ...], str]:
