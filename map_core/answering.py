@@ -24,7 +24,7 @@ from map_core.build import Progress, prompt_seed
 from map_core.errors import InputError
 from map_core.generate.aligned import aligned
 from map_core.generate.events import Finished, Tokens
-from map_core.generate.records import outcome
+from map_core.generate.records import json_line, outcome
 from map_core.generate.request import GenerationRequest
 from map_core.generate.scoring import RewardCache, ScoringCosts
 from map_core.prompts import Prompt
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 #: Weights that are solved again may differ in their last figures.
 _FIGURES = 9
-#: Characters that JSON allows inside a text and that some readers break lines at.
-_BREAKS = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})
 
 
 class Answers:
@@ -93,7 +91,7 @@ class Answers:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add one line, whole, and have it on the disk before anything else is done."""
-        line = json.dumps(record, allow_nan=False, ensure_ascii=False).translate(_BREAKS) + "\n"
+        line = json_line(record)
         with self.out.open("ab") as file:
             file.write(line.encode())
             file.flush()

@@ -19,7 +19,7 @@ from map_core.glossary import Form
 if TYPE_CHECKING:
     from map_core.generate.remote_engine import Address
 
-KEY_VARIABLE = "VALUE_PALETTE_API_KEY"
+KEY_VARIABLE = "VALUE_PALETTE_SERVER_KEY"
 
 
 @click.command(

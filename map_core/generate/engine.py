@@ -133,8 +133,9 @@ class Engine(ABC):
             history: the exchanges before this prompt, the earliest first.
 
         Returns:
-            A generator; each item holds the tokens of one decoding step, at most one a candidate. Closing
-            it stops the work within one token and leaves the engine ready for the next call.
+            A generator; each item holds the tokens of one decoding step, at most one a candidate. It may be empty: the
+            engine lets other calls that are under way go first. Closing it stops the work within one token and leaves
+            the engine ready for the next call.
 
         Raises:
             InputError: an empty prompt, one that leaves no room in the context, a K below 1.

@@ -25,7 +25,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of one decoding step, at most one a candidate; ``step`` counts from 1."""
+    """The tokens of one decoding step, at most one a candidate, perhaps none; ``step`` counts those with tokens."""
 
     step: int
     tokens: tuple[Token, ...]

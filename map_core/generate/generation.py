@@ -330,6 +330,8 @@ class Generation:
                     self.end(Phase.FAILED, message["error"], message.get("command"))
 
     def _apply_tokens(self, tokens: list[list[Any]]) -> None:
+        if not tokens:
+            return
         self._last_token = time.monotonic()
         self._facts["phase"] = Phase.SAMPLING
         if "first_token_seconds" not in self._facts:

@@ -4,8 +4,8 @@ Run by :class:`map_core.generate.model_link.ModelLink`, never by hand. Commands 
 go out on what was standard output, a JSON object a line; whatever a library prints goes to standard error instead.
 Constraint: it leaves when standard input ends, so that it never outlives the app.
 
-Generations are advanced a token at a time in turn, in the thread that owns the engine; a second thread only listens, so
-that a cancel is seen before the next token is drawn.
+Generations are advanced a token at a time in turn (from the last token to the choice in one go), in the thread that
+owns the engine; a second thread only listens, so that a cancel is seen before the next token is drawn.
 """
 
 from __future__ import annotations
@@ -131,17 +131,21 @@ class ModelProcess:
             events.close()
             self._end(name, event="cancelled")
             return
-        try:
-            event = next(events)
-        except Exception as error:
-            self._end(name, event="failed", **_problem(error, "The generation failed"))
-            return
-        message = event_message(event)
-        if isinstance(event, Finished):
-            events.close()
-            self._end(name, **message)
-        else:
+        while True:
+            try:
+                event = next(events)
+            except Exception as error:
+                self._end(name, event="failed", **_problem(error, "The generation failed"))
+                return
+            message = event_message(event)
+            if isinstance(event, Finished):
+                events.close()
+                self._end(name, **message)
+                return
             self._send(id=name, **message)
+            if not isinstance(event, Scored) or event.provisional:
+                return
+            # Once its last token is drawn it comes to its choice in one go; others would draw between its scores.
 
     def _end(self, name: str, **message: Any) -> None:
         del self._running[name]

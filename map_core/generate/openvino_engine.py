@@ -181,8 +181,12 @@ class OpenVinoEngine(LocalEngine):
             self._requests += 1
 
         try:
+            busy = self._pipeline.has_non_finished_requests()
             for candidate in range(candidates if beginnings[0] else 1):
                 start(candidate)
+            if busy:
+                # Other calls are under way: whoever begins now besides shares the next step, which reads all prompts.
+                yield []
             while open_:
                 step = []
                 # One token of each: while another call is under way its steps bring tokens here too.

@@ -17,9 +17,12 @@ from map_core.generate.events import Finished
 from map_core.generate.generation import Generation, Phase
 from map_core.generate.request import GenerationRequest
 from map_core.generate.reweight import Choice
+from map_core.values.scorer import log_prob
 
 #: A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: Characters that JSON allows inside a text and that some readers break lines at.
+_BREAKS = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})
 
 
 def outcome(request: GenerationRequest, finished: Finished) -> dict[str, Any]:
@@ -34,8 +37,8 @@ def outcome(request: GenerationRequest, finished: Finished) -> dict[str, Any]:
             "reply": reply.text,
             "rewards": {name: _plain(rewards[k]) for name, rewards in finished.rewards.items()},
             "probability": finished.choice.probabilities[k],
-            "tokens": len(reply.tokens),
-            "log_prob": _plain(sum(reply.log_probs)),
+            "tokens": len(reply.tokens) or len(reply.log_probs) or (None if reply.text else 0),
+            "log_prob": _plain(log_prob(reply)),
             "finished": reply.finished,
         }
         for k, reply in enumerate(finished.replies)
@@ -125,9 +128,14 @@ def _chosen(choice: Choice | None, candidates: list[dict[str, Any]], complete: b
     }
 
 
+def json_line(record: Mapping[str, Any]) -> str:
+    """A record as one line with its end, whatever its reader takes for the end of a line."""
+    return json.dumps(record, allow_nan=False, ensure_ascii=False).translate(_BREAKS) + "\n"
+
+
 def json_lines(records: Iterable[Mapping[str, Any]]) -> str:
     """A record a line."""
-    return "".join(json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n" for record in records)
+    return "".join(map(json_line, records))
 
 
 def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:

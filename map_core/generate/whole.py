@@ -64,7 +64,7 @@ class Growing:
                 self.seconds += time.perf_counter() - began
                 if tokens is None:
                     return
-                self.step += 1
+                self.step += bool(tokens)
                 self.drawn += len(tokens)
                 yield tokens
 
@@ -133,7 +133,7 @@ def _draw(
             growing.tokens[token.candidate].append(token)
         yield Tokens(growing.step, tuple(moved))
         step = growing.step - began
-        if not watched or step % PROVISIONAL_STEPS or growing.ended:
+        if not watched or not moved or step % PROVISIONAL_STEPS or growing.ended:
             continue
         replies = growing.replies()
         complete = [reply for reply, one in zip(replies, growing.tokens, strict=True) if one and one[-1].last]

@@ -17,6 +17,7 @@ from map_core.errors import InputError, MissingModelError, PaletteError
 from map_core.feasibility import Assessment
 from map_core.generate.generation import Generation
 from map_core.generate.models import DEFAULT_MODEL, locate
+from map_core.generate.remote_engine import address_of
 from map_core.generate.request import GenerationRequest
 from map_core.generate.service import GenerationService, shared_service
 from map_core.glossary import Form, Verdict
@@ -60,6 +61,8 @@ def model_name(scene: Scene) -> str:
 def missing(model: str) -> Missing | None:
     """What is missing for the generator to run; looked at again every few seconds."""
     for name in (model, DEFAULT_EMBEDDER):
+        if address_of(name):  # a model on a server; whether it answers shows when it is asked
+            continue
         try:
             locate(name)
         except MissingModelError as error:

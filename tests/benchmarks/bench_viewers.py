@@ -7,6 +7,7 @@ from the last token to the choice, and the memory of the one process that holds 
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from typing import Any
@@ -45,13 +46,14 @@ def run() -> dict[str, Any]:
         assert pid is not None
         memory = psutil.Process(pid)
         figures["megabytes_one"] = memory.memory_info().rss / 2**20
+        seeds = itertools.count(1)  # always new replies: known ones would not be scored again
         for candidates in (4, 16, 32):
             one, many, alone = [], [], []
-            for seed in range(REPEATS):
-                one.append(_together(service, 1, candidates, seed))
-                many.append(_together(service, VIEWERS, candidates, seed))
+            for _ in range(REPEATS):
+                one.append(_together(service, 1, candidates, next(seeds)))
+                many.append(_together(service, VIEWERS, candidates, next(seeds)))
                 if candidates * VIEWERS <= 32:
-                    alone.append(_together(service, 1, candidates * VIEWERS, seed))
+                    alone.append(_together(service, 1, candidates * VIEWERS, next(seeds)))
             rows = {
                 "one": statistics.median(_rate(ends) for ends in one),
                 "all": statistics.median(_rate(ends) for ends in many),
@@ -80,9 +82,7 @@ def _together(service: GenerationService, viewers: int, candidates: int, seed: i
     began = time.perf_counter()
     asked = [
         service.submit(
-            GenerationRequest(
-                PROMPTS[number], WEIGHTS, values.DEFAULT_VALUES, candidates, SETTINGS, 1000 * seed + number + 1
-            ),
+            GenerationRequest(PROMPTS[number], WEIGHTS, values.DEFAULT_VALUES, candidates, SETTINGS, seed),
             f"viewer {number}",
         )
         for number in range(viewers)
