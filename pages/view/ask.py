@@ -28,8 +28,8 @@ METHODS = {
     ),
     Method.BLOCKS: (
         "Block by block",
-        "Every 16 tokens the promising beginnings are copied and the others dropped: reaches further with as many "
-        "candidates, which then resemble each other. Judging beginnings is a guess.",
+        "Every 16 tokens the promising beginnings are copied and the others dropped, so that more of the candidates "
+        "are promising, and resemble each other. Judging beginnings is a guess, and the forecast is not for this.",
     ),
 }
 
