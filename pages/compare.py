@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
 from pages.view import ask, columns, field, generator, many, palettes, state, style, summary
 
-POLL_SECONDS = 0.12
+#: Seconds between two looks by how many generations run: each look is work for the one process that draws all pages.
+POLL_SECONDS = ((2, 0.12), (4, 0.4), (math.inf, 1.0))
 
 scene, palette = state.current()
 assessment = state.assessed(scene, palette)
@@ -24,6 +27,15 @@ summary.head(
 palettes.line(scene, assessment, ask.candidates())
 
 
+def looks() -> float | None:
+    """Seconds until the next look; None when there is nothing to come."""
+    busy = generator.service(scene).status().running
+    return next(seconds for most, seconds in POLL_SECONDS if busy <= most) if running else None
+
+
+interval = looks()
+
+
 def one_prompt() -> None:
     """Columns, candidates and the state of the work; drawn again while there is more to come."""
     if generation is None:
@@ -34,7 +46,8 @@ def one_prompt() -> None:
     columns.replies(view)
     with st.container(key="candidates"):
         field.show(view)
-    if (running and view.shown.phase.ended) or st.session_state.get("generation") != generation.id:
+    ended = running and view.shown.phase.ended
+    if ended or looks() != interval or st.session_state.get("generation") != generation.id:
         st.rerun()
 
 
@@ -80,4 +93,4 @@ if several:
     many.show(scene, assessment)
 else:
     generator.address("generation", generation.id if generation else None)
-    st.fragment(one_prompt, run_every=POLL_SECONDS if running else None)()
+    st.fragment(one_prompt, run_every=interval)()
