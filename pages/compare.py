@@ -29,8 +29,10 @@ palettes.line(scene, assessment, ask.candidates())
 
 def looks() -> float | None:
     """Seconds until the next look; None when there is nothing to come."""
+    if not running:
+        return None
     busy = generator.service(scene).status().running
-    return next(seconds for most, seconds in POLL_SECONDS if busy <= most) if running else None
+    return next(seconds for most, seconds in POLL_SECONDS if busy <= most)
 
 
 interval = looks()

@@ -198,7 +198,7 @@ class Desk:
         raise InputError("There is no such generation.")
 
     def status(self) -> SimpleNamespace:
-        return SimpleNamespace(state="ready")
+        return SimpleNamespace(state="ready", running=sum(not one.ended for one in self.made))
 
     def cancel(self, name: str) -> None:
         self.generation(name).end(Phase.CANCELLED)
