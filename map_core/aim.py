@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.certificate import AttainableLevels
+from map_core.dual import Solution
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, assess
 from map_core.glossary import Form, Verdict
 from map_core.hands import deal
-from map_core.oracle import MemoryOracle
+from map_core.oracle import MemoryOracle, Oracle
 from map_core.rewards import RewardTable
 
 #: Weights below this, in units of one over a standard deviation, are none.
@@ -94,16 +95,13 @@ class Aims:
             return Aim(asked, {}, {}, Verdict.OUT_OF_REACH, 1, (said,))
         oracle, attainable = self._in_hands(candidates)
         found = assess(oracle, oracle.standardise(levels), attainable=attainable)
-        replaced = found.verdict is Verdict.OUT_OF_REACH
-        nearest = found.nearest if replaced else None
-        solution = nearest.solution if nearest else found.solution
+        nearest = found.nearest if found.verdict is Verdict.OUT_OF_REACH else None
+        solution = in_force(found)
         targets = oracle.rewards_at(nearest.targets) if nearest else levels
         weights: dict[str, float] = {}
         notes = [self._said(found, candidates)]
         if solution is not None:
-            lam = solution.weights / oracle.scale
-            kept = (solution.weights > NOTHING) & np.isfinite(lam)
-            weights = {name: float(lam[j]) for j, name in enumerate(self.table.values) if kept[j]}
+            weights = weights_by_value(oracle, solution)
             unknown = [name for name in weights if name not in self._scored]
             if unknown:
                 notes.append(f"There is no scorer for {', '.join(unknown)}, so new replies are not steered by it.")
@@ -140,6 +138,20 @@ class Aims:
         return (
             f"{many} out of reach: the nearest palette that can be had stands in.{what} More candidates reach further."
         )
+
+
+def in_force(found: Assessment) -> Solution | None:
+    """What a generator is steered by: a palette's own solution, or that of the nearest one where it is out of reach."""
+    if found.verdict is not Verdict.OUT_OF_REACH:
+        return found.solution
+    return found.nearest.solution if found.nearest else None
+
+
+def weights_by_value(oracle: Oracle, solution: Solution) -> dict[str, float]:
+    """The weights of a solution as plain numbers, 1/reward, of the values that have one."""
+    lam = solution.weights / oracle.scale
+    kept = (solution.weights > NOTHING) & np.isfinite(lam)
+    return {name: float(lam[j]) for j, name in enumerate(oracle.values) if kept[j]}
 
 
 def _named(names: tuple[str, ...], levels: np.ndarray) -> dict[str, float]:

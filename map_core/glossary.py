@@ -5,8 +5,10 @@ Constraint: standard library only, so that everything above can import it at no 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from map_core.errors import InputError
 
@@ -62,6 +64,12 @@ class SamplingSettings:
     def as_dict(self) -> dict[str, float | int]:
         """The settings as plain numbers, for a table's metadata."""
         return asdict(self)
+
+    @classmethod
+    def recorded(cls, metadata: Mapping[str, Any]) -> SamplingSettings:
+        """The settings that a table's metadata tells; the defaults for those that it does not."""
+        told = metadata.get("sampling") or {}
+        return cls(**{name: told[name] for name in cls.__dataclass_fields__ if told.get(name) is not None})
 
 
 @dataclass(frozen=True)

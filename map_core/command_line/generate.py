@@ -298,9 +298,8 @@ def sampling_settings(
     """
     if metadata is None:
         metadata = rewards.load_metadata(rewards.DEFAULT_TABLE) if rewards.DEFAULT_TABLE.is_file() else {}
-    recorded = metadata.get("sampling") or {}
-    known = {name: recorded[name] for name in SamplingSettings().as_dict() if recorded.get(name) is not None}
-    return SamplingSettings(**known | {name: value for name, value in asked.items() if value is not None})
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    return replace(SamplingSettings.recorded(metadata), **given)
 
 
 def _print_outcome(request: GenerationRequest, finished: Finished, seconds: float) -> None:

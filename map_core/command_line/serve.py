@@ -109,17 +109,17 @@ def serve(
     import uvicorn
 
     from map_core.aim import Aims
-    from map_core.generate.models import DEFAULT_MODEL, locate
+    from map_core.generate.models import locate, recorded_model
     from map_core.generate.remote_engine import address_of
     from map_core.generate.service import GenerationService
-    from map_core.serve.app import create_app
+    from map_core.serve.app import create_app, is_loopback
     from map_core.serve.desk import Desk, PromptTokens
     from map_core.serve.refusals import Limits
     from map_core.values import cards
 
     opened = open_table(table, use_case, form)
     known = _named(opened, palettes)
-    made_with = str((opened.table.metadata.get("model") or {}).get("name") or DEFAULT_MODEL)
+    made_with = recorded_model(opened.table.metadata)
     name = model or made_with
     address = address_of(name)
     files = None if address else locate(name)
@@ -143,7 +143,7 @@ def serve(
         limits,
         candidates,
     )
-    loopback = _is_loopback(host)
+    loopback = is_loopback(host)
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
 
@@ -205,15 +205,6 @@ def _told(model: str, address: Address | None) -> str:
     if address is not None:
         return address.name
     return Path(model).resolve().name if Path(model).is_dir() else model
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _listen(host: str, port: int) -> socket.socket:

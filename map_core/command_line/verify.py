@@ -177,21 +177,19 @@ def fresh_replies(
             )
         return made.reordered(others.values)
     from map_core.generate.engine import open_engine
-    from map_core.generate.models import DEFAULT_MODEL
+    from map_core.generate.models import recorded_model
 
     metadata = others.metadata
-    known = {name: metadata.get("sampling", {}).get(name) for name in SamplingSettings.__dataclass_fields__}
-    settings = SamplingSettings(**{name: setting for name, setting in known.items() if setting is not None})
+    settings = SamplingSettings.recorded(metadata)
     if max_new_tokens is not None:
         settings = replace(settings, max_new_tokens=max_new_tokens)
     chosen = scorers(others.values)
     texts = zip(others.prompt_ids, others.use_cases, others.prompts, strict=True)
-    model = str((metadata.get("model") or {}).get("name") or DEFAULT_MODEL)
     with tempfile.TemporaryDirectory() as folder:
         return builder.build(
             [Prompt(*prompt) for prompt in texts],
             fresh or Path(folder) / "fresh.parquet",
-            open_engine(model, engine),
+            open_engine(recorded_model(metadata), engine),
             chosen,
             candidates=candidates,
             settings=settings,

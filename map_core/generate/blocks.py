@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from map_core.generate.events import Event, Finished, Resampled, Scored, Tokens
+from map_core.generate.events import Event, Resampled, Scored, Tokens
 from map_core.generate.request import GenerationRequest
 from map_core.generate.scoring import Scoring
-from map_core.generate.whole import Growing, chosen
+from map_core.generate.whole import Growing, chosen, completed, outcome
 from map_core.glossary import SamplingSettings
 
 if TYPE_CHECKING:
@@ -86,25 +86,13 @@ def blocks(
                 else growing.tokens[k]
                 for k, ancestor in enumerate(ancestors.tolist())
             ]
-            yield Resampled(growing.step, tuple(ancestors.tolist()), tuple(offsets.tolist()))
+            yield Resampled(growing.step, tuple(ancestors.tolist()))
     replies = growing.replies()
-    final: dict[str, tuple[float, ...]] = {}
-    for name in request.scored:
-        final[name] = scoring.rewards(name, replies, complete=True)
-        yield Scored(name, final[name], provisional=False)
+    final = yield from completed(scoring, replies)
     late = [name for name, weight in steering.weights.items() if weight and name not in scoring.partial]
-    said = f"Only whole replies can be scored on {', '.join(late)}, so it counts at the end." if late else ""
-    yield Finished(
-        replies=tuple(replies),
-        rewards=final,
-        log_offsets=tuple(offsets.tolist()),
-        choice=chosen(final, request, steering, count, offsets),
-        tokens=growing.drawn,
-        sampling_seconds=growing.seconds,
-        provisional_seconds=scoring.partial_seconds,
-        scoring_seconds=scoring.complete_seconds,
-        notes=(*filter(None, [said]), *scoring.failures),
-    )
+    said = [f"Only whole replies can be scored on {', '.join(late)}, so it counts at the end."] if late else []
+    choice = chosen(final, request, steering, count, offsets)
+    yield outcome(growing, scoring, replies, final, choice, tuple(offsets.tolist()), *said)
 
 
 def written(

@@ -98,6 +98,17 @@ def candidate_seed(seed: int, candidate: int) -> int:
     return (start + candidate * _SEED_STEP) % 2**32
 
 
+def candidate_seeds(seed: int, candidates: int, first: int = 0) -> list[int]:
+    """The seeds of a call's candidates, see :func:`candidate_seed`.
+
+    Raises:
+        InputError: ``candidates`` is below 1, or the seed is negative.
+    """
+    if candidates < 1:
+        raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
+    return [candidate_seed(seed, candidate) for candidate in range(first, first + candidates)]
+
+
 class Engine(ABC):
     """What draws candidates: the model as aligned sampling sees it."""
 
@@ -238,10 +249,7 @@ class LocalEngine(Engine):
     ) -> Iterator[list[Token]]:
         """Draw K replies side by side, see :meth:`Engine.sample`."""
         ids = self._checked(prompt, settings.max_new_tokens, system, history)
-        if candidates < 1:
-            raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
-        seeds = [candidate_seed(seed, candidate) for candidate in range(first, first + candidates)]
-        return self._stream(ids, [[] for _ in range(candidates)], settings, seeds)
+        return self._stream(ids, [[] for _ in range(candidates)], settings, candidate_seeds(seed, candidates, first))
 
     def extend(
         self,

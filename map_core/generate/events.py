@@ -54,13 +54,10 @@ class Resampled:
     Args:
         step: decoding steps before it.
         ancestors: (candidate,) numbers of candidates.
-        log_offsets: (candidate,) what has been paid of each candidate's weighted reward, in nats, see
-            :func:`map_core.generate.reweight.choose`.
     """
 
     step: int
     ancestors: tuple[int, ...]
-    log_offsets: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,8 @@ class Finished:
     Args:
         replies: one per candidate.
         rewards: final rewards by value, each one per candidate, NaN where it could not be scored.
-        log_offsets: (candidate,) as in :class:`Resampled`; zeros for whole replies.
+        log_offsets: (candidate,) what re-sampling has paid of each candidate's weighted reward, in nats, see
+            :func:`map_core.generate.reweight.choose`; zeros for whole replies.
         choice: probabilities, the aligned and the base pick, and what they cost.
         tokens: tokens drawn over all candidates, end-of-turn tokens included.
         sampling_seconds, provisional_seconds, scoring_seconds: time in the engine, in scoring partial replies, and

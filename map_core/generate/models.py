@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,11 @@ def _home(name: str) -> Path:
 def graph_folder(files: ModelFiles) -> Path:
     """Where OpenVINO's form of a model is kept, see :func:`map_core.generate.openvino_engine.prepare`."""
     return cache_folder() / "openvino" / f"{files.sha256[:20]}-{_GRAPH_FORMAT}"
+
+
+def recorded_model(metadata: Mapping[str, Any]) -> str:
+    """The name of the model that a table's replies came from; the default one's where its metadata does not tell."""
+    return str((metadata.get("model") or {}).get("name") or DEFAULT_MODEL)
 
 
 def locate(name: str = DEFAULT_MODEL, verify: bool = False) -> ModelFiles:

@@ -28,7 +28,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from map_core.errors import EngineError, InputError, PaletteError
-from map_core.generate.engine import UNKNOWN_TOKEN, Engine, EngineInfo, Token, candidate_seed, chat_messages
+from map_core.generate.engine import UNKNOWN_TOKEN, Engine, EngineInfo, Token, candidate_seeds, chat_messages
 from map_core.glossary import SamplingSettings, Turn
 
 #: Where a server's key is looked for, in this order.
@@ -154,9 +154,7 @@ class RemoteEngine(Engine):
             EngineError: the server cannot be reached, refuses the key, has too much to do, or a stream broke off.
         """
         self.check(prompt, settings, system=system, history=history)
-        if candidates < 1:
-            raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
-        seeds = [candidate_seed(seed, candidate) for candidate in range(first, first + candidates)]
+        seeds = candidate_seeds(seed, candidates, first)
         request = {"messages": chat_messages(prompt, system, history)} | self._drawing(settings)
         growing = [_Growing(candidate, settings.max_new_tokens) for candidate in range(candidates)]
         if self._together:

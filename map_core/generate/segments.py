@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from map_core.generate.events import Event, Finished, Scored, Tokens
+from map_core.generate.events import Event, Tokens
 from map_core.generate.request import GenerationRequest
 from map_core.generate.reweight import Choice
 from map_core.generate.scoring import Scoring
-from map_core.generate.whole import Growing
+from map_core.generate.whole import Growing, completed, outcome
 from map_core.glossary import Reply
 
 if TYPE_CHECKING:
@@ -94,21 +94,9 @@ def segments(
         if reply[-1].last:
             break
     replies = growing.replies()
-    final: dict[str, tuple[float, ...]] = {}
-    for name in request.scored:
-        final[name] = scoring.rewards(name, replies, complete=True)
-        yield Scored(name, final[name], provisional=False)
-    yield Finished(
-        replies=tuple(replies),
-        rewards=final,
-        log_offsets=(float("inf"), 0.0),
-        choice=Choice((0.0, 1.0), float("nan"), 1.0, float("nan"), 0.0, picked=1, base=0),
-        tokens=growing.drawn,
-        sampling_seconds=growing.seconds,
-        provisional_seconds=scoring.partial_seconds,
-        scoring_seconds=scoring.complete_seconds,
-        notes=scoring.failures,
-    )
+    final = yield from completed(scoring, replies)
+    choice = Choice((0.0, 1.0), float("nan"), 1.0, float("nan"), 0.0, picked=1, base=0)
+    yield outcome(growing, scoring, replies, final, choice, (float("inf"), 0.0))
 
 
 def _goal(request: GenerationRequest, first: list[float]) -> float:

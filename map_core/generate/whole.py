@@ -10,8 +10,9 @@ rewards; the estimates stay consistent and are no longer exactly those of a fixe
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -93,23 +94,42 @@ def whole(
         growing.tokens += [[] for _ in range(count)]
         yield from _draw(engine, scoring, request, growing, first, count)
         replies = growing.replies()
-        final: dict[str, tuple[float, ...]] = {}
-        for name in request.scored:
-            final[name] = scoring.rewards(name, replies, complete=True)
-            yield Scored(name, final[name], provisional=False)
-        choice = chosen(final, request, steering, len(replies))
+        rewards = yield from completed(scoring, replies)
+        choice = chosen(rewards, request, steering, len(replies))
         if len(replies) >= most or _good_enough(request, choice):
             break
-    yield Finished(
+    yield outcome(growing, scoring, replies, rewards, choice, (0.0,) * len(replies))
+
+
+def completed(scoring: Scoring, replies: Sequence[Reply]) -> Generator[Scored, None, dict[str, tuple[float, ...]]]:
+    """Score complete replies on every value of the request; their rewards come back."""
+    rewards: dict[str, tuple[float, ...]] = {}
+    for name in scoring.names:
+        rewards[name] = scoring.rewards(name, replies, complete=True)
+        yield Scored(name, rewards[name], provisional=False)
+    return rewards
+
+
+def outcome(
+    growing: Growing,
+    scoring: Scoring,
+    replies: Sequence[Reply],
+    rewards: dict[str, tuple[float, ...]],
+    choice: Choice,
+    log_offsets: tuple[float, ...],
+    *notes: str,
+) -> Finished:
+    """What came of it, with what it has cost; notes come before those of scorers that failed."""
+    return Finished(
         replies=tuple(replies),
-        rewards=final,
-        log_offsets=(0.0,) * len(replies),
+        rewards=rewards,
+        log_offsets=log_offsets,
         choice=choice,
         tokens=growing.drawn,
         sampling_seconds=growing.seconds,
         provisional_seconds=scoring.partial_seconds,
         scoring_seconds=scoring.complete_seconds,
-        notes=scoring.failures,
+        notes=(*notes, *scoring.failures),
     )
 
 
@@ -146,8 +166,6 @@ def _draw(
 
 
 def _numbered(token: Token, first: int) -> Token:
-    from dataclasses import replace
-
     return replace(token, candidate=token.candidate + first) if first else token
 
 

@@ -94,7 +94,7 @@ class Server:
                     status=401,
                     code="invalid_api_key",
                 )
-        elif self._loopback and not _is_here(request.url.hostname or ""):
+        elif self._loopback and not is_loopback(request.url.hostname or ""):
             raise Refusal("This server answers to localhost alone; address it so.", status=403)
 
     def models(self) -> dict[str, Any]:
@@ -230,7 +230,8 @@ def _rest(text: str, sent: str) -> str:
     return text[len(sent) :]
 
 
-def _is_here(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

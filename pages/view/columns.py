@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,10 +45,8 @@ class View:
         return self.shown.phase is Phase.DONE
 
     def place(self, choice: Choice | None) -> int | None:
-        """The candidate that a palette shows: its pick, before that its leader."""
-        if choice is None:
-            return None
-        return choice.picked if self.done else int(np.argmax(choice.probabilities))
+        """The candidate that a palette shows, see :func:`place_of`."""
+        return place_of(self.shown, choice)
 
 
 def look(scene: Scene, assessment: Assessment, generation: Generation) -> View:
@@ -57,10 +56,21 @@ def look(scene: Scene, assessment: Assessment, generation: Generation) -> View:
     if generation.viewer == background.viewer():  # who only has the link looks on and steers nothing
         scored = set(generation.request.scored)
         generation.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in scored})
-    choices = [generation.choice(column.weights.by_value) for column in columns]
+    return View(scene, assessment, generation, shown, columns, choices_of(generation, shown, columns))
+
+
+def choices_of(generation: Generation, shown: Snapshot, columns: Sequence[Column]) -> tuple[Choice | None, ...]:
+    """What each palette makes of the candidates that are shown; None before any rewards."""
+    made = [generation.choice(column.weights.by_value) for column in columns]
     # Candidates may have been added between the two looks: then there are no choices until the next one.
-    same = [c if c is not None and len(c.probabilities) == len(shown.candidates) else None for c in choices]
-    return View(scene, assessment, generation, shown, columns, tuple(same))
+    return tuple(c if c is not None and len(c.probabilities) == len(shown.candidates) else None for c in made)
+
+
+def place_of(shown: Snapshot, choice: Choice | None) -> int | None:
+    """The candidate that a choice shows: its pick when all is done, before that the leader."""
+    if choice is None:
+        return None
+    return choice.picked if shown.phase is Phase.DONE else int(np.argmax(choice.probabilities))
 
 
 def progress(shown: Snapshot) -> None:

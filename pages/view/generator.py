@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from map_core.aim import in_force, weights_by_value
 from map_core.certificate import AttainableLevels
 from map_core.errors import InputError, MissingModelError, PaletteError
 from map_core.feasibility import Assessment
 from map_core.generate.generation import Generation
-from map_core.generate.models import DEFAULT_MODEL, locate
+from map_core.generate.models import locate, recorded_model
 from map_core.generate.remote_engine import address_of
 from map_core.generate.request import GenerationRequest
 from map_core.generate.service import GenerationService, shared_service
@@ -53,8 +54,7 @@ class Weights:
 
 def model_name(scene: Scene) -> str:
     """The model that the table's replies came from."""
-    model = scene.table.metadata.get("model") or {}
-    return str(model.get("name") or DEFAULT_MODEL)
+    return recorded_model(scene.table.metadata)
 
 
 @st.cache_data(ttl=5.0, show_spinner=False)
@@ -122,9 +122,7 @@ def _weights(key: tuple[Any, ...], candidates: int, _asked: _Question) -> Weight
         found = fewer.assess(fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets)))
     else:
         fewer, found = scene, assessment
-    solution, notes = found.solution, []
-    if found.verdict is Verdict.OUT_OF_REACH:
-        solution = found.nearest.solution if found.nearest else None
+    solution, notes = in_force(found), []
     many = f"With {candidates} candidates to choose from, your palette is"
     match assessment.verdict, found.verdict:
         case Verdict.OUT_OF_REACH, _:
@@ -141,11 +139,7 @@ def _weights(key: tuple[Any, ...], candidates: int, _asked: _Question) -> Weight
         return Weights(
             {}, "Nothing near your palette can be had, so there are no weights to steer by.", scene.oracle.base
         )
-    by_value = {
-        name: float(x / s)
-        for name, x, s in zip(scene.table.values, solution.weights, fewer.oracle.scale, strict=True)
-        if x > 1e-9
-    }
+    by_value = weights_by_value(fewer.oracle, solution)
     unknown = [name for name in by_value if name not in cards()]
     if unknown:
         notes.append(f"This app has no scorer for {', '.join(unknown)}, so new replies are not steered by it.")

@@ -25,6 +25,7 @@ from map_core.generate.generation import Generation, Phase, Snapshot
 from map_core.generate.many import Many, expected_levels
 from map_core.generate.reweight import Choice
 from pages.view import ask, background, field, generator, palettes, style
+from pages.view.columns import choices_of, place_of
 from pages.view.palettes import Column
 from pages.view.scene import Scene
 
@@ -182,9 +183,7 @@ def _draw(scene: Scene, assessment: Assessment, found: Many) -> None:
     answered = []
     for generation in found.generations:
         shown = generation.snapshot()
-        choices = [generation.choice(one.weights.by_value) for one in columns]
-        same = [c if c is not None and len(c.probabilities) == len(shown.candidates) else None for c in choices]
-        answered.append(_Answered(generation, shown, tuple(same)))
+        answered.append(_Answered(generation, shown, choices_of(generation, shown, columns)))
     done = [one for one in answered if one.shown.phase is Phase.DONE and one.choices[0] is not None]
     said = f"{len(done)} of {len(found.requests)} prompts are answered."
     waiting = next((one.shown.note for one in answered if one.shown.phase is Phase.WAITING and one.shown.note), "")
@@ -219,7 +218,7 @@ def _table(scene: Scene, found: Many, columns: Sequence[Column], answered: Seque
             row[column.name] = None
         if one is not None:
             row["State"] = one.shown.error or _STATES[one.shown.phase]
-            places = [_place(one, choice) for choice in one.choices]
+            places = [place_of(one.shown, choice) for choice in one.choices]
             for column, place in zip(columns, places, strict=True):
                 row[column.name] = None if place is None else candidates[place].text
             for name in names:
@@ -248,13 +247,6 @@ def _table(scene: Scene, found: Many, columns: Sequence[Column], answered: Seque
             },
         },
     )
-
-
-def _place(one: _Answered, choice: Choice | None) -> int | None:
-    """The pick of a prompt that is done, the leader of one that is not."""
-    if choice is None:
-        return None
-    return choice.picked if one.shown.phase is Phase.DONE else int(np.argmax(choice.probabilities))
 
 
 def _levels(scene: Scene, assessment: Assessment, column: Column, done: Sequence[_Answered], prompts: int) -> None:
