@@ -49,6 +49,7 @@ def assess(
     solution: Solution | None = None,
     attainable: AttainableLevels | None = None,
     budget: float | None = None,
+    locked: np.ndarray | None = None,
 ) -> Assessment:
     """Verdict, weights and, where it is needed, the nearest palette.
 
@@ -58,6 +59,7 @@ def assess(
         solution: what :func:`map_core.dual.solve` gave for these targets, where it is known already.
         attainable: corners to start the linear program from.
         budget: most nats that the palette, or the nearest one in its place, may cost.
+        locked: (value,) bool, targets that the nearest palette keeps as they are; it is None where that cannot be.
 
     Returns:
         The assessment.
@@ -71,7 +73,7 @@ def assess(
     attainable = attainable or AttainableLevels(oracle)
     edge = attainable.margin(targets)
     if not edge.attainable:
-        closest = nearest(oracle, targets, budget=budget, attainable=attainable)
+        closest = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable)
         return Assessment(targets, Verdict.OUT_OF_REACH, edge, None, None, closest)
     solution = solution or solve(oracle, targets)
     ess = oracle.effective_sample_size(solution.weights)
@@ -80,5 +82,5 @@ def assess(
     over_budget = budget is not None and solution.kl > budget * (1 + 1e-9)
     closest = None
     if verdict is Verdict.ON_PAPER or over_budget:
-        closest = nearest(oracle, targets, budget=budget, attainable=attainable)
+        closest = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable)
     return Assessment(targets, verdict, edge, solution, ess, closest, over_budget)

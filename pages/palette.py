@@ -8,6 +8,7 @@ import streamlit as st
 from map_core import words
 from map_core.feasibility import Assessment
 from map_core.glossary import Verdict
+from map_core.palette import Target
 from map_core.sensitivity import local
 from pages.view import background, state, style, summary
 from pages.view.scene import Scene
@@ -42,7 +43,7 @@ def desk() -> None:
                     "Free",
                     key=f"free_{name}",
                     on_change=state.set_free,
-                    args=(name,),
+                    args=(name, names[j]),
                 )
             st.session_state[f"target_{name}"] = int(np.clip(round(target.percentile), low, high))
             st.slider(
@@ -64,7 +65,7 @@ def desk() -> None:
             st.html(style.rail(j, (base - low) / span, None if realised is None else (realised - low) / span, along))
 
 
-def _readout(j: int, target: state.Target) -> tuple[str, str]:
+def _readout(j: int, target: Target) -> tuple[str, str]:
     base = scene.oracle.base[j]
     if target.free:
         return "free", f"base model {words.number(base)}"

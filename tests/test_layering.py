@@ -21,7 +21,7 @@ FLOORS = (
     {"batch"},
     {"targets", "certificate", "trust", "rays"},
     {"nearest"},
-    {"feasibility"},
+    {"feasibility", "palette"},
     {"frontier", "sensitivity", "confidence", "sequence", "baselines"},
     {"groups", "drift", "aim"},
     {"reproduce"},

@@ -251,7 +251,7 @@ def test_weights_are_those_for_the_candidates_that_are_drawn(compare, desk, tabl
     oracle = MemoryOracle.of(deal(table, 4))
     name = max(all_of_them, key=all_of_them.get)
     levels = np.full(len(table.values), np.nan)
-    for value_name, target in compare.session_state["palette"].targets.items():
+    for value_name, target in compare.session_state["history"].now.targets.items():
         if not target.free:
             j = table.index(value_name)
             levels[j] = percentiles(table).level(j, target.percentile) if target.level is None else target.level
@@ -362,7 +362,7 @@ def test_moving_a_target_chooses_again_among_the_same_candidates(compare, desk):
     before = dict(generation.weights)
     compare.slider(key="target_humor").set_value(compare.slider(key="target_humor").value + 10).run()
     assert generation.weights["humor"] != before["humor"]
-    assert compare.session_state["palette"].targets["humor"].percentile == compare.slider(key="target_humor").value
+    assert compare.session_state["history"].now.targets["humor"].percentile == compare.slider(key="target_humor").value
     assert len(desk.made) == 1
     compare.switch_page("pages/palette.py").run()
     assert compare.toggle(key="free_helpfulness").value
@@ -383,7 +383,7 @@ def test_pinned_palettes_answer_beside_todays_from_the_same_candidates(compare, 
     assert list(rows["Probability (Palette 1)"]) == pytest.approx(list(rows["Probability"]))
     compare.button_group(key="steered").set_value([2]).run()
     compare.button(key="use_0").click().run()
-    assert not compare.session_state["palette"].targets["helpfulness"].free
+    assert not compare.session_state["history"].now.targets["helpfulness"].free
     compare.button(key="unpin_0").click().run()
     assert [one.name for one in compare.session_state["pinned"]] == ["Palette 1", "Palette 2"]
     assert not compare.exception

@@ -9,10 +9,10 @@ import streamlit as st
 
 from map_core import words
 from map_core.feasibility import Assessment
+from map_core.palette import Palette
 from pages.view import generator, state, style, summary
 from pages.view import scene as scenes
 from pages.view.scene import Scene
-from pages.view.state import Palette
 
 MOST_PINNED = 3
 
@@ -67,7 +67,7 @@ def _pin() -> None:
     while shown in taken:
         shown, number = f"{name} ({number})", number + 1
     if len(pinned()) < MOST_PINNED:
-        st.session_state["pinned"] = (*pinned(), Pinned(shown, st.session_state["palette"]))
+        st.session_state["pinned"] = (*pinned(), Pinned(shown, state.history().now))
     st.session_state["pin_name"] = ""
 
 
@@ -82,8 +82,7 @@ def _unpin(place: int) -> None:
 
 def _use(place: int) -> None:
     """Callback: a pinned palette becomes today's; the page Palette then shows it."""
-    st.session_state["palette_before"] = (st.session_state["palette"], f"{pinned()[place].name} was taken.")
-    st.session_state["palette"] = pinned()[place].palette
+    state.put(pinned()[place].palette, f"{pinned()[place].name} was taken.")
 
 
 def line(scene: Scene, assessment: Assessment, candidates: int) -> None:
@@ -157,9 +156,9 @@ def faders(scene: Scene, palette: Palette) -> None:
 
 def _steer(scene: Scene) -> None:
     """Callback: the values that are chosen have their targets, the others are free."""
-    palette: Palette = st.session_state["palette"]
+    palette = state.history().now
     targets = {
         name: replace(palette.targets[name], free=j not in st.session_state["steered"])
         for j, name in enumerate(scene.table.values)
     }
-    st.session_state["palette"] = replace(palette, targets=targets)
+    state.put(replace(palette, targets=targets), "Chose which values have a target.")

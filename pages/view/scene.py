@@ -21,12 +21,12 @@ from map_core.feasibility import Assessment, assess
 from map_core.figures.design import Unit, Units
 from map_core.glossary import SamplingSettings
 from map_core.oracle import MemoryOracle
+from map_core.palette import ALL
 from map_core.rewards import RewardTable
 from map_core.targets import Percentiles, percentiles
 from map_core.values import cards
 
 DEFAULT_TABLE = Path(__file__).resolve().parents[2] / "assets" / "default.parquet"
-ALL = "All use cases"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,17 +75,20 @@ class Scene:
             found.append((math.ceil(low), max(math.floor(high), math.ceil(low) + 1)))
         return tuple(found)
 
-    def assess(self, targets: np.ndarray) -> Assessment:
-        """The verdict on a palette, (value,) in standard deviations above base; corners are shared under a lock."""
+    def assess(self, targets: np.ndarray, locked: np.ndarray | None = None) -> Assessment:
+        """The verdict on a palette, (value,) in standard deviations above base; corners are shared under a lock.
+
+        Args:
+            targets: (value,) NaN for free values.
+            locked: (value,) bool, those that must not give way in the nearest palette.
+        """
         with self.lock:
-            return assess(self.oracle, targets, attainable=self.attainable)
+            return assess(self.oracle, targets, attainable=self.attainable, locked=locked)
 
     @property
     def sampling(self) -> SamplingSettings:
         """The settings that the table's replies were drawn with; the model's own where it does not say."""
-        known = self.table.metadata.get("sampling") or {}
-        fields = SamplingSettings.__dataclass_fields__
-        return SamplingSettings(**{name: known[name] for name in fields if name in known})
+        return SamplingSettings.recorded(self.table.metadata)
 
 
 def table_path() -> Path:

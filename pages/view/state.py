@@ -1,59 +1,134 @@
-"""The palette of this viewer: kept under keys of its own, because Streamlit forgets widgets when the page changes.
+"""The palette of this viewer: its history with undo and redo, its place in the address, and what is made of it.
 
-A target is remembered as the percentile that the slider shows and, where something exact was taken (the nearest
-palette, a point of the frontier), as that exact level too, so that rounding never tips it out of reach again.
+Kept under keys of its own, because Streamlit forgets widgets when the page changes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
+from map_core import palette as palettes
+from map_core.errors import InputError
 from map_core.feasibility import Assessment
 from map_core.glossary import Verdict
+from map_core.palette import ALL, Palette, Target
 from pages.view import scene as scenes
-from pages.view.scene import ALL, Scene
+from pages.view import style
+from pages.view.scene import Scene
 
 #: Where a new palette begins: so many values above the base level, the others free.
 FIRST_TARGETS, FIRST_PERCENTILE = 3, 60.0
+#: Steps that are remembered.
+MOST_STEPS = 200
+#: Parameters of the address that say what the palette is.
+ADDRESS = ("palette", "use")
 
 
 @dataclass(frozen=True)
-class Target:
-    """One slider: its percentile, the exact level in reward units where one was taken, and whether it is free."""
+class Step:
+    """A palette as it was after one change.
 
-    percentile: float
-    level: float | None = None
-    free: bool = False
+    Args:
+        palette: after the change.
+        what: the change in words.
+        when: in UTC.
+        merge: a further change of the same name replaces this step; "" for a step of its own.
+    """
+
+    palette: Palette
+    what: str
+    when: datetime
+    merge: str = ""
 
 
 @dataclass(frozen=True)
-class Palette:
-    """The targets of this viewer by the name of the value, in one use case."""
+class History:
+    """The steps of this viewer, and the one in force; those after it were undone and can be done again."""
 
-    use_case: str
-    targets: dict[str, Target]
+    steps: tuple[Step, ...]
+    place: int
+
+    @property
+    def now(self) -> Palette:
+        """The palette in force."""
+        return self.steps[self.place].palette
+
+    def with_step(self, step: Step) -> History:
+        """One step further; undone steps are given up, and a merging step replaces the one of its name."""
+        kept = self.steps[: self.place + 1]
+        if step.merge and len(kept) > 1 and kept[-1].merge == step.merge:
+            kept = kept[:-1]
+        kept = (*kept, step)[-MOST_STEPS:]
+        return History(kept, len(kept) - 1)
+
+
+def history() -> History:
+    """The steps of this viewer; :func:`current` has begun them."""
+    return st.session_state["history"]
 
 
 def current() -> tuple[Scene, Palette]:
-    """The scene and the palette of this viewer; a first one that can be had when there is none yet."""
+    """The scene and the palette of this viewer: from the address, or a first one that can be had."""
     if PagesManager.uses_pages_directory:
         # Until app.py has run once in this process, Streamlit takes a folder named "pages" for an app of its older
         # kind and runs a page that is asked for by its address without app.py, its look and its navigation.
         PagesManager.uses_pages_directory = False
         st.rerun()
-    palette: Palette | None = st.session_state.get("palette")
-    scene = scenes.load(palette.use_case if palette else ALL)
-    if palette is None or set(palette.targets) != set(scene.table.values):
-        palette = _first(scene)
-        st.session_state["palette"] = palette
-    return scene, palette
+    held: History | None = st.session_state.get("history")
+    scene = scenes.load(held.now.use_case if held else ALL)
+    if held is None or set(held.now.targets) != set(scene.table.values):
+        palette, what = _begin(scene)
+        scene = scenes.load(palette.use_case)
+        if not palette.targets:
+            palette = first(scene)
+        st.session_state["history"] = held = History((Step(palette, what, datetime.now(UTC)),), 0)
+    show_address(held.now)
+    return scene, held.now
 
 
-def _first(scene: Scene) -> Palette:
+def _begin(scene: Scene) -> tuple[Palette, str]:
+    """The palette that the address names, or an empty one; what cannot be read is said and left out."""
+    told = {name: st.query_params[name] for name in ADDRESS if name in st.query_params}
+    if "palette" in told:
+        try:
+            palette = Palette.from_address(told, scene.table.values)
+            if palette.use_case not in (ALL, *scene.table.use_case_names):
+                raise InputError(
+                    f"The address names the use case {palette.use_case!r}, which this table does not have."
+                )
+            return palette, "Opened from a link."
+        except InputError as error:
+            st.session_state["address_error"] = str(error)
+    use_case = told.get("use", ALL)
+    return Palette(use_case if use_case in scene.table.use_case_names else ALL), "Started."
+
+
+def address_error() -> None:
+    """Say once what was wrong with the link that was opened."""
+    if error := st.session_state.pop("address_error", None):
+        st.warning("The link could not be read, so a first palette is shown.", icon=":material/link_off:")
+        st.text(error)
+
+
+def show_address(palette: Palette) -> None:
+    """The palette stands in the address, so that a link opens the same view."""
+    wanted = palette.to_address()
+    for name in ADDRESS:
+        if st.query_params.get(name) != wanted.get(name):
+            if name in wanted:
+                st.query_params[name] = wanted[name]
+            else:
+                st.query_params.pop(name, None)
+
+
+def first(scene: Scene) -> Palette:
+    """Where a new viewer begins: a few values above base, moved to the nearest palette that can be had."""
     targets = {}
     for j, name in enumerate(scene.table.values):
         low, high = scene.ranges[j]
@@ -69,71 +144,89 @@ def _first(scene: Scene) -> Palette:
 
 def standardised(scene: Scene, palette: Palette) -> np.ndarray:
     """The targets, (value,) in standard deviations above base, NaN for free values."""
-    levels = np.full(len(scene.table.values), np.nan)
-    for j, name in enumerate(scene.table.values):
-        target = palette.targets[name]
-        if not target.free:
-            levels[j] = scene.percentiles.level(j, target.percentile) if target.level is None else target.level
-    return scene.oracle.standardise(levels)
+    return palettes.standardised(palette, scene.table.values, scene.oracle, scene.percentiles)
 
 
 def with_levels(scene: Scene, palette: Palette, targets: np.ndarray) -> Palette:
     """The palette with exact targets, (value,) in standard deviations above base; NaN leaves a value as it is."""
     changed = dict(palette.targets)
     for j in np.flatnonzero(~np.isnan(targets)):
+        name = scene.table.values[j]
         level = float(scene.oracle.base[j] + targets[j] * scene.oracle.scale[j])
-        changed[scene.table.values[j]] = Target(scene.percentile(int(j), float(targets[j])), level)
+        if not (changed[name].keep and targets[j] == 0.0):
+            changed[name] = changed[name].at(scene.percentile(int(j), float(targets[j])), level)
     return replace(palette, targets=changed)
 
 
+def put(palette: Palette, what: str, merge: str = "") -> None:
+    """Make a palette this viewer's, as a step that can be undone.
+
+    Args:
+        palette: the new one.
+        what: the change in words, a sentence.
+        merge: further changes of the same name become one step, as those of one fader that is dragged.
+    """
+    if palette != history().now:
+        st.session_state["history"] = history().with_step(Step(palette, what, datetime.now(UTC), merge))
+
+
 def take(scene: Scene, targets: np.ndarray, what: str) -> None:
-    """Make exact targets this viewer's palette, and remember the one before for :func:`undo`."""
-    palette: Palette = st.session_state["palette"]
-    st.session_state["palette_before"] = (palette, what)
-    st.session_state["palette"] = with_levels(scene, palette, targets)
+    """Make exact targets this viewer's palette; NaN leaves a value as it is."""
+    put(with_levels(scene, history().now, targets), what)
+    st.session_state["taken"] = history().place
 
 
 def undo() -> None:
-    """Go back to the palette before the last one that was taken."""
-    before = st.session_state.pop("palette_before", None)
-    if before:
-        st.session_state["palette"] = before[0]
+    """Go one step back."""
+    _go(history().place - 1)
+
+
+def redo() -> None:
+    """Do the step again that was undone last."""
+    _go(history().place + 1)
+
+
+def _go(place: int) -> None:
+    held = history()
+    if 0 <= place < len(held.steps):
+        st.session_state["history"] = replace(held, place=place)
 
 
 def undo_line() -> None:
-    """What was taken last, with a way back."""
-    before = st.session_state.get("palette_before")
-    if before:
+    """What was taken last, with a way back, as long as it is the last thing that happened."""
+    held = history()
+    if held.place > 0 and st.session_state.get("taken") == held.place:
         with st.container(horizontal=True, vertical_alignment="center", key="taken"):
-            st.caption(before[1], width="content")
+            st.caption(style.plain(held.steps[held.place].what), width="content")
             st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo)
 
 
 def start_again() -> None:
-    """Forget the palette; the next run makes the first one again, in the same use case."""
-    palette: Palette = st.session_state["palette"]
-    st.session_state.pop("palette_before", None)
-    st.session_state["palette"] = _first(scenes.load(palette.use_case))
+    """Go back to the first palette of the same use case; that is a step as well."""
+    put(first(scenes.load(history().now.use_case)), "Started again.")
 
 
 def assessed(scene: Scene, palette: Palette) -> Assessment:
     """The verdict on this viewer's palette, from memory when nothing moved."""
-    targets = standardised(scene, palette)
-    key = (scene.key, targets.tobytes())
+    targets, locked = standardised(scene, palette), palettes.locked(palette, scene.table.values)
+    key = (scene.key, targets.tobytes(), locked.tobytes())
     held = st.session_state.get("assessment")
     if held and held[0] == key:
         return held[1]
-    found = scene.assess(targets)
+    found = scene.assess(targets, locked)
     st.session_state["assessment"] = (key, found)
     return found
 
 
+def in_use_case(palette: Palette, use_case: str) -> Palette:
+    """The same percentiles of another use case's replies: exact levels belonged to the old one."""
+    kept: Mapping[str, Target] = {name: replace(target, level=None) for name, target in palette.targets.items()}
+    return Palette(use_case, kept)
+
+
 def _choose_use_case() -> None:
-    palette: Palette = st.session_state["palette"]
-    # The same percentiles of the new use case's replies: exact levels belonged to the old one.
-    kept = {name: replace(target, level=None) for name, target in palette.targets.items()}
-    st.session_state.pop("palette_before", None)
-    st.session_state["palette"] = Palette(st.session_state["use_case"], kept)
+    chosen = st.session_state["use_case"]
+    put(in_use_case(history().now, chosen), f"Changed to the use case {chosen}.")
 
 
 def use_case_picker() -> None:
@@ -145,14 +238,15 @@ def use_case_picker() -> None:
 
 
 def move(scene: Scene, name: str) -> None:
-    """Callback of a slider: its percentile becomes the target."""
-    palette: Palette = st.session_state["palette"]
-    target = Target(float(st.session_state[f"target_{name}"]))
-    st.session_state["palette"] = replace(palette, targets=palette.targets | {name: target})
+    """Callback of a plain slider: its percentile becomes the target."""
+    palette, title = history().now, scene.names[scene.table.index(name)]
+    target = palette.targets[name].at(float(st.session_state[f"target_{name}"]))
+    put(palette.with_target(name, target), f"Set {title} to p{target.percentile:.0f}.", merge=f"target {name}")
 
 
-def set_free(name: str) -> None:
+def set_free(name: str, title: str) -> None:
     """Callback of a toggle: the value is left free, or has its target again."""
-    palette: Palette = st.session_state["palette"]
-    target = replace(palette.targets[name], free=bool(st.session_state[f"free_{name}"]))
-    st.session_state["palette"] = replace(palette, targets=palette.targets | {name: target})
+    palette = history().now
+    free = bool(st.session_state[f"free_{name}"])
+    target = replace(palette.targets[name], free=free)
+    put(palette.with_target(name, target), f"Left {title} free." if free else f"Gave {title} a target.")

@@ -18,8 +18,9 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 
 def apply() -> None:
-    """Put the style sheet and the logo on the page."""
-    st.html(ASSETS / "style.css")
+    """Put the style sheets and the logo on the page."""
+    for sheet in sorted(ASSETS.glob("style*.css")):
+        st.html(sheet)
     st.logo(ASSETS / "logo.svg", size="large")
 
 
