@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.view import style
 
+#: A page a line, in the order of the bar: (file and address, title, icon); sections with a name open as a menu.
+PAGES = {
+    "": [
+        ("palette", "Palette", "tune"),
+        ("tradeoffs", "Trade-offs", "balance"),
+        ("compare", "Compare", "compare"),
+        ("palettes", "Palettes", "palette"),
+        ("groups", "Groups", "groups"),
+    ],
+    "Study": [
+        ("sequence", "Sequence", "reorder"),
+        ("baselines", "Baselines", "casino"),
+        ("delivery", "Evidence", "fact_check"),
+        ("report", "Report", "summarize"),
+    ],
+    "About": [
+        ("how", "How it works", "functions"),
+        ("limits", "Limits", "report"),
+    ],
+}
+HERE = Path(__file__).resolve().parent
+
+
+def page(name: str, title: str, icon: str) -> st.Page:
+    """A page at its own address; the palette's is the first."""
+    first = name == "palette"
+    return st.Page(
+        f"pages/{name}.py", title=title, icon=f":material/{icon}:", default=first, url_path=None if first else name
+    )
+
+
 st.set_page_config(page_title="Value Palette", page_icon="assets/icon.svg", layout="wide")
 style.apply()
-page = st.navigation(
-    [
-        st.Page("pages/palette.py", title="Palette", icon=":material/tune:", default=True),
-        st.Page("pages/tradeoffs.py", title="Trade-offs", icon=":material/balance:", url_path="tradeoffs"),
-        st.Page("pages/compare.py", title="Compare", icon=":material/compare:", url_path="compare"),
-        st.Page("pages/delivery.py", title="Evidence", icon=":material/fact_check:", url_path="delivery"),
-    ],
-    position="top",
-)
-page.run()
+there = {
+    section: [page(*line) for line in lines if (HERE / "pages" / f"{line[0]}.py").exists()]
+    for section, lines in PAGES.items()
+}
+st.navigation({section: pages for section, pages in there.items() if pages}, position="top").run()
