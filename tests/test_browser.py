@@ -1,6 +1,6 @@
 """The app as a person meets it: a real server, a real Chromium, the main path from a slider to two streamed replies.
 
-The server runs on loopback on a free port and is ended by its process id.
+Server and browser are those of :mod:`tests.app_server`.
 """
 
 from __future__ import annotations
@@ -8,31 +8,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from map_core import rewards
 from map_core.errors import PaletteError
 from map_core.generate.models import locate
 from map_core.values import DEFAULT_EMBEDDER
-from tests.browser import find_chromium
-from tests.tables import make_table
-
-ROOT = Path(__file__).resolve().parents[1]
-SECONDS = 1000
-#: The server's process, for the test that takes its model process away.
-SERVER: dict[str, int] = {}
+from tests.app_server import SECONDS
 
 pytestmark = pytest.mark.browser
 
@@ -44,53 +31,6 @@ def _missing_models() -> str:
     except PaletteError as error:
         return str(error)
     return ""
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """A server of the app on a small table."""
-    folder = tmp_path_factory.mktemp("app")
-    rewards.save(make_table(prompts=16, candidates=32, seed=5), folder / "table.parquet")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
-    environment = {**os.environ, "VALUE_PALETTE_TABLE": str(folder / "table.parquet")}
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    SERVER["pid"] = server.pid
-    try:
-        _wait_for(f"http://localhost:{port}/_stcore/health", server, folder / "log")
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        try:
-            server.wait(15)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(300):
-        assert server.poll() is None, f"The server ended: {log.read_text()[-2000:]}"
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail(f"The server does not answer: {log.read_text()[-2000:]}")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("no Chromium here; python -m tests.browser brings one")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -337,14 +277,14 @@ class TestGenerating:
         page.reload()
         expect(page.locator("[role=status]")).to_contain_text("3 of 3 prompts")
 
-    def test_the_model_process_killed_in_the_middle_comes_back_and_the_viewer_is_told(self, page):
+    def test_the_model_process_killed_in_the_middle_comes_back_and_the_viewer_is_told(self, page, server):
         self.quick(page)
         self.ask(page, candidates=4, tokens=40)
         expect(page.locator("[role=status]")).to_contain_text(re.compile("Writing: 4 candidates, [1-9]"))
         children = [
             process
             for process in psutil.process_iter(["cmdline"])
-            if "map_core.generate.model_process" in (process.info["cmdline"] or []) and process.ppid() == SERVER["pid"]
+            if "map_core.generate.model_process" in (process.info["cmdline"] or []) and process.ppid() == server.pid
         ]
         assert len(children) == 1
         children[0].kill()

@@ -1,0 +1,106 @@
+"""The app as a process of its own and a Chromium to look at it with: fixtures that all browser tests share.
+
+One server serves the whole run, on loopback, on a free port and on a small table, and is ended by its process id; a
+browser serves one file of tests, because Playwright keeps an event loop running for as long as it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from map_core import rewards
+from tests.browser import find_chromium
+from tests.tables import make_table
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 1000
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running app: where it answers, and its process id."""
+
+    address: str
+    pid: int
+
+
+@contextmanager
+def running(folder: Path, table: Path | None = None) -> Iterator[Server]:
+    """A server of the app while the block lasts.
+
+    Args:
+        folder: for its log.
+        table: what it opens; the embedded table when None.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
+    environment = dict(os.environ)
+    environment.pop("VALUE_PALETTE_TABLE", None)
+    if table is not None:
+        environment["VALUE_PALETTE_TABLE"] = str(table)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _wait_for(f"http://localhost:{port}/_stcore/health", process, folder / "log")
+        yield Server(f"http://localhost:{port}", process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        if process.poll() is not None:
+            raise RuntimeError(f"The server ended: {log.read_text()[-2000:]}")
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise RuntimeError(f"The server does not answer: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """The app on a small table, one for all files of tests."""
+    folder = tmp_path_factory.mktemp("app")
+    rewards.save(make_table(prompts=16, candidates=32, seed=5), folder / "table.parquet")
+    with running(folder, folder / "table.parquet") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def address(server) -> str:
+    """Where the app answers."""
+    return server.address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium for one file of tests."""
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium here; python -m tests.browser brings one")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
