@@ -17,18 +17,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import permutations
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from map_core.batch import solve_many
-from map_core.dual import Solution, Status, solve
+from map_core.dual import Status
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 
-#: All orders are compared where there are no more than this many.
-MAX_ORDERS = 720
 #: A target this far above a value's own highest level, in standard deviations, is out of reach.
 BEYOND = 1e-9
 
@@ -89,6 +86,30 @@ class SequentialPath:
         had_its_turn = np.arange(self.steps)[:, None] > first
         return np.where(had_its_turn, np.maximum(0.0, np.diff(self.shortfall, axis=0)), 0.0)
 
+    def after(self, rounds: int) -> SequentialPath:
+        """The path as it was after so many rounds; the whole where it is no longer than that."""
+        end = rounds * len(self.order) + 1
+        if end >= len(self.kl):
+            return self
+        paths = {name: getattr(self, name)[:end] for name in ("weights", "levels", "kl", "dual")}
+        residual = _residuals(paths["weights"][-1:], paths["levels"][-1:], self.targets)[0]
+        return replace(self, status=Status.STEP_LIMIT, residual=float(residual), **paths)
+
+    def rounds_to(self, levels: np.ndarray, within: float) -> int | None:
+        """Rounds after which every level stays as near to these.
+
+        Args:
+            levels: (value,) in standard deviations above base, as of the simultaneous solution.
+            within: largest difference, in standard deviations.
+
+        Returns:
+            Their number, from 0; None where the path ends before.
+        """
+        ends = np.minimum(np.arange(self.rounds + 1) * len(self.order), self.steps)
+        off = np.flatnonzero(np.abs(self.levels[ends] - levels).max(axis=1) > within)
+        first = int(off[-1]) + 1 if len(off) else 0
+        return first if first <= self.rounds else None
+
 
 def sequence(
     oracle: Oracle,
@@ -145,7 +166,7 @@ def sequences(
     Raises:
         InputError: as for one, or rows and orders do not fit together.
     """
-    wanted = _checked(oracle, targets, rounds)
+    wanted = checked_targets(oracle, targets, rounds)
     targets = np.atleast_2d(np.asarray(targets, dtype=float))
     if orders is not None:
         if not len(orders):
@@ -201,117 +222,14 @@ def sequences(
     return tuple(found_paths)
 
 
-@dataclass(frozen=True, eq=False)
-class Loss:
-    """What a path ends short of the simultaneous solution.
-
-    Args:
-        levels: (value,) simultaneous minus sequential levels, in standard deviations; positive is lost.
-        weights: (value,) simultaneous minus sequential weights x.
-        worst: the largest lack of a level against its target at the end, in standard deviations.
-        dual: g of the simultaneous solution minus g of the path, in nats; 0 only for the same levels.
-        kl: nats that the path spends more than the simultaneous solution; negative where it gives less.
-    """
-
-    levels: np.ndarray
-    weights: np.ndarray
-    worst: float
-    dual: float
-    kl: float
-
-
-def loss(path: SequentialPath, simultaneous: Solution, step: int = -1) -> Loss:
-    """What a path has lost at one of its steps, the last by default, against a converged simultaneous solution."""
-    return Loss(
-        simultaneous.levels - path.levels[step],
-        simultaneous.weights - path.weights[step],
-        float(path.shortfall[step].max()),
-        # At the optimum every weight is 0 or its target tight, so g is what is spent.
-        simultaneous.kl - float(path.dual[step]),
-        float(path.kl[step]) - simultaneous.kl,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Orders:
-    """The same targets aligned in several orders.
-
-    Args:
-        paths: a path an order.
-        simultaneous: all values at once.
-        losses: a loss a path; empty where the targets are not attainable together.
-    """
-
-    paths: tuple[SequentialPath, ...]
-    simultaneous: Solution
-    losses: tuple[Loss, ...]
-
-    @property
-    def best(self) -> int | None:
-        """The path that ends closest to the simultaneous solution, by the dual; None without losses."""
-        return min(range(len(self.losses)), key=lambda i: self.losses[i].dual) if self.losses else None
-
-    @property
-    def worst(self) -> int | None:
-        """The path that ends furthest from it; None without losses."""
-        return max(range(len(self.losses)), key=lambda i: self.losses[i].dual) if self.losses else None
-
-
-def compare_orders(
-    oracle: Oracle,
-    targets: np.ndarray,
-    orders: Sequence[Sequence[int]] | None = None,
-    *,
-    rounds: int = 1,
-    grow_only: bool = False,
-    limit: int = MAX_ORDERS,
-    seed: int = 0,
-) -> Orders:
-    """How much the order matters.
-
-    Args:
-        oracle: the table.
-        targets: (value,) d, NaN for a free value.
-        orders: the orders to compare; by default all, or ``limit`` random ones where there are more.
-        rounds, grow_only: see :func:`sequence`.
-        limit: most orders that are drawn, at least 1.
-        seed: of the draw.
-
-    Returns:
-        The paths, and what each loses.
-
-    Raises:
-        InputError: see :func:`sequence`.
-    """
-    if limit < 1:
-        raise InputError(f"limit is {limit}; expected a number of orders from 1.")
-    if orders is None:
-        orders = _all_orders(_checked(oracle, targets, rounds)[0], limit, seed)
-    paths = sequences(oracle, targets, orders, rounds=rounds, grow_only=grow_only)
-    together = solve(oracle, np.asarray(targets, dtype=float))
-    met = together.status is Status.CONVERGED and not any(path.status is Status.UNBOUNDED for path in paths)
-    return Orders(paths, together, tuple(loss(path, together) for path in paths) if met else ())
-
-
-def _all_orders(wanted: np.ndarray, limit: int, seed: int) -> list[tuple[int, ...]]:
-    """Every order, or so many different random ones."""
-    if math.factorial(len(wanted)) <= limit:
-        return list(permutations(wanted.tolist()))
-    rng = np.random.default_rng(seed)
-    drawn: dict[tuple[int, ...], None] = {}
-    while len(drawn) < limit:
-        drawn[tuple(rng.permutation(wanted).tolist())] = None
-    return list(drawn)
-
-
 def _residuals(x: np.ndarray, levels: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(row,) largest violation of x >= 0, level >= d, x (level - d) = 0."""
     slack = np.nan_to_num(levels - targets)
     return np.asarray(np.abs(np.minimum(x, slack)).max(axis=1))
 
 
-def _checked(oracle: Oracle, targets: np.ndarray, rounds: int) -> np.ndarray:
-    """(row, turn) positions of the targeted values of each row."""
+def checked_targets(oracle: Oracle, targets: np.ndarray, rounds: int) -> np.ndarray:
+    """(row, turn) positions of the targeted values of each row; an InputError where there is nothing to align."""
     targets = np.asarray(targets, dtype=float)
     if targets.ndim not in (1, 2) or targets.shape[-1:] != oracle.base.shape or np.any(np.isinf(targets)):
         raise InputError(

@@ -22,7 +22,7 @@ FLOORS = (
     {"targets", "certificate", "trust", "rays"},
     {"nearest"},
     {"feasibility", "palette"},
-    {"frontier", "sensitivity", "confidence", "sequence", "baselines"},
+    {"frontier", "sensitivity", "confidence", "sequence", "orders", "baselines"},
     {"groups", "drift", "aim"},
     {"reproduce"},
     {"delivery"},

@@ -17,8 +17,9 @@ from map_core.dual import Status, solve
 from map_core.errors import InputError
 from map_core.glossary import Form
 from map_core.oracle import MemoryOracle
+from map_core.orders import compare_orders, loss
 from map_core.rewards import save
-from map_core.sequence import compare_orders, loss, sequence, sequences
+from map_core.sequence import sequence, sequences
 from tests.tables import make_table
 
 TABLE = make_table(prompts=20, candidates=16, seed=4)
@@ -101,6 +102,22 @@ def test_laws_of_every_step(form: Form):
     assert np.all(np.diff(path.dual) >= -1e-12)
     assert path.dual[-1] <= together.kl + 1e-12
     assert np.all(path.weights[:, 3] == 0)
+
+
+def test_a_path_after_fewer_rounds_and_how_many_it_needs():
+    oracle = ORACLES[Form.PER_PROMPT]
+    together = solve(oracle, TARGETS)
+    long, short = (sequence(oracle, TARGETS, (2, 0, 1), rounds=rounds) for rounds in (20, 2))
+    cut = long.after(2)
+    assert cut.levels == pytest.approx(short.levels, abs=1e-12)
+    assert (cut.status, cut.steps, cut.residual) == (Status.STEP_LIMIT, 6, pytest.approx(short.residual, abs=1e-12))
+    assert long.after(50) is long
+    needed = long.rounds_to(together.levels, 0.01)
+    assert 1 < needed < 20
+    off = [np.abs(long.after(rounds).levels[-1] - together.levels).max() for rounds in range(1, 21)]
+    assert off[needed - 2] > 0.01 >= off[needed - 1]
+    assert short.rounds_to(together.levels, 1e-6) is None
+    assert long.rounds_to(together.levels, 100.0) == 0
 
 
 def test_one_round_loses_what_opposed_values_undo():

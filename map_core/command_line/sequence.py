@@ -23,7 +23,8 @@ from map_core.command_line.options import (
 from map_core.dual import Status
 from map_core.errors import InputError
 from map_core.oracle import Oracle
-from map_core.sequence import MAX_ORDERS, Loss, Orders, SequentialPath, compare_orders
+from map_core.orders import MAX_ORDERS, Loss, Orders, compare_orders
+from map_core.sequence import SequentialPath
 
 
 @click.command()
