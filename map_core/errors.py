@@ -30,3 +30,7 @@ class MissingModelError(PaletteError):
 
 class EngineError(PaletteError):
     """An engine or the model process stopped in the middle of its work."""
+
+
+class StoreError(PaletteError):
+    """The database with what people keep does not answer, or refuses."""

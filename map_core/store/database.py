@@ -1,0 +1,192 @@
+"""Opening the database of the setting: its address, its connections, and its schema brought up to date on first use.
+
+SQLite by default: one file, written ahead (WAL) so that readers and a writer do not wait for each other. Every
+transaction that writes takes the write lock at its start, so two of them queue up where they would fail each other.
+Constraint: safe when several processes and threads open the same new database at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from filelock import FileLock
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from map_core.errors import InputError, StoreError
+
+SETTING = "VALUE_PALETTE_DATABASE"
+_EXPECTED = "postgresql://NAME:PASSWORD@HOST/DATABASE, or sqlite:////a/folder/palettes.sqlite"
+#: Seconds that a writer waits for another one, and that a server may take to answer at first.
+BUSY_SECONDS, CONNECT_SECONDS = 30, 10
+#: The key of the lock that PostgreSQL keeps while the schema is brought up to date; any number that is always the same.
+_MIGRATION_LOCK = 7_046_029_254
+
+
+def setting() -> str:
+    """The address of the database in force: ``VALUE_PALETTE_DATABASE``, or a file in this person's data folder."""
+    if chosen := os.environ.get(SETTING):
+        return chosen
+    return f"sqlite:///{platformdirs.user_data_path('value-palette') / 'palettes.sqlite'}"
+
+
+class Database:
+    """An open database whose schema is up to date; any thread may use it.
+
+    Args:
+        engine: its connections.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writer = engine.execution_options(writes=True)
+
+    @property
+    def address(self) -> str:
+        """Where it is, without the password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that only reads.
+
+        Raises:
+            StoreError: the database does not answer.
+        """
+        with _in_words(self.engine.url), Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session whose changes are kept at its end, all or none of them.
+
+        Raises:
+            StoreError: the database does not answer, or refuses.
+        """
+        with _in_words(self.engine.url), Session(self._writer) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+
+def open_database(address: str) -> Database:
+    """Open a database and bring its schema up to date; a new one is made.
+
+    Args:
+        address: as SQLAlchemy writes it; ``postgresql://`` means the driver that comes with the app.
+
+    Raises:
+        InputError: the address cannot be read, its folder cannot be made, or a newer version of the app made it.
+        StoreError: the database does not answer.
+    """
+    from map_core.store.migrating import migrate
+
+    url = _url(address)
+    engine = _engine(url)
+    try:
+        with _in_words(url), _alone(url):
+            if engine.dialect.name == "sqlite":
+                with engine.connect() as connection:
+                    connection.exec_driver_sql("COMMIT")  # the mode cannot be changed inside a transaction
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                    connection.exec_driver_sql("BEGIN")
+            with engine.execution_options(writes=True).begin() as connection:
+                if engine.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+                migrate(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Database(engine)
+
+
+_opened: dict[str, Database] = {}
+_opening = threading.Lock()
+
+
+def database() -> Database:
+    """The database of :func:`setting`, opened once a process.
+
+    Raises:
+        InputError, StoreError: see :func:`open_database`.
+    """
+    address = setting()
+    with _opening:
+        if address not in _opened:
+            _opened[address] = open_database(address)
+        return _opened[address]
+
+
+def _url(address: str) -> URL:
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError) as error:
+        raise InputError(f"{SETTING} cannot be read as the address of a database; expected {_EXPECTED}.") from error
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise InputError(f"{SETTING} names a database of the kind {url.drivername!r}; expected {_EXPECTED}.")
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise InputError(f"{SETTING} names no file, so nothing would be kept; expected {_EXPECTED}.")
+    return url
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() == "postgresql":
+            return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise InputError(
+            f"{SETTING} names the driver {url.drivername!r}, which is not here; expected {_EXPECTED}."
+        ) from error
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where SQLAlchemy says, schema changes included
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=NORMAL")  # with WAL: a power cut may cost the last change, never the file
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _alone(url: URL) -> Any:
+    """While a file's schema is looked at no other process does so; PostgreSQL has a lock of its own for that."""
+    if url.get_backend_name() != "sqlite":
+        return nullcontext()
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The folder {path.parent} for saved palettes cannot be made: {error}. Set {SETTING}."
+        ) from error
+    return FileLock(f"{path}.lock", timeout=BUSY_SECONDS)
+
+
+@contextmanager
+def _in_words(url: URL) -> Iterator[None]:
+    """What the driver raises as one exception of ours, without the password."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        where = url.render_as_string(hide_password=True)
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()
+        reason = said[0] if said else type(error).__name__
+        raise StoreError(f"The database {where} does not answer as it should: {reason}") from error

@@ -1,0 +1,33 @@
+"""Names for content: the same table has the same key on every machine, whatever its file is called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+
+from map_core.palette import Palette
+from map_core.rewards import RewardTable
+
+
+@lru_cache(maxsize=8)
+def table_key(table: RewardTable) -> str:
+    """A key of a table's content, 16 hexadecimal digits: of its values, prompts and rewards.
+
+    Args:
+        table: the whole table, not one use case of it; tables are remembered by identity.
+    """
+    digest = hashlib.sha256(json.dumps([table.values, table.prompt_ids, table.prompts]).encode())
+    digest.update(table.rewards.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def palette_key(palette: Palette, table_key: str) -> str:
+    """A key of what a palette asks for on a table, 16 hexadecimal digits; locks make no difference."""
+    asked = {
+        name: "keep" if one.keep else [one.percentile, one.level]
+        for name, one in palette.targets.items()
+        if not one.free
+    }
+    told = json.dumps([table_key, palette.use_case, asked], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]

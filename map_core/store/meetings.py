@@ -1,0 +1,153 @@
+"""Meetings: people join with a code, each with a palette of their own, and all of them are seen together.
+
+Constraint: the code is all that is needed to join, so it is drawn at random and long enough not to be guessed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, func, select
+
+from map_core.errors import InputError
+from map_core.palette import Palette
+from map_core.store.database import Database
+from map_core.store.models import EntryRow, MeetingRow
+from map_core.store.writing import key, label
+
+#: Letters and digits that nobody takes for one another, read from a wall or typed on a phone.
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+CODE_LENGTH = 10
+#: Members of one meeting.
+MOST_MEMBERS = 200
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A meeting.
+
+    Args:
+        code: what its link holds.
+        name: as people read it.
+        use_case: whose prompts count.
+        table_key: of the table that it is about.
+        created: in UTC.
+    """
+
+    code: str
+    name: str
+    use_case: str
+    table_key: str
+    created: datetime
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One member's palette.
+
+    Args:
+        member: who; a text that the member's browser keeps.
+        name: of the group or person, as people read it.
+        palette: what it asks for now.
+        joined, updated: in UTC.
+    """
+
+    member: str
+    name: str
+    palette: Palette
+    joined: datetime
+    updated: datetime
+
+
+def open_meeting(database: Database, name: str, use_case: str, table_key: str) -> Meeting:
+    """Begin a meeting.
+
+    Raises:
+        InputError: it has no name, or a text is too long.
+    """
+    made = Meeting(
+        "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH)),
+        label("name of the meeting", name),
+        label("use case", use_case),
+        table_key,
+        datetime.now(UTC),
+    )
+    with database.writing() as session:
+        session.add(
+            MeetingRow(
+                code=made.code,
+                name=made.name,
+                use_case=made.use_case,
+                table_key=made.table_key,
+                created=made.created,
+            )
+        )
+    return made
+
+
+def meeting(database: Database, code: str) -> Meeting | None:
+    """The meeting of a code, however it was typed; None when there is none."""
+    with database.reading() as session:
+        row = session.get(MeetingRow, read_code(code))
+        return None if row is None else Meeting(row.code, row.name, row.use_case, row.table_key, row.created)
+
+
+def read_code(told: str) -> str:
+    """A code as it was typed: capitals, spaces and hyphens make no difference."""
+    return "".join(letter for letter in str(told).lower() if letter in ALPHABET)
+
+
+def join(database: Database, code: str, member: str, name: str, palette: Palette) -> Entry:
+    """Join a meeting, or change what one asks for in it.
+
+    Args:
+        member: who; joining again replaces name and palette.
+
+    Raises:
+        InputError: there is no such meeting, it is full, or a text is too long.
+    """
+    code, member, name = read_code(code), key("member", member), label("name", name)
+    now = datetime.now(UTC)
+    with database.writing() as session:
+        # The meeting's row is held, so that two who join at once are counted one after the other.
+        if session.get(MeetingRow, code, with_for_update=True) is None:
+            raise InputError(f"There is no meeting with the code {code!r}. Ask for its link again.")
+        row = session.get(EntryRow, (code, member))
+        if row is None:
+            members = select(func.count()).select_from(EntryRow).where(EntryRow.meeting_code == code)
+            if (session.scalar(members) or 0) >= MOST_MEMBERS:
+                raise InputError(f"The meeting is full: it has {MOST_MEMBERS} members.")
+            row = EntryRow(meeting_code=code, member_id=member, joined=now)
+            session.add(row)
+        row.name, row.palette, row.updated = name, palette.as_dict(), now
+        return Entry(member, name, palette, row.joined, now)
+
+
+def leave(database: Database, code: str, member: str) -> bool:
+    """Take a member's palette out of a meeting; whether it was in it."""
+    wanted = (EntryRow.meeting_code == read_code(code)) & (EntryRow.member_id == member)
+    with database.writing() as session:
+        return bool(session.scalars(delete(EntryRow).where(wanted).returning(EntryRow.member_id)).all())
+
+
+def entries(database: Database, code: str) -> tuple[Entry, ...]:
+    """The palettes of a meeting, who joined first is first."""
+    wanted = (
+        select(EntryRow).where(EntryRow.meeting_code == read_code(code)).order_by(EntryRow.joined, EntryRow.member_id)
+    )
+    with database.reading() as session:
+        return tuple(
+            Entry(row.member_id, row.name, Palette.from_dict(row.palette), row.joined, row.updated)
+            for row in session.scalars(wanted)
+        )
+
+
+def end(database: Database, code: str) -> bool:
+    """Forget a meeting with all that was in it; whether there was one."""
+    with database.writing() as session:
+        row = session.get(MeetingRow, read_code(code))
+        if row is not None:
+            session.delete(row)
+        return row is not None

@@ -1,0 +1,115 @@
+"""The tables, as SQLAlchemy's typed declarative models; :mod:`map_core.store.migrations` makes them.
+
+Constraint: a change here needs a migration, and a test holds that the two agree. Nothing outside this package sees
+these classes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+#: Names of constraints, so that a later migration can speak of them on every database.
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+#: The longest texts that are kept in a line, in characters.
+SHORT, KEY = 200, 64
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite forgets the zone, so it is put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return None if value is None else value.astimezone(UTC)
+        return value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    """What all tables share."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar = {datetime: Moment, dict[str, Any]: JSON, str: Text}
+
+
+class PaletteRow(Base):
+    """A saved palette; what it asks for is in its versions."""
+
+    __tablename__ = "palettes"
+    __table_args__ = (Index(None, "owner", "updated"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(SHORT))
+    name: Mapped[str] = mapped_column(String(SHORT))
+    colour: Mapped[str] = mapped_column(String(KEY))
+    note: Mapped[str]
+    use_case: Mapped[str] = mapped_column(String(SHORT))
+    table_key: Mapped[str] = mapped_column(String(KEY))
+    created: Mapped[datetime]
+    updated: Mapped[datetime]
+    versions: Mapped[list[VersionRow]] = relationship(
+        order_by="VersionRow.number", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class VersionRow(Base):
+    """What a saved palette asked for at one time."""
+
+    __tablename__ = "versions"
+
+    palette_id: Mapped[int] = mapped_column(ForeignKey("palettes.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    data: Mapped[dict[str, Any]]
+    what: Mapped[str]
+    created: Mapped[datetime]
+
+
+class MeetingRow(Base):
+    """A meeting that people join with a code."""
+
+    __tablename__ = "meetings"
+
+    code: Mapped[str] = mapped_column(String(KEY), primary_key=True)
+    name: Mapped[str] = mapped_column(String(SHORT))
+    use_case: Mapped[str] = mapped_column(String(SHORT))
+    table_key: Mapped[str] = mapped_column(String(KEY))
+    created: Mapped[datetime]
+
+
+class EntryRow(Base):
+    """One member's palette in a meeting."""
+
+    __tablename__ = "entries"
+
+    meeting_code: Mapped[str] = mapped_column(ForeignKey("meetings.code", ondelete="CASCADE"), primary_key=True)
+    member_id: Mapped[str] = mapped_column(String(KEY), primary_key=True)
+    name: Mapped[str] = mapped_column(String(SHORT))
+    palette: Mapped[dict[str, Any]]
+    joined: Mapped[datetime]
+    updated: Mapped[datetime]
+
+
+class VoteRow(Base):
+    """Which of two replies somebody preferred, without knowing which was whose."""
+
+    __tablename__ = "votes"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    palette_key: Mapped[str] = mapped_column(String(KEY), index=True)
+    prompt: Mapped[str]
+    preferred: Mapped[str] = mapped_column(String(KEY))
+    viewer: Mapped[str] = mapped_column(String(SHORT))
+    voted: Mapped[datetime]

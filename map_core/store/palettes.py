@@ -1,0 +1,253 @@
+"""Saved palettes: a name, a colour, a note, and every version of what was asked for.
+
+Constraint: nothing that was saved is lost by saving. Who saves over a version that changed meanwhile makes one more
+version, and is told which ones came in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from map_core.errors import InputError
+from map_core.palette import Palette
+from map_core.store.database import Database
+from map_core.store.models import PaletteRow, VersionRow
+from map_core.store.writing import key, label, note
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a saved palette asked for at one time.
+
+    Args:
+        number: from 1.
+        palette: what was asked for.
+        what: the change in words.
+        created: in UTC.
+    """
+
+    number: int
+    palette: Palette
+    what: str
+    created: datetime
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A saved palette as it is now.
+
+    Args:
+        id: by which it is found.
+        name, colour, note: as people gave them; the colour is a name.
+        table_key: of the table that it was set on, see :func:`map_core.store.keys.table_key`.
+        owner: "" where there are no accounts.
+        created, updated: in UTC.
+        version: the newest one's number.
+        palette: the newest version's.
+        meanwhile: numbers of versions that others saved after the one that this save was based on.
+    """
+
+    id: int
+    name: str
+    colour: str
+    note: str
+    table_key: str
+    owner: str
+    created: datetime
+    updated: datetime
+    version: int
+    palette: Palette
+    meanwhile: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A palette that was deleted, with all that is needed to put it back."""
+
+    saved: Saved
+    versions: tuple[Version, ...]
+
+
+def save(
+    database: Database,
+    palette: Palette,
+    name: str,
+    *,
+    colour: str = "",
+    note: str = "",
+    table_key: str = "",
+    what: str = "Saved.",
+    owner: str = "",
+) -> Saved:
+    """Keep a palette under a name; several may have the same name.
+
+    Args:
+        what: the first version in words.
+
+    Raises:
+        InputError: the name is empty, or a text is too long.
+    """
+    now = datetime.now(UTC)
+    row = PaletteRow(created=now, updated=now, **_described(palette, name, colour, note, table_key, owner))
+    row.versions = [_version(1, palette, what, now)]
+    with database.writing() as session:
+        session.add(row)
+        session.flush()
+        return _saved(row, row.versions[-1])
+
+
+def update(
+    database: Database, id: int, palette: Palette, what: str = "Saved again.", *, based_on: int | None = None
+) -> Saved:
+    """Save over a palette: one more version.
+
+    Args:
+        based_on: the number of the version that the new one began from; versions after it were saved meanwhile and are
+            named in the answer. None: the newest.
+
+    Raises:
+        InputError: there is no such palette.
+    """
+    now = datetime.now(UTC)
+    with database.writing() as session:
+        row = _held(session, id)
+        newest = _newest(session, id)
+        row.updated, row.use_case = now, label("use case", palette.use_case)
+        added = _version(newest.number + 1, palette, what, now)
+        row.versions.append(added)
+        session.flush()
+        began = newest.number if based_on is None else based_on
+        return replace(_saved(row, added), meanwhile=tuple(range(began + 1, added.number)))
+
+
+def rename(database: Database, id: int, name: str, colour: str | None = None, note: str | None = None) -> Saved:
+    """Give a palette another name, and another colour and note where they are given.
+
+    Raises:
+        InputError: there is no such palette, the name is empty, or a text is too long.
+    """
+    with database.writing() as session:
+        row = _held(session, id)
+        newest = _newest(session, id)
+        told = _described(
+            Palette(row.use_case),
+            name,
+            row.colour if colour is None else colour,
+            row.note if note is None else note,
+            row.table_key,
+            row.owner,
+        )
+        row.name, row.colour, row.note = told["name"], told["colour"], told["note"]
+        return _saved(row, newest)
+
+
+def listed(database: Database, owner: str = "") -> tuple[Saved, ...]:
+    """The palettes of an owner, the one saved last first."""
+    with database.reading() as session:
+        return _all(session, PaletteRow.owner == owner)
+
+
+def load(database: Database, id: int) -> Saved | None:
+    """One palette as it is now; None when there is none."""
+    with database.reading() as session:
+        return next(iter(_all(session, PaletteRow.id == id)), None)
+
+
+def versions(database: Database, id: int) -> tuple[Version, ...]:
+    """The versions of a palette, the first one first; none when there is no such palette."""
+    wanted = select(VersionRow).where(VersionRow.palette_id == id).order_by(VersionRow.number)
+    with database.reading() as session:
+        return tuple(_told(row) for row in session.scalars(wanted))
+
+
+def delete(database: Database, id: int) -> Deleted:
+    """Delete a palette with its versions.
+
+    Returns:
+        All that was deleted; :func:`put_back` undoes it.
+
+    Raises:
+        InputError: there is no such palette.
+    """
+    with database.writing() as session:
+        row = _held(session, id)
+        gone = Deleted(_saved(row, row.versions[-1]), tuple(_told(one) for one in row.versions))
+        session.delete(row)
+        return gone
+
+
+def put_back(database: Database, deleted: Deleted) -> Saved:
+    """Undo a deletion: the palette is there again under the id that it had, once, however often this is called."""
+    was = deleted.saved
+    with database.writing() as session:
+        if session.get(PaletteRow, was.id) is None:
+            described = _described(was.palette, was.name, was.colour, was.note, was.table_key, was.owner)
+            row = PaletteRow(id=was.id, created=was.created, updated=was.updated, **described)
+            row.versions = [_version(one.number, one.palette, one.what, one.created) for one in deleted.versions]
+            session.add(row)
+    return was
+
+
+def _described(palette: Palette, name: str, colour: str, words: str, table_key: str, owner: str) -> dict[str, str]:
+    """The columns that describe a palette, fit to be kept."""
+    return {
+        "name": label("name of the palette", name),
+        "colour": key("colour", colour) if colour else "",
+        "note": note("note", words),
+        "use_case": label("use case", palette.use_case),
+        "table_key": key("table's key", table_key) if table_key else "",
+        "owner": label("owner", owner) if owner else "",
+    }
+
+
+def _version(number: int, palette: Palette, what: str, created: datetime) -> VersionRow:
+    return VersionRow(number=number, data=palette.as_dict(), what=note("change in words", what), created=created)
+
+
+def _held(session: Session, id: int) -> PaletteRow:
+    """The row of a palette, held so that two who save over it come one after the other."""
+    row = session.get(PaletteRow, id, with_for_update=True)
+    if row is None:
+        raise InputError(f"There is no saved palette with the number {id}; it may have been deleted meanwhile.")
+    return row
+
+
+def _newest(session: Session, id: int) -> VersionRow:
+    wanted = select(VersionRow).where(VersionRow.palette_id == id).order_by(VersionRow.number.desc()).limit(1)
+    return session.scalars(wanted).one()
+
+
+def _all(session: Session, which: ColumnElement[bool]) -> tuple[Saved, ...]:
+    """Palettes with their newest versions, in one query."""
+    later = select(VersionRow.number).where(VersionRow.palette_id == PaletteRow.id).order_by(VersionRow.number.desc())
+    newest = later.limit(1).correlate(PaletteRow).scalar_subquery()
+    wanted = (
+        select(PaletteRow, VersionRow)
+        .join(VersionRow, (VersionRow.palette_id == PaletteRow.id) & (VersionRow.number == newest))
+        .where(which)
+        .order_by(PaletteRow.updated.desc(), PaletteRow.id.desc())
+    )
+    return tuple(_saved(row, version) for row, version in session.execute(wanted))
+
+
+def _told(row: VersionRow) -> Version:
+    return Version(row.number, Palette.from_dict(row.data), row.what, row.created)
+
+
+def _saved(row: PaletteRow, newest: VersionRow) -> Saved:
+    return Saved(
+        id=row.id,
+        name=row.name,
+        colour=row.colour,
+        note=row.note,
+        table_key=row.table_key,
+        owner=row.owner,
+        created=row.created,
+        updated=row.updated,
+        version=newest.number,
+        palette=Palette.from_dict(newest.data),
+    )

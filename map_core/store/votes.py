@@ -1,0 +1,105 @@
+"""Votes: which of two replies to a prompt somebody preferred, without knowing which one was the aligned model's.
+
+Constraint: a vote is kept under what the palette asks for, so that votes of many people and days on the same palette
+come together, and a palette that was changed starts anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import delete, select
+
+from map_core.store.database import Database
+from map_core.store.keys import palette_key
+from map_core.store.models import VoteRow
+from map_core.store.writing import key, note
+
+__all__ = ["Preferred", "Tally", "Vote", "palette_key", "tally", "vote", "votes_of", "withdraw"]
+
+
+class Preferred(StrEnum):
+    """Whose reply was preferred."""
+
+    BASE = "base"
+    ALIGNED = "aligned"
+    TIE = "tie"
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One vote.
+
+    Args:
+        id: by which it can be withdrawn.
+        palette_key: see :func:`map_core.store.keys.palette_key`.
+        prompt: that both replies answer.
+        preferred: whose reply.
+        viewer: who voted; "" where nobody says.
+        when: in UTC.
+    """
+
+    id: int
+    palette_key: str
+    prompt: str
+    preferred: Preferred
+    viewer: str
+    when: datetime
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many preferred whose replies."""
+
+    base: int = 0
+    aligned: int = 0
+    tie: int = 0
+
+    @property
+    def votes(self) -> int:
+        """All of them."""
+        return self.base + self.aligned + self.tie
+
+
+def vote(database: Database, palette_key: str, prompt: str, preferred: Preferred, viewer: str = "") -> Vote:
+    """Keep a vote.
+
+    Raises:
+        InputError: a text is too long.
+    """
+    now, chosen = datetime.now(UTC), Preferred(preferred)
+    with database.writing() as session:
+        row = VoteRow(
+            palette_key=key("key of the palette", palette_key),
+            prompt=note("prompt", prompt),
+            preferred=chosen.value,
+            viewer=key("viewer", viewer) if viewer else "",
+            voted=now,
+        )
+        session.add(row)
+        session.flush()
+        return Vote(row.id, row.palette_key, row.prompt, chosen, row.viewer, now)
+
+
+def withdraw(database: Database, vote: int) -> bool:
+    """Take a vote back; whether it was there."""
+    with database.writing() as session:
+        return bool(session.scalars(delete(VoteRow).where(VoteRow.id == vote).returning(VoteRow.id)).all())
+
+
+def votes_of(database: Database, palette_key: str) -> tuple[Vote, ...]:
+    """The votes on a palette, the first one first."""
+    wanted = select(VoteRow).where(VoteRow.palette_key == palette_key).order_by(VoteRow.voted, VoteRow.id)
+    with database.reading() as session:
+        return tuple(
+            Vote(row.id, row.palette_key, row.prompt, Preferred(row.preferred), row.viewer, row.voted)
+            for row in session.scalars(wanted)
+        )
+
+
+def tally(database: Database, palette_key: str) -> Tally:
+    """How many votes on a palette went to whom."""
+    kinds = [one.preferred for one in votes_of(database, palette_key)]
+    return Tally(*(kinds.count(kind) for kind in (Preferred.BASE, Preferred.ALIGNED, Preferred.TIE)))

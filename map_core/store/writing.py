@@ -1,0 +1,53 @@
+"""Texts as they may be kept: what a person typed, made fit for every database, or refused in words."""
+
+from __future__ import annotations
+
+from map_core.errors import InputError
+from map_core.store.models import KEY, SHORT
+
+#: The longest text of several lines, in characters.
+LONG = 20_000
+
+
+def label(what: str, told: str) -> str:
+    """A text of one line.
+
+    Args:
+        what: it is, for the message.
+        told: as it was typed; blanks around it are cut off.
+
+    Raises:
+        InputError: it is empty or longer than 200 characters.
+    """
+    written = " ".join(_storable(told).split())
+    if not written or len(written) > SHORT:
+        raise InputError(f"The {what} is {written[:40]!r}; expected a text of 1 to {SHORT} characters.")
+    return written
+
+
+def note(what: str, told: str) -> str:
+    """A text of any number of lines, or none.
+
+    Raises:
+        InputError: it is longer than 20,000 characters.
+    """
+    written = _storable(told).strip()
+    if len(written) > LONG:
+        raise InputError(f"The {what} has {len(written):,} characters; expected at most {LONG:,}.")
+    return written
+
+
+def key(what: str, told: str) -> str:
+    """A name that a program gave.
+
+    Raises:
+        InputError: it is empty or longer than 64 characters.
+    """
+    if not told or len(told) > KEY or _storable(told) != told:
+        raise InputError(f"The {what} is {told[:80]!r}; expected a text of 1 to {KEY} characters.")
+    return told
+
+
+def _storable(text: str) -> str:
+    """Without NUL, which PostgreSQL refuses, and without halves of characters, which no database can write."""
+    return str(text).replace("\0", "").encode("utf-8", "replace").decode("utf-8")
