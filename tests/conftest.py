@@ -1,4 +1,4 @@
-"""Fixtures that more than one file of tests uses, and what holds for every test: a person's own palettes are left alone."""
+"""Fixtures of more than one file of tests, and what holds for all of them: a person's own palettes are left alone."""
 
 from __future__ import annotations
 
