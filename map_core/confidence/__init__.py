@@ -4,11 +4,13 @@ interval    estimates with two ends: Student's t, and bias-corrected percentiles
 sandwich    standard errors from each prompt's score at the solution
 bootstrap   the palette solved again on draws of the prompts
 margins     the margins of such draws
+bands       intervals along a sensitivity curve
 held_out    levels on prompts that the weights were not solved on
 verdict     the probability of a verdict, and how many prompts would settle it
 summary     all of it for one palette
 """
 
+from map_core.confidence.bands import Bands, bands
 from map_core.confidence.bootstrap import Draws, bootstrap
 from map_core.confidence.held_out import HeldOut, hold_out
 from map_core.confidence.interval import Interval
@@ -16,11 +18,13 @@ from map_core.confidence.sandwich import Sandwich, sandwich
 from map_core.confidence.summary import Confidence, confidence
 
 __all__ = [
+    "Bands",
     "Confidence",
     "Draws",
     "HeldOut",
     "Interval",
     "Sandwich",
+    "bands",
     "bootstrap",
     "confidence",
     "hold_out",

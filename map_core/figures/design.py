@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
 from scipy.stats import rankdata
 
+from map_core import words
 from map_core.oracle import Oracle
 from map_core.rewards import RewardTable
 from map_core.targets import Percentiles
@@ -73,6 +75,12 @@ class Units:
         shown = float(self.of(value, np.array(level)))
         return f"p{shown:.0f}" if self.unit == "percentile" else f"{shown:.3g}"
 
+    def meant(self, value: int, level: float) -> str:
+        """One level with its meaning, for a line of its own."""
+        percentile = float(Units(self.oracle, self.percentiles, "percentile", self.names).of(value, np.array(level)))
+        shown = f"p{percentile:.0f}" if self.unit == "percentile" else f"{self.said(value, level)} (p{percentile:.0f})"
+        return f"{shown}, {words.better_than(percentile)}"
+
     def cloud(self, table: RewardTable, value: int, rows: np.ndarray) -> np.ndarray:
         """The rewards of some replies in this unit."""
         column = table.rewards[:, value]
@@ -80,6 +88,17 @@ class Units:
             return column[rows]
         ranks = rankdata(column, method="min") - 1.0
         return (100.0 * ranks / max(len(column) - 1, 1))[rows]
+
+
+def see_through(tint: str, opacity: float) -> str:
+    """A colour, #rrggbb, as one that lets others through."""
+    red, green, blue = (int(tint[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def escaped(text: str) -> str:
+    """A name that somebody gave, for a figure's labels, which read some markup."""
+    return escape(text, quote=False)
 
 
 def laid_out(figure: go.Figure, height: int) -> go.Figure:

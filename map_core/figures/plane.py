@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.figures.design import ACCENT, NEUTRAL, Units, laid_out
+from map_core.changes import price
+from map_core.figures.design import ACCENT, NEUTRAL, Units, escaped, laid_out
 from map_core.frontier import Contour, Frontier, Surface
 from map_core.oracle import Oracle
 from map_core.rewards import RewardTable
@@ -114,21 +115,34 @@ def _add_contour(
     x, y = units.of(across, contour.levels[:, across]), units.of(upwards, contour.levels[:, upwards])
     line = NEUTRAL if limit else CONTOUR_COLOURS[min(number * len(CONTOUR_COLOURS) // max(of, 1), 4)]
     title = "limit" if limit else f"{contour.budget:g} nats"
-    spent = "the most that choosing replies gives" if limit else f"{contour.budget:g} nats from the base model"
     figure.add_scatter(
         x=x,
         y=y,
         mode="lines+markers",
         line={"color": line, "width": 2, "dash": "dash" if limit else "solid", "shape": "linear"},
         marker={"size": 8, "color": line},
+        selected={"marker": {"size": 15, "color": ACCENT, "opacity": 1}},
         unselected={"marker": {"opacity": 1}},
         customdata=[[number, i] for i in range(len(x))],
-        hovertemplate=f"%{{x:.3g}} across, %{{y:.3g}} up<br>{spent}<br>Click to take it as your target<extra></extra>",
+        hovertext=[
+            hover(units, pair, level, kl, contour.budget) for level, kl in zip(contour.levels, contour.kl, strict=True)
+        ],
+        hovertemplate="%{hovertext}<br>Click to look at it<extra></extra>",
         name=f"contour {number}",
     )
     figure.add_annotation(
         x=float(x[0]), y=float(y[0]), text=title, showarrow=False, xanchor="right", xshift=-8, font={"size": 12}
     )
+
+
+def hover(units: Units, values: Sequence[int], level: np.ndarray, kl: float, budget: float) -> str:
+    """What a point is, in words: the level of each of these values, and what it costs."""
+    lines = [f"<b>{escaped(units.names[v])}</b> {units.meant(v, float(level[v]))}" for v in values]
+    if math.isinf(budget):
+        lines.append("The best reply to every prompt, the most that choosing gives")
+    else:
+        lines.append(f"Costs {price(kl)}")
+    return "<br>".join(line[:1].upper() + line[1:] for line in lines)
 
 
 def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette: Palette) -> None:
@@ -204,17 +218,26 @@ def summary(frontier: Frontier, units: Units) -> list[str]:
     return said
 
 
-def plane_csv(frontier: Frontier | Surface, oracle: Oracle) -> str:
-    """The points of a frontier or surface: budget, nats, then the level (reward units) and weight of every value."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(
-        ["budget_nats", "kl_nats", *(f"level_{v}" for v in oracle.values), *(f"weight_{v}" for v in oracle.values)]
-    )
-    for contour in frontier.contours:
+def columns(oracle: Oracle) -> list[str]:
+    """The names of the columns of :func:`rows`."""
+    levels, weights = (f"level_{v}" for v in oracle.values), (f"weight_{v}" for v in oracle.values)
+    return ["budget_nats", "kl_nats", *levels, *weights]
+
+
+def rows(contours: Sequence[Contour], oracle: Oracle) -> Iterator[list[float | str]]:
+    """The points of contours: budget, nats, then the level (reward units) and weight (1/reward) of every value."""
+    for contour in contours:
         limit = math.isinf(contour.budget)
         for x, level, kl in zip(contour.weights, contour.levels, contour.kl, strict=True):
             weights = [""] * len(x) if limit else (x / oracle.scale).tolist()
-            row = ["limit" if limit else contour.budget, "" if math.isnan(kl) else kl]
-            writer.writerow([*row, *oracle.rewards_at(level).tolist(), *weights])
+            row: list[float | str] = ["limit" if limit else contour.budget, "" if math.isnan(kl) else float(kl)]
+            yield [*row, *oracle.rewards_at(level).tolist(), *weights]
+
+
+def plane_csv(frontier: Frontier | Surface, oracle: Oracle) -> str:
+    """The points of a frontier or surface, a row each."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns(oracle))
+    writer.writerows(rows(frontier.contours, oracle))
     return out.getvalue()

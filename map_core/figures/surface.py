@@ -10,18 +10,21 @@ import math
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.figures.design import ACCENT, NEUTRAL, Units, laid_out
-from map_core.figures.plane import CONTOUR_COLOURS, Palette
+from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, escaped, laid_out
+from map_core.figures.plane import CONTOUR_COLOURS, Palette, hover
 from map_core.frontier import Contour, Surface
 
+HEIGHT = 440
 
-def space(units: Units, found: Surface, palette: Palette) -> go.Figure:
+
+def space(units: Units, found: Surface, palette: Palette, chosen: np.ndarray | None = None) -> go.Figure:
     """The figure of a triple of values.
 
     Args:
         units: of all axes.
         found: the surfaces.
         palette: the user's.
+        chosen: (value,) levels of a point that is looked at, in standard deviations above base.
 
     Returns:
         A figure; its meshes are named ``contour <number>``, and their points are the surface's own in order.
@@ -36,24 +39,32 @@ def space(units: Units, found: Surface, palette: Palette) -> go.Figure:
         _add_point(figure, units, found.triple, palette.targets, "Target", ACCENT, "diamond-open")
     if palette.realised is not None:
         _add_point(figure, units, found.triple, palette.realised, "Realised", ACCENT, "diamond")
+    if chosen is not None:
+        _add_point(figure, units, found.triple, chosen, "Chosen", ACCENT, "circle")
     axes = ("xaxis", "yaxis", "zaxis")
-    grid = {"gridcolor": "rgba(128,138,148,0.35)", "showbackground": False, "zeroline": False}
+    grid = {"gridcolor": "rgba(128,138,148,0.35)", "showbackground": False, "zeroline": False, "nticks": 5}
     titles = {
-        axis: {"title": units.axis(value), **grid} | ({"range": [0, 102]} if units.unit == "percentile" else {})
+        axis: {"title": {"text": _title(units, value), "font": {"size": 12, "color": colour(value)}}, **grid}
         for axis, value in zip(axes, found.triple, strict=True)
     }
-    figure = laid_out(figure, height=560)
-    camera = {"eye": {"x": 1.5, "y": 1.5, "z": 1.1}}
-    return figure.update_layout(scene={**titles, "aspectmode": "cube", "camera": camera}, dragmode="orbit")
+    figure = laid_out(figure, HEIGHT)
+    # Seen from the corner where all three are high, a little from above, with room for the titles on a narrow screen.
+    camera = {"eye": {"x": 1.45, "y": 1.45, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.12}}
+    figure.update_layout(scene={**titles, "aspectmode": "cube", "camera": camera}, dragmode="orbit")
+    return figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
+
+
+def _title(units: Units, value: int) -> str:
+    """A title short enough for a narrow screen."""
+    return escaped(units.names[value][:1].upper() + units.names[value][1:])
 
 
 def _mesh(number: int, contour: Contour, found: Surface, units: Units) -> go.Mesh3d:
     limit = math.isinf(contour.budget)
-    colour = CONTOUR_COLOURS[min(number * len(CONTOUR_COLOURS) // len(found.contours), len(CONTOUR_COLOURS) - 1)]
+    place = (number + 1) * len(CONTOUR_COLOURS) // (len(found.contours) + 1)
+    tint = CONTOUR_COLOURS[min(place, len(CONTOUR_COLOURS) - 1)]
     x, y, z = (units.of(value, contour.levels[:, value]) for value in found.triple)
     i, j, k = found.triangles.T
-    title = "limit" if limit else f"{contour.budget:g} nats"
-    shown = "%{x:.3g}, %{y:.3g}, %{z:.3g}"
     return go.Mesh3d(
         x=x,
         y=y,
@@ -61,10 +72,14 @@ def _mesh(number: int, contour: Contour, found: Surface, units: Units) -> go.Mes
         i=i,
         j=j,
         k=k,
-        color=NEUTRAL if limit else colour,
-        opacity=0.2 if limit else 0.45,
-        flatshading=False,
-        hovertemplate=f"{shown}<extra>{title}</extra>",
+        color=NEUTRAL if limit else tint,
+        opacity=0.2 if limit else 0.55,
+        flatshading=True,
+        text=[
+            hover(units, found.triple, level, kl, contour.budget)
+            for level, kl in zip(contour.levels, contour.kl, strict=True)
+        ],
+        hovertemplate="%{text}<extra></extra>",
         name=f"contour {number}",
     )
 
@@ -75,7 +90,7 @@ def _add_point(
     triple: tuple[int, int, int],
     levels: np.ndarray,
     title: str,
-    colour: str,
+    tint: str,
     symbol: str,
 ) -> None:
     x, y, z = ([float(units.of(value, np.array(levels[value])))] for value in triple)
@@ -86,7 +101,7 @@ def _add_point(
         mode="markers+text",
         text=[title],
         textposition="top center",
-        marker={"size": 6, "color": colour, "symbol": symbol},
+        marker={"size": 6, "color": tint, "symbol": symbol},
         hovertemplate=f"{title}<extra></extra>",
         name=title.lower(),
     )

@@ -1,22 +1,27 @@
 """What happens as one target is moved: every realised level, the weights and the distance, over the swept level.
 
-Three figures with one across axis and one legend, which the page draws beside them.
+Three figures with one across axis and one legend, which the page draws beside them. Constraint: a value that is not
+shown keeps its colour for others, and its numbers are in the data.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, dash, laid_out
+from map_core.confidence import Bands
+from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, dash, escaped, laid_out, see_through
 from map_core.oracle import Oracle
 from map_core.sensitivity import Curve
 
-HEIGHT = 340
+HEIGHT, TALL = 300, 420
+#: Breakpoints closer than this share of the axis have their words at different ends of the line.
+CROWDED = 0.06
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +32,19 @@ class Sweep:
         curve: the sweep, with at least two points.
         units: of the swept value's axis, and of the levels.
         current: where the user's own target stands, in standard deviations above base; NaN when free.
+        bands: error bands of the curve, where there are any.
+        shown: positions of the values whose lines are drawn; all of them by default.
     """
 
     curve: Curve
     units: Units
     current: float
+    bands: Bands | None = None
+    shown: Sequence[int] | None = None
+
+    def draws(self, value: int) -> bool:
+        """Whether the line of a value is drawn; that of the swept one always is."""
+        return value == self.curve.value or self.shown is None or value in self.shown
 
     @property
     def across(self) -> np.ndarray:
@@ -41,20 +54,30 @@ class Sweep:
 
 def levels(sweep: Sweep) -> go.Figure:
     """Every realised level, in percentiles of the base model's replies, so that all share an axis."""
-    curve, units = sweep.curve, sweep.units
+    curve, units, bands = sweep.curve, sweep.units, sweep.bands
     shared = Units(units.oracle, units.percentiles, "percentile", units.names)
     figure = go.Figure()
-    for j in _by_importance(curve):
+    drawn = [j for j in _by_importance(curve) if sweep.draws(j)]
+    for j in drawn if bands else ():
+        assert bands is not None
+        _add_band(figure, sweep, shared.of(j, bands.levels.low[:, j]), shared.of(j, bands.levels.high[:, j]), j)
+    for j in drawn:
         _add_line(figure, sweep, shared.of(j, curve.levels[:, j]), j, "p%{y:.0f}")
-    return _finish(figure, sweep, "Realised level (percentile)")
+    figure = _finish(figure, sweep, "Realised level (percentile)", TALL)
+    _name_switches(figure, sweep)
+    return figure
 
 
 def weights(sweep: Sweep) -> go.Figure:
     """The weight of every value that has one somewhere along the sweep, in nats per standard deviation."""
-    curve = sweep.curve
+    curve, bands = sweep.curve, sweep.bands
     figure = go.Figure()
-    for j in np.flatnonzero(curve.weights.max(axis=0) > 1e-6):
-        _add_line(figure, sweep, curve.weights[:, j], int(j), "%{y:.3g}")
+    drawn = [int(j) for j in np.flatnonzero(curve.weights.max(axis=0) > 1e-6) if sweep.draws(int(j))]
+    for j in drawn if bands else ():
+        assert bands is not None
+        _add_band(figure, sweep, bands.weights.low[:, j], bands.weights.high[:, j], j)
+    for j in drawn:
+        _add_line(figure, sweep, curve.weights[:, j], j, "%{y:.3g}")
     # Towards the highest level weights grow without bound; the last points would flatten all the rest.
     top = float(np.quantile(curve.weights.max(axis=1), 0.9)) if len(curve.weights) else 1.0
     figure.update_yaxes(range=[0, 1.25 * max(top, 1e-3)])
@@ -64,17 +87,17 @@ def weights(sweep: Sweep) -> go.Figure:
 def kl(sweep: Sweep) -> go.Figure:
     """The distance from the base model along the sweep."""
     figure = go.Figure()
+    if sweep.bands is not None:
+        _add_band(figure, sweep, sweep.bands.kl.low, sweep.bands.kl.high, None)
     figure.add_scatter(
         x=sweep.across,
         y=sweep.curve.kl,
         mode="lines",
         line={"color": NEUTRAL, "width": 2.5},
-        fill="tozeroy",
-        fillcolor="rgba(128,138,148,0.15)",
         hovertemplate="%{y:.2f} nats<extra></extra>",
         name="distance",
     )
-    figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(range=[0, 1.08 * max(float(sweep.curve.kl.max(initial=0.0)), 1e-3)])
     return _finish(figure, sweep, "Distance (nats)")
 
 
@@ -91,39 +114,96 @@ def _add_line(figure: go.Figure, sweep: Sweep, y: np.ndarray, value: int, shown:
         y=y,
         mode="lines",
         line={"color": colour(value), "width": 3.5 if value == sweep.curve.value else 2, "dash": dash(value)},
-        hovertemplate=f"{shown}<extra>{name}</extra>",
+        hovertemplate=f"{shown}<extra>{escaped(name)}</extra>",
         name=name,
     )
 
 
-def _finish(figure: go.Figure, sweep: Sweep, title: str) -> go.Figure:
+def _add_band(figure: go.Figure, sweep: Sweep, low: np.ndarray, high: np.ndarray, value: int | None) -> None:
+    """The area between two ends, in the colour of a value or of none."""
+    figure.add_scatter(
+        x=np.concatenate([sweep.across, sweep.across[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=see_through(NEUTRAL if value is None else colour(value), 0.16),
+        hoverinfo="skip",
+        name="band" if value is None else f"band of {sweep.units.names[value]}",
+    )
+
+
+def _finish(figure: go.Figure, sweep: Sweep, title: str, height: int = HEIGHT) -> go.Figure:
     value = sweep.curve.value
     for switch in sweep.curve.switches:
         x = float(sweep.units.of(value, np.array(switch.target)))
-        figure.add_vline(x=x, line={"color": colour(switch.value), "width": 1, "dash": "dot"})
+        figure.add_vline(x=x, line={"color": colour(switch.value), "width": 1.2, "dash": "dot"})
     if not np.isnan(sweep.current) and sweep.curve.targets[0] <= sweep.current <= sweep.curve.highest:
         x = float(sweep.units.of(value, np.array(sweep.current)))
         figure.add_vline(
             x=x, line={"color": ACCENT, "width": 1.5}, annotation={"text": "now", "font": {"size": 12}, "yshift": 4}
         )
     figure.update_xaxes(title=sweep.units.axis(value))
-    figure = laid_out(figure, HEIGHT)
+    figure = laid_out(figure, height)
     return figure.update_layout(
         title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top"},
         hovermode="x unified",
     )
 
 
-def sweep_csv(curve: Curve, oracle: Oracle) -> str:
-    """The points of a curve in reward units: the target, nats, then every level and weight (1/reward)."""
+def breakpoint(sweep: Sweep, number: int) -> str:
+    """What happens at a switch, in words short enough to stand beside its line."""
+    switch = sweep.curve.switches[number]
+    name = sweep.units.names[switch.value]
+    return f"{name} begins to cost" if switch.active else f"{name} comes for free"
+
+
+def _name_switches(figure: go.Figure, sweep: Sweep) -> None:
+    """The breakpoints' words along their lines; those that stand close to the one before go to the foot."""
+    across = sweep.across
+    if not len(across):
+        return
+    span, before, foot = float(across[-1] - across[0]) or 1.0, -np.inf, False
+    for number, switch in enumerate(sweep.curve.switches):
+        x = float(sweep.units.of(sweep.curve.value, np.array(switch.target)))
+        foot = not foot if x - before < CROWDED * span else False
+        before = x
+        figure.add_annotation(
+            x=x,
+            y=0.02 if foot else 0.98,
+            yref="paper",
+            yanchor="bottom" if foot else "top",
+            xanchor="right",
+            text=escaped(breakpoint(sweep, number)),
+            textangle=-90,
+            showarrow=False,
+            font={"size": 11},
+            xshift=-1,
+        )
+
+
+def sweep_csv(curve: Curve, oracle: Oracle, bands: Bands | None = None) -> str:
+    """The points of a curve in reward units: the target, nats, then every level and weight (1/reward), and their ends.
+
+    Args:
+        curve: the sweep.
+        oracle: base level and scale.
+        bands: error bands, two columns more for each number.
+    """
     out = io.StringIO()
     writer = csv.writer(out)
     swept = oracle.values[curve.value]
-    writer.writerow(
-        [f"target_{swept}", "kl_nats", *(f"level_{v}" for v in oracle.values), *(f"weight_{v}" for v in oracle.values)]
-    )
+    head = ["kl_nats", *(f"level_{v}" for v in oracle.values), *(f"weight_{v}" for v in oracle.values)]
+    ends = [f"{name}_{end}" for end in ("low", "high") for name in head] if bands else []
+    writer.writerow([f"target_{swept}", *head, *ends])
     base, scale = oracle.base[curve.value], oracle.scale[curve.value]
-    for target, nats, level, x in zip(curve.targets, curve.kl, curve.levels, curve.weights, strict=True):
-        row = [base + target * scale, nats, *oracle.rewards_at(level), *(x / oracle.scale)]
+    for i, target in enumerate(curve.targets):
+        sides = [(curve.kl, curve.levels, curve.weights)]
+        if bands is not None:
+            sides += [(bands.kl.low, bands.levels.low, bands.weights.low)]
+            sides += [(bands.kl.high, bands.levels.high, bands.weights.high)]
+        row = [base + target * scale]
+        for nats, level, x in sides:
+            row += [nats[i], *oracle.rewards_at(level[i]), *(x[i] / oracle.scale)]
         writer.writerow([float(entry) for entry in row])
     return out.getvalue()

@@ -1,0 +1,81 @@
+"""Error bands along a sensitivity curve: at every point of the sweep, the interval of what the table says there.
+
+Each point is a solution of its own, with the standard errors of :mod:`map_core.confidence.sandwich` and the quantiles
+of Student's distribution. Constraint: the intervals are point by point, not of the curve as a whole; weights have the
+symmetric error of large samples, cut off at 0, where :mod:`map_core.confidence.summary` spends a bootstrap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.confidence.interval import t_interval
+from map_core.confidence.sandwich import sandwich
+from map_core.dual import Solution, Status
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+from map_core.sensitivity import Curve
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Ends of intervals, (point,) or (point, value)."""
+
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """The error bands of a curve, in standardised units.
+
+    Args:
+        level: probability that each interval holds the truth.
+        prompts: that the intervals rest on.
+        levels: (point, value), of what the weights there give on new prompts.
+        weights: (point, value) of x, from 0; as narrow as the weight itself where it is 0.
+        kl: (point,) nats, from 0 to the most that can be spent.
+    """
+
+    level: float
+    prompts: int
+    levels: Band
+    weights: Band
+    kl: Band
+
+
+def bands(oracle: Oracle, curve: Curve, *, level: float = 0.9) -> Bands:
+    """Intervals at each point of a curve.
+
+    Args:
+        oracle: the table that was swept; its prompts are a sample of those to come.
+        curve: the sweep.
+        level: probability, between 0 and 1.
+
+    Returns:
+        The bands, empty where the curve is.
+
+    Raises:
+        InputError: the level is no probability between 0 and 1, or the table has a single prompt.
+    """
+    if not 0.0 < level < 1.0:
+        raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.9.")
+    if oracle.prompts < 2:
+        raise InputError("The table has 1 prompt; error bands need 2 or more. Build it with more prompts.")
+    points, size = curve.weights.shape
+    ends = [Band(np.empty((points, size)), np.empty((points, size))) for _ in range(2)]
+    kl = Band(np.empty(points), np.empty(points))
+    of_levels, of_weights = ends
+    freedom = oracle.prompts - 1
+    for i, (x, at, nats) in enumerate(zip(curve.weights, curve.levels, curve.kl, strict=True)):
+        covariance = oracle.moments(x).covariance
+        error = sandwich(oracle, Solution(Status.CONVERGED, x, at, covariance, float(nats), 0.0, 0))
+        interval = t_interval(at, error.levels, freedom, level)
+        of_levels.low[i], of_levels.high[i] = interval.low, interval.high
+        interval = t_interval(x, error.weights, freedom, level)
+        of_weights.low[i], of_weights.high[i] = np.maximum(interval.low, 0.0), interval.high
+        interval = t_interval(nats, error.kl, freedom, level, bias=error.kl_bias)
+        kl.low[i], kl.high[i] = np.clip([interval.low, interval.high], 0.0, oracle.log_candidates)
+    return Bands(level, oracle.prompts, of_levels, of_weights, kl)

@@ -1,0 +1,84 @@
+"""The points of a three-value surface laid out flat: a triangle whose corners are the values, to point at.
+
+A point's place says how a budget is divided: at a corner all of it goes to one value, in the middle all three have a
+share. The darker a point, the more the value gains that gains least. Constraint: a surface in space hides what lies
+behind and cannot be clicked; this figure can, and fits a narrow screen.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import plotly.graph_objects as go
+
+from map_core.figures.design import ACCENT, Units, colour, escaped, laid_out
+from map_core.figures.plane import CONTOUR_COLOURS, hover
+from map_core.frontier import Contour, Surface
+
+HEIGHT = 330
+
+
+def triangle(units: Units, found: Surface, contour: Contour) -> go.Figure:
+    """The figure of one sheet.
+
+    Args:
+        units: of what is said of a point.
+        found: the surface.
+        contour: one of its sheets.
+
+    Returns:
+        A figure; each point carries its number on the sheet.
+    """
+    x, y = places(len(contour.levels))
+    least = contour.levels[:, list(found.triple)].min(axis=1)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={
+            "size": 16,
+            "color": least,
+            "colorscale": [[n / (len(CONTOUR_COLOURS) - 1), tint] for n, tint in enumerate(CONTOUR_COLOURS)],
+        },
+        selected={"marker": {"size": 22, "color": ACCENT, "opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+        customdata=[[n] for n in range(len(x))],
+        hovertext=[
+            hover(units, found.triple, level, kl, contour.budget)
+            for level, kl in zip(contour.levels, contour.kl, strict=True)
+        ],
+        hovertemplate="%{hovertext}<br>Click to look at it<extra></extra>",
+        name="points",
+    )
+    corners = ((0.5, math.sqrt(0.75), "bottom"), (1.0, 0.0, "top"), (0.0, 0.0, "top"))
+    for value, (across, up, side) in zip(found.triple, corners, strict=True):
+        figure.add_annotation(
+            x=across,
+            y=up,
+            text=f"All to {escaped(units.names[value])}",
+            font={"size": 12, "color": colour(value)},
+            showarrow=False,
+            yshift=16 if side == "bottom" else -16,
+            xanchor="center" if side == "bottom" else "right" if across else "left",
+            xshift=0 if side == "bottom" else 12 if across else -12,
+        )
+    figure = laid_out(figure, HEIGHT)
+    figure.update_xaxes(visible=False, range=[-0.08, 1.08], fixedrange=True)
+    figure.update_yaxes(visible=False, range=[-0.16, 1.0], fixedrange=True)
+    return figure.update_layout(margin={"l": 0, "r": 0, "t": 4, "b": 0})
+
+
+def places(points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the points of a sheet lie in a triangle with sides of 1, in the order of :func:`map_core.frontier.surface`.
+
+    The first value's corner is above, the second's to the right, the third's to the left.
+
+    Args:
+        points: of the sheet, n (n + 1) / 2.
+    """
+    side = round((math.sqrt(8 * points + 1) - 1) / 2)
+    grid = np.array([(i, j) for i in range(side) for j in range(side - i)], dtype=float).reshape(-1, 2)
+    first, second = (grid / max(side - 1, 1)).T
+    return second + 0.5 * first, math.sqrt(0.75) * first
