@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.view import style
+from pages.view import guard, style
 
 #: A page a line, in the order of the bar: (file and address, title, icon); sections with a name open as a menu.
 PAGES = {
@@ -18,7 +18,7 @@ PAGES = {
         ("groups", "Groups", "groups"),
     ],
     "Study": [
-        ("sequence", "Sequence", "reorder"),
+        ("sequence", "Sequence", "format_list_numbered"),
         ("baselines", "Baselines", "casino"),
         ("delivery", "Evidence", "fact_check"),
         ("report", "Report", "summarize"),
@@ -45,4 +45,6 @@ there = {
     section: [page(*line) for line in lines if (HERE / "pages" / f"{line[0]}.py").exists()]
     for section, lines in PAGES.items()
 }
-st.navigation({section: pages for section, pages in there.items() if pages}, position="top").run()
+chosen = st.navigation({section: pages for section, pages in there.items() if pages}, position="top")
+with guard.guarded(chosen.title):
+    chosen.run()
