@@ -60,7 +60,7 @@ if missing is not None:
     )
     st.text(missing.reason)
     if missing.command:
-        st.code(missing.command, language=None)
+        st.code(missing.command, language=None, wrap_lines=True)
 several = (
     st.segmented_control(
         "How many prompts",

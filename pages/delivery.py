@@ -17,7 +17,7 @@ st.html(
 found: Evidence | None = evidence(scene)
 if found is None:
     st.html(style.note("There is no study to show. Make one, which takes as long as the model needs for the replies:"))
-    st.code("python -m map_core verify --study assets/delivery.json", language=None)
+    st.code("python -m map_core verify --study assets/delivery.json", language=None, wrap_lines=True)
     st.stop()
 if not found.of_this_table:
     st.warning(
@@ -25,7 +25,7 @@ if not found.of_this_table:
         "own table will. To study yours, run:",
         icon=":material/info:",
     )
-    st.code(found.command, language=None)
+    st.code(found.command, language=None, wrap_lines=True)
 shown = found.graded
 with st.container(key="evidence"):
     st.html(style.note(delivery.done(found.study)))

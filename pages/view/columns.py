@@ -101,7 +101,7 @@ def progress(shown: Snapshot) -> None:
     for note in shown.notes:
         st.text(note)
     if shown.command:
-        st.code(shown.command, language=None)
+        st.code(shown.command, language=None, wrap_lines=True)
 
 
 def empty(columns: tuple[Column, ...]) -> None:
