@@ -48,7 +48,8 @@ def running(folder: Path, table: Path | None = None) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}", "--server.headless=true"]
+    options = (f"--server.port={port}", "--server.headless=true", "--client.showErrorDetails=full")
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
     environment = dict(os.environ)
     environment.pop("VALUE_PALETTE_TABLE", None)
     if table is not None:

@@ -1,0 +1,71 @@
+"""Every page of the running app, and when a page has settled: for the tests that go to all of them, and screenshots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from playwright.sync_api import Browser, Page
+
+SECONDS = 1000
+#: Settled: no script runs and nothing was drawn for so long; after a mere change of width or colours; in milliseconds.
+QUIET, QUIET_LOOK, AT_MOST = 700, 250, 60_000
+
+_SETTLED = """([quiet, most]) => new Promise((resolve) => {
+    const begun = performance.now();
+    let last = begun;
+    const ours = (one) => !one.target.closest?.("header");
+    const see = (mutations) => { if (mutations.some(ours)) last = performance.now(); };
+    const watch = new MutationObserver(see);
+    watch.observe(document.body, { subtree: true, childList: true, characterData: true });
+    const look = () => {
+        const app = document.querySelector("[data-testid=stApp]");
+        const busy = !app || app.dataset.testScriptState == "running" || app.dataset.testConnectionState != "CONNECTED"
+            || document.querySelector("[data-testid=stSkeleton], [data-testid=stSpinner]");
+        const now = performance.now();
+        if (busy) last = now;
+        if (now - last > quiet || now - begun > most) { watch.disconnect(); resolve(now - begun); }
+        else setTimeout(look, 50);
+    };
+    look();
+})"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page of the app: its title in the navigation, its name in the address ("" for the first), and the address."""
+
+    title: str
+    name: str
+    address: str
+
+
+def settle(page: Page, quiet: int = QUIET) -> None:
+    """Wait until scripts, background work and figures have come to rest, a minute at most.
+
+    Args:
+        page: of the app.
+        quiet: milliseconds without a change that are called rest.
+
+    Raises:
+        AssertionError: the page shows an exception in the place of its content.
+    """
+    page.wait_for_selector("h1, [data-testid=stException]", state="attached", timeout=60 * SECONDS)
+    page.evaluate(_SETTLED, [quiet, AT_MOST])
+    failed = page.locator("[data-testid=stException]")
+    assert not failed.count(), f"{page.url} has failed: {failed.first.inner_text()}"
+
+
+def places(browser: Browser, address: str) -> list[Place]:
+    """Every page that the navigation of the running app offers, in its order.
+
+    A narrow window has them all in one list, without menus to open.
+    """
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(address)
+    settle(page)
+    links = page.locator("[data-testid=stSidebarNavLink]").evaluate_all(
+        "links => links.map(link => [link.innerText.trim().split('\\n').pop(), link.href])"
+    )
+    page.close()
+    assert links, "the navigation offers pages"
+    return [Place(title, href.split("?")[0].removeprefix(address).strip("/"), href) for title, href in links]
