@@ -17,7 +17,7 @@ from map_core import words
 from map_core.certificate import AttainableLevels
 from map_core.feasibility import Assessment
 from map_core.jobs import Job, shared_jobs
-from pages.view import state, style
+from pages.view import guard, state, style
 from pages.view.scene import Scene
 
 POLL_SECONDS = 0.4
@@ -42,7 +42,8 @@ def follow(job: Job, draw: Callable[[Job], None]) -> None:
 
     @st.fragment(run_every=POLL_SECONDS if running else None)
     def piece() -> None:
-        draw(job)
+        with guard.guarded("A part of the page"):
+            draw(job)
         if running and job.ended:
             st.rerun()  # once more as a whole, without the clock
 
