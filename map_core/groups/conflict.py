@@ -104,22 +104,27 @@ class Clash:
 
 
 def clashes(
-    oracle: Oracle, groups: Sequence[Group], budget: float = math.inf, attainable: AttainableLevels | None = None
+    oracle: Oracle,
+    groups: Sequence[Group],
+    budget: float = math.inf,
+    attainable: AttainableLevels | None = None,
+    among: Sequence[tuple[int, int]] | None = None,
 ) -> tuple[Clash, ...]:
-    """Every pair of groups and how their palettes go together.
+    """Pairs of groups and how their palettes go together.
 
     Args:
         oracle: the table.
         groups: the groups.
         budget: nats that a palette may cost.
         attainable: corners to start the linear programs from.
+        among: positions of the pairs that are asked for; all of them by default.
 
     Raises:
         InputError: groups or budget that cannot be used.
     """
     check(oracle, groups, budget)
     attainable = attainable or AttainableLevels(oracle)
-    pairs = list(combinations(range(len(groups)), 2))
+    pairs = list(combinations(range(len(groups)), 2) if among is None else among)
     if not pairs:
         return ()
     palettes = np.array([joined([group]) for group in groups] + [joined([groups[a], groups[b]]) for a, b in pairs])

@@ -1,0 +1,262 @@
+"""Several groups' palettes in one picture: what each asks for, the common level by each rule, and what each gives up.
+
+A group is a letter in a circle, so that groups are told apart without a colour; colours stay those of the values.
+Constraint: names of groups are somebody's text, and a figure's labels are read as markup, so they enter escaped and
+shortened.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+
+from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, laid_out
+from map_core.groups import Agreement, Rule
+from map_core.groups_in_words import RULES, percent
+from map_core.words import capitalised
+
+#: How a rule is drawn: its colour, the sign of its level, the pattern of its bars. Reads on white and on black alike.
+SLATE = "#5C6F8A"
+MARKS = {Rule.WORST_OFF: (ACCENT, "diamond", ""), Rule.BARGAIN: (SLATE, "diamond-open", "/")}
+#: Groups that are drawn with a letter each; more are dots.
+MOST_LETTERS = 12
+#: Names longer than this are cut in a figure.
+MOST_NAME = 22
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What is drawn.
+
+    Args:
+        agreement: what there is so far.
+        units: of the axis.
+        large: for a wall: larger type and marks.
+        height: of the figure of levels in pixels; by the number of rows when None.
+    """
+
+    agreement: Agreement
+    units: Units
+    large: bool = False
+    height: int | None = None
+
+    @property
+    def lettered(self) -> bool:
+        """Each group has a letter of its own in the figures."""
+        return len(self.agreement.groups) <= MOST_LETTERS
+
+    @property
+    def asked(self) -> list[int]:
+        """Positions of the values that some group asks something of."""
+        wanted = np.array([group.targets for group in self.agreement.groups])
+        return [int(j) for j in np.flatnonzero(~np.isnan(wanted).all(axis=0))]
+
+    @property
+    def type_size(self) -> int:
+        """Of the labels, in pixels."""
+        return 17 if self.large else 13
+
+    def percentiles(self, value: int) -> np.ndarray:
+        """(group,) the targets of one value on the axis, NaN where it is free."""
+        return np.asarray(self.units.of(value, np.array([group.targets[value] for group in self.agreement.groups])))
+
+
+def letter(number: int) -> str:
+    """The sign of the group at this position: A to Z, then AA, AB ...
+
+    Example:
+        >>> letter(0), letter(27)
+        ('A', 'AB')
+    """
+    first, last = divmod(number, 26)
+    return (string.ascii_uppercase[first - 1] if first else "") + string.ascii_uppercase[last]
+
+
+def label(name: str) -> str:
+    """A name as a figure may show it: on one line, not too long, and nothing in it is markup."""
+    text = " ".join(name.split())
+    return escape(text if len(text) <= MOST_NAME else text[: MOST_NAME - 1] + "…")
+
+
+def layers(places: Sequence[float], apart: float) -> list[int]:
+    """The layer that each mark is stacked on, so that no two of one layer are closer than this.
+
+    Example:
+        >>> layers([50.0, 51.0, 60.0], 4.0)
+        [0, 1, 0]
+    """
+    ends: list[float] = []
+    found = [0] * len(places)
+    for k in sorted(range(len(places)), key=lambda k: places[k]):
+        free = next((layer for layer, end in enumerate(ends) if places[k] - end >= apart), None)
+        if free is None:
+            free = len(ends)
+            ends.append(places[k])
+        ends[free] = places[k]
+        found[k] = free
+    return found
+
+
+def levels(shown: Shown) -> go.Figure:
+    """A row a value: base level, what each group asks for, and the common level of each rule below them.
+
+    Returns:
+        A figure; its traces are named "base model", the values, and the rules.
+    """
+    figure, rows = go.Figure(), shown.asked
+    groups, size = shown.agreement.groups, 26 if shown.large else 21
+    base = [float(shown.units.of(j, np.array(0.0))) for j in rows]
+    targets = {j: shown.percentiles(j) for j in rows}
+    common = {
+        rule: [float(shown.units.of(j, found.solution.levels[j])) for j in rows]
+        for rule, found in shown.agreement.common.items()
+    }
+    ends = np.concatenate([np.array(base), *targets.values(), *(np.array(one) for one in common.values())])
+    low, high = (float(np.nanmin(ends)), float(np.nanmax(ends))) if len(ends) else (0.0, 100.0)
+    low, high = max(0.0, math.floor(low / 5 - 0.6) * 5), min(100.0, math.ceil(high / 5 + 0.6) * 5)
+    for k, j in enumerate(rows):
+        figure.add_scatter(
+            x=[base[k], base[k]],
+            y=[k - 0.42, k + 0.42],
+            mode="lines",
+            line={"color": NEUTRAL, "width": 2},
+            hovertemplate=f"base model p{base[k]:.0f}<extra>{escape(shown.units.names[j])}</extra>",
+            name="base model",
+        )
+        asking = np.flatnonzero(~np.isnan(targets[j]))
+        places = targets[j][asking]
+        figure.add_scatter(
+            x=[places.min(), places.max()],
+            y=[k, k],
+            mode="lines",
+            line={"color": colour(j), "width": 5 if shown.large else 4},
+            opacity=0.35,
+            hoverinfo="skip",
+            name="span",
+        )
+        on = layers(places.tolist(), (high - low) / (34 if shown.lettered else 70))
+        step = min(0.3 if shown.lettered else 0.14, 0.4 / max(1, max(on)))
+        figure.add_scatter(
+            x=places,
+            y=[k - step * layer for layer in on],
+            mode="markers+text" if shown.lettered else "markers",
+            marker={
+                "size": size if shown.lettered else size // 2,
+                "color": "white" if shown.lettered else colour(j),
+                "line": {"width": 2.5 if shown.lettered else 1, "color": colour(j) if shown.lettered else "white"},
+            },
+            text=[letter(int(g)) for g in asking] if shown.lettered else None,
+            textfont={"size": shown.type_size - 2, "color": "#1D2530"},
+            customdata=[label(groups[int(g)].name) for g in asking],
+            hovertemplate=f"%{{customdata}} asks for p%{{x:.0f}}<extra>{escape(shown.units.names[j])}</extra>",
+            name=shown.units.names[j],
+        )
+    for rule, reached in common.items():
+        shade, symbol, _ = MARKS[rule]
+        figure.add_scatter(
+            x=reached,
+            y=[k + 0.3 for k in range(len(rows))],
+            mode="markers",
+            marker={"symbol": symbol, "size": size // 2 + 2, "color": shade, "line": {"width": 2.5, "color": shade}},
+            hovertemplate=f"{RULES[rule]}: p%{{x:.0f}}<extra></extra>",
+            name=RULES[rule],
+        )
+    row = 66 if shown.large else 58
+    figure = laid_out(figure, shown.height or 70 + row * max(len(rows), 1))
+    ticks = [capitalised(escape(shown.units.names[j])) for j in rows]
+    size_of = {"tickfont": {"size": shown.type_size}}
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=ticks, range=[len(rows) - 0.45, -0.62], **size_of)
+    figure.update_xaxes(
+        title="percentile of the base model's replies", tickprefix="p", range=[low, high], title_standoff=6, **size_of
+    )
+    return figure.update_layout(hovermode="closest", margin={"t": 8})
+
+
+def shares(shown: Shown) -> go.Figure:
+    """A row a group: how far it would get alone, and how far the common palette of each rule brings it.
+
+    Returns:
+        A figure; its traces are named "alone" and the rules. With too many groups for a row each, a row a rule
+        in which each group is a dot.
+    """
+    found = shown.agreement
+    figure = go.Figure()
+    if not shown.lettered:
+        return _dots(shown)
+    rows = list(range(len(found.groups)))
+    if found.alone is not None:
+        figure.add_bar(
+            x=100 * np.clip(found.alone, 0, 1),
+            y=rows,
+            width=0.78,
+            orientation="h",
+            marker={"color": "rgba(128,138,148,0.26)", "line": {"width": 0}},
+            hovertemplate="alone %{x:.0f}% of the way<extra></extra>",
+            name="alone",
+        )
+    for place, (rule, common) in enumerate(found.common.items()):
+        shade, _, pattern = MARKS[rule]
+        shown_shares = np.clip(common.satisfaction, 0, 1)
+        figure.add_bar(
+            x=100 * shown_shares,
+            y=[row + (place - 0.5) * 0.36 for row in rows],
+            width=0.3,
+            orientation="h",
+            marker={"color": shade, "line": {"width": 0}, "pattern": {"shape": pattern, "fgcolor": "white"}},
+            text=[percent(float(share)) for share in shown_shares],
+            textposition="outside",
+            textfont={"size": shown.type_size - 2},
+            cliponaxis=False,
+            hovertemplate=f"{RULES[rule]}: %{{x:.0f}}% of the way<extra></extra>",
+            name=RULES[rule],
+        )
+    figure = laid_out(figure, 64 + (52 if shown.large else 46) * len(rows))
+    names = [f"{letter(g)}  {label(group.name)}" for g, group in enumerate(found.groups)]
+    size_of = {"tickfont": {"size": shown.type_size}}
+    figure.update_yaxes(tickvals=rows, ticktext=names, range=[len(rows) - 0.45, -0.55], showgrid=False, **size_of)
+    _share_axis(figure, shown)
+    return figure.update_layout(barmode="overlay", margin={"t": 8})
+
+
+def _dots(shown: Shown) -> go.Figure:
+    """A row a rule, each group a dot where it stands; the worst-off is named."""
+    found, figure = shown.agreement, go.Figure()
+    for place, (rule, common) in enumerate(found.common.items()):
+        shade, symbol, _ = MARKS[rule]
+        places = 100 * np.clip(common.satisfaction, 0, 1)
+        on = layers(places.tolist(), 1.6)
+        step = min(0.12, 0.7 / max(1, max(on)))
+        figure.add_scatter(
+            x=places,
+            y=[place + 0.25 - step * layer for layer in on],
+            mode="markers",
+            marker={"symbol": symbol, "size": 10, "color": shade, "line": {"width": 1.5, "color": shade}},
+            customdata=[label(group.name) for group in found.groups],
+            hovertemplate=f"%{{customdata}}: %{{x:.0f}}% of the way<extra>{RULES[rule]}</extra>",
+            name=RULES[rule],
+        )
+    rows = list(range(len(found.common)))
+    figure = laid_out(figure, 64 + 96 * max(len(rows), 1))
+    size_of = {"tickfont": {"size": shown.type_size}}
+    figure.update_yaxes(
+        tickvals=rows, ticktext=[RULES[rule] for rule in found.common], range=[len(rows) - 0.45, -0.6], **size_of
+    )
+    _share_axis(figure, shown)
+    return figure.update_layout(hovermode="closest", margin={"t": 8})
+
+
+def _share_axis(figure: go.Figure, shown: Shown) -> None:
+    figure.update_xaxes(
+        title="share of the way to what the group asks for",
+        ticksuffix="%",
+        range=[0, 109],
+        tickvals=[0, 25, 50, 75, 100],
+        title_standoff=6,
+        tickfont={"size": shown.type_size},
+    )
