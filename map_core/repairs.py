@@ -1,8 +1,9 @@
 """What can be done about a palette that is out of reach: up to three ways, each of them one click.
 
-Two ways let one target alone give way: the members of the smallest conflict whose lowering alone makes the whole
-palette attainable, the smallest step first. The third shares the change evenly: the nearest palette that can be
-trusted. Constraint: a locked target never gives way, and every way that is offered can be had.
+Two ways let one target alone give way: the nearest palette with all the others locked, for each member of the
+smallest conflict whose lowering alone helps, the smallest step first; where none does, one gives way above all the
+others. The third shares the change evenly: the nearest
+palette of all. Constraint: a locked target never gives way, and every way that is offered can be had.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from map_core.certificate import AttainableLevels
 from map_core.certificate.conflict import Conflict, smallest_conflict
 from map_core.feasibility import Assessment
 from map_core.glossary import Verdict
+from map_core.nearest import Nearest, nearest
 
 #: Ways in which one target alone gives way.
 MOST_ALONE = 2
-#: A target that gives way stops this far, in standard deviations, inside the edge: on it the slightest rounding tips.
-INSIDE = 1e-3
+#: Importance of a target that gives way above all the others, whose own is 1.
+ABOVE_ALL = 0.02
+#: A change below this, in standard deviations, is none.
+NOTICED = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,35 +65,36 @@ def repairs(attainable: AttainableLevels, assessment: Assessment, locked: np.nda
     Returns:
         The ways; none where the palette is reachable, or only locked targets conflict.
     """
-    targets = assessment.targets
+    targets, oracle = assessment.targets, attainable.oracle
     if assessment.verdict is Verdict.REACHABLE:
         return Repairs(None, ())
-    conflict, ways = None, []
-    if assessment.verdict is Verdict.OUT_OF_REACH:
-        conflict = smallest_conflict(attainable, targets)
-        if conflict is not None:
-            alone = [
-                way
-                for j in conflict.members
-                if conflict.resolves[j] and not locked[j]
-                if (way := _alone(attainable, targets, j)) is not None
-            ]
-            ways += sorted(alone, key=lambda way: way.given_up)[:MOST_ALONE]
-    nearest = assessment.nearest
-    if nearest is not None:
-        changed = np.flatnonzero(nearest.given_up > 1e-9)
-        order = changed[np.argsort(-nearest.given_up[changed])]
-        even = Repair(tuple(int(j) for j in order), nearest.targets, float(np.linalg.norm(nearest.given_up[order])))
-        if not any(way.values == even.values and abs(way.given_up - even.given_up) < 1e-2 for way in ways):
+    conflict = smallest_conflict(attainable, targets) if assessment.verdict is Verdict.OUT_OF_REACH else None
+    asked = ~np.isnan(targets) & ~locked
+    members = asked if conflict is None else asked & conflict.resolves
+    alone = []
+    for j in np.flatnonzero(members):
+        others = np.arange(len(targets)) != j
+        found = nearest(oracle, targets, locked=others, attainable=attainable)
+        if found is not None and found.given_up[j] > NOTICED:
+            alone.append(_way(found))
+    if not alone and conflict is not None:
+        # Nobody can mend it alone: who gives way above all the others, who then move as little as they must.
+        for j in np.flatnonzero(asked & (np.isin(np.arange(len(targets)), conflict.members))):
+            importance = np.where(np.arange(len(targets)) == j, ABOVE_ALL, 1.0)
+            found = nearest(oracle, targets, locked=locked, importance=importance, attainable=attainable)
+            if found is not None:
+                alone.append(_way(found))
+    ways = sorted(alone, key=lambda way: way.given_up)[:MOST_ALONE]
+    if assessment.nearest is not None:
+        even = _way(assessment.nearest)
+        if not any(len(way.values) == len(even.values) == 1 and way.values == even.values for way in ways):
             ways.append(even)
     return Repairs(conflict, tuple(ways))
 
 
-def _alone(attainable: AttainableLevels, targets: np.ndarray, value: int) -> Repair | None:
-    """The palette in which one target alone gives way, as little as it must."""
-    highest = attainable.highest(targets, value)
-    if np.isnan(highest) or highest >= targets[value]:
-        return None
-    changed = np.full(len(targets), np.nan)
-    changed[value] = highest - INSIDE
-    return Repair((value,), changed, float(targets[value] - changed[value]))
+def _way(found: Nearest) -> Repair:
+    changed = np.flatnonzero(found.given_up > NOTICED)
+    order = changed[np.argsort(-found.given_up[changed])]
+    targets = np.full(len(found.targets), np.nan)
+    targets[changed] = found.targets[changed]
+    return Repair(tuple(int(j) for j in order), targets, float(np.linalg.norm(found.given_up[order])))

@@ -250,3 +250,10 @@ def set_free(name: str, title: str) -> None:
     free = bool(st.session_state[f"free_{name}"])
     target = replace(palette.targets[name], free=free)
     put(palette.with_target(name, target), f"Left {title} free." if free else f"Gave {title} a target.")
+
+
+def set_locked(name: str, title: str) -> None:
+    """Callback of a toggle: the value must not give way, or may again."""
+    palette = history().now
+    target = replace(palette.targets[name], locked=bool(st.session_state[f"locked_{name}"]))
+    put(palette.with_target(name, target), f"{'Locked' if target.locked else 'Unlocked'} {title}.")

@@ -1,0 +1,140 @@
+// The answer to a palette: built once, then only its texts and states change, so that a screen reader hears what
+// changed. All text is set as text.
+const panels = new WeakMap();
+
+const make = (tag, parent, attributes = {}, text = "") => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (text) node.textContent = text;
+  parent.appendChild(node);
+  return node;
+};
+const tell = (node, text) => {
+  if (node.textContent !== text) node.textContent = text;
+  node.hidden = !text;
+};
+
+export default function (component) {
+  const { parentElement, data, setTriggerValue } = component;
+  const root = parentElement.querySelector(".vp-answer");
+  if (!root || !data) return;
+  let panel = panels.get(root);
+  if (!panel) {
+    panel = build(root);
+    panels.set(root, panel);
+  }
+  panel.press = (what) => setTriggerValue("pressed", what);
+  clearTimeout(panel.timer);
+  // What is computed in the background is asked for again until it is there.
+  if (data.again) panel.timer = setTimeout(() => setTriggerValue("again", data.again), data.again);
+  draw(panel, data);
+}
+
+function build(root) {
+  root.replaceChildren();
+  const status = make("div", root, { class: "vp-verdict", role: "status", "aria-live": "polite", id: "answer" });
+  make("i", status, { class: "vp-icon", "aria-hidden": "true" });
+  const texts = make("div", status);
+  const panel = { root, status, headline: make("h3", texts), sentence: make("p", texts) };
+  panel.ways = make("div", root, { class: "vp-ways" });
+  panel.waysTitle = make("h4", panel.ways);
+  panel.waysWhy = make("p", panel.ways);
+  panel.waysList = make("div", panel.ways, { class: "vp-ways-list" });
+  const cost = make("div", root, { class: "vp-cost" });
+  panel.costBox = cost;
+  const money = make("div", cost, { class: "vp-fact" });
+  make("h4", money, {}, "What it costs");
+  panel.cost = make("b", money);
+  panel.bar = make("span", money, { class: "vp-bar", "aria-hidden": "true" });
+  panel.fill = make("i", panel.bar);
+  panel.costDetail = make("span", money);
+  const gives = make("div", cost, { class: "vp-fact" });
+  make("h4", gives, {}, "What holds it back");
+  panel.bottleneck = make("b", gives);
+  panel.bottleneckDetail = make("span", gives);
+  panel.slack = make("span", gives);
+  const sure = make("div", cost, { class: "vp-fact" });
+  make("h4", sure, {}, "How sure");
+  panel.sure = make("span", sure);
+  panel.sureVerdict = make("span", sure);
+  panel.linesTitle = make("h4", root);
+  panel.lines = make("ul", root, { class: "vp-lines" });
+  panel.unasked = make("p", root, { class: "vp-unasked" });
+  panel.tagsTitle = make("h4", root, {}, "The price of one step more");
+  panel.tags = make("ul", root, { class: "vp-tags" });
+  panel.foot = make("div", root, { class: "vp-foot" });
+  panel.undo = make("button", panel.foot, { type: "button", class: "vp-link", "data-press": "undo" }, "Undo");
+  panel.redo = make("button", panel.foot, { type: "button", class: "vp-link", "data-press": "redo" }, "Redo");
+  panel.last = make("span", panel.foot, { class: "vp-last" });
+  root.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-press]");
+    if (button && !button.disabled) panel.press(`${button.dataset.press}#${Date.now()}`);
+  });
+  return panel;
+}
+
+function draw(panel, data) {
+  const { root, status } = panel;
+  root.dataset.verdict = data.verdict;
+  root.dataset.ack = data.ack;
+  status.className = `vp-verdict vp-${data.verdict}`;
+  status.setAttribute("aria-busy", String(!data.settled));
+  tell(panel.headline, data.headline);
+  tell(panel.sentence, data.sentence);
+  // While the hand moves the ways out are those of a moment ago: they stay in place, and cannot be pressed.
+  panel.ways.hidden = data.verdict === "reachable";
+  tell(panel.waysTitle, data.verdict === "reachable" ? "" : data.ways.length || !data.settled || data.again ? "Ways out" : "");
+  tell(panel.waysWhy, data.why);
+  list(panel.waysList, data.ways, (node, way, k) => {
+    if (!node.firstChild) {
+      make("b", node);
+      make("span", node);
+    }
+    node.setAttribute("data-press", `way ${k}`);
+    node.disabled = !data.settled;
+    tell(node.children[0], way.label);
+    tell(node.children[1], way.meaning);
+  }, () => make("button", panel.waysList, { type: "button", class: "vp-way" }));
+  panel.costBox.hidden = !data.cost;
+  tell(panel.cost, data.cost);
+  tell(panel.costDetail, data.cost_detail);
+  panel.fill.style.width = `${Math.min(100, 100 * data.share)}%`;
+  tell(panel.bottleneck, data.bottleneck);
+  tell(panel.bottleneckDetail, data.bottleneck_detail);
+  tell(panel.slack, data.slack);
+  tell(panel.sure, data.sure);
+  tell(panel.sureVerdict, data.sure_verdict);
+  tell(panel.linesTitle, data.lines.length ? data.lines_title : "");
+  list(panel.lines, data.lines, (node, line) => {
+    if (!node.firstChild) for (const tag of ["i", "span", "b", "em"]) make(tag, node);
+    const [swatch, name, change, meaning] = node.children;
+    swatch.style.background = line.colour;
+    tell(name, line.name);
+    tell(change, line.text);
+    tell(meaning, line.meaning);
+  }, () => make("li", panel.lines));
+  tell(panel.unasked, data.unasked);
+  tell(panel.tagsTitle, data.tags.length ? "The price of one step more" : "");
+  list(panel.tags, data.tags, (node, tag) => {
+    if (!node.firstChild) for (const part of ["i", "span", "b", "em", "u"]) make(part, node);
+    const [swatch, name, cost, takes, grade] = node.children;
+    node.dataset.grade = tag.grade;
+    swatch.style.background = tag.colour;
+    tell(name, `${tag.name} ${tag.step}`);
+    tell(cost, tag.cost);
+    tell(takes, tag.takes);
+    tell(grade, tag.grade);
+  }, () => make("li", panel.tags));
+  panel.undo.disabled = !data.undo;
+  panel.redo.disabled = !data.redo;
+  panel.undo.title = data.undo;
+  panel.redo.title = data.redo;
+  tell(panel.last, data.last);
+}
+
+// As many children as there are items, each filled by `fill`.
+function list(parent, items, fill, add) {
+  while (parent.children.length > items.length) parent.lastChild.remove();
+  items.forEach((item, k) => fill(parent.children[k] ?? add(), item, k));
+  parent.hidden = !items.length;
+}

@@ -1,0 +1,299 @@
+// The desk: a fader a value, in one component with one state. Data are numbers and names; names are set as text only.
+// What the hand does is sent as changes since the last answer, so that nothing is lost when answers come late.
+const desks = new WeakMap();
+const PACE = 22; // milliseconds between two messages while a fader moves: about 45 a second
+const PATIENCE = 120; // after so long another message goes out even if the last two are unanswered
+const MODES = [
+  ["at_least", "at least"],
+  ["keep", "keep as it is"],
+  ["may_drop", "may drop to"],
+  ["free", "free"],
+];
+const clamp = (p) => Math.min(100, Math.max(0, p));
+const shown = (p) => String(Math.round(p * 10) / 10);
+
+const make = (tag, parent, attributes = {}) => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  parent.appendChild(node);
+  return node;
+};
+
+export default function (component) {
+  const { parentElement, data, setStateValue } = component;
+  const root = parentElement.querySelector(".vp-desk");
+  if (!root || !data) return;
+  let desk = desks.get(root);
+  if (!desk) {
+    desk = { root, rows: new Map(), pending: new Map(), seq: data.ack, ack: data.ack, sent: 0, gesture: 0, timer: 0 };
+    desk.id = Math.random().toString(36).slice(2, 8);
+    desks.set(root, desk);
+  }
+  desk.send = (told) => setStateValue("moved", told);
+  desk.seq = Math.max(desk.seq, data.ack);
+  take(desk, data);
+}
+
+// An answer: what it acknowledges is no longer pending, what is still pending stays as the hand set it.
+function take(desk, data) {
+  desk.data = data;
+  desk.ack = data.ack;
+  for (const [name, change] of desk.pending) if (change.seq <= data.ack) desk.pending.delete(name);
+  const names = data.faders.map((fader) => fader.name);
+  if (names.join("\n") !== [...desk.rows.keys()].join("\n")) build(desk, data.faders);
+  draw(desk);
+  if (desk.due) flush(desk);
+}
+
+function build(desk, faders) {
+  desk.root.replaceChildren();
+  desk.rows.clear();
+  for (const fader of faders) desk.rows.set(fader.name, row(desk, fader));
+}
+
+function row(desk, fader) {
+  const box = make("div", desk.root, { class: "vp-row", "data-value": fader.name });
+  box.style.setProperty("--hue", fader.colour);
+  const head = make("div", box, { class: "vp-row-head" });
+  const name = make("span", head, { class: "vp-row-name" });
+  name.textContent = fader.title;
+  if (fader.card) name.title = fader.card;
+  const controls = make("div", head, { class: "vp-row-controls" });
+  const mode = make("select", controls, { class: "vp-mode", "aria-label": `${fader.title}: what is asked` });
+  for (const [value, label] of MODES) make("option", mode, { value }).textContent = label;
+  const number = make("input", controls, {
+    class: "vp-number", type: "text", inputmode: "decimal", size: "4", autocomplete: "off",
+    "aria-label": `${fader.title}: target as a percentile of the base model's replies`,
+  });
+  const lock = make("button", controls, { class: "vp-lock", type: "button" });
+  make("i", lock, { "aria-hidden": "true" });
+  const track = make("div", box, { class: "vp-track" });
+  const parts = {};
+  for (const part of ["rail", "left", "right", "want", "error", "base", "guess", "needle"]) {
+    parts[part] = make("span", track, { class: `vp-f-${part}`, "aria-hidden": "true" });
+  }
+  const handle = make("span", track, {
+    class: "vp-handle", role: "slider", tabindex: "0", "aria-label": fader.title,
+    "aria-valuemin": "0", "aria-valuemax": "100", "aria-orientation": "horizontal",
+  });
+  const said = make("div", box, { class: "vp-row-said" });
+  const one = { fader, box, mode, number, lock, track, handle, said, ...parts, typed: "", kept: fader.target };
+  listen(desk, fader.name, one);
+  return one;
+}
+
+// What a fader asks for now: what the hand did since the last answer, else what the answer says.
+function now(desk, name) {
+  const fader = desk.data.faders.find((one) => one.name === name);
+  return { ...fader, ...(desk.pending.get(name)?.told ?? {}) };
+}
+
+function modeOf(state) {
+  if (state.free) return "free";
+  if (state.keep) return "keep";
+  return state.percentile < state.base ? "may_drop" : "at_least";
+}
+
+function change(desk, name, told, gesture, final) {
+  const before = desk.pending.get(name)?.told ?? {};
+  desk.pending.set(name, { seq: desk.seq + 1, told: { ...before, ...told } });
+  desk.due = { gesture: `${desk.id}${gesture}`, final };
+  draw(desk);
+  flush(desk);
+}
+
+function flush(desk) {
+  clearTimeout(desk.timer);
+  if (!desk.due) return;
+  const waited = performance.now() - desk.sent;
+  const outstanding = desk.seq - desk.ack;
+  const wait = desk.due.final ? 0 : outstanding >= 2 ? PATIENCE - waited : PACE - waited;
+  if (wait > 0) {
+    desk.timer = setTimeout(() => flush(desk), wait);
+    return;
+  }
+  desk.seq += 1;
+  desk.sent = performance.now();
+  const changes = {};
+  for (const [name, one] of desk.pending) {
+    one.seq = desk.seq;
+    changes[name] = one.told;
+  }
+  const told = { seq: desk.seq, changes, ...desk.due };
+  desk.due = null;
+  desk.send(told);
+}
+
+function listen(desk, name, one) {
+  const { track, handle, mode, number, lock, box } = one;
+  const at = (event) => {
+    const place = track.getBoundingClientRect();
+    return Math.round(clamp(((event.clientX - place.left) / place.width) * 100) * 2) / 2;
+  };
+  const to = (percentile, gesture, final) =>
+    change(desk, name, { percentile: clamp(percentile), free: false, keep: false }, gesture, final);
+  let drag = null;
+
+  track.addEventListener("pointerdown", (event) => {
+    if (event.button || now(desk, name).constant) return;
+    const touch = event.pointerType === "touch" && event.target !== handle;
+    drag = { id: event.pointerId, gesture: ++desk.gesture, x: event.clientX, y: event.clientY, waiting: touch };
+    if (touch) return; // a finger on the track may want to scroll: it has to move sideways first
+    begin(event);
+  });
+  const begin = (event) => {
+    drag.waiting = false;
+    track.setPointerCapture(event.pointerId);
+    box.classList.add("vp-held");
+    handle.focus({ preventScroll: true });
+    // A press on the handle alone does not move it; one beside it does.
+    if (event.target !== handle || event.type === "pointermove") to(at(event), drag.gesture, false);
+    event.preventDefault();
+  };
+  track.addEventListener("pointermove", (event) => {
+    if (!drag || event.pointerId !== drag.id) return;
+    if (drag.waiting) {
+      const dx = Math.abs(event.clientX - drag.x), dy = Math.abs(event.clientY - drag.y);
+      if (dx < 6 || dx < dy) return;
+      begin(event);
+      return;
+    }
+    const next = at(event);
+    const state = now(desk, name);
+    drag.moved = true;
+    if (next !== state.percentile || state.free || state.keep) to(next, drag.gesture, false);
+  });
+  const end = (event) => {
+    if (!drag || event.pointerId !== drag.id) return;
+    const { gesture, waiting } = drag;
+    drag = null;
+    box.classList.remove("vp-held");
+    if (!waiting && desk.pending.size + (desk.seq - desk.ack)) settle(desk, `${desk.id}${gesture}`);
+    else if (!waiting) settle(desk, `${desk.id}${gesture}`);
+  };
+  track.addEventListener("pointerup", end);
+  track.addEventListener("pointercancel", end);
+  track.addEventListener("dblclick", () => change(desk, name, { free: true }, ++desk.gesture, true));
+
+  handle.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || now(desk, name).constant) return;
+    const state = now(desk, name), p = state.free || state.keep ? state.base : state.percentile;
+    const step = event.shiftKey ? 0.1 : 1;
+    const next = {
+      ArrowRight: p + step, ArrowUp: p + step, ArrowLeft: p - step, ArrowDown: p - step,
+      PageUp: p + 10, PageDown: p - 10, Home: 0, End: 100,
+    }[event.key];
+    if (next !== undefined) {
+      const fresh = performance.now() - (one.typing ?? 0) > 1200;
+      one.typing = performance.now();
+      if (fresh) one.run = ++desk.gesture;
+      to(event.key.startsWith("Arrow") && step === 1 ? Math.round(next) : Math.round(next * 10) / 10, one.run, true);
+    } else if (/^\d$/.test(event.key)) {
+      number.value = event.key;
+      number.focus();
+      number.setSelectionRange(1, 1);
+    } else if (event.key === "Delete" || event.key === "Backspace") {
+      change(desk, name, { free: !state.free }, ++desk.gesture, true);
+    } else if (event.key.toLowerCase() === "l") {
+      change(desk, name, { locked: !state.locked }, ++desk.gesture, true);
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+
+  mode.addEventListener("change", () => {
+    const state = now(desk, name), base = state.base;
+    const own = state.percentile;
+    const asked = {
+      free: { free: true },
+      keep: { keep: true, free: false, percentile: base },
+      at_least: { keep: false, free: false, percentile: own > base + 0.05 ? own : clamp(Math.round(base) + 10) },
+      may_drop: { keep: false, free: false, percentile: own < base - 0.05 ? own : clamp(Math.round(base) - 10) },
+    }[mode.value];
+    change(desk, name, asked, ++desk.gesture, true);
+  });
+  lock.addEventListener("click", () => change(desk, name, { locked: !now(desk, name).locked }, ++desk.gesture, true));
+
+  const typed = (keep) => {
+    const p = Number(number.value.trim().replace(/^p/i, "").replace(",", "."));
+    const state = now(desk, name);
+    const valid = keep && number.value.trim() !== "" && Number.isFinite(p) && p >= 0 && p <= 100;
+    if (valid && (state.free || state.keep || Math.abs(p - state.percentile) > 0.049)) to(p, ++desk.gesture, true);
+    number.setAttribute("aria-invalid", String(keep && number.value.trim() !== "" && !valid && number.value !== "free"));
+    one.editing = false;
+    draw(desk);
+  };
+  number.addEventListener("focus", () => { one.editing = true; if (number.value.length > 1) number.select(); });
+  number.addEventListener("blur", () => typed(true));
+  number.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") { typed(true); handle.focus(); }
+    if (event.key === "Escape") { typed(false); handle.focus(); }
+  });
+}
+
+// The last word of a gesture: everything that was kept from the moves in between is computed now.
+function settle(desk, gesture) {
+  desk.due = { gesture, final: true };
+  flush(desk);
+}
+
+function draw(desk) {
+  const { faders, predict, settled } = desk.data;
+  const waiting = desk.pending.size > 0;
+  desk.root.dataset.settled = String(settled && !waiting);
+  desk.root.dataset.ack = desk.ack;
+  const moved = faders.map((fader) => {
+    const told = desk.pending.get(fader.name)?.told;
+    if (!told || told.percentile === undefined || fader.free) return 0;
+    return told.percentile - fader.percentile;
+  });
+  faders.forEach((fader, k) => place(desk, desk.rows.get(fader.name), fader, waiting, k, moved, predict));
+}
+
+function place(desk, one, fader, waiting, k, moved, predict) {
+  if (!one) return;
+  const state = now(desk, fader.name), mode = modeOf(state);
+  const { box, handle, number, lock, said } = one;
+  const p = state.free || state.keep ? state.base : state.percentile;
+  box.dataset.mode = mode;
+  box.dataset.locked = String(state.locked);
+  box.dataset.constant = String(fader.constant);
+  handle.style.left = `${p}%`;
+  one.base.style.left = `${fader.base}%`;
+  // Hatched: not to be had beside the other targets. A range that is not known leaves only what can never be had.
+  const [low, high] = fader.range ?? fader.ever;
+  one.left.style.width = `${clamp(low)}%`;
+  one.right.style.left = `${clamp(high)}%`;
+  const from = Math.min(p, fader.base), to = Math.max(p, fader.base);
+  one.want.style.left = `${from}%`;
+  one.want.style.width = mode === "free" ? "0%" : `${to - from}%`;
+  const has = fader.level !== null;
+  one.needle.hidden = !has;
+  one.error.hidden = !has || !fader.error;
+  if (has) {
+    const shift = waiting && predict ? predict[k].reduce((sum, slope, j) => sum + slope * moved[j], 0) : 0;
+    one.needle.style.left = `${clamp(fader.level)}%`;
+    one.guess.hidden = Math.abs(shift) < 0.25;
+    one.guess.style.left = `${clamp(fader.level + shift)}%`;
+    box.classList.toggle("vp-stale", waiting);
+    box.classList.toggle("vp-near", fader.near);
+    if (fader.error) {
+      one.error.style.left = `${clamp(fader.error[0])}%`;
+      one.error.style.width = `${clamp(fader.error[1]) - clamp(fader.error[0])}%`;
+    }
+  } else {
+    one.guess.hidden = true;
+  }
+  if (document.activeElement !== one.mode) one.mode.value = mode;
+  if (!one.editing) number.value = mode === "free" ? "free" : `p${shown(p)}`;
+  lock.setAttribute("aria-pressed", String(state.locked));
+  lock.setAttribute("aria-label", `${fader.title}: must not give way`);
+  lock.title = state.locked ? "Locked: must not give way" : "Lock: must not give way";
+  lock.disabled = mode === "free";
+  said.textContent = fader.said;
+  handle.setAttribute("aria-valuenow", shown(p));
+  const asked = { at_least: `at least p${shown(p)}`, may_drop: `may drop to p${shown(p)}`, keep: "keep as it is", free: "free" }[mode];
+  handle.setAttribute("aria-valuetext", `${asked}${state.locked && mode !== "free" ? ", locked" : ""}. ${fader.spoken}`);
+  handle.setAttribute("aria-disabled", String(fader.constant));
+}

@@ -1,0 +1,71 @@
+// Example replies: two texts that change as the faders move. Replies are set as text only.
+const examples = new WeakMap();
+
+const make = (tag, parent, attributes = {}, text = "") => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (text) node.textContent = text;
+  parent.appendChild(node);
+  return node;
+};
+const tell = (node, text) => {
+  if (node.textContent !== text) node.textContent = text;
+};
+
+export default function (component) {
+  const { parentElement, data, setTriggerValue } = component;
+  const root = parentElement.querySelector(".vp-example");
+  if (!root || !data) return;
+  let shown = examples.get(root);
+  if (!shown) {
+    shown = build(root);
+    examples.set(root, shown);
+  }
+  shown.turn = (step) => setTriggerValue("turned", step);
+  tell(shown.prompt, data.prompt);
+  tell(shown.place, data.place);
+  tell(shown.base, data.base);
+  tell(shown.aligned, data.same ? "The same reply." : data.aligned);
+  shown.aligned.classList.toggle("vp-same", data.same);
+  tell(shown.title, data.title);
+  tell(shown.baseNote, data.base_note);
+  tell(shown.alignedNote, data.aligned_note);
+  while (shown.marks.children.length > data.marks.length) shown.marks.lastChild.remove();
+  data.marks.forEach((mark, k) => {
+    let node = shown.marks.children[k];
+    if (!node) {
+      node = make("span", shown.marks);
+      make("i", node);
+      make("span", node);
+    }
+    node.children[0].style.background = mark.colour;
+    tell(node.children[1], mark.text);
+  });
+}
+
+function build(root) {
+  root.replaceChildren();
+  const shown = {};
+  const top = make("div", root, { class: "vp-example-top" });
+  make("h3", top, {}, "What it sounds like");
+  const turn = make("div", top, { class: "vp-turn" });
+  const back = make("button", turn, { type: "button", "aria-label": "Previous prompt" });
+  make("i", back, { "aria-hidden": "true", class: "vp-back" });
+  shown.place = make("span", turn);
+  const on = make("button", turn, { type: "button", "aria-label": "Next prompt" });
+  make("i", on, { "aria-hidden": "true" });
+  back.addEventListener("click", () => shown.turn(-1));
+  on.addEventListener("click", () => shown.turn(1));
+  shown.prompt = make("p", root, { class: "vp-prompt" });
+  const columns = make("div", root, { class: "vp-replies" });
+  const base = make("article", columns);
+  make("h4", base, {}, "Base model");
+  shown.baseNote = make("p", base, { class: "vp-why" });
+  shown.base = make("p", base, { class: "vp-reply" });
+  const aligned = make("article", columns, { class: "vp-aligned" });
+  shown.title = make("h4", aligned);
+  shown.alignedNote = make("p", aligned, { class: "vp-why" });
+  shown.aligned = make("p", aligned, { class: "vp-reply" });
+  shown.marks = make("p", aligned, { class: "vp-marks" });
+  return shown;
+}

@@ -1,0 +1,186 @@
+"""The desk: a fader a value that answers while the hand is still moving, as one live component.
+
+What the hand does comes as changes by value since the last answer, each with the number of the message that brought
+it; the answer carries that number back. Constraint: a change that cannot be read changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core import words
+from map_core.figures import design
+from map_core.palette import Mode, Palette, Target
+from pages.view import live, state, style
+from pages.view.live import Live
+from pages.view.scene import Scene
+
+_mount = st.components.v2.component(
+    "value_palette_desk",
+    html='<div class="vp-desk" role="group" aria-label="Faders, one a value"></div>',
+    css=(style.ASSETS / "desk.css").read_text(encoding="utf-8"),
+    js=(style.ASSETS / "desk.js").read_text(encoding="utf-8"),
+    isolate_styles=False,
+)
+_FLAGS = ("free", "keep", "locked")
+
+
+def show(seen: Live) -> None:
+    """Mount the desk with the answer to the last message."""
+    scene = seen.scene
+    _mount(
+        key="desk_faders",
+        data={
+            "ack": acknowledged(),
+            "settled": settled(),
+            "faders": [_fader(seen, j) for j in range(len(scene.names))],
+            "predict": live.predictions(seen),
+        },
+        on_moved_change=_moved,
+    )
+
+
+def acknowledged() -> int:
+    """The number of the last message that was heard."""
+    return int(st.session_state.get("desk_heard", 0))
+
+
+def settled() -> bool:
+    """Whether the hand rests."""
+    return bool(st.session_state.get("desk_settled", True))
+
+
+def _moved() -> None:
+    """Callback: the hand moved."""
+    told = st.session_state["desk_faders"].get("moved")
+    if not isinstance(told, dict) or not isinstance(told.get("changes"), dict):
+        return
+    st.session_state["desk_heard"] = max(acknowledged(), int(_number(told.get("seq")) or 0))
+    st.session_state["desk_settled"] = bool(told.get("final"))
+    scene, palette = state.current()
+    before = palette
+    said = []
+    for name, change in told["changes"].items():
+        if name in scene.table.values and isinstance(change, dict):
+            j = scene.table.index(name)
+            target = changed(palette.targets[name], change)
+            if target != palette.targets[name]:
+                said.append(_said(scene, j, palette.targets[name], target))
+                palette = palette.with_target(name, target)
+    if palette != before:
+        state.put(palette, " ".join(said), merge=f"desk {told.get('gesture')}")
+
+
+def changed(target: Target, change: dict[str, Any]) -> Target:
+    """A target after what the hand did; anything that cannot be read is left out.
+
+    Args:
+        target: before.
+        change: "percentile", a number from 0 to 100; "free", "keep" and "locked", true or false.
+    """
+    percentile = _number(change.get("percentile"))
+    flags = {name: bool(change[name]) for name in _FLAGS if isinstance(change.get(name), bool)}
+    if percentile is not None and 0 <= percentile <= 100 and not flags.get("keep"):
+        asked = abs(percentile - target.percentile) > 1e-9 or target.free or target.keep
+        target = target.at(percentile) if asked else target
+    return replace(target, **flags)
+
+
+def _number(told: Any) -> float | None:
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not math.isfinite(told):
+        return None
+    return float(told)
+
+
+def _said(scene: Scene, j: int, before: Target, after: Target) -> str:
+    """A change in words, for the history."""
+    name = scene.names[j]
+    if after.free and not before.free:
+        return f"Left {name} free."
+    if after.locked != before.locked:
+        return f"{'Locked' if after.locked else 'Unlocked'} {name}."
+    if after.keep:
+        return f"Keep {name} as it is."
+    word = "let" if after.mode(scene.percentile(j, 0.0)) is Mode.MAY_DROP else "set"
+    return f"{word.capitalize()} {name} {'drop ' if word == 'let' else ''}to p{after.percentile:.3g}."
+
+
+def _fader(seen: Live, j: int) -> dict[str, Any]:
+    """What one fader shows, in percentiles of the base model's replies."""
+    scene, assessment = seen.scene, seen.assessment
+    name, title = scene.table.values[j], words.capitalised(scene.names[j])
+    target, base = seen.palette.targets[name], scene.percentile(j, 0.0)
+    place = base if target.keep else target.percentile
+    level = None if seen.levels is None else scene.percentile(j, float(seen.levels[j]))
+    near = assessment.solution is None
+    error = None
+    if seen.errors is not None and seen.levels is not None:
+        error = [scene.percentile(j, float(seen.levels[j] + sign * seen.errors[j])) for sign in (-1, 1)]
+    ends = seen.reach.ranges[j]
+    span = None if np.isnan(ends).any() else [scene.percentile(j, float(end)) for end in ends]
+    ever = list(scene.ranges[j])
+    return {
+        "name": name,
+        "title": title,
+        "card": scene.cards[j].replace("**", ""),
+        "colour": design.colour(j),
+        "constant": bool(scene.oracle.constant[j]),
+        "percentile": round(place, 4),
+        "free": target.free,
+        "keep": target.keep,
+        "locked": target.locked,
+        "base": round(base, 2),
+        "level": None if level is None else round(level, 2),
+        "near": near,
+        "error": None if error is None else [round(end, 2) for end in error],
+        "range": None if span is None else [round(end, 2) for end in span],
+        "ever": ever,
+        "said": _below(seen, j, base, level, span),
+        "spoken": _spoken(base, level, near, span),
+    }
+
+
+def _below(seen: Live, j: int, base: float, level: float | None, span: list[float] | None) -> str:
+    """The line below a fader."""
+    if seen.scene.oracle.constant[j]:
+        return "The same for every reply, so nothing can move it."
+    parts = [f"today p{base:.0f}"]
+    if level is not None:
+        parts.append(f"{'nearest' if seen.assessment.solution is None else 'you get'} p{level:.0f}")
+    if span is not None:
+        parts.append(f"can be had up to p{math.floor(span[1] + 1e-6)}")
+    else:
+        parts.append("nothing can be had beside the others")
+    return ", ".join(parts)
+
+
+def _spoken(base: float, level: float | None, near: bool, span: list[float] | None) -> str:
+    """What a screen reader adds to a fader's target."""
+    said = f"Base model p{base:.0f}."
+    if level is not None:
+        said += f" The {'nearest palette' if near else 'palette'} gives p{level:.0f}, {words.better_than(level)}."
+    if span is not None:
+        said += f" Can be had from p{math.ceil(span[0] - 1e-6)} to p{math.floor(span[1] + 1e-6)} beside the others."
+    return said
+
+
+def key() -> str:
+    """What the marks of a fader mean, as markup."""
+    return (
+        '<div class="vp-key vp-desk-key"><span><i class="vp-k-handle"></i>your target</span>'
+        '<span><i class="vp-k-needle"></i>what you get, with its error</span>'
+        '<span><i class="vp-tick"></i>base model today</span>'
+        '<span><i class="vp-k-hatch"></i>cannot be had beside the others</span>'
+        '<span><i class="vp-k-guess"></i>a guess until the answer is there</span></div>'
+    )
+
+
+def plain_note(palette: Palette) -> str:
+    """What the plain sliders leave out."""
+    locked = [name for name, one in palette.targets.items() if one.locked and not one.free]
+    return f"Locked: {words.listed(locked)}." if locked else ""

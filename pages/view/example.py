@@ -1,0 +1,80 @@
+"""What a level sounds like: for one prompt of the use case, the reply of the base model and of the palette.
+
+Straight from the table, so that it changes while a fader moves. Constraint: replies are shown as text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core import words
+from map_core.figures import design
+from map_core.likely import Example, example
+from pages.view import style
+from pages.view.live import Live
+
+_mount = st.components.v2.component(
+    "value_palette_example",
+    html='<section class="vp-example" aria-label="Example replies"></section>',
+    css=(style.ASSETS / "example.css").read_text(encoding="utf-8"),
+    js=(style.ASSETS / "example.js").read_text(encoding="utf-8"),
+    isolate_styles=False,
+)
+#: A reply whose level differs by less than this from the other's, in percentiles, is not said to differ.
+NOTICED = 5.0
+
+
+def show(seen: Live) -> None:
+    """Mount the example for the prompt that is looked at."""
+    table = seen.scene.table
+    if not table.replies:
+        return
+    prompt = int(st.session_state.get("example_prompt", 0)) % len(table.prompts)
+    found = example(table, seen.scene.oracle, seen.weights, prompt)
+    _mount(key="example_panel", data=_data(seen, found, prompt), on_turned_change=_turned)
+
+
+def _turned() -> None:
+    """Callback: another prompt."""
+    step = st.session_state["example_panel"].get("turned")
+    if isinstance(step, (int, float)):
+        st.session_state["example_prompt"] = int(st.session_state.get("example_prompt", 0)) + (1 if step > 0 else -1)
+
+
+def _data(seen: Live, found: Example, prompt: int) -> dict[str, Any]:
+    out = seen.assessment.solution is None
+    moved = bool(np.any(seen.weights))
+    chance = words.chance(found.probability)
+    if not moved:
+        note = "Nothing asks for more than the base model gives, so both are alike."
+    else:
+        palette = "the nearest palette" if out else "your palette"
+        before = words.chance(1 / found.candidates)
+        note = f"The likeliest of {found.candidates} under {palette}: {chance}, against {before}."
+    return {
+        "prompt": found.prompt,
+        "place": f"Prompt {prompt + 1} of {len(seen.scene.table.prompts)}",
+        "base": found.base,
+        "aligned": found.aligned,
+        "same": found.base == found.aligned,
+        "base_note": "A typical one of its replies.",
+        "aligned_note": note,
+        "title": "Nearest palette" if out else "Your palette",
+        "marks": _marks(seen, found) if moved else [],
+    }
+
+
+def _marks(seen: Live, found: Example) -> list[dict[str, str]]:
+    """The values on which the two replies differ the most, of those with a weight first."""
+    scene, marks = seen.scene, []
+    for j in np.argsort(-np.abs(seen.weights * (found.aligned_levels - found.base_levels)))[:3]:
+        if seen.weights[j] == 0:
+            continue
+        base, level = (scene.percentile(int(j), float(one[j])) for one in (found.base_levels, found.aligned_levels))
+        if abs(level - base) >= NOTICED:
+            text = f"{words.capitalised(scene.names[j])} p{base:.0f} → p{level:.0f}"
+            marks.append({"text": text, "colour": design.colour(int(j))})
+    return marks

@@ -1,0 +1,135 @@
+"""Everything that the desk shows of one palette, computed in the few milliseconds between two moves of a hand.
+
+What takes longer (the repairs, how sure the verdict is) is asked for when the hand rests, in the background, and shown
+when it is there. Constraint: arrays and words in frozen results; the pieces of the page only draw them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from map_core import answer, words
+from map_core import palette as palettes
+from map_core.answer import Answer
+from map_core.certificate import AttainableLevels
+from map_core.confidence import Confidence, confidence
+from map_core.feasibility import Assessment
+from map_core.glossary import Verdict
+from map_core.jobs import Job
+from map_core.palette import Palette
+from map_core.reach import Reach, reach
+from map_core.repairs import Repairs, repairs
+from map_core.sensitivity import Local, local
+from pages.view import background, state
+from pages.view.scene import Scene
+
+#: A percentile's slope is taken over so many standard deviations to both sides.
+SIDE = 0.02
+#: Draws of the bootstrap behind the probability of a verdict.
+DRAWS = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """A palette and what follows from it.
+
+    Args:
+        scene, palette, assessment: what was asked, of what, and the verdict.
+        prices: derivatives at the solution; None when out of reach.
+        errors: (value,) half of each level's error bar, in standard deviations; None when unknown.
+        reach: the range of each value beside the other targets.
+        answer: the same in words.
+    """
+
+    scene: Scene
+    palette: Palette
+    assessment: Assessment
+    prices: Local | None
+    errors: np.ndarray | None
+    reach: Reach
+    answer: Answer
+
+    @property
+    def levels(self) -> np.ndarray | None:
+        """(value,) realised levels, or those of the nearest palette when out of reach; None when there are none."""
+        if self.assessment.solution is not None:
+            return self.assessment.solution.levels
+        return None if self.assessment.nearest is None else self.assessment.nearest.solution.levels
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(value,) x of the palette, or of the nearest one; all 0 when there are none."""
+        nearest = self.assessment.nearest
+        found = self.assessment.solution or (nearest.solution if nearest else None)
+        return np.zeros(len(self.scene.names)) if found is None else found.weights
+
+
+def look(scene: Scene, palette: Palette) -> Live:
+    """What there is to see of a palette now; from memory when nothing moved."""
+    assessment = state.assessed(scene, palette)
+    held: tuple[Assessment, Live] | None = st.session_state.get("live")
+    if held and held[0] is assessment and held[1].palette == palette:
+        return held[1]
+    solution = assessment.solution
+    prices = None if solution is None else local(solution)
+    errors = None if solution is None else answer.level_errors(scene.oracle, solution)
+    before: tuple[object, Reach] | None = st.session_state.get("reach")
+    start = before[1] if before and before[0] == scene.key else None
+    ranges = reach(scene.oracle, assessment.targets, start)
+    st.session_state["reach"] = (scene.key, ranges)
+    said = answer.answer(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
+    live = Live(scene, palette, assessment, prices, errors, ranges, said)
+    st.session_state["live"] = (assessment, live)
+    return live
+
+
+def predictions(live: Live) -> list[list[float]] | None:
+    """(value, value) percentiles that each level moves by per percentile of each target, to first order."""
+    solution, prices = live.assessment.solution, live.prices
+    if solution is None or prices is None or not prices.active.any():
+        return None
+    size = len(live.scene.names)
+    rise = np.array([slope(live.scene, k, float(solution.levels[k])) for k in range(size)])
+    found = np.zeros((size, size))
+    for j in map(int, np.flatnonzero(prices.active)):
+        found[:, j] = rise * prices.levels[:, j] / max(slope(live.scene, j, float(live.assessment.targets[j])), 1e-9)
+    return np.round(np.clip(found, -5, 5), 3).tolist()
+
+
+def slope(scene: Scene, value: int, level: float) -> float:
+    """Percentiles per standard deviation at a level."""
+    return (scene.percentile(value, level + SIDE) - scene.percentile(value, level - SIDE)) / (2 * SIDE)
+
+
+def ways_job(live: Live) -> Job | None:
+    """The repairs of a palette that cannot be had or trusted, computed once the hand rests."""
+    scene, assessment = live.scene, live.assessment
+    if assessment.verdict is Verdict.REACHABLE:
+        return None
+    locked = palettes.locked(live.palette, scene.table.values)
+
+    def work(job: Job) -> Repairs:
+        return repairs(AttainableLevels(scene.oracle), assessment, locked)
+
+    return background.job("ways", (scene.key, assessment.targets.tobytes(), locked.tobytes()), work)
+
+
+def sure_job(live: Live) -> Job | None:
+    """The probability of the verdict, computed once the hand rests; None where nothing is asked of few prompts."""
+    scene, targets = live.scene, live.assessment.targets
+    if scene.oracle.prompts < 4 or np.isnan(targets).all():
+        return None
+
+    def work(job: Job) -> Confidence:
+        return confidence(scene.oracle, targets, draws=DRAWS)
+
+    return background.job("sure", (scene.key, targets.tobytes()), work)
+
+
+def sure_of(found: Confidence) -> str:
+    """The probability of the verdict in one sentence."""
+    chance = words.chance(found.probability[found.verdict])
+    return f'"{words.HEADLINES[found.verdict]}" holds on new prompts of this kind with a probability of {chance}.'
