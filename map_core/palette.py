@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from map_core.targets import Percentiles
 #: The name of the choice of all use cases together.
 ALL = "All use cases"
 _ITEM = re.compile(
-    r"(?P<name>[^:;]+):(?:(?P<keep>keep)|p(?P<percentile>\d+(?:\.\d+)?)(?:=(?P<level>[-+0-9.eE]+))?)(?P<locked>!?)"
+    r"(?P<name>[^:;]+):(?:(?P<keep>keep)|p(?P<percentile>\d+(?:\.\d+)?(?:e-\d+)?)(?:=(?P<level>[-+0-9.eE]+))?)(?P<locked>!?)"
 )
+#: What a name may hold in an address without being taken for what is around it.
+_AS_IT_IS = " !\"#$&'()*+,/<=>?@[\\]^`{|}"
 _EXPECTED = "entries such as humor:p70, kindness:keep or helpfulness:p65!, with a semicolon between them"
 
 
@@ -131,7 +134,7 @@ class Palette:
                 continue
             exact = "" if one.level is None else f"={one.level:.12g}"
             said = "keep" if one.keep else f"p{one.percentile:.6g}{exact}"
-            items.append(f"{name}:{said}{'!' if one.locked else ''}")
+            items.append(f"{quote(name, safe=_AS_IT_IS)}:{said}{'!' if one.locked else ''}")
         told = {"palette": ";".join(items) or "free"}
         return told if self.use_case == ALL else told | {"use": self.use_case}
 
@@ -152,7 +155,7 @@ class Palette:
             match = _ITEM.fullmatch(item.strip())
             if match is None:
                 raise InputError(f"The palette in the address has {item!r}; expected {_EXPECTED}.")
-            name = match["name"]
+            name = unquote(match["name"])
             if name not in targets:
                 raise InputError(f"The palette in the address names {name!r}; this table has {', '.join(values)}.")
             level = None if match["level"] is None else _finite(name, match["level"])
