@@ -88,10 +88,10 @@ def legend(items: Sequence[tuple[int, str]]) -> str:
 
 
 def levels_table(header: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]]) -> str:
-    """A table with a value a row; each row is (position of the value, cells)."""
+    """A table with a value a row; each row is (position of the value, cells), one of no value has no colour: -1."""
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
     body = "".join(
-        f'<tr><th scope="row">{swatch(value)}{escape(cells[0])}</th>'
+        f'<tr><th scope="row">{swatch(value) if value >= 0 else ""}{escape(cells[0])}</th>'
         + "".join(f"<td>{escape(cell)}</td>" for cell in cells[1:])
         + "</tr>"
         for value, cells in rows
