@@ -200,6 +200,14 @@ def test_people_join_a_meeting_and_leave_it(opened):
     assert meetings.entries(opened, made.code) == (second,)
 
 
+def test_a_host_can_show_that_a_meeting_is_theirs(opened):
+    made = meetings.open_meeting(opened, "Launch", ALL, "t", host="kept by the host")
+    assert made.code == meetings.code_of("kept by the host")
+    assert meetings.code_of("kept by another") != made.code
+    assert len(made.code) == meetings.CODE_LENGTH
+    assert set(made.code) <= set(meetings.ALPHABET)
+
+
 def test_meetings_are_apart_and_can_be_ended(opened):
     one, two = (meetings.open_meeting(opened, name, ALL, "t") for name in ("One", "Two"))
     meetings.join(opened, one.code, "a", "Support", WARM)

@@ -5,9 +5,11 @@ Constraint: the code is all that is needed to join, so it is drawn at random and
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from sqlalchemy import delete, func, select
 
@@ -21,7 +23,9 @@ from map_core.store.writing import key, label
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 CODE_LENGTH = 10
 #: Members of one meeting.
-MOST_MEMBERS = 200
+MOST_MEMBERS = 60
+#: How much work it is to try one key against a code.
+_ROUNDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -61,14 +65,18 @@ class Entry:
     updated: datetime
 
 
-def open_meeting(database: Database, name: str, use_case: str, table_key: str) -> Meeting:
+def open_meeting(database: Database, name: str, use_case: str, table_key: str, host: str | None = None) -> Meeting:
     """Begin a meeting.
+
+    Args:
+        host: a random text that the host keeps; :func:`code_of` makes the code from it, so that whoever has it can show
+            that the meeting is theirs, and nobody can find it from the code. None for a code that belongs to nobody.
 
     Raises:
         InputError: it has no name, or a text is too long.
     """
     made = Meeting(
-        "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH)),
+        code_of(secrets.token_urlsafe(24) if host is None else host),
         label("name of the meeting", name),
         label("use case", use_case),
         table_key,
@@ -85,6 +93,17 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str) -
             )
         )
     return made
+
+
+@lru_cache(maxsize=256)
+def code_of(host: str) -> str:
+    """The code of the meeting that whoever keeps this text is the host of."""
+    number = int.from_bytes(hashlib.pbkdf2_hmac("sha256", host.encode(), b"value-palette meeting", _ROUNDS))
+    letters = []
+    for _ in range(CODE_LENGTH):
+        number, place = divmod(number, len(ALPHABET))
+        letters.append(ALPHABET[place])
+    return "".join(letters)
 
 
 def meeting(database: Database, code: str) -> Meeting | None:
