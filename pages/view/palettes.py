@@ -59,24 +59,30 @@ def _assessed(key: tuple[object, ...], targets: bytes, _scene: Scene) -> Assessm
     return _scene.assess(np.frombuffer(targets))
 
 
-def _pin() -> None:
-    """Callback: today's palette stays as it is under a name; what the faders do from here on is another one."""
-    name = str(st.session_state.get("pin_name") or "").strip() or _next_name()
+def pin(name: str, palette: Palette) -> None:
+    """Callback: set a palette aside under a name, to which a number is added where it is taken; nothing when full."""
     taken = {"Your palette", "Base model", *(one.name for one in pinned())}
     shown, number = name, 2
     while shown in taken:
         shown, number = f"{name} ({number})", number + 1
     if len(pinned()) < MOST_PINNED:
-        st.session_state["pinned"] = (*pinned(), Pinned(shown, state.history().now))
+        st.session_state["pinned"] = (*pinned(), Pinned(shown, palette))
+
+
+def _pin() -> None:
+    """Callback: today's palette stays as it is under a name; what the faders do from here on is another one."""
+    pin(str(st.session_state.get("pin_name") or "").strip() or next_name(), state.history().now)
     st.session_state["pin_name"] = ""
 
 
-def _next_name() -> str:
+def next_name() -> str:
+    """What a palette is called that is pinned without a name."""
     taken = {one.name for one in pinned()}
     return next(name for number in range(1, MOST_PINNED + 2) if (name := f"Palette {number}") not in taken)
 
 
-def _unpin(place: int) -> None:
+def unpin(place: int) -> None:
+    """Callback: a pinned palette is set aside no more."""
     st.session_state["pinned"] = tuple(one for k, one in enumerate(pinned()) if k != place)
 
 
@@ -98,14 +104,14 @@ def line(scene: Scene, assessment: Assessment, candidates: int) -> None:
             st.html(style.chips(_asked(one.palette)) or style.note("every value is free"), width="content")
             with st.container(horizontal=True, width="content", key=f"pinned_buttons_{place}"):
                 st.button("Use", key=f"use_{place}", type="tertiary", on_click=_use, args=(place,))
-                st.button("Unpin", key=f"unpin_{place}", type="tertiary", on_click=_unpin, args=(place,))
+                st.button("Unpin", key=f"unpin_{place}", type="tertiary", on_click=unpin, args=(place,))
 
 
 def pin_control() -> None:
     """Pin today's palette under a name."""
     full = len(pinned()) >= MOST_PINNED
     with st.popover("Pin this palette", icon=":material/keep:", disabled=full, key="pin_popover"):
-        st.text_input("Name", key="pin_name", max_chars=40, placeholder=_next_name())
+        st.text_input("Name", key="pin_name", max_chars=40, placeholder=next_name())
         st.button("Pin", key="pin", type="primary", on_click=_pin, disabled=full)
         st.html(style.note("It then answers in a column of its own, from the same candidates."))
 

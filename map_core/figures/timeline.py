@@ -1,0 +1,101 @@
+"""How a palette changed: every level and the cost, step by step; gaps where a step was out of reach."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from map_core import words
+from map_core.figures.design import ACCENT, NEUTRAL, colour, dash, escaped, laid_out
+from map_core.glossary import Verdict
+
+HEIGHT = 420
+_MARKS = {Verdict.REACHABLE: "circle", Verdict.ON_PAPER: "triangle-up", Verdict.OUT_OF_REACH: "x"}
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """One step of a palette's history.
+
+    Args:
+        what: the change in words.
+        when: in the reader's time.
+        verdict: on the palette after it.
+        levels: (value,) percentiles that it gives, NaN when it is out of reach.
+        kl: nats, NaN when it is out of reach.
+    """
+
+    what: str
+    when: datetime
+    verdict: Verdict
+    levels: np.ndarray
+    kl: float
+
+
+def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[int], place: int) -> go.Figure:
+    """Levels above, nats below, over the steps.
+
+    Args:
+        moments: the steps, the first one first.
+        names: of the values.
+        shown: positions of the values that are drawn.
+        place: of the step that is in force.
+    """
+    across = list(range(1, len(moments) + 1))
+    said = [escaped(one.what) for one in moments]
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.64, 0.36], vertical_spacing=0.09)
+    for j in shown:
+        figure.add_scatter(
+            x=across,
+            y=[float(one.levels[j]) for one in moments],
+            mode="lines+markers",
+            line={"color": colour(j), "dash": dash(j), "width": 2.2, "shape": "hv"},
+            marker={"size": 6, "color": colour(j)},
+            text=said,
+            hovertemplate=f"%{{text}}<br><b>{escaped(words.capitalised(names[j]))}</b> p%{{y:.0f}}<extra></extra>",
+            name=names[j],
+            row=1,
+            col=1,
+        )
+    figure.add_scatter(
+        x=across,
+        y=[0.0 if np.isnan(one.kl) else one.kl for one in moments],
+        mode="lines+markers",
+        line={"color": NEUTRAL, "width": 2, "shape": "hv"},
+        marker={"size": 11, "color": NEUTRAL, "symbol": [_MARKS[one.verdict] for one in moments]},
+        text=[
+            f"{what}<br><b>{words.HEADLINES[one.verdict]}</b>" + ("" if np.isnan(one.kl) else f", {one.kl:.2f} nats")
+            for what, one in zip(said, moments, strict=True)
+        ],
+        hovertemplate="%{text}<extra></extra>",
+        name="nats",
+        row=2,
+        col=1,
+    )
+    figure.add_vline(x=place + 1, line={"color": ACCENT, "width": 2})
+    figure = laid_out(figure, HEIGHT)
+    few = {"tickvals": across} if len(across) <= 12 else {}
+    figure.update_xaxes(range=[0.6, len(moments) + 0.4], fixedrange=True, **few)
+    figure.update_xaxes(title="Step", row=2, col=1)
+    figure.update_yaxes(title="Percentile", fixedrange=True, row=1, col=1)
+    figure.update_yaxes(title="Nats", fixedrange=True, rangemode="tozero", row=2, col=1)
+    return figure.update_layout(hovermode="closest")
+
+
+def timeline_csv(moments: Sequence[Moment], values: Sequence[str]) -> str:
+    """A row a step: number, time, what changed, verdict, nats and level percentiles; empty where there is none."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["step", "when", "what", "verdict", "kl_nats", *(f"level_percentile_{v}" for v in values)])
+    for number, one in enumerate(moments, start=1):
+        numbers = ["" if np.isnan(n) else float(n) for n in (one.kl, *one.levels)]
+        when = one.when.isoformat(timespec="seconds")
+        writer.writerow([number, when, one.what, one.verdict.value, *numbers])
+    return out.getvalue()
