@@ -23,6 +23,7 @@ From the ground up, an import never pointing upwards:
     generate                models, engines, re-weighting, the model process
     build, jobs             making tables; background work
     words, figures          results in; sentences and Plotly figures out
+    report                  a palette as a document, as JSON and as CSV
     command_line            python -m map_core COMMAND
 
 Constraint: nothing here imports streamlit, and importing this package or the solver loads no model library.

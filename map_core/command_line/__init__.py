@@ -24,6 +24,7 @@ COMMANDS = {
     "sequence": "Align one value after another, beside all at once.",
     "groups": "Find a common palette for several groups, or compare two tables.",
     "baselines": "Compare a palette with weights that are picked without solving.",
+    "report": "Write a palette as a document with verdict, price, figures and replies.",
     "reproduce": "Run the published experiments on a table.",
     "verify": "Hold the forecast against fresh replies to other prompts.",
     "import": "Make a reward table of a Parquet, CSV or JSON file.",

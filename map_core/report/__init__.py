@@ -1,0 +1,31 @@
+"""A palette as a document that can be taken away: what was asked, the answer, the evidence, and how to do it again.
+
+gather      everything that a report says, computed once
+samples     replies of a few prompts, straight from the table
+charts      lines and marks placed in a small drawing, without a browser
+figures     the drawings of a report
+snippets    the weights for the command line, for a server and for a trainer
+plain       everything as JSON values and as CSV
+document    the self-contained HTML document
+
+Constraint: results in, documents out; nothing here is shown on a screen, and no model is asked.
+"""
+
+from map_core.report.document import html
+from map_core.report.gather import Report, Source, Wanted, gather
+from map_core.report.plain import as_dict, as_json, csv_files, zipped
+from map_core.report.snippets import Snippet, snippets
+
+__all__ = [
+    "Report",
+    "Snippet",
+    "Source",
+    "Wanted",
+    "as_dict",
+    "as_json",
+    "csv_files",
+    "gather",
+    "html",
+    "snippets",
+    "zipped",
+]

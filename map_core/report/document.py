@@ -1,0 +1,182 @@
+"""A report as one HTML document that needs nothing else: style, drawings and data within, no script, no address.
+
+Constraint: every text goes through Jinja2 with autoescape on, and the document's own policy forbids scripts and all
+loading, so that what a model wrote is shown as text whatever it holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from map_core import words
+from map_core.answer import PriceTag, price_tags
+from map_core.figures.design import colour
+from map_core.glossary import Form
+from map_core.palette import Mode
+from map_core.report import answers, plain
+from map_core.report.charts import WIDTH
+from map_core.report.figures import figures
+from map_core.report.gather import Report
+from map_core.report.snippets import snippets
+from map_core.report.terms import TERMS
+
+TEMPLATES = Path(__file__).parent / "templates"
+#: The faces of the app, written into the document where they are there: family, weights and file.
+FONTS = Path(__file__).parents[2] / "static" / "fonts"
+FACES = (
+    ("Hanken Grotesk", "100 900", "hanken-grotesk-latin.woff2"),
+    ("Newsreader", "200 800", "newsreader-latin.woff2"),
+)
+
+
+def html(report: Report) -> str:
+    """The document.
+
+    Args:
+        report: what it says.
+
+    Returns:
+        HTML, complete in itself; printed to A4 by its own style sheet.
+    """
+    rows = plain.value_rows(report)
+    return _template().render(
+        report=report,
+        title=report.name or "Palette",
+        made=report.made.strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
+        model=answers.model(report) or "the model is not recorded",
+        headline=words.HEADLINES[report.verdict],
+        rows=rows,
+        asked_rows=[rows[j] for j in report.asked],
+        answers=answers,
+        cost=plain.cost(report),
+        bottleneck=answers.bottleneck(report),
+        rests=_rests(report),
+        tags=_tags(report),
+        switches=_switches(report),
+        charts=figures(report),
+        chart_width=WIDTH,
+        faces=_faces(),
+        samples=_samples(report),
+        evidence=report.evidence,
+        cards=_cards(report),
+        made_with=_made_with(report),
+        snippets=snippets(report),
+        limits=answers.limits(report),
+        terms=TERMS,
+        form=words.form(report.oracle),
+    )
+
+
+@lru_cache(maxsize=1)
+def _template() -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": lambda value: "–" if value is None else words.number(value),
+        "percentile": lambda value: "–" if value is None else f"p{value:.0f}",
+        "percent": lambda value: "–" if value is None else f"{100 * value:.0f}%",
+        "capitalised": words.capitalised,
+        "colour": colour,
+        "asked": lambda row: plain.asked(Mode(row["mode"]), row["locked"]),
+    }
+    return environment.get_template("report.html.j2")
+
+
+@lru_cache(maxsize=1)
+def _faces() -> tuple[tuple[str, str, str], ...]:
+    """Family, weights and data of each face; none where the files are not there."""
+    return tuple(
+        (family, weights, base64.b64encode((FONTS / file).read_bytes()).decode())
+        for family, weights, file in FACES
+        if (FONTS / file).is_file()
+    )
+
+
+def _rests(report: Report) -> tuple[str, str]:
+    if report.solution is None:
+        return "–", ""
+    return words.rests_on(report.oracle.effective_sample_size(report.solution.weights), report.oracle.form)
+
+
+def _tags(report: Report) -> dict[int, PriceTag]:
+    """What one step more of each target costs, by the value's position."""
+    if report.local is None or report.solution is None:
+        return {}
+    return {tag.value: tag for tag in price_tags(report.solution, report.local, report.names, report.percentile)}
+
+
+def _switches(report: Report) -> list[str]:
+    found = report.curve
+    if found is None:
+        return []
+    places = [f"p{report.percentile(found.value, one.target):.0f}" for one in found.switches]
+    return words.switches(found, report.names, places)
+
+
+def _samples(report: Report) -> list[dict[str, Any]]:
+    """Samples with what each reply reaches of the values that have a target."""
+    units, found = report.units, []
+    for sample in report.samples:
+        one, reached = sample.example, {}
+        for key, levels in (("base", one.base_levels), ("aligned", one.aligned_levels)):
+            reached[key] = [(j, report.names[j], f"p{float(units.of(j, levels[j])):.0f}") for j in report.asked]
+        found.append({"example": one, "chance": words.chance(one.probability), **reached})
+    return found
+
+
+def _cards(report: Report) -> list[tuple[int, str, list[tuple[str, str]]]]:
+    """What the table records of each value's scorer: position, name, and (part, what it says)."""
+    told = report.source.metadata.get("scorers") or ()
+    known = {str(one.get("name")): one for one in told if isinstance(one, dict)}
+    parts = ("measures", "misses", "version", "licence", "source")
+    return [
+        (j, report.names[j], [(part, str(card[part])) for part in parts if card.get(part)])
+        for j, name in enumerate(report.table.values)
+        for card in (known.get(name, {}),)
+    ]
+
+
+def _made_with(report: Report) -> list[tuple[str, str]]:
+    """Where the replies come from: label and what the table records."""
+    source, metadata = report.source, report.source.metadata
+    least, most = source.candidates
+    per_prompt = report.oracle.form is Form.PER_PROMPT
+    lines = [
+        ("Table", source.table or "the embedded table"),
+        ("SHA-256 of prompts, values and rewards", source.fingerprint),
+        ("Prompts", f"{source.prompts:,}, of which {len(report.table.prompts):,} in this use case"),
+        ("Candidates a prompt", f"{most}" if least == most else f"{least} to {most}"),
+        ("Form", "per prompt" if per_prompt else "pooled"),
+    ]
+    for key, label in (
+        ("created", "Made on"),
+        ("model", "Model"),
+        ("engine", "Engine"),
+        ("sampling", "Sampling"),
+        ("system", "System prompt"),
+        ("seed", "Seed"),
+        ("prompts_sha256", "SHA-256 of the prompts"),
+    ):
+        if metadata.get(key) not in (None, "", {}):
+            lines.append((label, _said(metadata[key])))
+    if not any(key in metadata for key in ("model", "engine", "created")):
+        lines.append(("Model", "the table does not say"))
+    return [*lines, ("Versions", ", ".join(f"{name} {number}" for name, number in source.versions.items()))]
+
+
+def _said(told: Any) -> str:
+    """What a table records, in a line."""
+    if isinstance(told, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_said(value)}" for key, value in told.items() if value is not None)
+    return told if isinstance(told, str) else json.dumps(told)

@@ -1,0 +1,232 @@
+"""The drawings of a report: what every value comes to, the frontier of two, and what the dearest target costs.
+
+Constraint: a report in, drawings as numbers out; each says in sentences what it shows.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from map_core import words
+from map_core.figures import plane
+from map_core.figures.design import ACCENT, NEUTRAL, colour, dash
+from map_core.report.charts import WIDTH, Box, Chart, Label, Line, Mark, Span, Tick, apart, round_ends, ticks
+from map_core.report.gather import Report
+
+DASHES = {"solid": "", "dash": "7 4", "dot": "2 3"}
+#: Heights: of a value's row, and of the drawings with two axes.
+ROW, HEIGHT = 38, 300
+#: A level this close to its target, in standard deviations, is on it.
+MET = 1e-6
+_TRACK = "#C9C4B8"
+
+
+def figures(report: Report) -> dict[str, Chart]:
+    """The drawings that there are, by name: levels, frontier, price, others."""
+    found = {"levels": levels(report), "frontier": frontier(report), "price": price(report), "others": others(report)}
+    return {name: chart for name, chart in found.items() if chart is not None}
+
+
+def levels(report: Report) -> Chart | None:
+    """Every value on its own track: base level, target, and what the palette gives with its interval."""
+    if report.solution is None:
+        return None
+    values = range(len(report.names))
+    box = Box(10, WIDTH - 10, 22, 22 + ROW * len(report.names), (0.0, 100.0))
+    spans, marks, labels, said = [], [], [], []
+    for j in values:
+        y = box.top + ROW * j + 22
+        base, given = report.percentile(j, 0.0), report.percentile(j, float(report.solution.levels[j]))
+        target = report.percentile(j, float(report.aim[j]))
+        name, shade = words.capitalised(report.names[j]), colour(j)
+        labels.append(Label(box.left, y - 9, name, strong=not math.isnan(target)))
+        labels.append(Label(box.right, y - 9, f"p{base:.0f} to p{given:.0f}", "end"))
+        spans.append(Span(box.left, box.right, y, _TRACK, 2.0, 1.0))
+        sentence = f"{name}: base p{base:.0f}, realised p{given:.0f}"
+        if report.levels is not None:
+            low, high = (report.percentile(j, float(end[j])) for end in (report.levels.low, report.levels.high))
+            spans.append(Span(box.x(low), box.x(high), y, shade, 9.0, 0.35))
+            sentence += f" (p{low:.0f} to p{high:.0f})"
+        marks.append(Mark(box.x(base), y, "tick", NEUTRAL, f"base p{base:.0f}"))
+        marks.append(Mark(box.x(given), y, "dot", shade, f"realised p{given:.0f}"))
+        if not math.isnan(target):
+            marks.append(Mark(box.x(target), y, "diamond", ACCENT, f"target p{target:.0f}"))
+            sentence += f", target p{target:.0f}"
+        said.append(sentence + ".")
+    return Chart(
+        title="What every value comes to",
+        said=tuple(said),
+        height=box.bottom + 24,
+        box=box,
+        x_ticks=tuple(Tick(box.x(p), f"p{p}") for p in (0, 25, 50, 75, 100)),
+        spans=tuple(spans),
+        marks=tuple(marks),
+        labels=tuple(labels),
+    )
+
+
+def frontier(report: Report) -> Chart | None:
+    """What can be had of the two values that cost most, at each budget."""
+    found = report.frontier
+    if found is None:
+        return None
+    across, upwards = found.pair
+    contours = [contour for contour in found.contours if len(contour.levels)]
+    xs = [report.units.of(across, contour.levels[:, across]) for contour in contours]
+    ys = [report.units.of(upwards, contour.levels[:, upwards]) for contour in contours]
+    base = report.percentile(across, 0.0), report.percentile(upwards, 0.0)
+    goal = tuple(report.percentile(j, float(report.assessment.targets[j])) for j in found.pair)
+    given = None
+    if report.solution is not None:
+        given = tuple(report.percentile(j, float(report.solution.levels[j])) for j in found.pair)
+    near = [place for place in (base, goal, given) if place is not None]
+    box = Box(
+        40,
+        WIDTH - 14,
+        12,
+        HEIGHT - 42,
+        round_ends([*np.concatenate(xs), *(place[0] for place in near)], low=0.0, high=100.0),
+        round_ends([*np.concatenate(ys), *(place[1] for place in near)], low=0.0, high=100.0),
+    )
+    lines: list[Line] = []
+    labels: list[Label] = []
+    marks: list[Mark] = []
+    for number, (contour, x, y) in enumerate(zip(contours, xs, ys, strict=True)):
+        limit = math.isinf(contour.budget)
+        shade = NEUTRAL if limit else plane.CONTOUR_COLOURS[min(number, len(plane.CONTOUR_COLOURS) - 1)]
+        lines.append(Line(box.path(x, y), shade, "5 4" if limit else "", 1.6))
+        # At the end where the value across counts alone: there contours lie furthest apart.
+        x_end, y_end = box.x(float(x[-1])), box.y(float(y[-1]))
+        if all(abs(x_end - other.x) > 20 for other in labels):
+            labels.append(Label(x_end, y_end + 14, "limit" if limit else f"{contour.budget:g}", "middle"))
+    for edge, level in enumerate(goal):
+        if not math.isnan(level):
+            ends = (([level, level], list(box.upwards)), (list(box.across), [level, level]))[edge]
+            lines.append(Line(box.path(*ends), ACCENT, "2 4", 1.0))
+    marks.append(Mark(box.x(base[0]), box.y(base[1]), "ring", NEUTRAL, "base model"))
+    labels.append(Label(box.x(base[0]) + 8, box.y(base[1]) + 14, "Base"))
+    said = plane.summary(found, report.units)
+    if not any(map(math.isnan, goal)):
+        marks.append(Mark(box.x(goal[0]), box.y(goal[1]), "diamond", ACCENT, "target"))
+    if given is not None:
+        marks.append(Mark(box.x(given[0]), box.y(given[1]), "filled", ACCENT, "what the palette gives"))
+        right = box.x(given[0]) > WIDTH - 90
+        labels.append(
+            Label(
+                box.x(given[0]) + (-9 if right else 9),
+                box.y(given[1]) + 15,
+                "Nearest" if report.stands_in else "Palette",
+                "end" if right else "start",
+                strong=True,
+                here=True,
+            )
+        )
+        said.append(
+            f"{'The nearest palette' if report.stands_in else 'The palette'} gives {report.names[across]} "
+            f"p{given[0]:.0f} and {report.names[upwards]} p{given[1]:.0f}."
+        )
+    return Chart(
+        title=f"{words.capitalised(report.names[across])} against {report.names[upwards]}, at each budget of nats",
+        said=tuple(said),
+        height=HEIGHT,
+        box=box,
+        x_ticks=tuple(Tick(box.x(p), f"p{p:g}") for p in ticks(box.across)),
+        y_ticks=tuple(Tick(box.y(p), f"p{p:g}") for p in ticks(box.upwards)),
+        x_title=words.capitalised(report.names[across]),
+        y_title=words.capitalised(report.names[upwards]),
+        lines=tuple(lines),
+        marks=tuple(marks),
+        labels=tuple(labels),
+    )
+
+
+def price(report: Report) -> Chart | None:
+    """Nats spent as the target of the dearest value is moved and the others stay."""
+    found = report.curve
+    if found is None or report.solution is None:
+        return None
+    xs, at = report.units.of(found.value, found.targets), report.solution.kl
+    now = report.percentile(found.value, float(report.aim[found.value]))
+    box = Box(40, WIDTH - 14, 12, HEIGHT - 42, _ends(xs, now), round_ends([0.0, at, *found.kl], low=0.0))
+    lines = [_now(box, now), Line(box.path(xs, found.kl), colour(found.value), width=2.4)]
+    name = report.names[found.value]
+    first, last = (
+        f"{words.number(float(end))} nats at p{x:.0f}" for end, x in ((found.kl[0], xs[0]), (found.kl[-1], xs[-1]))
+    )
+    return Chart(
+        title=f"What {name} costs, the other targets kept",
+        said=(f"The target of {name} costs {first} and {last}; here it is p{now:.0f}, at {words.number(at)} nats.",),
+        height=HEIGHT,
+        box=box,
+        x_ticks=tuple(Tick(box.x(p), f"p{p:g}") for p in ticks(box.across)),
+        y_ticks=tuple(Tick(box.y(kl), f"{kl:g}") for kl in ticks(box.upwards)),
+        x_title=f"Target of {name}",
+        y_title="Nats",
+        lines=tuple(lines),
+        marks=(Mark(box.x(now), box.y(at), "filled", ACCENT, f"here: {words.number(at)} nats"),),
+        labels=(Label(box.x(now), box.top + 8, "here", "middle", here=True),),
+    )
+
+
+def others(report: Report) -> Chart | None:
+    """Levels of the other values along the same sweep."""
+    found = report.curve
+    if found is None:
+        return None
+    shown = [j for j in range(len(report.names)) if j != found.value and not report.oracle.constant[j]]
+    if not shown:
+        return None
+    xs = report.units.of(found.value, found.targets)
+    now = report.percentile(found.value, float(report.aim[found.value]))
+    ys = {j: report.units.of(j, found.levels[:, j]) for j in shown}
+    height = max(HEIGHT, 62 + 15 * len(shown))
+    box = Box(
+        40,
+        WIDTH - 110,
+        12,
+        height - 42,
+        _ends(xs, now),
+        round_ends([float(y) for column in ys.values() for y in column], low=0.0, high=100.0),
+    )
+    lines = [_now(box, now)]
+    lines += [Line(box.path(xs, y), colour(j), DASHES[dash(j)], 2.0) for j, y in ys.items()]
+    places = apart([box.y(float(y[-1])) for y in ys.values()], 14, box.top + 4, box.bottom)
+    # A leader in the value's colour joins each line to its name, which stays dark enough to read.
+    lines += [
+        Line(f"M{box.right} {box.y(float(ys[j][-1])):.1f}L{box.right + 10} {place:.1f}", colour(j), "", 1.2)
+        for j, place in zip(ys, places, strict=True)
+    ]
+    labels = [
+        Label(box.right + 13, place + 4, _short(words.capitalised(report.names[j])))
+        for j, place in zip(ys, places, strict=True)
+    ]
+    said = [
+        f"{words.capitalised(report.names[j])}: p{y[0]:.0f} at the left, p{y[-1]:.0f} at the right."
+        for j, y in ys.items()
+    ]
+    return Chart(
+        title=f"What the other values do as {report.names[found.value]} is raised",
+        said=tuple(said),
+        height=height,
+        box=box,
+        x_ticks=tuple(Tick(box.x(p), f"p{p:g}") for p in ticks(box.across, 5)),
+        y_ticks=tuple(Tick(box.y(p), f"p{p:g}") for p in ticks(box.upwards)),
+        x_title=f"Target of {report.names[found.value]}",
+        y_title="Level",
+        lines=tuple(lines),
+        labels=tuple(labels),
+    )
+
+
+def _ends(xs: np.ndarray, now: float) -> tuple[float, float]:
+    return round_ends([*xs, now], low=0.0, high=100.0)
+
+
+def _now(box: Box, now: float) -> Line:
+    return Line(box.path([now, now], list(box.upwards)), ACCENT, "2 4", 1.0)
+
+
+def _short(name: str, most: int = 15) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
