@@ -33,13 +33,17 @@ def head(title: str, note: str, start_again: bool = False) -> None:
             st.button("Start again", icon=":material/restart_alt:", on_click=state.start_again, key="start_again")
 
 
+def badge(verdict: Verdict) -> None:
+    """The verdict as a small mark, with its name and an icon."""
+    st.badge(words.HEADLINES[verdict], icon=_ICONS[verdict], color=_COLOURS[verdict])  # type: ignore[arg-type]
+
+
 def palette_line(
     scene: Scene, assessment: Assessment, weights: Mapping[str, float] | None = None, candidates: int = 0
 ) -> None:
     """The verdict and the targets of this viewer's palette; where they are given, weights for so many candidates."""
-    verdict = assessment.verdict
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
-        st.badge(words.HEADLINES[verdict], icon=_ICONS[verdict], color=_COLOURS[verdict])  # type: ignore[arg-type]
+        badge(assessment.verdict)
         asked = [
             (int(j), f"{scene.names[j]} p{scene.percentile(int(j), float(assessment.targets[j])):.0f}")
             for j in np.flatnonzero(~np.isnan(assessment.targets))
