@@ -6,7 +6,7 @@ import math
 
 import streamlit as st
 
-from pages.view import ask, columns, field, generator, many, palettes, state, style, summary
+from pages.view import ask, columns, field, generator, judging, many, palettes, state, style, summary
 
 #: Seconds between two looks by how many generations run: each look is work for the one process that draws all pages.
 POLL_SECONDS = ((2, 0.12), (4, 0.4), (math.inf, 1.0))
@@ -45,9 +45,14 @@ def one_prompt() -> None:
         return
     view = columns.look(scene, assessment, generation)
     columns.progress(view.shown)
-    columns.replies(view)
-    with st.container(key="candidates"):
-        field.show(view)
+    asked = judging.question(generation, view.shown, view.choices[0])
+    questions = [asked] if asked else []
+    if not judging.hides(questions, waiting=not view.shown.phase.ended):
+        columns.replies(view)
+        if view.shown.phase.ended:
+            judging.summary(questions)
+        with st.container(key="candidates"):
+            field.show(view)
     ended = running and view.shown.phase.ended
     if ended or looks() != interval or st.session_state.get("generation") != generation.id:
         st.rerun()
@@ -61,19 +66,9 @@ if missing is not None:
     st.text(missing.reason)
     if missing.command:
         st.code(missing.command, language=None, wrap_lines=True)
-several = (
-    st.segmented_control(
-        "How many prompts",
-        ["one", "many"],
-        format_func={"one": "One prompt", "many": "Many prompts"}.__getitem__,
-        default="many" if generation is None and many.current() is not None else "one",
-        required=True,
-        key="how_many",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
-    == "many"
-)
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="compare_how"):
+    several = many.switch(default=generation is None and many.current() is not None)
+    judging.switch()
 left, right = st.columns([1.45, 1], gap="large")
 with left:
     if several:

@@ -6,6 +6,7 @@ come together, and a palette that was changed starts anew.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,7 +18,7 @@ from map_core.store.keys import palette_key
 from map_core.store.models import VoteRow
 from map_core.store.writing import key, note
 
-__all__ = ["Preferred", "Tally", "Vote", "palette_key", "tally", "vote", "votes_of", "withdraw"]
+__all__ = ["Preferred", "Tally", "Vote", "counted", "palette_key", "tally", "vote", "votes_of", "withdraw"]
 
 
 class Preferred(StrEnum):
@@ -101,5 +102,10 @@ def votes_of(database: Database, palette_key: str) -> tuple[Vote, ...]:
 
 def tally(database: Database, palette_key: str) -> Tally:
     """How many votes on a palette went to whom."""
-    kinds = [one.preferred for one in votes_of(database, palette_key)]
+    return counted(votes_of(database, palette_key))
+
+
+def counted(votes: Iterable[Vote]) -> Tally:
+    """How many of some votes went to whom."""
+    kinds = [one.preferred for one in votes]
     return Tally(*(kinds.count(kind) for kind in (Preferred.BASE, Preferred.ALIGNED, Preferred.TIE)))

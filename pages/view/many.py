@@ -24,7 +24,7 @@ from map_core.generate import records
 from map_core.generate.generation import Generation, Phase, Snapshot
 from map_core.generate.many import Many, expected_levels
 from map_core.generate.reweight import Choice
-from pages.view import ask, background, field, generator, palettes, style
+from pages.view import ask, background, field, generator, judging, palettes, style
 from pages.view.columns import choices_of, place_of
 from pages.view.palettes import Column
 from pages.view.scene import Scene
@@ -55,6 +55,21 @@ def current() -> Many | None:
     if found is not None:
         st.session_state["many"] = found.id
     return found
+
+
+def switch(default: bool) -> bool:
+    """The choice between one prompt and many; whether it is many."""
+    chosen = st.segmented_control(
+        "How many prompts",
+        ["one", "many"],
+        format_func={"one": "One prompt", "many": "Many prompts"}.__getitem__,
+        default="many" if default else "one",
+        required=True,
+        key="how_many",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    return bool(chosen == "many")
 
 
 def stop() -> None:
@@ -193,7 +208,13 @@ def _draw(scene: Scene, assessment: Assessment, found: Many) -> None:
     if found.error:
         st.error("This ended early.", icon=":material/error:")
         st.text(found.error)
+    asked = [judging.question(one.generation, one.shown, one.choices[0]) for one in done]
+    questions = [one for one in asked if one is not None]
+    if judging.hides(questions, waiting=not found.ended):
+        return
     _table(scene, found, columns, answered)
+    if questions:
+        judging.summary(questions)
     if done:
         _levels(scene, assessment, columns[0], done, len(found.requests))
     if found.ended and answered:
