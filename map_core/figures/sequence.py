@@ -121,10 +121,9 @@ def path(shown: Shown) -> go.Figure:
         j: math.nan if shown.together is None else float(shown.at(j, np.array(shown.together.levels[j]))) for j in order
     }
     spans = {j: (np.nanmin([*levels[j], goals[j], ends[j]]), np.nanmax([*levels[j], goals[j], ends[j]])) for j in order}
-    span = max(LEAST_SPAN, *(high - low for low, high in spans.values()))
     for row, j in enumerate(order, start=1):
         _panel(figure, shown, row, j, levels[j], goals[j], ends[j], end)
-        middle = sum(spans[j]) / 2
+        middle, span = sum(spans[j]) / 2, max(LEAST_SPAN, spans[j][1] - spans[j][0])
         figure.update_yaxes(range=[middle - 0.66 * span, middle + 0.66 * span], tickprefix="p", nticks=4, row=row)
     _nats(figure, shown, rows, end)
     _across(figure, shown, rows, end)
@@ -175,27 +174,23 @@ def _panel(
     fell = np.flatnonzero(found.undone[:, value] >= NEAR) + 1
     if len(fell):
         # A fall is a thick line down to an arrow: told by shape, and by its label where there is room.
-        x = [place for step in fell for place in (step, step, None)]
-        y = [level for step in fell for level in (levels[step - 1], levels[step], None)]
-        labels = [
-            f"−{levels[s - 1] - levels[s]:.{0 if levels[s - 1] - levels[s] >= 1 else 1}f}"
-            if found.steps <= MOST_NAMED
-            else ""
-            for s in fell
-        ]
         figure.add_scatter(
-            x=x,
-            y=y,
-            mode="lines+markers+text",
+            x=[place for step in fell for place in (step, step, None)],
+            y=[level for step in fell for level in (levels[step - 1], levels[step], None)],
+            mode="lines",
             line={"color": ACCENT, "width": 4},
-            marker={
-                "symbol": "triangle-down",
-                "size": [size for _ in fell for size in (0, 12, 0)],
-                "color": ACCENT,
-                "opacity": 1.0,
-                "line": {"width": 0},
-            },
-            text=[text for label in labels for text in ("", label, "")],
+            hoverinfo="skip",
+            name=f"falls: {name}",
+            row=row,
+            col=1,
+        )
+        by = [float(levels[step - 1] - levels[step]) for step in fell]
+        figure.add_scatter(
+            x=fell,
+            y=levels[fell],
+            mode="markers+text",
+            marker={"symbol": "triangle-down", "size": 12, "color": ACCENT, "line": {"width": 0}},
+            text=[f"−{size:.{0 if size >= 1 else 1}f}" if found.steps <= MOST_NAMED else "" for size in by],
             textposition="bottom right",
             textfont={"size": 12},
             hoverinfo="skip",

@@ -1,0 +1,453 @@
+"""A solved palette beside weights that are picked without targets: every draw as a dot, and shares with intervals.
+
+Constraint: nothing is drawn at random or solved here; what was drawn is another sample next time, so shares of random
+weights carry the interval of :func:`map_core.delivery.proportion`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from map_core import words
+from map_core.baselines import Baseline
+from map_core.delivery import proportion
+from map_core.figures.design import ACCENT, NEUTRAL, Units, laid_out
+
+#: Of each kind of random weights at most so many are drawn; shares are of all.
+MOST_DOTS = 400
+#: The level of the intervals.
+LEVEL = 0.9
+PICKED = "#3B7FC4"
+SOLVED, RANDOM, SAME, EQUAL = "solved", "random", "random at the same cost", "equal"
+#: Height of a bar, of a value's row in the figure of strips, and of the plane.
+BAR, STRIP, PLANE = 38, 92, 520
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What is drawn.
+
+    Args:
+        found: the ways to pick weights, as :func:`map_core.baselines.compare` gave them.
+        targets: (value,) in standard deviations above base, NaN for free values.
+        units: percentiles of the base model's replies.
+        times: what all but the plain random weights cost, as a multiple of the palette.
+    """
+
+    found: tuple[Baseline, ...]
+    targets: np.ndarray
+    units: Units
+    times: float = 1.0
+
+    @property
+    def wanted(self) -> list[int]:
+        """Positions of the values with a target."""
+        return [int(j) for j in np.flatnonzero(~np.isnan(self.targets))]
+
+    def way(self, name: str) -> Baseline | None:
+        """A way by its name; None where there is none."""
+        return next((way for way in self.found if way.name == name), None)
+
+    def cost(self) -> str:
+        """What the others cost, in words."""
+        if self.way(SOLVED) is None:
+            return "at half of the most"
+        return "at the same cost" if self.times == 1 else f"at {words.number(self.times, 2)} times the cost"
+
+    def title(self, way: Baseline) -> str:
+        """A way as people read it."""
+        if way.name == SOLVED:
+            return "Your palette"
+        if way.name == RANDOM:
+            return "Random, any cost"
+        if way.name == SAME:
+            return f"Random, {self.cost().removeprefix('at ').removeprefix('the ')}"
+        if way.name == EQUAL:
+            return "Equal"
+        value = self.units.oracle.values.index(way.name.removeprefix("only "))
+        return f"Only {self.units.names[value]}"
+
+
+def counts(way: Baseline) -> tuple[int, int, int]:
+    """Rows of a way: how many meet every target, how many improve every targeted value, and how many there are."""
+    judged = way.judged
+    improves = (judged.improves | ~judged.asked).all(axis=1)
+    return int(judged.meets.all(axis=1).sum()), int(improves.sum()), len(judged.kl)
+
+
+def share(of: int, rows: int) -> str:
+    """A share of random weights with its interval.
+
+    Example:
+        >>> share(24, 400)
+        '6% (4 to 8%)'
+    """
+    return f"{_percent(of / rows)} ({_ends(of, rows)})"
+
+
+def _ends(of: int, rows: int) -> str:
+    low, high = (100 * end for end in proportion(of, rows, LEVEL))
+    digits = 0 if high - low >= 1 else 1
+    return f"{max(low, 0.0):.{digits}f} to {min(high, 100.0):.{digits}f}%".replace("0.0 to", "0 to").replace(
+        "100.0", "100"
+    )
+
+
+def _percent(part: float) -> str:
+    if part == 0.0:
+        return "none"
+    if part == 1.0 or 0.0095 <= part <= 0.9905:
+        return f"{100 * part:.0f}%"
+    return f"{100 * part:.1f}%"
+
+
+def shares(shown: Shown, improved: bool = False) -> go.Figure:
+    """A bar a way: the share of its weights that meet every target, or that improve every targeted value.
+
+    Args:
+        shown: the ways.
+        improved: improvement over the base model instead of targets.
+
+    Returns:
+        A figure with a trace of bars; a way of one row is a plain yes or no.
+    """
+    ways = shown.found[::-1]
+    names, parts, labels, above, below = [], [], [], [], []
+    for way in ways:
+        of, rows = counts(way)[int(improved)], counts(way)[2]
+        low, high = proportion(of, rows, LEVEL) if rows > 1 else (of / rows, of / rows)
+        names.append(escape(shown.title(way)))
+        parts.append(of / rows)
+        above.append(max(high - of / rows, 0.0))
+        below.append(max(of / rows - low, 0.0))
+        labels.append(_percent(of / rows) if rows > 1 else ("yes" if of else "no"))
+    shades = [ACCENT if way.name == SOLVED else PICKED if len(way.judged.kl) > 1 else NEUTRAL for way in ways]
+    figure = go.Figure()
+    figure.add_bar(
+        x=parts,
+        y=names,
+        orientation="h",
+        marker={"color": shades, "pattern": {"shape": ["" if way.name != SAME else "/" for way in ways]}},
+        width=0.62,
+        hoverinfo="skip",
+        name="improve all" if improved else "meet all",
+    )
+    drawn = [n for n, way in enumerate(ways) if len(way.judged.kl) > 1]
+    ends = {"array": np.array(above)[drawn], "arrayminus": np.array(below)[drawn]}
+    figure.add_scatter(
+        x=np.array(parts)[drawn],
+        y=np.array(names)[drawn],
+        error_x={**ends, "thickness": 1.6, "width": 4, "color": NEUTRAL},
+        mode="markers",
+        marker={"size": 0.1, "color": NEUTRAL},
+        hoverinfo="skip",
+        name="interval",
+    )
+    figure.add_scatter(
+        x=np.array(parts) + np.array(above) + 0.02,
+        y=names,
+        mode="text",
+        text=labels,
+        textposition="middle right",
+        textfont={"size": 13},
+        hoverinfo="skip",
+        name="label",
+    )
+    figure = laid_out(figure, BAR * len(ways) + 44)
+    figure.update_xaxes(range=[0, 1.2], tickformat=".0%", tickvals=[0, 0.5, 1])
+    figure.update_yaxes(showgrid=False)
+    return figure.update_layout(margin={"l": 8, "r": 12, "t": 6, "b": 8})
+
+
+def _rows(way: Baseline) -> np.ndarray:
+    """Rows that are drawn: the first, which are as random as any, and at the most so many."""
+    return np.arange(min(len(way.judged.kl), MOST_DOTS))
+
+
+def _dots(way: Baseline, times: int = 1) -> dict[str, Any]:
+    """How dots of random weights look, so many times over: of another symbol and size where they meet every target."""
+    meets = np.tile(_meets(way), times)
+    same = way.name == SAME
+    return {
+        "symbol": np.where(meets, "star", "circle" if same else "circle-open"),
+        "size": np.where(meets, 12, 5),
+        "color": PICKED if same else NEUTRAL,
+        "opacity": np.where(meets, 1.0, 0.45),
+    }
+
+
+def _meets(way: Baseline) -> np.ndarray:
+    """(row,) whether a drawn row meets every target."""
+    return np.asarray(way.judged.meets[_rows(way)].all(axis=1))
+
+
+def plane(shown: Shown, pair: tuple[int, int]) -> go.Figure:
+    """Every draw in the plane of two values, with the palette, the other ways, the targets and the base model.
+
+    Returns:
+        A figure; a trace is named after each way, and "base model".
+    """
+    across, upwards = pair
+    units, figure = shown.units, go.Figure()
+    for value, add in ((across, figure.add_vline), (upwards, figure.add_hline)):
+        if not np.isnan(shown.targets[value]):
+            at = float(units.of(value, np.array(shown.targets[value])))
+            line = {"color": ACCENT, "width": 1.2, "dash": "dash"}
+            where = {"text": "target", "font": {"size": 12}, "bgcolor": "rgba(0,0,0,0)"}
+            add(at, line=line, annotation=where, annotation_position="top right" if value == across else "bottom right")
+    for name in (RANDOM, SAME):
+        way = shown.way(name)
+        if way is None:
+            continue
+        rows = _rows(way)
+        said = ["meets every target" if one else "" for one in _meets(way)]
+        figure.add_scatter(
+            x=units.of(across, way.judged.levels[rows, across]),
+            y=units.of(upwards, way.judged.levels[rows, upwards]),
+            mode="markers",
+            marker=_dots(way),
+            customdata=list(zip(way.judged.kl[rows], said, strict=True)),
+            hovertemplate="p%{x:.0f}, p%{y:.0f}, %{customdata[0]:.2f} nats<br>%{customdata[1]}"
+            f"<extra>{escape(shown.title(way))}</extra>",
+            name=name,
+        )
+    figure.add_scatter(
+        x=[units.of(across, np.array(0.0))],
+        y=[units.of(upwards, np.array(0.0))],
+        mode="markers+text",
+        text=["<b>Base</b>"],
+        textposition="bottom left",
+        marker={"size": 11, "color": NEUTRAL, "line": {"width": 2, "color": "white"}},
+        hovertemplate="Base model<extra></extra>",
+        name="base model",
+    )
+    singles = [way for way in shown.found if way.name not in (RANDOM, SAME)]
+    for way in singles:
+        level = way.judged.levels[0]
+        figure.add_scatter(
+            x=[units.of(across, np.array(level[across]))],
+            y=[units.of(upwards, np.array(level[upwards]))],
+            mode="markers+text",
+            text=[f"<b>{escape(shown.title(way))}</b>"],
+            textposition="top center" if way.name == SOLVED else "bottom right",
+            textfont={"size": 13 if way.name == SOLVED else 12},
+            marker={
+                "symbol": "diamond" if way.name == SOLVED else "square" if way.name == EQUAL else "cross",
+                "size": 14 if way.name == SOLVED else 10,
+                "color": ACCENT if way.name == SOLVED else NEUTRAL,
+                "line": {"width": 1.5, "color": "white"},
+            },
+            hovertemplate="p%{x:.0f}, p%{y:.0f}<extra>" + escape(shown.title(way)) + "</extra>",
+            name=way.name,
+        )
+    figure = laid_out(figure, PLANE)
+    figure.update_xaxes(title=escape(units.axis(across)))
+    figure.update_yaxes(title=escape(units.axis(upwards)))
+    return figure.update_layout(hovermode="closest")
+
+
+def strips(shown: Shown) -> go.Figure:
+    """A row a targeted value: every draw along its levels, with the palette, the target and the base model.
+
+    Returns:
+        A figure; a trace is named after each kind of random weights, and "palette", "target" and "base model".
+    """
+    units, wanted, figure = shown.units, shown.wanted, go.Figure()
+    heights = {j: len(wanted) - 1 - place for place, j in enumerate(wanted)}
+    for name, middle in ((RANDOM, 0.2), (SAME, -0.2)):
+        way = shown.way(name)
+        if way is None:
+            continue
+        rows = _rows(way)
+        # Spread by the golden ratio: even, and the same each time.
+        spread = ((np.arange(len(rows)) * 0.6180339887) % 1.0 - 0.5) * 0.3
+        figure.add_scatter(
+            x=np.concatenate([units.of(j, way.judged.levels[rows, j]) for j in wanted]),
+            y=np.concatenate([heights[j] + middle + spread for j in wanted]),
+            mode="markers",
+            marker=_dots(way, len(wanted)),
+            hovertemplate="p%{x:.0f}<extra>" + escape(shown.title(way)) + "</extra>",
+            name=name,
+        )
+    solved = shown.way(SOLVED)
+    ticks = {"symbol": "line-ns", "size": 34}
+    for name, levels, marker in (
+        ("base model", np.zeros(len(shown.targets)), {**ticks, "line": {"width": 2.5, "color": NEUTRAL}}),
+        ("target", shown.targets, {**ticks, "size": 46, "line": {"width": 2.5, "color": ACCENT}}),
+        ("palette", None if solved is None else solved.judged.levels[0], {"symbol": "diamond", "size": 14}),
+    ):
+        if levels is None:
+            continue
+        shade = {"color": ACCENT, "line": {"width": 1.5, "color": "white"}} if name == "palette" else {}
+        figure.add_scatter(
+            x=[float(units.of(j, np.array(levels[j]))) for j in wanted],
+            y=[heights[j] for j in wanted],
+            mode="markers",
+            marker={**marker, **shade},
+            hovertemplate=f"{name}: p%{{x:.0f}}<extra></extra>",
+            name=name,
+        )
+    figure = laid_out(figure, STRIP * len(wanted) + 70)
+    figure.update_xaxes(title="Level (percentile of the base model's replies)")
+    names = [escape(words.capitalised(units.names[j])) for j in wanted]
+    figure.update_yaxes(tickvals=[heights[j] for j in wanted], ticktext=names, range=[-0.6, len(wanted) - 0.4])
+    return figure.update_layout(hovermode="closest")
+
+
+def headline(shown: Shown) -> str:
+    """The comparison in one sentence that can be repeated."""
+    way = shown.way(RANDOM)
+    assert way is not None
+    met, _, rows = counts(way)
+    return f"Of {rows:,} random weights, {share(met, rows)} meet {_targets(shown)}."
+
+
+def _targets(shown: Shown) -> str:
+    size = len(shown.wanted)
+    return "the target" if size == 1 else "both targets" if size == 2 else f"all {size} targets"
+
+
+def facts(shown: Shown) -> list[tuple[str, str, str]]:
+    """The comparison at a glance: label, figure, and what it means."""
+    solved, told = shown.way(SOLVED), []
+    paid = None if solved is None else float(solved.judged.kl[0])
+    if paid is not None:
+        told.append(("Your palette", f"{words.number(paid)} nats", f"meets {_targets(shown)}."))
+    for name in (RANDOM, SAME):
+        way = shown.way(name)
+        if way is None:
+            continue
+        met, _, rows = counts(way)
+        meaning = f"of {rows:,} meet {_targets(shown)} ({_ends(met, rows)})"
+        if met and paid and name == RANDOM:
+            hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())
+            meaning += f"; those cost {words.number(hit / paid, 2)} times the palette"
+        if name == SAME and cheapest(shown):
+            meaning += "; your palette is the cheapest way to them"
+        told.append((shown.title(way), _percent(met / rows), f"{meaning}."))
+    way = shown.way(SAME)
+    if way is not None:
+        _, improved, rows = counts(way)
+        meaning = f"of random weights {shown.cost()} ({_ends(improved, rows)})."
+        told.append((_improves(shown), _percent(improved / rows), meaning))
+    return told
+
+
+def _improves(shown: Shown) -> str:
+    return "Improve the targeted value" if len(shown.wanted) == 1 else "Improve every targeted value"
+
+
+def cheapest(shown: Shown) -> bool:
+    """Whether it is no accident that no random weights meet the targets: the palette is the cheapest way to them."""
+    way, solved = shown.way(SAME), shown.way(SOLVED)
+    return way is not None and solved is not None and shown.times == 1 and not counts(way)[0]
+
+
+def summary(shown: Shown) -> list[str]:
+    """What each way gives, in words, a sentence or two each."""
+    said = []
+    solved = shown.way(SOLVED)
+    paid = None if solved is None else float(solved.judged.kl[0])
+    every = "the targeted value" if len(shown.wanted) == 1 else "every targeted value"
+    for way in shown.found:
+        met, improved, rows = counts(way)
+        if way.name == SOLVED:
+            said.append(f"Your palette meets {_targets(shown)} for {words.number(paid or 0.0)} nats.")
+        elif way.name == RANDOM:
+            nats = words.number(float(way.judged.kl.mean()))
+            sentence = (
+                f"Of {rows:,} random weights at any cost, {share(met, rows)} meet {_targets(shown)} and "
+                f"{share(improved, rows)} improve {every} over the base model; they cost {nats} nats on average."
+            )
+            if met and paid:
+                hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())
+                sentence += (
+                    f" Those that meet {_targets(shown)} cost {words.number(hit)} nats, {words.number(hit / paid, 2)} "
+                    "times the palette."
+                )
+            said.append(sentence)
+        elif way.name == SAME:
+            sentence = (
+                f"Of {rows:,} random weights {shown.cost()}, {share(met, rows)} meet {_targets(shown)} and "
+                f"{share(improved, rows)} improve {every}."
+            )
+            if cheapest(shown):
+                sentence += (
+                    " That is no accident: the palette is the cheapest way to its targets, so no others cost so little."
+                )
+            said.append(sentence)
+        else:
+            said.append(_alone(shown, way))
+    return said
+
+
+def _alone(shown: Shown, way: Baseline) -> str:
+    """What one vector of weights gives: the levels that it reaches, and those that it misses or lowers."""
+    judged, units = way.judged, shown.units
+    levels = words.listed([f"{units.names[j]} {units.said(j, judged.levels[0, j])}" for j in shown.wanted])
+    missed = [units.names[j] for j in shown.wanted if not judged.meets[0, j]]
+    lowered = [units.names[j] for j in shown.wanted if not judged.improves[0, j]]
+    told = f"{shown.title(way)} {shown.cost()}: {levels}"
+    if not missed:
+        return f"{told}; {_targets(shown)} met."
+    fall = f", and leaves {words.listed(lowered)} no better than the base model" if lowered else ""
+    return f"{told}; misses {words.listed(missed)}{fall}."
+
+
+def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """A row a way: shares, nats, and the level of each targeted value; of random weights the median."""
+    header = ["Weights", "Meet all", "Improve all", "Nats"]
+    header += [words.capitalised(shown.units.names[j]) for j in shown.wanted]
+    rows = []
+    for way in shown.found:
+        met, improved, count = counts(way)
+        told = [_percent(of / count) if count > 1 else ("yes" if of else "no") for of in (met, improved)]
+        middle = np.median(way.judged.levels, axis=0)
+        levels = [shown.units.said(j, middle[j]) for j in shown.wanted]
+        rows.append((-1, [shown.title(way), *told, words.number(float(np.median(way.judged.kl))), *levels]))
+    return header, rows
+
+
+def wins(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """A row a way: how often its replies beat one of the base model, value by value; of random weights the mean."""
+    header = ["Weights", *(words.capitalised(shown.units.names[j]) for j in shown.wanted)]
+    rows = [
+        (-1, [shown.title(way), *(f"{100 * way.wins[:, j].mean():.0f}%" for j in shown.wanted)]) for way in shown.found
+    ]
+    return header, rows
+
+
+def alt(shown: Shown) -> str:
+    """The figures of draws in a sentence."""
+    names = words.listed([shown.units.names[j] for j in shown.wanted])
+    return f"Levels of {names} that random weights give, beside your palette, the targets and the base model. " + (
+        headline(shown)
+    )
+
+
+def baselines_csv(shown: Shown) -> str:
+    """A row for each vector of weights: levels in reward units, weights in nats per reward, win rates."""
+    oracle, out = shown.units.oracle, io.StringIO()
+    writer = csv.writer(out)
+    values = oracle.values
+    columns = [f"{kind}_{value}" for kind in ("level", "weight", "win_rate") for value in values]
+    writer.writerow(["way", "number", "kl_nats", "meets_all", "improves_all", *columns])
+    for way in shown.found:
+        judged = way.judged
+        improves = (judged.improves | ~judged.asked).all(axis=1)
+        for row in range(len(judged.kl)):
+            numbers = [
+                *oracle.rewards_at(judged.levels[row]),
+                *(judged.weights[row] / oracle.scale),
+                *way.wins[row],
+            ]
+            flags = [int(judged.meets[row].all()), int(improves[row])]
+            writer.writerow([way.name, row + 1, float(judged.kl[row]), *flags, *(float(n) for n in numbers)])
+    return out.getvalue()
