@@ -5,6 +5,7 @@ Constraint: markup is made here only, and everything in it that is not ours is e
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -148,3 +149,17 @@ def name(text: str, tag: str = "") -> str:
     """What somebody has named, with a small mark of its state."""
     mark = f'<span class="vp-tag">{escape(tag)}</span>' if tag else ""
     return f'<div class="vp-name"><b>{escape(text)}</b>{mark}</div>'
+
+
+def region(label: str, title: str, progress: str, sentences: Sequence[str]) -> str:
+    """A landmark with a title, how far it is, and some sentences."""
+    said = "".join(f"<p>{escape(text)}</p>" for text in sentences)
+    of = f'<span class="vp-tag">{escape(progress)}</span>' if progress else ""
+    named = escape(f"{label}, {progress}: {title}" if progress else f"{label}: {title}", quote=True)
+    return f'<section class="vp-region" role="region" aria-label="{named}"><h2>{escape(title)}{of}</h2>{said}</section>'
+
+
+def picture(name: str, said: str) -> str:
+    """A drawing of our own from assets/, and its meaning in words."""
+    drawn = b64encode((ASSETS / name).read_bytes()).decode()
+    return f'<img class="vp-picture" src="data:image/svg+xml;base64,{drawn}" alt="{escape(said, quote=True)}">'
