@@ -98,8 +98,8 @@ function change(desk, name, told, gesture, final) {
   const before = desk.pending.get(name)?.told ?? {};
   desk.pending.set(name, { seq: desk.seq + 1, told: { ...before, ...told } });
   desk.due = { gesture: `${desk.id}${gesture}`, final };
-  draw(desk);
   flush(desk);
+  draw(desk);
 }
 
 function flush(desk) {
@@ -121,6 +121,7 @@ function flush(desk) {
   }
   const told = { seq: desk.seq, changes, ...desk.due };
   desk.due = null;
+  desk.root.dataset.covers = desk.seq;
   desk.send(told);
 }
 
@@ -143,7 +144,11 @@ function listen(desk, name, one) {
   });
   const begin = (event) => {
     drag.waiting = false;
-    track.setPointerCapture(event.pointerId);
+    try {
+      track.setPointerCapture(event.pointerId);
+    } catch {
+      // The pointer is gone already: the moves that still come are heard all the same.
+    }
     box.classList.add("vp-held");
     handle.focus({ preventScroll: true });
     // A press on the handle alone does not move it; one beside it does.
@@ -168,8 +173,7 @@ function listen(desk, name, one) {
     const { gesture, waiting } = drag;
     drag = null;
     box.classList.remove("vp-held");
-    if (!waiting && desk.pending.size + (desk.seq - desk.ack)) settle(desk, `${desk.id}${gesture}`);
-    else if (!waiting) settle(desk, `${desk.id}${gesture}`);
+    if (!waiting) settle(desk, `${desk.id}${gesture}`);
   };
   track.addEventListener("pointerup", end);
   track.addEventListener("pointercancel", end);
@@ -242,7 +246,8 @@ function draw(desk) {
   const { faders, predict, settled } = desk.data;
   const waiting = desk.pending.size > 0;
   desk.root.dataset.settled = String(settled && !waiting);
-  desk.root.dataset.ack = desk.ack;
+  // What the next answer has to carry for the last move to be in it.
+  desk.root.dataset.covers = desk.due ? desk.seq + 1 : desk.seq;
   const moved = faders.map((fader) => {
     const told = desk.pending.get(fader.name)?.told;
     if (!told || told.percentile === undefined || fader.free) return 0;

@@ -25,8 +25,8 @@ from map_core.oracle import Oracle
 
 #: Weight on the value whose end is sought, in nats per standard deviation.
 SHARPNESS = 40.0
-#: To which the other targets are kept, in standard deviations: a sixth of a percentile.
-TOLERANCE = 5e-3
+#: To which the other targets are kept, in standard deviations: a third of a percentile or so.
+TOLERANCE = 1e-2
 #: Most passes over the table; a row that needs more is left unknown.
 MOST_PASSES, MOST_PASSES_WARM = 60, 12
 

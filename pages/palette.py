@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import desk, example, levels, live, plain, state, style, summary, verdict
+from pages.view import desk, example, levels, live, plain, state, style, summary, tour, verdict, welcome
 
 state.current()
 summary.head(
@@ -14,13 +14,16 @@ summary.head(
     start_again=True,
 )
 state.address_error()
+welcome.show()
 
 
 @st.fragment
 def play() -> None:
     """Faders, verdict and example: one piece, drawn again with every move of a hand and nothing else with it."""
-    scene, palette = state.current()
-    seen = live.look(scene, palette)
+    moving = not desk.settled()
+    scene, palette = state.current(address=not moving)
+    seen = live.look(scene, palette, moving)
+    tour.show(seen)
     with st.container(key="desk"):
         left, right = st.columns([1.22, 1], gap="large")
         with left:

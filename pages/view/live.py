@@ -6,7 +6,8 @@ when it is there. Constraint: arrays and words in frozen results; the pieces of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -26,6 +27,8 @@ from map_core.sensitivity import Local, local
 from pages.view import background, state
 from pages.view.scene import Scene
 
+#: Seconds between two looks, while a hand moves, at what costs more than the verdict itself.
+PACE = 0.12
 #: A percentile's slope is taken over so many standard deviations to both sides.
 SIDE = 0.02
 #: Draws of the bootstrap behind the probability of a verdict.
@@ -42,6 +45,8 @@ class Live:
         errors: (value,) half of each level's error bar, in standard deviations; None when unknown.
         reach: the range of each value beside the other targets.
         answer: the same in words.
+        when: the ranges were computed, in seconds of a clock that only goes on.
+        hasty: ranges, or the nearest palette, are those of a moment before.
     """
 
     scene: Scene
@@ -51,6 +56,8 @@ class Live:
     errors: np.ndarray | None
     reach: Reach
     answer: Answer
+    when: float
+    hasty: bool
 
     @property
     def levels(self) -> np.ndarray | None:
@@ -67,23 +74,38 @@ class Live:
         return np.zeros(len(self.scene.names)) if found is None else found.weights
 
 
-def look(scene: Scene, palette: Palette) -> Live:
-    """What there is to see of a palette now; from memory when nothing moved."""
-    assessment = state.assessed(scene, palette)
-    held: tuple[Assessment, Live] | None = st.session_state.get("live")
-    if held and held[0] is assessment and held[1].palette == palette:
-        return held[1]
+def look(scene: Scene, palette: Palette, moving: bool = False) -> Live:
+    """What there is to see of a palette now; from memory when nothing moved.
+
+    Args:
+        scene, palette: what is asked, of what.
+        moving: a hand is on a fader. Verdict, weights and levels are exact all the same; ranges and the nearest palette
+            of a palette that cannot be had may be up to :data:`PACE` old until it rests.
+    """
+    held: Live | None = st.session_state.get("live")
+    if held and held.scene is scene and held.palette == palette and (moving or not held.hasty):
+        return held
+    hasty = moving and held is not None and held.scene is scene and time.monotonic() - held.when < PACE
+    assessment = _assessed(scene, palette) if hasty else state.assessed(scene, palette)
     solution = assessment.solution
     prices = None if solution is None else local(solution)
     errors = None if solution is None else answer.level_errors(scene.oracle, solution)
-    before: tuple[object, Reach] | None = st.session_state.get("reach")
-    start = before[1] if before and before[0] == scene.key else None
-    ranges = reach(scene.oracle, assessment.targets, start)
-    st.session_state["reach"] = (scene.key, ranges)
+    if hasty and held is not None:
+        ranges, when = held.reach, held.when
+        if solution is None and assessment.nearest is None and held.assessment.solution is None:
+            assessment = replace(assessment, nearest=held.assessment.nearest)
+    else:
+        ranges = reach(scene.oracle, assessment.targets, held.reach if held and held.scene is scene else None)
+        when = time.monotonic()
     said = answer.answer(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
-    live = Live(scene, palette, assessment, prices, errors, ranges, said)
-    st.session_state["live"] = (assessment, live)
+    live = Live(scene, palette, assessment, prices, errors, ranges, said, when, hasty)
+    st.session_state["live"] = live
     return live
+
+
+def _assessed(scene: Scene, palette: Palette) -> Assessment:
+    """The verdict without the nearest palette."""
+    return scene.assess(state.standardised(scene, palette), closest=False)
 
 
 def predictions(live: Live) -> list[list[float]] | None:

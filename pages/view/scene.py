@@ -75,15 +75,16 @@ class Scene:
             found.append((math.ceil(low), max(math.floor(high), math.ceil(low) + 1)))
         return tuple(found)
 
-    def assess(self, targets: np.ndarray, locked: np.ndarray | None = None) -> Assessment:
+    def assess(self, targets: np.ndarray, locked: np.ndarray | None = None, closest: bool = True) -> Assessment:
         """The verdict on a palette, (value,) in standard deviations above base; corners are shared under a lock.
 
         Args:
             targets: (value,) NaN for free values.
             locked: (value,) bool, those that must not give way in the nearest palette.
+            closest: look for the nearest palette where it is needed.
         """
         with self.lock:
-            return assess(self.oracle, targets, attainable=self.attainable, locked=locked)
+            return assess(self.oracle, targets, attainable=self.attainable, locked=locked, closest=closest)
 
     @property
     def sampling(self) -> SamplingSettings:

@@ -73,13 +73,24 @@ def history() -> History:
     return st.session_state["history"]
 
 
-def current() -> tuple[Scene, Palette]:
-    """The scene and the palette of this viewer: from the address, or a first one that can be had."""
+def through_the_app() -> None:
+    """Begin again by way of app.py, where a page was asked for by its address before that has run in this process.
+
+    Until then Streamlit takes a folder named "pages" for an app of its older kind and runs the page without app.py, its
+    look and its navigation.
+    """
     if PagesManager.uses_pages_directory:
-        # Until app.py has run once in this process, Streamlit takes a folder named "pages" for an app of its older
-        # kind and runs a page that is asked for by its address without app.py, its look and its navigation.
         PagesManager.uses_pages_directory = False
         st.rerun()
+
+
+def current(address: bool = True) -> tuple[Scene, Palette]:
+    """The scene and the palette of this viewer: from the address, or a first one that can be had.
+
+    Args:
+        address: write the palette into the address; not at every move of a hand, which browsers take amiss.
+    """
+    through_the_app()
     held: History | None = st.session_state.get("history")
     scene = scenes.load(held.now.use_case if held else ALL)
     if held is None or set(held.now.targets) != set(scene.table.values):
@@ -88,7 +99,8 @@ def current() -> tuple[Scene, Palette]:
         if not palette.targets:
             palette = first(scene)
         st.session_state["history"] = held = History((Step(palette, what, datetime.now(UTC)),), 0)
-    show_address(held.now)
+    if address:
+        show_address(held.now)
     return scene, held.now
 
 
