@@ -1,0 +1,93 @@
+"""Palettes in and out: the link that opens today's, and files of JSON lines for other people and for the commands."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import streamlit as st
+
+from map_core.errors import PaletteError
+from map_core.palette import ALL, Palette
+from map_core.store import Database, palettes, table_key
+from map_core.store.lines import Written, line, read, unique
+from map_core.store.palettes import Saved
+from pages.view import scene as scenes
+from pages.view import stands, state, style
+
+
+def link(palette: Palette) -> str:
+    """The address at which the page Palette opens with a palette; without a host where the browser does not say."""
+    query = urlencode(palette.to_address())
+    here = urlsplit(st.context.url or "")
+    return urlunsplit((here.scheme, here.netloc, "/", query, "")) if here.netloc else f"/?{query}"
+
+
+def show_link() -> None:
+    """Today's palette as a link to copy."""
+    st.subheader("Link to today's palette")
+    st.code(link(state.history().now), language=None, wrap_lines=True)
+    st.html(style.note("Whoever opens it in this app on the same table sees the same palette. Nothing else is sent."))
+
+
+def show(opened: Database, kept: tuple[Saved, ...]) -> None:
+    """Export all saved palettes, import some."""
+    st.subheader("Files")
+    here = [one for one in kept if stands.fits(one.palette)]
+    st.html(
+        style.note(
+            "A palette a line, as JSON. Another copy of the app reads them here, and so does every command that takes "
+            "--targets-file, and serve --palettes."
+        )
+    )
+    with st.container(horizontal=True, key="files"):
+        st.download_button(
+            "Export saved palettes",
+            lines(here),
+            "palettes.jsonl",
+            "application/x-ndjson",
+            icon=":material/download:",
+            key="export",
+            disabled=not here,
+        )
+    st.file_uploader(
+        "Import palettes (JSON lines)",
+        type=["jsonl", "json", "txt"],
+        key="import",
+        on_change=_import,
+        args=(opened,),
+        max_upload_size=2,
+    )
+    if said := st.session_state.pop("import_said", None):
+        st.text(said)
+
+
+def lines(kept: list[Saved]) -> str:
+    """Saved palettes as JSON lines; a name that comes again has a number."""
+    told = []
+    for one, name in zip(kept, unique(one.name for one in kept), strict=True):
+        scene = scenes.load(one.palette.use_case)
+        told.append(line(Written(name, one.palette, one.colour, one.note), scene.table, scene.oracle))
+    return "".join(f"{text}\n" for text in told)
+
+
+def _import(opened: Database) -> None:
+    """Callback: all palettes of the file are saved, or none of them."""
+    file = st.session_state.get("import")
+    if file is None:
+        return
+    whole = scenes.load(ALL)
+    try:
+        found = read(file.getvalue().decode("utf-8", "replace"), whole.table, whole.oracle)
+        for one in found:
+            palettes.save(
+                opened,
+                one.palette,
+                one.name,
+                colour=one.colour,
+                note=one.note,
+                table_key=table_key(whole.table),
+                what=f"Imported from {file.name}.",
+            )
+        st.session_state["import_said"] = f"{len(found)} imported."
+    except PaletteError as error:
+        st.session_state["import_said"] = f"Nothing was imported. {error}"
