@@ -167,7 +167,7 @@ def numbers(scene: Scene) -> None:
         CANDIDATES,
         key="candidates_k",
         persist_state="session",
-        width=140,
+        width=130,
         help="Replies drawn from the base model to choose among. More reach further and take longer.",
     )
     st.number_input(
@@ -177,7 +177,7 @@ def numbers(scene: Scene) -> None:
         min(scene.sampling.max_new_tokens, MOST_TOKENS),
         key="max_new_tokens",
         persist_state="session",
-        width=170,
+        width=160,
     )
     st.number_input(
         "Seed",
@@ -185,7 +185,7 @@ def numbers(scene: Scene) -> None:
         None,
         key="seed",
         persist_state="session",
-        width=120,
+        width=110,
         help="The same seed gives the same replies; it moves on by one each time.",
     )
 
