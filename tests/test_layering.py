@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 #: From the ground up; modules of one floor may know each other.
 FLOORS = (
     {"errors"},
-    {"glossary"},
+    {"glossary", "terms"},
     {"rewards"},
     {"importing", "hands"},
     {"oracle"},
@@ -21,7 +21,7 @@ FLOORS = (
     {"batch"},
     {"targets", "certificate", "trust", "rays"},
     {"nearest"},
-    {"feasibility", "palette", "presets", "reach", "likely"},
+    {"feasibility", "palette", "presets", "reach", "likely", "choice"},
     {"repairs", "frontier", "sensitivity", "confidence", "sequence", "orders", "baselines"},
     {"fan", "steps"},
     {"groups", "drift", "aim"},

@@ -163,3 +163,9 @@ def picture(name: str, said: str) -> str:
     """A drawing of our own from assets/, and its meaning in words."""
     drawn = b64encode((ASSETS / name).read_bytes()).decode()
     return f'<img class="vp-picture" src="data:image/svg+xml;base64,{drawn}" alt="{escape(said, quote=True)}">'
+
+
+def steps(items: Sequence[tuple[str, str]]) -> str:
+    """Numbered steps, (title, sentence) each, side by side where there is room."""
+    cells = "".join(f"<li><b>{escape(title)}</b><span>{escape(text)}</span></li>" for title, text in items)
+    return f'<ol class="vp-steps">{cells}</ol>'

@@ -1,0 +1,40 @@
+"""One prompt's replies by their probability: as the base model gives them, and as weights do.
+
+Constraint: results in, figure out; no reply's text is on the figure.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from map_core.choice import Choice
+from map_core.figures.design import ACCENT, NEUTRAL, laid_out
+
+
+def bars(found: Choice) -> go.Figure:
+    """A bar a reply, the likeliest first, with the base model's share as a line."""
+    places, base = np.arange(1, len(found.shares) + 1), 1 / len(found.shares)
+    percent = 100 * found.shares[found.order]
+    figure = go.Figure(
+        go.Bar(
+            x=places,
+            y=percent,
+            marker={"color": NEUTRAL},
+            hovertemplate="Reply %{x} of the likeliest<br>%{y:.1f}%<extra></extra>",
+        )
+    )
+    figure.add_hline(y=100 * base, line={"color": ACCENT, "dash": "dash", "width": 1.5})
+    figure.add_annotation(
+        x=1, xref="paper", xanchor="right", y=100 * base, yanchor="bottom", text="base model", showarrow=False
+    )
+    figure.update_xaxes(title="Replies to this prompt, the likeliest first")
+    figure.update_yaxes(title="Probability (%)", rangemode="tozero")
+    return laid_out(figure, 280)
+
+
+def choice_csv(found: Choice) -> str:
+    """The bars as rows: place, position of the reply in the table, probability, the base model's."""
+    base = 1 / len(found.shares)
+    rows = [f"{place},{k},{found.shares[k]:.9g},{base:.9g}" for place, k in enumerate(found.order, start=1)]
+    return "\n".join(["place,reply,probability,base", *rows]) + "\n"

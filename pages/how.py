@@ -1,0 +1,55 @@
+"""How it works: in plain words, then on one prompt of the table that is open, then in mathematics, and all words."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.view import choosing, live, mathematics, state, style, summary, terms, tour
+
+scene, palette = state.current()
+seen = live.look(scene, palette)
+summary.head(
+    "How it works",
+    "You state the levels; the weights that give them follow, or a proof that none do. First in plain words, then on "
+    "one "
+    "prompt of the table that is open, then in mathematics.",
+)
+summary.palette_line(scene, seen.assessment)
+
+with st.container(key="how_words"):
+    st.subheader("In plain words")
+    st.html(style.steps(choosing.in_words(scene)))
+    st.button("Take the tour on the desk", key="how_tour", icon=":material/tour:", on_click=tour.start)
+    if tour.running() is not None:
+        st.switch_page("pages/palette.py")
+with st.container(key="how_example"):
+    st.subheader("One prompt, chosen by your weights", help=terms.help("candidate", "weights", "effective sample size"))
+    choosing.show(seen)
+with st.container(key="how_mathematics"):
+    st.subheader("The mathematics, for those who ask")
+    st.html(
+        style.note(
+            "Each piece is a sentence, its formula, and its figures for the palette that is in force. Symbols: x a "
+            "prompt, "
+            "y a reply, r its rewards, c the targets, λ the weights, s standard deviations under the base model."
+        )
+    )
+    for piece in mathematics.pieces(seen):
+        with st.expander(piece.title):
+            st.html(style.note(piece.plain))
+            for formula in piece.formulas:
+                st.latex(formula)
+            if piece.here:
+                st.text(piece.here)
+with st.container(key="how_glossary"):
+    st.subheader("All words")
+    terms.glossary()
+with st.container(key="how_source"):
+    st.subheader("Source")
+    st.markdown(
+        "Wang, Le, Ahmed, Diao, Zhou, Baracaldo, Ding, Anwar, *MAP: Multi-Human-Value Alignment Palette*, ICLR 2025, "
+        "[arXiv 2410.19198](https://arxiv.org/abs/2410.19198). The certificate, the per-prompt form, the error bars "
+        "and the "
+        "common palette of groups are this project's additions; each says in the code where it comes from."
+    )
+    st.page_link("pages/limits.py", label="What it cannot do: Limits", icon=":material/report:")

@@ -1,0 +1,56 @@
+"""What this cannot do: what each scorer misses, what a level is not, and who should decide."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core import words
+from pages.view import scene as scenes
+from pages.view import scorers, state, style, terms
+from pages.view.limits import limits
+
+state.current()
+scene = scenes.load()  # limits are those of the whole table
+st.title("Limits")
+st.html(
+    style.note(
+        "Where the answers of this app end, with the figures of the table that is open. Read this before a palette "
+        "becomes "
+        "a policy."
+    )
+)
+with st.container(key="limits"):
+    for number, limit in enumerate(limits(scene)):
+        with st.container(border=True, key=f"limit_{number}", gap="small"):
+            st.subheader(limit.title, anchor=False)
+            st.text(limit.why)
+            st.html(style.note(limit.then))
+
+found = scorers.judged()
+with st.container(key="scorers"):
+    st.subheader("What each value hears, and what it misses", help=terms.help("value", "scorer", "AUC"))
+    if found.problem:
+        st.warning("The labels beside this table could not be used.", icon=":material/warning:")
+        st.text(found.problem)
+    elif not found.labels:
+        st.html(
+            style.note(
+                "Nobody has labelled replies of this table, so how well its scorers agree with people is not known. "
+                "Put labels beside it (python -m map_core values --help says how)."
+            )
+        )
+    for j, name in enumerate(scene.table.values):
+        with st.container(key=f"scorer_{j}", gap=None):
+            st.html(style.chips([(j, words.capitalised(scene.names[j]))]))
+            st.text(scene.cards[j].replace("**", "").replace("\n\n", "\n"))
+            st.text(f"{scorers.agreement(found, name)} {scorers.length(found, name)}")
+    st.download_button(
+        "Data (CSV)",
+        scorers.csv(found, scene.table),
+        "scorers.csv",
+        "text/csv",
+        icon=":material/download:",
+        type="tertiary",
+        key="scorers_csv",
+    )
+st.page_link("pages/how.py", label="How it works", icon=":material/functions:")

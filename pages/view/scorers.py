@@ -1,0 +1,90 @@
+"""What each value of the open table measures and misses, and how well its scorer agrees with people's labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from map_core.errors import InputError
+from map_core.rewards import RewardTable
+from map_core.values.validation import LEAST_AUC, Separation, length_correlations, read_labels, separations
+from pages.view import scene as scenes
+
+#: A rank correlation with the length of the reply that is worth a word.
+LENGTHY = 0.2
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How well the values of a table do.
+
+    Args:
+        separations: by value, where people have labelled replies of this table.
+        lengths: rank correlation of each value with the length of the reply.
+        labels: labels that were read; 0 for none.
+        problem: why labels that are there could not be used; "".
+    """
+
+    separations: dict[str, Separation]
+    lengths: dict[str, float]
+    labels: int
+    problem: str = ""
+
+
+def judged() -> Judged:
+    """The whole table that is open, whatever the use case, measured once for all viewers."""
+    path = scenes.table_path()
+    labels = path.with_suffix(".labels.jsonl")
+    if path == scenes.DEFAULT_TABLE:
+        labels = path.with_name("labels.jsonl")
+    return _judged(str(path), path.stat().st_mtime, labels, scenes.load().table)
+
+
+@st.cache_resource(show_spinner="Reading the labels", max_entries=2)
+def _judged(path: str, modified: float, labels: Path, _table: RewardTable) -> Judged:
+    lengths = length_correlations(_table)
+    if not labels.is_file():
+        return Judged({}, lengths, 0)
+    try:
+        read = read_labels(labels)
+        return Judged(separations(_table, read), lengths, len(read))
+    except InputError as error:
+        return Judged({}, lengths, 0, str(error))
+
+
+def agreement(found: Judged, name: str) -> str:
+    """How well a value agrees with people, in one sentence."""
+    one = found.separations.get(name)
+    if one is None:
+        return "No labels say how well it agrees with people."
+    said = (
+        f"AUC {one.auc:.2f} ({one.low:.2f} to {one.high:.2f}), from {one.positives} replies that people labelled 1 and "
+        f"{one.negatives} labelled 0."
+    )
+    if one.auc < LEAST_AUC:
+        said += f" That is below {LEAST_AUC:g}, so do not trust its name."
+    return said
+
+
+def length(found: Judged, name: str) -> str:
+    """Whether a value favours long or short replies, in one sentence."""
+    size = found.lengths.get(name, 0.0)
+    if abs(size) < LENGTHY:
+        return f"Hardly depends on the length of the reply (rank correlation {size:+.2f})."
+    return f"Favours {'longer' if size > 0 else 'shorter'} replies (rank correlation {size:+.2f})."
+
+
+def csv(found: Judged, table: RewardTable) -> str:
+    """All of it as rows, with the version of each scorer as the table tells it."""
+    versions = {str(one.get("name")): str(one.get("version", "")) for one in table.metadata.get("scorers") or ()}
+    rows = ["value,auc,low,high,labelled_1,labelled_0,length_correlation,version"]
+    for name in table.values:
+        one = found.separations.get(name)
+        cells = ["", "", "", "", ""]
+        if one is not None:
+            cells = [f"{one.auc:.4f}", f"{one.low:.4f}", f"{one.high:.4f}", str(one.positives), str(one.negatives)]
+        version = versions.get(name, "").replace('"', "'")
+        rows.append(f'"{name}",{",".join(cells)},{found.lengths.get(name, 0.0):.4f},"{version}"')
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,56 @@
+"""Help on the terms of the product, all of it from the one glossary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from map_core.terms import found, term
+from pages.view import style
+
+
+def help(*names: str) -> str:
+    """The text of a ``help=`` argument for one term or several, as Markdown.
+
+    Raises:
+        InputError: the glossary lacks a name.
+    """
+    return "\n\n".join(f"**{_headed(name)}:** {style.plain(term(name).plain)}" for name in names)
+
+
+def words(*names: str, label: str = "Words") -> None:
+    """A popover that explains the words of a page, the mathematics included."""
+    with st.popover(label, icon=":material/menu_book:", type="tertiary", key=f"words_{label}"):
+        for name in names:
+            _entry(name)
+        st.page_link("pages/how.py", label="How it works, and all words", icon=":material/functions:")
+
+
+def glossary() -> None:
+    """All words, with a field to find one."""
+    text = st.text_input("Find a word", key="glossary_search", placeholder="nats, frontier, target")
+    entries = found(text)
+    if not entries:
+        st.html(style.note("No word has that. A shorter text finds more."))
+    left, right = st.columns(2, gap="large")
+    for column, half in zip((left, right), _halves([one.name for one in entries]), strict=True):
+        with column:
+            for name in half:
+                _entry(name)
+
+
+def _halves(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    middle = (len(names) + 1) // 2
+    return names[:middle], names[middle:]
+
+
+def _entry(name: str) -> None:
+    entry = term(name)
+    other = f" ({', '.join(entry.also)})" if entry.also else ""
+    formula = f"  \n${entry.formula}$" if entry.formula else ""
+    st.markdown(f"**{_headed(name)}**{style.plain(other)}  \n{style.plain(entry.plain)}{formula}")
+
+
+def _headed(name: str) -> str:
+    return style.plain(name[:1].upper() + name[1:])
