@@ -45,6 +45,8 @@ there = {
     section: [page(*line) for line in lines if (HERE / "pages" / f"{line[0]}.py").exists()]
     for section, lines in PAGES.items()
 }
+# The phone's side of a meeting is reached by its link only.
+there[""].append(st.Page("pages/join.py", title="Join a meeting", url_path="join", visibility="hidden"))
 chosen = st.navigation({section: pages for section, pages in there.items() if pages}, position="top")
 with guard.guarded(chosen.title):
     chosen.run()

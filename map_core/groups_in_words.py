@@ -30,7 +30,7 @@ WISHES = (
     (-3.0, "may drop some"),
     (3.0, "as it is"),
     (10.0, "a little more"),
-    (20.0, "clearly more, please"),
+    (20.0, "clearly more"),
     (30.0, "a lot more"),
     (math.inf, "nearly the best"),
 )
@@ -112,11 +112,11 @@ def outcome(found: Agreement, rule: Rule) -> str:
     shares = common.satisfaction
     least = float(shares.min())
     if least >= 1 - 1e-6:
-        return f"Everyone has all that was asked for, for {price(common.solution.kl)}."
+        return f"Everyone has all that was asked for, for {common.solution.kl:.2f} nats."
     worst = [found.groups[g].name for g in np.flatnonzero(shares <= least + 0.005)]
     return (
         f"From {percent(least)} of the way ({who(worst)}) to {percent(float(shares.max()))}, "
-        f"{percent(float(shares.mean()))} on average, for {price(common.solution.kl)}."
+        f"{percent(float(shares.mean()))} on average, for {common.solution.kl:.2f} nats."
     )
 
 
@@ -180,6 +180,8 @@ def common_ground(found: Agreement, units: Units) -> list[str]:
 def together(found: Agreement, units: Units) -> str:
     """Whether everything that everybody wants can be had at once, and what stands in the way."""
     joint = found.joint
+    if joint is None:
+        return ""
     alone = [group.name for group, can in zip(found.groups, found.reachable, strict=True) if not can]
     if alone:
         return f"What {who(alone)} {'asks' if len(alone) == 1 else 'ask'} for cannot be had even alone."

@@ -117,7 +117,7 @@ def test_shares_and_wishes_in_words():
         "may drop some",
         "as it is",
         "a little more",
-        "clearly more, please",
+        "clearly more",
         "a lot more",
         "nearly the best",
     ]

@@ -140,7 +140,7 @@ def levels(shown: Shown) -> go.Figure:
             hoverinfo="skip",
             name="span",
         )
-        on = layers(places.tolist(), (high - low) / (34 if shown.lettered else 70))
+        on = layers(places.tolist(), (high - low) / ((17 if shown.large else 24) if shown.lettered else 60))
         step = min(0.3 if shown.lettered else 0.14, 0.4 / max(1, max(on)))
         figure.add_scatter(
             x=places,
@@ -171,7 +171,7 @@ def levels(shown: Shown) -> go.Figure:
     figure = laid_out(figure, shown.height or 70 + row * max(len(rows), 1))
     ticks = [capitalised(escape(shown.units.names[j])) for j in rows]
     size_of = {"tickfont": {"size": shown.type_size}}
-    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=ticks, range=[len(rows) - 0.45, -0.62], **size_of)
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=ticks, range=[len(rows) - 0.45, -0.72], **size_of)
     figure.update_xaxes(
         title="percentile of the base model's replies", tickprefix="p", range=[low, high], title_standoff=6, **size_of
     )
@@ -208,7 +208,11 @@ def shares(shown: Shown) -> go.Figure:
             y=[row + (place - 0.5) * 0.36 for row in rows],
             width=0.3,
             orientation="h",
-            marker={"color": shade, "line": {"width": 0}, "pattern": {"shape": pattern, "fgcolor": "white"}},
+            marker={
+                "color": shade,
+                "line": {"width": 0},
+                "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "white", "solidity": 0.22, "size": 7},
+            },
             text=[percent(float(share)) for share in shown_shares],
             textposition="outside",
             textfont={"size": shown.type_size - 2},
@@ -216,7 +220,7 @@ def shares(shown: Shown) -> go.Figure:
             hovertemplate=f"{RULES[rule]}: %{{x:.0f}}% of the way<extra></extra>",
             name=RULES[rule],
         )
-    figure = laid_out(figure, 64 + (52 if shown.large else 46) * len(rows))
+    figure = laid_out(figure, shown.height or 64 + (52 if shown.large else 46) * len(rows))
     names = [f"{letter(g)}  {label(group.name)}" for g, group in enumerate(found.groups)]
     size_of = {"tickfont": {"size": shown.type_size}}
     figure.update_yaxes(tickvals=rows, ticktext=names, range=[len(rows) - 0.45, -0.55], showgrid=False, **size_of)
@@ -242,7 +246,7 @@ def _dots(shown: Shown) -> go.Figure:
             name=RULES[rule],
         )
     rows = list(range(len(found.common)))
-    figure = laid_out(figure, 64 + 96 * max(len(rows), 1))
+    figure = laid_out(figure, shown.height or 64 + 96 * max(len(rows), 1))
     size_of = {"tickfont": {"size": shown.type_size}}
     figure.update_yaxes(
         tickvals=rows, ticktext=[RULES[rule] for rule in found.common], range=[len(rows) - 0.45, -0.6], **size_of
@@ -253,10 +257,10 @@ def _dots(shown: Shown) -> go.Figure:
 
 def _share_axis(figure: go.Figure, shown: Shown) -> None:
     figure.update_xaxes(
-        title="share of the way to what the group asks for",
-        ticksuffix="%",
-        range=[0, 109],
+        title="share of the way",
+        range=[0, 116],
         tickvals=[0, 25, 50, 75, 100],
+        ticktext=["0%", "25%", "50%", "75%", "100%"],
         title_standoff=6,
         tickfont={"size": shown.type_size},
     )

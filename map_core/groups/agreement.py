@@ -73,8 +73,8 @@ class Agreement:
 
     groups: tuple[Group, ...]
     budget: float
-    joint: Joint
-    reachable: tuple[bool, ...]
+    joint: Joint | None = None
+    reachable: tuple[bool, ...] = ()
     common: Mapping[Rule, Common] = field(default_factory=dict)
     verdicts: Mapping[Rule, Verdict] = field(default_factory=dict)
     alone: np.ndarray | None = None
