@@ -68,7 +68,7 @@ def report(
       python -m map_core report --use-case "Customer support" --target kindness=p80 --name Calm --out calm.html
       python -m map_core report --target humor=p70 --json
     """
-    from map_core.report import Wanted, as_dict, gather, html, zipped
+    from map_core.report import Wanted, as_dict, gather, html, study_beside, zipped
 
     if out is None and archive is None and not as_json:
         raise click.UsageError("Give at least one of --out FILE, --csv FILE and --json.")
@@ -87,7 +87,7 @@ def report(
                 made=datetime.now(UTC),
                 name=str(asked.record.get("name") or name),
                 shown_table="" if table == rewards.DEFAULT_TABLE else str(table),
-                study=_study(study, table),
+                study=study_beside(table) if study is None else studies.load(study),
                 form=Form(form) if form else None,
                 wanted=Wanted(draws, samples, seed),
             )
@@ -111,16 +111,6 @@ def _palette(table: rewards.RewardTable, levels: np.ndarray, use_case: str | Non
         place = 50.0 if level is None else known.of_level(j, level)
         targets[value] = Target(place, level, free=free, locked=value in kept)
     return Palette(use_case or ALL, targets)
-
-
-def _study(named: Path | None, table: Path) -> studies.Study | None:
-    """The study that was named, or the one beside the table; a report keeps it only when it is of that table."""
-    if named is not None:
-        return studies.load(named)
-    beside = table.with_suffix(".delivery.json")
-    shipped = rewards.DEFAULT_TABLE.with_name("delivery.json")
-    found = next((path for path in (beside, shipped) if path.is_file()), None)
-    return None if found is None else studies.load(found)
 
 
 def _numbered(path: Path, number: int, of: int) -> Path:

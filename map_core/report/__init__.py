@@ -1,6 +1,7 @@
 """A palette as a document that can be taken away: what was asked, the answer, the evidence, and how to do it again.
 
 gather      everything that a report says, computed once
+evidence    the study of delivery that may speak for a table
 samples     replies of a few prompts, straight from the table
 charts      lines and marks placed in a small drawing, without a browser
 figures     the drawings of a report
@@ -12,6 +13,7 @@ Constraint: results in, documents out; nothing here is shown on a screen, and no
 """
 
 from map_core.report.document import html
+from map_core.report.evidence import study_beside
 from map_core.report.gather import Report, Source, Wanted, gather
 from map_core.report.plain import as_dict, as_json, csv_files, zipped
 from map_core.report.snippets import Snippet, snippets
@@ -27,5 +29,6 @@ __all__ = [
     "gather",
     "html",
     "snippets",
+    "study_beside",
     "zipped",
 ]

@@ -130,7 +130,8 @@ def sure(report: Report) -> str:
     """How sure the verdict is."""
     found = report.confidence
     if found is None:
-        return "The table has one prompt, from which nothing can be said of others."
+        one = report.oracle.prompts < 2
+        return "The table has one prompt, from which nothing can be said of others." if one else "Nothing was drawn."
     chance = _chance(found.probability[found.verdict])
     return (
         f"{chance} sure that the verdict, {words.HEADLINES[found.verdict].lower()}, holds for all prompts of this "

@@ -86,16 +86,18 @@ class Wanted:
     """What a report is to hold.
 
     Args:
-        draws: of the bootstrap behind the error bars.
+        draws: of the bootstrap behind the error bars; 0 for none, which takes a tenth of the time.
         samples: prompts with replies.
         seed: of draws, folds and samples.
         level: probability of the intervals.
+        figures: the frontier and the sweep.
     """
 
     draws: int = 300
     samples: int = 4
     seed: int = 0
     level: float = 0.9
+    figures: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,7 @@ class Report:
         assessment: verdict, weights, nearest palette.
         highest: (value,) the most of each targeted value while the others keep their targets; NaN where there is none.
         conflict: the smallest set of targets that cannot be had together; None when the palette can be had.
-        confidence: error bars and the probability of the verdict; None for a table of one prompt.
+        confidence: error bars and the probability of the verdict; None for a table of one prompt, and without draws.
         aim: (value,) targets in force: the palette's, or those of the nearest one where it is out of reach.
         solution: weights and levels in force; None where nothing near can be had.
         levels: their interval; None without a solution or with one prompt.
@@ -242,11 +244,11 @@ def gather(
     sure = _confidence(oracle, targets, part, attainable, wanted)
     say("Frontier")
     prices = local(solution) if solution is not None else None
-    pair = _pair(oracle, prices, asked)
+    pair = _pair(oracle, prices, asked) if wanted.figures else None
     budgets = [budget for budget in BUDGETS if budget < oracle.log_candidates]
     contours = frontier(oracle, pair, budgets, directions=DIRECTIONS) if pair else None
     say("Sensitivity")
-    worst = prices.bottleneck if prices else None
+    worst = prices.bottleneck if prices and wanted.figures else None
     swept = curve(oracle, aim, worst, points=POINTS, attainable=attainable) if worst is not None else None
     say("Replies")
     weights = solution.weights if solution is not None else None
@@ -276,7 +278,7 @@ def gather(
         confidence=sure,
         aim=aim,
         solution=solution,
-        levels=_levels(oracle, solution, sure, wanted.level),
+        levels=_levels(oracle, solution, sure, wanted),
         local=prices,
         frontier=contours,
         curve=swept if swept is not None and len(swept.targets) > 1 else None,
@@ -299,7 +301,7 @@ def _in_force(oracle: MemoryOracle, found: Assessment) -> tuple[np.ndarray, Solu
 def _confidence(
     oracle: MemoryOracle, targets: np.ndarray, table: RewardTable, attainable: AttainableLevels, wanted: Wanted
 ) -> Confidence | None:
-    if oracle.prompts < 2:
+    if oracle.prompts < 2 or not wanted.draws:
         return None
     return confidence(
         oracle,
@@ -312,13 +314,15 @@ def _confidence(
     )
 
 
-def _levels(oracle: MemoryOracle, solution: Solution | None, sure: Confidence | None, level: float) -> Interval | None:
+def _levels(
+    oracle: MemoryOracle, solution: Solution | None, sure: Confidence | None, wanted: Wanted
+) -> Interval | None:
     """The interval of the levels in force."""
-    if solution is None or sure is None:
+    if solution is None or oracle.prompts < 2:
         return None
-    if sure.levels is not None:
+    if sure is not None and sure.levels is not None:
         return sure.levels
-    return t_interval(solution.levels, sandwich(oracle, solution).levels, oracle.prompts - 1, level)
+    return t_interval(solution.levels, sandwich(oracle, solution).levels, oracle.prompts - 1, wanted.level)
 
 
 def _pair(oracle: MemoryOracle, prices: Local | None, asked: np.ndarray) -> tuple[int, int] | None:

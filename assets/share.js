@@ -1,0 +1,43 @@
+// Copies the address of the palette. Without a secure context the clipboard is closed to pages: then the older way is
+// tried, and where that is closed too, the address is shown to be copied by hand.
+const SHOWN = 2400; // milliseconds
+
+export default function (component) {
+  const { parentElement, data } = component;
+  const [button, field, status] = ["button", "input", "[role=status]"].map((name) => parentElement.querySelector(name));
+  const label = button.querySelector("span");
+  const address = new URL(data.query, data.home || window.location.href.split(/[?#]/)[0]).href;
+  button.onclick = async () => {
+    field.hidden = true;
+    const done = (await modern(address)) || older(field, address);
+    label.textContent = done ? "Copied" : "Copy it here";
+    status.textContent = done ? "The link is copied." : "The link is in the field below the button.";
+    if (!done) { show(field, address); return; }
+    clearTimeout(button.timer);
+    button.timer = setTimeout(() => { label.textContent = "Copy link"; status.textContent = ""; }, SHOWN);
+  };
+  field.onkeydown = (event) => { if (event.key === "Escape") { field.hidden = true; label.textContent = "Copy link"; button.focus(); } };
+}
+
+async function modern(address) {
+  try {
+    await navigator.clipboard.writeText(address);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function older(field, address) {
+  show(field, address);
+  const done = document.execCommand("copy");
+  field.hidden = true;
+  return done;
+}
+
+function show(field, address) {
+  field.value = address;
+  field.hidden = false;
+  field.focus();
+  field.select();
+}

@@ -1,0 +1,26 @@
+"""Which study of delivery may speak for a table: the one beside its file, else the one that is shipped.
+
+Whether a study is of this very table is judged by the table's fingerprint, in :func:`map_core.report.gather`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from map_core.delivery import Study
+from map_core.delivery import study as studies
+from map_core.errors import InputError
+from map_core.rewards import DEFAULT_TABLE
+
+SHIPPED = DEFAULT_TABLE.with_name("delivery.json")
+
+
+def study_beside(table: Path) -> Study | None:
+    """The study in ``TABLE.delivery.json``, else the shipped one; None where there is none that can be read."""
+    for path in (table.with_suffix(".delivery.json"), SHIPPED):
+        try:
+            if path.is_file():
+                return studies.load(path)
+        except InputError:
+            continue
+    return None

@@ -1,0 +1,49 @@
+"""The report of this viewer's palette: looked at here, taken away from here."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core import report as reports
+from map_core.jobs import Job
+from pages.view import background, preview, share, state, style, summary
+
+scene, palette = state.current()
+assessment = state.assessed(scene, palette)
+summary.head(
+    "Report", "The palette as one document for people who were not there: it needs no network and prints to PDF."
+)
+summary.palette_line(scene, assessment)
+state.undo_line()
+
+left, right = st.columns([1, 1.15], gap="large", vertical_alignment="bottom")
+with left:
+    name = st.text_input(
+        "Name of the palette",
+        key="report_name",
+        max_chars=80,
+        placeholder="Such as: Support, calm and clear",
+        persist_state="session",
+    )
+with right:
+    share.bar(scene, palette, assessment, name)
+make = share.maker(scene, palette, name)
+
+
+def show(job: Job) -> None:
+    """The document once it is made; before, what is being computed."""
+    if job.error:
+        st.html(style.note(f"The report could not be made: {job.error}"))
+    elif job.result is None:
+        with st.container(key="report_waiting"):
+            st.html(style.note(f"{job.partial or 'Starting'}: the report takes a second or two."))
+    else:
+        preview.document(job.result, key="report_preview")
+
+
+def work(job: Job) -> str:
+    """In the background: touches nothing of Streamlit."""
+    return reports.html(make(tell=job.report))
+
+
+background.follow(background.job("report", (scene.key, repr(palette), name, share.home()), work), show)
