@@ -47,16 +47,18 @@ kept = palettes_keep.store() if view in ("saved", "blend") else None
 found = palettes_keep.saved(kept) if kept is not None else ()
 with st.container(key=f"palettes_{view}"):
     if view == "saved":
+        if kept is not None:
+            left, right = st.columns([1, 1.5], gap="large")
+            with left:
+                palettes_keep.form(kept)
+            with right:
+                palettes_saved.show(kept, found)
         left, right = st.columns([1, 1.5], gap="large")
         with left:
-            if kept is not None:
-                palettes_keep.form(kept)
             palettes_files.show_link()
-            if kept is not None:
-                palettes_files.show(kept, found)
         with right:
             if kept is not None:
-                palettes_saved.show(kept, found)
+                palettes_files.show(kept, found)
     elif view == "presets":
         palettes_presets.show(scene, palette.use_case)
     elif view == "beside":

@@ -48,16 +48,19 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[in
         shown: positions of the values that are drawn.
         place: of the step that is in force.
     """
-    across = list(range(1, len(moments) + 1))
-    said = [escaped(one.what) for one in moments]
+    # A step lasts until the next one; the last one is drawn half a step long.
+    across = [*range(1, len(moments) + 1), len(moments) + 0.4]
+    drawn = [*moments, moments[-1]]
+    said = [escaped(one.what) for one in drawn]
+    small, large = ([*[size] * len(moments), 0] for size in (6, 11))
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.64, 0.36], vertical_spacing=0.09)
     for j in shown:
         figure.add_scatter(
             x=across,
-            y=[float(one.levels[j]) for one in moments],
+            y=[float(one.levels[j]) for one in drawn],
             mode="lines+markers",
             line={"color": colour(j), "dash": dash(j), "width": 2.2, "shape": "hv"},
-            marker={"size": 6, "color": colour(j)},
+            marker={"size": small, "color": colour(j)},
             text=said,
             hovertemplate=f"%{{text}}<br><b>{escaped(words.capitalised(names[j]))}</b> p%{{y:.0f}}<extra></extra>",
             name=names[j],
@@ -66,13 +69,13 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[in
         )
     figure.add_scatter(
         x=across,
-        y=[0.0 if np.isnan(one.kl) else one.kl for one in moments],
+        y=[0.0 if np.isnan(one.kl) else one.kl for one in drawn],
         mode="lines+markers",
         line={"color": NEUTRAL, "width": 2, "shape": "hv"},
-        marker={"size": 11, "color": NEUTRAL, "symbol": [_MARKS[one.verdict] for one in moments]},
+        marker={"size": large, "color": NEUTRAL, "symbol": [_MARKS[one.verdict] for one in drawn]},
         text=[
             f"{what}<br><b>{words.HEADLINES[one.verdict]}</b>" + ("" if np.isnan(one.kl) else f", {one.kl:.2f} nats")
-            for what, one in zip(said, moments, strict=True)
+            for what, one in zip(said, drawn, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
         name="nats",
@@ -81,7 +84,7 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[in
     )
     figure.add_vline(x=place + 1, line={"color": ACCENT, "width": 2})
     figure = laid_out(figure, HEIGHT)
-    few = {"tickvals": across} if len(across) <= 12 else {}
+    few = {"tickvals": across[:-1]} if len(moments) <= 12 else {}
     figure.update_xaxes(range=[0.6, len(moments) + 0.4], fixedrange=True, **few)
     figure.update_xaxes(title="Step", row=2, col=1)
     figure.update_yaxes(title="Percentile", fixedrange=True, row=1, col=1)

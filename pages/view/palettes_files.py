@@ -17,7 +17,7 @@ from pages.view import stands, state, style
 
 def link(palette: Palette) -> str:
     """The address at which the page Palette opens with a palette; without a host where the browser does not say."""
-    query = urlencode(palette.to_address())
+    query = urlencode(palette.to_address(), safe=":;!=")  # so that a person can read it
     here = urlsplit(st.context.url or "")
     return urlunsplit((here.scheme, here.netloc, "/", query, "")) if here.netloc else f"/?{query}"
 

@@ -47,7 +47,8 @@ def form(kept: Database) -> None:
     """Save today's palette as a new one, or as a version of the one that it began from."""
     st.subheader("Save today's palette")
     began = _began(kept)
-    if began is not None and began.palette != state.history().now:
+    again = began is not None and began.palette != state.history().now
+    if began is not None and again:
         st.button(
             f"Save as version {began.version + 1} of {style.plain(began.name)}",
             key="save_version",
@@ -61,7 +62,14 @@ def form(kept: Database) -> None:
         st.text_input("Name", key="save_name", max_chars=80, placeholder=pinning.next_name())
         colour_choice("save_colour")
         st.text_area("Note", key="save_note", max_chars=2000, height=76, placeholder="Who wants it so, and why")
-        st.form_submit_button("Save", icon=":material/save:", key="save", on_click=_save, args=(kept,))
+        st.form_submit_button(
+            "Save",
+            type="secondary" if again else "primary",
+            icon=":material/save:",
+            key="save",
+            on_click=_save,
+            args=(kept,),
+        )
     if said := st.session_state.pop("palettes_said", None):
         st.caption(style.plain(said))
 
@@ -72,7 +80,7 @@ def colour_choice(key: str, chosen: str | None = None) -> str:
         "Colour",
         marks.COLOURS,
         default=chosen if chosen in marks.COLOURS else None,
-        format_func=lambda one: f":{one}[:material/circle:] {one.capitalize()}",
+        format_func=lambda one: f":{one}[●] {one.capitalize()}",
         key=key,
     )
     return str(found or "")

@@ -13,7 +13,7 @@ from pages.view.stands import Stand
 from pages.view.style import swatch
 
 #: Colours that people give palettes: names that Streamlit's text knows as well, so that a choice can be shown in them.
-COLOURS = ("blue", "green", "violet", "orange", "red", "gray")
+COLOURS = ("blue", "green", "violet", "orange", "red", "grey")
 
 
 def name(text: str, colour: str = "", tag: str = "", shape: int | None = None) -> str:
@@ -29,9 +29,12 @@ def name(text: str, colour: str = "", tag: str = "", shape: int | None = None) -
 def levels(stand: Stand) -> str:
     """A row a value: what is asked for, what is given, and the weight."""
     scene, weights = stand.scene, stand.snapshot("").weights
+    targets = [stand.palette.targets.get(name) for name in scene.table.values]
+    kept = [one is not None and one.keep and not one.free for one in targets]
     rows = "".join(
         f'<tr><th scope="row">{swatch(j)}{escape(words.capitalised(title))}</th>'
-        f"<td>{_percentile(stand.targets[j], 'free')}</td><td>{_percentile(stand.levels[j], '–')}</td>"
+        f"<td>{'as it is' if kept[j] else _percentile(stand.targets[j], 'free')}</td>"
+        f"<td>{_percentile(stand.levels[j], '–')}</td>"
         f"<td>{'–' if np.isnan(weights[j]) else words.number(float(weights[j]), 2)}</td></tr>"
         for j, title in enumerate(scene.names)
     )
