@@ -218,7 +218,7 @@ def limits(report: Report) -> list[str]:
         )
     if report.study is None:
         said.append(
-            "No new replies were generated to check this table's forecasts: there is no study of delivery of it."
+            "No new replies were drawn to check these forecasts: there is no study of delivery of this table."
         )
     return said
 

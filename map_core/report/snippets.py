@@ -99,6 +99,14 @@ def weights_of(report: Report) -> dict[str, float]:
     return {} if report.solution is None else weights_by_value(report.oracle, report.solution)
 
 
+def model_name(report: Report) -> str:
+    """The base model as the commands name it: as the table records it, the default one where it does not."""
+    told = report.source.metadata.get("model")
+    return (
+        told if isinstance(told, str) and told else recorded_model({"model": told if isinstance(told, dict) else None})
+    )
+
+
 def target_words(report: Report) -> list[str]:
     """The palette's exact levels as the commands read them: --target NAME=LEVEL."""
     levels = report.oracle.rewards_at(report.assessment.targets)
@@ -132,7 +140,7 @@ def generate_command(report: Report, weights: Mapping[str, float]) -> str:
     words = [word for name, weight in weights.items() for word in ("--weights", f"{name}={weight!r}")]
     for name, number in settings.as_dict().items():
         words += [f"--{name.replace('_', '-')}", f"{number:g}"]
-    words += ["--candidates", str(int(report.table.candidates.max())), "--model", recorded_model(metadata)]
+    words += ["--candidates", str(int(report.table.candidates.max())), "--model", model_name(report)]
     if metadata.get("system"):
         words += ["--system", str(metadata["system"])]
     prompt = report.table.prompts[0] if report.table.prompts else "My parcel is late!"
@@ -163,7 +171,7 @@ def weights_json(report: Report) -> str:
         "candidates": int(report.table.candidates.max()),
         "kl_nats": None if report.solution is None else report.solution.kl,
         "use_case": report.palette.use_case,
-        "model": recorded_model(report.source.metadata),
+        "model": model_name(report),
         "table_sha256": report.source.fingerprint,
     }
     return json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False)
@@ -175,7 +183,7 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
     own = [name for name in weights if name not in known]
     scored = [name for name in weights if name in known]
     likely = any(name in LIKELIHOOD for name in scored)
-    model, settings = recorded_model(report.source.metadata), SamplingSettings.recorded(report.source.metadata)
+    model, settings = model_name(report), SamplingSettings.recorded(report.source.metadata)
     lines = [
         "# One number a reply: lambda . r. With KL coefficient 1 the best policy is p0(y|x) exp(lambda . r) / Z.",
         f"# Weights in 1 / reward, solved on the table {report.source.fingerprint[:16]}.",

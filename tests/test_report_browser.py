@@ -1,0 +1,64 @@
+"""The report in a real Chromium: taken from the page, opened without a network, printed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+SECONDS = 1000
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_report_is_taken_from_the_page_and_opens_without_a_network(browser, address, tmp_path):
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    context.set_default_timeout(60 * SECONDS)
+    page = context.new_page()
+    page.goto(f"{address}/report?palette=helpfulness:p60;humor:p55")
+    expect(page.locator(".st-key-share_report button").first).to_be_visible(timeout=60 * SECONDS)
+    with page.expect_download() as download:
+        page.locator(".st-key-share_report button").first.click()
+    download.value.save_as(tmp_path / "report.html")
+
+    # The same document is looked at on the page, in a frame that may run nothing.
+    frame = page.locator(".st-key-report_preview iframe")
+    expect(frame).to_have_attribute("sandbox", "", timeout=60 * SECONDS)
+    expect(frame.content_frame.get_by_role("status")).to_contain_text("Reachable", timeout=60 * SECONDS)
+
+    page.locator(".st-key-share_link button").click()
+    expect(page.locator(".st-key-share_link button")).to_contain_text("Copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == f"{address}/?palette=helpfulness:p60;humor:p55"
+    context.close()
+
+    away = browser.new_context(viewport={"width": 390, "height": 844}, offline=True)
+    opened = away.new_page()
+    complaints, asked = [], []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto((tmp_path / "report.html").as_uri())
+    expect(opened.get_by_role("status")).to_contain_text("Reachable")
+    expect(opened.get_by_role("status")).to_contain_text("Both targets are met")
+    assert complaints == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    # What the table's replies hold as markup is read as text.
+    assert opened.evaluate("document.querySelectorAll('script, .reply *').length") == 0
+    printed = opened.pdf(prefer_css_page_size=True, print_background=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) > 2
+    away.close()
+
+
+def test_the_snippets_open_on_a_click(browser, address):
+    context = browser.new_context()
+    context.set_default_timeout(60 * SECONDS)
+    page = context.new_page()
+    page.goto(f"{address}/report?palette=humor:p60")
+    page.locator(".st-key-share_engineers button").first.click()
+    expect(page.get_by_text("python -m map_core solve")).to_be_visible(timeout=60 * SECONDS)
+    page.get_by_role("tab", name="Weights").click()
+    expect(page.get_by_text("table_sha256")).to_be_visible()
+    context.close()
