@@ -261,7 +261,7 @@ def price_tags(solution: Solution, prices: Local, names: Sequence[str], percenti
         taken = percentile(loser, float(solution.levels[loser])) - percentile(
             loser, float(solution.levels[loser] + STEP * moves[loser])
         )
-        takes = f"{names[loser]} −{taken:.1f}" if taken >= 0.05 else ""
+        takes = f"takes {taken:.1f} percentiles of {names[loser]}" if taken >= 0.05 else ""
         tags.append(
             PriceTag(
                 int(j),

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import desk, example, levels, live, plain, state, style, summary, tour, verdict, welcome
+from pages.view import desk, example, levels, live, plain, share, state, style, summary, tour, verdict, welcome
+from pages.view.live import Live
 
 state.current()
 summary.head(
     "Palette",
-    "Say how much of each value you want, and leave free what you do not mind. At once you see whether this model can "
-    "give it, what it costs and what stands in the way.",
+    ""
+    if welcome.large()
+    else "Say how much of each value you want, and leave free what you do not mind. At once you "
+    "see whether this model can give it, what it costs and what stands in the way.",
     start_again=True,
 )
 state.address_error()
 welcome.show()
+
+
+def _more(seen: Live) -> None:
+    """The numbers, for those who open them, and the other kind of slider."""
+    box = st.expander("The numbers: levels and weights in reward units", key="numbers_box", on_change="rerun")
+    if box.open:
+        with box:
+            levels.show(seen)
+    st.toggle(
+        "Plain sliders",
+        key="plain_desk",
+        persist_state="session",
+        help="Sliders that answer when they are let go, instead of the live desk.",
+    )
 
 
 @st.fragment
@@ -34,17 +51,11 @@ def play() -> None:
                 st.html(desk.key())
                 desk.show(seen)
             example.show(seen)
-        with right, st.container(key="verdict"):
-            verdict.show(seen)
+        with right:
+            with st.container(key="verdict"):
+                verdict.show(seen)
+            share.bar(scene, palette, seen.assessment)
+            _more(seen)
 
 
 play()
-with st.container(key="numbers"):
-    with st.expander("The numbers: levels and weights in reward units", key="numbers_box"):
-        levels.show(live.look(*state.current()))
-    st.toggle(
-        "Plain sliders",
-        key="plain_desk",
-        persist_state="session",
-        help="Sliders that answer when they are let go, instead of the live desk.",
-    )

@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,8 @@ from tests.tables import make_table
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 1000
+#: In every reply of the shared table: it would say so if it ever ran.
+MARKUP = '<img src=x onerror="window.ran = true"><script>window.ran = true</script> **bold** $x$'
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 def server(tmp_path_factory) -> Iterator[Server]:
     """The app on a small table, one for all files of tests."""
     folder = tmp_path_factory.mktemp("app")
-    rewards.save(make_table(prompts=16, candidates=32, seed=5), folder / "table.parquet")
+    made = make_table(prompts=16, candidates=32, seed=5)
+    rewards.save(replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet")
     with running(folder, folder / "table.parquet") as started:
         yield started
 

@@ -86,7 +86,8 @@ def test_what_a_step_takes_is_the_derivative_of_the_loser():
     moves = local(found.solution).levels[:, 0].copy()
     moves[0] = 0
     loser = int(np.argmin(moves))
-    assert told.tags[0].takes == f"{VALUES[loser]} −{-10 * answer.STEP * moves[loser]:.1f}"
+    taken = -10 * answer.STEP * moves[loser]
+    assert told.tags[0].takes == f"takes {taken:.1f} percentiles of {VALUES[loser]}"
 
 
 def test_nothing_asked_costs_nothing():

@@ -98,7 +98,7 @@ def test_too_much_is_out_of_reach_and_says_what_would_mend_it(app):
 
 
 def test_a_locked_value_does_not_give_way(app):
-    for name, percentile in zip(VALUES[:2], (70, 85), strict=True):
+    for name, percentile in zip(VALUES[:2], (80, 90), strict=True):
         app.slider(key=f"target_{name}").set_value(percentile)
     app.toggle(key="locked_helpfulness").set_value(True).run()
     settled(app)
@@ -147,22 +147,6 @@ def test_targets_survive_a_visit_to_another_page(app):
     assert app.selectbox(key="use_case").value == "Stories"
     app.switch_page("pages/palette.py").run()
     assert app.slider(key="target_humor").value == 75
-
-
-def test_trade_offs_compute_in_the_background(app):
-    app.switch_page("pages/tradeoffs.py")
-    settled(app)
-    assert not app.exception
-    assert "What can be had together" in [header.value for header in app.subheader]
-    assert "At 0.25 nats: helpfulness up to" in "\n".join(text.value for text in app.text)
-    assert "The highest that" in said(app)
-    app.selectbox(key="frontier_upwards").set_value(0)
-    app.run()
-    assert "Choose two different values." in said(app)
-    app.selectbox(key="frontier_upwards").set_value(2)
-    app.selectbox(key="sensitivity_value").set_value(3)
-    settled(app)
-    assert not app.exception
 
 
 def test_one_value_has_nothing_to_trade(tmp_path, monkeypatch):

@@ -154,8 +154,8 @@ def _below(seen: Live, j: int, base: float, level: float | None, span: list[floa
         parts.append(f"{'nearest' if seen.assessment.solution is None else 'you get'} p{level:.0f}")
     if span is not None:
         parts.append(f"can be had up to p{math.floor(span[1] + 1e-6)}")
-    else:
-        parts.append("nothing can be had beside the others")
+    elif not seen.palette.targets[seen.scene.table.values[j]].free:
+        parts.append("the others conflict")
     return ", ".join(parts)
 
 

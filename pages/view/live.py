@@ -153,5 +153,6 @@ def sure_job(live: Live) -> Job | None:
 
 def sure_of(found: Confidence) -> str:
     """The probability of the verdict in one sentence."""
-    chance = words.chance(found.probability[found.verdict])
+    # No sample of prompts makes anything certain.
+    chance = words.chance(min(found.probability[found.verdict], 0.999))
     return f'"{words.HEADLINES[found.verdict]}" holds on new prompts of this kind with a probability of {chance}.'

@@ -26,6 +26,8 @@ from pages.view.scene import Scene
 FIRST_TARGETS, FIRST_PERCENTILE = 3, 60.0
 #: Steps that are remembered.
 MOST_STEPS = 200
+#: How the history of somebody begins who opened a link.
+OPENED = "Opened from a link."
 #: Parameters of the address that say what the palette is.
 ADDRESS = ("palette", "use")
 
@@ -114,7 +116,7 @@ def _begin(scene: Scene) -> tuple[Palette, str]:
                 raise InputError(
                     f"The address names the use case {palette.use_case!r}, which this table does not have."
                 )
-            return palette, "Opened from a link."
+            return palette, OPENED
         except InputError as error:
             st.session_state["address_error"] = str(error)
     use_case = told.get("use", ALL)

@@ -26,7 +26,8 @@ def head(title: str, note: str, start_again: bool = False) -> None:
     left, right = st.columns([1.15, 1], gap="large", vertical_alignment="bottom")
     with left:
         st.title(title)
-        st.html(style.note(note))
+        if note:
+            st.html(style.note(note))
     with right, st.container(horizontal=True, vertical_alignment="bottom", key="toolbar"):
         state.use_case_picker()
         if start_again:

@@ -15,8 +15,6 @@ PICTURE = (
     "Faders for each value lead to a verdict in words, reachable or out of reach with its price, and on to two replies "
     "to the same question: the model as it is, and the model as the palette has it."
 )
-#: How the history of somebody begins who opened a link.
-OPENED = "Opened from a link."
 #: Names of values in the first sentence.
 MOST_NAMED = 3
 
@@ -24,23 +22,27 @@ MOST_NAMED = 3
 def show() -> None:
     """The landing, or the line that brings it back."""
     scene, _ = state.current()
-    if tour.running() is not None:
-        return
-    opened = state.history().steps[0].what == "Opened from a link."
-    if st.session_state.get("welcome", not opened):
-        _large(scene.names)
-    else:
-        with st.container(horizontal=True, vertical_alignment="center", key="welcome_line"):
-            st.html(style.note("New here?"), width="content")
-            st.button("Take the tour", key="tour_start", type="tertiary", icon=":material/tour:", on_click=tour.start)
-            st.button(
-                "What this is",
-                key="welcome_show",
-                type="tertiary",
-                icon=":material/info:",
-                on_click=_shown,
-                args=(True,),
-            )
+    # Always one container, so that the desk below keeps its place on the page and is not mounted anew.
+    with st.container(key="first_visit", gap=None):
+        if large():
+            _large(scene.names)
+        elif tour.running() is None:
+            _line()
+
+
+def _line() -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="welcome_line"):
+        st.html(style.note("New here?"), width="content")
+        st.button("Take the tour", key="tour_start", type="tertiary", icon=":material/tour:", on_click=tour.start)
+        st.button(
+            "What this is", key="welcome_show", type="tertiary", icon=":material/info:", on_click=_shown, args=(True,)
+        )
+
+
+def large() -> bool:
+    """Whether the landing stands above the desk."""
+    opened = state.history().steps[0].what == state.OPENED
+    return tour.running() is None and bool(st.session_state.get("welcome", not opened))
 
 
 def _large(names: tuple[str, ...]) -> None:

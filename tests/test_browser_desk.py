@@ -1,0 +1,197 @@
+"""The desk under a hand, a keyboard and a finger, in a real Chromium: what is set, what is said, what comes back."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.app_server import MARKUP, SECONDS
+
+pytestmark = pytest.mark.browser
+
+
+def opened(browser, address: str, path: str = "", **context) -> Page:
+    made = browser.new_context(**({"viewport": {"width": 1440, "height": 1000}} | context))
+    made.set_default_timeout(30 * SECONDS)
+    page = made.new_page()
+    page.goto(address + path)
+    expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60 * SECONDS)
+    return page
+
+
+@pytest.fixture
+def page(browser, address):
+    made = opened(browser, address)
+    yield made
+    made.context.close()
+
+
+def fader(page: Page, name: str) -> Locator:
+    return page.get_by_role("slider", name=name, exact=True)
+
+
+def status(page: Page) -> Locator:
+    return page.locator(".st-key-verdict").get_by_role("status")
+
+
+def place(page: Page, name: str) -> tuple[float, float, dict]:
+    """Where a fader's handle is, and its track."""
+    fader(page, name).scroll_into_view_if_needed()
+    handle = fader(page, name).bounding_box()
+    track = page.locator(f'.vp-row[data-value="{name.lower()}"] .vp-track').bounding_box()
+    return handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2, track
+
+
+def test_the_answer_comes_while_the_hand_still_holds_the_fader(page):
+    expect(status(page)).to_contain_text("Reachable")
+    x, y, track = place(page, "Humor")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for share in (0.7, 0.8, 0.9, 0.99):
+        page.mouse.move(track["x"] + share * track["width"], y)
+    # The button of the mouse is still down.
+    expect(status(page)).to_contain_text("Out of reach")
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile("^at least p99"))
+    page.mouse.up()
+    way = page.locator(".vp-way:enabled")
+    expect(way.first).to_contain_text("humor")
+    way.first.click()
+    expect(status(page)).to_contain_text("Reachable")
+    expect(status(page)).not_to_contain_text("paper")
+    undo = page.get_by_role("button", name="Undo")
+    undo.click()
+    expect(status(page)).to_contain_text("Out of reach")
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", "99")
+    undo.click()  # the whole drag is one step
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", re.compile("^60"))
+    page.get_by_role("button", name="Redo").click()
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", "99")
+
+
+def test_the_last_of_many_moves_always_arrives(page):
+    x, y, track = place(page, "Harmlessness")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for k in range(60):
+        page.mouse.move(track["x"] + (0.5 + 0.002 * k) * track["width"], y)
+    page.mouse.up()
+    expect(page.locator(".vp-desk")).to_have_attribute("data-settled", "true")
+    last = fader(page, "Harmlessness").get_attribute("aria-valuenow")
+    expect(page).to_have_url(re.compile(f"harmlessness(%3A|:)p{last}(%3B|;)"))
+    assert 61 <= float(last) <= 63
+    # What was held is not held any more: the mouse passes over without a change.
+    page.mouse.move(track["x"] + 0.9 * track["width"], y)
+    expect(fader(page, "Harmlessness")).to_have_attribute("aria-valuenow", last)
+
+
+def test_the_keyboard_does_all_that_the_hand_does(page):
+    humor = fader(page, "Humor")
+    humor.focus()
+    before = round(float(humor.get_attribute("aria-valuenow")))
+    page.keyboard.press("ArrowRight")
+    expect(humor).to_have_attribute("aria-valuenow", str(before + 1))
+    page.keyboard.press("PageDown")
+    expect(humor).to_have_attribute("aria-valuenow", str(before - 9))
+    page.keyboard.press("End")
+    expect(humor).to_have_attribute("aria-valuenow", "100")
+    expect(status(page)).to_contain_text("Out of reach")
+    page.keyboard.press("Home")
+    expect(humor).to_have_attribute("aria-valuetext", re.compile("^may drop to p0"))
+    page.keyboard.type("57.5")
+    page.keyboard.press("Enter")
+    expect(humor).to_have_attribute("aria-valuenow", "57.5")
+    expect(humor).to_be_focused()
+    page.keyboard.press("l")
+    expect(humor).to_have_attribute("aria-valuetext", re.compile("locked"))
+    page.keyboard.press("Delete")
+    expect(humor).to_have_attribute("aria-valuetext", re.compile("^free"))
+    expect(page.locator(".vp-desk")).to_have_attribute("data-settled", "true")
+    expect(page).not_to_have_url(re.compile("humor"))
+
+
+def test_what_is_no_number_changes_nothing(page):
+    number = page.get_by_role("textbox", name="Humor: target as a percentile")
+    for typed in ("abc", "-3", "101", ""):
+        number.fill(typed)
+        number.press("Enter")
+        expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", re.compile("^60"))
+
+
+def test_modes_and_double_click(page):
+    mode = page.get_by_role("combobox", name="Humor: what is asked")
+    mode.select_option("keep")
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile("^keep as it is"))
+    expect(page).to_have_url(re.compile("humor(%3A|:)keep"))
+    mode.select_option("may_drop")
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile("^may drop to p"))
+    _, y, track = place(page, "Humor")
+    page.mouse.dblclick(track["x"] + 0.55 * track["width"], y)
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile("^free"))
+
+
+def test_a_finger_sideways_moves_and_downwards_scrolls(browser, address):
+    page = opened(browser, address, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    _, _, track = place(page, "Humor")
+    tell = """([dx, dy, x, y]) => {
+        const track = document.querySelector('.vp-row[data-value="humor"] .vp-track');
+        const send = (type, x, y) => track.dispatchEvent(new PointerEvent(type,
+            { bubbles: true, pointerId: 3, pointerType: 'touch', button: 0, clientX: x, clientY: y }));
+        send('pointerdown', x, y);
+        send('pointermove', x + dx, y + dy);
+        send('pointermove', x + dx, y + dy);
+        send('pointerup', x + dx, y + dy);
+    }"""
+    x, y = track["x"] + 0.3 * track["width"], track["y"] + track["height"] / 2
+    page.evaluate(tell, [2, 40, x, y])
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", re.compile("^60"))
+    page.evaluate(tell, [0.2 * track["width"], 2, x, y])
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", re.compile(r"^(49\.5|50|50\.5)$"))
+    page.context.close()
+
+
+def test_a_link_opens_the_same_view(browser, address):
+    link = "/?palette=humor%3Ap71.5!%3Bpositivity%3Akeep&use=Stories"
+    page = opened(browser, address, link)
+    expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile(r"^at least p71\.5, locked"))
+    expect(fader(page, "Positivity")).to_have_attribute("aria-valuetext", re.compile("^keep as it is"))
+    expect(fader(page, "Helpfulness")).to_have_attribute("aria-valuetext", re.compile("^free"))
+    expect(page.get_by_role("combobox", name="Use case")).to_have_value("Stories")
+    page.context.close()
+
+
+def test_a_link_that_cannot_be_read_says_so(browser, address):
+    page = opened(browser, address, "/?palette=wisdom%3Ap70")
+    expect(page.get_by_text("The link could not be read")).to_be_visible()
+    expect(page.get_by_text("wisdom")).to_be_visible()
+    expect(status(page)).to_contain_text("Reachable")
+    page.context.close()
+
+
+def test_replies_are_text_and_change_with_the_palette(page):
+    shown = page.locator(".vp-example")
+    expect(shown).to_contain_text(MARKUP)
+    assert shown.locator("img, script, b").count() == 0
+    assert page.evaluate("window.ran") is None
+    before = shown.locator(".vp-aligned .vp-reply").inner_text()
+    seen = {before}
+    for key in ("End", "Home", "PageUp", "PageUp", "PageUp", "PageUp"):
+        fader(page, "Positivity").focus()
+        page.keyboard.press(key)
+        expect(page.locator(".vp-desk")).to_have_attribute("data-settled", "true")
+        seen.add(shown.locator(".vp-aligned .vp-reply").inner_text())
+    assert len(seen) > 1
+    page.get_by_role("button", name="Next prompt").click()
+    expect(shown).to_contain_text("Prompt 2 of 16")
+
+
+def test_plain_sliders_stand_in(page):
+    page.locator(".st-key-plain_desk label").click()
+    slider = page.locator(".st-key-target_humor input[type=range]")
+    expect(slider).to_be_visible()
+    slider.focus()
+    page.keyboard.press("End")
+    expect(status(page)).to_contain_text(re.compile("Out of reach|paper"))
+    page.locator(".st-key-plain_desk label").click()
+    expect(fader(page, "Humor")).to_be_visible()
