@@ -179,7 +179,7 @@ _ALL = (
     ),
     Term(
         "AUC",
-        "The chance that a reply which people labelled 1 has a higher reward than one labelled 0; 0.5 is guessing.",
+        "The chance that a reply labelled 1 by readers has a higher reward than one labelled 0; 0.5 is guessing.",
     ),
 )
 #: Each term by its name, in the order in which *How it works* lists them.

@@ -37,8 +37,9 @@ with st.container(key="how_mathematics"):
     for piece in mathematics.pieces(seen):
         with st.expander(piece.title):
             st.html(style.note(piece.plain))
-            for formula in piece.formulas:
-                st.latex(formula)
+            with st.container(horizontal=True, vertical_alignment="center", gap="large"):
+                for part in piece.parts:
+                    st.latex(part, width="content")
             if piece.here:
                 st.text(piece.here)
 with st.container(key="how_glossary"):

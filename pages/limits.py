@@ -35,7 +35,7 @@ with st.container(key="scorers"):
     elif not found.labels:
         st.html(
             style.note(
-                "Nobody has labelled replies of this table, so how well its scorers agree with people is not known. "
+                "Nobody has labelled replies of this table, so how well its scorers agree with readers is not known. "
                 "Put labels beside it (python -m map_core values --help says how)."
             )
         )

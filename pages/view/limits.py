@@ -107,9 +107,9 @@ def _form(scene: Scene) -> Limit:
 
 
 def _sure(scene: Scene) -> Limit:
-    oracle, threshold = scene.oracle, words.number(trust_threshold(scene.oracle))
+    oracle, threshold = scene.oracle, f"{trust_threshold(scene.oracle):g}"
     least = (
-        f"{threshold} replies a prompt, and {words.number(TRUSTED_POOLED)} in all,"
+        f"{threshold} replies a prompt, and {TRUSTED_POOLED:g} in all,"
         if oracle.form is Form.PER_PROMPT
         else f"{threshold} replies"
     )

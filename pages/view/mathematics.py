@@ -6,6 +6,7 @@ Constraint: every figure is computed from the palette in force; a formula says n
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,11 @@ class Piece:
     formulas: tuple[str, ...]
     here: str = ""
 
+    @property
+    def parts(self) -> list[str]:
+        """The formulas in parts that fit a narrow screen, which stand side by side where there is room."""
+        return [part.strip().removesuffix(",") for one in self.formulas for part in re.split(r"\\q?quad", one)]
+
 
 def pieces(seen: Live) -> list[Piece]:
     """All of it, in the order in which one follows from another."""
@@ -51,8 +57,8 @@ def pieces(seen: Live) -> list[Piece]:
             "Of all ways to answer, take the one closest to the base model that meets every target.",
             (
                 r"\min_{p}\;\; \mathbb{E}_x\, \mathrm{KL}\big(p(\cdot \mid x) \,\|\, p_0(\cdot \mid x)\big)",
-                r"\text{subject to}\quad \mathbb{E}_x\, \mathbb{E}_{y \sim p(\cdot \mid x)}\, r_j(x, y) \ge c_j "
-                r"\quad \text{for each value } j \text{ with a target}",
+                r"\text{subject to}\;\; \mathbb{E}_x\, \mathbb{E}_{y \sim p(\cdot \mid x)}\, r_j(x, y) \ge c_j",
+                r"\text{for each value } j \text{ with a target}",
             ),
             f"Today {_count(seen)} of {len(names)} values have a target.",
         ),
@@ -104,7 +110,7 @@ def pieces(seen: Live) -> list[Piece]:
             (r"\mathrm{ESS}_i = 1 \Big/ \sum_k P_{ik}^2, \qquad P_{ik} \propto e^{\lambda \cdot r_{ik}}",),
             ""
             if ess is None
-            else f"{_carried(seen)} Trusted from {words.number(trust_threshold(oracle))} "
+            else f"{_carried(seen)} Trusted from {trust_threshold(oracle):g} "
             f"{'replies a prompt' if per_prompt else 'replies'} on{_pooled(per_prompt)}.",
         ),
         Piece(
@@ -229,7 +235,7 @@ def _carried(seen: Live) -> str:
 
 
 def _pooled(per_prompt: bool) -> str:
-    return f", and {words.number(TRUSTED_POOLED)} in all" if per_prompt else ""
+    return f", and {TRUSTED_POOLED:g} in all" if per_prompt else ""
 
 
 def _nearest(seen: Live) -> str:

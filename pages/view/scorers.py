@@ -1,4 +1,4 @@
-"""What each value of the open table measures and misses, and how well its scorer agrees with people's labels."""
+"""What each value of the open table measures and misses, and how well its scorer agrees with labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Judged:
     """How well the values of a table do.
 
     Args:
-        separations: by value, where people have labelled replies of this table.
+        separations: by value, where replies of this table are labelled.
         lengths: rank correlation of each value with the length of the reply.
         labels: labels that were read; 0 for none.
         problem: why labels that are there could not be used; "".
@@ -55,12 +55,12 @@ def _judged(path: str, modified: float, labels: Path, _table: RewardTable) -> Ju
 
 
 def agreement(found: Judged, name: str) -> str:
-    """How well a value agrees with people, in one sentence."""
+    """How well a value agrees with readers, in one sentence."""
     one = found.separations.get(name)
     if one is None:
-        return "No labels say how well it agrees with people."
+        return "No labels say how well it agrees with readers."
     said = (
-        f"AUC {one.auc:.2f} ({one.low:.2f} to {one.high:.2f}), from {one.positives} replies that people labelled 1 and "
+        f"AUC {one.auc:.2f} ({one.low:.2f} to {one.high:.2f}), from {one.positives} replies labelled 1 and "
         f"{one.negatives} labelled 0."
     )
     if one.auc < LEAST_AUC:
@@ -72,8 +72,12 @@ def length(found: Judged, name: str) -> str:
     """Whether a value favours long or short replies, in one sentence."""
     size = found.lengths.get(name, 0.0)
     if abs(size) < LENGTHY:
-        return f"Hardly depends on the length of the reply (rank correlation {size:+.2f})."
-    return f"Favours {'longer' if size > 0 else 'shorter'} replies (rank correlation {size:+.2f})."
+        return f"Hardly depends on the length of the reply (rank correlation {_signed(size)})."
+    return f"Favours {'longer' if size > 0 else 'shorter'} replies (rank correlation {_signed(size)})."
+
+
+def _signed(number: float) -> str:
+    return f"{number:+.2f}".replace("-", "−")
 
 
 def csv(found: Judged, table: RewardTable) -> str:

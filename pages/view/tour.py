@@ -12,6 +12,7 @@ from pathlib import Path
 import streamlit as st
 
 from map_core.palette import Palette
+from pages.view import scene as scenes
 from pages.view import state, style, tour_stops, tour_words
 from pages.view.live import Live
 from pages.view.tour_stops import Stop
@@ -54,8 +55,8 @@ def running() -> Tour | None:
 
 def start() -> None:
     """Callback: begin at the first stop; nothing where the table has nothing to move."""
-    scene, palette = state.current()
-    found = tour_stops.stops(scene)
+    palette = state.history().now
+    found = tour_stops.stops(scenes.load(palette.use_case))
     if found:
         st.session_state["tour"] = Tour(found, 0, palette)
         _set(found[0])
