@@ -14,9 +14,6 @@ from map_core import words
 from map_core.oracle import Oracle
 from map_core.targets import Percentiles
 
-#: A level that moves by less, in percentiles, is the same.
-SEEN = 0.5
-
 
 @dataclass(frozen=True)
 class Change:
@@ -27,9 +24,9 @@ class Change:
     after: float
 
     @property
-    def moved(self) -> float:
-        """Percentiles upwards."""
-        return self.after - self.before
+    def moved(self) -> int:
+        """Percentiles upwards, as a reader counts them: between whole ones."""
+        return round(self.after) - round(self.before)
 
 
 def changes(oracle: Oracle, percentiles: Percentiles, before: np.ndarray, after: np.ndarray) -> tuple[Change, ...]:
@@ -67,14 +64,14 @@ def drafts(kl: float) -> str:
 
 
 def gained(found: Sequence[Change], names: Sequence[str]) -> str:
-    """What rises, most first; a sentence, empty when nothing does."""
-    up = sorted((one for one in found if one.moved >= SEEN), key=lambda one: -one.moved)
+    """What rises, by so many percentiles, most first; a sentence, empty when nothing does."""
+    up = sorted((one for one in found if one.moved > 0), key=lambda one: -one.moved)
     return f"You gain {words.listed([_said(one, names) for one in up])}." if up else ""
 
 
 def lost(found: Sequence[Change], names: Sequence[str]) -> str:
-    """What falls, most first; a sentence, empty when nothing does."""
-    down = sorted((one for one in found if one.moved <= -SEEN), key=lambda one: one.moved)
+    """What falls, by so many percentiles, most first; a sentence, empty when nothing does."""
+    down = sorted((one for one in found if one.moved < 0), key=lambda one: one.moved)
     return f"You lose {words.listed([_said(one, names) for one in down])}." if down else ""
 
 
@@ -90,4 +87,4 @@ def cost(before: float, after: float) -> str:
 
 
 def _said(one: Change, names: Sequence[str]) -> str:
-    return f"{names[one.value]} (p{one.before:.0f} to p{one.after:.0f})"
+    return f"{names[one.value]} ({abs(one.moved)})"

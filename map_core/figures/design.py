@@ -90,6 +90,16 @@ class Units:
         return (100.0 * ranks / max(len(column) - 1, 1))[rows]
 
 
+def steady(figure: go.Figure) -> go.Figure:
+    """Nothing fades when a point is chosen; called once all traces are there."""
+
+    def keep(trace: go.Scatter) -> None:
+        opacity = 1.0 if trace.marker.opacity is None else trace.marker.opacity
+        trace.unselected = {"marker": {"opacity": opacity}, "textfont": {"color": NEUTRAL}}
+
+    return figure.for_each_trace(keep, selector={"type": "scatter"})
+
+
 def see_through(tint: str, opacity: float) -> str:
     """A colour, #rrggbb, as one that lets others through."""
     red, green, blue = (int(tint[at : at + 2], 16) for at in (1, 3, 5))

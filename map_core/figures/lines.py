@@ -9,22 +9,34 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
 
 from map_core.changes import price
 from map_core.fan import Fan
-from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, escaped, laid_out
+from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, escaped, laid_out, steady
 from map_core.figures.plane import CONTOUR_COLOURS, Palette
 from map_core.oracle import Oracle
 
 HEIGHT = 460
+Tint = Literal["favoured", "cost", "verdict"]
+#: Of the verdicts reachable and reachable on paper; the latter is dotted as well.
+GOOD, DOUBTFUL = "#2A9D74", "#C98A1B"
 #: A level this much lower, in percentiles, is no worse.
 ROUNDING = 0.5
 
 
-def lines(fan: Fan, shown: Sequence[int], units: Units, axes: Sequence[int], palette: Palette) -> go.Figure:
+def lines(
+    fan: Fan,
+    shown: Sequence[int],
+    units: Units,
+    axes: Sequence[int],
+    palette: Palette,
+    tint: Tint = "favoured",
+    chosen: int | None = None,
+) -> go.Figure:
     """The figure of a fan.
 
     Args:
@@ -33,29 +45,29 @@ def lines(fan: Fan, shown: Sequence[int], units: Units, axes: Sequence[int], pal
         units: in percentiles.
         axes: positions of the values, one an axis.
         palette: the user's, drawn on top.
+        tint: a line has the colour of the value that it weighs most, of its cost, or of its verdict.
+        chosen: the line that is looked at, drawn thick.
 
     Returns:
-        A figure; a line's points carry its number.
+        A figure; a line's points carry its number. A line that cannot be trusted is dotted.
     """
     figure = go.Figure()
     places = list(range(len(axes)))
     budgets = np.unique(fan.budget)
     levels = {j: units.of(j, fan.levels[:, j]) for j in axes}
     for n in shown:
-        of = int(np.searchsorted(budgets, fan.budget[n]))
-        tint = CONTOUR_COLOURS[min((of + 1) * len(CONTOUR_COLOURS) // (len(budgets) + 1), len(CONTOUR_COLOURS) - 1)]
+        drawn = _tint(fan, n, budgets, tint)
         trusted = bool(fan.trusted[n])
-        said = [f"<b>{escaped(units.names[j])}</b> p{levels[j][n]:.0f}" for j in axes]
+        said = [f"<b>{escaped(units.names[j])}</b> p{levels[j][n]:.0f}" for j in fan.values]
         cost = f"Costs {price(float(fan.kl[n]))}" + ("" if trusted else ", on paper only")
         figure.add_scatter(
             x=places,
             y=[float(levels[j][n]) for j in axes],
             mode="lines+markers",
-            line={"color": tint, "width": 1.6, "dash": "solid" if trusted else "dot"},
-            marker={"size": 7, "color": tint},
-            opacity=0.75,
+            line={"color": drawn, "width": 4 if n == chosen else 1.5, "dash": "solid" if trusted else "dot"},
+            marker={"size": 7, "color": drawn},
+            opacity=1 if n == chosen else 0.7,
             selected={"marker": {"size": 14, "color": ACCENT, "opacity": 1}},
-            unselected={"marker": {"opacity": 1}},
             customdata=[[int(n)]] * len(axes),
             hovertemplate="<br>".join([*said, cost, "Click to look at it"]) + "<extra></extra>",
             name=f"line {n}",
@@ -72,17 +84,32 @@ def lines(fan: Fan, shown: Sequence[int], units: Units, axes: Sequence[int], pal
         hovertemplate="Your target<extra></extra>",
         name="targets",
     )
-    figure = laid_out(figure, HEIGHT)
+    figure = steady(laid_out(figure, HEIGHT))
     names = [
-        f"<span style='color:{colour(j)}'>●</span> {escaped(units.names[j][:1].upper() + units.names[j][1:])}"
-        for j in axes
+        f"<span style='color:{colour(j)}'>●</span><br>{escaped(units.names[j]).replace(' ', '<br>')}" for j in axes
     ]
     figure.update_xaxes(
-        tickvals=places, ticktext=names, range=[-0.25, len(axes) - 0.75], showline=False, fixedrange=True
+        tickvals=places,
+        ticktext=names,
+        tickangle=0,
+        tickfont={"size": 11},
+        range=[-0.3, len(axes) - 0.7],
+        showline=False,
+        fixedrange=True,
     )
     figure.update_xaxes(gridcolor="rgba(128,138,148,0.5)", gridwidth=1)
     figure.update_yaxes(title="Percentile of the model's own replies", fixedrange=True)
     return figure.update_layout(hovermode="closest")
+
+
+def _tint(fan: Fan, n: int, budgets: np.ndarray, tint: Tint) -> str:
+    """The colour of a line."""
+    if tint == "favoured":
+        return colour(max(fan.values, key=lambda j: float(fan.weights[n, j])))
+    if tint == "verdict":
+        return GOOD if fan.trusted[n] else DOUBTFUL
+    of = int(np.searchsorted(budgets, fan.budget[n]))
+    return CONTOUR_COLOURS[min((of + 1) * len(CONTOUR_COLOURS) // (len(budgets) + 1), len(CONTOUR_COLOURS) - 1)]
 
 
 def _add_mine(

@@ -14,12 +14,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, escaped, laid_out
+from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, escaped, laid_out, steady
 from map_core.figures.plane import CONTOUR_COLOURS, Palette, columns, rows
 from map_core.frontier import Contour, Frontier
 from map_core.oracle import Oracle
 
-HEIGHT = 178
+#: Of a cell, by the number of cells beside it.
+HEIGHTS = {1: 300, 2: 236, 3: 190}
+LEAST_HEIGHT = 172
 #: Marks a side that catch a click.
 GRID = 11
 
@@ -37,7 +39,12 @@ def scale(units: Units, found: Sequence[Frontier], palette: Palette) -> tuple[fl
 
 
 def cell(
-    units: Units, pair: tuple[int, int], frontier: Frontier, palette: Palette, ends: tuple[float, float]
+    units: Units,
+    pair: tuple[int, int],
+    frontier: Frontier,
+    palette: Palette,
+    ends: tuple[float, float],
+    height: int = LEAST_HEIGHT,
 ) -> go.Figure:
     """The figure of one pair.
 
@@ -47,6 +54,7 @@ def cell(
         frontier: its contours.
         palette: the user's.
         ends: of both axes.
+        height: in pixels.
 
     Returns:
         A figure; every point carries the pair.
@@ -62,7 +70,6 @@ def cell(
         mode="markers",
         marker={"size": 16, "opacity": 0},
         selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
         customdata=[list(pair)] * len(x),
         hovertemplate=f"Open {said}<extra></extra>",
         name="open",
@@ -82,7 +89,7 @@ def cell(
     _add_mark(figure, units, pair, palette.targets, "target", ACCENT, "diamond-open", 11)
     if palette.realised is not None:
         _add_mark(figure, units, pair, palette.realised, "realised", ACCENT, "diamond", 7)
-    figure = laid_out(figure, HEIGHT)
+    figure = steady(laid_out(figure, height))
     ticks = {"range": list(ends), "tickvals": [25, 50, 75, 100], "tickfont": {"size": 10}, "fixedrange": True}
     figure.update_xaxes(**ticks, linecolor=colour(across), linewidth=2)
     figure.update_yaxes(**ticks, showline=True, linecolor=colour(upwards), linewidth=2)

@@ -16,7 +16,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.changes import price
-from map_core.figures.design import ACCENT, NEUTRAL, Units, escaped, laid_out
+from map_core.figures.design import ACCENT, NEUTRAL, Units, escaped, laid_out, steady
 from map_core.frontier import Contour, Frontier, Surface
 from map_core.oracle import Oracle
 from map_core.rewards import RewardTable
@@ -79,6 +79,7 @@ def plane(
         name="base model",
     )
     _add_target(figure, units, pair, palette)
+    steady(figure)
     figure.update_xaxes(title=units.axis(across))
     figure.update_yaxes(title=units.axis(upwards))
     if units.unit == "percentile":
@@ -122,7 +123,6 @@ def _add_contour(
         line={"color": line, "width": 2, "dash": "dash" if limit else "solid", "shape": "linear"},
         marker={"size": 8, "color": line},
         selected={"marker": {"size": 15, "color": ACCENT, "opacity": 1}},
-        unselected={"marker": {"opacity": 1}},
         customdata=[[number, i] for i in range(len(x))],
         hovertext=[
             hover(units, pair, level, kl, contour.budget) for level, kl in zip(contour.levels, contour.kl, strict=True)

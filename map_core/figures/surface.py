@@ -6,6 +6,7 @@ Constraint: a figure of three dimensions hides what lies behind; the same surfac
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,6 +16,7 @@ from map_core.figures.plane import CONTOUR_COLOURS, Palette, hover
 from map_core.frontier import Contour, Surface
 
 HEIGHT = 440
+SHADES = [[n / (len(CONTOUR_COLOURS) - 1), tint] for n, tint in enumerate(CONTOUR_COLOURS)]
 
 
 def space(units: Units, found: Surface, palette: Palette, chosen: np.ndarray | None = None) -> go.Figure:
@@ -35,21 +37,24 @@ def space(units: Units, found: Surface, palette: Palette, chosen: np.ndarray | N
             figure.add_trace(_mesh(number, contour, found, units))
     _add_point(figure, units, found.triple, np.zeros(len(palette.targets)), "Base", NEUTRAL, "circle")
     goal = palette.targets[list(found.triple)]
+    met = palette.realised is not None and bool(np.all(np.abs(palette.realised[list(found.triple)] - goal) <= 0.05))
     if not np.isnan(goal).any():
-        _add_point(figure, units, found.triple, palette.targets, "Target", ACCENT, "diamond-open")
+        said = "Target, met" if met else "Target"
+        _add_point(figure, units, found.triple, palette.targets, "Target", ACCENT, "diamond-open", said)
     if palette.realised is not None:
-        _add_point(figure, units, found.triple, palette.realised, "Realised", ACCENT, "diamond")
+        said = "" if met else "Realised"
+        _add_point(figure, units, found.triple, palette.realised, "Realised", ACCENT, "diamond", said)
     if chosen is not None:
         _add_point(figure, units, found.triple, chosen, "Chosen", ACCENT, "circle")
     axes = ("xaxis", "yaxis", "zaxis")
-    grid = {"gridcolor": "rgba(128,138,148,0.35)", "showbackground": False, "zeroline": False, "nticks": 5}
+    grid = {"gridcolor": "#98A2AC", "showbackground": False, "zeroline": False, "nticks": 5}
     titles = {
         axis: {"title": {"text": _title(units, value), "font": {"size": 12, "color": colour(value)}}, **grid}
         for axis, value in zip(axes, found.triple, strict=True)
     }
     figure = laid_out(figure, HEIGHT)
     # Seen from the corner where all three are high, a little from above, with room for the titles on a narrow screen.
-    camera = {"eye": {"x": 1.45, "y": 1.45, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.12}}
+    camera = {"eye": {"x": 1.75, "y": 1.75, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.1}}
     figure.update_layout(scene={**titles, "aspectmode": "cube", "camera": camera}, dragmode="orbit")
     return figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
 
@@ -72,9 +77,9 @@ def _mesh(number: int, contour: Contour, found: Surface, units: Units) -> go.Mes
         i=i,
         j=j,
         k=k,
-        color=NEUTRAL if limit else tint,
-        opacity=0.2 if limit else 0.55,
+        opacity=0.2 if limit else 0.45,
         flatshading=True,
+        **({"color": NEUTRAL if limit else tint} if len(found.contours) > 1 else _shades(contour, found)),
         text=[
             hover(units, found.triple, level, kl, contour.budget)
             for level, kl in zip(contour.levels, contour.kl, strict=True)
@@ -82,6 +87,12 @@ def _mesh(number: int, contour: Contour, found: Surface, units: Units) -> go.Mes
         hovertemplate="%{text}<extra></extra>",
         name=f"contour {number}",
     )
+
+
+def _shades(contour: Contour, found: Surface) -> dict[str, Any]:
+    """The darker a place, the more the value gains that gains least, as in the triangle."""
+    least = contour.levels[:, list(found.triple)].min(axis=1)
+    return {"intensity": least, "colorscale": SHADES, "showscale": False}
 
 
 def _add_point(
@@ -92,6 +103,7 @@ def _add_point(
     title: str,
     tint: str,
     symbol: str,
+    said: str | None = None,
 ) -> None:
     x, y, z = ([float(units.of(value, np.array(levels[value])))] for value in triple)
     figure.add_scatter3d(
@@ -99,8 +111,8 @@ def _add_point(
         y=y,
         z=z,
         mode="markers+text",
-        text=[title],
-        textposition="top center",
+        text=[title if said is None else said],
+        textposition="bottom center" if symbol == "circle" and tint == NEUTRAL else "top center",
         marker={"size": 6, "color": tint, "symbol": symbol},
         hovertemplate=f"{title}<extra></extra>",
         name=title.lower(),

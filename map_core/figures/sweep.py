@@ -182,6 +182,23 @@ def _name_switches(figure: go.Figure, sweep: Sweep) -> None:
         )
 
 
+def summary(sweep: Sweep) -> list[str]:
+    """The figures in words: every drawn level, the cost and its band at the ends, the middle and today's target."""
+    curve, units, bands = sweep.curve, sweep.units, sweep.bands
+    last = len(curve.targets) - 1
+    places = [0, last // 2, last]
+    if not np.isnan(sweep.current) and curve.targets[0] <= sweep.current <= curve.targets[-1]:
+        places.append(int(np.argmin(np.abs(curve.targets - sweep.current))))
+    said = []
+    for i in sorted(set(places)):
+        at = [f"{units.names[j]} {units.said(j, curve.levels[i, j])}" for j in _by_importance(curve) if sweep.draws(j)]
+        sure = "" if bands is None else f" ({bands.kl.low[i]:.2f} to {bands.kl.high[i]:.2f})"
+        target = units.said(curve.value, curve.targets[i])
+        name = units.names[curve.value]
+        said.append(f"With {name} at {target}: {', '.join(at[:-1] or at)}. It costs {curve.kl[i]:.2f} nats{sure}.")
+    return said
+
+
 def sweep_csv(curve: Curve, oracle: Oracle, bands: Bands | None = None) -> str:
     """The points of a curve in reward units: the target, nats, then every level and weight (1/reward), and their ends.
 

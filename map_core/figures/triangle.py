@@ -12,8 +12,9 @@ import math
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.figures.design import ACCENT, Units, colour, escaped, laid_out
-from map_core.figures.plane import CONTOUR_COLOURS, hover
+from map_core.figures.design import ACCENT, Units, colour, escaped, laid_out, steady
+from map_core.figures.plane import hover
+from map_core.figures.surface import SHADES
 from map_core.frontier import Contour, Surface
 
 HEIGHT = 330
@@ -40,10 +41,9 @@ def triangle(units: Units, found: Surface, contour: Contour) -> go.Figure:
         marker={
             "size": 16,
             "color": least,
-            "colorscale": [[n / (len(CONTOUR_COLOURS) - 1), tint] for n, tint in enumerate(CONTOUR_COLOURS)],
+            "colorscale": SHADES,
         },
         selected={"marker": {"size": 22, "color": ACCENT, "opacity": 1}},
-        unselected={"marker": {"opacity": 1}},
         customdata=[[n] for n in range(len(x))],
         hovertext=[
             hover(units, found.triple, level, kl, contour.budget)
@@ -64,7 +64,7 @@ def triangle(units: Units, found: Surface, contour: Contour) -> go.Figure:
             xanchor="center" if side == "bottom" else "right" if across else "left",
             xshift=0 if side == "bottom" else 12 if across else -12,
         )
-    figure = laid_out(figure, HEIGHT)
+    figure = steady(laid_out(figure, HEIGHT))
     figure.update_xaxes(visible=False, range=[-0.08, 1.08], fixedrange=True)
     figure.update_yaxes(visible=False, range=[-0.16, 1.0], fixedrange=True)
     return figure.update_layout(margin={"l": 0, "r": 0, "t": 4, "b": 0})

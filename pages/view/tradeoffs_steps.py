@@ -1,0 +1,160 @@
+"""Move a step: one target a little up or down, what that does said before it is pressed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import streamlit as st
+
+from map_core import words
+from map_core.certificate import AttainableLevels
+from map_core.jobs import Job
+from map_core.steps import Keep, Step, step
+from pages.view import background, state, style
+from pages.view.tradeoffs_today import Today, again, take
+
+SIZES = (0.05, 0.1, 0.2)
+#: A target that moves by less, in percentiles, is left unsaid.
+LEAST = 0.05
+_KEPT = {Keep.COST: "Keep the cost", Keep.OTHERS: "Keep the others"}
+_MEANT = {
+    Keep.COST: "The nats stay as they are. A step more: the other targets give way as little as they can. A step less: "
+    "they rise together on what was saved.",
+    Keep.OTHERS: "The other targets stay as they are, and the cost follows.",
+}
+
+Found = dict[tuple[int, int], Step | None]
+
+
+def show(today: Today) -> None:
+    """The size of a step, what is kept, and a row a target."""
+    st.subheader("Move a step")
+    own = today.assessment.solution
+    if not today.wanted:
+        st.html(style.note("No value has a target, so there is nothing to move. Set one on Palette."))
+        return
+    if own is None:
+        st.html(style.note("Your palette is out of reach. Steps start from one that can be had."))
+        if today.assessment.nearest is not None:
+            st.button(
+                "Go to the nearest palette that works",
+                key="steps_nearest",
+                icon=":material/my_location:",
+                on_click=state.take,
+                args=(today.scene, today.assessment.nearest.targets, "The nearest palette that works was taken."),
+            )
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", key="steps_controls"):
+        keep: Keep = st.segmented_control(
+            "What stays",
+            list(Keep)[::-1],
+            format_func=_KEPT.__getitem__,
+            default=Keep.COST,
+            required=True,
+            key="steps_keep",
+            persist_state="session",
+        )
+        size = st.segmented_control(
+            "Step in standard deviations",
+            list(SIZES),
+            format_func=lambda h: f"{h:g}",
+            default=0.1,
+            required=True,
+            key="steps_size",
+            persist_state="session",
+        )
+        st.html(style.note(_MEANT[keep]))
+
+    def work(job: Job) -> Found:
+        oracle, found = today.scene.oracle, Found()
+        attainable = AttainableLevels(oracle)
+        for j in today.wanted:
+            for sign in (-1, 1):
+                found[j, sign] = step(
+                    oracle,
+                    today.targets,
+                    j,
+                    sign * size,
+                    keep,
+                    now=own,
+                    fixed=today.fixed,
+                    attainable=attainable,
+                )
+            job.report(dict(found))
+        return found
+
+    key = (today.scene.key, today.targets.tobytes(), today.fixed.tobytes(), size, keep)
+    background.follow(background.job("steps", key, work), lambda job: _draw(job, today, keep))
+
+
+def _draw(job: Job, today: Today, keep: Keep) -> None:
+    again()
+    found: Found = job.result or job.partial or {}
+    if job.error:
+        st.html(style.note(f"The steps could not be computed: {job.error}"))
+    for j in today.wanted:
+        with st.container(key=f"steps_{j}", horizontal=True, vertical_alignment="top", gap="medium"):
+            at = today.scene.percentile(j, float(today.targets[j]))
+            with st.container(key=f"steps_name_{j}"):
+                st.html(style.chips([(j, f"{today.titles[j]} p{at:.0f}")]))
+            for sign, label, icon in ((-1, "A step less", "remove"), (1, "A step more", "add")):
+                with st.container(key=f"steps_{j}_{'more' if sign > 0 else 'less'}", gap="small"):
+                    one = found.get((j, sign))
+                    told = f"{today.titles[j]}: {label.lower()}, {_KEPT[keep].lower()}."
+                    st.button(
+                        label,
+                        key=f"step_{j}_{sign}",
+                        icon=f":material/{icon}:",
+                        disabled=one is None,
+                        width="stretch",
+                        help=f"{today.titles[j]}: {label.lower()}",
+                        on_click=take,
+                        args=None if one is None else (today.scene, _moved(today, one), told),
+                    )
+                    if one is None:
+                        st.html(style.note(_why_not(today, keep, j, sign) if (j, sign) in found else "…"))
+                    else:
+                        st.html(style.readout(_from_to(today, j, one), _cost(one)))
+                        if given := _others(today, j, one):
+                            st.html(style.chips(given))
+
+
+def _moved(today: Today, one: Step) -> np.ndarray:
+    """(value,) the targets that a step changes, NaN for the others."""
+    return np.where(np.abs(one.targets - today.targets) > 1e-9, one.targets, np.nan)
+
+
+def _why_not(today: Today, keep: Keep, value: int, sign: int) -> str:
+    """Why a step cannot be had."""
+    if keep is Keep.OTHERS:
+        return "Out of reach while the others stay."
+    if not np.any(np.delete(~np.isnan(today.targets) & ~today.fixed, value)):
+        return f"No other target can {'give way' if sign > 0 else 'take what is saved'}."
+    return "The others cannot give way far enough."
+
+
+def _cost(one: Step) -> str:
+    said = "costs the same" if abs(one.nats) < 5e-3 else f"{words.number(abs(one.nats), 2)} nats "
+    said += "" if abs(one.nats) < 5e-3 else "more" if one.nats > 0 else "less"
+    return said if one.trusted else f"{said}; on paper only"
+
+
+def _others(today: Today, value: int, one: Step) -> list[tuple[int, str]]:
+    """The other targets that move, most first."""
+    moved = [j for j in today.wanted if j != value and abs(_shift(today, j, one)) >= LEAST]
+    moved.sort(key=lambda j: -abs(_shift(today, j, one)))
+    return [(j, f"{today.names[j]} {_from_to(today, j, one)}") for j in moved]
+
+
+def _shift(today: Today, value: int, one: Step) -> float:
+    """Percentiles by which a target moves."""
+    ends = (today.scene.percentile(value, float(at[value])) for at in (today.targets, one.targets))
+    before, after = ends
+    return after - before if math.isfinite(after) else 0.0
+
+
+def _from_to(today: Today, value: int, one: Step) -> str:
+    before, after = (today.scene.percentile(value, float(at[value])) for at in (today.targets, one.targets))
+    digits = 0 if round(after) != round(before) else 1
+    return f"p{before:.{digits}f} → p{after:.{digits}f}"

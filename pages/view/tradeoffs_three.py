@@ -1,0 +1,107 @@
+"""Three values: the surface that a budget reaches, and the same laid out flat, to point at."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.figures import design, plane, triangle
+from map_core.figures import surface as space
+from map_core.frontier import Surface, surface
+from map_core.jobs import Job
+from pages.view import background, style
+from pages.view import tradeoffs_what_if as what_if
+from pages.view.tradeoffs_today import BUDGETS, Today, download, in_words, others, value_picker
+
+DIRECTIONS = 11
+HOW = (
+    "Click a mark of the triangle to see what it would give against your palette, what it costs and what it sounds "
+    "like. Nothing changes until you take it."
+)
+
+
+def show(today: Today) -> None:
+    """The choice of three values and a budget, the two figures, and the panel."""
+    if len(today.names) < 3:
+        st.html(style.note("This table has fewer than three values. Two values shows all there is to trade."))
+        return
+    st.subheader("Three values at one budget")
+    st.html(
+        style.note(
+            "The triangle divides one budget among three values: a corner gives all of it to one, the middle shares "
+            "it. The darker a mark, the more even the least of the three gains. The surface shows the same palettes by "
+            "the levels that they give."
+        )
+    )
+    first = today.first(3)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="three_controls"):
+        chosen = [
+            value_picker(label, today, j, f"three_{n}")
+            for n, (label, j) in enumerate(zip(("First value", "Second value", "Third value"), first, strict=True))
+        ]
+        budget = st.segmented_control(
+            "Budget in nats",
+            list(BUDGETS),
+            format_func=lambda nats: f"{nats:g}",
+            default=1.0,
+            required=True,
+            key="three_budget",
+            persist_state="session",
+        )
+        kept = others()
+    if len(set(chosen)) < 3:
+        st.html(style.note("Choose three different values."))
+        return
+    triple = (chosen[0], chosen[1], chosen[2])
+    floors, nats = today.floors(kept, chosen), float(budget)
+
+    def work(job: Job) -> Surface:
+        return surface(today.scene.oracle, triple, [nats], floors=floors, directions=DIRECTIONS, limit=False)
+
+    key = (today.scene.key, triple, nats, floors.tobytes())
+    background.follow(background.job("surface", key, work), lambda job: _draw(job, today, triple, nats))
+
+
+def _draw(job: Job, today: Today, triple: tuple[int, int, int], nats: float) -> None:
+    found: Surface | None = job.result
+    names, units = today.names, today.scene.units()
+    if job.error:
+        st.html(style.note(f"The surface could not be computed: {job.error}"))
+    if found is None:
+        if not job.ended:
+            st.html(style.note("Computing the surface."))
+        return
+    sheet = found.contours[0]
+    if not len(sheet.levels):
+        st.html(style.note(f"The targets of the other values alone cost more than {nats:g} nats, or cannot be met."))
+        return
+    said = f"{names[triple[0]]}, {names[triple[1]]} and {names[triple[2]]}"
+    left, right = st.columns([1.7, 1], gap="medium")
+    with left, st.container(horizontal=True, key="three_figures"):
+        with st.container(key="three_flat"):
+            event = st.plotly_chart(
+                triangle.triangle(units, found, sheet),
+                key=f"triangle_{triple}_{nats}_{what_if.round_of('three')}",
+                on_select="rerun",
+                selection_mode="points",
+                config=design.CONFIG | {"displayModeBar": False},
+                alt=f"How {nats:g} nats can be divided among {said}: each mark is a palette. The same in words below.",
+            )
+        clicked = what_if.clicked("three", event, job.key)
+        point = None
+        if clicked is not None and clicked[0] < len(sheet.levels):
+            title = f"A point of the surface of {said} at {nats:g} nats."
+            point = what_if.of_contour(today, title, triple, sheet, clicked[0])
+        with st.container(key="three_space"):
+            st.plotly_chart(
+                space.space(units, found, today.stand, None if point is None else point.levels),
+                key=f"space_{triple}_{nats}",
+                config=design.CONFIG,
+                alt=f"The levels of {said} that {nats:g} nats reach, as a surface in space, with the base model, your "
+                "target and what your palette gives. The same in words below.",
+            )
+    with right:
+        what_if.panel(today, "three", point, HOW)
+    what_if.heard(today, "three", point)
+    in_words(space.summary(found, units))
+    values = "-".join(today.scene.table.values[j] for j in triple)
+    download(plane.plane_csv(found, today.scene.oracle), f"surface-{values}", "three_csv")

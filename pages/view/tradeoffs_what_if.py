@@ -1,0 +1,219 @@
+"""What if: a point of a figure in words against today's palette, what it sounds like, and the way to take it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core import changes, words
+from map_core.errors import InputError
+from map_core.frontier import Contour
+from map_core.likely import example
+from map_core.trust import trust
+from pages.view import state, style
+from pages.view.tradeoffs_today import Today, again, take, undo
+
+#: The limit of a direction is read at weights so many times as long.
+FAR = 1e4
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A palette that is looked at and not yet taken.
+
+    Args:
+        said: what it is.
+        levels: (value,) realised, in standard deviations above base.
+        weights: (value,) x.
+        kl: nats; NaN where it is not known.
+        targets: (value,) those to take, in standard deviations above base, NaN for free values.
+        limit: every prompt answers with its best reply.
+    """
+
+    said: str
+    levels: np.ndarray
+    weights: np.ndarray
+    kl: float
+    targets: np.ndarray
+    limit: bool = False
+
+
+def of_contour(today: Today, said: str, values: tuple[int, ...], contour: Contour, number: int) -> Point:
+    """A point of a frontier: its levels become the targets of these values; others that it misses give way."""
+    limit = math.isinf(contour.budget)
+    weights = contour.weights[number] * (FAR if limit else 1.0)
+    kl = float(contour.kl[number])
+    return Point(said, contour.levels[number], weights, kl, taken(today, contour.levels[number], values), limit)
+
+
+def taken(today: Today, levels: np.ndarray, values: tuple[int, ...]) -> np.ndarray:
+    """The targets after a point is taken, (value,), which the point's own weights meet."""
+    # A target that the point misses by no more than a solver's rounding is kept as it was.
+    new = np.where(levels < today.targets - 1e-6, levels, today.targets)
+    new[list(values)] = levels[list(values)]
+    return new
+
+
+def clicked(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | None:
+    """What the point that was clicked last in a figure carries.
+
+    Args:
+        view: the figure's view.
+        event: the figure's own state, which Streamlit forgets when anything is drawn differently.
+        mark: what the figure is of; a click on another figure is forgotten.
+    """
+    points = [p for p in event.selection.points if p.get("customdata") is not None] if event else []
+    if points:
+        st.session_state[f"what_if_clicked_{view}"] = (mark, tuple(int(n) for n in points[0]["customdata"]))
+    held = st.session_state.get(f"what_if_clicked_{view}")
+    return held[1] if held and held[0] == mark else None
+
+
+def round_of(view: str) -> int:
+    """Part of a figure's key: another number clears what was clicked."""
+    return int(st.session_state.get(f"what_if_round_{view}", 0))
+
+
+def _clear(view: str) -> None:
+    st.session_state[f"what_if_round_{view}"] = round_of(view) + 1
+    st.session_state.pop(f"what_if_clicked_{view}", None)
+
+
+def panel(today: Today, view: str, point: Point | None, how: str) -> None:
+    """The panel beside a figure.
+
+    Args:
+        today: the palette in force.
+        view: the figure's view, part of the keys.
+        point: what was clicked.
+        how: what to do when nothing was.
+    """
+    again()
+    with st.container(key=f"what_if_{view}", border=True):
+        st.html('<h3 class="vp-small-title">What if</h3>')
+        if point is None:
+            st.html(style.note(how))
+            _undo(view)
+            return
+        st.html(style.note(point.said))
+        same = bool(np.allclose(point.targets, today.targets, atol=1e-9, equal_nan=True))
+        if same:
+            st.html(style.note("This is your palette now."))
+        else:
+            _compared(today, point)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if not same:
+                moved = ~(np.abs(point.targets - today.targets) <= 1e-9)
+                told = f"{point.said.removesuffix('.')} was taken as your target."
+                st.button(
+                    "Take it",
+                    key=f"take_it_{view}",
+                    type="primary",
+                    icon=":material/check:",
+                    on_click=take,
+                    args=(today.scene, np.where(moved, point.targets, np.nan), told),
+                )
+            if same:
+                _undo(view)
+            st.button("Clear", key=f"clear_{view}", type="tertiary", on_click=_clear, args=(view,))
+
+
+def _undo(view: str) -> None:
+    """The way back, as long as taking a point is the last thing that happened."""
+    place = state.history().place
+    if place > 0 and st.session_state.get("taken") == place:
+        st.button("Undo", key=f"undo_{view}", icon=":material/undo:", type="tertiary", on_click=undo)
+
+
+def _compared(today: Today, point: Point) -> None:
+    scene, now = today.scene, today.solution
+    if now is None:
+        st.html(style.note("Nothing near your palette can be had, so there is nothing to hold this against."))
+        found = changes.changes(scene.oracle, scene.percentiles, np.zeros(len(today.names)), point.levels)
+    else:
+        found = changes.changes(scene.oracle, scene.percentiles, now.levels, point.levels)
+        if today.assessment.solution is None:
+            st.html(style.note("Your palette is out of reach, so this is held against the nearest one that is not."))
+        said = " ".join(filter(None, [changes.gained(found, today.names), changes.lost(found, today.names)]))
+        told = [said or "No level moves by a percentile.", _cost(now.kl, point)]
+        with st.container(gap="small"):
+            for sentence in filter(None, [*told, _gives_way(today, point), _doubt(today, point)]):
+                st.text(sentence)
+    rows = [
+        (one.value, [today.titles[one.value], f"p{one.before:.0f}", f"p{one.after:.0f}", f"{_signed(one.moved)}"])
+        for one in found
+    ]
+    st.html(style.levels_table(["Value", "Now", "There", "Change"], rows))
+
+
+def _cost(now: float, point: Point) -> str:
+    if math.isnan(point.kl):
+        return "It costs the most that choosing among the replies can cost at these levels."
+    return changes.cost(now, point.kl)
+
+
+def _gives_way(today: Today, point: Point) -> str:
+    """The targets that taking it would lower."""
+    lowered = [int(j) for j in np.flatnonzero(point.targets < today.targets - 1e-6)]
+    if not lowered:
+        return ""
+    said = words.listed([today.names[j] for j in lowered])
+    locked = [today.names[j] for j in lowered if today.fixed[j]]
+    held = f" You asked that {words.listed(locked)} be held." if locked else ""
+    return f"Taking it lowers your target{'s' * (len(lowered) > 1)} of {said}.{held}"
+
+
+def _doubt(today: Today, point: Point) -> str:
+    """Whether too few replies carry it."""
+    if point.limit:
+        return "It rests on a single reply a prompt, so it is reachable on paper only."
+    ess = today.scene.oracle.effective_sample_size(point.weights)
+    if trust(today.scene.oracle, ess) >= 0:
+        return ""
+    figure, meaning = words.rests_on(ess, today.scene.oracle.form)
+    return f"Reachable on paper only: {figure} {meaning}"
+
+
+def _signed(moved: float) -> str:
+    rounded = round(moved)
+    return "0" if rounded == 0 else f"{rounded:+d}".replace("-", "−")
+
+
+def heard(today: Today, view: str, point: Point | None) -> None:
+    """The likeliest reply here and there to one prompt of the use case, straight from the table."""
+    if point is None:
+        return
+    table, oracle = today.scene.table, today.scene.oracle
+    with st.container(key=f"heard_{view}", border=True):
+        st.html('<h3 class="vp-small-title">Hear it</h3>')
+        prompt = st.selectbox(
+            "Prompt",
+            range(len(table.prompts)),
+            format_func=table.prompts.__getitem__,
+            key=f"hear_{today.palette.use_case}",
+            persist_state="session",
+        )
+        weights = np.zeros(len(today.names)) if today.solution is None else today.solution.weights
+        try:
+            now, there = (example(table, oracle, x, int(prompt)) for x in (weights, point.weights))
+        except InputError as error:
+            st.text(str(error))
+            return
+        same = now.aligned == there.aligned
+        with st.container(horizontal=True, key=f"heard_both_{view}"):
+            for title, one in (("There", there), ("Now", now)):
+                with st.container(key=f"heard_{title.lower()}_{view}", gap="small"):
+                    st.html(style.name(title, f"probability {words.chance(one.probability)}"))
+                    st.text("The same reply." if same and one is now else one.aligned)
+        base = words.chance(1 / now.candidates)
+        st.html(
+            style.note(
+                f"The likeliest of the {now.candidates} replies that the table holds for this prompt; under the base "
+                f"model each has a probability of {base}."
+            )
+        )
