@@ -69,15 +69,15 @@ def test_a_click_on_the_frontier_is_looked_at_and_then_taken(page):
     page.mouse.move(x, y)
     page.mouse.click(x, y)
     panel = page.locator(".st-key-what_if_two")
-    expect(panel).to_contain_text("You gain")
+    expect(panel).to_contain_text("You gain", timeout=30 * SECONDS)
     expect(page.locator(".st-key-heard_two")).to_contain_text("Hear it")
     assert chips.inner_text() == before, "looking takes nothing"
     panel.get_by_role("button", name="Take it").click()
-    expect(page.locator(".st-key-taken")).to_contain_text("A point of the frontier of")
+    expect(page.locator(".st-key-taken")).to_contain_text("A point of the frontier of", timeout=30 * SECONDS)
     expect(chips).not_to_have_text(before, use_inner_text=True)
     expect(page.locator(".st-key-palette_line")).to_contain_text("Reachable")
     panel.get_by_role("button", name="Undo").click()
-    expect(chips).to_have_text(before, use_inner_text=True)
+    expect(chips).to_have_text(before, use_inner_text=True, timeout=30 * SECONDS)
 
 
 def test_a_page_opened_by_its_address_has_the_whole_app_around_it(browser, address):
