@@ -91,7 +91,7 @@ class Running:
 
 @contextlib.contextmanager
 def serving(folder: Path, *options: str, **environment: str) -> Iterator[Running]:
-    command = [sys.executable, "-m", "map_core", "serve", "--model", str(folder), "--engine", "torch"]
+    command = [sys.executable, "-m", "map_core", "serve", "--model", str(folder), "--engine", "openvino"]
     process = subprocess.Popen(
         [*command, "--dtype", "float32", "--port", "0", *options],
         cwd=ROOT,
@@ -425,7 +425,7 @@ def test_a_client_that_vanishes_stops_its_replies_alone(server: Running) -> None
 
 
 def test_a_model_process_that_dies_writes_its_replies_again(server: Running) -> None:
-    fields: dict[str, Any] = {"seed": 11, "max_tokens": 150, "weights": {"diversity": 1.0}, "candidates": 100}
+    fields: dict[str, Any] = {"seed": 11, "max_tokens": 150, "weights": {"diversity": 1.0}, "candidates": 40}
     before = server.ask(**fields).choices[0]
     with ThreadPoolExecutor(2) as pool:
         streamed, whole = pool.submit(stream_of, server, **fields), pool.submit(server.ask, **fields)
