@@ -1,12 +1,13 @@
 # The commands of the project; the same ones at the desk, in the README and in CI.
 # make run    set up, bring the models, open the app on its embedded table
 # make test   set up and pass all tests, a real browser's among them
+# make screenshots   pictures of every page at three widths, light and dark, into screenshots/
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8501
 
-.PHONY: run setup models test lint format bench clean
+.PHONY: run setup models test lint format bench screenshots clean
 .DELETE_ON_ERROR:
 
 run: setup models
@@ -48,6 +49,10 @@ format: $(VENV)/.testing
 
 bench: $(VENV)/.testing models
 	$(BIN)/python -m tests.benchmarks
+
+screenshots: $(VENV)/.testing $(VENV)/.browser models
+	$(BIN)/python -m tests.screenshots
+	$(BIN)/python -m tests.screenshots --readme
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
