@@ -50,6 +50,7 @@ def play() -> None:
             else:
                 st.html(desk.key())
                 desk.show(seen)
+                st.html(desk.hint())
             example.show(seen)
         with right:
             with st.container(key="verdict"):

@@ -15,7 +15,7 @@ import streamlit as st
 
 from map_core import words
 from map_core.figures import design
-from map_core.palette import Mode, Palette, Target
+from map_core.palette import Mode, Target
 from pages.view import live, state, style
 from pages.view.live import Live
 from pages.view.scene import Scene
@@ -55,6 +55,16 @@ def settled() -> bool:
     return bool(st.session_state.get("desk_settled", True))
 
 
+def rested() -> bool:
+    """Whether the hand has rested for a moment, so that what takes long is worth beginning."""
+    return settled() and bool(st.session_state.get("desk_rested", True))
+
+
+def rest() -> None:
+    """Callback of whoever waits for that moment."""
+    st.session_state["desk_rested"] = True
+
+
 def _moved() -> None:
     """Callback: the hand moved."""
     told = st.session_state["desk_faders"].get("moved")
@@ -62,6 +72,7 @@ def _moved() -> None:
         return
     st.session_state["desk_heard"] = max(acknowledged(), int(_number(told.get("seq")) or 0))
     st.session_state["desk_settled"] = bool(told.get("final"))
+    st.session_state["desk_rested"] = False
     scene, palette = state.current()
     before = palette
     said = []
@@ -180,7 +191,9 @@ def key() -> str:
     )
 
 
-def plain_note(palette: Palette) -> str:
-    """What the plain sliders leave out."""
-    locked = [name for name, one in palette.targets.items() if one.locked and not one.free]
-    return f"Locked: {words.listed(locked)}." if locked else ""
+def hint() -> str:
+    """How a fader is moved, as markup."""
+    return (
+        '<p class="vp-note vp-desk-hint">Drag a fader, or use the arrow keys, Page, Home and End, or type a number. '
+        "Double click or Delete leaves a value free; L locks it.</p>"
+    )

@@ -32,7 +32,7 @@ PACE = 0.12
 #: A percentile's slope is taken over so many standard deviations to both sides.
 SIDE = 0.02
 #: Draws of the bootstrap behind the probability of a verdict.
-DRAWS = 400
+DRAWS = 200
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,15 +27,16 @@ AGAIN = 350
 
 def show(seen: Live) -> None:
     """Mount the answer; where the hand rests, with what takes longer as soon as it is there."""
-    _mount(key="answer_panel", data=_data(seen), on_pressed_change=_pressed, on_again_change=lambda: None)
+    _mount(key="answer_panel", data=_data(seen), on_pressed_change=_pressed, on_again_change=desk.rest)
 
 
 def _data(seen: Live) -> dict[str, Any]:
     said, scene, history = seen.answer, seen.scene, state.history()
     rests = desk.settled()
+    rested = desk.rested()
     why, sure, waiting = "", "", False
     ways: tuple[answer.Way, ...] = ()
-    if rests:
+    if rested:
         found, waiting_ways = _result(live.ways_job(seen))
         if isinstance(found, Repairs):
             ways = answer.ways(found, seen.assessment, scene.names, scene.percentile)
@@ -46,8 +47,10 @@ def _data(seen: Live) -> dict[str, Any]:
         waiting = waiting_ways or waiting_sure
         if waiting_sure:
             sure = "How sure the verdict is, is being computed."
+    elif rests:
+        waiting = True
     out = seen.assessment.verdict is Verdict.OUT_OF_REACH
-    if out and not ways and not waiting and rests:
+    if out and not ways and not waiting and rested:
         why = why or "No palette near this one can be had. Unlock a value, lower a target, or leave one free."
     place, steps = history.place, history.steps
     return {
