@@ -119,9 +119,15 @@ def orders() -> None:
                 places = [(j, f"{number}. {names[j]}") for number, j in enumerate(its, start=1)]
                 st.html(style.chips(places), width="content")
                 st.html(style.note(compared.lost(found, place, scene.units())), width="content")
-                if st.button("Use this order", key=f"sequence_use_{place}", type="tertiary", disabled=its == chosen):
-                    order.put(scene, its)
-                    st.rerun()  # of the whole page, and not of this piece alone
+                if st.button(
+                    "Use this order",
+                    key=f"sequence_use_{place}",
+                    type="tertiary",
+                    disabled=its == chosen,
+                    on_click=order.put,
+                    args=(scene, its),
+                ):
+                    st.rerun()  # the whole page, and not this piece alone
         st.html(style.note(compared.matters(found)))
 
     background.follow(background.job("orders", (scene.key, targets.tobytes(), rounds, grows), work), draw)

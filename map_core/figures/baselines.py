@@ -58,8 +58,8 @@ class Shown:
     def cost(self) -> str:
         """What the others cost, in words."""
         if self.way(SOLVED) is None:
-            return "at half of the most"
-        return "at the same cost" if self.times == 1 else f"at {words.number(self.times, 2)} times the cost"
+            return "at half of what can be spent"
+        return "at the same cost" if self.times == 1 else f"at {self.times:g} times the cost"
 
     def title(self, way: Baseline) -> str:
         """A way as people read it."""

@@ -257,8 +257,21 @@ def _across(figure: go.Figure, shown: Shown, rows: int, end: int) -> None:
         texts += [f"Round {number}" if number == 1 else str(number) for number in range(1, found.rounds + 1)]
     if shown.together is not None:
         places, texts = [*places, end], [*texts, "All at once"]
-    for number in range(1, found.rounds):
-        figure.add_vline(x=size * number + 0.5, line={"color": "rgba(128,138,148,0.4)", "width": 1})
+    # All at once: added one by one, Plotly goes through every panel anew for each.
+    ends_of_rounds = [
+        {
+            "type": "line",
+            "xref": "x",
+            "yref": "paper",
+            "x0": size * number + 0.5,
+            "x1": size * number + 0.5,
+            "y0": 0,
+            "y1": 1,
+            "line": {"color": "rgba(128,138,148,0.4)", "width": 1},
+        }
+        for number in range(1, found.rounds)
+    ]
+    figure.update_layout(shapes=ends_of_rounds)
     room = 0.02 * end
     last = end if shown.together is not None else found.steps
     figure.update_xaxes(range=[-room, last + max(2 * room, 0.2)], tickvals=places, ticktext=texts)
@@ -281,7 +294,9 @@ def summary(shown: Shown) -> list[str]:
 def undone(shown: Shown) -> str:
     """The largest single loss on the way, in a sentence that can be repeated."""
     lost = shown.path.undone
-    if not lost.size or lost.max() < NEAR:
+    if not shown.path.steps:
+        return "Not one step can be taken."
+    if lost.max() < NEAR:
         return "No step takes back what an earlier one gave."
     at, i = (int(place) for place in np.unravel_index(np.argmax(lost), lost.shape))
     before, after = shown.change(i, shown.path.levels[at, i], shown.path.levels[at + 1, i])

@@ -57,10 +57,10 @@ def show(scene: Scene, positions: Sequence[int], notes: Sequence[str]) -> None:
     ]
 
     def moved() -> None:
-        chosen = st.session_state["order"].get("order") or ()
-        # From a browser: whatever it sends, only the values that were asked about are sorted.
-        told = [int(j) for j in chosen if isinstance(j, (int, float)) and int(j) in positions]
+        chosen = st.session_state["order"].get("order")
+        # From a browser: whatever it sends, only an order of the values that were asked about is taken.
+        told = chosen if isinstance(chosen, list) and all(isinstance(j, (int, float)) for j in chosen) else []
         if sorted(told) == sorted(positions):
-            put(scene, told)
+            put(scene, [int(j) for j in told])
 
     _mount(key="order", data={"rows": rows, "label": "Order of alignment"}, on_order_change=moved)
