@@ -18,10 +18,8 @@ with st.container(key="join"):
                 "Join a meeting", "There is no open meeting with this code." if code else "Type the code on the screen."
             )
         )
-        typed = st.text_input("Code", key="join_code", max_chars=20)
-        if st.button("Join", key="join_go", type="primary") and typed:
-            st.query_params["meeting"] = meetings.read_code(typed)
-            st.rerun()
+        st.text_input("Code", key="join_code", max_chars=20)
+        st.button("Join", key="join_go", type="primary", on_click=member.by_code)
         st.stop()
     whole = scenes.load(scenes.ALL).table
     if held.table_key != table_key(whole) or held.use_case not in (scenes.ALL, *whole.use_case_names):
@@ -31,6 +29,8 @@ with st.container(key="join"):
     me = member.member()
     sent = next((entry for entry in meetings.entries(database(), held.code) if entry.member == me), None)
     st.html(group_marks.title(held.name, "Say what matters to you. The others see it join the picture on the screen."))
+    st.html(group_marks.anchor())
+    member.picture(scene, held.code, me)
     st.session_state.setdefault("join_name", sent.name if sent else "")
     st.text_input("You, or the group that you speak for", key="join_name", max_chars=40, persist_state="session")
     wishes = member.wishes(scene, sent)
@@ -39,7 +39,6 @@ with st.container(key="join"):
     with st.container(key="join_verdict"):
         member.verdict(scene, mine)
     member.send(held.code, me, mine, sent)
-    member.picture(scene, held.code, me)
     st.html(
         style.note(
             "Your name and wishes are kept in the app's database until the host closes the meeting. The bookmark of "

@@ -80,6 +80,16 @@ def invitation(link: str, code: str) -> str:
     )
 
 
+def see_picture() -> str:
+    """The way from what was sent to the picture."""
+    return '<a class="vp-see" href="#picture">Sent. See the picture</a>'
+
+
+def anchor() -> str:
+    """Where the picture is."""
+    return '<span id="picture"></span>'
+
+
 def count(text: str) -> str:
     """How many have joined."""
     return f'<p class="vp-count" role="status">{escape(text)}</p>'

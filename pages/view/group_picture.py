@@ -106,14 +106,21 @@ def figures(shown: drawn.Shown, key: str, settled: drawn.Shown | None = None) ->
         settled: whose shares are drawn, where these are those of an agreement of a moment ago.
     """
     settled = settled or shown
+    # On a wall the style sheet gives both the height that the screen leaves.
+    height: Any = "stretch" if shown.large else "content"
     left, right = st.columns([1.55, 1], gap="medium")
-    with left:
+    with left, st.container(key=f"{key}_levels_box", height=height):
         st.plotly_chart(
-            drawn.levels(shown), key=f"{key}_levels", config=design.CONFIG, alt=groups_told.alternative(shown)
+            drawn.levels(shown),
+            height=height,
+            key=f"{key}_levels",
+            config=design.CONFIG,
+            alt=groups_told.alternative(shown),
         )
-    with right:
+    with right, st.container(key=f"{key}_shares_box", height=height):
         st.plotly_chart(
             drawn.shares(settled),
+            height=height,
             key=f"{key}_shares",
             config=design.CONFIG,
             alt=groups_told.shares_alternative(settled),
@@ -169,7 +176,7 @@ def files(scene: Scene, shown: drawn.Shown, key: str) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Data (CSV)",
-            groups_told.groups_csv(shown),
+            lambda: groups_told.groups_csv(shown),
             "groups.csv",
             "text/csv",
             icon=":material/download:",
@@ -178,7 +185,7 @@ def files(scene: Scene, shown: drawn.Shown, key: str) -> None:
         )
         st.download_button(
             "Groups (JSON lines)",
-            group_list.written(scene, shown.agreement.groups),
+            lambda: group_list.written(scene, shown.agreement.groups),
             "groups.jsonl",
             "application/jsonl",
             icon=":material/download:",

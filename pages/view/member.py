@@ -38,6 +38,11 @@ class Wish:
     percentile: int
 
 
+def by_code() -> None:
+    """Callback: to the meeting whose code was typed."""
+    st.query_params["meeting"] = meetings.read_code(str(st.session_state.get("join_code") or ""))
+
+
 def member() -> str:
     """Who this phone is; a new one gets a random text in its address."""
     if "me" not in st.query_params:
@@ -157,10 +162,12 @@ def send(code: str, me: str, mine: Palette, sent: meetings.Entry | None) -> None
         )
         if sent is not None:
             st.button("Leave", key="leave", type="tertiary", on_click=_leave, args=(code, me))
-    if said_ := st.session_state.pop("join_problem", None):
-        st.text(said_)
-    elif changed:
-        st.html(style.note("Not sent yet: the others see what you sent before."))
+            if changed:
+                st.html(style.note("Not sent yet."), width="content")
+            else:
+                st.html(group_marks.see_picture(), width="content")
+    if problem := st.session_state.pop("join_problem", None):
+        st.text(problem)
 
 
 def _name() -> str:
