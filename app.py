@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from pages.view import guard, style
@@ -28,7 +26,6 @@ PAGES = {
         ("limits", "Limits", "report"),
     ],
 }
-HERE = Path(__file__).resolve().parent
 
 
 def page(name: str, title: str, icon: str) -> st.Page:
@@ -41,12 +38,9 @@ def page(name: str, title: str, icon: str) -> st.Page:
 
 st.set_page_config(page_title="Value Palette", page_icon="assets/icon.svg", layout="wide")
 style.apply()
-there = {
-    section: [page(*line) for line in lines if (HERE / "pages" / f"{line[0]}.py").exists()]
-    for section, lines in PAGES.items()
-}
+bar = {section: [page(*line) for line in lines] for section, lines in PAGES.items()}
 # The phone's side of a meeting is reached by its link only.
-there[""].append(st.Page("pages/join.py", title="Join a meeting", url_path="join", visibility="hidden"))
-chosen = st.navigation({section: pages for section, pages in there.items() if pages}, position="top")
+bar[""].append(st.Page("pages/join.py", title="Join a meeting", url_path="join", visibility="hidden"))
+chosen = st.navigation(bar, position="top")
 with guard.guarded(chosen.title):
     chosen.run()

@@ -7,7 +7,6 @@ taken from what the desk shows. Constraint: drawn in the desk's own fragment, so
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import streamlit as st
 
@@ -17,7 +16,7 @@ from pages.view import state, style, tour_stops, tour_words
 from pages.view.live import Live
 from pages.view.tour_stops import Stop
 
-#: Where the last stop leads, as far as the page is there.
+#: Where the last stop leads.
 ONWARDS = (
     ("tradeoffs", "Trade-offs", ":material/balance:"),
     ("compare", "Compare", ":material/compare:"),
@@ -25,7 +24,6 @@ ONWARDS = (
     ("report", "Report", ":material/summarize:"),
     ("how", "How it works", ":material/functions:"),
 )
-_PAGES = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,7 @@ def _strip(tour: Tour, seen: Live) -> None:
                 st.button("End the tour", key="tour_end", type="tertiary", on_click=_end)
             else:
                 for name, title, icon in ONWARDS:
-                    if (_PAGES / f"{name}.py").exists():
-                        st.page_link(f"pages/{name}.py", label=title, icon=icon)
+                    st.page_link(f"pages/{name}.py", label=title, icon=icon)
 
 
 def _ended() -> None:
