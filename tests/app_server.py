@@ -54,6 +54,7 @@ def running(folder: Path, table: Path | None = None) -> Iterator[Server]:
     command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
     environment = dict(os.environ)
     environment.pop("VALUE_PALETTE_TABLE", None)
+    environment["VALUE_PALETTE_DATABASE"] = f"sqlite:///{folder / 'kept.sqlite'}"
     if table is not None:
         environment["VALUE_PALETTE_TABLE"] = str(table)
     with (folder / "log").open("wb") as log:
