@@ -62,6 +62,7 @@ function build(root) {
   panel.unasked = make("p", root, { class: "vp-unasked" });
   panel.tagsTitle = make("h4", root, {}, "The price of one step more");
   panel.tags = make("ul", root, { class: "vp-tags" });
+  panel.form = make("p", root, { class: "vp-unasked" });
   panel.foot = make("div", root, { class: "vp-foot" });
   panel.undo = make("button", panel.foot, { type: "button", class: "vp-link", "data-press": "undo" }, "Undo");
   panel.redo = make("button", panel.foot, { type: "button", class: "vp-link", "data-press": "redo" }, "Redo");
@@ -130,6 +131,7 @@ function draw(panel, data) {
   panel.undo.title = data.undo;
   panel.redo.title = data.redo;
   tell(panel.last, data.last);
+  tell(panel.form, data.form);
 }
 
 // As many children as there are items, each filled by `fill`.

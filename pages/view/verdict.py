@@ -77,6 +77,7 @@ def _data(seen: Live) -> dict[str, Any]:
         "undo": f"Undo: {steps[place].what}" if place > 0 else "",
         "redo": f"Redo: {steps[place + 1].what}" if place + 1 < len(steps) else "",
         "last": steps[place].what if place > 0 else "",
+        "form": answer.form(scene.oracle),
     }
 
 
