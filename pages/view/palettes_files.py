@@ -57,8 +57,8 @@ def show(opened: Database, kept: tuple[Saved, ...]) -> None:
         args=(opened,),
         max_upload_size=2,
     )
-    if said := st.session_state.pop("import_said", None):
-        st.text(said)
+    if st.session_state["import"] is not None:
+        st.text(st.session_state.get("import_said", ""))
 
 
 def lines(kept: list[Saved]) -> str:

@@ -70,20 +70,25 @@ def form(kept: Database) -> None:
             on_click=_save,
             args=(kept,),
         )
-    if said := st.session_state.pop("palettes_said", None):
+    said, place = st.session_state.get("palettes_said", ("", -1))
+    if said and place == state.history().place:  # until the palette changes
         st.caption(style.plain(said))
 
 
-def colour_choice(key: str, chosen: str | None = None) -> str:
-    """The choice of a palette's colour, by name; "" for none."""
-    found = st.pills(
+def colour_choice(key: str, chosen: str | None = None) -> None:
+    """The choice of a palette's colour by name, kept under its key."""
+    st.pills(
         "Colour",
         marks.COLOURS,
         default=chosen if chosen in marks.COLOURS else None,
         format_func=lambda one: f":{one}[●] {one.capitalize()}",
         key=key,
     )
-    return str(found or "")
+
+
+def say(what: str) -> None:
+    """What came of the last thing that was done, shown until the palette changes."""
+    st.session_state["palettes_said"] = (what, state.history().place)
 
 
 def opened(id: int, version: int) -> None:
@@ -111,10 +116,10 @@ def _save(kept: Database) -> None:
             table_key=table_key(scenes.load().table),
         )
     except PaletteError as error:
-        asked["palettes_said"] = str(error)
+        say(str(error))
         return
     opened(one.id, one.version)
-    asked["palettes_said"] = f"{one.name} is saved."
+    say(f"{one.name} is saved.")
     asked["save_name"], asked["save_note"], asked["save_colour"] = "", "", None
 
 
@@ -125,11 +130,11 @@ def _save_version(kept: Database, began: Saved) -> None:
         what = history.steps[history.place].what
         one = palettes.update(kept, began.id, history.now, what, based_on=based.version)
     except PaletteError as error:
-        st.session_state["palettes_said"] = str(error)
+        say(str(error))
         return
     said = f"{one.name} has a version {one.version} now."
     if one.meanwhile:
         between = ", ".join(map(str, one.meanwhile))
         said += f" Version {between} was saved after the one that you began from; it is kept beside yours."
     opened(one.id, one.version)
-    st.session_state["palettes_said"] = said
+    say(said)

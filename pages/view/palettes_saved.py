@@ -95,16 +95,10 @@ def _buttons(kept: Database, one: Saved, fits: bool) -> None:
 
 def _rename_form(kept: Database, one: Saved) -> None:
     with st.form(f"rename_form_{one.id}", border=False):
-        name = st.text_input("Name", one.name, max_chars=80, key=f"rename_name_{one.id}")
-        colour = keep.colour_choice(f"rename_colour_{one.id}", one.colour)
-        note = st.text_area("Note", one.note, max_chars=2000, height=76, key=f"rename_note_{one.id}")
-        if st.form_submit_button("Keep", key=f"rename_{one.id}"):
-            try:
-                palettes.rename(kept, one.id, name, colour=colour, note=note)
-            except PaletteError as error:
-                st.text(str(error))
-            else:
-                st.rerun()
+        st.text_input("Name", one.name, max_chars=80, key=f"rename_name_{one.id}")
+        keep.colour_choice(f"rename_colour_{one.id}", one.colour)
+        st.text_area("Note", one.note, max_chars=2000, height=76, key=f"rename_note_{one.id}")
+        st.form_submit_button("Keep", key=f"rename_{one.id}", on_click=_rename, args=(kept, one))
 
 
 def _versions(kept: Database, one: Saved) -> None:
@@ -144,6 +138,14 @@ def _deleted_line(kept: Database) -> None:
             st.button("Undo", key="undelete", icon=icon, type="tertiary", on_click=_put_back, args=(kept, gone))
 
 
+def _rename(kept: Database, one: Saved) -> None:
+    name, colour, note = (str(st.session_state[f"rename_{what}_{one.id}"] or "") for what in ("name", "colour", "note"))
+    try:
+        palettes.rename(kept, one.id, name, colour=colour, note=note)
+    except PaletteError as error:
+        keep.say(str(error))
+
+
 def _use(one: Saved) -> None:
     today.use(one.palette, f"{one.name} was taken.")
     keep.opened(one.id, one.version)
@@ -158,13 +160,13 @@ def _delete(kept: Database, one: Saved) -> None:
     try:
         st.session_state["palettes_deleted"] = palettes.delete(kept, one.id)
     except PaletteError as error:  # somebody else deleted it meanwhile, or the database does not answer
-        st.session_state["palettes_said"] = str(error)
+        keep.say(str(error))
 
 
 def _put_back(kept: Database, gone: Deleted) -> None:
     try:
         palettes.put_back(kept, gone)
     except PaletteError as error:
-        st.session_state["palettes_said"] = str(error)
+        keep.say(str(error))
     else:
         st.session_state.pop("palettes_deleted", None)
