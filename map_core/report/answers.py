@@ -217,9 +217,7 @@ def limits(report: Report) -> list[str]:
             f"{report.confidence.draws} draws of them; they do not cover an error of the scorers."
         )
     if report.study is None:
-        said.append(
-            "No new replies were drawn to check these forecasts: there is no study of delivery of this table."
-        )
+        said.append("No new replies were drawn to check these forecasts: there is no study of delivery of this table.")
     return said
 
 

@@ -24,8 +24,15 @@ from map_core.report.charts import WIDTH
 from map_core.report.figures import figures
 from map_core.report.gather import Report
 from map_core.report.snippets import snippets
-from map_core.report.terms import TERMS
+from map_core.terms import term
 
+#: The words of the glossary that a report uses, in its order.
+WORDS = (
+    *("value", "scorer", "reward", "percentile", "standard deviation", "level", "target", "realised level"),
+    *("palette", "weights", "base model", "aligned model", "candidate", "nats", "best of N", "verdict"),
+    *("reachable on paper", "certificate", "nearest palette", "frontier", "shadow price", "bottleneck", "interval"),
+    *("held-out", "forecast", "delivery"),
+)
 TEMPLATES = Path(__file__).parent / "templates"
 #: The faces of the app, written into the document where they are there: family, weights and file.
 FONTS = Path(__file__).parents[2] / "static" / "fonts"
@@ -68,7 +75,7 @@ def html(report: Report) -> str:
         made_with=_made_with(report),
         snippets=snippets(report),
         limits=answers.limits(report),
-        terms=TERMS,
+        terms=[term(name) for name in WORDS],
         form=words.form(report.oracle),
     )
 

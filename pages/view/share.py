@@ -76,25 +76,10 @@ def bar(scene: Scene, palette: Palette, assessment: Assessment, name: str = "") 
             help="One file for the meeting: verdict, price, figures, error bars and replies. It opens without a "
             "network and prints to PDF.",
         )
-        with st.popover("Data", icon=":material/table:", key="share_data"):
-            st.download_button(
-                "Everything (JSON)",
-                lambda: reports.as_json(make()).encode(),
-                f"{file}.json",
-                "application/json",
-                icon=":material/data_object:",
-                on_click="ignore",
-                key="share_json",
-            )
-            st.download_button(
-                "Tables (CSV, zipped)",
-                lambda: reports.zipped(make()),
-                f"{file}.zip",
-                "application/zip",
-                icon=":material/folder_zip:",
-                on_click="ignore",
-                key="share_csv",
-            )
+        data = st.popover("Data", icon=":material/table:", key="share_data", on_change="rerun")
+        if data.open:
+            with data:
+                _data(make, file)
         engineers = st.popover("For engineers", icon=":material/terminal:", key="share_engineers", on_change="rerun")
         if engineers.open:
             with engineers:
@@ -176,6 +161,30 @@ def _report(
         while len(_made) > REMEMBERED:
             _made.popitem(last=False)
     return found
+
+
+def _data(make: Callable[..., Report], file: str) -> None:
+    """Everything in the report, for programs and for spreadsheets."""
+    st.download_button(
+        "Everything (JSON)",
+        lambda: reports.as_json(make()).encode(),
+        f"{file}.json",
+        "application/json",
+        icon=":material/data_object:",
+        on_click="ignore",
+        key="share_json",
+        width="stretch",
+    )
+    st.download_button(
+        "Tables (CSV, zipped)",
+        lambda: reports.zipped(make()),
+        f"{file}.zip",
+        "application/zip",
+        icon=":material/folder_zip:",
+        on_click="ignore",
+        key="share_csv",
+        width="stretch",
+    )
 
 
 def _snippets(make: Callable[..., Report], assessment: Assessment) -> None:
