@@ -23,7 +23,7 @@ with st.container(key="how_words"):
     if tour.running() is not None:
         st.switch_page("pages/palette.py")
 with st.container(key="how_example"):
-    st.subheader("One prompt, chosen by your weights", help=terms.help("candidate", "weights", "effective sample size"))
+    st.subheader("One prompt, and how your weights choose", help=terms.help("candidate", "weights", "effective sample size"))
     choosing.show(seen)
 with st.container(key="how_mathematics"):
     st.subheader("The mathematics, for those who ask")
