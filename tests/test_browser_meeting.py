@@ -1,0 +1,67 @@
+"""A meeting in real browsers: a host at the wall and a phone, which only the database joins."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.app_server import SECONDS
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_phone_joins_the_picture_on_the_wall(browser, address):
+    host = browser.new_context(viewport={"width": 1440, "height": 900})
+    hand = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    for context in (host, hand):
+        context.set_default_timeout(60 * SECONDS)
+    wall, phone = host.new_page(), hand.new_page()
+    wall.goto(f"{address}/groups")
+    wall.get_by_role("button", name="Open a meeting").click()
+    wall.get_by_label("What is it about?").fill("Launch")
+    wall.get_by_label("What is it about?").press("Enter")
+    wall.locator(".st-key-meeting_open button").click()
+    expect(wall.get_by_text("0 people have joined")).to_be_visible(timeout=60 * SECONDS)
+    picture = wall.locator(".vp-qr img")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.naturalWidth") > 50
+    link = picture.get_attribute("alt").removeprefix("QR code of the link ")
+    assert re.fullmatch(re.escape(address) + r"/join\?meeting=[a-z2-9]{10}", link)
+
+    phone.goto(link)
+    phone.get_by_label("You, or the group that you speak for").fill("<b>Ana</b>")
+    phone.get_by_label("You, or the group that you speak for").press("Enter")
+    phone.locator(".st-key-ask_humor label").first.click()
+    fader = phone.locator(".st-key-wish_humor input[type=range]")
+    fader.focus()
+    phone.keyboard.press("ArrowRight")
+    expect(phone.locator(".st-key-join_verdict [role=status]")).to_contain_text("Reachable")
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(phone.get_by_role("link", name="Trade-offs")).to_have_count(0)
+    phone.locator(".st-key-send button").click()
+
+    expect(wall.get_by_text("1 person has joined")).to_be_visible(timeout=20 * SECONDS)
+    who = wall.locator(".st-key-meeting .vp-who", has_text="Ana")
+    expect(who).to_contain_text("<b>Ana</b>")
+    expect(who.locator("b")).to_have_count(0)
+    expect(wall.locator(".st-key-meeting_levels .js-plotly-plot")).to_be_visible(timeout=60 * SECONDS)
+    expect(wall.locator(".st-key-meeting_use_bargain button")).to_be_enabled(timeout=60 * SECONDS)
+    # In the figure the name is a label: shown as it was typed, and nothing of it is bold.
+    labels = wall.locator(".st-key-meeting_shares .ytick text", has_text="Ana")
+    expect(labels).to_have_text("A  <b>Ana</b>")
+    assert labels.locator("tspan[style*=bold]").count() == 0
+    time.sleep(1)
+    main = "document.querySelector('[data-testid=stMain]')"
+    assert wall.evaluate(f"{main}.scrollHeight <= innerHeight && {main}.scrollWidth <= innerWidth")
+    expect(phone.get_by_text("You are in the picture, the first one.")).to_be_visible()
+
+    phone.reload()
+    expect(phone.get_by_text("You are in the picture, the first one.")).to_be_visible()
+    expect(phone.get_by_label("You, or the group that you speak for")).to_have_value("<b>Ana</b>")
+    phone.locator(".st-key-leave button").click()
+    expect(wall.get_by_text("0 people have joined")).to_be_visible(timeout=20 * SECONDS)
+    for context in (host, hand):
+        context.close()
