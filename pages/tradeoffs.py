@@ -56,10 +56,12 @@ summary.head(
 summary.palette_line(now.scene, now.assessment)
 state.undo_line()
 view = choose(now)
-with st.container(key=f"view_{view}"):
-    VIEWS[view][1](now)
+figures = st.container(key=f"view_{view}")
+# Asked for first: steps are there in a moment, and would else wait behind a figure that takes seconds.
 with st.container(key="steps"):
     tradeoffs_steps.show(now)
+with figures:
+    VIEWS[view][1](now)
 pair = [st.session_state.get(f"frontier_{axis}") for axis in ("across", "upwards")]
 st.query_params["view"] = view
 if view == "two" and None not in pair:

@@ -85,13 +85,11 @@ def lines(
         name="targets",
     )
     figure = steady(laid_out(figure, HEIGHT))
-    names = [
-        f"<span style='color:{colour(j)}'>●</span><br>{escaped(units.names[j]).replace(' ', '<br>')}" for j in axes
-    ]
+    names = [f"<span style='color:{colour(j)}'>●</span> {escaped(units.names[j])}" for j in axes]
     figure.update_xaxes(
         tickvals=places,
         ticktext=names,
-        tickangle=0,
+        autotickangles=[0, -45, -90],
         tickfont={"size": 11},
         range=[-0.3, len(axes) - 0.7],
         showline=False,

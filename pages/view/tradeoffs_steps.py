@@ -23,6 +23,7 @@ _MEANT = {
     "they rise together on what was saved.",
     Keep.OTHERS: "The other targets stay as they are, and the cost follows.",
 }
+_MOVED = {Keep.COST: "The cost was kept.", Keep.OTHERS: "The others were kept."}
 
 Found = dict[tuple[int, int], Step | None]
 
@@ -98,17 +99,16 @@ def _draw(job: Job, today: Today, keep: Keep) -> None:
             at = today.scene.percentile(j, float(today.targets[j]))
             with st.container(key=f"steps_name_{j}"):
                 st.html(style.chips([(j, f"{today.titles[j]} p{at:.0f}")]))
-            for sign, label, icon in ((-1, "A step less", "remove"), (1, "A step more", "add")):
+            for sign, label, icon in ((-1, "Less", "remove"), (1, "More", "add")):
                 with st.container(key=f"steps_{j}_{'more' if sign > 0 else 'less'}", gap="small"):
                     one = found.get((j, sign))
-                    told = f"{today.titles[j]}: {label.lower()}, {_KEPT[keep].lower()}."
+                    told = f"{today.titles[j]}: a step {label.lower()}. {_MOVED[keep]}"
                     st.button(
-                        label,
+                        f"{label} {style.plain(today.names[j])}",
                         key=f"step_{j}_{sign}",
                         icon=f":material/{icon}:",
                         disabled=one is None,
                         width="stretch",
-                        help=f"{today.titles[j]}: {label.lower()}",
                         on_click=take,
                         args=None if one is None else (today.scene, _moved(today, one), told),
                     )
