@@ -112,7 +112,8 @@ def orders() -> None:
             return
         if found.best is None or found.worst is None:
             return
-        for label, place in (("Least is lost", found.best), ("Most is lost", found.worst)):
+        ends = () if compared.alike(found) else (("Least is lost", found.best), ("Most is lost", found.worst))
+        for label, place in ends:
             its = found.paths[place].order
             with st.container(horizontal=True, vertical_alignment="center", key=f"sequence_{label.split()[0].lower()}"):
                 st.html(f'<h4 class="vp-small-title">{label}</h4>', width="content")

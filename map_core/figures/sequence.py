@@ -56,7 +56,7 @@ class Shown:
     def change(self, value: int, before: float, after: float) -> tuple[str, str]:
         """Two levels in words, with as many digits as tell them apart."""
         shown = self.units.of(value, np.array([before, after]))
-        digits = 0 if abs(shown[1] - shown[0]) >= 1 else 1
+        digits = 1 if 0.05 <= abs(shown[1] - shown[0]) < 1 else 0
         return f"p{shown[0]:.{digits}f}", f"p{shown[1]:.{digits}f}"
 
 
@@ -349,8 +349,10 @@ def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """A row a step: the header, and (position of the aligned value, cells)."""
     rows = []
     for step in steps(shown):
-        taken = [f"{shown.units.names[i]} {before} → {after}" for i, before, after in step.undone]
-        cells = [f"{step.number}. {shown.name(step.value)}", f"{step.before} → {step.after}"]
+        # No break within a change: it is read as one.
+        taken = [f"{shown.units.names[i]} {before}\u00a0→\u00a0{after}" for i, before, after in step.undone]
+        change = step.after if step.before == step.after else f"{step.before}\u00a0→\u00a0{step.after}"
+        cells = [f"{step.number}. {shown.name(step.value)}", change]
         rows.append((step.value, [*cells, ", ".join(taken) or "–", f"{step.nats:.3f}"]))
     return ["Step", "Its level", "What it undid", "Nats"], rows
 
