@@ -6,13 +6,14 @@ import streamlit as st
 
 from map_core import words
 from map_core.figures import delivery, design
-from pages.view import state, style
+from pages.view import state, style, summary
 from pages.view.evidence import Evidence, evidence
 
 scene, _ = state.current()
-st.title("Evidence")
-st.html(
-    style.note("Whether replies keep what the sliders promise: forecasts held against new replies to other prompts.")
+summary.head(
+    "Evidence",
+    "Whether replies keep what the faders promise: forecasts held against new replies to other prompts.",
+    use_case=False,
 )
 found: Evidence | None = evidence(scene)
 if found is None:

@@ -10,7 +10,7 @@ import streamlit as st
 from map_core import words
 from map_core.feasibility import Assessment
 from map_core.glossary import Verdict
-from pages.view import state, style
+from pages.view import state, style, terms
 from pages.view.scene import Scene
 
 _COLOURS = {Verdict.REACHABLE: "green", Verdict.ON_PAPER: "orange", Verdict.OUT_OF_REACH: "red"}
@@ -21,17 +21,19 @@ _ICONS = {
 }
 
 
-def head(title: str, note: str, start_again: bool = False) -> None:
-    """Title and purpose of a page, and the choice of the use case beside them."""
+def head(title: str, note: str, start_again: bool = False, use_case: bool = True) -> None:
+    """Title and purpose of a page, and the choice of the use case and the page's words beside them."""
     left, right = st.columns([1.15, 1], gap="large", vertical_alignment="bottom")
     with left:
         st.title(title)
         if note:
             st.html(style.note(note))
     with right, st.container(horizontal=True, vertical_alignment="bottom", key="toolbar"):
-        state.use_case_picker()
+        if use_case:
+            state.use_case_picker()
         if start_again:
             st.button("Start again", icon=":material/restart_alt:", on_click=state.start_again, key="start_again")
+        terms.words(title)
 
 
 def badge(verdict: Verdict) -> None:

@@ -9,6 +9,33 @@ import streamlit as st
 from map_core.terms import found, term
 from pages.view import style
 
+#: The words that a page speaks in, by its title.
+OF_PAGE = {
+    "Palette": (
+        "value",
+        "percentile",
+        "target",
+        "base model",
+        "verdict",
+        "reachable on paper",
+        "best of N",
+        "nats",
+        "bottleneck",
+        "keep",
+        "may drop",
+        "free",
+        "locked",
+    ),
+    "Trade-offs": ("frontier", "trade-off", "budget", "nats", "shadow price", "sensitivity", "slack", "interval"),
+    "Compare": ("base model", "aligned model", "candidate", "weights", "effective sample size", "nats", "forecast"),
+    "Palettes": ("palette", "target", "use case", "weights", "distance", "best of N"),
+    "Groups": ("group", "conflict", "satisfaction", "common palette", "budget", "nats"),
+    "Sequence": ("round", "level", "weights", "distance", "nats"),
+    "Baselines": ("target", "weights", "level", "distance", "nats"),
+    "Evidence": ("forecast", "delivery", "held-out", "interval", "pooled", "candidate"),
+    "Report": ("palette", "verdict", "level", "interval", "distance", "certificate"),
+}
+
 
 def help(*names: str) -> str:
     """The text of a ``help=`` argument for one term or several, as Markdown.
@@ -19,10 +46,12 @@ def help(*names: str) -> str:
     return "\n\n".join(f"**{_headed(name)}:** {style.plain(term(name).plain)}" for name in names)
 
 
-def words(*names: str, label: str = "Words") -> None:
-    """A popover that explains the words of a page, the mathematics included."""
-    with st.popover(label, icon=":material/menu_book:", type="tertiary", key=f"words_{label}"):
-        for name in names:
+def words(title: str) -> None:
+    """A popover that explains the words of a page, the mathematics included; nothing for a page without."""
+    if title not in OF_PAGE:
+        return
+    with st.popover("Words", icon=":material/menu_book:", type="tertiary", key="words"):
+        for name in OF_PAGE[title]:
             _entry(name)
         st.page_link("pages/how.py", label="How it works, and all words", icon=":material/functions:")
 
