@@ -32,6 +32,8 @@ README = (
     ("groups", "screenshot-groups.png", 1000),
 )
 MOST_BYTES = 250_000
+#: Background work looks up every half second, longer on a busy machine: rest for a picture, in milliseconds.
+AT_REST = 3_000
 #: Pages longer than this are cut: nobody looks at more.
 LONGEST = 6_000
 
@@ -64,7 +66,7 @@ def every_page(browser: Browser, address: str, folder: Path) -> int:
         context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
         page = context.new_page()
         page.goto(place.address)
-        visits.settle(page)
+        visits.settle(page, AT_REST)
         for width, height in WIDTHS.items():
             page.set_viewport_size({"width": width, "height": height})
             visits.settle(page, visits.QUIET_LOOK)
@@ -88,7 +90,7 @@ def for_readme(browser: Browser, address: str, folder: Path) -> None:
             continue
         page = browser.new_page(viewport={"width": 1440, "height": height}, reduced_motion="reduce")
         page.goto(there[name].address)
-        visits.settle(page)
+        visits.settle(page, AT_REST)
         if name == "compare" and not ask(page):
             print(f"{file}: the models are not here")
         else:
