@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode, urlsplit, urlunsplit
-
 import streamlit as st
 
 from map_core.errors import PaletteError
-from map_core.palette import ALL, Palette
+from map_core.palette import ALL
 from map_core.store import Database, palettes, table_key
 from map_core.store.lines import Written, line, read, unique
 from map_core.store.palettes import Saved
 from pages.view import scene as scenes
-from pages.view import stands, state, style
-
-
-def link(palette: Palette) -> str:
-    """The address at which the page Palette opens with a palette; without a host where the browser does not say."""
-    query = urlencode(palette.to_address(), safe=":;!=")  # so that a person can read it
-    here = urlsplit(st.context.url or "")
-    return urlunsplit((here.scheme, here.netloc, "/", query, "")) if here.netloc else f"/?{query}"
+from pages.view import share, stands, state, style
 
 
 def show_link() -> None:
     """Today's palette as a link to copy."""
     st.subheader("Link to today's palette")
-    st.code(link(state.history().now), language=None, wrap_lines=True)
+    st.code(f"{share.home() or '/'}{share.query(state.history().now)}", language=None, wrap_lines=True)
     st.html(style.note("Whoever opens it in this app on the same table sees the same palette. Nothing else is sent."))
 
 

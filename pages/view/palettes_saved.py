@@ -20,6 +20,8 @@ NOTHING = (
     "Nothing is saved yet. Set a palette on the page Palette, or begin from one of the presets, then give it a name "
     "here. It stays in this app's database until you delete it."
 )
+#: Palettes that are listed at first; the others follow on request.
+LISTED = 12
 FOREIGN = "It speaks of values or a use case that this table does not have"
 
 
@@ -29,6 +31,8 @@ def show(kept: Database, found: tuple[Saved, ...]) -> None:
     _deleted_line(kept)
     if not found:
         st.html(style.note(NOTHING))
+    if len(found) > LISTED and not st.toggle(f"All {len(found)} palettes", key="saved_all", persist_state="session"):
+        found = found[:LISTED]
     here = [one for one in found if stands.fits(one.palette)]
     known = dict(zip((one.id for one in here), stands.look_at("shelf", [one.palette for one in here]), strict=True))
     for one in found:
@@ -108,7 +112,7 @@ def _versions(kept: Database, one: Saved) -> None:
         with st.container(key=f"version_{one.id}_{version.number}"):
             st.html(marks.name(f"Version {version.number}", tag="now" if version.number == one.version else ""))
             st.html(style.note(f"{today.when(version.created)}. {version.what}"))
-            st.html(style.chips(_targets(version.palette) if fits else []) or style.note("Every value is free."))
+            st.html(_targets(version.palette) if fits else style.note(f"{FOREIGN}."))
             st.button(
                 "Use this version",
                 key=f"version_use_{one.id}_{version.number}",
@@ -119,14 +123,15 @@ def _versions(kept: Database, one: Saved) -> None:
             )
 
 
-def _targets(palette: Palette) -> list[tuple[int, str]]:
+def _targets(palette: Palette) -> str:
     scene = scenes.load(palette.use_case)
     asked = [palette.targets.get(name) for name in scene.table.values]
-    return [
+    said = [
         (j, f"{scene.names[j]} {'as it is' if one.keep else f'p{one.percentile:.0f}'}")
         for j, one in enumerate(asked)
         if one is not None and not one.free
     ]
+    return style.chips(said) or style.note("Every value is free.")
 
 
 def _deleted_line(kept: Database) -> None:

@@ -1,0 +1,72 @@
+"""The page Palettes on a phone: saved, pinned, side by side, blended, back in time, and the link opens the same."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.app_server import SECONDS
+from tests.visits import settle
+
+pytestmark = pytest.mark.browser
+NAME = "<b>Calm</b> *and* kind"
+
+
+def view(page: Page, name: str) -> None:
+    page.get_by_role("radio", name=name, exact=True).click()
+    settle(page)
+    wide = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth }")
+    assert wide <= 390, f"{name} is {wide} pixels wide"
+
+
+def test_palettes_from_saving_to_the_link(browser, address):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    context.set_default_timeout(60 * SECONDS)
+    page = context.new_page()
+    page.goto(f"{address}/palettes")
+    settle(page)
+    page.get_by_label("Name", exact=True).first.fill(NAME)
+    page.get_by_role("button", name="Save", exact=True).click()
+    shelf = page.locator("[class*=st-key-saved_head_]", has_text=NAME)
+    expect(shelf).to_be_visible()
+    expect(shelf.get_by_text("Reachable")).to_be_visible()
+
+    view(page, "Presets")
+    page.get_by_role("button", name="Pin", exact=True).first.click()
+    settle(page)
+    page.get_by_role("button", name="Use", exact=True).nth(2).click()
+    expect(page.get_by_text("The preset More humor was taken.")).to_be_visible()
+
+    view(page, "Side by side")
+    expect(page.get_by_role("heading", name="More helpfulness")).to_be_visible()
+    expect(page.locator(".st-key-beside_chart .main-svg").first).to_be_visible()
+    replies = page.locator("[class*=st-key-beside_reply_]")
+    assert replies.count() == 2
+    expect(replies.first).to_contain_text("<script>window.ran = true</script> **bold**")
+    tops = page.locator(".st-key-beside > div").evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
+    assert tops == sorted(set(tops)), "columns stack on a phone"
+
+    view(page, "Blend")
+    page.get_by_role("slider", name="Share of the second").press("ArrowRight")
+    expect(page.get_by_role("heading", name="45% Your palette, 55% More helpfulness")).to_be_visible()
+    expect(page.locator(".st-key-blend_chart .main-svg").first).to_be_visible()
+    page.get_by_role("button", name="Use this blend").click()
+    settle(page)
+
+    view(page, "Timeline")
+    expect(page.get_by_role("heading", name="1. Started.")).to_be_visible()
+    expect(page.locator(".st-key-timeline_chart .main-svg").first).to_be_visible()
+    page.locator(".st-key-step_go_1 button").click()
+    expect(page.get_by_text("Step 2 of 3 in this session.")).to_be_visible()
+
+    view(page, "Saved")
+    link = page.locator("[data-testid=stCode] code").inner_text()
+    asked = page.locator(".st-key-palette_line .vp-chips").inner_text()
+    beside = context.new_page()
+    beside.goto(link)
+    settle(beside)
+    assert beside.evaluate("location.pathname") == "/"
+    beside.goto(f"{address}/palettes{beside.evaluate('location.search')}")
+    expect(beside.locator(".st-key-palette_line .vp-chips")).to_have_text(asked.replace("\n", ""))
+    assert page.evaluate("window.ran") is None
+    context.close()
