@@ -35,8 +35,9 @@ $(VENV)/.browser: | $(VENV)/.testing
 	$(BIN)/python -m tests.browser
 	@touch $@
 
+# Two processes, a file of tests to each in turn: on two cores one computes while the other waits for a server or browser.
 test: $(VENV)/.testing $(VENV)/.browser models
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.testing
 	$(BIN)/ruff check .
