@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 
 from map_core.certificate import margin
 from map_core.command_line import main
+from map_core.dual import solve
 from map_core.errors import InputError
 from map_core.glossary import Form, Verdict
 from map_core.groups import (
@@ -29,6 +30,7 @@ from map_core.groups import (
     nash,
     satisfaction,
 )
+from map_core.groups.common import is_met
 from map_core.oracle import MemoryOracle
 from map_core.rewards import RewardTable, save
 from tests.tables import USE_CASES, make_table
@@ -179,6 +181,19 @@ def test_as_good_as_a_conic_solver(form: Form, seed: int):
     # Each is best at what it is for.
     assert (bargain.satisfaction / importance).min() <= (fairest.satisfaction / importance).min() + 1e-8
     assert importance @ np.log(fairest.satisfaction) <= importance @ np.log(bargain.satisfaction) + 1e-8
+
+
+@pytest.mark.parametrize("budget", [0.05, 0.4, 1.5, 2.7])
+def test_alone_is_as_far_as_the_budget_goes(budget: float):
+    """What is said costs no more than the budget, and a little more costs more or cannot be had."""
+    oracle = MemoryOracle.of(make_table(prompts=6, candidates=16, seed=2, correlation=-0.8))
+    rng = np.random.default_rng(1)
+    groups = [Group(f"g{k}", np.where(rng.random(4) < 0.6, rng.uniform(-0.3, 2.5, 4), NAN)) for k in range(12)]
+    for group, share in zip(groups, alone(oracle, groups, budget), strict=True):
+        fits, dear = (solve(oracle, joined([group], np.array([u]))) for u in (share - 1e-8, share + 1e-6))
+        assert is_met(fits)
+        assert fits.kl <= budget + 1e-9
+        assert share == 1.0 or not is_met(dear) or dear.kl > budget
 
 
 def test_clashes_are_proven():

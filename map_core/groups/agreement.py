@@ -28,6 +28,8 @@ from map_core.oracle.threads import one_blas_thread
 
 #: What is remembered of groups and pairs; those not asked for the longest go first.
 CAPACITY = 20_000
+#: Pairs that are solved together.
+TOGETHER = 150
 
 
 class Rule(StrEnum):
@@ -124,15 +126,19 @@ class Memory:
             self._remember(key, float(alone(self.oracle, [group], budget)[0]))
         return self._known[key]  # type: ignore[return-value]
 
-    def pairs(self, groups: Sequence[Group], budget: float) -> tuple[Clash, ...]:
-        """Every pair; those that are not known yet are solved together."""
+    def pairs(
+        self, groups: Sequence[Group], budget: float, check: Callable[[], None] = lambda: None
+    ) -> tuple[Clash, ...]:
+        """Every pair; those that are not known yet are solved so many at once, with a check before each batch."""
         keys = {
             (a, b): ("pair", groups[a].targets.tobytes(), groups[b].targets.tobytes(), budget)
             for a, b in combinations(range(len(groups)), 2)
         }
         missing = [pair for pair, key in keys.items() if key not in self._known]
-        if missing:
-            for found in clashes(self.oracle, groups, budget, self.attainable, among=missing):
+        for begin in range(0, len(missing), TOGETHER):
+            check()
+            batch = missing[begin : begin + TOGETHER]
+            for found in clashes(self.oracle, groups, budget, self.attainable, among=batch):
                 places = {found.first: 0, found.second: 1}
                 kept = replace(found, first=0, second=1, asked_by=tuple(places[g] for g in found.asked_by))
                 self._remember(keys[found.first, found.second], kept)
@@ -181,7 +187,7 @@ def agreement(
         report(found)
     found = replace(found, alone=np.array(shares))
     report(found)
-    return replace(found, pairs=memory.pairs(groups, budget))
+    return replace(found, pairs=memory.pairs(groups, budget, lambda: report(found)))
 
 
 def _joint(memory: Memory, groups: Sequence[Group]) -> Joint:

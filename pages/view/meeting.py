@@ -19,7 +19,7 @@ from map_core import groups_in_words as said
 from map_core.errors import PaletteError
 from map_core.figures import groups as drawn
 from map_core.groups import Agreement, Group
-from map_core.jobs import Job, shared_jobs
+from map_core.jobs import Job, JobStatus, shared_jobs
 from map_core.store import database, meetings, table_key
 from pages.view import group_list, group_marks, group_picture, state, style
 from pages.view import scene as scenes
@@ -237,11 +237,22 @@ def _members(code: str, members: Sequence[meetings.Entry], names: Sequence[str],
             st.html(style.note("Whoever is removed may come back on the same phone by sending again."))
 
 
+def _is_over(asked: _Asked, key: object) -> bool:
+    """Whether the next job may begin: this one was stopped or has ended, or only its last stage is left and something else is asked."""
+    if asked.key == key:
+        return asked.job.status is JobStatus.CANCELLED
+    so_far: Agreement | None = asked.job.partial
+    if not asked.job.ended and so_far is not None and so_far.alone is not None:
+        asked.job.cancel()
+        return True
+    return asked.job.ended
+
+
 def _picture(scene: Scene, groups: tuple[Group, ...], spend: float) -> None:
     """Where everybody stands now, and the newest agreement that is known; work never piles up."""
     asked: _Asked | None = st.session_state.get("meeting_asked")
     key = group_picture.asked(scene, groups, spend)
-    if asked is None or (asked.key != key and asked.job.ended):
+    if asked is None or _is_over(asked, key):
         job = shared_jobs().submit(key, group_picture.work(scene, groups, spend))
         st.session_state["meeting_asked"] = asked = _Asked(key, job, groups)
     elif asked.key == key:
