@@ -88,8 +88,11 @@ def legend(items: Sequence[tuple[int, str]]) -> str:
     )
 
 
-def levels_table(header: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]]) -> str:
-    """A table with a value a row; each row is (position of the value, cells), one of no value has no colour: -1."""
+def levels_table(header: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]], wide: bool = False) -> str:
+    """A table with a value a row; each row is (position of the value, cells), one of no value has no colour: -1.
+
+    A wide one scrolls on a narrow screen, and does so by the keyboard too.
+    """
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
     body = "".join(
         f'<tr><th scope="row">{swatch(value) if value >= 0 else ""}{escape(cells[0])}</th>'
@@ -98,7 +101,7 @@ def levels_table(header: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]
         for value, cells in rows
     )
     table = f'<table class="vp-levels"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return f'<div class="vp-scroll">{table}</div>'
+    return f'<div class="vp-scroll"{" tabindex=0" if wide else ""}>{table}</div>'
 
 
 def rail(value: int, base: float, realised: float | None, said: str) -> str:
