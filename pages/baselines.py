@@ -106,10 +106,10 @@ def show(job: Job) -> None:
         for sentence in drawn.summary(shown):
             st.text(sentence)
     with st.expander("Levels and cost", key="baselines_table"):
-        st.html(style.levels_table(*drawn.table(shown)))
+        st.html(style.levels_table(*drawn.table(shown), wide=True))
         st.html(style.note("Of random weights, the median."))
     with st.expander("How often a reply beats the base model's", key="baselines_wins"):
-        st.html(style.levels_table(*drawn.wins(shown)))
+        st.html(style.levels_table(*drawn.wins(shown), wide=True))
         st.html(style.note("Replies to the same prompt, ties half: 50% is the base model itself."))
     st.download_button(
         "Data (CSV)",

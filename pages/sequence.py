@@ -76,7 +76,7 @@ def show(job: Job) -> None:
         for sentence in drawn.summary(shown):
             st.text(sentence)
     with st.expander("Step by step", key="sequence_steps"):
-        st.html(style.levels_table(*drawn.table(shown)))
+        st.html(style.levels_table(*drawn.table(shown), wide=True))
     st.download_button(
         "Data (CSV)",
         drawn.sequence_csv(shown),
