@@ -168,14 +168,14 @@ def test_one_candidate_enumerated_is_the_base_model_and_many_are_the_tilted_one(
 
 @pytest.mark.parametrize("candidates", [1, 2, 3])
 def test_resampling_picks_from_the_exact_distribution_of_k_candidates(candidates: int) -> None:
-    ends = [run(seed, candidates, Method.RESAMPLE) for seed in range(4000)]
+    ends = [run(seed, candidates, Method.RESAMPLE) for seed in range(3000)]
     assert_follows(Counter(name(end.replies[end.choice.picked]) for end in ends), exact_resampling(candidates))
     assert_follows(Counter(name(end.replies[end.choice.base]) for end in ends), every_reply(LENGTH))
 
 
 def test_the_estimate_of_the_normaliser_is_unbiased() -> None:
     _, log_z = tilted()
-    estimates = np.exp([run(seed, 3, Method.RESAMPLE).choice.log_z for seed in range(3000)])
+    estimates = np.exp([run(seed, 3, Method.RESAMPLE).choice.log_z for seed in range(2000)])
     assert abs(estimates.mean() - math.exp(log_z)) < 3.5 * estimates.std() / math.sqrt(len(estimates))
 
 
@@ -232,7 +232,7 @@ def test_drawing_more_keeps_the_first_candidates_and_the_base_pick() -> None:
 @pytest.mark.parametrize(("particles", "weight"), [(2, WEIGHT), (3, WEIGHT), (3, 4.0)])
 def test_blocks_pick_from_the_exact_distribution(particles: int, weight: float) -> None:
     length = 3
-    ends = [run(seed, particles + 1, Method.BLOCKS, weight, length=length) for seed in range(3000)]
+    ends = [run(seed, particles + 1, Method.BLOCKS, weight, length=length) for seed in range(2000)]
     exact = exact_blocks(particles, weight, length)
     assert_follows(Counter(name(end.replies[end.choice.picked]) for end in ends), exact)
     # The base candidate takes no part and stays a draw from the base model.
@@ -254,7 +254,7 @@ def test_blocks_are_properly_weighted(weight: float) -> None:
     """
     length, outcomes = 4, every_reply(4)
     sums = {outcome: [] for outcome in outcomes}
-    for seed in range(2500):
+    for seed in range(1500):
         end = run(seed, 5, Method.BLOCKS, weight, length=length)
         z = math.exp(end.choice.log_z)
         shares: Counter = Counter()
@@ -265,7 +265,7 @@ def test_blocks_are_properly_weighted(weight: float) -> None:
     scores = []
     for outcome, p in outcomes.items():
         values = np.array(sums[outcome])
-        if (values > 0).sum() >= 500:
+        if (values > 0).sum() >= 300:
             error = values.std(ddof=1) / math.sqrt(len(values))
             scores.append((values.mean() - p * math.exp(weight * reward(outcome))) / error)
     assert len(scores) >= 5

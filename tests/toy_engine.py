@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -24,6 +26,13 @@ def next_probabilities(written: Sequence[int]) -> np.ndarray:
     place = 1 + sum((token + 1) * 3**i for i, token in enumerate(written))
     likely = np.array([1.0 + math.sin(place) ** 2, 0.5 + math.cos(2 * place) ** 2, 0.3 + 0.2 * len(written)])
     return np.asarray(likely / likely.sum())
+
+
+@cache
+def steps(written: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The probabilities after what is written and their running sums, once for each beginning."""
+    p = next_probabilities(written)
+    return tuple(p.tolist()), tuple(np.cumsum(p).tolist())
 
 
 def every_reply(length: int) -> dict[tuple[tuple[int, ...], bool], float]:
@@ -80,8 +89,8 @@ class ToyEngine(Engine):
         for position in range(settings.max_new_tokens):
             step = []
             for k in list(alive):
-                p = next_probabilities(written[k])
-                token = int(np.searchsorted(np.cumsum(p), uniform[k][position], side="right"))
+                p, sums = steps(tuple(written[k]))
+                token = bisect_right(sums, uniform[k][position])
                 finished = token == END
                 last = finished or position + 1 == settings.max_new_tokens
                 step.append(Token(k, token, "" if finished else LETTERS[token], math.log(p[token]), last, finished))
