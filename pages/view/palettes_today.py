@@ -22,6 +22,7 @@ PIN_FULL = f"At most {pinning.MOST_PINNED} are pinned; unpin one first."
 def use(palette: Palette, what: str) -> None:
     """Callback: a palette becomes today's, as a step that can be undone."""
     state.put(whole(palette), what)
+    st.session_state.pop("palettes_opened", None)  # what it began from is another one now
     st.session_state["taken"] = state.history().place
 
 

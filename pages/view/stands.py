@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import streamlit as st
 
 from map_core import palette as palettes
 from map_core.aim import in_force
 from map_core.dual import Solution
 from map_core.feasibility import Assessment
 from map_core.figures.snapshots import Snapshot
-from map_core.jobs import Job
+from map_core.jobs import Job, shared_jobs
 from map_core.palette import ALL, Palette
-from pages.view import background, state
+from pages.view import background, state, style
 from pages.view import scene as scenes
 from pages.view.scene import Scene
 
@@ -115,8 +116,11 @@ def look_at(name: str, wanted: Sequence[Palette]) -> tuple[Stand | None, ...]:
             return len(missing)
 
         key = tuple(_asked(scene, palette)[0] for scene, palette in missing)
-        job = background.job(name, key, work)
-        background.follow(job, lambda job: None)
+        before = shared_jobs().get((name, key))
+        if before is not None and before.error:  # it would fail again, and the page be drawn for ever
+            st.html(style.note(f"Some palettes could not be looked at: {before.error}"))
+        else:
+            background.follow(background.job(name, key, work), lambda job: None)
     return found
 
 
