@@ -76,7 +76,7 @@ def cell(
     )
     drawn = [contour for contour in frontier.contours if len(contour.levels)]
     for number, contour in enumerate(drawn):
-        place = (number + 1) * (len(CONTOUR_COLOURS) - 1) // max(len(drawn), 1)
+        place = min(2 * number + 1, len(CONTOUR_COLOURS) - 1)  # neither faint on white nor lost on black
         figure.add_scatter(
             x=units.of(across, contour.levels[:, across]),
             y=units.of(upwards, contour.levels[:, upwards]),

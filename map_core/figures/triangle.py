@@ -57,8 +57,8 @@ def triangle(units: Units, found: Surface, contour: Contour) -> go.Figure:
         figure.add_annotation(
             x=across,
             y=up,
-            text=f"All to {escaped(units.names[value])}",
-            font={"size": 12, "color": colour(value)},
+            text=f"<span style='color:{colour(value)}'>●</span> All to {escaped(units.names[value])}",
+            font={"size": 12},
             showarrow=False,
             yshift=16 if side == "bottom" else -16,
             xanchor="center" if side == "bottom" else "right" if across else "left",

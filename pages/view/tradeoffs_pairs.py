@@ -121,11 +121,8 @@ def _places(values: list[int]) -> str:
         for a, b in combinations(values, 2)
     )
     columns = len(values) - 1
-    words = (
-        f"[data-testid]:has(> .st-key-pairs_words) {{ grid-column: {columns // 2 + 2 if columns > 2 else 1} / -1; "
-        f"grid-row: 1 / {max(columns // 2 + 1, 2)}; }}"
-        if columns > 2
-        else ""
-    )
+    half = columns // 2
+    place = f"{{ grid-column: {half + 1} / -1; grid-row: 1 / {half + 1}; }}"
+    words = f"[data-testid]:has(> .st-key-pairs_words) {place}" if half else ""
     wide = f"@media (min-width: 900px) {{ {rules} {words} }}"
     return f"<style>.st-key-pairs_matrix {{ --vp-columns: {columns}; }} {wide}</style>"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import streamlit as st
 
@@ -15,8 +13,6 @@ from pages.view import background, state, style
 from pages.view.tradeoffs_today import Today, again, take
 
 SIZES = (0.05, 0.1, 0.2)
-#: A target that moves by less, in percentiles, is left unsaid.
-LEAST = 0.05
 _KEPT = {Keep.COST: "Keep the cost", Keep.OTHERS: "Keep the others"}
 _MEANT = {
     Keep.COST: "The nats stay as they are. A step more: the other targets give way as little as they can. A step less: "
@@ -116,8 +112,11 @@ def _draw(job: Job, today: Today, keep: Keep) -> None:
                         st.html(style.note(_why_not(today, keep, j, sign) if (j, sign) in found else "…"))
                     else:
                         st.html(style.readout(_from_to(today, j, one), _cost(one)))
-                        if given := _others(today, j, one):
+                        given = _others(today, j, one)
+                        if given:
                             st.html(style.chips(given))
+                        elif keep is Keep.COST and len(today.wanted) > 1:
+                            st.html(style.note("The others hardly move."))
 
 
 def _moved(today: Today, one: Step) -> np.ndarray:
@@ -141,20 +140,20 @@ def _cost(one: Step) -> str:
 
 
 def _others(today: Today, value: int, one: Step) -> list[tuple[int, str]]:
-    """The other targets that move, most first."""
-    moved = [j for j in today.wanted if j != value and abs(_shift(today, j, one)) >= LEAST]
-    moved.sort(key=lambda j: -abs(_shift(today, j, one)))
+    """The other targets that move by a percentile, most first."""
+    ends = {j: _ends(today, j, one) for j in today.wanted if j != value}
+    moved = [j for j, (before, after) in ends.items() if round(before) != round(after)]
+    moved.sort(key=lambda j: -abs(ends[j][1] - ends[j][0]))
     return [(j, f"{today.names[j]} {_from_to(today, j, one)}") for j in moved]
 
 
-def _shift(today: Today, value: int, one: Step) -> float:
-    """Percentiles by which a target moves."""
-    ends = (today.scene.percentile(value, float(at[value])) for at in (today.targets, one.targets))
-    before, after = ends
-    return after - before if math.isfinite(after) else 0.0
+def _ends(today: Today, value: int, one: Step) -> tuple[float, float]:
+    """A target before and after, in percentiles."""
+    before, after = (today.scene.percentile(value, float(at[value])) for at in (today.targets, one.targets))
+    return before, after
 
 
 def _from_to(today: Today, value: int, one: Step) -> str:
-    before, after = (today.scene.percentile(value, float(at[value])) for at in (today.targets, one.targets))
+    before, after = _ends(today, value, one)
     digits = 0 if round(after) != round(before) else 1
     return f"p{before:.{digits}f} → p{after:.{digits}f}"

@@ -1,0 +1,65 @@
+"""Trade-offs in a real browser: what a click in a figure does, which AppTest cannot see."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.app_server import SECONDS
+from tests.visits import settle
+
+pytestmark = pytest.mark.browser
+
+PATIENT = 60 * SECONDS
+
+
+@pytest.fixture
+def page(browser, address):
+    context = browser.new_context(viewport={"width": 1440, "height": 1200})
+    context.set_default_timeout(PATIENT)
+    yield context.new_page()
+    context.close()
+
+
+def click_point(page: Page, plot: Locator, trace: str, point: int) -> None:
+    """Click a point of a trace, as a person with a mouse does."""
+    plot.scroll_into_view_if_needed()
+    time.sleep(1)
+    x, y = plot.evaluate(
+        """(plot, [name, point]) => {
+            const trace = plot._fullData.find(d => d.name == name), box = plot.getBoundingClientRect();
+            const {xaxis, yaxis} = plot._fullLayout;
+            const x = xaxis._offset + xaxis.d2p(trace.x[point]), y = yaxis._offset + yaxis.d2p(trace.y[point]);
+            return [box.left + x, box.top + y];
+        }""",
+        [trace, point],
+    )
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+
+
+def test_a_cell_opens_its_pair_and_the_address_says_so(page, address):
+    page.goto(f"{address}/tradeoffs?view=pairs")
+    settle(page)
+    cell = page.locator(".st-key-pair_1_2 .js-plotly-plot")
+    expect(cell).to_be_visible(timeout=PATIENT)
+    click_point(page, cell, "open", 40)
+    expect(page.get_by_role("heading", name="What can be had together")).to_be_visible(timeout=PATIENT)
+    settle(page)
+    assert "view=two" in page.url
+    assert "pair=harmlessness%2Chumor" in page.url
+    expect(page.locator(".st-key-view_two")).to_contain_text("Harmlessness")
+
+
+def test_a_line_is_looked_at_and_taken(page, address):
+    page.goto(f"{address}/tradeoffs?view=lines")
+    settle(page)
+    click_point(page, page.locator(".st-key-view_lines .js-plotly-plot"), "line 0", 0)
+    panel = page.locator(".st-key-what_if_lines")
+    expect(panel).to_contain_text("One of the palettes at 1 nats.", timeout=PATIENT)
+    panel.get_by_role("button", name="Take it").click()
+    expect(panel).to_contain_text("This is your palette now.", timeout=PATIENT)
+    panel.get_by_role("button", name="Undo").click()
+    expect(panel).to_contain_text("You gain helpfulness", timeout=PATIENT)
