@@ -1,6 +1,11 @@
-"""Thousands of odd tables: verdict and solver never contradict the whole linear program, and nothing is ever NaN."""
+"""Hundreds of odd tables: verdict and solver never contradict the whole linear program, and nothing is ever NaN.
+
+``ODD_TABLES=10`` in the environment tries ten times as many, for whoever has changed the solver.
+"""
 
 from __future__ import annotations
+
+import os
 
 import numpy as np
 import pytest
@@ -21,15 +26,19 @@ from tests.tables import make_table
 EDGE = 3e-7
 
 
+#: How many times as many odd tables as usual are tried.
+TIMES = float(os.environ.get("ODD_TABLES", "1"))
+
+
 def check(examples: int):
-    return settings(max_examples=examples, deadline=None, derandomize=True, database=None)
+    return settings(max_examples=max(round(examples * TIMES), 1), deadline=None, derandomize=True, database=None)
 
 
 def finite(*arrays: object) -> bool:
     return all(np.isfinite(np.asarray(array, dtype=float)).all() for array in arrays)
 
 
-@check(700)
+@check(300)
 @given(odd_tables())
 def test_margin_and_solvers_agree_with_the_linear_program(odd: Odd):
     oracle, rows = odd.oracle, odd.targets(3)
@@ -58,7 +67,7 @@ def test_margin_and_solvers_agree_with_the_linear_program(odd: Odd):
             assert together.kl[row] == pytest.approx(found.kl, abs=1e-7)
 
 
-@check(250)
+@check(150)
 @given(odd_tables(most_values=6))
 def test_verdicts_and_nearest_palettes(odd: Odd):
     targets = odd.targets(1)[0]
@@ -76,7 +85,7 @@ def test_verdicts_and_nearest_palettes(odd: Odd):
         assert odd.most(closest.targets) > -EDGE
 
 
-@check(400)
+@check(160)
 @given(odd_tables(most_values=6), st.sampled_from([0.0, 1e-12, 1e-3, 0.3, 50.0]))
 def test_budgets(odd: Odd, budget: float):
     """A budget ends a solve early only where the targets cost more; one beyond log K never does."""
@@ -95,7 +104,7 @@ def test_budgets(odd: Odd, budget: float):
     assert finite(bound.weights, bound.levels, bound.kl)
 
 
-@check(300)
+@check(100)
 @given(odd_tables(), st.sampled_from([0.0, 1e-300, 1.0, 1e4, 1e8, 1e150]))
 def test_huge_weights(odd: Odd, size: float):
     """Moments stay finite and within the replies, however large the weights."""

@@ -63,7 +63,7 @@ def furthest(odd: Odd, groups: list[Group]) -> float:
     return -float(answer.fun)
 
 
-@check(70)
+@check(25)
 @given(odd_tables(most_values=6), BUDGETS)
 def test_common_palettes(odd: Odd, budget: float):
     groups = people(odd, odd.rng)
@@ -87,7 +87,7 @@ def test_common_palettes(odd: Odd, budget: float):
         assert np.isfinite(pair.kl) or pair.margin is not None
 
 
-@check(150)
+@check(60)
 @given(odd_tables(), odd_tables())
 def test_drift_between_any_two_tables(before: Odd, after: Odd):
     targets = before.oracle.rewards_at(before.targets(1)[0])
@@ -107,7 +107,7 @@ def test_drift_between_any_two_tables(before: Odd, after: Odd):
     assert not same.missed.any()
 
 
-@check(150)
+@check(90)
 @given(odd_tables(most_values=6), st.integers(1, 40), st.booleans())
 def test_paths(odd: Odd, rounds: int, grow_only: bool):
     targets = odd.targets(1)[0]
@@ -248,7 +248,7 @@ def test_whatever_is_written_is_read_back(tmp_path_factory: pytest.TempPathFacto
     assert load(folder / "b.parquet").replies == tables[0].replies
 
 
-@check(400)
+@check(250)
 @given(st.one_of(st.binary(max_size=200), st.text(st.sampled_from('[]{}",;:\n\t aprompteply01.5-%'), max_size=80)))
 def test_files_of_rubbish_are_refused_in_words(tmp_path_factory: pytest.TempPathFactory, content: bytes | str):
     path: Path = tmp_path_factory.mktemp("rubbish") / "a"
