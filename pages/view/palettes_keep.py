@@ -72,7 +72,7 @@ def form(kept: Database) -> None:
         )
     said, place = st.session_state.get("palettes_said", ("", -1))
     if said and place == state.history().place:  # until the palette changes
-        st.caption(style.plain(said))
+        st.html(style.note(said))
 
 
 def colour_choice(key: str, chosen: str | None = None) -> None:

@@ -138,7 +138,7 @@ def _deleted_line(kept: Database) -> None:
     gone: Deleted | None = st.session_state.get("palettes_deleted")
     if gone is not None:
         with st.container(horizontal=True, vertical_alignment="center", key="deleted"):
-            st.caption(style.plain(f"{gone.saved.name} was deleted."), width="content")
+            st.html(style.note(f"{gone.saved.name} was deleted."), width="content")
             icon = ":material/undo:"
             st.button("Undo", key="undelete", icon=icon, type="tertiary", on_click=_put_back, args=(kept, gone))
 
