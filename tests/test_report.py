@@ -228,6 +228,8 @@ def test_one_reply_a_prompt(table):
     report = made(single, {"humor": 55.0})
     assert report.oracle.form is Form.POOLED
     assert report.samples == ()
+    # A generator has to draw more than one to choose from.
+    assert json.loads(reports.as_dict(report)["snippets"]["weights"])["candidates"] == 16
     assert "one reply a prompt, between which nothing can choose" in words_of(report)
     strict(reports.as_json(report))
 
@@ -438,6 +440,18 @@ def test_ends_of_an_axis_are_round(numbers, ends):
     assert 2 <= len(places) <= 7
     assert low <= places[0]
     assert places[-1] <= high + 1e-9
+
+
+def test_of_many_values_the_drawing_shows_those_that_move_most():
+    many = make_table(prompts=20, candidates=32, values=tuple(f"value_{k}" for k in range(12)), seed=2)
+    report = made(many, {"value_0": 60.0, "value_1": 58.0})
+    drawn = figures(report)["others"]
+    assert len(drawn.labels) == 8
+    assert "(the 8 that move most)" in drawn.title
+    moves = np.ptp(report.curve.levels, axis=0)
+    moves[report.curve.value] = -1
+    expected = sorted(np.argsort(-moves)[:8])
+    assert [label.text for label in drawn.labels] == [f"Value {j}" for j in expected]
 
 
 def test_labels_are_moved_apart_in_their_order():

@@ -15,6 +15,8 @@ from map_core.report.gather import Report
 
 #: A level this far below base, in standard deviations, has fallen.
 FALLEN = 0.05
+#: A verdict with a smaller probability than this is not sure.
+LIKELY = 0.8
 
 
 def model(report: Report) -> str:
@@ -132,7 +134,13 @@ def sure(report: Report) -> str:
     if found is None:
         one = report.oracle.prompts < 2
         return "The table has one prompt, from which nothing can be said of others." if one else "Nothing was drawn."
-    chance = _chance(found.probability[found.verdict])
+    likely = found.probability[found.verdict]
+    chance = _chance(likely)
+    if likely < LIKELY:
+        return (
+            f"Not sure: the verdict, {words.HEADLINES[found.verdict].lower()}, holds for all prompts of this kind with "
+            f"a probability of {chance.lower()}, judged by the {found.prompts} in the table."
+        )
     return (
         f"{chance} sure that the verdict, {words.HEADLINES[found.verdict].lower()}, holds for all prompts of this "
         f"kind, judged by the {found.prompts} in the table."

@@ -20,6 +20,8 @@ DASHES = {"solid": "", "dash": "7 4", "dot": "2 3"}
 ROW, HEIGHT = 38, 300
 #: A level this close to its target, in standard deviations, is on it.
 MET = 1e-6
+#: Lines that can be told apart in one drawing: those that move the most.
+MOST_LINES = 8
 _TRACK = "#C9C4B8"
 
 
@@ -100,7 +102,9 @@ def frontier(report: Report) -> Chart | None:
         # At the end where the value across counts alone: there contours lie furthest apart.
         x_end, y_end = box.x(float(x[-1])), box.y(float(y[-1]))
         if all(abs(x_end - other.x) > 20 for other in labels):
-            labels.append(Label(x_end, y_end + 14, "limit" if limit else f"{contour.budget:g}", "middle"))
+            labels.append(
+                Label(x_end, min(y_end + 14, box.bottom - 3), "limit" if limit else f"{contour.budget:g}", "middle")
+            )
     for edge, level in enumerate(goal):
         if not math.isnan(level):
             ends = (([level, level], list(box.upwards)), (list(box.across), [level, level]))[edge]
@@ -175,18 +179,19 @@ def others(report: Report) -> Chart | None:
     found = report.curve
     if found is None:
         return None
-    shown = [j for j in range(len(report.names)) if j != found.value and not report.oracle.constant[j]]
-    if not shown:
+    varying = [j for j in range(len(report.names)) if j != found.value and not report.oracle.constant[j]]
+    if not varying:
         return None
+    moves = np.ptp(found.levels, axis=0)
+    shown = sorted(sorted(varying, key=lambda j: -moves[j])[:MOST_LINES])
     xs = report.units.of(found.value, found.targets)
     now = report.percentile(found.value, float(report.aim[found.value]))
     ys = {j: report.units.of(j, found.levels[:, j]) for j in shown}
-    height = max(HEIGHT, 62 + 15 * len(shown))
     box = Box(
         40,
         WIDTH - 110,
         12,
-        height - 42,
+        HEIGHT - 42,
         _ends(xs, now),
         round_ends([float(y) for column in ys.values() for y in column], low=0.0, high=100.0),
     )
@@ -195,7 +200,12 @@ def others(report: Report) -> Chart | None:
     places = apart([box.y(float(y[-1])) for y in ys.values()], 14, box.top + 4, box.bottom)
     # A leader in the value's colour joins each line to its name, which stays dark enough to read.
     lines += [
-        Line(f"M{box.right} {box.y(float(ys[j][-1])):.1f}L{box.right + 10} {place:.1f}", colour(j), "", 1.2)
+        Line(
+            f"M{box.x(float(xs[-1])):.1f} {box.y(float(ys[j][-1])):.1f}L{box.right + 10} {place:.1f}",
+            colour(j),
+            "",
+            1.2,
+        )
         for j, place in zip(ys, places, strict=True)
     ]
     labels = [
@@ -206,10 +216,11 @@ def others(report: Report) -> Chart | None:
         f"{words.capitalised(report.names[j])}: p{y[0]:.0f} at the left, p{y[-1]:.0f} at the right."
         for j, y in ys.items()
     ]
+    few = "" if len(shown) == len(varying) else f" (the {len(shown)} that move most)"
     return Chart(
-        title=f"What the other values do as {report.names[found.value]} is raised",
+        title=f"What the other values do as {report.names[found.value]} is raised{few}",
         said=tuple(said),
-        height=height,
+        height=HEIGHT,
         box=box,
         x_ticks=tuple(Tick(box.x(p), f"p{p:g}") for p in ticks(box.across, 5)),
         y_ticks=tuple(Tick(box.y(p), f"p{p:g}") for p in ticks(box.upwards)),

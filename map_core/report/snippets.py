@@ -22,6 +22,8 @@ from map_core.values import cards
 
 #: Values whose scorers read how likely the base model finds a reply; see :mod:`map_core.values.likelihood`.
 LIKELIHOOD = frozenset({"helpfulness", "familiarity"})
+#: What ``generate`` draws when it is not told.
+USUAL_CANDIDATES = 16
 PYTHON = "python -m map_core"
 
 
@@ -107,6 +109,12 @@ def model_name(report: Report) -> str:
     )
 
 
+def candidates(report: Report) -> int:
+    """K that a generator should draw: as the table holds, and a usual number where it holds one reply a prompt."""
+    most = int(report.table.candidates.max())
+    return most if most > 1 else USUAL_CANDIDATES
+
+
 def target_words(report: Report) -> list[str]:
     """The palette's exact levels as the commands read them: --target NAME=LEVEL."""
     levels = report.oracle.rewards_at(report.assessment.targets)
@@ -140,7 +148,7 @@ def generate_command(report: Report, weights: Mapping[str, float]) -> str:
     words = [word for name, weight in weights.items() for word in ("--weights", f"{name}={weight!r}")]
     for name, number in settings.as_dict().items():
         words += [f"--{name.replace('_', '-')}", f"{number:g}"]
-    words += ["--candidates", str(int(report.table.candidates.max())), "--model", model_name(report)]
+    words += ["--candidates", str(candidates(report)), "--model", model_name(report)]
     if metadata.get("system"):
         words += ["--system", str(metadata["system"])]
     prompt = report.table.prompts[0] if report.table.prompts else "My parcel is late!"
@@ -168,7 +176,7 @@ def weights_json(report: Report) -> str:
         "verdict": report.verdict.value,
         "nearest_stands_in": report.stands_in,
         "form": report.oracle.form.value,
-        "candidates": int(report.table.candidates.max()),
+        "candidates": candidates(report),
         "kl_nats": None if report.solution is None else report.solution.kl,
         "use_case": report.palette.use_case,
         "model": model_name(report),

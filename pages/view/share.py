@@ -66,14 +66,14 @@ def bar(scene: Scene, palette: Palette, assessment: Assessment, name: str = "") 
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="share"):
         _copy(key="share_link", width="content", data={"home": home(), "query": query(palette)})
         st.download_button(
-            "Report (HTML)",
+            "Report",
             lambda: reports.html(make()).encode(),
             f"{file}.html",
             "text/html",
             icon=":material/description:",
             on_click="ignore",
             key="share_report",
-            help="One file for the meeting: verdict, price, figures, error bars and replies. It opens without a "
+            help="One HTML file for the meeting: verdict, price, figures, error bars and replies. It opens without a "
             "network and prints to PDF.",
         )
         data = st.popover("Data", icon=":material/table:", key="share_data", on_change="rerun")
