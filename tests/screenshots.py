@@ -24,12 +24,12 @@ from tests.browser import find_chromium
 
 WIDTHS = {390: 844, 768: 1024, 1440: 900}
 SCHEMES = ("light", "dark")
-#: What README shows: the page's name in the address, the file, and the height that is shown.
+#: What README shows: the page's name in the address, the file, the height that is shown, and what is pressed first.
 README = (
-    ("", "screenshot-palette.png", 1000),
-    ("tradeoffs", "screenshot-tradeoffs.png", 1000),
-    ("compare", "screenshot-compare.png", 1000),
-    ("groups", "screenshot-groups.png", 1000),
+    ("", "screenshot-palette.png", 1120, "Hide"),
+    ("tradeoffs", "screenshot-tradeoffs.png", 960, None),
+    ("compare", "screenshot-compare.png", 1000, None),
+    ("groups", "screenshot-groups.png", 1120, "Look at an example"),
 )
 MOST_BYTES = 250_000
 #: Background work looks up every half second, longer on a busy machine: rest for a picture, in milliseconds.
@@ -84,13 +84,16 @@ def every_page(browser: Browser, address: str, folder: Path) -> int:
 def for_readme(browser: Browser, address: str, folder: Path) -> None:
     """What README shows, in light, small enough for a repository."""
     there = {place.name: place for place in visits.places(browser, address)}
-    for name, file, height in README:
+    for name, file, height, pressed in README:
         if name not in there:
             print(f"{file}: the app has no page {name!r}")
             continue
         page = browser.new_page(viewport={"width": 1440, "height": height}, reduced_motion="reduce")
         page.goto(there[name].address)
         visits.settle(page, AT_REST)
+        if pressed:
+            page.get_by_role("button", name=pressed).first.click()
+            visits.settle(page, AT_REST)
         if name == "compare" and not ask(page):
             print(f"{file}: the models are not here")
         else:
@@ -115,11 +118,11 @@ def ask(page: Page) -> bool:
 
 
 def small(png: bytes) -> bytes:
-    """The same picture with at most 256 colours, smaller where that is still too large."""
+    """The same picture as a file that is small enough; its colours stay, because values are told by them."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     while True:
         out = io.BytesIO()
-        picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+        picture.save(out, "PNG", optimize=True)
         if out.tell() <= MOST_BYTES:
             return out.getvalue()
         picture = picture.resize((picture.width * 9 // 10, picture.height * 9 // 10), Image.Resampling.LANCZOS)
