@@ -111,7 +111,7 @@ def test_the_cloud_is_thinned_the_same_way_each_time():
 def test_a_taken_point_can_be_had(found):
     """Its weights give its levels, so the palette that it makes is attainable and costs its budget."""
     contour, direction = plane.point(found, [1, 20])
-    new = plane.taken(np.array([0.3, 0.2, 1.5, math.nan]), found, contour, direction)
+    new = plane.taken(np.array([0.3, 0.2, 1.5, math.nan]), contour.levels[direction], found.pair)
     assert new[:2] == pytest.approx(contour.levels[20, :2])
     assert new[2] == pytest.approx(min(1.5, contour.levels[20, 2]))
     assert math.isnan(new[3])

@@ -90,6 +90,7 @@ def lines(
         tickvals=places,
         ticktext=names,
         autotickangles=[0, -45, -90],
+        ticklabeloverflow="allow",
         tickfont={"size": 11},
         range=[-0.3, len(axes) - 0.7],
         showline=False,
@@ -97,7 +98,7 @@ def lines(
     )
     figure.update_xaxes(gridcolor="rgba(128,138,148,0.5)", gridwidth=1)
     figure.update_yaxes(title="Percentile of the model's own replies", fixedrange=True)
-    return figure.update_layout(hovermode="closest")
+    return figure.update_layout(hovermode="closest", margin={"r": 44})
 
 
 def _tint(fan: Fan, n: int, budgets: np.ndarray, tint: Tint) -> str:

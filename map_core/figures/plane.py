@@ -186,20 +186,20 @@ def point(frontier: Frontier, customdata: Sequence[int]) -> tuple[Contour, int]:
     return frontier.contours[int(customdata[0])], int(customdata[1])
 
 
-def taken(targets: np.ndarray, frontier: Frontier, contour: Contour, direction: int) -> np.ndarray:
-    """The palette after a point is taken: its levels for the pair; other targets that it misses give way.
+def taken(targets: np.ndarray, levels: np.ndarray, values: Sequence[int]) -> np.ndarray:
+    """The palette after a point is taken: its levels for these values; other targets that it misses give way.
 
     Args:
         targets: (value,) as they were, in standard deviations above base, NaN for free values.
-        frontier, contour, direction: the point.
+        levels: (value,) of the point.
+        values: positions of those that the figure is of.
 
     Returns:
         (value,) targets that the point's own weights meet.
     """
-    level = contour.levels[direction]
     # A target that the point misses by no more than a solver's rounding is kept as it was.
-    new = np.where(level < targets - 1e-6, level, targets)
-    new[list(frontier.pair)] = level[list(frontier.pair)]
+    new = np.where(levels < targets - 1e-6, levels, targets)
+    new[list(values)] = levels[list(values)]
     return new
 
 

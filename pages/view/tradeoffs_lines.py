@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.fan import Fan, fan
-from map_core.figures import design, lines
+from map_core.figures import design, lines, plane
 from map_core.jobs import Job
 from pages.view import background, style
 from pages.view import tradeoffs_what_if as what_if
@@ -113,7 +113,7 @@ def _draw(job: Job, today: Today, tint: lines.Tint) -> None:
         point = None
         if chosen is not None:
             levels, said = found.levels[chosen], f"One of the palettes at {found.budget[chosen]:g} nats."
-            new = what_if.taken(today, levels, found.values)
+            new = plane.taken(today.targets, levels, found.values)
             point = what_if.Point(said, levels, found.weights[chosen], float(found.kl[chosen]), new)
         what_if.panel(today, "lines", point, HOW)
     what_if.heard(today, "lines", point)

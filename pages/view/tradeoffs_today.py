@@ -155,6 +155,7 @@ def values_picker(label: str, today: Today, first: list[int], key: str, most: in
         max_selections=most,
         key=key,
         persist_state="session",
+        wrap=True,
     )
     return sorted(int(j) for j in chosen)
 

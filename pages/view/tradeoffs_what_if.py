@@ -12,6 +12,7 @@ import streamlit as st
 
 from map_core import changes, words
 from map_core.errors import InputError
+from map_core.figures import plane
 from map_core.frontier import Contour
 from map_core.likely import example
 from map_core.trust import trust
@@ -48,15 +49,8 @@ def of_contour(today: Today, said: str, values: tuple[int, ...], contour: Contou
     limit = math.isinf(contour.budget)
     weights = contour.weights[number] * (FAR if limit else 1.0)
     kl = float(contour.kl[number])
-    return Point(said, contour.levels[number], weights, kl, taken(today, contour.levels[number], values), limit)
-
-
-def taken(today: Today, levels: np.ndarray, values: tuple[int, ...]) -> np.ndarray:
-    """The targets after a point is taken, (value,), which the point's own weights meet."""
-    # A target that the point misses by no more than a solver's rounding is kept as it was.
-    new = np.where(levels < today.targets - 1e-6, levels, today.targets)
-    new[list(values)] = levels[list(values)]
-    return new
+    levels = contour.levels[number]
+    return Point(said, levels, weights, kl, plane.taken(today.targets, levels, values), limit)
 
 
 def clicked(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | None:
