@@ -13,6 +13,7 @@ import pytest
 from map_core import baselines
 from map_core.delivery import proportion
 from map_core.figures import baselines as drawn
+from map_core.figures import baselines_told as told
 from map_core.figures.design import Units
 from map_core.oracle import MemoryOracle
 from map_core.targets import percentiles
@@ -55,14 +56,14 @@ def test_shares_by_hand():
     z = 1.6448536
     half = z / (4 + z * z) * math.sqrt(1 + z * z / 4)
     assert proportion(2, 4, 0.9) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)
-    assert drawn.share(2, 4) == f"50% ({50 - 100 * half:.0f} to {50 + 100 * half:.0f}%)"
+    assert told.share(2, 4) == f"50% ({50 - 100 * half:.0f} to {50 + 100 * half:.0f}%)"
 
 
 def test_shares_in_words():
-    assert drawn.share(24, 400) == "6% (4 to 8%)"
-    assert drawn.share(0, 400) == "none (0 to 0.7%)"
-    assert drawn.share(2, 1000).startswith("0.2% (")
-    assert drawn.share(50, 50).startswith("100% (")
+    assert told.share(24, 400) == "6% (4 to 8%)"
+    assert told.share(0, 400) == "none (0 to 0.7%)"
+    assert told.share(2, 1000).startswith("0.2% (")
+    assert told.share(50, 50).startswith("100% (")
 
 
 def test_bars_are_the_shares_and_only_random_ones_have_an_interval(shown: drawn.Shown):
@@ -114,17 +115,17 @@ def test_no_more_dots_than_can_be_told_apart(monkeypatch: pytest.MonkeyPatch, sh
 
 
 def test_the_same_in_words(shown: drawn.Shown):
-    said = drawn.summary(shown)
+    said = told.summary(shown)
     assert len(said) == len(shown.found)
     met, improved, rows = drawn.counts(shown.way("random"))
-    assert drawn.headline(shown) == f"Of 60 random weights, {drawn.share(met, rows)} meet all 3 targets."
-    assert f"{drawn.share(improved, rows)} improve every targeted value" in said[1]
+    assert told.headline(shown) == f"Of 60 random weights, {told.share(met, rows)} meet all 3 targets."
+    assert f"{told.share(improved, rows)} improve every targeted value" in said[1]
     # The palette is the cheapest way to its targets: at its cost only itself meets them.
     assert drawn.counts(shown.way("random at the same cost"))[0] == 0
     assert "cheapest way" in said[2]
     assert said[-1].startswith("Only humor at the same cost: ")
     assert "misses " in said[-1]
-    facts = drawn.facts(shown)
+    facts = told.facts(shown)
     assert [label for label, _, _ in facts] == [
         "Your palette",
         "Random, any cost",
@@ -137,36 +138,36 @@ def test_at_twice_the_cost(shown: drawn.Shown):
     twice = compared(times=2.0)
     assert twice.way("equal").judged.kl[0] == pytest.approx(2 * shown.way("solved").judged.kl[0], rel=1e-6)
     assert twice.cost() == "at 2 times the cost"
-    assert not drawn.cheapest(twice)
+    assert not told.cheapest(twice)
     assert twice.title(twice.way("random at the same cost")) == "Random, 2 times the cost"
 
 
 def test_one_target_has_one_direction():
     one = compared(np.array([0.3, math.nan, math.nan, math.nan]))
     assert drawn.counts(one.way("random at the same cost"))[0] == 60
-    assert "meet the target" in drawn.headline(one)
-    assert not drawn.cheapest(one)
+    assert "meet the target" in told.headline(one)
+    assert not told.cheapest(one)
 
 
 def test_out_of_reach_leaves_the_palette_out():
     far = compared(np.array([50.0, 0.2, math.nan, math.nan]))
     assert far.way("solved") is None
-    assert drawn.headline(far) == f"Of 60 random weights, {drawn.share(0, 60)} meet both targets."
-    assert "Your palette" not in [label for label, _, _ in drawn.facts(far)]
-    assert "cheapest" not in " ".join(drawn.summary(far))
+    assert told.headline(far) == f"Of 60 random weights, {told.share(0, 60)} meet both targets."
+    assert "Your palette" not in [label for label, _, _ in told.facts(far)]
+    assert "cheapest" not in " ".join(told.summary(far))
     assert not [t for t in drawn.plane(far, (0, 1)).data if t.name == "solved"]
     assert not [t for t in drawn.strips(far).data if t.name == "palette"]
 
 
 def test_tables(shown: drawn.Shown):
-    for header, rows in (drawn.table(shown), drawn.wins(shown)):
+    for header, rows in (told.table(shown), told.wins(shown)):
         assert all(len(cells) == len(header) for _, cells in rows)
         assert rows[0][1][0] == "Your palette"
-    assert drawn.table(shown)[1][0][1][1:3] == ["yes", "yes"]
+    assert told.table(shown)[1][0][1][1:3] == ["yes", "yes"]
 
 
 def test_the_data_are_all_weights(shown: drawn.Shown):
-    rows = list(csv.DictReader(io.StringIO(drawn.baselines_csv(shown))))
+    rows = list(csv.DictReader(io.StringIO(told.baselines_csv(shown))))
     assert len(rows) == 1 + 60 + 60 + 1 + 3
     palette = shown.found[0].judged
     assert [float(rows[0][f"level_{v}"]) for v in VALUES] == pytest.approx(list(ORACLE.rewards_at(palette.levels[0])))

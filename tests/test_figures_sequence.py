@@ -13,6 +13,7 @@ import pytest
 from map_core.dual import solve
 from map_core.figures import orders as compared
 from map_core.figures import sequence as drawn
+from map_core.figures import sequence_told as told
 from map_core.figures.design import Units, colour
 from map_core.glossary import Form
 from map_core.oracle import MemoryOracle
@@ -48,7 +49,7 @@ def trace(figure, name):
 
 def test_opposites_by_hand():
     shown = opposites([0.5, 0.2])
-    first, second = drawn.steps(shown)
+    first, second = told.steps(shown)
     assert (first.number, first.round, first.value, first.undone) == (1, 1, 0, ())
     assert second.value == 1
     assert [fell for fell, _, _ in second.undone] == [0]
@@ -84,7 +85,7 @@ def test_many_steps_are_counted_in_rounds():
 
 
 def test_what_is_undone_in_words(shown: drawn.Shown):
-    path, steps, said = shown.path, drawn.steps(shown), drawn.summary(shown)
+    path, steps, said = shown.path, told.steps(shown), told.summary(shown)
     assert len(said) == path.steps == 6
     for at, (step, sentence) in enumerate(zip(steps, said, strict=True)):
         assert sentence.startswith(f"{at + 1}. Aligning {VALUES[step.value]} ")
@@ -92,8 +93,8 @@ def test_what_is_undone_in_words(shown: drawn.Shown):
         for i, before, after in step.undone:
             assert f"{VALUES[i]} from {before} to {after}" in sentence
     at, i = np.unravel_index(np.argmax(path.undone), path.undone.shape)
-    assert drawn.undone(shown).startswith(f"Aligning {VALUES[path.aligned[at]]} took {VALUES[i]} from p")
-    header, rows = drawn.table(shown)
+    assert told.undone(shown).startswith(f"Aligning {VALUES[path.aligned[at]]} took {VALUES[i]} from p")
+    header, rows = told.table(shown)
     assert [value for value, _ in rows] == path.aligned.tolist()
     assert all(len(cells) == len(header) for _, cells in rows)
 
@@ -108,15 +109,15 @@ def test_levels_that_round_alike_are_told_apart():
 
 def test_where_it_ends(shown: drawn.Shown):
     one = replace(shown, path=shown.path.after(1))
-    assert drawn.ending(one).startswith("After 1 round ")
-    assert drawn.missed(one)[0].split(" is at ")[0] == VALUES[int(np.argmax(one.path.shortfall[-1]))]
+    assert told.ending(one).startswith("After 1 round ")
+    assert told.missed(one)[0].split(" is at ")[0] == VALUES[int(np.argmax(one.path.shortfall[-1]))]
     settled = replace(shown, path=sequence(ORACLE, TARGETS, rounds=60))
-    assert "every target is met" in drawn.ending(settled)
+    assert "every target is met" in told.ending(settled)
     rounds = settled.path.rounds_to(shown.together.levels, drawn.NEAR)
-    assert f"it takes {rounds} rounds" in drawn.needed(settled, rounds, 60)
-    assert "one round is enough" in drawn.needed(settled, 1, 60)
-    assert "After 60 rounds" in drawn.needed(settled, None, 60)
-    assert drawn.stopped(settled) == ""
+    assert f"it takes {rounds} rounds" in told.needed(rounds, 60)
+    assert "one round is enough" in told.needed(1, 60)
+    assert "After 60 rounds" in told.needed(None, 60)
+    assert told.stopped(settled) == ""
 
 
 def test_values_that_do_not_pull_undo_nothing():
@@ -126,23 +127,23 @@ def test_values_that_do_not_pull_undo_nothing():
     targets = np.array([0.4, 0.6])
     units = Units(oracle, percentiles(table), "percentile", ("a", "b"))
     shown = drawn.Shown(sequence(oracle, targets), solve(oracle, targets), units)
-    assert drawn.undone(shown) == "No step takes back what an earlier one gave."
+    assert told.undone(shown) == "No step takes back what an earlier one gave."
     assert not [t for t in drawn.path(shown).data if t.name.startswith("undone")]
 
 
 def test_out_of_reach_says_where_the_path_stops():
     together = opposites([0.5, 0.2], rounds=10_000)
-    assert "shows that no weights reach" in drawn.stopped(together)
-    assert "no number of rounds meets all targets" in drawn.ending(together)
+    assert "shows that no weights reach" in told.stopped(together)
+    assert "no number of rounds meets all targets" in told.ending(together)
     alone = drawn.Shown(sequence(ORACLE, np.array([50.0, 0.1, math.nan, math.nan])), None, UNITS)
-    assert drawn.stopped(alone) == "The path stops before its first step: helpfulness alone cannot come to its target."
-    assert drawn.ending(alone) == ""
-    assert drawn.steps(alone) == ()
-    assert drawn.undone(alone) == "Not one step can be taken."
+    assert told.stopped(alone) == "The path stops before its first step: helpfulness alone cannot come to its target."
+    assert told.ending(alone) == ""
+    assert told.steps(alone) == ()
+    assert told.undone(alone) == "Not one step can be taken."
 
 
 def test_the_data_are_the_path(shown: drawn.Shown):
-    rows = list(csv.DictReader(io.StringIO(drawn.sequence_csv(shown))))
+    rows = list(csv.DictReader(io.StringIO(told.sequence_csv(shown))))
     assert [row["step"] for row in rows] == ["0", "1", "2", "3", "4", "5", "6", "all at once"]
     assert [row["aligned"] for row in rows[1:4]] == ["humor", "helpfulness", "harmlessness"]
     assert [row["round"] for row in rows[1:7]] == ["1", "1", "1", "2", "2", "2"]

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from map_core.figures import sequence as drawn
+from map_core.figures import sequence_told as told
 from map_core.orders import compare_orders
 from map_core.sequence import sequence
 from pages.view import order, state
@@ -41,8 +42,8 @@ def test_a_sequence_says_what_each_step_takes_back(table):  # noqa: F811
     targets = state.standardised(scene, state.first(scene))
     path = sequence(scene.oracle, targets, (0, 1, 2))
     shown = drawn.Shown(path, None, scene.units())
-    assert drawn.undone(shown) in [element.value for element in app.subheader]
-    assert words(app, "sequence_words") == drawn.summary(shown)
+    assert told.undone(shown) in [element.value for element in app.subheader]
+    assert words(app, "sequence_words") == told.summary(shown)
     assert app.slider(key="sequence_rounds").value == 1
 
 

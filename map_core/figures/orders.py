@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from map_core.figures.design import Units
-from map_core.figures.sequence import NEAR, Shown, missed
+from map_core.figures.sequence import NEAR, Shown
+from map_core.figures.sequence_told import missed
 from map_core.orders import Orders
 
 

@@ -1,14 +1,11 @@
 """One value after another: the level of each value step by step, what later steps undo, beside all values at once.
 
-Constraint: nothing is solved here; a change under :data:`NEAR` is left unsaid.
+Constraint: nothing is solved here; a change under :data:`NEAR` is not marked.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -17,7 +14,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from map_core import words
-from map_core.dual import Solution, Status
+from map_core.dual import Solution
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, dash, laid_out
 from map_core.sequence import SequentialPath
 
@@ -58,47 +55,6 @@ class Shown:
         shown = self.units.of(value, np.array([before, after]))
         digits = 1 if 0.05 <= abs(shown[1] - shown[0]) < 1 else 0
         return f"p{shown[0]:.{digits}f}", f"p{shown[1]:.{digits}f}"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of a path, in words.
-
-    Args:
-        number, round: from 1.
-        value: position of the value that is aligned.
-        before, after: its level.
-        undone: (position, before, after) of each value that was aligned before and fell below its target by this.
-        nats: distance from the base model after the step.
-    """
-
-    number: int
-    round: int
-    value: int
-    before: str
-    after: str
-    undone: tuple[tuple[int, str, str], ...]
-    nats: float
-
-
-def steps(shown: Shown) -> tuple[Step, ...]:
-    """Every step of the path."""
-    path, told = shown.path, []
-    undone = path.undone
-    for at, value in enumerate(path.aligned):
-        j = int(value)
-        fell = [int(i) for i in np.flatnonzero(undone[at] >= NEAR)]
-        told.append(
-            Step(
-                at + 1,
-                at // len(path.order) + 1,
-                j,
-                *shown.change(j, path.levels[at, j], path.levels[at + 1, j]),
-                tuple((i, *shown.change(i, path.levels[at, i], path.levels[at + 1, i])) for i in fell),
-                float(path.kl[at + 1]),
-            )
-        )
-    return tuple(told)
 
 
 def path(shown: Shown) -> go.Figure:
@@ -165,7 +121,7 @@ def _panel(
         mode="lines+markers",
         line={"color": shade, "width": 2.5, "dash": dash(value), "shape": "hv"},
         marker={"size": np.where([False, *mine], 10, 4), "color": shade, "opacity": 1.0},
-        customdata=["base model", *(f"step {n}, {escape(shown.units.names[j])}" for n, j in _numbered(found))],
+        customdata=["base model", *(f"step {n}, {escape(shown.units.names[j])}" for n, j in numbered(found))],
         hovertemplate="%{customdata}: p%{y:.1f}<extra></extra>",
         name=name,
         row=row,
@@ -211,7 +167,8 @@ def _panel(
         )
 
 
-def _numbered(found: SequentialPath) -> list[tuple[int, int]]:
+def numbered(found: SequentialPath) -> list[tuple[int, int]]:
+    """The steps as (number from 1, position of the value that is aligned)."""
     return [(number, int(j)) for number, j in enumerate(found.aligned, start=1)]
 
 
@@ -249,8 +206,8 @@ def _across(figure: go.Figure, shown: Shown, rows: int, end: int) -> None:
     found, size = shown.path, len(shown.path.order)
     places, texts = [0], ["Base"]
     if found.steps <= MOST_NAMED:
-        places += [number for number, _ in _numbered(found)]
-        texts += [escape(shown.name(j)) for _, j in _numbered(found)]
+        places += [number for number, _ in numbered(found)]
+        texts += [escape(shown.name(j)) for _, j in numbered(found)]
     else:
         ends = [min(size * number, found.steps) for number in range(1, found.rounds + 1)]
         places += ends
@@ -276,130 +233,3 @@ def _across(figure: go.Figure, shown: Shown, rows: int, end: int) -> None:
     last = end if shown.together is not None else found.steps
     figure.update_xaxes(range=[-room, last + max(2 * room, 0.2)], tickvals=places, ticktext=texts)
     figure.update_xaxes(showticklabels=True, row=rows)
-
-
-def summary(shown: Shown) -> list[str]:
-    """The path in words: a sentence a step, each with what it undid."""
-    said = []
-    for step in steps(shown):
-        name = shown.units.names[step.value]
-        sentence = f"{step.number}. Aligning {name} brings it from {step.before} to {step.after}"
-        if step.before == step.after:
-            sentence = f"{step.number}. Aligning {name} leaves it at {step.after}"
-        taken = [f"{shown.units.names[i]} from {before} to {after}" for i, before, after in step.undone]
-        said.append(f"{sentence}; it took {words.listed(taken)}." if taken else f"{sentence}.")
-    return said
-
-
-def undone(shown: Shown) -> str:
-    """The largest single loss on the way, in a sentence that can be repeated."""
-    lost = shown.path.undone
-    if not shown.path.steps:
-        return "Not one step can be taken."
-    if lost.max() < NEAR:
-        return "No step takes back what an earlier one gave."
-    at, i = (int(place) for place in np.unravel_index(np.argmax(lost), lost.shape))
-    before, after = shown.change(i, shown.path.levels[at, i], shown.path.levels[at + 1, i])
-    name, by = shown.units.names[i], shown.units.names[int(shown.path.aligned[at])]
-    return f"Aligning {by} took {name} from {before} to {after}."
-
-
-def missed(shown: Shown) -> list[str]:
-    """Where each value ends that is below its target, the furthest below first."""
-    found, said = shown.path, []
-    for j in np.argsort(-found.shortfall[-1]):
-        if found.shortfall[-1][j] >= NEAR:
-            reached, asked = shown.change(int(j), found.levels[-1, j], found.targets[j])
-            said.append(f"{shown.units.names[j]} is at {reached} of {asked}")
-    return said
-
-
-def ending(shown: Shown) -> str:
-    """Where the path ends, against the targets and against all at once."""
-    found, together = shown.path, shown.together
-    after = f"After {found.rounds} round{'s' * (found.rounds != 1)}"
-    misses = words.listed(missed(shown))
-    nats = f"{words.number(float(found.kl[-1]))} nats"
-    if together is None:
-        where = f": {misses}" if misses else ""
-        return f"{after}{where}, at {nats}; no number of rounds meets all targets." if found.steps else ""
-    beside = f"all at once meets every target with {words.number(together.kl)}"
-    if not misses:
-        return f"{after} every target is met, with {nats}; {beside}."
-    return f"{after} {misses}, with {nats} spent; {beside}."
-
-
-def needed(shown: Shown, rounds: int | None, searched: int) -> str:
-    """How many rounds it takes until the path is the simultaneous solution.
-
-    Args:
-        shown: for the number of values.
-        rounds: as :meth:`map_core.sequence.SequentialPath.rounds_to` found it within :data:`NEAR`.
-        searched: rounds that were gone through.
-    """
-    same = f"within {NEAR:g} standard deviations of all at once"
-    if rounds is None:
-        return f"After {searched} rounds the levels are not yet {same}."
-    if rounds <= 1:
-        return f"In this order one round is enough: every level is then {same}."
-    return f"In this order it takes {rounds} rounds until every level is, and stays, {same}."
-
-
-def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """A row a step: the header, and (position of the aligned value, cells)."""
-    rows = []
-    for step in steps(shown):
-        # No break within a change: it is read as one.
-        taken = [f"{shown.units.names[i]} {before}\u00a0→\u00a0{after}" for i, before, after in step.undone]
-        change = step.after if step.before == step.after else f"{step.before}\u00a0→\u00a0{step.after}"
-        cells = [f"{step.number}. {shown.name(step.value)}", change]
-        rows.append((step.value, [*cells, ", ".join(taken) or "–", f"{step.nats:.3f}"]))
-    return ["Step", "Its level", "What it undid", "Nats"], rows
-
-
-def alt(shown: Shown) -> str:
-    """The figure in a sentence."""
-    names = words.listed([shown.units.names[j] for j in shown.path.order])
-    return f"The level of each value step by step, aligned in the order {names}. {undone(shown)} {ending(shown)}"
-
-
-def sequence_csv(shown: Shown) -> str:
-    """A row a step, and one of all at once: nats, then every level in reward units and what was undone in sd."""
-    oracle, found, out = shown.units.oracle, shown.path, io.StringIO()
-    writer = csv.writer(out)
-    values = oracle.values
-    writer.writerow(
-        [
-            "step",
-            "round",
-            "aligned",
-            "kl_nats",
-            *(f"level_{v}" for v in values),
-            *(f"weight_{v}" for v in values),
-            *(f"undone_sd_{v}" for v in values),
-        ]
-    )
-
-    def row(label: Sequence[object], kl: float, levels: np.ndarray, x: np.ndarray, lost: np.ndarray) -> None:
-        numbers = [kl, *oracle.rewards_at(levels), *(x / oracle.scale), *lost]
-        writer.writerow([*label, *(float(number) for number in numbers)])
-
-    nothing = np.zeros(len(values))
-    row([0, 0, ""], 0.0, found.levels[0], found.weights[0], nothing)
-    for number, j in _numbered(found):
-        label = [number, (number - 1) // len(found.order) + 1, values[j]]
-        row(label, found.kl[number], found.levels[number], found.weights[number], found.undone[number - 1])
-    if shown.together is not None:
-        row(["all at once", "", ""], shown.together.kl, shown.together.levels, shown.together.weights, nothing)
-    return out.getvalue()
-
-
-def stopped(shown: Shown) -> str:
-    """Why a path that was proven out of reach stops; empty where it does not."""
-    found = shown.path
-    if found.status is not Status.UNBOUNDED:
-        return ""
-    following = found.order[found.steps % len(found.order)]
-    if not found.steps:
-        return f"The path stops before its first step: {shown.units.names[following]} alone cannot come to its target."
-    return f"The path stops after step {found.steps}: that shows that no weights reach these targets together."
