@@ -6,7 +6,7 @@ import streamlit as st
 
 from map_core import words
 from map_core.figures import delivery, design
-from pages.view import state, style, summary
+from pages.view import state, style, summary, terms
 from pages.view.evidence import Evidence, evidence
 
 scene, _ = state.current()
@@ -35,7 +35,7 @@ with st.container(key="evidence"):
         st.html(style.note(not_improved))
     left, right = st.columns([1.5, 1], gap="large")
     with left:
-        st.subheader("Forecast and delivery")
+        st.subheader("Forecast and delivery", help=terms.help("forecast", "delivery", "held-out"))
         st.html(
             style.note(
                 "A mark is one value of one palette, with the interval that its level should lie in 90% of the time: "

@@ -14,7 +14,7 @@ from map_core.confidence import Bands, bands
 from map_core.figures import design, sweep
 from map_core.jobs import Job
 from map_core.sensitivity import Curve, curve, local
-from pages.view import background, style
+from pages.view import background, style, terms
 from pages.view.tradeoffs_today import Today, download, in_words, value_picker
 
 LEVEL = 0.9
@@ -24,7 +24,7 @@ FIRST = 4
 
 def show(today: Today) -> None:
     """The choice of the value, the curves, and what they say."""
-    st.subheader("What a target costs")
+    st.subheader("What a target costs", help=terms.help("sensitivity", "shadow price"))
     names, own = today.names, today.assessment.solution
     prices = None if own is None else local(own)
     with st.container(horizontal=True, vertical_alignment="bottom", key="sensitivity_controls"):

@@ -9,7 +9,7 @@ import streamlit as st
 from map_core.figures import design, plane
 from map_core.frontier import Frontier, frontier
 from map_core.jobs import Job
-from pages.view import background, style
+from pages.view import background, style, terms
 from pages.view import tradeoffs_what_if as what_if
 from pages.view.tradeoffs_today import BUDGETS, Today, download, in_words, others, value_picker
 
@@ -25,7 +25,7 @@ def show(today: Today) -> None:
     if len(names) < 2:
         st.html(style.note("This table has one value, so there is nothing to trade."))
         return
-    st.subheader("What can be had together")
+    st.subheader("What can be had together", help=terms.help("frontier", "budget"))
     st.html(
         style.note(
             "Grey dots are the model's own replies. Each line is as far as a budget goes, in nats from the base model."
