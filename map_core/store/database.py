@@ -26,7 +26,7 @@ from map_core.errors import InputError, StoreError
 SETTING = "VALUE_PALETTE_DATABASE"
 _EXPECTED = "postgresql://NAME:PASSWORD@HOST/DATABASE, or sqlite:////a/folder/palettes.sqlite"
 #: Seconds that a writer waits for another one, and that a server may take to answer at first.
-BUSY_SECONDS, CONNECT_SECONDS = 30, 10
+BUSY_SECONDS, CONNECT_SECONDS = 30, 5
 #: The key of the lock that PostgreSQL keeps while the schema is brought up to date; any number that is always the same.
 _MIGRATION_LOCK = 7_046_029_254
 
