@@ -66,7 +66,8 @@ def test_palettes_from_saving_to_the_link(browser, address):
     beside.goto(link)
     settle(beside)
     assert beside.evaluate("location.pathname") == "/"
-    beside.goto(f"{address}/palettes{beside.evaluate('location.search')}")
+    beside.goto(f"{address}/palettes{beside.evaluate('location.search')}&view=timeline")
+    expect(beside.get_by_role("heading", name="How this palette came about")).to_be_visible()
     expect(beside.locator(".st-key-palette_line .vp-chips")).to_have_text(asked.replace("\n", ""))
     assert page.evaluate("window.ran") is None
     context.close()
