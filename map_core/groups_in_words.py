@@ -113,6 +113,8 @@ def outcome(found: Agreement, rule: Rule) -> str:
     least = float(shares.min())
     if least >= 1 - 1e-6:
         return f"Everyone has all that was asked for, for {common.solution.kl:.2f} nats."
+    if float(shares.max()) - least < 0.005:
+        return f"Everyone gets {percent(least)} of the way, for {common.solution.kl:.2f} nats."
     worst = [found.groups[g].name for g in np.flatnonzero(shares <= least + 0.005)]
     return (
         f"From {percent(least)} of the way ({who(worst)}) to {percent(float(shares.max()))}, "

@@ -38,7 +38,7 @@ with st.container(key="join"):
     mine = member.palette(scene, held.use_case, wishes)
     with st.container(key="join_verdict"):
         member.verdict(scene, mine)
-    member.send(held.code, me, mine, sent)
+    member.send(scene, held.code, me, mine, sent)
     st.html(
         style.note(
             "Your name and wishes are kept in the app's database until the host closes the meeting. The bookmark of "

@@ -22,7 +22,7 @@ from map_core.groups_in_words import RULES, percent
 from map_core.words import capitalised
 
 #: How a rule is drawn: its colour, the sign of its level, the pattern of its bars. Reads on white and on black alike.
-SLATE = "#5C6F8A"
+SLATE = "#6A7F9C"
 MARKS = {Rule.WORST_OFF: (ACCENT, "diamond", ""), Rule.BARGAIN: (SLATE, "diamond-open", "/")}
 #: Groups that are drawn with a letter each; more are dots.
 MOST_LETTERS = 12

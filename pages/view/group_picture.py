@@ -26,6 +26,8 @@ from pages.view.scene import Scene
 
 #: The least budget and the step of its slider, in nats.
 LEAST, STEP = 0.1, 0.1
+#: Groups for which it is told at once what each gives up.
+MOST_TOLD = 4
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -87,7 +89,7 @@ def show(scene: Scene, groups: Sequence[Group], found: Agreement | None, error: 
     figures(shown, "page")
     rules(scene, found, "page")
     words(shown)
-    with st.expander("What each gives up, in words"):
+    with st.expander("What each gives up, in words", expanded=len(groups) <= MOST_TOLD):
         if found.alone is None:
             st.html(style.note("Being computed."))
         for rule in found.common if found.alone is not None else ():

@@ -238,7 +238,7 @@ def _members(code: str, members: Sequence[meetings.Entry], names: Sequence[str],
 
 
 def _is_over(asked: _Asked, key: object) -> bool:
-    """Whether the next job may begin: this one was stopped or has ended, or only its last stage is left and something else is asked."""
+    """Whether the next job may begin: this one has ended, or only its last stage is left and others are asked for."""
     if asked.key == key:
         return asked.job.status is JobStatus.CANCELLED
     so_far: Agreement | None = asked.job.partial

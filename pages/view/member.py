@@ -147,7 +147,7 @@ def _ease(scene: Scene, found: Assessment) -> None:
     st.session_state["wishes"] = held
 
 
-def send(code: str, me: str, mine: Palette, sent: meetings.Entry | None) -> None:
+def send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.Entry | None) -> None:
     """The way to send, to send again, and to leave."""
     changed = sent is not None and (sent.palette != mine or sent.name != _name())
     with st.container(horizontal=True, vertical_alignment="center", key="join_send"):
@@ -157,7 +157,7 @@ def send(code: str, me: str, mine: Palette, sent: meetings.Entry | None) -> None
             type="primary",
             icon=":material/send:",
             on_click=_send,
-            args=(code, me, mine),
+            args=(scene, code, me, mine.use_case),
             disabled=sent is not None and not changed,
         )
         if sent is not None:
@@ -174,12 +174,19 @@ def _name() -> str:
     return " ".join(str(st.session_state.get("join_name") or "").split())
 
 
-def _send(code: str, me: str, mine: Palette) -> None:
+def _send(scene: Scene, code: str, me: str, use_case: str) -> None:
     if not _name():
         st.session_state["join_problem"] = "Say first who you are: a name, or the group that you speak for."
         return
+    # A fader that was let go in the same moment counts as well.
+    told, held = st.session_state, st.session_state["wishes"]
+    now = {
+        name: Wish(bool(told.get(f"ask_{name}", wish.asked)), int(told.get(f"wish_{name}", wish.percentile)))
+        for name, wish in held.items()
+    }
+    st.session_state["wishes"] = now
     try:
-        meetings.join(database(), code, me, _name(), mine)
+        meetings.join(database(), code, me, _name(), palette(scene, use_case, now))
     except PaletteError as error:
         st.session_state["join_problem"] = str(error)
 
