@@ -181,6 +181,20 @@ def test_steps_of_a_palette_out_of_reach_begin_at_the_nearest(table):
     assert "step_0_1" in [button.key for button in app.button]
 
 
+def test_a_point_beside_a_palette_that_nothing_is_near_is_held_against_the_base_model(table):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["palette"] = "helpfulness:p99!;harmlessness:p99!"
+    app.run()
+    app.switch_page("pages/tradeoffs.py")
+    settled(app)
+    assert "take a lock off" in said(app)
+    click(app, "two", "frontier", 2, 25)
+    assert not app.exception
+    assert "held against the base model" in said(app)
+    assert "instead of nothing." in told(app)
+    assert "You asked that helpfulness and harmlessness be held." in told(app)
+
+
 def test_a_palette_without_targets_still_has_every_view(table):
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["palette"] = "free"

@@ -27,9 +27,9 @@ def coins() -> MemoryOracle:
     return MemoryOracle(replies, np.array([0, 4]), ("humor", "kindness"), Form.PER_PROMPT)
 
 
-@pytest.fixture(scope="module")
-def oracle() -> MemoryOracle:
-    return MemoryOracle.of(make_table(prompts=20, candidates=32))
+@pytest.fixture(scope="module", params=list(Form))
+def oracle(request: pytest.FixtureRequest) -> MemoryOracle:
+    return MemoryOracle.of(make_table(prompts=20, candidates=32), request.param)
 
 
 @pytest.fixture(scope="module")

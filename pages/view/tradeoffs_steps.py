@@ -33,7 +33,9 @@ def show(today: Today) -> None:
         return
     if own is None:
         st.html(style.note("Your palette is out of reach. Steps start from one that can be had."))
-        if today.assessment.nearest is not None:
+        if today.assessment.nearest is None:
+            st.html(style.note("Nothing near it can be had: take a lock off, or lower a target, on Palette."))
+        else:
             st.button(
                 "Go to the nearest palette that works",
                 key="steps_nearest",

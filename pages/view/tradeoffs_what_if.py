@@ -126,23 +126,21 @@ def _undo(view: str) -> None:
 
 def _compared(today: Today, point: Point) -> None:
     scene, now = today.scene, today.solution
-    if now is None:
-        st.html(style.note("Nothing near your palette can be had, so there is nothing to hold this against."))
-        found = changes.changes(scene.oracle, scene.percentiles, np.zeros(len(today.names)), point.levels)
-    else:
-        found = changes.changes(scene.oracle, scene.percentiles, now.levels, point.levels)
-        if today.assessment.solution is None:
-            st.html(style.note("Your palette is out of reach, so this is held against the nearest one that is not."))
-        said = " ".join(filter(None, [changes.gained(found, today.names), changes.lost(found, today.names)]))
-        told = [said or "No level moves by a percentile.", _cost(now.kl, point)]
-        with st.container(gap="small"):
-            for sentence in filter(None, [*told, _gives_way(today, point), _doubt(today, point)]):
-                st.text(sentence)
+    if today.assessment.solution is None:
+        what = "the base model, for nothing near it can be had" if now is None else "the nearest one that is not"
+        st.html(style.note(f"Your palette is out of reach, so this is held against {what}."))
+    here, spent = (np.zeros(len(today.names)), 0.0) if now is None else (now.levels, now.kl)
+    found = changes.changes(scene.oracle, scene.percentiles, here, point.levels)
+    said = " ".join(filter(None, [changes.gained(found, today.names), changes.lost(found, today.names)]))
+    told = [said or "No level moves by a percentile.", _cost(spent, point)]
+    with st.container(gap="small"):
+        for sentence in filter(None, [*told, _gives_way(today, point), _doubt(today, point)]):
+            st.text(sentence)
     rows = [
-        (one.value, [today.titles[one.value], f"p{one.before:.0f}", f"p{one.after:.0f}", f"{_signed(one.moved)}"])
+        (one.value, [today.titles[one.value], f"p{one.before:.0f}", f"p{one.after:.0f}", _signed(one.moved)])
         for one in found
     ]
-    st.html(style.levels_table(["Value", "Now", "There", "Change"], rows))
+    st.html(style.levels_table(["Value", "Base" if now is None else "Now", "There", "Change"], rows))
 
 
 def _cost(now: float, point: Point) -> str:
@@ -173,9 +171,8 @@ def _doubt(today: Today, point: Point) -> str:
     return f"Reachable on paper only: {figure} {meaning}"
 
 
-def _signed(moved: float) -> str:
-    rounded = round(moved)
-    return "0" if rounded == 0 else f"{rounded:+d}".replace("-", "−")
+def _signed(moved: int) -> str:
+    return f"{moved:+d}".replace("-", "−") if moved else "0"
 
 
 def heard(today: Today, view: str, point: Point | None) -> None:
@@ -200,8 +197,8 @@ def heard(today: Today, view: str, point: Point | None) -> None:
             return
         same = now.aligned == there.aligned
         with st.container(horizontal=True, key=f"heard_both_{view}"):
-            for title, one in (("There", there), ("Now", now)):
-                with st.container(key=f"heard_{title.lower()}_{view}", gap="small"):
+            for title, key, one in (("There", "there", there), ("Now" if today.solution else "Base", "now", now)):
+                with st.container(key=f"heard_{key}_{view}", gap="small"):
                     st.html(style.name(title, f"probability {words.chance(one.probability)}"))
                     st.text("The same reply." if same and one is now else one.aligned)
         base = words.chance(1 / now.candidates)
