@@ -19,11 +19,13 @@ summary.palette_line(scene, seen.assessment)
 with st.container(key="how_words"):
     st.subheader("In plain words")
     st.html(style.steps(choosing.in_words(scene)))
-    st.button("Take the tour on the desk", key="how_tour", icon=":material/tour:", on_click=tour.start)
-    if tour.running() is not None:
+    if st.button("Take the tour on the desk", key="how_tour", icon=":material/tour:"):
+        tour.start()
         st.switch_page("pages/palette.py")
 with st.container(key="how_example"):
-    st.subheader("One prompt, and how your weights choose", help=terms.help("candidate", "weights", "effective sample size"))
+    st.subheader(
+        "One prompt, and how your weights choose", help=terms.help("candidate", "weights", "effective sample size")
+    )
     choosing.show(seen)
 with st.container(key="how_mathematics"):
     st.subheader("The mathematics, for those who ask")

@@ -58,6 +58,13 @@ def test_the_tour_by_keyboard_from_the_landing_to_the_palette_from_before(page):
     expect(page).to_have_url(own, timeout=LONG)
 
 
+def test_the_tour_is_begun_from_how_it_works_as_well(page, address):
+    page.goto(f"{address}/how")
+    press(page, "how_tour")
+    expect(page.get_by_role("region", name="Tour")).to_contain_text("1 of 6", timeout=LONG)
+    expect(page.locator(".vp-desk [role=slider]").first).to_be_visible(timeout=LONG)
+
+
 def test_an_address_that_is_no_page_is_said_in_words(page, address):
     page.goto(f"{address}/nothing-here")
     expect(page.get_by_role("dialog")).to_contain_text("does not seem to exist", timeout=LONG)

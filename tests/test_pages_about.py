@@ -185,6 +185,14 @@ def test_how_it_works_runs_on_any_table(tmp_path, monkeypatch, table, shape):
     assert "arXiv 2410.19198" in said(app)
 
 
+def test_a_tour_that_is_on_leaves_people_where_they_went(app):
+    app.button(key="tour_start").click().run()
+    app.switch_page("pages/how.py").run()
+    assert "In plain words" in said(app)
+    app.switch_page("pages/palette.py").run()
+    assert "1 of 6" in said(app)
+
+
 def test_the_mathematics_of_how_it_works_are_those_of_the_palette(app, table):
     app.switch_page("pages/how.py").run()
     solution = assess(
