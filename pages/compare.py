@@ -48,9 +48,10 @@ def one_prompt() -> None:
     asked = judging.question(generation, view.shown, view.choices[0])
     questions = [asked] if asked else []
     if not judging.hides(questions, waiting=not view.shown.phase.ended):
+        judging.outcome(asked)
         columns.replies(view)
         if view.shown.phase.ended:
-            judging.summary(questions)
+            judging.summary()
         with st.container(key="candidates"):
             field.show(view)
     ended = running and view.shown.phase.ended

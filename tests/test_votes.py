@@ -13,7 +13,7 @@ from map_core.judging import Pair, Side, in_words, pair, share, votes_csv
 from map_core.store import database, table_key, votes
 from map_core.store.votes import Preferred, Tally, Vote
 from pages.view import many, scene
-from tests.test_pages import app, begun, compare, desk, favoured, finish, finished_by, said, table, texts
+from tests.test_pages import app, begun, captions, compare, desk, favoured, finish, finished_by, said, table, texts
 
 __all__ = ["app", "compare", "desk", "table"]
 
@@ -104,8 +104,9 @@ def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
     generation, k = blind(compare, desk)
     base = generation.request.base
     page = said(compare)
-    for tell in ("Base model", "Aligned model", "Effective sample size", "Candidate "):
+    for tell in ("<b>Base model</b>", "<b>Aligned model</b>", "<dt>Effective sample size</dt>"):
         assert tell not in page
+    assert not any(caption.startswith("Candidate ") for caption in captions(compare))
     assert not compare.dataframe
     shown = [text for text in texts(compare) if text.startswith("final")]
     assert sorted(shown) == sorted([f"final {base}", f"final {k}"])
@@ -117,7 +118,7 @@ def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
     page = said(compare)
     assert "You preferred the aligned model." in page
     assert "Aligned preferred in 1 of 1 judgement that was no tie, 100%" in page
-    assert "Effective sample size" in page
+    assert "<dt>Effective sample size</dt>" in page
     assert not answers(compare)
     key = votes.palette_key(compare.session_state["history"].now, table_key(scene.load(scene.ALL).table))
     (vote,) = votes.votes_of(kept, key)
@@ -149,7 +150,7 @@ def test_equal_replies_are_not_asked_about(compare, desk):
 
 def test_without_the_toggle_nothing_is_covered_and_it_can_be_turned_on_at_the_end(compare, desk):
     finished_by(compare, desk, 1)
-    assert "Effective sample size" in said(compare)
+    assert "<dt>Effective sample size</dt>" in said(compare)
     compare.toggle(key="judge_blind").set_value(True).run()
     assert len(answers(compare)) == 3 or "nothing to judge" in said(compare)
 

@@ -160,14 +160,19 @@ def _refusal() -> None:
         st.text(said)
 
 
-def summary(questions: Sequence[Question]) -> None:
-    """What was judged here, what all judgements on this palette say, and both to take away or take back."""
+def outcome(asked: Question | None) -> None:
+    """What this viewer said of two replies that are now shown with their names, or why nothing was asked."""
+    if asked is None:
+        return
+    if (mine := _judged().get(asked.name)) is not None:
+        st.html(f'<div role="status">{style.note(_SAID[mine.preferred])}</div>')
+    elif covered() and asked.pair is None:
+        st.html(style.note("Both replies are the same, so there is nothing to judge."))
+
+
+def summary() -> None:
+    """What all judgements on this palette say, and both to take away or take back."""
     with st.container(key="judged"):
-        mine = [_judged()[one.name] for one in questions if one.name in _judged()]
-        if covered() and not mine and any(one.pair is None for one in questions):
-            st.html(style.note("Both replies are the same, so there is nothing to judge."))
-        if len(questions) == 1 and mine:
-            st.html(f'<div role="status">{style.note(_SAID[mine[0].preferred])}</div>')
         _refusal()
         _tally()
 

@@ -214,7 +214,7 @@ def _draw(scene: Scene, assessment: Assessment, found: Many) -> None:
         return
     _table(scene, found, columns, answered)
     if questions:
-        judging.summary(questions)
+        judging.summary()
     if done:
         _levels(scene, assessment, columns[0], done, len(found.requests))
     if found.ended and answered:
