@@ -2,15 +2,9 @@
 // changed. All text is set as text.
 const panels = new WeakMap();
 
-const make = (tag, parent, attributes = {}, text = "") => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text) node.textContent = text;
-  parent.appendChild(node);
-  return node;
-};
-const tell = (node, text) => {
-  if (node.textContent !== text) node.textContent = text;
+// A text that is there or is not: an empty one takes no room.
+const say = (node, text) => {
+  tell(node, text);
   node.hidden = !text;
 };
 
@@ -80,12 +74,12 @@ function draw(panel, data) {
   root.dataset.ack = data.ack;
   status.className = `vp-verdict vp-${data.verdict}`;
   status.setAttribute("aria-busy", String(!data.settled));
-  tell(panel.headline, data.headline);
-  tell(panel.sentence, data.sentence);
+  say(panel.headline, data.headline);
+  say(panel.sentence, data.sentence);
   // While the hand moves the ways out are those of a moment ago: they stay in place, and cannot be pressed.
   panel.ways.hidden = data.verdict === "reachable";
-  tell(panel.waysTitle, data.verdict === "reachable" ? "" : data.ways.length || !data.settled || data.again ? "Ways out" : "");
-  tell(panel.waysWhy, data.why);
+  say(panel.waysTitle, data.verdict === "reachable" ? "" : data.ways.length || !data.settled || data.again ? "Ways out" : "");
+  say(panel.waysWhy, data.why);
   list(panel.waysList, data.ways, (node, way, k) => {
     if (!node.firstChild) {
       make("b", node);
@@ -93,45 +87,45 @@ function draw(panel, data) {
     }
     node.setAttribute("data-press", `way ${k}`);
     node.disabled = !data.settled;
-    tell(node.children[0], way.label);
-    tell(node.children[1], way.meaning);
+    say(node.children[0], way.label);
+    say(node.children[1], way.meaning);
   }, () => make("button", panel.waysList, { type: "button", class: "vp-way" }));
   panel.costBox.hidden = !data.cost;
-  tell(panel.cost, data.cost);
-  tell(panel.costDetail, data.cost_detail);
+  say(panel.cost, data.cost);
+  say(panel.costDetail, data.cost_detail);
   panel.fill.style.width = `${Math.min(100, 100 * data.share)}%`;
-  tell(panel.bottleneck, data.bottleneck);
-  tell(panel.bottleneckDetail, data.bottleneck_detail);
-  tell(panel.slack, data.slack);
-  tell(panel.sure, data.sure);
-  tell(panel.sureVerdict, data.sure_verdict);
-  tell(panel.linesTitle, data.lines.length ? data.lines_title : "");
+  say(panel.bottleneck, data.bottleneck);
+  say(panel.bottleneckDetail, data.bottleneck_detail);
+  say(panel.slack, data.slack);
+  say(panel.sure, data.sure);
+  say(panel.sureVerdict, data.sure_verdict);
+  say(panel.linesTitle, data.lines.length ? data.lines_title : "");
   list(panel.lines, data.lines, (node, line) => {
     if (!node.firstChild) for (const tag of ["i", "span", "b", "em"]) make(tag, node);
     const [swatch, name, change, meaning] = node.children;
     swatch.style.background = line.colour;
-    tell(name, line.name);
-    tell(change, line.text);
-    tell(meaning, line.meaning);
+    say(name, line.name);
+    say(change, line.text);
+    say(meaning, line.meaning);
   }, () => make("li", panel.lines));
-  tell(panel.unasked, data.unasked);
-  tell(panel.tagsTitle, data.tags.length ? "The price of one step more" : "");
+  say(panel.unasked, data.unasked);
+  say(panel.tagsTitle, data.tags.length ? "The price of one step more" : "");
   list(panel.tags, data.tags, (node, tag) => {
     if (!node.firstChild) for (const part of ["i", "span", "b", "em", "u"]) make(part, node);
     const [swatch, name, cost, takes, grade] = node.children;
     node.dataset.grade = tag.grade;
     swatch.style.background = tag.colour;
-    tell(name, `${tag.name} ${tag.step}`);
-    tell(cost, tag.cost);
-    tell(takes, tag.takes);
-    tell(grade, tag.grade);
+    say(name, `${tag.name} ${tag.step}`);
+    say(cost, tag.cost);
+    say(takes, tag.takes);
+    say(grade, tag.grade);
   }, () => make("li", panel.tags));
   panel.undo.disabled = !data.undo;
   panel.redo.disabled = !data.redo;
   panel.undo.title = data.undo;
   panel.redo.title = data.redo;
-  tell(panel.last, data.last);
-  tell(panel.form, data.form);
+  say(panel.last, data.last);
+  say(panel.form, data.form);
 }
 
 // As many children as there are items, each filled by `fill`.

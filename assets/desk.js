@@ -12,13 +12,6 @@ const MODES = [
 const clamp = (p) => Math.min(100, Math.max(0, p));
 const shown = (p) => String(Math.round(p * 10) / 10);
 
-const make = (tag, parent, attributes = {}) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  parent.appendChild(node);
-  return node;
-};
-
 export default function (component) {
   const { parentElement, data, setStateValue } = component;
   const root = parentElement.querySelector(".vp-desk");

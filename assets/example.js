@@ -1,17 +1,6 @@
 // Example replies: two texts that change as the faders move. Replies are set as text only.
 const examples = new WeakMap();
 
-const make = (tag, parent, attributes = {}, text = "") => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text) node.textContent = text;
-  parent.appendChild(node);
-  return node;
-};
-const tell = (node, text) => {
-  if (node.textContent !== text) node.textContent = text;
-};
-
 export default function (component) {
   const { parentElement, data, setTriggerValue } = component;
   const root = parentElement.querySelector(".vp-example");

@@ -214,10 +214,16 @@ def _lines(
         base, level = percentile(j, 0.0), percentile(j, float(shown.levels[j]))
         text = f"p{base:.0f} → p{level:.0f}"
         if errors is not None:
-            low, high = (percentile(j, float(shown.levels[j] + sign * errors[j])) for sign in (-1, 1))
+            low, high = _ends(j, shown, errors, percentile)
             text += f" ± {(high - low) / 2:.0f}" if high - low >= 1 else " ± under 1"
         lines.append(Line(j, text, words.better_than(level)))
     return tuple(lines)
+
+
+def _ends(value: int, shown: Solution, errors: np.ndarray, percentile: Percentile) -> tuple[float, float]:
+    """Both ends of a level's error bar, as percentiles."""
+    level, half = float(shown.levels[value]), float(errors[value])
+    return percentile(value, level - half), percentile(value, level + half)
 
 
 def _unasked(assessment: Assessment, shown: Solution, names: Sequence[str], percentile: Percentile) -> str:
@@ -236,7 +242,7 @@ def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, per
         return "One prompt tells nothing of how sure this is."
     halves = []
     for j in np.flatnonzero(~np.isnan(assessment.targets)):
-        low, high = (percentile(int(j), float(solution.levels[j] + sign * errors[j])) for sign in (-1, 1))
+        low, high = _ends(int(j), solution, errors, percentile)
         halves.append((high - low) / 2)
     if not halves:
         return f"Estimated from {oracle.prompts} prompts."

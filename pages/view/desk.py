@@ -16,16 +16,14 @@ import streamlit as st
 from map_core import words
 from map_core.figures import design
 from map_core.palette import Mode, Target
-from pages.view import live, state, style
+from pages.view import component, live, state
 from pages.view.live import Live
 from pages.view.scene import Scene
 
-_mount = st.components.v2.component(
-    "value_palette_desk",
-    html='<div class="vp-desk" role="group" aria-label="Faders, one a value"></div>',
-    css=(style.ASSETS / "desk.css").read_text(encoding="utf-8"),
-    js=(style.ASSETS / "desk.js").read_text(encoding="utf-8"),
-    isolate_styles=False,
+_mount = component.registered(
+    "desk",
+    '<div class="vp-desk" role="group" aria-label="Faders, one a value"></div>',
+    isolated=False,
 )
 _FLAGS = ("free", "keep", "locked")
 

@@ -13,15 +13,13 @@ import streamlit as st
 from map_core import words
 from map_core.figures import design
 from map_core.likely import Example, example
-from pages.view import style
+from pages.view import component
 from pages.view.live import Live
 
-_mount = st.components.v2.component(
-    "value_palette_example",
-    html='<section class="vp-example" aria-label="Example replies"></section>',
-    css=(style.ASSETS / "example.css").read_text(encoding="utf-8"),
-    js=(style.ASSETS / "example.js").read_text(encoding="utf-8"),
-    isolate_styles=False,
+_mount = component.registered(
+    "example",
+    '<section class="vp-example" aria-label="Example replies"></section>',
+    isolated=False,
 )
 #: A reply whose level differs by less than this from the other's, in percentiles, is not said to differ.
 NOTICED = 5.0

@@ -10,14 +10,12 @@ import streamlit as st
 from map_core import words
 from map_core.figures import field
 from map_core.generate import records
-from pages.view import columns, generator, style
+from pages.view import columns, component, generator, style
 from pages.view.columns import View
 
-_mount = st.components.v2.component(
-    "value_palette_field",
-    html='<svg role="group"></svg>',
-    css=(style.ASSETS / "field.css").read_text(encoding="utf-8"),
-    js=(style.ASSETS / "field.js").read_text(encoding="utf-8"),
+_mount = component.registered(
+    "field",
+    '<svg role="group"></svg>',
 )
 
 

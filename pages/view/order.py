@@ -8,16 +8,13 @@ import streamlit as st
 
 from map_core import words
 from map_core.figures.design import colour
-from pages.view import style
+from pages.view import component
 from pages.view.scene import Scene
 
 _HOW = "Drag a row, or press its arrows. On its grip: Space lifts, arrow keys move, Space puts down, Escape puts back."
-_mount = st.components.v2.component(
-    "value_palette_order",
-    html=f'<div class="frame"><ol></ol><p class="hint" id="how">{_HOW}</p>'
-    '<div class="live" aria-live="polite"></div></div>',
-    css=(style.ASSETS / "order.css").read_text(encoding="utf-8"),
-    js=(style.ASSETS / "order.js").read_text(encoding="utf-8"),
+_mount = component.registered(
+    "order",
+    f'<div class="frame"><ol></ol><p class="hint" id="how">{_HOW}</p><div class="live" aria-live="polite"></div></div>',
 )
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import streamlit as st
+from pages.view import component
 
-from pages.view import style
-
-_mount = st.components.v2.component(
-    "value_palette_preview",
-    html='<iframe sandbox="" title="The report" tabindex="0"></iframe>',
-    css=(style.ASSETS / "preview.css").read_text(encoding="utf-8"),
-    js=(style.ASSETS / "preview.js").read_text(encoding="utf-8"),
+_mount = component.registered(
+    "preview",
+    '<iframe sandbox="" title="The report" tabindex="0"></iframe>',
 )
 
 

@@ -26,8 +26,8 @@ from map_core.glossary import Verdict
 from map_core.palette import Palette
 from map_core.report import Report, Wanted
 from map_core.rewards import RewardTable
+from pages.view import component, style
 from pages.view import scene as scenes
-from pages.view import style
 from pages.view.scene import ALL, Scene
 
 PAGES = Path(__file__).resolve().parents[1]
@@ -38,15 +38,13 @@ BRIEF = Wanted(draws=0, samples=0, figures=False)
 
 _CHAIN = "M10 14a4.5 4.5 0 0 0 6.4 0l3.2-3.2a4.5 4.5 0 0 0-6.4-6.4L12 5.6M14 10a4.5 4.5 0 0 0-6.4 0l-3.2 3.2"
 
-_copy = st.components.v2.component(
-    "value_palette_copy",
-    html=f"""<div>
+_copy = component.registered(
+    "share",
+    f"""<div>
 <button type="button"><svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2"
 stroke-linecap="round" aria-hidden="true"><path d="{_CHAIN}a4.5 4.5 0 0 0 6.4 6.4l1.2-1.2"/></svg>
 <span>Copy link</span></button>
 <input aria-label="Link to this palette" readonly hidden><div role="status"></div></div>""",
-    css=(style.ASSETS / "share.css").read_text(encoding="utf-8"),
-    js=(style.ASSETS / "share.js").read_text(encoding="utf-8"),
 )
 _made: OrderedDict[tuple[Any, ...], Future[Report]] = OrderedDict()
 _making = threading.Lock()

@@ -11,15 +11,13 @@ from map_core import answer, words
 from map_core.figures import design
 from map_core.glossary import Verdict
 from map_core.repairs import Repairs
-from pages.view import desk, live, state, style
+from pages.view import component, desk, live, state
 from pages.view.live import Live
 
-_mount = st.components.v2.component(
-    "value_palette_answer",
-    html='<div class="vp-answer"></div>',
-    css=(style.ASSETS / "answer.css").read_text(encoding="utf-8"),
-    js=(style.ASSETS / "answer.js").read_text(encoding="utf-8"),
-    isolate_styles=False,
+_mount = component.registered(
+    "answer",
+    '<div class="vp-answer"></div>',
+    isolated=False,
 )
 #: Milliseconds after which what is computed in the background is asked for again.
 AGAIN = 350
@@ -42,6 +40,8 @@ def _data(seen: Live) -> dict[str, Any]:
             ways = answer.ways(found, seen.assessment, scene.names, scene.percentile)
             why = answer.conflict(found, seen.assessment, scene.names, scene.percentile)
             st.session_state["ways"] = (seen.assessment.targets, found)
+        elif waiting_ways:
+            why = "Looking for what would work."
         confidence, waiting_sure = _result(live.sure_job(seen))
         sure = "" if confidence is None else live.sure_of(confidence)
         waiting = waiting_ways or waiting_sure

@@ -1,0 +1,34 @@
+"""How a live component of our own comes to be: its markup here, its looks and its script in assets.
+
+Constraint: markup and script are ours and constant; whatever somebody wrote reaches a component as data only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from pages.view import style
+
+
+def registered(name: str, html: str, *, isolated: bool = True) -> Callable[..., Any]:
+    """Register the component of assets/NAME.js and assets/NAME.css, to be mounted with a key.
+
+    Args:
+        name: of the two files.
+        html: what it begins with.
+        isolated: in a shadow root of its own. Outside of one it stands in the page itself, where headings, roles and
+            the page's own style sheets count, and it may use what assets/nodes.js offers.
+    """
+    script = (style.ASSETS / f"{name}.js").read_text(encoding="utf-8")
+    if not isolated:
+        script = (style.ASSETS / "nodes.js").read_text(encoding="utf-8") + script
+    return st.components.v2.component(
+        f"value_palette_{name}",
+        html=html,
+        css=(style.ASSETS / f"{name}.css").read_text(encoding="utf-8"),
+        js=script,
+        isolate_styles=isolated,
+    )
