@@ -165,6 +165,8 @@ class TestGenerating:
 
     def done(self, page, candidates: int) -> None:
         expect(page.locator("[role=status]")).to_contain_text(f"Done: {candidates} candidates", timeout=120 * SECONDS)
+        # The status is drawn before the replies: they are as they stay once what comes after them is there.
+        expect(page.locator(".st-key-candidates_csv button")).to_be_visible(timeout=30 * SECONDS)
 
     def test_palettes_speak_side_by_side_and_a_target_moves_the_pick_without_sampling(self, page):
         page.get_by_role("link", name="Compare").click()
