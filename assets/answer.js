@@ -19,9 +19,23 @@ export default function (component) {
   }
   panel.press = (what) => setTriggerValue("pressed", what);
   clearTimeout(panel.timer);
+  pieces.answer = (brought) => take(panel, brought);
   // What is computed in the background is asked for again until it is there.
   if (data.again) panel.timer = setTimeout(() => setTriggerValue("again", data.again), data.again);
+  take(panel, data);
+}
+
+function take(panel, data) {
+  if (data.session === panel.session && data.ack < panel.ack) return; // overtaken by a later answer
+  panel.session = data.session;
+  panel.ack = data.ack;
   draw(panel, data);
+  // The same in one line, in sight on a narrow screen.
+  const strip = document.querySelector(".vp-strip");
+  if (strip) {
+    strip.className = `vp-strip vp-${data.verdict}`;
+    tell(strip.querySelector("b"), data.headline);
+  }
 }
 
 function build(root) {

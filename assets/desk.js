@@ -2,7 +2,7 @@
 // What the hand does is sent as changes since the last answer, so that nothing is lost when answers come late.
 const desks = new WeakMap();
 const PACE = 22; // milliseconds between two messages while a fader moves: about 45 a second
-const PATIENCE = 120; // after so long another message goes out even if the last two are unanswered
+const PATIENCE = 120; // after so long another message goes out even if the last one is unanswered
 const MODES = [
   ["at_least", "at least"],
   ["keep", "keep as it is"],
@@ -23,14 +23,22 @@ export default function (component) {
     desks.set(root, desk);
   }
   desk.send = (told) => setStateValue("moved", told);
-  desk.seq = Math.max(desk.seq, data.ack);
+  const last = desk;
+  pieces.desk = (brought) => take(last, brought);
   take(desk, data);
 }
 
 // An answer: what it acknowledges is no longer pending, what is still pending stays as the hand set it.
 function take(desk, data) {
+  if (data.session !== desk.session) {
+    desk.session = data.session;
+    desk.ack = data.ack;
+    desk.pending.clear();
+  }
+  if (data.ack < desk.ack) return; // overtaken by a later answer
   desk.data = data;
   desk.ack = data.ack;
+  desk.seq = Math.max(desk.seq, data.ack);
   for (const [name, change] of desk.pending) if (change.seq <= data.ack) desk.pending.delete(name);
   const names = data.faders.map((fader) => fader.name);
   if (names.join("\n") !== [...desk.rows.keys()].join("\n")) build(desk, data.faders);
@@ -100,7 +108,7 @@ function flush(desk) {
   if (!desk.due) return;
   const waited = performance.now() - desk.sent;
   const outstanding = desk.seq - desk.ack;
-  const wait = desk.due.final ? 0 : outstanding >= 2 ? PATIENCE - waited : PACE - waited;
+  const wait = desk.due.final ? 0 : outstanding >= 1 ? PATIENCE - waited : PACE - waited;
   if (wait > 0) {
     desk.timer = setTimeout(() => flush(desk), wait);
     return;
@@ -113,9 +121,10 @@ function flush(desk) {
     changes[name] = one.told;
   }
   const told = { seq: desk.seq, changes, ...desk.due };
+  const send = told.final || !pieces.send ? desk.send : pieces.send;
   desk.due = null;
   desk.root.dataset.covers = desk.seq;
-  desk.send(told);
+  send(told);
 }
 
 function listen(desk, name, one) {

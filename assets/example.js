@@ -11,6 +11,11 @@ export default function (component) {
     examples.set(root, shown);
   }
   shown.turn = (step) => setTriggerValue("turned", step);
+  pieces.example = (brought) => draw(shown, brought);
+  draw(shown, data);
+}
+
+function draw(shown, data) {
   tell(shown.prompt, data.prompt);
   tell(shown.place, data.place);
   tell(shown.base, data.base);

@@ -10,3 +10,6 @@ const tell = (node, text) => {
   if (node.textContent !== text) node.textContent = text;
 };
 
+// Pieces of one page by name: what the wire brings is drawn by the piece that it is for.
+const pieces = (window.valuePalette ??= {});
+

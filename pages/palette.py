@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import desk, example, levels, live, plain, share, state, style, summary, tour, verdict, welcome
+from pages.view import desk, example, levels, live, plain, share, state, style, summary, tour, verdict, welcome, wire
 from pages.view.live import Live
 
 state.current()
@@ -36,7 +36,7 @@ def _more(seen: Live) -> None:
 
 @st.fragment
 def play() -> None:
-    """Faders, verdict and example: one piece, drawn again with every move of a hand and nothing else with it."""
+    """Faders, verdict and example: one piece, drawn again when a hand rests; while it moves, the wire serves them."""
     moving = not desk.settled()
     scene, palette = state.current(address=not moving)
     seen = live.look(scene, palette, moving)
@@ -60,3 +60,4 @@ def play() -> None:
 
 
 play()
+wire.show()

@@ -7,6 +7,7 @@ it; the answer carries that number back. Constraint: a change that cannot be rea
 from __future__ import annotations
 
 import math
+import secrets
 from dataclasses import replace
 from typing import Any
 
@@ -30,17 +31,23 @@ _FLAGS = ("free", "keep", "locked")
 
 def show(seen: Live) -> None:
     """Mount the desk with the answer to the last message."""
-    scene = seen.scene
-    _mount(
-        key="desk_faders",
-        data={
-            "ack": acknowledged(),
-            "settled": settled(),
-            "faders": [_fader(seen, j) for j in range(len(scene.names))],
-            "predict": live.predictions(seen),
-        },
-        on_moved_change=_moved,
-    )
+    _mount(key="desk_faders", data=data(seen), on_moved_change=lambda: heard("desk_faders"))
+
+
+def data(seen: Live) -> dict[str, Any]:
+    """What the desk shows."""
+    return {
+        "session": session(),
+        "ack": acknowledged(),
+        "settled": settled(),
+        "faders": [_fader(seen, j) for j in range(len(seen.scene.names))],
+        "predict": live.predictions(seen),
+    }
+
+
+def session() -> str:
+    """A name for this viewer's count of messages, which begins anew with a new session."""
+    return str(st.session_state.setdefault("desk_session", secrets.token_hex(4)))
 
 
 def acknowledged() -> int:
@@ -63,12 +70,19 @@ def rest() -> None:
     st.session_state["desk_rested"] = True
 
 
-def _moved() -> None:
-    """Callback: the hand moved."""
-    told = st.session_state["desk_faders"].get("moved")
+def heard(key: str) -> None:
+    """Callback of a component: the hand moved.
+
+    Args:
+        key: of the component that brought the message.
+    """
+    told = st.session_state[key].get("moved")
     if not isinstance(told, dict) or not isinstance(told.get("changes"), dict):
         return
-    st.session_state["desk_heard"] = max(acknowledged(), int(_number(told.get("seq")) or 0))
+    number = int(_number(told.get("seq")) or 0)
+    if number <= acknowledged():
+        return  # overtaken by a later message, which had this one's changes too
+    st.session_state["desk_heard"] = number
     st.session_state["desk_settled"] = bool(told.get("final"))
     st.session_state["desk_rested"] = False
     scene, palette = state.current()

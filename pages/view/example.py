@@ -27,12 +27,17 @@ NOTICED = 5.0
 
 def show(seen: Live) -> None:
     """Mount the example for the prompt that is looked at."""
+    if (told := data(seen)) is not None:
+        _mount(key="example_panel", data=told, on_turned_change=_turned)
+
+
+def data(seen: Live) -> dict[str, Any] | None:
+    """What the example shows; None where the table has no replies."""
     table = seen.scene.table
     if not table.replies:
-        return
+        return None
     prompt = int(st.session_state.get("example_prompt", 0)) % len(table.prompts)
-    found = example(table, seen.scene.oracle, seen.weights, prompt)
-    _mount(key="example_panel", data=_data(seen, found, prompt), on_turned_change=_turned)
+    return _data(seen, example(table, seen.scene.oracle, seen.weights, prompt), prompt)
 
 
 def _turned() -> None:

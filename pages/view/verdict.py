@@ -25,10 +25,11 @@ AGAIN = 350
 
 def show(seen: Live) -> None:
     """Mount the answer; where the hand rests, with what takes longer as soon as it is there."""
-    _mount(key="answer_panel", data=_data(seen), on_pressed_change=_pressed, on_again_change=desk.rest)
+    _mount(key="answer_panel", data=data(seen), on_pressed_change=_pressed, on_again_change=desk.rest)
 
 
-def _data(seen: Live) -> dict[str, Any]:
+def data(seen: Live) -> dict[str, Any]:
+    """What the answer shows."""
     said, scene, history = seen.answer, seen.scene, state.history()
     rests = desk.settled()
     rested = desk.rested()
@@ -54,6 +55,7 @@ def _data(seen: Live) -> dict[str, Any]:
         why = why or "No palette near this one can be had. Unlock a value, lower a target, or leave one free."
     place, steps = history.place, history.steps
     return {
+        "session": desk.session(),
         "ack": desk.acknowledged(),
         "settled": rests,
         "again": AGAIN if waiting else 0,
