@@ -139,12 +139,7 @@ def best_of(kl: float) -> str:
     """
     if kl < 5e-4:
         return "Like the base model"
-    return f"Like picking the best of {_drafts(kl)} replies"
-
-
-def _drafts(kl: float) -> str:
-    drafts = words.best_of(kl)
-    return f"{drafts:.0f}" if drafts >= 9.95 else f"{drafts:.1f}".removesuffix(".0")
+    return f"Like picking the best of {words.drafts(kl)} replies"
 
 
 def answer(

@@ -54,13 +54,7 @@ def price(kl: float) -> str:
     """
     if kl < 5e-4:
         return "nothing"
-    return f"{kl:.2f} nats, like the best of {drafts(kl)} drafts"
-
-
-def drafts(kl: float) -> str:
-    """How many drafts one would pick the best of to spend as much, as people write it."""
-    many = words.best_of(kl)
-    return f"{many:.0f}" if many >= 9.95 else f"{many:.1f}".removesuffix(".0")
+    return f"{kl:.2f} nats, like the best of {words.drafts(kl)} drafts"
 
 
 def gained(found: Sequence[Change], names: Sequence[str]) -> str:
@@ -82,7 +76,7 @@ def cost(before: float, after: float) -> str:
     if after < 5e-4:
         return f"It costs nothing, instead of {price(before)}."
     less = "less" if after < before else "more"
-    before_said = "nothing" if before < 5e-4 else f"{before:.2f}, like the best of {drafts(before)}"
+    before_said = "nothing" if before < 5e-4 else f"{before:.2f}, like the best of {words.drafts(before)}"
     return f"It costs {abs(after - before):.2f} nats {less}: {price(after)}, instead of {before_said}."
 
 

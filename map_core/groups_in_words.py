@@ -13,7 +13,7 @@ import numpy as np
 
 from map_core.figures.design import Units
 from map_core.groups import Agreement, Clash, Limit, Relation, Rule
-from map_core.words import best_of, capitalised, listed, number
+from map_core.words import capitalised, drafts, listed, number
 
 RULES = {Rule.WORST_OFF: "Best for the worst-off", Rule.BARGAIN: "Fair bargain"}
 MEANINGS = {
@@ -77,9 +77,7 @@ def price(kl: float) -> str:
         >>> price(1.0)
         '1.00 nats, like sending the best of 6.3 drafts'
     """
-    drafts = best_of(kl)
-    said = f"{drafts:.0f}" if drafts >= 9.95 else f"{drafts:.1f}".removesuffix(".0")
-    return f"{kl:.2f} nats, like sending the best of {said} drafts"
+    return f"{kl:.2f} nats, like sending the best of {drafts(kl)} drafts"
 
 
 def headline(found: Agreement) -> str:

@@ -82,17 +82,26 @@ def best_of(kl: float) -> float:
     return float(math.exp(brentq(lambda log_n: log_n - 1 + math.exp(-log_n) - kl, 0.0, kl + 1.0)))
 
 
+def drafts(kl: float) -> str:
+    """:func:`best_of` as people write it.
+
+    Example:
+        >>> drafts(0.62), drafts(3.0)
+        ('3.9', '54')
+    """
+    many = best_of(kl)
+    return f"{many:.0f}" if many >= 9.95 else f"{many:.1f}".removesuffix(".0")
+
+
 def distance(kl: float, most: float) -> str:
     """The distance from the base model in words, against the most that can be spent."""
     if kl < 5e-4:
         return "None: the base model does this already."
     share = 100 * kl / most if most > 0 else 0.0
     how = "Very close to" if share < 6 else "Close to" if share < 20 else "Some way from" if share < 50 else "Far from"
-    drafts = best_of(kl)
-    said = f"{drafts:.0f}" if drafts >= 9.95 else f"{drafts:.1f}".removesuffix(".0")
     return (
         f"{how} the base model: {max(share, 1):.0f}% of the {most:.2f} that can be spent, "
-        f"like sending the best of {said} drafts."
+        f"like sending the best of {drafts(kl)} drafts."
     )
 
 
@@ -101,9 +110,7 @@ def spent(kl: float, candidates: int) -> str:
     most = math.log(candidates)
     if kl < 5e-4:
         return f"of log {candidates} = {most:.2f} at most: all candidates are as likely."
-    drafts = best_of(kl)
-    said = f"{drafts:.0f}" if drafts >= 9.95 else f"{drafts:.1f}".removesuffix(".0")
-    return f"of log {candidates} = {most:.2f} at most, like sending the best of {said} drafts."
+    return f"of log {candidates} = {most:.2f} at most, like sending the best of {drafts(kl)} drafts."
 
 
 def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:

@@ -100,8 +100,7 @@ def nats(report: Report) -> str:
 
 def drafts(report: Report) -> str:
     """How many drafts one would pick the best of to spend as much."""
-    number = words.best_of(report.solution.kl) if report.solution is not None else 1.0
-    return f"{number:.0f}" if number >= 9.95 else f"{number:.1f}".removesuffix(".0")
+    return words.drafts(report.solution.kl if report.solution is not None else 0.0)
 
 
 def bottleneck(report: Report) -> tuple[str, str]:

@@ -6,10 +6,10 @@ import numpy as np
 import streamlit as st
 
 from map_core import words
-from map_core.changes import drafts
 from map_core.figures import design
 from map_core.figures.snapshots import snapshots, snapshots_csv, summary
 from map_core.likely import example
+from map_core.words import drafts
 from pages.view import palettes as pinning
 from pages.view import palettes_marks as marks
 from pages.view import palettes_today as today
