@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from map_core import rewards, values
 from map_core.build import Keeping, Progress, build, prompt_seed, rescore
 from map_core.command_line.build import build as command
-from map_core.command_line.build import progress_text
+from map_core.command_line.watching import progress_text
 from map_core.errors import InputError
 from map_core.generate.engine import Engine, open_engine
 from map_core.glossary import Reply, SamplingSettings

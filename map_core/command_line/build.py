@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ import click
 
 from map_core import build as builder
 from map_core import rewards
-from map_core.build import Progress
+from map_core.command_line.watching import watched
 from map_core.prompts import read_prompts
 from map_core.values import scorers
 
@@ -60,6 +57,12 @@ Stopped or killed? Give the same command again: it goes on where it stopped.
 @click.option("--fresh", is_flag=True, help="Throw away what another build left unfinished beside OUT.")
 @click.option("--keep-parts", is_flag=True, help="Keep OUT.parts, so that values can be added without sampling.")
 @click.option("--quiet", is_flag=True, help="No progress.")
+@click.option(
+    "--progress-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep how far it is in this JSON file, for a program that watches.",
+)
 def build(
     prompts: Path | None,
     rescore: Path | None,
@@ -80,6 +83,7 @@ def build(
     fresh: bool,
     keep_parts: bool,
     quiet: bool,
+    progress_file: Path | None,
 ) -> None:
     """Build a reward table: sample replies to prompts, and score them on the values.
 
@@ -91,8 +95,7 @@ def build(
     given: dict[str, Any] = {name: setting for name, setting in asked.items() if setting is not None}
     names = None if values is None else [name.strip() for name in values.split(",") if name.strip()]
     keep = builder.Keeping(force=force, fresh=fresh, keep_parts=keep_parts)
-    report = None if quiet else ProgressLines()
-    try:
+    with watched(out, quiet, progress_file) as report:
         builder.refuse_overwrite(out, force)
         chosen = scorers(names)
         if rescore is not None:
@@ -113,40 +116,6 @@ def build(
                 keeping=keep,
                 report=report,
             )
-    except KeyboardInterrupt:
-        click.echo("\nStopped. What is made is kept; the same command goes on where it stopped.", err=True)
-        sys.exit(130)
     click.echo(
         f"{out}: {len(table.prompts)} prompts, {len(table.replies)} replies, {', '.join(table.values)}.", err=True
     )
-
-
-class ProgressLines:
-    """Prints how far a build is on stderr: in place on a terminal, else a line now and then."""
-
-    def __init__(self, every_seconds: float = 10.0) -> None:
-        self._every = every_seconds
-        self._printed = -math.inf
-        self._on_terminal = sys.stderr.isatty()
-
-    def __call__(self, progress: Progress) -> None:
-        """Show one report."""
-        last = progress.done == progress.total
-        now = time.monotonic()
-        if not last and not self._on_terminal and now - self._printed < self._every:
-            return
-        self._printed = now
-        text = progress_text(progress)
-        click.echo(f"\r{text:<78}" if self._on_terminal else text, nl=last or not self._on_terminal, err=True)
-
-
-def progress_text(progress: Progress) -> str:
-    """One line: the stage, how far it is, its rate and the time left."""
-    text = f"{progress.stage}: {progress.done} of {progress.total} prompts"
-    if progress.done == progress.total:
-        return f"{text}, {progress.seconds:.0f} s"
-    if progress.seconds_left is None:
-        return text + (f", {progress.resumed} of them from before" if progress.resumed else "")
-    rate = 60.0 * (progress.done - progress.resumed) / progress.seconds
-    minutes, seconds = divmod(round(progress.seconds_left), 60)
-    return f"{text}, {rate:.1f} a minute, {minutes}:{seconds:02d} left"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from map_core import rewards
-from map_core.command_line.build import ProgressLines
+from map_core.command_line.watching import ProgressLines
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.generate.aligned import aligned
 from map_core.generate.events import Begun, Event, Finished, Tokens

@@ -13,7 +13,6 @@ import numpy as np
 
 from map_core import build as builder
 from map_core import rewards
-from map_core.command_line.build import ProgressLines
 from map_core.command_line.delivered import (
     as_text,
     crossed_as_text,
@@ -28,6 +27,7 @@ from map_core.command_line.options import (
     read_palettes,
     target_options,
 )
+from map_core.command_line.watching import ProgressLines
 from map_core.delivery import (
     Crossed,
     cross,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from map_core import rewards
+from map_core.build.progress import Progress, Reporter
 from map_core.errors import InputError
 from map_core.glossary import Reply, SamplingSettings
 from map_core.parts import Parts
@@ -35,30 +36,6 @@ DEFAULT_SETTINGS = SamplingSettings(temperature=0.8, top_k=0, top_p=0.95, max_ne
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a build is.
-
-    Args:
-        stage: "sampling" or "scoring".
-        done, total: prompts of this stage that are ready, and all of them.
-        resumed: how many of ``done`` an earlier run had made.
-        seconds: time spent on this stage in this run.
-    """
-
-    stage: str
-    done: int
-    total: int
-    resumed: int
-    seconds: float
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Time left in this stage at the rate so far; None before the first prompt is ready."""
-        made = self.done - self.resumed
-        return (self.total - self.done) * self.seconds / made if made else None
-
-
-@dataclass(frozen=True)
 class Keeping:
     """What to do with files that are there.
 
@@ -71,9 +48,6 @@ class Keeping:
     force: bool = False
     fresh: bool = False
     keep_parts: bool = False
-
-
-Reporter = Callable[[Progress], None]
 
 
 def prompt_seed(seed: int, prompt: str) -> int:
@@ -215,7 +189,7 @@ def _finish(
         metadata={
             **metadata,
             "values": list(keys),
-            "scorers": [scorer.card.as_dict() | {"version": scorer.version} for scorer in scorers],
+            "scorers": [scorer.entry() for scorer in scorers],
             "created": datetime.now(UTC).date().isoformat(),
         },
     )

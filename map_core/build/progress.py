@@ -1,0 +1,162 @@
+"""How far a build is: in numbers for whoever called, and in a small file for whoever watches from another process.
+
+The file is replaced as a whole each time, so a reader never sees half of it. It says in words how a build ended; a
+build whose process is gone and that says "running" was killed. Constraint: standard library and psutil only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Seconds between two writings of the file while nothing but numbers changes.
+EVERY = 0.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a build is.
+
+    Args:
+        stage: "sampling", "scoring" or "writing".
+        done, total: prompts of this stage that are ready, and all of them.
+        resumed: how many of ``done`` an earlier run had made.
+        seconds: time spent on this stage in this run.
+    """
+
+    stage: str
+    done: int
+    total: int
+    resumed: int
+    seconds: float
+
+    @property
+    def rate(self) -> float | None:
+        """Prompts a minute in this run; None before the first is ready."""
+        made = self.done - self.resumed
+        return 60.0 * made / self.seconds if made and self.seconds > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left in this stage at the rate so far; None before the first prompt is ready."""
+        made = self.done - self.resumed
+        return (self.total - self.done) * self.seconds / made if made else None
+
+
+Reporter = Callable[[Progress], None]
+
+
+class Steps:
+    """Reports of one stage: one at its start and one after each prompt.
+
+    Args:
+        stage: its name.
+        ready: how many prompts an earlier run had made.
+        total: all prompts.
+        report: who is told; None for nobody.
+    """
+
+    def __init__(self, stage: str, ready: int, total: int, report: Reporter | None) -> None:
+        self._stage, self._resumed, self._total, self._report = stage, ready, total, report
+        self._done, self._began = ready, time.perf_counter()
+        self._tell()
+
+    def one(self, count: int = 1) -> None:
+        """So many more prompts are ready."""
+        self._done += count
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._report is not None:
+            seconds = time.perf_counter() - self._began
+            self._report(Progress(self._stage, self._done, self._total, self._resumed, seconds))
+
+
+@dataclass
+class ProgressFile:
+    """The file that a build writes while it works, for a page or a script that watches.
+
+    JSON, replaced as a whole: ``state`` ("running", "done", "stopped", "failed"), ``stage`` ("starting", "sampling",
+    "scoring", "writing"), ``done``, ``total`` and ``resumed`` in prompts, ``rate`` in prompts a minute and
+    ``seconds_left`` of this stage (null while unknown), ``pid`` and ``pid_started`` (the process and when it began),
+    ``began``, ``updated`` and ``ended`` (all times in seconds since 1970), ``out``, ``error`` (in words, null unless
+    failed), ``notes`` (sentences that a person should read) and what ``more`` says.
+
+    Args:
+        path: the file; its folder must be there.
+        out: the table that is built.
+        more: further plain entries, such as the names of the values.
+    """
+
+    path: Path
+    out: Path
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._last = Progress("starting", 0, 0, 0, 0.0)
+        self._began, self._written, self._notes = time.time(), 0.0, ()
+        self._write("running")
+
+    def __call__(self, progress: Progress) -> None:
+        """Take a report; the file follows at most every :data:`EVERY` seconds, and at each stage's start and end."""
+        turned = progress.stage != self._last.stage or progress.done == progress.total
+        self._last = progress
+        if turned or time.monotonic() - self._written >= EVERY:
+            self._write("running")
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Sentences to show beside the numbers, in place of earlier ones."""
+        self._notes = tuple(notes)
+        self._write("running")
+
+    def end(self, state: str, error: str | None = None) -> None:
+        """The last writing: "done", "stopped" or "failed" with the reason in words."""
+        self._write(state, error)
+
+    def _write(self, state: str, error: str | None = None) -> None:
+        import psutil
+
+        now, last = time.time(), self._last
+        content = {
+            "state": state,
+            "stage": last.stage,
+            "done": last.done,
+            "total": last.total,
+            "resumed": last.resumed,
+            "rate": last.rate,
+            "seconds_left": last.seconds_left if state == "running" else None,
+            "pid": os.getpid(),
+            "pid_started": psutil.Process().create_time(),
+            "began": self._began,
+            "updated": now,
+            "ended": None if state == "running" else now,
+            "out": str(self.out),
+            "error": error,
+            "notes": list(self._notes),
+            **self.more,
+        }
+        self._written = time.monotonic()
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            partial.replace(self.path)
+        except OSError:
+            # A watcher that sees nothing new is no reason to lose a build: a full disc shows in the build itself.
+            partial.unlink(missing_ok=True)
+
+
+def is_running(content: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote this content of a progress file is still there."""
+    import psutil
+
+    if content.get("state") != "running":
+        return False
+    try:
+        return abs(psutil.Process(int(content["pid"])).create_time() - float(content["pid_started"])) < 2.0
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return False
