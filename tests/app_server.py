@@ -55,6 +55,7 @@ def running(folder: Path, table: Path | None = None) -> Iterator[Server]:
     environment = dict(os.environ)
     environment.pop("VALUE_PALETTE_TABLE", None)
     environment["VALUE_PALETTE_DATABASE"] = f"sqlite:///{folder / 'kept.sqlite'}"
+    environment["VALUE_PALETTE_TABLES"] = str(folder / "tables")
     if table is not None:
         environment["VALUE_PALETTE_TABLE"] = str(table)
     with (folder / "log").open("wb") as log:

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from map_core import tables
 from map_core.store import SETTING
 from tests.app_server import address, browser, server
 
@@ -13,12 +14,15 @@ __all__ = ["address", "browser", "server"]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _database_of_the_tests(tmp_path_factory):
-    """The setting of the app names a file of this run, for servers that tests start as well."""
-    before = os.environ.get(SETTING)
-    os.environ[SETTING] = f"sqlite:///{tmp_path_factory.mktemp('store') / 'palettes.sqlite'}"
+def _data_of_the_tests(tmp_path_factory):
+    """The settings of the app name places of this run, for servers that tests start as well."""
+    before = {name: os.environ.get(name) for name in (SETTING, tables.SETTING)}
+    folder = tmp_path_factory.mktemp("store")
+    os.environ[SETTING] = f"sqlite:///{folder / 'palettes.sqlite'}"
+    os.environ[tables.SETTING] = str(folder / "tables")
     yield
-    if before is None:
-        del os.environ[SETTING]
-    else:
-        os.environ[SETTING] = before
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value

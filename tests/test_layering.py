@@ -30,7 +30,7 @@ FLOORS = (
     {"delivery"},
     {"values", "generate"},
     {"prompts", "parts"},
-    {"build", "jobs", "answering", "store"},
+    {"build", "jobs", "answering", "store", "tables", "quality"},
     {"words", "judging", "answer", "changes", "groups_in_words", "figures"},
     {"serve", "report"},
     {"command_line"},

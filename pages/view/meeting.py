@@ -11,7 +11,7 @@ import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
@@ -162,7 +162,7 @@ def _address(code: str) -> str:
     if urlsplit(base).hostname in ("localhost", "127.0.0.1", "::1") and (own := own_address()):
         note += f" localhost means the phone itself there; this machine may be {own} in its network."
     st.html(style.note(note))
-    link = f"{base}/join?meeting={code}"
+    link = f"{base}/join?{urlencode({'meeting': code} | scenes.address())}"
     st.code(link, language=None, wrap_lines=True)
     return link
 

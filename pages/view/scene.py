@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from map_core import rewards
+from map_core import rewards, tables
 from map_core.certificate import AttainableLevels
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, assess
@@ -27,6 +28,8 @@ from map_core.targets import Percentiles, percentiles
 from map_core.values import cards
 
 DEFAULT_TABLE = Path(__file__).resolve().parents[2] / "assets" / "default.parquet"
+#: Where this viewer's choice of a table is kept.
+CHOSEN = "table"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +95,46 @@ class Scene:
         return SamplingSettings.recorded(self.table.metadata)
 
 
-def table_path() -> Path:
-    """The table in force: the one that VALUE_PALETTE_TABLE names, or the embedded default."""
+def chosen() -> str:
+    """The name of the table that this viewer has chosen on the page Tables; "" for the app's own.
+
+    A link names it; it is kept for the visit. Outside of a visit there is none.
+    """
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return ""
+    if CHOSEN not in st.session_state:
+        st.session_state[CHOSEN] = st.query_params.get("table", "")
+    return str(st.session_state[CHOSEN])
+
+
+def address() -> dict[str, str]:
+    """What an address says of the table: its name, never a path; nothing for the app's own."""
+    return {"table": name} if (name := chosen()) else {}
+
+
+def first_path() -> Path:
+    """The app's own table: the one that VALUE_PALETTE_TABLE names, or the embedded default."""
     return Path(os.environ.get("VALUE_PALETTE_TABLE") or DEFAULT_TABLE)
 
 
-@st.cache_resource(show_spinner="Loading the table", max_entries=2)
+def table_path() -> Path:
+    """The table in force: the one that this viewer has chosen, or the app's own.
+
+    Raises:
+        InputError: the name that an address gives can be none of a table.
+    """
+    return tables.path_of(name) if (name := chosen()) else first_path()
+
+
+def look_at(name: str) -> None:
+    """Look at another table from here on, "" for the app's own: what this viewer has set belongs to the old one."""
+    kept = {key: st.session_state[key] for key in ("welcome",) if key in st.session_state}
+    st.session_state.clear()
+    st.query_params.clear()
+    st.session_state.update(kept | {CHOSEN: name})
+
+
+@st.cache_resource(show_spinner="Loading the table", max_entries=4)
 def _load(path: str, modified: float) -> RewardTable:
     table = rewards.load(path)
     # What is loaded stays; without this every script run would look through all of it for garbage.
@@ -138,12 +175,16 @@ def _cards(table: RewardTable) -> dict[str, dict[str, Any]]:
 
 def load(use_case: str = ALL) -> Scene:
     """The scene of a use case; stops the page with words when there is no table."""
-    path = table_path()
+    if (name := chosen()) and st.query_params.get("table") != name:
+        st.query_params["table"] = name
     try:
+        path = table_path()
         return _scene(str(path), path.stat().st_mtime if path.exists() else 0.0, None if use_case == ALL else use_case)
     except InputError as error:
         st.title("There is no table to look at")
         st.text(str(error))
+        if name:
+            st.button("Look at the first table", type="primary", key="first_table", on_click=look_at, args=("",))
         st.markdown("Point the app at a table of your own, or build one:")
         st.code(
             "VALUE_PALETTE_TABLE=my-table.parquet make run\n.venv/bin/python -m map_core build --help", language=None

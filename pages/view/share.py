@@ -91,7 +91,7 @@ def maker(scene: Scene, palette: Palette, name: str = "") -> Callable[..., Repor
     and ``tell`` of :func:`map_core.report.gather`.
     """
     path = scenes.table_path()
-    link = f"{home()}?{urlencode(palette.to_address(), safe=':;=!')}" if home() else ""
+    link = f"{home()}{query(palette)}" if home() else ""
     return partial(_report, scenes.load(ALL).table, scene, palette, name, path, link)
 
 
@@ -107,8 +107,8 @@ def home() -> str:
 
 
 def query(palette: Palette) -> str:
-    """The palette as the end of an address."""
-    return f"?{urlencode(palette.to_address(), safe=':;=!')}"
+    """The palette, and the table where another one was chosen, as the end of an address."""
+    return f"?{urlencode(palette.to_address() | scenes.address(), safe=':;=!')}"
 
 
 def _report(

@@ -1,0 +1,8 @@
+"""Tables that the app keeps: a folder of Parquet files, each under a name, and the work that makes new ones.
+
+``folder`` says where they are, lists and deletes them; ``making`` runs builds and imports as processes of their own.
+"""
+
+from map_core.tables.folder import SETTING, Kept, delete, described, folder, listed, named, path_of
+
+__all__ = ["SETTING", "Kept", "delete", "described", "folder", "listed", "named", "path_of"]
