@@ -36,7 +36,7 @@ class ScoringModels:
         self.embedder_name = embedder_name
         self._embedder = embedder
         self._kept: OrderedDict[tuple[str, ...], np.ndarray] = OrderedDict()
-        self._axes: dict[tuple[tuple[str, str], ...], np.ndarray] = {}
+        self._axes: dict[tuple[tuple[str, ...], tuple[str, ...]], np.ndarray] = {}
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Sentence embeddings, (text, dimension) float64 of length 1; zeros for a text without characters.
@@ -69,12 +69,16 @@ class ScoringModels:
         Args:
             pairs: example texts, (more of it, less of it).
         """
-        key = tuple(pairs)
+        return self.axis_between([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+
+    def axis_between(self, more: Sequence[str], less: Sequence[str]) -> np.ndarray:
+        """The direction from the mean of some texts to the mean of others, (dimension,), of length 1; 0 where equal."""
+        key = (tuple(more), tuple(less))
         if key not in self._axes:
             model = self._model()
-            first, second = (np.asarray(model.embed([pair[k] for pair in pairs]), dtype=np.float64) for k in (0, 1))
-            direction = (first - second).mean(axis=0)
-            self._axes[key] = direction / np.linalg.norm(direction)
+            first, second = (np.asarray(model.embed(list(side)), dtype=np.float64).mean(axis=0) for side in key)
+            length = float(np.linalg.norm(first - second))
+            self._axes[key] = (first - second) / (length or 1.0)
         return self._axes[key]
 
     def _model(self) -> Embedder:

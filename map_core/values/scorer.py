@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +61,8 @@ class Scorer(ABC):
     finite, for an empty reply too.
     """
 
-    card: ClassVar[Card]
+    card: Card
+    family: str = "built-in"
 
     @property
     def name(self) -> str:
@@ -77,6 +78,18 @@ class Scorer(ABC):
     def partial(self) -> bool:
         """Whether unfinished replies can be scored for a provisional leader."""
         return self.card.partial
+
+    def settings(self) -> dict[str, Any]:
+        """What a scorer that is not built in must be told to be made again, as plain JSON values."""
+        return {}
+
+    def entry(self) -> dict[str, Any]:
+        """What a table's metadata says of the scorer, as plain JSON values: card, version, family and settings.
+
+        :func:`map_core.values.from_metadata` reads it back.
+        """
+        told = {"version": self.version, "family": self.family, "settings": self.settings()}
+        return self.card.as_dict() | told
 
     @abstractmethod
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
