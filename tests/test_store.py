@@ -17,11 +17,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine, inspect, text
 
 from map_core.errors import InputError, StoreError
+from map_core.judgements import Answer
 from map_core.palette import ALL, Palette, Target
-from map_core.store import SETTING, database, meetings, open_database, palettes, setting, table_key, votes
+from map_core.store import SETTING, database, meetings, open_database, own_values, palettes, setting, table_key, votes
 from map_core.store.migrating import migrate, revision, scripts
 from map_core.store.models import Base
 from map_core.store.votes import Preferred
+from map_core.values.definition import Definition
 from tests.postgres import find_postgres, server
 from tests.tables import make_table
 
@@ -30,6 +32,8 @@ WARM = Palette(
     "Care", {"kindness": Target(70.0, locked=True), "humor": Target(50.0, 0.25), "helpfulness": Target(60.0)}
 )
 COOL = WARM.with_target("humor", Target(40.0, free=True))
+NURSE = Definition("calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",))
+CALMER = Definition("calm_nurse", "Calm nurse", ("speaks softly, as a nurse does",), ("sounds like a salesman",))
 
 
 @pytest.fixture(scope="session")
@@ -412,3 +416,66 @@ def test_deletion_of_a_palette_row_takes_its_versions_in_the_database_itself(ope
     with opened.writing() as session:
         session.execute(text("DELETE FROM palettes"))
     assert palettes.versions(opened, saved.id) == ()
+
+
+def test_a_value_is_kept_as_it_was_defined(opened):
+    made = own_values.define(opened, NURSE)
+    assert made.definition == NURSE
+    assert (made.version, made.in_use, made.used) == (1, 0, None)
+    assert own_values.listed(opened) == (made,)
+    assert own_values.load(opened, made.id) == made
+
+
+def test_other_words_are_a_new_version_and_another_title_is_not(opened):
+    made = own_values.define(opened, NURSE)
+    titled = own_values.revise(
+        opened, made.id, Definition("calm_nurse", "Nurse", NURSE.more, NURSE.less, colour="#112233")
+    )
+    assert (titled.version, titled.definition.title) == (1, "Nurse")
+    assert own_values.use(opened, made.id, 1).used == titled.definition
+    changed = own_values.revise(opened, made.id, CALMER)
+    assert (changed.version, changed.definition) == (2, CALMER)
+    assert changed.used == titled.definition  # until somebody says otherwise
+    assert own_values.use(opened, made.id, 2).used == CALMER
+    assert own_values.use(opened, made.id, 0).used is None
+
+
+def test_judgements_belong_to_a_version_and_a_table(opened):
+    made = own_values.define(opened, NURSE)
+    pair = (("p01", 3), ("p01", 0))
+    kept = own_values.judge(opened, made.id, 1, "abc", pair, Answer.SECOND, "me")
+    assert own_values.judgements(opened, made.id, 1, "abc") == (kept,)
+    assert (kept.first, kept.second, kept.answer) == (*pair, Answer.SECOND)
+    assert own_values.judgements(opened, made.id, 2, "abc") == ()
+    assert own_values.judgements(opened, made.id, 1, "other") == ()
+    assert own_values.withdraw(opened, kept.id)
+    assert not own_values.withdraw(opened, kept.id)
+    assert own_values.judgements(opened, made.id, 1, "abc") == ()
+
+
+def test_deleting_a_value_takes_the_judgements_along_and_frees_the_name(opened):
+    made = own_values.define(opened, NURSE)
+    own_values.judge(opened, made.id, 1, "abc", (("a", 0), ("a", 1)), Answer.FIRST)
+    own_values.delete(opened, made.id)
+    assert own_values.listed(opened) == ()
+    again = own_values.define(opened, NURSE)
+    assert again.id != made.id
+    assert own_values.judgements(opened, made.id, 1, "abc") == ()
+
+
+def test_what_cannot_be_done_to_a_value_is_refused_in_words(opened):
+    made = own_values.define(opened, NURSE)
+    with pytest.raises(InputError, match="There is a value named 'calm_nurse' already"):
+        own_values.define(opened, NURSE)
+    with pytest.raises(InputError, match="keeps that name"):
+        own_values.revise(opened, made.id, Definition("other", "Other", ("a",), ("b",)))
+    with pytest.raises(InputError, match="Version 7 of 'calm_nurse' is not there"):
+        own_values.use(opened, made.id, 7)
+    for call in (
+        lambda: own_values.delete(opened, 99),
+        lambda: own_values.use(opened, 99, 0),
+        lambda: own_values.revise(opened, 99, NURSE),
+        lambda: own_values.judge(opened, 99, 1, "abc", (("a", 0), ("a", 1)), Answer.FIRST),
+    ):
+        with pytest.raises(InputError, match="no value of one's own with the number 99"):
+            call()

@@ -9,14 +9,20 @@ from functools import lru_cache
 from map_core.palette import Palette
 from map_core.rewards import RewardTable
 
+#: In a table's metadata: the key of the table beneath, where values of one's own were added to it.
+BENEATH = "beneath"
+
 
 @lru_cache(maxsize=8)
 def table_key(table: RewardTable) -> str:
     """A key of a table's content, 16 hexadecimal digits: of its values, prompts and rewards.
 
     Args:
-        table: the whole table, not one use case of it; tables are remembered by identity.
+        table: the whole table, not one use case of it; tables are remembered by identity. Values of one's own that
+            were added to it make no difference.
     """
+    if isinstance(beneath := table.metadata.get(BENEATH), str):
+        return beneath
     digest = hashlib.sha256(json.dumps([table.values, table.prompt_ids, table.prompts]).encode())
     digest.update(table.rewards.tobytes())
     return digest.hexdigest()[:16]

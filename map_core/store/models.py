@@ -113,3 +113,50 @@ class VoteRow(Base):
     preferred: Mapped[str] = mapped_column(String(KEY))
     viewer: Mapped[str] = mapped_column(String(SHORT))
     voted: Mapped[datetime]
+
+
+class OwnValueRow(Base):
+    """A value that somebody defined in words; what it means is in its versions."""
+
+    __tablename__ = "own_values"
+    __table_args__ = (Index(None, "owner", "name", unique=True), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(SHORT))
+    name: Mapped[str] = mapped_column(String(KEY))
+    in_use: Mapped[int]
+    created: Mapped[datetime]
+    updated: Mapped[datetime]
+    versions: Mapped[list[OwnVersionRow]] = relationship(
+        order_by="OwnVersionRow.number", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class OwnVersionRow(Base):
+    """What a value of one's own meant at one time."""
+
+    __tablename__ = "own_versions"
+
+    own_value_id: Mapped[int] = mapped_column(ForeignKey("own_values.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    definition: Mapped[dict[str, Any]]
+    created: Mapped[datetime]
+
+
+class JudgementRow(Base):
+    """Which of two replies somebody said has more of a value of one's own."""
+
+    __tablename__ = "judgements"
+    __table_args__ = (Index(None, "own_value_id", "version", "table_key"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    own_value_id: Mapped[int] = mapped_column(ForeignKey("own_values.id", ondelete="CASCADE"))
+    version: Mapped[int]
+    table_key: Mapped[str] = mapped_column(String(KEY))
+    first_prompt: Mapped[str]
+    first_candidate: Mapped[int]
+    second_prompt: Mapped[str]
+    second_candidate: Mapped[int]
+    answer: Mapped[str] = mapped_column(String(KEY))
+    viewer: Mapped[str] = mapped_column(String(SHORT))
+    judged: Mapped[datetime]

@@ -1,0 +1,45 @@
+"""The process that scores: ``python -m map_core.own_values TABLE OUT``, a definition as the first line in.
+
+Lines out are JSON: {"done": 8, "total": 128}, {"error": "..."}. It leaves when its standard input ends, which is when
+whoever started it is gone. Constraint: the only part of this package that loads a model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from map_core import rewards
+from map_core.errors import PaletteError
+from map_core.own_values.score import score
+from map_core.values import Definition, ScoringModels, Specification, make
+
+
+def _say(**told: Any) -> None:
+    print(json.dumps(told), flush=True)
+
+
+def _leave_with_the_parent() -> None:
+    sys.stdin.read()
+    os._exit(3)
+
+
+def main(table: str, out: str) -> int:
+    """Score TABLE on the definition that comes in and write OUT; 1 where that failed, in words."""
+    definition = Definition.from_json(sys.stdin.readline())
+    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
+    try:
+        scorer = make(Specification.of(definition), ScoringModels())
+        score(rewards.load(table), scorer, Path(out), lambda done, total: _say(done=done, total=total))
+    except PaletteError as error:
+        _say(error=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))
