@@ -28,7 +28,7 @@ DEFAULT_TABLE = Path(__file__).parents[1] / "assets" / "default.parquet"
 METADATA_KEY = b"value_palette"
 FORMAT = 1
 #: Columns of a table that are not values.
-REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob")
+REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob", "weight", "held_out")
 REQUIRED_COLUMNS = ("prompt", "reply")
 #: Beyond this a reward's square is no number any more.
 LARGEST_REWARD = 1e100
@@ -86,17 +86,10 @@ class RewardTable:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know about this table: constant values, repeated prompts, single replies."""
-        notes = []
-        for name, constant in zip(self.values, np.ptp(self.rewards, axis=0) == 0, strict=True):
-            if constant:
-                notes.append(f"{name} is the same for every reply, so no weight can move it.")
+        constant = np.ptp(self.rewards, axis=0) == 0
         repeated = len(self.prompts) - len(set(zip(self.use_cases, self.prompts, strict=True)))
-        if repeated:
-            notes.append(f"{repeated} prompts repeat another prompt's text; each counts on its own.")
         single = int(np.sum(self.candidates == 1))
-        if single:
-            notes.append(f"{single} of {len(self.prompts)} prompts have one reply, between which nothing can choose.")
-        return tuple(notes)
+        return noted(self.values, constant, repeated, single, len(self.prompts))
 
     def index(self, value: str) -> int:
         """Position of a value by name.
@@ -153,6 +146,25 @@ class RewardTable:
             InputError: the table lacks one of them.
         """
         return replace(self, values=tuple(values), rewards=self.rewards[:, [self.index(value) for value in values]])
+
+
+def noted(values: Sequence[str], constant: np.ndarray, repeated: int, single: int, prompts: int) -> tuple[str, ...]:
+    """What a reader should know about a table.
+
+    Args:
+        values, constant: the values, and which are the same for every reply, (value,) bool.
+        repeated, single, prompts: prompts that repeat another's text, that have one reply, and all of them.
+    """
+    notes = [
+        f"{name} is the same for every reply, so no weight can move it."
+        for name, same in zip(values, constant, strict=True)
+        if same
+    ]
+    if repeated:
+        notes.append(f"{repeated} prompts repeat another prompt's text; each counts on its own.")
+    if single:
+        notes.append(f"{single} of {prompts} prompts have one reply, between which nothing can choose.")
+    return tuple(notes)
 
 
 def _validate(table: RewardTable) -> None:
@@ -246,12 +258,8 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     )
 
 
-def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
-    """Write a reward table; a file already there is replaced only once the new one is complete.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
+def as_arrow(table: RewardTable) -> pa.Table:
+    """A reward table in the columns of its file, with the metadata."""
     counts = table.candidates
     repeat = np.repeat(np.arange(len(counts)), counts)
     rows = len(repeat)
@@ -266,7 +274,16 @@ def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
     }
     columns |= {name: pa.array(table.rewards[:, j], pa.float64()) for j, name in enumerate(table.values)}
     metadata = {"format": FORMAT, "values": list(table.values), **table.metadata}
-    data = pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata, allow_nan=False).encode()})
+    return pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata, allow_nan=False).encode()})
+
+
+def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
+    """Write a reward table; a file already there is replaced only once the new one is complete.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    data = as_arrow(table)
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -12,7 +12,8 @@ import pytest
 from map_core.command_line import main
 from map_core.errors import InputError
 from map_core.glossary import Form
-from map_core.importing import import_table
+from map_core.importing import Choice, encoding, files, import_file, import_table, preview, writing
+from map_core.oracle.parquet import ParquetOracle
 from map_core.rewards import load
 from tests.tables import make_table
 
@@ -76,6 +77,106 @@ def test_every_kind_gives_the_same_table(kind: str, tmp_path: Path):
     assert "'prompt' holds the prompts, 'generated' the replies; values: humor, length." in said
     assert "3 replies repeat their prompt" in said
     assert str(tmp_path) not in json.dumps(table.metadata)
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is read in chunks of two rows, a JSON list in blocks of seven characters, and written in many pieces."""
+    monkeypatch.setattr(files, "ROWS", 2)
+    monkeypatch.setattr(files, "BLOCK", 7)
+    monkeypatch.setattr(encoding, "BLOCK", 7)
+    monkeypatch.setattr(writing, "PIECE", 3)
+    monkeypatch.setattr(writing, "GROUP", 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_chunks_change_nothing(kind: str, tmp_path: Path, small_steps: None):
+    test_every_kind_gives_the_same_table(kind, tmp_path)
+
+
+def test_rows_in_any_order_become_prompts_in_order(tmp_path: Path, small_steps: None):
+    rng = np.random.default_rng(4)
+    order = rng.permutation(60)
+    rows = [{"prompt": f"p{n % 7}", "reply": f"r{n} é\n", "humor": n / 8, "use_case": f"u{n % 2}"} for n in order]
+    heard: list[tuple[str, float]] = []
+    out = tmp_path / "out.parquet"
+    path = write(tmp_path, "a.jsonl", "\n".join(json.dumps(row) for row in rows))
+    done = import_file(path, out, report=lambda stage, share: heard.append((stage, share)))
+    table = load(out)
+    assert (done.prompts, done.replies) == (14, 60)
+    keys = list(dict.fromkeys((row["use_case"], row["prompt"]) for row in rows))
+    assert list(zip(table.use_cases, table.prompts, strict=True)) == keys
+    for number, key in enumerate(keys):
+        own = [row for row in rows if (row["use_case"], row["prompt"]) == key]
+        assert [table.replies[r] for r in range(60)[table.rows(number)]] == [row["reply"] for row in own]
+        np.testing.assert_array_equal(table.rewards[table.rows(number), 0], [row["humor"] for row in own])
+    assert [one for one in heard if one[0] == "reading"][-1] == ("reading", 1.0)
+    assert heard[-1] == ("writing", 1.0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "out.parquet"]
+    ParquetOracle(out)  # which wants the replies to each prompt together
+
+
+def test_an_error_of_a_later_chunk_names_its_row(tmp_path: Path, small_steps: None):
+    rows = [reply(humor=n) for n in range(9)]
+    rows[6]["humor"] = rows[8]["humor"] = None
+    with pytest.raises(InputError, match=r"row 7, column 'humor' is empty \(and 1 more like it, in rows 9\)"):
+        import_table(write(tmp_path, "a.jsonl", lines(*rows)))
+    rows = [reply(reply=f"r{n}") for n in range(9)]
+    rows[7]["prompt"] = " "
+    with pytest.raises(InputError, match="row 8, column 'prompt' is empty"):
+        import_table(write(tmp_path, "a.jsonl", lines(*rows)))
+    content = b"prompt,reply,humor\n" + b"a,x,1\n" * 5 + "é".encode() + b"\xff,x,1\n"
+    with pytest.raises(InputError, match="byte 0xff at position 51"):
+        import_table(write(tmp_path, "a.csv", content))
+
+
+def test_cells_that_look_like_something_else(tmp_path: Path):
+    """Formulas, markup, line ends, quotes and long cells are text; nothing runs and nothing is cut."""
+    texts = ["=1+1", '=HYPERLINK("http://x")', "+cmd|' /C calc'!A0", "@SUM(A1)", "-1", "a\r\nb\x0bc", 'say "hi"']
+    texts += ["<script>alert(1)</script>", "é😀\u202eعربي", "x" * 300_000, ""]
+    rows = pd.DataFrame({"prompt": "p", "reply": texts, "humor": np.arange(len(texts)) / 4})
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    table = import_table(tmp_path / "a.csv").table
+    assert list(table.replies) == texts
+    # Numbers that are formulas are refused and never reckoned out.
+    with pytest.raises(InputError, match=r"row 1, column 'humor' is '=1\+1', no number"):
+        import_table(write(tmp_path, "b.csv", "prompt,reply,humor\na,x,=1+1\na,y,2\n"))
+
+
+def test_weights_are_one_number_a_prompt(tmp_path: Path):
+    rows = [reply(often=3), reply(often=3, reply="y"), reply(often=0.5, prompt="b")]
+    path = write(tmp_path, "a.jsonl", lines(*rows))
+    found = import_table(path, weight_column="often", values=["humor"])
+    assert "'often' how often prompts occur" in found.notes[0]
+    assert found.table.metadata["source"]["columns"]["weight"] == "often"
+    out = tmp_path / "out.parquet"
+    import_file(path, out, Choice(values=("humor",), weight="often"))
+    assert pd.read_parquet(out)["weight"].tolist() == [3.0, 3.0, 0.5]
+    for odd, message in ((4, "row 2, column 'often' is another number"), (None, "row 2, column 'often' is empty")):
+        rows[1]["often"] = odd
+        with pytest.raises(InputError, match=message):
+            import_table(write(tmp_path, "b.jsonl", lines(*rows)), weight_column="often", values=["humor"])
+    rows[1]["often"], rows[2]["often"] = 3, 0
+    with pytest.raises(InputError, match="row 3, column 'often' is 0; expected a weight above 0"):
+        import_table(write(tmp_path, "b.jsonl", lines(*rows)), weight_column="often", values=["humor"])
+
+
+def test_a_preview_guesses_and_refuses_nothing(tmp_path: Path):
+    found = preview(write(tmp_path, "a.csv", "asked,Response,humor,note,id\nhow?,x,1.5,good,7\n,y,,=1,8\n"))
+    assert found.kind == "CSV"
+    assert found.columns == ("asked", "Response", "humor", "note", "id")
+    assert found.rows[1] == {"asked": "", "Response": "y", "humor": "", "note": "=1", "id": "8"}
+    assert found.guess == Choice(("humor",), "", "Response", "", "")
+    assert found.numeric == ("humor", "id")
+    assert not found.ours
+    with pytest.raises(InputError, match="no rows"):
+        preview(write(tmp_path, "b.csv", "prompt,reply,humor\n"))
+
+
+def test_no_use_cases_where_a_person_says_so(tmp_path: Path):
+    path = write(tmp_path, "a.jsonl", lines(reply(use_case="u"), reply(use_case="v")))
+    assert import_table(path).table.use_cases == ("u", "v")
+    assert import_table(path, use_case_column="").table.use_cases == ("All prompts",)
 
 
 def test_named_columns_in_the_order_asked_for(tmp_path: Path):
@@ -143,7 +244,21 @@ def lines(*rows: object) -> str:
         ("a.parquet", "hello", "not a Parquet file"),
         ("a.csv", b"prompt,reply,humor\nd\xe9j\xe0,x,1\n", "not text in UTF-8 .byte 0xe9 at position 20"),
         ("a.bin", b"\x00\x01\x02\x00", "neither Parquet nor text"),
-        ("a.csv", "prompt,reply,humor\na,x,1\na,y,z,2\n", "cannot be read as CSV .*3 columns"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,z,2\n", "cannot be read as CSV .row 2, which ends in line 3.*3 col"),
+        ("a.csv", 'prompt,reply,humor\na,"x,1\na,y,2\n', "cannot be read as CSV .row 1, line 3: unexpected end"),
+        ("a.csv", 'prompt,reply,humor\na,"x"y,1\n', "cannot be read as CSV .row 1, line 2: ',' expected after"),
+        ("a.csv", "p,p,humor\na,x,1\n", "has the column 'p' twice"),
+        ("a.jsonl", '{"prompt": "a", "reply": "x", "humor": 1, "humor": 2}', "Line 1 of .* has the key 'humor' twice"),
+        ("a.json", '[{"prompt": "a", "prompt": "b"}]', "Entry 1 of .* has the key 'prompt' twice"),
+        ("a.json", '[{"prompt": "a", "reply": "x", "humor": 1},]', "no JSON .after entry 1"),
+        ("a.json", '[{"prompt": "a", "reply": "x", "humor": 1} 2]', "no JSON .after entry 1: '2.' is not expected"),
+        (
+            "a.json",
+            '[{"prompt": "a", "reply": "x", "humor": 1}] more',
+            "no JSON .after entry 1: 'more' is not expected",
+        ),
+        ("a.json", '[{"prompt": oops}]', "no JSON .after entry 0"),
+        ("a.csv", "prompt,reply,humor\na,x,1\n".encode("utf-16")[:-1], "not text in UTF-16 .its end is cut off"),
         ("a.csv", "prompt,reply,humor,humor\na,x,1,2\n", "column 'humor' twice"),
         ("a.csv", "just some words\nand more\n", "known to hold the prompt.*--prompt-column"),
         ("a.csv", "prompt,humor\na,1\n", "known to hold the reply: prompt, humor.*--reply-column"),
@@ -236,3 +351,8 @@ def test_a_table_of_our_own_can_be_read_again(tmp_path: Path):
     np.testing.assert_array_equal(again.rewards, made.rewards[:, [2]])
     assert again.use_cases == made.use_cases
     assert again.prompts == made.prompts
+    done = import_file(tmp_path / "made.parquet", tmp_path / "taken.parquet")
+    assert "taken as it is" in done.notes[0]
+    taken = load(tmp_path / "taken.parquet")
+    assert taken.metadata["sampling"] == made.metadata["sampling"]
+    assert (taken.tokens, taken.replies) == (made.tokens, made.replies)

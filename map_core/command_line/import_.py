@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from map_core import rewards
-from map_core.importing import import_table
+from map_core.build.progress import Progress, ProgressFile
+from map_core.errors import PaletteError
+from map_core.importing import Choice, import_file
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The Parquet file to write.")
 @click.option("--values", metavar="NAME,NAME", help="The columns of rewards; every column of numbers by default.")
+@click.option("--value", "one_by_one", multiple=True, metavar="NAME", help="One column of rewards; can be repeated.")
 @click.option("--prompt-column", metavar="NAME", help="Where the prompts stand; guessed by name by default.")
 @click.option("--reply-column", metavar="NAME", help="Where the replies stand; a prompt that they repeat is taken off.")
-@click.option("--use-case-column", metavar="NAME", help="Where the use cases stand, if there are any.")
+@click.option("--use-case-column", metavar="NAME", help='Where the use cases stand, if there are any; "" for none.')
+@click.option("--weight-column", metavar="NAME", help="How often each prompt occurs in use; every prompt once without.")
+@click.option("--name", default="", help="What the file is called in the table; its own name by default.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@click.option("--progress-file", type=click.Path(path_type=Path), help="Keep saying in this JSON file how far it is.")
 def import_(
     file: Path,
     out: Path,
     values: str | None,
+    one_by_one: tuple[str, ...],
     prompt_column: str | None,
     reply_column: str | None,
     use_case_column: str | None,
+    weight_column: str | None,
+    name: str,
     force: bool,
+    progress_file: Path | None,
 ) -> None:
     """Make a reward table of a Parquet, CSV or JSON file with a row a reply.
 
     A row holds a prompt, a reply and one number a value; higher must be better for every value. Rows with the same
-    prompt text are replies to one prompt. What was taken for what is said on stderr.
+    prompt text are replies to one prompt. What was taken for what is said on stderr. The file may be larger than the
+    memory: it is read twice, a part at a time.
 
     \b
     Examples:
@@ -43,20 +54,45 @@ def import_(
         raise click.UsageError("--out is the file itself. Give another name.")
     if out.exists() and not force:
         raise click.UsageError(f"{out} is there already. Give --force to replace it, or another name.")
-    imported = import_table(
-        file,
-        values=None if values is None else [name.strip() for name in values.split(",") if name.strip()],
-        prompt_column=prompt_column,
-        reply_column=reply_column,
-        use_case_column=use_case_column,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    rewards.save(imported.table, out)
-    for note in imported.notes:
+    if values is not None and one_by_one:
+        raise click.UsageError("Give --values or --value, not both.")
+    listed = None if values is None else tuple(name.strip() for name in values.split(",") if name.strip())
+    chosen = Choice(one_by_one or listed, prompt_column, reply_column, use_case_column, weight_column)
+    told = _Told(progress_file, out) if progress_file else None
+    try:
+        done = import_file(
+            file,
+            out,
+            None if chosen == Choice() else chosen,
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            name=name,
+            report=told,
+        )
+    except BaseException as error:
+        if told is not None:
+            words = str(error) if isinstance(error, PaletteError) else f"{type(error).__name__}: {error}"
+            told.file.end("stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", words)
+        raise
+    if told is not None:
+        told.file.note(done.notes)
+        told.file.end("done")
+    for note in done.notes:
         click.echo(note, err=True)
-    table = imported.table
+    form = "pooled" if done.pooled else "per-prompt"
     click.echo(
-        f"{out}: {len(table.prompts)} prompts, {len(table.rewards)} replies, {len(table.values)} values; "
-        f"{table.form.value} form.",
+        f"{out}: {done.prompts} prompts, {done.replies} replies, {len(done.values)} values; {form} form.",
         err=True,
     )
+
+
+class _Told:
+    """Writes how far an import is, in hundredths of the file."""
+
+    def __init__(self, path: Path, out: Path) -> None:
+        self.file = ProgressFile(path, out, {"unit": "%"})
+        self._began, self._stage = time.perf_counter(), ""
+
+    def __call__(self, stage: str, share: float) -> None:
+        if stage != self._stage:
+            self._stage, self._began = stage, time.perf_counter()
+        self.file(Progress(stage, int(100 * share), 100, 0, time.perf_counter() - self._began))

@@ -1,8 +1,11 @@
 """Reward tables from files of other people: Parquet, CSV, JSON lines, or a JSON list of objects.
 
-``table`` is what a caller needs; ``files`` reads rows, ``cells`` reads numbers and texts.
+``table`` is what a caller needs; ``columns`` says which column is what, ``files`` and ``encoding`` read rows in
+chunks, ``cells`` reads numbers and texts, ``survey`` is the first reading of a file and ``writing`` the second.
 """
 
-from map_core.importing.table import Imported, import_table
+from map_core.importing.columns import Choice
+from map_core.importing.table import Imported, Preview, import_file, import_table, preview
+from map_core.importing.writing import Written
 
-__all__ = ["Imported", "import_table"]
+__all__ = ["Choice", "Imported", "Preview", "Written", "import_file", "import_table", "preview"]

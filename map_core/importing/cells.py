@@ -1,53 +1,117 @@
 """Cells of a file as numbers and texts, refused by row and column where they are neither.
 
-Constraint: no number is invented; what is empty, no number or not finite is an error that says where it stands.
+A file is read in chunks, so what is known of a column is gathered: :class:`Numbers` for one that may be of rewards,
+:func:`text_cells` for one of text. Constraint: no number is invented; what is empty, no number or not finite is an
+error that says where it stands.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from map_core.errors import InputError
+from map_core.rewards import LARGEST_REWARD as LARGEST
 
 #: A column with at least this share of numbers is meant to be one of rewards, so its other cells are mistakes.
 MEANT_AS_NUMBERS = 0.5
-#: Beyond this, squares of rewards have no finite sum.
-LARGEST = 1e100
+#: Rows that an error lists.
+LISTED = 5
 
 
-def holds_numbers(column: pd.Series[Any]) -> bool:
-    """Whether a column is meant to be one of rewards: mostly numbers, as such or as text."""
-    if column.dtype != object and pd.api.types.is_numeric_dtype(column):
-        return True
-    cells = [cell for cell in column.tolist() if not is_empty(cell)]
-    meant = sum(is_number(cell.strip().removesuffix("%") if isinstance(cell, str) else cell) for cell in cells)
-    return bool(cells) and meant >= MEANT_AS_NUMBERS * len(cells)
+class Numbers:
+    """What is known of a column that may be one of rewards.
 
+    Args:
+        name: of the column.
+        commas: its cells may have decimal commas, which go with semicolons.
 
-def numbers(column: pd.Series[Any], path: Path, notes: list[str]) -> np.ndarray:
-    """A column as float64.
-
-    Raises:
-        InputError: a cell is empty, no number, or not finite; the message has its row and column.
+    Attributes:
+        texts: some cells are text.
+        truths: some cells are true or false.
     """
-    name, cells = str(column.name), column.tolist()
-    if any(isinstance(cell, bool) for cell in cells):
-        notes.append(f"{name!r} holds true and false, taken as 1 and 0.")
-    rewards = np.full(len(cells), math.nan)
-    bad: list[int] = []
-    for row, cell in enumerate(cells):
-        if is_number(cell):
-            rewards[row] = float(cell)
-        if not abs(rewards[row]) <= LARGEST:
-            bad.append(row)
-    if bad:
-        cell = cells[bad[0]]
+
+    def __init__(self, name: str, commas: bool = False) -> None:
+        self.name = name
+        self.texts = self.truths = False
+        self._filled, self._meant = 0, 0
+        self._as_it_is, self._with_points = _Faults(), _Faults()
+        self._commas = commas
+
+    def learn(self, cells: Sequence[Any] | np.ndarray, first: int) -> None:
+        """Take in a chunk's cells, the first of which stands in row ``first``, counted from 0."""
+        if not self._commas and (quick := _floats(cells)) is not None:
+            self._filled += len(quick)
+            self._meant += len(quick)
+            self.texts |= isinstance(cells, list) and any(isinstance(cell, str) for cell in cells[:1])
+            return
+        for row, cell in enumerate(cells, start=first):
+            self.texts |= isinstance(cell, str)
+            self.truths |= isinstance(cell, bool)
+            self._filled += not is_empty(cell)
+            self._meant += is_number(cell.strip().removesuffix("%") if isinstance(cell, str) else cell)
+            self._as_it_is.check(cell, row)
+            if self._commas:
+                point = cell.replace(",", ".")
+                self._commas = "." not in cell and is_number(point)
+                self._with_points.check(point, row)
+
+    @property
+    def holds_numbers(self) -> bool:
+        """Whether the column is meant to be one of rewards: mostly numbers, as such or as text."""
+        return self.decimal_commas or (self._filled > 0 and self._meant >= MEANT_AS_NUMBERS * self._filled)
+
+    @property
+    def decimal_commas(self) -> bool:
+        """Every cell is a number once its comma is a point, and not all are as they stand."""
+        return self._commas and self._as_it_is.count > 0
+
+    def refuse(self, where: str) -> None:
+        """Raise where a cell cannot be used.
+
+        Args:
+            where: the file, as the error names it.
+
+        Raises:
+            InputError: a cell is empty, no number, or not finite; the message has its row and column.
+        """
+        faults = self._with_points if self.decimal_commas else self._as_it_is
+        if faults.count:
+            raise InputError(faults.told(where, self.name))
+
+    def read(self, cells: Sequence[Any] | np.ndarray) -> np.ndarray:
+        """Cells that were learnt and not refused, as float64."""
+        if self.decimal_commas:
+            return np.array([float(cell.replace(",", ".")) for cell in cells])
+        quick = _floats(cells)
+        return np.array([float(cell) for cell in cells]) if quick is None else quick
+
+
+class _Faults:
+    """The cells of a column that are no finite numbers."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.rows: list[int] = []
+        self.first: Any = None
+
+    def check(self, cell: Any, row: int) -> None:
+        """Keep a cell in mind that is no number that can be used."""
+        if is_number(cell) and abs(float(cell)) <= LARGEST:
+            return
+        if not self.count:
+            self.first = cell
+        self.count += 1
+        if len(self.rows) <= LISTED:
+            self.rows.append(row)
+
+    def told(self, where: str, column: str) -> str:
+        """What is wrong, in words."""
+        cell = self.first
         if is_empty(cell):
             why, do = "is empty", "Score the reply or remove its row"
         elif is_number(cell) and math.isfinite(float(cell)):
@@ -58,32 +122,49 @@ def numbers(column: pd.Series[Any], path: Path, notes: list[str]) -> np.ndarray:
             why, do = f"is {cell!r} with a percent sign", "Write plain numbers, in one unit"
         else:
             why, do = f"is {short(cell)}, no number", "Write a number with a decimal point, or leave the column out"
-        more = f" (and {len(bad) - 1} more like it, in rows {rows_of(bad[1:])})" if len(bad) > 1 else ""
-        raise InputError(f"{path}: row {bad[0] + 1}, column {name!r} {why}{more}. {do}.")
-    return rewards
+        others = rows_of(self.rows[1:], self.count - 1)
+        more = f" (and {self.count - 1} more like it, in rows {others})" if self.count > 1 else ""
+        return f"{where}: row {self.rows[0] + 1}, column {column!r} {why}{more}. {do}."
 
 
-def text_cells(data: pd.DataFrame, name: str, path: Path, empty: bool) -> list[str]:
-    """A column of text; numbers are written out.
+def _floats(cells: Sequence[Any] | np.ndarray) -> np.ndarray | None:
+    """All cells as float64 at once where every one is a plain finite number, or None: then one looks at each."""
+    if isinstance(cells, np.ndarray):
+        numbers = cells.astype(np.float64)
+    else:
+        kinds = set(map(type, cells))
+        if not (kinds <= {int, float} or kinds == {str}):
+            return None
+        try:
+            numbers = pa.array(cells).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        except (pa.ArrowException, OverflowError):
+            return None
+    return numbers if bool(np.all(np.abs(numbers) <= LARGEST)) else None
+
+
+def text_cells(cells: Sequence[Any], name: str, where: str, empty: bool, first: int = 0) -> list[str]:
+    """Cells of a column of text; numbers are written out.
 
     Args:
-        data, name, path: the file's rows, the column, and where they come from.
+        cells: of a chunk.
+        name, where: the column, and the file as the error names it.
         empty: whether a text may be empty.
+        first: the row in which the chunk begins, counted from 0.
 
     Raises:
         InputError: a cell is missing, empty where it may not be, or no text.
     """
     texts = []
-    for row, cell in enumerate(data[name].tolist(), start=1):
+    for row, cell in enumerate(cells, start=first + 1):
         missing = cell is None or (isinstance(cell, float) and math.isnan(cell))
         if missing or (not empty and isinstance(cell, str) and not cell.strip()):
-            raise InputError(f"{path}: row {row}, column {name!r} is empty; expected text. Remove the row or fill it.")
+            raise InputError(f"{where}: row {row}, column {name!r} is empty; expected text. Remove the row or fill it.")
         if not isinstance(cell, str | int | float):
-            raise InputError(f"{path}: row {row}, column {name!r} is {short(cell)}; expected text.")
+            raise InputError(f"{where}: row {row}, column {name!r} is {short(cell)}; expected text.")
         try:
             str(cell).encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"{path}: row {row}, column {name!r} holds half a character ({error}).") from error
+            raise InputError(f"{where}: row {row}, column {name!r} holds half a character ({error}).") from error
         texts.append(str(cell))
     return texts
 
@@ -101,7 +182,7 @@ def is_number(cell: Any) -> bool:
 
 def is_empty(cell: Any) -> bool:
     """Whether a cell holds nothing, or nothing but spaces."""
-    return cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, str) and not cell.strip())
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def first_twice(names: Iterable[str]) -> str:
@@ -110,9 +191,10 @@ def first_twice(names: Iterable[str]) -> str:
     return next(name for name in seen if seen.count(name) > 1)
 
 
-def rows_of(rows: Sequence[int]) -> str:
-    """The first few of these rows, counted from 1."""
-    return ", ".join(str(row + 1) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
+def rows_of(rows: Sequence[int], count: int | None = None) -> str:
+    """The first few of these rows, counted from 1; ``count`` where there are more than are at hand."""
+    more = (len(rows) if count is None else count) > LISTED
+    return ", ".join(str(row + 1) for row in rows[:LISTED]) + (", ..." if more else "")
 
 
 def short(cell: Any, longest: int = 60) -> str:

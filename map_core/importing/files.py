@@ -1,97 +1,251 @@
-"""Rows of a file, whatever kind it is: told by its content, with a message that says where it cannot be read.
+"""Rows of a file, whatever kind it is, in chunks: told by its content, with a message that says where it fails.
 
-Constraint: nothing is interpreted here; a cell is what the file holds, in CSV a text.
+However long a file is, a chunk at a time is in memory. Constraint: nothing is interpreted here; a cell is what the file
+holds, in CSV a text.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from map_core.errors import InputError
-from map_core.importing.cells import first_twice, is_number, short
+from map_core.importing.cells import first_twice, short
+from map_core.importing.encoding import check_text, encoding_of, undecodable
+
+#: A chunk ends after so many rows, or so many characters.
+ROWS, CHARACTERS = 4096, 2**23
+#: No cell of a CSV file is longer: a quote that is never closed would make one of all that follows.
+LONGEST_CELL = 2**26
+#: Characters of a JSON list that are read at once.
+BLOCK = 2**20
+DELIMITED = (".csv", ".tsv")
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def read_bytes(path: Path) -> bytes:
-    """All of a file.
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some rows that follow one another.
+
+    Args:
+        first: where they begin, counted from 0.
+        rows: how many.
+        columns: the cells of each column; numbers without gaps may be an array.
+        share: how much of the file is read up to here, 0 to 1.
+    """
+
+    first: int
+    rows: int
+    columns: Mapping[str, Sequence[Any] | np.ndarray]
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A file with a row a reply.
+
+    Args:
+        path: where it is.
+        kind: "Parquet", "CSV", "JSON lines" or "JSON list".
+        encoding: of its text; "" for Parquet.
+        mark: what stands between cells of CSV.
+        header: the columns that its beginning names; () for JSON, where each row names its own.
+    """
+
+    path: Path
+    kind: str
+    encoding: str = ""
+    mark: str = ""
+    header: tuple[str, ...] = ()
+
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns; JSON is read through for them.
+
+        Raises:
+            InputError: the file cannot be read to its end.
+        """
+        if self.header:
+            return self.header
+        return tuple(dict.fromkeys(name for chunk in self.chunks() for name in chunk.columns))
+
+    def chunks(self, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+        """The rows, some at a time.
+
+        Args:
+            columns: those that are wanted; all by default.
+
+        Raises:
+            InputError: the file cannot be read; the message says where.
+        """
+        if self.kind == "Parquet":
+            yield from _parquet(self.path, None if columns is None else list(columns))
+            return
+        with _text(self.path, self.encoding) as file:
+            if self.kind == "CSV":
+                yield from _cut(_delimited(file, self), self.path, file, columns)
+            else:
+                rows = _json_list(file, self.path) if self.kind == "JSON list" else _json_lines(file, self.path)
+                yield from _cut(rows, self.path, file, columns)
+
+
+def open_source(path: Path) -> Source:
+    """What kind of file it is.
 
     Raises:
-        InputError: there is no such file, it cannot be read, or it is empty.
+        InputError: there is no such file, it cannot be read, is empty, or its header cannot be read.
     """
     if not path.is_file():
         raise InputError(f"There is no file {path}. Give a Parquet, CSV or JSON file with a row a reply.")
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            head = file.read(BLOCK)
+            while head and not head.strip() and (more := file.read(BLOCK)):
+                head = more
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error}).") from error
-    if not content.strip():
+    if not head.strip():
         raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with a row a reply.")
-    return content
+    if head[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
+        with _open_parquet(path) as opened:
+            return Source(path, "Parquet", header=_once(opened.schema_arrow.names, path))
+    encoding = encoding_of(head)
+    beginning = check_text(head, encoding, path)
+    delimited = path.suffix.lower() in DELIMITED
+    if beginning[:1] == "[" and not delimited:
+        return Source(path, "JSON list", encoding)
+    if beginning[:1] == "{" and not delimited:
+        return Source(path, "JSON lines", encoding)
+    mark, names = _header(path, encoding)
+    return Source(path, "CSV", encoding, mark, names)
 
 
-def read_rows(content: bytes, path: Path) -> tuple[str, pd.DataFrame]:
-    """What kind of file it is, and its rows.
-
-    Raises:
-        InputError: it is neither Parquet, CSV nor JSON, or not wholly so; the message says where.
-    """
-    if content[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
-        try:
-            return "Parquet", pq.read_table(pa.BufferReader(content)).to_pandas(ignore_metadata=True)
-        except pa.ArrowException as error:
-            raise InputError(f"{path} is not a Parquet file that can be read ({error}).") from error
-    text = _decoded(content, path)
-    delimited = path.suffix.lower() in (".csv", ".tsv")
-    if text.lstrip()[:1] == "[" and not delimited:
-        return "JSON list", _frame(_json_list(text, path))
-    if text.lstrip()[:1] == "{" and not delimited:
-        return "JSON lines", _frame(list(_json_lines(text, path)))
-    return "CSV", _delimited(text, path)
-
-
-def _decoded(content: bytes, path: Path) -> str:
-    """Text in UTF-8, or in UTF-16 where a byte order mark says so; without that mark."""
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+@contextmanager
+def _text(path: Path, encoding: str) -> Iterator[TextIO]:
+    """A file's text with its line ends as they are; what is no text is said with its place."""
     try:
-        text = content.decode(encoding)
+        with path.open(encoding=encoding, newline="") as file:
+            yield file
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not text in UTF-8 (byte 0x{content[error.start]:02x} at position {error.start}). "
-            "Save it again as UTF-8."
-        ) from error
-    if not text.strip():
-        raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with a row a reply.")
-    if "\x00" in text:
-        raise InputError(f"{path} is neither Parquet nor text. Give a Parquet, CSV or JSON file with a row a reply.")
-    return text
+        raise undecodable(path, encoding) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error}).") from error
 
 
-def _json_list(text: str, path: Path) -> list[Mapping[str, Any]]:
+def _cut(
+    rows: Iterator[Mapping[str, Any]], path: Path, file: TextIO, columns: Collection[str] | None
+) -> Iterator[Chunk]:
+    """Rows as chunks of columns."""
+    size, first = max(1, path.stat().st_size), 0
+    held: list[Mapping[str, Any]] = []
+    characters = 0
+
+    def chunk() -> Chunk:
+        names = dict.fromkeys(name for row in held for name in row) if columns is None else columns
+        share = min(1.0, file.buffer.tell() / size)
+        return Chunk(first, len(held), {name: [row.get(name) for row in held] for name in names}, share)
+
+    for row in rows:
+        held.append(row)
+        characters += sum(len(cell) for cell in row.values() if isinstance(cell, str))
+        if len(held) == ROWS or characters > CHARACTERS:
+            yield chunk()
+            first, held, characters = first + len(held), [], 0
+    if held:
+        yield chunk()
+
+
+def _open_parquet(path: Path) -> pq.ParquetFile:
     try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON ({error}); expected a list of objects, one a reply.") from error
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            raise InputError(f"Entry {number} of {path} is {short(row)}; expected an object, one a reply.")
-    return list(rows)
+        return pq.ParquetFile(path, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file that can be read ({error}).") from error
 
 
-def _json_lines(text: str, path: Path) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def _parquet(path: Path, columns: list[str] | None) -> Iterator[Chunk]:
+    first = 0
+    with _open_parquet(path) as file:
+        total = max(1, file.metadata.num_rows)
+        try:
+            for batch in file.iter_batches(ROWS, columns=columns):
+                held = {name: _cells(batch.column(name)) for name in batch.schema.names}
+                yield Chunk(first, batch.num_rows, held, (first + batch.num_rows) / total)
+                first += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path} is damaged after row {first} ({error}).") from error
+
+
+def _cells(column: pa.Array) -> Sequence[Any] | np.ndarray:
+    plain = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+    return column.to_numpy(zero_copy_only=False) if plain and not column.null_count else column.to_pylist()
+
+
+def _header(path: Path, encoding: str) -> tuple[str, tuple[str, ...]]:
+    """What stands between cells, whichever of , ; and tab splits the header most; and the names of the columns."""
+    headers = {}
+    for mark in (",", ";", "\t"):
+        with _text(path, encoding) as file:
+            try:
+                headers[mark] = next((row for row in _reader(file, mark) if row), [])
+            except csv.Error as error:
+                raise InputError(f"{path} has no header that can be read ({error}); expected column names.") from error
+    mark = max(headers, key=lambda mark: len(headers[mark]))
+    return mark, _once([name.strip() for name in headers[mark]], path)
+
+
+def _once(names: Sequence[str], path: Path) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise InputError(f"{path} has the column {first_twice(names)!r} twice. Rename one of them.")
+    return tuple(names)
+
+
+def _reader(file: TextIO, mark: str) -> Any:
+    csv.field_size_limit(LONGEST_CELL)
+    return csv.reader(file, delimiter=mark, strict=True)
+
+
+def _delimited(file: TextIO, source: Source) -> Iterator[Mapping[str, Any]]:
+    reader, number = _reader(file, source.mark), -1
+
+    def refused(why: str) -> InputError:
+        return InputError(
+            f"{source.path} cannot be read as CSV ({why}). Every row needs the header's {len(source.header)} "
+            "columns, and text with separators or line ends needs quotes."
+        )
+
+    try:
+        for row in reader:
+            if not row:
+                continue
+            number += 1
+            if number and len(row) != len(source.header):
+                raise refused(f"row {number}, which ends in line {reader.line_num}, has {len(row)} cells")
+            if number:
+                yield dict(zip(source.header, row, strict=True))
+    except csv.Error as error:
+        raise refused(f"row {number + 1}, line {reader.line_num}: {error}") from error
+
+
+def _json_lines(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
+    number = 0
+    # Not the file's own lines: a text may hold what is a line break to others and not to JSON.
+    for line in _lines(file):
+        number += 1
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_pairs)
+        except _TwiceError as error:
+            raise InputError(f"Line {number} of {path} has the key {str(error)!r} twice. Rename one.") from error
         except (ValueError, RecursionError) as error:
             raise InputError(
                 f"Line {number} of {path} is no JSON ({error}); expected one object a line, or a list of objects."
@@ -101,45 +255,73 @@ def _json_lines(text: str, path: Path) -> Iterator[Mapping[str, Any]]:
         yield row
 
 
-def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    names = dict.fromkeys(name for row in rows for name in row)
-    # As objects: what JSON calls a number, a text or true stays that until its column is known to be one of rewards.
-    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
+def _lines(file: TextIO) -> Iterator[str]:
+    r"""Lines that end in \n alone."""
+    rest = ""
+    while len(rest) <= LONGEST_CELL and (block := file.read(BLOCK)):
+        *whole, rest = (rest + block).split("\n")
+        yield from whole
+    if rest:
+        yield rest
 
 
-def _delimited(text: str, path: Path) -> pd.DataFrame:
-    """Rows of a file with commas, semicolons or tabs, whichever splits the header most; every cell as text."""
-    first = text.lstrip("\r\n")
-    try:
-        headers = {mark: next(csv.reader(io.StringIO(first, newline=""), delimiter=mark)) for mark in (",", ";", "\t")}
-    except csv.Error as error:
-        raise InputError(f"{path} has no header that can be read ({error}); expected column names.") from error
-    mark = max(headers, key=lambda mark: len(headers[mark]))
-    names = [name.strip() for name in headers[mark]]
-    if len(set(names)) < len(names):
-        raise InputError(f"{path} has the column {first_twice(names)!r} twice. Rename one of them.")
-    data = first.encode()
-    try:
-        read = pa_csv.read_csv(
-            pa.BufferReader(data),
-            # One block: a row may be as long as it likes.
-            pa_csv.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=min(len(data) + 1, 2**31 - 1)),
-            pa_csv.ParseOptions(delimiter=mark, newlines_in_values=True),
-            pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
-        )
-    except pa.ArrowException as error:
-        raise InputError(
-            f"{path} cannot be read as CSV ({str(error)[:200]}). Every row needs the header's {len(names)} "
-            "columns, and text with separators or line ends needs quotes."
-        ) from error
-    frame = pd.DataFrame({name: read[name].to_pylist() for name in names}, dtype=object)
-    return _with_points(frame) if mark == ";" else frame
+def _json_list(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
+    """The objects of a list, each read when its turn has come."""
+    decode = json.JSONDecoder(object_pairs_hook=_pairs).raw_decode
+    held, at, number, state = file.read(BLOCK), 0, 0, "start"
+
+    def more() -> bool:
+        nonlocal held, at
+        block = file.read(BLOCK) if len(held) - at <= LONGEST_CELL else ""
+        held, at = held[at:] + block, 0
+        return bool(block)
+
+    def refused(why: object) -> InputError:
+        return InputError(f"{path} is no JSON (after entry {number}: {why}); expected a list of objects, one a reply.")
+
+    while True:
+        at = _SPACE.match(held, at).end()  # type: ignore[union-attr]
+        if at == len(held):
+            if more():
+                continue
+            if state == "end":
+                return
+            raise refused("it ends in the middle")
+        mark = held[at]
+        if state == "start":
+            at, state = at + 1, "first"
+        elif mark == "]" and state in ("first", "after"):
+            at, state = at + 1, "end"
+        elif mark == "," and state == "after":
+            at, state = at + 1, "value"
+        elif state in ("after", "end"):
+            raise refused(f"{short(held[at : at + 20])} is not expected there")
+        else:
+            try:
+                row, end = decode(held, at)
+            except _TwiceError as error:
+                raise InputError(f"Entry {number + 1} of {path} has the key {str(error)!r} twice.") from error
+            except RecursionError as error:
+                raise refused(error) from error
+            except ValueError as error:
+                if more():
+                    continue
+                raise refused(error) from error
+            if end == len(held) and more():
+                continue  # a number may go on
+            number += 1
+            if not isinstance(row, dict):
+                raise InputError(f"Entry {number} of {path} is {short(row)}; expected an object, one a reply.")
+            yield row
+            at, state = end, "after"
 
 
-def _with_points(frame: pd.DataFrame) -> pd.DataFrame:
-    """Decimal commas, which go with semicolons, as points: in columns that then hold nothing but numbers."""
-    for name in frame.columns:
-        cells = [cell.replace(",", ".") for cell in frame[name]]
-        if not any("." in cell for cell in frame[name]) and all(is_number(cell) for cell in cells):
-            frame[name] = pd.Series(cells, dtype=object)
-    return frame
+class _TwiceError(Exception):
+    """A key comes twice in one object."""
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _TwiceError(first_twice(name for name, _ in pairs))
+    return found

@@ -8,28 +8,26 @@ reward is invented: a cell that is no finite number is refused by row and column
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 
+from map_core import rewards
 from map_core.errors import InputError
-from map_core.importing.cells import first_twice, holds_numbers, numbers, rows_of, text_cells
-from map_core.importing.files import read_bytes, read_rows
-from map_core.rewards import REPLY_COLUMNS, RewardTable
+from map_core.glossary import Form
+from map_core.importing.cells import Numbers, is_empty
+from map_core.importing.columns import Choice, guessed, roles, value_names
+from map_core.importing.files import Source, open_source
+from map_core.importing.survey import Report, survey
+from map_core.importing.writing import Written, write
+from map_core.rewards import METADATA_KEY, RewardTable
 
-#: Names that a column goes by, the likelier first; compared in lower case with _ for spaces and dashes.
-PROMPT_NAMES = ("prompt", "question", "instruction", "query", "input", "user", "prompts", "user_prompt", "prompt_text")
-REPLY_NAMES = (
-    *("reply", "response", "generated", "completion", "output", "answer", "generation", "generated_text"),
-    *("assistant", "reply_text", "response_text", "text", "replies", "responses"),
-)
-USE_CASE_NAMES = ("use_case", "usecase")
-#: Columns of numbers that are no rewards unless they are asked for by name.
-COUNTERS = frozenset({"", "id", "idx", "index", "row", "row_id", "unnamed:_0", "__index_level_0__", "seed"})
+#: Rows that a preview shows.
+SHOWN = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +43,112 @@ class Imported:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """The beginning of a file.
+
+    Args:
+        kind: "Parquet", "CSV", "JSON lines" or "JSON list".
+        columns: their names; of JSON, those that its beginning has.
+        rows: the first ones, cells as the file holds them.
+        guess: what the names of the columns suggest; "" where none does.
+        numeric: the columns that hold numbers, as far as was looked.
+        ours: the file is a table of this project, which needs no choice of columns.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+    guess: Choice
+    numeric: tuple[str, ...]
+    ours: bool
+
+
+def preview(path: Path, rows: int = SHOWN) -> Preview:
+    """The first rows of a file, and what its columns seem to be.
+
+    Raises:
+        InputError: the file cannot be read, or has no rows.
+    """
+    source = open_source(path)
+    chunk = next(source.chunks(), None)
+    if chunk is None or not chunk.rows:
+        raise InputError(f"{path} has no rows. A table needs at least one reply.")
+    columns = source.header or tuple(chunk.columns)
+    numeric = []
+    for name in columns:
+        numbers = Numbers(name, source.mark == ";")
+        numbers.learn(chunk.columns[name], 0)
+        if numbers.holds_numbers and not all(map(is_empty, chunk.columns[name])):
+            numeric.append(name)
+    shown = tuple({name: chunk.columns[name][row] for name in columns} for row in range(min(rows, chunk.rows)))
+    return Preview(source.kind, columns, shown, guessed(columns, numeric), tuple(numeric), _is_ours(source))
+
+
+def import_file(
+    path: Path,
+    out: Path,
+    choice: Choice | None = None,
+    *,
+    date: str = "",
+    name: str = "",
+    report: Report | None = None,
+) -> Written:
+    """Write a file of scored replies as a reward table; only a small part of either is in memory at a time.
+
+    A table of this project is taken as it is unless columns are chosen.
+
+    Args:
+        path: Parquet, CSV (commas, semicolons or tabs), JSON lines or a JSON list of objects; told by its content.
+        out: the Parquet file to write.
+        choice: which column is what; guessed by name by default.
+        date: when this was done, for the metadata.
+        name: of the file, for the metadata; that of ``path`` by default.
+        report: told the stage and its share, 0 to 1.
+
+    Raises:
+        InputError: the file cannot be read, a column is missing, a cell cannot be used, or ``out`` cannot be written.
+
+    Example:
+        >>> import_file(Path("scored.csv"), Path("table.parquet"), Choice(values=("humor",))).values  # doctest: +SKIP
+        ('humor',)
+    """
+    source = open_source(path)
+    if choice is None and _is_ours(source):
+        return _taken(path, out)
+    columns = source.columns()
+    if not columns:
+        raise InputError(f"{path} has no rows. A table needs at least one reply.")
+    found = survey(source, roles(columns, str(path), choice or Choice()), report)
+    chosen = [one.name for one in found.rewards]
+    names = value_names(chosen, str(path))
+    role = found.roles
+    left = [column for column in columns if column not in (*role.texts, *chosen)]
+    source_told = {
+        "file": name or path.name,
+        "sha256": _sha256(path),
+        "format": source.kind,
+        "imported": date,
+        "columns": {"prompt": role.prompt, "reply": role.reply, "use_case": role.use_case}
+        | ({"weight": role.weight} if role.weight else {})
+        | {"values": {called: column for column, called in names.items()}},
+        "left_out": left,
+    }
+    done = write(source, found, names, out, {"source": source_told}, report)
+    cases = f", {role.use_case!r} the use cases" if role.use_case else ""
+    cases += f", {role.weight!r} how often prompts occur" if role.weight else ""
+    first = [
+        f"{role.prompt!r} holds the prompts, {role.reply!r} the replies{cases}; values: {', '.join(done.values)}.",
+        f"Left out: {', '.join(left)}." if left else "Nothing is left out.",
+    ]
+    renamed = [
+        f"The column {column!r} bears a name of the table's own, so the value is called {called!r}."
+        for column, called in names.items()
+        if column != called
+    ]
+    return replace(done, notes=(*first, *found.notes, *renamed, *done.notes))
+
+
 def import_table(
     path: Path,
     *,
@@ -52,191 +156,36 @@ def import_table(
     prompt_column: str | None = None,
     reply_column: str | None = None,
     use_case_column: str | None = None,
+    weight_column: str | None = None,
     date: str = "",
 ) -> Imported:
-    """Read a file of scored replies as a reward table.
-
-    Args:
-        path: Parquet, CSV (commas, semicolons or tabs), JSON lines or a JSON list of objects; told by its content.
-        values: the columns of rewards, in this order; every column of numbers by default.
-        prompt_column, reply_column, use_case_column: where these stand; guessed by name by default.
-        date: when this was done, for the metadata.
-
-    Returns:
-        The table and notes.
-
-    Raises:
-        InputError: the file cannot be read, a column is missing, or a cell cannot be used.
+    """Read a file of scored replies as a reward table in memory; :func:`import_file` has the rest.
 
     Example:
         >>> import_table(Path("scored.csv"), values=["humor", "tact"]).table.values  # doctest: +SKIP
         ('humor', 'tact')
     """
-    content = read_bytes(path)
-    kind, data = read_rows(content, path)
-    if not len(data):
-        raise InputError(f"{path} has no rows. A table needs at least one reply.")
-    notes: list[str] = []
-    named = {reply_column, use_case_column} - {prompt_column}
-    prompt = _column(data, path, "prompt", PROMPT_NAMES, prompt_column, named)
-    reply = _column(data, path, "reply", REPLY_NAMES, reply_column, {prompt, use_case_column})
-    use_case = _column(data, path, "use case", USE_CASE_NAMES, use_case_column, {prompt, reply})
-    texts = [name for name in (prompt, reply, use_case) if name]
-    rewards = _rewards(kind, data, path, values, texts, notes)
-    left = [str(name) for name in data.columns if name not in texts and name not in rewards]
-
-    prompts = [text.strip() for text in text_cells(data, str(prompt), path, empty=False)]
-    replies = _without_prompts(prompts, text_cells(data, str(reply), path, empty=True), notes)
-    use_cases = text_cells(data, use_case, path, empty=False) if use_case else ["All prompts"] * len(data)
-    names = {name: f"value_{name}" if name in REPLY_COLUMNS else name for name in rewards}
-    if len(set(names.values())) < len(names):
-        raise InputError(f"{path}: two values would be called {first_twice(names.values())!r}. Rename one column.")
-    cases = f", {use_case!r} the use cases" if use_case else ""
-    first = [
-        f"{prompt!r} holds the prompts, {reply!r} the replies{cases}; values: {', '.join(names.values())}.",
-        f"Left out: {', '.join(left)}." if left else "Nothing is left out.",
-    ]
-    notes += [
-        f"The column {name!r} bears a name of the table's own, so the value is called {called!r}."
-        for name, called in names.items()
-        if name != called
-    ]
-    metadata = {
-        "source": {
-            "file": path.name,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "format": kind,
-            "imported": date,
-            "columns": {"prompt": prompt, "reply": reply, "use_case": use_case}
-            | {"values": {called: name for name, called in names.items()}},
-            "left_out": left,
-        }
-    }
-    columns = np.column_stack(list(rewards.values()))
-    table = _assemble(tuple(names.values()), prompts, replies, use_cases, columns, metadata, notes)
-    return Imported(table, (*first, *notes, *table.notes))
+    chosen = None if values is None else tuple(values)
+    choice = Choice(chosen, prompt_column, reply_column, use_case_column, weight_column)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "table.parquet"
+        done = import_file(path, out, choice, date=date)
+        return Imported(rewards.load(out), done.notes)
 
 
-def _column(
-    data: pd.DataFrame,
-    path: Path,
-    what: str,
-    names: Sequence[str],
-    asked: str | None,
-    taken: Collection[str | None],
-) -> str | None:
-    """The column that holds prompts, replies or use cases; None where there are no use cases."""
-    columns = {str(name): _plain(str(name)) for name in data.columns if name not in taken}
-    if asked is not None:
-        if asked in taken:
-            raise InputError(f"The column {asked!r} is taken already; it cannot hold the {what} too.")
-        if asked not in columns:
-            raise InputError(
-                f"{path} has no column {asked!r} for the {what}; it has {', '.join(map(str, data.columns))}."
-            )
-        return asked
-    for name in names:
-        for column, plain in columns.items():
-            if plain == name:
-                return column
-    if what == "use case":
-        return None
-    raise InputError(
-        f"None of the columns of {path} is known to hold the {what}: {', '.join(map(str, data.columns))}. "
-        f"Name it with --{what}-column."
-    )
+def _is_ours(source: Source) -> bool:
+    """Whether the file is a table that this project has written."""
+    return source.kind == "Parquet" and METADATA_KEY in (pq.read_schema(source.path).metadata or {})
 
 
-def _rewards(
-    kind: str, data: pd.DataFrame, path: Path, asked: Sequence[str] | None, texts: Sequence[str], notes: list[str]
-) -> dict[str, np.ndarray]:
-    """The columns of rewards as float64, by name."""
-    if asked is not None:
-        unknown = [name for name in asked if name not in data.columns]
-        if unknown or not asked:
-            raise InputError(
-                f"{path} has no column {unknown[0]!r}; it has {', '.join(map(str, data.columns))}."
-                if unknown
-                else "No values are named; leave --values out to take every column of numbers."
-            )
-        if len(set(asked)) < len(asked):
-            raise InputError(f"The value {first_twice(asked)!r} is named twice.")
-        if clash := next((name for name in asked if name in texts), None):
-            raise InputError(f"The column {clash!r} holds text of the table, so it cannot be a value.")
-        chosen = list(asked)
-    else:
-        chosen = [
-            name
-            for name in map(str, data.columns)
-            if name not in (*texts, *REPLY_COLUMNS) and _plain(name) not in COUNTERS and holds_numbers(data[name])
-        ]
-        if not chosen:
-            raise InputError(
-                f"{path} has no column of numbers that could be a value's rewards; it has "
-                f"{', '.join(map(str, data.columns))}. Name columns with --values."
-            )
-    for name in chosen:
-        if kind != "CSV" and any(isinstance(cell, str) for cell in data[name]):
-            notes.append(f"{name!r} holds numbers written as text, taken as numbers.")
-    return {name: numbers(data[name], path, notes) for name in chosen}
+def _taken(path: Path, out: Path) -> Written:
+    """A table of this project, checked and written again as it is."""
+    table = rewards.load(path)
+    rewards.save(table, out)
+    notes = ("The file is a table of this app and is taken as it is.", *table.notes)
+    return Written(len(table.prompts), len(table.rewards), table.values, table.form is Form.POOLED, notes)
 
 
-def _without_prompts(prompts: Sequence[str], replies: Sequence[str], notes: list[str]) -> list[str]:
-    """The replies without the prompt that they repeat, where most of them do so."""
-    stripped = [_after(prompt, reply) for prompt, reply in zip(prompts, replies, strict=True)]
-    kept = [row for row, text in enumerate(stripped) if text is None]
-    if 2 * len(kept) >= len(replies):
-        return list(replies)
-    notes.append(f"{len(replies) - len(kept)} replies repeat their prompt, which is taken off.")
-    if kept:
-        notes.append(f"{len(kept)} do not and are kept whole, in rows {rows_of(kept)}.")
-    return [reply if text is None else text for text, reply in zip(stripped, replies, strict=True)]
-
-
-def _after(prompt: str, reply: str) -> str | None:
-    """What follows the prompt in a reply, or None; spaces do not count, since tokenizers move them."""
-    if reply.startswith(prompt):
-        return reply[len(prompt) :].strip()
-    at = 0
-    for letter in "".join(prompt.split()):
-        while at < len(reply) and reply[at].isspace():
-            at += 1
-        if at == len(reply) or reply[at] != letter:
-            return None
-        at += 1
-    return reply[at:].strip()
-
-
-def _assemble(
-    values: tuple[str, ...],
-    prompts: Sequence[str],
-    replies: Sequence[str],
-    use_cases: Sequence[str],
-    rewards: np.ndarray,
-    metadata: Mapping[str, Any],
-    notes: list[str],
-) -> RewardTable:
-    """Replies put together by prompt, in the order of the prompts' first appearance."""
-    keys = list(zip(use_cases, prompts, strict=True))
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    number = np.array([numbers[key] for key in keys])
-    whole = list(zip(keys, replies, map(tuple, rewards.tolist()), strict=True))
-    if repeated := len(whole) - len(set(whole)):
-        notes.append(f"{repeated} rows repeat another row, prompt, reply and rewards; each counts.")
-    if unlike := len(set(whole)) - len({row[:2] for row in whole}):
-        notes.append(f"{unlike} replies come again with other rewards for the same prompt; each counts.")
-    order = np.argsort(number, kind="stable")
-    return RewardTable(
-        values=values,
-        rewards=rewards[order],
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(number))]),
-        prompt_ids=tuple(hashlib.sha256("\0".join(key).encode()).hexdigest()[:16] for key in numbers),
-        prompts=tuple(text for _, text in numbers),
-        use_cases=tuple(name for name, _ in numbers),
-        replies=tuple(replies[row] for row in order),
-        metadata=metadata,
-    )
-
-
-def _plain(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
