@@ -157,7 +157,10 @@ class Palette:
                 raise InputError(f"The palette in the address has {item!r}; expected {_EXPECTED}.")
             name = unquote(match["name"])
             if name not in targets:
-                raise InputError(f"The palette in the address names {name!r}; this table has {', '.join(values)}.")
+                raise InputError(
+                    f"The palette in the address names {name!r}; this table has {', '.join(values)}. "
+                    "A value of somebody's own must be defined, and used as a target, on the page Values."
+                )
             level = None if match["level"] is None else _finite(name, match["level"])
             percentile = 50.0 if match["keep"] else _percentile(name, match["percentile"])
             targets[name] = Target(percentile, level, keep=bool(match["keep"]), locked=bool(match["locked"]))

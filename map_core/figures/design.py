@@ -6,7 +6,9 @@ white as on black; dashes repeat what they say. Source: Okabe and Ito, "Color Un
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
@@ -28,9 +30,17 @@ ACCENT = "#C2410C"
 Unit = Literal["percentile", "reward"]
 
 
+_chosen: ContextVar[Mapping[int, str]] = ContextVar("chosen colours")
+
+
+def choose(colours: Mapping[int, str]) -> None:
+    """From here on, in this thread, values at these positions have colours that people chose for them."""
+    _chosen.set(colours)
+
+
 def colour(position: int) -> str:
     """The colour of the value at this position of the table, the same in every figure and on every page."""
-    return COLOURS[position % len(COLOURS)]
+    return _chosen.get({}).get(position) or COLOURS[position % len(COLOURS)]
 
 
 def dash(position: int) -> str:
@@ -59,11 +69,17 @@ class Units:
         rewards = self.oracle.base[value] + np.asarray(levels, dtype=float) * self.oracle.scale[value]
         if self.unit == "reward":
             return rewards
+        flat = [self.percentile(value, float(level)) for level in np.ravel(levels)]
+        return np.array(flat).reshape(rewards.shape)
+
+    def percentile(self, value: int, level: float) -> float:
+        """One standardised level as a percentile of the base model's replies; NaN for one that is not finite."""
+        if not math.isfinite(level):
+            return math.nan
         # A hair below: where many replies tie (a diversity of exactly 1) their percentile would be the middle of the
         # tie, and a level that rounding puts on either side of it would jump.
-        rewards = rewards - 1e-9 * self.oracle.scale[value]
-        flat = [self.percentiles.of_level(value, float(r)) if np.isfinite(r) else np.nan for r in rewards.ravel()]
-        return np.array(flat).reshape(rewards.shape)
+        scale = float(self.oracle.scale[value])
+        return self.percentiles.of_level(value, float(self.oracle.base[value]) + level * scale - 1e-9 * scale)
 
     def axis(self, value: int) -> str:
         """The title of an axis of this value."""

@@ -15,8 +15,13 @@ from typing import Any
 
 from map_core import rewards
 from map_core.errors import PaletteError
+from map_core.own_values.remembered import RememberedEmbedder
 from map_core.own_values.score import score
-from map_core.values import Definition, ScoringModels, Specification, make
+from map_core.values import DEFAULT_EMBEDDER, Definition, ScoringModels, Specification, make
+from map_core.values.models import Embedder
+
+#: Beyond so many replies their embeddings are not kept: a million of them take 3 GB.
+_MOST_REMEMBERED = 50_000
 
 
 def _say(**told: Any) -> None:
@@ -28,13 +33,27 @@ def _leave_with_the_parent() -> None:
     os._exit(3)
 
 
+def _opened() -> Embedder:
+    from map_core.generate.embedder import open_embedder
+
+    return open_embedder(DEFAULT_EMBEDDER)
+
+
+def _models(replies: int, folder: Path) -> ScoringModels:
+    if replies > _MOST_REMEMBERED:
+        return ScoringModels()
+    return ScoringModels(embedder=RememberedEmbedder(DEFAULT_EMBEDDER, folder, _opened))
+
+
 def main(table: str, out: str) -> int:
     """Score TABLE on the definition that comes in and write OUT; 1 where that failed, in words."""
     definition = Definition.from_json(sys.stdin.readline())
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
     try:
-        scorer = make(Specification.of(definition), ScoringModels())
-        score(rewards.load(table), scorer, Path(out), lambda done, total: _say(done=done, total=total))
+        replies = rewards.load(table)
+        models = _models(len(replies.replies), Path(out).parent / "embeddings")
+        scorer = make(Specification.of(definition), models)
+        score(replies, scorer, Path(out), lambda done, total: _say(done=done, total=total))
     except PaletteError as error:
         _say(error=str(error))
         return 1

@@ -6,6 +6,7 @@ import gc
 import math
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +20,16 @@ from map_core import rewards, tables
 from map_core.certificate import AttainableLevels
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, assess
+from map_core.figures import design
 from map_core.figures.design import Unit, Units
 from map_core.glossary import SamplingSettings
 from map_core.oracle import MemoryOracle
+from map_core.own_values import extended, read, replies_key
+from map_core.own_values.offered import offered
 from map_core.palette import ALL
 from map_core.rewards import RewardTable
 from map_core.targets import Percentiles, percentiles
-from map_core.values import cards
+from map_core.values import Definition, cards
 
 DEFAULT_TABLE = Path(__file__).resolve().parents[2] / "assets" / "default.parquet"
 #: Where this viewer's choice of a table is kept.
@@ -43,6 +47,7 @@ class Scene:
         attainable: the levels that can be had, with the corners that all viewers have found.
         names: of the values, as they read within a sentence.
         cards: what each value measures and misses, as far as that is known.
+        chosen: by position, the colours that people gave to values of their own.
     """
 
     key: tuple[Any, ...]
@@ -51,7 +56,12 @@ class Scene:
     attainable: AttainableLevels
     names: tuple[str, ...]
     cards: tuple[str, ...]
+    chosen: Mapping[int, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def colour(self, value: int) -> str:
+        """The colour of a value, the same in every figure and on every page."""
+        return self.chosen.get(value) or design.colour(value)
 
     @property
     def percentiles(self) -> Percentiles:
@@ -64,7 +74,7 @@ class Scene:
 
     def percentile(self, value: int, standardised: float) -> float:
         """The percentile of a standardised level."""
-        return float(self.units().of(value, np.array(standardised)))
+        return self.units().percentile(value, standardised)
 
     @cached_property
     def ranges(self) -> tuple[tuple[int, int], ...]:
@@ -143,9 +153,17 @@ def _load(path: str, modified: float) -> RewardTable:
     return table
 
 
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _extended(path: str, modified: float, added: tuple[str, ...]) -> RewardTable:
+    """The whole table with values of one's own, given as JSON."""
+    table = _load(path, modified)
+    scores = [read(replies_key(table), Definition.from_json(one)) for one in added]
+    return extended(table, [one for one in scores if one is not None])
+
+
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _scene(path: str, modified: float, use_case: str | None) -> Scene:
-    table = _load(path, modified).select(use_case)
+def _scene(path: str, modified: float, use_case: str | None, added: tuple[str, ...] = ()) -> Scene:
+    table = _extended(path, modified, added).select(use_case)
     oracle = MemoryOracle.of(table)
     known = _cards(table)
     names, notes = [], []
@@ -159,8 +177,13 @@ def _scene(path: str, modified: float, use_case: str | None) -> Scene:
             if card.get(part)
         ]
         notes.append("\n\n".join(lines) or "This table does not say how this value was scored.")
-    key = (path, modified, use_case, oracle.form.value)
-    return Scene(key, table, oracle, AttainableLevels(oracle), tuple(names), tuple(notes))
+    key = (path, modified, use_case, oracle.form.value, *added)
+    colours = {
+        table.index(one.name): one.colour
+        for one in map(Definition.from_json, added)
+        if one.name in table.values and one.colour
+    }
+    return Scene(key, table, oracle, AttainableLevels(oracle), tuple(names), tuple(notes), colours)
 
 
 def _cards(table: RewardTable) -> dict[str, dict[str, Any]]:
@@ -173,13 +196,23 @@ def _cards(table: RewardTable) -> dict[str, dict[str, Any]]:
     return {str(one["name"]): ours.get(one["name"], {}) | dict(one) for one in scorers if "name" in one}
 
 
+def beneath() -> RewardTable:
+    """The whole table as its file has it, without values of one's own; after :func:`load`."""
+    path = table_path()
+    return _load(str(path), path.stat().st_mtime)
+
+
 def load(use_case: str = ALL) -> Scene:
     """The scene of a use case; stops the page with words when there is no table."""
     if (name := chosen()) and st.query_params.get("table") != name:
         st.query_params["table"] = name
     try:
         path = table_path()
-        return _scene(str(path), path.stat().st_mtime if path.exists() else 0.0, None if use_case == ALL else use_case)
+        modified = path.stat().st_mtime if path.exists() else 0.0
+        added = tuple(one.to_json() for one in offered(_load(str(path), modified)))
+        scene = _scene(str(path), modified, None if use_case == ALL else use_case, added)
+        design.choose(scene.chosen)
+        return scene
     except InputError as error:
         st.title("There is no table to look at")
         st.text(str(error))

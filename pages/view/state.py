@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from map_core import palette as palettes
+from map_core import words
 from map_core.errors import InputError
 from map_core.feasibility import Assessment
 from map_core.glossary import Verdict
@@ -95,7 +96,9 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
     through_the_app()
     held: History | None = st.session_state.get("history")
     scene = scenes.load(held.now.use_case if held else ALL)
-    if held is None or set(held.now.targets) != set(scene.table.values):
+    if held is not None and set(held.now.targets) != set(scene.table.values):
+        held = _adapted(scene, held)
+    if held is None:
         palette, what = _begin(scene)
         scene = scenes.load(palette.use_case)
         if not palette.targets:
@@ -104,6 +107,26 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
     if address:
         show_address(held.now)
     return scene, held.now
+
+
+def _adapted(scene: Scene, held: History) -> History | None:
+    """The history where values of somebody's own came or went; None where the table is another one altogether."""
+    values, now = scene.table.values, held.now.targets
+    if not set(now) & set(values):
+        return None
+    gone = [name for name, target in now.items() if name not in values and not target.free]
+    if gone:
+        titles = words.listed([name.replace("_", " ") for name in gone])
+        st.toast(style.plain(f"Not offered any more, so without a target now: {titles}."), icon=":material/label_off:")
+    free = Target(50.0, free=True)
+    steps = tuple(
+        replace(
+            step, palette=replace(step.palette, targets={name: step.palette.targets.get(name, free) for name in values})
+        )
+        for step in held.steps
+    )
+    st.session_state["history"] = adapted = replace(held, steps=steps)
+    return adapted
 
 
 def _begin(scene: Scene) -> tuple[Palette, str]:
