@@ -16,8 +16,9 @@ from map_core import rewards
 from map_core.errors import InputError, PaletteError
 from map_core.generate.models import locate
 from map_core.jobs import JobStatus
-from map_core.own_values import Scores, extended, kept, read, replies_key, running
-from map_core.own_values.offered import forget, in_use, offered
+from map_core.judgements import Answer, Judgement, agreement, questions
+from map_core.own_values import Scores, extended, judged, kept, read, replies_key, running
+from map_core.own_values.offered import forget, offered
 from map_core.own_values.remembered import RememberedEmbedder
 from map_core.own_values.score import PROMPTS, score
 from map_core.store import SETTING, database, own_values, table_key
@@ -158,17 +159,64 @@ def test_a_name_that_is_taken_and_scores_that_do_not_fit_are_refused():
 
 def test_only_what_is_in_use_and_scored_on_the_table_is_offered():
     made = own_values.define(database(), NURSE)
-    scores_of()
+    scores = scores_of()
     assert offered(TABLE) == ()
     own_values.use(database(), made.id, 1)
+    assert offered(TABLE) == ()  # remembered for a moment
     forget()
-    assert offered(TABLE) == (NURSE,)
+    (one,) = offered(TABLE)
+    assert one.definition == NURSE
+    assert "Not judged yet" in one.trust
     assert offered(make_table(prompts=9, candidates=4)) == ()  # not scored on that one
-    assert offered(extended(TABLE, [scores_of()])) == ()  # it has the value already
+    assert offered(extended(TABLE, [scores])) == ()  # it has the value already
     own_values.use(database(), made.id, 0)
-    assert in_use() == (NURSE,)  # remembered for a moment
     forget()
-    assert in_use() == ()
+    assert offered(TABLE) == ()
+
+
+def judge_all(id: int, rewards: np.ndarray, table=TABLE) -> None:
+    """Somebody who agrees with these rewards on fifteen pairs."""
+    for one in questions(table, rewards, 15):
+        answer = Answer.FIRST if rewards[one.first] > rewards[one.second] else Answer.SECOND
+        own_values.judge(database(), id, 1, replies_key(table), judged.replies_of(table, one), answer)
+
+
+def test_what_people_judged_is_said_wherever_the_value_is_offered():
+    made, scores = own_values.define(database(), NURSE), scores_of()
+    judge_all(made.id, scores.rewards)
+    own_values.use(database(), made.id, 1)
+    (one,) = offered(TABLE)
+    assert one.trust.startswith("Reliable: puts 15 of 15 judged pairs")
+
+
+def test_judgements_are_found_again_by_prompt_and_candidate():
+    made, scores = own_values.define(database(), NURSE), scores_of()
+    judge_all(made.id, scores.rewards)
+    kept_ones = judged.judged(database(), TABLE, made.id, 1)
+    turned = TABLE.take(range(9, -1, -1))
+    rewards = np.concatenate([scores.rewards[TABLE.rows(i)] for i in range(9, -1, -1)])
+    assert judged.agreed(turned, rewards, kept_ones) == judged.agreed(TABLE, scores.rewards, kept_ones)
+    assert judged.agreed(TABLE, -scores.rewards, kept_ones).reversed
+    some = TABLE.take(range(3))  # most of the judged replies are not in this one
+    assert len(judged.as_rows(some, kept_ones)) < 15
+
+
+@pytest.mark.parametrize(
+    ("agreed", "of", "said", "then"),
+    [
+        (5, 5, "Too few judgements", "Judge 5 more"),
+        (15, 15, "Reliable", "to set targets on"),
+        (12, 15, "Rough", "leans the right way"),
+        (10, 15, "Not to be used", "do not rule out a coin"),
+        (20, 40, "Not to be used", "Change its definition"),
+        (1, 15, "Not to be used", "wrong way round"),
+    ],
+)
+def test_words_and_advice_follow_the_judgements(agreed, of, said, then):
+    pairs = [Judgement(0, 1, Answer.FIRST)] * agreed + [Judgement(0, 1, Answer.SECOND)] * (of - agreed)
+    found = agreement(np.array([1.0, 0.0]), pairs)
+    assert judged.in_short(found).startswith(said)
+    assert then in judged.advice(found)
 
 
 def test_embeddings_are_made_once_and_kept(tmp_path):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from map_core.errors import PaletteError
-from map_core.own_values import kept
+from map_core.own_values import judged, kept
 from map_core.rewards import RewardTable
 from map_core.store import database, own_values
 from map_core.values import Definition, cards
@@ -20,30 +22,44 @@ REMEMBERED_SECONDS = 1.0
 log = logging.getLogger("value_palette")
 
 _lock = threading.Lock()
-_known: list[tuple[float, tuple[Definition, ...]]] = []
+_known: WeakKeyDictionary[RewardTable, tuple[float, tuple[Offer, ...]]] = WeakKeyDictionary()
 
 
-def offered(table: RewardTable) -> tuple[Definition, ...]:
-    """The definitions that the table has scores for and whose names are free, in the order of their values."""
-    taken, found = {*table.values, *cards()}, []
-    for one in in_use():
-        if one.name not in taken and kept.path_of(kept.replies_key(table), one).is_file():
-            found.append(one)
-    return tuple(found)
+@dataclass(frozen=True)
+class Offer:
+    """A value that can have a target: what it means, and in a sentence how far its scorer is to be trusted."""
+
+    definition: Definition
+    trust: str
 
 
-def in_use() -> tuple[Definition, ...]:
-    """The definitions that are in use on any table; none where the database does not answer."""
+def offered(table: RewardTable) -> tuple[Offer, ...]:
+    """What is offered beside the values of a table, in the order in which it was defined.
+
+    Args:
+        table: the whole table as its file has it; tables are told apart by identity.
+    """
     with _lock:
-        if _known and time.monotonic() - _known[0][0] < REMEMBERED_SECONDS:
-            return _known[0][1]
-        try:
-            used = [one.used for one in own_values.listed(database())]
-        except PaletteError as error:
-            log.warning("Values of one's own are left out: %s", error)
-            used = []
-        _known[:] = [(time.monotonic(), tuple(one for one in used if one is not None))]
-        return _known[0][1]
+        known = _known.get(table)
+        if known is None or time.monotonic() - known[0] >= REMEMBERED_SECONDS:
+            known = _known[table] = (time.monotonic(), _look(table))
+        return known[1]
+
+
+def _look(table: RewardTable) -> tuple[Offer, ...]:
+    taken, found = {*table.values, *cards()}, []
+    try:
+        for one in own_values.listed(database()):
+            definition = one.used
+            if definition is None or definition.name in taken:
+                continue
+            scores = kept.read(kept.replies_key(table), definition)
+            if scores is not None:
+                said = judged.judged(database(), table, one.id, one.in_use)
+                found.append(Offer(definition, judged.in_short(judged.agreed(table, scores.rewards, said))))
+    except PaletteError as error:
+        log.warning("Values of one's own are left out: %s", error)
+    return tuple(found)
 
 
 def forget() -> None:

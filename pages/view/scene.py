@@ -155,17 +155,18 @@ def _load(path: str, modified: float) -> RewardTable:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _extended(path: str, modified: float, added: tuple[str, ...]) -> RewardTable:
-    """The whole table with values of one's own, given as JSON."""
+    """The whole table with values of one's own, given as JSON; those that are not scored on it are left out."""
     table = _load(path, modified)
     scores = [read(replies_key(table), Definition.from_json(one)) for one in added]
     return extended(table, [one for one in scores if one is not None])
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _scene(path: str, modified: float, use_case: str | None, added: tuple[str, ...] = ()) -> Scene:
-    table = _extended(path, modified, added).select(use_case)
+def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[str, str], ...]) -> Scene:
+    table = _extended(path, modified, tuple(one for one, _ in added)).select(use_case)
     oracle = MemoryOracle.of(table)
-    known = _cards(table)
+    known = known_cards(table)
+    own = {definition.name: (definition, trust) for definition, trust in _definitions(added)}
     names, notes = [], []
     for name in table.values:
         card = known.get(name, {})
@@ -176,17 +177,19 @@ def _scene(path: str, modified: float, use_case: str | None, added: tuple[str, .
             for label, part in (("Measures", "measures"), ("Misses", "misses"))
             if card.get(part)
         ]
+        if name in own:
+            lines.append(f"**Judged:** {own[name][1]}")
         notes.append("\n\n".join(lines) or "This table does not say how this value was scored.")
     key = (path, modified, use_case, oracle.form.value, *added)
-    colours = {
-        table.index(one.name): one.colour
-        for one in map(Definition.from_json, added)
-        if one.name in table.values and one.colour
-    }
+    colours = {table.index(name): one.colour for name, (one, _) in own.items() if name in table.values and one.colour}
     return Scene(key, table, oracle, AttainableLevels(oracle), tuple(names), tuple(notes), colours)
 
 
-def _cards(table: RewardTable) -> dict[str, dict[str, Any]]:
+def _definitions(added: tuple[tuple[str, str], ...]) -> list[tuple[Definition, str]]:
+    return [(Definition.from_json(one), trust) for one, trust in added]
+
+
+def known_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
     """The card of each value that the table says how it scored; this project's own where it only gives a name.
 
     A value of the same name in a table that does not say so was scored by somebody else's scorer: no card.
@@ -196,10 +199,13 @@ def _cards(table: RewardTable) -> dict[str, dict[str, Any]]:
     return {str(one["name"]): ours.get(one["name"], {}) | dict(one) for one in scorers if "name" in one}
 
 
-def beneath() -> RewardTable:
-    """The whole table as its file has it, without values of one's own; after :func:`load`."""
+def beneath(added: tuple[Definition, ...] = ()) -> RewardTable:
+    """The whole table as its file has it, and these values of one's own instead of those in use; after :func:`load`."""
     path = table_path()
-    return _load(str(path), path.stat().st_mtime)
+    modified = path.stat().st_mtime
+    if not added:
+        return _load(str(path), modified)
+    return _extended(str(path), modified, tuple(one.to_json() for one in added))
 
 
 def load(use_case: str = ALL) -> Scene:
@@ -209,7 +215,7 @@ def load(use_case: str = ALL) -> Scene:
     try:
         path = table_path()
         modified = path.stat().st_mtime if path.exists() else 0.0
-        added = tuple(one.to_json() for one in offered(_load(str(path), modified)))
+        added = tuple((one.definition.to_json(), one.trust) for one in offered(_load(str(path), modified)))
         scene = _scene(str(path), modified, None if use_case == ALL else use_case, added)
         design.choose(scene.chosen)
         return scene

@@ -1,0 +1,170 @@
+"""The card of a value: what it hears and misses, how far to trust it, how it shows on this table.
+
+Constraint: replies are shown as text; every figure has its words and its data beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from map_core import words
+from map_core.figures import design
+from map_core.figures import portrait as figures
+from map_core.judgements import word
+from map_core.portrait import Portrait, Rung, extremes, portrait
+from pages.view import scene as scenes
+from pages.view import scorers, style
+from pages.view import values_marks as marks
+from pages.view.values_seen import Own, Seen
+
+
+def head(seen: Seen, name: str) -> None:
+    """Name, colour, and what kind of value it is."""
+    own = seen.own_named(name)
+    if own is None:
+        tags = ["of this table"]
+    else:
+        tags = ["your own", f"version {own.value.version}", "in use" if own.used else ""]
+    st.html(marks.title(seen.title(name), seen.tint(name), tags))
+
+
+def show(seen: Seen, name: str) -> None:
+    """The card below the head."""
+    own = seen.own_named(name)
+    if own is not None and own.rewards is None:
+        return
+    table = seen.portrayed
+    found = portrait(table, name)
+    if own is None:
+        _trusted(name)
+    else:
+        _ends(seen, name)
+    _facts(seen, name, own, found)
+    _spread(seen, name, found)
+    _beside(seen, found)
+    if own is None:
+        _ladder(seen, found.rungs)
+
+
+def _trusted(name: str) -> None:
+    """The word on a value of the table, from labels."""
+    of_table = scorers.judged()
+    one = of_table.separations.get(name)
+    if one is None:
+        st.html(marks.word(None, scorers.agreement(of_table, name)))
+    else:
+        st.html(marks.word(word(one.auc, one.low), scorers.agreement(of_table, name)))
+
+
+def _facts(seen: Seen, name: str, own: Own | None, found: Portrait) -> None:
+    told = _entry(seen, name)
+    with st.container(key="values_facts", gap="small"):
+        if not told:
+            st.html(style.note("This table does not say how this value was scored."))
+        for label, part in (("Measures", "measures"), ("Misses", "misses")):
+            if told.get(part):
+                st.html(style.note(label))
+                st.text(str(told[part]))
+        st.html(
+            style.facts(
+                [
+                    ("Scorer", str(told.get("source") or ""), ""),
+                    ("Version", str(told.get("version") or ""), ""),
+                    ("Licence", str(told.get("licence") or ""), ""),
+                    ("AUC", *_area(name, own)),
+                    ("Length", words.number(found.length, 2), figures.length_told(found)),
+                ]
+            )
+        )
+
+
+def _area(name: str, own: Own | None) -> tuple[str, str]:
+    """The AUC, and on how many labels it rests."""
+    if own is None:
+        one = scorers.judged().separations.get(name)
+        if one is None:
+            return "not known", "nobody labelled replies for it"
+        return (
+            f"{one.auc:.2f} ({one.low:.2f} to {one.high:.2f})",
+            f"95% interval, from {one.positives} replies labelled 1 and {one.negatives} labelled 0",
+        )
+    if own.agreement is None:
+        return "not known", "no pair was judged yet"
+    one_ = own.agreement
+    return f"{one_.auc:.2f} ({one_.low:.2f} to {one_.high:.2f})", f"95% interval, from {one_.decided} judged pairs"
+
+
+def _entry(seen: Seen, name: str) -> dict[str, Any]:
+    return scenes.known_cards(seen.portrayed).get(name, {})
+
+
+def _ends(seen: Seen, name: str) -> None:
+    """The highest and the lowest replies beside each other."""
+    high, low = extremes(seen.portrayed, name)
+    with st.container(horizontal=True, gap="medium", key="values_ends"):
+        for label, rungs in (("Most so", high), ("Least so", low)):
+            with st.container(gap="small", key=f"values_end_{label[:5].strip().lower()}"):
+                st.subheader(label, anchor=False)
+                for rung in rungs:
+                    _rung(seen, rung, f"{label[:5].strip().lower()}_{rung.row}")
+
+
+def _ladder(seen: Seen, rungs: Sequence[Rung]) -> None:
+    if not rungs:
+        return
+    st.subheader("What it sounds like, from low to high", anchor=False)
+    for number, rung in enumerate(rungs):
+        _rung(seen, rung, str(number))
+
+
+def _rung(seen: Seen, rung: Rung, key: str) -> None:
+    table = seen.portrayed
+    prompt = table.prompts[int(table.offsets.searchsorted(rung.row, side="right")) - 1]
+    sign = "+" if rung.standardised > 0 else ""
+    with st.container(key=f"values_rung_{key}", gap=None):
+        st.html(
+            marks.rung(
+                f"p{rung.percentile:.0f}",
+                f"({sign}{words.number(rung.standardised, 2)} standard deviations), asked: {prompt}",
+            )
+        )
+        st.text(table.replies[rung.row])
+
+
+def _spread(seen: Seen, name: str, found: Portrait) -> None:
+    st.subheader("How it is spread over the replies", anchor=False)
+    if not found.constant:
+        figure = figures.spread(found, seen.title(name), seen.tint(name))
+        st.plotly_chart(figure, config=design.CONFIG, key=f"values_spread_{name}")
+    st.html(style.note(figures.spread_told(found)))
+    st.download_button(
+        "Data (CSV)",
+        figures.portrait_csv(found),
+        f"{name}.csv",
+        "text/csv",
+        icon=":material/download:",
+        type="tertiary",
+        key="values_csv",
+        on_click="ignore",
+    )
+
+
+def _beside(seen: Seen, found: Portrait) -> None:
+    """What it goes together with, and a warning where two are nearly one."""
+    if not found.correlations:
+        return
+    st.subheader("What it goes together with", anchor=False)
+    names = {other: seen.title(other) for other, _ in found.correlations}
+    for warning in figures.twins_told(found, names):
+        st.warning(style.plain(warning), icon=":material/join:")
+    st.html(
+        marks.table(
+            [
+                (seen.tint(other), names[other], words.number(size, 2), figures.strength(size))
+                for other, size in found.correlations
+            ]
+        )
+    )

@@ -1,0 +1,141 @@
+"""What the page *Values* looks at: the values of the table, those of one's own, and how far each of these is.
+
+Constraint: nothing is scored or kept here; what is read from the database is read anew at every run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from map_core.figures.design import COLOURS
+from map_core.judgements import Agreement
+from map_core.own_values import judged, read, replies_key
+from map_core.rewards import RewardTable
+from map_core.store import Database, own_values
+from map_core.store.own_values import Judged, OwnValue
+from map_core.values import Definition, cards
+from pages.view import scene as scenes
+from pages.view.scene import Scene
+
+#: Colours for values of one's own, by name: apart from those of a table's values, and read on white as on black.
+TINTS = {
+    "Plum": "#8E5AA8",
+    "Rose": "#C2557F",
+    "Teal": "#2A8C8C",
+    "Indigo": "#5A6ACF",
+    "Brick": "#BF4B3F",
+    "Olive": "#7A8B2A",
+    "Slate": "#62798A",
+    "Bronze": "#A87B3C",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """A value of one's own on the table that is looked at.
+
+    Args:
+        value: as it is kept.
+        rewards: (reply,) of its newest version; None where they are not scored yet.
+        judged: the judgements of its newest version, the first one first.
+        agreement: what they say; None while nothing is decided.
+    """
+
+    value: OwnValue
+    rewards: np.ndarray | None
+    judged: tuple[Judged, ...]
+    agreement: Agreement | None
+
+    @property
+    def key(self) -> str:
+        """Names it on this page and in its address."""
+        return self.value.definition.name
+
+    @property
+    def used(self) -> bool:
+        """Its newest version is in use as a target."""
+        return self.value.in_use == self.value.version
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """All of it.
+
+    Args:
+        database: where values of one's own are kept.
+        scene: of the whole table, with what is in use.
+        table: the whole table as its file has it.
+        own: values of one's own, the oldest first.
+    """
+
+    database: Database
+    scene: Scene
+    table: RewardTable
+    own: tuple[Own, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What can be looked at: values of one's own, then those of the table."""
+        return (*(one.key for one in self.own), *self.table.values)
+
+    def own_named(self, name: str) -> Own | None:
+        """A value of one's own by name; None for one of the table."""
+        return next((one for one in self.own if one.key == name), None)
+
+    def title(self, name: str) -> str:
+        """As people read it, with a capital."""
+        if (own := self.own_named(name)) is not None:
+            return own.value.definition.title
+        said = self.scene.names[self.scene.table.index(name)]
+        return said[:1].upper() + said[1:]
+
+    def tint(self, name: str) -> str:
+        """The colour of a value."""
+        if (own := self.own_named(name)) is not None:
+            return own.value.definition.colour or COLOURS[0]
+        return self.scene.colour(self.scene.table.index(name))
+
+    @cached_property
+    def portrayed(self) -> RewardTable:
+        """The table with the newest version of every value of one's own that is scored on it."""
+        return scenes.beneath(tuple(one.value.definition for one in self.own if one.rewards is not None))
+
+
+def look(database: Database) -> Seen:
+    """What there is now.
+
+    Raises:
+        StoreError: the database does not answer.
+    """
+    scene = scenes.load()
+    table = scenes.beneath()
+    taken = {*table.values}
+    own = [_own(database, table, one) for one in own_values.listed(database) if one.definition.name not in taken]
+    return Seen(database, scene, table, tuple(own))
+
+
+def _own(database: Database, table: RewardTable, value: OwnValue) -> Own:
+    scores = read(replies_key(table), value.definition) if table.replies else None
+    kept = judged.judged(database, table, value.id, value.version)
+    rewards = None if scores is None else scores.rewards
+    return Own(value, rewards, kept, None if rewards is None else judged.agreed(table, rewards, kept))
+
+
+def taken_names(seen: Seen) -> tuple[str, ...]:
+    """Names that a new value cannot have."""
+    return (*seen.table.values, *cards(), *(one.key for one in seen.own))
+
+
+def first_tint(seen: Seen) -> str:
+    """A colour that no value of one's own has yet."""
+    used = {one.value.definition.colour for one in seen.own}
+    return next((tint for tint in TINTS.values() if tint not in used), next(iter(TINTS.values())))
+
+
+def definition_of(seen: Seen, name: str) -> Definition | None:
+    """The newest definition of a value of one's own."""
+    own = seen.own_named(name)
+    return None if own is None else own.value.definition
