@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from map_core.build.progress import Progress, ProgressFile
-from map_core.errors import PaletteError
+from map_core.build.progress import Progress
+from map_core.command_line.watching import watched
 from map_core.importing import Choice, import_file
 
 
@@ -58,26 +59,16 @@ def import_(
         raise click.UsageError("Give --values or --value, not both.")
     listed = None if values is None else tuple(name.strip() for name in values.split(",") if name.strip())
     chosen = Choice(one_by_one or listed, prompt_column, reply_column, use_case_column, weight_column)
-    told = _Told(progress_file, out) if progress_file else None
-    try:
+    with watched(out, True, progress_file, unit="%") as watcher:
         done = import_file(
             file,
             out,
             None if chosen == Choice() else chosen,
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             name=name,
-            report=told,
+            report=Hundredths(watcher),
         )
-    except BaseException as error:
-        if told is not None:
-            words = str(error) if isinstance(error, PaletteError) else f"{type(error).__name__}: {error}"
-            told.file.end("stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed", words)
-        raise
-    if told is not None:
-        told.file.note(done.notes)
-        told.file.end("done")
-    for note in done.notes:
-        click.echo(note, err=True)
+        watcher.note(*done.notes)
     form = "pooled" if done.pooled else "per-prompt"
     click.echo(
         f"{out}: {done.prompts} prompts, {done.replies} replies, {len(done.values)} values; {form} form.",
@@ -85,14 +76,18 @@ def import_(
     )
 
 
-class _Told:
-    """Writes how far an import is, in hundredths of the file."""
+class Hundredths:
+    """Tells a watcher how far an import is, in hundredths of the file.
 
-    def __init__(self, path: Path, out: Path) -> None:
-        self.file = ProgressFile(path, out, {"unit": "%"})
-        self._began, self._stage = time.perf_counter(), ""
+    Args:
+        tell: takes each report.
+    """
+
+    def __init__(self, tell: Callable[[Progress], None]) -> None:
+        self._tell, self._stage, self._began = tell, "", time.perf_counter()
 
     def __call__(self, stage: str, share: float) -> None:
+        """Tell one report."""
         if stage != self._stage:
             self._stage, self._began = stage, time.perf_counter()
-        self.file(Progress(stage, int(100 * share), 100, 0, time.perf_counter() - self._began))
+        self._tell(Progress(stage, int(100 * share), 100, 0, time.perf_counter() - self._began))
