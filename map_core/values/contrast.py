@@ -1,7 +1,24 @@
 """A scorer for a value of one's own: where a reply lies between what has more of it and what has less.
 
-The direction from "less" to "more" in the space of sentence embeddings, as with the built-in tones. Constraint: no
-model library at import time.
+The direction from "less" to "more" in the space of sentence embeddings, turned towards what replies differ in
+(:mod:`map_core.values.spread`). Constraint: no model library at import time.
+
+Measured on the labelled replies of the embedded table (``assets/labels.jsonl``), with three definitions a value, each
+as somebody who does not program might write it, and four example replies a side, all written before any score was
+seen. AUC of the mean definition (the worst of the three):
+
+==========================================  ===========  ===========  ===========  ==============  ===========
+scorer                                      humor        kindness     positivity   plain language  helpfulness
+==========================================  ===========  ===========  ===========  ==============  ===========
+descriptions as they stand, plain axis      0.75 (0.72)  0.82 (0.78)  0.79 (0.73)  0.57 (0.45)     0.55 (0.49)
+descriptions in three templates, S a        0.86 (0.83)  0.88 (0.84)  0.81 (0.73)  0.57 (0.34)     0.53 (0.50)
+the same, S of the other half's prompts     0.88         0.89         0.78         0.59            0.53
+four example replies a side, plain axis     0.84         0.79         0.87         0.67            0.66
+four example replies a side, S a            0.90         0.87         0.85         0.72            0.65
+==========================================  ===========  ===========  ===========  ==============  ===========
+
+So matters of tone can be defined in words; reading ease and usefulness cannot, and examples help them little: the
+judgements of whoever defines a value say which kind theirs is.
 """
 
 from __future__ import annotations
@@ -12,7 +29,8 @@ from typing import Any
 import numpy as np
 
 from map_core.glossary import Reply
-from map_core.values.definition import Definition
+from map_core.values import spread
+from map_core.values.definition import Definition, Kind
 from map_core.values.embedding import EmbeddingScorer, along
 from map_core.values.models import ScoringModels
 from map_core.values.scorer import Card
@@ -20,11 +38,16 @@ from map_core.values.specification import CONTRAST
 
 #: Changes whenever the same definition would give another reward.
 METHOD = "1"
-_SCALE = 0.1
+#: A description reads differently by itself and in a sentence; the mean of these is steadier than any of them.
+TEMPLATES = ("{}", "This text {}.", "The reply is like this: {}.")
+_SCALE = 0.1  # about one standard deviation, for embedding models whose spread is not known
 
 
 class Contrast(EmbeddingScorer):
-    """A defined value: axis . embed(reply) / 0.1.
+    """A defined value: u . embed(reply) / sqrt(u' S u), with u = S a and a the axis between both sides' texts.
+
+    So a reward of 1 is one standard deviation of replies to one prompt of the embedded table. With an embedding model
+    other than the default one, whose S is not known: a . embed(reply) / 0.1.
 
     Args:
         definition: what has more of it and what has less.
@@ -40,22 +63,39 @@ class Contrast(EmbeddingScorer):
             name=definition.name,
             title=definition.title,
             measures=f"Whether the reply is more like {_shown(definition.more)} than like {_shown(definition.less)}.",
-            misses="Whether it is true, and whatever the words of its definition leave open: judge pairs to see.",
+            misses="Whether it is true; and it hears what a reply is about as well as how it is said.",
             licence="Apache-2.0 (all-MiniLM-L6-v2); words of whoever defined it",
             source="Direction between texts, after Bolukbasi et al., NeurIPS 2016",
             version=f"{METHOD}-{definition.key}",
             partial=True,
             uses=("embedder",),
         )
+        self._direction: np.ndarray | None = None
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Position of each reply on the axis, in units of about one standard deviation; 0 for an empty one."""
-        axis = self._models.axis_between(self.definition.more, self.definition.less)
-        return along(self._models.embed([reply.text for reply in replies]), axis) / _SCALE
+        """Position of each reply, in standard deviations of replies to one prompt; 0 for an empty one."""
+        return along(self._models.embed([reply.text for reply in replies]), self._scaled())
 
     def settings(self) -> dict[str, Any]:
         """The definition, as plain JSON values."""
         return self.definition.as_dict()
+
+    def _scaled(self) -> np.ndarray:
+        if self._direction is None:
+            axis = self._models.axis_between(*map(self._texts, (self.definition.more, self.definition.less)))
+            known = spread.for_embedder(self._models.embedder_name)
+            if known is None or len(known) != len(axis):
+                self._direction = axis / _SCALE
+            else:
+                turned = known @ axis
+                size = float(np.sqrt(turned @ known @ turned))
+                self._direction = turned / (size or 1.0)
+        return self._direction
+
+    def _texts(self, side: tuple[str, ...]) -> tuple[str, ...]:
+        if self.definition.kind is Kind.EXAMPLES:
+            return side
+        return tuple(template.format(text.rstrip(" .")) for text in side for template in TEMPLATES)
 
 
 def _shown(texts: Sequence[str], longest: int = 60) -> str:
