@@ -1,46 +1,9 @@
-"""The way in: names the pages and runs the one that was asked for."""
+"""The server: Streamlit with the pages' script, and what a browser asks for beside it."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import guard, style
+from pages.view import channel, fonts
 
-#: A page a line, in the order of the bar: (file and address, title, icon); sections with a name open as a menu.
-PAGES = {
-    "": [
-        ("palette", "Palette", "tune"),
-        ("tradeoffs", "Trade-offs", "balance"),
-        ("compare", "Compare", "compare"),
-        ("palettes", "Palettes", "palette"),
-        ("groups", "Groups", "groups"),
-    ],
-    "Study": [
-        ("sequence", "Sequence", "format_list_numbered"),
-        ("baselines", "Baselines", "casino"),
-        ("delivery", "Evidence", "fact_check"),
-        ("report", "Report", "summarize"),
-    ],
-    "About": [
-        ("how", "How it works", "functions"),
-        ("limits", "Limits", "report"),
-    ],
-}
-
-
-def page(name: str, title: str, icon: str) -> st.Page:
-    """A page at its own address; the palette's is the first."""
-    first = name == "palette"
-    return st.Page(
-        f"pages/{name}.py", title=title, icon=f":material/{icon}:", default=first, url_path=None if first else name
-    )
-
-
-st.set_page_config(page_title="Value Palette", page_icon="assets/icon.svg", layout="wide")
-style.apply()
-bar = {section: [page(*line) for line in lines] for section, lines in PAGES.items()}
-# The phone's side of a meeting is reached by its link only.
-bar[""].append(st.Page("pages/join.py", title="Join a meeting", url_path="join", visibility="hidden"))
-chosen = st.navigation(bar, position="top")
-with guard.guarded(chosen.title):
-    chosen.run()
+app = st.App("pages/navigation.py", routes=[channel.ROUTE, fonts.ROUTE])

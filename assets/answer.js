@@ -5,7 +5,7 @@ const panels = new WeakMap();
 // A text that is there or is not: an empty one takes no room.
 const say = (node, text) => {
   tell(node, text);
-  node.hidden = !text;
+  prop(node, "hidden", !text);
 };
 
 export default function (component) {
@@ -25,17 +25,38 @@ export default function (component) {
   take(panel, data);
 }
 
-function take(panel, data) {
-  if (data.session === panel.session && data.ack < panel.ack) return; // overtaken by a later answer
-  panel.session = data.session;
-  panel.ack = data.ack;
+function take(panel, brought) {
+  const last = panel.data;
+  if (last?.session === brought.session) {
+    if (brought.ack < last.ack || (brought.ack === last.ack && last.settled && !brought.settled)) return; // overtaken
+  }
+  const data = (panel.data = { ...last, ...brought });
+  if (!data.settled) clearTimeout(panel.timer);
+  still(panel, !data.settled);
   draw(panel, data);
+  if (panel.height) grow(panel);
   // The same in one line, in sight on a narrow screen.
   const strip = document.querySelector(".vp-strip");
   if (strip) {
-    strip.className = `vp-strip vp-${data.verdict}`;
-    tell(strip.querySelector("b"), data.headline);
+    if (!strip.classList.contains(`vp-${data.verdict}`)) strip.className = `vp-strip vp-${data.verdict}`;
+    const words = strip.querySelector("b");
+    if (words.textContent !== data.headline) words.textContent = data.headline; // drawn by the page as well
   }
+}
+
+// While the hand moves the panel only grows: what is below stays where it is, and need not be looked at again.
+function still(panel, moving) {
+  if (moving === Boolean(panel.height)) return;
+  panel.height = moving ? panel.root.offsetHeight : 0;
+  panel.root.classList.toggle("vp-still", moving);
+  panel.root.style.height = moving ? `${panel.height}px` : "";
+}
+
+function grow(panel) {
+  const needed = panel.root.scrollHeight;
+  if (needed <= panel.height) return;
+  panel.height = needed;
+  panel.root.style.height = `${needed}px`;
 }
 
 function build(root) {
@@ -84,14 +105,14 @@ function build(root) {
 
 function draw(panel, data) {
   const { root, status } = panel;
-  root.dataset.verdict = data.verdict;
-  root.dataset.ack = data.ack;
-  status.className = `vp-verdict vp-${data.verdict}`;
-  status.setAttribute("aria-busy", String(!data.settled));
+  set(root, "data-verdict", data.verdict);
+  set(root, "data-ack", data.ack);
+  prop(status, "className", `vp-verdict vp-${data.verdict}`);
+  set(status, "aria-busy", String(!data.settled));
   say(panel.headline, data.headline);
   say(panel.sentence, data.sentence);
   // While the hand moves the ways out are those of a moment ago: they stay in place, and cannot be pressed.
-  panel.ways.hidden = data.verdict === "reachable";
+  prop(panel.ways, "hidden", data.verdict === "reachable");
   say(panel.waysTitle, data.verdict === "reachable" ? "" : data.ways.length || !data.settled || data.again ? "Ways out" : "");
   say(panel.waysWhy, data.why);
   list(panel.waysList, data.ways, (node, way, k) => {
@@ -99,15 +120,15 @@ function draw(panel, data) {
       make("b", node);
       make("span", node);
     }
-    node.setAttribute("data-press", `way ${k}`);
-    node.disabled = !data.settled;
+    set(node, "data-press", `way ${k}`);
+    prop(node, "disabled", !data.settled);
     say(node.children[0], way.label);
     say(node.children[1], way.meaning);
   }, () => make("button", panel.waysList, { type: "button", class: "vp-way" }));
-  panel.costBox.hidden = !data.cost;
+  prop(panel.costBox, "hidden", !data.cost);
   say(panel.cost, data.cost);
   say(panel.costDetail, data.cost_detail);
-  panel.fill.style.width = `${Math.min(100, 100 * data.share)}%`;
+  style(panel.fill, "width", `${Math.min(100, 100 * data.share)}%`);
   say(panel.bottleneck, data.bottleneck);
   say(panel.bottleneckDetail, data.bottleneck_detail);
   say(panel.slack, data.slack);
@@ -117,7 +138,7 @@ function draw(panel, data) {
   list(panel.lines, data.lines, (node, line) => {
     if (!node.firstChild) for (const tag of ["i", "span", "b", "em"]) make(tag, node);
     const [swatch, name, change, meaning] = node.children;
-    swatch.style.background = line.colour;
+    style(swatch, "background", line.colour);
     say(name, line.name);
     say(change, line.text);
     say(meaning, line.meaning);
@@ -127,17 +148,17 @@ function draw(panel, data) {
   list(panel.tags, data.tags, (node, tag) => {
     if (!node.firstChild) for (const part of ["i", "span", "b", "em", "u"]) make(part, node);
     const [swatch, name, cost, takes, grade] = node.children;
-    node.dataset.grade = tag.grade;
-    swatch.style.background = tag.colour;
+    set(node, "data-grade", tag.grade);
+    style(swatch, "background", tag.colour);
     say(name, `${tag.name} ${tag.step}`);
     say(cost, tag.cost);
     say(takes, tag.takes);
     say(grade, tag.grade);
   }, () => make("li", panel.tags));
-  panel.undo.disabled = !data.undo;
-  panel.redo.disabled = !data.redo;
-  panel.undo.title = data.undo;
-  panel.redo.title = data.redo;
+  prop(panel.undo, "disabled", !data.undo);
+  prop(panel.redo, "disabled", !data.redo);
+  prop(panel.undo, "title", data.undo);
+  prop(panel.redo, "title", data.redo);
   say(panel.last, data.last);
   say(panel.form, data.form);
 }
@@ -146,5 +167,5 @@ function draw(panel, data) {
 function list(parent, items, fill, add) {
   while (parent.children.length > items.length) parent.lastChild.remove();
   items.forEach((item, k) => fill(parent.children[k] ?? add(), item, k));
-  parent.hidden = !items.length;
+  prop(parent, "hidden", !items.length);
 }

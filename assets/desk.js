@@ -1,8 +1,10 @@
 // The desk: a fader a value, in one component with one state. Data are numbers and names; names are set as text only.
-// What the hand does is sent as changes since the last answer, so that nothing is lost when answers come late.
+// What the hand does is sent as changes since the page heard last, so that nothing is lost when answers come late: by
+// the channel while it moves, and to the page when it rests.
 const desks = new WeakMap();
 const PACE = 22; // milliseconds between two messages while a fader moves: about 45 a second
 const PATIENCE = 120; // after so long another message goes out even if the last one is unanswered
+const LATE = 50; // milliseconds without an answer after which a guess stands in for it
 const MODES = [
   ["at_least", "at least"],
   ["keep", "keep as it is"],
@@ -25,23 +27,29 @@ export default function (component) {
   desk.send = (told) => setStateValue("moved", told);
   const last = desk;
   pieces.desk = (brought) => take(last, brought);
+  pieces.lost = () => last.pending.size && settle(last, `${last.id}${last.gesture}`, false);
+  connect(data.channel);
   take(desk, data);
 }
 
-// An answer: what it acknowledges is no longer pending, what is still pending stays as the hand set it.
+// An answer: what the page has heard of is no longer pending, what is still pending stays as the hand set it.
 function take(desk, data) {
   if (data.session !== desk.session) {
     desk.session = data.session;
     desk.ack = data.ack;
     desk.pending.clear();
   }
-  if (data.ack < desk.ack) return; // overtaken by a later answer
+  if (data.ack < desk.ack || (data.ack === desk.ack && desk.data?.settled && !data.settled)) return; // overtaken
+  desk.channel = data.channel ?? desk.channel;
   desk.data = data;
   desk.ack = data.ack;
   desk.seq = Math.max(desk.seq, data.ack);
-  for (const [name, change] of desk.pending) if (change.seq <= data.ack) desk.pending.delete(name);
+  if (data.settled) for (const [name, change] of desk.pending) if (change.seq <= data.ack) desk.pending.delete(name);
   const names = data.faders.map((fader) => fader.name);
   if (names.join("\n") !== [...desk.rows.keys()].join("\n")) build(desk, data.faders);
+  clearTimeout(desk.late);
+  desk.late = 0;
+  desk.guessing = false;
   draw(desk);
   if (desk.due) flush(desk);
 }
@@ -62,13 +70,14 @@ function row(desk, fader) {
   const controls = make("div", head, { class: "vp-row-controls" });
   const mode = make("select", controls, { class: "vp-mode", "aria-label": `${fader.title}: what is asked` });
   for (const [value, label] of MODES) make("option", mode, { value }).textContent = label;
-  const number = make("input", controls, {
+  // What changes at every move stands in boxes of a fixed size that are no items of a grid, so that it alone is laid out.
+  const number = make("input", make("span", controls, { class: "vp-number-box" }), {
     class: "vp-number", type: "text", inputmode: "decimal", size: "4", autocomplete: "off",
     "aria-label": `${fader.title}: target as a percentile of the base model's replies`,
   });
   const lock = make("button", controls, { class: "vp-lock", type: "button" });
   make("i", lock, { "aria-hidden": "true" });
-  const track = make("div", box, { class: "vp-track" });
+  const track = make("div", make("div", box, { class: "vp-lane" }), { class: "vp-track" });
   const parts = {};
   for (const part of ["rail", "left", "right", "want", "error", "base", "guess", "needle"]) {
     parts[part] = make("span", track, { class: `vp-f-${part}`, "aria-hidden": "true" });
@@ -77,7 +86,7 @@ function row(desk, fader) {
     class: "vp-handle", role: "slider", tabindex: "0", "aria-label": fader.title,
     "aria-valuemin": "0", "aria-valuemax": "100", "aria-orientation": "horizontal",
   });
-  const said = make("div", box, { class: "vp-row-said" });
+  const said = make("div", make("div", box, { class: "vp-row-foot" }), { class: "vp-row-said" });
   const one = { fader, box, mode, number, lock, track, handle, said, ...parts, typed: "", kept: fader.target };
   listen(desk, fader.name, one);
   return one;
@@ -101,6 +110,10 @@ function change(desk, name, told, gesture, final) {
   desk.due = { gesture: `${desk.id}${gesture}`, final };
   flush(desk);
   draw(desk);
+  desk.late ||= setTimeout(() => {
+    desk.guessing = true;
+    draw(desk);
+  }, LATE);
 }
 
 function flush(desk) {
@@ -120,11 +133,11 @@ function flush(desk) {
     one.seq = desk.seq;
     changes[name] = one.told;
   }
-  const told = { seq: desk.seq, changes, ...desk.due };
-  const send = told.final || !pieces.send ? desk.send : pieces.send;
+  const told = { session: desk.session, seq: desk.seq, changes, ...desk.due };
   desk.due = null;
   desk.root.dataset.covers = desk.seq;
-  send(told);
+  connect(desk.channel);
+  if (!sent(told) || told.final) desk.send(told);
 }
 
 function listen(desk, name, one) {
@@ -193,7 +206,8 @@ function listen(desk, name, one) {
       const fresh = performance.now() - (one.typing ?? 0) > 1200;
       one.typing = performance.now();
       if (fresh) one.run = ++desk.gesture;
-      to(event.key.startsWith("Arrow") && step === 1 ? Math.round(next) : Math.round(next * 10) / 10, one.run, true);
+      to(event.key.startsWith("Arrow") && step === 1 ? Math.round(next) : Math.round(next * 10) / 10, one.run, false);
+      one.keyed = true;
     } else if (/^\d$/.test(event.key)) {
       number.value = event.key;
       number.focus();
@@ -207,6 +221,14 @@ function listen(desk, name, one) {
     }
     event.preventDefault();
   });
+
+  // Keys that are held down are one movement, which ends when they are let go.
+  const released = () => {
+    if (one.keyed) settle(desk, `${desk.id}${one.run}`);
+    one.keyed = false;
+  };
+  handle.addEventListener("keyup", released);
+  handle.addEventListener("blur", released);
 
   mode.addEventListener("change", () => {
     const state = now(desk, name), base = state.base;
@@ -239,15 +261,15 @@ function listen(desk, name, one) {
 }
 
 // The last word of a gesture: everything that was kept from the moves in between is computed now.
-function settle(desk, gesture) {
-  desk.due = { gesture, final: true };
+function settle(desk, gesture, final = true) {
+  desk.due = { gesture, final };
   flush(desk);
 }
 
 function draw(desk) {
   const { faders, predict, settled } = desk.data;
-  const waiting = desk.pending.size > 0;
-  desk.root.dataset.settled = String(settled && !waiting);
+  const waiting = desk.guessing && [...desk.pending.values()].some((one) => one.seq > desk.ack);
+  set(desk.root, "data-settled", String(settled && !desk.pending.size));
   // What the next answer has to carry for the last move to be in it.
   desk.root.dataset.covers = desk.due ? desk.seq + 1 : desk.seq;
   const moved = faders.map((fader) => {
@@ -263,44 +285,45 @@ function place(desk, one, fader, waiting, k, moved, predict) {
   const state = now(desk, fader.name), mode = modeOf(state);
   const { box, handle, number, lock, said } = one;
   const p = state.free || state.keep ? state.base : state.percentile;
-  box.dataset.mode = mode;
-  box.dataset.locked = String(state.locked);
-  box.dataset.constant = String(fader.constant);
-  handle.style.left = `${p}%`;
-  one.base.style.left = `${fader.base}%`;
+  set(box, "data-mode", mode);
+  set(box, "data-locked", String(state.locked));
+  set(box, "data-constant", String(fader.constant));
+  style(handle, "left", `${p}%`);
+  style(one.base, "left", `${fader.base}%`);
   // Hatched: not to be had beside the other targets. A range that is not known leaves only what can never be had.
   const [low, high] = fader.range ?? fader.ever;
-  one.left.style.width = `${clamp(low)}%`;
-  one.right.style.left = `${clamp(high)}%`;
+  style(one.left, "width", `${clamp(low)}%`);
+  style(one.right, "left", `${clamp(high)}%`);
   const from = Math.min(p, fader.base), to = Math.max(p, fader.base);
-  one.want.style.left = `${from}%`;
-  one.want.style.width = mode === "free" ? "0%" : `${to - from}%`;
+  style(one.want, "left", `${from}%`);
+  style(one.want, "width", mode === "free" ? "0%" : `${to - from}%`);
   const has = fader.level !== null;
-  one.needle.hidden = !has;
-  one.error.hidden = !has || !fader.error;
+  prop(one.needle, "hidden", !has);
+  prop(one.error, "hidden", !has || !fader.error);
   if (has) {
     const shift = waiting && predict ? predict[k].reduce((sum, slope, j) => sum + slope * moved[j], 0) : 0;
-    one.needle.style.left = `${clamp(fader.level)}%`;
-    one.guess.hidden = Math.abs(shift) < 0.25;
-    one.guess.style.left = `${clamp(fader.level + shift)}%`;
-    box.classList.toggle("vp-stale", waiting);
-    box.classList.toggle("vp-near", fader.near);
+    style(one.needle, "left", `${clamp(fader.level)}%`);
+    prop(one.guess, "hidden", Math.abs(shift) < 0.25);
+    style(one.guess, "left", `${clamp(fader.level + shift)}%`);
+    set(one.track, "data-stale", String(waiting));
+    set(one.track, "data-near", String(fader.near));
     if (fader.error) {
-      one.error.style.left = `${clamp(fader.error[0])}%`;
-      one.error.style.width = `${clamp(fader.error[1]) - clamp(fader.error[0])}%`;
+      style(one.error, "left", `${clamp(fader.error[0])}%`);
+      style(one.error, "width", `${clamp(fader.error[1]) - clamp(fader.error[0])}%`);
     }
   } else {
-    one.guess.hidden = true;
+    prop(one.guess, "hidden", true);
   }
-  if (document.activeElement !== one.mode) one.mode.value = mode;
-  if (!one.editing) number.value = mode === "free" ? "free" : `p${shown(p)}`;
-  lock.setAttribute("aria-pressed", String(state.locked));
-  lock.setAttribute("aria-label", `${fader.title}: must not give way`);
-  lock.title = state.locked ? "Locked: must not give way" : "Lock: must not give way";
-  lock.disabled = mode === "free";
-  said.textContent = fader.said;
-  handle.setAttribute("aria-valuenow", shown(p));
+  if (document.activeElement !== one.mode && one.mode.value !== mode) one.mode.value = mode;
+  const typed = mode === "free" ? "free" : `p${shown(p)}`;
+  if (!one.editing && number.value !== typed) number.value = typed;
+  set(lock, "aria-pressed", String(state.locked));
+  set(lock, "aria-label", `${fader.title}: must not give way`);
+  prop(lock, "title", state.locked ? "Locked: must not give way" : "Lock: must not give way");
+  prop(lock, "disabled", mode === "free");
+  tell(said, fader.said);
+  set(handle, "aria-valuenow", shown(p));
   const asked = { at_least: `at least p${shown(p)}`, may_drop: `may drop to p${shown(p)}`, keep: "keep as it is", free: "free" }[mode];
-  handle.setAttribute("aria-valuetext", `${asked}${state.locked && mode !== "free" ? ", locked" : ""}. ${fader.spoken}`);
-  handle.setAttribute("aria-disabled", String(fader.constant));
+  set(handle, "aria-valuetext", `${asked}${state.locked && mode !== "free" ? ", locked" : ""}. ${fader.spoken}`);
+  set(handle, "aria-disabled", String(fader.constant));
 }

@@ -20,7 +20,7 @@ function draw(shown, data) {
   tell(shown.place, data.place);
   tell(shown.base, data.base);
   tell(shown.aligned, data.same ? "The same reply." : data.aligned);
-  shown.aligned.classList.toggle("vp-same", data.same);
+  prop(shown.aligned, "className", data.same ? "vp-reply vp-same" : "vp-reply");
   tell(shown.title, data.title);
   tell(shown.baseNote, data.base_note);
   tell(shown.alignedNote, data.aligned_note);
@@ -32,7 +32,7 @@ function draw(shown, data) {
       make("i", node);
       make("span", node);
     }
-    node.children[0].style.background = mark.colour;
+    style(node.children[0], "background", mark.colour);
     tell(node.children[1], mark.text);
   });
 }

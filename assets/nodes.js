@@ -6,8 +6,29 @@ const make = (tag, parent, attributes = {}, text = "") => {
   parent.appendChild(node);
   return node;
 };
+// Only what changed is written: browsers look again at whatever is written, the same or not. What was written last is
+// remembered, because reading it back would make them look as well.
+const written = new WeakMap();
+const fresh = (node, name, value) => {
+  let held = written.get(node);
+  if (!held) written.set(node, (held = {}));
+  if (held[name] === value) return false;
+  held[name] = value;
+  return true;
+};
 const tell = (node, text) => {
-  if (node.textContent !== text) node.textContent = text;
+  if (!fresh(node, "text", text)) return;
+  if (node.firstChild?.nodeType === Node.TEXT_NODE && !node.firstChild.nextSibling) node.firstChild.data = text;
+  else node.textContent = text;
+};
+const set = (node, name, value) => {
+  if (fresh(node, name, value)) node.setAttribute(name, value);
+};
+const prop = (node, name, value) => {
+  if (fresh(node, `.${name}`, value)) node[name] = value;
+};
+const style = (node, name, value) => {
+  if (fresh(node, `:${name}`, value)) node.style[name] = value;
 };
 
 // Pieces of one page by name: what the wire brings is drawn by the piece that it is for.

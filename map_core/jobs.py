@@ -152,13 +152,21 @@ class Jobs:
                 job._slots.add(_NOBODY if slot is None else slot)
             self._jobs.move_to_end(key)
             if slot is not None:
-                for other in self._jobs.values():
-                    if other is not job and slot in other._slots:
-                        other._slots.discard(slot)
-                        if not other._slots and not other.ended:
-                            other.cancel()
+                self._give_up(slot, job)
             self._forget()
             return job
+
+    def release(self, slot: Hashable) -> None:
+        """Give up what a slot holds; it is cancelled unless another slot holds it too."""
+        with self._lock:
+            self._give_up(slot, None)
+
+    def _give_up(self, slot: Hashable, kept: Job | None) -> None:
+        for job in self._jobs.values():
+            if job is not kept and slot in job._slots:
+                job._slots.discard(slot)
+                if not job._slots and not job.ended:
+                    job.cancel()
 
     def get(self, key: Hashable) -> Job | None:
         """The job of a key, if it is remembered."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -79,26 +80,30 @@ class Percentiles:
     """
 
     def __init__(self, table: RewardTable) -> None:
-        self._sorted = np.sort(table.rewards, axis=0)
-        self._share = np.linspace(0.0, 100.0, len(self._sorted)) if len(self._sorted) > 1 else np.array([50.0])
+        # A column a value, each in one piece: a screen asks for a hundred percentiles at every move of a hand.
+        self._sorted = np.ascontiguousarray(np.sort(table.rewards, axis=0).T)
+        count = self._sorted.shape[1]
+        self._share = np.linspace(0.0, 100.0, count) if count > 1 else np.array([50.0])
 
     def of_level(self, value: int, level: float) -> float:
         """The percentile, 0 to 100, at which a level lies among the replies; the inverse of :meth:`level`.
 
         Equal replies share the middle of their percentiles.
         """
-        column = self._sorted[:, value]
-        left, right = (
-            np.searchsorted(column, [level, level], side="left")[0],
-            np.searchsorted(column, level, "right"),
-        )
+        column, share = self._sorted[value], self._share
+        left = bisect_left(column, level)
+        right = bisect_right(column, level, lo=left)
         if right > left:
-            return float((self._share[left] + self._share[right - 1]) / 2)
-        return float(np.interp(level, column, self._share))
+            return float((share[left] + share[right - 1]) / 2)
+        if left in (0, len(column)):
+            return float(share[0 if left == 0 else -1])
+        below = left - 1
+        part = (level - column[below]) / (column[left] - column[below])
+        return float(share[below] + part * (share[left] - share[below]))
 
     def level(self, value: int, percentile: float) -> float:
         """The level, in reward units, at a percentile from 0 to 100."""
-        return float(np.interp(percentile, self._share, self._sorted[:, value]))
+        return float(np.interp(percentile, self._share, self._sorted[value]))
 
 
 @lru_cache(maxsize=32)

@@ -21,7 +21,7 @@ with st.container(key="how_words"):
     st.html(style.steps(choosing.in_words(scene)))
     if st.button("Take the tour on the desk", key="how_tour", icon=":material/tour:"):
         tour.start()
-        st.switch_page("pages/palette.py")
+        st.switch_page("palette.py")
 with st.container(key="how_example"):
     st.subheader(
         "One prompt, and how your weights choose", help=terms.help("candidate", "weights", "effective sample size")
@@ -55,4 +55,4 @@ with st.container(key="how_source"):
         "and the "
         "common palette of groups are this project's additions; each says in the code where it comes from."
     )
-    st.page_link("pages/limits.py", label="What it cannot do: Limits", icon=":material/report:")
+    st.page_link("limits.py", label="What it cannot do: Limits", icon=":material/report:")

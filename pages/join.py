@@ -5,10 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.store import database, meetings, table_key
-from pages.view import group_marks, member, state, style
+from pages.view import group_marks, member, style
 from pages.view import scene as scenes
 
-state.through_the_app()
 with st.container(key="join"):
     code = meetings.read_code(st.query_params.get("meeting", ""))
     held = meetings.meeting(database(), code) if code else None

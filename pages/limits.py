@@ -53,4 +53,4 @@ with st.container(key="scorers"):
         type="tertiary",
         key="scorers_csv",
     )
-st.page_link("pages/how.py", label="How it works", icon=":material/functions:")
+st.page_link("how.py", label="How it works", icon=":material/functions:")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import desk, example, levels, live, plain, share, state, style, summary, tour, verdict, welcome, wire
+from pages.view import desk, example, levels, live, moving, plain, share, state, style, summary, tour, verdict, welcome
 from pages.view.live import Live
 
 state.current()
@@ -36,10 +36,11 @@ def _more(seen: Live) -> None:
 
 @st.fragment
 def play() -> None:
-    """Faders, verdict and example: one piece, drawn again when a hand rests; while it moves, the wire serves them."""
-    moving = not desk.settled()
-    scene, palette = state.current(address=not moving)
-    seen = live.look(scene, palette, moving)
+    """Faders, verdict and example: one piece, drawn when a hand rests; while it moves, the channel serves them."""
+    held = not desk.settled()
+    scene, palette = state.current(address=not held)
+    seen = live.look(scene, palette, moving=held)
+    moving.offer(seen)
     tour.show(seen)
     with st.container(key="desk"):
         left, right = st.columns([1.22, 1], gap="large")
@@ -60,4 +61,3 @@ def play() -> None:
 
 
 play()
-wire.show()

@@ -51,7 +51,8 @@ def make(engine: Engine, out: Path, scorers: Sequence[Scorer] | None = None, **c
     """A build with everything at its usual value but what is named."""
     asked: dict[str, object] = {"candidates": 3, "settings": SETTINGS, "seed": 7, "prompts": PROMPTS} | changes
     prompts = asked.pop("prompts")
-    return build(prompts, out, engine, scorers or values.scorers(NAMES), **asked)  # type: ignore[arg-type]
+    built = build(prompts, out, engine, scorers or values.scorers(NAMES), **asked)  # type: ignore[arg-type]
+    return built.load()
 
 
 def contents(path: Path) -> tuple[dict[str, list[object]], dict[str, object]]:
@@ -132,28 +133,29 @@ def test_progress_is_reported(engine: Engine, tmp_path: Path) -> None:
 # Stopped and taken up again
 
 
-class Failing(Scorer):
-    """Fails on one prompt until it is mended."""
+class Broken(Scorer):
+    """Fails on everything until it is mended."""
 
-    card = Card("failing", "Failing", "m", "m", "l", "s", "1", partial=False)
+    card = Card("broken", "Broken", "m", "m", "l", "s", "1", partial=False)
 
     def __init__(self) -> None:
         self.mended = False
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        bad = prompt == PROMPTS[1].text and not self.mended
-        return np.array([float("nan") if bad and k == 2 else float(k) for k in range(len(replies))])
+        return np.array([float(len(reply.text)) if self.mended else float("nan") for reply in replies])
 
 
-def test_a_failing_scorer_loses_nothing(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out, scorer = tmp_path / "table.parquet", Failing()
-    with pytest.raises(ScorerError, match="'failing' gave nan for candidate 2 of the prompt 'Where is my parcel"):
+def test_a_broken_scorer_loses_nothing(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, scorer = tmp_path / "table.parquet", Broken()
+    said = r"'broken' failed on every reply to 3 prompts in a row \(it gave nan, expected a finite number\)"
+    with pytest.raises(ScorerError, match=said):
         make(engine, out, [*values.scorers(NAMES), scorer])
     assert not out.exists()
     scorer.mended = True
     monkeypatch.setattr(type(engine), "_decode", lambda *_: pytest.fail("sampled again"))
     table = make(engine, out, [*values.scorers(NAMES), scorer])
-    assert table.values == (*NAMES, "failing")
+    assert table.values == (*NAMES, "broken")
+    np.testing.assert_array_equal(table.rewards[:, 3], [len(reply) for reply in table.replies])
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
@@ -174,9 +176,9 @@ def test_interrupted_and_resumed_is_undisturbed(
     with pytest.raises(KeyboardInterrupt):
         make(engine, out, report=interrupt)
     assert not out.exists()
-    assert len(list(folder_of(out).glob("replies-*.json"))) == stop_after
+    assert len(list(folder_of(out).glob("*.replies.parquet"))) == stop_after
     # A write that was cut off leaves only a file under another name.
-    (folder_of(out) / f"replies-{stop_after:05d}.json.part").write_text('[{"text": "ha')
+    (folder_of(out) / "abc.000000-000003.replies.parquet.part").write_bytes(b"PAR1 cut off")
     make(engine, out)
     assert contents(out) == contents(tmp_path / "undisturbed.parquet")
 
@@ -197,14 +199,14 @@ def test_killed_and_resumed_is_undisturbed(model: Path, tmp_path: Path) -> None:
     )
     try:
         deadline = time.monotonic() + 240
-        while len(list(folder_of(out).glob("replies-*.json"))) < 2 and process.poll() is None:
+        while len(list(folder_of(out).glob("*.replies.parquet"))) < 2 and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.005)
     finally:
         process.kill()
     assert process.wait() == -signal.SIGKILL, "the build ended before it could be killed"
     assert not out.exists()
-    made = len(list(folder_of(out).glob("replies-*.json")))
+    made = len(list(folder_of(out).glob("*.replies.parquet")))
     assert 2 <= made < 40
 
     import torch
@@ -223,7 +225,7 @@ def test_killed_and_resumed_is_undisturbed(model: Path, tmp_path: Path) -> None:
 def test_parts_of_another_build_are_refused(engine: Engine, tmp_path: Path) -> None:
     out = tmp_path / "table.parquet"
     with pytest.raises(ScorerError):
-        make(engine, out, [Failing()])
+        make(engine, out, [Broken()])
     with pytest.raises(InputError, match=r"another build \(other seed\)"):
         make(engine, out, seed=8)
     make(engine, out, seed=8, keeping=Keeping(fresh=True))
@@ -235,7 +237,7 @@ def test_two_builds_of_one_table_do_not_mix(engine: Engine, tmp_path: Path) -> N
     out = tmp_path / "table.parquet"
 
     def second(progress: Progress) -> None:
-        with pytest.raises(InputError, match="Another build is working"):
+        with pytest.raises(InputError, match=rf"Another build \(process {os.getpid()} on .*, since .*\) is writing"):
             make(engine, out)
 
     make(engine, out, report=second)
@@ -255,7 +257,7 @@ def test_values_are_added_without_sampling(engine: Engine, tmp_path: Path, monke
         keeping=Keeping(force=True, keep_parts=True),
     )
     np.testing.assert_array_equal(kept.rewards, direct.rewards)
-    again = rescore(first, tmp_path / "again.parquet", values.scorers(["plain_language", "familiarity"]))
+    again = rescore(first, tmp_path / "again.parquet", values.scorers(["plain_language", "familiarity"])).load()
     assert again.replies == direct.replies
     np.testing.assert_allclose(again.rewards, direct.rewards, atol=1e-9)
     assert again.metadata["sampling"] == direct.metadata["sampling"]
@@ -271,7 +273,7 @@ def test_a_table_is_never_overwritten_unasked(engine: Engine, tmp_path: Path) ->
         make(engine, out)
     assert out.read_text() == "precious"
     with pytest.raises(InputError, match="is a folder"):
-        make(engine, tmp_path)
+        make(engine, tmp_path)  # Before anything is made.
     with pytest.raises(InputError, match="There is no folder"):
         make(engine, tmp_path / "missing" / "table.parquet")
 
@@ -320,14 +322,14 @@ def test_prompt_files(tmp_path: Path) -> None:
 def test_the_command_wants_prompts_or_a_table(arguments: list[str]) -> None:
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 2
-    assert "Give either --prompts FILE, to sample replies, or --rescore TABLE." in done.output
+    assert "Give either --prompts FILE, to sample replies, or --rescore TABLE, or --extend TABLE" in done.output
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("map_core.command_line.build.scorers", interrupted)
+    monkeypatch.setattr("map_core.command_line.build.resolve", interrupted)
     done = CliRunner().invoke(command, ["--prompts", "p.jsonl", "--out", str(tmp_path / "t.parquet")])
     assert done.exit_code == 130
     assert "the same command goes on where it stopped" in done.output

@@ -23,7 +23,7 @@ from map_core.targets import percentiles
 from pages.view import generator, many
 from tests.tables import VALUES, make_table
 
-APP = str(Path(__file__).resolve().parents[1] / "app.py")
+APP = str(Path(__file__).resolve().parents[1] / "pages" / "navigation.py")
 
 
 @pytest.fixture
@@ -141,11 +141,11 @@ def test_start_again(app):
 def test_targets_survive_a_visit_to_another_page(app):
     app.slider(key="target_humor").set_value(75).run()
     app.selectbox(key="use_case").set_value("Stories").run()
-    app.switch_page("pages/tradeoffs.py").run()
+    app.switch_page("tradeoffs.py").run()
     assert not app.exception
     assert "humor p75" in said(app)
     assert app.selectbox(key="use_case").value == "Stories"
-    app.switch_page("pages/palette.py").run()
+    app.switch_page("palette.py").run()
     assert app.slider(key="target_humor").value == 75
 
 
@@ -154,7 +154,7 @@ def test_one_value_has_nothing_to_trade(tmp_path, monkeypatch):
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "one.parquet"))
     app = opened()
     assert [slider.key for slider in app.slider] == ["target_brevity"]
-    app.switch_page("pages/tradeoffs.py")
+    app.switch_page("tradeoffs.py")
     settled(app)
     assert not app.exception
     assert "one value, so there is nothing to trade" in said(app)
@@ -209,7 +209,7 @@ def desk(monkeypatch):
 
 @pytest.fixture
 def compare(desk, app):
-    return app.switch_page("pages/compare.py").run()
+    return app.switch_page("compare.py").run()
 
 
 def texts(app: AppTest) -> list[str]:
@@ -359,7 +359,7 @@ def test_moving_a_target_chooses_again_among_the_same_candidates(compare, desk):
     assert generation.weights["humor"] != before["humor"]
     assert compare.session_state["history"].now.targets["humor"].percentile == compare.slider(key="target_humor").value
     assert len(desk.made) == 1
-    compare.switch_page("pages/palette.py").run()
+    compare.switch_page("palette.py").run()
     assert compare.toggle(key="free_helpfulness").value
 
 
@@ -511,7 +511,7 @@ def test_a_failure_says_what_to_do(compare, desk):
 
 def test_without_weights_the_page_says_what_is_missing(app, monkeypatch):
     monkeypatch.setattr(generator, "missing", lambda model: generator.Missing("The model is not here.", "make models"))
-    app.switch_page("pages/compare.py").run()
+    app.switch_page("compare.py").run()
     assert app.button(key="generate").disabled
     assert "The model is not here." in texts(app)
     assert "make models" in [code.value for code in app.code]

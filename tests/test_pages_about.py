@@ -23,7 +23,7 @@ from pages.view import scene as scenes
 from pages.view.tour_stops import Kind
 from tests.tables import make_table
 
-APP = str(Path(__file__).resolve().parents[1] / "app.py")
+APP = str(Path(__file__).resolve().parents[1] / "pages" / "navigation.py")
 
 
 def opened(tmp_path, monkeypatch, table) -> AppTest:
@@ -179,7 +179,7 @@ def test_nothing_to_move_is_no_tour(tmp_path, monkeypatch):
 @pytest.mark.parametrize("shape", [None, *TABLES])
 def test_how_it_works_runs_on_any_table(tmp_path, monkeypatch, table, shape):
     app = opened(tmp_path, monkeypatch, table if shape is None else TABLES[shape]).run()
-    app.switch_page("pages/how.py").run()
+    app.switch_page("how.py").run()
     assert not app.exception
     assert "Effective sample size" in said(app)
     assert "arXiv 2410.19198" in said(app)
@@ -187,14 +187,14 @@ def test_how_it_works_runs_on_any_table(tmp_path, monkeypatch, table, shape):
 
 def test_a_tour_that_is_on_leaves_people_where_they_went(app):
     app.button(key="tour_start").click().run()
-    app.switch_page("pages/how.py").run()
+    app.switch_page("how.py").run()
     assert "In plain words" in said(app)
-    app.switch_page("pages/palette.py").run()
+    app.switch_page("palette.py").run()
     assert "1 of 6" in said(app)
 
 
 def test_the_mathematics_of_how_it_works_are_those_of_the_palette(app, table):
-    app.switch_page("pages/how.py").run()
+    app.switch_page("how.py").run()
     solution = assess(
         oracle := MemoryOracle.of(table),
         standardised(app.session_state["history"].now, table.values, oracle, percentiles(table)),
@@ -207,14 +207,14 @@ def test_out_of_reach_is_said_with_its_proof_on_how_it_works(app):
     app.button(key="tour_start").click().run()
     app.button(key="tour_next").click().run()
     app.session_state["tour"] = None
-    app.switch_page("pages/how.py").run()
+    app.switch_page("how.py").run()
     assert not app.exception
     assert "This palette is out of reach, where the hill has no summit." in said(app)
     assert "and the proof is the mix" in said(app)
 
 
 def test_a_word_can_be_looked_for(app):
-    app.switch_page("pages/how.py").run()
+    app.switch_page("how.py").run()
     app.text_input(key="glossary_search").set_value("pareto").run()
     assert "**Frontier**" in said(app)
     assert "**Percentile**" not in said(app)
@@ -242,7 +242,7 @@ def live_of(scene, palette, live):
 @pytest.mark.parametrize("shape", [None, *TABLES])
 def test_limits_run_on_any_table(tmp_path, monkeypatch, table, shape):
     app = opened(tmp_path, monkeypatch, table if shape is None else TABLES[shape]).run()
-    app.switch_page("pages/limits.py").run()
+    app.switch_page("limits.py").run()
     assert not app.exception
     assert "It does not say what is right" in said(app)
     assert "Nobody has labelled replies of this table" in said(app)
@@ -258,7 +258,7 @@ def test_limits_hold_scorers_against_labels(tmp_path, monkeypatch, table):
     ]
     (tmp_path / "table.labels.jsonl").write_text("\n".join(lines))
     app = opened(tmp_path, monkeypatch, table).run()
-    app.switch_page("pages/limits.py").run()
+    app.switch_page("limits.py").run()
     assert not app.exception
     # All on the right side: the lower end is 1 - (1 - 0.025 ** (1 / 16)) = 0.79.
     assert "AUC 1.00 (0.79 to 1.00), from 16 replies labelled 1 and 16 labelled 0." in said(app)
@@ -268,7 +268,7 @@ def test_limits_hold_scorers_against_labels(tmp_path, monkeypatch, table):
 def test_labels_of_another_table_are_said(tmp_path, monkeypatch, table):
     (tmp_path / "table.labels.jsonl").write_text('{"prompt_id": "elsewhere", "candidate": 0, "labels": {"humor": 1}}')
     app = opened(tmp_path, monkeypatch, table).run()
-    app.switch_page("pages/limits.py").run()
+    app.switch_page("limits.py").run()
     assert not app.exception
     assert "elsewhere" in said(app)
 

@@ -23,7 +23,7 @@ def place(tmp_path, monkeypatch):
 
 def page() -> AppTest:
     app = AppTest.from_file(APP, default_timeout=60).run()
-    return app.switch_page("pages/delivery.py").run()
+    return app.switch_page("delivery.py").run()
 
 
 def test_the_shipped_study_says_when_it_is_of_another_table(place):

@@ -35,7 +35,7 @@ def opened(page: str, **told: str) -> AppTest:
     app = AppTest.from_file(APP, default_timeout=60).run()
     for name, value in told.items():
         app.query_params[name] = value
-    return app.switch_page(f"pages/{page}.py").run()
+    return app.switch_page(f"{page}.py").run()
 
 
 def keys(app: AppTest) -> list[str]:

@@ -32,7 +32,7 @@ def _own_database(tmp_path, monkeypatch):
 
 @pytest.fixture
 def page(app):
-    return app.switch_page("pages/palettes.py").run()
+    return app.switch_page("palettes.py").run()
 
 
 def view(page: AppTest, name: str) -> AppTest:
@@ -114,9 +114,9 @@ def test_a_further_change_is_saved_as_a_version(page):
     save(page, "Support")
     (one,) = palettes.listed(database())
     assert "save_version" not in [button.key for button in page.button]
-    page.switch_page("pages/palette.py").run()
+    page.switch_page("palette.py").run()
     page.slider(key="target_humor").set_value(52).run()
-    page.switch_page("pages/palettes.py").run()
+    page.switch_page("palettes.py").run()
     press(page, "save_version")
     assert "Support has a version 2 now" in said(page)
     first, second = palettes.versions(database(), one.id)
@@ -171,7 +171,7 @@ def test_a_preset_is_taken_and_pinned(page):
 
 def test_what_is_pinned_here_is_pinned_on_compare(page):
     press(view(page, "presets"), "preset_pin_1")
-    page.switch_page("pages/compare.py").run()
+    page.switch_page("compare.py").run()
     assert not page.exception
     assert "More harmlessness" in said(page)
     assert page.button(key="unpin_0")
@@ -293,7 +293,7 @@ def test_saved_palettes_go_out_and_come_in(page):
 
 
 def test_the_use_case_is_of_the_palette_that_is_taken(table):
-    page = opened().switch_page("pages/palettes.py").run()
+    page = opened().switch_page("palettes.py").run()
     stories = Palette("Stories", {name: Target(55.0, free=name != "humor") for name in VALUES})
     kept = palettes.save(database(), stories, "Stories")
     settled(page.run())

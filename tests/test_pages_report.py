@@ -14,14 +14,14 @@ from map_core.palette import Palette, Target
 from pages.view import share
 from tests.tables import make_table
 
-APP = str(Path(__file__).resolve().parents[1] / "app.py")
+APP = str(Path(__file__).resolve().parents[1] / "pages" / "navigation.py")
 
 
 @pytest.fixture
 def app(tmp_path, monkeypatch):
     rewards.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
-    return AppTest.from_file(APP, default_timeout=60).run().switch_page("pages/report.py")
+    return AppTest.from_file(APP, default_timeout=60).run().switch_page("report.py")
 
 
 def test_the_page_makes_its_report_in_the_background(app):

@@ -27,7 +27,7 @@ def opened(page: str, palette: str = "", **kept: object) -> AppTest:
     for key, value in kept.items():
         app.session_state[key] = value
     app.run()
-    return settled(app.switch_page(f"pages/{page}.py"))
+    return settled(app.switch_page(f"{page}.py"))
 
 
 def words(app: AppTest, key: str) -> list[str]:

@@ -28,7 +28,7 @@ def app(table) -> AppTest:
 
 def page(view: str = "two") -> AppTest:
     app = AppTest.from_file(APP, default_timeout=60).run()
-    app.switch_page("pages/tradeoffs.py")
+    app.switch_page("tradeoffs.py")
     app.query_params["view"] = view
     return settled(app)
 
@@ -172,7 +172,7 @@ def test_steps_of_a_palette_out_of_reach_begin_at_the_nearest(table):
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["palette"] = "helpfulness:p99;harmlessness:p99"
     app.run()
-    app.switch_page("pages/tradeoffs.py")
+    app.switch_page("tradeoffs.py")
     settled(app)
     assert not app.exception
     assert "Steps start from one that can be had" in said(app)
@@ -185,7 +185,7 @@ def test_a_point_beside_a_palette_that_nothing_is_near_is_held_against_the_base_
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["palette"] = "helpfulness:p99!;harmlessness:p99!"
     app.run()
-    app.switch_page("pages/tradeoffs.py")
+    app.switch_page("tradeoffs.py")
     settled(app)
     assert "take a lock off" in said(app)
     click(app, "two", "frontier", 2, 25)
@@ -199,7 +199,7 @@ def test_a_palette_without_targets_still_has_every_view(table):
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["palette"] = "free"
     app.run()
-    app.switch_page("pages/tradeoffs.py")
+    app.switch_page("tradeoffs.py")
     settled(app)
     for view in ("pairs", "three", "lines", "moved", "two"):
         app.segmented_control(key="tradeoffs_view").set_value(view)

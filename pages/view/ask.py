@@ -52,6 +52,7 @@ def request(scene: Scene, assessment: Assessment, prompt: str, seed: int) -> Gen
         prompt=prompt,
         weights=dict(generator.weights(scene, assessment, number).by_value),
         values=generator.scored_values(scene),
+        own=generator.own(scene),
         candidates=number,
         settings=replace(scene.sampling, max_new_tokens=min(tokens, MOST_TOKENS)),
         seed=seed,

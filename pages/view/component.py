@@ -13,18 +13,21 @@ import streamlit as st
 from pages.view import style
 
 
-def registered(name: str, html: str, *, isolated: bool = True) -> Callable[..., Any]:
+def registered(
+    name: str, html: str, *, isolated: bool = True, scripts: tuple[str, ...] = ("nodes",)
+) -> Callable[..., Any]:
     """Register the component of assets/NAME.js and assets/NAME.css, to be mounted with a key.
 
     Args:
         name: of the two files.
         html: what it begins with.
         isolated: in a shadow root of its own. Outside of one it stands in the page itself, where headings, roles and
-            the page's own style sheets count, and it may use what assets/nodes.js offers.
+            the page's own style sheets count, and it may use the shared scripts.
+        scripts: of assets, that come before its own when it is not isolated.
     """
     script = (style.ASSETS / f"{name}.js").read_text(encoding="utf-8")
     if not isolated:
-        script = (style.ASSETS / "nodes.js").read_text(encoding="utf-8") + script
+        script = "".join((style.ASSETS / f"{shared}.js").read_text(encoding="utf-8") for shared in scripts) + script
     return st.components.v2.component(
         f"value_palette_{name}",
         html=html,

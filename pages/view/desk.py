@@ -1,7 +1,7 @@
 """The desk: a fader a value that answers while the hand is still moving, as one live component.
 
-What the hand does comes as changes by value since the last answer, each with the number of the message that brought
-it; the answer carries that number back. Constraint: a change that cannot be read changes nothing.
+What the hand does comes as changes by value since the page heard last, with the number of the message; the answer
+carries that number back. Constraint: a change that cannot be read changes nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import streamlit as st
 
 from map_core import words
 from map_core.figures import design
-from map_core.palette import Mode, Target
-from pages.view import component, live, state
+from map_core.palette import Mode, Palette, Target
+from pages.view import channel, component, live, state
 from pages.view.live import Live
 from pages.view.scene import Scene
 
@@ -25,29 +25,33 @@ _mount = component.registered(
     "desk",
     '<div class="vp-desk" role="group" aria-label="Faders, one a value"></div>',
     isolated=False,
+    scripts=("nodes", "channel"),
 )
 _FLAGS = ("free", "keep", "locked")
 
 
-def show(seen: Live) -> None:
+def show(found: Live) -> None:
     """Mount the desk with the answer to the last message."""
-    _mount(key="desk_faders", data=data(seen), on_moved_change=lambda: heard("desk_faders"))
+    _mount(key="desk_faders", data=data(found), on_moved_change=_heard)
 
 
-def data(seen: Live) -> dict[str, Any]:
-    """What the desk shows."""
+def data(found: Live) -> dict[str, Any]:
+    """What this viewer's desk shows, and where it may ask while the hand moves."""
+    stamp = {"session": session(), "ack": acknowledged(), "settled": settled(), "channel": channel.PATH}
+    return seen(found) | stamp
+
+
+def seen(found: Live) -> dict[str, Any]:
+    """What a desk shows of a palette."""
     return {
-        "session": session(),
-        "ack": acknowledged(),
-        "settled": settled(),
-        "faders": [_fader(seen, j) for j in range(len(seen.scene.names))],
-        "predict": live.predictions(seen),
+        "faders": [_fader(found, j) for j in range(len(found.scene.names))],
+        "predict": live.predictions(found),
     }
 
 
 def session() -> str:
     """A name for this viewer's count of messages, which begins anew with a new session."""
-    return str(st.session_state.setdefault("desk_session", secrets.token_hex(4)))
+    return str(st.session_state.setdefault("desk_session", secrets.token_hex(16)))
 
 
 def acknowledged() -> int:
@@ -70,13 +74,9 @@ def rest() -> None:
     st.session_state["desk_rested"] = True
 
 
-def heard(key: str) -> None:
-    """Callback of a component: the hand moved.
-
-    Args:
-        key: of the component that brought the message.
-    """
-    told = st.session_state[key].get("moved")
+def _heard() -> None:
+    """Callback of the desk: the hand moved."""
+    told = st.session_state["desk_faders"].get("moved")
     if not isinstance(told, dict) or not isinstance(told.get("changes"), dict):
         return
     number = int(_number(told.get("seq")) or 0)
@@ -85,18 +85,27 @@ def heard(key: str) -> None:
     st.session_state["desk_heard"] = number
     st.session_state["desk_settled"] = bool(told.get("final"))
     st.session_state["desk_rested"] = False
-    scene, palette = state.current()
-    before = palette
+    scene, before = state.current()
+    palette, said = moved(scene, before, told["changes"])
+    if palette != before:
+        state.put(palette, said, merge=f"desk {told.get('gesture')}")
+
+
+def moved(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tuple[Palette, str]:
+    """A palette after what the hand did, and that in words.
+
+    Args:
+        scene, palette: before.
+        changes: by value, as :func:`changed` reads them; those that cannot be read are left out.
+    """
     said = []
-    for name, change in told["changes"].items():
+    for name, change in changes.items():
         if name in scene.table.values and isinstance(change, dict):
-            j = scene.table.index(name)
             target = changed(palette.targets[name], change)
             if target != palette.targets[name]:
-                said.append(_said(scene, j, palette.targets[name], target))
+                said.append(_said(scene, scene.table.index(name), palette.targets[name], target))
                 palette = palette.with_target(name, target)
-    if palette != before:
-        state.put(palette, " ".join(said), merge=f"desk {told.get('gesture')}")
+    return palette, " ".join(said)
 
 
 def changed(target: Target, change: dict[str, Any]) -> Target:

@@ -25,26 +25,31 @@ _mount = component.registered(
 NOTICED = 5.0
 
 
-def show(seen: Live) -> None:
+def show(found: Live) -> None:
     """Mount the example for the prompt that is looked at."""
-    if (told := data(seen)) is not None:
+    if (told := seen(found, chosen())) is not None:
         _mount(key="example_panel", data=told, on_turned_change=_turned)
 
 
-def data(seen: Live) -> dict[str, Any] | None:
-    """What the example shows; None where the table has no replies."""
-    table = seen.scene.table
+def chosen() -> int:
+    """The prompt that this viewer looks at, counted on without an end."""
+    return int(st.session_state.get("example_prompt", 0))
+
+
+def seen(found: Live, prompt: int) -> dict[str, Any] | None:
+    """What an example shows of a palette; None where the table has no replies."""
+    table = found.scene.table
     if not table.replies:
         return None
-    prompt = int(st.session_state.get("example_prompt", 0)) % len(table.prompts)
-    return _data(seen, example(table, seen.scene.oracle, seen.weights, prompt), prompt)
+    prompt %= len(table.prompts)
+    return _data(found, example(table, found.scene.oracle, found.weights, prompt), prompt)
 
 
 def _turned() -> None:
     """Callback: another prompt."""
     step = st.session_state["example_panel"].get("turned")
     if isinstance(step, (int, float)):
-        st.session_state["example_prompt"] = int(st.session_state.get("example_prompt", 0)) + (1 if step > 0 else -1)
+        st.session_state["example_prompt"] = chosen() + (1 if step > 0 else -1)
 
 
 def _data(seen: Live, found: Example, prompt: int) -> dict[str, Any]:

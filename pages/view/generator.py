@@ -24,7 +24,7 @@ from map_core.generate.service import GenerationService, shared_service
 from map_core.glossary import Form, Verdict
 from map_core.hands import deal
 from map_core.oracle import MemoryOracle
-from map_core.values import DEFAULT_EMBEDDER, cards
+from map_core.values import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scored
 from pages.view import background
 from pages.view.scene import Scene
 
@@ -81,13 +81,19 @@ def prepare(scene: Scene) -> None:
     """Load the models while the prompt is being written."""
     generating = service(scene)
     if generating.status().state == "stopped":
-        generating.start(scored_values(scene))
+        generating.start(scored_values(scene), own(scene))
 
 
 def scored_values(scene: Scene) -> tuple[str, ...]:
     """The table's values that can be scored on new replies."""
-    known = cards()
+    known = scored(from_metadata(scene.table.metadata))
     return tuple(name for name in scene.table.values if name in known)
+
+
+def own(scene: Scene) -> tuple[Specification, ...]:
+    """How the table's values that are not built in are scored on new replies, as far as it tells."""
+    told = from_metadata(scene.table.metadata)
+    return tuple(told[name] for name in scored_values(scene) if name not in cards())
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
@@ -140,7 +146,7 @@ def _weights(key: tuple[Any, ...], candidates: int, _asked: _Question) -> Weight
             {}, "Nothing near your palette can be had, so there are no weights to steer by.", scene.oracle.base
         )
     by_value = weights_by_value(fewer.oracle, solution)
-    unknown = [name for name in by_value if name not in cards()]
+    unknown = [name for name in by_value if name not in scored_values(scene)]
     if unknown:
         notes.append(f"This app has no scorer for {', '.join(unknown)}, so new replies are not steered by it.")
     if not by_value:

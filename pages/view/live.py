@@ -27,12 +27,14 @@ from map_core.sensitivity import Local, local
 from pages.view import background, state
 from pages.view.scene import Scene
 
-#: Seconds between two looks, while a hand moves, at what costs more than the verdict itself.
+#: Seconds between two looks, while a hand moves, at what costs more than the verdict itself: ranges, nearest palette.
 PACE = 0.25
 #: A percentile's slope is taken over so many standard deviations to both sides.
 SIDE = 0.02
 #: Draws of the bootstrap behind the probability of a verdict.
 DRAWS = 200
+#: Background work on a palette at rest: its ways out, and how sure the verdict is.
+JOBS = ("ways", "sure")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,18 +77,37 @@ class Live:
 
 
 def look(scene: Scene, palette: Palette, moving: bool = False) -> Live:
-    """What there is to see of a palette now; from memory when nothing moved.
+    """What there is to see of this viewer's palette now; from memory when nothing moved.
 
     Args:
         scene, palette: what is asked, of what.
-        moving: a hand is on a fader. Verdict, weights and levels are exact all the same; ranges and the nearest palette
-            of a palette that cannot be had may be up to :data:`PACE` old until it rests.
+        moving: a hand is on a fader, as in :func:`follow`.
     """
     held: Live | None = st.session_state.get("live")
     if held and held.scene is scene and held.palette == palette and (moving or not held.hasty):
         return held
-    hasty = moving and held is not None and held.scene is scene and time.monotonic() - held.when < PACE
-    assessment = _assessed(scene, palette) if hasty else state.assessed(scene, palette)
+    assessment = None if moving else state.assessed(scene, palette)
+    seen = st.session_state["live"] = follow(scene, palette, held, moving, assessment)
+    return seen
+
+
+def follow(
+    scene: Scene, palette: Palette, held: Live | None, moving: bool = False, assessment: Assessment | None = None
+) -> Live:
+    """What there is to see of a palette, given what was seen before.
+
+    Args:
+        scene, palette: what is asked, of what.
+        held: what was seen before.
+        moving: a hand is on a fader. Verdict, weights and levels are exact all the same; ranges, and the nearest
+            palette of one that cannot be had, are those that were seen before.
+        assessment: the verdict with the nearest palette, where it is known.
+    """
+    held = held if held is not None and held.scene is scene else None
+    hasty = moving and held is not None
+    if assessment is None:
+        locked = palettes.locked(palette, scene.table.values)
+        assessment = scene.assess(state.standardised(scene, palette), None if hasty else locked, closest=not hasty)
     solution = assessment.solution
     prices = None if solution is None else local(solution)
     errors = None if solution is None else answer.level_errors(scene.oracle, solution)
@@ -95,17 +116,10 @@ def look(scene: Scene, palette: Palette, moving: bool = False) -> Live:
         if solution is None and assessment.nearest is None and held.assessment.solution is None:
             assessment = replace(assessment, nearest=held.assessment.nearest)
     else:
-        ranges = reach(scene.oracle, assessment.targets, held.reach if held and held.scene is scene else None)
+        ranges = reach(scene.oracle, assessment.targets, held.reach if held else None)
         when = time.monotonic()
     said = answer.answer(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
-    live = Live(scene, palette, assessment, prices, errors, ranges, said, when, hasty)
-    st.session_state["live"] = live
-    return live
-
-
-def _assessed(scene: Scene, palette: Palette) -> Assessment:
-    """The verdict without the nearest palette."""
-    return scene.assess(state.standardised(scene, palette), closest=False)
+    return Live(scene, palette, assessment, prices, errors, ranges, said, when, hasty)
 
 
 def predictions(live: Live) -> list[list[float]] | None:

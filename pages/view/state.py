@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 import streamlit as st
-from streamlit.runtime.pages_manager import PagesManager
 
 from map_core import palette as palettes
 from map_core import words
@@ -76,24 +75,12 @@ def history() -> History:
     return st.session_state["history"]
 
 
-def through_the_app() -> None:
-    """Begin again by way of app.py, where a page was asked for by its address before that has run in this process.
-
-    Until then Streamlit takes a folder named "pages" for an app of its older kind and runs the page without app.py, its
-    look and its navigation.
-    """
-    if PagesManager.uses_pages_directory:
-        PagesManager.uses_pages_directory = False
-        st.rerun()
-
-
 def current(address: bool = True) -> tuple[Scene, Palette]:
     """The scene and the palette of this viewer: from the address, or a first one that can be had.
 
     Args:
         address: write the palette into the address; not at every move of a hand, which browsers take amiss.
     """
-    through_the_app()
     held: History | None = st.session_state.get("history")
     scene = scenes.load(held.now.use_case if held else ALL)
     if held is not None and set(held.now.targets) != set(scene.table.values):

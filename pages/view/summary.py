@@ -57,4 +57,4 @@ def palette_line(
                 [f"{scene.names[scene.table.index(name)]} {words.number(w)}" for name, w in weights.items()]
             )
             st.html(style.note(f"Weights for {candidates} candidates: {said}"), width="content")
-        st.page_link("pages/palette.py", label="Change", icon=":material/tune:")
+        st.page_link("palette.py", label="Change", icon=":material/tune:")

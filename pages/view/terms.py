@@ -53,7 +53,7 @@ def words(title: str) -> None:
     with st.popover("Words", icon=":material/menu_book:", type="tertiary", key="words"):
         for name in OF_PAGE[title]:
             _entry(name)
-        st.page_link("pages/how.py", label="How it works, and all words", icon=":material/functions:")
+        st.page_link("how.py", label="How it works, and all words", icon=":material/functions:")
 
 
 def glossary() -> None:

@@ -98,7 +98,7 @@ def _strip(tour: Tour, seen: Live) -> None:
                 st.button("End the tour", key="tour_end", type="tertiary", on_click=_end)
             else:
                 for name, title, icon in ONWARDS:
-                    st.page_link(f"pages/{name}.py", label=title, icon=icon)
+                    st.page_link(f"{name}.py", label=title, icon=icon)
 
 
 def _ended() -> None:

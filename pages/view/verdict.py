@@ -21,44 +21,37 @@ _mount = component.registered(
 )
 #: Milliseconds after which what is computed in the background is asked for again.
 AGAIN = 350
+#: In place of what takes longer, while a hand moves.
+NOT_YET: dict[str, Any] = {"why": "", "ways": [], "sure_verdict": "", "again": 0}
 
 
-def show(seen: Live) -> None:
-    """Mount the answer; where the hand rests, with what takes longer as soon as it is there."""
-    _mount(key="answer_panel", data=data(seen), on_pressed_change=_pressed, on_again_change=desk.rest)
+def show(found: Live) -> None:
+    """Mount the answer."""
+    _mount(key="answer_panel", data=data(found), on_pressed_change=_pressed, on_again_change=desk.rest)
 
 
-def data(seen: Live) -> dict[str, Any]:
-    """What the answer shows."""
-    said, scene, history = seen.answer, seen.scene, state.history()
-    rests = desk.settled()
-    rested = desk.rested()
-    why, sure, waiting = "", "", False
-    ways: tuple[answer.Way, ...] = ()
-    if rested:
-        found, waiting_ways = _result(live.ways_job(seen))
-        if isinstance(found, Repairs):
-            ways = answer.ways(found, seen.assessment, scene.names, scene.percentile)
-            why = answer.conflict(found, seen.assessment, scene.names, scene.percentile)
-            st.session_state["ways"] = (seen.assessment.targets, found)
-        elif waiting_ways:
-            why = "Looking for what would work."
-        confidence, waiting_sure = _result(live.sure_job(seen))
-        sure = "" if confidence is None else live.sure_of(confidence)
-        waiting = waiting_ways or waiting_sure
-        if waiting_sure:
-            sure = "How sure the verdict is, is being computed."
-    elif rests:
-        waiting = True
-    out = seen.assessment.verdict is Verdict.OUT_OF_REACH
-    if out and not ways and not waiting and rested:
-        why = why or "No palette near this one can be had. Unlock a value, lower a target, or leave one free."
+def data(found: Live) -> dict[str, Any]:
+    """What this viewer's answer shows, with what takes longer as soon as it is there."""
+    history = state.history()
     place, steps = history.place, history.steps
+    stamp = {"session": desk.session(), "ack": desk.acknowledged(), "settled": desk.settled()}
+    return (
+        seen(found)
+        | _longer(found)
+        | stamp
+        | {
+            "undo": f"Undo: {steps[place].what}" if place > 0 else "",
+            "redo": f"Redo: {steps[place + 1].what}" if place + 1 < len(steps) else "",
+            "last": steps[place].what if place > 0 else "",
+        }
+    )
+
+
+def seen(found: Live) -> dict[str, Any]:
+    """What an answer shows of a palette at once."""
+    said = found.answer
+    out = found.assessment.verdict is Verdict.OUT_OF_REACH
     return {
-        "session": desk.session(),
-        "ack": desk.acknowledged(),
-        "settled": rests,
-        "again": AGAIN if waiting else 0,
         "verdict": said.verdict.value,
         "headline": said.headline,
         "sentence": said.sentence,
@@ -66,25 +59,48 @@ def data(seen: Live) -> dict[str, Any]:
         "cost_detail": said.cost_detail,
         "share": round(said.share, 4),
         "sure": said.sure,
-        "sure_verdict": sure,
         "bottleneck": said.bottleneck,
         "bottleneck_detail": said.bottleneck_detail,
         "slack": said.slack,
         "lines_title": "What the nearest palette gives" if out else "What you get",
-        "lines": [asdict(line) | _of(seen, line.value) for line in said.lines],
+        "lines": [asdict(line) | _of(found, line.value) for line in said.lines],
         "unasked": said.unasked,
-        "tags": [asdict(tag) | _of(seen, tag.value) for tag in said.tags],
-        "why": why,
-        "ways": [asdict(way) for way in ways],
-        "undo": f"Undo: {steps[place].what}" if place > 0 else "",
-        "redo": f"Redo: {steps[place + 1].what}" if place + 1 < len(steps) else "",
-        "last": steps[place].what if place > 0 else "",
-        "form": answer.form(scene.oracle),
+        "tags": [asdict(tag) | _of(found, tag.value) for tag in said.tags],
+        "form": answer.form(found.scene.oracle),
     }
 
 
-def _of(seen: Live, value: int) -> dict[str, str]:
-    return {"name": words.capitalised(seen.scene.names[value]), "colour": design.colour(value)}
+def _longer(found: Live) -> dict[str, Any]:
+    """The ways out and how sure the verdict is: computed in the background once the hand has rested."""
+    scene = found.scene
+    if not desk.rested():
+        return NOT_YET | {"again": AGAIN if desk.settled() else 0}
+    why, sure = "", ""
+    ways: tuple[answer.Way, ...] = ()
+    repaired, waiting_ways = _result(live.ways_job(found))
+    if isinstance(repaired, Repairs):
+        ways = answer.ways(repaired, found.assessment, scene.names, scene.percentile)
+        why = answer.conflict(repaired, found.assessment, scene.names, scene.percentile)
+        st.session_state["ways"] = (found.assessment.targets, repaired)
+    elif waiting_ways:
+        why = "Looking for what would work."
+    confidence, waiting_sure = _result(live.sure_job(found))
+    sure = "" if confidence is None else live.sure_of(confidence)
+    if waiting_sure:
+        sure = "How sure the verdict is, is being computed."
+    waiting = waiting_ways or waiting_sure
+    if found.assessment.verdict is Verdict.OUT_OF_REACH and not ways and not waiting:
+        why = why or "No palette near this one can be had. Unlock a value, lower a target, or leave one free."
+    return {
+        "why": why,
+        "ways": [asdict(way) for way in ways],
+        "sure_verdict": sure,
+        "again": AGAIN if waiting else 0,
+    }
+
+
+def _of(found: Live, value: int) -> dict[str, str]:
+    return {"name": words.capitalised(found.scene.names[value]), "colour": design.colour(value)}
 
 
 def _result(job: Any) -> tuple[Any, bool]:

@@ -15,7 +15,7 @@ def too_few(message: str) -> None:
     """Say what is missing, and lead to where it can be given."""
     with st.container(border=True, key="too_few"):
         st.html(style.note(message))
-        st.page_link("pages/palette.py", label="Set targets on the palette", icon=":material/tune:")
+        st.page_link("palette.py", label="Set targets on the palette", icon=":material/tune:")
 
 
 def out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> None:
@@ -32,7 +32,7 @@ def out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> None:
         st.html(style.note(f"{words.verdict(assessment, scene.oracle, scene.names)} {meaning}"))
         if assessment.nearest is None:
             st.html(style.note("No palette near this one can be had. Lower a target, or leave a value free."))
-            st.page_link("pages/palette.py", label="Change the targets", icon=":material/tune:")
+            st.page_link("palette.py", label="Change the targets", icon=":material/tune:")
             return
         st.button(
             "Go to the nearest palette that works",

@@ -37,7 +37,7 @@ WATCH = """() => {
     });
     new MutationObserver(() => requestAnimationFrame(() => {
         const shown = Number(panel.dataset.ack), now = performance.now();
-        texts.add(panel.innerText);
+        texts.add(panel.textContent);
         while (open.length && open[0][1] <= shown) found.push(now - open.shift()[0]);
     })).observe(panel, { attributes: true, attributeFilter: ['data-ack'] });
     window.watching = false;

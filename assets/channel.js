@@ -1,0 +1,36 @@
+// The channel: a web socket beside the page's own, by which answers come while a hand moves. Where it cannot be had,
+// whoever wanted to send is told so, and sends by way of the page.
+const channel = (pieces.channel ??= { socket: null, last: -Infinity });
+const AGAIN = 3000; // milliseconds before another try
+
+function connect(path) {
+  if (!path || channel.socket || performance.now() - channel.last < AGAIN) return;
+  channel.last = performance.now();
+  const address = new URL(path, location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  const socket = new WebSocket(address);
+  channel.socket = socket;
+  socket.onclose = () => {
+    if (channel.socket === socket) channel.socket = null;
+  };
+  socket.onmessage = (event) => {
+    const brought = JSON.parse(event.data);
+    if (brought.unknown !== undefined) {
+      // The server has been started again: the page must be told instead.
+      socket.close();
+      channel.socket = null;
+      channel.last = performance.now();
+      pieces.lost?.();
+      return;
+    }
+    for (const name of ["desk", "answer", "example"]) if (brought[name]) pieces[name]?.(brought[name]);
+  };
+}
+
+// Whether it is on its way.
+function sent(told) {
+  const open = channel.socket?.readyState === WebSocket.OPEN;
+  if (open) channel.socket.send(JSON.stringify(told));
+  return open;
+}
+

@@ -1,0 +1,146 @@
+"""The quick way between a hand on a fader and what it sees: a web socket beside Streamlit's own.
+
+While the hand moves no script runs and nothing else of the page is drawn again: what the moves ask for comes in here,
+and what the page shows of it goes back. When the hand rests, the page hears of it as of any other widget. Constraint:
+it knows a page only by name, as something that answers; and where it cannot be had (a proxy without web sockets), the
+desk sends the same messages by way of Streamlit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import anyio
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from streamlit import config
+
+#: Where it is: the same path below any base path that Streamlit is served under.
+PATH = f"/{config.get_option('server.baseUrlPath').strip('/')}/live/desk".replace("//", "/")
+#: Pages that are remembered; one that was forgotten is told so.
+MOST_PAGES = 512
+#: Characters of the longest message that is read.
+LONGEST = 100_000
+
+log = logging.getLogger("value_palette")
+
+
+class Page(Protocol):
+    """What answers for one viewer's page; the two are called from a thread each, at the same time."""
+
+    def answer(self, number: int, changes: dict[str, Any]) -> dict[str, Any]:
+        """What is shown after changes, to message number; what can be read of them counts."""
+
+    def later(self) -> dict[str, Any] | None:
+        """What takes longer and is worth saying by now, of the last answer; None when there is nothing."""
+
+
+_pages: dict[str, Page] = {}
+_lock = threading.Lock()
+
+
+def offer(name: str, page: Page) -> None:
+    """Let a page be asked for, in place of the one that had its name."""
+    with _lock:
+        _pages.pop(name, None)
+        _pages[name] = page
+        while len(_pages) > MOST_PAGES:
+            _pages.pop(next(iter(_pages)))
+
+
+@dataclass(frozen=True)
+class Told:
+    """A message: the name of a page, the message's number, and the changes since the page heard last."""
+
+    page: str
+    number: int
+    changes: dict[str, Any]
+
+
+def read(text: str) -> Told | None:
+    """A message; None for one that cannot be read."""
+    try:
+        told = json.loads(text) if len(text) <= LONGEST else None
+    except ValueError:
+        return None
+    if not isinstance(told, dict):
+        return None
+    page, number, changes = told.get("session"), told.get("seq"), told.get("changes")
+    if not isinstance(page, str) or not isinstance(number, int) or not isinstance(changes, dict):
+        return None
+    return Told(page, number, changes)
+
+
+async def _serve(socket: WebSocket) -> None:
+    """Answer the newest message, and meanwhile say what is left to say of the one before."""
+    if not _at_home(socket):
+        await socket.close(1008)
+        return
+    await socket.accept()
+    newest: asyncio.Queue[str] = asyncio.Queue(1)
+    answered: asyncio.Queue[Page] = asyncio.Queue(1)
+
+    async def answer() -> None:
+        while True:
+            told = read(await newest.get())
+            if told is None:
+                continue
+            if (page := _pages.get(told.page)) is None:
+                await _say(socket, {"unknown": told.number})
+                continue
+            await _say(socket, await anyio.to_thread.run_sync(page.answer, told.number, told.changes))
+            _put(answered, page)
+
+    async def say_more() -> None:
+        while True:
+            page = await answered.get()
+            if (more := await anyio.to_thread.run_sync(page.later)) is not None:
+                await _say(socket, more)
+
+    speaking = [asyncio.create_task(answer()), asyncio.create_task(say_more())]
+    for one in speaking:
+        one.add_done_callback(_noted)
+    try:
+        async for text in socket.iter_text():
+            if any(one.done() for one in speaking):
+                break
+            _put(newest, text)
+    finally:
+        for one in speaking:
+            one.cancel()
+        with contextlib.suppress(RuntimeError):  # closed already
+            await socket.close()
+
+
+def _put(queue: asyncio.Queue[Any], item: Any) -> None:
+    """Into a queue of one, in place of what waits there."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(item)
+
+
+async def _say(socket: WebSocket, what: dict[str, Any]) -> None:
+    with contextlib.suppress(WebSocketDisconnect):  # the one who listens hears of it too
+        await socket.send_text(json.dumps(what, separators=(",", ":")))
+
+
+def _noted(speaking: asyncio.Task[None]) -> None:
+    """A fault on the way goes to the log; the desk goes on by way of Streamlit."""
+    if not speaking.cancelled() and (error := speaking.exception()):
+        log.error("The channel of a desk failed.", exc_info=error)
+
+
+def _at_home(socket: WebSocket) -> bool:
+    """Whether a page of this very app asks, and no other that is open in the same browser."""
+    origin = socket.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+
+
+ROUTE = WebSocketRoute(PATH, _serve)
