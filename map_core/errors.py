@@ -25,11 +25,18 @@ class MissingModelError(PaletteError):
 
     def __init__(self, message: str, command: str) -> None:
         super().__init__(f"{message} Run: {command}")
-        self.command = command
+        self._message, self.command = message, command
+
+    def __reduce__(self) -> tuple[type[MissingModelError], tuple[str, str]]:
+        return type(self), (self._message, self.command)
 
 
 class EngineError(PaletteError):
     """An engine or the model process stopped in the middle of its work."""
+
+
+class TryAgainError(EngineError):
+    """A server did not answer, had too much to do or broke off: the same request may well be answered later."""
 
 
 class StoreError(PaletteError):

@@ -8,15 +8,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from map_core.errors import InputError
 
+_LARGEST_WEIGHT = 1e12
+_YES, _NO = ("true", "yes", "1"), ("false", "no", "0", "")
+
 DEFAULT_USE_CASE = "All prompts"
-_FIELDS = ("prompt", "id", "use_case")
+_FIELDS = ("prompt", "id", "use_case", "weight", "count", "held_out")
 
 
 @dataclass(frozen=True)
@@ -27,27 +31,34 @@ class Prompt:
         id: its name, unique in the file.
         use_case: the group of prompts that it belongs to.
         text: what the person asks.
+        weight: how often it occurs in use, beside the others; above 0.
+        held_out: it is kept for checking and never used to solve.
     """
 
     id: str
     use_case: str
     text: str
+    weight: float = 1.0
+    held_out: bool = False
 
 
-def read_prompts(path: Path, use_cases: Collection[str] = ()) -> tuple[Prompt, ...]:
+def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: bool = False) -> tuple[Prompt, ...]:
     """Read a prompt file.
 
     A line is ``{"prompt": "...", "use_case": "...", "id": "..."}``; in a file named .csv or .tsv these are columns, and
     in one named .txt a line is a prompt. Without a use case a prompt belongs to "All prompts"; without an id it is
-    called by its line, ``line-7``. Blank lines are skipped.
+    called by its line, ``line-7``. Blank lines are skipped. "weight" (or "count") says how often a prompt occurs in
+    use, 1 by default; "held_out" (true or false) keeps it for checking, so that nothing is solved on it.
 
     Args:
         path: the file.
         use_cases: only these; all of them when empty.
+        count_repeats: a prompt that comes again adds its weight to the first one, for lists of what was asked in use;
+            else it is refused.
 
     Raises:
         InputError: no such file, a line that is no JSON object, no column with prompts, an empty prompt, a prompt or
-            an id that comes twice, an unknown use case, or no prompts at all.
+            an id that comes twice, a weight that is no number above 0, an unknown use case, or no prompts at all.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -56,13 +67,20 @@ def read_prompts(path: Path, use_cases: Collection[str] = ()) -> tuple[Prompt, .
     prompts: list[Prompt] = []
     ids: dict[str, int] = {}
     texts: dict[str, int] = {}
+    places: dict[str, int] = {}
     for number, entry in _entries(text, path):
         prompt = _prompt(entry, number, path)
+        if count_repeats and prompt.text in texts:
+            place = places[prompt.text]
+            prompts[place] = replace(prompts[place], weight=prompts[place].weight + prompt.weight)
+            continue
+        places[prompt.text] = len(prompts)
         for seen, key, what in ((texts, prompt.text, "prompt"), (ids, prompt.id, "id")):
             if key in seen:
+                more = " Or let it count as often as it comes: --count-repeats." if what == "prompt" else ""
                 raise InputError(
                     f"{path} has the same {what} in line {seen[key]} and line {number}: {_short(key)!r}. "
-                    "Remove or change one of them."
+                    f"Remove or change one of them.{more}"
                 )
             seen[key] = number
         prompts.append(prompt)
@@ -122,7 +140,28 @@ def _prompt(entry: Mapping[str, Any], number: int, path: Path) -> Prompt:
     for name, value in fields.items():
         if not isinstance(value, str) or not value.strip():
             raise InputError(f"{where} has the {name} {value!r}; expected text that is not empty.")
-    return Prompt(id=fields["id"].strip(), use_case=fields["use_case"].strip(), text=fields["prompt"].strip())
+    weight = _weight(entry.get("weight", entry.get("count", 1.0)), where)
+    held_out = _flag(entry.get("held_out", False), where)
+    return Prompt(fields["id"].strip(), fields["use_case"].strip(), fields["prompt"].strip(), weight, held_out)
+
+
+def _weight(value: Any, where: str) -> float:
+    """How often a prompt occurs."""
+    try:
+        weight = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError):
+        weight = math.nan
+    if not 0.0 < weight <= _LARGEST_WEIGHT:
+        raise InputError(f"{where} has the weight {value!r}; expected a number above 0, such as how often it occurs.")
+    return weight
+
+
+def _flag(value: Any, where: str) -> bool:
+    """Whether a prompt is held out."""
+    told = str(value).strip().lower()
+    if told not in _YES and told not in _NO:
+        raise InputError(f"{where} has held_out {value!r}; expected true or false.")
+    return told in _YES
 
 
 def _short(text: str) -> str:

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from map_core.build.making import DEFAULT_SETTINGS, Keeping, build, prompt_seed, refuse_overwrite, rescore
+from map_core.build.crew import Crew, Local
+from map_core.build.extending import extend
+from map_core.build.making import build, build_with, rescore
+from map_core.build.opening import Opening
+from map_core.build.order import (
+    DEFAULT_SETTINGS,
+    Built,
+    Drawing,
+    Keeping,
+    Mark,
+    finished,
+    prompt_seed,
+    refuse_overwrite,
+)
 from map_core.build.progress import Progress, ProgressFile, Reporter, is_running
 
 __all__ = [
     "DEFAULT_SETTINGS",
+    "Built",
+    "Crew",
+    "Drawing",
     "Keeping",
+    "Local",
+    "Mark",
+    "Opening",
     "Progress",
     "ProgressFile",
     "Reporter",
     "build",
+    "build_with",
+    "extend",
+    "finished",
     "is_running",
     "prompt_seed",
     "refuse_overwrite",

@@ -8,55 +8,27 @@ imported here; engine and scorers are handed in.
 
 from __future__ import annotations
 
-import hashlib
-import math
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from map_core import rewards
-from map_core.build.progress import Progress, Reporter
+from map_core.build.base import Base
+from map_core.build.crew import Crew, Local
+from map_core.build.job import Column, Job, Work
+from map_core.build.order import Built, Drawing, Keeping, digest, fingerprint, finished, refuse_overwrite
+from map_core.build.progress import Reporter
 from map_core.errors import InputError
-from map_core.glossary import Reply, SamplingSettings
-from map_core.parts import Parts
+from map_core.generate.engine import Engine, EngineInfo
+from map_core.glossary import SamplingSettings
+from map_core.parts import Parts, folder_of, lock
 from map_core.prompts import Prompt
-from map_core.values.scorer import Scorer, log_prob, score_checked
+from map_core.rewards import REPLY_COLUMNS, RewardTable
+from map_core.values.scorer import Scorer
 
-if TYPE_CHECKING:
-    from map_core.generate.engine import Engine
-
-
-#: How replies are drawn unless something else is asked for.
-DEFAULT_SETTINGS = SamplingSettings(temperature=0.8, top_k=0, top_p=0.95, max_new_tokens=64)
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """What to do with files that are there.
-
-    Args:
-        force: replace a table that is there already.
-        fresh: throw away what another build left unfinished in ``OUT.parts``.
-        keep_parts: leave ``OUT.parts`` in place, so that values can be added later without sampling again.
-    """
-
-    force: bool = False
-    fresh: bool = False
-    keep_parts: bool = False
-
-
-def prompt_seed(seed: int, prompt: str) -> int:
-    """The seed of one prompt's replies: it depends on the build's seed and on the prompt's text alone.
-
-    So a prompt gets the same replies whichever prompts stand beside it in the file.
-    """
-    digest = hashlib.sha256(f"{seed}\n{prompt}".encode()).digest()
-    return int.from_bytes(digest[:4], "big")
+_FORMAT = 2  # of the parts; one more whenever they hold something else
 
 
 def build(
@@ -70,8 +42,9 @@ def build(
     seed: int,
     system: str | None = None,
     keeping: Keeping | None = None,
+    limit: float | None = None,
     report: Reporter | None = None,
-) -> rewards.RewardTable:
+) -> Built:
     """Sample and score a table and save it.
 
     Args:
@@ -84,190 +57,144 @@ def build(
         seed: a whole number; the same build with the same seed on the same machine gives the same table.
         system: a system message before every prompt, or None for the model's own default.
         keeping: what to do with files that are there; by default nothing is replaced or thrown away.
+        limit: seconds that a scorer may take for all replies to a prompt, in a process of its own that is ended when
+            it takes longer; None lets scorers run in this process for as long as they like.
         report: called after each prompt.
 
     Returns:
-        The table, as saved.
+        What was built. A reply on which a scorer failed is left out and told of.
 
     Raises:
-        InputError: ``out`` exists and may not be replaced, or ``OUT.parts`` holds another build's replies.
-        ScorerError: a scorer failed; what is built so far is kept.
+        InputError: ``out`` exists and may not be replaced, or ``OUT.parts`` holds another build's replies, or the disc
+            is full.
+        ScorerError: a scorer failed on everything; what is built so far is kept.
+        EngineError: the model stopped or its server stays silent; what is built so far is kept.
     """
+    drawing = Drawing(settings, seed, system)
+    with closing(Local(engine, drawing, scorers, limit)) as crew:
+        return build_with(crew, prompts, out, scorers, drawing, candidates, keeping, report)
+
+
+def build_with(
+    crew: Crew,
+    prompts: Sequence[Prompt],
+    out: Path,
+    scorers: Sequence[Scorer],
+    drawing: Drawing,
+    candidates: int,
+    keeping: Keeping | None = None,
+    report: Reporter | None = None,
+) -> Built:
+    """As :func:`build`, by whatever crew; it must have been hired for this drawing and these scorers."""
     keeping = keeping or Keeping()
-    refuse_overwrite(out, keeping.force)
-    _check_request(prompts, engine, scorers, candidates, settings, system)
+    check_values(scorers)
+    if candidates < 1:
+        raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
+    used = crew.usable(prompts, keeping.skip_unusable)
+    job, plan = _new_table(used, out, crew.info, scorers, drawing, candidates)
+    there = {prompt.id for prompt in used}
+    return carried_out(job, plan, keeping, crew, report, tuple(p.id for p in prompts if p.id not in there))
+
+
+def _new_table(
+    prompts: Sequence[Prompt],
+    out: Path,
+    engine: EngineInfo,
+    scorers: Sequence[Scorer],
+    drawing: Drawing,
+    candidates: int,
+) -> tuple[Job, dict[str, Any]]:
+    """The job of a table that is made from nothing, and the plan that decides its replies."""
     plan = {
-        "format": 1,
-        "engine": engine.info.as_dict(),
-        "sampling": settings.as_dict(),
-        "seed": seed,
-        "candidates": candidates,
-        "system": system,
-        "prompts": _fingerprint(prompts),
+        "format": _FORMAT,
+        "engine": engine.as_dict(),
+        "sampling": drawing.settings.as_dict(),
+        "seed": drawing.seed,
+        "system": drawing.system,
     }
-    parts = Parts(out, plan, keeping.fresh)
-    with parts.locked():
-        for number in _steps("sampling", [parts.sampled(n) for n in range(len(prompts))], report):
-            text = prompts[number].text
-            replies = engine.complete(text, candidates, settings, prompt_seed(seed, text), system=system)
-            parts.write_replies(number, replies)
-        metadata = {
-            "model": {"name": engine.info.model, "sha256": engine.info.model_hash},
-            "engine": engine.info.as_dict(),
-            "sampling": settings.as_dict(),
-            "seed": seed,
-            "candidates": candidates,
-            "system": system,
-            "prompts_sha256": plan["prompts"],
-        }
-        return _finish(prompts, parts, out, scorers, metadata, keeping, report)
+    columns = tuple(Column((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
+    metadata = {
+        "model": {"name": engine.model, "sha256": engine.model_hash},
+        "engine": engine.as_dict(),
+        "sampling": drawing.settings.as_dict(),
+        "seed": drawing.seed,
+        "candidates": candidates,
+        "system": drawing.system,
+        "prompts_sha256": fingerprint(prompts),
+        "build": digest(plan, prompts, candidates, [column.key for column in columns]),
+    }
+    return Job(out, tuple(prompts), candidates, columns, tuple(scorers), metadata=metadata), plan
 
 
 def rescore(
-    table: rewards.RewardTable,
+    table: RewardTable | Path,
     out: Path,
     scorers: Sequence[Scorer],
     *,
     keeping: Keeping | None = None,
+    limit: float | None = None,
     report: Reporter | None = None,
-) -> rewards.RewardTable:
+    crew: Crew | None = None,
+) -> Built:
     """Score the replies of a table again, on other values or with newer scorers, without sampling.
 
     A table holds the log-probability of each reply as a sum; it is spread evenly over the reply's tokens, which
-    changes no scorer that reads only the sum. Arguments and errors as in :func:`build`.
+    changes no scorer that reads only the sum. ``crew`` scores in place of this process; other arguments and errors as
+    in :func:`build`.
     """
-    keeping = keeping or Keeping()
-    refuse_overwrite(out, keeping.force)
-    _check_values(scorers)
-    if not table.replies:
+    check_values(scorers)
+    base = Base.of(table) if isinstance(table, RewardTable) else Base.read(table)
+    if not base.has_replies:
         raise InputError("This table has no replies to score; give one that was made by build.")
-    prompts = [
-        Prompt(i, use_case, text)
-        for i, use_case, text in zip(table.prompt_ids, table.use_cases, table.prompts, strict=True)
-    ]
-    texts = hashlib.sha256("\0".join(table.replies).encode()).hexdigest()
-    parts = Parts(out, {"format": 1, "rescored": texts, "prompts": _fingerprint(prompts)}, keeping.fresh)
-    with parts.locked():
-        for number in range(len(prompts)):
-            if not parts.sampled(number):
-                parts.write_replies(number, _replies(table, number))
-        return _finish(prompts, parts, out, scorers, dict(table.metadata), keeping, report)
+    columns = tuple(Column((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
+    plan = {"format": _FORMAT, "rescored": base.fingerprint}
+    metadata = {key: entry for key, entry in base.metadata.items() if key not in ("scorers", "values")}
+    metadata["build"] = digest(plan, base.prompts, base.candidates, [column.key for column in columns])
+    places = tuple(range(len(base.prompts)))
+    job = Job(out, base.prompts, base.candidates, columns, tuple(scorers), base, places, metadata)
+    with closing(crew or Local(None, Drawing(), scorers, limit)) as hired:
+        return carried_out(job, plan, keeping or Keeping(), hired, report)
 
 
-def _finish(
-    prompts: Sequence[Prompt],
-    parts: Parts,
-    out: Path,
-    scorers: Sequence[Scorer],
-    metadata: dict[str, Any],
+def carried_out(
+    job: Job,
+    plan: dict[str, Any],
     keeping: Keeping,
+    crew: Crew,
     report: Reporter | None,
-) -> rewards.RewardTable:
-    """Score what is not scored yet, and put the table together."""
-    keys = {scorer.name: (scorer.name, scorer.version) for scorer in scorers}
-    ready = [parts.rewards(n).keys() >= set(keys.values()) for n in range(len(prompts))]
-    for number in _steps("scoring", ready, report):
-        replies, known = parts.replies(number), parts.rewards(number)
-        for scorer in scorers:
-            key = keys[scorer.name]
-            if key not in known:
-                known[key] = score_checked(scorer, prompts[number].text, replies)
-                parts.write_rewards(number, known)
-    replies_of = [parts.replies(n) for n in range(len(prompts))]
-    rewards_of = [parts.rewards(n) for n in range(len(prompts))]
-    every = [reply for replies in replies_of for reply in replies]
-    table = rewards.RewardTable(
-        values=tuple(keys),
-        rewards=np.vstack([np.column_stack([known[key] for key in keys.values()]) for known in rewards_of]),
-        offsets=np.concatenate([[0], np.cumsum([len(replies) for replies in replies_of])]),
-        prompt_ids=tuple(prompt.id for prompt in prompts),
-        prompts=tuple(prompt.text for prompt in prompts),
-        use_cases=tuple(prompt.use_case for prompt in prompts),
-        replies=tuple(reply.text for reply in every),
-        tokens=tuple(reply.tokens for reply in every),
-        log_probs=np.array([log_prob(reply) for reply in every]),
-        metadata={
-            **metadata,
-            "values": list(keys),
-            "scorers": [scorer.entry() for scorer in scorers],
-            "created": datetime.now(UTC).date().isoformat(),
-        },
-    )
-    rewards.save(table, out)
-    if not keeping.keep_parts:
-        parts.remove()
-    return table
+    skipped: tuple[str, ...] = (),
+    check: Callable[[], None] | None = None,
+) -> Built:
+    """Do a job, or find that it is done already; ``check`` may refuse it once the table's file is held."""
+    if not keeping.force and finished(job.out) == job.metadata["build"]:
+        return already(job.out, keeping)
+    refuse_overwrite(job.out, keeping.force)
+    parts = Parts(job.out, plan, job.candidates, keeping.fresh)
+    with parts.locked():
+        if check is not None:
+            check()
+        work = Work(job, parts, report)
+        work.sample(crew)
+        work.score(crew)
+        built = work.write()
+        if not keeping.keep_parts:
+            parts.remove()
+    return replace(built, skipped=(*skipped, *built.skipped))
 
 
-def _steps(stage: str, ready: Sequence[bool], report: Reporter | None) -> Iterator[int]:
-    """The numbers of the prompts that are not ready, with a report before the first and after each."""
-    began, done = time.perf_counter(), sum(ready)
-    resumed = done
-
-    def tell() -> None:
-        if report is not None:
-            report(Progress(stage, done, len(ready), resumed, time.perf_counter() - began))
-
-    tell()
-    for number, is_ready in enumerate(ready):
-        if not is_ready:
-            yield number
-            done += 1
-            tell()
+def already(out: Path, keeping: Keeping) -> Built:
+    """A table that is there as it is asked for: nothing is made, and what a kill left beside it is taken away."""
+    base = Base.read(out)
+    if folder_of(out).is_dir() and not keeping.keep_parts:
+        with lock(out):
+            shutil.rmtree(folder_of(out), ignore_errors=True)
+    rows = sum(len(base.numbers(place)) for place in range(len(base.prompts)))
+    return Built(out, base.values, len(base.prompts), rows)
 
 
-def _replies(table: rewards.RewardTable, prompt: int) -> list[Reply]:
-    """The replies of a saved table; whether one finished shows in its length."""
-    longest = table.metadata.get("sampling", {}).get("max_new_tokens", math.inf)
-    replies = []
-    for row in range(*table.rows(prompt).indices(len(table.replies))):
-        tokens = table.tokens[row] if table.tokens else ()
-        total = table.log_probs[row] if table.log_probs.size else math.nan
-        spread = (total / len(tokens),) * len(tokens) if tokens and math.isfinite(total) else ()
-        replies.append(Reply(table.replies[row], tokens, spread, finished=len(tokens) < longest))
-    return replies
-
-
-def refuse_overwrite(out: Path, force: bool) -> None:
-    """Refuse a place where no new table can be written.
-
-    Raises:
-        InputError: ``out`` is there and ``force`` is off, it is a folder, or its folder is missing.
-    """
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; give the name of a file, for example {out / 'table.parquet'}.")
-    if out.exists() and not force:
-        raise InputError(f"{out} is there already and is left as it is. Choose another --out, or replace it: --force.")
-    if not out.parent.is_dir():
-        raise InputError(f"There is no folder {out.parent} to write the table to. Make it first or choose another.")
-
-
-def _check_values(scorers: Sequence[Scorer]) -> None:
+def check_values(scorers: Sequence[Scorer]) -> None:
     names = [scorer.name for scorer in scorers]
     if not names or len(set(names)) < len(names):
         raise InputError(f"The values are {', '.join(names) or 'none'}; expected at least one, and each once.")
-
-
-def _check_request(
-    prompts: Sequence[Prompt],
-    engine: Engine,
-    scorers: Sequence[Scorer],
-    candidates: int,
-    settings: SamplingSettings,
-    system: str | None,
-) -> None:
-    """Refuse before the first token what would fail in the middle."""
-    _check_values(scorers)
-    if candidates < 1:
-        raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
-    for prompt in prompts:
-        try:
-            engine.check(prompt.text, settings, system=system)
-        except InputError as error:
-            raise InputError(f"The prompt {prompt.id!r} cannot be used. {error}") from error
-
-
-def _fingerprint(prompts: Sequence[Prompt]) -> str:
-    """One hash of all prompts, their ids and use cases, in order."""
-    lines = "\n".join(f"{p.id}\t{p.use_case}\t{p.text}" for p in prompts)
-    return hashlib.sha256(lines.encode()).hexdigest()
+    if clash := next((name for name in names if name in REPLY_COLUMNS), None):
+        raise InputError(f"A value cannot be called {clash!r}: a table has a column of that name. Rename the value.")

@@ -99,7 +99,8 @@ class ProgressFile:
 
     def __post_init__(self) -> None:
         self._last = Progress("starting", 0, 0, 0, 0.0)
-        self._began, self._written, self._notes = time.time(), 0.0, ()
+        self._began, self._written = time.time(), 0.0
+        self._notes: tuple[str, ...] = ()
         self._write("running")
 
     def __call__(self, progress: Progress) -> None:

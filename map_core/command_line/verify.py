@@ -186,7 +186,7 @@ def fresh_replies(
     chosen = scorers(others.values)
     texts = zip(others.prompt_ids, others.use_cases, others.prompts, strict=True)
     with tempfile.TemporaryDirectory() as folder:
-        return builder.build(
+        built = builder.build(
             [Prompt(*prompt) for prompt in texts],
             fresh or Path(folder) / "fresh.parquet",
             open_engine(recorded_model(metadata), engine),
@@ -197,3 +197,4 @@ def fresh_replies(
             system=metadata.get("system"),
             report=ProgressLines(),
         )
+        return built.load()

@@ -371,7 +371,9 @@ def reply_of(tokens: Sequence[Token]) -> Reply:
     )
 
 
-def open_engine(model: str = DEFAULT_MODEL, engine: str = "auto", dtype: str | None = None) -> Engine:
+def open_engine(
+    model: str = DEFAULT_MODEL, engine: str = "auto", dtype: str | None = None, device: str | None = None
+) -> Engine:
     """Load a model into the engine that suits this machine, or reach it on its server.
 
     Args:
@@ -380,9 +382,12 @@ def open_engine(model: str = DEFAULT_MODEL, engine: str = "auto", dtype: str | N
         engine: "torch", "openvino", "remote", or "auto": remote for NAME@URL, torch where there is a CUDA device,
             else OpenVINO where it is installed and knows the model, else torch.
         dtype: "float32" or "bfloat16"; None takes the engine's default.
+        device: "cpu", "cuda", "cuda:1" or "auto" (shared out over all GPUs) for torch, which it asks for by itself;
+            None takes what suits the machine.
 
     Raises:
-        InputError: an unknown engine, a model that the engine asked for by name cannot take, or a dtype for a server.
+        InputError: an unknown engine, a model that the engine asked for by name cannot take, a dtype or a device for a
+            server, or a device that is not there.
         MissingModelError: the weights are not on this machine.
         EngineError: the files are damaged, the engine is not installed, or the server cannot be reached.
     """
@@ -393,21 +398,24 @@ def open_engine(model: str = DEFAULT_MODEL, engine: str = "auto", dtype: str | N
     if engine == "remote" or address_of(model):
         if engine not in ("auto", "remote"):
             raise InputError(f"The model {model} is on a server and the engine is {engine!r}; expected auto or remote.")
-        if dtype is not None:
-            raise InputError(f"The dtype is {dtype!r}; a server decides on its own. Leave it out.")
+        if dtype is not None or device is not None:
+            what = f"dtype is {dtype!r}" if dtype is not None else f"device is {device!r}"
+            raise InputError(f"The {what}; a server decides on its own. Leave it out.")
         return RemoteEngine(model)
     from map_core.generate import models
 
     files = models.locate(model)
+    if device is not None and engine == "openvino":
+        raise InputError(f"The device is {device!r}, which goes with the engine torch; OpenVINO runs on the processor.")
     if engine == "auto":
-        engine = _suited(files)
+        engine = "torch" if device is not None else _suited(files)
     if engine == "openvino":
         from map_core.generate.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(files, dtype=dtype)
     from map_core.generate.torch_engine import TorchEngine
 
-    return TorchEngine(files, dtype=dtype)
+    return TorchEngine(files, dtype=dtype, device=device)
 
 
 def _suited(files: ModelFiles) -> str:

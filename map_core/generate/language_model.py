@@ -49,8 +49,8 @@ class LanguageModel:
         if device is None:
             memory = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
             device = suited_device(_weight_bytes(files), memory)
-        elif device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
-            raise InputError(f"The device is {device!r}, and torch finds no CUDA device here. Use cpu.")
+        else:
+            device = checked_device(device)
         self.files = files
         self.dtype = dtype or _suited_dtype(device)
         self.tokenizer = ChatTokenizer(files.folder)
@@ -158,6 +158,24 @@ def suited_device(weight_bytes: int, memory: Sequence[int]) -> str:
     if not memory:
         return "cpu"
     return "cuda" if len(memory) == 1 or weight_bytes <= (1 - _CACHE_SHARE) * memory[0] else "auto"
+
+
+def checked_device(device: str) -> str:
+    """A device that was asked for by name; "auto" is the processor where there is no GPU.
+
+    Raises:
+        InputError: torch knows no such device, or finds none here.
+    """
+    import torch
+
+    kind, _, number = device.partition(":")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind not in ("cpu", "cuda", "auto", "mps", "xpu") or not (number.isdigit() or not number):
+        raise InputError(f"The device is {device!r}; expected cpu, cuda, cuda:1 or auto.")
+    if kind == "cuda" and int(number or 0) >= there:
+        found = "no CUDA device" if not there else f"{there} CUDA device{'s' if there > 1 else ''}, counted from 0,"
+        raise InputError(f"The device is {device!r}, and torch finds {found} here. Use {'cuda' if there else 'cpu'}.")
+    return "cpu" if kind == "auto" and not there else device
 
 
 def _weight_bytes(files: ModelFiles) -> int:

@@ -1,0 +1,24 @@
+"""How a crew elsewhere opens its model: plain data that travels.
+
+Constraint: nothing is opened here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from map_core.generate.engine import Engine, open_engine
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A model and how it is opened, as :func:`map_core.generate.engine.open_engine` takes them."""
+
+    model: str
+    engine: str = "auto"
+    dtype: str | None = None
+    device: str | None = None
+
+    def open(self) -> Engine:
+        """Open it."""
+        return open_engine(self.model, self.engine, self.dtype, self.device)
