@@ -19,6 +19,7 @@ PAGES = {
     "Study": [
         ("sequence", "Sequence", "format_list_numbered"),
         ("baselines", "Baselines", "casino"),
+        ("tables", "Tables", "table_chart"),
         ("delivery", "Evidence", "fact_check"),
         ("report", "Report", "summarize"),
     ],

@@ -88,7 +88,7 @@ def test_the_figure_says_what_the_words_and_the_data_say():
     found = portrait(TABLE, "humor")
     drawn = figures.spread(found, "Humor <b>", "#112233")
     assert sum(drawn.data[0].y) == pytest.approx(100.0)
-    assert "&lt;b&gt;" in drawn.layout.xaxis.title.text
+    assert "&lt;b&gt;" in drawn.data[0].name
     rows = figures.portrait_csv(found).splitlines()
     assert len(rows) == 1 + len(found.shares) + len(TABLE.values) - 1 + 1
     assert "Half of all replies lie between" in figures.spread_told(found)

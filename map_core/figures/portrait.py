@@ -23,6 +23,7 @@ def spread(found: Portrait, title: str, tint: str) -> go.Figure:
             y=100 * found.shares,
             width=found.edges[1:] - found.edges[:-1],
             marker={"color": tint, "line": {"width": 0}},
+            name=escaped(title),
             hovertemplate="%{x:+.1f} standard deviations<br>%{y:.1f}% of the replies<extra></extra>",
         )
     )
@@ -30,7 +31,7 @@ def spread(found: Portrait, title: str, tint: str) -> go.Figure:
     figure.add_annotation(
         x=0.0, y=1.0, yref="paper", yanchor="bottom", text="base level", showarrow=False, font={"color": NEUTRAL}
     )
-    figure.update_xaxes(title=f"{escaped(title)}, standard deviations from the base level")
+    figure.update_xaxes(title="Standard deviations from the base level")
     figure.update_yaxes(title="Replies (%)", rangemode="tozero")
     return laid_out(figure, 260)
 

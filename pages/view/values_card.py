@@ -61,24 +61,18 @@ def _trusted(name: str) -> None:
 
 def _facts(seen: Seen, name: str, own: Own | None, found: Portrait) -> None:
     told = _entry(seen, name)
-    with st.container(key="values_facts", gap="small"):
-        if not told:
-            st.html(style.note("This table does not say how this value was scored."))
-        for label, part in (("Measures", "measures"), ("Misses", "misses")):
-            if told.get(part):
-                st.html(style.note(label))
-                st.text(str(told[part]))
-        st.html(
-            style.facts(
-                [
-                    ("Scorer", str(told.get("source") or ""), ""),
-                    ("Version", str(told.get("version") or ""), ""),
-                    ("Licence", str(told.get("licence") or ""), ""),
-                    ("AUC", *_area(name, own)),
-                    ("Length", words.number(found.length, 2), figures.length_told(found)),
-                ]
-            )
-        )
+    if not told:
+        st.html(style.note("This table does not say how this value was scored."))
+    area, basis = _area(name, own)
+    facts = [
+        ("Measures", told.get("measures"), ""),
+        ("Misses", told.get("misses"), ""),
+        ("AUC", area, basis),
+        ("Length", figures.length_told(found), ""),
+        ("Scorer", told.get("source"), f"version {told['version']}" if told.get("version") else ""),
+        ("Licence", told.get("licence"), ""),
+    ]
+    st.html(marks.facts([(label, str(text), small) for label, text, small in facts if text]))
 
 
 def _area(name: str, own: Own | None) -> tuple[str, str]:
@@ -86,15 +80,15 @@ def _area(name: str, own: Own | None) -> tuple[str, str]:
     if own is None:
         one = scorers.judged().separations.get(name)
         if one is None:
-            return "not known", "nobody labelled replies for it"
+            return "Not known", "nobody labelled replies of this table for it"
         return (
             f"{one.auc:.2f} ({one.low:.2f} to {one.high:.2f})",
             f"95% interval, from {one.positives} replies labelled 1 and {one.negatives} labelled 0",
         )
-    if own.agreement is None:
-        return "not known", "no pair was judged yet"
-    one_ = own.agreement
-    return f"{one_.auc:.2f} ({one_.low:.2f} to {one_.high:.2f})", f"95% interval, from {one_.decided} judged pairs"
+    found = own.agreement
+    if found is None:
+        return "Not known", "no pair was judged yet"
+    return f"{found.auc:.2f} ({found.low:.2f} to {found.high:.2f})", f"95% interval, from {found.decided} judged pairs"
 
 
 def _entry(seen: Seen, name: str) -> dict[str, Any]:
@@ -127,11 +121,16 @@ def _rung(seen: Seen, rung: Rung, key: str) -> None:
     with st.container(key=f"values_rung_{key}", gap=None):
         st.html(
             marks.rung(
-                f"p{rung.percentile:.0f}",
+                _place(rung.percentile),
                 f"({sign}{words.number(rung.standardised, 2)} standard deviations), asked: {prompt}",
             )
         )
         st.text(table.replies[rung.row])
+
+
+def _place(percentile: float) -> str:
+    """A percentile, with a decimal near the ends where it matters."""
+    return f"p{percentile:.0f}" if 1 <= percentile <= 99 else f"p{percentile:.4g}"
 
 
 def _spread(seen: Seen, name: str, found: Portrait) -> None:

@@ -48,6 +48,17 @@ def sides(more: Sequence[str], less: Sequence[str]) -> str:
     return f'<dl class="vp-sides">{columns}</dl>'
 
 
+def facts(told: Sequence[tuple[str, str, str]]) -> str:
+    """What is known of a value: (label, text, a smaller line) each."""
+    cells = "".join(
+        f"<div><dt>{escape(label)}</dt><dd>{escape(text)}"
+        + (f"<small>{escape(small)}</small>" if small else "")
+        + "</dd></div>"
+        for label, text, small in told
+    )
+    return f'<dl class="vp-sides vp-known">{cells}</dl>'
+
+
 def tints(named: Mapping[str, str]) -> str:
     """The colours that can be chosen, with their names."""
     return (
