@@ -15,7 +15,6 @@ import numpy as np
 import streamlit as st
 
 from map_core import words
-from map_core.figures import design
 from map_core.palette import Mode, Palette, Target
 from pages.view import channel, component, live, state
 from pages.view.live import Live
@@ -160,7 +159,7 @@ def _fader(seen: Live, j: int) -> dict[str, Any]:
         "name": name,
         "title": title,
         "card": scene.cards[j].replace("**", ""),
-        "colour": design.colour(j),
+        "colour": scene.colour(j),
         "constant": bool(scene.oracle.constant[j]),
         "percentile": round(place, 4),
         "free": target.free,

@@ -11,7 +11,6 @@ import numpy as np
 import streamlit as st
 
 from map_core import words
-from map_core.figures import design
 from map_core.likely import Example, example
 from pages.view import component
 from pages.view.live import Live
@@ -84,5 +83,5 @@ def _marks(seen: Live, found: Example) -> list[dict[str, str]]:
         base, level = (scene.percentile(int(j), float(one[j])) for one in (found.base_levels, found.aligned_levels))
         if abs(level - base) >= NOTICED:
             text = f"{words.capitalised(scene.names[j])} p{base:.0f} → p{level:.0f}"
-            marks.append({"text": text, "colour": design.colour(int(j))})
+            marks.append({"text": text, "colour": scene.colour(int(j))})
     return marks

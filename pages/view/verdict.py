@@ -8,7 +8,6 @@ from typing import Any
 import streamlit as st
 
 from map_core import answer, words
-from map_core.figures import design
 from map_core.glossary import Verdict
 from map_core.repairs import Repairs
 from pages.view import component, desk, live, state
@@ -100,7 +99,7 @@ def _longer(found: Live) -> dict[str, Any]:
 
 
 def _of(found: Live, value: int) -> dict[str, str]:
-    return {"name": words.capitalised(found.scene.names[value]), "colour": design.colour(value)}
+    return {"name": words.capitalised(found.scene.names[value]), "colour": found.scene.colour(value)}
 
 
 def _result(job: Any) -> tuple[Any, bool]:
