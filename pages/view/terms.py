@@ -33,7 +33,7 @@ OF_PAGE = {
     "Groups": ("group", "conflict", "satisfaction", "common palette", "budget", "nats"),
     "Sequence": ("round", "level", "weights", "distance", "nats"),
     "Baselines": ("target", "weights", "level", "distance", "nats"),
-    "Tables": ("reward table", "prompt", "candidate", "use case", "margin", "effective sample size", "interval", "pooled"),
+    "Tables": ("reward table", "prompt", "candidate", "use case", "margin", "effective sample size", "interval"),
     "Evidence": ("forecast", "delivery", "held-out", "interval", "pooled", "candidate"),
     "Report": ("palette", "verdict", "level", "interval", "distance", "certificate"),
 }

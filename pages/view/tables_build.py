@@ -1,0 +1,172 @@
+"""A table from a model: prompts that are pasted or uploaded, a model of this machine, values, and how many replies.
+
+Constraint: nothing is sampled here; a process of its own does it, and goes on when the app is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from map_core import tables
+from map_core.errors import InputError
+from map_core.generate import models
+from map_core.prompts import DEFAULT_USE_CASE, Prompt, read_prompts
+from map_core.tables import making
+from map_core.values import DEFAULT_VALUES, cards
+from pages.view import style, tables_marks
+
+#: Candidates that can be asked for, and the longest reply.
+CANDIDATES = (2, 4, 8, 16, 32, 64, 128)
+FIRST_CANDIDATES, FIRST_LENGTH = 16, 64
+#: Megabytes of a file of prompts.
+MOST = 20
+
+
+def show() -> None:
+    """The form, and what comes of it."""
+    tables_marks.said()
+    st.subheader("Have a model reply to your prompts")
+    here = [files.name for files in models.installed() if files.name != models.DEFAULT_EMBEDDER]
+    if not here:
+        st.html(style.note("No model is on this machine yet. This brings the one of the app's own table:"))
+        st.code("python -m map_core models get", language=None)
+        return
+    found = prompts()
+    with st.container(horizontal=True, gap="medium", key="build_how"):
+        st.selectbox("Model", here, key="build_model", help="Those that are on this machine.")
+        st.select_slider(
+            "Replies to each prompt",
+            CANDIDATES,
+            FIRST_CANDIDATES,
+            key="build_candidates",
+            help="The candidates that the app chooses among. More reach further and take longer.",
+        )
+        st.number_input("Longest reply, in tokens", 8, 1024, FIRST_LENGTH, 8, key="build_length")
+        st.number_input("Seed", 0, 2**31 - 1, 0, key="build_seed", help="The same seed gives the same table.")
+    st.multiselect(
+        "Values",
+        list(DEFAULT_VALUES),
+        list(DEFAULT_VALUES),
+        format_func=lambda name: cards()[name].title,
+        key="build_values",
+    )
+    st.text_input("Name of the table", _free("My prompts"), max_chars=tables.LONGEST, key="build_name")
+    count = st.session_state["build_candidates"] * len(found)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="build_start"):
+        st.button(
+            "Build the table",
+            key="build_go",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=_start,
+            args=(found,),
+            disabled=not found or not st.session_state["build_values"],
+        )
+        if found:
+            said = f"{tables_marks.counted(count, 'reply', 'replies')} to {tables_marks.counted(len(found), 'prompt')}."
+            st.html(style.note(f"{said} It goes on when you close this page, and can be stopped and gone on with."))
+
+
+def prompts(key: str = "build") -> tuple[Prompt, ...]:
+    """Prompts that a person pasted or uploaded; none, with the reason in words, where they cannot be used.
+
+    Args:
+        key: tells the widgets of two places apart.
+    """
+    left, right = st.columns([1.5, 1], gap="large")
+    with left:
+        pasted = st.text_area(
+            "Prompts, one a line", key=f"{key}_pasted", height=150, placeholder="How do I calm a crying child?"
+        )
+    with right:
+        file = st.file_uploader(
+            "Or a file of prompts",
+            type=["txt", "csv", "tsv", "jsonl", "json"],
+            key=f"{key}_file",
+            max_upload_size=MOST,
+            help="A prompt a line; or CSV or JSON lines with prompt, and if you like use_case, weight, held_out.",
+        )
+    if file is None and not str(pasted or "").strip():
+        return ()
+    suffix = Path(file.name).suffix.lower().replace(".json", ".jsonl").replace(".jsonll", ".jsonl") if file else ".txt"
+    try:
+        found = read(file.getvalue() if file else str(pasted).encode(), suffix)
+    except InputError as error:
+        st.text(str(error))
+        return ()
+    st.html(style.note(in_words(found)))
+    return found
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def read(content: bytes, suffix: str) -> tuple[Prompt, ...]:
+    """Prompts of a file's content.
+
+    Raises:
+        InputError: they cannot be used; the line is named.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"prompts{suffix}"
+        path.write_bytes(content)
+        try:
+            return read_prompts(path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), "the prompts")) from error
+
+
+def in_words(found: Sequence[Prompt]) -> str:
+    """How many prompts, of which use cases, and which are weighted or held out."""
+    cases = list(dict.fromkeys(one.use_case for one in found))
+    said = tables_marks.counted(len(found), "prompt")
+    if cases != [DEFAULT_USE_CASE]:
+        said += f" of {tables_marks.counted(len(cases), 'use case')}: {', '.join(cases[:6])}" + (
+            "…" if cases[6:] else ""
+        )
+    if len({one.weight for one in found}) > 1:
+        said += f"; they count {min(one.weight for one in found):g} to {max(one.weight for one in found):g} times"
+    if held := sum(one.held_out for one in found):
+        said += f"; {held} held out for checking"
+    return f"{said}."
+
+
+def lines(found: Sequence[Prompt]) -> bytes:
+    """Prompts as JSON lines, as builds read them."""
+    rows = []
+    for one in found:
+        row: dict[str, object] = {"id": one.id, "use_case": one.use_case, "prompt": one.text}
+        row |= {"weight": one.weight} if one.weight != 1.0 else {}
+        row |= {"held_out": True} if one.held_out else {}
+        rows.append(json.dumps(row))
+    return "".join(f"{row}\n" for row in rows).encode()
+
+
+def _start(found: Sequence[Prompt]) -> None:
+    """Callback: begin the build."""
+    state = st.session_state
+    values = [str(name) for name in state["build_values"]]
+    arguments = ["build", "--prompts", "{folder}/prompts.jsonl", "--out", "{out}", "--progress-file", "{progress}"]
+    arguments += [f"--model={state['build_model']}", f"--values={','.join(values)}", "--quiet"]
+    arguments += [f"--candidates={state['build_candidates']}", f"--seed={state['build_seed']}"]
+    arguments += [f"--max-new-tokens={state['build_length']}"]
+    about = {
+        "prompts": len(found),
+        "candidates": state["build_candidates"],
+        "values": values,
+        "model": state["build_model"],
+    }
+    try:
+        making.begin(str(state["build_name"]), "build", arguments, about, {"prompts.jsonl": lines(found)})
+    except InputError as error:
+        tables_marks.say(str(error))
+        return
+    state.pop("build_name", None)
+
+
+def _free(stem: str) -> str:
+    taken = {one.name for one in tables.listed()} | {one.name for one in making.every()}
+    return next(name for name in (stem, *(f"{stem} {n}" for n in range(2, 1000))) if name not in taken)

@@ -1,0 +1,87 @@
+"""The tables that there are: what each holds, which one this viewer looks at, and taking one off the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from map_core import tables
+from map_core.errors import InputError
+from map_core.tables import Kept
+from pages.view import scene as scenes
+from pages.view import style, tables_marks
+
+#: What the app's own table is called in the list.
+FIRST = "The app's own table"
+
+
+def show() -> None:
+    """The list: the app's own table, then those that were brought or made, the newest first."""
+    tables_marks.said()
+    looked_at = scenes.chosen()
+    found = [_described(str(one.path), one.changed.timestamp()) for one in tables.listed()]
+    _row(_described(str(scenes.first_path()), 0.0), "", looked_at == "")
+    for one in found:
+        _row(one, one.name, looked_at == one.name)
+    if not found:
+        st.html(
+            style.note(
+                "No other table is here yet. Bring replies of your own with their scores under From a file, or have "
+                "a model reply to your prompts under Build."
+            )
+        )
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _described(path: str, changed: float) -> Kept:
+    return tables.described(Path(path))
+
+
+def _row(one: Kept, name: str, looked_at: bool) -> None:
+    key = name or "first"
+    with st.container(border=True, key=f"table_{key}"):
+        st.html(tables_marks.title(name or FIRST, "you look at this one" if looked_at else ""))
+        if one.fault:
+            st.text(one.fault)
+        else:
+            st.html(style.note(tables_marks.holds(one)))
+            st.html(style.note(f"Values: {', '.join(value.replace('_', ' ') for value in one.values)}."))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"table_buttons_{key}"):
+            if looked_at:
+                st.page_link("palette.py", label="Go to the palette", icon=":material/tune:")
+                st.page_link("tradeoffs.py", label="Trade-offs", icon=":material/balance:")
+            else:
+                st.button(
+                    "Look at it",
+                    key=f"table_look_{key}",
+                    icon=":material/visibility:",
+                    type="tertiary",
+                    on_click=_look_at,
+                    args=(name,),
+                    disabled=bool(one.fault),
+                )
+            if name:
+                with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"table_delete_{key}"):
+                    st.html(
+                        style.note("It is taken off the disk for everybody who uses this app, and cannot be had back.")
+                    )
+                    st.button(
+                        "Delete it for good", key=f"table_gone_{key}", type="primary", on_click=_delete, args=(name,)
+                    )
+
+
+def _look_at(name: str) -> None:
+    scenes.look_at(name)
+    tables_marks.say(f"You look at {name or FIRST.lower()} now, on every page. A link from here opens the same table.")
+
+
+def _delete(name: str) -> None:
+    try:
+        tables.delete(name)
+    except InputError as error:
+        tables_marks.say(str(error))
+        return
+    if scenes.chosen() == name:
+        scenes.look_at("")
+    tables_marks.say(f"{name} was deleted.")
