@@ -14,7 +14,7 @@ from map_core.delivery import study as studies
 from map_core.errors import InputError
 from map_core.figures.delivery import Shown
 from pages.view import scene as scenes
-from pages.view.scene import ALL, Scene
+from pages.view.scene import Scene
 
 SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "delivery.json"
 
@@ -76,5 +76,5 @@ def _load(path: str, modified: float) -> Study | None:
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _fingerprint(path: str, modified: float) -> str:
-    """Of the whole table, whichever use case is looked at."""
-    return fingerprint(scenes.load(ALL).table)
+    """Of the whole table as its file has it, whichever use case is looked at."""
+    return fingerprint(scenes.beneath())

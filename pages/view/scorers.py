@@ -39,11 +39,12 @@ def judged() -> Judged:
     labels = path.with_suffix(".labels.jsonl")
     if path == scenes.DEFAULT_TABLE:
         labels = path.with_name("labels.jsonl")
-    return _judged(str(path), path.stat().st_mtime, labels, scenes.load().table)
+    scene = scenes.load()
+    return _judged(scene.key, labels, scene.table)
 
 
 @st.cache_resource(show_spinner="Reading the labels", max_entries=2)
-def _judged(path: str, modified: float, labels: Path, _table: RewardTable) -> Judged:
+def _judged(key: tuple[object, ...], labels: Path, _table: RewardTable) -> Judged:
     lengths = length_correlations(_table)
     if not labels.is_file():
         return Judged({}, lengths, 0)
