@@ -207,7 +207,7 @@ class Fussy(Diversity):
 def test_a_candidate_that_cannot_be_scored_is_set_aside(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("map_core.values.scorers", lambda names: [Fussy()])
+    monkeypatch.setattr("map_core.values.resolve", lambda names, own: [Fussy()])
     fussy = [*arguments, "--values", "none", "--weights", "diversity=1", "--candidates", "8"]
     answer = run_json(fussy, capsys)
     candidates: list[dict[str, Any]] = answer["candidates"]  # type: ignore[assignment]

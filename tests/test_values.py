@@ -21,6 +21,7 @@ from map_core.rewards import RewardTable, save
 from map_core.values import lexicon, likelihood, validation
 from map_core.values.models import ScoringModels
 from map_core.values.scorer import Card, Scorer, ScorerError, score_checked
+from tests.scorer_laws import keeps_the_laws, reply
 
 
 class WordEmbedder:
@@ -34,12 +35,6 @@ class WordEmbedder:
                 row += np.random.default_rng(list(word.encode())).normal(size=16)
             rows.append(row / np.linalg.norm(row))
         return np.array(rows)
-
-
-def reply(text: str, log_prob: float = -1.5) -> Reply:
-    """A reply of which every word is a token with the same log-probability."""
-    count = len(text.split())
-    return Reply(text, tuple(range(count)), (log_prob,) * count)
 
 
 def every_scorer() -> list[Scorer]:
@@ -123,50 +118,10 @@ def test_an_axis_points_from_the_second_to_the_first_of_its_pairs() -> None:
 
 # Laws of every scorer
 
-PROMPT = "Why is the sky blue?"
-REPLIES = [
-    reply("The sky is blue because air scatters blue light."),
-    reply("Ha ha, what a silly question! I love it."),
-    reply("Shut up, you stupid fool."),
-    reply(""),
-    reply("   \n\t "),
-    reply("😀🎉❤️"),
-    reply("..."),
-    reply("a"),
-    reply("天空为什么是蓝色的"),
-    reply("blue " * 2000, -0.01),
-    reply("x" * 10_000, -30.0),
-    Reply("unfinished and", (1, 2), (-0.5, -4.0), finished=False),
-]
-
 
 @pytest.mark.parametrize("scorer", every_scorer(), ids=lambda s: s.name)
-class TestLaws:
-    def test_rewards_are_finite_one_a_reply(self, scorer: Scorer) -> None:
-        rewards = score_checked(scorer, PROMPT, REPLIES)
-        assert rewards.shape == (len(REPLIES),)
-        assert rewards.dtype == np.float64
-        assert score_checked(scorer, PROMPT, []).shape == (0,)
-
-    def test_alone_as_in_company(self, scorer: Scorer) -> None:
-        together = scorer.score(PROMPT, REPLIES)
-        alone = [scorer.score(PROMPT, [one])[0] for one in REPLIES]
-        np.testing.assert_allclose(together, alone, atol=1e-9)
-
-    def test_order_does_not_matter(self, scorer: Scorer) -> None:
-        order = np.random.default_rng(3).permutation(len(REPLIES))
-        shuffled = scorer.score(PROMPT, [REPLIES[i] for i in order])
-        np.testing.assert_allclose(shuffled, scorer.score(PROMPT, REPLIES)[order], atol=1e-9)
-
-    def test_the_same_call_gives_the_same_rewards(self, scorer: Scorer) -> None:
-        np.testing.assert_array_equal(scorer.score(PROMPT, REPLIES), scorer.score(PROMPT, REPLIES))
-
-    def test_the_card_is_complete(self, scorer: Scorer) -> None:
-        card = scorer.card.as_dict()
-        assert all(card[key] for key in ("name", "title", "measures", "misses", "licence", "source", "version"))
-        json.dumps(card, allow_nan=False)
-        assert scorer.partial is card["partial"]
-        assert scorer.version.startswith(scorer.card.version)
+def test_built_in_scorers_keep_the_laws(scorer: Scorer) -> None:
+    keeps_the_laws(scorer)
 
 
 def test_a_text_is_embedded_once_for_all_values() -> None:

@@ -59,7 +59,10 @@ if TYPE_CHECKING:
     "--table",
     type=click.Path(path_type=Path),
     default=rewards.DEFAULT_TABLE,
-    help="The table that --target is solved on; the embedded one by default.",
+    help="The table that --target is solved on, with its values of your own; the embedded one by default.",
+)
+@click.option(
+    "--values-file", type=click.Path(path_type=Path), metavar="FILE", help="Values of your own, as TOML: see `values`."
 )
 @click.option(
     "--values", "shown", help="Values whose rewards are shown: names with commas, 'all' or 'none'.", default="all"
@@ -103,6 +106,7 @@ def generate(
     more_weights: tuple[str, ...],
     targets: tuple[str, ...],
     table: Path,
+    values_file: Path | None,
     shown: str,
     candidates: int,
     until_ess: float | None,
@@ -146,9 +150,11 @@ def generate(
     by_value = read_weights((*weights, *more_weights))
     if targets and by_value:
         raise click.UsageError("Give either targets or weights.")
-    aim = _aim(table, targets, most_candidates or candidates) if targets else None
+    metadata = rewards.load_metadata(table) if targets or table != rewards.DEFAULT_TABLE else {}
+    own = {**values.from_metadata(metadata), **(values.read_values_file(values_file) if values_file else {})}
+    aim = _aim(table, targets, most_candidates or candidates, values.scored(own)) if targets else None
     if shown == "all":
-        names = tuple(values.DEFAULT_VALUES)
+        names = values.scored(own)
     else:
         names = tuple(name.strip() for name in shown.split(",") if name.strip() and shown != "none")
     from map_core.prompts import read_prompts
@@ -161,7 +167,7 @@ def generate(
             weights=dict(aim.weights) if aim else by_value,
             values=names,
             candidates=candidates,
-            settings=sampling_settings(settings, rewards.load_metadata(table) if targets else None),
+            settings=sampling_settings(settings, metadata if targets else None),
             seed=seed,
             system=system,
             provisional=False,
@@ -171,7 +177,7 @@ def generate(
             most_candidates=most_candidates,
         )
         # Scorers first: an unknown value is told before seconds are spent on loading the model.
-        scorers = {scorer.name: scorer for scorer in values.scorers(request.scored)} if request.scored else {}
+        scorers = {scorer.name: scorer for scorer in values.resolve(request.scored, own)} if request.scored else {}
         for one in asked:
             try:
                 replace(request, prompt=one.text)
@@ -207,15 +213,14 @@ def generate(
         _print_outcome(request, finished, timing["seconds"])
 
 
-def _aim(table: Path, targets: tuple[str, ...], candidates: int) -> Aim:
-    """The weights of a palette for so many candidates."""
-    from map_core import values
+def _aim(table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[str, ...]) -> Aim:
+    """The weights of a palette for so many candidates, of the values that new replies can be scored on."""
     from map_core.aim import Aims
     from map_core.command_line.options import open_table, read_palettes
 
     opened = open_table(table, None, None)
     (palette,) = read_palettes(opened, targets, None)
-    return Aims(opened.table, opened.oracle.form, scored=values.cards()).at(palette.levels, candidates)
+    return Aims(opened.table, opened.oracle.form, scored=scored).at(palette.levels, candidates)
 
 
 def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], quiet: bool) -> None:

@@ -23,6 +23,7 @@ from map_core.errors import InputError
 from map_core.generate.request import GenerationRequest, Method, check_weights
 from map_core.generate.reweight import Choice, choose
 from map_core.glossary import SamplingSettings, Turn
+from map_core.values.specification import Specification
 
 
 class Phase(StrEnum):
@@ -394,6 +395,7 @@ def request_message(request: GenerationRequest) -> dict[str, Any]:
         "most_candidates": request.most_candidates,
         "least_ess": request.least_ess,
         "largest_error": request.largest_error,
+        "own": [one.as_dict() for one in request.own if one.name in request.scored],
     }
 
 
@@ -404,4 +406,5 @@ def request_from(message: Mapping[str, Any]) -> GenerationRequest:
     parts["values"] = tuple(parts["values"])
     parts["history"] = tuple(Turn(*turn) for turn in parts["history"])
     parts["method"] = Method(parts["method"])
+    parts["own"] = tuple(Specification(**one) for one in parts["own"])
     return GenerationRequest(**parts)

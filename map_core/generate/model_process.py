@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,10 +31,14 @@ from map_core.generate.generation import request_from
 from map_core.generate.request import GenerationRequest
 from map_core.generate.scoring import RewardCache, ScoringCosts
 from map_core.glossary import Reply, SamplingSettings
+from map_core.values.specification import BUILT_IN, Specification
 
 if TYPE_CHECKING:
     from map_core.generate.engine import Engine
     from map_core.values import Scorer, ScoringModels
+
+#: Scorers that are kept, values of one's own included; each new wording of one is another.
+_SCORERS_KEPT = 64
 
 
 class ModelProcess:
@@ -51,10 +56,10 @@ class ModelProcess:
         self._cancelled: set[str] = set()
         self._running: dict[str, Generator[Event, None, None]] = {}
         self._engine: Engine | None = None
-        self._cold: list[str] = []
+        self._cold: list[Specification | None] = []
         self._example: list[Reply] = []
         self._scoring_models: ScoringModels | None = None
-        self._scorers: dict[str, Scorer] = {}
+        self._scorers: OrderedDict[str, Scorer] = OrderedDict()
         self._costs, self._cache = ScoringCosts(), RewardCache()
         self._steering: dict[str, Steering] = {}
 
@@ -73,7 +78,7 @@ class ModelProcess:
         while True:
             while not self._running or not self._commands.empty():
                 if self._cold and not self._running and self._commands.empty():
-                    self._warm(engine=self._load(), value=self._cold.pop(0))
+                    self._warm(self._load(), self._cold.pop(0))
                 else:
                     self._take(self._commands.get())
             for name in list(self._running):
@@ -93,7 +98,9 @@ class ModelProcess:
                 self._send(id=command["id"], event="failed", **problem)
             return
         if command["do"] == "load":
-            self._cold += [name for name in ("", *command["values"]) if name not in self._cold]
+            own = {one["name"]: Specification(**one) for one in command["own"]}
+            wanted = (None, *(own.get(name, Specification(name)) for name in command["values"]))
+            self._cold += [one for one in wanted if one not in self._cold]
         else:
             try:
                 self._running[command["id"]] = self._begin(engine, command["id"], request_from(command["request"]))
@@ -101,29 +108,38 @@ class ModelProcess:
                 self._send(id=command["id"], event="failed", **_problem(error, "The generation failed"))
 
     def _begin(self, engine: Engine, name: str, request: GenerationRequest) -> Generator[Event, None, None]:
-        self._gather(request.scored)
+        scorers = self._gather(request.scored, request.own)
         steering = self._steering[name] = Steering(request.weights)
-        return aligned(engine, self._scorers, request, costs=self._costs, cache=self._cache, steering=steering)
+        return aligned(engine, scorers, request, costs=self._costs, cache=self._cache, steering=steering)
 
-    def _gather(self, names: Sequence[str]) -> None:
+    def _gather(self, names: Sequence[str], own: Sequence[Specification]) -> dict[str, Scorer]:
+        """Scorers by name; a value of one's own is made once for as long as it is defined alike."""
         from map_core import values
 
-        missing = [name for name in names if name not in self._scorers]
-        if missing and self._scoring_models is None:
+        if self._scoring_models is None:
             self._scoring_models = values.ScoringModels()
-        for scorer in values.scorers(missing, self._scoring_models) if missing else ():
-            self._scorers[scorer.name] = scorer
+        known = {one.name: one for one in own if one.family != BUILT_IN}
+        found = {}
+        for name in names:
+            key = json.dumps(known[name].as_dict() if name in known else name, sort_keys=True)
+            if key not in self._scorers:
+                of_it = [known[name]] if name in known else []
+                (self._scorers[key],) = values.resolve([name], of_it, self._scoring_models)
+                if len(self._scorers) > _SCORERS_KEPT:
+                    self._scorers.popitem(last=False)
+            self._scorers.move_to_end(key)
+            found[name] = self._scorers[key]
+        return found
 
-    def _warm(self, engine: Engine, value: str) -> None:
-        """Let the engine ("") or a scorer work once while nobody waits; a fault is told when it is asked for."""
+    def _warm(self, engine: Engine, value: Specification | None) -> None:
+        """Let the engine (None) or a scorer work once while nobody waits; a fault is told when it is asked for."""
         try:
-            if not value:
+            if value is None:
                 self._example = engine.complete("Hello.", 2, SamplingSettings(max_new_tokens=4), seed=0)
             else:
-                self._gather([value])
-                self._scorers[value].score("Hello.", self._example)
+                self._gather([value.name], [value])[value.name].score("Hello.", self._example)
         except Exception as error:
-            print(f"Warming up {value or 'the engine'} failed: {error}", file=sys.stderr)
+            print(f"Warming up {value.name if value else 'the engine'} failed: {error}", file=sys.stderr)
 
     def _advance(self, name: str) -> None:
         events = self._running[name]

@@ -1,6 +1,6 @@
 """What is asked of the generator, and how it goes about it.
 
-Constraint: standard library and numpy only; a request is checked here once, before any work, so that whoever takes it
+Constraint: no model library; a request is checked here once, before any work, so that whoever takes it
 in (page, command line, model process, server) can rely on it.
 """
 
@@ -14,6 +14,7 @@ from enum import StrEnum
 from map_core.errors import InputError
 from map_core.generate.reweight import base_pick
 from map_core.glossary import SamplingSettings, Turn
+from map_core.values.specification import Specification
 
 #: Beyond these a request is refused: a page and a queue should survive a slip of the finger.
 MOST_CANDIDATES = 1024
@@ -57,6 +58,8 @@ class GenerationRequest:
             draws K once.
         least_ess: goal of drawing more: effective sample size of the choice.
         largest_error: goal of drawing more: standard error of the expected lambda . r over the candidates, in nats.
+        own: how values that are not built in are scored, as a table's metadata tells it
+            (:func:`map_core.values.from_metadata`); those that are not asked for are of no matter.
 
     Raises:
         InputError: an empty or enormous prompt, text that is no Unicode, a weight that is no finite number, K out of
@@ -78,6 +81,7 @@ class GenerationRequest:
     most_candidates: int | None = None
     least_ess: float | None = None
     largest_error: float | None = None
+    own: tuple[Specification, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not self.prompt.strip():

@@ -23,6 +23,7 @@ from map_core.generate.generation import Generation, Phase, request_message
 from map_core.generate.model_link import ModelLink
 from map_core.generate.models import DEFAULT_MODEL
 from map_core.generate.request import GenerationRequest
+from map_core.values.specification import Specification
 
 #: Ended generations that can still be looked up by id.
 _REMEMBERED = 400
@@ -97,14 +98,15 @@ class GenerationService:
         self._engine: dict[str, Any] = {}
         self._starts = 0
 
-    def start(self, values: Sequence[str] = ()) -> None:
+    def start(self, values: Sequence[str] = (), own: Sequence[Specification] = ()) -> None:
         """Start the process and load the model, so that the first request need not wait for it.
 
         Args:
             values: whose scorers are then warmed up too, while nothing else is to be done.
+            own: how those of them that are not built in are scored.
         """
         with self._lock:
-            self._alive_link().send({"do": "load", "values": list(values)})
+            self._alive_link().send({"do": "load", "values": list(values), "own": [one.as_dict() for one in own]})
 
     def submit(self, request: GenerationRequest, viewer: str = "") -> Generation:
         """Hand in a request; it is served in its turn.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from map_core.values.definition import Definition, Kind, name_from
 from map_core.values.models import DEFAULT_EMBEDDER, ScoringModels
 from map_core.values.registry import DEFAULT_VALUES, FAMILIES, cards, make, resolve, scored, scorers
-from map_core.values.scorer import Card, Scorer, ScorerError, log_prob, score_checked
+from map_core.values.scorer import Card, Cost, Scorer, ScorerError, log_prob, score_checked
 from map_core.values.specification import Specification, from_metadata, read_values_file
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_VALUES",
     "FAMILIES",
     "Card",
+    "Cost",
     "Definition",
     "Kind",
     "Scorer",

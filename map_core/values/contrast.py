@@ -33,7 +33,7 @@ from map_core.values import spread
 from map_core.values.definition import Definition, Kind
 from map_core.values.embedding import EmbeddingScorer, along
 from map_core.values.models import ScoringModels
-from map_core.values.scorer import Card
+from map_core.values.scorer import Card, Cost
 from map_core.values.specification import CONTRAST
 
 #: Changes whenever the same definition would give another reward.
@@ -69,6 +69,7 @@ class Contrast(EmbeddingScorer):
             version=f"{METHOD}-{definition.key}",
             partial=True,
             uses=("embedder",),
+            costs=Cost.EMBEDDING,
         )
         self._direction: np.ndarray | None = None
 

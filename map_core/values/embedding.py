@@ -17,7 +17,7 @@ from map_core.glossary import Reply
 from map_core.values import examples
 from map_core.values.lexicon import negativity
 from map_core.values.models import ScoringModels
-from map_core.values.scorer import Card, Scorer
+from map_core.values.scorer import Card, Cost, Scorer
 
 # Fixed scales, so that a reward means the same in every table: about the standard deviation of each part over replies
 # of the default model. How parts of one value are mixed was chosen on replies to other prompts than the table's.
@@ -58,6 +58,7 @@ class Coherence(EmbeddingScorer):
         version="1",
         partial=True,
         uses=("embedder",),
+        costs=Cost.EMBEDDING,
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
@@ -79,6 +80,7 @@ class Humor(EmbeddingScorer):
         version="1",
         partial=True,
         uses=("embedder",),
+        costs=Cost.EMBEDDING,
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
@@ -105,6 +107,7 @@ class Kindness(EmbeddingScorer):
         version="2",
         partial=True,
         uses=("embedder",),
+        costs=Cost.EMBEDDING,
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:

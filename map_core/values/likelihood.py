@@ -14,7 +14,7 @@ import numpy as np
 from map_core.glossary import Reply
 from map_core.values import examples
 from map_core.values.embedding import EmbeddingScorer, along
-from map_core.values.scorer import Card, Scorer, ScorerError, log_prob
+from map_core.values.scorer import Card, Cost, Scorer, ScorerError, log_prob
 
 #: Reward of a reply without tokens: below what any reply of words gets.
 EMPTY_FAMILIARITY = -6.0
@@ -62,6 +62,7 @@ class Helpfulness(EmbeddingScorer):
         version="1",
         partial=True,
         uses=("embedder",),
+        costs=Cost.EMBEDDING,
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:

@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,19 @@ from map_core.glossary import Reply
 
 class ScorerError(PaletteError):
     """A scorer failed or gave a reward that is no finite number."""
+
+
+class Cost(StrEnum):
+    """What scoring a reply takes, from next to nothing to a call over the network.
+
+    ``NONE``: arithmetic on its words or its log-probabilities. ``EMBEDDING``: one pass of a sentence-embedding model,
+    which all values share. ``MODEL``: one pass of a model of its own. ``NETWORK``: a request to a server.
+    """
+
+    NONE = "none"
+    EMBEDDING = "embedding"
+    MODEL = "model"
+    NETWORK = "network"
 
 
 @dataclass(frozen=True)
@@ -35,7 +49,9 @@ class Card:
         source: where the method comes from.
         version: changes whenever the same reply would get another reward.
         partial: rewards of unfinished replies are a fair guide to the final one.
-        uses: the models it needs, of "language model" and "embedder"; empty for none.
+        uses: the kinds of model it needs, of "language model" and "embedder"; empty for none.
+        costs: what scoring a reply takes.
+        needs: what must be there, in words: a model's weights, a server, the environment variable of a key.
     """
 
     name: str
@@ -47,21 +63,24 @@ class Card:
     version: str
     partial: bool
     uses: tuple[str, ...] = ()
+    costs: Cost = Cost.NONE
+    needs: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The card as plain JSON values, for a table's metadata."""
-        return asdict(self) | {"uses": list(self.uses)}
+        return asdict(self) | {"uses": list(self.uses), "costs": self.costs.value, "needs": list(self.needs)}
 
 
 class Scorer(ABC):
     """A value that can be scored; a subclass states its card and gives :meth:`score`.
 
-    Laws that every scorer keeps (``tests/test_values.py`` puts each one through them): the reward of a reply does not
-    depend on the replies beside it or on their order, the same call gives the same rewards, and every reward is
-    finite, for an empty reply too.
+    Laws that every scorer keeps (``tests/scorer_laws.py``, which every family goes through): the reward of a reply
+    does not depend on the replies beside it, on their order or on padding, the same call gives the same rewards, and
+    every reward is finite, for an empty reply too.
     """
 
     card: Card
+    #: Which kind of scorer it is, as :data:`map_core.values.FAMILIES` lists them.
     family: str = "built-in"
 
     @property
@@ -78,6 +97,18 @@ class Scorer(ABC):
     def partial(self) -> bool:
         """Whether unfinished replies can be scored for a provisional leader."""
         return self.card.partial
+
+    def score_many(self, prompts: Sequence[str], replies: Sequence[Sequence[Reply]]) -> list[np.ndarray]:
+        """Rewards of the replies to many prompts, in one batch where the scorer gains from it.
+
+        Args:
+            prompts: what was asked.
+            replies: for each prompt its replies; any number, none included.
+
+        Returns:
+            What :meth:`score` gives for each prompt.
+        """
+        return [self.score(prompt, own) for prompt, own in zip(prompts, replies, strict=True)]
 
     def settings(self) -> dict[str, Any]:
         """What a scorer that is not built in must be told to be made again, as plain JSON values."""

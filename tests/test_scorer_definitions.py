@@ -1,0 +1,217 @@
+"""Values of one's own: a definition is checked, travels as data, and is heard; laws, generation and bad input."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from map_core import values
+from map_core.errors import InputError
+from map_core.generate.generation import request_from, request_message
+from map_core.generate.request import GenerationRequest
+from map_core.values import Definition, Kind, ScoringModels, Specification, name_from, spread
+from map_core.values.contrast import Contrast
+from tests.scorer_laws import keeps_the_laws, reply
+from tests.test_values import WordEmbedder
+
+NURSE = Definition(
+    "calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",), colour="#2a7f62"
+)
+EXAMPLES = Definition(
+    "brisk", "Brisk", ("Done. Next.", "Yes. Monday."), ("Well, let me think about that for a while.",), Kind.EXAMPLES
+)
+
+
+def models() -> ScoringModels:
+    return ScoringModels("words", WordEmbedder())
+
+
+# By hand
+
+
+def test_a_contrast_points_from_less_to_more() -> None:
+    """Examples "kind" against "rude": the axis is (kind - rude) / |kind - rude|, and a reward is ten times along it."""
+    one = Contrast(Definition("k", "K", ("kind",), ("rude",), Kind.EXAMPLES), models())
+    kind, rude, cat = WordEmbedder().embed(["kind", "rude", "cat"])
+    axis = (kind - rude) / np.linalg.norm(kind - rude)
+    rewards = one.score("Hi", [reply("kind"), reply("rude"), reply("cat"), reply("")])
+    np.testing.assert_allclose(rewards, [*(10 * np.array([kind, rude, cat]) @ axis), 0.0])
+    assert rewards[0] > rewards[2] > rewards[1]
+
+
+def test_turning_the_sides_round_turns_the_rewards() -> None:
+    turned = replace(NURSE, more=NURSE.less, less=NURSE.more)
+    replies = [reply("take a slow breath"), reply("buy now and save"), reply("the nurse is calm")]
+    there, back = (Contrast(one, models()).score("Hi", replies) for one in (NURSE, turned))
+    np.testing.assert_allclose(there, -back)
+
+
+def test_spread_by_hand(tmp_path: Path) -> None:
+    """Squares of 1 + 1 in the first place, 4 + 4 in the second, over one degree of freedom for each of two prompts."""
+    vectors = np.array([[[1.0, 5.0], [3.0, 5.0]], [[7.0, 0.0], [7.0, 4.0]]])
+    found = spread.measure(vectors)
+    np.testing.assert_allclose(found, [[1.0, 0.0], [0.0, 4.0]])
+    spread.save(found, tmp_path / "spread.npy")
+    np.testing.assert_allclose(spread.load(tmp_path / "spread.npy"), found, rtol=1e-3)
+
+
+def test_the_spread_of_the_embedded_table_is_a_covariance() -> None:
+    kept = spread.load()
+    assert kept.shape == (384, 384)
+    np.testing.assert_array_equal(kept, kept.T)
+    assert np.linalg.eigvalsh(kept).min() > -1e-6 * kept.max()
+    assert np.trace(kept) < 1.0  # embeddings have length 1
+
+
+# Laws
+
+
+@pytest.mark.parametrize("definition", [NURSE, EXAMPLES], ids=lambda one: one.kind)
+def test_contrasts_keep_the_laws(definition: Definition) -> None:
+    keeps_the_laws(Contrast(definition, models()))
+
+
+def test_name_and_colour_do_not_change_the_scores() -> None:
+    other = replace(NURSE, name="nurse", title="Nurse", colour=None)
+    assert other.key == NURSE.key
+    assert (
+        len({NURSE.key, replace(NURSE, more=("sounds like a doctor",)).key, replace(NURSE, kind=Kind.EXAMPLES).key})
+        == 3
+    )
+    one, two = (Contrast(definition, models()) for definition in (NURSE, other))
+    assert one.version == two.version
+    np.testing.assert_array_equal(one.score("Hi", [reply("a nurse")]), two.score("Hi", [reply("a nurse")]))
+
+
+def test_a_definition_travels_as_data() -> None:
+    for one in (NURSE, EXAMPLES, replace(NURSE, title="Ruhige Pflege ☺", more=("klingt ruhig", "هادئ"))):
+        assert Definition.from_json(one.to_json()) == one
+        assert pickle.loads(pickle.dumps(one)) == one
+        assert Specification(**json.loads(json.dumps(Specification.of(one).as_dict()))) == Specification.of(one)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Calm nurse!", "calm_nurse"),
+        ("  3 words ", "value_3_words"),
+        ("Größe", "gr_e"),
+        ("الهدوء", "value_8d22ee07"),
+        ("x" * 200, "x" * 36),
+    ],
+)
+def test_names_from_titles(title: str, name: str) -> None:
+    assert name_from(title) == name
+    assert name_from(title, [name]) == f"{name}_2"
+    Definition(name_from(title, [name]), "T", ("a",), ("b",))
+
+
+# Made again from a table or a file
+
+
+def test_a_table_says_how_to_score_it_again() -> None:
+    made = values.resolve(["calm_nurse", "humor"], [NURSE], models())
+    told = values.from_metadata({"scorers": [one.entry() for one in made]})
+    again = values.resolve(["humor", "calm_nurse"], told, models())
+    assert [one.name for one in again] == ["humor", "calm_nurse"]
+    assert again[1].version == made[0].version
+    assert values.scored(told) == (*values.DEFAULT_VALUES, "calm_nurse")
+    np.testing.assert_array_equal(again[1].score("Hi", [reply("calm")]), made[0].score("Hi", [reply("calm")]))
+
+
+def test_tables_of_strangers_tell_nothing_that_breaks() -> None:
+    broken = [None, 3, {"name": 4}, {"name": "a", "settings": 5}, {"name": "b", "family": []}]
+    assert values.from_metadata({"scorers": broken}) == {}
+    assert values.from_metadata({}) == {}
+
+
+def test_a_values_file_names_values(tmp_path: Path) -> None:
+    path = tmp_path / "values.toml"
+    path.write_text(
+        '[calm_nurse]\nmore = "sounds like a calm nurse"\nless = ["sounds like a salesman"]\n\n'
+        '[brisk]\nfamily = "contrast"\nkind = "examples"\nmore = ["Done. Next."]\nless = ["Well, let me think."]\n'
+    )
+    own = values.read_values_file(path)
+    nurse, brisk = values.resolve(tuple(own), own, models())
+    assert (nurse.card.title, brisk.name) == ("Calm nurse", "brisk")
+    assert nurse.version == Contrast(NURSE, models()).version
+    as_json = tmp_path / "values.json"
+    as_json.write_text(
+        json.dumps({"calm_nurse": {"more": ["sounds like a calm nurse"], "less": ["sounds like a salesman"]}})
+    )
+    assert values.resolve(["calm_nurse"], values.read_values_file(as_json), models())[0].version == nurse.version
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "names no value"),
+        ("[a", "not understood"),
+        ("a = 3", "'a' in .* is 3; expected a table"),
+        ('[a]\nmore = "x"', "names no family"),
+        ('[a]\nfamily = "oracle"', "of the family 'oracle'; there are"),
+        ('[a]\nmore = "x"\nless = "y"\nweight = 2', "unknown field 'weight'"),
+        ('[humor]\nmore = "x"\nless = "y"', "'humor' is a built-in value"),
+        ('[Calm]\nmore = "x"\nless = "y"', "The name of a value is 'Calm'"),
+    ],
+)
+def test_bad_values_files_are_told_in_words(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "values.toml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=said):
+        values.resolve(None, values.read_values_file(path), models())
+    with pytest.raises(InputError, match="cannot be read"):
+        values.read_values_file(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "Calm nurse"}, "name of a value is 'Calm nurse'"),
+        ({"name": "x" * 41}, "at most 40"),
+        ({"title": " "}, "title is ''; expected at least one word"),
+        ({"more": ()}, "'more' has 0 texts; expected 1 to 20"),
+        ({"more": ("...",)}, "expected at least one word"),
+        ({"more": tuple(f"text {i}" for i in range(21))}, "has 21 texts"),
+        ({"less": ("x" * 1001,)}, "1,001 characters; expected at most 1,000"),
+        ({"less": ("\ud800 a",)}, "no valid text at character 1"),
+        ({"less": (3,)}, "holds 3; expected text"),
+        ({"less": ("  Sounds like a  CALM nurse. ",)}, "stands on both sides"),
+        ({"kind": "wish"}, "kind is 'wish'; expected description or examples"),
+        ({"colour": "green"}, "The colour is 'green'"),
+    ],
+)
+def test_bad_definitions_are_told_in_words(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        replace(NURSE, **change)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"name": "a"}', '{"name": "a", "more": ["x"], "less": ["y"], "z": 1}']
+)
+def test_what_is_no_definition_is_told(text: str) -> None:
+    with pytest.raises(InputError, match="definition"):
+        Definition.from_json(text)
+
+
+def test_names_that_are_taken() -> None:
+    with pytest.raises(InputError, match="'calm_nurse' is defined twice"):
+        values.resolve(["calm_nurse"], [NURSE, NURSE])
+    with pytest.raises(InputError, match=r"Unknown value 'wit'; there are .*calm_nurse"):
+        values.resolve(["wit"], [NURSE])
+
+
+# Generation
+
+
+def test_a_request_carries_what_it_needs() -> None:
+    told = (Specification.of(NURSE), Specification.of(EXAMPLES))
+    asked = GenerationRequest("Hi", {"calm_nurse": 2.0}, ("humor",), own=told)
+    over = request_from(json.loads(json.dumps(request_message(asked))))
+    assert over == replace(asked, own=told[:1])
