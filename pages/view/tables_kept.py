@@ -73,7 +73,8 @@ def _row(one: Kept, name: str, looked_at: bool) -> None:
 
 def _look_at(name: str) -> None:
     scenes.look_at(name)
-    tables_marks.say(f"You look at {name or FIRST.lower()} now, on every page. A link from here opens the same table.")
+    what = f"“{name}”" if name else FIRST.lower()
+    tables_marks.say(f"You look at {what} now, on every page. A link from here opens the same table.")
 
 
 def _delete(name: str) -> None:
@@ -84,4 +85,4 @@ def _delete(name: str) -> None:
         return
     if scenes.chosen() == name:
         scenes.look_at("")
-    tables_marks.say(f"{name} was deleted.")
+    tables_marks.say(f"“{name}” was deleted.")

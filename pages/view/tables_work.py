@@ -111,7 +111,7 @@ def _do(action: object, name: str) -> None:
 def _look_at(name: str) -> None:
     making.give_up(name)
     scenes.look_at(name)
-    tables_marks.say(f"You look at {name} now, on every page. A link from here opens the same table.")
+    tables_marks.say(f"You look at “{name}” now, on every page. A link from here opens the same table.")
 
 
 def _columns_again(name: str) -> None:
