@@ -6,7 +6,6 @@ same order, and nobody can tell from the order whose reply it is.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from enum import StrEnum
 
 from scipy.stats import binomtest
 
-from map_core.generate.records import text_cell
+from map_core import spreadsheet
 from map_core.store.votes import Preferred, Tally, Vote
 
 #: Of the interval of a share.
@@ -139,12 +138,12 @@ def votes_csv(votes: Iterable[Vote]) -> str:
     Text that a spreadsheet would take for a formula begins with an apostrophe.
     """
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     writer.writerow(["palette", "prompt", "preferred", "voter", "when_utc"])
     voters: dict[str, int] = {}
     for one in votes:
         voter = voters.setdefault(one.viewer, len(voters) + 1)
         writer.writerow(
-            [one.palette_key, text_cell(one.prompt), one.preferred.value, voter, one.when.isoformat(timespec="seconds")]
+            [one.palette_key, one.prompt, one.preferred.value, voter, one.when.isoformat(timespec="seconds")]
         )
     return out.getvalue()

@@ -5,12 +5,11 @@ Constraint: a share of random weights never stands without its interval.
 
 from __future__ import annotations
 
-import csv
 import io
 
 import numpy as np
 
-from map_core import words
+from map_core import spreadsheet, words
 from map_core.baselines import Baseline
 from map_core.delivery import proportion
 from map_core.figures.baselines import LEVEL, RANDOM, SAME, SOLVED, Shown, counts, percent
@@ -168,7 +167,7 @@ def alt(shown: Shown) -> str:
 def baselines_csv(shown: Shown) -> str:
     """A row for each vector of weights: levels in reward units, weights in nats per reward, win rates."""
     oracle, out = shown.units.oracle, io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     values = oracle.values
     columns = [f"{kind}_{value}" for kind in ("level", "weight", "win_rate") for value in values]
     writer.writerow(["way", "number", "kl_nats", "meets_all", "improves_all", *columns])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 
@@ -10,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core import words
+from map_core import spreadsheet, words
 from map_core.blends import Blends
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, dash, laid_out, see_through
 from map_core.glossary import Verdict
@@ -114,7 +113,7 @@ def summary(found: Blends, units: Units, shown: Sequence[int], names: tuple[str,
 def blends_csv(found: Blends, oracle: Oracle) -> str:
     """The mixtures, a row each: share, verdict, nats, targets and levels in reward units; empty where there is none."""
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     named = [f"{what}_{v}" for what in ("target", "level") for v in oracle.values]
     writer.writerow(["share_of_second", "verdict", "kl_nats", *named])
     for point, verdict in enumerate(found.verdicts):

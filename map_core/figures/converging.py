@@ -6,7 +6,6 @@ picked; the band is that of the mean over prompts, by Student's distribution. On
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 from scipy.stats import t as student
 
+from map_core import spreadsheet
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, laid_out
 
 HEIGHT = 270
@@ -175,7 +175,7 @@ def converging_csv(found: Converging, values: Sequence[str]) -> str:
     """Prompt by prompt in reward units: expected and base level of every value, and the running mean with its band."""
     mean, half = running(found.realised)
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     kinds = ("level", "base", "running_mean", "half_band")
     writer.writerow(["prompts", *(f"{kind}_{value}" for value in values for kind in kinds)])
     for n in range(len(found.realised)):

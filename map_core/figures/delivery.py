@@ -6,7 +6,6 @@ say where realised levels lie if its forecast is right. Constraint: nothing is m
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from map_core import spreadsheet
 from map_core.delivery import Crossed, Study, proportion, resampled
 from map_core.figures.design import ACCENT, NEUTRAL, colour, laid_out
 from map_core.reproduce import PAPER
@@ -262,7 +262,7 @@ def summary(shown: Shown, number: int) -> list[str]:
 def delivery_csv(shown: Shown) -> str:
     """A row a targeted value of a palette, in reward units."""
     found, out = shown.found, io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     fields = ("asked", "targets", "forecast", "error", "realised", "picked", "pooled", "wins")
     writer.writerow(["palette", "title", "can_be_had", "value", "base", "standard_deviation", *fields])
     for number in range(len(found.asked)):

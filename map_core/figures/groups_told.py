@@ -5,12 +5,12 @@ Constraint: names of groups are somebody's text; they are handed on as text.
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 
 import numpy as np
 
+from map_core import spreadsheet
 from map_core.figures.groups import Shown
 from map_core.groups import Rule
 from map_core.groups_in_words import RULES, percent
@@ -55,7 +55,7 @@ def groups_csv(shown: Shown) -> str:
     """A row a group and value, in percentiles and reward units; a name that a spreadsheet would compute is quoted."""
     found, out = shown.agreement, io.StringIO()
     oracle = shown.units.oracle
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     header = ["group", "importance", "value", "base_reward", "target_percentile", "target_reward", "alone_share"]
     for rule in found.common:
         header += [f"{rule.value}_share", f"{rule.value}_percentile", f"{rule.value}_reward", f"{rule.value}_nats"]

@@ -6,7 +6,6 @@ that all values share.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from typing import Literal
@@ -14,6 +13,7 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
+from map_core import spreadsheet
 from map_core.changes import price
 from map_core.fan import Fan
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, escaped, laid_out, steady
@@ -156,7 +156,7 @@ def summary(fan: Fan, shown: Sequence[int], units: Units) -> list[str]:
 def fan_csv(fan: Fan, oracle: Oracle) -> str:
     """The palettes of a fan, a row each: budget, nats, whether trusted, level (reward units) and weight (1/reward)."""
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     levels, weights = (f"level_{v}" for v in oracle.values), (f"weight_{v}" for v in oracle.values)
     writer.writerow(["budget_nats", "kl_nats", "trusted", *levels, *weights])
     for n in range(len(fan.kl)):

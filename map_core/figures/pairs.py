@@ -6,7 +6,6 @@ contours lies a grid of marks that nobody sees, so that a click anywhere in a ce
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from map_core import spreadsheet
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, escaped, laid_out, steady
 from map_core.figures.plane import CONTOUR_COLOURS, Palette, columns, rows
 from map_core.frontier import Contour, Frontier
@@ -160,7 +160,7 @@ def summary(found: Mapping[tuple[int, int], Frontier], units: Units) -> list[str
 def pairs_csv(found: Mapping[tuple[int, int], Frontier], oracle: Oracle) -> str:
     """The points of all cells, a row each, with the names of the pair first."""
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     writer.writerow(["across", "upwards", *columns(oracle)])
     for (across, upwards), one in found.items():
         for row in rows(one.contours, oracle):

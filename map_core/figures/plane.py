@@ -6,7 +6,6 @@ weights of a point. Constraint: reply texts never enter a figure, whose labels a
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from map_core import spreadsheet
 from map_core.changes import price
 from map_core.figures.design import ACCENT, NEUTRAL, Units, escaped, laid_out, steady
 from map_core.frontier import Contour, Frontier, Surface
@@ -237,7 +237,7 @@ def rows(contours: Sequence[Contour], oracle: Oracle) -> Iterator[list[float | s
 def plane_csv(frontier: Frontier | Surface, oracle: Oracle) -> str:
     """The points of a frontier or surface, a row each."""
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     writer.writerow(columns(oracle))
     writer.writerows(rows(frontier.contours, oracle))
     return out.getvalue()

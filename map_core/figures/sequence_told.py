@@ -5,14 +5,13 @@ Constraint: a change under :data:`map_core.figures.sequence.NEAR` is left unsaid
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from map_core import words
+from map_core import spreadsheet, words
 from map_core.dual import Status
 from map_core.figures.sequence import NEAR, Shown, numbered
 
@@ -145,7 +144,7 @@ def alt(shown: Shown) -> str:
 def sequence_csv(shown: Shown) -> str:
     """A row a step, and one of all at once: nats, then every level in reward units and what was undone in sd."""
     oracle, found, out = shown.units.oracle, shown.path, io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     values = oracle.values
     writer.writerow(
         [

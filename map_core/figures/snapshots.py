@@ -5,7 +5,6 @@ The colour is the value's, as everywhere; a palette is told by the shape of its 
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import words
+from map_core import spreadsheet, words
 from map_core.figures.design import NEUTRAL, Units, colour, escaped, laid_out
 from map_core.glossary import Verdict
 
@@ -126,7 +125,7 @@ def summary(shown: Sequence[Snapshot], units: Units) -> list[str]:
 def snapshots_csv(shown: Sequence[Snapshot], values: Sequence[str]) -> str:
     """A row a palette and value: percentiles asked for and given, and the weight; empty where there is none."""
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     writer.writerow(
         ["palette", "verdict", "kl_nats", "value", "target_percentile", "level_percentile", "weight_per_reward"]
     )

@@ -6,7 +6,6 @@ shown keeps its colour for others, and its numbers are in the data.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from map_core import spreadsheet
 from map_core.confidence import Bands
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, dash, escaped, laid_out, see_through
 from map_core.oracle import Oracle
@@ -208,7 +208,7 @@ def sweep_csv(curve: Curve, oracle: Oracle, bands: Bands | None = None) -> str:
         bands: error bands, two columns more for each number.
     """
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     swept = oracle.values[curve.value]
     head = ["kl_nats", *(f"level_{v}" for v in oracle.values), *(f"weight_{v}" for v in oracle.values)]
     ends = [f"{name}_{end}" for end in ("low", "high") for name in head] if bands else []

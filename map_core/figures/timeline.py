@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core import words
+from map_core import spreadsheet, words
 from map_core.figures.design import ACCENT, NEUTRAL, colour, dash, escaped, laid_out
 from map_core.glossary import Verdict
 
@@ -95,7 +94,7 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[in
 def timeline_csv(moments: Sequence[Moment], values: Sequence[str]) -> str:
     """A row a step: number, time, what changed, verdict, nats and level percentiles; empty where there is none."""
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     writer.writerow(["step", "when", "what", "verdict", "kl_nats", *(f"level_percentile_{v}" for v in values)])
     for number, one in enumerate(moments, start=1):
         numbers = ["" if np.isnan(n) else float(n) for n in (one.kl, *one.levels)]

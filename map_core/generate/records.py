@@ -6,21 +6,19 @@ all that is needed to make it again. Constraint: plain JSON values, no number th
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from map_core import spreadsheet
 from map_core.generate.events import Finished
 from map_core.generate.generation import Generation, Phase
 from map_core.generate.request import GenerationRequest
 from map_core.generate.reweight import Choice
 from map_core.values.scorer import log_prob
 
-#: A spreadsheet takes a cell that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 #: Characters that JSON allows inside a text and that some readers break lines at.
 _BREAKS = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})
 
@@ -148,11 +146,11 @@ def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
     settings = _names(record["sampling"] for record in records)
     palettes = _names({p["name"]: None} for record in records for p in record.get("palettes", ()))
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = spreadsheet.Writer(out)
     writer.writerow(
         [
             *("generation", "prompt", "earlier_turns", "candidate", "reply", "base", "aligned", "probability"),
-            *(text_cell(f"{what} ({name})") for name in palettes for what in ("aligned", "probability")),
+            *(f"{what} ({name})" for name in palettes for what in ("aligned", "probability")),
             *(f"reward_{name}" for name in rewards),
             *("tokens", "finished", "complete", "ess", "kl_nats", "log_z", "candidates", "method", "model", "seed"),
             *settings,
@@ -171,10 +169,10 @@ def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
             writer.writerow(
                 [
                     number,
-                    text_cell(record["prompt"]),
+                    record["prompt"],
                     len(record.get("history", ())),
                     k + 1,
-                    text_cell(candidate["reply"]),
+                    candidate["reply"],
                     int(record["base_candidate"] == k),
                     int(record["aligned_candidate"] == k),
                     _number(candidate["probability"]),
@@ -186,23 +184,13 @@ def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
                     *certificate,
                     len(record["candidates"]),
                     record["method"],
-                    text_cell(str(record.get("model", ""))),
+                    str(record.get("model", "")),
                     record["seed"],
                     *(record["sampling"].get(name, "") for name in settings),
                     *(record["weights"].get(name, 0.0) for name in weights),
                 ]
             )
     return out.getvalue()
-
-
-def text_cell(text: str) -> str:
-    """Text that a spreadsheet shows as text.
-
-    Example:
-        >>> text_cell("=1+1"), text_cell("Hello.")
-        ("'=1+1", 'Hello.')
-    """
-    return "'" + text if text.startswith(_FORMULA) else text
 
 
 def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from map_core import words
+from map_core import spreadsheet, words
 from map_core.certificate import Conflict
 from map_core.confidence import Confidence, Interval
-from map_core.generate.records import text_cell
 from map_core.glossary import Verdict
 from map_core.oracle import Oracle
 from map_core.palette import Mode, Target
@@ -300,8 +299,8 @@ def _source(report: Report) -> dict[str, Any]:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    frame = pd.DataFrame(list(rows)).rename(columns=text_cell)
-    text: str = frame.map(lambda cell: text_cell(cell) if isinstance(cell, str) else cell).to_csv(index=False)
+    frame = pd.DataFrame(list(rows)).rename(columns=spreadsheet.text_cell)
+    text: str = frame.map(spreadsheet.cell).to_csv(index=False)
     return text
 
 

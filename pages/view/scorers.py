@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
+from map_core import spreadsheet
 from map_core.errors import InputError
 from map_core.rewards import RewardTable
 from map_core.values.validation import LEAST_AUC, Separation, length_correlations, read_labels, separations
@@ -84,12 +86,15 @@ def _signed(number: float) -> str:
 def csv(found: Judged, table: RewardTable) -> str:
     """All of it as rows, with the version of each scorer as the table tells it."""
     versions = {str(one.get("name")): str(one.get("version", "")) for one in table.metadata.get("scorers") or ()}
-    rows = ["value,auc,low,high,labelled_1,labelled_0,length_correlation,version"]
+    out = io.StringIO()
+    writer = spreadsheet.Writer(out)
+    writer.writerow(
+        ["value", "auc", "low", "high", "labelled_1", "labelled_0", "length_correlation", "version"],
+    )
     for name in table.values:
         one = found.separations.get(name)
         cells = ["", "", "", "", ""]
         if one is not None:
             cells = [f"{one.auc:.4f}", f"{one.low:.4f}", f"{one.high:.4f}", str(one.positives), str(one.negatives)]
-        version = versions.get(name, "").replace('"', "'")
-        rows.append(f'"{name}",{",".join(cells)},{found.lengths.get(name, 0.0):.4f},"{version}"')
-    return "\n".join(rows) + "\n"
+        writer.writerow([name, *cells, f"{found.lengths.get(name, 0.0):.4f}", versions.get(name, "")])
+    return out.getvalue()
