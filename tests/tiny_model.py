@@ -38,12 +38,13 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    size = _save_tokenizer(folder)
+    size = save_tokenizer(folder)
     _save_weights(folder, size, seed)
     return folder
 
 
-def _save_tokenizer(folder: Path) -> int:
+def save_tokenizer(folder: Path) -> int:
+    """Save a byte-level BPE tokenizer with its chat template; the number of its tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -90,8 +90,9 @@ class Scoring:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What could not be scored, a sentence a value."""
-        return tuple(self._failures.values())
+        """What could not be scored, or not wholly, a sentence each."""
+        told = [note for name in self.names for note in self._scorers[name].notes]
+        return (*self._failures.values(), *told)
 
     def expected_seconds(self, tokens: int) -> float:
         """What scoring so many tokens on all values for partial replies will cost."""

@@ -61,7 +61,7 @@ class Definition:
     colour: str | None = None
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         object.__setattr__(self, "title", _checked_text("title", self.title, LONGEST_TITLE))
         for side in ("more", "less"):
             object.__setattr__(self, side, _checked_texts(side, getattr(self, side)))
@@ -143,7 +143,12 @@ def title_from(name: str) -> str:
     return name.replace("_", " ").strip().capitalize() or name
 
 
-def _check_name(name: Any) -> None:
+def check_name(name: Any) -> None:
+    """Refuse what tables, commands and addresses could not write.
+
+    Raises:
+        InputError: it is no small letter with small letters, digits and underscores after it.
+    """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise InputError(
             f"The name of a value is {name!r}; expected a small letter, then small letters, digits and underscores, "

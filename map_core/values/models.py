@@ -6,8 +6,8 @@ Constraint: importing this module loads no model library.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from map_core.generate.models import DEFAULT_EMBEDDER
 
 #: So many lists of texts are remembered: those that several values ask for in turn.
 _KEPT = 8
+
+
+Model = TypeVar("Model")
 
 
 class Embedder(Protocol):
@@ -36,6 +39,7 @@ class ScoringModels:
         self.embedder_name = embedder_name
         self._embedder = embedder
         self._kept: OrderedDict[tuple[str, ...], np.ndarray] = OrderedDict()
+        self._shared: dict[Hashable, Any] = {}
         self._axes: dict[tuple[tuple[str, ...], tuple[str, ...]], np.ndarray] = {}
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
@@ -80,6 +84,13 @@ class ScoringModels:
             length = float(np.linalg.norm(first - second))
             self._axes[key] = (first - second) / (length or 1.0)
         return self._axes[key]
+
+    def shared(self, key: Hashable, opened: Callable[[], Model]) -> Model:
+        """What was opened under this key before, else what ``opened`` gives now."""
+        if key not in self._shared:
+            self._shared[key] = opened()
+        found: Model = self._shared[key]
+        return found
 
     def _model(self) -> Embedder:
         if self._embedder is None:

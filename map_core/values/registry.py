@@ -6,16 +6,21 @@ Constraint: no model library at import time, nor when a scorer is made; its mode
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from map_core.errors import InputError
+from map_core.values.classifier import CLASSIFIER, Classifier
 from map_core.values.contrast import Contrast
-from map_core.values.definition import Definition
+from map_core.values.definition import Definition, check_name
 from map_core.values.embedding import Coherence, Humor, Kindness
+from map_core.values.function import FUNCTION, FunctionScorer
+from map_core.values.judge import JUDGE, Judge
 from map_core.values.lexicon import Diversity, PlainLanguage, Positivity
 from map_core.values.likelihood import Familiarity, Helpfulness
 from map_core.values.models import ScoringModels
 from map_core.values.scorer import Card, Scorer
 from map_core.values.specification import BUILT_IN, CONTRAST, Specification
+from map_core.values.transforms import Transform, Transformed
 
 _BUILT_IN: dict[str, tuple[Card, Callable[[ScoringModels], Scorer]]] = {
     "helpfulness": (Helpfulness.card, Helpfulness),
@@ -37,9 +42,14 @@ def _contrast(one: Specification, models: ScoringModels) -> Scorer:
 
 
 #: What makes a scorer of each family.
-FAMILIES: dict[str, Callable[[Specification, ScoringModels], Scorer]] = {CONTRAST: _contrast}
+FAMILIES: dict[str, Callable[[Specification, ScoringModels], Scorer]] = {
+    CONTRAST: _contrast,
+    CLASSIFIER: lambda one, models: Classifier(one.name, one.settings, models),
+    JUDGE: lambda one, models: Judge(one.name, one.settings, models),
+    FUNCTION: lambda one, models: FunctionScorer(one.name, one.settings),
+}
 #: Families that run code or call a server: only for values that whoever runs this program named.
-_TRUSTED_ONLY = frozenset({"function", "judge"})
+_TRUSTED_ONLY = frozenset({FUNCTION, JUDGE})
 
 
 def cards() -> dict[str, Card]:
@@ -103,7 +113,11 @@ def make(one: Specification, models: ScoringModels) -> Scorer:
             f"{one.name!r} is scored by a {one.family}, and a table alone may not have that run or called. "
             "Name it in a values file of your own (--values-file)."
         )
-    return FAMILIES[one.family](one, models)
+    check_name(one.name)
+    if "transform" not in one.settings:
+        return FAMILIES[one.family](one, models)
+    plain = replace(one, settings={key: given for key, given in one.settings.items() if key != "transform"})
+    return Transformed(FAMILIES[one.family](plain, models), Transform.from_dict(one.settings["transform"]))
 
 
 def scored(own: Mapping[str, Specification]) -> tuple[str, ...]:

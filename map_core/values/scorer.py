@@ -122,6 +122,11 @@ class Scorer(ABC):
         told = {"version": self.version, "family": self.family, "settings": self.settings()}
         return self.card.as_dict() | told
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the rewards so far should know, a sentence each: how many texts were cut, for example."""
+        return ()
+
     @abstractmethod
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Rewards of replies to one prompt.

@@ -62,7 +62,8 @@ def read_values_file(path: Path) -> dict[str, Specification]:
     """The values that a TOML or JSON file names, trusted, in its order.
 
     Args:
-        path: a table a value, as in ``[calm_nurse]`` with ``family``, and the settings of that family beside it.
+        path: a table a value, as in ``[calm_nurse]`` with ``family``, and the settings of that family beside it. The
+            file of a function is looked for beside it.
 
     Raises:
         InputError: no such file, no TOML or JSON, or an entry that is no table or names no family.
@@ -84,5 +85,7 @@ def read_values_file(path: Path) -> dict[str, Specification]:
         family = entry.get("family", CONTRAST if {"more", "less"} <= entry.keys() else None)
         if not isinstance(family, str):
             raise InputError(f'{name!r} in {path} names no family; add a line like family = "contrast".')
+        if isinstance(settings.get("function"), str) and ":" in settings["function"]:
+            settings["function"] = str(path.parent / settings["function"])  # an absolute one stays as it is
         found[name] = Specification(name, family, settings, trusted=True)
     return found
