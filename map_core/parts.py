@@ -203,6 +203,8 @@ def lock(out: Path) -> Iterator[None]:
     Raises:
         InputError: another build is writing it, or its folder cannot be written.
     """
+    if not out.parent.is_dir():
+        raise InputError(f"There is no folder {out.parent} to write the table to. Make it first or choose another.")
     path = out.with_name(out.name + ".lock")
     held = filelock.FileLock(path)
     try:

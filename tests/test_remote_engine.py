@@ -237,7 +237,8 @@ def test_a_table_of_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with ChatServer(saying(piece("Hello"), piece(None, "stop")), key="right-key") as server:
         engine = open_engine(server.model())
         prompts = [Prompt("hi", "Greetings", "Hi")]
-        table = build(prompts, out, engine, values.scorers(["diversity"]), candidates=3, settings=SHORT, seed=1)
+        scorers = values.scorers(["diversity"])
+        table = build(prompts, out, engine, scorers, candidates=3, settings=SHORT, seed=1).load()
     assert table.replies == ("Hello",) * 3
     assert np.isnan(table.log_probs).all()
     assert table.metadata["model"] == {"name": server.model(), "sha256": "unknown"}

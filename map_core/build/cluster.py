@@ -13,12 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from map_core.build.crew import Batch, Lack, Local, Scored
+from map_core.build.crew import Batch, Drawn, Lack, Local, Scored
 from map_core.build.opening import Opening
 from map_core.build.order import Drawing
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.generate.engine import EngineInfo
-from map_core.glossary import Reply
 from map_core.oracle.cluster import load_ray
 from map_core.prompts import Prompt
 from map_core.values.scorer import Scorer
@@ -107,7 +106,7 @@ class OnRay:
         )
         return found
 
-    def draw(self, lacking: Iterable[Lack]) -> Iterator[tuple[Lack, list[Reply]]]:
+    def draw(self, lacking: Iterable[Lack]) -> Iterator[tuple[Lack, Drawn]]:
         """See :meth:`map_core.build.crew.Crew.draw`."""
         return self._spread("draw", lacking)
 
@@ -168,7 +167,7 @@ class Worker:
         """The prompts that the model can take."""
         return self._crew.usable(prompts, skip)
 
-    def draw(self, lack: Lack) -> list[Reply]:
+    def draw(self, lack: Lack) -> Drawn:
         """The replies that one prompt lacks."""
         return self._crew.replies(lack)
 

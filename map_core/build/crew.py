@@ -60,6 +60,9 @@ class Batch:
     replies: tuple[Reply, ...]
 
 
+Drawn = list[Reply] | InputError
+"""A prompt's replies, or why a server, which alone can tell, does not take the prompt."""
+
 Scored = tuple[np.ndarray, dict[int, str]]
 """(K,) rewards, NaN where the scorer failed, and why, by place."""
 
@@ -76,7 +79,7 @@ class Crew(Protocol):
         """The prompts that the model can take, see :func:`map_core.build.sampling.usable`."""
         ...
 
-    def draw(self, lacking: Iterable[Lack]) -> Iterator[tuple[Lack, list[Reply]]]:
+    def draw(self, lacking: Iterable[Lack]) -> Iterator[tuple[Lack, Drawn]]:
         """The replies, as they are ready."""
         ...
 
@@ -123,15 +126,18 @@ class Local:
         """See :meth:`Crew.usable`."""
         return usable(self._model(), self._drawing, prompts, skip)
 
-    def draw(self, lacking: Iterable[Lack]) -> Iterator[tuple[Lack, list[Reply]]]:
+    def draw(self, lacking: Iterable[Lack]) -> Iterator[tuple[Lack, Drawn]]:
         """See :meth:`Crew.draw`; what a server does not answer is asked again."""
         for lack in lacking:
             yield lack, self.replies(lack)
 
-    def replies(self, lack: Lack) -> list[Reply]:
+    def replies(self, lack: Lack) -> Drawn:
         """The replies that one prompt lacks."""
         engine = self._model()
-        return retried(lambda: drawn(engine, self._drawing, lack.prompt, lack.first, lack.count))
+        try:
+            return retried(lambda: drawn(engine, self._drawing, lack.prompt, lack.first, lack.count))
+        except InputError as error:
+            return error
 
     def score(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Scored]]:
         """See :meth:`Crew.score`."""

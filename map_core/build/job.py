@@ -20,6 +20,7 @@ from map_core.build.order import Built, Mark
 from map_core.build.progress import Reporter, Steps
 from map_core.build.scoring import Faults
 from map_core.build.writing import Row, write_table
+from map_core.errors import InputError
 from map_core.glossary import Reply
 from map_core.parts import Parts, ScoreKey, Scores, key_of
 from map_core.prompts import Prompt
@@ -92,11 +93,22 @@ class Work:
         self._sampled = self._scored = 0
         self._marks: dict[int, list[Mark]] = {}
 
-    def sample(self, crew: Crew) -> None:
-        """Draw what is missing."""
-        lacking = list(self._lacking())
+    def sample(self, crew: Crew, skip: bool = False) -> None:
+        """Draw what is missing.
+
+        Raises:
+            InputError: the model does not take a prompt and ``skip`` is off, or it takes none.
+        """
+        lacking, refused = list(self._lacking()), 0
         steps = Steps("sampling", len(self._keys) - len(lacking), len(self._keys), self._report)
         for lack, replies in crew.draw(lacking):
+            if isinstance(replies, InputError):
+                refused += 1
+                if skip and refused < len(self._keys):
+                    steps.one()
+                    continue
+                prompt = self._job.prompts[lack.number].id
+                raise InputError(f"The prompt {prompt!r} cannot be used. {replies}") from replies
             self._parts.write_replies(self._keys[lack.number], lack.first, replies)
             self._sampled += len(replies)
             steps.one()

@@ -174,7 +174,7 @@ def carried_out(
         if check is not None:
             check()
         work = Work(job, parts, report)
-        work.sample(crew)
+        work.sample(crew, keeping.skip_unusable)
         work.score(crew)
         built = work.write()
         if not keeping.keep_parts:

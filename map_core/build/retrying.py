@@ -18,22 +18,21 @@ T = TypeVar("T")
 ATTEMPTS, FIRST_WAIT, LONGEST_WAIT = 6, 1.0, 60.0
 
 
-def retried(ask: Callable[[], T], attempts: int = ATTEMPTS, first_wait: float = FIRST_WAIT) -> T:
-    """The answer, asked for up to so many times.
+def retried(ask: Callable[[], T]) -> T:
+    """The answer, asked for up to :data:`ATTEMPTS` times.
+
+    The waits double, with some chance in them so that many do not ask at the same moment.
 
     Args:
         ask: may raise :class:`TryAgainError`, which asks again, or anything else, which ends it.
-        attempts: how often it is asked in all.
-        first_wait: seconds before the second time, doubled after each, with some chance in it so that many do not
-            ask at the same moment.
 
     Raises:
         TryAgainError: the last one, when none was answered.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TryAgainError),
-        stop=tenacity.stop_after_attempt(attempts),
-        wait=tenacity.wait_exponential_jitter(initial=first_wait, max=LONGEST_WAIT, jitter=first_wait),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_exponential_jitter(initial=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT),
         reraise=True,
     )
     return retrying(ask)

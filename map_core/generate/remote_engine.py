@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from map_core.errors import EngineError, InputError, PaletteError
+from map_core.errors import EngineError, InputError, PaletteError, TryAgainError
 from map_core.generate.engine import UNKNOWN_TOKEN, Engine, EngineInfo, Token, candidate_seeds, chat_messages
 from map_core.glossary import SamplingSettings, Turn
 
@@ -232,7 +232,7 @@ class RemoteEngine(Engine):
             )
         whole = sum(one.ended for one in growing)
         hint = "; it does not draw several in one request" if self._together and whole else ""
-        raise EngineError(
+        raise (EngineError if hint else TryAgainError)(
             f"The server {self._address.url} ended its answer with {whole} of {len(growing)} replies whole{hint}. "
             "Try again."
         )
@@ -283,7 +283,7 @@ class RemoteEngine(Engine):
                     "Check the name, and the address, which mostly ends in /v1."
                 )
             if status in (408, 409, 429) or status >= 500:
-                return EngineError(
+                return TryAgainError(
                     f"The server {url} could not answer ({status}{detail}), asked up to "
                     f"{self._client_settings['max_retries'] + 1} times. Try again later, or with fewer candidates."
                 )
@@ -291,13 +291,13 @@ class RemoteEngine(Engine):
                 f"The server {url} refuses the request ({status}{detail}). Change the prompt or the settings."
             )
         if isinstance(error, openai.APITimeoutError):
-            return EngineError(
+            return TryAgainError(
                 f"The server {url} did not answer in time. Check that it runs and try again, or with fewer candidates."
             )
         reason = self._detail(getattr(error, "body", None)) or f": {self._hidden(str(error.__cause__ or error))}"
         if opened or not isinstance(error, openai.APIConnectionError):
-            return EngineError(f"The stream of the server {url} broke off{reason}. Try again.")
-        return EngineError(f"The server {url} cannot be reached{reason}. Start it, or check the address.")
+            return TryAgainError(f"The stream of the server {url} broke off{reason}. Try again.")
+        return TryAgainError(f"The server {url} cannot be reached{reason}. Start it, or check the address.")
 
     def _detail(self, body: object) -> str:
         """What the server says about a failure, as the rest of a sentence; empty where it says nothing."""
