@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -78,12 +80,20 @@ def read(text: str) -> Told | None:
     return Told(page, number, changes)
 
 
+@lru_cache(maxsize=1)
+def _keep() -> None:
+    """What the app has loaded by the first visit stays; no answer waits for a look through all of it for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
 async def _serve(socket: WebSocket) -> None:
     """Answer the newest message, and meanwhile say what is left to say of the one before."""
     if not _at_home(socket):
         await socket.close(1008)
         return
     await socket.accept()
+    _keep()
     newest: asyncio.Queue[str] = asyncio.Queue(1)
     answered: asyncio.Queue[Page] = asyncio.Queue(1)
 

@@ -122,6 +122,14 @@ def follow(
     return Live(scene, palette, assessment, prices, errors, ranges, said, when, hasty)
 
 
+def ranged(seen: Live) -> Live:
+    """The same palette with ranges, and where it needs one the nearest palette, of now."""
+    if seen.assessment.verdict is not Verdict.REACHABLE:
+        return follow(seen.scene, seen.palette, seen)
+    ranges = reach(seen.scene.oracle, seen.assessment.targets, seen.reach)
+    return replace(seen, reach=ranges, when=time.monotonic(), hasty=False)
+
+
 def predictions(live: Live) -> list[list[float]] | None:
     """(value, value) percentiles that each level moves by per percentile of each target, to first order."""
     solution, prices = live.assessment.solution, live.prices

@@ -49,7 +49,7 @@ class Moving:
         seen = self._seen
         if not seen.hasty or time.monotonic() - seen.when < live.PACE:
             return None
-        found = live.follow(seen.scene, seen.palette, seen)
+        found = live.ranged(seen)
         with self._lock:
             still = self._seen is seen
             self._seen = found if still else replace(self._seen, reach=found.reach, when=found.when)
