@@ -12,13 +12,18 @@ import numpy as np
 import pytest
 
 from map_core import values
-from map_core.errors import InputError
-from map_core.generate.generation import request_from, request_message
+from map_core.command_line import main
+from map_core.errors import InputError, MissingModelError
+from map_core.generate.generation import Phase, request_from, request_message
+from map_core.generate.models import locate
 from map_core.generate.request import GenerationRequest
-from map_core.values import Definition, Kind, ScoringModels, Specification, name_from, spread
+from map_core.generate.service import GenerationService
+from map_core.glossary import SamplingSettings
+from map_core.values import DEFAULT_EMBEDDER, Definition, Kind, ScoringModels, Specification, name_from, spread
 from map_core.values.contrast import Contrast
 from tests.scorer_laws import keeps_the_laws, reply
 from tests.test_values import WordEmbedder
+from tests.tiny_model import make_tiny_model
 
 NURSE = Definition(
     "calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",), colour="#2a7f62"
@@ -102,7 +107,7 @@ def test_a_definition_travels_as_data() -> None:
         ("Calm nurse!", "calm_nurse"),
         ("  3 words ", "value_3_words"),
         ("Größe", "gr_e"),
-        ("الهدوء", "value_8d22ee07"),
+        ("الهدوء", "value_669f2471"),
         ("x" * 200, "x" * 36),
     ],
 )
@@ -215,3 +220,54 @@ def test_a_request_carries_what_it_needs() -> None:
     asked = GenerationRequest("Hi", {"calm_nurse": 2.0}, ("humor",), own=told)
     over = request_from(json.loads(json.dumps(request_message(asked))))
     assert over == replace(asked, own=told[:1])
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny real model that writes; the test is left out where the default embedding model is missing."""
+    try:
+        locate(DEFAULT_EMBEDDER)
+    except MissingModelError as error:
+        pytest.skip(str(error))
+    return str(make_tiny_model(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.mark.model
+def test_the_model_process_scores_on_a_value_of_ones_own(tiny: str) -> None:
+    """It is told once a request, and another wording under the same name is another value."""
+    settings = SamplingSettings(max_new_tokens=12)
+    asked = GenerationRequest("How are you?", {"calm_nurse": 1.5}, (), 4, settings, own=(Specification.of(NURSE),))
+    turned = Specification.of(replace(NURSE, more=NURSE.less, less=NURSE.more))
+    with GenerationService(tiny, "torch", "float32") as service:
+        service.start(["calm_nurse", "diversity"], asked.own)
+        done, other = (service.submit(one).wait(90) for one in (asked, replace(asked, own=(turned,))))
+        unknown = service.submit(replace(asked, own=())).wait(90)
+    assert (done.phase, other.phase) == (Phase.DONE, Phase.DONE), done.error
+    rewards = [one.rewards["calm_nurse"] for one in done.candidates]
+    here = Contrast(NURSE, ScoringModels()).score("How are you?", [reply(one.text) for one in done.candidates])
+    np.testing.assert_allclose(rewards, here, atol=1e-4)
+    np.testing.assert_allclose([one.rewards["calm_nurse"] for one in other.candidates], -here, atol=1e-4)
+    assert unknown.phase is Phase.FAILED
+    assert "Unknown value 'calm_nurse'" in unknown.error
+
+
+@pytest.mark.model
+def test_generate_aims_at_a_value_that_the_table_defines(
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prompts.jsonl").write_text(
+        "".join(json.dumps({"id": f"p{i}", "use_case": "u", "prompt": text}) + "\n" for i, text in enumerate("abcd"))
+    )
+    (tmp_path / "values.toml").write_text('[calm_nurse]\nmore = ["a calm nurse"]\nless = ["a salesman"]\n')
+    table, small = str(tmp_path / "t.parquet"), ["--max-new-tokens", "8", "--engine", "torch"]
+    own = ["--values", "calm_nurse,diversity", "--values-file", str(tmp_path / "values.toml")]
+    made = ["build", "--prompts", str(tmp_path / "prompts.jsonl"), "--out", table, "--model", tiny, "--candidates", "6"]
+    assert main([*made, *own, *small, "--quiet"]) == 0
+    asked = ["generate", "--prompt", "How are you?", "--table", table, "--model", tiny, "--candidates", "4", "--json"]
+    capsys.readouterr()
+    assert main([*asked, "--target", "calm_nurse=p60", *small]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["weights"].keys() == {"calm_nurse"}
+    assert all(set(one["rewards"]) == {*values.DEFAULT_VALUES, "calm_nurse"} for one in answer["candidates"])
+    assert main([*asked, "--weights", "calm_nurse=2", "--values", "none", *small]) == 0
+    assert json.loads(capsys.readouterr().out)["weights"] == {"calm_nurse": 2.0}

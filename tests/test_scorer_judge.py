@@ -19,8 +19,8 @@ from tests.tiny_model import make_tiny_model
 REPLIES = [reply("Of course, gladly."), reply("No.")]
 
 
-def judge(model: str, **settings: Any) -> Scorer:
-    given = {"model": model, "question": "How polite is the reply?"} | settings
+def judge(server: str, **settings: Any) -> Scorer:
+    given = {"model": server, "question": "How polite is the reply?"} | settings
     (made,) = values.resolve(["polite"], [Specification("polite", "judge", given, trusted=True)], ScoringModels())
     return made
 
@@ -44,7 +44,7 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_rating_is_expected_and_not_sampled() -> None:
-    """Digits 4, 5 and " 5" with 0.5, 0.2 and 0.1: (4 x 0.5 + 5 x 0.3) / 0.8; "12", "six" and 7 beyond the scale do not count."""
+    """4, 5 and " 5" with 0.5, 0.2 and 0.1: (4 x 0.5 + 5 x 0.3) / 0.8; "12", "six" and 7 off the scale do not count."""
     told = [("4", 0.5), ("5", 0.2), (" 5", 0.1), ("12", 0.05), ("six", 0.05), ("7", 0.05)]
     with ChatServer(lambda body: saying(told)) as server:
         found = judge(server.model(), lowest=1, highest=5).score("Hi", REPLIES)

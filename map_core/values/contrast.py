@@ -15,10 +15,15 @@ descriptions in three templates, S a        0.86 (0.83)  0.88 (0.84)  0.81 (0.73
 the same, S of the other half's prompts     0.88         0.89         0.78         0.59            0.53
 four example replies a side, plain axis     0.84         0.79         0.87         0.67            0.66
 four example replies a side, S a            0.90         0.87         0.85         0.72            0.65
+two personas, log-likelihood, SmolLM2-135M  0.75         0.53         0.54         0.57            0.50
+descriptions, plain axis, plus personas     0.80         0.73         0.80         0.59            0.54
 ==========================================  ===========  ===========  ===========  ==============  ===========
 
-So matters of tone can be defined in words; reading ease and usefulness cannot, and examples help them little: the
-judgements of whoever defines a value say which kind theirs is.
+The last two rows are of at most 64 labelled replies a value; personas ("You are an assistant whose replies are like
+this: ...") take two passes of the language model a reply, some hours for the embedded table on two cores, where the
+embeddings take two minutes and serve every value. Writing the examples by the two personas helped humor (0.93 together
+with the description) and ruined kindness (0.40 alone): a small model does not take on an unkind persona. of tone can be defined in words; reading ease and usefulness cannot, and examples help them little: the judgements of
+whoever defines a value say which kind theirs is.
 """
 
 from __future__ import annotations
