@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from map_core import tables
 from map_core.errors import InputError
@@ -113,6 +114,9 @@ def _take() -> None:
         return
     st.session_state["tables_file_round"] = round_ + 1
     st.session_state["tables_upload"] = Upload(place, file.name)
+    # Streamlit would hold the file until the visit ends.
+    if (context := get_script_run_ctx()) is not None:
+        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
 
 
 def _take_from_inbox(path: Path) -> None:

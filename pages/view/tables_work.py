@@ -157,6 +157,9 @@ def _far(one: Making) -> str:
 
 
 def _so_far(one: Making) -> str:
-    if one.unit == "%" or not one.total:
-        return "at its beginning" if not one.done else f"at {one.done} of 100"
-    return f"after {one.done} of {one.total} prompts of one step ({_STAGES.get(one.stage, one.stage).lower()})"
+    """Where it ended, as the middle of a sentence."""
+    if not one.total or not one.done:
+        return "at its beginning"
+    stage = _STAGES.get(one.stage, one.stage)
+    stage = stage[:1].lower() + stage[1:]
+    return f"at {one.done} of {one.total}{'' if one.unit == '%' else ' prompts'} of one step ({stage})"
