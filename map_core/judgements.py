@@ -5,8 +5,10 @@ share of these pairs that the scorer puts in the same order is its AUC: the chan
 person sees a difference, the one that has more scores higher. Constraint: numbers in and out; nothing is kept here.
 
 What is estimated, exactly: a prompt is drawn at random and two different replies to it, as generation must choose
-between them; pairs that the judge cannot tell apart are left out, equal scores count half. Two such replies are often
-close, so this AUC is a harder one than that of replies labelled 1 against replies labelled 0.
+between them; pairs that the judge cannot tell apart are left out, equal scores count half. Where what people hear and
+what the scorer gives are jointly normal and people leave out the three pairs in ten that differ least, it lies within
+0.02 of the AUC of replies labelled above and below the middle (a test holds that), so the words begin at like places.
+A judge who decides every pair makes it lower.
 """
 
 from __future__ import annotations

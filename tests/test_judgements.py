@@ -150,6 +150,18 @@ def test_pairs_that_nobody_can_tell_apart_are_left_out():
     assert easy.auc > strict.auc
 
 
+@pytest.mark.parametrize("correlation", [0.1, 0.3, 0.5, 0.7, 0.8, 0.9])
+def test_with_close_pairs_left_out_it_is_near_the_auc_of_labels(correlation):
+    rng = np.random.default_rng(0)
+    heard = rng.normal(size=(2, 200_000))
+    scores = correlation * heard + np.sqrt(1 - correlation**2) * rng.normal(size=heard.shape)
+    gap = heard[0] - heard[1]
+    told = np.abs(gap) > np.quantile(np.abs(gap), 0.3)
+    pairs = np.mean((np.sign(gap) == np.sign(scores[0] - scores[1]))[told])
+    labelled = (heard[0] > 0) & (heard[1] < 0)
+    assert pairs == pytest.approx(np.mean((scores[0] > scores[1])[labelled]), abs=0.02)
+
+
 def test_the_words_begin_where_they_are_said_to():
     assert word(0.75, 0.66) is Word.RELIABLE
     assert word(0.75, 0.65) is Word.ROUGH

@@ -11,7 +11,8 @@ from map_core.judgements import Answer, questions
 from map_core.own_values import judged, kept, replies_key, running
 from map_core.own_values.offered import forget
 from map_core.store import SETTING, database, own_values
-from map_core.values import Definition
+from map_core.values import Definition, ScoringModels, Specification, make, read_values_file
+from pages.view.values_steps import values_file
 from tests.tables import make_table
 from tests.test_pages import APP, said
 
@@ -129,14 +130,15 @@ def test_pairs_are_judged_one_after_another_and_taken_back(table):
     assert len(found) == 15
     assert len({frozenset((one.first, one.second)) for one in found}) == 15
     assert "of 15 judged pairs" in said(app)
-    assert judged.in_short(judged.agreed(table, column, found)) in said(app)
+    assert judged.basis(judged.agreed(table, column, found)) in said(app)
 
 
 def test_a_judged_value_gets_a_slider_with_its_word(table):
     made = own_values.define(database(), NURSE)
     judge(table, scored(table), made.id, 12, 15)
     app = opened()
-    assert "Rough: puts 12 of 15 judged pairs" in said(app)
+    assert "<b>Rough</b>" in said(app)
+    assert "Puts 12 of 15 judged pairs" in said(app)
     app.button(key="values_use").click().run()
     assert own_values.load(database(), made.id).in_use == 1
     app.switch_page("palette.py").run()
@@ -213,6 +215,13 @@ def test_other_words_make_a_version_that_is_judged_anew(table, monkeypatch):
     assert (changed.version, changed.in_use) == (2, 1)
     assert changed.used == NURSE
     assert "are not scored on it yet" in said(app)
+
+
+def test_a_definition_can_be_taken_to_the_command_line(tmp_path):
+    file = tmp_path / "calm_nurse.json"
+    file.write_text(values_file(NURSE), encoding="utf-8")
+    found = read_values_file(file)["calm_nurse"]
+    assert make(found, ScoringModels()).version == make(Specification.of(NURSE), ScoringModels()).version
 
 
 def test_markup_in_a_definition_is_text(table):

@@ -52,20 +52,26 @@ def agreed(table: RewardTable, rewards: np.ndarray, kept: Sequence[Judged]) -> A
     return agreement(rewards, as_rows(table, kept))
 
 
-def in_short(found: Agreement | None) -> str:
-    """The word and what it rests on, in one sentence.
+def basis(found: Agreement | None) -> str:
+    """What the word rests on, in one sentence.
 
     Example:
-        >>> in_short(Agreement(13, 15, 0, 0.62, 0.96))
-        'Rough: puts 13 of 15 judged pairs in the order in which people do, AUC 0.87 (0.62 to 0.96).'
+        >>> basis(Agreement(13, 15, 0, 0.62, 0.96))
+        'Puts 13 of 15 judged pairs in the order in which people do, AUC 0.87 (0.62 to 0.96).'
     """
     if found is None:
         return "Not judged yet: nobody knows whether it hears what its name says."
-    pairs = f"puts {found.agreed:g} of {found.decided} judged pairs in the order in which people do"
-    area = f"AUC {found.auc:.2f} ({found.low:.2f} to {found.high:.2f})"
-    if found.word is None:
-        return f"Too few judgements for a word ({LEAST} are needed): {pairs}, {area}."
-    return f"{found.word.capitalize()}: {pairs}, {area}."
+    pairs = f"Puts {found.agreed:g} of {found.decided} judged pairs in the order in which people do"
+    few = "" if found.enough else f" A word needs {LEAST} of them."
+    return f"{pairs}, AUC {found.auc:.2f} ({found.low:.2f} to {found.high:.2f}).{few}"
+
+
+def in_short(found: Agreement | None) -> str:
+    """The word and what it rests on."""
+    said = basis(found)
+    if found is None or found.word is None:
+        return said
+    return f"{found.word.capitalize()}: {said[0].lower()}{said[1:]}"
 
 
 def advice(found: Agreement) -> str:

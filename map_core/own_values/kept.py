@@ -56,8 +56,11 @@ def replies_key(table: RewardTable) -> str:
     Args:
         table: the whole table; tables are remembered by identity.
     """
-    told = json.dumps([table.prompt_ids, table.prompts, table.replies, table.offsets.tolist()])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([table.prompt_ids, table.prompts]).encode())
+    digest.update(table.offsets.astype("<i8").tobytes())
+    for reply in table.replies:
+        digest.update(reply.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def path_of(replies: str, definition: Definition) -> Path:

@@ -129,8 +129,10 @@ def _rung(seen: Seen, rung: Rung, key: str) -> None:
 
 
 def _place(percentile: float) -> str:
-    """A percentile, with a decimal near the ends where it matters."""
-    return f"p{percentile:.0f}" if 1 <= percentile <= 99 else f"p{percentile:.4g}"
+    """A percentile as people read it."""
+    if percentile > 99:
+        return "above p99"
+    return "below p1" if percentile < 1 else f"p{percentile:.0f}"
 
 
 def _spread(seen: Seen, name: str, found: Portrait) -> None:

@@ -22,14 +22,14 @@ from pages.view.scene import Scene
 
 #: Colours for values of one's own, by name: apart from those of a table's values, and read on white as on black.
 TINTS = {
-    "Plum": "#8E5AA8",
-    "Rose": "#C2557F",
-    "Teal": "#2A8C8C",
-    "Indigo": "#5A6ACF",
-    "Brick": "#BF4B3F",
-    "Olive": "#7A8B2A",
+    "Magenta": "#C026A8",
+    "Turquoise": "#149C98",
+    "Crimson": "#C42B58",
+    "Lime": "#6A9A00",
+    "Brown": "#A0522D",
     "Slate": "#62798A",
-    "Bronze": "#A87B3C",
+    "Mustard": "#948700",
+    "Indigo": "#4F5BD5",
 }
 
 

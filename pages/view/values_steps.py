@@ -5,6 +5,7 @@ Constraint: each step says what is missing and offers the one thing to do next.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 
@@ -16,6 +17,7 @@ from map_core.judgements import ASKED, LEAST, MOST, RELIABLE_FROM, ROUGH_FROM, W
 from map_core.own_values import judged, replies_key, running
 from map_core.own_values.offered import forget
 from map_core.store import own_values
+from map_core.values import Definition, Specification
 from pages.view import background, style, values_define, values_judge
 from pages.view import scene as scenes
 from pages.view import values_marks as marks
@@ -58,6 +60,17 @@ def _tools(seen: Seen, own: Own) -> None:
             on_click=values_define.begin,
             args=(own,),
         )
+        st.download_button(
+            "Values file",
+            values_file(own.value.definition),
+            f"{own.key}.json",
+            "application/json",
+            icon=":material/terminal:",
+            type="tertiary",
+            key="values_file",
+            on_click="ignore",
+            help="For the command line: build and generate take it as --values-file.",
+        )
         with st.popover("Delete", icon=":material/delete:", type="tertiary", key="values_delete"):
             versions = "1 version" if own.value.version == 1 else f"{own.value.version} versions"
             st.html(
@@ -67,6 +80,12 @@ def _tools(seen: Seen, own: Own) -> None:
                 )
             )
             st.button("Delete it", key="values_delete_sure", type="primary", on_click=_delete, args=(seen, own))
+
+
+def values_file(definition: Definition) -> str:
+    """The definition as the command line reads it."""
+    one = Specification.of(definition)
+    return json.dumps({one.name: {"family": one.family, **one.settings}}, ensure_ascii=False, indent=2) + "\n"
 
 
 def _score(seen: Seen, own: Own) -> None:
@@ -123,9 +142,12 @@ def _start(seen: Seen, own: Own) -> None:
 
 def _judge(own: Own) -> None:
     found, done = own.agreement, len(own.judged)
-    said = judged.in_short(found) + (f" {judged.advice(found)}" if found else "")
+    said = judged.basis(found)
     if found is not None and found.undecided:
-        said += f" {found.undecided} could not be told apart."
+        said += f" {found.undecided} more could not be told apart."
+        if found.undecided > found.decided:
+            said += " Replies of this table seldom differ in it, so there is little to choose between."
+    said += f" {judged.advice(found)}" if found else ""
     st.html(marks.word(found.word if found else None, said))
     st.html(style.note(ESTIMATED))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_judge_line"):
