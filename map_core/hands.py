@@ -58,4 +58,6 @@ def deal(table: RewardTable, candidates: int, *, hands: int = 8, seed: int = 0) 
         prompts=tuple(table.prompts[i] for i in prompts),
         use_cases=tuple(table.use_cases[i] for i in prompts),
         metadata=table.metadata,
+        weights=table.weights[prompts] if table.weights.size else table.weights,
+        held_out=table.held_out[prompts] if table.held_out.size else table.held_out,
     )

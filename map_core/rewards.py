@@ -47,6 +47,8 @@ class RewardTable:
         tokens: token ids of each reply, or empty when the table has none.
         log_probs: (reply,) log-probability of each reply under the base model; NaN where unknown.
         metadata: model, sampling settings, seed, scorers, date; plain JSON values.
+        weights: (prompt,) how often each prompt occurs in use, above 0; empty when all count alike.
+        held_out: (prompt,) bool, prompts that nothing is solved on; empty when there are none.
 
     Raises:
         InputError: shapes do not fit together, or a reward is missing or not finite.
@@ -62,6 +64,8 @@ class RewardTable:
     tokens: tuple[tuple[int, ...], ...] = ()
     log_probs: np.ndarray = field(default_factory=lambda: np.empty(0))
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    weights: np.ndarray = field(default_factory=lambda: np.empty(0))
+    held_out: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -72,6 +76,18 @@ class RewardTable:
     def candidates(self) -> np.ndarray:
         """Number of replies of each prompt, (prompt,)."""
         return np.diff(self.offsets)
+
+    @cached_property
+    def counted(self) -> np.ndarray | None:
+        """(prompt,) how much each prompt counts where something is solved: its weight, 0 when it is held out.
+
+        None when all count alike.
+        """
+        if not self.weights.size and not self.held_out.any():
+            return None
+        weights = self.weights if self.weights.size else np.ones(len(self.prompts))
+        counted: np.ndarray = np.where(self.held_out, 0.0, weights) if self.held_out.size else weights
+        return None if np.ptp(counted) == 0 and counted[0] > 0 else counted
 
     @property
     def form(self) -> Form:
@@ -137,6 +153,8 @@ class RewardTable:
             tokens=tuple(self.tokens[r] for r in rows) if self.tokens else (),
             log_probs=self.log_probs[rows] if self.log_probs.size else self.log_probs,
             metadata=self.metadata,
+            weights=self.weights[list(chosen)] if self.weights.size else self.weights,
+            held_out=self.held_out[list(chosen)] if self.held_out.size else self.held_out,
         )
 
     def reordered(self, values: Sequence[str]) -> RewardTable:
@@ -182,6 +200,17 @@ def _validate(table: RewardTable) -> None:
     for name in ("prompt_ids", "prompts", "use_cases"):
         if len(getattr(table, name)) != len(counts):
             raise InputError(f"{name} has {len(getattr(table, name))} entries; expected {len(counts)}, one a prompt.")
+    for name in ("weights", "held_out"):
+        if (size := getattr(table, name).size) not in (0, len(counts)):
+            raise InputError(f"{name} has {size} entries; expected {len(counts)}, one a prompt, or none.")
+    wrong = ~((table.weights > 0) & np.isfinite(table.weights))
+    if wrong.any():
+        raise InputError(
+            f"The weight of the prompt {table.prompt_ids[int(np.argmax(wrong))]!r} is {table.weights[wrong][0]:g}; "
+            "expected a number above 0, such as how often the prompt occurs."
+        )
+    if table.held_out.size and table.held_out.all():
+        raise InputError("Every prompt is held out, so there is none to solve on. Hold fewer prompts out.")
     bad = ~(np.abs(rewards) <= LARGEST_REWARD)
     if bad.any():
         first = np.argwhere(bad)[0]
@@ -242,6 +271,7 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     def column(name: str, default: Any) -> list[Any]:
         return data[name].to_pylist() if name in data.column_names else [default] * data.num_rows
 
+    weights, held_out = _counted(data, values, first, path)
     use_cases, replies = column("use_case", "All prompts"), data["reply"].to_pylist()
     tokens = column("tokens", ())
     return RewardTable(
@@ -255,7 +285,25 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
         tokens=tuple(tuple(tokens[i] or ()) for i in order),
         log_probs=np.asarray(column("log_prob", math.nan), dtype=float)[order],
         metadata=metadata,
+        weights=weights,
+        held_out=held_out,
     )
+
+
+def _counted(data: pa.Table, values: Sequence[str], first: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The weights of the prompts and which are held out, from the first row of each; empty where all count alike."""
+    weights, held_out = np.empty(0), np.empty(0, dtype=bool)
+    if "weight" in data.column_names and "weight" not in values:
+        weights = _numbers(data, "weight")[first]
+        if np.all(weights == 1.0):
+            weights = np.empty(0)
+    if "held_out" in data.column_names and "held_out" not in values:
+        if not pa.types.is_boolean(data.schema.field("held_out").type):
+            raise InputError(f"The column 'held_out' of {path} holds no true or false. Save it as booleans.")
+        held_out = np.array([bool(one) for one in data["held_out"].take(pa.array(first)).to_pylist()])
+        if not held_out.any():
+            held_out = np.empty(0, dtype=bool)
+    return weights, held_out
 
 
 def as_arrow(table: RewardTable) -> pa.Table:
@@ -272,6 +320,13 @@ def as_arrow(table: RewardTable) -> pa.Table:
         "tokens": pa.array(table.tokens or [()] * rows, pa.list_(pa.int32())),
         "log_prob": pa.array(table.log_probs if table.log_probs.size else np.full(rows, np.nan), pa.float64()),
     }
+    if table.weights.size or table.held_out.size:
+        weights = table.weights if table.weights.size else np.ones(len(counts))
+        held_out = table.held_out if table.held_out.size else np.zeros(len(counts), dtype=bool)
+        columns |= {
+            "weight": pa.array(weights[repeat], pa.float64()),
+            "held_out": pa.array(held_out[repeat], pa.bool_()),
+        }
     columns |= {name: pa.array(table.rewards[:, j], pa.float64()) for j, name in enumerate(table.values)}
     metadata = {"format": FORMAT, "values": list(table.values), **table.metadata}
     return pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata, allow_nan=False).encode()})

@@ -74,9 +74,9 @@ def sandwich(oracle: Oracle, solution: Solution) -> Sandwich:
     covariance = np.zeros_like(spread)
     covariance[both] = inverse @ spread[both] @ inverse / n
     if oracle.form is Form.POOLED:
-        of_kl = share - at.replies / at.replies.mean()
+        of_kl = share - n * oracle.by_prompt(np.zeros_like(solution.weights)).mass
     else:
-        of_kl = at.log_normaliser - at.log_normaliser.mean()
+        of_kl = share * (at.log_normaliser - at.mass @ at.log_normaliser)
     variance = float(of_kl @ of_kl) / (n - 1) / n
     ratio = inverse @ spread[both] / n
     bias = 0.5 * float(np.trace(ratio)) + (0.5 * variance if oracle.form is Form.POOLED else 0.0)

@@ -115,8 +115,16 @@ class MemoryOracle(Oracle):
 
     @classmethod
     def of(cls, table: RewardTable, form: Form | None = None) -> MemoryOracle:
-        """The oracle of a table, in the table's own form unless another is asked for."""
-        return cls(table.rewards, table.offsets, table.values, table.form if form is None else form)
+        """The oracle of a table, in the table's own form unless another is asked for.
+
+        Where its prompts have weights or some are held out, each counts by that, see :mod:`map_core.oracle.weighted`.
+        """
+        form = table.form if form is None else form
+        if table.counted is not None:
+            from map_core.oracle.weighted import WeightedOracle
+
+            return WeightedOracle(table.rewards, table.offsets, table.values, form, table.counted)
+        return cls(table.rewards, table.offsets, table.values, form)
 
     def moments(self, weights: np.ndarray) -> Moments:
         weights = np.asarray(weights, dtype=np.float64)

@@ -1,0 +1,178 @@
+"""A prompt of weight v counts as v copies of it, and one that is held out not at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from map_core import rewards
+from map_core.confidence import sandwich
+from map_core.dual import Status, solve
+from map_core.errors import InputError
+from map_core.glossary import Form
+from map_core.hands import deal
+from map_core.oracle import MemoryOracle
+from map_core.oracle.weighted import WeightedOracle
+from map_core.rewards import RewardTable
+
+COPIES = np.array([1, 3, 0, 2, 5, 1, 0, 4])
+TARGETS = np.array([0.35, -0.1, np.nan])
+
+
+def make(seed: int = 0, sizes: tuple[int, ...] = (4, 6, 3, 5, 4, 7, 2, 6)) -> RewardTable:
+    """Prompts that differ in level and in how much their replies do."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        rng.normal(rng.normal(size=3), rng.uniform(0.5, 2.0, size=3), size=(size, 3)) * (1, 50, 0.01) for size in sizes
+    ]
+    names = tuple(f"p{n}" for n in range(len(sizes)))
+    return RewardTable(
+        values=("a", "b", "c"),
+        rewards=np.vstack(rows),
+        offsets=np.concatenate([[0], np.cumsum(sizes)]),
+        prompt_ids=names,
+        prompts=names,
+        use_cases=("u", "v") * (len(sizes) // 2),
+    )
+
+
+def weighted(table: RewardTable) -> RewardTable:
+    return replace(table, weights=np.where(COPIES > 0, COPIES, 9.0), held_out=COPIES == 0)
+
+
+def copied(table: RewardTable) -> RewardTable:
+    return table.take(np.repeat(np.arange(len(COPIES)), COPIES).tolist())
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_weights_are_copies(form: Form) -> None:
+    table = make()
+    one, other = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
+    assert isinstance(one, WeightedOracle)
+    assert one.prompts == 8
+    for name in ("base", "scale"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-12)
+    assert one.log_candidates == pytest.approx(other.log_candidates + (0 if form is Form.PER_PROMPT else np.log(0.5)))
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(5, 3))
+    here, there = one.many(x, covariance=True), other.many(x, covariance=True)
+    for name in ("log_normaliser", "levels", "covariance"):
+        np.testing.assert_allclose(getattr(here, name), getattr(there, name), rtol=1e-9, atol=1e-12)
+    # Copies say nothing new, so weights carry less than copies would: by Kish's effective number of prompts.
+    kish = COPIES.sum() / (COPIES @ COPIES)
+    expected = there.ess if form is Form.PER_PROMPT else there.ess * kish
+    np.testing.assert_allclose(here.ess, expected, rtol=1e-9)
+    pooled = [one.sample_sizes(here)[0].pooled, other.sample_sizes(there)[0].pooled * kish]
+    assert pooled[0] == pytest.approx(pooled[1])
+    for row in x:
+        np.testing.assert_allclose(one.moments(row).covariance, other.moments(row).covariance, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(one.best(row), other.best(row), rtol=1e-9, atol=1e-12)
+        at = one.by_prompt(row)
+        assert at.mass.sum() == pytest.approx(1.0)
+        np.testing.assert_array_equal(at.mass[COPIES == 0], 0.0)
+        np.testing.assert_allclose(at.mass @ at.levels, one.moments(row).levels, rtol=1e-9, atol=1e-12)
+    assert one.has_redundant_values == other.has_redundant_values
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_a_solve_is_that_of_the_copies(form: Form) -> None:
+    table = make()
+    one, other = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
+    here, there = solve(one, TARGETS), solve(other, TARGETS)
+    assert here.status is there.status is Status.CONVERGED
+    np.testing.assert_allclose(here.weights, there.weights, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(here.levels, there.levels, rtol=1e-6, atol=1e-9)
+    plain = solve(MemoryOracle.of(table, form), TARGETS)
+    assert np.abs(plain.weights - here.weights).max() > 0.01, "the weights make no difference here"
+
+
+def test_held_out_prompts_change_nothing_that_is_solved() -> None:
+    table = weighted(make())
+    rng = np.random.default_rng(2)
+    other = table.rewards.copy()
+    for prompt in np.flatnonzero(COPIES == 0):
+        other[table.rows(prompt)] = rng.normal(size=other[table.rows(prompt)].shape) * 100
+    here, there = (solve(MemoryOracle.of(one), TARGETS) for one in (table, replace(table, rewards=other)))
+    np.testing.assert_allclose(here.weights, there.weights, rtol=1e-7)
+
+
+def test_error_bars_follow_the_weights() -> None:
+    """By simulation: the spread of a weighted level over tables is what the sandwich says of one."""
+    counts = np.tile([1.0, 1.0, 6.0, 2.0], 60)
+    levels, errors, kl_errors, kls = [], [], [], []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        middle = rng.normal(scale=0.5, size=(240, 1, 3))
+        table = rng.normal(size=(240, 6, 3)) + middle
+        oracle = WeightedOracle(
+            table.reshape(-1, 3), np.arange(0, 241 * 6, 6), ("a", "b", "c"), Form.PER_PROMPT, counts, threads=1
+        )
+        target = oracle.standardise(np.array([0.45, 0.2, -9.0]))
+        found = solve(oracle, np.array([*target[:2], np.nan]))
+        assert found.status is Status.CONVERGED
+        errors.append(sandwich(oracle, found).weights[0] / oracle.scale[0])
+        levels.append(found.weights[0] / oracle.scale[0])
+        kls.append(found.kl)
+        kl_errors.append(sandwich(oracle, found).kl)
+    assert np.mean(errors) == pytest.approx(np.std(levels, ddof=1), rel=0.2)
+    assert np.mean(kl_errors) == pytest.approx(np.std(kls, ddof=1), rel=0.25)
+
+
+def test_equal_weights_are_none() -> None:
+    table = make()
+    for same in (replace(table, weights=np.full(8, 7.0)), replace(table, held_out=np.zeros(8, dtype=bool))):
+        assert same.counted is None
+        assert type(MemoryOracle.of(same)) is MemoryOracle
+
+
+def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
+    table = weighted(make())
+    rewards.save(table, tmp_path / "t.parquet")
+    again = rewards.load(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(again.weights, table.weights)
+    np.testing.assert_array_equal(again.held_out, table.held_out)
+    np.testing.assert_array_equal(again.take([4, 2]).weights, [5.0, 9.0])
+    np.testing.assert_array_equal(again.select("v").held_out, (COPIES == 0)[1::2])
+    dealt = deal(again, 2, hands=3)
+    np.testing.assert_array_equal(dealt.weights, np.repeat(table.weights, 3))
+    plain = make()
+    rewards.save(plain, tmp_path / "plain.parquet")
+    assert "weight" not in pq.read_schema(tmp_path / "plain.parquet").names
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"weights": np.ones(3)}, "weights has 3 entries; expected 8"),
+        ({"held_out": np.ones(8, dtype=bool)}, "Every prompt is held out"),
+        (
+            {"weights": np.array([1.0, 2, 3, 0, 1, 1, 1, 1])},
+            "The weight of the prompt 'p3' is 0; expected a",
+        ),
+        ({"weights": np.array([1.0, 2, 3, np.inf, 1, 1, 1, 1])}, "The weight of the prompt 'p3' is inf"),
+        ({"weights": np.array([1.0, 2, 3, np.nan, 1, 1, 1, 1])}, "The weight of the prompt 'p3' is nan"),
+    ],
+)
+def test_bad_weights_are_refused(change: dict[str, np.ndarray], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        replace(make(), **change)
+
+
+def test_a_held_out_column_that_is_none_is_refused(tmp_path: Path) -> None:
+    rewards.save(make(), tmp_path / "t.parquet")
+    data = pq.read_table(tmp_path / "t.parquet")
+    pq.write_table(data.append_column("held_out", pa.array(["maybe"] * data.num_rows)), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"'held_out' of .* holds no true or false"):
+        rewards.load(tmp_path / "t.parquet")
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    table = make()
+    for wrong in (np.ones(3), np.zeros(8), np.full(8, -1.0), np.full(8, np.nan)):
+        with pytest.raises(InputError, match="expected one a prompt, each 0 or more"):
+            WeightedOracle(table.rewards, table.offsets, table.values, Form.PER_PROMPT, wrong)
