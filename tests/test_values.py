@@ -347,3 +347,30 @@ def test_real_scorers_separate_plain_cases(
 def test_real_scorers_keep_the_laws(real_scorers: dict[str, Scorer]) -> None:
     for scorer in real_scorers.values():
         keeps_the_laws(scorer, tolerance=1e-4)
+
+
+def test_the_command_shows_values_of_a_file_and_what_is_ready(tmp_path: Path) -> None:
+    path = tmp_path / "values.toml"
+    path.write_text(
+        '[calm_nurse]\nmore = "a calm nurse"\nless = "a salesman"\n[wit]\nfamily = "classifier"\nready = "humor"\n'
+    )
+    text = CliRunner().invoke(command, ["--values-file", str(path)], catch_exceptions=False).output
+    assert 'measures  Whether the reply is more like "a calm nurse" than like "a salesman".' in text
+    assert "needs     the model mohameddhiab/humor-no-humor on this machine" in text
+    objects = CliRunner().invoke(command, ["--values-file", str(path), "--json"], catch_exceptions=False).output
+    assert [json.loads(line)["card"]["family"] for line in objects.splitlines()] == ["contrast", "classifier"]
+    ready = CliRunner().invoke(command, ["--ready"], catch_exceptions=False).output
+    assert "RLHFlow/ArmoRM-Llama3-8B-v0.1" in ready
+    assert "refused   its head gives a mean and a spread" in ready
+    help_text = CliRunner().invoke(command, ["--help"], catch_exceptions=False).output
+    assert "[calm_nurse]" in help_text
+
+
+def test_the_command_shows_a_value_that_a_table_defines(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    (own,) = values.resolve(["length"], [values.Definition("length", "Long", ("long",), ("short",))])
+    table = replace(labelled_table(), metadata={"scorers": [own.entry()]})
+    save(table, tmp_path / "table.parquet")
+    text = CliRunner().invoke(command, [str(tmp_path / "table.parquet")], catch_exceptions=False).output
+    assert 'Whether the reply is more like "long" than like "short".' in text

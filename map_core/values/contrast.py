@@ -20,10 +20,11 @@ descriptions, plain axis, plus personas     0.80         0.73         0.80      
 ==========================================  ===========  ===========  ===========  ==============  ===========
 
 The last two rows are of at most 64 labelled replies a value; personas ("You are an assistant whose replies are like
-this: ...") take two passes of the language model a reply, some hours for the embedded table on two cores, where the
-embeddings take two minutes and serve every value. Writing the examples by the two personas helped humor (0.93 together
-with the description) and ruined kindness (0.40 alone): a small model does not take on an unkind persona. of tone can be defined in words; reading ease and usefulness cannot, and examples help them little: the judgements of
-whoever defines a value say which kind theirs is.
+this: ...") take two passes of the language model a reply: 2.6 hours for the embedded table at the 107 tokens a second
+measured on two cores, where its embeddings take two minutes and serve every value. Writing the examples by the two
+personas helped humor (0.93 together with the description) and ruined kindness (0.40 alone): a small model does not take
+on an unkind persona. So matters of tone can be defined in words; reading ease and usefulness cannot, and examples help
+them little: the judgements of whoever defines a value say which kind theirs is.
 """
 
 from __future__ import annotations
