@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from map_core.generate.engine import Engine
     from map_core.values import Scorer, ScoringModels
 
+#: A reply may take a moment longer; whoever moves a fader meanwhile must not notice that one is being written. Where
+#: nothing else wants the cores it costs nothing.
+NICENESS = 19
 #: Scorers that are kept, values of one's own included; each new wording of one is another.
 _SCORERS_KEPT = 64
 
@@ -256,6 +259,8 @@ def main() -> None:
     commands = os.fdopen(os.dup(0), "rb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
 
     process = ModelProcess(options.model, options.engine, options.dtype, output)
     threading.Thread(target=process.listen, args=(commands,), daemon=True).start()
