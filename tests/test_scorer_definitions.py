@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from map_core import values
+from map_core.aim import Aims
 from map_core.command_line import main
 from map_core.errors import InputError, MissingModelError
 from map_core.generate.generation import Phase, request_from, request_message
@@ -19,6 +20,9 @@ from map_core.generate.models import locate
 from map_core.generate.request import GenerationRequest
 from map_core.generate.service import GenerationService
 from map_core.glossary import SamplingSettings
+from map_core.rewards import RewardTable
+from map_core.serve.desk import Desk, PromptTokens
+from map_core.serve.refusals import Limits, Refusal
 from map_core.values import DEFAULT_EMBEDDER, Definition, Kind, ScoringModels, Specification, name_from, spread
 from map_core.values.contrast import Contrast
 from tests.scorer_laws import keeps_the_laws, reply
@@ -271,3 +275,30 @@ def test_generate_aims_at_a_value_that_the_table_defines(
     assert all(set(one["rewards"]) == {*values.DEFAULT_VALUES, "calm_nurse"} for one in answer["candidates"])
     assert main([*asked, "--weights", "calm_nurse=2", "--values", "none", *small]) == 0
     assert json.loads(capsys.readouterr().out)["weights"] == {"calm_nurse": 2.0}
+
+
+def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
+    made = values.resolve(["calm_nurse"], [NURSE], models())
+    table = RewardTable(
+        values=("calm_nurse",),
+        rewards=np.array([[0.0], [1.0], [0.5], [2.0]]),
+        offsets=np.array([0, 2, 4]),
+        prompt_ids=("a", "b"),
+        prompts=("A", "B"),
+        use_cases=("u", "u"),
+        replies=("w", "x", "y", "z"),
+        metadata={"scorers": [made[0].entry()]},
+    )
+    own = values.from_metadata(table.metadata)
+    aims = Aims(table, scored=values.scored(own))
+    desk = Desk("m", aims, {"calm": np.array([1.0])}, SamplingSettings(), None, PromptTokens(None), Limits(), 2, own)
+    chat: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
+    (asked,) = desk.read(json.dumps(chat | {"weights": {"calm_nurse": 2.0}}).encode()).requests
+    assert asked.own == (own["calm_nurse"],)
+    (asked,) = desk.read(json.dumps(chat | {"palette": "calm"}).encode()).requests
+    assert asked.weights.keys() == {"calm_nurse"}
+    with pytest.raises(Refusal, match=r"weights names 'wit'; there are .*, calm_nurse"):
+        desk.read(json.dumps(chat | {"weights": {"wit": 2.0}}).encode())
+    # A body says what is asked and never how it is scored.
+    with pytest.raises(Refusal):
+        desk.read(json.dumps(chat | {"own": [own["calm_nurse"].as_dict()], "weights": {"brisk": 1.0}}).encode())

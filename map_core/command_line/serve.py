@@ -115,7 +115,7 @@ def serve(
     from map_core.serve.app import create_app, is_loopback
     from map_core.serve.desk import Desk, PromptTokens
     from map_core.serve.refusals import Limits
-    from map_core.values import cards
+    from map_core.values import from_metadata, scored
 
     opened = open_table(table, use_case, form)
     known = _named(opened, palettes)
@@ -133,15 +133,17 @@ def serve(
     )
     if candidates > most_candidates:
         raise click.UsageError(f"--candidates is {candidates}; expected at most the {most_candidates} of one request.")
+    own = from_metadata(opened.table.metadata)
     desk = Desk(
         _told(name, address),
-        Aims(opened.table, opened.oracle.form, scored=cards()),
+        Aims(opened.table, opened.oracle.form, scored=scored(own)),
         known,
         sampling_settings({}, opened.table.metadata),
         opened.table.metadata.get("system"),
         PromptTokens(files.folder if files else None),
         limits,
         candidates,
+        own,
     )
     loopback = is_loopback(host)
     listening = _listen(host, port)
@@ -161,10 +163,12 @@ def serve(
         name, engine, dtype, at_once=at_once, most_waiting=most_waiting, most_of_viewer=most_waiting
     )
     wanted = ~np.isnan(np.array([*known.values()]).reshape(-1, len(opened.table.values))).all(axis=0)
-    scored = [
-        value for value, is_wanted in zip(opened.table.values, wanted, strict=True) if is_wanted and value in cards()
+    warmed = [
+        value
+        for value, is_wanted in zip(opened.table.values, wanted, strict=True)
+        if is_wanted and value in scored(own)
     ]
-    app = create_app(desk, service, key=api_key or None, loopback=loopback, values=scored, ready=ready)
+    app = create_app(desk, service, key=api_key or None, loopback=loopback, values=warmed, ready=ready)
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
     config = uvicorn.Config(app, timeout_graceful_shutdown=2, lifespan="on", **settings)
 

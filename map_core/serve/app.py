@@ -261,7 +261,7 @@ def create_app(
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        service.start(values)
+        service.start(values, desk.own)
         if ready is not None:
             ready()
         try:

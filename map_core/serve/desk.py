@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from map_core.generate.request import GenerationRequest, Method
 from map_core.glossary import SamplingSettings
 from map_core.serve.body import ChatBody, read_body, read_chat, read_stops
 from map_core.serve.refusals import Limits, Refusal
-from map_core.values import cards
+from map_core.values import Specification, cards, scored
 
 #: Larger weights would carry sums of weights times rewards beyond the largest number.
 LARGEST_WEIGHT = 1e100
@@ -127,6 +127,7 @@ class Desk:
         tokens: counts a chat's tokens.
         limits: how much may be asked for.
         candidates: K where a body does not tell.
+        own: how values that are not built in are scored, as the table tells it.
     """
 
     def __init__(
@@ -139,11 +140,15 @@ class Desk:
         tokens: PromptTokens,
         limits: Limits,
         candidates: int = 16,
+        own: Mapping[str, Specification] | None = None,
     ) -> None:
         self.model, self.limits = model, limits
         self._aims, self._palettes = aims, dict(palettes)
         self._settings, self._system = settings, system
         self._tokens, self._candidates = tokens, candidates
+        self._scored = scored(own or {})
+        #: How the values that are not built in are scored.
+        self.own = tuple(one for name, one in (own or {}).items() if name in self._scored and name not in cards())
         #: Every name that a client may use for a model, and the palette that it stands for.
         self.models: dict[str, str | None] = {model: None} | {f"{model}:{name}": name for name in palettes}
 
@@ -161,7 +166,7 @@ class Desk:
 
     def _asked(self, body: ChatBody) -> Asked:
         model, palette = self._names(body)
-        weights, shown = _weights(body), _values(body)
+        weights, shown = _weights(body, self._scored), _values(body, self._scored)
         if palette is not None and weights is not None:
             raise Refusal("There are a palette and weights; give one of them.", param="weights")
         candidates, replies = self._sizes(body, steered=palette is not None or bool(weights))
@@ -170,6 +175,7 @@ class Desk:
         seed = secrets.randbelow(2**31) if body.seed is None else body.seed
         if not 0 <= seed < 2**63:
             raise Refusal(f"seed is {seed}; expected a whole number from 0, below 2^63.", param="seed")
+        extra: dict[str, Any] = {} if body.block is None else {"block": body.block}
         request = GenerationRequest(
             prompt=prompt,
             weights=weights or {},
@@ -183,13 +189,14 @@ class Desk:
             method=_method(body),
             most_candidates=body.most_candidates,
             least_ess=body.least_ess,
-            **({} if body.block is None else {"block": body.block}),
+            own=self.own,
+            **extra,
         )
         prompt_tokens = self._tokens.count(request)
         aim = None
         if palette is not None:
             aim = self._aims.at(self._palettes[palette], body.most_candidates or candidates)
-            told = tuple(name for name in aim.asked if name in cards())
+            told = tuple(name for name in aim.asked if name in self._scored)
             request = replace(request, weights=dict(aim.weights), values=(*told, *shown))
         return Asked(
             requests=tuple(replace(request, seed=reply_seed(seed, number)) for number in range(replies)),
@@ -272,10 +279,10 @@ def reply_seed(seed: int, number: int) -> int:
     return seed if number == 0 else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def _weights(body: ChatBody) -> dict[str, float] | None:
+def _weights(body: ChatBody, known: Sequence[str]) -> dict[str, float] | None:
     if body.weights is None:
         return None
-    _check_values("weights", tuple(body.weights))
+    _check_values("weights", tuple(body.weights), known)
     for name, weight in body.weights.items():
         if not abs(weight) <= LARGEST_WEIGHT:
             raise Refusal(
@@ -285,16 +292,16 @@ def _weights(body: ChatBody) -> dict[str, float] | None:
     return dict(body.weights)
 
 
-def _values(body: ChatBody) -> tuple[str, ...]:
+def _values(body: ChatBody, known: Sequence[str]) -> tuple[str, ...]:
     names = tuple(body.values or ())
-    _check_values("values", names)
+    _check_values("values", names, known)
     return names
 
 
-def _check_values(field: str, names: tuple[str, ...]) -> None:
-    unknown = [name for name in names if name not in cards()]
+def _check_values(field: str, names: tuple[str, ...], known: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise Refusal(f"{field} names {_cut(unknown[0])!r}; there are {', '.join(cards())}.", param=field)
+        raise Refusal(f"{field} names {_cut(unknown[0])!r}; there are {', '.join(known)}.", param=field)
 
 
 def _method(body: ChatBody) -> Method:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from map_core.errors import EngineError, InputError
-from map_core.generate.remote_engine import KEY_VARIABLES, address_of
 from map_core.glossary import Reply
 from map_core.values.models import ScoringModels
 from map_core.values.scorer import Card, Cost, Scorer, ScorerError
@@ -60,6 +59,8 @@ class Judge(Scorer):
     family = JUDGE
 
     def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels) -> None:
+        from map_core.generate.remote_engine import KEY_VARIABLES, address_of  # brings a tokenizer library
+
         given = checked(f"the value {name!r}", settings, _SETTINGS)
         for key in ("model", "question"):
             if key not in given:
@@ -139,6 +140,8 @@ class Judge(Scorer):
             import openai
         except ImportError as error:
             raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
+        from map_core.generate.remote_engine import KEY_VARIABLES
+
         seconds = float(self._given.get("seconds", 60.0))
         key = next((found for name in KEY_VARIABLES if (found := os.environ.get(name, "").strip())), "none")
         return self._models.shared(
