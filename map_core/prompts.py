@@ -6,10 +6,11 @@ Constraint: standard library only.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,25 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
     if not prompts:
         raise InputError(f'{path} has no prompts; expected lines such as {{"prompt": "How do bees make honey?"}}.')
     return tuple(prompt for prompt in prompts if not use_cases or prompt.use_case in use_cases)
+
+
+def hold_out(prompts: Sequence[Prompt], share: float) -> tuple[Prompt, ...]:
+    """The same prompts with this share of each use case held out; which ones depends on their texts alone.
+
+    Raises:
+        InputError: the share is not from 0 to below 1.
+    """
+    if not 0.0 <= share < 1.0:
+        raise InputError(f"The share of prompts to hold out is {share:g}; expected a share from 0 to below 1.")
+    held: set[str] = set()
+    for use_case in {prompt.use_case for prompt in prompts}:
+        some = sorted((p for p in prompts if p.use_case == use_case), key=lambda p: _mixed(p.text))
+        held |= {prompt.text for prompt in some[: round(share * len(some))]}
+    return tuple(replace(prompt, held_out=prompt.held_out or prompt.text in held) for prompt in prompts)
+
+
+def _mixed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _entries(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -15,7 +15,7 @@ from map_core import rewards
 from map_core.build import Built, Crew, Drawing, Local, Opening
 from map_core.command_line.watching import Watcher, watched
 from map_core.generate.models import DEFAULT_MODEL
-from map_core.prompts import Prompt, read_prompts
+from map_core.prompts import Prompt, hold_out, read_prompts
 from map_core.values import Scorer, Specification, from_metadata, read_values_file, resolve
 
 
@@ -63,6 +63,9 @@ scorer fails is left out, and the end says how many there are.
 )
 @click.option("--use-case", "use_cases", multiple=True, help="Only prompts of this use case; can be repeated.")
 @click.option("--count-repeats", is_flag=True, help="A prompt that comes again counts as often as it comes.")
+@click.option(
+    "--hold-out", type=float, default=0.0, metavar="SHARE", help="Keep this share of each use case for checking."
+)
 @click.option("--model", help="The base model: a name from `models list`, a folder, a hub name, or NAME@URL.")
 @click.option("--engine", type=click.Choice(["auto", "torch", "openvino"]), default="auto", show_default=True)
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="Precision; the engine's own by default.")
@@ -162,7 +165,7 @@ class _Asked:
         changed = {name: given[name] for name in asked if given[name] is not None}
         drawing = Drawing(replace(builder.DEFAULT_SETTINGS, **changed), given["seed"] or 0, given["system"])
         candidates = 64 if given["candidates"] is None else given["candidates"]
-        prompts = self._prompts(report)
+        prompts = self._prompts()
         with closing(self._hire(given["model"] or DEFAULT_MODEL, drawing, scorers)) as crew:
             return builder.build_with(crew, prompts, self.out, scorers, drawing, candidates, self._keeping, report)
 
@@ -174,7 +177,7 @@ class _Asked:
             self.out,
             lambda names: resolve(names, own),
             values=self._names() or (tuple(own) if given["values_file"] else ()),
-            prompts=self._prompts(report) if given["prompts"] else (),
+            prompts=self._prompts() if given["prompts"] else (),
             candidates=given["candidates"],
             hire=self._hire,
             keeping=self._keeping,
@@ -201,6 +204,7 @@ class _Asked:
         named = read_values_file(self._given["values_file"]) if self._given["values_file"] is not None else {}
         return from_metadata(metadata) | named
 
-    def _prompts(self, report: Watcher) -> tuple[Prompt, ...]:
+    def _prompts(self) -> tuple[Prompt, ...]:
         given = self._given
-        return read_prompts(given["prompts"], given["use_cases"], count_repeats=given["count_repeats"])
+        found = read_prompts(given["prompts"], given["use_cases"], count_repeats=given["count_repeats"])
+        return hold_out(found, given["hold_out"])

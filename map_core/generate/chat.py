@@ -22,6 +22,7 @@ from jinja2.ext import Extension
 from tokenizers import Tokenizer
 
 from map_core.errors import EngineError, InputError
+from map_core.generate.fast_tokenizer import tokenizer_file
 
 Message = Mapping[str, str]
 """One turn of a chat: ``{"role": "system" | "user" | "assistant", "content": ...}``."""
@@ -69,20 +70,15 @@ class ChatTokenizer:
     gets 1 January 2024, so that the same prompt is the same tokens on every day.
 
     Args:
-        folder: a model folder with ``tokenizer.json``; ``tokenizer_config.json``, ``chat_template.jinja``,
-            ``generation_config.json`` and ``config.json`` are read where they are there.
+        folder: a model folder with ``tokenizer.json`` or what one can be made of; ``tokenizer_config.json``,
+            ``chat_template.jinja``, ``generation_config.json`` and ``config.json`` are read where they are there.
 
     Raises:
-        InputError: there is no ``tokenizer.json``.
+        InputError: there is no tokenizer that can be read.
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise InputError(
-                f"{folder} has no tokenizer.json; expected a model folder with a fast tokenizer. "
-                "Save it again with a current transformers, which writes one."
-            )
+        path = tokenizer_file(folder)
         try:
             self._special = Tokenizer.from_file(str(path))
         except Exception as error:  # the reader raises bare Exceptions

@@ -21,6 +21,7 @@ from map_core.generate.models import DEFAULT_MODEL, ModelFiles
 
 DTYPES = ("float32", "bfloat16")
 _CACHE_SHARE = 0.25
+_UNTOLD_CONTEXT = 2048  # Bloom and its like
 _SCORED_AT_ONCE = 1024  # tokens a pass when scoring: their logits over 50,000 words take 200 MB
 
 
@@ -56,7 +57,7 @@ class LanguageModel:
         self.tokenizer = ChatTokenizer(files.folder)
         self.model = _load(files, self.dtype, device)
         self.device = str(self.model.device) if device == "auto" else device
-        self.context_length = int(self.model.config.max_position_embeddings)
+        self.context_length = context_length(self.model.config)
 
     def reply_log_probs(self, prefix_messages: Sequence[Message], replies: Sequence[Sequence[int]]) -> list[np.ndarray]:
         """How likely replies are after a chat: log p(token | chat, tokens before it), temperature 1.
@@ -144,6 +145,19 @@ def open_language_model(
     return LanguageModel(models.locate(name), dtype, device)
 
 
+def context_length(config: Any) -> int:
+    """The most tokens that a model may read, by its configuration.
+
+    Models without learned positions may tell of none; they have what they are known to be trained on at least.
+    """
+    text = config.get_text_config()
+    for name in ("max_position_embeddings", "seq_length", "max_seq_len", "n_positions", "n_ctx"):
+        told = getattr(text, name, None)
+        if isinstance(told, int) and told > 0:
+            return told
+    return _UNTOLD_CONTEXT
+
+
 def suited_device(weight_bytes: int, memory: Sequence[int]) -> str:
     """Where a model goes.
 
@@ -205,7 +219,6 @@ def _load(files: ModelFiles, dtype: str, device: str) -> Any:
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
-                attn_implementation="sdpa",
                 output_loading_info=True,
                 **({"device_map": "auto"} if device == "auto" else {}),
             )

@@ -31,7 +31,7 @@ Progress = Callable[[str], None]
 _MANIFEST = "manifest.json"
 _FORMAT = 2  # one more whenever the conversion writes something else
 _GRAPH_FORMAT = 1  # one more whenever OpenVINO's form of a model changes
-_HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
+_HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"]
 
 
 @dataclass(frozen=True)
