@@ -10,7 +10,8 @@ from map_core import rewards
 from map_core.judgements import Answer, questions
 from map_core.own_values import judged, kept, replies_key, running
 from map_core.own_values.offered import forget
-from map_core.store import SETTING, database, own_values
+from map_core.palette import ALL, Palette, Target
+from map_core.store import SETTING, database, own_values, palettes
 from map_core.values import Definition, ScoringModels, Specification, make, read_values_file
 from pages.view.values_steps import values_file
 from tests.tables import make_table
@@ -152,6 +153,19 @@ def test_a_judged_value_gets_a_slider_with_its_word(table):
     assert not app.exception
 
 
+def test_every_page_stands_with_a_value_of_ones_own_in_the_palette(table):
+    made = own_values.define(database(), NURSE)
+    judge(table, scored(table), made.id, 15, 15)
+    own_values.use(database(), made.id, 1)
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["palette"] = "helpfulness:p55;calm_nurse:p55"
+    app.run()
+    for page in ("tradeoffs", "compare", "palettes", "groups", "sequence", "baselines", "report", "how", "limits"):
+        app.switch_page(f"{page}.py").run()
+        assert not app.exception, page
+        assert "calm_nurse:p55" in app.query_params["palette"], page
+
+
 def test_what_is_not_to_be_used_needs_one_more_word(table):
     made = own_values.define(database(), NURSE)
     judge(table, scored(table), made.id, 7, 15)
@@ -190,6 +204,18 @@ def test_a_target_goes_with_its_value_and_the_rest_stays(table):
     after = app.query_params["palette"]
     assert "calm_nurse" not in after
     assert [item for item in before.split(";") if "calm_nurse" not in item] == after.split(";")
+
+
+def test_a_saved_palette_fits_where_nothing_is_asked_of_the_value_that_is_gone(table):
+    targets = {name: Target(55.0, free=name != "humor") for name in (*table.values, "calm_nurse")}
+    palettes.save(database(), Palette(ALL, targets), "Without the nurse")
+    palettes.save(database(), Palette(ALL, {**targets, "calm_nurse": Target(60.0)}), "With the nurse")
+    app = opened()
+    app.switch_page("palettes.py").run()
+    buttons = {one.key: one.disabled for one in app.button if one.key.startswith("saved_use_")}
+    assert buttons == {"saved_use_1": False, "saved_use_2": True}
+    app.button(key="saved_use_1").click().run()
+    assert not app.exception
 
 
 def test_a_link_that_names_a_value_that_is_not_there_says_so(table):

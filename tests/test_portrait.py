@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from map_core.errors import InputError
+from map_core.figures import design
 from map_core.figures import portrait as figures
 from map_core.portrait import extremes, portrait
 from tests.tables import make_table
@@ -97,3 +99,13 @@ def test_the_figure_says_what_the_words_and_the_data_say():
 def test_names_are_no_formulas_in_the_data():
     told = figures.portrait_csv(portrait(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
     assert '"\'=cmd|""x"""' in told
+
+
+def test_chosen_colours_hold_for_whoever_looks_at_that_table():
+    def with_chosen() -> tuple[str, str]:
+        design.choose({8: "#C026A8"})
+        return design.colour(8), design.colour(0)
+
+    with ThreadPoolExecutor(1) as another:
+        assert another.submit(with_chosen).result() == ("#C026A8", design.COLOURS[0])
+    assert design.colour(8) == design.COLOURS[0]

@@ -86,4 +86,4 @@ def advice(found: Agreement) -> str:
         return "It leans the right way. Averages over many replies can be steered by it, a single reply can be wrong."
     if found.high >= 0.75:
         return "So few judgements do not rule out a coin. Judge more pairs, or change its definition."
-    return "It says little of what its name says. Change its definition: examples often do better than descriptions."
+    return "It says little of what its name says. Change its definition: several example replies a side often do best."

@@ -22,7 +22,10 @@ NOTHING = (
 )
 #: Palettes that are listed at first; the others follow on request.
 LISTED = 12
-FOREIGN = "It speaks of values or a use case that this table does not have"
+FOREIGN = (
+    "It speaks of values or a use case that this table does not have; a value of your own must be in use on the page "
+    "Values"
+)
 
 
 def show(kept: Database, found: tuple[Saved, ...]) -> None:

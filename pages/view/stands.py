@@ -138,6 +138,7 @@ def _remembered(key: Hashable) -> Stand | None:
 
 
 def fits(palette: Palette) -> bool:
-    """The palette speaks of the table that is looked at: of its values, in one of its use cases."""
+    """The palette speaks of the table that is looked at: it asks for values of it, in one of its use cases."""
     table = scenes.load(ALL).table
-    return set(palette.targets) <= set(table.values) and palette.use_case in (ALL, *table.use_case_names)
+    asked = {name for name, target in palette.targets.items() if not target.free}
+    return asked <= set(table.values) and palette.use_case in (ALL, *table.use_case_names)

@@ -72,7 +72,7 @@ def show(seen: Seen) -> None:
             key="values_kind",
         )
         with st.form("values_form_fields", border=False):
-            _fields(seen, Kind(kind))
+            _fields(seen, kind or Kind.DESCRIPTION)
             with st.container(horizontal=True, gap="small"):
                 st.form_submit_button(
                     "Keep the change" if own else "Define and score it",
