@@ -180,7 +180,11 @@ def advise(
     )
     root = math.sqrt(2)
     prompts = Outlook(
-        now.error / root, now.carrying, 2 * now.carrying_all, now.margin, _chance(now.margin, spread / root)
+        now.error / root * _quantile(2 * oracle.prompts) / _quantile(oracle.prompts),
+        now.carrying,
+        2 * now.carrying_all,
+        now.margin,
+        _chance(now.margin, spread / root),
     )
     return _verdict(Advice(Help.NEITHER, Reason.ENOUGH, now, candidates, prompts, 1.0), trust_threshold(oracle))
 
@@ -217,16 +221,22 @@ def _error(
     if not len(wanted) or oracle.prompts < 2:
         return math.nan, 1.0
     j = int(wanted[np.argmax(errors[wanted])])
-    between = float(np.var(oracle.by_prompt(weights).levels[:, j], ddof=1))
+    at = oracle.by_prompt(weights)
+    between = float(at.mass @ (at.levels[:, j] - at.mass @ at.levels[:, j]) ** 2)
     within = choosing_variance(table, oracle, weights)[j]
     kept = math.sqrt(max(0.5, 1 - within / (2 * between))) if between > 0 else 1.0
-    return float(student.ppf((1 + LEVEL) / 2, oracle.prompts - 1) * errors[j]), kept
+    return _quantile(oracle.prompts) * float(errors[j]), kept
+
+
+def _quantile(prompts: int) -> float:
+    """Student's, for half of an interval from so many prompts; NaN from one."""
+    return float(student.ppf((1 + LEVEL) / 2, prompts - 1)) if prompts > 1 else math.nan
 
 
 def choosing_variance(table: RewardTable, oracle: MemoryOracle, weights: np.ndarray) -> np.ndarray:
     """(value,) W: the part of a level's variance between prompts that comes from choosing among K replies.
 
-    The delta method for a ratio of means: mean over prompts of sum_k P_ik^2 (z_ik - mu_i)^2.
+    The delta method for a ratio of means: mean over prompts, as each counts, of sum_k P_ik^2 (z_ik - mu_i)^2.
     """
     z = np.where(oracle.constant, 0.0, oracle.standardise(table.rewards))
     starts, counts = table.offsets[:-1], table.candidates
@@ -236,7 +246,7 @@ def choosing_variance(table: RewardTable, oracle: MemoryOracle, weights: np.ndar
     mass = mass / np.repeat(np.add.reduceat(mass, starts), counts)
     levels = np.add.reduceat(mass[:, None] * z, starts)
     off = z - np.repeat(levels, counts, axis=0)
-    return np.asarray(np.add.reduceat(mass[:, None] ** 2 * off**2, starts).mean(axis=0))
+    return np.asarray(oracle.by_prompt(weights).mass @ np.add.reduceat(mass[:, None] ** 2 * off**2, starts))
 
 
 def _with_hands(
@@ -279,8 +289,9 @@ def _margin_error(oracle: MemoryOracle, certificate: np.ndarray) -> float:
     """The standard error of a margin: that of each prompt's support value at the certificate (envelope theorem)."""
     if oracle.prompts < 2:
         return math.nan
+    mass = oracle.by_prompt(np.zeros(len(certificate))).mass
     support = oracle.best_by_prompt(certificate) @ certificate
-    return float(np.std(support, ddof=1) / math.sqrt(oracle.prompts))
+    return float(np.linalg.norm(mass * (support - mass @ support)) * math.sqrt(oracle.prompts / (oracle.prompts - 1)))
 
 
 def _chance(margin: float, error: float) -> float:

@@ -16,8 +16,13 @@ HEADLINES = {
 }
 
 
-def why(advice: Advice) -> str:
-    """Why that would help, and by how much."""
+def why(advice: Advice, prompts: int) -> str:
+    """Why that would help, and by how much.
+
+    Args:
+        advice: of a palette on a table.
+        prompts: that the table has.
+    """
     now, more, reason = advice.now, advice.candidates, advice.reason
     if reason is Reason.ONE_REPLY:
         return (
@@ -55,14 +60,14 @@ def why(advice: Advice) -> str:
     if reason is Reason.FEW_IN_ALL:
         return (
             f"The palette rests on {now.carrying_all:.0f} replies in all, too few to trust, while each prompt has "
-            f"enough. About {_times(advice.factor)} as many prompts would do."
+            f"enough. About {_many(advice.factor * prompts)} prompts in all would do."
         )
     bar = f"{LEVEL:.0%} error bar of its least certain level is ± {now.error:.2f} standard deviations"
     if reason is Reason.WIDE:
         return (
             f"The palette can be had, and the {bar}. Twice the prompts make that ± {advice.prompts.error:.2f}, twice "
-            f"the replies to each prompt only ± {more.error:.2f}. About {_times(advice.factor)} as many prompts would "
-            f"bring it to ± {NARROW:.2f}."
+            f"the replies to each prompt only ± {more.error:.2f}. About {_many(advice.factor * prompts)} prompts in "
+            f"all would bring it to ± {NARROW:.2f}."
         )
     return f"The palette can be had, rests on enough replies, and the {bar}, which is narrow."
 
@@ -83,6 +88,12 @@ def rows(advice: Advice) -> list[tuple[str, str, str, str]]:
             told = ["–" if math.isnan(n) else form.format(n).replace("-", "−") for n in numbers]
             found.append((label, told[0], told[1], told[2]))
     return found
+
+
+def _many(count: float) -> str:
+    """A count in two figures, rounded up."""
+    step = 10 ** max(0, len(str(math.ceil(count))) - 2)
+    return f"{math.ceil(count / step) * step:,}"
 
 
 def _times(factor: float) -> str:

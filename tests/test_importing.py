@@ -143,6 +143,12 @@ def test_cells_that_look_like_something_else(tmp_path: Path):
         import_table(write(tmp_path, "b.csv", "prompt,reply,humor\na,x,=1+1\na,y,2\n"))
 
 
+def test_numbers_of_parquet_are_texts_where_they_stand_for_texts(tmp_path: Path):
+    pd.DataFrame({"prompt": [7, 7], "reply": [1.5, 2.0], "humor": [1, 2]}).to_parquet(tmp_path / "a.parquet")
+    table = import_table(tmp_path / "a.parquet").table
+    assert (table.prompts, table.replies) == (("7",), ("1.5", "2.0"))
+
+
 def test_weights_are_one_number_a_prompt(tmp_path: Path):
     rows = [reply(often=3), reply(often=3, reply="y"), reply(often=0.5, prompt="b")]
     path = write(tmp_path, "a.jsonl", lines(*rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -144,6 +144,21 @@ def test_more_of_the_same_replies_gives_nothing():
     found = asked(table, np.array([0.9, 0.9]))
     assert (found.help, found.reason) == (Help.NEITHER, Reason.BEYOND)
     assert found.candidates.margin == pytest.approx(found.now.margin, abs=0.02)
+
+
+def test_prompts_count_by_their_weights_and_not_when_held_out():
+    """A prompt that counts 30 times is as one that is there 30 times; one that is held out is as none."""
+    table = make_table(prompts=10, candidates=16)
+    targets = np.array([0.2, FREE, 0.2, FREE])
+    twice = table.take([0] * 30 + list(range(1, 8)))
+    weighted = replace(table, weights=np.array([30.0] + [1.0] * 9), held_out=np.arange(10) > 7)
+    wanted = MemoryOracle.of(twice).rewards_at(targets)
+    found = [advise(one, oracle := MemoryOracle.of(one), oracle.standardise(wanted)) for one in (twice, weighted)]
+    plain = advise(table, oracle := MemoryOracle.of(table), oracle.standardise(wanted)).now
+    # Margins are in the table's own standard deviations, which those of all its replies are near to.
+    assert found[1].now.margin == pytest.approx(found[0].now.margin, rel=0.1)
+    assert found[1].now.carrying == pytest.approx(found[0].now.carrying, rel=5e-4)
+    assert abs(plain.carrying - found[0].now.carrying) > 0.005 * plain.carrying
 
 
 def test_ranges_are_trusted_up_to_where_they_are_not():

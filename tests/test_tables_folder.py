@@ -35,6 +35,14 @@ def test_a_list_says_what_a_table_holds():
         tables.delete("My replies")
 
 
+def test_a_table_that_would_fill_the_memory_is_refused_in_words(tmp_path):
+    rewards.save(make_table(prompts=50, candidates=40), tmp_path / "Large.parquet")
+    tables.check_memory(tmp_path / "Large.parquet")
+    with pytest.raises(InputError, match=r"'Large' needs about 0.0 GB of memory here, and 0.0 GB are free"):
+        tables.check_memory(tmp_path / "Large.parquet", free=1000)
+    tables.check_memory(tmp_path / "none.parquet", free=0)
+
+
 @pytest.mark.parametrize("name", ["", " ", "../x", "a/b", "a\\b", ".hidden", "a.b", "x" * 61, "a\0b", "-a", "a:b"])
 def test_names_that_are_refused(name: str):
     with pytest.raises(InputError, match="expected 1 to 60 letters"):

@@ -142,7 +142,7 @@ def _floats(cells: Sequence[Any] | np.ndarray) -> np.ndarray | None:
     return numbers if bool(np.all(np.abs(numbers) <= LARGEST)) else None
 
 
-def text_cells(cells: Sequence[Any], name: str, where: str, empty: bool, first: int = 0) -> list[str]:
+def text_cells(cells: Sequence[Any] | np.ndarray, name: str, where: str, empty: bool, first: int = 0) -> list[str]:
     """Cells of a column of text; numbers are written out.
 
     Args:
@@ -155,7 +155,7 @@ def text_cells(cells: Sequence[Any], name: str, where: str, empty: bool, first: 
         InputError: a cell is missing, empty where it may not be, or no text.
     """
     texts = []
-    for row, cell in enumerate(cells, start=first + 1):
+    for row, cell in enumerate(cells.tolist() if isinstance(cells, np.ndarray) else cells, start=first + 1):
         missing = cell is None or (isinstance(cell, float) and math.isnan(cell))
         if missing or (not empty and isinstance(cell, str) and not cell.strip()):
             raise InputError(f"{where}: row {row}, column {name!r} is empty; expected text. Remove the row or fill it.")

@@ -191,7 +191,7 @@ def _cells(column: pa.Array) -> Sequence[Any] | np.ndarray:
 
 def _header(path: Path, encoding: str) -> tuple[str, tuple[str, ...]]:
     """What stands between cells, whichever of , ; and tab splits the header most; and the names of the columns."""
-    headers = {}
+    headers: dict[str, list[str]] = {}
     for mark in (",", ";", "\t"):
         with _text(path, encoding) as file:
             try:

@@ -121,7 +121,7 @@ class _Seen:
         except InputError as error:
             self.fault = error  # told only when no column of rewards is at fault
             return
-        weights: Sequence[Any] = chunk.columns[self.roles.weight] if self.roles.weight else ()
+        weights: Sequence[Any] | np.ndarray = chunk.columns[self.roles.weight] if self.roles.weight else ()
         if self._weight is not None:
             self._weight.learn(weights, chunk.first)
         for row, (prompt, reply, use_case) in enumerate(zip(prompts, replies, use_cases, strict=True)):

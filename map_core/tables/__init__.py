@@ -3,6 +3,17 @@
 ``folder`` says where they are, lists and deletes them; ``making`` runs builds and imports as processes of their own.
 """
 
-from map_core.tables.folder import LONGEST, SETTING, Kept, delete, described, folder, listed, named, path_of
+from map_core.tables.folder import (
+    LONGEST,
+    SETTING,
+    Kept,
+    check_memory,
+    delete,
+    described,
+    folder,
+    listed,
+    named,
+    path_of,
+)
 
-__all__ = ["LONGEST", "SETTING", "Kept", "delete", "described", "folder", "listed", "named", "path_of"]
+__all__ = ["LONGEST", "SETTING", "Kept", "check_memory", "delete", "described", "folder", "listed", "named", "path_of"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -25,6 +26,9 @@ from map_core.rewards import REPLY_COLUMNS, load_metadata
 SETTING = "VALUE_PALETTE_TABLES"
 #: The longest name.
 LONGEST = 60
+#: Bytes of memory that a table takes in the app for each byte of its columns: its texts one by one, and its numbers.
+#: Measured on 670,000 replies of 350 letters.
+IN_MEMORY = 4
 _NAME = re.compile(rf"\w[\w \-]{{0,{LONGEST - 1}}}")
 
 
@@ -125,6 +129,30 @@ def described(path: Path) -> Kept:
         size,
         changed,
     )
+
+
+def check_memory(path: Path, free: int | None = None) -> None:
+    """Refuse a table that is too large for a page, before the machine's memory runs out.
+
+    Args:
+        path: its file; one that cannot be read is left to whoever loads it.
+        free: bytes that may be taken; what the machine has free by default.
+
+    Raises:
+        InputError: it needs more than is free.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            told = file.metadata
+            needed = IN_MEMORY * sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
+    except (pa.ArrowException, OSError):
+        return
+    free = psutil.virtual_memory().available if free is None else free
+    if needed > free:
+        raise InputError(
+            f"The table {path.stem!r} needs about {needed / 1e9:.1f} GB of memory here, and {free / 1e9:.1f} GB are "
+            "free. Take some of its prompts, or run the app on a larger machine."
+        )
 
 
 def delete(name: str) -> None:

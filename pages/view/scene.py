@@ -146,6 +146,7 @@ def look_at(name: str) -> None:
 
 @st.cache_resource(show_spinner="Loading the table", max_entries=4)
 def _load(path: str, modified: float) -> RewardTable:
+    tables.check_memory(Path(path))
     table = rewards.load(path)
     # What is loaded stays; without this every script run would look through all of it for garbage.
     gc.collect()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from map_core import tables
@@ -116,7 +117,9 @@ def _take() -> None:
     st.session_state["tables_upload"] = Upload(place, file.name)
     # Streamlit would hold the file until the visit ends.
     if (context := get_script_run_ctx()) is not None:
-        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+        manager = context.uploaded_file_mgr
+        if isinstance(manager, MemoryUploadedFileManager):
+            manager.remove_file(context.session_id, file.file_id)
 
 
 def _take_from_inbox(path: Path) -> None:

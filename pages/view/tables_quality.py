@@ -81,7 +81,7 @@ def _advice(scene: Scene, job: Job) -> None:
     advice: Advice = job.result
     with st.container(border=True, key="advice"):
         st.subheader(words.HEADLINES[advice.help])
-        st.text(words.why(advice))
+        st.text(words.why(advice, len(scene.table.prompts)))
         if rows := words.rows(advice):
             header = ("", "this table", "twice the replies, foretold", "twice the prompts, foretold")
             st.html(style.levels_table(header, [(-1, row) for row in rows], wide=True))
@@ -109,8 +109,8 @@ def _use_cases(scene: Scene) -> None:
     """How many prompts each use case has, how often they count, and how many are held out."""
     table = scenes.load(scenes.ALL).table
     cases = np.array(table.use_cases)
-    weights = np.asarray(getattr(table, "weights", np.empty(0)), dtype=float)
-    held = np.asarray(getattr(table, "held_out", np.empty(0)), dtype=bool)
+    weights, held = table.weights, table.held_out
+    counted = np.ones(len(cases)) if table.counted is None else table.counted
     if len(table.use_case_names) < 2 and not weights.size and not held.any():
         return
     st.subheader("Prompts by use case")
@@ -120,7 +120,7 @@ def _use_cases(scene: Scene) -> None:
     for name in table.use_case_names:
         own = cases == name
         cells = [name, f"{int(own.sum()):,}"]
-        cells += [f"{weights[own].sum() / weights.sum():.0%}"] if weights.size else []
+        cells += [f"{counted[own].sum() / counted.sum():.0%}"] if weights.size else []
         cells += [f"{int(held[own].sum()):,}"] if held.any() else []
         rows.append((-1, cells))
     st.html(style.levels_table(header, rows, wide=True))

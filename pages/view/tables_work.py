@@ -145,7 +145,7 @@ def _far(one: Making) -> str:
     """How far it is, its rate and the time left."""
     text = _STAGES.get(one.stage, one.stage)
     if one.unit == "%":
-        return f"{text}: {one.done} of 100"
+        return f"{text}: {one.done} %"
     if not one.total:
         return text
     text += f": {one.done} of {tables_marks.counted(one.total, 'prompt')}"
