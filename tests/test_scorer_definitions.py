@@ -302,3 +302,20 @@ def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
     # A body says what is asked and never how it is scored.
     with pytest.raises(Refusal):
         desk.read(json.dumps(chat | {"own": [own["calm_nurse"].as_dict()], "weights": {"brisk": 1.0}}).encode())
+
+
+@pytest.mark.model
+def test_the_real_embedding_model_hears_a_nurse_and_keeps_the_laws(tiny: str) -> None:
+    """With its spread known, a reward is in standard deviations of replies to one prompt."""
+    one = Contrast(NURSE, ScoringModels())
+    keeps_the_laws(one, tolerance=1e-4)
+    calm, pushy, plain = one.score(
+        "My child has a fever.",
+        [
+            reply("Take a slow breath. I am here, and we will check the temperature together."),
+            reply("Buy our fever pack today and save 50%! This offer ends at midnight."),
+            reply("The report is due on Tuesday."),
+        ],
+    )
+    assert calm > plain > pushy
+    assert calm - pushy > 2.0

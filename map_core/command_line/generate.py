@@ -136,6 +136,7 @@ def generate(
       python -m map_core generate --prompt "How do I calm a crying child?" --weights humor=2
       python -m map_core generate --prompt "My parcel is late!" --weights positivity=3 --weights helpfulness=1.5
       python -m map_core generate --prompt "My parcel is late!" --target kindness=p70 --target humor=+0.3sd
+      python -m map_core generate --prompt "My parcel is late!" --table mine.parquet --target calm_nurse=p70
       python -m map_core generate --prompt "Write a toast." --candidates 32 --seed 7 --json
       python -m map_core generate --prompts prompts.csv --out replies.jsonl --target kindness=p70
     """

@@ -41,7 +41,7 @@ from map_core.glossary import SamplingSettings
 from map_core.oracle import MemoryOracle
 from map_core.prompts import Prompt
 from map_core.rewards import RewardTable
-from map_core.values import scorers
+from map_core.values import from_metadata, resolve
 
 
 @click.command()
@@ -183,7 +183,7 @@ def fresh_replies(
     settings = SamplingSettings.recorded(metadata)
     if max_new_tokens is not None:
         settings = replace(settings, max_new_tokens=max_new_tokens)
-    chosen = scorers(others.values)
+    chosen = resolve(others.values, from_metadata(others.metadata))
     texts = zip(others.prompt_ids, others.use_cases, others.prompts, strict=True)
     with tempfile.TemporaryDirectory() as folder:
         built = builder.build(
