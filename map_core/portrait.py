@@ -24,7 +24,7 @@ BARS = 40
 
 @dataclass(frozen=True)
 class Rung:
-    """One reply: its row, and where it lies among all replies, in percentiles and standard deviations above base."""
+    """One reply: its row, and where it lies among all replies, in percentiles and standard deviations above the average."""
 
     row: int
     percentile: float
@@ -37,9 +37,9 @@ class Portrait:
 
     Args:
         value: its name.
-        edges: (bar + 1,) of the histogram, in standard deviations above the base level.
+        edges: (bar + 1,) of the histogram, in standard deviations above the average of all replies.
         shares: (bar,) of all replies, from 0 to 1.
-        quartiles: 25th, 50th and 75th percentile, in standard deviations above base.
+        quartiles: 25th, 50th and 75th percentile, in standard deviations above the average.
         rungs: replies from the lowest to the highest; none where the table has no texts.
         correlations: (name, Spearman's correlation) of the other values, the strongest first.
         length: Spearman's correlation with the length of the reply.

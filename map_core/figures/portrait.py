@@ -15,7 +15,7 @@ from map_core.portrait import NEARLY_ONE, Portrait
 
 
 def spread(found: Portrait, title: str, tint: str) -> go.Figure:
-    """A bar a range of levels, with the base level as a line."""
+    """A bar a range of levels, with the average as a line."""
     middles = (found.edges[:-1] + found.edges[1:]) / 2
     figure = go.Figure(
         go.Bar(
@@ -29,9 +29,9 @@ def spread(found: Portrait, title: str, tint: str) -> go.Figure:
     )
     figure.add_vline(x=0.0, line={"color": NEUTRAL, "dash": "dash", "width": 1.5})
     figure.add_annotation(
-        x=0.0, y=1.0, yref="paper", yanchor="bottom", text="base level", showarrow=False, font={"color": NEUTRAL}
+        x=0.0, y=1.0, yref="paper", yanchor="bottom", text="average", showarrow=False, font={"color": NEUTRAL}
     )
-    figure.update_xaxes(title="Standard deviations from the base level")
+    figure.update_xaxes(title="Standard deviations from the average reply")
     figure.update_yaxes(title="Replies (%)", rangemode="tozero")
     return laid_out(figure, 260)
 
@@ -42,7 +42,7 @@ def spread_told(found: Portrait) -> str:
         return "Every reply of this table has the same reward, so nothing can move this value."
     first, middle, third = (_signed(one) for one in found.quartiles)
     return (
-        f"Half of all replies lie between {first} and {third} standard deviations from the base level, the middle one "
+        f"Half of all replies lie between {first} and {third} standard deviations from the average, the middle one "
         f"at {middle}; the lowest is at {_signed(float(found.edges[0]))} and the highest at "
         f"{_signed(float(found.edges[-1]))}."
     )
