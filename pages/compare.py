@@ -6,10 +6,12 @@ import math
 
 import streamlit as st
 
-from pages.view import ask, columns, field, generator, judging, many, palettes, state, style, summary
+from pages.view import ask, channel, columns, field, generator, judging, many, palettes, state, style, summary
 
 #: Seconds between two looks by how many generations run: each look is work for the one process that draws all pages.
 POLL_SECONDS = ((2, 0.12), (4, 0.4), (math.inf, 1.0))
+#: The same while somebody's hand is on a fader.
+PATIENT_SECONDS = 0.6
 
 scene, palette = state.current()
 assessment = state.assessed(scene, palette)
@@ -32,7 +34,8 @@ def looks() -> float | None:
     if not running:
         return None
     busy = generator.service(scene).status().running
-    return next(seconds for most, seconds in POLL_SECONDS if busy <= most)
+    seconds = next(seconds for most, seconds in POLL_SECONDS if busy <= most)
+    return max(seconds, PATIENT_SECONDS) if channel.in_use() else seconds
 
 
 interval = looks()

@@ -13,7 +13,9 @@ import contextlib
 import gc
 import json
 import logging
+import math
 import threading
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -44,8 +46,17 @@ class Page(Protocol):
         """What takes longer and is worth saying by now, of the last answer; None when there is nothing."""
 
 
+#: Seconds after a message for which a hand counts as moving.
+MOVING_SECONDS = 0.7
+
 _pages: dict[str, Page] = {}
 _lock = threading.Lock()
+_heard = [-math.inf]
+
+
+def in_use() -> bool:
+    """Whether somebody's hand is on a fader, so that whatever can wait a little should."""
+    return time.monotonic() - _heard[0] < MOVING_SECONDS
 
 
 def offer(name: str, page: Page) -> None:
@@ -121,6 +132,7 @@ async def _serve(socket: WebSocket) -> None:
         async for text in socket.iter_text():
             if any(one.done() for one in speaking):
                 break
+            _heard[0] = time.monotonic()
             _put(newest, text)
     finally:
         for one in speaking:

@@ -28,7 +28,7 @@ from pages.view import background, state
 from pages.view.scene import Scene
 
 #: Seconds between two looks, while a hand moves, at what costs more than the verdict itself: ranges, nearest palette.
-PACE = 0.25
+PACE = 0.35
 #: A percentile's slope is taken over so many standard deviations to both sides.
 SIDE = 0.02
 #: Draws of the bootstrap behind the probability of a verdict.

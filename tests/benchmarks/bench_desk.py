@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.app_server import Server, running
 from tests.browser import find_chromium
@@ -88,9 +88,13 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def opened(browser: Browser, server: Server) -> Page:
+def opened(browser: Browser | BrowserContext, server: Server) -> Page:
     """A page with the desk, watched."""
-    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page = (
+        browser.new_page(viewport={"width": 1440, "height": 900})
+        if isinstance(browser, Browser)
+        else browser.new_page()
+    )
     page.goto(server.address, timeout=120_000)
     page.wait_for_selector(".vp-desk[data-settled=true] [role=slider]", timeout=120_000)
     time.sleep(3.0)
@@ -175,7 +179,9 @@ def viewers(server: Server, count: int = VIEWERS, seconds: float = VIEWERS_SECON
     """Many viewers move faders at once; each page plays by itself."""
     values = ("humor", "kindness", "helpfulness")
     with chromium() as browser:
-        pages = [opened(browser, server) for _ in range(count)]
+        # One profile, so that the app's scripts are fetched once; a session of the app each.
+        shared = browser.new_context(viewport={"width": 1440, "height": 900})
+        pages = [opened(shared, server) for _ in range(count)]
         for k, page in enumerate(pages):
             page.evaluate(
                 f"(told) => {{ window.played = ({PLAY})(told); return null; }}",
