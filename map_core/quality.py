@@ -32,7 +32,7 @@ from map_core.glossary import Form
 from map_core.hands import deal
 from map_core.oracle import MemoryOracle
 from map_core.rewards import RewardTable
-from map_core.trust import TRUSTED_POOLED, log_trust, trust_threshold
+from map_core.trust import TRUSTED_POOLED, trust_threshold
 
 #: An error bar this narrow, in standard deviations, is good enough: about two percentiles.
 NARROW = 0.05
@@ -40,8 +40,6 @@ NARROW = 0.05
 WORTH = 0.02
 #: Replies that are dealt in hands at most; larger tables are looked at through some of their prompts.
 DEALT = 200_000
-#: Weights along which the range of a value is looked for, in nats per standard deviation.
-STEPS = np.geomspace(0.02, 60.0, 64)
 LEVEL = 0.9
 
 
@@ -104,36 +102,6 @@ class Advice:
     candidates: Outlook
     prompts: Outlook
     factor: float = math.nan
-
-
-@dataclass(frozen=True, eq=False)
-class Ranges:
-    """How far each value goes by itself, (value,) in standard deviations above base.
-
-    Args:
-        trusted: with weights that rest on enough replies.
-        furthest: when every prompt answers with its best reply.
-    """
-
-    trusted: np.ndarray
-    furthest: np.ndarray
-
-
-def ranges(oracle: MemoryOracle) -> Ranges:
-    """The range of each value on a table."""
-    size = len(oracle.values)
-    trusted, furthest = np.zeros(size), np.zeros(size)
-    for j in range(size):
-        if oracle.constant[j]:
-            continue
-        unit = np.eye(size)[j]
-        furthest[j] = oracle.best(unit)[j]
-        batch = oracle.many(STEPS[:, None] * unit)
-        sizes = oracle.sample_sizes(batch)
-        enough = np.array([float(log_trust(oracle, one.per_prompt, one.pooled)) for one in sizes]) >= 0
-        count = len(enough) if enough.all() else int(np.argmin(enough))
-        trusted[j] = batch.levels[count - 1, j] if count else 0.0
-    return Ranges(trusted, furthest)
 
 
 def advise(

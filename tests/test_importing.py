@@ -12,7 +12,7 @@ import pytest
 from map_core.command_line import main
 from map_core.errors import InputError
 from map_core.glossary import Form
-from map_core.importing import Choice, encoding, files, import_file, import_table, preview, writing
+from map_core.importing import Choice, encoding, files, import_file, import_table, json_rows, preview, writing
 from map_core.oracle.parquet import ParquetOracle
 from map_core.rewards import load
 from tests.tables import make_table
@@ -83,7 +83,7 @@ def test_every_kind_gives_the_same_table(kind: str, tmp_path: Path):
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file is read in chunks of two rows, a JSON list in blocks of seven characters, and written in many pieces."""
     monkeypatch.setattr(files, "ROWS", 2)
-    monkeypatch.setattr(files, "BLOCK", 7)
+    monkeypatch.setattr(json_rows, "BLOCK", 7)
     monkeypatch.setattr(encoding, "BLOCK", 7)
     monkeypatch.setattr(writing, "PIECE", 3)
     monkeypatch.setattr(writing, "GROUP", 4)

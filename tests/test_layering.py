@@ -21,7 +21,7 @@ FLOORS = (
     {"batch"},
     {"targets", "certificate", "trust", "rays"},
     {"nearest"},
-    {"feasibility", "palette", "presets", "reach", "likely", "choice"},
+    {"feasibility", "palette", "presets", "reach", "effective_range", "likely", "choice"},
     {"repairs", "frontier", "sensitivity", "confidence", "sequence", "orders", "baselines"},
     {"fan", "steps"},
     {"groups", "drift", "aim"},

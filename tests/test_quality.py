@@ -9,9 +9,10 @@ import pytest
 
 from map_core.confidence.sandwich import sandwich
 from map_core.dual import solve
+from map_core.effective_range import ranges
 from map_core.glossary import Form
 from map_core.oracle import MemoryOracle
-from map_core.quality import Advice, Help, Outlook, Reason, advise, choosing_variance, ranges, replies_needed
+from map_core.quality import Advice, Help, Outlook, Reason, advise, choosing_variance, replies_needed
 from map_core.rewards import RewardTable
 from map_core.trust import is_trusted
 from tests.populations import Population, synthetic

@@ -1,7 +1,7 @@
 """Reward tables from files of other people: Parquet, CSV, JSON lines, or a JSON list of objects.
 
-``table`` is what a caller needs; ``columns`` says which column is what, ``files`` and ``encoding`` read rows in
-chunks, ``cells`` reads numbers and texts, ``survey`` is the first reading of a file and ``writing`` the second.
+``table`` is what a caller needs; ``columns`` says which column is what; ``files``, ``json_rows`` and ``encoding`` read
+rows in chunks; ``cells`` reads numbers and texts; ``survey`` is the first reading of a file and ``writing`` the second.
 """
 
 from map_core.importing.columns import Choice

@@ -7,8 +7,6 @@ holds, in CSV a text.
 from __future__ import annotations
 
 import csv
-import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,17 +18,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from map_core.errors import InputError
-from map_core.importing.cells import first_twice, short
+from map_core.importing.cells import first_twice
 from map_core.importing.encoding import check_text, encoding_of, undecodable
+from map_core.importing.json_rows import json_lines, json_list
 
 #: A chunk ends after so many rows, or so many characters.
 ROWS, CHARACTERS = 4096, 2**23
 #: No cell of a CSV file is longer: a quote that is never closed would make one of all that follows.
 LONGEST_CELL = 2**26
-#: Characters of a JSON list that are read at once.
+#: Bytes of a file that are looked at to tell what it is.
 BLOCK = 2**20
 DELIMITED = (".csv", ".tsv")
-_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +92,7 @@ class Source:
             if self.kind == "CSV":
                 yield from _cut(_delimited(file, self), self.path, file, columns)
             else:
-                rows = _json_list(file, self.path) if self.kind == "JSON list" else _json_lines(file, self.path)
+                rows = json_list(file, self.path) if self.kind == "JSON list" else json_lines(file, self.path)
                 yield from _cut(rows, self.path, file, columns)
 
 
@@ -233,95 +231,3 @@ def _delimited(file: TextIO, source: Source) -> Iterator[Mapping[str, Any]]:
                 yield dict(zip(source.header, row, strict=True))
     except csv.Error as error:
         raise refused(f"row {number + 1}, line {reader.line_num}: {error}") from error
-
-
-def _json_lines(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
-    number = 0
-    # Not the file's own lines: a text may hold what is a line break to others and not to JSON.
-    for line in _lines(file):
-        number += 1
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, object_pairs_hook=_pairs)
-        except _TwiceError as error:
-            raise InputError(f"Line {number} of {path} has the key {str(error)!r} twice. Rename one.") from error
-        except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"Line {number} of {path} is no JSON ({error}); expected one object a line, or a list of objects."
-            ) from error
-        if not isinstance(row, dict):
-            raise InputError(f"Line {number} of {path} is {short(row)}; expected an object, one a reply.")
-        yield row
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    r"""Lines that end in \n alone."""
-    rest = ""
-    while len(rest) <= LONGEST_CELL and (block := file.read(BLOCK)):
-        *whole, rest = (rest + block).split("\n")
-        yield from whole
-    if rest:
-        yield rest
-
-
-def _json_list(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
-    """The objects of a list, each read when its turn has come."""
-    decode = json.JSONDecoder(object_pairs_hook=_pairs).raw_decode
-    held, at, number, state = file.read(BLOCK), 0, 0, "start"
-
-    def more() -> bool:
-        nonlocal held, at
-        block = file.read(BLOCK) if len(held) - at <= LONGEST_CELL else ""
-        held, at = held[at:] + block, 0
-        return bool(block)
-
-    def refused(why: object) -> InputError:
-        return InputError(f"{path} is no JSON (after entry {number}: {why}); expected a list of objects, one a reply.")
-
-    while True:
-        at = _SPACE.match(held, at).end()  # type: ignore[union-attr]
-        if at == len(held):
-            if more():
-                continue
-            if state == "end":
-                return
-            raise refused("it ends in the middle")
-        mark = held[at]
-        if state == "start":
-            at, state = at + 1, "first"
-        elif mark == "]" and state in ("first", "after"):
-            at, state = at + 1, "end"
-        elif mark == "," and state == "after":
-            at, state = at + 1, "value"
-        elif state in ("after", "end"):
-            raise refused(f"{short(held[at : at + 20])} is not expected there")
-        else:
-            try:
-                row, end = decode(held, at)
-            except _TwiceError as error:
-                raise InputError(f"Entry {number + 1} of {path} has the key {str(error)!r} twice.") from error
-            except RecursionError as error:
-                raise refused(error) from error
-            except ValueError as error:
-                if more():
-                    continue
-                raise refused(error) from error
-            if end == len(held) and more():
-                continue  # a number may go on
-            number += 1
-            if not isinstance(row, dict):
-                raise InputError(f"Entry {number} of {path} is {short(row)}; expected an object, one a reply.")
-            yield row
-            at, state = end, "after"
-
-
-class _TwiceError(Exception):
-    """A key comes twice in one object."""
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise _TwiceError(first_twice(name for name, _ in pairs))
-    return found

@@ -9,10 +9,11 @@ import numpy as np
 import streamlit as st
 
 from map_core import quality_in_words as words
+from map_core.effective_range import Ranges, ranges
 from map_core.errors import InputError
 from map_core.jobs import Job, JobStatus
 from map_core.prompts import Prompt
-from map_core.quality import Advice, Help, Ranges, advise, ranges
+from map_core.quality import Advice, Help, advise
 from map_core.tables import making
 from map_core.words import capitalised
 from pages.view import background, state, style, summary, tables_build, tables_marks
