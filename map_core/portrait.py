@@ -24,7 +24,7 @@ BARS = 40
 
 @dataclass(frozen=True)
 class Rung:
-    """One reply: its row, and where it lies among all replies, in percentiles and standard deviations above the average."""
+    """One reply: its row, and where it lies among all, in percentiles and standard deviations above the average."""
 
     row: int
     percentile: float

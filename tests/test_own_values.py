@@ -7,9 +7,11 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 
 from map_core import rewards
@@ -257,6 +259,7 @@ def test_the_process_scores_can_be_stopped_and_killed_and_goes_on(tmp_path):
     found = read(key, NURSE)
     assert np.isfinite(found.rewards).all()
     assert np.ptp(found.rewards) > 0
+    assert not _processes_of(tmp_path)
 
 
 def _wait_for_some(job) -> None:
@@ -267,9 +270,17 @@ def _wait_for_some(job) -> None:
         time.sleep(0.01)
 
 
-def _kill_the_process(job) -> None:
-    import psutil
+def _processes_of(folder) -> list[int]:
+    """The processes that were started on a table in this folder, their forks included."""
+    found = []
+    for one in psutil.process_iter():
+        with suppress(psutil.Error):
+            if one.status() != psutil.STATUS_ZOMBIE and any(str(folder) in word for word in one.cmdline()):
+                found.append(one.pid)
+    return found
 
+
+def _kill_the_process(job) -> None:
     for child in psutil.Process().children():
         if "map_core.own_values" in child.cmdline():
             os.kill(child.pid, signal.SIGKILL)
