@@ -16,7 +16,7 @@ from map_core.errors import InputError
 from map_core.glossary import Verdict
 from map_core.nearest import Nearest, nearest
 from map_core.oracle import EffectiveSampleSize, Oracle
-from map_core.trust import is_trusted
+from map_core.trust import trust
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ def assess(
     solution = solution or solve(oracle, targets)
     ess = oracle.effective_sample_size(solution.weights)
     inside = edge.value > MARGIN_TOLERANCE and solution.status is Status.CONVERGED
-    verdict = Verdict.REACHABLE if inside and is_trusted(oracle, solution) else Verdict.ON_PAPER
+    verdict = Verdict.REACHABLE if inside and trust(oracle, ess) >= 0 else Verdict.ON_PAPER
     over_budget = budget is not None and solution.kl > budget * (1 + 1e-9)
     near = None
     if closest and (verdict is Verdict.ON_PAPER or over_budget):
