@@ -7,6 +7,7 @@ knows a family.
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 
@@ -54,6 +55,7 @@ def keeps_the_laws(scorer: Scorer, tolerance: float = 1e-9) -> None:
     many_prompts_equal_one_by_one(scorer, tolerance)
     the_card_is_complete(scorer)
     its_entry_makes_it_again(scorer)
+    it_travels_to_another_process(scorer, tolerance)
 
 
 def rewards_are_finite_one_a_reply(scorer: Scorer) -> None:
@@ -110,3 +112,12 @@ def its_entry_makes_it_again(scorer: Scorer) -> None:
     assert entry["version"] == scorer.version
     told = from_metadata({"scorers": [entry]})[scorer.name]
     assert told == Specification(scorer.name, scorer.family, scorer.settings())
+
+
+def it_travels_to_another_process(scorer: Scorer, tolerance: float = 1e-9) -> None:
+    """After it has scored, too: builds run scorers in a process of their own, which can be ended."""
+    other = pickle.loads(pickle.dumps(scorer))
+    assert other.version == scorer.version
+    np.testing.assert_allclose(
+        other.score(PROMPTS[0], REPLIES[:3]), scorer.score(PROMPTS[0], REPLIES[:3]), atol=tolerance
+    )

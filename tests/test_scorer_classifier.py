@@ -129,13 +129,14 @@ def test_two_values_of_one_model_load_and_run_it_once(bert: str, monkeypatch: py
 # What is cut is said
 
 
-def test_what_is_cut_is_counted_and_said(llama: str, models: ScoringModels) -> None:
+def test_what_is_cut_is_counted_and_said(llama: str, models: ScoringModels, caplog: pytest.LogCaptureFixture) -> None:
     one = scorer(models, model=llama, template="{prompt}{reply}")
     one.score("Hi", REPLIES)
     assert one.notes == ()
     long = reply("The cat sat on the mat. " * 40)
     first = one.score("Hi", [*REPLIES, long])
     assert one.notes == (f"1 of 7 replies were longer than {llama} reads; wit was scored without the rest.",)
+    assert caplog.messages == [*one.notes]
     # Of prompt and reply the end is kept, and no more than the model reads.
     assert one.score("Another prompt", [long])[0] == pytest.approx(first[-1], abs=1e-6)
     assert one._opened().longest == CONTEXT  # type: ignore[attr-defined]

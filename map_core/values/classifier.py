@@ -5,6 +5,7 @@ Constraint: no model library at import time; the model loads when a score is fir
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from map_core.values.sequence_model import SequenceModel, Text, open_sequence_mo
 from map_core.values.settings import Setting, checked
 
 CLASSIFIER = "classifier"
+_LOG = logging.getLogger(__name__)
 _SETTINGS = {
     "model": Setting(str, "the model's name on a hub, or its folder"),
     "ready": Setting(str, f"instead of model, one of {', '.join(READY)}"),
@@ -125,9 +127,14 @@ class Classifier(Scorer):
             self._text(model, prompt, reply.text) for prompt, own in zip(prompts, replies, strict=True) for reply in own
         ]
         outputs, cut = model.outputs(texts, cut_start=self._template not in ("reply", "pair"))
-        self.cut += int(cut.sum())
-        self.read += len(texts)
+        self._count(int(cut.sum()), len(texts))
         return np.split(self._reward(outputs, self._column(model, outputs.shape[1])), ends)
+
+    def _count(self, cut: int, read: int) -> None:
+        """Count what was cut; it is said in the log, too, each time that there are twice as many."""
+        before, self.cut, self.read = self.cut, self.cut + cut, self.read + read
+        if self.cut.bit_length() > before.bit_length():
+            _LOG.warning("%s", self.notes[0])
 
     def settings(self) -> dict[str, Any]:
         """The settings as they were given."""

@@ -68,6 +68,10 @@ class FunctionScorer(Scorer):
             needs=(f"the function {given['function']}",),
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process runs the file itself: a function that was loaded here stays here."""
+        return {name: kept for name, kept in self.__dict__.items() if name != "_function"}
+
     @property
     def version(self) -> str:
         """The scorer's version, and a hash of the file or the version of the package that holds the function."""

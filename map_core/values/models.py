@@ -37,10 +37,14 @@ class ScoringModels:
 
     def __init__(self, embedder_name: str = DEFAULT_EMBEDDER, embedder: Embedder | None = None) -> None:
         self.embedder_name = embedder_name
-        self._embedder = embedder
+        self._given = self._embedder = embedder
         self._kept: OrderedDict[tuple[str, ...], np.ndarray] = OrderedDict()
         self._shared: dict[Hashable, Any] = {}
         self._axes: dict[tuple[tuple[str, ...], tuple[str, ...]], np.ndarray] = {}
+
+    def __reduce__(self) -> tuple[type[ScoringModels], tuple[str, Embedder | None]]:
+        """Another process opens its models itself: what was opened here stays here."""
+        return ScoringModels, (self.embedder_name, self._given)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Sentence embeddings, (text, dimension) float64 of length 1; zeros for a text without characters.
