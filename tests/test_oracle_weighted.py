@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from map_core import rewards
-from map_core.confidence import sandwich
+from map_core.certificate import AttainableLevels
+from map_core.command_line.confidence import confidence as command
+from map_core.confidence import confidence, sandwich
+from map_core.confidence.kept_apart import on_held_out
 from map_core.dual import Status, solve
 from map_core.errors import InputError
 from map_core.glossary import Form
 from map_core.hands import deal
 from map_core.oracle import MemoryOracle
+from map_core.oracle.parquet import ParquetOracle
 from map_core.oracle.weighted import WeightedOracle
 from map_core.rewards import RewardTable
 
@@ -87,6 +93,10 @@ def test_a_solve_is_that_of_the_copies(form: Form) -> None:
     assert here.status is there.status is Status.CONVERGED
     np.testing.assert_allclose(here.weights, there.weights, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(here.levels, there.levels, rtol=1e-6, atol=1e-9)
+    for targets in (TARGETS, np.array([1.4, 1.2, np.nan])):
+        margins = [AttainableLevels(oracle).margin(targets) for oracle in (one, other)]
+        assert margins[0].value == pytest.approx(margins[1].value, abs=1e-7)
+        np.testing.assert_allclose(margins[0].certificate, margins[1].certificate, atol=1e-5)
     plain = solve(MemoryOracle.of(table, form), TARGETS)
     assert np.abs(plain.weights - here.weights).max() > 0.01, "the weights make no difference here"
 
@@ -121,6 +131,16 @@ def test_error_bars_follow_the_weights() -> None:
         kl_errors.append(sandwich(oracle, found).kl)
     assert np.mean(errors) == pytest.approx(np.std(levels, ddof=1), rel=0.2)
     assert np.mean(kl_errors) == pytest.approx(np.std(kls, ddof=1), rel=0.25)
+
+
+def test_confidence_in_a_weighted_palette() -> None:
+    """Everything that the confidence page shows is there, on few prompts of which some are held out."""
+    oracle = MemoryOracle.of(weighted(make()))
+    found = confidence(oracle, TARGETS, draws=200, folds=4, seed=1)
+    assert found.prompts == 8
+    assert np.isfinite(found.margin.low)
+    assert found.margin.low < found.margin.estimate < found.margin.high
+    assert sum(found.probability.values()) == pytest.approx(1.0)
 
 
 def test_equal_weights_are_none() -> None:
@@ -176,3 +196,46 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     for wrong in (np.ones(3), np.zeros(8), np.full(8, -1.0), np.full(8, np.nan)):
         with pytest.raises(InputError, match="expected one a prompt, each 0 or more"):
             WeightedOracle(table.rewards, table.offsets, table.values, Form.PER_PROMPT, wrong)
+
+
+def test_weights_are_measured_on_the_prompts_that_are_held_out() -> None:
+    """By hand: two held-out prompts with levels 1 and 3 at no weight."""
+    table = RewardTable(
+        values=("a",),
+        rewards=np.array([[-1.0], [1.0], [-1.0], [1.0], [1.0], [1.0], [3.0], [3.0]]),
+        offsets=np.array([0, 2, 4, 6, 8]),
+        prompt_ids=tuple("wxyz"),
+        prompts=tuple("wxyz"),
+        use_cases=("u",) * 4,
+        held_out=np.array([False, False, True, True]),
+    )
+    oracle = MemoryOracle.of(table)
+    assert (oracle.base[0], oracle.scale[0]) == (0.0, 1.0)
+    found = on_held_out(oracle, table.held_out, np.zeros(1), np.array([2.5]))
+    assert found.prompts == 2
+    assert found.levels.estimate[0] == pytest.approx(2.0)
+    assert (found.missed[0], found.surely[0]) == (True, False)
+    counted = on_held_out(oracle, table.held_out, np.zeros(1), np.array([np.nan]), counted=np.array([1, 1, 3, 1]))
+    assert counted.levels.estimate[0] == pytest.approx(1.5)
+    assert not counted.missed[0]
+    with pytest.raises(InputError, match="1 prompts are held out; a check with an interval needs 2"):
+        on_held_out(oracle, np.array([False, False, False, True]), np.zeros(1), np.zeros(1))
+    with pytest.raises(InputError, match="the pooled form chooses among prompts too"):
+        on_held_out(MemoryOracle.of(table, Form.POOLED), table.held_out, np.zeros(1), np.zeros(1))
+
+
+def test_a_streamed_file_does_not_pass_weights_by(tmp_path: Path) -> None:
+    rewards.save(weighted(make()), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="gives its prompts a weight and a held_out, which a table in memory heeds"):
+        ParquetOracle(tmp_path / "t.parquet")
+
+
+def test_the_command_tells_of_the_prompts_that_are_held_out(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    rewards.save(weighted(make()), path)
+    asked = [str(path), "--target", "a=p55", "--draws", "200"]
+    done = CliRunner().invoke(command, asked, catch_exceptions=False)
+    assert "On the 2 prompts that the table holds out, which nothing was solved on:" in done.output
+    told = json.loads(CliRunner().invoke(command, [*asked, "--json"], catch_exceptions=False).output)["kept_apart"]
+    assert told["prompts"] == 2
+    assert set(told["levels"]) == {"a", "b", "c"}

@@ -30,6 +30,10 @@ from map_core.values.scorer import Scorer, ScorerError, log_prob
 TOLD = 1000
 
 
+Found = tuple[ScoreKey, dict[int, float], dict[int, str]]
+"""A value's rewards of one prompt's replies by candidate number, and why there are none."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One value of the table that is made.
@@ -131,26 +135,31 @@ class Work:
         if len(waiting) < len(self._keys):
             faults.worked.update(column.key for column in self._job.columns)
         steps = Steps("scoring", len(self._keys) - len(waiting), len(self._keys), self._report)
-        held: dict[tuple[ScoreKey, int], tuple[dict[int, float], dict[int, str]]] = {}
-
-        def keep(key: ScoreKey, numbers: Sequence[int]) -> None:
-            for number in numbers:
-                self._keep_scores(number, key, *held.pop((key, number)))
-
-        for batch, (found, why) in crew.score(batch for number in waiting for batch in self._batches(number)):
-            key = self._job.columns[batch.column].key
-            rewards = dict(zip(batch.candidates, found.tolist(), strict=True))
-            reasons = {batch.candidates[place]: reason for place, reason in why.items()}
-            held[key, batch.number] = rewards, reasons
-            if len(reasons) == len(rewards):
-                faults.failed(key, batch.number, next(iter(reasons.values())))
-            else:
-                keep(key, [*faults.succeeded(key), batch.number])
-            waiting[batch.number] -= 1
-            if not waiting[batch.number]:
-                steps.one()
+        held: dict[tuple[ScoreKey, int], Found] = {}
+        ready: dict[int, list[Found]] = {}
+        try:
+            for batch, (found, why) in crew.score(batch for number in waiting for batch in self._batches(number)):
+                key = self._job.columns[batch.column].key
+                rewards = dict(zip(batch.candidates, found.tolist(), strict=True))
+                reasons = {batch.candidates[place]: reason for place, reason in why.items()}
+                if len(reasons) == len(rewards):
+                    held[key, batch.number] = key, rewards, reasons
+                    faults.failed(key, batch.number, next(iter(reasons.values())))
+                else:
+                    for earlier in faults.succeeded(key):
+                        self._keep_scores(earlier, [held.pop((key, earlier))])
+                    ready.setdefault(batch.number, []).append((key, rewards, reasons))
+                waiting[batch.number] -= 1
+                if not waiting[batch.number]:
+                    self._keep_scores(batch.number, ready.pop(batch.number, []))
+                    steps.one()
+        finally:
+            # A file a prompt, not one a value; a stop in the middle of a prompt keeps what it has.
+            for number, some in ready.items():
+                self._keep_scores(number, some)
         for key, numbers in faults.end().items():
-            keep(key, numbers)
+            for number in numbers:
+                self._keep_scores(number, [held.pop((key, number))])
 
     def _wanted(self, number: int) -> list[tuple[int, Column, list[int]]]:
         """The values that lack rewards on a prompt, and the candidates that lack them."""
@@ -171,13 +180,14 @@ class Work:
             some = tuple(replies[n] for n in lacking)
             yield Batch(number, text, place, column.scorer, tuple(lacking), some)
 
-    def _keep_scores(
-        self, number: int, key: ScoreKey, rewards: Mapping[int, float], reasons: Mapping[int, str]
-    ) -> None:
+    def _keep_scores(self, number: int, found: Sequence[Found]) -> None:
+        if not found:
+            return
         scores = self._parts.scores(self._keys[number])
-        scores.add(key, rewards, reasons)
+        for key, rewards, reasons in found:
+            scores.add(key, rewards, reasons)
+            self._scored += len(rewards) - len(reasons)
         self._parts.write_scores(self._keys[number], scores)
-        self._scored += len(rewards) - len(reasons)
 
     def write(self) -> Built:
         """Put the table together.

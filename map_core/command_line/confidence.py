@@ -12,6 +12,7 @@ import numpy as np
 
 from map_core.certificate import AttainableLevels
 from map_core.command_line.options import (
+    Opened,
     by_name,
     columns,
     open_table,
@@ -22,6 +23,7 @@ from map_core.command_line.options import (
 )
 from map_core.confidence import Confidence, Interval
 from map_core.confidence import confidence as error_bars
+from map_core.confidence.kept_apart import on_held_out
 from map_core.confidence.verdict import SURE
 from map_core.errors import InputError
 from map_core.glossary import Form, Verdict
@@ -77,7 +79,7 @@ def confidence(
             )
         except InputError as error:
             raise click.UsageError(str(error)) from error
-        result = describe(found, oracle) | {"seed": seed}
+        result = describe(found, oracle) | {"seed": seed, "kept_apart": _kept_apart(opened, palette.targets, found)}
         print_json(result) if as_json else click.echo("\n".join(_as_text(result, oracle)) + "\n")
 
 
@@ -113,6 +115,22 @@ def describe(found: Confidence, oracle: Oracle) -> dict[str, Any]:
             "missed": [name for name, missed in zip(oracle.values, held.missed, strict=True) if missed],
             "missed_beyond_error": [name for name, missed in zip(oracle.values, held.surely, strict=True) if missed],
         },
+    }
+
+
+def _kept_apart(opened: Opened, targets: np.ndarray, found: Confidence) -> dict[str, Any] | None:
+    """The weights measured on the prompts that the table holds out; None where they are fewer than two."""
+    table, oracle = opened.table, opened.oracle
+    if found.weights is None or oracle.form is Form.POOLED or int(table.held_out.sum()) < 2:
+        return None
+    counted = table.weights if table.weights.size else None
+    weights = np.asarray(found.weights.estimate)
+    there = on_held_out(oracle, table.held_out, weights, targets, counted=counted, level=found.level)
+    return {
+        "prompts": there.prompts,
+        "levels": _by_value(oracle, there.levels.scaled(oracle.scale, oracle.base)),
+        "missed": [name for name, missed in zip(oracle.values, there.missed, strict=True) if missed],
+        "missed_beyond_error": [name for name, missed in zip(oracle.values, there.surely, strict=True) if missed],
     }
 
 
@@ -157,6 +175,12 @@ def _as_text(result: Mapping[str, Any], oracle: Oracle) -> Iterator[str]:
         shown = {"target": result["targets"]} | _ranges("new prompts", result["levels"])
         yield ""
         yield from columns(oracle.values, shown)
+    if (apart := result.get("kept_apart")) is not None:
+        yield ""
+        yield f"On the {apart['prompts']} prompts that the table holds out, which nothing was solved on:"
+        yield from columns(oracle.values, {"target": result["targets"]} | _ranges("level", apart["levels"]))
+        if apart["missed"]:
+            yield f"Missed there: {', '.join(apart['missed'])}."
     held = result["held_out"]
     yield ""
     if held["levels"] is None:

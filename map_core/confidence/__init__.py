@@ -6,6 +6,7 @@ bootstrap   the palette solved again on draws of the prompts
 margins     the margins of such draws
 bands       intervals along a sensitivity curve
 held_out    levels on prompts that the weights were not solved on
+kept_apart  the same on prompts that the table holds out for good
 verdict     the probability of a verdict, and how many prompts would settle it
 summary     all of it for one palette
 """
@@ -14,6 +15,7 @@ from map_core.confidence.bands import Bands, bands
 from map_core.confidence.bootstrap import Draws, bootstrap
 from map_core.confidence.held_out import HeldOut, hold_out
 from map_core.confidence.interval import Interval
+from map_core.confidence.kept_apart import KeptApart, on_held_out
 from map_core.confidence.sandwich import Sandwich, sandwich
 from map_core.confidence.summary import Confidence, confidence
 
@@ -23,10 +25,12 @@ __all__ = [
     "Draws",
     "HeldOut",
     "Interval",
+    "KeptApart",
     "Sandwich",
     "bands",
     "bootstrap",
     "confidence",
     "hold_out",
+    "on_held_out",
     "sandwich",
 ]

@@ -86,7 +86,7 @@ def hold_out(
     for k, weights in enumerate(found.weights):
         out = fold == k
         at = oracle.by_prompt(weights)
-        mass = at.mass[out] / at.mass[out].sum()
+        mass = at.mass[out] / max(at.mass[out].sum(), 1e-300)  # nothing where only prompts of weight 0 fell into it
         here = mass @ at.levels[out]
         levels += out.mean() * here
         score[out] = (out.sum() * mass)[:, None] * (at.levels[out] - here)

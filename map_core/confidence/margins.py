@@ -46,7 +46,8 @@ def margins_of(
         return np.full(len(multiplicity), edge.value), np.zeros(len(multiplicity))
     wanted = ~np.isnan(targets) & ~(oracle.constant & ~(targets > 0))
     d = np.where(wanted, targets, 0.0)
-    share = multiplicity / multiplicity.sum(axis=1, keepdims=True)
+    counted = multiplicity if oracle.counted is None else multiplicity * oracle.counted
+    share = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1e-300)
     here = share @ (oracle.best_by_prompt(edge.certificate) @ edge.certificate) - float(edge.certificate @ d)
     if wanted.sum() < 2:
         return here, np.zeros(len(multiplicity))

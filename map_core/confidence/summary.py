@@ -185,5 +185,7 @@ def _margin(oracle: Oracle, targets: np.ndarray, edge: Margin, found: Draws, lev
     if found.margins is None or not math.isfinite(edge.value):
         return None
     support = oracle.best_by_prompt(edge.certificate) @ edge.certificate
-    error = support.std(ddof=1) / math.sqrt(oracle.prompts)
+    mass = oracle.by_prompt(np.zeros(len(edge.certificate))).mass
+    apart = mass * (support - mass @ support)
+    error = float(np.linalg.norm(apart)) * math.sqrt(oracle.prompts / (oracle.prompts - 1))
     return t_interval(edge.value, error, oracle.prompts - 1, level, bias=found.margin_bias)

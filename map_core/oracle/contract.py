@@ -123,6 +123,7 @@ class Oracle(ABC):
         constant: (value,) bool, the value is the same for every reply.
         log_candidates: the most nats that any re-weighting can spend: the mean of log K over prompts,
             or the log of the number of replies when pooled.
+        counted: (prompt,) how much each prompt counts beside the others, 0 when it is held out; None when all alike.
         resolution: the residual, in standard deviations, that the arithmetic can tell from 0: 1e-10 in float64.
     """
 
@@ -134,6 +135,7 @@ class Oracle(ABC):
     scale: np.ndarray
     constant: np.ndarray
     log_candidates: float
+    counted: np.ndarray | None = None
     resolution: float = 1e-10
 
     @abstractmethod

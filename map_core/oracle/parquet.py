@@ -36,6 +36,9 @@ LEAST_ROWS, BYTES_A_NUMBER = 1024, 32
 #: The largest share of the prompts that is kept in memory for starting points, and of the cap that it may take.
 KEPT, KEPT_MEMORY = 1 / 8, 1 / 8
 
+#: Columns by which prompts count differently.
+COUNTED = ("weight", "held_out")
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -80,6 +83,12 @@ class ParquetOracle(Oracle):
         self._columns = tuple(values) if values is not None else value_columns(self._path, schema, prompt)
         if len(set(self._columns)) < len(self._columns):
             raise InputError(f"Values must have different names; got {', '.join(self._columns)}.")
+        counted = [name for name in COUNTED if name in schema.names and name not in self._columns]
+        if counted:
+            raise InputError(
+                f"{path} gives its prompts a {' and a '.join(counted)}, which a table in memory heeds and a file that "
+                "is streamed does not. Load it (MemoryOracle.of), or leave these columns out."
+            )
         missing = [name for name in (*self._columns, prompt) if name not in schema.names]
         if missing:
             raise InputError(

@@ -52,17 +52,19 @@ class WeightedOracle(MemoryOracle):
                 f"There are weights of shape {weights.shape} for {self.prompts} prompts; expected one a prompt, each 0 "
                 "or more, and one at least above 0. Hold fewer prompts out."
             )
-        self._counted = weights / weights.mean()
+        self.counted = weights / weights.mean()
         # Weights that differ carry less than as many equal ones would (Kish's effective number of prompts).
-        self._carried = self._counted.sum() ** 2 / (self._counted @ self._counted) / len(weights)
+        self._carried = self.counted.sum() ** 2 / (self.counted @ self.counted) / len(weights)
         self._use_weighted_units()
+
+    counted: np.ndarray
 
     def _use_weighted_units(self) -> None:
         nothing = np.zeros((1, len(self.values)))
-        at = super().many(nothing, multiplicity=self._counted[None], covariance=True)
+        at = super().many(nothing, multiplicity=self.counted[None], covariance=True)
         assert at.covariance is not None
         by_prompt = super().by_prompt(nothing[0])
-        mass = self._counted if self.form is Form.PER_PROMPT else self._counted * by_prompt.replies
+        mass = self.counted if self.form is Form.PER_PROMPT else self.counted * by_prompt.replies
         mass = mass / mass.sum()
         self._middle = at.levels[0]
         variance = np.diag(at.covariance[0]).copy()
@@ -75,13 +77,15 @@ class WeightedOracle(MemoryOracle):
         if self.form is Form.PER_PROMPT:
             self.log_candidates = float(mass @ np.log(by_prompt.replies))
         else:
-            self.log_candidates = float(np.log(self._counted @ by_prompt.replies))
+            self.log_candidates = float(np.log(self.counted @ by_prompt.replies))
 
     def many(self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False) -> Batch:
         inner = np.asarray(weights, dtype=np.float64) / self._units
-        counted = np.broadcast_to(self._counted, (len(inner), self.prompts))
+        counted = np.broadcast_to(self.counted, (len(inner), self.prompts))
         if multiplicity is not None:
             counted = counted * multiplicity
+            # A draw of nothing but held-out prompts says nothing: the whole table stands in for it.
+            counted = np.where(counted.sum(axis=1, keepdims=True) > 0, counted, self.counted)
         at = super().many(inner, multiplicity=np.ascontiguousarray(counted), covariance=covariance)
         carried = self._carried if self.form is Form.POOLED else 1.0
         return Batch(
@@ -99,7 +103,7 @@ class WeightedOracle(MemoryOracle):
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
         inner = np.asarray(weights, dtype=np.float64) / self._units
         at = super().by_prompt(inner)
-        mass = at.mass * self._counted
+        mass = at.mass * self.counted
         return PromptMoments(
             mass / mass.sum(),
             at.log_normaliser - inner @ self._middle,
@@ -114,8 +118,8 @@ class WeightedOracle(MemoryOracle):
     def best(self, weights: np.ndarray) -> np.ndarray:
         levels = self.best_by_prompt(weights)
         if self.form is Form.PER_PROMPT:
-            return np.average(levels, axis=0, weights=self._counted)
-        counted = np.flatnonzero(self._counted > 0)
+            return np.average(levels, axis=0, weights=self.counted)
+        counted = np.flatnonzero(self.counted > 0)
         return levels[counted[np.argmax(levels[counted] @ weights)]]
 
     def subsample(self, share: float) -> Oracle | None:
