@@ -86,6 +86,24 @@ def test_the_last_of_many_moves_always_arrives(page):
     expect(fader(page, "Harmlessness")).to_have_attribute("aria-valuenow", last)
 
 
+def test_a_desk_without_web_sockets_of_its_own_goes_by_way_of_the_page(browser, address):
+    made = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = made.new_page()
+    page.route_web_socket(re.compile("/live/desk$"), lambda socket: socket.close())
+    page.goto(address)
+    expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60 * SECONDS)
+    x, y, track = place(page, "Humor")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for share in (0.7, 0.8, 0.9, 0.99):
+        page.mouse.move(track["x"] + share * track["width"], y)
+    expect(status(page)).to_contain_text("Out of reach", timeout=20 * SECONDS)
+    page.mouse.up()
+    expect(page.locator(".vp-desk")).to_have_attribute("data-settled", "true", timeout=20 * SECONDS)
+    expect(page).to_have_url(re.compile("humor%3Ap99"))
+    made.close()
+
+
 def test_the_keyboard_does_all_that_the_hand_does(page):
     humor = fader(page, "Humor")
     humor.focus()

@@ -1,0 +1,169 @@
+"""The channel between a moving hand and what it sees: newest first, nothing kept, nobody else's page."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from map_core.certificate import AttainableLevels
+from map_core.oracle import MemoryOracle
+from map_core.palette import ALL, Palette, Target
+from pages.view import channel, live
+from pages.view.moving import Moving
+from pages.view.scene import Scene
+from tests.tables import make_table
+
+
+class Echo:
+    """A page that says what it heard; it waits where it is told to."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+        self.go = threading.Event()
+
+    def answer(self, number, changes):
+        if changes.get("wait"):
+            self.go.wait(10)
+        if changes.get("fail"):
+            raise RuntimeError("no answer to that")
+        self.heard.append(number)
+        return {"ack": number}
+
+    def later(self):
+        return {"later": self.heard[-1]} if self.heard[-1] % 10 == 0 else None
+
+
+def connected(origin: str):
+    client = TestClient(Starlette(routes=[channel.ROUTE]))
+    return client.websocket_connect(f"ws://desk.example{channel.PATH}", headers={"origin": origin})
+
+
+@pytest.fixture
+def socket():
+    with connected("http://desk.example") as opened:
+        yield opened
+
+
+def told(page: str, number: int, **changes) -> str:
+    return json.dumps({"session": page, "seq": number, "changes": changes})
+
+
+def test_a_message_is_answered_and_what_takes_longer_follows(socket):
+    channel.offer("one", Echo())
+    socket.send_text(told("one", 3))
+    assert socket.receive_json() == {"ack": 3}
+    socket.send_text(told("one", 10))
+    assert [socket.receive_json(), socket.receive_json()] == [{"ack": 10}, {"later": 10}]
+
+
+def test_what_was_overtaken_is_left_out_and_the_last_is_answered(socket):
+    page = Echo()
+    channel.offer("two", page)
+    socket.send_text(told("two", 1, wait=True))
+    for number in range(2, 9):
+        socket.send_text(told("two", number))
+    socket.send_text(told("nobody", 9))  # shows that all before it have been taken in
+    page.go.set()
+    answers = [socket.receive_json(), socket.receive_json()]
+    assert answers[0] == {"ack": 1}
+    assert answers[1] in ({"ack": 8}, {"unknown": 9})
+    assert page.heard[-1] in (1, 8)
+
+
+def test_a_page_that_is_not_known_is_said_to_be_so(socket):
+    socket.send_text(told("nobody", 4))
+    assert socket.receive_json() == {"unknown": 4}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        "{}",
+        '{"session": 1, "seq": 1, "changes": {}}',
+        '{"session": "a", "seq": "1", "changes": {}}',
+        '{"session": "a", "seq": 1, "changes": []}',
+        '"' + "x" * channel.LONGEST + '"',
+    ],
+)
+def test_what_cannot_be_read_changes_nothing(socket, text):
+    channel.offer("three", Echo())
+    socket.send_text(text)
+    socket.send_text(told("three", 7))
+    assert socket.receive_json() == {"ack": 7}
+
+
+def test_a_page_of_another_site_is_turned_away():
+    with pytest.raises(WebSocketDisconnect), connected("http://other.example"):
+        pass
+
+
+def test_a_fault_is_logged_and_ends_the_channel(socket, caplog):
+    channel.offer("four", Echo())
+    socket.send_text(told("four", 1, fail=True))
+    while "no answer to that" not in caplog.text:
+        time.sleep(0.01)
+    socket.send_text(told("four", 2))
+    with pytest.raises(WebSocketDisconnect):
+        socket.receive_json()
+    assert "no answer to that" in caplog.text
+
+
+def test_only_so_many_pages_are_remembered():
+    for number in range(channel.MOST_PAGES + 5):
+        channel.offer(f"page {number}", Echo())
+    assert len(channel._pages) == channel.MOST_PAGES
+    assert "page 0" not in channel._pages
+
+
+@pytest.fixture(scope="module")
+def scene():
+    table = make_table(prompts=24, candidates=16, seed=3)
+    oracle = MemoryOracle.of(table)
+    names = tuple(table.values)
+    return Scene(("test",), table, oracle, AttainableLevels(oracle), names, tuple("" for _ in names))
+
+
+def test_a_moving_hand_sees_what_the_page_would_show_and_nothing_is_kept(scene):
+    first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
+    kept = live.follow(scene, first, None)
+    page = Moving("desk", kept, prompt=0, viewer="somebody")
+    name = scene.table.values[0]
+    for number, percentile in enumerate((58.0, 61.0, 64.0), start=1):
+        shown = page.answer(number, {name: {"percentile": percentile}})
+        exact = live.follow(scene, first.with_target(name, first.targets[name].at(percentile)), None)
+        levels = [fader["level"] for fader in shown["desk"]["faders"]]
+        wanted = [scene.percentile(j, float(level)) for j, level in enumerate(exact.levels)]
+        np.testing.assert_allclose(levels, wanted, atol=0.006)
+        assert shown["answer"]["headline"] == exact.answer.headline
+        assert (shown["desk"]["ack"], shown["desk"]["settled"]) == (number, False)
+    # Changes are told since the page heard last: without them it is the palette that is kept.
+    again = page.answer(4, {})
+    assert [f["level"] for f in again["desk"]["faders"]] == [
+        round(scene.percentile(j, float(level)), 2) for j, level in enumerate(kept.levels)
+    ]
+
+
+def test_ranges_follow_when_they_are_old_enough(scene, monkeypatch):
+    first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
+    page = Moving("desk", live.follow(scene, first, None), prompt=0, viewer="somebody")
+    name, other = scene.table.values[:2]
+    changes = {name: {"percentile": 66.0}}
+    before = page.answer(1, changes)["desk"]["faders"][1]["range"]
+    monkeypatch.setattr(live, "PACE", 0.0)
+    later = page.later()
+    assert later["desk"]["ack"] == 1
+    exact = live.follow(scene, first.with_target(name, first.targets[name].at(66.0)), None)
+    wanted = [scene.percentile(1, float(end)) for end in exact.reach.ranges[1]]
+    np.testing.assert_allclose(later["desk"]["faders"][1]["range"], wanted, atol=1.0)
+    assert later["desk"]["faders"][1]["range"] != before
+    assert page.later() is None, f"{other} has the ranges of now"
