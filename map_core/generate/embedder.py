@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from map_core.errors import EngineError, InputError
-from map_core.generate import models
+from map_core.generate import models, telemetry
 from map_core.generate.conversion import read_config, read_safetensors, weight_files
 from map_core.generate.models import DEFAULT_EMBEDDER, ModelFiles
+
+telemetry.off()
 
 _LONGEST = 256  # tokens of a text that are read, as the model was trained
 _TOKENS_AT_ONCE = 2048

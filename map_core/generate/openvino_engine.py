@@ -24,12 +24,14 @@ from typing import Any
 import numpy as np
 
 from map_core.errors import EngineError, InputError
-from map_core.generate import models
+from map_core.generate import models, telemetry
 from map_core.generate.chat import ChatTokenizer
 from map_core.generate.conversion import folder_to_gguf, obstacle, read_config
 from map_core.generate.engine import Drawn, EngineInfo, LocalEngine
 from map_core.generate.models import ModelFiles, Progress
 from map_core.glossary import SamplingSettings
+
+telemetry.off()
 
 _GRAPH = "openvino_model.xml"
 _SCORED_AT_ONCE = 1024  # tokens a pass when scoring: their logits over 50,000 words take 200 MB

@@ -34,11 +34,6 @@ def _leave_with_the_parent() -> None:
     os._exit(3)
 
 
-def _tell_nobody() -> None:
-    """OpenVINO's telemetry would fork a process and call home; without its package it does neither."""
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-
-
 def _opened() -> Embedder:
     from map_core.generate.embedder import open_embedder
 
@@ -53,7 +48,6 @@ def _models(replies: int, folder: Path) -> ScoringModels:
 
 def main(table: str, out: str) -> int:
     """Score TABLE on the definition that comes in and write OUT; 1 where that failed, in words."""
-    _tell_nobody()
     definition = Definition.from_json(sys.stdin.readline())
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
     try:
