@@ -6,6 +6,7 @@ import html
 import json
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,13 +167,44 @@ def test_a_build_is_begun_with_what_was_asked_for(page, monkeypatch):
     assert [json.loads(line)["prompt"] for line in inputs["prompts.jsonl"].splitlines()] == ["How?", "<b>Why?</b>"]
 
 
-def test_how_good_says_what_would_help_and_where_nothing_more_can_be_drawn(page):
-    view(page, "good")
+def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypatch):
+    made = make_table(prompts=16, candidates=8, seed=5)
+    metadata = dict(made.metadata) | {"engine": {"engine": "torch"}, "model": {"name": "tiny"}}
+    rewards.save(replace(made, metadata=metadata), tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    begun = []
+    monkeypatch.setattr(making, "begin", lambda *given: begun.append(given))
+    page = opened_with(palette="humor:p99")
+    view(page.switch_page("tables.py").run(), "good")
+    looked_at(page)
+    assert "More replies to each prompt would help most" in said(page)
+    press(page, "good_candidates")
+    ((name, kind, arguments, about, inputs),) = begun
+    wanted = int(about["candidates"])
+    assert (name, kind, inputs) == (f"The first table - {wanted} each", "extend", {})
+    assert wanted > 8
+    assert {f"--extend={tmp_path / 'table.parquet'}", f"--candidates={wanted}"} <= set(arguments)
+    assert page.session_state["tables_view"] == "kept"
+
+
+def opened_with(**address: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params.update(address)
+    return app.run()
+
+
+def looked_at(page: AppTest) -> AppTest:
+    """The page once its background work has ended."""
     for _ in range(3):
         for job in list(shared_jobs()._jobs.values()):
             assert job.wait(60)
         page.run()
     assert not page.exception
+    return page
+
+
+def test_how_good_says_what_would_help_and_where_nothing_more_can_be_drawn(page):
+    looked_at(view(page, "good"))
     assert "would help most" in said(page)
     assert "foretold" in said(page)
     assert "does not say how its replies were drawn" in said(page)

@@ -23,6 +23,7 @@ from pages.view.tables_kept import FIRST
 
 #: Candidates beyond which the page offers no more.
 MOST_CANDIDATES = 512
+_BEGUN = "tables_extension_begun"
 
 
 def show() -> None:
@@ -77,6 +78,8 @@ def _ended_badly(job: Job) -> bool:
 
 
 def _advice(scene: Scene, job: Job) -> None:
+    if st.session_state.pop(_BEGUN, False):
+        st.rerun()  # the whole page shows what was begun, or why not
     if _ended_badly(job):
         return
     advice: Advice = job.result
@@ -190,6 +193,7 @@ def _extend(name: str, options: tuple[str, ...], about: dict[str, object], added
         arguments += ["--prompts", "{folder}/prompts.jsonl"]
         inputs["prompts.jsonl"] = tables_build.lines(added)
     about = about | {"table": scenes.chosen() or FIRST.lower()}
+    st.session_state[_BEGUN] = True
     try:
         making.begin(name, "extend", [*arguments, *options], about, inputs)
     except InputError as error:
