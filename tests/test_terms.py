@@ -73,7 +73,9 @@ def test_every_term_that_a_page_asks_for_is_there():
 
 
 def test_every_page_that_has_words_is_a_page():
-    titles = set(re.findall(r'\("\w+", "([^"]+)", "\w+"\)', (ROOT / "pages" / "navigation.py").read_text(encoding="utf-8")))
+    titles = set(
+        re.findall(r'\("\w+", "([^"]+)", "\w+"\)', (ROOT / "pages" / "navigation.py").read_text(encoding="utf-8"))
+    )
     assert len(titles) == 13
     assert set(terms.OF_PAGE) == titles - {"How it works", "Limits"}
 
