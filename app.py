@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pages.view import channel, fonts
 
