@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import style, tables_build, tables_import, tables_kept, tables_quality, tables_work, terms
+from pages.view import summary, tables_build, tables_import, tables_kept, tables_quality, tables_work
 
 VIEWS = {"kept": "Tables", "file": "From a file", "build": "Build", "good": "How good"}
 
-left, right = st.columns([1.15, 1], gap="large", vertical_alignment="bottom")
-with left:
-    st.title("Tables")
-    st.html(
-        style.note(
-            "A table holds prompts, replies to each of them, and a number a value for every reply. Everything that "
-            "this app says rests on one. Choose which, bring your own, or have one made."
-        )
-    )
-with right, st.container(horizontal=True, vertical_alignment="bottom", key="toolbar"):
-    terms.words("Tables")
+summary.head(
+    "Tables",
+    "A table holds prompts, replies to each of them, and a number a value for every reply. Everything that this app "
+    "says rests on one. Choose which, bring your own, or have one made.",
+    use_case=False,
+)
 if "tables_view" not in st.session_state:
     asked = st.query_params.get("view")
     st.session_state["tables_view"] = asked if asked in VIEWS else "kept"

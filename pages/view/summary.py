@@ -28,7 +28,7 @@ def head(title: str, note: str, start_again: bool = False, use_case: bool = True
         st.title(title)
         if note:
             st.html(style.note(note))
-    with right, st.container(horizontal=True, vertical_alignment="bottom", key="toolbar"):
+    with right, st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="right", key="toolbar"):
         if use_case:
             state.use_case_picker()
         if start_again:
