@@ -5,7 +5,7 @@ The direction from "less" to "more" in the space of sentence embeddings, turned 
 
 Measured on the labelled replies of the embedded table (``assets/labels.jsonl``), with three definitions a value, each
 as somebody who does not program might write it, and four example replies a side, all written before any score was
-seen. AUC of the mean definition (the worst of the three):
+seen; kindness and positivity had 63 and 68 labels then. AUC of the mean definition (the worst of the three):
 
 ==========================================  ===========  ===========  ===========  ==============  ===========
 scorer                                      humor        kindness     positivity   plain language  helpfulness
