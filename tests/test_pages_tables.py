@@ -16,8 +16,11 @@ from map_core import rewards, tables
 from map_core.generate import models
 from map_core.generate.models import ModelFiles
 from map_core.jobs import shared_jobs
+from map_core.store import database, own_values
 from map_core.tables import making
 from map_core.tables.making import State
+from map_core.values import Definition
+from pages.view import tables_build
 from tests.tables import make_table
 from tests.test_pages import APP, app, said, table
 
@@ -165,6 +168,24 @@ def test_a_build_is_begun_with_what_was_asked_for(page, monkeypatch):
     assert {"--model=tiny", "--values=diversity,plain_language", "--candidates=16"} <= set(arguments)
     assert about == {"prompts": 2, "candidates": 16, "values": ["diversity", "plain_language"], "model": "tiny"}
     assert [json.loads(line)["prompt"] for line in inputs["prompts.jsonl"].splitlines()] == ["How?", "<b>Why?</b>"]
+
+
+def test_a_build_scores_values_of_ones_own(page, monkeypatch):
+    monkeypatch.setattr(models, "installed", lambda: [ModelFiles("tiny", Path("tiny"), "0" * 64, "here")])
+    begun = []
+    monkeypatch.setattr(making, "begin", lambda *given, **more: begun.append(given))
+    definition = Definition("calm_nurse", "Calm *nurse*", more=("a calm nurse",), less=("a salesman",))
+    kept = own_values.define(database(), definition)
+    view(page, "build")
+    assert tables_build.own() == (), "not in use yet"
+    own_values.use(database(), kept.id, 1)
+    page.text_area(key="build_pasted").set_value("How?").run()
+    page.multiselect(key="build_values").set_value(["diversity", "calm_nurse"]).run()
+    press(page, "build_go")
+    ((_, _, arguments, _, inputs),) = begun
+    assert "--values=diversity,calm_nurse" in arguments
+    path = Path(arguments[arguments.index("--values-file") + 1].replace("{folder}/", ""))
+    assert json.loads(inputs[path.name]) == {"calm_nurse": {"family": "contrast", **definition.as_dict()}}
 
 
 def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from map_core.values.definition import Definition, Kind, name_from
 from map_core.values.models import DEFAULT_EMBEDDER, ScoringModels
 from map_core.values.registry import DEFAULT_VALUES, FAMILIES, cards, make, resolve, scored, scorers
 from map_core.values.scorer import Card, Cost, Scorer, ScorerError, log_prob, score_checked
-from map_core.values.specification import Specification, from_metadata, read_values_file
+from map_core.values.specification import Specification, from_metadata, read_values_file, values_file
 
 __all__ = [
     "DEFAULT_EMBEDDER",
@@ -34,4 +34,5 @@ __all__ = [
     "score_checked",
     "scored",
     "scorers",
+    "values_file",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,3 +89,9 @@ def read_values_file(path: Path) -> dict[str, Specification]:
             settings["function"] = str(path.parent / settings["function"])  # an absolute one stays as it is
         found[name] = Specification(name, family, settings, trusted=True)
     return found
+
+
+def values_file(definitions: Iterable[Definition]) -> str:
+    """Definitions as JSON that :func:`read_values_file` reads."""
+    entries = {one.name: {"family": one.family, **one.settings} for one in map(Specification.of, definitions)}
+    return json.dumps(entries, ensure_ascii=False, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""Does a value separate what it claims to? Scores held against labels that people gave by reading.
+"""Does a value separate what it claims to? Scores held against labels that were given by reading.
 
 Constraint: numpy and scipy only; no model is loaded.
 """

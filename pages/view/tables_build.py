@@ -13,11 +13,12 @@ from pathlib import Path
 import streamlit as st
 
 from map_core import tables
-from map_core.errors import InputError
+from map_core.errors import InputError, PaletteError
 from map_core.generate import models
 from map_core.prompts import DEFAULT_USE_CASE, Prompt, read_prompts
+from map_core.store import database, own_values
 from map_core.tables import making
-from map_core.values import DEFAULT_VALUES, cards
+from map_core.values import DEFAULT_VALUES, Definition, cards, values_file
 from pages.view import style, tables_marks
 
 #: Candidates that can be asked for, and the longest reply.
@@ -48,12 +49,14 @@ def show() -> None:
         )
         st.number_input("Longest reply, in tokens", 8, 1024, FIRST_LENGTH, 8, key="build_length")
         st.number_input("Seed", 0, 2**31 - 1, 0, key="build_seed", help="The same seed gives the same table.")
+    titles = {name: cards()[name].title for name in DEFAULT_VALUES} | {one.name: one.title for one in own()}
     st.multiselect(
         "Values",
+        list(titles),
         list(DEFAULT_VALUES),
-        list(DEFAULT_VALUES),
-        format_func=lambda name: cards()[name].title,
+        format_func=lambda name: style.plain(titles[name]),
         key="build_values",
+        help="Those of your own that are in use on the page Values are at the end.",
     )
     st.text_input("Name of the table", _free("My prompts"), max_chars=tables.LONGEST, key="build_name")
     count = st.session_state["build_candidates"] * len(found)
@@ -70,6 +73,15 @@ def show() -> None:
         if found:
             said = f"{tables_marks.counted(count, 'reply', 'replies')} to {tables_marks.counted(len(found), 'prompt')}."
             st.html(style.note(f"{said} It goes on when you close this page, and can be stopped and gone on with."))
+
+
+def own() -> tuple[Definition, ...]:
+    """The values of one's own that are in use; none where the database does not answer."""
+    try:
+        found = [one.used for one in own_values.listed(database())]
+    except PaletteError:
+        return ()
+    return tuple(one for one in found if one is not None and one.name not in DEFAULT_VALUES)
 
 
 def prompts(key: str = "build") -> tuple[Prompt, ...]:
@@ -159,8 +171,12 @@ def _start(found: Sequence[Prompt]) -> None:
         "values": values,
         "model": state["build_model"],
     }
+    inputs: dict[str, bytes | Path] = {"prompts.jsonl": lines(found)}
+    if defined := [one for one in own() if one.name in values]:
+        inputs["values.json"] = values_file(defined).encode()
+        arguments += ["--values-file", "{folder}/values.json"]
     try:
-        making.begin(str(state["build_name"]), "build", arguments, about, {"prompts.jsonl": lines(found)})
+        making.begin(str(state["build_name"]), "build", arguments, about, inputs)
     except InputError as error:
         tables_marks.say(str(error))
         return

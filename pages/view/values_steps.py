@@ -5,7 +5,6 @@ Constraint: each step says what is missing and offers the one thing to do next.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 
@@ -17,7 +16,7 @@ from map_core.judgements import ASKED, LEAST, MOST, RELIABLE_FROM, ROUGH_FROM, W
 from map_core.own_values import judged, replies_key, running
 from map_core.own_values.offered import forget
 from map_core.store import own_values
-from map_core.values import Definition, Specification
+from map_core.values import values_file
 from pages.view import background, style, values_define, values_judge
 from pages.view import scene as scenes
 from pages.view import values_marks as marks
@@ -62,7 +61,7 @@ def _tools(seen: Seen, own: Own) -> None:
         )
         st.download_button(
             "Values file",
-            values_file(own.value.definition),
+            values_file([own.value.definition]),
             f"{own.key}.json",
             "application/json",
             icon=":material/terminal:",
@@ -80,12 +79,6 @@ def _tools(seen: Seen, own: Own) -> None:
                 )
             )
             st.button("Delete it", key="values_delete_sure", type="primary", on_click=_delete, args=(seen, own))
-
-
-def values_file(definition: Definition) -> str:
-    """The definition as the command line reads it."""
-    one = Specification.of(definition)
-    return json.dumps({one.name: {"family": one.family, **one.settings}}, ensure_ascii=False, indent=2) + "\n"
 
 
 def _score(seen: Seen, own: Own) -> None:
