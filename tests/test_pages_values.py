@@ -12,8 +12,7 @@ from map_core.own_values import judged, kept, replies_key, running
 from map_core.own_values.offered import forget
 from map_core.palette import ALL, Palette, Target
 from map_core.store import SETTING, database, own_values, palettes
-from map_core.values import Definition, ScoringModels, Specification, make, read_values_file
-from pages.view.values_steps import values_file
+from map_core.values import Definition, ScoringModels, Specification, make, read_values_file, values_file
 from tests.tables import make_table
 from tests.test_pages import APP, said
 
@@ -245,7 +244,7 @@ def test_other_words_make_a_version_that_is_judged_anew(table, monkeypatch):
 
 def test_a_definition_can_be_taken_to_the_command_line(tmp_path):
     file = tmp_path / "calm_nurse.json"
-    file.write_text(values_file(NURSE), encoding="utf-8")
+    file.write_text(values_file([NURSE]), encoding="utf-8")
     found = read_values_file(file)["calm_nurse"]
     assert make(found, ScoringModels()).version == make(Specification.of(NURSE), ScoringModels()).version
 
