@@ -53,9 +53,9 @@ def test_the_address_of_a_palette():
     [
         ("http://localhost:8501/", "http://localhost:8501/"),
         ("http://localhost:8501", "http://localhost:8501/"),
-        ("https://here.org/values/report", "https://here.org/values/"),
-        ("https://here.org/values/", "https://here.org/values/"),
-        ("https://here.org/values", "https://here.org/values/"),
+        ("https://here.org/house/report", "https://here.org/house/"),
+        ("https://here.org/house/", "https://here.org/house/"),
+        ("https://here.org/house", "https://here.org/house/"),
         (None, ""),
     ],
 )

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from map_core.generate.engine import Engine
     from map_core.values import Scorer, ScoringModels
 
+#: Whoever moves a fader while a reply is written must not wait for it, and a table that is being built (which gives way
+#: further) must not hold it up. Where nothing else wants the cores it costs nothing.
+NICENESS = 10
 #: Scorers that are kept, values of one's own included; each new wording of one is another.
 _SCORERS_KEPT = 64
 
@@ -242,14 +245,6 @@ def _watch(parent: int) -> None:
     os._exit(0)
 
 
-def _give_way() -> None:
-    """Leave the cores to whoever moves a fader while a reply is written; where nothing else runs it costs nothing."""
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    elif hasattr(os, "nice"):
-        os.nice(19)
-
-
 def main() -> None:
     """Set the pipes apart and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -264,7 +259,8 @@ def main() -> None:
     commands = os.fdopen(os.dup(0), "rb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    _give_way()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
 
     process = ModelProcess(options.model, options.engine, options.dtype, output)
     threading.Thread(target=process.listen, args=(commands,), daemon=True).start()

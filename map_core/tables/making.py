@@ -33,8 +33,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BUSY_SECONDS = 10
 #: Lines of what a process said that are shown when it ended badly.
 TAIL = 12
-#: How much lower the priority of a build is than that of the app, so that pages answer.
-NICE = 5
+#: How much lower the priority of a build is than that of the app, so that pages answer and replies are written.
+NICE = 15
 
 
 class State(StrEnum):
