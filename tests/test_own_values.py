@@ -282,7 +282,7 @@ def _processes_of(folder) -> list[int]:
 
 def _kill_the_process(job) -> None:
     for child in psutil.Process().children():
-        if "map_core.own_values" in child.cmdline():
+        if child.status() != psutil.STATUS_ZOMBIE and "map_core.own_values" in child.cmdline():
             os.kill(child.pid, signal.SIGKILL)
 
 
