@@ -26,12 +26,9 @@ SCORERS = {"positivity": Positivity(), "diversity": Diversity()}
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    import torch
-
+def engine(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> Engine:
     from map_core.generate.engine import open_engine
 
-    torch.set_num_threads(1)
     return open_engine(str(make_tiny_model(tmp_path_factory.mktemp("tiny"))), "torch", "float32")
 
 

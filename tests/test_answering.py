@@ -157,7 +157,7 @@ def test_what_is_written_stays_when_a_scorer_fails(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 

@@ -183,7 +183,7 @@ def test_interrupted_and_resumed_is_undisturbed(
     assert contents(out) == contents(tmp_path / "undisturbed.parquet")
 
 
-def test_killed_and_resumed_is_undisturbed(model: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_is_undisturbed(model: Path, tmp_path: Path, one_torch_thread: None) -> None:
     """kill -9 in the middle of sampling; the same command then ends in the table of an undisturbed run."""
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": f"Tell me of day {n}."}) + "\n" for n in range(40)))
@@ -209,16 +209,9 @@ def test_killed_and_resumed_is_undisturbed(model: Path, tmp_path: Path) -> None:
     made = len(list(folder_of(out).glob("*.replies.parquet")))
     assert 2 <= made < 40
 
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for place in (out, tmp_path / "undisturbed.parquet"):
-            done = CliRunner().invoke(command, arguments(place), catch_exceptions=False)
-            assert done.exit_code == 0, done.output
-    finally:
-        torch.set_num_threads(threads)
+    for place in (out, tmp_path / "undisturbed.parquet"):
+        done = CliRunner().invoke(command, arguments(place), catch_exceptions=False)
+        assert done.exit_code == 0, done.output
     assert contents(out) == contents(tmp_path / "undisturbed.parquet")
 
 

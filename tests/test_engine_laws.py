@@ -26,10 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tiny(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engine]:
-    import torch
-
-    torch.set_num_threads(1)
+def tiny(folder: Path, tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> dict[str, Engine]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALUE_PALETTE_CACHE", str(tmp_path_factory.mktemp("cache")))
         return {name: open_engine(str(folder), name, "float32") for name in ENGINES}

@@ -26,10 +26,7 @@ WORDS = "positivity,plain_language,diversity"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    import torch
-
-    torch.set_num_threads(1)
+def folder(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> str:
     return str(make_tiny_model(tmp_path_factory.mktemp("tiny")))
 
 

@@ -291,7 +291,7 @@ def test_an_embedder_is_a_bert(original: Path) -> None:
         open_embedder(str(original))
 
 
-def test_embeddings_are_those_of_transformers(tmp_path: Path) -> None:
+def test_embeddings_are_those_of_transformers(tmp_path: Path, one_torch_thread: None) -> None:
     import torch
     from tokenizers import Tokenizer, pre_tokenizers
     from tokenizers import models as token_models
@@ -299,7 +299,6 @@ def test_embeddings_are_those_of_transformers(tmp_path: Path) -> None:
 
     from map_core.generate.embedder import open_embedder
 
-    torch.set_num_threads(1)
     words = {word: i for i, word in enumerate(["[PAD]", "[UNK]", *"abcdefgh"])}
     tokenizer = Tokenizer(token_models.WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -57,10 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local(folder: Path) -> LocalEngine:
-    import torch
-
-    torch.set_num_threads(1)
+def local(folder: Path, one_torch_thread: None) -> LocalEngine:
     engine = open_engine(str(folder), "torch", "float32")
     assert isinstance(engine, LocalEngine)
     return engine
