@@ -26,11 +26,8 @@ export default function (component) {
 }
 
 function take(panel, brought) {
-  const last = panel.data;
-  if (last?.session === brought.session) {
-    if (brought.ack < last.ack || (brought.ack === last.ack && last.settled && !brought.settled)) return; // overtaken
-  }
-  const data = (panel.data = { ...last, ...brought });
+  if (overtaken(panel.data, brought)) return;
+  const data = (panel.data = { ...panel.data, ...brought });
   if (!data.settled) clearTimeout(panel.timer);
   still(panel, !data.settled);
   draw(panel, data);

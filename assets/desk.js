@@ -20,7 +20,7 @@ export default function (component) {
   if (!root || !data) return;
   let desk = desks.get(root);
   if (!desk) {
-    desk = { root, rows: new Map(), pending: new Map(), seq: data.ack, ack: data.ack, sent: 0, gesture: 0, timer: 0 };
+    desk = { root, rows: new Map(), pending: new Map(), seq: data.ack, sent: 0, gesture: 0, timer: 0 };
     desk.id = Math.random().toString(36).slice(2, 8);
     desks.set(root, desk);
   }
@@ -34,15 +34,9 @@ export default function (component) {
 
 // An answer: what the page has heard of is no longer pending, what is still pending stays as the hand set it.
 function take(desk, data) {
-  if (data.session !== desk.session) {
-    desk.session = data.session;
-    desk.ack = data.ack;
-    desk.pending.clear();
-  }
-  if (data.ack < desk.ack || (data.ack === desk.ack && desk.data?.settled && !data.settled)) return; // overtaken
-  desk.channel = data.channel ?? desk.channel;
-  desk.data = data;
-  desk.ack = data.ack;
+  if (overtaken(desk.data, data)) return;
+  if (data.session !== desk.data?.session) desk.pending.clear();
+  desk.data = { ...desk.data, ...data };
   desk.seq = Math.max(desk.seq, data.ack);
   if (data.settled) for (const [name, change] of desk.pending) if (change.seq <= data.ack) desk.pending.delete(name);
   const names = data.faders.map((fader) => fader.name);
@@ -120,7 +114,7 @@ function flush(desk) {
   clearTimeout(desk.timer);
   if (!desk.due) return;
   const waited = performance.now() - desk.sent;
-  const outstanding = desk.seq - desk.ack;
+  const outstanding = desk.seq - desk.data.ack;
   const wait = desk.due.final ? 0 : outstanding >= 1 ? PATIENCE - waited : PACE - waited;
   if (wait > 0) {
     desk.timer = setTimeout(() => flush(desk), wait);
@@ -133,10 +127,10 @@ function flush(desk) {
     one.seq = desk.seq;
     changes[name] = one.told;
   }
-  const told = { session: desk.session, seq: desk.seq, changes, ...desk.due };
+  const told = { session: desk.data.session, seq: desk.seq, changes, ...desk.due };
   desk.due = null;
   desk.root.dataset.covers = desk.seq;
-  connect(desk.channel);
+  connect(desk.data.channel);
   if (!sent(told) || told.final) desk.send(told);
 }
 
@@ -268,7 +262,7 @@ function settle(desk, gesture, final = true) {
 
 function draw(desk) {
   const { faders, predict, settled } = desk.data;
-  const waiting = desk.guessing && [...desk.pending.values()].some((one) => one.seq > desk.ack);
+  const waiting = desk.guessing && [...desk.pending.values()].some((one) => one.seq > desk.data.ack);
   set(desk.root, "data-settled", String(settled && !desk.pending.size));
   // What the next answer has to carry for the last move to be in it.
   desk.root.dataset.covers = desk.due ? desk.seq + 1 : desk.seq;

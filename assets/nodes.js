@@ -31,6 +31,12 @@ const style = (node, name, value) => {
   if (fresh(node, `:${name}`, value)) node.style[name] = value;
 };
 
+// Whether an answer comes too late: to an earlier message than the one that is shown, or to the same while a hand moved
+// that now rests.
+const overtaken = (last, brought) =>
+  last?.session === brought.session &&
+  (brought.ack < last.ack || (brought.ack === last.ack && last.settled && !brought.settled));
+
 // Pieces of one page by name: what the wire brings is drawn by the piece that it is for.
 const pieces = (window.valuePalette ??= {});
 

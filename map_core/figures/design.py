@@ -66,11 +66,10 @@ class Units:
 
     def of(self, value: int, levels: np.ndarray) -> np.ndarray:
         """Standardised levels of one value, any shape, in this unit."""
-        rewards = self.oracle.base[value] + np.asarray(levels, dtype=float) * self.oracle.scale[value]
+        levels = np.asarray(levels, dtype=float)
         if self.unit == "reward":
-            return rewards
-        flat = [self.percentile(value, float(level)) for level in np.ravel(levels)]
-        return np.array(flat).reshape(rewards.shape)
+            return self.oracle.base[value] + levels * self.oracle.scale[value]
+        return np.array([self.percentile(value, float(level)) for level in levels.ravel()]).reshape(levels.shape)
 
     def percentile(self, value: int, level: float) -> float:
         """One standardised level as a percentile of the base model's replies; NaN for one that is not finite."""

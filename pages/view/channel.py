@@ -32,6 +32,8 @@ PATH = f"/{config.get_option('server.baseUrlPath').strip('/')}/live/desk".replac
 MOST_PAGES = 512
 #: Characters of the longest message that is read.
 LONGEST = 100_000
+#: Seconds after a message for which a hand counts as moving.
+MOVING_SECONDS = 0.7
 
 log = logging.getLogger("value_palette")
 
@@ -45,9 +47,6 @@ class Page(Protocol):
     def later(self) -> dict[str, Any] | None:
         """What takes longer and is worth saying by now, of the last answer; None when there is nothing."""
 
-
-#: Seconds after a message for which a hand counts as moving.
-MOVING_SECONDS = 0.7
 
 _pages: dict[str, Page] = {}
 _lock = threading.Lock()

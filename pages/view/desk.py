@@ -36,8 +36,7 @@ def show(found: Live) -> None:
 
 def data(found: Live) -> dict[str, Any]:
     """What this viewer's desk shows, and where it may ask while the hand moves."""
-    stamp = {"session": session(), "ack": acknowledged(), "settled": settled(), "channel": channel.PATH}
-    return seen(found) | stamp
+    return seen(found) | stamp() | {"channel": channel.PATH}
 
 
 def seen(found: Live) -> dict[str, Any]:
@@ -46,6 +45,11 @@ def seen(found: Live) -> dict[str, Any]:
         "faders": [_fader(found, j) for j in range(len(found.scene.names))],
         "predict": live.predictions(found),
     }
+
+
+def stamp() -> dict[str, Any]:
+    """Of which desk an answer is, to which message, and whether the hand rests: by which late answers are known."""
+    return {"session": session(), "ack": acknowledged(), "settled": settled()}
 
 
 def session() -> str:

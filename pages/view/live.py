@@ -104,22 +104,22 @@ def follow(
         assessment: the verdict with the nearest palette, where it is known.
     """
     held = held if held is not None and held.scene is scene else None
-    hasty = moving and held is not None
+    kept = held if moving else None
     if assessment is None:
         locked = palettes.locked(palette, scene.table.values)
-        assessment = scene.assess(state.standardised(scene, palette), None if hasty else locked, closest=not hasty)
+        assessment = scene.assess(state.standardised(scene, palette), locked, closest=kept is None)
     solution = assessment.solution
     prices = None if solution is None else local(solution)
     errors = None if solution is None else answer.level_errors(scene.oracle, solution)
-    if hasty and held is not None:
-        ranges, when = held.reach, held.when
-        if solution is None and assessment.nearest is None and held.assessment.solution is None:
-            assessment = replace(assessment, nearest=held.assessment.nearest)
+    if kept is not None:
+        ranges, when = kept.reach, kept.when
+        if solution is None and assessment.nearest is None and kept.assessment.solution is None:
+            assessment = replace(assessment, nearest=kept.assessment.nearest)
     else:
         ranges = reach(scene.oracle, assessment.targets, held.reach if held else None)
         when = time.monotonic()
     said = answer.answer(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
-    return Live(scene, palette, assessment, prices, errors, ranges, said, when, hasty)
+    return Live(scene, palette, assessment, prices, errors, ranges, said, when, kept is not None)
 
 
 def ranged(seen: Live) -> Live:

@@ -33,11 +33,10 @@ def data(found: Live) -> dict[str, Any]:
     """What this viewer's answer shows, with what takes longer as soon as it is there."""
     history = state.history()
     place, steps = history.place, history.steps
-    stamp = {"session": desk.session(), "ack": desk.acknowledged(), "settled": desk.settled()}
     return (
         seen(found)
         | _longer(found)
-        | stamp
+        | desk.stamp()
         | {
             "undo": f"Undo: {steps[place].what}" if place > 0 else "",
             "redo": f"Redo: {steps[place + 1].what}" if place + 1 < len(steps) else "",

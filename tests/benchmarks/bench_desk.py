@@ -90,11 +90,8 @@ def chromium() -> Iterator[Browser]:
 
 def opened(browser: Browser | BrowserContext, server: Server) -> Page:
     """A page with the desk, watched."""
-    page = (
-        browser.new_page(viewport={"width": 1440, "height": 900})
-        if isinstance(browser, Browser)
-        else browser.new_page()
-    )
+    page = browser.new_page()
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(server.address, timeout=120_000)
     page.wait_for_selector(".vp-desk[data-settled=true] [role=slider]", timeout=120_000)
     time.sleep(3.0)
@@ -180,7 +177,7 @@ def viewers(server: Server, count: int = VIEWERS, seconds: float = VIEWERS_SECON
     values = ("humor", "kindness", "helpfulness")
     with chromium() as browser:
         # One profile, so that the app's scripts are fetched once; a session of the app each.
-        shared = browser.new_context(viewport={"width": 1440, "height": 900})
+        shared = browser.new_context()
         pages = [opened(shared, server) for _ in range(count)]
         for k, page in enumerate(pages):
             page.evaluate(
