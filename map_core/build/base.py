@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from map_core import rewards
 from map_core.errors import InputError
+from map_core.generate.models import sha256_of
 from map_core.glossary import Reply
-from map_core.prompts import Prompt
+from map_core.prompts import DEFAULT_USE_CASE, Prompt
 from map_core.rewards import RewardTable
 
 
@@ -52,19 +53,18 @@ class Base:
         Raises:
             InputError: no such file, or no table.
         """
-        values = rewards.load_metadata(path).get("values") if path.is_file() else None
+        metadata = rewards.load_metadata(path) if path.is_file() else {}
+        values = metadata.get("values")
         if not values:
             return cls.of(rewards.load(path))
         try:
-            data = pq.read_table(path)
-            with path.open("rb") as file:
-                fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+            data, fingerprint = pq.read_table(path), sha256_of(path)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path} cannot be read ({error}). Give a reward table.") from error
         lacking = [name for name in (*rewards.REQUIRED_COLUMNS, *values) if name not in data.column_names]
         if lacking or not data.num_rows:
             raise InputError(f"{path} is no reward table: it lacks {', '.join(lacking) or 'rows'}.")
-        return cls(data, rewards.load_metadata(path), tuple(values), fingerprint)
+        return cls(data, metadata, tuple(values), fingerprint)
 
     @classmethod
     def of(cls, table: RewardTable) -> Base:
@@ -83,13 +83,13 @@ class Base:
 
         texts = first["prompt"].to_pylist()
         ids = column("prompt_id", None)
-        columns = (ids, column("use_case", "All prompts"), texts, column("weight", 1.0), column("held_out", False))
+        columns = (ids, column("use_case", DEFAULT_USE_CASE), texts, column("weight", 1.0), column("held_out", False))
         return tuple(
             Prompt(text if i is None else str(i), str(use_case), text, float(weight), bool(held_out))
             for i, use_case, text, weight, held_out in zip(*columns, strict=True)
         )
 
-    @property
+    @cached_property
     def candidates(self) -> int:
         """K: the number after the last candidate that was drawn for any prompt, those left out included."""
         return max(int(self._numbers.max()) + 1, int(self.metadata.get("candidates") or 0))
@@ -97,7 +97,7 @@ class Base:
     @property
     def has_replies(self) -> bool:
         """Whether there is any text to score."""
-        return any(text for text in self._data["reply"].to_pylist())
+        return any(text.as_py() for text in self._data["reply"])
 
     def numbers(self, prompt: int) -> list[int]:
         """The candidate numbers of a prompt's replies."""

@@ -16,7 +16,7 @@ from map_core.build.base import Base
 from map_core.build.crew import Crew, Hire, Local
 from map_core.build.job import Column, Job
 from map_core.build.making import already, carried_out, check_values
-from map_core.build.order import Built, Drawing, Keeping, digest, fingerprint
+from map_core.build.order import FORMAT, Built, Drawing, Keeping, digest, drawn_by, fingerprint
 from map_core.build.progress import Reporter
 from map_core.errors import InputError
 from map_core.generate.engine import EngineInfo
@@ -122,8 +122,7 @@ def _job(
     candidates: int,
     engine: dict[str, str],
 ) -> tuple[Job, dict[str, Any]]:
-    """The job, and the plan that its parts belong to."""
-    draws = bool(fresh) or candidates > base.candidates
+    """The job, and the plan that its parts belong to; ``engine`` is empty where nothing is drawn."""
     place = {scorer.name: number for number, scorer in enumerate(scorers)}
     versions = {str(entry.get("name")): str(entry.get("version")) for entry in base.metadata.get("scorers") or ()}
     columns = []
@@ -139,16 +138,14 @@ def _job(
         free = next(n for n in (prompt.id, *(f"{prompt.id}-{k}" for k in range(2, len(ids) + 3))) if n not in ids)
         ids.add(free)
         prompts.append(replace(prompt, id=free))
-    places: tuple[int | None, ...] = (*range(len(base.prompts)), *(None for _ in fresh))
-    plan = {"format": 2, "base": base.fingerprint, "engine": engine}
-    drawn = {"format": 2} | {key: base.metadata.get(key) for key in ("engine", "sampling", "seed", "system")}
+    plan = {"format": FORMAT, "base": base.fingerprint, "engine": engine}
     metadata = {key: entry for key, entry in base.metadata.items() if key != "values"}
-    metadata["build"] = digest(drawn, prompts, candidates, [column.key for column in columns])
-    if draws:
+    metadata["build"] = digest(drawn_by(base.metadata), prompts, candidates, [column.key for column in columns])
+    if engine:
         metadata |= {"candidates": candidates, "prompts_sha256": fingerprint(prompts)}
         if engine != base.metadata.get("engine"):
             metadata["also_drawn_by"] = [*(base.metadata.get("also_drawn_by") or ()), engine]
-    return Job(out, tuple(prompts), candidates, tuple(columns), tuple(scorers), base, places, metadata), plan
+    return Job(out, tuple(prompts), candidates, tuple(columns), tuple(scorers), base, metadata), plan
 
 
 def _drawing(base: Base, table: Path) -> Drawing:

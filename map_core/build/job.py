@@ -18,7 +18,7 @@ from map_core.build.base import Base
 from map_core.build.crew import Batch, Crew, Lack
 from map_core.build.order import Built, Mark
 from map_core.build.progress import Reporter, Steps
-from map_core.build.scoring import Faults
+from map_core.build.scoring import Faults, Found
 from map_core.build.writing import Row, write_table
 from map_core.errors import InputError
 from map_core.glossary import Reply
@@ -28,10 +28,6 @@ from map_core.values.scorer import Scorer, ScorerError, log_prob
 
 #: Marks that a table's metadata tell one by one.
 TOLD = 1000
-
-
-Found = tuple[ScoreKey, dict[int, float], dict[int, str]]
-"""A value's rewards of one prompt's replies by candidate number, and why there are none."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,7 @@ class Job:
         candidates: K, replies a prompt.
         columns: the values in their order.
         scorers: what scores them.
-        base: the table that is added to, or None.
-        places: where each prompt stands in ``base``; None for a new one.
+        base: the table that is added to, or None; its prompts are the first of these, in their order.
         metadata: what the table will tell of itself beside its values and marks.
     """
 
@@ -70,12 +65,11 @@ class Job:
     columns: tuple[Column, ...]
     scorers: tuple[Scorer, ...]
     base: Base | None = None
-    places: tuple[int | None, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def place(self, number: int) -> int | None:
-        """Where a prompt stands in the table that is added to."""
-        return self.places[number] if self.places else None
+    def base_of(self, number: int) -> Base | None:
+        """The table that is added to, where it has this prompt."""
+        return self.base if self.base is not None and number < len(self.base.prompts) else None
 
 
 class Work:
@@ -95,7 +89,6 @@ class Work:
             self._keys.append(key_of(prompt.text, occurrences.setdefault(prompt.text, 0)))
             occurrences[prompt.text] += 1
         self._sampled = self._scored = 0
-        self._marks: dict[int, list[Mark]] = {}
 
     def sample(self, crew: Crew, skip: bool = False) -> None:
         """Draw what is missing.
@@ -119,8 +112,8 @@ class Work:
 
     def _lacking(self) -> Iterator[Lack]:
         for number, key in enumerate(self._keys):
-            there = 0 if self._job.base is None or self._job.place(number) is None else self._job.base.candidates
-            first = max(there, self._parts.drawn(key))
+            base = self._job.base_of(number)
+            first = max(0 if base is None else base.candidates, self._parts.drawn(key))
             if first < self._job.candidates:
                 yield Lack(number, self._job.prompts[number].text, first, self._job.candidates - first)
 
@@ -135,20 +128,18 @@ class Work:
         if len(waiting) < len(self._keys):
             faults.worked.update(column.key for column in self._job.columns)
         steps = Steps("scoring", len(self._keys) - len(waiting), len(self._keys), self._report)
-        held: dict[tuple[ScoreKey, int], Found] = {}
         ready: dict[int, list[Found]] = {}
         try:
-            for batch, (found, why) in crew.score(batch for number in waiting for batch in self._batches(number)):
+            for batch, (given, why) in crew.score(batch for number in waiting for batch in self._batches(number)):
                 key = self._job.columns[batch.column].key
-                rewards = dict(zip(batch.candidates, found.tolist(), strict=True))
-                reasons = {batch.candidates[place]: reason for place, reason in why.items()}
-                if len(reasons) == len(rewards):
-                    held[key, batch.number] = key, rewards, reasons
-                    faults.failed(key, batch.number, next(iter(reasons.values())))
+                rewards = dict(zip(batch.candidates, given.tolist(), strict=True))
+                found = key, rewards, {batch.candidates[place]: reason for place, reason in why.items()}
+                if len(why) == len(rewards):
+                    faults.failed(batch.number, found)
                 else:
-                    for earlier in faults.succeeded(key):
-                        self._keep_scores(earlier, [held.pop((key, earlier))])
-                    ready.setdefault(batch.number, []).append((key, rewards, reasons))
+                    for number, earlier in faults.succeeded(key):
+                        self._keep_scores(number, [earlier])
+                    ready.setdefault(batch.number, []).append(found)
                 waiting[batch.number] -= 1
                 if not waiting[batch.number]:
                     self._keep_scores(batch.number, ready.pop(batch.number, []))
@@ -157,9 +148,8 @@ class Work:
             # A file a prompt, not one a value; a stop in the middle of a prompt keeps what it has.
             for number, some in ready.items():
                 self._keep_scores(number, some)
-        for key, numbers in faults.end().items():
-            for number in numbers:
-                self._keep_scores(number, [held.pop((key, number))])
+        for number, earlier in faults.end():
+            self._keep_scores(number, [earlier])
 
     def _wanted(self, number: int) -> list[tuple[int, Column, list[int]]]:
         """The values that lack rewards on a prompt, and the candidates that lack them."""
@@ -198,13 +188,15 @@ class Work:
         """
         job = self._job
         names = [column.key[0] for column in job.columns]
+        marks: list[Mark] = []
         empty, replies = [], 0
         for number, prompt in enumerate(job.prompts):
-            left = len(self._numbers(number)) - len({mark.candidate for mark in self._marked(number)})
+            marked = self._marked(number)
+            marks += marked
+            left = len(self._numbers(number)) - len({mark.candidate for mark in marked})
             replies += left
             if not left:
                 empty.append(prompt.id)
-        marks = [mark for some in self._marks.values() for mark in some]
         if not replies:
             reason = f": {marks[0].reason}" if marks else ""
             raise ScorerError(f"No reply could be scored on every value{reason}. Mend the scorers and start again.")
@@ -246,38 +238,35 @@ class Work:
         return [*self._kept_numbers(number), *self._parts.numbers(self._keys[number])]
 
     def _kept_numbers(self, number: int) -> list[int]:
-        place = self._job.place(number)
-        return [] if self._job.base is None or place is None else self._job.base.numbers(place)
+        base = self._job.base_of(number)
+        return [] if base is None else base.numbers(number)
 
     def _replies(self, number: int) -> dict[int, Reply]:
-        place = self._job.place(number)
-        there = {} if self._job.base is None or place is None else self._job.base.replies(place)
+        base = self._job.base_of(number)
+        there = {} if base is None else base.replies(number)
         return there | self._parts.replies(self._keys[number])
 
     def _all_scores(self, number: int) -> Scores:
         """The rewards of a prompt for every value, those that are kept included."""
-        scores, place = self._parts.scores(self._keys[number]), self._job.place(number)
-        if self._job.base is not None and place is not None:
+        scores, base = self._parts.scores(self._keys[number]), self._job.base_of(number)
+        if base is not None:
             for column in self._job.columns:
                 if column.kept:
-                    scores.add(column.key, self._job.base.rewards(place, column.key[0]), {})
+                    scores.add(column.key, base.rewards(number, column.key[0]), {})
         return scores
 
     def _marked(self, number: int) -> list[Mark]:
         """The marks of a prompt's replies."""
         scores, prompt = self._parts.scores(self._keys[number]), self._job.prompts[number].id
-        marks = [
+        return [
             Mark(prompt, candidate, column.key[0], reason)
             for column in self._job.columns
             for candidate, reason in sorted(scores.reasons.get(column.key, {}).items())
         ]
-        if marks:
-            self._marks[number] = marks
-        return marks
 
     def _rows(self, number: int) -> list[Row]:
-        scores, replies, place = self._all_scores(number), self._replies(number), self._job.place(number)
-        told = {} if self._job.base is None or place is None else self._job.base.log_probs(place)
+        scores, replies, base = self._all_scores(number), self._replies(number), self._job.base_of(number)
+        told = {} if base is None else base.log_probs(number)
         rows = []
         for candidate, reply in replies.items():
             rewards = [scores.rewards.get(column.key, {}).get(candidate, math.nan) for column in self._job.columns]

@@ -18,7 +18,17 @@ from typing import Any
 from map_core.build.base import Base
 from map_core.build.crew import Crew, Local
 from map_core.build.job import Column, Job, Work
-from map_core.build.order import Built, Drawing, Keeping, digest, fingerprint, finished, refuse_overwrite
+from map_core.build.order import (
+    FORMAT,
+    Built,
+    Drawing,
+    Keeping,
+    digest,
+    drawn_by,
+    fingerprint,
+    finished,
+    refuse_overwrite,
+)
 from map_core.build.progress import Reporter
 from map_core.errors import InputError
 from map_core.generate.engine import Engine, EngineInfo
@@ -27,8 +37,6 @@ from map_core.parts import Parts, folder_of, lock
 from map_core.prompts import Prompt
 from map_core.rewards import REPLY_COLUMNS, RewardTable
 from map_core.values.scorer import Scorer
-
-_FORMAT = 2  # of the parts; one more whenever they hold something else
 
 
 def build(
@@ -105,15 +113,8 @@ def _new_table(
     candidates: int,
 ) -> tuple[Job, dict[str, Any]]:
     """The job of a table that is made from nothing, and the plan that decides its replies."""
-    plan = {
-        "format": _FORMAT,
-        "engine": engine.as_dict(),
-        "sampling": drawing.settings.as_dict(),
-        "seed": drawing.seed,
-        "system": drawing.system,
-    }
     columns = tuple(Column((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
-    metadata = {
+    metadata: dict[str, Any] = {
         "model": {"name": engine.model, "sha256": engine.model_hash},
         "engine": engine.as_dict(),
         "sampling": drawing.settings.as_dict(),
@@ -121,8 +122,9 @@ def _new_table(
         "candidates": candidates,
         "system": drawing.system,
         "prompts_sha256": fingerprint(prompts),
-        "build": digest(plan, prompts, candidates, [column.key for column in columns]),
     }
+    plan = drawn_by(metadata)
+    metadata["build"] = digest(plan, prompts, candidates, [column.key for column in columns])
     return Job(out, tuple(prompts), candidates, columns, tuple(scorers), metadata=metadata), plan
 
 
@@ -147,11 +149,10 @@ def rescore(
     if not base.has_replies:
         raise InputError("This table has no replies to score; give one that was made by build.")
     columns = tuple(Column((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
-    plan = {"format": _FORMAT, "rescored": base.fingerprint}
+    plan = {"format": FORMAT, "rescored": base.fingerprint}
     metadata = {key: entry for key, entry in base.metadata.items() if key not in ("scorers", "values")}
     metadata["build"] = digest(plan, base.prompts, base.candidates, [column.key for column in columns])
-    places = tuple(range(len(base.prompts)))
-    job = Job(out, base.prompts, base.candidates, columns, tuple(scorers), base, places, metadata)
+    job = Job(out, base.prompts, base.candidates, columns, tuple(scorers), base, metadata)
     with closing(crew or Local(None, Drawing(), scorers, limit)) as hired:
         return carried_out(job, plan, keeping or Keeping(), hired, report)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from map_core.errors import InputError
 from map_core.glossary import SamplingSettings
 from map_core.parts import ScoreKey
 from map_core.prompts import Prompt
-from map_core.rewards import LARGEST_REWARD, RewardTable
+from map_core.rewards import RewardTable
 
 #: How replies are drawn unless something else is asked for.
 DEFAULT_SETTINGS = SamplingSettings(temperature=0.8, top_k=0, top_p=0.95, max_new_tokens=64)
 
-__all__ = ["DEFAULT_SETTINGS", "LARGEST_REWARD", "Built", "Drawing", "Keeping", "Mark", "digest", "fingerprint"]
+#: Of the parts; one more whenever they hold something else.
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,11 @@ def fingerprint(prompts: Sequence[Prompt]) -> str:
         for p in prompts
     )
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def drawn_by(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan of a table that is made from nothing: of what the table tells, all that decides its replies."""
+    return {"format": FORMAT} | {key: metadata.get(key) for key in ("engine", "sampling", "seed", "system")}
 
 
 def digest(plan: dict[str, Any], prompts: Sequence[Prompt], candidates: int, values: Sequence[ScoreKey]) -> str:

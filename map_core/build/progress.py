@@ -66,9 +66,9 @@ class Steps:
         self._done, self._began = ready, time.perf_counter()
         self._tell()
 
-    def one(self, count: int = 1) -> None:
-        """So many more prompts are ready."""
-        self._done += count
+    def one(self) -> None:
+        """One more prompt is ready."""
+        self._done += 1
         self._tell()
 
     def _tell(self) -> None:

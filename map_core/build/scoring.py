@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from map_core.build.order import LARGEST_REWARD
 from map_core.errors import InputError
 from map_core.glossary import Reply
 from map_core.parts import ScoreKey
+from map_core.rewards import LARGEST_REWARD
 from map_core.values.scorer import ScorerError
 
 #: So many prompts in a row on which a scorer fails for every reply end the build.
@@ -22,6 +22,9 @@ IN_A_ROW = 3
 
 Ask = Callable[[Sequence[Reply]], np.ndarray]
 """Replies in, rewards out, one a reply, NaN where there is none; raises when it cannot."""
+
+Found = tuple[ScoreKey, dict[int, float], dict[int, str]]
+"""A value's rewards of one prompt's replies by candidate number, and why there are none."""
 
 
 def each_score(ask: Ask, replies: Sequence[Reply]) -> tuple[np.ndarray, dict[int, str]]:
@@ -64,31 +67,32 @@ def each_score(ask: Ask, replies: Sequence[Reply]) -> tuple[np.ndarray, dict[int
 class Faults:
     """Keeps account of prompts on which a scorer failed for every reply, and gives up on it in time.
 
-    Their marks are held back until the scorer is seen to work on another prompt: a scorer that is broken leaves nothing
-    behind, so that the same command, once it is mended, scores everything.
+    What was found on them is held back until the scorer is seen to work on another prompt: a scorer that is broken
+    leaves nothing behind, so that the same command, once it is mended, scores everything.
     """
 
     worked: set[ScoreKey] = field(default_factory=set)
-    held: dict[ScoreKey, list[tuple[int, str]]] = field(default_factory=dict)
+    held: dict[ScoreKey, list[tuple[int, Found]]] = field(default_factory=dict)
 
-    def failed(self, key: ScoreKey, prompt: int, reason: str) -> None:
+    def failed(self, prompt: int, found: Found) -> None:
         """Every reply to this prompt failed.
 
         Raises:
             ScorerError: it is the third prompt in a row.
         """
+        key = found[0]
         held = self.held.setdefault(key, [])
-        held.append((prompt, reason))
+        held.append((prompt, found))
         if len(held) >= IN_A_ROW:
             raise self._given_up(key)
 
-    def succeeded(self, key: ScoreKey) -> list[int]:
-        """Some reply could be scored; the prompts before it whose marks can now be kept."""
+    def succeeded(self, key: ScoreKey) -> list[tuple[int, Found]]:
+        """Some reply could be scored; the prompts before it, and what of them can now be kept."""
         self.worked.add(key)
-        return [prompt for prompt, _ in self.held.pop(key, ())]
+        return self.held.pop(key, [])
 
-    def end(self) -> dict[ScoreKey, list[int]]:
-        """The prompts whose marks can be kept at the end.
+    def end(self) -> list[tuple[int, Found]]:
+        """The prompts that are left, and what of them can be kept.
 
         Raises:
             ScorerError: a scorer failed on everything.
@@ -96,12 +100,13 @@ class Faults:
         for key in self.held:
             if key not in self.worked:
                 raise self._given_up(key)
-        return {key: [prompt for prompt, _ in held] for key, held in self.held.items()}
+        return [one for held in self.held.values() for one in held]
 
     def _given_up(self, key: ScoreKey) -> ScorerError:
         held = self.held[key]
+        reason = next(iter(held[-1][1][2].values()))
         prompts = "prompt" if len(held) == 1 else f"{len(held)} prompts in a row"
         return ScorerError(
             f"The scorer of {key[0]!r} failed on every reply to {'a ' if len(held) == 1 else ''}{prompts} "
-            f"({held[-1][1]}). Mend the scorer or leave this value out, and start the same again; what is made is kept."
+            f"({reason}). Mend the scorer or leave this value out, and start the same again; what is made is kept."
         )
