@@ -75,14 +75,10 @@ def watched(out: Path, quiet: bool, path: Path | None, **more: Any) -> Iterator[
     try:
         with _stops_on_sigterm():
             yield Watcher(quiet, file)
-    except _Terminated:
+    except KeyboardInterrupt as stop:
         end("stopped")
         click.echo(f"\n{STOPPED}", err=True)
-        sys.exit(143)
-    except KeyboardInterrupt:
-        end("stopped")
-        click.echo(f"\n{STOPPED}", err=True)
-        sys.exit(130)
+        sys.exit(143 if isinstance(stop, _Terminated) else 130)
     except (PaletteError, click.ClickException) as error:
         end("failed", str(error))
         raise
