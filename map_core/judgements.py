@@ -135,38 +135,35 @@ def questions(table: RewardTable, scores: np.ndarray, wanted: int = MOST, seed: 
     if len(table.replies) != len(scores):
         raise InputError(f"There are {len(scores)} scores for {len(table.replies)} replies; expected one each.")
     rng = np.random.default_rng(seed)
-    # Numbers for texts: replies that read alike are no pair.
-    numbers: dict[str, int] = {}
-    texts = np.array([numbers.setdefault(" ".join(one.split()), len(numbers)) for one in table.replies])
     pooled = table.form is Form.POOLED
     asked: list[Question] = []
-    seen: set[tuple[int, int]] = set()
+    seen: set[frozenset[int]] = set()
     parts, prompts = _Deck(PARTS, rng), _Deck(1 if pooled else len(table.prompts), rng)
     for _ in range(4 * wanted + len(table.prompts)):  # gives up where there are hardly any pairs
         if len(asked) == wanted:
             break
         prompt = prompts.draw()
-        rows = np.arange(len(texts)) if pooled else np.arange(table.offsets[prompt], table.offsets[prompt + 1])
-        pairs = _pairs(rows, texts, np.asarray(scores, dtype=float), rng)
+        rows = np.arange(len(scores)) if pooled else np.arange(table.offsets[prompt], table.offsets[prompt + 1])
+        pairs = _pairs(rows, table.replies, np.asarray(scores, dtype=float), rng)
         if not len(pairs):
             continue
         part = parts.draw()
         place = int(len(pairs) * (part + rng.random()) / PARTS)
         first, second = (int(row) for row in rng.permutation(pairs[min(place, len(pairs) - 1)]))
-        if (min(first, second), max(first, second)) in seen:
+        if frozenset((first, second)) in seen:
             continue
-        seen.add((min(first, second), max(first, second)))
+        seen.add(frozenset((first, second)))
         asked.append(Question(first, second, part))
     return tuple(asked)
 
 
-def _pairs(rows: np.ndarray, texts: np.ndarray, scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _pairs(rows: np.ndarray, replies: Sequence[str], scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(pair, 2) rows with different texts, the closest scores first; equal gaps in a random order."""
     if len(rows) > _LOOKED_AT:
         rows = rng.choice(rows, _LOOKED_AT, replace=False)
+    texts = np.array([" ".join(replies[row].split()) for row in rows], dtype=object)  # those that read alike: no pair
     one, other = np.triu_indices(len(rows), 1)
-    pairs = np.column_stack([rows[one], rows[other]])
-    pairs = rng.permutation(pairs[texts[pairs[:, 0]] != texts[pairs[:, 1]]])
+    pairs = rng.permutation(np.column_stack([rows[one], rows[other]])[texts[one] != texts[other]])
     gaps = np.abs(scores[pairs[:, 0]] - scores[pairs[:, 1]])
     return pairs[np.argsort(gaps, kind="stable")]
 
