@@ -5,11 +5,12 @@ Constraint: results in, figure out; no reply's text is on the figure.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from map_core import words
+from map_core import spreadsheet, words
 from map_core.figures.design import NEUTRAL, escaped, laid_out
 from map_core.portrait import NEARLY_ONE, Portrait
 
@@ -86,19 +87,14 @@ def strength(size: float) -> str:
 
 def portrait_csv(found: Portrait) -> str:
     """Bars and correlations as rows: what it is, from, to or with, and the number."""
-    rows = ["kind,from_sd,to_sd,with,number"]
-    rows += [
-        f"share,{low:.6g},{high:.6g},,{share:.6g}"
-        for low, high, share in zip(found.edges[:-1], found.edges[1:], found.shares, strict=True)
-    ]
-    rows += [f"rank_correlation,,,{_cell(name)},{size:.6g}" for name, size in found.correlations]
-    rows.append(f"rank_correlation,,,length of the reply,{found.length:.6g}")
-    return "\n".join(rows) + "\n"
-
-
-def _cell(name: str) -> str:
-    safe = f"'{name}" if name[:1] in "=+-@\t\r" else name
-    return '"' + safe.replace('"', '""') + '"'
+    out = io.StringIO()
+    writer = spreadsheet.Writer(out)
+    writer.writerow(["kind", "from_sd", "to_sd", "with", "number"])
+    for low, high, share in zip(found.edges[:-1], found.edges[1:], found.shares, strict=True):
+        writer.writerow(["share", f"{low:.6g}", f"{high:.6g}", "", f"{share:.6g}"])
+    for name, size in (*found.correlations, ("length of the reply", found.length)):
+        writer.writerow(["rank_correlation", "", "", name, f"{size:.6g}"])
+    return out.getvalue()
 
 
 def _signed(number: float) -> str:
