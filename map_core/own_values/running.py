@@ -11,7 +11,6 @@ import os
 import select
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,19 +35,8 @@ class ScoringFailed(PaletteError):
     """The scoring process ended with an error, in its words."""
 
 
-_shared: list[Jobs] = []
-_sharing = threading.Lock()
-
-
-def _jobs() -> Jobs:
-    with _sharing:
-        if not _shared:
-            _shared.append(Jobs(workers=1))
-        return _shared[0]
-
-
-def _key(replies: str, definition: Definition) -> tuple[str, str]:
-    return (replies, str(kept.path_of(replies, definition)))
+#: By the file that a job makes.
+_JOBS = Jobs(workers=1)
 
 
 def start(table: Path, replies: str, definition: Definition) -> Job:
@@ -62,12 +50,12 @@ def start(table: Path, replies: str, definition: Definition) -> Job:
         definition: of the value.
     """
     out = kept.path_of(replies, definition)
-    return _jobs().submit(_key(replies, definition), lambda job: _follow(job, table, out, definition))
+    return _JOBS.submit(out, lambda job: _follow(job, table, out, definition))
 
 
 def job(replies: str, definition: Definition) -> Job | None:
     """The job of a definition in this process, if there was one."""
-    return _jobs().get(_key(replies, definition))
+    return _JOBS.get(kept.path_of(replies, definition))
 
 
 def _follow(job: Job, table: Path, out: Path, definition: Definition) -> None:
