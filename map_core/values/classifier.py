@@ -13,6 +13,7 @@ import numpy as np
 
 from map_core.errors import InputError
 from map_core.glossary import Reply
+from map_core.values.definition import title_from
 from map_core.values.models import ScoringModels
 from map_core.values.ready import READY
 from map_core.values.scorer import Card, Cost, Scorer
@@ -75,7 +76,7 @@ class Classifier(Scorer):
             raise InputError(f"longest of {name!r} is {full['longest']}; expected a number of tokens from 1.")
         self.card = Card(
             name=name,
-            title=str(full.get("title", name.replace("_", " ").capitalize())),
+            title=str(full.get("title", title_from(name))),
             measures=str(full.get("measures", f"What the model {self._name_of_model} gives for it.")),
             misses=str(full.get("misses", "What the model was not trained on; judge pairs to see.")),
             licence=str(full.get("licence", "that of the model, see its page")),
@@ -119,7 +120,6 @@ class Classifier(Scorer):
 
     def score_many(self, prompts: Sequence[str], replies: Sequence[Sequence[Reply]]) -> list[np.ndarray]:
         """As :meth:`score`, in batches over all prompts."""
-        ends = [sum(map(len, replies[: number + 1])) for number in range(len(replies) - 1)]
         if not any(len(own) for own in replies):
             return [np.zeros(0) for _ in replies]
         model = self._opened()
@@ -128,6 +128,7 @@ class Classifier(Scorer):
         ]
         outputs, cut = model.outputs(texts, cut_start=self._template not in ("reply", "pair"))
         self._count(int(cut.sum()), len(texts))
+        ends = np.cumsum([len(own) for own in replies])[:-1]
         return np.split(self._reward(outputs, self._column(model, outputs.shape[1])), ends)
 
     def _count(self, cut: int, read: int) -> None:

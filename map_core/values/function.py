@@ -19,6 +19,7 @@ import numpy as np
 
 from map_core.errors import InputError
 from map_core.glossary import Reply
+from map_core.values.definition import title_from
 from map_core.values.scorer import Card, Cost, Scorer
 from map_core.values.settings import Setting, checked
 
@@ -57,7 +58,7 @@ class FunctionScorer(Scorer):
         self._file, self._function_name = _place(name, given["function"])
         self.card = Card(
             name=name,
-            title=str(given.get("title", name.replace("_", " ").capitalize())),
+            title=str(given.get("title", title_from(name))),
             measures=str(given.get("measures", f"What the function {given['function']} gives for it.")),
             misses=str(given.get("misses", "What the function does not look at.")),
             licence=str(given.get("licence", "that of the function")),

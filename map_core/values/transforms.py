@@ -154,8 +154,9 @@ class Transformed(Scorer):
 
     @property
     def version(self) -> str:
-        """That of the scorer, and the transform."""
-        return f"{self._scorer.version}/{self.transform.unit}-{hash_of(self.transform)}"
+        """That of the scorer, and a short hash of the transform's numbers."""
+        numbers = json.dumps(self.transform.as_dict(), sort_keys=True)
+        return f"{self._scorer.version}/{self.transform.unit}-{hashlib.sha256(numbers.encode()).hexdigest()[:8]}"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -173,8 +174,3 @@ class Transformed(Scorer):
     def settings(self) -> dict[str, Any]:
         """The scorer's, and the transform."""
         return self._scorer.settings() | {"transform": self.transform.as_dict()}
-
-
-def hash_of(transform: Transform) -> str:
-    """A short hash of a transform's numbers."""
-    return hashlib.sha256(json.dumps(transform.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
