@@ -43,6 +43,16 @@ def opened(**told) -> AppTest:
     return app
 
 
+def defining(title: str, more: str, less: str) -> AppTest:
+    """The page after its form was filled in and sent."""
+    app = opened()
+    app.button(key="values_new").click().run()
+    app.text_input(key="values_title").input(title)
+    app.text_area(key="values_more").input(more)
+    app.text_area(key="values_less").input(less)
+    return app.button(key="values_define_submit").click().run()
+
+
 def scored(table, seed: int = 0, definition: Definition = NURSE) -> np.ndarray:
     """Scores of the value, put where the scoring process would put them."""
     column = np.random.default_rng(seed).normal(size=len(table.rewards))
@@ -72,12 +82,7 @@ def test_each_value_of_the_table_has_a_card(table):
 def test_a_value_is_defined_in_words_and_its_scoring_begins(table, monkeypatch):
     started = []
     monkeypatch.setattr(running, "start", lambda path, key, definition: started.append((path, key, definition)))
-    app = opened()
-    app.button(key="values_new").click().run()
-    app.text_input(key="values_title").input("Calm nurse")
-    app.text_area(key="values_more").input("sounds like a calm nurse\nspeaks softly")
-    app.text_area(key="values_less").input("sounds like a salesman")
-    app.button(key="values_define_submit").click().run()
+    app = defining("Calm nurse", more="sounds like a calm nurse\nspeaks softly", less="sounds like a salesman")
     assert not app.exception
     (made,) = own_values.listed(database())
     assert made.definition.more == ("sounds like a calm nurse", "speaks softly")
@@ -87,12 +92,7 @@ def test_a_value_is_defined_in_words_and_its_scoring_begins(table, monkeypatch):
 
 
 def test_what_cannot_be_kept_is_said_and_nothing_typed_is_lost(table):
-    app = opened()
-    app.button(key="values_new").click().run()
-    app.text_input(key="values_title").input("Calm nurse")
-    app.text_area(key="values_more").input("sounds like a nurse")
-    app.text_area(key="values_less").input("sounds like a nurse")
-    app.button(key="values_define_submit").click().run()
+    app = defining("Calm nurse", more="sounds like a nurse", less="sounds like a nurse")
     assert "stands on both sides" in said(app)
     assert app.text_area(key="values_more").value == "sounds like a nurse"
     assert own_values.listed(database()) == ()
@@ -102,12 +102,7 @@ def test_what_cannot_be_kept_is_said_and_nothing_typed_is_lost(table):
 
 def test_a_name_of_the_table_is_not_taken_twice(table, monkeypatch):
     monkeypatch.setattr(running, "start", lambda *told: None)
-    app = opened()
-    app.button(key="values_new").click().run()
-    app.text_input(key="values_title").input("Humor")
-    app.text_area(key="values_more").input("jokes")
-    app.text_area(key="values_less").input("dry")
-    app.button(key="values_define_submit").click().run()
+    defining("Humor", more="jokes", less="dry")
     assert own_values.listed(database())[0].definition.name == "humor_2"
 
 

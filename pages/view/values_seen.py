@@ -16,7 +16,7 @@ from map_core.own_values import judged, read, replies_key
 from map_core.rewards import RewardTable
 from map_core.store import Database, own_values
 from map_core.store.own_values import Judged, OwnValue
-from map_core.values import Definition, cards
+from map_core.values import cards
 from pages.view import scene as scenes
 from pages.view.scene import Scene
 
@@ -112,8 +112,8 @@ def look(database: Database) -> Seen:
     """
     scene = scenes.load()
     table = scenes.beneath()
-    taken = {*table.values}
-    own = [_own(database, table, one) for one in own_values.listed(database) if one.definition.name not in taken]
+    listed = own_values.listed(database)
+    own = [_own(database, table, one) for one in listed if one.definition.name not in table.values]
     return Seen(database, scene, table, tuple(own))
 
 
@@ -133,9 +133,3 @@ def first_tint(seen: Seen) -> str:
     """A colour that no value of one's own has yet."""
     used = {one.value.definition.colour for one in seen.own}
     return next((tint for tint in TINTS.values() if tint not in used), next(iter(TINTS.values())))
-
-
-def definition_of(seen: Seen, name: str) -> Definition | None:
-    """The newest definition of a value of one's own."""
-    own = seen.own_named(name)
-    return None if own is None else own.value.definition
