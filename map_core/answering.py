@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import filelock
-
 from map_core.build import Progress, prompt_seed
 from map_core.errors import InputError
 from map_core.generate.aligned import aligned
@@ -27,6 +25,7 @@ from map_core.generate.events import Finished, Tokens
 from map_core.generate.records import json_line, outcome
 from map_core.generate.request import GenerationRequest
 from map_core.generate.scoring import RewardCache, ScoringCosts
+from map_core.parts import lock
 from map_core.prompts import Prompt
 from map_core.values.scorer import Scorer
 
@@ -74,20 +73,8 @@ class Answers:
     @contextmanager
     def locked(self) -> Iterator[int]:
         """Hold the file against a second run; gives how many prompts are answered in it already."""
-        lock = filelock.FileLock(self.out.with_name(self.out.name + ".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise InputError(
-                f"Another run is writing {self.out}. Wait for it, or give this one another --out."
-            ) from error
-        except OSError as error:
-            raise InputError(f"{self.out} cannot be written ({error}). Choose another --out.") from error
-        try:
+        with lock(self.out, "run"):
             yield self._repaired()
-        finally:
-            lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add one line, whole, and have it on the disk before anything else is done."""

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import filelock
 import pyarrow as pa
@@ -133,8 +133,7 @@ class Parts:
         """A prompt's replies that are there, by candidate number."""
         found: dict[int, Reply] = {}
         for first, end in self._ranges.get(key, ()):
-            path = self.folder / f"{key}.{first:06d}-{end:06d}.replies.parquet"
-            data = _read(path)
+            data = _read(self._replies(key, first, end))
             columns = [data[name].to_pylist() for name in _REPLIES.names]
             for number, (text, tokens, log_probs, finished) in enumerate(zip(*columns, strict=True), start=first):
                 found[number] = Reply(text, tuple(tokens), tuple(log_probs), finished)
@@ -149,7 +148,7 @@ class Parts:
             "log_probs": [reply.log_probs for reply in replies],
             "finished": [reply.finished for reply in replies],
         }
-        _write(self.folder / f"{key}.{first:06d}-{end:06d}.replies.parquet", pa.table(columns, schema=_REPLIES))
+        _write(self._replies(key, first, end), pa.table(columns, schema=_REPLIES))
         self._ranges.setdefault(key, []).append((first, end))
 
     def scores(self, key: str) -> Scores:
@@ -181,6 +180,9 @@ class Parts:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _replies(self, key: str, first: int, end: int) -> Path:
+        return self.folder / f"{key}.{first:06d}-{end:06d}.replies.parquet"
+
     def _scores(self, key: str) -> Path:
         return self.folder / f"{key}.rewards.parquet"
 
@@ -197,11 +199,15 @@ def folder_of(out: Path) -> Path:
 
 
 @contextmanager
-def lock(out: Path) -> Iterator[None]:
-    """Hold a table's file against every other build that would write it; the lock ends with the process at the latest.
+def lock(out: Path, who: str = "build") -> Iterator[None]:
+    """Hold a file against all others that would write it; the lock ends with the process at the latest.
+
+    Args:
+        out: a table, or whatever else goes on where it was stopped.
+        who: what such writers are called.
 
     Raises:
-        InputError: another build is writing it, or its folder cannot be written.
+        InputError: another one is writing it, or its folder cannot be written.
     """
     if not out.parent.is_dir():
         raise InputError(f"There is no folder {out.parent} to write the table to. Make it first or choose another.")
@@ -211,7 +217,7 @@ def lock(out: Path) -> Iterator[None]:
         held.acquire(timeout=0)
     except filelock.Timeout as error:
         raise InputError(
-            f"Another build{_holder(path)} is writing {out}. Wait for it, or give this one another --out."
+            f"Another {who}{_holder(path)} is writing {out}. Wait for it, or give this one another --out."
         ) from error
     except OSError as error:
         raise unwritable(out, error) from error
@@ -220,7 +226,8 @@ def lock(out: Path) -> Iterator[None]:
             path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
         yield
     finally:
-        path.unlink(missing_ok=True)  # still held: whoever waits for this file sees that it is gone
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)  # still held: whoever waits for this file sees that it is gone
         held.release()
 
 
@@ -242,8 +249,9 @@ def unwritable(path: Path, error: OSError) -> InputError:
     return InputError(f"{path} cannot be written ({error}). Choose another --out.")
 
 
-def write(path: Path, content: bytes) -> None:
-    """Put a whole file in its place, or leave what was there.
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, put in its place once it is whole; else what was there is left.
 
     Raises:
         InputError: the disc is full or the folder cannot be written.
@@ -251,14 +259,21 @@ def write(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".part")
     try:
         with partial.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise unwritable(path, error) from error
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put a whole file in its place, as :func:`replacing` does."""
+    with replacing(path) as file:
+        file.write(content)
 
 
 def _plan(path: Path) -> dict[str, Any] | None:

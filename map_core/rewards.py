@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from map_core.errors import InputError
 from map_core.glossary import Form
+from map_core.replacing import replacing
 
 #: The table that the app opens when it is told of no other.
 DEFAULT_TABLE = Path(__file__).parents[1] / "assets" / "default.parquet"
@@ -123,6 +124,10 @@ class RewardTable:
     def rows(self, prompt: int) -> slice:
         """The replies of prompt number ``prompt``."""
         return slice(int(self.offsets[prompt]), int(self.offsets[prompt + 1]))
+
+    def prompt_of(self, row: int) -> int:
+        """The number of the prompt that the reply in ``row`` answers."""
+        return int(np.searchsorted(self.offsets, row, side="right")) - 1
 
     def select(self, use_case: str | None) -> RewardTable:
         """The part of the table that belongs to one use case; the table itself for ``None``.
@@ -306,30 +311,51 @@ def _counted(data: pa.Table, values: Sequence[str], first: np.ndarray, path: Pat
     return weights, held_out
 
 
+def table_schema(values: Sequence[str], metadata: Mapping[str, Any], counted: bool) -> pa.Schema:
+    """The columns of a table's file, with the metadata.
+
+    Args:
+        values: names of the rewards.
+        metadata: plain JSON values.
+        counted: prompts have weights, or some are held out.
+    """
+    fields = {
+        "prompt_id": pa.string(),
+        "prompt": pa.string(),
+        "use_case": pa.string(),
+        "candidate": pa.int32(),
+        "reply": pa.string(),
+        "tokens": pa.list_(pa.int32()),
+        "log_prob": pa.float64(),
+    }
+    if counted:
+        fields |= {"weight": pa.float64(), "held_out": pa.bool_()}
+    fields |= dict.fromkeys(values, pa.float64())
+    told = {"format": FORMAT, "values": list(values), **metadata}
+    return pa.schema(fields, {METADATA_KEY: json.dumps(told, allow_nan=False).encode()})
+
+
 def as_arrow(table: RewardTable) -> pa.Table:
     """A reward table in the columns of its file, with the metadata."""
     counts = table.candidates
     repeat = np.repeat(np.arange(len(counts)), counts)
     rows = len(repeat)
     columns: dict[str, Any] = {
-        "prompt_id": pa.array([table.prompt_ids[i] for i in repeat], pa.string()),
-        "prompt": pa.array([table.prompts[i] for i in repeat], pa.string()),
-        "use_case": pa.array([table.use_cases[i] for i in repeat], pa.string()),
-        "candidate": pa.array(np.arange(rows) - table.offsets[repeat], pa.int32()),
-        "reply": pa.array(table.replies or [""] * rows, pa.string()),
-        "tokens": pa.array(table.tokens or [()] * rows, pa.list_(pa.int32())),
-        "log_prob": pa.array(table.log_probs if table.log_probs.size else np.full(rows, np.nan), pa.float64()),
+        "prompt_id": [table.prompt_ids[i] for i in repeat],
+        "prompt": [table.prompts[i] for i in repeat],
+        "use_case": [table.use_cases[i] for i in repeat],
+        "candidate": np.arange(rows) - table.offsets[repeat],
+        "reply": table.replies or [""] * rows,
+        "tokens": table.tokens or [()] * rows,
+        "log_prob": table.log_probs if table.log_probs.size else np.full(rows, np.nan),
     }
-    if table.weights.size or table.held_out.size:
+    counted = bool(table.weights.size or table.held_out.size)
+    if counted:
         weights = table.weights if table.weights.size else np.ones(len(counts))
         held_out = table.held_out if table.held_out.size else np.zeros(len(counts), dtype=bool)
-        columns |= {
-            "weight": pa.array(weights[repeat], pa.float64()),
-            "held_out": pa.array(held_out[repeat], pa.bool_()),
-        }
-    columns |= {name: pa.array(table.rewards[:, j], pa.float64()) for j, name in enumerate(table.values)}
-    metadata = {"format": FORMAT, "values": list(table.values), **table.metadata}
-    return pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata, allow_nan=False).encode()})
+        columns |= {"weight": weights[repeat], "held_out": held_out[repeat]}
+    columns |= {name: table.rewards[:, j] for j, name in enumerate(table.values)}
+    return pa.table(columns, schema=table_schema(table.values, table.metadata, counted))
 
 
 def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
@@ -339,15 +365,11 @@ def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
         InputError: the folder cannot be written.
     """
     data = as_arrow(table)
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        pq.write_table(data, partial, compression="zstd")
-        partial.replace(path)
+        with replacing(Path(path)) as partial:
+            pq.write_table(data, partial, compression="zstd")
     except OSError as error:
         raise InputError(f"The table cannot be written to {path} ({error}). Choose another place.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:

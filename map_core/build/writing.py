@@ -5,10 +5,7 @@ Constraint: never more than one row group of replies is held as Python objects.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from map_core.glossary import Reply
-from map_core.parts import unwritable
+from map_core.parts import replacing
 from map_core.prompts import Prompt
-from map_core.rewards import FORMAT, METADATA_KEY
+from map_core.rewards import table_schema
 
 #: Replies in a row group.
 GROUP = 16_384
@@ -65,41 +62,14 @@ def write_table(
     Raises:
         InputError: the disc is full or the folder cannot be written.
     """
-    weighted = any((prompt.weight, prompt.held_out) != (1.0, False) for prompt in prompts)
-    told = {"format": FORMAT, "values": list(values), **metadata}
-    schema = _schema(values, weighted).with_metadata({METADATA_KEY: json.dumps(told, allow_nan=False).encode()})
-    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
+    counted = any((prompt.weight, prompt.held_out) != (1.0, False) for prompt in prompts)
+    schema = table_schema(values, metadata, counted)
     count = 0
-    try:
-        with partial.open("wb") as file:
-            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-                for group in _groups(prompts, rows):
-                    writer.write_table(_columns(group, schema, values))
-                    count += len(group)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(out)
-    except OSError as error:
-        raise unwritable(out, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with replacing(out) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for group in _groups(prompts, rows):
+            writer.write_table(_columns(group, schema, values))
+            count += len(group)
     return count
-
-
-def _schema(values: Sequence[str], weighted: bool) -> pa.Schema:
-    fields = {
-        "prompt_id": pa.string(),
-        "prompt": pa.string(),
-        "use_case": pa.string(),
-        "candidate": pa.int32(),
-        "reply": pa.string(),
-        "tokens": pa.list_(pa.int32()),
-        "log_prob": pa.float64(),
-    }
-    if weighted:
-        fields |= {"weight": pa.float64(), "held_out": pa.bool_()}
-    return pa.schema(fields | {name: pa.float64() for name in values})
 
 
 def _groups(prompts: Sequence[Prompt], rows: Callable[[int], Sequence[Row]]) -> Iterable[list[tuple[Prompt, Row]]]:
