@@ -65,17 +65,14 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The prompts cannot be read from {path} ({error}). Give a text file in UTF-8.") from error
-    prompts: list[Prompt] = []
+    prompts: dict[str, Prompt] = {}
     ids: dict[str, int] = {}
     texts: dict[str, int] = {}
-    places: dict[str, int] = {}
     for number, entry in _entries(text, path):
         prompt = _prompt(entry, number, path)
-        if count_repeats and prompt.text in texts:
-            place = places[prompt.text]
-            prompts[place] = replace(prompts[place], weight=prompts[place].weight + prompt.weight)
+        if count_repeats and (first := prompts.get(prompt.text)):
+            prompts[prompt.text] = replace(first, weight=first.weight + prompt.weight)
             continue
-        places[prompt.text] = len(prompts)
         for seen, key, what in ((texts, prompt.text, "prompt"), (ids, prompt.id, "id")):
             if key in seen:
                 more = " Or let it count as often as it comes: --count-repeats." if what == "prompt" else ""
@@ -84,14 +81,14 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
                     f"Remove or change one of them.{more}"
                 )
             seen[key] = number
-        prompts.append(prompt)
-    known = dict.fromkeys(prompt.use_case for prompt in prompts)
+        prompts[prompt.text] = prompt
+    known = dict.fromkeys(prompt.use_case for prompt in prompts.values())
     unknown = [name for name in use_cases if name not in known]
     if unknown:
         raise InputError(f"{path} has no use case {unknown[0]!r}; it has {', '.join(map(repr, known))}.")
     if not prompts:
         raise InputError(f'{path} has no prompts; expected lines such as {{"prompt": "How do bees make honey?"}}.')
-    return tuple(prompt for prompt in prompts if not use_cases or prompt.use_case in use_cases)
+    return tuple(prompt for prompt in prompts.values() if not use_cases or prompt.use_case in use_cases)
 
 
 def hold_out(prompts: Sequence[Prompt], share: float) -> tuple[Prompt, ...]:
