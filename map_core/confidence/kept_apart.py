@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from map_core.confidence.held_out import MET
 from map_core.confidence.interval import Interval, t_interval
 from map_core.errors import InputError
 from map_core.glossary import Form
@@ -66,5 +67,5 @@ def on_held_out(
     score = mass[:, None] * (each - here)
     error = np.sqrt(np.sum(score**2, axis=0) * len(out) / (len(out) - 1))
     interval = t_interval(here, error, len(out) - 1, level)
-    missed = np.nan_to_num(here < targets - 1e-6).astype(bool) & np.isfinite(targets)
+    missed = here < targets - MET
     return KeptApart(len(out), interval, missed, missed & (interval.high < targets))
