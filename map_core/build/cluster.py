@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,6 +56,7 @@ class OnRay:
         workers: int | None = None,
     ) -> None:
         self._ray = load_ray()
+        self._workers: list[Any] = []
         self._started = not self._ray.is_initialized()
         if self._started:
             self._join(address)
@@ -70,7 +72,6 @@ class OnRay:
         options = {"num_cpus": max(1, cpus // count), "max_restarts": RESTARTS, "max_task_retries": RETRIES}
         actor = self._ray.remote(**options, num_gpus=1 if gpus else 0)(Worker)
         self._workers = [actor.remote(opening, drawing, list(scorers), limit) for _ in range(count)]
-        self._info: EngineInfo | None = None
 
     def _join(self, address: str) -> None:
         settings: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
@@ -87,12 +88,11 @@ class OnRay:
                 "--head, or take --ray local."
             ) from error
 
-    @property
+    @cached_property
     def info(self) -> EngineInfo:
         """The model that draws, as the first worker has it."""
-        if self._info is None:
-            self._info = self._answer(self._workers[0].info.remote(), "opening the model")
-        return self._info
+        found: EngineInfo = self._answer(self._workers[0].info.remote(), "opening the model")
+        return found
 
     @property
     def workers(self) -> list[Any]:
@@ -116,7 +116,7 @@ class OnRay:
 
     def close(self) -> None:
         """End the workers, and the cluster where it was started here."""
-        for worker in getattr(self, "_workers", ()):
+        for worker in self._workers:
             with contextlib.suppress(Exception):
                 self._ray.kill(worker)
         if self._started:
