@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.oracle import Oracle
-from map_core.trust import log_trust
+from map_core.trust import trust
 
 #: Weights along which a range is looked for, in nats per standard deviation.
 STEPS = np.geomspace(0.02, 60.0, 64)
@@ -39,8 +39,7 @@ def ranges(oracle: Oracle) -> Ranges:
         unit = np.eye(size)[j]
         furthest[j] = oracle.best(unit)[j]
         batch = oracle.many(STEPS[:, None] * unit)
-        sizes = oracle.sample_sizes(batch)
-        enough = np.array([float(log_trust(oracle, one.per_prompt, one.pooled)) for one in sizes]) >= 0
+        enough = np.array([trust(oracle, one) >= 0 for one in oracle.sample_sizes(batch)])
         count = len(enough) if enough.all() else int(np.argmin(enough))
         trusted[j] = batch.levels[count - 1, j] if count else 0.0
     return Ranges(trusted, furthest)

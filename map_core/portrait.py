@@ -70,8 +70,7 @@ def portrait(table: RewardTable, value: str) -> Portrait:
     """
     j = table.index(value)
     column = table.rewards[:, j]
-    constant = bool(np.ptp(column) == 0)
-    spread = column - column.mean() if constant else (column - column.mean()) / column.std()
+    spread = _standardised(column)
     counts, edges = np.histogram(spread, bins=BARS)
     first, middle, third = (float(one) for one in np.percentile(spread, (25, 50, 75)))
     return Portrait(
@@ -82,15 +81,13 @@ def portrait(table: RewardTable, value: str) -> Portrait:
         _rungs(table, spread, RUNGS),
         _correlations(table, j),
         _lengths(table)[value],
-        constant,
+        bool(np.ptp(column) == 0),
     )
 
 
 def extremes(table: RewardTable, value: str, wanted: int = 3) -> tuple[tuple[Rung, ...], tuple[Rung, ...]]:
     """The highest and the lowest replies, each of another prompt and no two alike, the most extreme first."""
-    column = table.rewards[:, table.index(value)]
-    spread = (column - column.mean()) / (column.std() or 1.0)
-    prompt = np.repeat(np.arange(len(table.prompts)), table.candidates)
+    spread = _standardised(table.rewards[:, table.index(value)])
     found = []
     for order in (np.argsort(-spread, kind="stable"), np.argsort(spread, kind="stable")):
         chosen: list[int] = []
@@ -99,11 +96,17 @@ def extremes(table: RewardTable, value: str, wanted: int = 3) -> tuple[tuple[Run
             text = " ".join(table.replies[row].split()) if table.replies else ""
             if len(chosen) == wanted:
                 break
-            if text and text not in seen and int(prompt[row]) not in seen:
+            prompt = table.prompt_of(row)
+            if text and text not in seen and prompt not in seen:
                 chosen.append(row)
-                seen |= {text, int(prompt[row])}
+                seen |= {text, prompt}
         found.append(tuple(Rung(row, _percentile(spread, row), float(spread[row])) for row in chosen))
     return found[0], found[1]
+
+
+def _standardised(column: np.ndarray) -> np.ndarray:
+    """Standard deviations above the average; no more than rounding for a constant value."""
+    return (column - column.mean()) / (column.std() if np.ptp(column) else 1.0)
 
 
 def _rungs(table: RewardTable, spread: np.ndarray, percentiles: tuple[float, ...]) -> tuple[Rung, ...]:

@@ -31,6 +31,7 @@ from map_core.errors import InputError
 from map_core.glossary import Form
 from map_core.hands import deal
 from map_core.oracle import MemoryOracle
+from map_core.oracle.grouped import Groups
 from map_core.rewards import RewardTable
 from map_core.trust import TRUSTED_POOLED, trust_threshold
 
@@ -206,15 +207,10 @@ def choosing_variance(table: RewardTable, oracle: MemoryOracle, weights: np.ndar
 
     The delta method for a ratio of means: mean over prompts, as each counts, of sum_k P_ik^2 (z_ik - mu_i)^2.
     """
-    z = np.where(oracle.constant, 0.0, oracle.standardise(table.rewards))
-    starts, counts = table.offsets[:-1], table.candidates
-    score = z @ weights
-    score = score - np.repeat(np.maximum.reduceat(score, starts), counts)
-    mass = np.exp(score)
-    mass = mass / np.repeat(np.add.reduceat(mass, starts), counts)
-    levels = np.add.reduceat(mass[:, None] * z, starts)
-    off = z - np.repeat(levels, counts, axis=0)
-    return np.asarray(oracle.by_prompt(weights).mass @ np.add.reduceat(mass[:, None] ** 2 * off**2, starts))
+    z = np.where(oracle.constant, 0.0, oracle.standardise(table.rewards)).T
+    at, replies = oracle.by_prompt(weights), Groups(table.candidates, turned=False)
+    _, within = replies.tilt(weights @ z)
+    return np.asarray(at.mass @ replies.sum((within * (z - replies.spread(at.levels.T))) ** 2).T)
 
 
 def _with_hands(

@@ -15,6 +15,7 @@ from pages.view import (
     stands,
     state,
     summary,
+    views,
 )
 from pages.view.palettes_blend import End
 
@@ -33,19 +34,7 @@ summary.head(
 )
 summary.palette_line(scene, own.assessment)
 state.undo_line()
-if "palettes_view" not in st.session_state:
-    asked = st.query_params.get("view")
-    st.session_state["palettes_view"] = asked if asked in VIEWS else "saved"
-view = st.segmented_control(
-    "View",
-    list(VIEWS),
-    format_func=VIEWS.__getitem__,
-    required=True,
-    key="palettes_view",
-    label_visibility="collapsed",
-    persist_state="session",
-)
-st.query_params["view"] = str(view)
+view = views.choose("palettes", VIEWS)
 kept = palettes_keep.store() if view in ("saved", "blend") else None
 found = palettes_keep.saved(kept) if kept is not None else ()
 with st.container(key=f"palettes_{view}"):

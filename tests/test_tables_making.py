@@ -141,3 +141,11 @@ def test_another_process_with_the_same_number_is_not_taken_for_it(waits: Path):
     process.write_text(json.dumps(told))
     waits.touch()
     until("Slow", State.DONE)
+
+
+def test_a_free_name_is_no_tables_and_no_works():
+    assert making.free_name("Mine") == "Mine"
+    tables.path_of("Mine").write_bytes(b"")
+    assert making.free_name("Mine") == "Mine 2"
+    making.place("Mine 2").mkdir(parents=True)
+    assert making.free_name("Mine") == "Mine 3"

@@ -69,9 +69,8 @@ def import_(
             report=Hundredths(watcher),
         )
         watcher.note(*done.notes)
-    form = "pooled" if done.pooled else "per-prompt"
     click.echo(
-        f"{out}: {done.prompts} prompts, {done.replies} replies, {len(done.values)} values; {form} form.",
+        f"{out}: {done.prompts} prompts, {done.replies} replies, {len(done.values)} values; {done.form.value} form.",
         err=True,
     )
 

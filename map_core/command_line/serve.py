@@ -134,9 +134,10 @@ def serve(
     if candidates > most_candidates:
         raise click.UsageError(f"--candidates is {candidates}; expected at most the {most_candidates} of one request.")
     own = from_metadata(opened.table.metadata)
+    scorable = scored(own)
     desk = Desk(
         _told(name, address),
-        Aims(opened.table, opened.oracle.form, scored=scored(own)),
+        Aims(opened.table, opened.oracle.form, scored=scorable),
         known,
         sampling_settings({}, opened.table.metadata),
         opened.table.metadata.get("system"),
@@ -164,9 +165,7 @@ def serve(
     )
     wanted = ~np.isnan(np.array([*known.values()]).reshape(-1, len(opened.table.values))).all(axis=0)
     warmed = [
-        value
-        for value, is_wanted in zip(opened.table.values, wanted, strict=True)
-        if is_wanted and value in scored(own)
+        value for value, is_wanted in zip(opened.table.values, wanted, strict=True) if is_wanted and value in scorable
     ]
     app = create_app(desk, service, key=api_key or None, loopback=loopback, values=warmed, ready=ready)
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}

@@ -5,9 +5,12 @@ Constraint: results in, figure out; no reply's text is on the figure.
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import plotly.graph_objects as go
 
+from map_core import spreadsheet
 from map_core.choice import Choice
 from map_core.figures.design import ACCENT, NEUTRAL, laid_out
 
@@ -35,6 +38,9 @@ def bars(found: Choice) -> go.Figure:
 
 def choice_csv(found: Choice) -> str:
     """The bars as rows: place, position of the reply in the table, probability, the base model's."""
-    base = 1 / len(found.shares)
-    rows = [f"{place},{k},{found.shares[k]:.9g},{base:.9g}" for place, k in enumerate(found.order, start=1)]
-    return "\n".join(["place,reply,probability,base", *rows]) + "\n"
+    base, out = 1 / len(found.shares), io.StringIO()
+    writer = spreadsheet.Writer(out)
+    writer.writerow(["place", "reply", "probability", "base"])
+    for place, k in enumerate(found.order, start=1):
+        writer.writerow([place, k, f"{found.shares[k]:.9g}", f"{base:.9g}"])
+    return out.getvalue()

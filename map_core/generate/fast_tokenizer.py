@@ -8,11 +8,11 @@ loads only when one has to be made.
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from map_core.errors import InputError
 from map_core.generate.models import cache_folder
+from map_core.replacing import replacing
 
 #: Files that a tokenizer may be made of.
 SOURCES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
@@ -57,6 +57,5 @@ def _make(folder: Path, made: Path) -> None:
             "Save the model's tokenizer beside it with save_pretrained."
         ) from error
     made.parent.mkdir(parents=True, exist_ok=True)
-    partial = made.with_name(f".{made.name}.{os.getpid()}.part")
-    tokenizer.save(str(partial))
-    partial.replace(made)
+    with replacing(made) as partial:
+        tokenizer.save(str(partial))

@@ -33,10 +33,10 @@ from map_core.glossary import SamplingSettings, Turn
 
 #: Where a server's key is looked for, in this order.
 KEY_VARIABLES = ("VALUE_PALETTE_API_KEY", "OPENAI_API_KEY")
+NO_KEY = "none"  # the client wants one; servers without keys do not look at it
 
 _CONNECT_SECONDS = 5.0
 _LIST_SECONDS = 30.0
-_NO_KEY = "none"  # the client wants one; servers without keys do not look at it
 # Servers, by the owner that they give their models, that cut by default (llama.cpp: top_k 40, min_p 0.05; vLLM and
 # SGLang: what the model's generation_config says) and take the fields that switch it off. Others may refuse them.
 _SWITCHED_OFF = ("vllm", "sglang", "llamacpp")
@@ -84,6 +84,12 @@ def address_of(model: str) -> Address | None:
     return Address(name, url)
 
 
+def key_told() -> tuple[str, str]:
+    """The environment variable that holds a server's key, and the key; both empty where there is none."""
+    keys = ((name, os.environ.get(name, "").strip()) for name in KEY_VARIABLES)
+    return next(((name, key) for name, key in keys if key), ("", ""))
+
+
 class RemoteEngine(Engine):
     """A base model behind an OpenAI-compatible server.
 
@@ -110,12 +116,10 @@ class RemoteEngine(Engine):
             raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
         self._address = address
         self._together = together
-        keys = {name: os.environ.get(name, "").strip() for name in KEY_VARIABLES}
-        self._key_name = next((name for name in KEY_VARIABLES if keys[name]), "")
-        self._key = keys.get(self._key_name, "")
+        self._key_name, self._key = key_told()
         self._client_settings: dict[str, Any] = {
             "base_url": address.url,
-            "api_key": self._key or _NO_KEY,
+            "api_key": self._key or NO_KEY,
             "max_retries": retries,
             "timeout": openai.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
         }

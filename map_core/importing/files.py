@@ -90,10 +90,10 @@ class Source:
             return
         with _text(self.path, self.encoding) as file:
             if self.kind == "CSV":
-                yield from _cut(_delimited(file, self), self.path, file, columns)
+                rows = _delimited(file, self)
             else:
                 rows = json_list(file, self.path) if self.kind == "JSON list" else json_lines(file, self.path)
-                yield from _cut(rows, self.path, file, columns)
+            yield from _cut(rows, self.path, file, columns)
 
 
 def open_source(path: Path) -> Source:

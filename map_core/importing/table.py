@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 
 from map_core import rewards
 from map_core.errors import InputError
-from map_core.glossary import Form
-from map_core.importing.cells import Numbers, is_empty
+from map_core.importing.cells import Numbers
 from map_core.importing.columns import Choice, guessed, roles, value_names
 from map_core.importing.files import Source, open_source
 from map_core.importing.survey import Report, survey
@@ -79,7 +78,7 @@ def preview(path: Path, rows: int = SHOWN) -> Preview:
     for name in columns:
         numbers = Numbers(name, source.mark == ";")
         numbers.learn(chunk.columns[name], 0)
-        if numbers.holds_numbers and not all(map(is_empty, chunk.columns[name])):
+        if numbers.holds_numbers:
             numeric.append(name)
     shown = tuple({name: chunk.columns[name][row] for name in columns} for row in range(min(rows, chunk.rows)))
     return Preview(source.kind, columns, shown, guessed(columns, numeric), tuple(numeric), _is_ours(source))
@@ -183,7 +182,7 @@ def _taken(path: Path, out: Path) -> Written:
     table = rewards.load(path)
     rewards.save(table, out)
     notes = ("The file is a table of this app and is taken as it is.", *table.notes)
-    return Written(len(table.prompts), len(table.rewards), table.values, table.form is Form.POOLED, notes)
+    return Written(len(table.prompts), len(table.rewards), table.values, table.form, notes)
 
 
 def _sha256(path: Path) -> str:

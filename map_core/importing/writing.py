@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from map_core.errors import InputError
+from map_core.glossary import Form
 from map_core.importing.files import Chunk, Source
 from map_core.importing.survey import Report, Survey, prompt_hash, texts, without_prompt
 from map_core.rewards import FORMAT, METADATA_KEY, noted
@@ -40,14 +41,14 @@ class Written:
     Args:
         prompts, replies: how many.
         values: their names.
-        pooled: most prompts have one reply, so the table's form is pooled.
+        form: of the table, pooled when most prompts have one reply.
         notes: sentences that a person should read.
     """
 
     prompts: int
     replies: int
     values: tuple[str, ...]
-    pooled: bool
+    form: Form
     notes: tuple[str, ...]
 
 
@@ -88,7 +89,8 @@ def write(
         partial.unlink(missing_ok=True)
     single = int(np.sum(found.counts == 1))
     notes = (*rows.notes(), *noted(values, rows.low == rows.high, 0, single, len(found.counts)))
-    return Written(len(found.counts), len(found.prompt_of), values, 2 * single > len(found.counts), notes)
+    form = Form.POOLED if 2 * single > len(found.counts) else Form.PER_PROMPT
+    return Written(len(found.counts), len(found.prompt_of), values, form, notes)
 
 
 def _schema(values: tuple[str, ...], metadata: Mapping[str, Any], weighted: bool) -> pa.Schema:

@@ -28,7 +28,7 @@ def replies_of(table: RewardTable, question: Question) -> tuple[Reply, Reply]:
 
 
 def _reply(table: RewardTable, row: int) -> Reply:
-    prompt = int(np.searchsorted(table.offsets, row, side="right")) - 1
+    prompt = table.prompt_of(row)
     return table.prompt_ids[prompt], row - int(table.offsets[prompt])
 
 

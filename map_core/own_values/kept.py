@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,9 +20,10 @@ import pyarrow.parquet as pq
 from sqlalchemy.engine import make_url
 
 from map_core.errors import InputError
+from map_core.replacing import replacing
 from map_core.rewards import RewardTable
 from map_core.store import setting
-from map_core.values import Definition, ScoringModels, Specification, make
+from map_core.values import Definition, Scorer, ScoringModels, Specification, make
 
 _KEY = b"value_palette_scores"
 
@@ -65,8 +65,15 @@ def replies_key(table: RewardTable) -> str:
 
 def path_of(replies: str, definition: Definition) -> Path:
     """Where the scores of a definition on some replies lie, or will."""
-    version = make(Specification.of(definition), ScoringModels()).version
-    digest = hashlib.sha256(json.dumps([replies, version]).encode()).hexdigest()[:24]
+    return _path(replies, _scorer(definition))
+
+
+def _scorer(definition: Definition) -> Scorer:
+    return make(Specification.of(definition), ScoringModels())
+
+
+def _path(replies: str, scorer: Scorer) -> Path:
+    digest = hashlib.sha256(json.dumps([replies, scorer.version]).encode()).hexdigest()[:24]
     return folder() / f"{digest}.parquet"
 
 
@@ -76,12 +83,12 @@ def read(replies: str, definition: Definition) -> Scores | None:
     Raises:
         InputError: the file is there and cannot be read.
     """
-    path = path_of(replies, definition)
+    scorer = _scorer(definition)
+    path = _path(replies, scorer)
     if not path.is_file():
         return None
     # The scores follow from the words alone; how the value is called may have changed since.
-    entry = make(Specification.of(definition), ScoringModels()).entry()
-    return Scores(_column(str(path)), entry)
+    return Scores(_column(str(path)), scorer.entry())
 
 
 @lru_cache(maxsize=32)
@@ -95,18 +102,15 @@ def _column(path: str) -> np.ndarray:
 
 
 def write(path: Path, rewards: np.ndarray, told: dict[str, Any]) -> None:
-    """Write scores under another name and then rename, so that a file that is there is complete.
+    """Write scores; a file that is there is complete.
 
     Raises:
         InputError: the folder cannot be written.
     """
     data = pa.table({"reward": pa.array(rewards, pa.float64())})
     data = data.replace_schema_metadata({_KEY: json.dumps(told).encode()})
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        pq.write_table(data, partial, compression="zstd")
-        partial.replace(path)
+        with replacing(path) as partial:
+            pq.write_table(data, partial, compression="zstd")
     except OSError as error:
         raise InputError(f"The scores cannot be written to {path} ({error}).") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from map_core.replacing import replacing
 from map_core.values.models import Embedder
 
 
@@ -45,11 +46,7 @@ class RememberedEmbedder:
         return vectors
 
     def _keep(self, path: Path, vectors: np.ndarray) -> None:
-        partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
+        with suppress(OSError):  # it is only faster with it
             self._folder.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with replacing(path) as partial, partial.open("wb") as file:
                 np.save(file, vectors)
-            partial.replace(path)
-        except OSError:  # it is only faster with it
-            partial.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from filelock import FileLock
 from map_core.errors import InputError
 from map_core.glossary import Reply
 from map_core.own_values import kept
+from map_core.replacing import replacing
 from map_core.rewards import RewardTable
 from map_core.values import Scorer, score_checked
 
@@ -80,11 +81,9 @@ def _rewards(table: RewardTable, scorer: Scorer, prompts: range) -> np.ndarray:
 
 
 def _save(path: Path, rewards: np.ndarray) -> None:
-    partial = path.with_suffix(".part")
     try:
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             np.save(file, rewards)
-        partial.replace(path)
     except OSError as error:
         raise InputError(
             f"Scores cannot be written to {path.parent} ({error}). What is made so far is kept."

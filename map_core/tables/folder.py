@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,14 @@ def described(path: Path) -> Kept:
     """What a list says of one file; a file that cannot be read says so in words."""
     try:
         status = path.stat()
-        size, changed = status.st_size, datetime.fromtimestamp(status.st_mtime, UTC)
     except OSError as error:
         return Kept(path.stem, path, 0, 0, (), "", "", 0, datetime.fromtimestamp(0, UTC), f"It is gone ({error}).")
+    return _described(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+@lru_cache(maxsize=256)
+def _described(path: Path, size: int, changed: datetime) -> Kept:
+    """The same of a file that is there, read once as long as it stays as it is."""
     try:
         metadata = load_metadata(path)
         prompts, replies, columns = _counted(path)

@@ -84,6 +84,16 @@ def place(name: str) -> Path:
     return folder() / ".making" / named(name)
 
 
+def free_name(stem: str) -> str:
+    """A name that no table has and no work is on: the stem, or the stem with a number.
+
+    Raises:
+        InputError: the stem can be no name.
+    """
+    names = (stem, *(f"{stem} {n}" for n in range(2, 1000)))
+    return next(name for name in names if not path_of(name).exists() and not place(name).exists())
+
+
 def begin(
     name: str,
     kind: str,

@@ -8,7 +8,6 @@ loads when a score is first asked for; the key comes from the environment alone 
 from __future__ import annotations
 
 import math
-import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 
 from map_core.errors import EngineError, InputError
 from map_core.glossary import Reply
+from map_core.values.definition import title_from
 from map_core.values.models import ScoringModels
 from map_core.values.scorer import Card, Cost, Scorer, ScorerError
 from map_core.values.settings import Setting, checked
@@ -80,7 +80,7 @@ class Judge(Scorer):
         self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.card = Card(
             name=name,
-            title=str(given.get("title", name.replace("_", " ").capitalize())),
+            title=str(given.get("title", title_from(name))),
             measures=f"What the judge answers to: {given['question']}",
             misses="What the judge cannot tell; judges favour long replies and their own style.",
             licence=str(given.get("licence", "that of the judge, see its page")),
@@ -140,10 +140,10 @@ class Judge(Scorer):
             import openai
         except ImportError as error:
             raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
-        from map_core.generate.remote_engine import KEY_VARIABLES
+        from map_core.generate.remote_engine import NO_KEY, key_told
 
         seconds = float(self._given.get("seconds", 60.0))
-        key = next((found for name in KEY_VARIABLES if (found := os.environ.get(name, "").strip())), "none")
+        key = key_told()[1] or NO_KEY
         return self._models.shared(
             ("judge", self._address.url, seconds, key),
             lambda: openai.OpenAI(base_url=self._address.url, api_key=key, max_retries=_RETRIES, timeout=seconds),

@@ -6,7 +6,6 @@ and no code that comes with a model is ever run.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.generate import models
+from map_core.generate.conversion import read_config
 from map_core.generate.models import ModelFiles
 
 #: Tokens of a batch, padding included.
@@ -171,13 +171,7 @@ def open_sequence_model(
 
 
 def _refuse_own_code(files: ModelFiles, head: str | None) -> None:
-    try:
-        config = json.loads((files.folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EngineError(
-            f"The config.json of {files.name} cannot be read ({error}); its files are damaged."
-        ) from error
-    if config.get("auto_map") and head is None:
+    if read_config(files.folder).get("auto_map") and head is None:
         raise InputError(
             f"{files.name} needs code that comes with it, and such code is never run here (trust_remote_code is off). "
             'Name the weights of a linear head with head = "...", serve the model and use it as a judge, or take one '

@@ -203,10 +203,7 @@ def known_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
 def beneath(added: tuple[Definition, ...] = ()) -> RewardTable:
     """The whole table as its file has it, and these values of one's own instead of those in use; after :func:`load`."""
     path = table_path()
-    modified = path.stat().st_mtime
-    if not added:
-        return _load(str(path), modified)
-    return _extended(str(path), modified, tuple(one.to_json() for one in added))
+    return _extended(str(path), path.stat().st_mtime, tuple(one.to_json() for one in added))
 
 
 def load(use_case: str = ALL) -> Scene:

@@ -58,7 +58,7 @@ def show() -> None:
         key="build_values",
         help="Those of your own that are in use on the page Values are at the end.",
     )
-    st.text_input("Name of the table", _free("My prompts"), max_chars=tables.LONGEST, key="build_name")
+    st.text_input("Name of the table", making.free_name("My prompts"), max_chars=tables.LONGEST, key="build_name")
     count = st.session_state["build_candidates"] * len(found)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="build_start"):
         st.button(
@@ -105,9 +105,9 @@ def prompts(key: str = "build") -> tuple[Prompt, ...]:
         )
     if file is None and not str(pasted or "").strip():
         return ()
-    suffix = Path(file.name).suffix.lower().replace(".json", ".jsonl").replace(".jsonll", ".jsonl") if file else ".txt"
+    suffix = Path(file.name).suffix.lower() if file else ".txt"
     try:
-        found = read(file.getvalue() if file else str(pasted).encode(), suffix)
+        found = read(file.getvalue() if file else str(pasted).encode(), ".jsonl" if suffix == ".json" else suffix)
     except InputError as error:
         st.text(str(error))
         return ()
@@ -181,8 +181,3 @@ def _start(found: Sequence[Prompt]) -> None:
         tables_marks.say(str(error))
         return
     state.pop("build_name", None)
-
-
-def _free(stem: str) -> str:
-    taken = {one.name for one in tables.listed()} | {one.name for one in making.every()}
-    return next(name for name in (stem, *(f"{stem} {n}" for n in range(2, 1000))) if name not in taken)

@@ -236,11 +236,8 @@ def _make(held: Upload, choice: Choice | None) -> None:
 
 def _free(file: str) -> str:
     """A name for the table that is not taken, after that of the file."""
-    stem = (
-        " ".join(re.sub(r"[^\w \-]+", " ", Path(file).stem).split()).lstrip("-_ ")[: tables.LONGEST - 4] or "My replies"
-    )
-    taken = {one.name for one in tables.listed()} | {one.name for one in making.every()}
-    return next(name for name in (stem, *(f"{stem} {n}" for n in range(2, 1000))) if name not in taken)
+    stem = " ".join(re.sub(r"[^\w \-]+", " ", Path(file).stem).split()).lstrip("-_ ")[: tables.LONGEST - 4]
+    return making.free_name(stem or "My replies")
 
 
 def _short(cell: object) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from map_core import tables
@@ -20,8 +18,8 @@ def show() -> None:
     """The list: the app's own table, then those that were brought or made, the newest first."""
     tables_marks.said()
     looked_at = scenes.chosen()
-    found = [_described(str(one.path), one.changed.timestamp()) for one in tables.listed()]
-    _row(_described(str(scenes.first_path()), 0.0), "", looked_at == "")
+    found = tables.listed()
+    _row(tables.described(scenes.first_path()), "", looked_at == "")
     for one in found:
         _row(one, one.name, looked_at == one.name)
     if not found:
@@ -31,11 +29,6 @@ def show() -> None:
                 "a model reply to your prompts under Build."
             )
         )
-
-
-@st.cache_data(show_spinner=False, max_entries=256)
-def _described(path: str, changed: float) -> Kept:
-    return tables.described(Path(path))
 
 
 def _row(one: Kept, name: str, looked_at: bool) -> None:
@@ -57,7 +50,7 @@ def _row(one: Kept, name: str, looked_at: bool) -> None:
                     key=f"table_look_{key}",
                     icon=":material/visibility:",
                     type="tertiary",
-                    on_click=_look_at,
+                    on_click=look_at,
                     args=(name,),
                     disabled=bool(one.fault),
                 )
@@ -71,7 +64,8 @@ def _row(one: Kept, name: str, looked_at: bool) -> None:
                     )
 
 
-def _look_at(name: str) -> None:
+def look_at(name: str) -> None:
+    """Callback: look at another table, "" for the app's own, and say so."""
     scenes.look_at(name)
     what = f"“{name}”" if name else FIRST.lower()
     tables_marks.say(f"You look at {what} now, on every page. A link from here opens the same table.")

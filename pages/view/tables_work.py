@@ -5,6 +5,7 @@ Constraint: nothing is known here but what the disk says, so it is right after t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -12,8 +13,7 @@ import streamlit as st
 from map_core.errors import InputError
 from map_core.tables import making
 from map_core.tables.making import Making, State
-from pages.view import guard, style, tables_marks
-from pages.view import scene as scenes
+from pages.view import guard, style, tables_import, tables_kept, tables_marks
 
 SECONDS = 1.0
 _AGAIN = "tables_work_again"
@@ -86,8 +86,7 @@ def _buttons(one: Making) -> None:
         _button("Look at it", "look", one, ":material/visibility:", _look_at)
         _button("Clear this line", "clear", one, ":material/done:", making.give_up)
         return
-    again = {State.FAILED: "Try again"}.get(one.state, "Go on")
-    _button(again, "on", one, ":material/play_arrow:", making.go_on)
+    _button("Try again" if one.state is State.FAILED else "Go on", "on", one, ":material/play_arrow:", making.go_on)
     if one.kind == "import":
         _button("Choose columns again", "columns", one, ":material/table_chart:", _columns_again)
     with st.popover("Give up", icon=":material/delete:", type="tertiary", key=f"work_give_up_{one.name}"):
@@ -95,12 +94,11 @@ def _buttons(one: Making) -> None:
         _button("Throw it away", "gone", one, ":material/delete:", making.give_up)
 
 
-def _button(label: str, key: str, one: Making, icon: str, action: object) -> None:
+def _button(label: str, key: str, one: Making, icon: str, action: Callable[[str], None]) -> None:
     st.button(label, key=f"work_{key}_{one.name}", icon=icon, type="tertiary", on_click=_do, args=(action, one.name))
 
 
-def _do(action: object, name: str) -> None:
-    assert callable(action)
+def _do(action: Callable[[str], None], name: str) -> None:
     try:
         action(name)
     except InputError as error:
@@ -110,14 +108,11 @@ def _do(action: object, name: str) -> None:
 
 def _look_at(name: str) -> None:
     making.give_up(name)
-    scenes.look_at(name)
-    tables_marks.say(f"You look at “{name}” now, on every page. A link from here opens the same table.")
+    tables_kept.look_at(name)
 
 
 def _columns_again(name: str) -> None:
     """The file goes back to where uploads lie, so that its columns can be chosen anew."""
-    from pages.view import tables_import
-
     about = making.look(name).about
     file = making.place(name) / str(about.get("input", ""))
     if file.is_file():

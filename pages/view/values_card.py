@@ -99,11 +99,11 @@ def _ends(seen: Seen, name: str) -> None:
     """The highest and the lowest replies beside each other."""
     high, low = extremes(seen.portrayed, name)
     with st.container(horizontal=True, gap="medium", key="values_ends"):
-        for label, rungs in (("Most so", high), ("Least so", low)):
-            with st.container(gap="small", key=f"values_end_{label[:5].strip().lower()}"):
-                st.subheader(label, anchor=False)
+        for end, rungs in (("most", high), ("least", low)):
+            with st.container(gap="small", key=f"values_end_{end}"):
+                st.subheader(f"{end.capitalize()} so", anchor=False)
                 for rung in rungs:
-                    _rung(seen, rung, f"{label[:5].strip().lower()}_{rung.row}")
+                    _rung(seen, rung, f"{end}_{rung.row}")
 
 
 def _ladder(seen: Seen, rungs: Sequence[Rung]) -> None:
@@ -116,7 +116,7 @@ def _ladder(seen: Seen, rungs: Sequence[Rung]) -> None:
 
 def _rung(seen: Seen, rung: Rung, key: str) -> None:
     table = seen.portrayed
-    prompt = table.prompts[int(table.offsets.searchsorted(rung.row, side="right")) - 1]
+    prompt = table.prompts[table.prompt_of(rung.row)]
     sign = "+" if rung.standardised > 0 else ""
     with st.container(key=f"values_rung_{key}", gap=None):
         st.html(

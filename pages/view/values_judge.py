@@ -96,7 +96,7 @@ def _progress(definition: Definition, done: int, of: int) -> None:
 
 
 def _pair(seen: Seen, own: Own, question: Question) -> None:
-    prompts = [_prompt(seen.table, row) for row in (question.first, question.second)]
+    prompts = [seen.table.prompts[seen.table.prompt_of(row)] for row in (question.first, question.second)]
     if prompts[0] == prompts[1]:
         with st.container(key="values_prompt", gap=None):
             st.html(style.note("Both answer this prompt:"))
@@ -123,10 +123,6 @@ def _button(own: Own, seen: Seen, question: Question, answer: Answer) -> None:
         on_click=_answer,
         args=(own.value.id, own.value.version, seen.table, question, answer),
     )
-
-
-def _prompt(table: RewardTable, row: int) -> str:
-    return table.prompts[int(table.offsets.searchsorted(row, side="right")) - 1]
 
 
 def _answer(id: int, version: int, table: RewardTable, question: Question, answer: Answer) -> None:
