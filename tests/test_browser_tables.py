@@ -51,8 +51,8 @@ def test_a_file_of_ones_own_from_upload_to_the_frontier_and_away(browser, addres
     settle(page)
     fits(page, "how good it is")
     page.goto(f"{address}/tradeoffs?table=mine")
-    expect(page.locator(".st-key-two_chart .main-svg, .js-plotly-plot .main-svg").first).to_be_visible()
     settle(page)
+    expect(page.locator(".st-key-two_chart .main-svg, .js-plotly-plot .main-svg").first).to_be_visible()
     assert "table=mine" in page.url
     assert page.evaluate("window.ran") is None
     page.goto(f"{address}/tables?table=mine")
