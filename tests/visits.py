@@ -47,11 +47,11 @@ def settle(page: Page, quiet: int = QUIET) -> None:
         quiet: milliseconds without a change that are called rest.
 
     Raises:
-        AssertionError: the page shows an exception in the place of its content.
+        AssertionError: the page shows an exception, or says in words that something has failed.
     """
     page.wait_for_selector("h1, [data-testid=stException]", state="attached", timeout=60 * SECONDS)
     page.evaluate(_SETTLED, [quiet, AT_MOST])
-    failed = page.locator("[data-testid=stException]")
+    failed = page.locator("[data-testid=stException], [class*=st-key-failed_]")
     assert not failed.count(), f"{page.url} has failed: {failed.first.inner_text()}"
 
 
