@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from map_core import rewards, values
@@ -18,6 +24,7 @@ from map_core.glossary import Reply, SamplingSettings
 from map_core.parts import folder_of
 from map_core.prompts import Prompt
 from map_core.values.scorer import Scorer, ScorerError
+from tests.app_server import ROOT
 from tests.odd_scorers import Fault, Odd
 from tests.toy_engine import ToyEngine
 
@@ -89,8 +96,6 @@ def test_a_scorer_that_takes_its_process_along_is_started_again(
 
 
 def test_a_process_of_scorers_ends_with_its_work() -> None:
-    import psutil
-
     host = Apart([Odd(Fault.HANGS, ["bad"])], limit=1.0)
     np.testing.assert_array_equal(host.score(0, "p", [Reply("ab")]), [2.0])
     process = psutil.Process(host.pid)
@@ -101,6 +106,47 @@ def test_a_process_of_scorers_ends_with_its_work() -> None:
     process = psutil.Process(host.pid)
     host.close()
     assert not process.is_running()
+
+
+def test_the_script_that_builds_is_not_run_again(tmp_path: Path) -> None:
+    """It need not guard its main part; a scorer of its own it has to keep in a module."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from map_core.build.host import Apart\n"
+        "from map_core.errors import InputError\n"
+        "from map_core.glossary import Reply\n"
+        "from tests.odd_scorers import Fault, Odd\n"
+        "print('run', flush=True)\n"
+        "host = Apart([Odd(Fault.NAN, ['bad'])], limit=30.0)\n"
+        "print(host.score(0, 'p', [Reply('ab'), Reply('bad')]))\n"
+        "host.close()\n"
+        "class Own(Odd):\n"
+        "    pass\n"
+        "try:\n"
+        "    Apart([Own(Fault.NAN, ())], limit=30.0)\n"
+        "except InputError as error:\n"
+        "    print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    first, second, third = done.stdout.splitlines()
+    assert (first, second) == ("run", "[ 2. nan]"), done.stderr
+    assert "Define them in a module that it imports" in third
+
+
+def test_a_process_of_scorers_ends_with_the_one_that_started_it() -> None:
+    code = (
+        "import os, signal; from map_core.build.host import Apart; from map_core.glossary import Reply;"
+        "from tests.odd_scorers import Fault, Odd; host = Apart([Odd(Fault.NAN, ())], limit=30.0);"
+        "host.score(0, 'p', [Reply('ab')]); print(host.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(done.stdout)).wait(20)
 
 
 def test_a_scorer_that_never_works_is_given_up(tmp_path: Path) -> None:

@@ -1,28 +1,29 @@
 """Where scorers run: in this process, or in one of their own that can be ended.
 
 A scorer that hangs cannot be stopped from inside its own process, and one that eats all memory takes its process along.
-So scorers run in a child process, which is killed when a batch takes longer than its limit, and started again.
-Constraint: the child holds nothing that is not made again from what it was started with.
+So scorers run in a child process (:mod:`map_core.build.scorer_process`), which is killed when a batch takes longer than
+its limit, and started again. It is a plain process and none of ``multiprocessing``'s, which would run the caller's own
+script once more in it. Constraint: the child holds nothing that is not made again from what it was started with.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import multiprocessing
 import os
 import pickle
+import pickletools
 import signal
+import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
+from multiprocessing import Pipe
 from typing import Protocol
 
 import numpy as np
 
-from map_core.errors import EngineError, InputError, PaletteError
+from map_core.errors import InputError, PaletteError
 from map_core.glossary import Reply
 from map_core.values.scorer import Scorer, ScorerError
 
@@ -84,7 +85,8 @@ class Apart:
         start: seconds for a scorer's first, short reply, in which it loads its models.
 
     Raises:
-        InputError: the limit is not above 0, or a scorer cannot be sent to another process.
+        InputError: the limit is not above 0, or a scorer cannot be sent to another process: it cannot be pickled, or
+            is defined in the script that is run.
     """
 
     def __init__(self, scorers: Sequence[Scorer], limit: float, start: float = START) -> None:
@@ -97,8 +99,13 @@ class Apart:
                 f"These scorers cannot run in a process of their own ({type(error).__name__}: {error}). Define them "
                 "at the top of a module, or build without a time limit: --score-limit 0."
             ) from error
+        if any(told == "__main__" for _, told, _ in pickletools.genops(self._sent)):
+            raise InputError(
+                "These scorers are defined in the script that is run, which no other process may run again. Define "
+                "them in a module that it imports, or build without a time limit: --score-limit 0."
+            )
         self._limit, self._start = limit, start
-        self._process: multiprocessing.process.BaseProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._warm: set[int] = set()
 
     def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
@@ -127,15 +134,23 @@ class Apart:
         self._warm.clear()
         if process is not None:
             process.kill()
-            process.join()
+            process.wait()
             self._pipe.close()
 
     def _begin(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._sent, os.getpid()), daemon=True)
-        self._process.start()
-        theirs.close()
+        self._pipe, theirs = Pipe()
+        with theirs:
+            number = theirs.fileno()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "map_core.build.scorer_process", str(number), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[number],
+                # Modules are found where this process finds them.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        # It may have ended already; whoever asks it will hear of that.
+        with contextlib.suppress(OSError):
+            self._pipe.send_bytes(self._sent)
 
     def _ask(self, question: tuple[int, str, list[Reply]], seconds: float) -> np.ndarray:
         assert self._process is not None
@@ -148,8 +163,9 @@ class Apart:
                     raise ScorerError(f"it took longer than {seconds:.3g} seconds")
             answer = self._pipe.recv()
         except (EOFError, OSError) as error:
-            self._process.join(5.0)
-            code = self._process.exitcode
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5.0)
+            code = self._process.returncode
             self.close()
             if code == -signal.SIGKILL:
                 raise ScorerError("its process was killed, most likely as memory ran out") from error
@@ -177,36 +193,3 @@ def _free() -> None:
     gc.collect()
     if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _serve(pipe: Connection, sent: bytes, parent: int) -> None:
-    """The child: answers until its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    scorers: list[Scorer] = pickle.loads(sent)
-    while True:
-        try:
-            scorer, prompt, replies = pipe.recv()
-        except EOFError:
-            return
-        try:
-            pipe.send(asked(scorers[scorer], prompt, replies))
-        except (PaletteError, MemoryError) as error:
-            pipe.send(_told(error))
-
-
-def _told(error: Exception) -> Exception:
-    """An error that another process can read, whatever it holds."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return (ScorerError if isinstance(error, ScorerError | InputError) else EngineError)(str(error))
-    return error
-
-
-def _watch(parent: int) -> None:
-    """Leave when the parent has gone, even in the middle of a reply."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
