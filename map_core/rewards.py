@@ -27,6 +27,10 @@ from map_core.replacing import replacing
 #: The table that the app opens when it is told of no other.
 DEFAULT_TABLE = Path(__file__).parents[1] / "assets" / "default.parquet"
 METADATA_KEY = b"value_palette"
+#: In the metadata of a table in memory: names of values that were added to it and that its file does not hold.
+ADDED = "added"
+#: In the metadata of a table of this format that somebody handed in: the file. What it tells may come from anybody.
+HANDED_IN = "handed_in"
 FORMAT = 1
 #: Columns of a table that are not values.
 REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob", "weight", "held_out")

@@ -167,12 +167,86 @@ def test_weights_are_one_number_a_prompt(tmp_path: Path):
         import_table(write(tmp_path, "b.jsonl", lines(*rows)), weight_column="often", values=["humor"])
 
 
+@pytest.mark.parametrize(
+    ("name", "yes", "no"),
+    [
+        ("held_out", True, False),
+        ("Held-Out", "Yes", "no"),
+        ("held_out", 1, 0),
+        ("held_out", 1.0, None),
+        ("split", "test", "train"),
+        ("split", "held-out", "TRAIN"),
+        ("split", "validation", "training"),
+    ],
+)
+def test_held_out_prompts_stay_held_out(tmp_path: Path, name: str, yes: object, no: object, small_steps: None):
+    rows = [
+        reply(prompt="b", **{name: no}),
+        reply(prompt="a", **{name: yes}),
+        reply(prompt="b", reply="y", humor=2, **{name: no}),
+    ]
+    path = write(tmp_path, "a.jsonl", lines(*rows))
+    found = import_table(path)
+    assert found.table.values == ("humor",)
+    assert found.table.prompts == ("b", "a")
+    np.testing.assert_array_equal(found.table.held_out, [False, True])
+    np.testing.assert_array_equal(found.table.counted, [1.0, 0.0])
+    assert f"{name!r} which of them are held out" in found.notes[0]
+    assert f"{name!r} holds 1 of 2 prompts out: nothing is solved on them." in found.notes
+    assert found.table.metadata["source"]["columns"]["held_out"] == name
+    assert preview(path).guess.held_out == name
+    assert import_table(path, held_out_column="").table.held_out.size == 0
+
+
+def test_held_out_prompts_of_a_csv_beside_weights(tmp_path: Path):
+    path = write(tmp_path, "a.csv", "prompt,reply,humor,often,keep\na,x,1,3,0\na,y,2,3,0\nb,x,1,5,1\nc,x,1,1,\n")
+    table = import_table(path, values=["humor"], weight_column="often", held_out_column="keep").table
+    np.testing.assert_array_equal(table.counted, [3.0, 0.0, 1.0])
+    none = import_table(write(tmp_path, "b.csv", "prompt,reply,humor,held_out\na,x,1,false\nb,y,2,no\n"))
+    assert none.table.held_out.size == 0
+    assert "'held_out' holds no prompt out." in none.notes
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ("maybe", "no", "later"),
+            "row 1, column 'held_out' is 'maybe' .and 1 more like it, in rows 3.; expected",
+        ),
+        ((2, 0, 1), "row 1, column 'held_out' is 2; expected true or false"),
+        ((1, 1, 1), "the column 'held_out' holds every prompt out, so there is none to solve on"),
+        ((1, 0, 0), "row 2, column 'held_out' says another thing than an earlier row with the same prompt"),
+    ],
+)
+def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], said: str):
+    prompts = ("a", "a", "b")
+    rows = [reply(prompt=prompt, held_out=flag) for prompt, flag in zip(prompts, flags, strict=True)]
+    with pytest.raises(InputError, match=said):
+        import_table(write(tmp_path, "a.jsonl", lines(*rows)))
+
+
+def test_a_split_of_something_else_holds_nothing_out(tmp_path: Path):
+    path = write(tmp_path, "a.jsonl", lines(reply(split="en"), reply(prompt="b", split="fr")))
+    found = import_table(path)
+    assert found.table.held_out.size == 0
+    assert "'split' does not say train or test, so no prompt is held out by it." in found.notes
+    assert "Left out: split." in found.notes
+    assert preview(path).guess.held_out == ""
+    with pytest.raises(InputError, match=r"row 1, column 'split' is 'en' .and 1 more"):
+        import_table(path, held_out_column="split")
+    with pytest.raises(InputError, match="has no column 'gone' for the held-out prompts"):
+        import_table(path, held_out_column="gone")
+    numbers = write(tmp_path, "b.jsonl", lines(reply(split=0), reply(prompt="b", split=1)))
+    assert import_table(numbers, values=["split"]).table.values == ("split",)
+
+
 def test_a_preview_guesses_and_refuses_nothing(tmp_path: Path):
     found = preview(write(tmp_path, "a.csv", "asked,Response,humor,note,id\nhow?,x,1.5,good,7\n,y,,=1,8\n"))
     assert found.kind == "CSV"
     assert found.columns == ("asked", "Response", "humor", "note", "id")
     assert found.rows[1] == {"asked": "", "Response": "y", "humor": "", "note": "=1", "id": "8"}
-    assert found.guess == Choice(("humor",), "", "Response", "", "")
+    assert found.guess == Choice(("humor",), "", "Response", "", "", "")
     assert found.numeric == ("humor", "id")
     assert not found.ours
     with pytest.raises(InputError, match="no rows"):

@@ -23,6 +23,11 @@ from map_core.importing import Choice, import_file
 @click.option("--reply-column", metavar="NAME", help="Where the replies stand; a prompt that they repeat is taken off.")
 @click.option("--use-case-column", metavar="NAME", help='Where the use cases stand, if there are any; "" for none.')
 @click.option("--weight-column", metavar="NAME", help="How often each prompt occurs in use; every prompt once without.")
+@click.option(
+    "--held-out-column",
+    metavar="NAME",
+    help='Prompts kept for checking: true/false, 1/0, train/test; "held_out" or "split" by default, "" for none.',
+)
 @click.option("--name", default="", help="What the file is called in the table; its own name by default.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
 @click.option("--progress-file", type=click.Path(path_type=Path), help="Keep saying in this JSON file how far it is.")
@@ -35,6 +40,7 @@ def import_(
     reply_column: str | None,
     use_case_column: str | None,
     weight_column: str | None,
+    held_out_column: str | None,
     name: str,
     force: bool,
     progress_file: Path | None,
@@ -50,6 +56,7 @@ def import_(
       python -m map_core import scored.csv --out table.parquet
       python -m map_core import results.json --out table.parquet --values humor,coherence
       python -m map_core import log.jsonl --out table.parquet --prompt-column asked --reply-column said
+      python -m map_core import runs.csv --out table.parquet --held-out-column split   "test" rows are never solved on
     """
     if out.exists() and (file.exists() and out.samefile(file)):
         raise click.UsageError("--out is the file itself. Give another name.")
@@ -58,7 +65,7 @@ def import_(
     if values is not None and one_by_one:
         raise click.UsageError("Give --values or --value, not both.")
     listed = None if values is None else tuple(name.strip() for name in values.split(",") if name.strip())
-    chosen = Choice(one_by_one or listed, prompt_column, reply_column, use_case_column, weight_column)
+    chosen = Choice(one_by_one or listed, prompt_column, reply_column, use_case_column, weight_column, held_out_column)
     with watched(out, True, progress_file, unit="%") as watcher:
         done = import_file(
             file,

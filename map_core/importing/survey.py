@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from map_core.errors import InputError
 from map_core.importing.cells import LISTED, Numbers, rows_of, text_cells
 from map_core.importing.columns import Roles
 from map_core.importing.files import Chunk, Source
+from map_core.importing.flags import Flags
 
 DEFAULT_USE_CASE = "All prompts"
 Report = Callable[[str, float], None]
@@ -34,6 +35,7 @@ class Survey:
         prompt_of: (row,) int32, the number of each row's prompt, in the order of first appearance.
         counts: (prompt,) how many replies each has.
         weights: (prompt,) how often each occurs in use; empty where nothing says so.
+        held_out: (prompt,) bool, which are kept for checking; empty where none is.
         strips: replies repeat their prompt, which is taken off.
         notes: sentences that a person should read.
     """
@@ -43,6 +45,7 @@ class Survey:
     prompt_of: np.ndarray
     counts: np.ndarray
     weights: np.ndarray
+    held_out: np.ndarray
     strips: bool
     notes: tuple[str, ...]
 
@@ -78,16 +81,18 @@ def survey(source: Source, roles: Roles, report: Report | None = None) -> Survey
     if seen.fault is not None:
         raise seen.fault
     weights = seen.weights(where)
+    held_out, told = seen.held_out(where)
     notes = [f"{one.name!r} holds true and false, taken as 1 and 0." for one in chosen if one.truths]
     if source.kind != "CSV":
         notes += [f"{one.name!r} holds numbers written as text, taken as numbers." for one in chosen if one.texts]
+    notes += told
     strips = 2 * seen.whole < seen.rows
     if strips:
         notes.append(f"{seen.rows - seen.whole} replies repeat their prompt, which is taken off.")
         if seen.whole:
             notes.append(f"{seen.whole} do not and are kept whole, in rows {rows_of(seen.whole_rows, seen.whole)}.")
     prompt_of = np.frombuffer(seen.prompt_of, dtype=np.int32)
-    return Survey(roles, chosen, prompt_of, np.bincount(prompt_of), weights, strips, tuple(notes))
+    return Survey(seen.roles, chosen, prompt_of, np.bincount(prompt_of), weights, held_out, strips, tuple(notes))
 
 
 @dataclass(eq=False)
@@ -109,6 +114,9 @@ class _Seen:
         self._weight = Numbers(self.roles.weight, commas) if self.roles.weight else None
         self._weights: list[Any] = []
         self._unlike: int | None = None
+        self._flags = Flags(self.roles.held_out) if self.roles.held_out else None
+        self._held: list[bool] = []
+        self._held_unlike: int | None = None
 
     def learn(self, chunk: Chunk) -> None:
         for name, numbers in self.numbers.items():
@@ -124,6 +132,7 @@ class _Seen:
         weights: Sequence[Any] | np.ndarray = chunk.columns[self.roles.weight] if self.roles.weight else ()
         if self._weight is not None:
             self._weight.learn(weights, chunk.first)
+        flags = self._flags.read(chunk.columns[self._flags.name], chunk.first) if self._flags else []
         for row, (prompt, reply, use_case) in enumerate(zip(prompts, replies, use_cases, strict=True)):
             key = prompt_hash(use_case, prompt)
             number = self._prompts.setdefault(key, len(self._prompts))
@@ -133,6 +142,11 @@ class _Seen:
                     self._weights.append(weights[row])
                 elif self._weights[number] != weights[row] and self._unlike is None:
                     self._unlike = chunk.first + row
+            if flags:
+                if number == len(self._held):
+                    self._held.append(flags[row])
+                elif self._held[number] != flags[row] and self._held_unlike is None:
+                    self._held_unlike = chunk.first + row
             if without_prompt(prompt, reply) is None:
                 self.whole += 1
                 if len(self.whole_rows) <= LISTED:
@@ -161,6 +175,35 @@ class _Seen:
                 "above 0. Remove the prompts that do not count."
             )
         return found
+
+    def held_out(self, where: str) -> tuple[np.ndarray, list[str]]:
+        """(prompt,) bool, or nothing where none is held out, and what a person should read about it.
+
+        Raises:
+            InputError: a cell is neither yes nor no, replies to one prompt differ, or every prompt is held out.
+        """
+        if self._flags is None:
+            return np.empty(0, dtype=bool), []
+        name = self._flags.name
+        if self.roles.split and not self._flags.clear:
+            self.roles = replace(self.roles, held_out=None, split=False)
+            return np.empty(0, dtype=bool), [f"{name!r} does not say train or test, so no prompt is held out by it."]
+        self._flags.refuse(where)
+        if self._held_unlike is not None:
+            raise InputError(
+                f"{where}: row {self._held_unlike + 1}, column {name!r} says another thing than an earlier row with "
+                "the same prompt. A prompt is held out with all of its replies, or with none."
+            )
+        held_out = np.array(self._held)
+        if held_out.all():
+            raise InputError(
+                f"{where}: the column {name!r} holds every prompt out, so there is none to solve on. Hold fewer "
+                "prompts out, or choose another column or none."
+            )
+        count = int(held_out.sum())
+        if not count:
+            return np.empty(0, dtype=bool), [f"{name!r} holds no prompt out."]
+        return held_out, [f"{name!r} holds {count} of {len(held_out)} prompts out: nothing is solved on them."]
 
 
 def texts(chunk: Chunk, roles: Roles, where: str) -> tuple[list[str], list[str], list[str]]:

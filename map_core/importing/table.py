@@ -21,9 +21,10 @@ from map_core.errors import InputError
 from map_core.importing.cells import Numbers
 from map_core.importing.columns import Choice, guessed, roles, value_names
 from map_core.importing.files import Source, open_source
+from map_core.importing.flags import Flags
 from map_core.importing.survey import Report, survey
 from map_core.importing.writing import Written, write
-from map_core.rewards import METADATA_KEY, RewardTable
+from map_core.rewards import HANDED_IN, METADATA_KEY, RewardTable
 
 #: Rows that a preview shows.
 SHOWN = 20
@@ -81,7 +82,12 @@ def preview(path: Path, rows: int = SHOWN) -> Preview:
         if numbers.holds_numbers:
             numeric.append(name)
     shown = tuple({name: chunk.columns[name][row] for name in columns} for row in range(min(rows, chunk.rows)))
-    return Preview(source.kind, columns, shown, guessed(columns, numeric), tuple(numeric), _is_ours(source))
+    guess = guessed(columns, numeric)
+    if guess.held_out:
+        flags = Flags(guess.held_out)
+        flags.read(chunk.columns[guess.held_out], 0)
+        guess = guess if flags.clear else replace(guess, held_out="")
+    return Preview(source.kind, columns, shown, guess, tuple(numeric), _is_ours(source))
 
 
 def import_file(
@@ -114,7 +120,7 @@ def import_file(
     """
     source = open_source(path)
     if choice is None and _is_ours(source):
-        return _taken(path, out)
+        return _taken(path, out, name or path.name)
     columns = source.columns()
     if not columns:
         raise InputError(f"{path} has no rows. A table needs at least one reply.")
@@ -130,12 +136,14 @@ def import_file(
         "imported": date,
         "columns": {"prompt": role.prompt, "reply": role.reply, "use_case": role.use_case}
         | ({"weight": role.weight} if role.weight else {})
+        | ({"held_out": role.held_out} if role.held_out else {})
         | {"values": {called: column for column, called in names.items()}},
         "left_out": left,
     }
     done = write(source, found, names, out, {"source": source_told}, report)
     cases = f", {role.use_case!r} the use cases" if role.use_case else ""
     cases += f", {role.weight!r} how often prompts occur" if role.weight else ""
+    cases += f", {role.held_out!r} which of them are held out" if role.held_out else ""
     first = [
         f"{role.prompt!r} holds the prompts, {role.reply!r} the replies{cases}; values: {', '.join(done.values)}.",
         f"Left out: {', '.join(left)}." if left else "Nothing is left out.",
@@ -156,6 +164,7 @@ def import_table(
     reply_column: str | None = None,
     use_case_column: str | None = None,
     weight_column: str | None = None,
+    held_out_column: str | None = None,
     date: str = "",
 ) -> Imported:
     """Read a file of scored replies as a reward table in memory; :func:`import_file` has the rest.
@@ -165,7 +174,7 @@ def import_table(
         ('humor', 'tact')
     """
     chosen = None if values is None else tuple(values)
-    choice = Choice(chosen, prompt_column, reply_column, use_case_column, weight_column)
+    choice = Choice(chosen, prompt_column, reply_column, use_case_column, weight_column, held_out_column)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "table.parquet"
         done = import_file(path, out, choice, date=date)
@@ -177,9 +186,10 @@ def _is_ours(source: Source) -> bool:
     return source.kind == "Parquet" and METADATA_KEY in (pq.read_schema(source.path).metadata or {})
 
 
-def _taken(path: Path, out: Path) -> Written:
-    """A table of this project, checked and written again as it is."""
+def _taken(path: Path, out: Path, name: str) -> Written:
+    """A table of this project, checked and written again as it is; it says that it was handed in."""
     table = rewards.load(path)
+    table = replace(table, metadata={**table.metadata, HANDED_IN: name})
     rewards.save(table, out)
     notes = ("The file is a table of this app and is taken as it is.", *table.notes)
     return Written(len(table.prompts), len(table.rewards), table.values, table.form, notes)

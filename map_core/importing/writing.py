@@ -8,7 +8,6 @@ table appears by one rename at the end.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,7 @@ from map_core.errors import InputError
 from map_core.glossary import Form
 from map_core.importing.files import Chunk, Source
 from map_core.importing.survey import Report, Survey, prompt_hash, texts, without_prompt
-from map_core.rewards import FORMAT, METADATA_KEY, noted
+from map_core.rewards import noted, table_schema
 
 #: Rows of a row group, and most pieces that are written at once.
 GROUP, PIECES = 2**15, 64
@@ -73,7 +72,7 @@ def write(
         InputError: the disk is full or cannot be written, or the file was changed since its first reading.
     """
     values = tuple(names.values())
-    schema = _schema(values, {"format": FORMAT, "values": list(values), **metadata}, bool(len(found.weights)))
+    schema = table_schema(values, metadata, bool(len(found.weights) or len(found.held_out)))
     partial = out.with_name(f".{out.name}.{os.getpid()}.part")
     rows = _Rows(source, found, values, schema, report)
     try:
@@ -91,14 +90,6 @@ def write(
     notes = (*rows.notes(), *noted(values, rows.low == rows.high, 0, single, len(found.counts)))
     form = Form.POOLED if 2 * single > len(found.counts) else Form.PER_PROMPT
     return Written(len(found.counts), len(found.prompt_of), values, form, notes)
-
-
-def _schema(values: tuple[str, ...], metadata: Mapping[str, Any], weighted: bool) -> pa.Schema:
-    columns = {"prompt_id": pa.string(), "prompt": pa.string(), "use_case": pa.string()}
-    columns |= {"weight": pa.float64()} if weighted else {}
-    columns |= {"candidate": pa.int32(), "reply": pa.string(), "tokens": pa.list_(pa.int32()), "log_prob": pa.float64()}
-    columns |= dict.fromkeys(values, pa.float64())
-    return pa.schema(columns, {METADATA_KEY: json.dumps(metadata, allow_nan=False).encode()})
 
 
 @dataclass(eq=False)
@@ -181,8 +172,11 @@ class _Rows:
             "tokens": [()] * chunk.rows,
             "log_prob": np.full(chunk.rows, np.nan),
         } | dict(zip(self.values, rewards.T, strict=True))
-        if len(self.found.weights):
-            columns["weight"] = self.found.weights[numbers]
+        if "weight" in self.schema.names:
+            count = len(self.found.counts)
+            weights = self.found.weights if len(self.found.weights) else np.ones(count)
+            held_out = self.found.held_out if len(self.found.held_out) else np.zeros(count, dtype=bool)
+            columns |= {"weight": weights[numbers], "held_out": held_out[numbers]}
         schema = pa.schema([*self.schema, pa.field("number", pa.int32())])
         return pa.Table.from_pydict(columns | {"number": numbers}, schema)
 

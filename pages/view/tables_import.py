@@ -27,8 +27,8 @@ from pages.view import style, tables_marks
 
 INBOX = "VALUE_PALETTE_INBOX"
 KINDS = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "pq")
-#: Megabytes that can be uploaded; .streamlit/config.toml has the same number.
-MOST = 1024
+#: Megabytes that can be uploaded.
+MOST = int(st.get_option("server.maxUploadSize"))
 #: Seconds after which an upload that nobody made a table of is thrown away.
 FORGOTTEN = 24 * 3600
 #: Characters of a cell that a preview shows.
@@ -70,7 +70,7 @@ def show() -> None:
 
 
 def _bring() -> None:
-    st.subheader("Bring your own replies")
+    st.header("Bring your own replies")
     st.html(
         style.note(
             "A file with a row a reply: the prompt, the reply, and a column of numbers for each value, higher for more "
@@ -87,8 +87,8 @@ def _bring() -> None:
     )
     st.html(
         style.note(
-            f"Up to {MOST // 1024} GB through the browser. Larger files: python -m map_core import FILE --out "
-            f"TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files can then be chosen here."
+            f"Up to {MOST / 1024:.3g} GB through the browser. Larger files: python -m map_core import FILE "
+            f"--out TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files can be chosen here."
         )
     )
     inbox = Path(os.environ[INBOX]) if os.environ.get(INBOX) else None
@@ -204,14 +204,22 @@ def _choice(found: Preview) -> Choice:
         weight = pick(
             "How often a prompt occurs", "", "upload_weight", "One number above 0 a prompt. None: all the same."
         )
+        held_out = pick(
+            "Held out for checking",
+            guess.held_out,
+            "upload_held_out",
+            "True or false, yes or no, 1 or 0, or train or test: prompts that nothing is solved on, so that levels can "
+            "be checked on them.",
+        )
+    roles = (prompt, reply, use_case, weight, held_out)
     values = st.multiselect(
         "Values",
-        [name for name in found.columns if name not in (prompt, reply, use_case, weight)],
-        [name for name in guess.values or () if name not in (prompt, reply, use_case, weight)],
+        [name for name in found.columns if name not in roles],
+        [name for name in guess.values or () if name not in roles],
         key="upload_values",
         help="Columns of numbers, higher for more of the value. Columns that are not chosen are left out.",
     )
-    return Choice(tuple(values), prompt, reply, use_case, weight)
+    return Choice(tuple(values), *roles)
 
 
 def _make(held: Upload, choice: Choice | None) -> None:
@@ -222,7 +230,7 @@ def _make(held: Upload, choice: Choice | None) -> None:
     arguments += ["--progress-file", "{progress}", f"--name={held.name}"]
     if choice is not None:
         arguments += [f"--prompt-column={choice.prompt}", f"--reply-column={choice.reply}"]
-        arguments += [f"--use-case-column={choice.use_case}"]
+        arguments += [f"--use-case-column={choice.use_case}", f"--held-out-column={choice.held_out}"]
         arguments += [f"--weight-column={choice.weight}"] if choice.weight else []
         arguments += [f"--value={value}" for value in choice.values or ()]
     about = {"file": held.name} if held.stays else {"file": held.name, "input": file}
