@@ -7,6 +7,8 @@ import io
 import json
 import math
 import re
+import shlex
+import subprocess
 import zipfile
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -20,10 +22,12 @@ from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.glossary import Form, Verdict
 from map_core.oracle import MemoryOracle
+from map_core.own_values import Scores, extended
 from map_core.palette import Palette, Target
 from map_core.report import Report, Wanted, charts, gather
 from map_core.report.figures import figures
 from map_core.rewards import RewardTable
+from map_core.values import Definition, Specification, read_values_file
 from tests.tables import make_table
 
 MADE = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)
@@ -182,6 +186,38 @@ def test_locked_targets_that_cannot_be_had_leave_no_weights(table):
     assert "Nothing near it can be had while the locked targets stay" in said
     assert "at least, locked" in said
     assert "--lock helpfulness" in reports.as_dict(report)["snippets"]["report"]
+
+
+def test_a_value_that_was_added_in_the_app_is_put_into_a_table_first(table, tmp_path):
+    """The commands name a copy of the table that holds the value, and how it is scored is a file that can be read."""
+    nurse = Specification.of(Definition("calm_nurse", "Calm nurse", more=("it's a calm nurse",), less=("a salesman",)))
+    rng = np.random.default_rng(3)
+    entry = {"name": "calm_nurse", **nurse.as_dict(), "version": "1"}
+    whole = extended(table, [Scores(rng.normal(size=len(table.rewards)), entry)])
+    plain = reports.as_dict(made(whole, {"humor": 60.0}))["snippets"]
+    assert "values" not in plain
+    assert "with-values" not in plain["solve"]
+    report = made(whole, {"humor": 60.0, "calm_nurse": 60.0}, shown_table="mine.parquet")
+    told = reports.as_dict(report)["snippets"]
+    assert list(told) == ["values", "solve", "generate", "serve", "trainer", "weights", "report"]
+    write, build = told["values"].split("> values.json\n")
+    (tmp_path / "values.json").write_bytes(subprocess.run(["sh", "-c", write], capture_output=True, check=True).stdout)
+    found = read_values_file(tmp_path / "values.json")
+    assert {name: (one.family, one.settings) for name, one in found.items()} == {
+        "calm_nurse": (nurse.family, nurse.settings)
+    }
+    assert shlex.split(build.replace("\\\n", "")) == shlex.split(
+        "python -m map_core build --extend mine.parquet --values-file values.json --values calm_nurse "
+        "--out with-values.parquet"
+    )
+    for name in ("solve", "serve", "report"):
+        assert "with-values.parquet" in told[name]
+        assert "mine.parquet" not in told[name]
+    assert "--values-file values.json" in told["generate"]
+    assert "--weights calm_nurse=" in told["generate"].replace("\\\n  ", "")
+    assert "resolve(['humor', 'calm_nurse'], read_values_file(Path('values.json')))" in told["trainer"]
+    compile(told["trainer"], "trainer", "exec")
+    assert "assets/default.parquet" in reports.as_dict(made(whole, {"calm_nurse": 60.0}))["snippets"]["values"]
 
 
 def test_on_paper_says_on_how_few_replies_it_rests(table):

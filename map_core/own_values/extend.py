@@ -13,7 +13,7 @@ import numpy as np
 
 from map_core.errors import InputError
 from map_core.own_values.kept import Scores
-from map_core.rewards import RewardTable
+from map_core.rewards import ADDED, RewardTable
 from map_core.store.keys import BENEATH, table_key
 
 
@@ -34,6 +34,6 @@ def extended(table: RewardTable, added: Sequence[Scores]) -> RewardTable:
         if one.rewards.shape != (len(table.rewards),):
             raise InputError(f"{name!r} has {len(one.rewards)} scores; this table has {len(table.rewards)} replies.")
     scorers = [*(table.metadata.get("scorers") or ()), *(one.entry for one in added)]
-    metadata = {**table.metadata, "values": list(values), "scorers": scorers, BENEATH: table_key(table)}
+    told = {"values": list(values), "scorers": scorers, BENEATH: table_key(table), ADDED: names}
     rewards = np.column_stack([table.rewards, *(one.rewards for one in added)])
-    return replace(table, values=values, rewards=rewards, metadata=metadata)
+    return replace(table, values=values, rewards=rewards, metadata={**table.metadata, **told})

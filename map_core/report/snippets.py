@@ -18,13 +18,14 @@ from map_core.generate.models import recorded_model
 from map_core.glossary import SamplingSettings
 from map_core.palette import ALL
 from map_core.report.gather import Report
-from map_core.values import cards
+from map_core.rewards import ADDED
+from map_core.values import READ_LIKELIHOOD, Specification, cards, from_metadata
 
-#: Values whose scorers read how likely the base model finds a reply; see :mod:`map_core.values.likelihood`.
-LIKELIHOOD = frozenset({"helpfulness", "familiarity"})
 #: What ``generate`` draws when it is not told.
 USUAL_CANDIDATES = 16
 PYTHON = "python -m map_core"
+#: The embedded table, and what the commands call the files that they write for values that were added in the app.
+EMBEDDED, VALUES_FILE, WITH_VALUES = "assets/default.parquet", "values.json", "with-values.parquet"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Snippet:
 
 def snippets(report: Report) -> tuple[Snippet, ...]:
     """All snippets; those that need weights are left out where nothing near the palette can be had."""
-    found = [
+    found = [] if not added(report) else [_values_first(report)]
+    found.append(
         Snippet(
             "solve",
             "Solve it again",
@@ -56,11 +58,11 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
             solve_command(report),
             "bash",
         )
-    ]
+    )
     weights = weights_of(report)
     if report.solution is None:
         return (*found, _again(report))
-    scored = {name: weight for name, weight in weights.items() if name in cards()}
+    scored = {name: weight for name, weight in weights.items() if name in cards() or name in added(report)}
     stands_in = " They are those of the nearest palette." if report.stands_in else ""
     if len(scored) == len(weights):
         found.append(
@@ -99,6 +101,36 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
 def weights_of(report: Report) -> dict[str, float]:
     """Lambda by value, of the values that have a weight; empty where there is no solution."""
     return {} if report.solution is None else weights_by_value(report.oracle, report.solution)
+
+
+def added(report: Report) -> dict[str, Specification]:
+    """The values that this palette uses and that were added in the app, so that the table's file does not hold them."""
+    metadata = report.source.metadata
+    asked = {report.table.values[j] for j in report.asked} | set(weights_of(report))
+    known = from_metadata(metadata)
+    return {name: known[name] for name in metadata.get(ADDED) or () if name in asked and name in known}
+
+
+def _values_first(report: Report) -> Snippet:
+    names = list(added(report))
+    it, them = ("it", "its words") if len(names) == 1 else ("them", "their words")
+    return Snippet(
+        "values",
+        "First: values of your own",
+        f"The table's file does not hold {' and '.join(names)} yet. This writes {them} to {VALUES_FILE} and adds {it} "
+        f"to a copy of the table, {WITH_VALUES}, which the other commands use.",
+        values_command(report),
+        "bash",
+    )
+
+
+def values_command(report: Report) -> str:
+    """A values file of what was added in the app, and ``build --extend`` with it."""
+    entries = {name: {"family": one.family, **one.settings} for name, one in added(report).items()}
+    text = json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False)
+    words = ["--extend", report.source.table or EMBEDDED, "--values-file", VALUES_FILE]
+    words += ["--values", ",".join(entries), "--out", WITH_VALUES]
+    return f"printf '%s\\n' {shlex.quote(text)} > {VALUES_FILE}\n" + _command("build", *words)
 
 
 def model_name(report: Report) -> str:
@@ -151,6 +183,8 @@ def generate_command(report: Report, weights: Mapping[str, float]) -> str:
     words += ["--candidates", str(candidates(report)), "--model", model_name(report)]
     if metadata.get("system"):
         words += ["--system", str(metadata["system"])]
+    if added(report):
+        words += ["--values-file", VALUES_FILE]
     prompt = report.table.prompts[0] if report.table.prompts else "My parcel is late!"
     return _command("generate", "--prompt", prompt, *words)
 
@@ -187,10 +221,11 @@ def weights_json(report: Report) -> str:
 
 def trainer(report: Report, weights: Mapping[str, float]) -> str:
     """A reward function as TRL's online trainers call it, and the settings under which it is the palette's."""
-    known = cards()
+    defined = [name for name in weights if name in added(report)]
+    known = {*cards(), *defined}
     own = [name for name in weights if name not in known]
     scored = [name for name in weights if name in known]
-    likely = any(name in LIKELIHOOD for name in scored)
+    likely = any(name in READ_LIKELIHOOD for name in scored)
     model, settings = model_name(report), SamplingSettings.recorded(report.source.metadata)
     lines = [
         "# One number a reply: lambda . r. With KL coefficient 1 the best policy is p0(y|x) exp(lambda . r) / Z.",
@@ -198,9 +233,14 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
         "from map_core.glossary import Reply",
     ]
     lines += ["from map_core.generate.language_model import open_language_model"] if likely else []
-    lines += ["from map_core.values import scorers"] if scored else []
+    if defined:
+        lines.insert(2, "from pathlib import Path")
+        lines.append("from map_core.values import read_values_file, resolve")
+    elif scored:
+        lines.append("from map_core.values import scorers")
     lines += ["", "WEIGHTS = {", *(f"    {name!r}: {weight!r}," for name, weight in weights.items()), "}"]
-    lines.append(f"SCORERS = {{one.name: one.score for one in scorers({scored!r})}}" if scored else "SCORERS = {}")
+    made = f"resolve({scored!r}, read_values_file(Path({VALUES_FILE!r})))" if defined else f"scorers({scored!r})"
+    lines.append(f"SCORERS = {{one.name: one.score for one in {made}}}" if scored else "SCORERS = {}")
     for name in own:
         said = f"score replies on {name} as the table did"
         lines.append(f"SCORERS[{name!r}] = lambda prompt, replies: ...  # {' '.join(said.split())}")
@@ -252,6 +292,7 @@ def _again(report: Report) -> Snippet:
 
 def _table_words(report: Report) -> list[str]:
     words = [report.source.table] if report.source.table else []
+    words = [WITH_VALUES] if added(report) else words
     if report.palette.use_case != ALL:
         words += ["--use-case", report.palette.use_case]
     if report.oracle.form is not report.table.form:

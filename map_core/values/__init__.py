@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from map_core.values.definition import Definition, Kind, name_from
 from map_core.values.models import DEFAULT_EMBEDDER, ScoringModels
-from map_core.values.registry import DEFAULT_VALUES, FAMILIES, cards, make, resolve, scored, scorers
+from map_core.values.registry import DEFAULT_VALUES, FAMILIES, READ_LIKELIHOOD, cards, make, resolve, scored, scorers
 from map_core.values.scorer import Card, Cost, Scorer, ScorerError, log_prob, score_checked
 from map_core.values.specification import Specification, from_metadata, read_values_file, values_file
 
@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_EMBEDDER",
     "DEFAULT_VALUES",
     "FAMILIES",
+    "READ_LIKELIHOOD",
     "Card",
     "Cost",
     "Definition",

@@ -35,6 +35,8 @@ _BUILT_IN: dict[str, tuple[Card, Callable[[ScoringModels], Scorer]]] = {
 
 #: The values of the embedded table, in the order of its columns.
 DEFAULT_VALUES: tuple[str, ...] = tuple(_BUILT_IN)
+#: Those that read how likely the base model found its words: only a model that tells log-probabilities will do.
+READ_LIKELIHOOD = frozenset({"helpfulness", "familiarity"})
 
 
 def _contrast(one: Specification, models: ScoringModels) -> Scorer:
