@@ -25,7 +25,7 @@ from map_core.generate.events import Finished, Tokens
 from map_core.generate.records import json_line, outcome
 from map_core.generate.request import GenerationRequest
 from map_core.generate.scoring import RewardCache, ScoringCosts
-from map_core.parts import lock
+from map_core.parts import check_place, lock
 from map_core.prompts import Prompt
 from map_core.values.scorer import Scorer
 
@@ -60,10 +60,7 @@ class Answers:
     ) -> None:
         self.out, self.prompts = out, tuple(prompts)
         self._request, self._more, self._fresh = request, dict(more or {}), fresh
-        if out.is_dir():
-            raise InputError(f"{out} is a folder; give the name of a file, for example {out / 'replies.jsonl'}.")
-        if not out.parent.is_dir():
-            raise InputError(f"There is no folder {out.parent} to write to. Make it first or choose another.")
+        check_place(out, "replies.jsonl")
 
     def request(self, number: int) -> GenerationRequest:
         """What is asked of one prompt; its seed depends on the request's and on the prompt's text alone."""

@@ -198,6 +198,22 @@ def folder_of(out: Path) -> Path:
     return out.with_name(out.name + ".parts")
 
 
+def check_place(out: Path, example: str = "table.parquet") -> None:
+    """Refuse a place where no file can be written.
+
+    Args:
+        out: the file that is to be written.
+        example: of a name, for whoever gave a folder.
+
+    Raises:
+        InputError: it is a folder, or its folder is missing.
+    """
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; give the name of a file, for example {out / example}.")
+    if not out.parent.is_dir():
+        raise InputError(f"There is no folder {out.parent} to write to. Make it first or choose another.")
+
+
 @contextmanager
 def lock(out: Path, who: str = "build") -> Iterator[None]:
     """Hold a file against all others that would write it; the lock ends with the process at the latest.
@@ -207,10 +223,9 @@ def lock(out: Path, who: str = "build") -> Iterator[None]:
         who: what such writers are called.
 
     Raises:
-        InputError: another one is writing it, or its folder cannot be written.
+        InputError: another one is writing it, or it cannot be written there.
     """
-    if not out.parent.is_dir():
-        raise InputError(f"There is no folder {out.parent} to write the table to. Make it first or choose another.")
+    check_place(out)
     path = out.with_name(out.name + ".lock")
     held = filelock.FileLock(path)
     try:

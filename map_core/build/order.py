@@ -15,7 +15,7 @@ from typing import Any
 from map_core import rewards
 from map_core.errors import InputError
 from map_core.glossary import SamplingSettings
-from map_core.parts import ScoreKey
+from map_core.parts import ScoreKey, check_place
 from map_core.prompts import Prompt
 from map_core.rewards import RewardTable
 
@@ -157,15 +157,12 @@ def refuse_overwrite(out: Path, force: bool) -> None:
     Raises:
         InputError: ``out`` is there and ``force`` is off, it is a folder, or its folder is missing.
     """
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; give the name of a file, for example {out / 'table.parquet'}.")
+    check_place(out)
     if out.exists() and not force:
         raise InputError(
             f"{out} is there already and is left as it is. Choose another --out, add to it: --extend, or replace it: "
             "--force."
         )
-    if not out.parent.is_dir():
-        raise InputError(f"There is no folder {out.parent} to write the table to. Make it first or choose another.")
 
 
 def finished(out: Path) -> str | None:
