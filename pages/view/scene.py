@@ -140,7 +140,7 @@ def look_at(name: str) -> None:
     """Look at another table from here on, "" for the app's own: what this viewer has set belongs to the old one."""
     kept = {key: st.session_state[key] for key in ("welcome",) if key in st.session_state}
     st.session_state.clear()
-    st.query_params.clear()
+    st.query_params.from_dict({})  # clear() refuses where a widget is bound to the address
     st.session_state.update(kept | {CHOSEN: name})
 
 

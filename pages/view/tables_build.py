@@ -31,7 +31,7 @@ MOST = 20
 def show() -> None:
     """The form, and what comes of it."""
     tables_marks.said()
-    st.subheader("Have a model reply to your prompts")
+    st.header("Have a model reply to your prompts")
     here = [files.name for files in models.installed() if files.name != models.DEFAULT_EMBEDDER]
     if not here:
         st.html(style.note("No model is on this machine yet. This brings the one of the app's own table:"))
