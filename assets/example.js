@@ -41,7 +41,7 @@ function build(root) {
   root.replaceChildren();
   const shown = {};
   const top = make("div", root, { class: "vp-example-top" });
-  make("h3", top, {}, "What it sounds like");
+  make("h2", top, {}, "What it sounds like");
   const turn = make("div", top, { class: "vp-turn" });
   const back = make("button", turn, { type: "button", "aria-label": "Previous prompt" });
   make("i", back, { "aria-hidden": "true", class: "vp-back" });
@@ -53,11 +53,11 @@ function build(root) {
   shown.prompt = make("p", root, { class: "vp-prompt" });
   const columns = make("div", root, { class: "vp-replies" });
   const base = make("article", columns);
-  make("h4", base, {}, "Base model");
+  make("h3", base, {}, "Base model");
   shown.baseNote = make("p", base, { class: "vp-why" });
   shown.base = make("p", base, { class: "vp-reply" });
   const aligned = make("article", columns, { class: "vp-aligned" });
-  shown.title = make("h4", aligned);
+  shown.title = make("h3", aligned);
   shown.alignedNote = make("p", aligned, { class: "vp-why" });
   shown.aligned = make("p", aligned, { class: "vp-reply" });
   shown.marks = make("p", aligned, { class: "vp-marks" });

@@ -35,7 +35,7 @@ with st.container(key="evidence"):
         st.html(style.note(not_improved))
     left, right = st.columns([1.5, 1], gap="large")
     with left:
-        st.subheader("Forecast and delivery", help=terms.help("forecast", "delivery", "held-out"))
+        st.header("Forecast and delivery", help=terms.help("forecast", "delivery", "held-out"))
         st.html(
             style.note(
                 "A mark is one value of one palette, with the interval that its level should lie in 90% of the time: "
@@ -49,7 +49,7 @@ with st.container(key="evidence"):
             alt="Forecast and realised levels of every palette, with intervals, beside those of pooled weights",
         )
     with right:
-        st.subheader("Value by value")
+        st.header("Value by value")
         st.html(style.levels_table(*delivery.by_value(shown)))
         st.html(
             style.note(
@@ -60,7 +60,7 @@ with st.container(key="evidence"):
         )
         st.html(style.note(delivery.paper()))
 with st.container(key="evidence_palette"):
-    st.subheader("One palette")
+    st.header("One palette")
     number = int(
         st.selectbox(
             "Palette",

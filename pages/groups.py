@@ -29,7 +29,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="group_ways"
 everyone = group_list.listed()
 if not everyone:
     with st.container(border=True, key="no_groups"):
-        st.subheader("Nobody is seated yet", anchor=False)
+        st.header("Nobody is seated yet", anchor=False)
         st.html(
             style.note(
                 "Add today's palette under the name of the group that it belongs to, change it on the page Palette, "

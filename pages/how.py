@@ -17,18 +17,18 @@ summary.head(
 summary.palette_line(scene, seen.assessment)
 
 with st.container(key="how_words"):
-    st.subheader("In plain words")
+    st.header("In plain words")
     st.html(style.steps(choosing.in_words(scene)))
     if st.button("Take the tour on the desk", key="how_tour", icon=":material/tour:"):
         tour.start()
         st.switch_page("palette.py")
 with st.container(key="how_example"):
-    st.subheader(
+    st.header(
         "One prompt, and how your weights choose", help=terms.help("candidate", "weights", "effective sample size")
     )
     choosing.show(seen)
 with st.container(key="how_mathematics"):
-    st.subheader("The mathematics, for those who ask")
+    st.header("The mathematics, for those who ask")
     st.html(
         style.note(
             "Each piece is a sentence, its formula, and its figures for the palette that is in force. Symbols: x a "
@@ -45,10 +45,10 @@ with st.container(key="how_mathematics"):
             if piece.here:
                 st.text(piece.here)
 with st.container(key="how_glossary"):
-    st.subheader("All words")
+    st.header("All words")
     terms.glossary()
 with st.container(key="how_source"):
-    st.subheader("Source")
+    st.header("Source")
     st.markdown(
         "Wang, Le, Ahmed, Diao, Zhou, Baracaldo, Ding, Anwar, *MAP: Multi-Human-Value Alignment Palette*, ICLR 2025, "
         "[arXiv 2410.19198](https://arxiv.org/abs/2410.19198). The certificate, the per-prompt form, the error bars "

@@ -22,13 +22,13 @@ st.html(
 with st.container(key="limits"):
     for number, limit in enumerate(limits(scene)):
         with st.container(border=True, key=f"limit_{number}", gap="small"):
-            st.subheader(limit.title, anchor=False)
+            st.header(limit.title, anchor=False)
             st.text(limit.why)
             st.html(style.note(limit.then))
 
 found = scorers.judged()
 with st.container(key="scorers"):
-    st.subheader("What each value hears, and what it misses", help=terms.help("value", "scorer", "AUC"))
+    st.header("What each value hears, and what it misses", help=terms.help("value", "scorer", "AUC"))
     if found.problem:
         st.warning("The labels beside this table could not be used.", icon=":material/warning:")
         st.text(found.problem)

@@ -37,7 +37,7 @@ chosen = order.order(scene, wanted)
 
 left, right = st.columns([1, 2.1], gap="large")
 with left, st.container(key="sequence_order_column"):
-    st.subheader("Order")
+    st.header("Order")
     order.show(scene, chosen, [f"target p{scene.percentile(j, float(targets[j])):.0f}" for j in chosen])
     rounds = int(
         st.slider(
@@ -83,5 +83,5 @@ with right:
     background.follow(background.job("sequence", (*what, chosen), walk), partial(path.show, asked))
 if solution is not None:
     with st.container(key="sequence_orders"):
-        st.subheader("Does the order matter?")
+        st.header("Does the order matter?")
         background.follow(background.job("orders", (*what, rounds), compare), partial(path.orders, asked))

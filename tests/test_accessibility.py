@@ -1,5 +1,7 @@
 """Every page of the running app by axe-core, in light and dark, and by a ruler: nothing is wider than the window.
 
+Headings are told one by one: a page has one of the first rank, and none leaves a rank out.
+
 The pages are those of the navigation, so a page that is added is covered by being there.
 """
 
@@ -18,6 +20,8 @@ WIDTHS = (390, 768, 1440, 2560)
 #: Where axe looks: a telephone and a desk.
 LOOKED_AT = (390, 1440)
 SCHEMES = ("light", "dark")
+#: Rules of axe that are held although it calls them moderate.
+ALSO = ("heading-order",)
 #: The rules of axe that look at colours.
 OF_COLOURS = ("color-contrast", "link-in-text-block")
 #: Faults in markup that Streamlit makes and we cannot change: rule of axe, selector, and what it is.
@@ -44,6 +48,18 @@ _OVER = """() => {
             found.push(`${one.className.slice(0, 60)}, by ${Math.round(box.right - around.right)} px`);
     }
     return found.slice(0, 8);
+}"""
+
+_HEADINGS = """() => {
+    const found = [];
+    const look = (root) => {
+        for (const one of root.querySelectorAll("*")) {
+            if (/^H[1-6]$/.test(one.tagName) && one.checkVisibility()) found.push([+one.tagName[1], one.innerText]);
+            if (one.shadowRoot) look(one.shadowRoot);
+        }
+    };
+    look(document.querySelector("[data-testid=stMain]"));
+    return found;
 }"""
 
 
@@ -74,9 +90,26 @@ def findings(page, rules: tuple[str, ...] = ()) -> list[str]:
     for violation in Axe().run(page, options=asked).response["violations"]:
         selectors = [selector for rule, selector, _ in NOT_OURS if rule == violation["id"]]
         violation["nodes"] = [node for node in violation["nodes"] if page.evaluate(_OURS, [_host(node), selectors])]
-        if violation["impact"] in ("serious", "critical") and violation["nodes"]:
+        held = violation["impact"] in ("serious", "critical") or violation["id"] in ALSO
+        if held and violation["nodes"]:
             kept.append(said(violation))
     return kept
+
+
+def leaves_out(headings: list[tuple[int, str]]) -> list[str]:
+    """The headings that leave a rank out after the one before, and every one of the first rank but the first."""
+    ranks = [0, *(rank for rank, _ in headings)]
+    return [
+        f"h{rank} after h{before}: {text}"
+        for before, (rank, text) in zip(ranks, headings, strict=False)
+        if rank > before + 1 or (rank == 1 and before)
+    ]
+
+
+def test_headings_that_leave_a_rank_out_are_told():
+    assert leaves_out([(1, "A"), (2, "B"), (3, "C"), (2, "D"), (3, "E")]) == []
+    assert leaves_out([(1, "A"), (3, "B"), (2, "C"), (1, "D")]) == ["h3 after h1: B", "h1 after h2: D"]
+    assert leaves_out([(2, "A")]) == ["h2 after h0: A"]
 
 
 def _host(node: dict[str, Any]) -> str:
@@ -91,6 +124,8 @@ def test_no_page_has_a_serious_fault_or_is_wider_than_the_window(browser, places
         page = context.new_page()
         page.goto(place.address)
         visits.settle(page)
+        with subtests.test(place.title, what="headings"):
+            assert leaves_out(page.evaluate(_HEADINGS)) == []
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             visits.settle(page, visits.QUIET_LOOK)

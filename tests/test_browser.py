@@ -39,7 +39,7 @@ def page(browser, address):
     context.set_default_timeout(30 * SECONDS)
     opened = context.new_page()
     opened.goto(address)
-    expect(opened.locator(".st-key-verdict h3")).to_be_visible(timeout=60 * SECONDS)
+    expect(opened.locator(".st-key-verdict h2")).to_be_visible(timeout=60 * SECONDS)
     yield opened
     context.close()
 

@@ -12,7 +12,7 @@ from map_core.orders import compare_orders
 from map_core.sequence import sequence
 from pages.view import order, state
 from pages.view import scene as scenes
-from tests.app_server import SECONDS, address, browser, server  # noqa: F401
+from tests.app_server import SECONDS
 from tests.tables import VALUES
 from tests.test_pages import APP, said, settled, table  # noqa: F401
 
@@ -42,7 +42,7 @@ def test_a_sequence_says_what_each_step_takes_back(table):  # noqa: F811
     targets = state.standardised(scene, state.first(scene))
     path = sequence(scene.oracle, targets, (0, 1, 2))
     shown = drawn.Shown(path, None, scene.units())
-    assert told.undone(shown) in [element.value for element in app.subheader]
+    assert told.undone(shown) in [element.value for element in app.header]
     assert words(app, "sequence_words") == told.summary(shown)
     assert app.slider(key="sequence_rounds").value == 1
 
@@ -98,7 +98,7 @@ def test_out_of_reach_has_a_way_out(table, page):  # noqa: F811
 def test_out_of_reach_the_sequence_still_shows_its_steps(table):  # noqa: F811
     app = opened("sequence", "helpfulness:p85;harmlessness:p85")
     assert "no number of rounds meets all targets" in said(app)
-    assert "Does the order matter?" not in [element.value for element in app.subheader]
+    assert "Does the order matter?" not in [element.value for element in app.header]
     alone = opened("sequence", OUT_OF_REACH)
     assert not alone.exception
     assert "alone cannot come to its target" in said(alone)
@@ -107,8 +107,8 @@ def test_out_of_reach_the_sequence_still_shows_its_steps(table):  # noqa: F811
 def test_baselines_compare_as_many_draws_as_asked(table):  # noqa: F811
     app = opened("baselines")
     assert not app.exception
-    assert app.subheader[0].value.startswith("Of 400 random weights, ")
-    assert app.subheader[0].value.endswith("meet all 3 targets.")
+    assert app.header[0].value.startswith("Of 400 random weights, ")
+    assert app.header[0].value.endswith("meet all 3 targets.")
     assert "the palette is the cheapest way" in "\n".join(words(app, "baselines_words"))
     before = said(app)
     app.number_input(key="baselines_seed").set_value(7)
@@ -118,7 +118,7 @@ def test_baselines_compare_as_many_draws_as_asked(table):  # noqa: F811
     app.segmented_control(key="baselines_times").set_value(2.0)
     app = settled(app)
     assert not app.exception
-    assert app.subheader[0].value.startswith("Of 100 random weights, ")
+    assert app.header[0].value.startswith("Of 100 random weights, ")
     assert "at 2 times the cost" in "\n".join(words(app, "baselines_words"))
 
 
@@ -167,7 +167,7 @@ def patience():
 
 @pytest.mark.browser
 @pytest.mark.usefixtures("patience")
-def test_the_order_by_mouse_by_finger_and_by_keyboard(browser, address):  # noqa: F811
+def test_the_order_by_mouse_by_finger_and_by_keyboard(browser, address):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     context.set_default_timeout(30 * SECONDS)
     page = context.new_page()

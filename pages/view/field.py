@@ -21,7 +21,7 @@ _mount = component.registered(
 
 def show(view: View) -> None:
     """Field, reading, table and files."""
-    st.subheader("Candidates")
+    st.header("Candidates")
     columns.why(view)
     _field(view)
     _reading(view)

@@ -291,7 +291,7 @@ def _levels(scene: Scene, assessment: Assessment, column: Column, done: Sequence
     targets = scene.oracle.rewards_at(assessment.targets)
     found = figures.Converging(realised[known], base[known], column.weights.levels, targets, prompts)
     units = scene.units()
-    st.subheader("Levels, prompt by prompt")
+    st.header("Levels, prompt by prompt")
     st.html(
         style.note(
             "The thick line is the expected level over the prompts answered so far, with its 90% band; grey is the "

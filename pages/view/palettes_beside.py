@@ -22,7 +22,7 @@ from pages.view.stands import Stand
 
 def show(own: Stand) -> None:
     """The columns, then the chart of all of them."""
-    st.subheader("Side by side")
+    st.header("Side by side")
     named = [("Your palette", own)]
     named += [(one.name, stands.look(scenes.load(one.palette.use_case), one.palette)) for one in pinned_here()]
     if len(named) == 1:

@@ -55,7 +55,7 @@ def ends(own: Stand, kept: list[End]) -> dict[str, End]:
 
 def show(own: Stand, kept: list[End]) -> None:
     """The two choices, the slider, what the mixture gives, and the chart of the way."""
-    st.subheader("Between two palettes")
+    st.header("Between two palettes")
     offered = ends(own, kept)
     labels = list(offered)
     with st.container(horizontal=True, vertical_alignment="bottom", key="blend_controls"):

@@ -15,14 +15,14 @@ from pages.view import share, stands, state, style
 
 def show_link() -> None:
     """Today's palette as a link to copy."""
-    st.subheader("Link to today's palette")
+    st.header("Link to today's palette")
     st.code(f"{share.home() or '/'}{share.query(state.history().now)}", language=None, wrap_lines=True)
     st.html(style.note("Whoever opens it in this app on the same table sees the same palette. Nothing else is sent."))
 
 
 def show(opened: Database, kept: tuple[Saved, ...]) -> None:
     """Export all saved palettes, import some."""
-    st.subheader("Files")
+    st.header("Files")
     here = [one for one in kept if stands.fits(one.palette)]
     st.html(
         style.note(

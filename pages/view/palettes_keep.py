@@ -45,7 +45,7 @@ def saved(kept: Database) -> tuple[Saved, ...]:
 
 def form(kept: Database) -> None:
     """Save today's palette as a new one, or as a version of the one that it began from."""
-    st.subheader("Save today's palette")
+    st.header("Save today's palette")
     began = _began(kept)
     again = began is not None and began.palette != state.history().now
     if began is not None and again:

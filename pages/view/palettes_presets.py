@@ -14,7 +14,7 @@ from pages.view.scene import Scene
 
 def show(scene: Scene, use_case: str) -> None:
     """A card a preset."""
-    st.subheader("Begin from a preset")
+    st.header("Begin from a preset")
     offered = presets(scene.table.values, scene.names, use_case)
     st.html(style.note(f"Starting points for {use_case[:1].lower() + use_case[1:]}. Take one, then move its targets."))
     known = stands.look_at("presets", [one.palette for one in offered])

@@ -30,7 +30,7 @@ FOREIGN = (
 
 def show(kept: Database, found: tuple[Saved, ...]) -> None:
     """The list, the one saved last first."""
-    st.subheader("Saved palettes")
+    st.header("Saved palettes")
     _deleted_line(kept)
     if not found:
         st.html(style.note(NOTHING))

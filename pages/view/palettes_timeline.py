@@ -24,7 +24,7 @@ LISTED = 12
 def show(own: Stand) -> None:
     """Undo and redo, the chart, and the steps with the last one first."""
     history = state.history()
-    st.subheader("How this palette came about")
+    st.header("How this palette came about")
     with st.container(horizontal=True, vertical_alignment="center", key="timeline_controls"):
         st.button("Undo", key="timeline_undo", icon=":material/undo:", on_click=state.undo, disabled=history.place == 0)
         last = len(history.steps) - 1

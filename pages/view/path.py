@@ -54,7 +54,7 @@ def show(asked: Asked, job: Job) -> None:
         return
     shown = sequence.Shown(whole.after(asked.rounds), asked.solution, asked.scene.units())
     with st.container(key="sequence_said"):
-        st.subheader(sequence_told.undone(shown))
+        st.header(sequence_told.undone(shown))
         for sentence in (sequence_told.ending(shown), sequence_told.stopped(shown), _needed(asked, job, whole)):
             if sentence:
                 st.html(style.note(sentence))
@@ -112,7 +112,7 @@ def orders(asked: Asked, job: Job) -> None:
     for how, place in ends:
         its = found.paths[place].order
         with st.container(horizontal=True, vertical_alignment="center", key=f"sequence_{how}"):
-            st.html(f'<h4 class="vp-small-title">{how.capitalize()} is lost</h4>', width="content")
+            st.html(f'<h3 class="vp-small-title">{how.capitalize()} is lost</h3>', width="content")
             places = [(j, f"{number}. {asked.scene.names[j]}") for number, j in enumerate(its, start=1)]
             st.html(style.chips(places), width="content")
             st.html(style.note(compared.lost(found, place, asked.scene.units())), width="content")

@@ -45,12 +45,12 @@ def show(asked: Asked, job: Job) -> None:
             st.html(style.note("" if job.ended else "Drawing random weights, and solving each for its cost."))
         return
     shown = drawn.Shown(job.result, asked.targets, asked.scene.units(), asked.times)
-    st.subheader(told.headline(shown))
+    st.header(told.headline(shown))
     st.html(style.facts(told.facts(shown)))
     with st.container(horizontal=True, key="baselines_shares"):
         for improved, title in ((False, "Meet every target"), (True, "Improve every targeted value")):
             with st.container(key=f"baselines_share_{int(improved)}"):
-                st.html(f'<h4 class="vp-small-title">{title}</h4>')
+                st.html(f'<h3 class="vp-small-title">{title}</h3>')
                 st.plotly_chart(
                     drawn.shares(shown, improved),
                     key=f"baselines_bars_{int(improved)}",
@@ -58,7 +58,7 @@ def show(asked: Asked, job: Job) -> None:
                     alt=f"{title}: the share of each kind of weights. {told.headline(shown)}",
                 )
     st.html(style.note("Thin lines: where the share of all random weights lies, with 90% confidence."))
-    st.subheader("Every draw")
+    st.header("Every draw")
     _draws(asked, shown)
     with st.expander("In words", key="baselines_words"):
         for sentence in told.summary(shown):

@@ -30,7 +30,7 @@ def headline(verdict: Verdict, title: str, sentence: str) -> str:
     return (
         f'<div class="vp-verdict vp-{verdict.value}" role="status" id="answer">'
         '<i class="vp-icon" aria-hidden="true"></i>'
-        f"<div><h3>{escape(title)}</h3><p>{escape(sentence)}</p></div></div>"
+        f"<div><h2>{escape(title)}</h2><p>{escape(sentence)}</p></div></div>"
     )
 
 

@@ -14,7 +14,7 @@ _SAID = "tables_said"
 def title(name: str, tag: str = "") -> str:
     """A table's name, with a small mark of its state."""
     mark = f'<span class="vp-tag">{escape(tag)}</span>' if tag else ""
-    return f'<h3 class="vp-table">{escape(name)}{mark}</h3>'
+    return f'<h2 class="vp-table">{escape(name)}{mark}</h2>'
 
 
 def holds(one: Kept) -> str:

@@ -39,7 +39,7 @@ def show() -> None:
     targets = assessment.targets
     asked = background.job("advice", (scene.key, targets.tobytes()), partial(_advise, scene, targets))
     background.follow(asked, partial(_advice, scene))
-    st.subheader("How far each value goes by itself")
+    st.header("How far each value goes by itself")
     background.follow(background.job("ranges", scene.key, partial(_ranges, scene)), partial(_reach, scene))
     _use_cases(scene)
 
@@ -84,7 +84,7 @@ def _advice(scene: Scene, job: Job) -> None:
         return
     advice: Advice = job.result
     with st.container(border=True, key="advice"):
-        st.subheader(words.HEADLINES[advice.help])
+        st.header(words.HEADLINES[advice.help])
         st.text(words.why(advice, len(scene.table.prompts)))
         if rows := words.rows(advice):
             header = ("", "this table", "twice the replies, foretold", "twice the prompts, foretold")
@@ -117,7 +117,7 @@ def _use_cases(scene: Scene) -> None:
     counted = np.ones(len(cases)) if table.counted is None else table.counted
     if len(table.use_case_names) < 2 and not weights.size and not held.any():
         return
-    st.subheader("Prompts by use case")
+    st.header("Prompts by use case")
     header, rows = ["Use case", "prompts"], []
     header += ["share of use"] if weights.size else []
     header += ["held out"] if held.any() else []

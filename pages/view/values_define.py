@@ -55,7 +55,7 @@ def show(seen: Seen) -> None:
     """The form for a new value, or to change the one that it was opened with."""
     own = next((one for one in seen.own if one.value.id == st.session_state["values_form"]), None)
     with st.container(border=True, key="values_define"):
-        st.subheader(f"Change {style.plain(own.value.definition.title)}" if own else "Define a value", anchor=False)
+        st.header(f"Change {style.plain(own.value.definition.title)}" if own else "Define a value", anchor=False)
         st.html(
             style.note(
                 "Say what has more of it and what has less. A small model that knows the meaning of sentences then "
