@@ -15,7 +15,7 @@ PATIENT_SECONDS = 0.6
 
 scene, palette = state.current()
 assessment = state.assessed(scene, palette)
-missing = generator.missing(generator.model_name(scene))
+missing = generator.missing(scene)
 if missing is None:
     generator.prepare(scene)
 generation = generator.current(scene)
@@ -64,7 +64,7 @@ def one_prompt() -> None:
 
 if missing is not None:
     st.warning(
-        "The models that generate are not on this machine. Everything else works without them.",
+        "Nothing can be generated here at the moment. Everything else works without that.",
         icon=":material/download:",
     )
     st.text(missing.reason)

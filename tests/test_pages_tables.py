@@ -122,6 +122,18 @@ def test_what_is_wrong_with_a_file_is_said_and_its_columns_can_be_chosen_again(p
     assert not list((tables.folder() / ".uploads").iterdir())
 
 
+def test_prompts_of_a_file_that_are_held_out_stay_so(page):
+    rows = [f"Q{n // 2}?,reply {n},{n / 7:.2f},{'test' if n // 2 == 1 else 'train'}" for n in range(8)]
+    view(page, "file")
+    content = "\n".join(["prompt,reply,wit,split", *rows]).encode()
+    page.file_uploader(key="tables_file_0").upload("a.csv", content, "text/csv").run()
+    assert page.selectbox(key="upload_held_out").value == 4, "the column is guessed by its name and its words"
+    press(page, "upload_make")
+    until_ended(page, "a")
+    assert "'split' holds 1 of 4 prompts out: nothing is solved on them." in html.unescape(said(page))
+    assert rewards.load(tables.path_of("a")).held_out.tolist() == [False, True, False, False]
+
+
 def test_files_of_the_server_come_from_the_inbox_alone(page, tmp_path, monkeypatch):
     view(page, "file")
     assert "tables_inbox" not in [one.key for one in page.selectbox]

@@ -146,7 +146,7 @@ def locate(name: str = DEFAULT_MODEL, verify: bool = False) -> ModelFiles:
         if reason := fault(_home(name), PACKAGED[name].sha256, verify):
             raise MissingModelError(f"The model {name} {reason}.", command_for(name))
         return ModelFiles(name, _home(name), PACKAGED[name].sha256, f"package {PACKAGED[name].package}")
-    if _is_path(name):
+    if is_path(name):
         return _from_folder(name, Path(name).expanduser())
     return _from_hub(name, local=True)
 
@@ -323,11 +323,17 @@ def _broken(entry: Packaged, reason: str) -> MissingModelError:
     )
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether a model is named by its folder."""
     return Path(name).expanduser().is_dir() or name.startswith((".", "/", "~")) or "\\" in name
 
 
-def _from_folder(name: str, folder: Path) -> ModelFiles:
+def weights_in(name: str, folder: Path) -> list[Path]:
+    """The weight files of a model folder, which are not read.
+
+    Raises:
+        InputError: there is no such folder, or it is no model's.
+    """
     if not folder.is_dir():
         raise InputError(f"There is no folder {name}; expected one with config.json and *.safetensors.")
     weights = sorted(folder.glob("*.safetensors"))
@@ -336,7 +342,11 @@ def _from_folder(name: str, folder: Path) -> ModelFiles:
             f"{name} is no model folder: expected config.json and *.safetensors in it. "
             "Weights in other formats are not loaded; save the model again with save_pretrained."
         )
-    return ModelFiles(name, folder, _weights_hash(weights), f"folder {folder}")
+    return weights
+
+
+def _from_folder(name: str, folder: Path) -> ModelFiles:
+    return ModelFiles(name, folder, _weights_hash(weights_in(name, folder)), f"folder {folder}")
 
 
 def _weights_hash(weights: list[Path]) -> str:

@@ -25,7 +25,7 @@ from map_core.glossary import Form, Verdict
 from map_core.hands import deal
 from map_core.oracle import MemoryOracle
 from map_core.values import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scored
-from pages.view import background
+from pages.view import background, tables_model
 from pages.view.scene import Scene
 
 
@@ -57,9 +57,15 @@ def model_name(scene: Scene) -> str:
     return recorded_model(scene.table.metadata)
 
 
-@st.cache_data(ttl=5.0, show_spinner=False)
-def missing(model: str) -> Missing | None:
+def missing(scene: Scene) -> Missing | None:
     """What is missing for the generator to run; looked at again every few seconds."""
+    if refusal := tables_model.not_called(scene.table.metadata):
+        return Missing(refusal, None)
+    return _missing(model_name(scene))
+
+
+@st.cache_data(ttl=5.0, show_spinner=False)
+def _missing(model: str) -> Missing | None:
     for name in (model, DEFAULT_EMBEDDER):
         if address_of(name):  # a model on a server; whether it answers shows when it is asked
             continue

@@ -1,4 +1,4 @@
-"""A table from a model: prompts that are pasted or uploaded, a model of this machine, values, and how many replies.
+"""A table from a model: prompts that are pasted or uploaded, a model, values, and how many replies.
 
 Constraint: nothing is sampled here; a process of its own does it, and goes on when the app is gone.
 """
@@ -14,12 +14,11 @@ import streamlit as st
 
 from map_core import tables
 from map_core.errors import InputError, PaletteError
-from map_core.generate import models
 from map_core.prompts import DEFAULT_USE_CASE, Prompt, read_prompts
 from map_core.store import database, own_values
 from map_core.tables import making
 from map_core.values import DEFAULT_VALUES, Definition, cards, values_file
-from pages.view import style, tables_marks
+from pages.view import style, tables_marks, tables_model
 
 #: Candidates that can be asked for, and the longest reply.
 CANDIDATES = (2, 4, 8, 16, 32, 64, 128)
@@ -32,14 +31,14 @@ def show() -> None:
     """The form, and what comes of it."""
     tables_marks.said()
     st.header("Have a model reply to your prompts")
-    here = [files.name for files in models.installed() if files.name != models.DEFAULT_EMBEDDER]
-    if not here:
+    if not tables_model.offered():
         st.html(style.note("No model is on this machine yet. This brings the one of the app's own table:"))
         st.code("python -m map_core models get", language=None)
-        return
+        if not tables_model.free():
+            return
     found = prompts()
     with st.container(horizontal=True, gap="medium", key="build_how"):
-        st.selectbox("Model", here, key="build_model", help="Those that are on this machine.")
+        tables_model.select()
         st.select_slider(
             "Replies to each prompt",
             CANDIDATES,
@@ -47,8 +46,19 @@ def show() -> None:
             key="build_candidates",
             help="The candidates that the app chooses among. More reach further and take longer.",
         )
-        st.number_input("Longest reply, in tokens", 8, 1024, FIRST_LENGTH, 8, key="build_length")
-        st.number_input("Seed", 0, 2**31 - 1, 0, key="build_seed", help="The same seed gives the same table.")
+        st.number_input(
+            "Longest reply, in tokens",
+            8,
+            1024,
+            FIRST_LENGTH,
+            8,
+            key="build_length",
+            help="A token is a piece of a word; 64 of them are about 48 English words.",
+        )
+        st.number_input(
+            "Seed", 0, 2**31 - 1, 0, key="build_seed", help="All chance comes from it: the same number, the same table."
+        )
+    below = st.container(key="build_model_found")
     titles = {name: cards()[name].title for name in DEFAULT_VALUES} | {one.name: one.title for one in own()}
     st.multiselect(
         "Values",
@@ -58,6 +68,8 @@ def show() -> None:
         key="build_values",
         help="Those of your own that are in use on the page Values are at the end.",
     )
+    with below:
+        tables_model.further()
     st.text_input("Name of the table", making.free_name("My prompts"), max_chars=tables.LONGEST, key="build_name")
     count = st.session_state["build_candidates"] * len(found)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="build_start"):
@@ -68,7 +80,7 @@ def show() -> None:
             icon=":material/play_arrow:",
             on_click=_start,
             args=(found,),
-            disabled=not found or not st.session_state["build_values"],
+            disabled=not found or not st.session_state["build_values"] or not tables_model.usable(),
         )
         if found:
             said = f"{tables_marks.counted(count, 'reply', 'replies')} to {tables_marks.counted(len(found), 'prompt')}."
@@ -160,16 +172,19 @@ def lines(found: Sequence[Prompt]) -> bytes:
 def _start(found: Sequence[Prompt]) -> None:
     """Callback: begin the build."""
     state = st.session_state
-    values = [str(name) for name in state["build_values"]]
+    values, model = [str(name) for name in state["build_values"]], tables_model.usable()
+    if not model:
+        tables_marks.say("This model cannot be used for a build here. Choose another one.")
+        return
     arguments = ["build", "--prompts", "{folder}/prompts.jsonl", "--out", "{out}", "--progress-file", "{progress}"]
-    arguments += [f"--model={state['build_model']}", f"--values={','.join(values)}", "--quiet"]
+    arguments += [f"--model={model}", f"--values={','.join(values)}", "--quiet"]
     arguments += [f"--candidates={state['build_candidates']}", f"--seed={state['build_seed']}"]
     arguments += [f"--max-new-tokens={state['build_length']}"]
     about = {
         "prompts": len(found),
         "candidates": state["build_candidates"],
         "values": values,
-        "model": state["build_model"],
+        "model": model,
     }
     inputs: dict[str, bytes | Path] = {"prompts.jsonl": lines(found)}
     if defined := [one for one in own() if one.name in values]:

@@ -16,7 +16,7 @@ from map_core.prompts import Prompt
 from map_core.quality import Advice, Help, advise
 from map_core.tables import making
 from map_core.words import capitalised
-from pages.view import background, state, style, summary, tables_build, tables_marks
+from pages.view import background, state, style, summary, tables_build, tables_marks, tables_model
 from pages.view import scene as scenes
 from pages.view.scene import Scene
 from pages.view.tables_kept import FIRST
@@ -144,6 +144,9 @@ def _more(scene: Scene, advice: Advice) -> None:
                 "larger file, or build a table."
             )
         )
+        return
+    if refusal := tables_model.not_called(metadata):
+        st.text(refusal)
         return
     source = scenes.chosen() or "The first table"
     if advice.help is Help.CANDIDATES:
