@@ -5,6 +5,7 @@ evidence    the study of delivery that may speak for a table
 samples     replies of a few prompts, straight from the table
 charts      lines and marks placed in a small drawing, without a browser
 figures     the drawings of a report
+commands    commands over several lines, and what values that were added in the app need
 snippets    the weights for the command line, for a server and for a trainer
 plain       everything as JSON values and as CSV
 document    the self-contained HTML document

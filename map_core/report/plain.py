@@ -22,8 +22,9 @@ from map_core.confidence import Confidence, Interval
 from map_core.glossary import Verdict
 from map_core.oracle import Oracle
 from map_core.palette import Mode, Target
+from map_core.report.commands import weights_of
 from map_core.report.gather import Report
-from map_core.report.snippets import snippets, weights_of
+from map_core.report.snippets import snippets
 
 FORMAT = 1
 

@@ -13,19 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from map_core.aim import weights_by_value
 from map_core.generate.models import recorded_model
 from map_core.glossary import SamplingSettings
 from map_core.palette import ALL
+from map_core.report.commands import VALUES_FILE, WITH_VALUES, add_command, added, command, weights_of
 from map_core.report.gather import Report
-from map_core.rewards import ADDED
-from map_core.values import READ_LIKELIHOOD, Specification, cards, from_metadata
+from map_core.values import READ_LIKELIHOOD, cards
 
 #: What ``generate`` draws when it is not told.
 USUAL_CANDIDATES = 16
-PYTHON = "python -m map_core"
-#: The embedded table, and what the commands call the files that they write for values that were added in the app.
-EMBEDDED, VALUES_FILE, WITH_VALUES = "assets/default.parquet", "values.json", "with-values.parquet"
 
 
 @dataclass(frozen=True)
@@ -98,41 +94,6 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
     return tuple(found)
 
 
-def weights_of(report: Report) -> dict[str, float]:
-    """Lambda by value, of the values that have a weight; empty where there is no solution."""
-    return {} if report.solution is None else weights_by_value(report.oracle, report.solution)
-
-
-def added(report: Report) -> dict[str, Specification]:
-    """The values that this palette uses and that were added in the app, so that the table's file does not hold them."""
-    metadata = report.source.metadata
-    asked = {report.table.values[j] for j in report.asked} | set(weights_of(report))
-    known = from_metadata(metadata)
-    return {name: known[name] for name in metadata.get(ADDED) or () if name in asked and name in known}
-
-
-def _values_first(report: Report) -> Snippet:
-    names = list(added(report))
-    it, them = ("it", "its words") if len(names) == 1 else ("them", "their words")
-    return Snippet(
-        "values",
-        "First: values of your own",
-        f"The table's file does not hold {' and '.join(names)} yet. This writes {them} to {VALUES_FILE} and adds {it} "
-        f"to a copy of the table, {WITH_VALUES}, which the other commands use.",
-        values_command(report),
-        "bash",
-    )
-
-
-def values_command(report: Report) -> str:
-    """A values file of what was added in the app, and ``build --extend`` with it."""
-    entries = {name: {"family": one.family, **one.settings} for name, one in added(report).items()}
-    text = json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False)
-    words = ["--extend", report.source.table or EMBEDDED, "--values-file", VALUES_FILE]
-    words += ["--values", ",".join(entries), "--out", WITH_VALUES]
-    return f"printf '%s\\n' {shlex.quote(text)} > {VALUES_FILE}\n" + _command("build", *words)
-
-
 def model_name(report: Report) -> str:
     """The base model as the commands name it: as the table records it, the default one where it does not."""
     told = report.source.metadata.get("model")
@@ -160,7 +121,7 @@ def target_words(report: Report) -> list[str]:
 
 def solve_command(report: Report) -> str:
     """``solve`` for this palette."""
-    return _command("solve", *_table_words(report), *target_words(report))
+    return command("solve", *_table_words(report), *target_words(report))
 
 
 def report_command(report: Report, out: str = "report.html") -> str:
@@ -170,7 +131,7 @@ def report_command(report: Report, out: str = "report.html") -> str:
         words += ["--lock", name] if locked else []
     numbers = {"--draws": report.wanted.draws, "--samples": report.wanted.samples, "--seed": report.wanted.seed}
     words += [word for option, number in numbers.items() for word in (option, str(number))]
-    return _command("report", *_table_words(report), *target_words(report), *words, "--out", out)
+    return command("report", *_table_words(report), *target_words(report), *words, "--out", out)
 
 
 def generate_command(report: Report, weights: Mapping[str, float]) -> str:
@@ -186,7 +147,7 @@ def generate_command(report: Report, weights: Mapping[str, float]) -> str:
     if added(report):
         words += ["--values-file", VALUES_FILE]
     prompt = report.table.prompts[0] if report.table.prompts else "My parcel is late!"
-    return _command("generate", "--prompt", prompt, *words)
+    return command("generate", "--prompt", prompt, *words)
 
 
 def palette_line(report: Report) -> str:
@@ -198,7 +159,7 @@ def palette_line(report: Report) -> str:
 
 def serve_command(report: Report) -> str:
     """A palettes file, and ``serve`` on it."""
-    return f"printf '%s\\n' {shlex.quote(palette_line(report))} > palettes.jsonl\n" + _command(
+    return f"printf '%s\\n' {shlex.quote(palette_line(report))} > palettes.jsonl\n" + command(
         "serve", *_table_words(report), "--palettes", "palettes.jsonl"
     )
 
@@ -286,6 +247,19 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _values_first(report: Report) -> Snippet:
+    names = list(added(report))
+    it, them = ("it", "its words") if len(names) == 1 else ("them", "their words")
+    return Snippet(
+        "values",
+        "First: values of your own",
+        f"The table's file does not hold {' and '.join(names)} yet. This writes {them} to {VALUES_FILE} and adds {it} "
+        f"to a copy of the table, {WITH_VALUES}, which the other commands use.",
+        add_command(report),
+        "bash",
+    )
+
+
 def _again(report: Report) -> Snippet:
     return Snippet("report", "This report again", "All of it, from the table alone.", report_command(report), "bash")
 
@@ -298,12 +272,3 @@ def _table_words(report: Report) -> list[str]:
     if report.oracle.form is not report.table.form:
         words += ["--form", report.oracle.form.value]
     return words
-
-
-def _command(name: str, *words: str) -> str:
-    """A command over several lines, an option a line."""
-    text = f"{PYTHON} {name}"
-    for k, word in enumerate(words):
-        follows = k > 0 and words[k - 1].startswith("--") and not word.startswith("--")
-        text += (" " if follows else " \\\n  ") + shlex.quote(word)
-    return text

@@ -1,0 +1,49 @@
+"""Commands over several lines, and the one by which values that were added in the app get into a table's file.
+
+Constraint: whatever a person has named is quoted for the shell.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from map_core.aim import weights_by_value
+from map_core.report.gather import Report
+from map_core.rewards import ADDED
+from map_core.values import Specification, from_metadata
+
+PYTHON = "python -m map_core"
+#: The embedded table, and what the commands call the files that they write for values that were added in the app.
+EMBEDDED, VALUES_FILE, WITH_VALUES = "assets/default.parquet", "values.json", "with-values.parquet"
+
+
+def command(name: str, *words: str) -> str:
+    """A command over several lines, an option a line."""
+    text = f"{PYTHON} {name}"
+    for k, word in enumerate(words):
+        follows = k > 0 and words[k - 1].startswith("--") and not word.startswith("--")
+        text += (" " if follows else " \\\n  ") + shlex.quote(word)
+    return text
+
+
+def weights_of(report: Report) -> dict[str, float]:
+    """Lambda by value, of the values that have a weight; empty where there is no solution."""
+    return {} if report.solution is None else weights_by_value(report.oracle, report.solution)
+
+
+def added(report: Report) -> dict[str, Specification]:
+    """The values that this palette uses and that were added in the app, so that the table's file does not hold them."""
+    metadata = report.source.metadata
+    asked = {report.table.values[j] for j in report.asked} | set(weights_of(report))
+    known = from_metadata(metadata)
+    return {name: known[name] for name in metadata.get(ADDED) or () if name in asked and name in known}
+
+
+def add_command(report: Report) -> str:
+    """A values file of what was added in the app, and ``build --extend`` with it."""
+    entries = {name: {"family": one.family, **one.settings} for name, one in added(report).items()}
+    text = json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False)
+    words = ["--extend", report.source.table or EMBEDDED, "--values-file", VALUES_FILE]
+    words += ["--values", ",".join(entries), "--out", WITH_VALUES]
+    return f"printf '%s\\n' {shlex.quote(text)} > {VALUES_FILE}\n" + command("build", *words)
