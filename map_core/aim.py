@@ -65,7 +65,7 @@ class Aims:
         self._scored = frozenset(table.values if scored is None else scored)
         self._most = int(table.candidates.max())
         self._lock = threading.Lock()
-        self._hands: OrderedDict[int, tuple[MemoryOracle, AttainableLevels]] = OrderedDict()
+        self._hands: OrderedDict[int, tuple[Oracle, AttainableLevels]] = OrderedDict()
         self._aims: OrderedDict[tuple[bytes, int], Aim] = OrderedDict()
 
     def at(self, levels: np.ndarray, candidates: int) -> Aim:
@@ -113,7 +113,7 @@ class Aims:
         named = _named(self.table.values, targets) if solution is not None else {}
         return Aim(asked, named, weights, found.verdict, candidates, tuple(filter(None, notes)))
 
-    def _in_hands(self, candidates: int) -> tuple[MemoryOracle, AttainableLevels]:
+    def _in_hands(self, candidates: int) -> tuple[Oracle, AttainableLevels]:
         """What a generator that draws so many candidates can choose from."""
         dealt = self.oracle.form is Form.PER_PROMPT and candidates < self._most
         key = candidates if dealt else self._most

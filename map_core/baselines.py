@@ -22,6 +22,7 @@ from map_core.dual import Status, solve
 from map_core.errors import InputError
 from map_core.glossary import Form
 from map_core.oracle import MemoryOracle, Oracle
+from map_core.oracle.weighted import heeding
 from map_core.rays import reach
 from map_core.rewards import RewardTable
 
@@ -69,8 +70,11 @@ def equal_weights(values: int) -> np.ndarray:
 def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
     """(reply, value) share of the base model's replies to the same prompt that a reply beats, ties half.
 
-    When pooled, of the replies to any prompt: that form has one crowd of replies, not one a prompt.
+    When pooled, of the replies to any prompt, each as often as its prompt counts: that form has one crowd of replies,
+    not one a prompt.
     """
+    if (form or table.form) is Form.POOLED and table.counted is not None:
+        return _crowd(table.rewards, np.repeat(table.counted, table.candidates))
     groups = table.offsets if (form or table.form) is Form.PER_PROMPT else np.array([0, len(table.rewards)])
     counts = np.diff(groups)
     group = np.repeat(np.arange(len(counts)), counts)
@@ -79,6 +83,16 @@ def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
         # A reply's rank in the table, prompts one above the other, less the replies of the prompts below its own.
         rank = rankdata(rankdata(column, method="dense") + group * len(column)) - groups[group]
         columns.append((rank - 0.5) / counts[group])
+    return np.column_stack(columns)
+
+
+def _crowd(rewards: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """(reply, value) share of the replies, each counted so often, that a reply beats, ties half."""
+    columns = []
+    for column in rewards.T:
+        level = np.unique(column, return_inverse=True)[1]
+        mass = np.bincount(level, counted)
+        columns.append(((np.cumsum(mass) - mass / 2) / mass.sum())[level])
     return np.column_stack(columns)
 
 
@@ -105,7 +119,7 @@ def win_rates(table: RewardTable, weights: np.ndarray, form: Form | None = None)
     ranks = base_ranks(table, form)
     # A win rate is a level as any other: the shares stand beside the rewards as values without weight.
     names = (*table.values, *(f"share below in {name}" for name in table.values))
-    oracle = MemoryOracle(np.hstack([table.rewards, ranks]), table.offsets, names, form)
+    oracle = heeding(MemoryOracle(np.hstack([table.rewards, ranks]), table.offsets, names, form), table.counted)
     rows = np.atleast_2d(weights)
     levels = oracle.many(np.hstack([rows, np.zeros_like(rows)])).levels
     rates = oracle.rewards_at(levels)[:, size:]

@@ -30,7 +30,7 @@ from map_core.dual import Status, solve
 from map_core.errors import InputError
 from map_core.glossary import Form
 from map_core.hands import deal
-from map_core.oracle import MemoryOracle
+from map_core.oracle import MemoryOracle, Oracle
 from map_core.oracle.grouped import Groups
 from map_core.rewards import RewardTable
 from map_core.trust import TRUSTED_POOLED, trust_threshold
@@ -107,7 +107,7 @@ class Advice:
 
 def advise(
     table: RewardTable,
-    oracle: MemoryOracle,
+    oracle: Oracle,
     targets: np.ndarray,
     *,
     attainable: AttainableLevels | None = None,
@@ -183,7 +183,7 @@ def _verdict(found: Advice, threshold: float) -> Advice:
 
 
 def _error(
-    table: RewardTable, oracle: MemoryOracle, targets: np.ndarray, weights: np.ndarray, errors: np.ndarray
+    table: RewardTable, oracle: Oracle, targets: np.ndarray, weights: np.ndarray, errors: np.ndarray
 ) -> tuple[float, float]:
     """Half of the widest interval of a targeted level, and the share of it that twice the candidates leave."""
     wanted = np.flatnonzero(~np.isnan(targets) & ~oracle.constant)
@@ -202,7 +202,7 @@ def _quantile(prompts: int) -> float:
     return float(student.ppf((1 + LEVEL) / 2, prompts - 1)) if prompts > 1 else math.nan
 
 
-def choosing_variance(table: RewardTable, oracle: MemoryOracle, weights: np.ndarray) -> np.ndarray:
+def choosing_variance(table: RewardTable, oracle: Oracle, weights: np.ndarray) -> np.ndarray:
     """(value,) W: the part of a level's variance between prompts that comes from choosing among K replies.
 
     The delta method for a ratio of means: mean over prompts, as each counts, of sum_k P_ik^2 (z_ik - mu_i)^2.
@@ -215,7 +215,7 @@ def choosing_variance(table: RewardTable, oracle: MemoryOracle, weights: np.ndar
 
 def _with_hands(
     table: RewardTable,
-    oracle: MemoryOracle,
+    oracle: Oracle,
     targets: np.ndarray,
     weights: np.ndarray | None,
     here: float,
@@ -249,7 +249,7 @@ def _part(table: RewardTable, seed: int) -> RewardTable:
     return table.take(sorted(int(one) for one in chosen))
 
 
-def _margin_error(oracle: MemoryOracle, certificate: np.ndarray) -> float:
+def _margin_error(oracle: Oracle, certificate: np.ndarray) -> float:
     """The standard error of a margin: that of each prompt's support value at the certificate (envelope theorem)."""
     if oracle.prompts < 2:
         return math.nan

@@ -1,7 +1,7 @@
 """The laws of the contract between the mathematics and the data, for any home that the data may have.
 
-A law takes an oracle and the plain table that it was made from; ``CASES`` are such tables. Each test file puts its
-oracle through every law on every case.
+A law takes an oracle and the plain table that it was made from; ``CASES`` are such tables, and ``WEIGHTED`` are tables
+whose prompts count differently. Each test file puts its oracle through every law on every case.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ Law = Callable[[Oracle, "PlainTable"], None]
 
 @dataclass(frozen=True, eq=False)
 class PlainTable:
-    """Rewards (reply, value) and where prompts begin (prompt + 1,); everything computed slowly and in the open."""
+    """Rewards (reply, value) and where prompts begin (prompt + 1,); everything computed slowly and in the open.
+
+    ``weights``, (prompt,), say how much each prompt counts; None where all count alike.
+    """
 
     rewards: np.ndarray
     offsets: np.ndarray
     form: Form
+    weights: np.ndarray | None = None
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -40,12 +44,33 @@ class PlainTable:
         return len(self.offsets) - 1
 
     @cached_property
+    def counted(self) -> np.ndarray:
+        """(prompt,) how much each counts, 1 on average."""
+        return np.ones(self.prompts) if self.weights is None else self.weights / self.weights.mean()
+
+    @property
+    def carried(self) -> float:
+        """Kish's effective number of prompts, as a share of all."""
+        return float(self.counted.sum() ** 2 / (self.counted @ self.counted) / self.prompts)
+
+    def size(self, copies: np.ndarray) -> np.ndarray:
+        """(batch,) prompts that count, or replies when pooled, where they count so often: (batch, prompt)."""
+        often = copies * self.counted
+        return (often.sum(axis=1) if self.form is Form.PER_PROMPT else often @ self.counts) * self.carried
+
+    @cached_property
+    def one_level(self) -> np.ndarray:
+        """(value,) bool, every reply that counts has the same reward."""
+        return np.ptp(self.rewards[np.repeat(self.counted > 0, self.counts)], axis=0) == 0
+
+    @cached_property
     def share(self) -> np.ndarray:
         """(reply,) its probability under the base model."""
         return self.shares(np.ones(self.prompts))
 
     def shares(self, copies: np.ndarray) -> np.ndarray:
-        """(reply,) base probability where each prompt counts so often."""
+        """(reply,) base probability where each prompt counts so often, beside its weight."""
+        copies = copies * self.counted
         if self.form is Form.POOLED:
             of_reply = np.repeat(copies, self.counts)
         else:
@@ -59,12 +84,12 @@ class PlainTable:
     @cached_property
     def scale(self) -> np.ndarray:
         spread = np.sqrt(self.share @ (self.rewards.astype(np.float64) - self.base) ** 2)
-        return np.where(np.ptp(self.rewards, axis=0) == 0, 1.0, spread)
+        return np.where(self.one_level, 1.0, spread)
 
     @cached_property
     def z(self) -> np.ndarray:
-        apart = np.ptp(self.rewards, axis=0) > 0
-        return np.where(apart, (self.rewards.astype(np.float64) - self.base) / self.scale, 0.0)
+        alike = np.ptp(self.rewards, axis=0) == 0
+        return np.where(alike, 0.0, (self.rewards.astype(np.float64) - self.base) / self.scale)
 
     def replies_of(self, prompt: int) -> slice:
         return slice(self.offsets[prompt], self.offsets[prompt + 1])
@@ -95,12 +120,13 @@ class PlainTable:
         return a, levels, covariance
 
     def concentrations(self, x: np.ndarray) -> np.ndarray:
-        """(group,) sum of P^2."""
+        """(group,) sum of P^2; when pooled, of copies of replies, as many as their prompt counts."""
         found = []
+        copies = np.repeat(self.counted, self.counts) if self.form is Form.POOLED else np.ones(len(self.rewards))
         for rows in self.groups:
-            logits = self.z[rows] @ x
+            logits, often = self.z[rows] @ x, copies[rows]
             p = np.exp(logits - logits.max())
-            found.append(np.sum((p / p.sum()) ** 2))
+            found.append(np.sum(often * p**2) / np.sum(often * p) ** 2)
         return np.array(found)
 
 
@@ -120,10 +146,16 @@ def describes_the_table(oracle: Oracle, table: PlainTable) -> None:
     assert oracle.values == table.values
     assert oracle.form is table.form
     assert (oracle.prompts, oracle.replies) == (table.prompts, len(table.rewards))
-    np.testing.assert_array_equal(oracle.constant, np.ptp(table.rewards, axis=0) == 0)
-    np.testing.assert_allclose(oracle.base, table.base, rtol=1e-10, atol=1e-10 * np.abs(table.rewards).max())
-    np.testing.assert_allclose(oracle.scale, table.scale, rtol=1e-9)
-    log_counts = np.log(table.counts).mean() if table.form is Form.PER_PROMPT else np.log(len(table.rewards))
+    np.testing.assert_array_equal(oracle.constant, table.one_level)
+    # Weights are met in the arithmetic of the data, which may be float32.
+    room = 1e-10 if table.weights is None else max(1e-10, 0.1 * oracle.resolution)
+    np.testing.assert_allclose(oracle.base, table.base, rtol=room, atol=room * np.abs(table.rewards).max())
+    np.testing.assert_allclose(oracle.scale, table.scale, rtol=10 * room)
+    if table.form is Form.PER_PROMPT:
+        log_counts = np.average(np.log(table.counts), weights=table.counted)
+    else:
+        # All on one reply to the prompt that counts least.
+        log_counts = np.log(table.counted @ table.counts / table.counted[table.counted > 0].min())
     assert oracle.log_candidates == pytest.approx(log_counts, abs=1e-12)
 
 
@@ -176,8 +208,7 @@ def a_batch_is_a_loop(oracle: Oracle, table: PlainTable) -> None:
             close(batch.covariance[row], covariance, oracle)
         close(batch.ess[row], alone.ess[0], oracle)
         close(batch.concentration[row], alone.concentration[0], oracle)
-    size = table.prompts if table.form is Form.PER_PROMPT else len(table.rewards)
-    np.testing.assert_allclose(batch.size, size)
+    np.testing.assert_allclose(batch.size, table.size(np.ones((7, table.prompts))))
 
 
 def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
@@ -195,8 +226,7 @@ def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
         close(batch.log_normaliser[row], a, oracle)
         close(batch.levels[row], levels, oracle)
         close(batch.covariance[row], covariance, oracle)
-    in_form = copies.sum(axis=1) if table.form is Form.PER_PROMPT else copies @ table.counts
-    np.testing.assert_allclose(batch.size, in_form)
+    np.testing.assert_allclose(batch.size, table.size(copies))
     # Twice everything is the same distribution, with twice the replies when pooled.
     once = oracle.many(weights[1:2])
     close(batch.ess[1], once.ess[0] * (1.0 if table.form is Form.PER_PROMPT else 2.0), oracle)
@@ -209,9 +239,11 @@ def prompts_make_up_the_whole(oracle: Oracle, table: PlainTable) -> None:
         assert each.mass.sum() == pytest.approx(1.0)
         close(each.mass @ each.levels, whole.levels, oracle)
         if table.form is Form.PER_PROMPT:
-            close(each.log_normaliser.mean(), whole.log_normaliser, oracle)
+            close(each.mass @ each.log_normaliser, whole.log_normaliser, oracle)
+            np.testing.assert_allclose(each.mass, table.counted / table.prompts)
         else:
-            close(np.log(table.counts @ np.exp(each.log_normaliser) / table.counts.sum()), whole.log_normaliser, oracle)
+            often = table.counted * table.counts
+            close(np.log(often @ np.exp(each.log_normaliser) / often.sum()), whole.log_normaliser, oracle)
         alone = replace(table, form=Form.PER_PROMPT)
         first = table.replies_of(0)
         p = np.exp(table.z[first] @ x - (table.z[first] @ x).max())
@@ -226,12 +258,15 @@ def best_is_a_maximum_and_a_subgradient(oracle: Oracle, table: PlainTable) -> No
         highest = np.array([(table.z[table.replies_of(i)] @ x).max() for i in range(table.prompts)])
         close(each @ x, highest, oracle)
         best = oracle.best(x)
-        h = highest.mean() if table.form is Form.PER_PROMPT else highest.max()
+        if table.form is Form.PER_PROMPT:
+            h = np.average(highest, weights=table.counted)
+        else:
+            h = highest[table.counted > 0].max()
         close(x @ best, h, oracle)
         for other in tried:
             assert other @ oracle.best(other) >= other @ best - 100 * oracle.resolution * (1 + np.abs(other).sum())
         if table.form is Form.PER_PROMPT:
-            close(each.mean(axis=0), best, oracle)
+            close(np.average(each, axis=0, weights=table.counted), best, oracle)
 
 
 def the_first_of_equals_is_best(oracle: Oracle, table: PlainTable) -> None:
@@ -243,8 +278,12 @@ def sample_sizes_are_those_of_the_definition(oracle: Oracle, table: PlainTable) 
     for x in weights_for(table):
         found = oracle.effective_sample_size(x)
         concentrations = table.concentrations(x)
-        close(found.per_prompt, np.mean(1.0 / concentrations), oracle, 100.0)
-        pooled = len(concentrations) ** 2 / concentrations.sum()
+        if table.form is Form.PER_PROMPT:
+            carried = np.average(1.0 / concentrations, weights=table.counted)
+            pooled = table.prompts * table.carried / np.average(concentrations, weights=table.counted)
+        else:
+            carried = pooled = table.carried / concentrations[0]
+        close(found.per_prompt, carried, oracle, 100.0)
         close(found.pooled, pooled, oracle, 100.0)
         expected = len(table.rewards) / (table.prompts if table.form is Form.PER_PROMPT else 1)
         assert found.candidates == pytest.approx(expected)
@@ -337,3 +376,24 @@ def _cases() -> dict[str, PlainTable]:
 
 
 CASES = _cases()
+
+
+def _weighted() -> dict[str, PlainTable]:
+    """Tables with weights from 0.5 to 8, and every fifth prompt held out."""
+    found = {}
+    chosen = ("even", "ragged", "one value has one level", "far from zero and of any size")
+    pooled = ("even, pooled", "ragged, pooled", "one reply a prompt, pooled")
+    for name in (*chosen, "some prompts with one reply", *pooled):
+        table = CASES[name]
+        weights = np.random.default_rng(11).integers(1, 17, table.prompts) / 2.0
+        weights[1::5] = 0.0
+        found[name] = replace(table, weights=weights)
+    # One value varies among the replies to the held-out prompts alone, and so cannot be moved.
+    rewards = CASES["even"].rewards.copy()
+    rewards[np.repeat(found["even"].counted > 0, 8), 1] = 0.1
+    for form in Form:
+        found[f"one level but for held-out prompts, {form.value}"] = replace(found["even"], rewards=rewards, form=form)
+    return found
+
+
+WEIGHTED = _weighted()

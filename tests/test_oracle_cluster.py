@@ -5,10 +5,13 @@ from __future__ import annotations
 import builtins
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from map_core.dual import Status, solve
@@ -16,7 +19,8 @@ from map_core.errors import EngineError, InputError
 from map_core.glossary import Form
 from map_core.oracle import MemoryOracle
 from map_core.oracle.cluster import RayOracle
-from tests.oracle_laws import CASES, LAWS, Law, PlainTable
+from map_core.oracle.weighted import WeightedOracle
+from tests.oracle_laws import CASES, LAWS, WEIGHTED, Law, PlainTable
 from tests.test_oracle_parquet import write
 
 ray = pytest.importorskip("ray", reason="needs requirements-cluster.txt")
@@ -57,6 +61,13 @@ def test_laws(law: Law, name: str, shared: Callable[[str], RayOracle]):
     law(shared(name), CASES[name])
 
 
+@pytest.mark.parametrize("name", ["even", "ragged, pooled"])
+def test_weights_are_heeded(name: str, shared: Callable[[str], RayOracle]):
+    oracle = WeightedOracle(shared(name), WEIGHTED[name].weights)
+    for law in LAWS:
+        law(oracle, WEIGHTED[name])
+
+
 def test_a_solve_is_the_same_as_in_memory(shared: Callable[[str], RayOracle]):
     table = CASES["even"]
     d = np.array([0.3, 0.2, 0.4])
@@ -80,6 +91,16 @@ def test_a_worker_for_each_file(cluster: None, tmp_path: Path):
     part = oracle.subsample(1 / 8)
     assert part is not None
     assert part.prompts < oracle.prompts
+    # The second file alone holds prompts out: a weight of one file counts beside those of all.
+    weights = np.concatenate([np.ones(half), np.where(np.arange(20) % 4, 3.0, 0.0)])
+    data = pq.read_table(paths[1])
+    held = np.repeat(weights[half:] == 0, parts[1].counts)
+    data = data.append_column("held_out", pa.array(held)).append_column("weight", pa.array(np.full(len(held), 3.0)))
+    pq.write_table(data, paths[1])
+    weighted = replace(table, weights=weights)
+    heeded = RayOracle.of_files(paths, table.values, cpus=0.1, memory=2**28)
+    for law in LAWS:
+        law(heeded, weighted)
     write(CASES["one value"], paths[0])
     with pytest.raises(InputError, match="different values"):
         RayOracle.of_files(paths, cpus=0.1)
@@ -97,8 +118,13 @@ def test_a_worker_that_stops(cluster: None):
     table = CASES["one value"]
     oracle = RayOracle.of(table.rewards, table.offsets, table.values, table.form, workers=2, cpus=0.1)
     ray.kill(oracle._workers[1])
+
+    def ask_until_it_is_gone() -> None:
+        for _ in range(1000):  # ray kills a moment later
+            oracle.moments(np.zeros(1))
+
     with pytest.raises(EngineError, match="stopped"):
-        oracle.moments(np.zeros(1))
+        ask_until_it_is_gone()
 
 
 def test_per_prompt_needs_a_choice():

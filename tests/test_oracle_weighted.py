@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
 
 from map_core import rewards
+from map_core.baselines import win_rates
 from map_core.certificate import AttainableLevels
 from map_core.command_line.confidence import confidence as command
 from map_core.confidence import confidence, sandwich
@@ -21,10 +24,13 @@ from map_core.dual import Status, solve
 from map_core.errors import InputError
 from map_core.glossary import Form
 from map_core.hands import deal
-from map_core.oracle import MemoryOracle
+from map_core.oracle import MemoryOracle, Oracle, memory, tensor
 from map_core.oracle.parquet import ParquetOracle
-from map_core.oracle.weighted import WeightedOracle
+from map_core.oracle.tensor import TorchOracle
+from map_core.oracle.weighted import WeightedOracle, heeding
 from map_core.rewards import RewardTable
+from tests.oracle_laws import LAWS, WEIGHTED, PlainTable
+from tests.test_oracle_parquet import write
 
 COPIES = np.array([1, 3, 0, 2, 5, 1, 0, 4])
 TARGETS = np.array([0.35, -0.1, np.nan])
@@ -63,7 +69,7 @@ def test_weights_are_copies(form: Form) -> None:
     assert one.prompts == 8
     for name in ("base", "scale"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-12)
-    assert one.log_candidates == pytest.approx(other.log_candidates + (0 if form is Form.PER_PROMPT else np.log(0.5)))
+    assert one.log_candidates == pytest.approx(other.log_candidates)
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5, 3))
     here, there = one.many(x, covariance=True), other.many(x, covariance=True)
@@ -119,9 +125,9 @@ def test_error_bars_follow_the_weights() -> None:
         rng = np.random.default_rng(seed)
         middle = rng.normal(scale=0.5, size=(240, 1, 3))
         table = rng.normal(size=(240, 6, 3)) + middle
-        oracle = WeightedOracle(
-            table.reshape(-1, 3), np.arange(0, 241 * 6, 6), ("a", "b", "c"), Form.PER_PROMPT, counts, threads=1
-        )
+        rewards, offsets = table.reshape(-1, 3), np.arange(0, 241 * 6, 6)
+        plain = MemoryOracle(rewards, offsets, ("a", "b", "c"), Form.PER_PROMPT, threads=1)
+        oracle = WeightedOracle(plain, counts)
         target = oracle.standardise(np.array([0.45, 0.2, -9.0]))
         found = solve(oracle, np.array([*target[:2], np.nan]))
         assert found.status is Status.CONVERGED
@@ -192,10 +198,10 @@ def test_a_held_out_column_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
-    table = make()
+    plain = MemoryOracle.of(make())
     for wrong in (np.ones(3), np.zeros(8), np.full(8, -1.0), np.full(8, np.nan)):
         with pytest.raises(InputError, match="expected one a prompt, each 0 or more"):
-            WeightedOracle(table.rewards, table.offsets, table.values, Form.PER_PROMPT, wrong)
+            WeightedOracle(plain, wrong)
 
 
 def test_weights_are_measured_on_the_prompts_that_are_held_out() -> None:
@@ -224,10 +230,106 @@ def test_weights_are_measured_on_the_prompts_that_are_held_out() -> None:
         on_held_out(MemoryOracle.of(table, Form.POOLED), table.held_out, np.zeros(1), np.zeros(1))
 
 
-def test_a_streamed_file_does_not_pass_weights_by(tmp_path: Path) -> None:
+def streamed(table: PlainTable, path: Path) -> Oracle:
+    """A file in which prompts of weight 0 are held out, read in several batches."""
+    data = pq.read_table(write(table, path))
+    weights = np.repeat(np.ones(table.prompts) if table.weights is None else table.weights, table.counts)
+    data = data.append_column("weight", pa.array(np.where(weights > 0, weights, 1.0)))
+    data = data.append_column("held_out", pa.array(weights == 0))
+    pq.write_table(data, path, row_group_size=100)
+    return ParquetOracle.of(path, table.values, table.form, threads=2)
+
+
+def in_memory(table: PlainTable, precision: type = np.float64) -> Oracle:
+    plain = MemoryOracle(table.rewards.astype(precision), table.offsets, table.values, table.form)
+    return heeding(plain, table.weights)
+
+
+HOMES: dict[str, Callable[[PlainTable, Path], Oracle]] = {
+    "memory": lambda table, path: in_memory(table),
+    "memory, float32": lambda table, path: in_memory(table, np.float32),
+    "torch": lambda table, path: heeding(
+        TorchOracle(table.rewards, table.offsets, table.values, table.form, precision=torch.float64), table.weights
+    ),
+    "a file": streamed,
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+@pytest.mark.parametrize("home", HOMES)
+def test_laws(name: str, home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are heeded alike wherever the data lies."""
+    table = WEIGHTED[name]
+    if "float32" in home:
+        if "any size" in name:
+            pytest.skip("float32 cannot hold these rewards")
+        table = replace(table, rewards=table.rewards.astype(np.float32))
+    monkeypatch.setattr(memory, "BLOCK", 128)
+    monkeypatch.setitem(tensor.CHUNK, "cpu", 100)
+    oracle = HOMES[home](table, tmp_path / "t.parquet")
+    for law in LAWS:
+        law(oracle, table)
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_two_prompts_by_hand(home: str, tmp_path: Path) -> None:
+    """Replies 0 and 1 to a prompt that counts three times, 0 and 4 to one that counts once, one that is held out.
+
+    The base level is (3/2 + 2) / 4 = 7/8. With u the logistic function, lambda = log 3 gives the level
+    (3 u(log 3) + 4 u(4 log 3)) / 4 = (9/4 + 4 * 81/82) / 4, and the log-normaliser of lambda . (r - 7/8) is
+    (3 log 2 + log 41) / 4 - 7/8 log 3. The best that can be had is (3 + 4) / 4.
+    """
+    rewards = np.array([0.0, 1.0, 0.0, 4.0, 9.0, -9.0])[:, None]
+    table = PlainTable(rewards, np.array([0, 2, 4, 6]), Form.PER_PROMPT, np.array([3.0, 1.0, 0.0]))
+    oracle = HOMES[home](table, tmp_path / "t.parquet")
+    room = 10 * oracle.resolution
+    assert oracle.base[0] == pytest.approx(7 / 8, abs=room)
+    assert oracle.scale[0] ** 2 == pytest.approx(103 / 64, abs=room)
+    x = np.log(3.0) * oracle.scale
+    at = oracle.moments(x)
+    assert oracle.rewards_at(at.levels)[0] == pytest.approx((9 / 4 + 4 * 81 / 82) / 4, abs=room)
+    assert at.log_normaliser == pytest.approx((3 * np.log(2) + np.log(41)) / 4 - 7 / 8 * np.log(3), abs=room)
+    assert oracle.rewards_at(oracle.best(x))[0] == pytest.approx(7 / 4, abs=room)
+    assert oracle.effective_sample_size(np.zeros(1)).pooled == pytest.approx(2 * 16 / 10, abs=room)
+
+
+def test_a_streamed_file_is_never_read_past_its_weights(tmp_path: Path) -> None:
     rewards.save(weighted(make()), tmp_path / "t.parquet")
-    with pytest.raises(InputError, match="gives its prompts a weight and a held_out, which a table in memory heeds"):
+    with pytest.raises(InputError, match=r"a weight and a held_out, by which they have to count. Open it with Par"):
         ParquetOracle(tmp_path / "t.parquet")
+    found, expected = ParquetOracle.of(tmp_path / "t.parquet"), MemoryOracle.of(weighted(make()))
+    np.testing.assert_allclose(solve(found, TARGETS).weights, solve(expected, TARGETS).weights, rtol=1e-6)
+    rewards.save(make(), tmp_path / "plain.parquet")
+    assert type(ParquetOracle.of(tmp_path / "plain.parquet")) is ParquetOracle
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "said"),
+    [
+        ("weight", [1.0] * 4 + [0.0] * 33, "The weight in row 5 of .* is 0; expected a number above 0"),
+        ("weight", [None] * 37, "The weight in row 1 of .* is nan"),
+        ("weight", ["often"] * 37, "The column 'weight' of .* holds string, not numbers"),
+        ("held_out", ["no"] * 37, "The column 'held_out' of .* holds string, not true or false"),
+        ("held_out", [True] * 37, "and one at least above 0. Hold fewer prompts out"),
+    ],
+)
+def test_files_with_odd_weights(column: str, cells: list[object], said: str, tmp_path: Path) -> None:
+    rewards.save(make(), tmp_path / "t.parquet")
+    kind = pa.float64() if cells[0] is None else None
+    data = pq.read_table(tmp_path / "t.parquet").append_column(column, pa.array(cells, kind))
+    pq.write_table(data, tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=said):
+        ParquetOracle.of(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_win_rates_are_those_of_the_copies(form: Form) -> None:
+    table = make()
+    one, other = weighted(table), copied(table)
+    lambdas = np.array([[0.0, 0.0, 0.0], [0.5, 0.01, 2.0]])
+    rates = [win_rates(some, lambdas * MemoryOracle.of(some, form).scale, form) for some in (one, other)]
+    np.testing.assert_allclose(rates[0][0], 0.5)
+    np.testing.assert_allclose(rates[0], rates[1], atol=1e-9)
 
 
 def test_the_command_tells_of_the_prompts_that_are_held_out(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 from map_core.command_line.options import by_name, columns
 from map_core.delivery import Crossed, Delivery, proportion, resampled, share_of_way
 from map_core.glossary import Verdict
-from map_core.oracle import MemoryOracle
+from map_core.oracle import Oracle
 
 
-def describe(found: Delivery, oracle: MemoryOracle) -> dict[str, Any]:
+def describe(found: Delivery, oracle: Oracle) -> dict[str, Any]:
     """One palette's forecast and delivery as plain JSON values, levels in reward units."""
     ends = zip(oracle.values, found.forecast - found.error, found.forecast + found.error, strict=True)
     return {
@@ -43,7 +43,7 @@ def describe(found: Delivery, oracle: MemoryOracle) -> dict[str, Any]:
     }
 
 
-def describe_crossed(found: Crossed, number: int, oracle: MemoryOracle) -> dict[str, Any]:
+def describe_crossed(found: Crossed, number: int, oracle: Oracle) -> dict[str, Any]:
     """One palette's forecast and delivery over many halvings as plain JSON values, levels in reward units."""
     low, high = (found.forecast[number] + sign * found.error[number] for sign in (-1, 1))
     realised = found.realised[number]
@@ -85,7 +85,7 @@ def _number(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def as_text(found: Delivery, oracle: MemoryOracle) -> str:
+def as_text(found: Delivery, oracle: Oracle) -> str:
     note = ""
     if found.verdict is Verdict.OUT_OF_REACH:
         note = f" Out of reach of {found.candidates} candidates: the nearest palette stands in."
@@ -126,7 +126,7 @@ def summary(found: tuple[Delivery, ...]) -> str:
     return line
 
 
-def crossed_as_text(found: Crossed, number: int, oracle: MemoryOracle) -> str:
+def crossed_as_text(found: Crossed, number: int, oracle: Oracle) -> str:
     rows = [name for name, target in zip(oracle.values, found.asked[number], strict=True) if not math.isnan(target)]
     shown = {
         "base": by_name(oracle, found.base),

@@ -26,7 +26,7 @@ from map_core.command_line.options import (
 from map_core.errors import InputError
 from map_core.nearest import Nearest
 from map_core.nearest import nearest as find_nearest
-from map_core.oracle import MemoryOracle
+from map_core.oracle import Oracle
 
 
 @click.command()
@@ -119,7 +119,7 @@ def _describe(found: Nearest | None, opened: Opened, palette: Palette) -> dict[s
     }
 
 
-def describe_nearest(found: Nearest, oracle: MemoryOracle) -> dict[str, Any]:
+def describe_nearest(found: Nearest, oracle: Oracle) -> dict[str, Any]:
     """A nearest palette by itself, as plain JSON values."""
     return {
         "targets": by_name(oracle, oracle.rewards_at(found.targets)),

@@ -62,7 +62,7 @@ class Opened:
     """A table as a command works on it."""
 
     table: RewardTable
-    oracle: MemoryOracle
+    oracle: Oracle
 
 
 def open_table(table: Path, use_case: str | None, form: str | None) -> Opened:

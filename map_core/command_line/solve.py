@@ -26,7 +26,7 @@ from map_core.dual import solve as solve_weights
 from map_core.feasibility import Assessment, assess
 from map_core.glossary import Form, Verdict
 from map_core.hands import deal
-from map_core.oracle import MemoryOracle
+from map_core.oracle import MemoryOracle, Oracle
 from map_core.rewards import RewardTable
 
 
@@ -96,7 +96,7 @@ def _ranges(attainable: AttainableLevels, targets: np.ndarray) -> dict[str, list
     }
 
 
-def describe(found: Assessment, conflict: Conflict | None, oracle: MemoryOracle, levels: np.ndarray) -> dict[str, Any]:
+def describe(found: Assessment, conflict: Conflict | None, oracle: Oracle, levels: np.ndarray) -> dict[str, Any]:
     """An assessment as plain JSON values, in reward units and full precision.
 
     Args:

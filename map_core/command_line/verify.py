@@ -38,7 +38,7 @@ from map_core.delivery import (
 from map_core.delivery import study as studies
 from map_core.errors import InputError
 from map_core.glossary import SamplingSettings
-from map_core.oracle import MemoryOracle
+from map_core.oracle import Oracle
 from map_core.prompts import Prompt
 from map_core.rewards import RewardTable
 from map_core.values import from_metadata, resolve
@@ -153,7 +153,7 @@ def _tell(done: int, total: int) -> None:
     click.echo(f"{done} of {total} halvings done", err=True)
 
 
-def _show(parts: Mapping[str, Crossed], oracle: MemoryOracle, as_json: bool, short: bool = False) -> None:
+def _show(parts: Mapping[str, Crossed], oracle: Oracle, as_json: bool, short: bool = False) -> None:
     """Print palettes over many halvings; in short, only what they come to."""
     for name, found in parts.items():
         for number in range(len(found.asked)):

@@ -25,7 +25,7 @@ from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.glossary import Form, Verdict
 from map_core.hands import deal
-from map_core.oracle import MemoryOracle
+from map_core.oracle import MemoryOracle, Oracle
 from map_core.rays import reach
 from map_core.rewards import RewardTable
 
@@ -277,7 +277,7 @@ def _picked(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.nd
 
 
 def _random(
-    promising: MemoryOracle, new: MemoryOracle, fresh: RewardTable, rising: np.ndarray, nats: float, seed: int
+    promising: Oracle, new: Oracle, fresh: RewardTable, rising: np.ndarray, nats: float, seed: int
 ) -> tuple[float, float]:
     """Share of random weights on these values and at these nats that improve all of them, by level and by win rate."""
     if not rising.any() or nats <= 0:
@@ -290,7 +290,7 @@ def _random(
     return float(above.all(axis=1).mean()), float(ahead.all(axis=1).mean())
 
 
-def _pooled(pooled: MemoryOracle, new: MemoryOracle, targets: np.ndarray) -> np.ndarray:
+def _pooled(pooled: Oracle, new: Oracle, targets: np.ndarray) -> np.ndarray:
     """(value,) levels of the published form's weights when they are used prompt by prompt."""
     solution = solve(pooled, pooled.standardise(targets))
     if solution.status is not Status.CONVERGED:

@@ -5,6 +5,7 @@ combine     the answers of parts of a table, put together
 spread      base levels and scales, from parts
 grouped, block, threads
             the arithmetic of a part, and parts side by side
+weighted    prompts that count differently, in any of these homes
 memory      a table in memory (numpy)
 tensor      a table in torch, on the CPU or a GPU; import it from its module, it loads torch
 parquet, reading
@@ -22,6 +23,7 @@ from map_core.oracle.contract import (
     is_singular,
 )
 from map_core.oracle.memory import MemoryOracle
+from map_core.oracle.weighted import WeightedOracle
 
 __all__ = [
     "REDUNDANT",
@@ -31,5 +33,6 @@ __all__ = [
     "Moments",
     "Oracle",
     "PromptMoments",
+    "WeightedOracle",
     "is_singular",
 ]

@@ -23,6 +23,7 @@ from map_core.oracle.contract import Batch, Moments, Oracle, PromptMoments, is_s
 from map_core.oracle.memory import CLEARING, MemoryOracle, block_cuts, clears, require_choice
 from map_core.oracle.parquet import ParquetOracle
 from map_core.oracle.spread import Spread, combine_spreads
+from map_core.oracle.weighted import heeding
 
 #: Seconds that the workers of a cluster may take to start and to read their shares.
 START = 600.0
@@ -30,6 +31,8 @@ START = 600.0
 
 class RayOracle(Oracle):
     """A table on a Ray cluster; made by :meth:`of` from arrays or by :meth:`of_files` from files.
+
+    Prompts of arrays count differently by :class:`map_core.oracle.weighted.WeightedOracle` around it.
 
     The cluster is the one that ``ray.init`` was called for, or a local one.
 
@@ -96,8 +99,10 @@ class RayOracle(Oracle):
         *,
         cpus: float = 1.0,
         **settings: Any,
-    ) -> RayOracle:
+    ) -> Oracle:
         """A worker for each of these Parquet files, which hold whole prompts and lie where the workers can read them.
+
+        Where prompts have weights or some are held out, each counts by that, beside those of all files.
 
         Args:
             paths, values, form: as for :class:`ParquetOracle`.
@@ -109,7 +114,16 @@ class RayOracle(Oracle):
         """
         started = _start(len(paths), Form(form), cpus)
         opened = [w.open.remote(os.fspath(path), values, settings) for w, path in zip(started, paths, strict=True)]
-        return cls(started, form, opened)
+        oracle = cls(started, form, opened)
+        return heeding(oracle, oracle._counts())
+
+    def _counts(self) -> np.ndarray | None:
+        """(prompt,) how much each counts; None where no file says anything of it."""
+        found = _gather([worker.counts.remote() for worker in self._workers])
+        if all(one is None for one in found):
+            return None
+        plain = [np.ones(prompts) for prompts in self._prompts]
+        return np.concatenate([some if one is None else one for one, some in zip(found, plain, strict=True)])
 
     def moments(self, weights: np.ndarray) -> Moments:
         return combine_moments(self.form, self._sizes, self._ask("moments", weights))
@@ -173,8 +187,12 @@ class Worker:
 
     def open(self, path: str, columns: Sequence[str] | None, settings: Any) -> tuple[tuple[str, ...], Spread]:
         """Take a file as the share; its values, and where its rewards lie."""
-        self._file = ParquetOracle(path, columns, self._form, **{"threads": 1} | settings)
+        self._file = ParquetOracle(path, columns, self._form, heeded=True, **{"threads": 1} | settings)
         return self._file.values, self._file.spread
+
+    def counts(self) -> np.ndarray | None:
+        """(prompt,) how much each of the file's prompts counts; None where it does not say."""
+        return None if self._file is None else self._file.counted
 
     def take(self, rewards: np.ndarray, counts: np.ndarray, values: tuple[str, ...]) -> tuple[tuple[str, ...], Spread]:
         """Take arrays as the share; the values, and where the rewards lie."""

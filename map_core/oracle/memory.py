@@ -20,6 +20,7 @@ from map_core.oracle.combine import combine_batches, combine_best, combine_momen
 from map_core.oracle.contract import Batch, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.spread import Spread, combine_spreads
 from map_core.oracle.threads import available_threads, each
+from map_core.oracle.weighted import heeding
 from map_core.rewards import RewardTable
 
 T = TypeVar("T")
@@ -114,17 +115,13 @@ class MemoryOracle(Oracle):
         self._parts: dict[float, Oracle] = {}
 
     @classmethod
-    def of(cls, table: RewardTable, form: Form | None = None) -> MemoryOracle:
+    def of(cls, table: RewardTable, form: Form | None = None) -> Oracle:
         """The oracle of a table, in the table's own form unless another is asked for.
 
         Where its prompts have weights or some are held out, each counts by that, see :mod:`map_core.oracle.weighted`.
         """
         form = table.form if form is None else form
-        if table.counted is not None:
-            from map_core.oracle.weighted import WeightedOracle
-
-            return WeightedOracle(table.rewards, table.offsets, table.values, form, table.counted)
-        return cls(table.rewards, table.offsets, table.values, form)
+        return heeding(cls(table.rewards, table.offsets, table.values, form), table.counted)
 
     def moments(self, weights: np.ndarray) -> Moments:
         weights = np.asarray(weights, dtype=np.float64)

@@ -13,7 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +25,20 @@ from map_core.oracle.block import Block
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
 from map_core.oracle.contract import Batch, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.memory import BLOCK, CLEARING, MemoryOracle, block_cuts, clears, require_choice
-from map_core.oracle.reading import ahead, column_of, load_schema, new_prompts, numbers, value_columns
+from map_core.oracle.reading import (
+    ahead,
+    counting,
+    counting_columns,
+    load_schema,
+    new_prompts,
+    numbers,
+    refuse_returning_prompts,
+    rewards_in,
+    value_columns,
+)
 from map_core.oracle.spread import Spread, combine_spreads
 from map_core.oracle.threads import available_threads, each
+from map_core.oracle.weighted import heeding
 
 T = TypeVar("T")
 
@@ -35,9 +46,6 @@ T = TypeVar("T")
 LEAST_ROWS, BYTES_A_NUMBER = 1024, 32
 #: The largest share of the prompts that is kept in memory for starting points, and of the cap that it may take.
 KEPT, KEPT_MEMORY = 1 / 8, 1 / 8
-
-#: Columns by which prompts count differently.
-COUNTED = ("weight", "held_out")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +68,14 @@ class ParquetOracle(Oracle):
         prompt: name of the column whose equal neighbours are replies to one prompt.
         memory: bytes that reading and computing may take, beside some 30 bytes a prompt.
         threads: most threads that compute; the cores of this machine by default.
+        heeded: the caller sees to it that prompts count by ``counted``, as :meth:`of` does.
+
+    Attributes:
+        counted: (prompt,) each prompt's weight, 0 where it is held out; None where the file says nothing of it.
 
     Raises:
         InputError: no such file or column; a reward is missing or not finite; a prompt comes back after others; the
-            memory cannot hold what has to be read at once.
+            memory cannot hold what has to be read at once; prompts count differently and nobody heeds it.
     """
 
     def __init__(
@@ -75,6 +87,7 @@ class ParquetOracle(Oracle):
         prompt: str = "prompt_id",
         memory: int = 2**30,
         threads: int | None = None,
+        heeded: bool = False,
     ) -> None:
         form, self._path, self._prompt = Form(form), Path(path), prompt
         self._threads = available_threads() if threads is None else threads
@@ -83,11 +96,11 @@ class ParquetOracle(Oracle):
         self._columns = tuple(values) if values is not None else value_columns(self._path, schema, prompt)
         if len(set(self._columns)) < len(self._columns):
             raise InputError(f"Values must have different names; got {', '.join(self._columns)}.")
-        counted = [name for name in COUNTED if name in schema.names and name not in self._columns]
-        if counted:
+        self._counting = counting_columns(self._path, schema, self._columns)
+        if self._counting and not heeded:
             raise InputError(
-                f"{path} gives its prompts a {' and a '.join(counted)}, which a table in memory heeds and a file that "
-                "is streamed does not. Load it (MemoryOracle.of), or leave these columns out."
+                f"{path} gives its prompts a {' and a '.join(self._counting)}, by which they have to count. Open it "
+                "with ParquetOracle.of, or leave these columns out."
             )
         missing = [name for name in (*self._columns, prompt) if name not in schema.names]
         if missing:
@@ -102,6 +115,25 @@ class ParquetOracle(Oracle):
         self.spread, self._kept = self._first_pass(form, KEPT_MEMORY * memory)
         self._describe(self._columns, form, self.spread)
         require_choice(form, int(np.diff(self._offsets).max()))
+
+    @classmethod
+    def of(
+        cls,
+        path: str | os.PathLike[str],
+        values: Sequence[str] | None = None,
+        form: Form = Form.PER_PROMPT,
+        **settings: Any,
+    ) -> Oracle:
+        """The oracle of a file; where its prompts have weights or some are held out, each counts by that.
+
+        Args:
+            path, values, form, settings: as above.
+
+        Raises:
+            InputError: as above, or every prompt is held out.
+        """
+        plain = cls(path, values, form, heeded=True, **settings)
+        return heeding(plain, plain.counted)
 
     def in_units_of(self, spread: Spread) -> ParquetOracle:
         """The same rows as a part of a larger table with this spread."""
@@ -194,6 +226,7 @@ class ParquetOracle(Oracle):
         """Find where prompts begin and where rewards lie, and keep the first prompts of every batch."""
         starts: list[np.ndarray] = []
         names: list[np.ndarray] = []
+        counts_of: list[np.ndarray] = []
         spreads: list[Spread] = []
         kept: list[tuple[np.ndarray, np.ndarray]] = []
         share = min(KEPT, memory / (self._total * len(self._columns) * 8))
@@ -210,12 +243,15 @@ class ParquetOracle(Oracle):
             some = max(1, int(share * len(counts)))
             kept.append((rewards[: offsets[some]].copy(), counts[:some]))
 
-        for batch in ahead(self._batches((*self._columns, self._prompt))):
+        for batch in ahead(self._batches((*self._columns, self._prompt, *self._counting))):
             new, hashes, last_name = new_prompts(batch.column(self._prompt), last_name, row, self._path)
             starts.append(row + new)
             names.append(hashes)
+            if self._counting:
+                counts_of.append(counting(batch, new, self._counting, row, self._path))
             columns = [
-                np.concatenate([a, b]) if len(a) else b for a, b in zip(left, self._checked(batch, row), strict=True)
+                np.concatenate([a, b]) if len(a) else b
+                for a, b in zip(left, rewards_in(batch, self._columns, row, self._path), strict=True)
             ]
             row += batch.num_rows
             # What was left of the batch before is one prompt, which this batch may go on with.
@@ -232,34 +268,9 @@ class ParquetOracle(Oracle):
                 )
         take(left, np.array([len(left[0])]))
         self._offsets = np.concatenate([*starts, [row]])
-        self._refuse_returning_prompts(np.concatenate(names))
+        self.counted = np.concatenate(counts_of) if self._counting else None
+        refuse_returning_prompts(np.concatenate(names), self._offsets, self._path, self._prompt)
         return combine_spreads(form, spreads), kept
-
-    def _checked(self, batch: pa.RecordBatch, row: int) -> list[np.ndarray]:
-        """The values' columns, all finite."""
-        columns = []
-        for name in self._columns:
-            column = column_of(batch.column(name))
-            bad = ~np.isfinite(column)
-            if bad.any():
-                first = int(np.argmax(bad))
-                raise InputError(
-                    f"A reward of {self._path} is missing or not finite: row {row + first + 1}, value {name!r} "
-                    f"({column[first]}). Score this reply again or remove its row."
-                )
-            columns.append(column)
-        return columns
-
-    def _refuse_returning_prompts(self, names: np.ndarray) -> None:
-        """Names are 64-bit hashes: among three million prompts two are mistaken for one at odds of 1 in 4 million."""
-        order = np.argsort(names, kind="stable")
-        again = np.flatnonzero(names[order][1:] == names[order][:-1])
-        if len(again):
-            row = int(self._offsets[order[again + 1].min()])
-            raise InputError(
-                f"Row {row + 1} of {self._path} goes back to a prompt that other prompts have followed. Rows of a "
-                f"prompt must follow one another: sort the file by {self._prompt!r}."
-            )
 
     def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The file in batches of at most so many rows as the memory allows."""

@@ -27,7 +27,7 @@ from map_core.figures import delivery
 from map_core.figures.design import Units
 from map_core.frontier import Frontier, frontier
 from map_core.glossary import Form, Verdict
-from map_core.oracle import MemoryOracle
+from map_core.oracle import MemoryOracle, Oracle
 from map_core.palette import ALL, Palette, locked, standardised
 from map_core.report.samples import Sample, draw_samples
 from map_core.rewards import RewardTable
@@ -133,7 +133,7 @@ class Report:
     palette: Palette
     names: tuple[str, ...]
     table: RewardTable
-    oracle: MemoryOracle
+    oracle: Oracle
     source: Source
     wanted: Wanted
     locked: np.ndarray
@@ -287,7 +287,7 @@ def gather(
     )
 
 
-def _in_force(oracle: MemoryOracle, found: Assessment) -> tuple[np.ndarray, Solution | None]:
+def _in_force(oracle: Oracle, found: Assessment) -> tuple[np.ndarray, Solution | None]:
     """The targets that weights were solved for, and the solution: the palette's own, or the nearest one's."""
     if found.verdict is not Verdict.OUT_OF_REACH:
         return found.targets, found.solution
@@ -299,7 +299,7 @@ def _in_force(oracle: MemoryOracle, found: Assessment) -> tuple[np.ndarray, Solu
 
 
 def _confidence(
-    oracle: MemoryOracle, targets: np.ndarray, table: RewardTable, attainable: AttainableLevels, wanted: Wanted
+    oracle: Oracle, targets: np.ndarray, table: RewardTable, attainable: AttainableLevels, wanted: Wanted
 ) -> Confidence | None:
     if oracle.prompts < 2 or not wanted.draws:
         return None
@@ -314,9 +314,7 @@ def _confidence(
     )
 
 
-def _levels(
-    oracle: MemoryOracle, solution: Solution | None, sure: Confidence | None, wanted: Wanted
-) -> Interval | None:
+def _levels(oracle: Oracle, solution: Solution | None, sure: Confidence | None, wanted: Wanted) -> Interval | None:
     """The interval of the levels in force."""
     if solution is None or oracle.prompts < 2:
         return None
@@ -325,7 +323,7 @@ def _levels(
     return t_interval(solution.levels, sandwich(oracle, solution).levels, oracle.prompts - 1, wanted.level)
 
 
-def _pair(oracle: MemoryOracle, prices: Local | None, asked: np.ndarray) -> tuple[int, int] | None:
+def _pair(oracle: Oracle, prices: Local | None, asked: np.ndarray) -> tuple[int, int] | None:
     """The two values that cost most; those with a target, then the others, where fewer cost anything."""
     costly = [] if prices is None else [int(j) for j in np.argsort(-prices.price, kind="stable") if prices.active[j]]
     order = list(dict.fromkeys([*costly, *(int(j) for j in asked), *range(len(oracle.values))]))

@@ -27,7 +27,7 @@ from map_core.certificate import AttainableLevels
 from map_core.dual import Status, solve
 from map_core.errors import InputError
 from map_core.glossary import Form
-from map_core.oracle import MemoryOracle
+from map_core.oracle import MemoryOracle, Oracle
 from map_core.reproduce.paper import PAPER
 from map_core.reproduce.published import published_solver
 from map_core.reproduce.results import MISS, ROUNDS, Protocol, Rounds, Size, Study
@@ -44,7 +44,7 @@ Report = Callable[[int, int, str], None]
 
 def random_palettes(
     table: RewardTable,
-    oracle: MemoryOracle,
+    oracle: Oracle,
     size: int,
     count: int,
     *,
@@ -130,7 +130,7 @@ def reproduce(
 
 
 def _size(
-    table: RewardTable, oracle: MemoryOracle, attainable: AttainableLevels, m: int, levels: np.ndarray, seed: int
+    table: RewardTable, oracle: Oracle, attainable: AttainableLevels, m: int, levels: np.ndarray, seed: int
 ) -> Size:
     """Everything about the palettes of one number of values: (row, value) levels in reward units."""
     d = oracle.standardise(levels)
@@ -186,7 +186,7 @@ def _share(holds: np.ndarray) -> float:
     return float(np.mean(holds)) if len(holds) else math.nan
 
 
-def _missed(oracle: MemoryOracle, weights: np.ndarray, d: np.ndarray) -> float:
+def _missed(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
     """Share of the rows in which a level is further below its target than ``MISS``."""
     if not len(weights):
         return math.nan
@@ -194,7 +194,7 @@ def _missed(oracle: MemoryOracle, weights: np.ndarray, d: np.ndarray) -> float:
     return _share(lack.max(axis=1) > MISS)
 
 
-def _residual(oracle: MemoryOracle, weights: np.ndarray, d: np.ndarray) -> float:
+def _residual(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
     """Median over rows of the largest violation of the optimality conditions."""
     if not len(weights):
         return math.nan
@@ -208,7 +208,7 @@ def _improves(ours: Solutions, d: np.ndarray, met: np.ndarray) -> float:
     return _share(above[met].all(axis=1))
 
 
-def _wins(table: RewardTable, oracle: MemoryOracle, weights: np.ndarray, d: np.ndarray) -> float:
+def _wins(table: RewardTable, oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
     """Share of the rows whose every targeted value wins against the base model in half of the comparisons or more."""
     if not len(weights):
         return math.nan
@@ -216,7 +216,7 @@ def _wins(table: RewardTable, oracle: MemoryOracle, weights: np.ndarray, d: np.n
     return _share(np.all((rates >= 0.5 - 1e-9) | np.isnan(d), axis=1))
 
 
-def _times(table: RewardTable, oracle: MemoryOracle, d: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
+def _times(table: RewardTable, oracle: Oracle, d: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
     """Median milliseconds of one solve, ours and the published, one palette at a time, torch on one thread."""
     import torch
 
@@ -241,7 +241,7 @@ def _times(table: RewardTable, oracle: MemoryOracle, d: np.ndarray, levels: np.n
     return statistics.median(spent[0]), statistics.median(spent[1])
 
 
-def _rounds(table: RewardTable, oracle: MemoryOracle, chosen: Sequence[int]) -> Rounds | None:
+def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> Rounds | None:
     """The paper's sequential experiment: the same quantile of each value, in one round, in five and at once."""
     scale = Percentiles(table)
     for quantile in np.arange(PAPER.quantile, 0.5, -0.05).round(2):

@@ -23,7 +23,7 @@ from map_core.feasibility import Assessment, assess
 from map_core.figures import design
 from map_core.figures.design import Unit, Units
 from map_core.glossary import SamplingSettings
-from map_core.oracle import MemoryOracle
+from map_core.oracle import MemoryOracle, Oracle
 from map_core.own_values import extended, read, replies_key
 from map_core.own_values.offered import offered
 from map_core.palette import ALL
@@ -52,7 +52,7 @@ class Scene:
 
     key: tuple[Any, ...]
     table: RewardTable
-    oracle: MemoryOracle
+    oracle: Oracle
     attainable: AttainableLevels
     names: tuple[str, ...]
     cards: tuple[str, ...]
@@ -74,7 +74,12 @@ class Scene:
 
     def percentile(self, value: int, standardised: float) -> float:
         """The percentile of a standardised level."""
-        return self.units().percentile(value, standardised)
+        return self._percentile.percentile(value, standardised)
+
+    @cached_property
+    def _percentile(self) -> Units:
+        """Made once: a screen asks for a hundred percentiles at every move of a hand."""
+        return self.units()
 
     @cached_property
     def ranges(self) -> tuple[tuple[int, int], ...]:
