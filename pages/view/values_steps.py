@@ -68,7 +68,8 @@ def _tools(seen: Seen, own: Own) -> None:
             type="tertiary",
             key="values_file",
             on_click="ignore",
-            help="For the command line: build and generate take it as --values-file.",
+            help="For the command line: generate takes it as --values-file, and python -m map_core build "
+            f"--extend TABLE --values-file FILE --values {own.value.definition.name} adds it to a table's file.",
         )
         with st.popover("Delete", icon=":material/delete:", type="tertiary", key="values_delete"):
             versions = "1 version" if own.value.version == 1 else f"{own.value.version} versions"
