@@ -57,6 +57,11 @@ def test_a_phone_joins_the_picture_on_the_wall(browser, address):
     main = "document.querySelector('[data-testid=stMain]')"
     assert wall.evaluate(f"{main}.scrollHeight <= innerHeight && {main}.scrollWidth <= innerWidth")
     expect(phone.get_by_text("You are in the picture, the first one.")).to_be_visible()
+    common = phone.locator(".vp-common")
+    expect(common).to_contain_text(wall.locator(".st-key-meeting .vp-agreed").inner_text())
+    expect(common).to_contain_text(re.compile(r"You get (all that|\d+% of the way to what) you ask for\."))
+    expect(phone.locator(".vp-strip-row", has_text="Humor")).to_contain_text(re.compile(r"Together p\d+"))
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 
     phone.reload()
     expect(phone.get_by_text("You are in the picture, the first one.")).to_be_visible()

@@ -27,6 +27,7 @@ from map_core.groups_in_words import (
     who,
     wish,
 )
+from map_core.member_in_words import common_levels, for_one
 from map_core.oracle import MemoryOracle
 from map_core.targets import percentiles
 from tests.tables import make_table
@@ -125,6 +126,34 @@ def test_shares_and_wishes_in_words():
     assert who(["a"]) == "a"
     assert who(list("abcd")) == "a, b, c and d"
     assert who(list("abcdef")) == "a, b, c and 3 others"
+
+
+def test_what_a_common_palette_is_to_one_of_them():
+    """Half of the way for both of two coins; whoever asked for less than that has it all."""
+    groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
+    found = agreement(Memory(coins()), groups, nats(0.4) + nats(0.2))
+    assert for_one(found, Rule.WORST_OFF, groups[0]) == "You get 50% of the way to what you ask for."
+    assert for_one(found, Rule.WORST_OFF, Group("c", np.array([0.3, NAN]))) == "You get all that you ask for."
+    assert for_one(found, Rule.WORST_OFF, Group("d", np.array([NAN, NAN]))) == "You get all that you ask for."
+    assert for_one(Agreement((), 0.3), Rule.WORST_OFF, groups[0]) == ""
+    found = meeting()
+    hurt = Group("e", np.array([NAN, NAN, NAN, 0.0]))
+    assert found.common[Rule.WORST_OFF].solution.levels[3] < 0
+    assert "lower than the model has it now" in for_one(found, Rule.WORST_OFF, hurt)
+
+
+def test_the_levels_of_common_palettes_are_told_beside_a_wish():
+    found = meeting()
+    places = [round(UNITS.percentile(0, float(one.solution.levels[0]))) for one in found.common.values()]
+    wanted = round(UNITS.percentile(0, 0.9))
+    assert max(places) < wanted
+    told = common_levels(found, UNITS, 0, 0.9)
+    assert told.startswith("Together ")
+    assert all(f"p{place}" in told for place in places)
+    assert told.endswith(f"; you ask for p{wanted}")
+    assert common_levels(found, UNITS, 0, -1.0).endswith(", as much as you ask for")
+    assert "you" not in common_levels(found, UNITS, 0, NAN)
+    assert common_levels(Agreement((), 0.3), UNITS, 0, 0.9) == ""
 
 
 def test_what_is_said_of_a_meeting():

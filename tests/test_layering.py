@@ -31,7 +31,7 @@ FLOORS = (
     {"values", "generate"},
     {"prompts", "parts", "portrait"},
     {"build", "jobs", "answering", "store", "tables", "quality", "own_values"},
-    {"words", "judging", "answer", "changes", "groups_in_words", "quality_in_words", "figures"},
+    {"words", "judging", "answer", "changes", "groups_in_words", "member_in_words", "quality_in_words", "figures"},
     {"serve", "report"},
     {"command_line"},
     {"__main__"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -278,3 +279,42 @@ def test_a_full_meeting_says_so(place, monkeypatch):
     app.text_input(key="join_name").set_value("Ben").run()
     app.button(key="send").click().run()
     assert any("full" in text.value for text in app.text)
+
+
+def together(page: str) -> list[str]:
+    """What phones show of the common palettes: the line below each strip."""
+    return re.findall(r"<small>(Together [^<]*)</small>", page)
+
+
+def test_a_phone_shows_the_common_palette_of_all_members_as_the_wall_does():
+    wall = hosted()
+    code = wall.session_state["meeting"]
+    meetings.join(database(), code, "one", "Ana", WARM)
+    meetings.join(database(), code, "two", "Ben", COOL)
+    settled(wall)
+    wall.run()
+    app = settled(phone(code, me="one"))
+    assert not app.exception
+    page = said(app.run())
+    assert "The common palette" in page
+    (headline,) = re.findall(r'class="vp-agreed"[^>]*>([^<]*)<', said(wall))
+    assert headline in page
+    assert "Best for the worst-off" in page
+    assert "of the way to what you ask for" in page
+    assert "; you ask for p" in page
+    assert "Ben" not in page
+    first = together(page)
+    assert len(first) == 4, "one line a value that somebody asks for"
+    # The host's budget is everybody's.
+    wall.slider(key="groups_budget").set_value(0.2).run()
+    assert meetings.meeting(database(), code).budget == 0.2
+    settled(wall)
+    wall.run()
+    app.run()
+    settled(app)
+    assert together(said(app.run())) != first
+    other = opened("groups", meeting=code)
+    assert "Budget 0.2 nats" in said(other)
+    assert "groups_budget" not in [slider.key for slider in other.slider]
+    again = opened("groups", meeting=code, host=wall.session_state["meeting_host"])
+    assert again.slider(key="groups_budget").value == 0.2

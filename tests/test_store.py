@@ -204,6 +204,19 @@ def test_people_join_a_meeting_and_leave_it(opened):
     assert meetings.entries(opened, made.code) == (second,)
 
 
+def test_what_a_meeting_may_spend_is_the_same_for_all_who_look(opened):
+    made = meetings.open_meeting(opened, "Launch", ALL, "t")
+    assert meetings.meeting(opened, made.code).budget is None
+    meetings.spend(opened, made.code.upper(), 0.8)
+    assert meetings.meeting(opened, made.code).budget == 0.8
+    for bad in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="budget"):
+            meetings.spend(opened, made.code, bad)
+    meetings.end(opened, made.code)
+    meetings.spend(opened, made.code, 0.5)
+    assert meetings.meeting(opened, made.code) is None
+
+
 def test_a_host_can_show_that_a_meeting_is_theirs(opened):
     made = meetings.open_meeting(opened, "Launch", ALL, "t", host="kept by the host")
     assert made.code == meetings.code_of("kept by the host")

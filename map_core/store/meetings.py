@@ -6,12 +6,13 @@ Constraint: the code is all that is needed to join, so it is drawn at random and
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from map_core.errors import InputError
 from map_core.palette import Palette
@@ -38,6 +39,7 @@ class Meeting:
         use_case: whose prompts count.
         table_key: of the table that it is about.
         created: in UTC.
+        budget: nats that the common palette may spend; None until the host's screen has said so.
     """
 
     code: str
@@ -45,6 +47,7 @@ class Meeting:
     use_case: str
     table_key: str
     created: datetime
+    budget: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,21 @@ def meeting(database: Database, code: str) -> Meeting | None:
     """The meeting of a code, however it was typed; None when there is none."""
     with database.reading() as session:
         row = session.get(MeetingRow, read_code(code))
-        return None if row is None else Meeting(row.code, row.name, row.use_case, row.table_key, row.created)
+        return (
+            None if row is None else Meeting(row.code, row.name, row.use_case, row.table_key, row.created, row.budget)
+        )
+
+
+def spend(database: Database, code: str, budget: float) -> None:
+    """Say what the common palette of a meeting may spend, in nats; nothing happens where the meeting is over.
+
+    Raises:
+        InputError: the budget is no number from 0.
+    """
+    if not 0 <= budget < math.inf:
+        raise InputError(f"The budget of a meeting is {budget} nats; expected a number from 0.")
+    with database.writing() as session:
+        session.execute(update(MeetingRow).where(MeetingRow.code == read_code(code)).values(budget=float(budget)))
 
 
 def read_code(told: str) -> str:

@@ -86,6 +86,7 @@ class MeetingRow(Base):
     use_case: Mapped[str] = mapped_column(String(SHORT))
     table_key: Mapped[str] = mapped_column(String(KEY))
     created: Mapped[datetime]
+    budget: Mapped[float | None]
 
 
 class EntryRow(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -51,7 +51,7 @@ def sentences(lines: Sequence[str]) -> str:
 
 def part(title: str, lines: Sequence[str]) -> str:
     """A small title and its lines; nothing without lines."""
-    return f'<h4 class="vp-small-title">{escape(title)}</h4>{sentences(lines)}' if lines else ""
+    return f'<h2 class="vp-small-title">{escape(title)}</h2>{sentences(lines)}' if lines else ""
 
 
 def rule(which: Rule, outcome: str, verdict: str) -> str:
@@ -59,7 +59,7 @@ def rule(which: Rule, outcome: str, verdict: str) -> str:
     tag = f'<span class="vp-tag">{escape(verdict)}</span>' if verdict else ""
     title, meaning = RULES[which], MEANINGS[which]
     return (
-        f'<div class="vp-rule"><h4>{_sign(which)}{escape(title)} {tag}</h4><p>{escape(outcome)}</p>'
+        f'<div class="vp-rule"><h2>{_sign(which)}{escape(title)} {tag}</h2><p>{escape(outcome)}</p>'
         f'<p class="vp-note">{escape(meaning)}</p></div>'
     )
 
@@ -96,6 +96,25 @@ def count(text: str) -> str:
     return f'<p class="vp-count" role="status">{escape(text)}</p>'
 
 
+def common(headline: str, nearness: Sequence[tuple[Rule, float, str]]) -> str:
+    """What all members come to, for one of them.
+
+    Args:
+        headline: what everybody comes to.
+        nearness: of each common palette, the share of the member's way that it goes, from 0 to 1, and in words.
+    """
+    rows = [
+        f'<div class="vp-near"><h3>{_sign(rule)}{escape(RULES[rule])}</h3>'
+        f'<div class="vp-near-bar" aria-hidden="true"><i style="width:{100 * share:.0f}%;--shade:{MARKS[rule][0]}"></i>'
+        f"</div><p>{escape(text)}</p></div>"
+        for rule, share, text in nearness
+    ]
+    return (
+        '<section class="vp-common"><h2>The common palette</h2>'
+        f'<p role="status">{escape(headline)}</p>{"".join(rows)}</section>'
+    )
+
+
 def strips(
     values: Sequence[int],
     titles: Sequence[str],
@@ -103,6 +122,8 @@ def strips(
     places: Sequence[np.ndarray],
     mine: int | None,
     said: Sequence[str],
+    common: Mapping[Rule, Sequence[float]],
+    told: Sequence[str],
 ) -> str:
     """What everybody asks for, a strip a value, light enough for a phone.
 
@@ -113,6 +134,8 @@ def strips(
         places: (member,) percentiles of each value, NaN where it is free.
         mine: position of the member who looks; None for somebody else.
         said: each strip in words.
+        common: percentile of each value in each common palette that is known.
+        told: what the common palettes give of each value, shown below its strip.
     """
     rows = []
     for k, j in enumerate(values):
@@ -122,9 +145,13 @@ def strips(
                 marks.append(f'<i class="vp-one" style="left:{place:.1f}%;background:{colour(j)}"></i>')
         if mine is not None and not np.isnan(places[k][mine]):
             marks.append(f'<i class="vp-mine" style="left:{places[k][mine]:.1f}%;border-color:{colour(j)}"></i>')
-        told = escape(said[k], quote=True)
+        for rule, levels in common.items():
+            shade, symbol, _ = MARKS[rule]
+            marks.append(f'<i class="vp-diamond {_SIGNS[symbol]}" style="left:{levels[k]:.1f}%;--shade:{shade}"></i>')
+        below = f"<small>{escape(told[k])}</small>" if told[k] else ""
         rows.append(
-            f'<div class="vp-strip-row"><span>{escape(titles[k])}</span>'
-            f'<div class="vp-line-of" role="img" aria-label="{told}">{"".join(marks)}</div></div>'
+            f'<div class="vp-strip-row"><span>{escape(titles[k])}</span><div>'
+            f'<div class="vp-line-of" role="img" aria-label="{escape(said[k], quote=True)}">{"".join(marks)}</div>'
+            f"{below}</div></div>"
         )
     return f'<div class="vp-strips">{"".join(rows)}</div>'

@@ -54,12 +54,22 @@ def so_far(job: Job, groups: Sequence[Group]) -> Agreement | None:
     return None if found is None else found.named([group.name for group in groups])
 
 
+def usual_budget(scene: Scene) -> float:
+    """Nats to begin with."""
+    return round(min(_most(scene), default_budget(scene.oracle)), 1)
+
+
+def _most(scene: Scene) -> float:
+    """All that choosing among the table's candidates can spend, on a step of the slider."""
+    return float(np.floor(scene.oracle.log_candidates / STEP) * STEP)
+
+
 def budget(scene: Scene) -> float:
     """The choice of the budget, with what it means."""
-    most = float(np.floor(scene.oracle.log_candidates / STEP) * STEP)
+    most = _most(scene)
     kept = st.session_state.get("groups_budget")
     if kept is None or not LEAST <= kept <= most:
-        st.session_state["groups_budget"] = round(min(most, default_budget(scene.oracle)), 1)
+        st.session_state["groups_budget"] = usual_budget(scene)
     chosen = st.slider(
         "Budget of the common palette",
         LEAST,

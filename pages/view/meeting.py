@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
@@ -19,26 +19,17 @@ from map_core import groups_in_words as said
 from map_core.errors import PaletteError
 from map_core.figures import groups as drawn
 from map_core.groups import Agreement, Group
-from map_core.jobs import Job, JobStatus, shared_jobs
 from map_core.store import database, meetings, table_key
 from pages.view import group_list, group_marks, group_picture, state, style
 from pages.view import scene as scenes
 from pages.view.group_list import Listed
+from pages.view.meeting_agreement import Known, budget, following
 from pages.view.scene import Scene
 
 #: Seconds between two looks at who has joined.
 LOOK_SECONDS = 1.5
 #: Of the figures in pixels, so that everything is on one screen of 1440 x 900.
 HEIGHT = 372
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """A job of the meeting, and whom it was asked for."""
-
-    key: object
-    job: Job
-    groups: tuple[Group, ...]
 
 
 def is_open() -> bool:
@@ -58,7 +49,7 @@ def _to_address(code: str) -> None:
 
 
 def _forget() -> None:
-    for name in ("meeting", "meeting_host", "meeting_asked", "meeting_found"):
+    for name in ("meeting", "meeting_host"):
         st.session_state.pop(name, None)
     for name in ("meeting", "host"):
         st.query_params.pop(name, None)
@@ -139,16 +130,28 @@ def show() -> None:
     with st.container(key="meeting"):
         with st.container(horizontal=True, vertical_alignment="center", key="meeting_bar"):
             st.html(group_marks.title(held.name, held.use_case), width="stretch")
-            kept = st.session_state.get("groups_budget")
-            with st.popover(
-                f"Budget {kept:.1f} nats" if kept else "Budget", icon=":material/savings:", key="meeting_budget"
-            ):
-                spend = group_picture.budget(scene)
+            spend = _budget(scene, held, is_host)
             with st.popover("Address", icon=":material/link:", key="meeting_address"):
                 link = _address(held.code)
             _way_out(scene, held, is_host)
         state.undo_line()
         _live(scene, held, spend, is_host, link)
+
+
+def _budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
+    """What the common palette may spend: the host's to choose, the same for everybody."""
+    spend = budget(scene, held)
+    if not is_host:
+        st.html(style.note(f"Budget {spend:.1f} nats"), width="content")
+        return spend
+    if held.budget is not None:
+        st.session_state.setdefault("groups_budget", held.budget)
+    kept = st.session_state.get("groups_budget", spend)
+    with st.popover(f"Budget {kept:.1f} nats", icon=":material/savings:", key="meeting_budget"):
+        chosen = group_picture.budget(scene)
+    if chosen != held.budget:
+        meetings.spend(database(), held.code, chosen)
+    return chosen
 
 
 def _address(code: str) -> str:
@@ -200,16 +203,17 @@ def _live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool, lin
         members = meetings.entries(database(), held.code)
         names = group_list.distinct(entry.name for entry in members)
         groups = group_list.of(scene, [Listed(n, e.palette) for n, e in zip(names, members, strict=True)])
+        within = spend if is_host else budget(scene, meetings.meeting(database(), held.code) or held)
+        known = following(held.code).look(scene, groups, within) if groups else None
         side, picture = st.columns([1, 4.4], gap="medium")
         with side, st.container(key="meeting_side"):
             st.html(group_marks.invitation(link, held.code))
             _members(held.code, members, names, is_host)
-            found = st.session_state.get("meeting_found")
-            if found is not None and groups:
-                group_picture.files(scene, drawn.Shown(found, scene.units()), "meeting")
+            if known is not None and known.found is not None:
+                group_picture.files(scene, drawn.Shown(known.found, scene.units()), "meeting")
         with picture, st.container(key="meeting_picture"):
-            if groups:
-                _picture(scene, groups, spend)
+            if known is not None:
+                _picture(scene, groups, within, known)
             else:
                 st.html(group_marks.headline("Waiting for the first palette."))
                 st.html(
@@ -237,36 +241,14 @@ def _members(code: str, members: Sequence[meetings.Entry], names: Sequence[str],
             st.html(style.note("Whoever is removed may come back on the same phone by sending again."))
 
 
-def _is_over(asked: _Asked, key: object) -> bool:
-    """Whether the next job may begin: this one has ended, or only its last stage is left and others are asked for."""
-    if asked.key == key:
-        return asked.job.status is JobStatus.CANCELLED
-    so_far: Agreement | None = asked.job.partial
-    if not asked.job.ended and so_far is not None and so_far.alone is not None:
-        asked.job.cancel()
-        return True
-    return asked.job.ended
-
-
-def _picture(scene: Scene, groups: tuple[Group, ...], spend: float) -> None:
-    """Where everybody stands now, and the newest agreement that is known; work never piles up."""
-    asked: _Asked | None = st.session_state.get("meeting_asked")
-    key = group_picture.asked(scene, groups, spend)
-    if asked is None or _is_over(asked, key):
-        job = shared_jobs().submit(key, group_picture.work(scene, groups, spend))
-        st.session_state["meeting_asked"] = asked = _Asked(key, job, groups)
-    elif asked.key == key:
-        asked = replace(asked, groups=groups)  # the same wishes under other names
-    found = group_picture.so_far(asked.job, asked.groups)
-    if found is None:
-        found = st.session_state.get("meeting_found")
-    else:
-        st.session_state["meeting_found"] = found
-    known = found or Agreement((), spend)
-    now = drawn.Shown(replace(known, groups=groups), scene.units(), large=True, height=HEIGHT)
+def _picture(scene: Scene, groups: tuple[Group, ...], spend: float, known: Known) -> None:
+    """Where everybody stands now, and the newest agreement that is known."""
+    found = known.found
+    at_all = found or Agreement((), spend)
+    now = drawn.Shown(replace(at_all, groups=groups), scene.units(), large=True, height=HEIGHT)
     st.html(group_marks.headline(said.headline(found) if found else "Looking for what you have in common."))
     st.html(group_marks.legend([group.name for group in groups], now.lettered))
-    settled = drawn.Shown(known, scene.units(), large=True, height=HEIGHT) if found else None
+    settled = drawn.Shown(at_all, scene.units(), large=True, height=HEIGHT) if found else None
     group_picture.figures(now, "meeting", settled)
     if settled is None or found is None:
         return
@@ -275,5 +257,5 @@ def _picture(scene: Scene, groups: tuple[Group, ...], spend: float) -> None:
     lines = [*said.differences(found, units, most=1), said.together(found, units), *said.pairs(found, units, most=1)]
     if told := [line for line in lines if line][:2]:
         st.html(group_marks.sentences(told))
-    if asked.job.error:
-        st.html(style.note(f"This could not be computed: {asked.job.error}"))
+    if known.error:
+        st.html(style.note(f"This could not be computed: {known.error}"))

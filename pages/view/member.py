@@ -1,27 +1,29 @@
 """The phone's side of a meeting: a name, a wish for each value that matters, the verdict on them, and the picture.
 
-Who a member is stands in the phone's address, so that the same phone comes back as the same member. Constraint: light
-enough for a phone: no figure library, nothing is computed but the verdict on one's own wishes.
+Who a member is stands in the phone's address, so that the same phone comes back as the same member. The common palette
+is the wall's, with how near it comes to this member. Constraint: light enough for a phone: no figure library.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
 from map_core import groups_in_words as said
-from map_core import words
+from map_core import member_in_words, words
 from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
 from map_core.glossary import Verdict
+from map_core.groups import Agreement, Group, Rule, satisfaction
 from map_core.palette import Palette, Target
 from map_core.store import database, meetings
 from pages.view import group_list, group_marks, state, style
 from pages.view.group_list import Listed
+from pages.view.meeting_agreement import budget, following
 from pages.view.scene import Scene
 
 #: Seconds between two looks at the others.
@@ -208,10 +210,8 @@ def picture(scene: Scene, code: str, me: str) -> None:
                 st.html(style.note("You are not in the picture any more. Send again to come back."))
             return
         st.session_state["was_in"] = True
-        groups = group_list.of(scene, [Listed(entry.name, entry.palette) for entry in members])
-        units = scene.units()
-        places = [units.of(j, np.array([group.targets[j] for group in groups])) for j in range(len(scene.names))]
-        asking = [j for j in range(len(places)) if not np.isnan(places[j]).all()]
+        names = group_list.distinct(entry.name for entry in members)
+        groups = group_list.of(scene, [Listed(n, e.palette) for n, e in zip(names, members, strict=True)])
         others = len(members) - 1
         st.html(
             group_marks.count(
@@ -220,19 +220,42 @@ def picture(scene: Scene, code: str, me: str) -> None:
                 else "You are in the picture, the first one."
             )
         )
-        st.html(
-            group_marks.strips(
-                asking,
-                [words.capitalised(scene.names[j]) for j in asking],
-                [scene.percentile(j, 0.0) for j in asking],
-                [places[j] for j in asking],
-                mine,
-                [_in_words(scene.names[j], places[j], mine) for j in asking],
-            )
-        )
-        st.html(style.note("The ring is you, dots are the others, the tick is the model as it is. From p0 to p100."))
+        held = meetings.meeting(database(), code)
+        known = None if held is None else following(code).look(scene, groups, budget(scene, held)).found
+        _draw(scene, groups, mine, known or Agreement((), 0.0))
 
     piece()
+
+
+def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: Agreement) -> None:
+    """The common palette as far as it is known, and a strip for each value that somebody asks for."""
+    units, common = scene.units(), known.common
+    if common:
+        nearness = [(rule, *_near(known, rule, groups[mine])) for rule in common]
+        st.html(group_marks.common(said.headline(known), nearness))
+    places = [units.of(j, np.array([group.targets[j] for group in groups])) for j in range(len(scene.names))]
+    asking = [j for j in range(len(places)) if not np.isnan(places[j]).all()]
+    levels = {rule: one.solution.levels for rule, one in common.items()}
+    st.html(
+        group_marks.strips(
+            asking,
+            [words.capitalised(scene.names[j]) for j in asking],
+            [scene.percentile(j, 0.0) for j in asking],
+            [places[j] for j in asking],
+            mine,
+            [_in_words(scene.names[j], places[j], mine) for j in asking],
+            {rule: [units.percentile(j, float(given[j])) for j in asking] for rule, given in levels.items()},
+            [member_in_words.common_levels(known, units, j, float(groups[mine].targets[j])) for j in asking],
+        )
+    )
+    signs = "Diamonds are common palettes, the" if common else "The"
+    st.html(style.note(f"{signs} ring is you, dots are the others, the tick is the model as it is. From p0 to p100."))
+
+
+def _near(found: Agreement, rule: Rule, mine: Group) -> tuple[float, str]:
+    """How near a common palette comes to one's own wishes: the share of the way, from 0 to 1, and in words."""
+    share = float(satisfaction([mine], found.common[rule].solution.levels)[0])
+    return min(max(share, 0.0), 1.0), member_in_words.for_one(found, rule, mine)
 
 
 def _in_words(name: str, places: np.ndarray, mine: int) -> str:
