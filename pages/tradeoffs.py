@@ -13,6 +13,7 @@ from pages.view import (
     tradeoffs_steps,
     tradeoffs_three,
     tradeoffs_two,
+    views,
 )
 from pages.view.tradeoffs_today import Today, today
 
@@ -25,28 +26,20 @@ VIEWS = {
 }
 
 
+TITLES = {name: title for name, (title, _) in VIEWS.items()}
+
+
 def choose(now: Today) -> str:
-    """The view: the one asked for by a click or by the address, else the last one; the address says which it is."""
+    """The view, and the two values of the first one: asked for by a click or by the address, else as they were."""
     table, asked = now.scene.table, st.session_state
     if "tradeoffs_open" in asked:
         asked["frontier_across"], asked["frontier_upwards"] = asked.pop("tradeoffs_open")
         asked["tradeoffs_view"] = "two"
-    elif "tradeoffs_view" not in asked and st.query_params.get("view") in VIEWS:
-        asked["tradeoffs_view"] = st.query_params["view"]
+    elif views.heard("tradeoffs", TITLES):
         named = st.query_params.get("pair", "").split(",")
         if len(named) == 2 and set(named) <= set(table.values):
             asked["frontier_across"], asked["frontier_upwards"] = (table.index(name) for name in named)
-    asked.setdefault("tradeoffs_view", "two")
-    view = st.segmented_control(
-        "View",
-        list(VIEWS),
-        format_func=lambda one: VIEWS[one][0],
-        required=True,
-        key="tradeoffs_view",
-        label_visibility="collapsed",
-        persist_state="session",
-    )
-    return str(view)
+    return views.control("tradeoffs", TITLES)
 
 
 now = today()
@@ -63,8 +56,5 @@ with st.container(key="steps"):
 with figures:
     VIEWS[view][1](now)
 pair = [st.session_state.get(f"frontier_{axis}") for axis in ("across", "upwards")]
-st.query_params["view"] = view
-if view == "two" and None not in pair:
-    st.query_params["pair"] = ",".join(now.scene.table.values[j] for j in pair if j is not None)
-else:
-    st.query_params.pop("pair", None)
+names = [now.scene.table.values[j] for j in pair if j is not None]
+views.tell({"view": view} | ({"pair": ",".join(names)} if len(names) == 2 else {}))

@@ -49,7 +49,7 @@ def click(app: AppTest, view: str, job: str, *carried: int) -> AppTest:
 
 def test_two_values_are_there_without_waiting_for_a_click(app):
     assert not app.exception
-    assert "What can be had together" in [header.value for header in app.subheader]
+    assert "What can be had together" in [header.value for header in app.header]
     assert "At 0.25 nats: helpfulness up to" in told(app)
     assert "Nothing changes until you take it" in said(app)
     assert "take_it_two" not in [button.key for button in app.button]
@@ -227,3 +227,53 @@ def test_a_table_of_single_replies_has_every_view(tmp_path, monkeypatch):
         app.segmented_control(key="tradeoffs_view").set_value(view)
         settled(app)
         assert not app.exception
+
+
+def linked(view: str, **chosen: str | list[str]) -> AppTest:
+    """The page as a link opens it."""
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    app.switch_page("tradeoffs.py")
+    app.query_params["view"] = view
+    for name, told in chosen.items():
+        app.query_params[name] = told
+    return settled(app)
+
+
+def test_a_link_opens_the_three_values_that_were_chosen(table):
+    app = linked("three", three_2="Positivity", three_budget="0.25", frontier_others="Keep their targets")
+    assert not app.exception
+    assert [app.selectbox(key=f"three_{n}").value for n in range(3)] == [0, 1, 3]
+    assert app.segmented_control(key="three_budget").value == 0.25
+    assert app.segmented_control(key="frontier_others").value == "kept"
+    assert "At 0.25 nats: helpfulness up to" in told(app)
+
+
+def test_a_link_opens_the_lines_that_were_chosen(table):
+    app = linked("lines", lines_values=["Humor", "Positivity"], lines_budgets=["0.5", "2"], lines_tint="Its cost")
+    assert not app.exception
+    assert app.multiselect(key="lines_values").value == [2, 3]
+    assert app.pills(key="lines_budgets").value == [0.5, 2.0]
+    assert app.segmented_control(key="lines_tint").value == "cost"
+
+
+def test_a_link_that_names_what_is_not_there_opens_the_first_choice(table):
+    app = linked("three", three_0="<b>Nothing</b>", three_budget="7")
+    assert not app.exception
+    assert [app.selectbox(key=f"three_{n}").value for n in range(3)] == [0, 1, 2]
+    assert app.segmented_control(key="three_budget").value == 1.0
+
+
+def test_a_choice_that_the_palette_would_not_make_any_more_goes_to_the_address(table):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.session_state["plain_desk"] = True
+    app.run().switch_page("tradeoffs.py")
+    app.query_params["view"] = "lines"
+    settled(app)
+    assert app.multiselect(key="lines_values").value == [0, 1, 2]
+    assert "lines_values" not in app.query_params
+    app.switch_page("palette.py").run()
+    app.toggle(key="free_positivity").set_value(False).run()
+    app.switch_page("tradeoffs.py").run()
+    settled(app)
+    assert app.multiselect(key="lines_values").value == [0, 1, 2]
+    assert app.query_params["lines_values"] == ["Helpfulness", "Harmlessness", "Humor"]

@@ -104,7 +104,7 @@ def say_of_click() -> None:
 
 
 def _is_said(error: Exception) -> bool:
-    return getattr(error, "said_in_words", False)
+    return bool(getattr(error, "said_in_words", False))
 
 
 def _say_of_page(failure: _Failure) -> None:

@@ -24,7 +24,7 @@ def show(today: Today) -> None:
     if len(today.names) < 2:
         st.html(style.note("This table has one value, so there is nothing to trade."))
         return
-    st.subheader("What a budget leaves to choose")
+    st.header("What a budget leaves to choose")
     st.html(
         style.note(
             f"{LINES} palettes a budget, as different as can be, each as far as the budget goes. Dotted lines rest on "
@@ -42,6 +42,7 @@ def show(today: Today) -> None:
             format_func=lambda nats: f"{nats:g}",
             default=[1.0],
             key="lines_budgets",
+            bind="query-params",
             persist_state="session",
         )
         tint = st.segmented_control(
@@ -51,6 +52,7 @@ def show(today: Today) -> None:
             default="favoured",
             required=True,
             key="lines_tint",
+            bind="query-params",
             persist_state="session",
         )
         kept = others()
@@ -91,6 +93,7 @@ def _draw(job: Job, today: Today, tint: lines.Tint) -> None:
                 selection_mode="multi",
                 format_func=lambda j: style.plain(today.titles[j]),
                 key="lines_no_worse",
+                bind="query-params",
                 persist_state="session",
                 wrap=True,
             )

@@ -24,7 +24,7 @@ FIRST = 4
 
 def show(today: Today) -> None:
     """The choice of the value, the curves, and what they say."""
-    st.subheader("What a target costs", help=terms.help("sensitivity", "shadow price"))
+    st.header("What a target costs", help=terms.help("sensitivity", "shadow price"))
     names, own = today.names, today.assessment.solution
     prices = None if own is None else local(own)
     with st.container(horizontal=True, vertical_alignment="bottom", key="sensitivity_controls"):

@@ -24,7 +24,7 @@ def show(today: Today) -> None:
     if len(today.names) < 2:
         st.html(style.note("This table has one value, so there is nothing to trade."))
         return
-    st.subheader("Every pair at a glance")
+    st.header("Every pair at a glance")
     st.html(
         style.note(
             f"One cell a pair, in percentiles on one scale. The inner line is what {BUDGETS[0]:g} nats buy, the outer "

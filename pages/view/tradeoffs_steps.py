@@ -26,7 +26,7 @@ Found = dict[tuple[int, int], Step | None]
 
 def show(today: Today) -> None:
     """The size of a step, what is kept, and a row a target."""
-    st.subheader("Move a step")
+    st.header("Move a step")
     own = today.assessment.solution
     if not today.wanted:
         st.html(style.note("No value has a target, so there is nothing to move. Set one on Palette."))

@@ -24,7 +24,7 @@ def show(today: Today) -> None:
     if len(today.names) < 3:
         st.html(style.note("This table has fewer than three values. Two values shows all there is to trade."))
         return
-    st.subheader("Three values at one budget")
+    st.header("Three values at one budget")
     st.html(
         style.note(
             "The triangle divides one budget among three values: a corner gives all of it to one, the middle shares "
@@ -45,6 +45,7 @@ def show(today: Today) -> None:
             default=1.0,
             required=True,
             key="three_budget",
+            bind="query-params",
             persist_state="session",
         )
         kept = others()

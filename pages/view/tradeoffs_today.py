@@ -15,7 +15,7 @@ from map_core.dual import Solution
 from map_core.feasibility import Assessment
 from map_core.figures.plane import Palette as Stand
 from map_core.palette import Palette
-from pages.view import state, style
+from pages.view import state, style, views
 from pages.view.scene import Scene
 
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
@@ -125,6 +125,7 @@ def others() -> bool:
         default="free",
         required=True,
         key="frontier_others",
+        bind="query-params",
         persist_state="session",
         help="Free: the widest choice. Keep their targets: every point also meets the targets of all other values.",
     )
@@ -132,7 +133,23 @@ def others() -> bool:
 
 
 def value_picker(label: str, today: Today, first: int, key: str) -> int:
-    """The choice of one value."""
+    """The choice of one value, which stands in the address."""
+    views.stay(key, first)
+    return int(
+        st.selectbox(
+            label,
+            range(len(today.names)),
+            index=first,
+            format_func=today.titles.__getitem__,
+            key=key,
+            bind="query-params",
+            persist_state="session",
+        )
+    )
+
+
+def axis_picker(label: str, today: Today, first: int, key: str) -> int:
+    """The choice of one value, which a click elsewhere may make as well; both axes stand in the address as a pair."""
     st.session_state.setdefault(key, first)  # and not as an index: a click may have chosen already
     return int(
         st.selectbox(
@@ -146,7 +163,8 @@ def value_picker(label: str, today: Today, first: int, key: str) -> int:
 
 
 def values_picker(label: str, today: Today, first: list[int], key: str, most: int | None = None) -> list[int]:
-    """The choice of several values, in the table's order."""
+    """The choice of several values, in the table's order, which stands in the address."""
+    views.stay(key, first)
     chosen = st.multiselect(
         label,
         range(len(today.names)),
@@ -154,6 +172,7 @@ def values_picker(label: str, today: Today, first: list[int], key: str, most: in
         format_func=today.titles.__getitem__,
         max_selections=most,
         key=key,
+        bind="query-params",
         persist_state="session",
         wrap=True,
     )

@@ -11,7 +11,7 @@ from map_core.frontier import Frontier, frontier
 from map_core.jobs import Job
 from pages.view import background, style, terms
 from pages.view import tradeoffs_what_if as what_if
-from pages.view.tradeoffs_today import BUDGETS, Today, download, in_words, others, value_picker
+from pages.view.tradeoffs_today import BUDGETS, Today, axis_picker, download, in_words, others
 
 HOW = (
     "Click a point on a line to see what it would give against your palette, what it costs and what it sounds like. "
@@ -25,7 +25,7 @@ def show(today: Today) -> None:
     if len(names) < 2:
         st.html(style.note("This table has one value, so there is nothing to trade."))
         return
-    st.subheader("What can be had together", help=terms.help("frontier", "budget"))
+    st.header("What can be had together", help=terms.help("frontier", "budget"))
     st.html(
         style.note(
             "Grey dots are the model's own replies. Each line is as far as a budget goes, in nats from the base model."
@@ -33,8 +33,8 @@ def show(today: Today) -> None:
     )
     first, second = today.first(2)
     with st.container(horizontal=True, vertical_alignment="bottom", key="frontier_controls"):
-        across = value_picker("Across", today, first, "frontier_across")
-        upwards = value_picker("Upwards", today, second, "frontier_upwards")
+        across = axis_picker("Across", today, first, "frontier_across")
+        upwards = axis_picker("Upwards", today, second, "frontier_upwards")
         unit: design.Unit = st.segmented_control(
             "Units",
             ["percentile", "reward"],
