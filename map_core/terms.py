@@ -77,6 +77,21 @@ _ALL = (
     Term("candidate", "One of the replies that the base model gives to a prompt, from which one is chosen.", r"y_{ik}"),
     Term("reward table", "Prompts, replies of the base model and their rewards: all that the forecast is made from."),
     Term(
+        "table of your own",
+        "Prompts and replies that you bring in a file with a number a value, or that a build makes; all pages are "
+        "then about them.",
+        also=("import", "upload"),
+    ),
+    Term(
+        "build",
+        "Having a model write several replies to each of your prompts and scoring them; it ends in a table, and can be "
+        "stopped and gone on with.",
+    ),
+    Term("token", "A piece of a word, in which models write and count; a hundred of them are about 75 English words."),
+    Term(
+        "seed", "A number that all chance in a computation comes from: the same number gives the same result."
+    ),
+    Term(
         "distance",
         "How far the aligned model is from the base model, in nats; the price of a palette.",
         r"\mathrm{KL}(p \,\|\, p_0)",
@@ -178,8 +193,30 @@ _ALL = (
         "One palette for several groups, by one of two rules: the worst-off group first, or the fairest product.",
     ),
     Term(
+        "value of your own",
+        "A value that you define in words: what has more of it and what has less; a small model then scores every "
+        "reply by which side it is closer to.",
+    ),
+    Term(
+        "judging pairs",
+        "Saying of two replies, without seeing their scores, which has more of a value; enough of these show how far "
+        "its scores are to be trusted.",
+    ),
+    Term(
+        "reliable",
+        "The word on a value whose scores put replies in the order in which people do; below it come rough, and not "
+        "to be used.",
+        also=("rough", "not to be used"),
+    ),
+    Term(
         "AUC",
-        "The chance that a reply labelled 1 by readers has a higher reward than one labelled 0; 0.5 is guessing.",
+        "The chance that the scores put two replies, between which readers see a difference, in the readers' order; 1 "
+        "is always, 0.5 is guessing.",
+    ),
+    Term(
+        "rank correlation",
+        "How far two values rise and fall together from reply to reply: 1 always, 0 not at all, below 0 one against "
+        "the other.",
     ),
 )
 #: Each term by its name, in the order in which *How it works* lists them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import summary, tables_build, tables_import, tables_kept, tables_quality, tables_work, views
+from pages.view import few_lines, summary, tables_build, tables_import, tables_kept, tables_quality, tables_work, views
 
 VIEWS = {
     "kept": ("Tables", tables_kept.show),
@@ -20,6 +20,7 @@ summary.head(
     use_case=False,
 )
 view = views.choose("tables", {name: title for name, (title, _) in VIEWS.items()})
+few_lines.show(view)
 if view != "good":
     tables_work.show()
 with st.container(key=f"tables_{view}"):

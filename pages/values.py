@@ -6,7 +6,17 @@ import streamlit as st
 
 from map_core.errors import PaletteError
 from map_core.store import database
-from pages.view import state, style, summary, values_card, values_define, values_judge, values_seen, values_steps
+from pages.view import (
+    few_lines,
+    state,
+    style,
+    summary,
+    values_card,
+    values_define,
+    values_judge,
+    values_seen,
+    values_steps,
+)
 from pages.view.values_seen import Seen
 
 state.current()
@@ -53,6 +63,7 @@ def _page(seen: Seen) -> None:
             type="primary",
             on_click=values_define.begin,
         )
+    few_lines.show("value")
     if said := st.session_state.pop("values_failed", None):
         st.warning("This could not be done.", icon=":material/error:")
         st.text(said)

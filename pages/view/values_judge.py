@@ -93,6 +93,12 @@ def _progress(definition: Definition, done: int, of: int) -> None:
     st.html(marks.question(f"Which of these two is more so: {definition.title}?", f"{done + 1} of {of}"))
     st.progress(done / of)
     st.html(style.note(f"More like: {definition.more[0]}. Less like: {definition.less[0]}."))
+    st.html(
+        style.note(
+            "Choose the one that has more of it, whichever is the better reply otherwise. Keys 1 and 2 do the same, "
+            "and 0 where you cannot say."
+        )
+    )
 
 
 def _pair(seen: Seen, own: Own, question: Question) -> None:
