@@ -24,14 +24,14 @@ from pages.view.values_seen import Own, Seen
 
 #: How the words begin, for whoever asks.
 THRESHOLDS = (
-    f"Reliable: AUC from {RELIABLE_FROM[0]:g}, the lower end of its 95% interval above {RELIABLE_FROM[1]:g}. "
-    f"Rough: from {ROUGH_FROM[0]:g}, the lower end above {ROUGH_FROM[1]:g}, so that it is no coin. "
-    f"Else not to be used. A word needs {LEAST} judged pairs."
+    f"Reliable: an AUC of {RELIABLE_FROM[0]:g} or more, whose 95% interval begins above {RELIABLE_FROM[1]:g}. "
+    f"Rough: {ROUGH_FROM[0]:g} or more, and the interval begins above {ROUGH_FROM[1]:g}, so it is better than "
+    f"guessing. All else is not to be used. There is no word before {LEAST} pairs are judged."
 )
 ESTIMATED = (
-    "Of two replies to one prompt between which a person sees a difference, the AUC is the chance that the scorer "
-    "puts them in the same order. Pairs are spread evenly over how far apart the scorer puts them. Pairs that nobody "
-    "can tell apart are left out."
+    "The AUC is the chance that the scores put two replies to one prompt in the order in which a person does: 1 is "
+    "always, 0.5 is guessing. The pairs are chosen evenly from those that the scores put close together and those that "
+    "they put far apart; pairs that nobody can tell apart do not count."
 )
 
 
