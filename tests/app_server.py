@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import BrowserContext, sync_playwright
 
 from map_core import rewards
-from tests.browser import find_chromium
+from tests.browser import OPTIONS, find_chromium
 from tests.tables import make_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,6 +107,17 @@ def browser():
     if chromium is None:
         pytest.skip("no Chromium here; python -m tests.browser brings one")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser) -> Iterator[BrowserContext]:
+    """What the pages of one file of tests have in common: scripts that Chromium has fetched and compiled once.
+
+    The app keeps nothing in a browser but the address, so that pages in it know nothing of each other.
+    """
+    made = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield made
+    made.close()

@@ -9,9 +9,9 @@ import pytest
 
 from map_core import tables
 from map_core.store import SETTING
-from tests.app_server import address, browser, server
+from tests.app_server import address, browser, context, server
 
-__all__ = ["address", "browser", "server"]
+__all__ = ["address", "browser", "context", "server"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -34,14 +34,13 @@ def _missing_models() -> str:
 
 
 @pytest.fixture
-def page(browser, address):
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(30 * SECONDS)
+def page(context, address):
     opened = context.new_page()
+    opened.set_default_timeout(30 * SECONDS)
     opened.goto(address)
     expect(opened.locator(".st-key-verdict h2")).to_be_visible(timeout=60 * SECONDS)
     yield opened
-    context.close()
+    opened.close()
 
 
 def press(page, value: str, key: str) -> None:
@@ -80,13 +79,12 @@ def test_a_click_on_the_frontier_is_looked_at_and_then_taken(page):
     expect(chips).to_have_text(before, use_inner_text=True, timeout=30 * SECONDS)
 
 
-def test_a_page_opened_by_its_address_has_the_whole_app_around_it(browser, address):
-    context = browser.new_context()
+def test_a_page_opened_by_its_address_has_the_whole_app_around_it(context, address):
     opened = context.new_page()
     opened.goto(f"{address}/tradeoffs")
     expect(opened.get_by_role("heading", name="Trade-offs")).to_be_visible(timeout=60 * SECONDS)
     expect(opened.get_by_role("link", name="Compare")).to_be_visible()
-    context.close()
+    opened.close()
 
 
 def test_an_empty_prompt_is_refused_in_words(page):

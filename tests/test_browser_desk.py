@@ -5,27 +5,26 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app_server import MARKUP, SECONDS
 
 pytestmark = pytest.mark.browser
 
 
-def opened(browser, address: str, path: str = "", **context) -> Page:
-    made = browser.new_context(**({"viewport": {"width": 1440, "height": 1000}} | context))
-    made.set_default_timeout(30 * SECONDS)
-    page = made.new_page()
+def opened(context: BrowserContext, address: str, path: str = "") -> Page:
+    page = context.new_page()
+    page.set_default_timeout(30 * SECONDS)
     page.goto(address + path)
     expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60 * SECONDS)
     return page
 
 
 @pytest.fixture
-def page(browser, address):
-    made = opened(browser, address)
+def page(context, address):
+    made = opened(context, address)
     yield made
-    made.context.close()
+    made.close()
 
 
 def fader(page: Page, name: str) -> Locator:
@@ -86,9 +85,8 @@ def test_the_last_of_many_moves_always_arrives(page):
     expect(fader(page, "Harmlessness")).to_have_attribute("aria-valuenow", last)
 
 
-def test_a_desk_without_web_sockets_of_its_own_goes_by_way_of_the_page(browser, address):
-    made = browser.new_context(viewport={"width": 1440, "height": 1000})
-    page = made.new_page()
+def test_a_desk_without_web_sockets_of_its_own_goes_by_way_of_the_page(context, address):
+    page = context.new_page()
     page.route_web_socket(re.compile("/live/desk$"), lambda socket: socket.close())
     page.goto(address)
     expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60 * SECONDS)
@@ -101,7 +99,7 @@ def test_a_desk_without_web_sockets_of_its_own_goes_by_way_of_the_page(browser, 
     page.mouse.up()
     expect(page.locator(".vp-desk")).to_have_attribute("data-settled", "true", timeout=20 * SECONDS)
     expect(page).to_have_url(re.compile("humor%3Ap99"))
-    made.close()
+    page.close()
 
 
 def test_the_keyboard_does_all_that_the_hand_does(page):
@@ -150,7 +148,8 @@ def test_modes_and_double_click(page):
 
 
 def test_a_finger_sideways_moves_and_downwards_scrolls(browser, address):
-    page = opened(browser, address, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    hand = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = opened(hand, address)
     _, _, track = place(page, "Humor")
     tell = """([dx, dy, x, y]) => {
         const track = document.querySelector('.vp-row[data-value="humor"] .vp-track');
@@ -166,25 +165,25 @@ def test_a_finger_sideways_moves_and_downwards_scrolls(browser, address):
     expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", re.compile("^60"))
     page.evaluate(tell, [0.2 * track["width"], 2, x, y])
     expect(fader(page, "Humor")).to_have_attribute("aria-valuenow", re.compile(r"^(49\.5|50|50\.5)$"))
-    page.context.close()
+    hand.close()
 
 
-def test_a_link_opens_the_same_view(browser, address):
+def test_a_link_opens_the_same_view(context, address):
     link = "/?palette=humor%3Ap71.5!%3Bpositivity%3Akeep&use=Stories"
-    page = opened(browser, address, link)
+    page = opened(context, address, link)
     expect(fader(page, "Humor")).to_have_attribute("aria-valuetext", re.compile(r"^at least p71\.5, locked"))
     expect(fader(page, "Positivity")).to_have_attribute("aria-valuetext", re.compile("^keep as it is"))
     expect(fader(page, "Helpfulness")).to_have_attribute("aria-valuetext", re.compile("^free"))
     expect(page.get_by_role("combobox", name="Use case")).to_have_value("Stories")
-    page.context.close()
+    page.close()
 
 
-def test_a_link_that_cannot_be_read_says_so(browser, address):
-    page = opened(browser, address, "/?palette=wisdom%3Ap70")
+def test_a_link_that_cannot_be_read_says_so(context, address):
+    page = opened(context, address, "/?palette=wisdom%3Ap70")
     expect(page.get_by_text("The link could not be read")).to_be_visible()
     expect(page.get_by_text("wisdom")).to_be_visible()
     expect(status(page)).to_contain_text("Reachable")
-    page.context.close()
+    page.close()
 
 
 def test_replies_are_text_and_change_with_the_palette(page):

@@ -16,14 +16,13 @@ LONG = 60 * SECONDS
 
 
 @pytest.fixture
-def page(browser, address):
-    made = browser.new_context(viewport={"width": 1440, "height": 900})
-    made.set_default_timeout(LONG)
-    opened = made.new_page()
+def page(context, address):
+    opened = context.new_page()
+    opened.set_default_timeout(LONG)
     opened.goto(address)
     expect(opened.locator(".vp-desk [role=slider]").first).to_be_visible(timeout=LONG)
     yield opened
-    made.close()
+    opened.close()
 
 
 def press(page: Page, key: str) -> None:

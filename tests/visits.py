@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 SECONDS = 1000
 #: Settled: no script runs and nothing was drawn for so long; after a mere change of width or colours; in milliseconds.
@@ -55,12 +55,13 @@ def settle(page: Page, quiet: int = QUIET) -> None:
     assert not failed.count(), f"{page.url} has failed: {failed.first.inner_text()}"
 
 
-def places(browser: Browser, address: str) -> list[Place]:
+def places(browser: Browser | BrowserContext, address: str) -> list[Place]:
     """Every page that the navigation of the running app offers, in its order.
 
     A narrow window has them all in one list, without menus to open.
     """
-    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page = browser.new_page()
+    page.set_viewport_size({"width": 390, "height": 800})
     page.goto(address)
     settle(page)
     links = page.locator("[data-testid=stSidebarNavLink]").evaluate_all(
