@@ -70,20 +70,19 @@ def test_choices_stand_in_the_address_and_back_is_not_filled_with_them(page, add
     page.goto(f"{address}/tradeoffs?view=lines&lines_budgets=0.5")
     settle(page)
     before = page.evaluate("history.length")
-    page.locator(".st-key-lines_values input").click()
-    page.get_by_role("option", name="Positivity", exact=True).click()
+    tint = page.locator(".st-key-lines_tint").get_by_role("radio", name="Its cost")
+    tint.click()
     settle(page)
-    assert "lines_values=Positivity" in page.url
+    assert "lines_tint=Its+cost" in page.url
     assert page.evaluate("history.length") == before
     page.locator(".st-key-tradeoffs_view").get_by_role("radio", name="Two values").click()
     settle(page)
-    assert "lines_values" not in page.url
+    assert "lines_tint" not in page.url
     assert page.evaluate("history.length") == before + 1, "an entry a view"
     page.go_back()
     settle(page)
-    chosen = page.locator(".st-key-lines_values")
-    expect(chosen).to_contain_text("Positivity")
+    expect(tint).to_be_checked()
     assert "lines_budgets=0.5" in page.url
     page.reload()
     settle(page)
-    expect(chosen).to_contain_text("Positivity")
+    expect(tint).to_be_checked()
