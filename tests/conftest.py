@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 
 from map_core import tables
 from map_core.store import SETTING
@@ -27,6 +29,15 @@ def _data_of_the_tests(tmp_path_factory):
             del os.environ[name]
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _components_that_are_installed():
+    """Streamlit reads what every package says of itself once, and not for every page under test."""
+    with pytest.MonkeyPatch.context() as patch:
+        name = "scan_component_manifests"
+        patch.setattr(manifest_scanner, name, functools.cache(getattr(manifest_scanner, name)))
+        yield
 
 
 @pytest.fixture(autouse=True)
