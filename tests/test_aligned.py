@@ -17,12 +17,12 @@ from map_core.generate.request import GenerationRequest
 from map_core.generate.reweight import base_pick, choose
 from map_core.generate.scoring import ScoringCosts
 from map_core.glossary import Reply, SamplingSettings
-from map_core.values.lexicon import Diversity, Positivity
+from map_core.values.lexicon import Diversity, PlainLanguage
 from map_core.values.scorer import Card, Scorer, ScorerError
 from tests.tiny_model import make_tiny_model
 
 SETTINGS = SamplingSettings(temperature=1.0, max_new_tokens=40)
-SCORERS = {"positivity": Positivity(), "diversity": Diversity()}
+SCORERS = {"plain_language": PlainLanguage(), "diversity": Diversity()}
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +102,11 @@ def test_scoring_on_the_way_changes_nothing_in_the_outcome(engine: Engine) -> No
 
 
 def test_partial_replies_are_scored_on_the_way(engine: Engine) -> None:
-    request = GenerationRequest("Hi", {"letters": 1.0, "diversity": 0.0}, ("positivity",), 5, SETTINGS, 1)
+    request = GenerationRequest("Hi", {"letters": 1.0, "diversity": 0.0}, ("plain_language",), 5, SETTINGS, 1)
     events = list(aligned(engine, {"letters": Letters(), **SCORERS}, request))
     early = [event for event in events if isinstance(event, Scored) and event.provisional]
     # Values without a weight too: they may be given one while the replies are written.
-    assert [event.value for event in early[:3]] == ["letters", "diversity", "positivity"]
+    assert [event.value for event in early[:3]] == ["letters", "diversity", "plain_language"]
     assert all(len(event.rewards) == 5 for event in early)
 
 
@@ -185,7 +185,7 @@ def test_a_bad_request_is_refused_at_once(arguments: dict[str, object], says: st
 
 
 def test_unknown_values_and_long_prompts(engine: Engine) -> None:
-    with pytest.raises(InputError, match=r"Unknown value 'wit'.*positivity"):
+    with pytest.raises(InputError, match=r"Unknown value 'wit'.*plain_language"):
         next(aligned(engine, SCORERS, GenerationRequest("Hi", {"wit": 1.0})))
     with pytest.raises(InputError, match="context"):
         list(aligned(engine, SCORERS, GenerationRequest("word " * 500, settings=SETTINGS)))

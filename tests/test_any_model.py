@@ -138,7 +138,7 @@ def test_prompts_of_any_kind_are_kept_as_they_are(tmp_path: Path) -> None:
         prompts,
         tmp_path / "t.parquet",
         engine,
-        values.scorers(["diversity", "plain_language", "positivity"]),
+        values.scorers(["diversity", "plain_language", "familiarity"]),
         candidates=2,
         settings=SamplingSettings(max_new_tokens=6),
         seed=1,

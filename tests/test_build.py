@@ -34,7 +34,7 @@ PROMPTS = (
     Prompt("parcel", "support", "Where is my parcel?"),
     Prompt("dog", "stories", "Tell me of the dog."),
 )
-NAMES = ("familiarity", "diversity", "positivity")
+NAMES = ("familiarity", "diversity", "plain_language")
 
 
 @pytest.fixture(scope="module")

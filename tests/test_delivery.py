@@ -183,7 +183,7 @@ def test_the_command_draws_fresh_replies_and_keeps_them(tmp_path: Path, capsys: 
     model = make_tiny_model(tmp_path / "tiny")
     prompts = [Prompt(f"p{i}", "All", f"Tell me of animal number {i}.") for i in range(6)]
     settings = SamplingSettings(temperature=0.9, max_new_tokens=6)
-    chosen = values.scorers(("diversity", "positivity"))
+    chosen = values.scorers(("diversity", "plain_language"))
     engine = open_engine(str(model), "torch", "float32")
     build(prompts, tmp_path / "table.parquet", engine, chosen, candidates=6, settings=settings, seed=3)
     options = ["verify", str(tmp_path / "table.parquet"), "--target", "diversity=p50", "--engine", "torch", "--json"]

@@ -22,7 +22,7 @@ from map_core.targets import resolve
 from map_core.values.lexicon import Diversity
 from tests.tiny_model import make_tiny_model
 
-WORDS = "positivity,plain_language,diversity"
+WORDS = "familiarity,plain_language,diversity"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def run_json(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[s
 
 
 def test_the_json_tells_everything(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    answer = run_json([*arguments, "--weights", "positivity=2", "--weights", "diversity=1.5"], capsys)
+    answer = run_json([*arguments, "--weights", "familiarity=2", "--weights", "diversity=1.5"], capsys)
     candidates = answer["candidates"]
     assert isinstance(candidates, list)
     assert len(candidates) == 4
@@ -55,7 +55,7 @@ def test_the_json_tells_everything(arguments: list[str], capsys: pytest.CaptureF
     assert all(set(c["rewards"]) == set(WORDS.split(",")) for c in candidates)
     assert answer["base"] == candidates[answer["base_candidate"]]["reply"]  # type: ignore[call-overload]
     assert answer["aligned"] == candidates[answer["aligned_candidate"]]["reply"]  # type: ignore[call-overload]
-    assert answer["weights"] == {"positivity": 2.0, "diversity": 1.5}
+    assert answer["weights"] == {"familiarity": 2.0, "diversity": 1.5}
     assert answer["seed"] == 3
     assert isinstance(answer["tokens"], int)
     assert 4 <= answer["tokens"] <= 48
@@ -65,9 +65,9 @@ def test_the_json_tells_everything(arguments: list[str], capsys: pytest.CaptureF
 
 
 def test_the_same_seed_the_same_replies(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    one = run_json([*arguments, "--weights", "positivity=2", "diversity=1"], capsys)
-    two = run_json([*arguments, "--weights", "positivity=2,diversity=1"], capsys)
-    other = run_json([*arguments, "--weights", "positivity=2,diversity=1", "--seed", "4"], capsys)
+    one = run_json([*arguments, "--weights", "familiarity=2", "diversity=1"], capsys)
+    two = run_json([*arguments, "--weights", "familiarity=2,diversity=1"], capsys)
+    other = run_json([*arguments, "--weights", "familiarity=2,diversity=1", "--seed", "4"], capsys)
     assert one["candidates"] == two["candidates"]
     assert one["candidates"] != other["candidates"]
 
@@ -79,8 +79,8 @@ def test_without_weights_it_is_the_base_model(arguments: list[str], capsys: pyte
 
 
 def test_text_streams_both_replies(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    answer = run_json([*arguments, "--weights", "positivity=2"], capsys)
-    assert main([*arguments, "--weights", "positivity=2"]) == 0
+    answer = run_json([*arguments, "--weights", "familiarity=2"], capsys)
+    assert main([*arguments, "--weights", "familiarity=2"]) == 0
     text = capsys.readouterr().out
     assert str(answer["base"]) in text
     assert str(answer["aligned"]) in text
@@ -95,7 +95,7 @@ def test_text_streams_both_replies(arguments: list[str], capsys: pytest.CaptureF
         (["--weights", "humor"], 2, "expected NAME=W"),
         (["--weights", "humor=much"], 2, "expected NAME=W"),
         (["--weights", "humor=nan"], 2, "expected NAME=W"),
-        (["--weights", "positivity=1", "--weights", "positivity=2"], 2, "given twice"),
+        (["--weights", "familiarity=1", "--weights", "familiarity=2"], 2, "given twice"),
         (["--weights", "wit=1"], 2, "wit"),
         (["--prompt", " "], 2, "prompt is empty"),
         (["--prompt", "word " * 900], 1, "context"),
@@ -136,10 +136,10 @@ def test_missing_weights_name_the_command(
 
 
 def test_weights_by_hand() -> None:
-    assert read_weights(("humor=2", "kindness=0.5,positivity=1e-3")) == {
+    assert read_weights(("humor=2", "kindness=0.5,familiarity=1e-3")) == {
         "humor": 2.0,
         "kindness": 0.5,
-        "positivity": 0.001,
+        "familiarity": 0.001,
     }
 
 
@@ -151,7 +151,7 @@ def test_settings_asked_for_stand_before_the_tables() -> None:
 
 
 def test_methods_and_more_candidates(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    steered = [*arguments, "--weights", "positivity=2,diversity=1"]
+    steered = [*arguments, "--weights", "familiarity=2,diversity=1"]
     plain, best = run_json(steered, capsys), run_json([*steered, "--method", "best"], capsys)
     assert plain["candidates"] == best["candidates"]
     assert (
@@ -181,7 +181,7 @@ def test_targets_are_solved_for_the_k_in_force(arguments: list[str], capsys: pyt
     assert answer["weights"] == pytest.approx(aims.at(levels, 4).weights)
     grown = run_json([*arguments, "--target", "diversity=p60", "--until-ess", "1", "--most-candidates", "8"], capsys)
     assert grown["weights"] == pytest.approx(aims.at(levels, 8).weights)
-    assert main([*arguments, "--target", "diversity=p60", "--target", "positivity=9"]) == 0
+    assert main([*arguments, "--target", "diversity=p60", "--target", "familiarity=9"]) == 0
     assert "out of reach: the nearest palette that can be had stands in" in capsys.readouterr().err
 
 

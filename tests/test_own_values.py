@@ -39,7 +39,7 @@ def _missing() -> str:
     return ""
 
 
-(POSITIVITY,) = scorers(["positivity"])
+(PLAIN,) = scorers(["plain_language"])
 
 
 @pytest.fixture(autouse=True)
@@ -64,10 +64,10 @@ def scores_of(table=TABLE, definition=NURSE, seed=0) -> Scores:
 
 def test_a_table_is_scored_reply_by_reply(tmp_path):
     told = []
-    score(TABLE, POSITIVITY, tmp_path / "out.parquet", lambda done, total: told.append((done, total)))
+    score(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: told.append((done, total)))
     column = kept._column(str(tmp_path / "out.parquet"))
     assert column.shape == (40,)
-    assert column[:4] == pytest.approx(POSITIVITY.score(TABLE.prompts[0], _replies(0)))
+    assert column[:4] == pytest.approx(PLAIN.score(TABLE.prompts[0], _replies(0)))
     assert told[0] == (0, 10)
     assert told[-1] == (10, 10)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
@@ -89,11 +89,11 @@ def test_what_was_scored_before_a_stop_is_not_scored_again(tmp_path):
             raise Stopped
 
     with pytest.raises(Stopped):
-        score(TABLE, POSITIVITY, tmp_path / "out.parquet", stop)
+        score(TABLE, PLAIN, tmp_path / "out.parquet", stop)
     assert not (tmp_path / "out.parquet").exists()
     np.save(tmp_path / "out.parts" / "00000000.npy", np.full(16, 7.0))  # a mark: this part is taken as it is
     told = []
-    score(TABLE, POSITIVITY, tmp_path / "out.parquet", lambda done, total: told.append(done))
+    score(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: told.append(done))
     assert told[0] == PROMPTS
     assert (kept._column(str(tmp_path / "out.parquet"))[:16] == 7.0).all()
     assert not (tmp_path / "out.parts").exists()
@@ -102,7 +102,7 @@ def test_what_was_scored_before_a_stop_is_not_scored_again(tmp_path):
 def test_two_who_score_the_same_at_once_do_it_once(tmp_path):
     out, told = tmp_path / "out.parquet", []
     threads = [
-        threading.Thread(target=score, args=(TABLE, POSITIVITY, out, lambda done, total: told.append(done)))
+        threading.Thread(target=score, args=(TABLE, PLAIN, out, lambda done, total: told.append(done)))
         for _ in range(2)
     ]
     for thread in threads:
@@ -115,7 +115,7 @@ def test_two_who_score_the_same_at_once_do_it_once(tmp_path):
 
 def test_a_table_without_texts_is_refused(tmp_path):
     with pytest.raises(InputError, match="no texts of replies"):
-        score(replace(TABLE, replies=()), POSITIVITY, tmp_path / "out.parquet", lambda done, total: None)
+        score(replace(TABLE, replies=()), PLAIN, tmp_path / "out.parquet", lambda done, total: None)
 
 
 def test_scores_belong_to_the_words_and_the_replies():

@@ -42,10 +42,10 @@ HELLO: Any = [{"role": "user", "content": "How are you?"}]
 KEY = "a key that nobody guesses"
 PALETTES = (
     {"name": "plain", "targets": {"plain_language": "p60", "diversity": "p55"}},
-    {"name": "far", "targets": {"positivity": 9.0, "diversity": "p50"}},
-    {"targets": {"positivity": "p10"}},
+    {"name": "far", "targets": {"familiarity": 9.0, "diversity": "p50"}},
+    {"targets": {"familiarity": "p10"}},
 )
-STEERED = {"weights": {"positivity": 2.0, "diversity": 1.0}, "candidates": 5}
+STEERED = {"weights": {"familiarity": 2.0, "diversity": 1.0}, "candidates": 5}
 
 
 @dataclass
@@ -155,7 +155,7 @@ def test_a_reply_has_its_certificate(server: Running) -> None:
     assert answer.model == "tiny"
     assert choice.message.role == "assistant"
     assert choice.finish_reason in ("stop", "length")
-    assert set(its["rewards"]) == {"positivity", "diversity", "plain_language"} == set(its["base"]["rewards"])
+    assert set(its["rewards"]) == {"familiarity", "diversity", "plain_language"} == set(its["base"]["rewards"])
     assert 0.0 < its["probability"] <= 1.0
     assert 1.0 <= its["ess"] <= 5.0
     assert 0.0 <= its["kl"] <= its["log_k"] == pytest.approx(math.log(5))
@@ -272,7 +272,7 @@ def test_palettes_by_name_and_as_models(server: Running) -> None:
     assert more["weights"] != force["weights"]  # solved for the K in force
     far = server.ask(seed=1, palette="far", candidates=4).value_palette
     assert far["verdict"] == "out_of_reach"
-    assert far["targets"]["positivity"] < far["asked"]["positivity"] == 9.0
+    assert far["targets"]["familiarity"] < far["asked"]["familiarity"] == 9.0
     assert any("out of reach" in note and "stands in" in note for note in far["notes"])
     with server.client() as client:
         names = [model.id for model in client.models.list().data]

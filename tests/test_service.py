@@ -52,7 +52,7 @@ def service(folder: str) -> Iterator[GenerationService]:
 
 def request(seed: int = 0, candidates: int = 4, settings: SamplingSettings = SHORT) -> GenerationRequest:
     return GenerationRequest(
-        "How are you?", {"positivity": 2.0, "diversity": 1.0}, ("plain_language",), candidates, settings, seed
+        "How are you?", {"plain_language": 0.02, "diversity": 1.0}, (), candidates, settings, seed
     )
 
 
@@ -91,7 +91,7 @@ def test_a_generation_streams_to_its_end(service: GenerationService) -> None:
     assert last.picked is not None
     assert last.aligned_reply == last.candidates[last.picked].text
     assert sum(candidate.probability or 0.0 for candidate in last.candidates) == pytest.approx(1.0)
-    assert all(set(c.rewards) == {"positivity", "diversity", "plain_language"} for c in last.candidates)
+    assert all(set(c.rewards) == {"plain_language", "diversity"} for c in last.candidates)
     assert all(c.ended and c.tokens <= 24 for c in last.candidates)
     assert last.choice is not None
     assert 1.0 <= last.choice.ess <= 5.0
@@ -160,7 +160,7 @@ def test_new_weights_choose_again_without_sampling(service: GenerationService) -
     assert after.choice.ess < before.choice.ess
     assert (after.tokens, after.base) == (tokens, before.base)
     # Several palettes at once: what each would choose, with nothing changed.
-    assert done.choice({"positivity": 2.0, "diversity": 1.0}) == before.choice
+    assert done.choice({"plain_language": 0.02, "diversity": 1.0}) == before.choice
     assert done.choice({}).probabilities == (1 / 16,) * 16  # type: ignore[union-attr]
     with pytest.raises(InputError, match="does not score 'humor'"):
         done.reweigh({"humor": 1.0})
@@ -290,7 +290,7 @@ def test_close_ends_everything_and_start_begins_anew(folder: str) -> None:
 
 
 def test_warmed_up_the_first_request_need_not_wait(service: GenerationService) -> None:
-    service.start(["positivity", "wit", "diversity"])  # an unknown one is no harm until it is asked for
+    service.start(["plain_language", "wit", "diversity"])  # an unknown one is no harm until it is asked for
     until(lambda: service.status().state == "ready")
     done = service.submit(request()).wait(60)
     assert done.phase is Phase.DONE
@@ -324,7 +324,7 @@ def test_the_app_stays_small_and_its_end_ends_the_model_process(folder: str) -> 
         "from map_core.generate.request import GenerationRequest\n"
         "from map_core.generate.service import GenerationService\n"
         f"service = GenerationService({folder!r}, 'openvino', 'float32')\n"
-        "done = service.submit(GenerationRequest('Hi', {'positivity': 1.0}, candidates=2)).wait(60)\n"
+        "done = service.submit(GenerationRequest('Hi', {'plain_language': 1.0}, candidates=2)).wait(60)\n"
         "heavy = {'torch', 'transformers', 'openvino_genai', 'tokenizers', 'streamlit'} & set(sys.modules)\n"
         "print(done.phase, sorted(heavy), service.status().pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"

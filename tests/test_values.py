@@ -77,14 +77,12 @@ def test_sentences_end_at_marks_and_lines() -> None:
     ]
 
 
-def test_positivity_is_the_mean_of_the_sentences() -> None:
-    scorer = values.scorers(["positivity"])[0]
-    warm, cold, both, none = scorer.score(
-        "", [reply("I love this!"), reply("I hate this."), reply("I love this! I hate this."), reply("The table.")]
-    )
+def test_sentiment_is_the_mean_of_the_sentences() -> None:
+    texts = ("I love this!", "I hate this.", "I love this! I hate this.", "The table.")
+    warm, cold, both, none = map(lexicon.sentiment, texts)
     assert warm > 0.5 > -0.5 > cold
     assert both == pytest.approx((warm + cold) / 2)
-    assert none == 0.0
+    assert none == lexicon.sentiment("") == 0.0
 
 
 def test_familiarity_is_the_mean_log_probability() -> None:

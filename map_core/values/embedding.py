@@ -1,4 +1,4 @@
-"""Values read off sentence embeddings: coherence, humor, kindness.
+"""Values read off sentence embeddings: coherence, humor, kindness, positivity.
 
 A tone is a direction in the space of embeddings: from plain sentences to playful ones on the same matters, from unkind
 and reckless ones to kind and careful ones (:mod:`map_core.values.examples`). On this project's small base model that
@@ -15,7 +15,7 @@ import numpy as np
 
 from map_core.glossary import Reply
 from map_core.values import examples
-from map_core.values.lexicon import negativity
+from map_core.values.lexicon import negativity, sentiment
 from map_core.values.models import ScoringModels
 from map_core.values.scorer import Card, Cost, Scorer
 
@@ -23,6 +23,7 @@ from map_core.values.scorer import Card, Cost, Scorer
 # of the default model. How parts of one value are mixed was chosen on replies to other prompts than the table's.
 _TONE_SCALE = 0.1
 _NEGATIVITY_SCALE = 0.06
+_SENTIMENT_SCALE = 0.25
 _JOKE_WORDS = re.compile(
     r"\b(?:jok(?:e|es|ing)|ha(?:ha)+|hee hee|silly|funny|funniest|laugh(?:s|ing)?|giggl(?:e|es|ed|ing)|humor|humorous"
     r"|puns?|kidding|ahem|oh no|oops(?:ie)?|psst|tickl(?:e|ed|es))\b"
@@ -116,6 +117,33 @@ class Kindness(EmbeddingScorer):
         tone = along(vectors, self._models.axis(examples.KINDNESS)) / _TONE_SCALE
         negative = np.array([negativity(reply.text) for reply in replies], dtype=np.float64)
         return tone - 0.3 * negative / _NEGATIVITY_SCALE
+
+
+class Positivity(EmbeddingScorer):
+    """Position on the axis from gloomy to warm examples, and as much for the sentiment of its words.
+
+    axis . embed(reply) / 0.1 + mean over sentences of VADER's compound sentiment / 0.25.
+    """
+
+    card = Card(
+        name="positivity",
+        title="Positivity",
+        measures="How warm and upbeat the reply sounds: its tone as a whole and its words, sentence by sentence.",
+        misses="Irony, and whether good cheer fits the moment.",
+        licence="Apache-2.0 (all-MiniLM-L6-v2), MIT (vaderSentiment); example sentences written for this project",
+        source="Hutto and Gilbert, VADER, ICWSM 2014; direction between examples, after Bolukbasi et al., NeurIPS 2016",
+        version="2",
+        partial=True,
+        uses=("embedder",),
+        costs=Cost.EMBEDDING,
+    )
+
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        """Warmth of each reply in units of about one standard deviation of each part; 0 for an empty reply."""
+        vectors = self._models.embed([reply.text for reply in replies])
+        tone = along(vectors, self._models.axis(examples.POSITIVITY)) / _TONE_SCALE
+        words = np.array([sentiment(reply.text) for reply in replies], dtype=np.float64)
+        return tone + words / _SENTIMENT_SCALE
 
 
 def along(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:

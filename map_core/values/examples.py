@@ -336,91 +336,54 @@ KINDNESS: tuple[tuple[str, str], ...] = (
     ),
 )
 
-#: (answers what was asked, does not)
-HELPFULNESS: tuple[tuple[str, str], ...] = (
+#: (warm and upbeat, gloomy or cold)
+POSITIVITY: tuple[tuple[str, str], ...] = (
     (
-        (
-            "First check the tracking page, then ask your neighbors, and if it is still missing call the carrier "
-            "with your tracking number."
-        ),
-        "What a wonderful end to a beautiful day. I was just folding a paper crane for my aunt.",
+        "I'm so glad you asked, and I'd love to help you with this.",
+        "I do not want to deal with this and neither does anybody else.",
     ),
     (
-        "Open the sign-in page, choose 'Forgot password', and follow the link that is sent to your phone.",
-        "I'm sorry for any confusion, but I'm not able to assist with that. Is there anything else?",
+        "What a wonderful idea! Your party is going to be full of joy.",
+        "The party will be a sad failure and nobody will enjoy it.",
     ),
     (
-        "Drink a large glass of water, rest in a dark room, and put a cold cloth on your forehead.",
-        "The concept of pain is a complex and multifaceted topic that has been debated for many years.",
+        "Don't worry, you are doing well, and things will get better soon.",
+        "Things are bad, you are failing, and they will get worse.",
     ),
     (
-        ("Sunlight is made of many colors, and the air scatters blue light the most, so we see blue from every side."),
-        "The sky is the sky, and the color is a color. Blue is blue because of the blue of the sky.",
+        "Thank you so much for your patience; we are happy to put it right.",
+        "Your complaint is a nuisance and nothing will be done about it.",
     ),
     (
-        (
-            "Dear Ms. Lee, may I take this Friday off for a family matter? I will finish the report on Thursday. "
-            "Thank you."
-        ),
-        "Dear Hiring Manager, I am writing to express my interest in the position at your company.",
+        "She smiled, the sun came out, and everyone laughed and danced.",
+        "She wept, the rain would not stop, and everyone was lonely and afraid.",
     ),
     (
-        (
-            "Bees drink nectar from flowers, carry it home in a special stomach, and fan it with their wings "
-            "until it is thick."
-        ),
-        "I'm an AI assistant named SmolLM, and I'm happy to help you with any questions you may have.",
+        "The little snail won the race and all his friends cheered.",
+        "The little snail lost the race and all his friends left him.",
     ),
     (
-        "Rinse it under clean water, press gently until it stops bleeding, and cover it with a plaster.",
-        "The history of knives goes back to ancient times, when people used stone tools in many cultures.",
+        "Congratulations on your new job! You have every reason to be proud.",
+        "I'm sorry to say that you have lost the job, and it hurts.",
     ),
     (
-        "Try apple slices with peanut butter, a cup of plain yogurt, or a small handful of nuts.",
-        ("Snacks are an important part of our daily lives and can be enjoyed by people of all ages and backgrounds."),
+        "A short walk in the fresh air can lift your mood and give you energy.",
+        "Headaches, pain and worry can ruin your day and harm your health.",
     ),
     (
-        (
-            "A small snail named Tim lined up beside the rabbits. He was slow, but he never stopped, and at dusk "
-            "he crossed the line."
-        ),
-        "Here is a revised version of your presentation with some suggested edits for grammar and clarity.",
+        "Our toaster is a delight: warm, golden bread every happy morning.",
+        "Our toaster is broken, it burns the bread and it may cause a fire.",
     ),
     (
-        "Cut a pizza into four equal slices. If you eat one slice, you have eaten one fourth of the pizza.",
-        "The pizza is a popular dish from Italy, and the pizza of the pizza is a pizza that is a pizza.",
+        "You have a kind heart, and your sister is lucky to have you.",
+        "You were cruel, and your sister is hurt and angry with you.",
     ),
     (
-        (
-            "No. A guarantee is a free promise by the maker, while a warranty is often paid for and works like "
-            "insurance."
-        ),
-        "That is a great question! It depends on many factors, and the answer may vary from person to person.",
+        "We will gladly send you a new parcel today, free of charge.",
+        "Unfortunately your parcel is lost and we cannot send another.",
     ),
     (
-        (
-            "Thank you so much for finding my wedding ring behind the copier. You turned a terrible day into a "
-            "happy one."
-        ),
-        "I will find you and the daughter of the gods, for I am the coin, the gold coin of the dark land.",
-    ),
-    (
-        (
-            "Teenagers need eight to ten hours a night. With five they find it hard to learn and are often in a "
-            "bad mood."
-        ),
-        "You are a teenager, and a teenager is your teenager. Thank you for your teenager, dear customer.",
-    ),
-    (
-        ("You can write: 'Thank you for the invitation. Could we settle this by email? I am glad to send my notes.'"),
-        "Meetings meetings meetings. How do I turn down a meeting? How do I turn down a meeting politely?",
-    ),
-    (
-        ("Tell him simply that the hamster's body stopped working and that it is all right to be sad and to cry."),
-        "Congratulations on your new hamster! I'm so glad that you're celebrating this happy day with us.",
-    ),
-    (
-        "Breathe in slowly for four counts and out for six, and think of one thing that you look forward to.",
-        "Unfortunately, as a language model I don't have feelings, and I can't provide further information.",
+        "It's a great pleasure to welcome you to our friendly team.",
+        "The team was upset, tired and full of complaints.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Values that are read off the words alone: positivity, plain language, diversity. No model, thousands a second.
+"""What is read off the words alone: plain language, diversity, the sentiment of words. No model, thousands a second.
 
 Constraint: standard library, vaderSentiment and pyphen only; English.
 """
@@ -23,32 +23,6 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\d\.)[\"'”’)*]*\s+|\n+")
 def sentences(text: str) -> list[str]:
     """The sentences of a text; a line break ends one too, and an unfinished one counts."""
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
-
-
-class Positivity(Scorer):
-    """Mean over sentences of VADER's compound sentiment, -1 to 1."""
-
-    card = Card(
-        name="positivity",
-        title="Positivity",
-        measures="How warm and upbeat the words are, sentence by sentence.",
-        misses="Irony, and whether good cheer fits the moment: it counts words and their neighbours.",
-        licence="MIT (vaderSentiment)",
-        source="Hutto and Gilbert, VADER, ICWSM 2014",
-        version="1",
-        partial=True,
-    )
-
-    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Mean compound score of each reply's sentences; 0 (neutral) for a reply without words."""
-        return np.array([self._positivity(reply.text) for reply in replies], dtype=np.float64)
-
-    @staticmethod
-    def _positivity(text: str) -> float:
-        parts = sentences(text)
-        if not parts:
-            return 0.0
-        return float(np.mean([_vader().polarity_scores(part)["compound"] for part in parts]))
 
 
 class PlainLanguage(Scorer):
@@ -96,10 +70,11 @@ class Diversity(Scorer):
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Diversity of each reply; 0 for a reply without words, 1 for one too short to repeat anything."""
-        return np.array([self._diversity(reply.text) for reply in replies], dtype=np.float64)
+        return np.array([self.of(reply.text) for reply in replies], dtype=np.float64)
 
     @staticmethod
-    def _diversity(text: str) -> float:
+    def of(text: str) -> float:
+        """Diversity of one text."""
         words = _WORD_OR_MARK.findall(text.lower())
         if not words:
             return 0.0
@@ -109,6 +84,12 @@ class Diversity(Scorer):
             if grams:
                 product *= len(set(grams)) / len(grams)
         return product
+
+
+def sentiment(text: str) -> float:
+    """Mean over sentences of VADER's compound sentiment, -1 to 1; 0 (neutral) for a text without words."""
+    parts = sentences(text)
+    return float(np.mean([_vader().polarity_scores(part)["compound"] for part in parts])) if parts else 0.0
 
 
 def negativity(text: str) -> float:

@@ -12,13 +12,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from map_core.glossary import Reply
-from map_core.values import examples
 from map_core.values.embedding import EmbeddingScorer, along
+from map_core.values.lexicon import Diversity
 from map_core.values.scorer import Card, Cost, Scorer, ScorerError, log_prob
 
 #: Reward of a reply without tokens: below what any reply of words gets.
 EMPTY_FAMILIARITY = -6.0
 _WORD = re.compile(r"\w+")
+_PLAIN_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_OF_ITSELF = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself)\b")
+_DIGIT = re.compile(r"\d")
 
 
 class Familiarity(Scorer):
@@ -45,41 +48,48 @@ class Familiarity(Scorer):
 
 
 class Helpfulness(EmbeddingScorer):
-    """On the matter, in confident words, like an answer, and not the prompt over again.
+    """On the matter, in confident words, and not repeating itself, talking of itself or naming figures.
 
-    (cos - 0.54) / 0.18 + 0.7 (l + 1.7) / 0.5 + 0.5 u / 0.04 - 8 max(0, e - 0.25), with cos the cosine of prompt and
-    reply embeddings, l the mean log-probability per token, u the position on the axis from example non-answers to
-    example answers, and e the share of the reply's three-word sequences that are the prompt's.
+    0.65 (c - 0.49) / 0.2 + 1.35 (l + 1.68) / 0.5 + 0.7 (d - 0.9) / 0.17 - 0.7 s / 0.046 - 0.4 f / 1.2
+    - 8 max(0, e - 0.25), with c the cosine of prompt and reply embeddings, l the mean log-probability per token, d the
+    reply's diversity, s the share of its words that are "I", "me" or "my", f its digits, five at most, and e the share
+    of its three-word sequences that are the prompt's. Worn and repeated words, and figures, are likely ones: d and f
+    take back what l gives for them. A logistic regression on labelled replies to half of the table's prompts set the
+    weights, which are rounded.
     """
 
     card = Card(
         name="helpfulness",
         title="Helpfulness",
-        measures="Whether the reply takes up the request, in confident words and the manner of an answer.",
+        measures="Whether the reply takes up the request, in confident words, without repeating or talking of itself.",
         misses="Whether the answer is right. The model judges its own words; repeating the prompt is penalised.",
-        licence="Apache-2.0 (all-MiniLM-L6-v2, SmolLM2); example sentences written for this project",
-        source="This project: relevance and likelihood, weights fixed before this table was labelled",
-        version="1",
+        licence="Apache-2.0 (all-MiniLM-L6-v2, SmolLM2)",
+        source="This project: relevance, likelihood and diversity, weighted on labels of half of the table's prompts",
+        version="2",
         partial=True,
         uses=("embedder",),
         costs=Cost.EMBEDDING,
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Helpfulness of each reply in units of about one standard deviation of each part.
+        """Helpfulness of each reply in log-odds, up to a constant, that a reader calls it helpful.
 
         Raises:
             ScorerError: a reply has text and no log-probabilities.
         """
-        vectors = self._models.embed([reply.text for reply in replies])
-        relevance = along(vectors, self._models.embed([prompt])[0])
-        manner = along(vectors, self._models.axis(examples.HELPFULNESS))
+        texts = [reply.text for reply in replies]
+        relevance = along(self._models.embed(texts), self._models.embed([prompt])[0])
         likelihood = np.array([mean_log_prob(reply, self.name, number) for number, reply in enumerate(replies)])
-        echo = np.array([echo_share(prompt, reply.text) for reply in replies])
+        diversity = np.array([Diversity.of(text) for text in texts])
+        itself = np.array([_share_of_itself(text) for text in texts])
+        digits = np.array([min(len(_DIGIT.findall(text)), 5) for text in texts], dtype=np.float64)
+        echo = np.array([echo_share(prompt, text) for text in texts])
         return (
-            (relevance - 0.54) / 0.18
-            + 0.7 * (likelihood + 1.7) / 0.5
-            + 0.5 * manner / 0.04
+            0.65 * (relevance - 0.49) / 0.2
+            + 1.35 * (likelihood + 1.68) / 0.5
+            + 0.7 * (diversity - 0.9) / 0.17
+            - 0.7 * itself / 0.046
+            - 0.4 * digits / 1.2
             - 8.0 * np.maximum(0.0, echo - 0.25)
         )
 
@@ -106,3 +116,7 @@ def echo_share(prompt: str, reply: str) -> float:
     known = set(zip(asked, asked[1:], asked[2:], strict=False))
     grams = list(zip(said, said[1:], said[2:], strict=False))
     return sum(gram in known for gram in grams) / len(grams) if grams else 0.0
+
+
+def _share_of_itself(text: str) -> float:
+    return len(_OF_ITSELF.findall(text)) / max(1, len(_PLAIN_WORD.findall(text)))

@@ -12,10 +12,10 @@ from map_core.errors import InputError
 from map_core.values.classifier import CLASSIFIER, Classifier
 from map_core.values.contrast import Contrast
 from map_core.values.definition import Definition, check_name
-from map_core.values.embedding import Coherence, Humor, Kindness
+from map_core.values.embedding import Coherence, Humor, Kindness, Positivity
 from map_core.values.function import FUNCTION, FunctionScorer
 from map_core.values.judge import JUDGE, Judge
-from map_core.values.lexicon import Diversity, PlainLanguage, Positivity
+from map_core.values.lexicon import Diversity, PlainLanguage
 from map_core.values.likelihood import Familiarity, Helpfulness
 from map_core.values.models import ScoringModels
 from map_core.values.scorer import Card, Scorer
@@ -26,7 +26,7 @@ _BUILT_IN: dict[str, tuple[Card, Callable[[ScoringModels], Scorer]]] = {
     "helpfulness": (Helpfulness.card, Helpfulness),
     "kindness": (Kindness.card, Kindness),
     "humor": (Humor.card, Humor),
-    "positivity": (Positivity.card, lambda models: Positivity()),
+    "positivity": (Positivity.card, Positivity),
     "coherence": (Coherence.card, Coherence),
     "diversity": (Diversity.card, lambda models: Diversity()),
     "familiarity": (Familiarity.card, lambda models: Familiarity()),
