@@ -88,9 +88,7 @@ _ALL = (
         "stopped and gone on with.",
     ),
     Term("token", "A piece of a word, in which models write and count; a hundred of them are about 75 English words."),
-    Term(
-        "seed", "A number that all chance in a computation comes from: the same number gives the same result."
-    ),
+    Term("seed", "A number that all chance in a computation comes from: the same number gives the same result."),
     Term(
         "distance",
         "How far the aligned model is from the base model, in nats; the price of a palette.",
