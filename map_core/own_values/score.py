@@ -44,13 +44,10 @@ def score(table: RewardTable, scorer: Scorer, out: Path, report: Reporter) -> No
     if not table.replies:
         raise InputError("This table has no texts of replies, so nothing can be scored on it.")
     parts = out.with_suffix(".parts")
-    try:
-        parts.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {parts} cannot be made ({error}).") from error
+    _make(out.parent)
     with FileLock(f"{out}.lock"):
         if not out.is_file():
-            parts.mkdir(exist_ok=True)
+            _make(parts)
             prompts = len(table.prompts)
             report(_ready(parts, prompts), prompts)
             for begin in range(0, prompts, PROMPTS):
@@ -64,6 +61,13 @@ def score(table: RewardTable, scorer: Scorer, out: Path, report: Reporter) -> No
 
 def _part(parts: Path, begin: int) -> Path:
     return parts / f"{begin:08d}.npy"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be made ({error}).") from error
 
 
 def _ready(parts: Path, prompts: int) -> int:
