@@ -32,6 +32,8 @@ def press(page: Page, key: str) -> None:
 
 
 def test_the_tour_by_keyboard_from_the_landing_to_the_palette_from_before(page):
+    visits.settle(page)
+    page.evaluate("async () => { await document.fonts.ready }")
     landing = page.locator(".st-key-welcome").bounding_box()
     assert landing["height"] <= 200
     assert page.locator(".vp-desk [role=slider]").first.bounding_box()["y"] < 700

@@ -51,9 +51,7 @@ def service(folder: str) -> Iterator[GenerationService]:
 
 
 def request(seed: int = 0, candidates: int = 4, settings: SamplingSettings = SHORT) -> GenerationRequest:
-    return GenerationRequest(
-        "How are you?", {"plain_language": 0.02, "diversity": 1.0}, (), candidates, settings, seed
-    )
+    return GenerationRequest("How are you?", {"plain_language": 0.02, "diversity": 1.0}, (), candidates, settings, seed)
 
 
 def until(true: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -46,9 +46,7 @@ def run() -> dict[str, Any]:
         sum(times) / drawn for drawn, times in zip(sampling, zip(*scoring.values(), strict=True), strict=True)
     )
     print(f"{engine.info.name}: {len(prompts) * CANDIDATES} replies, {tokens} tokens, {tokens / sampled:.0f} a second")
-    print(
-        f"sampling {sampled:.1f} s, scoring {scored:.1f} s; scoring over sampling, median prompt: {ratio:.3f}"
-    )
+    print(f"sampling {sampled:.1f} s, scoring {scored:.1f} s; scoring over sampling, median prompt: {ratio:.3f}")
     for name, times in scoring.items():
         print(f"{name:16}{sum(times):8.2f} s")
     return {
