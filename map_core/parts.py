@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from map_core.errors import InputError
 from map_core.glossary import Reply
+from map_core.replacing import replacing
 
 ScoreKey = tuple[str, str]
 """A value's name and its scorer's version."""
@@ -265,29 +266,26 @@ def unwritable(path: Path, error: OSError) -> InputError:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write into, put in its place once it is whole; else what was there is left.
+def durable(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, put in its place once it is whole and on the disc; else what was there is left.
+
+    What a kill leaves of it has the same name in every run, so the next one writes over it.
 
     Raises:
         InputError: the disc is full or the folder cannot be written.
     """
-    partial = path.with_name(path.name + ".part")
     try:
-        with partial.open("wb") as file:
+        with replacing(path, path.with_name(path.name + ".part")) as partial, partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put a whole file in its place, as :func:`replacing` does."""
-    with replacing(path) as file:
+    """Put a whole file in its place, as :func:`durable` does."""
+    with durable(path) as file:
         file.write(content)
 
 

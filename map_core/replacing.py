@@ -12,13 +12,17 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, partial: Path | None = None) -> Iterator[Path]:
     """Where to write what is to lie at ``path``: a file beside it, which takes its place when nothing was raised.
+
+    Args:
+        path: of the file.
+        partial: the file beside it, where nobody else writes; one of this process's own when None.
 
     Raises:
         OSError: it cannot be renamed, or what was written of it cannot be removed.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part") if partial is None else partial
     try:
         yield partial
         partial.replace(path)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 #: From the ground up; modules of one floor may know each other.
 FLOORS = (
     {"errors"},
-    {"glossary", "terms", "spreadsheet", "replacing"},
+    {"glossary", "terms", "spreadsheet", "replacing", "parent"},
     {"rewards"},
     {"importing", "hands", "judgements"},
     {"oracle"},

@@ -7,17 +7,15 @@ when its parent does, even in the middle of a reply.
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from map_core.build.host import asked
 from map_core.errors import EngineError, InputError, PaletteError
+from map_core.parent import leave_with
 from map_core.values.scorer import Scorer, ScorerError
 
 
@@ -26,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     number, parent = map(int, arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    leave_with(parent, code=1)
     with Connection(number) as pipe:
         try:
             _answer(pipe)
@@ -51,13 +49,6 @@ def _told(error: Exception) -> Exception:
     except Exception:
         return (ScorerError if isinstance(error, ScorerError | InputError) else EngineError)(str(error))
     return error
-
-
-def _watch(parent: int) -> None:
-    """Leave when the parent has gone, even in the middle of a reply."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 if __name__ == "__main__":

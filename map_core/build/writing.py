@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from map_core.glossary import Reply
-from map_core.parts import replacing
+from map_core.parts import durable
 from map_core.prompts import Prompt
 from map_core.rewards import table_schema
 
@@ -65,7 +65,7 @@ def write_table(
     counted = any((prompt.weight, prompt.held_out) != (1.0, False) for prompt in prompts)
     schema = table_schema(values, metadata, counted)
     count = 0
-    with replacing(out) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    with durable(out) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for group in _groups(prompts, rows):
             writer.write_table(_columns(group, schema, values))
             count += len(group)

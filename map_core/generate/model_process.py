@@ -31,6 +31,7 @@ from map_core.generate.generation import request_from
 from map_core.generate.request import GenerationRequest
 from map_core.generate.scoring import RewardCache, ScoringCosts
 from map_core.glossary import Reply, SamplingSettings
+from map_core.parent import leave_with
 from map_core.values.specification import BUILT_IN, Specification
 
 if TYPE_CHECKING:
@@ -238,13 +239,6 @@ def _problem(error: Exception, what: str) -> dict[str, Any]:
     return {"error": f"{what} ({type(error).__name__}: {error}). Try again.", "command": None}
 
 
-def _watch(parent: int) -> None:
-    """Leave when the parent has gone even if something else still holds our standard input open."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(0)
-
-
 def main() -> None:
     """Set the pipes apart and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -265,7 +259,7 @@ def main() -> None:
     process = ModelProcess(options.model, options.engine, options.dtype, output)
     threading.Thread(target=process.listen, args=(commands,), daemon=True).start()
     if hasattr(os, "getppid") and sys.platform != "win32":
-        threading.Thread(target=_watch, args=(options.parent,), daemon=True).start()
+        leave_with(options.parent, code=0)  # something else may hold our standard input open
     process.serve()
 
 

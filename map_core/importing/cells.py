@@ -39,7 +39,7 @@ class Numbers:
         self.name = name
         self.texts = self.truths = False
         self._filled, self._meant = 0, 0
-        self._as_it_is, self._with_points = _Faults(), _Faults()
+        self._as_it_is, self._with_points = _NoNumbers(), _NoNumbers()
         self._commas = commas
 
     def learn(self, cells: Sequence[Any] | np.ndarray, first: int) -> None:
@@ -91,23 +91,36 @@ class Numbers:
         return np.array([float(cell) for cell in cells]) if quick is None else quick
 
 
-class _Faults:
-    """The cells of a column that are no finite numbers."""
+class Faults:
+    """The cells of a column that cannot be used: the first, and the rows of some."""
 
     def __init__(self) -> None:
         self.count = 0
         self.rows: list[int] = []
         self.first: Any = None
 
-    def check(self, cell: Any, row: int) -> None:
-        """Keep a cell in mind that is no number that can be used."""
-        if is_number(cell) and abs(float(cell)) <= LARGEST:
-            return
+    def keep(self, cell: Any, row: int) -> None:
+        """Keep such a cell in mind."""
         if not self.count:
             self.first = cell
         self.count += 1
         if len(self.rows) <= LISTED:
             self.rows.append(row)
+
+    def said(self, where: str, column: str, why: str) -> str:
+        """Which cell it is, what is wrong with it, and how many more there are; at least one was kept in mind."""
+        others = rows_of(self.rows[1:], self.count - 1)
+        more = f" (and {self.count - 1} more like it, in rows {others})" if self.count > 1 else ""
+        return f"{where}: row {self.rows[0] + 1}, column {column!r} {why}{more}"
+
+
+class _NoNumbers(Faults):
+    """The cells of a column that are no finite numbers."""
+
+    def check(self, cell: Any, row: int) -> None:
+        """Keep a cell in mind that is no number that can be used."""
+        if not (is_number(cell) and abs(float(cell)) <= LARGEST):
+            self.keep(cell, row)
 
     def told(self, where: str, column: str) -> str:
         """What is wrong, in words."""
@@ -122,9 +135,7 @@ class _Faults:
             why, do = f"is {cell!r} with a percent sign", "Write plain numbers, in one unit"
         else:
             why, do = f"is {short(cell)}, no number", "Write a number with a decimal point, or leave the column out"
-        others = rows_of(self.rows[1:], self.count - 1)
-        more = f" (and {self.count - 1} more like it, in rows {others})" if self.count > 1 else ""
-        return f"{where}: row {self.rows[0] + 1}, column {column!r} {why}{more}. {do}."
+        return f"{self.said(where, column, why)}. {do}."
 
 
 def _floats(cells: Sequence[Any] | np.ndarray) -> np.ndarray | None:

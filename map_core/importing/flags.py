@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from map_core.errors import InputError
-from map_core.importing.cells import LISTED, is_empty, rows_of, short
+from map_core.importing.cells import Faults, is_empty, short
 
 #: In lower case, with spaces for _ and dashes.
 YES = frozenset({"true", "yes", "y", "1", "1.0", "test", "held out", "heldout", "holdout", "hold out", "eval"}) | {
@@ -29,14 +29,12 @@ class Flags:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._count = 0
-        self._rows: list[int] = []
-        self._first: Any = None
+        self._faults = Faults()
 
     @property
     def clear(self) -> bool:
         """Every cell so far was a yes or a no."""
-        return self._count == 0
+        return self._faults.count == 0
 
     def read(self, cells: Sequence[Any] | np.ndarray, first: int) -> list[bool]:
         """A chunk's cells, the first of which stands in row ``first``; what is neither yes nor no is kept in mind."""
@@ -44,13 +42,8 @@ class Flags:
         for row, cell in enumerate(cells.tolist() if isinstance(cells, np.ndarray) else cells, start=first):
             word = "" if is_empty(cell) else " ".join(str(cell).lower().replace("_", " ").replace("-", " ").split())
             found.append(word in YES)
-            if word in YES or word in NO:
-                continue
-            if not self._count:
-                self._first = cell
-            self._count += 1
-            if len(self._rows) <= LISTED:
-                self._rows.append(row)
+            if word not in YES and word not in NO:
+                self._faults.keep(cell, row)
         return found
 
     def refuse(self, where: str) -> None:
@@ -64,10 +57,8 @@ class Flags:
         """
         if self.clear:
             return
-        others = rows_of(self._rows[1:], self._count - 1)
-        more = f" (and {self._count - 1} more like it, in rows {others})" if self._count > 1 else ""
+        said = self._faults.said(where, self.name, f"is {short(self._faults.first)}")
         raise InputError(
-            f"{where}: row {self._rows[0] + 1}, column {self.name!r} is {short(self._first)}{more}; expected true or "
-            "false, yes or no, 1 or 0, or train or test, to say whether the prompt is held out. Mend it, or choose "
-            "another column or none."
+            f"{said}; expected true or false, yes or no, 1 or 0, or train or test, to say whether the prompt is held "
+            "out. Mend it, or choose another column or none."
         )

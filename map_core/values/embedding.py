@@ -20,7 +20,8 @@ from map_core.values.models import ScoringModels
 from map_core.values.scorer import Card, Cost, Scorer
 
 # Fixed scales, so that a reward means the same in every table: about the standard deviation of each part over replies
-# of the default model. How parts of one value are mixed was chosen on replies to other prompts than the table's.
+# of the default model. How parts of humor and kindness are mixed was chosen on replies to other prompts than the
+# table's; the two of positivity count alike.
 _TONE_SCALE = 0.1
 _NEGATIVITY_SCALE = 0.06
 _SENTIMENT_SCALE = 0.25
@@ -39,6 +40,11 @@ class EmbeddingScorer(Scorer):
 
     def __init__(self, models: ScoringModels) -> None:
         self._models = models
+
+    def tone(self, replies: Sequence[Reply], pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """(reply,) position of each reply on the axis of example pairs, in about standard deviations."""
+        vectors = self._models.embed([reply.text for reply in replies])
+        return along(vectors, self._models.axis(pairs)) / _TONE_SCALE
 
     @property
     def version(self) -> str:
@@ -86,8 +92,7 @@ class Humor(EmbeddingScorer):
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Playfulness of each reply in units of about one standard deviation."""
-        vectors = self._models.embed([reply.text for reply in replies])
-        tone = along(vectors, self._models.axis(examples.HUMOR)) / _TONE_SCALE
+        tone = self.tone(replies, examples.HUMOR)
         words = [min(len(_JOKE_WORDS.findall(reply.text.lower())), 3) for reply in replies]
         return tone + 0.3 * np.array(words, dtype=np.float64)
 
@@ -113,8 +118,7 @@ class Kindness(EmbeddingScorer):
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Kindness and care of each reply in units of about one standard deviation."""
-        vectors = self._models.embed([reply.text for reply in replies])
-        tone = along(vectors, self._models.axis(examples.KINDNESS)) / _TONE_SCALE
+        tone = self.tone(replies, examples.KINDNESS)
         negative = np.array([negativity(reply.text) for reply in replies], dtype=np.float64)
         return tone - 0.3 * negative / _NEGATIVITY_SCALE
 
@@ -140,8 +144,7 @@ class Positivity(EmbeddingScorer):
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Warmth of each reply in units of about one standard deviation of each part; 0 for an empty reply."""
-        vectors = self._models.embed([reply.text for reply in replies])
-        tone = along(vectors, self._models.axis(examples.POSITIVITY)) / _TONE_SCALE
+        tone = self.tone(replies, examples.POSITIVITY)
         words = np.array([sentiment(reply.text) for reply in replies], dtype=np.float64)
         return tone + words / _SENTIMENT_SCALE
 

@@ -25,6 +25,11 @@ def sentences(text: str) -> list[str]:
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
 
 
+def words(text: str) -> list[str]:
+    """The words of a text: letters, with an apostrophe between them."""
+    return _WORD.findall(text)
+
+
 class PlainLanguage(Scorer):
     """Flesch reading ease: 206.835 - 1.015 words per sentence - 84.6 syllables per word, at least 0."""
 
@@ -45,12 +50,12 @@ class PlainLanguage(Scorer):
 
     @staticmethod
     def _ease(text: str) -> float:
-        words = _WORD.findall(text)
-        if not words:
+        found = words(text)
+        if not found:
             return 0.0
-        with_words = sum(1 for part in sentences(text) if _WORD.search(part))
-        syllables = sum(_syllables(word.lower()) for word in words)
-        ease = 206.835 - 1.015 * len(words) / with_words - 84.6 * syllables / len(words)
+        with_words = sum(1 for part in sentences(text) if words(part))
+        syllables = sum(_syllables(word.lower()) for word in found)
+        ease = 206.835 - 1.015 * len(found) / with_words - 84.6 * syllables / len(found)
         return max(ease, 0.0)
 
 

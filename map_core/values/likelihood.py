@@ -13,13 +13,12 @@ import numpy as np
 
 from map_core.glossary import Reply
 from map_core.values.embedding import EmbeddingScorer, along
-from map_core.values.lexicon import Diversity
+from map_core.values.lexicon import Diversity, words
 from map_core.values.scorer import Card, Cost, Scorer, ScorerError, log_prob
 
 #: Reward of a reply without tokens: below what any reply of words gets.
 EMPTY_FAMILIARITY = -6.0
 _WORD = re.compile(r"\w+")
-_PLAIN_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _OF_ITSELF = re.compile(r"\b(?:I|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself)\b")
 _DIGIT = re.compile(r"\d")
 
@@ -119,4 +118,4 @@ def echo_share(prompt: str, reply: str) -> float:
 
 
 def _share_of_itself(text: str) -> float:
-    return len(_OF_ITSELF.findall(text)) / max(1, len(_PLAIN_WORD.findall(text)))
+    return len(_OF_ITSELF.findall(text)) / max(1, len(words(text)))
