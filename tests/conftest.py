@@ -19,8 +19,9 @@ __all__ = ["address", "browser", "context", "server"]
 @pytest.fixture(scope="session", autouse=True)
 def _data_of_the_tests(tmp_path_factory):
     """The settings of the app name places of this run, for servers that tests start as well."""
-    before = {name: os.environ.get(name) for name in (SETTING, tables.SETTING)}
+    before = {name: os.environ.get(name) for name in (SETTING, tables.SETTING, "XDG_DATA_HOME")}
     folder = tmp_path_factory.mktemp("store")
+    os.environ["XDG_DATA_HOME"] = str(folder / "data")
     os.environ[SETTING] = f"sqlite:///{folder / 'palettes.sqlite'}"
     os.environ[tables.SETTING] = str(folder / "tables")
     yield

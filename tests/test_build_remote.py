@@ -46,7 +46,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(server: ChatServer, out: Path, **more: object) -> Built:
     scorers = values.scorers(["familiarity", "diversity"])
-    engine = RemoteEngine(server.model(), retries=0)
+    engine = RemoteEngine(server.model(), retries=0, trusted=True)
     return build(PROMPTS, out, engine, scorers, candidates=3, settings=SETTINGS, seed=5, **more)
 
 

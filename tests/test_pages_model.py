@@ -1,4 +1,4 @@
-"""The model of a build: chosen by everybody among what the operator offers, typed at the app's own machine alone."""
+"""The model of a build: chosen by everybody among what the operator offers, typed by the operator alone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core import rewards, tables
+from map_core.errors import InputError
 from map_core.generate import models
+from map_core.generate.endpoint import LISTED, refusal, remember
 from map_core.generate.models import ModelFiles
 from map_core.importing import import_file
 from map_core.tables import making
 from map_core.tables.making import State
-from pages.view import tables_model
+from pages.view import operator, tables_model
 from tests.chat_server import ChatServer, piece, saying
 from tests.tables import make_table
 from tests.test_model_checked import model_folder
@@ -25,16 +27,16 @@ __all__ = ["APP", "app", "table"]
 
 SECRET = "sk-a-key-of-nobody"
 SILENT = saying(piece("Hello"), piece(None, "stop"))
-HOME = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
+REALLY = operator.is_operator
 
 
 @pytest.fixture
 def form(app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    """The view Build with two prompts, for somebody at the app's own machine that has the model "here"."""
+    """The view Build with two prompts, for the operator of an app that has the model "here"."""
     monkeypatch.setenv(tables.SETTING, str(tmp_path / "kept"))
-    monkeypatch.delenv(tables_model.NAMED, raising=False)
+    monkeypatch.delenv(LISTED, raising=False)
     monkeypatch.setattr(models, "installed", lambda: [ModelFiles("here", Path("here"), "0" * 64, "here")])
-    monkeypatch.setattr(tables_model, "at_this_machine", lambda headers, address: True)
+    monkeypatch.setattr(operator, "is_operator", lambda: True)
     page = view(app.switch_page("tables.py").run(), "build")
     return page.text_area(key="build_pasted").set_value("How?\nWhy?").run()
 
@@ -49,23 +51,47 @@ def named(page: AppTest, model: str) -> AppTest:
     return page.text_input(key="build_model_other").set_value(model).run()
 
 
-@pytest.mark.parametrize(
-    ("headers", "address", "here"),
-    [
-        (HOME, None, True),
-        ({"Host": "127.0.0.1:80"}, None, True),
-        ({"Host": "[::1]:80", "Origin": "http://[::1]:80"}, None, True),
-        (HOME, "10.0.0.7", False),
-        (HOME | {"X-Forwarded-For": "10.0.0.7"}, None, False),
-        (HOME | {"Forwarded": "for=10.0.0.7"}, None, False),
-        ({"Host": "palette.example.org"}, None, False),
-        ({"Host": "localhost:8501", "Origin": "https://palette.example.org"}, None, False),
-        ({"Host": "localhost.example.org"}, None, False),
-        ({}, None, False),
-    ],
-)
-def test_who_sits_at_the_apps_machine(headers: dict[str, str], address: str | None, here: bool) -> None:
-    assert tables_model.at_this_machine(headers, address) is here
+def test_only_the_token_makes_a_visitor_the_operator(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a header nor an address does; a wrong token is refused in words and kept nowhere."""
+    monkeypatch.setattr(operator, "is_operator", REALLY)
+    form.run()
+    assert "Another model…" not in form.selectbox(key="build_model").options
+    form.text_input(key="operator_typed").set_value(operator.token()[:-1]).run()
+    assert "This is not the token of this app." in texts(form)
+    assert "Another model…" not in form.selectbox(key="build_model").options
+    form.text_input(key="operator_typed").set_value(operator.token()).run()
+    assert "This is not the token" not in texts(form)
+    assert "Another model…" in form.selectbox(key="build_model").options
+    assert "operator_typed" not in [field.key for field in form.text_input]
+
+
+def test_a_visitor_finds_the_field_for_the_token_where_no_model_is_installed(
+    form: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operator, "is_operator", REALLY)
+    monkeypatch.setattr(models, "installed", list)
+    form.run()
+    assert "No model is on this machine yet" in said(form)
+    form.text_input(key="operator_typed").set_value(operator.token()).run()
+    assert form.selectbox(key="build_model").options == ["Another model…"]
+
+
+def test_the_token_is_printed_once_at_the_start_unless_the_operator_chose_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(operator.SETTING, raising=False)
+    operator.announce()
+    assert operator.token() in capsys.readouterr().err
+    assert len(operator.token()) >= 32
+    monkeypatch.setattr(operator, "token", operator.token.__wrapped__)
+    assert operator.token() != operator.token(), "another one at every start"
+    monkeypatch.setenv(operator.SETTING, "a-token-that-the-operator-chose")
+    operator.announce()
+    assert capsys.readouterr().err == ""
+    assert operator.token() == "a-token-that-the-operator-chose"
+    monkeypatch.setenv(operator.SETTING, "short")
+    with pytest.raises(InputError, match="VALUE_PALETTE_OPERATOR_TOKEN has 5 characters; expected at least 16"):
+        operator.announce()
 
 
 def test_a_folder_that_is_typed_is_looked_at(form: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,26 +128,26 @@ def test_a_build_from_a_server_keeps_no_key(form: AppTest, monkeypatch: pytest.M
     assert SECRET not in said(form) + texts(form)
 
 
-def test_elsewhere_only_what_the_operator_names_can_be_chosen(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_choose_only_what_the_operator_names(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
     monkeypatch.setattr(making, "begin", lambda *given: begun.append(given))
     with ChatServer(SILENT) as server:
         named(form, server.model())
         server.requests.clear()
-        # The same visit from elsewhere: what was typed is not used any more.
-        monkeypatch.setattr(tables_model, "at_this_machine", lambda headers, address: False)
+        # The same visit without the token: what was typed is not used any more.
+        monkeypatch.setattr(operator, "is_operator", lambda: False)
         form.run()
         assert form.selectbox(key="build_model").options == ["here"]
         assert "Whoever runs this app can offer other models" in said(form)
-        monkeypatch.setenv(tables_model.NAMED, f"{server.model()}, here")
+        monkeypatch.setenv(LISTED, f"{server.model()}, here")
         form.run()
         assert form.selectbox(key="build_model").options == ["here", server.model()]
         form.multiselect(key="build_values").set_value(["diversity"]).run()
         form.selectbox(key="build_model").set_value(server.model()).run()
         press(form, "build_go")
         assert f"--model={server.model()}" in begun[0][2]
-    # With the list, nobody types a model, at the app's own machine neither.
-    monkeypatch.setattr(tables_model, "at_this_machine", lambda headers, address: True)
+    # With the list, nobody types a model, the operator neither.
+    monkeypatch.setattr(operator, "is_operator", lambda: True)
     form.run()
     assert tables_model.OTHER not in form.selectbox(key="build_model").proto.options
     assert "Another model…" not in form.selectbox(key="build_model").options
@@ -131,7 +157,7 @@ def test_a_model_that_may_not_be_named_begins_nothing(form: AppTest, monkeypatch
     begun = []
     monkeypatch.setattr(making, "begin", lambda *given: begun.append(given))
     make = named(form, "/etc")
-    monkeypatch.setattr(tables_model, "at_this_machine", lambda headers, address: False)
+    monkeypatch.setattr(operator, "is_operator", lambda: False)
     monkeypatch.setattr(models, "installed", list)
     make.run()
     assert [one.key for one in make.selectbox if one.key == "build_model"] == []
@@ -140,18 +166,24 @@ def test_a_model_that_may_not_be_named_begins_nothing(form: AppTest, monkeypatch
 
 
 def test_no_server_is_called_because_a_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table that was handed in may name any server; one that was built here names the one that it was built with."""
-    monkeypatch.delenv(tables_model.NAMED, raising=False)
+    """Any table may name any server; only one that was named here, or that the operator lists, is called."""
+    monkeypatch.delenv(LISTED, raising=False)
     made = make_table(prompts=4, candidates=4)
-    told = {**made.metadata, "model": {"name": "tiny@http://127.0.0.1:9/v1"}, "engine": {"name": "remote"}}
+    model = "tiny@http://127.0.0.1:9/v1"
+    told = {**made.metadata, "model": {"name": model}, "engine": {"name": "remote"}}
     rewards.save(replace(made, metadata=told), tmp_path / "built.parquet")
     import_file(tmp_path / "built.parquet", tmp_path / "table.parquet", name="theirs.parquet")
     handed_in = rewards.load_metadata(tmp_path / "table.parquet")
-    assert tables_model.not_called(rewards.load_metadata(tmp_path / "built.parquet")) == ""
-    assert "No server is called because a file says so" in tables_model.not_called(handed_in)
-    assert tables_model.not_called({**handed_in, "model": {"name": "here"}}) == ""
+    for metadata in (handed_in, rewards.load_metadata(tmp_path / "built.parquet")):
+        assert "No server is called because a file says so" in refusal(metadata)
+    assert refusal({**handed_in, "model": {"name": "here"}}) == ""
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     page = opened().switch_page("compare.py").run()
-    assert "came from a file that says its replies are of tiny@http://127.0.0.1:9/v1" in texts(page)
-    monkeypatch.setenv(tables_model.NAMED, "tiny@http://127.0.0.1:9/v1")
-    assert tables_model.not_called(handed_in) == ""
+    assert f"This table says that its replies are of {model}" in texts(page)
+    monkeypatch.setenv(LISTED, model)
+    assert refusal(handed_in) == ""
+    monkeypatch.setenv(LISTED, "")
+    remember(model)
+    assert refusal(handed_in) != "", "the operator's list is the whole list"
+    monkeypatch.delenv(LISTED)
+    assert refusal(handed_in) == ""

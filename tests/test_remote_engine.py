@@ -28,8 +28,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from map_core import values
 from map_core.build import build
 from map_core.errors import EngineError, InputError
+from map_core.generate.endpoint import KEY_VARIABLES, Address, address_of
 from map_core.generate.engine import UNKNOWN_TOKEN, LocalEngine, candidate_seed, open_engine, reply_of
-from map_core.generate.remote_engine import KEY_VARIABLES, Address, RemoteEngine, address_of
+from map_core.generate.remote_engine import RemoteEngine
 from map_core.glossary import SamplingSettings, Turn
 from map_core.prompts import Prompt
 from map_core.values.scorer import ScorerError
@@ -65,7 +66,7 @@ def local(folder: Path, one_torch_thread: None) -> LocalEngine:
 
 def asked(server: ChatServer, **request: Any) -> list[str]:
     """The texts that an engine draws from this server."""
-    engine = RemoteEngine(server.model(), retries=0)
+    engine = RemoteEngine(server.model(), retries=0, trusted=True)
     return [reply.text for reply in engine.complete("Hi", settings=SHORT, seed=0, **{"candidates": 1} | request)]
 
 
@@ -88,14 +89,14 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 @pytest.mark.parametrize("url", ["http://me:secret@host/v1", "https://host/v1?key=secret", "http://host/v1#secret"])
 def test_an_address_with_a_secret_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(InputError, match="Put the key into VALUE_PALETTE_API_KEY") as refused:
-        open_engine(f"tiny@{url}")
+        open_engine(f"tiny@{url}", trusted=True)
     assert "secret" not in str(refused.value)
 
 
 def test_a_model_on_a_server_opens_by_its_name_alone() -> None:
     with ChatServer(saying(piece("Hello", "stop"))) as server:
         for name in ("auto", "remote"):
-            engine = open_engine(server.model(), name)
+            engine = open_engine(server.model(), name, trusted=True)
             assert engine.info.as_dict() == {
                 "name": "remote",
                 "model": server.model(),
@@ -106,9 +107,9 @@ def test_a_model_on_a_server_opens_by_its_name_alone() -> None:
             }
             assert not engine.extends
         with pytest.raises(InputError, match="is on a server and the engine is 'torch'"):
-            open_engine(server.model(), "torch")
+            open_engine(server.model(), "torch", trusted=True)
         with pytest.raises(InputError, match="a server decides on its own"):
-            open_engine(server.model(), dtype="float32")
+            open_engine(server.model(), dtype="float32", trusted=True)
     with pytest.raises(InputError, match="'smollm2' names no model on a server"):
         open_engine("smollm2", "remote")
 
@@ -124,7 +125,7 @@ def test_openai_is_not_loaded_before_an_engine_is_opened() -> None:
 
 def test_what_is_asked() -> None:
     with ChatServer(saying(piece("Hello"), piece(None, "stop"))) as server:
-        engine = RemoteEngine(server.model())
+        engine = RemoteEngine(server.model(), trusted=True)
         settings = SamplingSettings(temperature=0.7, top_k=9, top_p=0.9, max_new_tokens=5)
         history = (Turn("I am Ada.", "Hello Ada."),)
         for _ in engine.sample("Hi", 2, settings, 3, first=4, system="Be kind.", history=history):
@@ -154,7 +155,7 @@ def test_what_is_asked() -> None:
 def test_known_servers_are_told_not_to_cut(owner: str, temperature: float, expected: dict[str, Any]) -> None:
     with ChatServer(saying(piece("Hello", "stop")), owner) as server:
         name = "any" if owner == "llamacpp" else "tiny"
-        RemoteEngine(server.model(name)).complete("Hi", 1, SamplingSettings(temperature), 0)
+        RemoteEngine(server.model(name), trusted=True).complete("Hi", 1, SamplingSettings(temperature), 0)
     always = {"model", "messages", "temperature", "top_p", "max_tokens", "stream", "seed"}
     assert {name: server.requests[0][name] for name in server.requests[0].keys() - always} == expected
 
@@ -162,7 +163,9 @@ def test_known_servers_are_told_not_to_cut(owner: str, temperature: float, expec
 def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
     lines = (piece(""), piece("Hel"), piece("lo"), piece(None, "stop"), line("[DONE]"))
     with ChatServer(saying(*lines)) as server:
-        tokens = [token for step in RemoteEngine(server.model()).sample("Hi", 1, SHORT, 0) for token in step]
+        tokens = [
+            token for step in RemoteEngine(server.model(), trusted=True).sample("Hi", 1, SHORT, 0) for token in step
+        ]
     assert [token.text for token in tokens] == ["Hel", "lo", ""]
     assert [token.last for token in tokens] == [token.finished for token in tokens] == [False, False, True]
     assert all(t.token == UNKNOWN_TOKEN and math.isnan(t.log_prob) for t in tokens)
@@ -198,7 +201,7 @@ def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
 )
 def test_what_comes_back(lines: list[str], text: str, log_probs: tuple[float, ...], finished: bool) -> None:
     with ChatServer(saying(*lines)) as server:
-        steps = list(RemoteEngine(server.model()).sample("Hi", 1, SHORT, 0))
+        steps = list(RemoteEngine(server.model(), trusted=True).sample("Hi", 1, SHORT, 0))
     tokens = [token for step in steps for token in step]
     assert all(len(step) == 1 for step in steps)
     assert [t.last for t in tokens] == [False] * (len(tokens) - 1) + [True]
@@ -213,14 +216,14 @@ def test_a_server_that_refuses_to_tell_log_probabilities_is_asked_without() -> N
         return saying(piece("Hello", "stop"))(request)
 
     with ChatServer(answer) as server:
-        engine = RemoteEngine(server.model())
+        engine = RemoteEngine(server.model(), trusted=True)
         assert [engine.complete("Hi", 1, SHORT, seed)[0].log_probs for seed in range(3)] == [()] * 3
         assert ["logprobs" in request for request in server.requests] == [True, False, False, False]
 
 
 def test_values_that_need_log_probabilities_say_so() -> None:
     with ChatServer(saying(piece("Hello", "stop"))) as server:
-        replies = RemoteEngine(server.model()).complete("Hi", 1, SHORT, 0)
+        replies = RemoteEngine(server.model(), trusted=True).complete("Hi", 1, SHORT, 0)
     with pytest.raises(
         ScorerError, match=r"candidate 0 has none\. Leave this value out, .* on a server that tells them"
     ):
@@ -232,7 +235,7 @@ def test_a_table_of_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("VALUE_PALETTE_API_KEY", "right-key")
     out = tmp_path / "table.parquet"
     with ChatServer(saying(piece("Hello"), piece(None, "stop")), key="right-key") as server:
-        engine = open_engine(server.model())
+        engine = open_engine(server.model(), trusted=True)
         prompts = [Prompt("hi", "Greetings", "Hi")]
         scorers = values.scorers(["diversity"])
         table = build(prompts, out, engine, scorers, candidates=3, settings=SHORT, seed=1).load()
@@ -253,7 +256,7 @@ def seeded(request: pytest.FixtureRequest, local: LocalEngine) -> Iterator[ChatS
 
 @pytest.fixture
 def engine(seeded: ChatServer) -> RemoteEngine:
-    return RemoteEngine(seeded.model())
+    return RemoteEngine(seeded.model(), trusted=True)
 
 
 LAWS: tuple[Callable[[Any], None], ...] = (
@@ -288,7 +291,7 @@ def test_a_served_model_says_what_it_says_here(seeded: ChatServer, engine: Remot
 
 
 def test_all_candidates_in_one_request(seeded: ChatServer) -> None:
-    engine = RemoteEngine(seeded.model(), together=True)
+    engine = RemoteEngine(seeded.model(), together=True, trusted=True)
     seeded.requests.clear()
     laws.streams_are_whole_and_in_order(engine)
     assert [request["n"] for request in seeded.requests] == [5]
@@ -329,7 +332,7 @@ def test_a_slow_candidate_does_not_hold_the_others_up() -> None:
         return stream()
 
     with ChatServer(answer) as server:
-        stream = RemoteEngine(server.model()).sample("Hi", 3, SHORT, 0)
+        stream = RemoteEngine(server.model(), trusted=True).sample("Hi", 3, SHORT, 0)
         tokens: list[Any] = []
         while sum(token.last for token in tokens) < 2:
             tokens += next(stream)
@@ -348,7 +351,7 @@ async def _endless() -> AsyncIterator[str]:
 @pytest.mark.parametrize("count", [1, 5])
 def test_closing_ends_every_stream_at_once(count: int) -> None:
     with ChatServer(lambda request: _endless()) as server:
-        stream = RemoteEngine(server.model()).sample("Hi", 8, laws.UNCUT, 0)
+        stream = RemoteEngine(server.model(), trusted=True).sample("Hi", 8, laws.UNCUT, 0)
         for _ in range(count):
             next(stream)
         began = time.perf_counter()
@@ -373,7 +376,7 @@ def test_closing_while_no_stream_has_begun() -> None:
         return _endless() if request["seed"] == candidate_seed(0, 0) else silent()
 
     with ChatServer(answer) as server:
-        stream = RemoteEngine(server.model()).sample("Hi", 4, laws.UNCUT, 0)
+        stream = RemoteEngine(server.model(), trusted=True).sample("Hi", 4, laws.UNCUT, 0)
         next(stream)
         stream.close()  # type: ignore[attr-defined]
         assert server.emptied()
@@ -381,7 +384,7 @@ def test_closing_while_no_stream_has_begun() -> None:
 
 def test_a_call_that_is_never_read_asks_nothing() -> None:
     with ChatServer(lambda request: _endless()) as server:
-        stream = RemoteEngine(server.model()).sample("Hi", 4, laws.UNCUT, 0)
+        stream = RemoteEngine(server.model(), trusted=True).sample("Hi", 4, laws.UNCUT, 0)
         stream.close()  # type: ignore[attr-defined]
         del stream
         assert server.requests == []
@@ -392,7 +395,7 @@ def test_a_call_that_is_never_read_asks_nothing() -> None:
 
 def test_bad_requests_are_refused_before_any_work() -> None:
     with ChatServer(saying()) as server:
-        engine = RemoteEngine(server.model())
+        engine = RemoteEngine(server.model(), trusted=True)
         with pytest.raises(InputError, match="prompt is empty"):
             engine.sample("  \n", 2, SHORT, 0)
         with pytest.raises(InputError, match="candidates is 0"):
@@ -408,9 +411,9 @@ def test_a_server_that_is_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     with pytest.raises(EngineError, match=rf"{url} cannot be reached: .* Start it, or check the address"):
-        RemoteEngine(f"tiny@{url}")
+        RemoteEngine(f"tiny@{url}", trusted=True)
     with ChatServer(saying(piece("a", "stop"))) as server:
-        engine = RemoteEngine(server.model(), retries=0)
+        engine = RemoteEngine(server.model(), retries=0, trusted=True)
     with pytest.raises(EngineError, match="cannot be reached"):
         engine.complete("Hi", 2, SHORT, 0)
 
@@ -418,14 +421,14 @@ def test_a_server_that_is_not_there() -> None:
 def test_a_server_that_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer(saying(piece("a", "stop")), key="right-key") as server:
         with pytest.raises(EngineError, match=r"wants a key and there is none \(401\)\. Set VALUE_PALETTE_API_KEY"):
-            RemoteEngine(server.model())
+            RemoteEngine(server.model(), trusted=True)
         monkeypatch.setenv("OPENAI_API_KEY", "right-key")
-        engine = RemoteEngine(server.model())
+        engine = RemoteEngine(server.model(), trusted=True)
         assert engine.complete("Hi", 1, SHORT, 0)[0].text == "a"
         assert "right-key" not in str(engine.info.as_dict())
         monkeypatch.setenv("VALUE_PALETTE_API_KEY", "wrong-key")
         with pytest.raises(EngineError, match=r"refuses the key in VALUE_PALETTE_API_KEY \(401\)") as refused:
-            RemoteEngine(server.model())
+            RemoteEngine(server.model(), trusted=True)
         assert "wrong-key" not in str(refused.value)
         server.answer = lambda request: JSONResponse({"detail": "No room for right-key"}, 400)
         with pytest.raises(InputError, match=r"No room for \*\*\*"):
@@ -437,7 +440,7 @@ def test_a_model_that_the_server_does_not_have() -> None:
     with ChatServer(lambda request: JSONResponse(body, 404), models=("tiny", "huge")) as server:
         expected = r"no model 'other', .*\(404: The model `other` does not exist\)\. It offers huge, tiny\. Check"
         with pytest.raises(InputError, match=expected):
-            RemoteEngine(server.model("other")).complete("Hi", 1, SHORT, 0)
+            RemoteEngine(server.model("other"), trusted=True).complete("Hi", 1, SHORT, 0)
 
 
 def test_a_prompt_that_does_not_fit() -> None:
@@ -453,7 +456,7 @@ def test_a_prompt_that_does_not_fit() -> None:
 def test_a_busy_server_is_asked_again_by_the_client(status: int) -> None:
     busy = JSONResponse({"detail": "too much to do"}, status, headers={"retry-after-ms": "1"})
     with ChatServer(lambda request: busy) as server:
-        engine = RemoteEngine(server.model())
+        engine = RemoteEngine(server.model(), trusted=True)
         with pytest.raises(EngineError, match=rf"could not answer \({status}: too much to do\), asked up to 3 times"):
             engine.complete("Hi", 1, SHORT, 0)
         assert len(server.requests) == 3
@@ -469,7 +472,7 @@ def test_a_stream_that_breaks_in_the_middle() -> None:
         raise ConnectionError("the server fell over")
 
     with ChatServer(lambda request: broken()) as server:
-        stream = RemoteEngine(server.model()).sample("Hi", 1, SHORT, 0)
+        stream = RemoteEngine(server.model(), trusted=True).sample("Hi", 1, SHORT, 0)
         texts = []
         with pytest.raises(EngineError, match=r"The stream of the server .* broke off: .* Try again"):
             texts += [token.text for step in stream for token in step]
@@ -483,7 +486,7 @@ def test_one_broken_stream_ends_the_others() -> None:
 
     with ChatServer(answer) as server:
         with pytest.raises(EngineError, match="does not read as a chat completion"):
-            RemoteEngine(server.model()).complete("Hi", 4, laws.UNCUT, 0)
+            RemoteEngine(server.model(), trusted=True).complete("Hi", 4, laws.UNCUT, 0)
         assert server.emptied()
 
 
@@ -515,7 +518,7 @@ def test_answers_that_are_none(answer: Answer, expected: str) -> None:
 
 def test_a_server_that_does_not_draw_several_at_once() -> None:
     with ChatServer(saying(piece("a"), piece(None, "stop"))) as server:
-        engine = RemoteEngine(server.model(), together=True)
+        engine = RemoteEngine(server.model(), together=True, trusted=True)
         with pytest.raises(EngineError, match=r"1 of 3 replies whole; it does not draw several in one request"):
             engine.complete("Hi", 3, SHORT, 0)
 
@@ -526,7 +529,7 @@ def test_a_server_that_falls_silent() -> None:
         await asyncio.sleep(30)
 
     with ChatServer(lambda request: silent()) as server:
-        engine = RemoteEngine(server.model(), retries=0, timeout=0.3)
+        engine = RemoteEngine(server.model(), retries=0, timeout=0.3, trusted=True)
         with pytest.raises(EngineError, match="did not answer in time"):
             engine.complete("Hi", 1, SHORT, 0)
 
@@ -612,7 +615,7 @@ def test_transformers_serve_refuses_top_k(served: RemoteEngine) -> None:
 
 
 def test_transformers_serve_has_one_model(serve: str) -> None:
-    other = RemoteEngine(f"other@{serve.rpartition('@')[2]}")
+    other = RemoteEngine(f"other@{serve.rpartition('@')[2]}", trusted=True)
     with pytest.raises(InputError, match=r"refuses the request \(400: Server is pinned to"):
         other.complete(laws.PROMPT, 1, SHORT, 5)
 

@@ -505,12 +505,12 @@ def test_whoever_waits_is_told_when_the_server_ends(strict: Running) -> None:
 
 
 def test_the_remote_engine_speaks_to_it(server: Running) -> None:
-    engine = RemoteEngine(f"tiny@{server.url}")
+    engine = RemoteEngine(f"tiny@{server.url}", trusted=True)
     settings = SamplingSettings(max_new_tokens=12)
     one, two = (engine.complete("How are you?", 3, settings, seed=5, system="Be brief.") for _ in range(2))
     assert one == two
     assert len({reply.text for reply in one}) == 3
-    aligned = RemoteEngine(f"tiny:plain@{server.url}")
+    aligned = RemoteEngine(f"tiny:plain@{server.url}", trusted=True)
     assert all(reply.text for reply in aligned.complete("How are you?", 2, settings, seed=5))
 
 

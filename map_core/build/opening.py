@@ -12,13 +12,17 @@ from map_core.generate.engine import Engine, open_engine
 
 @dataclass(frozen=True)
 class Opening:
-    """A model and how it is opened, as :func:`map_core.generate.engine.open_engine` takes them."""
+    """A model and how it is opened, as :func:`map_core.generate.engine.open_engine` takes them.
+
+    ``trusted`` is for a machine of a cluster, which has no list of its own of the servers that may be called.
+    """
 
     model: str
     engine: str = "auto"
     dtype: str | None = None
     device: str | None = None
+    trusted: bool = False
 
     def open(self) -> Engine:
         """Open it."""
-        return open_engine(self.model, self.engine, self.dtype, self.device)
+        return open_engine(self.model, self.engine, self.dtype, self.device, trusted=self.trusted)

@@ -14,6 +14,7 @@ from map_core import build as builder
 from map_core import rewards
 from map_core.build import Built, Crew, Drawing, Local, Opening
 from map_core.command_line.watching import Watcher, watched
+from map_core.generate.endpoint import check_callable, remember
 from map_core.generate.models import DEFAULT_MODEL
 from map_core.prompts import Prompt, hold_out, read_prompts
 from map_core.values import Scorer, Specification, from_metadata, read_values_file, resolve
@@ -188,7 +189,11 @@ class _Asked:
         """What draws and scores: this machine, or a cluster."""
         given, opening = self._given, None
         if model is not None:
-            opening = Opening(given["model"] or model, given["engine"], given["dtype"], given["device"])
+            if given["model"]:
+                remember(given["model"])
+            model = given["model"] or model
+            check_callable(model)
+            opening = Opening(model, given["engine"], given["dtype"], given["device"], trusted=True)
         if given["ray"] is not None:
             from map_core.build.cluster import OnRay
 

@@ -188,12 +188,15 @@ def generate(
         raise click.UsageError(f"Standard input is no text in UTF-8 ({error.reason}).") from error
     except InputError as error:
         raise click.UsageError(str(error)) from error
+    from map_core.generate.endpoint import remember
     from map_core.generate.engine import open_engine
     from map_core.generate.models import DEFAULT_MODEL
 
     for note in aim.notes if aim and not as_json else ():
         click.echo(note, err=True)
     began = time.perf_counter()
+    if model:
+        remember(model)
     opened = open_engine(model or DEFAULT_MODEL, engine)
     more: dict[str, Any] = {"model": opened.info.model, "engine": opened.info.as_dict()}
     if aim:

@@ -17,7 +17,7 @@ from map_core.errors import EngineError, InputError
 from map_core.glossary import Form
 
 if TYPE_CHECKING:
-    from map_core.generate.remote_engine import Address
+    from map_core.generate.endpoint import Address
 
 KEY_VARIABLE = "VALUE_PALETTE_SERVER_KEY"
 
@@ -109,8 +109,8 @@ def serve(
     import uvicorn
 
     from map_core.aim import Aims
+    from map_core.generate.endpoint import address_of, check_callable, remember
     from map_core.generate.models import locate, recorded_model
-    from map_core.generate.remote_engine import address_of
     from map_core.generate.service import GenerationService
     from map_core.serve.app import create_app, is_loopback
     from map_core.serve.desk import Desk, PromptTokens
@@ -122,6 +122,9 @@ def serve(
     made_with = recorded_model(opened.table.metadata)
     name = model or made_with
     address = address_of(name)
+    if model:
+        remember(model)
+    check_callable(name)
     files = None if address else locate(name)
     limits = Limits(
         body=most_bytes,

@@ -3,6 +3,7 @@
 models            where models lie: default ones from pinned packages, folders, hubs
 conversion        GGUF to safetensors, safetensors to F16 GGUF
 chat              tokenizer, chat template, text that grows token by token
+endpoint          models on servers, which of them may be called, and their key
 engine            the contract of an engine, and :func:`~map_core.generate.engine.open_engine`
 openvino_engine   OpenVINO GenAI, for the CPU
 torch_engine      transformers and torch, for GPUs and any model

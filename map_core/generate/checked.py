@@ -13,7 +13,8 @@ from pathlib import Path
 
 from map_core.errors import InputError
 from map_core.generate import models
-from map_core.generate.remote_engine import Address, RemoteEngine, address_of
+from map_core.generate.endpoint import Address, address_of
+from map_core.generate.remote_engine import RemoteEngine
 from map_core.glossary import SamplingSettings
 
 #: Parts of the names of architectures that write replies, as config.json has them.
@@ -38,7 +39,7 @@ class Checked:
 
 
 def checked(model: str, seconds: float = SECONDS) -> Checked:
-    """Look whether a model is there.
+    """Look whether a model is there. Only for a name that a person who may name any model typed: its server is called.
 
     Args:
         model: a folder with config.json and safetensors, a name from ``models list`` or of a hub model on this
@@ -83,8 +84,8 @@ def _writer(model: str, folder: Path) -> str:
 
 def _on_server(address: Address, seconds: float) -> Checked:
     """Ask a server for one token of the model."""
-    model = f"{address.name}@{address.url}"
-    engine = RemoteEngine(model, retries=0, timeout=seconds)
+    model = str(address)
+    engine = RemoteEngine(model, retries=0, timeout=seconds, trusted=True)
     settings = SamplingSettings(max_new_tokens=1)
     tokens = [token for step in engine.sample("Hello.", 1, settings, seed=0) for token in step]
     tells = any(not math.isnan(token.log_prob) for token in tokens)

@@ -18,6 +18,7 @@ import numpy as np
 
 from map_core.errors import EngineError, InputError
 from map_core.generate.chat import ChatTokenizer, Message, TextStream
+from map_core.generate.endpoint import address_of
 from map_core.generate.models import DEFAULT_MODEL, ModelFiles
 from map_core.glossary import Reply, SamplingSettings, Turn
 
@@ -372,7 +373,12 @@ def reply_of(tokens: Sequence[Token]) -> Reply:
 
 
 def open_engine(
-    model: str = DEFAULT_MODEL, engine: str = "auto", dtype: str | None = None, device: str | None = None
+    model: str = DEFAULT_MODEL,
+    engine: str = "auto",
+    dtype: str | None = None,
+    device: str | None = None,
+    *,
+    trusted: bool = False,
 ) -> Engine:
     """Load a model into the engine that suits this machine, or reach it on its server.
 
@@ -384,24 +390,26 @@ def open_engine(
         dtype: "float32" or "bfloat16"; None takes the engine's default.
         device: "cpu", "cuda", "cuda:1" or "auto" (shared out over all GPUs) for torch, which it asks for by itself;
             None takes what suits the machine.
+        trusted: whoever runs this program named this model for this call, so its server may be called; else only a
+            server that is listed is, see :mod:`map_core.generate.endpoint`.
 
     Raises:
-        InputError: an unknown engine, a model that the engine asked for by name cannot take, a dtype or a device for a
-            server, or a device that is not there.
+        InputError: a server that is not listed, an unknown engine, a model that the engine asked for by name cannot
+            take, a dtype or a device for a server, or a device that is not there.
         MissingModelError: the weights are not on this machine.
         EngineError: the files are damaged, the engine is not installed, or the server cannot be reached.
     """
     if engine not in ("auto", "torch", "openvino", "remote"):
         raise InputError(f"The engine is {engine!r}; expected auto, torch, openvino or remote.")
-    from map_core.generate.remote_engine import RemoteEngine, address_of
-
     if engine == "remote" or address_of(model):
         if engine not in ("auto", "remote"):
             raise InputError(f"The model {model} is on a server and the engine is {engine!r}; expected auto or remote.")
         if dtype is not None or device is not None:
             what = f"dtype is {dtype!r}" if dtype is not None else f"device is {device!r}"
             raise InputError(f"The {what}; a server decides on its own. Leave it out.")
-        return RemoteEngine(model)
+        from map_core.generate.remote_engine import RemoteEngine
+
+        return RemoteEngine(model, trusted=trusted)
     from map_core.generate import models
 
     files = models.locate(model)

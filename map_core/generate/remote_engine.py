@@ -19,75 +19,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from map_core.errors import EngineError, InputError, PaletteError, TryAgainError
+from map_core.generate.endpoint import KEY_VARIABLES, address_of, connection
 from map_core.generate.engine import UNKNOWN_TOKEN, Engine, EngineInfo, Token, candidate_seeds, chat_messages
 from map_core.glossary import SamplingSettings, Turn
-
-#: Where a server's key is looked for, in this order.
-KEY_VARIABLES = ("VALUE_PALETTE_API_KEY", "OPENAI_API_KEY")
-NO_KEY = "none"  # the client wants one; servers without keys do not look at it
 
 _CONNECT_SECONDS = 5.0
 _LIST_SECONDS = 30.0
 # Servers, by the owner that they give their models, that cut by default (llama.cpp: top_k 40, min_p 0.05; vLLM and
 # SGLang: what the model's generation_config says) and take the fields that switch it off. Others may refuse them.
 _SWITCHED_OFF = ("vllm", "sglang", "llamacpp")
-
-
-@dataclass(frozen=True)
-class Address:
-    """A model on a server.
-
-    Args:
-        name: the model's name there.
-        url: where the server's ``/chat/completions`` lies, without that; mostly ends in ``/v1``.
-    """
-
-    name: str
-    url: str
-
-
-def address_of(model: str) -> Address | None:
-    """Read NAME@URL; None for the name of a model on this machine.
-
-    Raises:
-        InputError: the URL is not one of a server, or holds a password or a key.
-
-    Example:
-        >>> address_of("tiny@http://127.0.0.1:8000/v1")
-        Address(name='tiny', url='http://127.0.0.1:8000/v1')
-    """
-    if not (found := re.fullmatch(r"(.*?)@(https?://.*)", model, re.DOTALL)):
-        return None
-    name, url = found[1], found[2].rstrip("/")
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = parts = None
-    # The URL itself is not repeated here: it may hold what nobody else should read.
-    if parts is not None and ("@" in parts.netloc or parts.query or parts.fragment):
-        raise InputError(
-            f"The address of the server of {name!r} holds a user name, a password or a query; they would be recorded "
-            f"with every table. Put the key into {KEY_VARIABLES[0]} and give the address as http://HOST:PORT/v1."
-        )
-    if not host or not name or re.search(r"\s", url):
-        raise InputError(f"{name!r} names no model on a server; expected NAME@http://HOST:PORT/v1.")
-    return Address(name, url)
-
-
-def key_told() -> tuple[str, str]:
-    """The environment variable that holds a server's key, and the key; both empty where there is none."""
-    keys = ((name, os.environ.get(name, "").strip()) for name in KEY_VARIABLES)
-    return next(((name, key) for name, key in keys if key), ("", ""))
 
 
 class RemoteEngine(Engine):
@@ -99,16 +45,20 @@ class RemoteEngine(Engine):
             charge or count by request; a candidate then depends on how many there are.
         retries: how often the client repeats a request that failed before its first token.
         timeout: seconds to wait for the next piece of an answer.
+        trusted: whoever runs this program named this server, see :func:`map_core.generate.endpoint.connection`.
 
     Raises:
-        InputError: ``model`` names no model on a server.
+        InputError: ``model`` names no model on a server, or a server that may not be called.
         EngineError: the server cannot be reached or refuses the key, or openai is not installed.
     """
 
-    def __init__(self, model: str, together: bool = False, retries: int = 2, timeout: float = 600.0) -> None:
+    def __init__(
+        self, model: str, together: bool = False, retries: int = 2, timeout: float = 600.0, *, trusted: bool = False
+    ) -> None:
         address = address_of(model)
         if address is None:
             raise InputError(f"{model!r} names no model on a server; expected NAME@http://HOST:PORT/v1.")
+        server = connection(address, trusted=trusted)
         try:
             import httpx2
             import openai
@@ -116,10 +66,10 @@ class RemoteEngine(Engine):
             raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
         self._address = address
         self._together = together
-        self._key_name, self._key = key_told()
+        self._key_name, self._key = server.key_variable, server.key
         self._client_settings: dict[str, Any] = {
-            "base_url": address.url,
-            "api_key": self._key or NO_KEY,
+            "base_url": server.url,
+            "api_key": self._key,
             "max_retries": retries,
             "timeout": openai.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
         }
@@ -128,8 +78,7 @@ class RemoteEngine(Engine):
         self._tells_log_probs = True
         self._offered = self._list()
         # Neither what the weights are nor what they are multiplied in is told.
-        name = f"{address.name}@{address.url}"
-        self._info = EngineInfo("remote", name, "unknown", "unknown", "remote")
+        self._info = EngineInfo("remote", str(address), "unknown", "unknown", "remote")
 
     @property
     def info(self) -> EngineInfo:
@@ -278,7 +227,7 @@ class RemoteEngine(Engine):
         if isinstance(error, openai.APIStatusError):
             status, detail = error.status_code, self._detail(error.body)
             if status in (401, 403):
-                what = f"refuses the key in {self._key_name}" if self._key else "wants a key and there is none"
+                what = f"refuses the key in {self._key_name}" if self._key_name else "wants a key and there is none"
                 return EngineError(f"The server {url} {what} ({status}). Set {KEY_VARIABLES[0]} to a key of it.")
             if status == 404:
                 offered = f" It offers {', '.join(sorted(self._offered))}." if self._offered else ""
@@ -313,7 +262,7 @@ class RemoteEngine(Engine):
     def _hidden(self, text: str) -> str:
         """A text of the server's in one line of at most 300 characters, without the key."""
         text = " ".join(text.split()).rstrip(".")
-        if self._key:
+        if self._key_name:
             text = text.replace(self._key, "***")
         return text if len(text) <= 300 else text[:297] + "..."
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from map_core.errors import EngineError, InputError
+from map_core.generate.endpoint import KEY_VARIABLES, address_of, connection
 from map_core.glossary import Reply
 from map_core.values.definition import title_from
 from map_core.values.models import ScoringModels
@@ -51,6 +52,7 @@ class Judge(Scorer):
         name: the value's name.
         settings: ``model`` and ``question``; see ``python -m map_core values --help`` for the others.
         models: keeps the connection for all values that the same server rates.
+        trusted: whoever runs this program named this value, so its server may be called.
 
     Raises:
         InputError: a setting that is missing, unknown or of no use.
@@ -58,9 +60,7 @@ class Judge(Scorer):
 
     family = JUDGE
 
-    def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels) -> None:
-        from map_core.generate.remote_engine import KEY_VARIABLES, address_of  # brings a tokenizer library
-
+    def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels, *, trusted: bool = False) -> None:
         given = checked(f"the value {name!r}", settings, _SETTINGS)
         for key in ("model", "question"):
             if key not in given:
@@ -76,7 +76,7 @@ class Judge(Scorer):
             )
         if given.get("at_once", 1) < 1 or given.get("seconds", 1) <= 0:
             raise InputError(f"at_once and seconds of {name!r} must be above 0.")
-        self._given, self._models, self._address = given, models, address
+        self._given, self._models, self._address, self._trusted = given, models, address, trusted
         self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.card = Card(
             name=name,
@@ -140,13 +140,11 @@ class Judge(Scorer):
             import openai
         except ImportError as error:
             raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
-        from map_core.generate.remote_engine import NO_KEY, key_told
-
         seconds = float(self._given.get("seconds", 60.0))
-        key = key_told()[1] or NO_KEY
+        server = connection(self._address, trusted=self._trusted)
         return self._models.shared(
-            ("judge", self._address.url, seconds, key),
-            lambda: openai.OpenAI(base_url=self._address.url, api_key=key, max_retries=_RETRIES, timeout=seconds),
+            ("judge", server, seconds),
+            lambda: openai.OpenAI(base_url=server.url, api_key=server.key, max_retries=_RETRIES, timeout=seconds),
         )
 
     def _rate(self, client: Any, prompt: str, reply: str) -> float:

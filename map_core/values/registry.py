@@ -47,7 +47,7 @@ def _contrast(one: Specification, models: ScoringModels) -> Scorer:
 FAMILIES: dict[str, Callable[[Specification, ScoringModels], Scorer]] = {
     CONTRAST: _contrast,
     CLASSIFIER: lambda one, models: Classifier(one.name, one.settings, models),
-    JUDGE: lambda one, models: Judge(one.name, one.settings, models),
+    JUDGE: lambda one, models: Judge(one.name, one.settings, models, trusted=one.trusted),
     FUNCTION: lambda one, models: FunctionScorer(one.name, one.settings),
 }
 #: Families that run code or call a server: only for values that whoever runs this program named.

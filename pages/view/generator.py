@@ -16,16 +16,16 @@ from map_core.aim import in_force, weights_by_value
 from map_core.certificate import AttainableLevels
 from map_core.errors import InputError, MissingModelError, PaletteError
 from map_core.feasibility import Assessment
+from map_core.generate.endpoint import address_of, refusal
 from map_core.generate.generation import Generation
 from map_core.generate.models import locate, recorded_model
-from map_core.generate.remote_engine import address_of
 from map_core.generate.request import GenerationRequest
 from map_core.generate.service import GenerationService, shared_service
 from map_core.glossary import Form, Verdict
 from map_core.hands import deal
 from map_core.oracle import MemoryOracle
 from map_core.values import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scored
-from pages.view import background, tables_model
+from pages.view import background
 from pages.view.scene import Scene
 
 
@@ -59,8 +59,8 @@ def model_name(scene: Scene) -> str:
 
 def missing(scene: Scene) -> Missing | None:
     """What is missing for the generator to run; looked at again every few seconds."""
-    if refusal := tables_model.not_called(scene.table.metadata):
-        return Missing(refusal, None)
+    if reason := refusal(scene.table.metadata):
+        return Missing(reason, None)
     return _missing(model_name(scene))
 
 

@@ -35,6 +35,7 @@ def show() -> None:
         st.html(style.note("No model is on this machine yet. This brings the one of the app's own table:"))
         st.code("python -m map_core models get", language=None)
         if not tables_model.free():
+            tables_model.how_to_offer_others()
             return
     found = prompts()
     with st.container(horizontal=True, gap="medium", key="build_how"):

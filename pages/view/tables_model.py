@@ -1,88 +1,35 @@
 """Which model replies in a build: one of this machine, one that the operator names, or any other where that is allowed.
 
 A folder or an address that somebody types makes the server read the folder, call the address and show it the
-operator's key. Constraint: it is typed only by who sits at the app's own machine, and by nobody once
+operator's key. Constraint: it is typed only by who has shown the operator's token, and by nobody once
 VALUE_PALETTE_MODELS says which models there are besides; what a browser sends is looked at again before it is used.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from ipaddress import ip_address
-from typing import Any
-from urllib.parse import urlsplit
-
 import streamlit as st
 
 from map_core.errors import PaletteError
-from map_core.generate import models
+from map_core.generate import endpoint, models
 from map_core.generate.checked import Checked, checked
-from map_core.generate.remote_engine import KEY_VARIABLES
-from map_core.rewards import HANDED_IN
 from map_core.values import READ_LIKELIHOOD, cards
-from pages.view import style
+from pages.view import operator, style
 
-#: Names further models that every visitor may choose: folders and NAME@URL, with commas between them.
-NAMED = "VALUE_PALETTE_MODELS"
 #: The choice that opens the field.
 OTHER = ""
 LONGEST = 500
 _LOOKED = "build_model_looked"
-_PROXIES = ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-Ip", "Via")
 
 
 def offered() -> list[str]:
     """Models that can be chosen by everybody: those of this machine, and those that the operator names."""
     here = [files.name for files in models.installed() if files.name != models.DEFAULT_EMBEDDER]
-    return list(dict.fromkeys([*here, *_named()]))
-
-
-def _named() -> list[str]:
-    return [name for name in map(str.strip, os.environ.get(NAMED, "").split(",")) if name]
-
-
-def not_called(metadata: Mapping[str, Any]) -> str:
-    """Why the server that a table names is not called, in words; "" where it may be, or the table names none.
-
-    A table that somebody handed in may name any server, which would be shown the operator's key.
-
-    Args:
-        metadata: of the table.
-    """
-    model = models.recorded_model(metadata)
-    if HANDED_IN not in metadata or "@http" not in model or model in _named():
-        return ""
-    return (
-        f"This table came from a file that says its replies are of {model}. No server is called because a file says "
-        f"so; whoever runs the app can allow it by naming this model in {NAMED}."
-    )
+    return list(dict.fromkeys([*here, *(endpoint.listed() or ())]))
 
 
 def free() -> bool:
     """Whether this visitor may name any model."""
-    return NAMED not in os.environ and at_this_machine(st.context.headers, st.context.ip_address)
-
-
-def at_this_machine(headers: Mapping[str, str], address: str | None) -> bool:
-    """Whether a browser runs on the app's own machine, with no proxy between that shows itself.
-
-    Args:
-        headers: of its request.
-        address: where it comes from; None for this machine, as Streamlit says it.
-    """
-    if address is not None or any(name in headers for name in _PROXIES):
-        return False
-    asked = f"//{headers.get('Host', '')}"
-    return all(_loopback(url) for url in (asked, headers.get("Origin") or asked))
-
-
-def _loopback(address: str) -> bool:
-    host = urlsplit(address).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return endpoint.listed() is None and operator.is_operator()
 
 
 def select() -> None:
@@ -92,7 +39,7 @@ def select() -> None:
         [*offered(), *([OTHER] if free() else [])],
         key="build_model",
         format_func=lambda name: name if name != OTHER else "Another model…",
-        help=f"Those on this machine, and those that whoever runs the app names in {NAMED}.",
+        help=f"Those on this machine, and those that whoever runs the app names in {endpoint.LISTED}.",
     )
 
 
@@ -105,13 +52,11 @@ def further() -> None:
             max_chars=LONGEST,
             placeholder="/models/my-model or Qwen/Qwen3-8B@http://gpu-box:8000/v1",
             help="A folder on this machine with config.json and safetensors weights, or a model on a server of "
-            f"OpenAI's protocol. A key that the server wants comes from {KEY_VARIABLES[0]} or "
-            f"{KEY_VARIABLES[1]}, in the app's environment or in .streamlit/secrets.toml; it is not written here.",
+            f"OpenAI's protocol. A key that the server wants comes from {' or '.join(endpoint.KEY_VARIABLES)}, in the "
+            "app's environment or in .streamlit/secrets.toml; it is not written here.",
         )
     elif not free():
-        st.html(
-            style.note(f"Whoever runs this app can offer other models, in folders or on servers: {NAMED} names them.")
-        )
+        how_to_offer_others()
     name = wanted()
     found = _looked(name) if name and name not in _installed() else None
     if isinstance(found, Checked):
@@ -121,6 +66,17 @@ def further() -> None:
     elif found:
         st.text(found)
         st.button("Look again", key="build_model_again", icon=":material/refresh:", type="tertiary", on_click=_forget)
+
+
+def how_to_offer_others() -> None:
+    """Say how other models come into the list, with the field for the token where it would open the list."""
+    st.html(
+        style.note(
+            f"Whoever runs this app can offer other models, in folders or on servers: {endpoint.LISTED} names them."
+        )
+    )
+    if endpoint.listed() is None:
+        operator.ask()
 
 
 def wanted() -> str:

@@ -11,12 +11,13 @@ import streamlit as st
 from map_core import quality_in_words as words
 from map_core.effective_range import Ranges, ranges
 from map_core.errors import InputError
+from map_core.generate.endpoint import refusal
 from map_core.jobs import Job, JobStatus
 from map_core.prompts import Prompt
 from map_core.quality import Advice, Help, advise
 from map_core.tables import making
 from map_core.words import capitalised
-from pages.view import background, state, style, summary, tables_build, tables_marks, tables_model
+from pages.view import background, state, style, summary, tables_build, tables_marks
 from pages.view import scene as scenes
 from pages.view.scene import Scene
 from pages.view.tables_kept import FIRST
@@ -145,8 +146,8 @@ def _more(scene: Scene, advice: Advice) -> None:
             )
         )
         return
-    if refusal := tables_model.not_called(metadata):
-        st.text(refusal)
+    if reason := refusal(metadata):
+        st.text(reason)
         return
     source = scenes.chosen() or "The first table"
     if advice.help is Help.CANDIDATES:

@@ -1,0 +1,72 @@
+"""Who runs this app: whoever can read what it printed when it started.
+
+Headers and addresses can be forged by a browser or hidden by a proxy, so they tell nothing of who asks. The app makes a
+token at its start and prints it; a visitor who types it is the operator for as long as the page is open. Constraint:
+without the token nobody is the operator, wherever the browser seems to be.
+"""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import os
+import secrets
+import sys
+
+import streamlit as st
+
+from map_core.errors import InputError
+
+#: The operator's token, for several processes that are to share one; made anew at every start where it is not set.
+SETTING = "VALUE_PALETTE_OPERATOR_TOKEN"
+SHORTEST = 16
+_IS_OPERATOR, _TYPED, _REFUSED = "operator", "operator_typed", "operator_refused"
+
+
+@functools.cache
+def token() -> str:
+    """Return the token of this process.
+
+    Raises:
+        InputError: the one in the environment is so short that it can be guessed.
+    """
+    given = os.environ.get(SETTING, "").strip()
+    if given and len(given) < SHORTEST:
+        raise InputError(f"{SETTING} has {len(given)} characters; expected at least {SHORTEST}.")
+    return given or secrets.token_urlsafe(24)
+
+
+def announce() -> None:
+    """Print the token where the app was started; one that the environment holds is known there and not printed."""
+    if not os.environ.get(SETTING, "").strip():
+        print(f"  Operator token (to name a model on the page Tables): {token()}", file=sys.stderr, flush=True)
+    else:
+        token()
+
+
+def is_operator() -> bool:
+    """Whether this visitor has shown the token."""
+    return bool(st.session_state.get(_IS_OPERATOR))
+
+
+def ask() -> None:
+    """Draw the field for the token, and say when what was typed is not it."""
+    st.text_input(
+        "Operator token",
+        key=_TYPED,
+        type="password",
+        max_chars=200,
+        on_change=_check,
+        help="It is printed in the terminal where this app was started, and is another one after each start.",
+    )
+    if st.session_state.get(_REFUSED):
+        st.text("This is not the token of this app. Copy the one that was printed when it last started.")
+
+
+def _check() -> None:
+    """Callback: compare what was typed with the token, in a time that tells nothing of it."""
+    typed = str(st.session_state.get(_TYPED) or "").strip()
+    matches = hmac.compare_digest(typed.encode(), token().encode())
+    st.session_state[_IS_OPERATOR] = matches
+    st.session_state[_REFUSED] = bool(typed) and not matches
+    st.session_state[_TYPED] = ""
