@@ -242,7 +242,6 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
         "    )",
         '    # dataset: rows {"prompt": [{"role": "user", "content": ...}]} of your use case',
         f"    RLOOTrainer(model={model!r}, reward_funcs=reward, args=settings, train_dataset=dataset).train()",
-        '    # GRPO: GRPOConfig(beta=1.0, scale_rewards=False, loss_type="dr_grpo"); PPO: kl_coef=1.0, no whitening',
     ]
     return "\n".join(lines) + "\n"
 
