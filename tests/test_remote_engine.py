@@ -572,7 +572,7 @@ def serve(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 @pytest.fixture
 def served(serve: str) -> RemoteEngine:
-    engine = open_engine(serve)
+    engine = open_engine(serve, trusted=True)
     assert isinstance(engine, RemoteEngine)
     return engine
 
