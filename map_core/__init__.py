@@ -2,7 +2,8 @@
 
 From the ground up, an import never pointing upwards:
 
-    errors, glossary        exceptions and the words of the product as types
+    errors, amounts         exceptions; numbers as text and as JSON
+    glossary                the words of the product as types
     rewards                 the reward table: load, validate, save
     importing, hands        tables of other people; tables with fewer candidates
     oracle                  weights in, moments and best replies out: memory, torch, Parquet, Ray

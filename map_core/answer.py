@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 from scipy.stats import t as student
 
-from map_core import words
+from map_core import amounts, words
 from map_core.confidence import sandwich
 from map_core.dual import Solution
 from map_core.feasibility import Assessment
@@ -137,9 +137,9 @@ def best_of(kl: float) -> str:
         >>> best_of(0.0), best_of(0.6)
         ('Like the base model', 'Like picking the best of 3.9 replies')
     """
-    if kl < 5e-4:
+    if kl < amounts.NOTHING:
         return "Like the base model"
-    return f"Like picking the best of {words.drafts(kl)} replies"
+    return f"Like picking the best of {amounts.drafts(kl)} replies"
 
 
 def answer(
@@ -182,7 +182,8 @@ def answer(
             (),
         )
     share = solution.kl / oracle.log_candidates if oracle.log_candidates > 0 else 0.0
-    spent = f"{solution.kl:.2f} nats, {100 * share:.0f}% of the {oracle.log_candidates:.2f} that can be spent."
+    most = amounts.fixed(oracle.log_candidates, 2)
+    spent = f"{amounts.nats(solution.kl)}, {amounts.percent(share)} of the {most} that can be spent."
     bottleneck, of_price = words.bottleneck(prices, names)
     return Answer(
         assessment.verdict,
@@ -207,10 +208,10 @@ def _lines(
     lines = []
     for j in map(int, np.flatnonzero(~np.isnan(assessment.targets))):
         base, level = percentile(j, 0.0), percentile(j, float(shown.levels[j]))
-        text = f"p{base:.0f} → p{level:.0f}"
+        text = f"{amounts.percentile(base)} → {amounts.percentile(level)}"
         if errors is not None:
             low, high = _ends(j, shown, errors, percentile)
-            text += f" ± {(high - low) / 2:.0f}" if high - low >= 1 else " ± under 1"
+            text += f" ± {amounts.fixed((high - low) / 2)}" if high - low >= 1 else " ± under 1"
         lines.append(Line(j, text, words.better_than(level)))
     return tuple(lines)
 
@@ -226,7 +227,7 @@ def _unasked(assessment: Assessment, shown: Solution, names: Sequence[str], perc
     for j in map(int, np.flatnonzero(np.isnan(assessment.targets))):
         base, level = percentile(j, 0.0), percentile(j, float(shown.levels[j]))
         if abs(level - base) >= NOTICED:
-            moves.append((base - level, f"{names[j]} p{base:.0f} → p{level:.0f}"))
+            moves.append((base - level, f"{names[j]} {amounts.percentile(base)} → {amounts.percentile(level)}"))
     said = [text for _, text in sorted(moves, reverse=True)]  # what falls the most goes first
     return f"Free, and moving along: {words.listed(said)}." if said else ""
 
@@ -242,7 +243,8 @@ def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, per
     if not halves:
         return f"Estimated from {oracle.prompts} prompts."
     most = max(halves)
-    by = f"{most:.0f} percentile{'s' * (round(most) != 1)}" if most >= 0.5 else "half a percentile"
+    said = amounts.fixed(most)
+    by = "half a percentile" if most < 0.5 else "1 percentile" if said == "1" else f"{said} percentiles"
     return f"Levels on new prompts within {by} of these, 9 times of 10 (from {oracle.prompts} prompts)."
 
 
@@ -252,22 +254,22 @@ def price_tags(solution: Solution, prices: Local, names: Sequence[str], percenti
     for j in np.flatnonzero(prices.active)[np.argsort(-prices.price[prices.active])]:
         step = np.zeros(len(prices.price))
         step[j] = STEP
-        nats = prices.extra_nats(step)
-        before, after = words.best_of(solution.kl), words.best_of(solution.kl + max(nats, 0.0))
-        more = after / before - 1
-        grade = Grade.CHEAP if more < CHEAP else Grade.FAIR if more < DEAR else Grade.DEAR
+        after = solution.kl + max(prices.extra_nats(step), 0.0)
+        # As logs: near the edge of what can be had the number of replies itself is beyond every float.
+        more = amounts.log_best_of(after) - amounts.log_best_of(solution.kl)
+        grade = Grade.CHEAP if more < np.log1p(CHEAP) else Grade.FAIR if more < np.log1p(DEAR) else Grade.DEAR
         now = float(solution.levels[j])
         moves = np.where(prices.active, 0.0, prices.levels[:, j])
         loser = int(np.argmin(moves))
         taken = percentile(loser, float(solution.levels[loser])) - percentile(
             loser, float(solution.levels[loser] + STEP * moves[loser])
         )
-        takes = f"takes {taken:.1f} percentiles of {names[loser]}" if taken >= 0.05 else ""
+        takes = f"takes {amounts.fixed(taken, 1)} percentiles of {names[loser]}" if taken >= 0.05 else ""
         tags.append(
             PriceTag(
                 int(j),
-                f"p{percentile(int(j), now):.0f} → p{percentile(int(j), now + STEP):.0f}",
-                f"best of {before:.1f} → {after:.1f}",
+                " → ".join(amounts.percentile(percentile(int(j), level)) for level in (now, now + STEP)),
+                f"best of {amounts.drafts(solution.kl, exact=True)} → {amounts.drafts(after, exact=True)}",
                 takes,
                 grade,
             )
@@ -281,7 +283,7 @@ def ways(found: Repairs, assessment: Assessment, names: Sequence[str], percentil
     for number, way in enumerate(found.ways, start=1):
         places = [[percentile(j, float(t[j])) for t in (assessment.targets, way.targets)] for j in way.values]
         steps = [
-            f"{names[j]} p{old:.0f} → p{new:.0f}"
+            f"{names[j]} {amounts.percentile(old)} → {amounts.percentile(new)}"
             for j, (old, new) in zip(way.values, places, strict=True)
             if old - new >= 0.05
         ]
@@ -300,7 +302,7 @@ def conflict(found: Repairs, assessment: Assessment, names: Sequence[str], perce
         return ""
     said = words.capitalised(words.listed([names[j] for j in stands.members]))
     tops = [
-        f"{names[j]} up to p{np.floor(percentile(j, float(stands.highest[j]))):.0f}"
+        f"{names[j]} up to {amounts.percentile(percentile(j, float(stands.highest[j])), toward='down')}"
         for j in stands.members
         if np.isfinite(stands.highest[j])
     ]
@@ -313,5 +315,6 @@ def conflict(found: Repairs, assessment: Assessment, names: Sequence[str], perce
 def form(oracle: Oracle) -> str:
     """Which form the forecast is in, in one short sentence."""
     if oracle.form is Form.PER_PROMPT:
-        return f"Forecast for a generator that chooses among {np.exp(oracle.log_candidates):.0f} replies a prompt."
+        candidates = amounts.fixed(np.exp(oracle.log_candidates))
+        return f"Forecast for a generator that chooses among {candidates} replies a prompt."
     return "Pooled form: a generator that chooses prompt by prompt may fall short of these levels."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core import words
+from map_core import amounts, words
 from map_core.oracle import Oracle
 from map_core.targets import Percentiles
 
@@ -26,7 +26,8 @@ class Change:
     @property
     def moved(self) -> int:
         """Percentiles upwards, as a reader counts them: between whole ones."""
-        return round(self.after) - round(self.before)
+        moved = np.round(self.after) - np.round(self.before)
+        return int(moved) if np.isfinite(moved) else 0
 
 
 def changes(oracle: Oracle, percentiles: Percentiles, before: np.ndarray, after: np.ndarray) -> tuple[Change, ...]:
@@ -52,9 +53,9 @@ def price(kl: float) -> str:
         >>> price(0.62), price(0.0)
         ('0.62 nats, like the best of 3.9 drafts', 'nothing')
     """
-    if kl < 5e-4:
+    if kl < amounts.NOTHING:
         return "nothing"
-    return f"{kl:.2f} nats, like the best of {words.drafts(kl)} drafts"
+    return f"{amounts.nats(kl)}, like the best of {words.drafts(kl)} drafts"
 
 
 def gained(found: Sequence[Change], names: Sequence[str]) -> str:
@@ -73,11 +74,12 @@ def cost(before: float, after: float) -> str:
     """What it costs against before, both in nats."""
     if abs(after - before) < 5e-3:
         return f"It costs as much as now: {price(after)}."
-    if after < 5e-4:
+    if after < amounts.NOTHING:
         return f"It costs nothing, instead of {price(before)}."
     less = "less" if after < before else "more"
-    before_said = "nothing" if before < 5e-4 else f"{before:.2f}, like the best of {words.drafts(before)}"
-    return f"It costs {abs(after - before):.2f} nats {less}: {price(after)}, instead of {before_said}."
+    said = f"{amounts.fixed(before, 2)}, like the best of {words.drafts(before)}"
+    before_said = "nothing" if before < amounts.NOTHING else said
+    return f"It costs {amounts.nats(abs(after - before))} {less}: {price(after)}, instead of {before_said}."
 
 
 def _said(one: Change, names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from map_core import amounts
 from map_core.figures.design import Units
 from map_core.groups import Agreement, Clash, Limit, Relation, Rule
 from map_core.words import capitalised, drafts, listed, number
@@ -55,7 +56,7 @@ def wish(percentile: float, base: float) -> str:
         >>> wish(60, 52), wish(51, 52)
         ('a little more', 'as it is')
     """
-    return next(said for most, said in WISHES if percentile - base <= most)
+    return next((said for most, said in WISHES if percentile - base <= most), "not known")
 
 
 def percent(share: float) -> str:
@@ -67,7 +68,7 @@ def percent(share: float) -> str:
     """
     if share >= 1 - 1e-6:
         return "100%"
-    return f"{min(round(100 * max(share, 0.0)), 99)}%"
+    return amounts.percent(min(max(share, 0.0), 0.99))
 
 
 def price(kl: float) -> str:
@@ -77,7 +78,7 @@ def price(kl: float) -> str:
         >>> price(1.0)
         '1.00 nats, like sending the best of 6.3 drafts'
     """
-    return f"{kl:.2f} nats, like sending the best of {drafts(kl)} drafts"
+    return f"{amounts.nats(kl)}, like sending the best of {drafts(kl)} drafts"
 
 
 def headline(found: Agreement) -> str:
@@ -110,13 +111,13 @@ def outcome(found: Agreement, rule: Rule) -> str:
     shares = common.satisfaction
     least = float(shares.min())
     if least >= 1 - 1e-6:
-        return f"Everyone has all that was asked for, for {common.solution.kl:.2f} nats."
+        return f"Everyone has all that was asked for, for {amounts.nats(common.solution.kl)}."
     if float(shares.max()) - least < 0.005:
-        return f"Everyone gets {percent(least)} of the way, for {common.solution.kl:.2f} nats."
+        return f"Everyone gets {percent(least)} of the way, for {amounts.nats(common.solution.kl)}."
     worst = [found.groups[g].name for g in np.flatnonzero(shares <= least + 0.005)]
     return (
         f"From {percent(least)} of the way ({who(worst)}) to {percent(float(shares.max()))}, "
-        f"{percent(float(shares.mean()))} on average, for {common.solution.kl:.2f} nats."
+        f"{percent(float(shares.mean()))} on average, for {amounts.nats(common.solution.kl)}."
     )
 
 
@@ -150,9 +151,9 @@ def differences(found: Agreement, units: Units, most: int = 3) -> list[str]:
         targets = _percentiles(found, units, j)
         high, low = np.nanmax(targets), np.nanmin(targets)
         free = [group.name for group, target in zip(found.groups, targets, strict=True) if math.isnan(target)]
-        sentence = f"{capitalised(units.names[j])}: {_asking(found, targets, high)} p{high:.0f}"
+        sentence = f"{capitalised(units.names[j])}: {_asking(found, targets, high)} {amounts.percentile(high)}"
         if high - low > SAME:
-            sentence += f", {_asking(found, targets, low)} p{low:.0f}"
+            sentence += f", {_asking(found, targets, low)} {amounts.percentile(low)}"
         if free:
             sentence += f"; {who(free)} {'leaves' if len(free) == 1 else 'leave'} it free"
         said.append(f"{sentence}.")
@@ -167,7 +168,9 @@ def common_ground(found: Agreement, units: Units) -> list[str]:
     if len(found.groups) > 1:
         alike = [int(j) for j in np.flatnonzero(asked.all(axis=0)) if int(j) not in apart]
         if alike:
-            places = [f"{units.names[j]} (p{np.nanmean(_percentiles(found, units, j)):.0f})" for j in alike]
+            places = [
+                f"{units.names[j]} ({amounts.percentile(np.nanmean(_percentiles(found, units, j)))})" for j in alike
+            ]
             said.append(f"All ask for about the same of {listed(places)}.")
     untouched = [units.names[int(j)] for j in np.flatnonzero(~asked.any(axis=0))]
     if untouched:
@@ -224,7 +227,7 @@ def pairs(found: Agreement, units: Units, most: int = 4) -> list[str]:
 def _pair(found: Agreement, units: Units, pair: Clash) -> str:
     first, second = (found.groups[g].name for g in (pair.first, pair.second))
     if pair.relation is Relation.TOO_DEAR:
-        return f"{first} and {second} together would cost {pair.kl:.2f} nats, more than the budget."
+        return f"{first} and {second} together would cost {amounts.nats(pair.kl)}, more than the budget."
     pulled = [
         f"{units.names[j]} ({found.groups[g].name})" for j, g in zip(pair.values[:3], pair.asked_by, strict=False)
     ]
@@ -236,13 +239,15 @@ def _margin(pair: Clash) -> float:
 
 
 def _points(share: float) -> str:
-    points = round(100 * share)
-    return "less than a point" if points < 1 else "1 point" if points == 1 else f"{points} points"
+    points = amounts.percent(share, sign=False)
+    return "less than a point" if share <= 0.005 else "1 point" if points == "1" else f"{points} points"
 
 
 def _below(units: Units, value: int, level: float, target: float) -> str:
     got, asked = (float(units.of(value, np.array(one))) for one in (level, target))
-    return f"stays at p{got:.0f} of p{asked:.0f}" if asked - got >= MET else "stays a hair below"
+    if asked - got < MET:
+        return "stays a hair below"
+    return f"stays at {amounts.percentile(got)} of {amounts.percentile(asked)}"
 
 
 def _asking(found: Agreement, targets: np.ndarray, at: float) -> str:

@@ -84,10 +84,13 @@ def repairs(attainable: AttainableLevels, assessment: Assessment, locked: np.nda
             found = nearest(oracle, targets, locked=locked, importance=importance, attainable=attainable)
             if found is not None:
                 alone.append(_way(found))
-    ways = sorted(alone, key=lambda way: way.given_up)[:MOST_ALONE]
+    # At the very edge the nearest palette may be the palette itself: then nothing gives way, and there is no way out.
+    ways = sorted((way for way in alone if way.values), key=lambda way: way.given_up)[:MOST_ALONE]
     if assessment.nearest is not None:
         even = _way(assessment.nearest)
-        if not any(len(way.values) == len(even.values) == 1 and way.values == even.values for way in ways):
+        if even.values and not any(
+            len(way.values) == len(even.values) == 1 and way.values == even.values for way in ways
+        ):
             ways.append(even)
     return Repairs(conflict, tuple(ways))
 

@@ -10,8 +10,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import brentq
 
+from map_core import amounts
+from map_core.amounts import NOTHING, chance, drafts, number
+from map_core.amounts import best_of as best_of
 from map_core.feasibility import Assessment
 from map_core.glossary import Form, Verdict
 from map_core.oracle import EffectiveSampleSize, Oracle
@@ -39,22 +41,6 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def number(value: float, figures: int = 3) -> str:
-    """A number with so many figures that matter, as short as that allows.
-
-    Example:
-        >>> number(0.2468), number(-12.34), number(1234.5)
-        ('0.247', '−12.3', '1,234')
-    """
-    if not math.isfinite(value):
-        return "–"
-    if value == 0:
-        return "0"
-    decimals = max(0, figures - 1 - math.floor(math.log10(abs(value))))
-    text = f"{value:.1e}" if decimals > 5 else f"{value:,.{min(decimals, 4)}f}"
-    return text.replace("-", "−")
-
-
 def better_than(percentile: float) -> str:
     """A percentile of the base model's replies as a share that people picture.
 
@@ -62,64 +48,47 @@ def better_than(percentile: float) -> str:
         >>> better_than(70.2)
         "better than 7 of 10 of the model's own replies"
     """
+    if math.isnan(percentile):
+        return "at a level that is not known"
     if percentile >= 99.5:
         return "as good as the model's very best replies"
     if percentile > 92:
         return f"better than {round(percentile)} of 100 of the model's own replies"
-    tenths = round(percentile / 10)
-    if tenths <= 0:
+    if percentile <= 5:
         return "no better than the model's weakest replies"
-    return f"better than {tenths} of 10 of the model's own replies"
-
-
-def best_of(kl: float) -> float:
-    """How many drafts one would pick the best of to spend as many nats: log n - (n - 1)/n = kl.
-
-    Source: KL divergence of best-of-n sampling, Stiennon et al., "Learning to summarize from human feedback", 2020.
-    """
-    if kl <= 0:
-        return 1.0
-    return float(math.exp(brentq(lambda log_n: log_n - 1 + math.exp(-log_n) - kl, 0.0, kl + 1.0)))
-
-
-def drafts(kl: float) -> str:
-    """:func:`best_of` as people write it.
-
-    Example:
-        >>> drafts(0.62), drafts(3.0)
-        ('3.9', '54')
-    """
-    many = best_of(kl)
-    return f"{many:.0f}" if many >= 9.95 else f"{many:.1f}".removesuffix(".0")
+    return f"better than {round(percentile / 10)} of 10 of the model's own replies"
 
 
 def distance(kl: float, most: float) -> str:
     """The distance from the base model in words, against the most that can be spent."""
-    if kl < 5e-4:
+    if kl < NOTHING:
         return "None: the base model does this already."
-    share = 100 * kl / most if most > 0 else 0.0
-    how = "Very close to" if share < 6 else "Close to" if share < 20 else "Some way from" if share < 50 else "Far from"
+    share = kl / most if most > 0 else 0.0
+    near = "Very close to" if share < 0.06 else "Close to" if share < 0.2 else "Some way from"
+    how = near if share < 0.5 else "Far from"
     return (
-        f"{how} the base model: {max(share, 1):.0f}% of the {most:.2f} that can be spent, "
-        f"like sending the best of {drafts(kl)} drafts."
+        f"{how} the base model: {amounts.percent(max(share, 0.01))} of the {amounts.fixed(most, 2)} that can be "
+        f"spent, like sending the best of {drafts(kl)} drafts."
     )
 
 
 def spent(kl: float, candidates: int) -> str:
     """What choosing among so many candidates has spent, against the most that it can, in words."""
     most = math.log(candidates)
-    if kl < 5e-4:
-        return f"of log {candidates} = {most:.2f} at most: all candidates are as likely."
-    return f"of log {candidates} = {most:.2f} at most, like sending the best of {drafts(kl)} drafts."
+    if kl < NOTHING:
+        return f"of log {candidates} = {amounts.fixed(most, 2)} at most: all candidates are as likely."
+    return f"of log {candidates} = {amounts.fixed(most, 2)} at most, like sending the best of {drafts(kl)} drafts."
 
 
 def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
     """The effective sample size as replies that carry the weight: a figure, and what it means."""
+    pooled = amounts.fixed(ess.pooled, grouped=True)
     if form is Form.POOLED:
-        return f"{ess.pooled:,.0f} of {ess.candidates:,.0f} replies", "carry the weight of this forecast."
+        of = amounts.fixed(ess.candidates, grouped=True)
+        return f"{pooled} of {of} replies", "carry the weight of this forecast."
     return (
-        f"{ess.per_prompt:.3g} of {ess.candidates:.0f} replies",
-        f"carry the weight for each prompt, {ess.pooled:,.0f} in all.",
+        f"{amounts.significant(ess.per_prompt, 3)} of {amounts.fixed(ess.candidates)} replies",
+        f"carry the weight for each prompt, {pooled} in all.",
     )
 
 
@@ -139,7 +108,7 @@ def verdict(assessment: Assessment, oracle: Oracle, names: Sequence[str]) -> str
 def certificate(assessment: Assessment, names: Sequence[str]) -> str:
     """Why no weights reach a palette: the values that pull against each other."""
     w, missing = assessment.margin.certificate, -assessment.margin.value
-    by = f"{missing:.2f}" if missing >= 0.01 else "less than 0.01"
+    by = amounts.fixed(missing, 2) if missing >= 0.01 else "less than 0.01"
     order = [j for j in np.argsort(-w) if w[j] >= NAMED_SHARE]
     short = f"Together they fall {by} standard deviations short."
     said = [names[j] for j in order]
@@ -162,13 +131,13 @@ def on_paper(assessment: Assessment, oracle: Oracle) -> str:
     assert ess is not None
     if oracle.form is Form.PER_PROMPT and ess.per_prompt < threshold:
         return (
-            f"These levels can be met in this table, but the weights lean on only {ess.per_prompt:.1f} replies a "
-            f"prompt; below {number(threshold)} the forecast is not to be trusted."
+            f"These levels can be met in this table, but the weights lean on only {amounts.fixed(ess.per_prompt, 1)} "
+            f"replies a prompt; below {number(threshold)} the forecast is not to be trusted."
         )
     if ess.pooled < TRUSTED_POOLED:
         return (
-            f"These levels can be met in this table, but the weights lean on only {ess.pooled:.0f} replies in all; "
-            f"below {TRUSTED_POOLED:.0f} the forecast is not to be trusted."
+            f"These levels can be met in this table, but the weights lean on only {amounts.fixed(ess.pooled)} replies "
+            f"in all; below {TRUSTED_POOLED:.0f} the forecast is not to be trusted."
         )
     return "These levels lie on the very edge of what this model's replies give; the slightest change tips them over."
 
@@ -178,11 +147,11 @@ def bottleneck(local: Local, names: Sequence[str]) -> tuple[str, str]:
     worst = local.bottleneck
     if worst is None:
         return "Nothing", "The base model meets this palette."
-    share = 100 * local.share[worst]
+    share = local.share[worst]
     name = capitalised(names[worst])
-    if share > 99.5:
+    if share > 0.995:
         return name, "All of the price of asking for more."
-    return name, f"{share:.0f}% of the price of asking for more."
+    return name, f"{amounts.percent(share)} of the price of asking for more."
 
 
 def slack(assessment: Assessment, names: Sequence[str]) -> str:
@@ -204,11 +173,11 @@ def slack(assessment: Assessment, names: Sequence[str]) -> str:
 def form(oracle: Oracle) -> str:
     """Which form of the problem is in force, and why its forecast can be trusted."""
     if oracle.form is Form.PER_PROMPT:
-        candidates = math.exp(oracle.log_candidates)
+        candidates = amounts.fixed(math.exp(oracle.log_candidates))
         return (
-            f"Form: per prompt. Each prompt is answered by choosing among its own {candidates:.0f} replies, which is "
+            f"Form: per prompt. Each prompt is answered by choosing among its own {candidates} replies, which is "
             f"exactly how aligned replies are generated, so the forecast holds for them: choosing among "
-            f"{candidates:.0f} can move the model by at most log {candidates:.0f} = {oracle.log_candidates:.2f} nats."
+            f"{candidates} can move the model by at most log {candidates} = {amounts.nats(oracle.log_candidates)}."
         )
     return (
         "Form: pooled. This table has one reply for most prompts, so weights are found over all replies together; a "
@@ -261,20 +230,6 @@ def switches(curve: Curve, names: Sequence[str], place: Sequence[str]) -> list[s
 def capitalised(text: str) -> str:
     """The text with its first letter large and the rest as it is."""
     return text[:1].upper() + text[1:]
-
-
-def chance(probability: float) -> str:
-    """A probability in percent.
-
-    Example:
-        >>> chance(0.234), chance(0.004), chance(0.9999)
-        ('23%', 'under 1%', 'over 99%')
-    """
-    if 0.0 < probability < 0.01:
-        return "under 1%"
-    if 0.99 < probability < 1.0:
-        return "over 99%"
-    return f"{100 * probability:.0f}%"
 
 
 def why_picked(

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from map_core import amounts
 from pages.view import style
 
 
@@ -17,6 +18,8 @@ def registered(
     name: str, html: str, *, isolated: bool = True, scripts: tuple[str, ...] = ("nodes",)
 ) -> Callable[..., Any]:
     """Register the component of assets/NAME.js and assets/NAME.css, to be mounted with a key.
+
+    Numbers that are not finite reach it as null: a browser reads no others as JSON.
 
     Args:
         name: of the two files.
@@ -28,10 +31,15 @@ def registered(
     script = (style.ASSETS / f"{name}.js").read_text(encoding="utf-8")
     if not isolated:
         script = "".join((style.ASSETS / f"{shared}.js").read_text(encoding="utf-8") for shared in scripts) + script
-    return st.components.v2.component(
+    made = st.components.v2.component(
         f"value_palette_{name}",
         html=html,
         css=(style.ASSETS / f"{name}.css").read_text(encoding="utf-8"),
         js=script,
         isolate_styles=isolated,
     )
+
+    def mount(*, data: Any = None, **options: Any) -> Any:
+        return made(data=amounts.plain(data), **options)
+
+    return mount

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.palette import Mode, Palette, Target
 from pages.view import channel, component, live, state
 from pages.view.live import Live
@@ -142,7 +142,9 @@ def _said(scene: Scene, j: int, before: Target, after: Target) -> str:
     if after.keep:
         return f"Keep {name} as it is."
     word = "let" if after.mode(scene.percentile(j, 0.0)) is Mode.MAY_DROP else "set"
-    return f"{word.capitalize()} {name} {'drop ' if word == 'let' else ''}to p{after.percentile:.3g}."
+    return (
+        f"{word.capitalize()} {name} {'drop ' if word == 'let' else ''}to p{amounts.significant(after.percentile, 3)}."
+    )
 
 
 def _fader(seen: Live, j: int) -> dict[str, Any]:
@@ -165,30 +167,36 @@ def _fader(seen: Live, j: int) -> dict[str, Any]:
         "card": scene.cards[j].replace("**", ""),
         "colour": scene.colour(j),
         "constant": bool(scene.oracle.constant[j]),
-        "percentile": round(place, 4),
+        "percentile": amounts.rounded(place, 4),
         "free": target.free,
         "keep": target.keep,
         "locked": target.locked,
-        "base": round(base, 2),
-        "level": None if level is None else round(level, 2),
+        "base": amounts.rounded(base, 2),
+        "level": amounts.rounded(level, 2),
         "near": near,
-        "error": None if error is None else [round(end, 2) for end in error],
-        "range": None if span is None else [round(end, 2) for end in span],
+        "error": _both(error),
+        "range": _both(span),
         "ever": ever,
         "said": _below(seen, j, base, level, span),
         "spoken": _spoken(base, level, near, span),
     }
 
 
+def _both(ends: list[float] | None) -> list[float | None] | None:
+    """Both ends of a bar; None where one of them is not known."""
+    both = [amounts.rounded(end, 2) for end in ends or ()]
+    return both if both and None not in both else None
+
+
 def _below(seen: Live, j: int, base: float, level: float | None, span: list[float] | None) -> str:
     """The line below a fader."""
     if seen.scene.oracle.constant[j]:
         return "The same for every reply, so nothing can move it."
-    parts = [f"today p{base:.0f}"]
+    parts = [f"today {amounts.percentile(base)}"]
     if level is not None:
-        parts.append(f"{'nearest' if seen.assessment.solution is None else 'you get'} p{level:.0f}")
+        parts.append(f"{'nearest' if seen.assessment.solution is None else 'you get'} {amounts.percentile(level)}")
     if span is not None:
-        parts.append(f"can be had up to p{math.floor(span[1] + 1e-6)}")
+        parts.append(f"can be had up to {amounts.percentile(span[1] + 1e-6, toward='down')}")
     elif not seen.palette.targets[seen.scene.table.values[j]].free:
         parts.append("the others conflict")
     return ", ".join(parts)
@@ -196,11 +204,13 @@ def _below(seen: Live, j: int, base: float, level: float | None, span: list[floa
 
 def _spoken(base: float, level: float | None, near: bool, span: list[float] | None) -> str:
     """What a screen reader adds to a fader's target."""
-    said = f"Base model p{base:.0f}."
+    said = f"Base model {amounts.percentile(base)}."
     if level is not None:
-        said += f" The {'nearest palette' if near else 'palette'} gives p{level:.0f}, {words.better_than(level)}."
+        said += f" The {'nearest palette' if near else 'palette'} gives {amounts.percentile(level)}, "
+        said += f"{words.better_than(level)}."
     if span is not None:
-        said += f" Can be had from p{math.ceil(span[0] - 1e-6)} to p{math.floor(span[1] + 1e-6)} beside the others."
+        low, high = amounts.percentile(span[0] - 1e-6, toward="up"), amounts.percentile(span[1] + 1e-6, toward="down")
+        said += f" Can be had from {low} to {high} beside the others."
     return said
 
 

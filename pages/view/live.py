@@ -140,7 +140,7 @@ def predictions(live: Live) -> list[list[float]] | None:
     found = np.zeros((size, size))
     for j in map(int, np.flatnonzero(prices.active)):
         found[:, j] = rise * prices.levels[:, j] / max(slope(live.scene, j, float(live.assessment.targets[j])), 1e-9)
-    return np.round(np.clip(found, -5, 5), 3).tolist()
+    return (np.round(np.nan_to_num(np.clip(found, -5, 5)), 3) + 0.0).tolist()  # no -0.0
 
 
 def slope(scene: Scene, value: int, level: float) -> float:
