@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from scipy.stats import binomtest
 
-from map_core import spreadsheet
+from map_core import amounts, spreadsheet
 from map_core.store.votes import Preferred, Tally, Vote
 
 #: Of the interval of a share.
@@ -128,7 +128,7 @@ def in_words(tally: Tally) -> str:
     if found is None:
         return f"Nobody has preferred either reply yet. {ties}" if tally.tie else "Nobody has judged this palette yet."
     of = "1 judgement that was no tie" if found.decided == 1 else f"{found.decided} judgements that were not ties"
-    percent = f"{100 * found.share:.0f}% ({100 * found.low:.0f} to {100 * found.high:.0f}%)"
+    percent = f"{amounts.percent(found.share)} ({amounts.fixed(100 * found.low)} to {amounts.percent(found.high)})"
     return f"Aligned preferred in {found.aligned} of {of}, {percent}." + (f" {ties}" if tally.tie else "")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from map_core import amounts
 from map_core.figures.design import Units
 from map_core.groups import Agreement, Group, Rule, satisfaction
 from map_core.groups_in_words import MET, percent
@@ -43,9 +44,9 @@ def common_levels(found: Agreement, units: Units, value: int, target: float) -> 
     places = [units.percentile(value, float(common.solution.levels[value])) for common in found.common.values()]
     if not places:
         return ""
-    told = f"Together {' or '.join(dict.fromkeys(f'p{place:.0f}' for place in places))}"
+    told = f"Together {' or '.join(dict.fromkeys(amounts.percentile(place) for place in places))}"
     wanted = units.percentile(value, target)
     if math.isnan(wanted):
         return told
     met = all(wanted - place <= MET for place in places)
-    return f"{told}, as much as you ask for" if met else f"{told}; you ask for p{wanted:.0f}"
+    return f"{told}, as much as you ask for" if met else f"{told}; you ask for {amounts.percentile(wanted)}"

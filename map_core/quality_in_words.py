@@ -6,7 +6,11 @@ Constraint: what is foretold is called so, and every figure comes from the resul
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import numpy as np
+
+from map_core import amounts
 from map_core.quality import LEVEL, NARROW, Advice, Help, Reason
 
 HEADLINES = {
@@ -38,14 +42,15 @@ def why(advice: Advice, prompts: int) -> str:
             else "That is not enough by itself."
         )
         return (
-            f"The palette is out of reach by {-now.margin:.2f} standard deviations. Twice the replies to each prompt "
-            f"are foretold to make that {max(0.0, -more.margin):.2f}. {enough} More prompts do not move it."
+            f"The palette is out of reach by {amounts.fixed(-now.margin, 2)} standard deviations. Twice the replies "
+            f"to each prompt are foretold to make that {amounts.fixed(max(0.0, -more.margin), 2)}. {enough} More "
+            "prompts do not move it."
         )
     if reason is Reason.BEYOND:
         return (
-            f"The palette is out of reach by {-now.margin:.2f} standard deviations, and twice the replies to each "
-            "prompt are foretold to change that by next to nothing: this model hardly ever replies that way. Ask "
-            "for less, or take another model."
+            f"The palette is out of reach by {amounts.fixed(-now.margin, 2)} standard deviations, and twice the "
+            "replies to each prompt are foretold to change that by next to nothing: this model hardly ever replies "
+            "that way. Ask for less, or take another model."
         )
     if reason is Reason.EDGE:
         return (
@@ -54,20 +59,22 @@ def why(advice: Advice, prompts: int) -> str:
     if reason is Reason.FEW_REPLIES:
         needed = f" About {_times(advice.factor)} as many would do." if math.isfinite(advice.factor) else ""
         return (
-            f"The palette rests on {now.carrying:.1f} replies a prompt, too few to trust. Twice the replies to each "
-            f"prompt are foretold to make that {more.carrying:.1f}.{needed} More prompts do not change it."
+            f"The palette rests on {amounts.fixed(now.carrying, 1)} replies a prompt, too few to trust. Twice the "
+            f"replies to each prompt are foretold to make that {amounts.fixed(more.carrying, 1)}.{needed} More "
+            "prompts do not change it."
         )
     if reason is Reason.FEW_IN_ALL:
         return (
-            f"The palette rests on {now.carrying_all:.0f} replies in all, too few to trust, while each prompt has "
-            f"enough. About {_many(advice.factor * prompts)} prompts in all would do."
+            f"The palette rests on {amounts.fixed(now.carrying_all)} replies in all, too few to trust, while each "
+            f"prompt has enough. About {amounts.about(advice.factor * prompts)} prompts in all would do."
         )
-    bar = f"{LEVEL:.0%} error bar of its least certain level is ± {now.error:.2f} standard deviations"
+    bar = f"{LEVEL:.0%} error bar of its least certain level is ± {amounts.fixed(now.error, 2)} standard deviations"
     if reason is Reason.WIDE:
         return (
-            f"The palette can be had, and the {bar}. Twice the prompts make that ± {advice.prompts.error:.2f}, twice "
-            f"the replies to each prompt only ± {more.error:.2f}. About {_many(advice.factor * prompts)} prompts in "
-            f"all would bring it to ± {NARROW:.2f}."
+            f"The palette can be had, and the {bar}. Twice the prompts make that ± "
+            f"{amounts.fixed(advice.prompts.error, 2)}, twice the replies to each prompt only ± "
+            f"{amounts.fixed(more.error, 2)}. About {amounts.about(advice.factor * prompts)} prompts in all would "
+            f"bring it to ± {NARROW:.2f}."
         )
     return f"The palette can be had, rests on enough replies, and the {bar}, which is narrow."
 
@@ -76,26 +83,27 @@ def rows(advice: Advice) -> list[tuple[str, str, str, str]]:
     """What is measured, today and foretold for twice the replies and twice the prompts; nothing where nothing is."""
     outlooks = (advice.now, advice.candidates, advice.prompts)
     found = []
-    for label, name, form in (
-        ("Chance that it can be had", "attainable", "{:.0%}"),
-        ("Room to the edge, standard deviations", "margin", "{:+.2f}"),
-        ("Replies that carry it, a prompt", "carrying", "{:.1f}"),
-        ("Replies that carry it, in all", "carrying_all", "{:,.0f}"),
-        ("Error bar of its least certain level, standard deviations", "error", "± {:.2f}"),
-    ):
+    forms: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+        ("Chance that it can be had", "attainable", amounts.percent),
+        ("Room to the edge, standard deviations", "margin", lambda n: amounts.fixed(n, 2, signed=True)),
+        ("Replies that carry it, a prompt", "carrying", lambda n: amounts.fixed(n, 1)),
+        ("Replies that carry it, in all", "carrying_all", lambda n: amounts.fixed(n, grouped=True)),
+        (
+            "Error bar of its least certain level, standard deviations",
+            "error",
+            lambda n: amounts.fixed(n, 2) if math.isnan(n) else f"± {amounts.fixed(n, 2)}",
+        ),
+    )
+    for label, name, form in forms:
         numbers = [getattr(one, name) for one in outlooks]
         if any(map(math.isfinite, numbers)):
-            told = ["–" if math.isnan(n) else form.format(n).replace("-", "−") for n in numbers]
+            told = [form(n).replace("-", "−") for n in numbers]
             found.append((label, told[0], told[1], told[2]))
     return found
 
 
-def _many(count: float) -> str:
-    """A count in two figures, rounded up."""
-    step = 10 ** max(0, len(str(math.ceil(count))) - 2)
-    return f"{math.ceil(count / step) * step:,}"
-
-
 def _times(factor: float) -> str:
     """How many times as many, rounded up."""
-    return f"{math.ceil(10 * factor - 1e-9) / 10:g} times" if factor < 10 else f"{math.ceil(factor):,} times"
+    if factor < 10:
+        return f"{amounts.significant(np.ceil(10 * factor - 1e-9) / 10)} times"
+    return f"{amounts.fixed(np.ceil(factor), grouped=True)} times"

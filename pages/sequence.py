@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from map_core import amounts
 from map_core.figures.sequence import NEAR
 from map_core.jobs import Job
 from map_core.orders import Orders, compare_orders
@@ -38,7 +39,7 @@ chosen = order.order(scene, wanted)
 left, right = st.columns([1, 2.1], gap="large")
 with left, st.container(key="sequence_order_column"):
     st.header("Order")
-    order.show(scene, chosen, [f"target p{scene.percentile(j, float(targets[j])):.0f}" for j in chosen])
+    order.show(scene, chosen, [f"target {amounts.percentile(scene.percentile(j, float(targets[j])))}" for j in chosen])
     rounds = int(
         st.slider(
             "Rounds",

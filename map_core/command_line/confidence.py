@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core import amounts
 from map_core.certificate import AttainableLevels
 from map_core.command_line.options import (
     Opened,
@@ -164,11 +165,11 @@ def _as_text(result: Mapping[str, Any], oracle: Oracle) -> Iterator[str]:
     yield f"{_VERDICTS[Verdict(result['verdict'])]}. On all prompts: {chances}."
     yield _settled(result)
     if result["margin"]:
-        yield f"Margin {_between(result['margin'], '+.3f')} standard deviations ({percent}% interval)."
+        yield f"Margin {_between(result['margin'], signed=True)} standard deviations ({percent}% interval)."
     elif result["targets"] and oracle.form is Form.POOLED:
         yield "No interval for the margin: pooled, the best reply of a sample says little about the best of all."
     if result["kl"]:
-        yield f"Distance from the base model {_between(result['kl'], '.3f')} nats."
+        yield f"Distance from the base model {_between(result['kl'])} nats."
     if result["weights"]:
         yield ""
         yield from columns(result["targets"], _ranges("weight", result["weights"]), missing="no end")
@@ -212,12 +213,13 @@ def _settled(result: Mapping[str, Any]) -> str:
 
 def _chance(p: float) -> str:
     """A probability from draws is never quite 0 or 1."""
-    return "under 1%" if p < 0.01 else "over 99%" if p > 0.99 else f"{p:.0%}"
+    return "under 1%" if p < 0.01 else "over 99%" if p > 0.99 else amounts.percent(p)
 
 
-def _between(ends: Mapping[str, float | None], form: str) -> str:
-    low, high = (format(ends[end], form) if ends[end] is not None else "no end" for end in ("low", "high"))
-    return f"{format(ends['estimate'], form)} ({low} to {high})"
+def _between(ends: Mapping[str, float | None], signed: bool = False) -> str:
+    estimate = amounts.fixed(ends["estimate"], 3, signed=signed)
+    low, high = (amounts.fixed(ends[end], 3, signed=signed, unknown="no end") for end in ("low", "high"))
+    return f"{estimate} ({low} to {high})"
 
 
 def _ranges(title: str, ends: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:

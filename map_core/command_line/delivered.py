@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from map_core import amounts
 from map_core.command_line.options import by_name, columns
 from map_core.delivery import Crossed, Delivery, proportion, resampled, share_of_way
 from map_core.glossary import Verdict
@@ -100,8 +101,12 @@ def as_text(found: Delivery, oracle: Oracle) -> str:
         "pooled": by_name(oracle, found.pooled),
     }
     way, pooled = (share_of_way([found], [levels]) for levels in (found.realised, found.pooled))
-    said = f"{way:.0%} of the way to the targets" if math.isfinite(way) else "No target is above the base level"
-    beside = f", {pooled:.0%} with pooled weights" if math.isfinite(pooled) else ""
+    said = (
+        f"{amounts.percent(way)} of the way to the targets"
+        if math.isfinite(way)
+        else "No target is above the base level"
+    )
+    beside = f", {amounts.percent(pooled)} with pooled weights" if math.isfinite(pooled) else ""
     return "\n".join([f"{said}{beside}.{note}", *columns(rows, shown, missing=""), ""])
 
 
@@ -111,18 +116,17 @@ def summary(found: tuple[Delivery, ...]) -> str:
     inside = np.concatenate([one.inside[~np.isnan(one.targets)] for one in found])
     line = f"{len(found)} palettes on {found[0].prompts} fresh prompts, {found[0].candidates} candidates each."
     if len(inside):
-        line += f" Realised levels inside their 90% intervals: {inside.mean():.0%} of {len(inside)}."
+        line += f" Realised levels inside their 90% intervals: {amounts.percent(inside.mean())} of {len(inside)}."
     if math.isfinite(ways[0]):
-        line += f" Of the way to the targets that can be had: {ways[0]:.0%}"
-        line += f", with pooled weights {ways[1]:.0%}." if math.isfinite(ways[1]) else "."
+        line += f" Of the way to the targets that can be had: {amounts.percent(ways[0])}"
+        line += f", with pooled weights {amounts.percent(ways[1])}." if math.isfinite(ways[1]) else "."
     asking = [one for one in had if math.isfinite(one.random_improves)]
     if asking:
         names = ("improves", "wins_all", "random_improves", "random_wins")
-        shares = [np.mean([getattr(one, name) for one in asking]) for name in names]
-        line += "\nEvery value asked to rise does, by reward and by win rate: {:.0%} and {:.0%} of palettes".format(
-            *shares[:2]
-        )
-        line += "; under random weights at the same cost {:.0%} and {:.0%}.".format(*shares[2:])
+        shares = [amounts.percent(np.mean([getattr(one, name) for one in asking])) for name in names]
+        line += "\nEvery value asked to rise does, by reward and by win rate: "
+        line += f"{shares[0]} and {shares[1]} of palettes; under random weights at the same cost "
+        line += f"{shares[2]} and {shares[3]}."
     return line
 
 
@@ -138,7 +142,11 @@ def crossed_as_text(found: Crossed, number: int, oracle: Oracle) -> str:
         "pooled": by_name(oracle, found.pooled[number]),
     }
     return "\n".join(
-        [f"Can be had of {found.reachable[number]:.0%} of the halves.", *columns(rows, shown, missing=""), ""]
+        [
+            f"Can be had of {amounts.percent(found.reachable[number])} of the halves.",
+            *columns(rows, shown, missing=""),
+            "",
+        ]
     )
 
 
@@ -153,11 +161,15 @@ def crossed_summary(found: Crossed, name: str) -> list[str]:
         capped = found.way(found.realised, capped=True)
         picked, pooled = found.way(found.picked), found.way(found.pooled)
         lines.append(
-            f"Of the way to the targets that can be had: {way:.0%} (± {found.way_error:.0%}), {capped:.0%} if nothing "
-            f"beyond a target counts; of the replies picked {picked:.0%}, with pooled weights {pooled:.0%}."
+            f"Of the way to the targets that can be had: {amounts.percent(way)} (± "
+            f"{amounts.percent(found.way_error)}), {amounts.percent(capped)} if nothing beyond a target counts; of "
+            f"the replies picked {amounts.percent(picked)}, with pooled weights {amounts.percent(pooled)}."
         )
     share, low, high = resampled(found.inside, found.level)
-    lines.append(f"Realised levels of a half inside their 90% intervals: {share:.0%} ({low:.0%} to {high:.0%}).")
+    lines.append(
+        f"Realised levels of a half inside their 90% intervals: {amounts.percent(share)} ({amounts.percent(low)} to "
+        f"{amounts.percent(high)})."
+    )
     asking = found.had & found.rising.any(axis=1)
     for said, overall, ours, random in (
         ("reward", found.improved, found.improves, found.random_improves),
@@ -169,11 +181,13 @@ def crossed_summary(found: Crossed, name: str) -> list[str]:
         b, b_low, b_high = resampled(random[asking], found.level)
         lines.append(
             f"Every value asked to rise does, by {said}: over all prompts on {count} of {asking.sum()} palettes "
-            f"({low:.0%} to {high:.0%}); on one half {a:.0%} ({a_low:.0%} to {a_high:.0%}), "
-            f"under random weights at the same cost {b:.0%} ({b_low:.0%} to {b_high:.0%})."
+            f"({amounts.percent(low)} to {amounts.percent(high)}); on one half {amounts.percent(a)} "
+            f"({amounts.percent(a_low)} to {amounts.percent(a_high)}), under random weights at the same cost "
+            f"{amounts.percent(b)} ({amounts.percent(b_low)} to {amounts.percent(b_high)})."
         )
     whole = resampled(found.improves_whole[asking], found.level)[0]
     lines.append(
-        f"The same by reward on one half, with the targets that the half solved on meets unasked: {whole:.0%}."
+        "The same by reward on one half, with the targets that the half solved on meets unasked: "
+        f"{amounts.percent(whole)}."
     )
     return lines

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core import amounts
 from map_core.command_line.options import (
     Opened,
     by_name,
@@ -162,7 +163,7 @@ def _as_text(found: Frontier | Surface, oracle: Oracle) -> Iterator[str]:
     shown: dict[str, dict[str, float]] = {name: {} for name in names}
     rows = []
     for contour in found.contours:
-        budget = "the limit" if math.isinf(contour.budget) else f"{contour.budget:g} nats"
+        budget = "the limit" if math.isinf(contour.budget) else f"{amounts.significant(contour.budget)} nats"
         if not math.isinf(contour.budget) and len(contour.levels) and contour.saturated.all():
             budget += " (beyond the limit)"
         if not len(contour.levels):

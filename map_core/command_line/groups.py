@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core import amounts
 from map_core.certificate import AttainableLevels
 from map_core.command_line.comparison import VERDICTS, compare_tables
 from map_core.command_line.options import (
@@ -215,7 +216,7 @@ def _lines(oracle: Oracle, found: dict[str, Any]) -> Iterator[str]:
         if common is None:
             continue
         limit, verdict = _LIMITS[Limit(common["limit"])], VERDICTS[common["verdict"]]
-        yield f"{title}: {verdict}, {common['kl']:.3f} of {found['budget']:.3f} nats; {limit}."
+        yield f"{title}: {verdict}, {amounts.fixed(common['kl'], 3)} of {amounts.nats(found['budget'], 3)}; {limit}."
         yield from columns(
             [group["name"] for group in common["groups"]],
             {
@@ -242,10 +243,10 @@ def _pair_line(pair: dict[str, Any]) -> str:
     both = " and ".join(pair["groups"])
     match Relation(pair["relation"]):
         case Relation.TOGETHER:
-            return f"{both} can both have all of theirs, for {pair['kl']:.3f} nats."
+            return f"{both} can both have all of theirs, for {amounts.nats(pair['kl'], 3)}."
         case Relation.TOO_DEAR:
-            return f"{both} cannot both have all of theirs within the budget: it costs {pair['kl']:.3f} nats."
+            return f"{both} cannot both have all of theirs within the budget: it costs {amounts.nats(pair['kl'], 3)}."
         case Relation.ALONE:
             return f"{both}: one of them is out of reach by itself."
     asked = ", ".join(f"{value['value']} ({value['asked_by']})" for value in pair["values"])
-    return f"{both} clash, {-pair['margin']:.3f} standard deviations short: {asked}."
+    return f"{both} clash, {amounts.fixed(-pair['margin'], 3)} standard deviations short: {asked}."

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core import amounts
 from map_core.certificate import AttainableLevels
 from map_core.command_line.options import (
     Opened,
@@ -145,8 +146,8 @@ def _as_text(result: Mapping[str, Any], opened: Opened) -> str:
         lines = [_NONE[result["status"]]]
     else:
         lines = [
-            f"Nearest palette, {found['distance']:.3f} standard deviations away, for {found['kl']:.3f} nats of "
-            f"{found['budget']:.3f}."
+            f"Nearest palette, {amounts.fixed(found['distance'], 3)} standard deviations away, for "
+            f"{amounts.nats(found['kl'], 3)} of {amounts.fixed(found['budget'], 3)}."
         ]
         shown |= {"nearest": found["targets"], "given up": found["given_up"], "weight": found["weights"]}
     return "\n".join([*lines, *columns(opened.table.values, shown)]) + "\n"

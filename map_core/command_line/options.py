@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 
-from map_core import rewards
+from map_core import amounts, rewards
 from map_core.errors import InputError
 from map_core.glossary import Form
 from map_core.oracle import MemoryOracle, Oracle
@@ -177,5 +177,7 @@ def columns(rows: Iterable[str], shown: Mapping[str, Mapping[str, float]], missi
     width = max(map(len, names), default=0)
     yield " " * width + "".join(f"{title:>14}" for title in shown)
     for name in names:
-        cells = (f"{column[name]:14.4f}" if name in column else f"{missing:>14}" for column in shown.values())
+        cells = (
+            f"{amounts.fixed(column[name], 4):>14}" if name in column else f"{missing:>14}" for column in shown.values()
+        )
         yield f"{name:<{width}}" + "".join(cells)

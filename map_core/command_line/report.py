@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from map_core import rewards
+from map_core import amounts, rewards
 from map_core.command_line.options import (
     open_table,
     print_json,
@@ -127,4 +127,4 @@ def _write(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise InputError(f"The report cannot be written to {path} ({error}). Choose another place.") from error
-    click.echo(f"{path}: {len(data) / 1000:,.0f} kB.", err=True)
+    click.echo(f"{path}: {amounts.fixed(len(data) / 1000, grouped=True)} kB.", err=True)

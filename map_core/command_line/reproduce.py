@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from map_core import amounts
 from map_core.command_line.options import open_table, print_json, table_options, value_positions
 from map_core.errors import InputError
 from map_core.glossary import Form
@@ -99,11 +100,11 @@ def _without_nan(value: Any) -> Any:
 
 
 def _percent(share: float) -> str:
-    return f"{100.0 * share:.1f}%"
+    return amounts.percent(share, 1)
 
 
 def _number(digits: int) -> Callable[[float], str]:
-    return lambda number: f"{number:.{digits}f}"
+    return lambda number: amounts.fixed(number, digits)
 
 
 def _as_text(study: Study) -> Iterator[str]:
@@ -112,14 +113,15 @@ def _as_text(study: Study) -> Iterator[str]:
         f"{protocol.palettes} random palettes of each size, {protocol.form.value} form, "
         f"{protocol.replies} replies to {protocol.prompts} prompts, seed {protocol.seed}."
     )
-    yield f"Values: {', '.join(protocol.values)}. Targets up to the {100 * protocol.highest:g}th percentile."
+    highest = amounts.significant(100 * protocol.highest)
+    yield f"Values: {', '.join(protocol.values)}. Targets up to the {highest}th percentile."
     yield ""
 
     def line(title: str, show: Callable[[float], str], of: Callable[[Size], float]) -> str:
         cells = (of(size) for size in study.sizes)
         return f"{title:<58}" + "".join(f"{'-' if math.isnan(cell) else show(cell):>8}" for cell in cells)
 
-    yield line("Values in the palette", lambda number: f"{number:.0f}", lambda s: float(s.values))
+    yield line("Values in the palette", amounts.fixed, lambda s: float(s.values))
     yield line("Reachable, proven", _percent, lambda s: s.reachable)
     yield ""
     yield "The published solver: 150 Adam steps on log weights"
@@ -131,12 +133,12 @@ def _as_text(study: Study) -> Iterator[str]:
     yield line("  the same without overflow, of all reachable", _percent, lambda s: s.safe_missed)
     if protocol.form is Form.PER_PROMPT:
         yield line("  the same with its pooled form, used per prompt", _percent, lambda s: s.pooled_missed)
-    yield line("  median residual without overflow, sd", lambda r: f"{r:.0e}", lambda s: s.published_residual)
+    yield line("  median residual without overflow, sd", amounts.scientific, lambda s: s.published_residual)
     yield line("  milliseconds a solve, lean, one thread", _number(2), lambda s: s.published_ms)
     yield ""
     yield "This solver"
     yield line("  converged, of the reachable", _percent, lambda s: s.converged)
-    yield line("  worst residual, sd", lambda number: f"{number:.0e}", lambda s: s.residual)
+    yield line("  worst residual, sd", amounts.scientific, lambda s: s.residual)
     yield line("  a target missed by > 0.05 sd, of the reachable", _percent, lambda s: s.our_missed)
     yield line("  milliseconds a solve", _number(2), lambda s: s.our_ms)
     yield line("  times faster", _number(1), lambda s: s.published_ms / s.our_ms)
@@ -170,11 +172,12 @@ def _rounds(study: Study) -> Iterator[str]:
     """The sequential example, in quantiles."""
     rounds = study.rounds
     assert rounds is not None
-    yield f"Quantiles reached in sequence, all targets at {rounds.quantile:.2f}: {', '.join(rounds.values)}"
-    paper = f"   the paper (OPT-1.3B; humor, helpful, harmless at {PAPER.quantile:.2f}): "
+    quantile = amounts.fixed(rounds.quantile, 2)
+    yield f"Quantiles reached in sequence, all targets at {quantile}: {', '.join(rounds.values)}"
+    paper = f"   the paper (OPT-1.3B; humor, helpful, harmless at {amounts.fixed(PAPER.quantile, 2)}): "
 
     def shown(reached: tuple[float, ...]) -> str:
-        return " ".join(f"{quantile:.3f}" for quantile in reached)
+        return " ".join(amounts.fixed(quantile, 3) for quantile in reached)
 
     yield f"  one round    {shown(rounds.one_round)}{paper}{shown(PAPER.one_round)}"
     yield f"  five rounds  {shown(rounds.five_rounds)}{paper}{shown(PAPER.five_rounds)}"

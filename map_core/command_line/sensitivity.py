@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core import amounts
 from map_core.certificate import AttainableLevels
 from map_core.command_line.options import (
     Palette,
@@ -149,10 +150,10 @@ def _as_text(result: dict[str, Any], oracle: Oracle) -> Iterator[str]:
     if not result["attainable"]:
         yield "Out of reach: no mix of this model's replies gives these levels together, so they have no price.\n"
         return
-    yield f"Distance from the base model {result['kl']:.3f} nats."
+    yield f"Distance from the base model {amounts.nats(result['kl'], 3)}."
     if result["bottleneck"] is not None:
-        share = 100 * result["share"][result["bottleneck"]]
-        yield f"The bottleneck is {result['bottleneck']}: {share:.0f}% of the price of one more standard deviation."
+        share = amounts.percent(result["share"][result["bottleneck"]])
+        yield f"The bottleneck is {result['bottleneck']}: {share} of the price of one more standard deviation."
     if result["redundant"]:
         yield "Some targets ask for the same thing, so weights and prices are not unique; these are the smallest."
     yield from columns(
@@ -183,13 +184,14 @@ def _curve_text(found: Curve, oracle: Oracle) -> Iterator[str]:
     if math.isnan(found.highest):
         yield f"The targets beside {name} cannot be met by themselves, so nothing can be swept.\n"
         return
-    yield f"The target of {name}, up to {_reward(oracle, found.value, found.highest):.4g}:"
+    yield f"The target of {name}, up to {amounts.significant(_reward(oracle, found.value, found.highest), 4)}:"
     for switch in found.switches:
         does = "begins" if switch.active else "stops"
-        yield f"  from {_reward(oracle, found.value, switch.target):.6g} {oracle.values[switch.value]} {does} to cost"
+        place = amounts.significant(_reward(oracle, found.value, switch.target))
+        yield f"  from {place} {oracle.values[switch.value]} {does} to cost"
     points = len(found.targets)
     rows = [int(row) for row in np.unique(np.linspace(0, points - 1, min(9, points)).round())]
-    titles = [f"{_reward(oracle, found.value, found.targets[row]):.4g}" for row in rows]
+    titles = [amounts.significant(_reward(oracle, found.value, found.targets[row]), 4) for row in rows]
     shown = {"nats": found.kl, **{v[:13]: oracle.rewards_at(found.levels)[:, j] for j, v in enumerate(oracle.values)}}
     yield from columns(
         titles, {k: {t: float(a[row]) for t, row in zip(titles, rows, strict=True)} for k, a in shown.items()}

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core import amounts
 from map_core.command_line.options import (
     Opened,
     by_name,
@@ -166,10 +167,10 @@ def _as_text(result: Mapping[str, Any], opened: Opened) -> str:
 def _lost(path: Mapping[str, Any]) -> str:
     """What a path ends short of, in words."""
     if path["loss"] is None:
-        return f"{path['kl']:.3f} nats spent."
+        return f"{amounts.nats(path['kl'], 3)} spent."
     return (
-        f"{path['loss']['worst_sd']:.3f} standard deviations short on the worst value, "
-        f"{path['loss']['dual']:.4f} nats of the dual left."
+        f"{amounts.fixed(path['loss']['worst_sd'], 3)} standard deviations short on the worst value, "
+        f"{amounts.nats(path['loss']['dual'], 4)} of the dual left."
     )
 
 
@@ -177,9 +178,11 @@ def _steps(path: Mapping[str, Any], most: int = 24) -> list[str]:
     """A line a step: its value, the distance so far, and what it took from earlier values."""
     lines = []
     for step in path["steps"][:most]:
-        undone = ", ".join(f"{name} -{size:.3f} sd" for name, size in step["undone_sd"].items() if size >= 5e-4)
+        undone = ", ".join(
+            f"{name} -{amounts.fixed(size, 3)} sd" for name, size in step["undone_sd"].items() if size >= 5e-4
+        )
         taken = f"  undoes {undone}" if undone else ""
-        lines.append(f"  round {step['round']:>3}  {step['value']:<16} {step['kl']:8.4f} nats{taken}")
+        lines.append(f"  round {step['round']:>3}  {step['value']:<16} {amounts.fixed(step['kl'], 4):>8} nats{taken}")
     if len(path["steps"]) > most:
         lines.append(f"  ... {len(path['steps']) - most} more steps; --json has them all")
     return lines

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core import amounts
 from map_core.certificate import AttainableLevels, Conflict, smallest_conflict
 from map_core.command_line.nearest import describe_nearest
 from map_core.command_line.options import (
@@ -143,14 +144,14 @@ _VERDICTS = {
 def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
     lines = [f"{_VERDICTS[Verdict(result['verdict'])]}."]
     if result["margin"] is not None:
-        lines[0] += f" Margin {result['margin']:+.3f} standard deviations."
+        lines[0] += f" Margin {amounts.fixed(result['margin'], 3, signed=True)} standard deviations."
     if result["kl"] is not None:
         lines.append(
-            f"Distance from the base model {result['kl']:.3f} nats; {result['ess']:.1f} replies carry the weight "
-            f"({'per prompt' if result['form'] == Form.PER_PROMPT else 'of the whole table'})."
+            f"Distance from the base model {amounts.nats(result['kl'], 3)}; {amounts.fixed(result['ess'], 1)} replies "
+            f"carry the weight ({'per prompt' if result['form'] == Form.PER_PROMPT else 'of the whole table'})."
         )
     if result["over_budget"]:
-        lines.append(f"That is more than the budget of {result['budget']:g} nats.")
+        lines.append(f"That is more than the budget of {amounts.significant(result['budget'])} nats.")
     if result["conflict"] is not None:
         lines += _conflict_as_text(result["conflict"])
     shown = {"base": result["base"], "target": result["targets"]}
@@ -169,7 +170,7 @@ def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
 
 def _conflict_as_text(conflict: Mapping[str, Any]) -> list[str]:
     highest, resolves = conflict["highest"], conflict["resolves"]
-    most = ", ".join(f"{name} {level:.4f}" for name, level in highest.items())
+    most = ", ".join(f"{name} {amounts.fixed(level, 4)}" for name, level in highest.items())
     if len(highest) == 1:
         lines = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
     else:

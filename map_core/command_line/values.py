@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from map_core import rewards
+from map_core import amounts, rewards
 from map_core.rewards import RewardTable
 from map_core.values import cards, read_values_file, resolve
 from map_core.values.ready import READY
@@ -93,7 +93,7 @@ def values(
         card, separation, length = known.get(name), measured.get(name), lengths.get(name)
         if as_markdown:
             area, counts = _area(separation), _counts(separation)
-            with_length = "" if length is None else f"{length:+.2f}"
+            with_length = "" if length is None else amounts.fixed(length, 2, signed=True)
             click.echo(f"| {name} | {card['measures'] if card else ''} | {area} | {counts} | {with_length} |")
         else:
             _show(name, card, separation, length, as_json)
@@ -127,11 +127,11 @@ def _show(
         verdict = "" if separation.auc >= LEAST_AUC else f", below {LEAST_AUC}: do not trust its name"
         click.echo(f"  AUC       {_area(separation)}, {_counts(separation)} replies labelled 1 / 0{verdict}")
     if length is not None:
-        click.echo(f"  length    {length:+.2f} rank correlation with the length of the reply")
+        click.echo(f"  length    {amounts.fixed(length, 2, signed=True)} rank correlation with the length of the reply")
 
 
 def _area(one: Separation | None) -> str:
-    return f"{one.auc:.2f} ({one.low:.2f} to {one.high:.2f})" if one else ""
+    return f"{amounts.fixed(one.auc, 2)} ({amounts.fixed(one.low, 2)} to {amounts.fixed(one.high, 2)})" if one else ""
 
 
 def _counts(one: Separation | None) -> str:
@@ -146,7 +146,10 @@ def _show_ready(as_json: bool) -> None:
             continue
         click.secho(name, bold=True)
         click.echo(f"  model     {entry.model}\n  measures  {entry.measures}\n  misses    {entry.misses}")
-        click.echo(f"  licence   {entry.licence}\n  memory    about {entry.gigabytes:g} GB; not run by this project")
+        click.echo(
+            f"  licence   {entry.licence}\n  memory    about {amounts.significant(entry.gigabytes)} GB; not run by "
+            "this project"
+        )
         if entry.outputs:
             click.echo(f"  output    {', '.join(entry.outputs)}")
         if entry.refused:

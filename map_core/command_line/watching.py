@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from map_core import amounts
 from map_core.build import Progress, ProgressFile
 from map_core.errors import InputError, PaletteError
 
@@ -137,8 +138,7 @@ def progress_text(progress: Progress) -> str:
     """One line: the stage, how far it is, its rate and the time left."""
     text = f"{progress.stage}: {progress.done} of {progress.total} prompts"
     if progress.done == progress.total:
-        return f"{text}, {progress.seconds:.0f} s"
+        return f"{text}, {amounts.fixed(progress.seconds)} s"
     if progress.seconds_left is None or progress.rate is None:
         return text + (f", {progress.resumed} of them from before" if progress.resumed else "")
-    minutes, seconds = divmod(round(progress.seconds_left), 60)
-    return f"{text}, {progress.rate:.1f} a minute, {minutes}:{seconds:02d} left"
+    return f"{text}, {amounts.fixed(progress.rate, 1)} a minute, {amounts.clock(progress.seconds_left)} left"

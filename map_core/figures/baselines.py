@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import words
+from map_core import amounts, words
 from map_core.baselines import Baseline
 from map_core.delivery import proportion
 from map_core.figures.design import ACCENT, NEUTRAL, Units, laid_out
@@ -57,7 +57,7 @@ class Shown:
         """What the others cost, in words."""
         if self.way(SOLVED) is None:
             return "at half of what can be spent"
-        return "at the same cost" if self.times == 1 else f"at {self.times:g} times the cost"
+        return "at the same cost" if self.times == 1 else f"at {amounts.significant(self.times)} times the cost"
 
     def title(self, way: Baseline) -> str:
         """A way as people read it."""
@@ -85,8 +85,8 @@ def percent(part: float) -> str:
     if part == 0.0:
         return "none"
     if part == 1.0 or 0.0095 <= part <= 0.9905:
-        return f"{100 * part:.0f}%"
-    return f"{100 * part:.1f}%"
+        return amounts.percent(part)
+    return amounts.percent(part, 1)
 
 
 def shares(shown: Shown, improved: bool = False) -> go.Figure:

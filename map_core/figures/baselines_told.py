@@ -9,7 +9,7 @@ import io
 
 import numpy as np
 
-from map_core import spreadsheet, words
+from map_core import amounts, spreadsheet, words
 from map_core.baselines import Baseline
 from map_core.delivery import proportion
 from map_core.figures.baselines import LEVEL, RANDOM, SAME, SOLVED, Shown, counts, percent
@@ -28,9 +28,9 @@ def share(of: int, rows: int) -> str:
 def _ends(of: int, rows: int) -> str:
     low, high = (100 * end for end in proportion(of, rows, LEVEL))
     digits = 0 if high - low >= 1 else 1
-    return f"{max(low, 0.0):.{digits}f} to {min(high, 100.0):.{digits}f}%".replace("0.0 to", "0 to").replace(
-        "100.0", "100"
-    )
+    return f"{amounts.fixed(max(low, 0.0), digits)} to {amounts.fixed(min(high, 100.0), digits)}%".replace(
+        "0.0 to", "0 to"
+    ).replace("100.0", "100")
 
 
 def headline(shown: Shown) -> str:
@@ -151,7 +151,7 @@ def wins(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """A row a way: how often its replies beat one of the base model, value by value; of random weights the mean."""
     header = ["Weights", *(words.capitalised(shown.units.names[j]) for j in shown.wanted)]
     rows = [
-        (-1, [shown.title(way), *(f"{100 * way.wins[:, j].mean():.0f}%" for j in shown.wanted)]) for way in shown.found
+        (-1, [shown.title(way), *(amounts.percent(way.wins[:, j].mean()) for j in shown.wanted)]) for way in shown.found
     ]
     return header, rows
 

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core import spreadsheet, words
+from map_core import amounts, spreadsheet, words
 from map_core.blends import Blends
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, dash, laid_out, see_through
 from map_core.glossary import Verdict
@@ -92,14 +92,15 @@ def stretches(found: Blends) -> list[tuple[Verdict, float, float]]:
 def summary(found: Blends, units: Units, shown: Sequence[int], names: tuple[str, str]) -> list[str]:
     """The figure in words: where the verdict changes, the cost at both ends, and how each level moves."""
     told = [
-        f"From {100 * start:.0f}% to {100 * end:.0f}% of {names[1]}: {words.HEADLINES[verdict].lower()}."
+        f"From {amounts.percent(start)} to {amounts.percent(end)} of {names[1]}: {words.HEADLINES[verdict].lower()}."
         for verdict, start, end in stretches(found)
     ]
     if np.isfinite(found.kl[[0, -1]]).all():
         most = int(np.nanargmax(found.kl))
         told.append(
-            f"The cost goes from {found.kl[0]:.2f} nats ({names[0]}) to {found.kl[-1]:.2f} ({names[1]}); the most on "
-            f"the way is {found.kl[most]:.2f}, at {100 * found.shares[most]:.0f}%."
+            f"The cost goes from {amounts.nats(found.kl[0])} ({names[0]}) to {amounts.fixed(found.kl[-1], 2)} "
+            f"({names[1]}); the most on the way is {amounts.fixed(found.kl[most], 2)}, at "
+            f"{amounts.percent(found.shares[most])}."
         )
     for j in shown:
         known = np.flatnonzero(np.isfinite(found.levels[:, j]))

@@ -10,7 +10,7 @@ import io
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import spreadsheet
+from map_core import amounts, spreadsheet
 from map_core.choice import Choice
 from map_core.figures.design import ACCENT, NEUTRAL, laid_out
 
@@ -42,5 +42,5 @@ def choice_csv(found: Choice) -> str:
     writer = spreadsheet.Writer(out)
     writer.writerow(["place", "reply", "probability", "base"])
     for place, k in enumerate(found.order, start=1):
-        writer.writerow([place, k, f"{found.shares[k]:.9g}", f"{base:.9g}"])
+        writer.writerow([place, k, *(amounts.significant(share, 9, unknown="") for share in (found.shares[k], base))])
     return out.getvalue()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import spreadsheet
+from map_core import amounts, spreadsheet
 from map_core.delivery import Crossed, Study, proportion, resampled
 from map_core.figures.design import ACCENT, NEUTRAL, colour, laid_out
 from map_core.reproduce import PAPER
@@ -184,27 +184,32 @@ def facts(study: Study) -> list[tuple[str, str, str]]:
     ends = proportion(count, of, random.level)
     chance = resampled(random.random_improves[asking], random.level)[0]
     half, wins = (resampled(shares[asking], random.level)[0] for shares in (random.improves, random.wins_all))
-    within = f"within {graded.level:.0%} intervals"
+    within = f"within {amounts.percent(graded.level)} intervals"
     return [
         (
             "Of the way to the targets",
-            f"{graded.way(graded.realised):.0%}",
-            f"± {graded.way_error:.0%}, over {int(graded.had.sum())} palettes that can be had; "
-            f"{graded.way(graded.realised, capped=True):.0%} if nothing beyond a target counts; "
-            f"{graded.way(graded.pooled):.0%} with the published pooled weights",
+            amounts.percent(graded.way(graded.realised)),
+            f"± {amounts.percent(graded.way_error)}, over {int(graded.had.sum())} palettes that can be had; "
+            f"{amounts.percent(graded.way(graded.realised, capped=True))} if nothing beyond a target counts; "
+            f"{amounts.percent(graded.way(graded.pooled))} with the published pooled weights",
         ),
-        ("Forecasts that held", f"{share:.0%}", f"of the levels of one half lie {within} ({low:.0%} to {high:.0%})"),
+        (
+            "Forecasts that held",
+            amounts.percent(share),
+            f"of the levels of one half lie {within} ({amounts.percent(low)} to {amounts.percent(high)})",
+        ),
         (
             "All that was asked improved",
             f"{count} of {of}",
-            f"random palettes over all prompts ({ends[0]:.0%} to {ends[1]:.0%}); on one half of them {half:.0%} by "
-            f"reward, {wins:.0%} by win rate",
+            f"random palettes over all prompts ({amounts.percent(ends[0])} to {amounts.percent(ends[1])}); on one "
+            f"half of them {amounts.percent(half)} by reward, {amounts.percent(wins)} by win rate",
         ),
         (
             "The same by random weights",
-            f"{chance:.0%}",
-            f"on one half, at the same cost; the paper reports {PAPER.map_improves:.0%} by reward, "
-            f"{PAPER.map_wins:.0%} by win rate and {PAPER.random_improves:.0%} for random weights",
+            amounts.percent(chance),
+            f"on one half, at the same cost; the paper reports {amounts.percent(PAPER.map_improves)} by reward, "
+            f"{amounts.percent(PAPER.map_wins)} by win rate and {amounts.percent(PAPER.random_improves)} for random "
+            "weights",
         ),
     ]
 
@@ -219,9 +224,9 @@ def missed(study: Study) -> str:
     most = float(((found.asked - found.start) / found.scale)[below].max())
     whole = resampled(found.improves_whole[asking], found.level)[0]
     return (
-        f"Values that were asked to rise and did not were asked for {most:.2f} standard deviations at the most. On one "
-        f"half, counting also targets that the half solved on meets without being asked, everything improves on "
-        f"{whole:.0%} of the random palettes."
+        f"Values that were asked to rise and did not were asked for {amounts.fixed(most, 2)} standard deviations at "
+        "the most. On one half, counting also targets that the half solved on meets without being asked, everything "
+        f"improves on {amounts.percent(whole)} of the random palettes."
     )
 
 
@@ -230,7 +235,7 @@ def by_value(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
     found, rows = shown.found, []
     for j, name in enumerate(shown.names):
         ways = [found.way(levels, value=j) for levels in (found.realised, found.picked, found.pooled)]
-        cells = ["–" if math.isnan(way) else f"{way:.0%}" for way in ways]
+        cells = [amounts.percent(way) for way in ways]
         rows.append((shown.colours[j], [f"{name[:1].upper()}{name[1:]}", *cells]))
     return ["Of the way to the targets", "Expected", "Picked", "Pooled"], rows
 
@@ -238,7 +243,8 @@ def by_value(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
 def paper() -> str:
     """The paper's own figures, in a sentence."""
     said = "; ".join(
-        f"{', '.join(f'{way:.0%}' for way in ways[:-1])} and {ways[-1]:.0%} ({name})" for name, ways in PAPER.ways
+        f"{', '.join(amounts.percent(way) for way in ways[:-1])} and {amounts.percent(ways[-1])} ({name})"
+        for name, ways in PAPER.ways
     )
     return f"The paper's replies came, for humor, helpful and harmless, {said} of the way: other models and values."
 
@@ -250,11 +256,14 @@ def summary(shown: Shown, number: int) -> list[str]:
     half = (found.error / found.scale)[number]
     for j in shown.asked(number):
         off = abs(to["realised"][j] - to["forecast"][j])
-        beside = "" if math.isnan(to["pooled"][j]) else f"; with pooled weights {to['pooled'][j]:+.2f}"
+        pooled = f"; with pooled weights {amounts.fixed(to['pooled'][j], 2, signed=True)}"
+        beside = "" if math.isnan(to["pooled"][j]) else pooled
         said.append(
-            f"{shown.names[j][:1].upper()}{shown.names[j][1:]}: target {to['targets'][j]:+.2f}, forecast "
-            f"{to['forecast'][j]:+.2f} ± {half[j]:.2f}, realised {to['realised'][j]:+.2f}, "
-            f"{'inside' if off <= half[j] else 'outside'} its interval{beside}."
+            f"{shown.names[j][:1].upper()}{shown.names[j][1:]}: target "
+            f"{amounts.fixed(to['targets'][j], 2, signed=True)}, forecast "
+            f"{amounts.fixed(to['forecast'][j], 2, signed=True)} ± {amounts.fixed(half[j], 2)}, realised "
+            f"{amounts.fixed(to['realised'][j], 2, signed=True)}, {'inside' if off <= half[j] else 'outside'} its "
+            f"interval{beside}."
         )
     return said
 

@@ -17,7 +17,7 @@ import numpy as np
 import plotly.graph_objects as go
 from scipy.stats import rankdata
 
-from map_core import words
+from map_core import amounts, words
 from map_core.oracle import Oracle
 from map_core.rewards import RewardTable
 from map_core.targets import Percentiles
@@ -88,12 +88,16 @@ class Units:
     def said(self, value: int, level: float) -> str:
         """One level in words short enough for a label."""
         shown = float(self.of(value, np.array(level)))
-        return f"p{shown:.0f}" if self.unit == "percentile" else f"{shown:.3g}"
+        return amounts.percentile(shown) if self.unit == "percentile" else amounts.significant(shown, 3)
 
     def meant(self, value: int, level: float) -> str:
         """One level with its meaning, for a line of its own."""
         percentile = float(Units(self.oracle, self.percentiles, "percentile", self.names).of(value, np.array(level)))
-        shown = f"p{percentile:.0f}" if self.unit == "percentile" else f"{self.said(value, level)} (p{percentile:.0f})"
+        shown = (
+            amounts.percentile(percentile)
+            if self.unit == "percentile"
+            else f"{self.said(value, level)} ({amounts.percentile(percentile)})"
+        )
         return f"{shown}, {words.better_than(percentile)}"
 
     def cloud(self, table: RewardTable, value: int, rows: np.ndarray) -> np.ndarray:
@@ -118,7 +122,7 @@ def steady(figure: go.Figure) -> go.Figure:
 def see_through(tint: str, opacity: float) -> str:
     """A colour, #rrggbb, as one that lets others through."""
     red, green, blue = (int(tint[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity:g})"
+    return f"rgba({red},{green},{blue},{amounts.significant(opacity)})"
 
 
 def escaped(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from map_core import words
+from map_core import amounts, words
 from map_core.figures.design import Units
 
 
@@ -107,7 +107,7 @@ def drawing(drawn: Sequence[Dot], units: Units, pair: tuple[int, int], targets: 
 def _said(dot: Dot, units: Units, pair: tuple[int, int]) -> str:
     first, second = (units.names[value] for value in pair)
     said = f"Candidate {dot.candidate + 1}: probability {words.chance(dot.probability)}"
-    said += f", {first} p{dot.across:.0f}, {second} p{dot.upwards:.0f}"
+    said += f", {first} {amounts.percentile(dot.across)}, {second} {amounts.percentile(dot.upwards)}"
     if dot.labels:
         said += f" ({words.listed(dot.labels)})"
     return said + (", still being written" if dot.partial else "")

@@ -16,6 +16,7 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
+from map_core import amounts
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, laid_out
 from map_core.groups import Agreement, Rule
 from map_core.groups_in_words import RULES, percent
@@ -126,7 +127,7 @@ def levels(shown: Shown) -> go.Figure:
             y=[k - 0.42, k + 0.42],
             mode="lines",
             line={"color": NEUTRAL, "width": 2},
-            hovertemplate=f"base model p{base[k]:.0f}<extra>{escape(shown.units.names[j])}</extra>",
+            hovertemplate=f"base model {amounts.percentile(base[k])}<extra>{escape(shown.units.names[j])}</extra>",
             name="base model",
         )
         asking = np.flatnonzero(~np.isnan(targets[j]))

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from map_core import spreadsheet
+from map_core import amounts, spreadsheet
 from map_core.figures.groups import Shown
 from map_core.groups import Rule
 from map_core.groups_in_words import RULES, percent
@@ -45,7 +45,7 @@ def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
     rows = []
     for j, name in enumerate(shown.units.names):
         cells = [capitalised(name), shown.units.said(j, 0.0)]
-        cells += ["free" if math.isnan(place) else f"p{place:.0f}" for place in shown.percentiles(j)]
+        cells += ["free" if math.isnan(place) else amounts.percentile(place) for place in shown.percentiles(j)]
         cells += [shown.units.said(j, float(common.solution.levels[j])) for common in found.common.values()]
         rows.append((j, cells))
     return header, rows

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import spreadsheet
+from map_core import amounts, spreadsheet
 from map_core.changes import price
 from map_core.fan import Fan
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, escaped, laid_out, steady
@@ -58,7 +58,7 @@ def lines(
     for n in shown:
         drawn = _tint(fan, n, budgets, tint)
         trusted = bool(fan.trusted[n])
-        said = [f"<b>{escaped(units.names[j])}</b> p{levels[j][n]:.0f}" for j in fan.values]
+        said = [f"<b>{escaped(units.names[j])}</b> {amounts.percentile(levels[j][n])}" for j in fan.values]
         cost = f"Costs {price(float(fan.kl[n]))}" + ("" if trusted else ", on paper only")
         figure.add_scatter(
             x=places,
@@ -149,7 +149,7 @@ def summary(fan: Fan, shown: Sequence[int], units: Units) -> list[str]:
         ranges = [f"{units.names[j]} from {units.said(j, low)} to {units.said(j, high)}" for j, low, high in ends]
         doubtful = len(of) - int(fan.trusted[of].sum())
         paper = f" {doubtful} of them rest on too few replies to be trusted." if doubtful else ""
-        told.append(f"{len(of)} palettes at {budget:g} nats: {', '.join(ranges)}.{paper}")
+        told.append(f"{len(of)} palettes at {amounts.significant(budget)} nats: {', '.join(ranges)}.{paper}")
     return told
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import spreadsheet
+from map_core import amounts, spreadsheet
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, escaped, laid_out, steady
 from map_core.figures.plane import CONTOUR_COLOURS, Palette, columns, rows
 from map_core.frontier import Contour, Frontier
@@ -35,7 +35,7 @@ def scale(units: Units, found: Sequence[Frontier], palette: Palette) -> tuple[fl
     for levels in (palette.targets, palette.realised):
         if levels is not None:
             lowest += [float(units.of(j, np.array(level))) for j, level in enumerate(levels) if not np.isnan(level)]
-    return max(0.0, 10.0 * math.floor((min(lowest) - 3) / 10)), 102.0
+    return max(0.0, 10.0 * math.floor((float(np.nanmin(lowest)) - 3) / 10)), 102.0
 
 
 def cell(
@@ -140,7 +140,7 @@ def said(share: float) -> str:
     if math.isnan(share):
         return "one of them cannot be moved"
     how = "go together" if share >= 0.85 else "share the budget" if share >= 0.6 else "pull apart"
-    return f"{how}: {100 * share:.0f}% of each at once"
+    return f"{how}: {amounts.percent(share)} of each at once"
 
 
 def summary(found: Mapping[tuple[int, int], Frontier], units: Units) -> list[str]:
@@ -152,7 +152,8 @@ def summary(found: Mapping[tuple[int, int], Frontier], units: Units) -> list[str
             shares.append((together(contours[-1], pair), pair, contours[-1].budget))
     shares.sort(key=lambda one: (math.isnan(one[0]), one[0]))
     return [
-        f"{units.names[a][:1].upper()}{units.names[a][1:]} and {units.names[b]} {said(share)}, at {budget:g} nats."
+        f"{units.names[a][:1].upper()}{units.names[a][1:]} and {units.names[b]} {said(share)}, at "
+        f"{amounts.significant(budget)} nats."
         for share, (a, b), budget in shares
     ]
 

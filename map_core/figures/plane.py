@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import spreadsheet
+from map_core import amounts, spreadsheet
 from map_core.changes import price
 from map_core.figures.design import ACCENT, NEUTRAL, Units, escaped, laid_out, steady
 from map_core.frontier import Contour, Frontier, Surface
@@ -115,7 +115,7 @@ def _add_contour(
     limit = math.isinf(contour.budget)
     x, y = units.of(across, contour.levels[:, across]), units.of(upwards, contour.levels[:, upwards])
     line = NEUTRAL if limit else CONTOUR_COLOURS[min(number * len(CONTOUR_COLOURS) // max(of, 1), 4)]
-    title = "limit" if limit else f"{contour.budget:g} nats"
+    title = "limit" if limit else f"{amounts.significant(contour.budget)} nats"
     figure.add_scatter(
         x=x,
         y=y,
@@ -209,7 +209,11 @@ def summary(frontier: Frontier, units: Units) -> list[str]:
     said = []
     for contour in _drawn(frontier):
         middle = contour.levels[len(contour.levels) // 2]
-        budget = "With the best reply to every prompt" if math.isinf(contour.budget) else f"At {contour.budget:g} nats"
+        budget = (
+            "With the best reply to every prompt"
+            if math.isinf(contour.budget)
+            else f"At {amounts.significant(contour.budget)} nats"
+        )
         said.append(
             f"{budget}: {units.names[across]} up to {units.said(across, contour.levels[:, across].max())}, "
             f"{units.names[upwards]} up to {units.said(upwards, contour.levels[:, upwards].max())}, or "

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from map_core import spreadsheet, words
+from map_core import amounts, spreadsheet, words
 from map_core.figures.design import NEUTRAL, escaped, laid_out
 from map_core.portrait import NEARLY_ONE, Portrait
 
@@ -91,9 +91,10 @@ def portrait_csv(found: Portrait) -> str:
     writer = spreadsheet.Writer(out)
     writer.writerow(["kind", "from_sd", "to_sd", "with", "number"])
     for low, high, share in zip(found.edges[:-1], found.edges[1:], found.shares, strict=True):
-        writer.writerow(["share", f"{low:.6g}", f"{high:.6g}", "", f"{share:.6g}"])
+        begin, end, part = (amounts.significant(one, unknown="") for one in (low, high, share))
+        writer.writerow(["share", begin, end, "", part])
     for name, size in (*found.correlations, ("length of the reply", found.length)):
-        writer.writerow(["rank_correlation", "", "", name, f"{size:.6g}"])
+        writer.writerow(["rank_correlation", "", "", name, amounts.significant(size, unknown="")])
     return out.getvalue()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core import words
+from map_core import amounts, words
 from map_core.dual import Solution
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, dash, laid_out
 from map_core.sequence import SequentialPath
@@ -54,7 +54,7 @@ class Shown:
         """Two levels in words, with as many digits as tell them apart."""
         shown = self.units.of(value, np.array([before, after]))
         digits = 1 if 0.05 <= abs(shown[1] - shown[0]) < 1 else 0
-        return f"p{shown[0]:.{digits}f}", f"p{shown[1]:.{digits}f}"
+        return amounts.percentile(shown[0], digits), amounts.percentile(shown[1], digits)
 
 
 def path(shown: Shown) -> go.Figure:
@@ -146,7 +146,7 @@ def _panel(
             y=levels[fell],
             mode="markers+text",
             marker={"symbol": "triangle-down", "size": 12, "color": ACCENT, "line": {"width": 0}},
-            text=[f"−{size:.{0 if size >= 1 else 1}f}" if found.steps <= MOST_NAMED else "" for size in by],
+            text=[f"−{amounts.fixed(size, 0 if size >= 1 else 1)}" if found.steps <= MOST_NAMED else "" for size in by],
             textposition="bottom right",
             textfont={"size": 12},
             hoverinfo="skip",

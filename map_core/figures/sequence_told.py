@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core import spreadsheet, words
+from map_core import amounts, spreadsheet, words
 from map_core.dual import Status
 from map_core.figures.sequence import NEAR, Shown, numbered
 
@@ -131,7 +131,7 @@ def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
         taken = [f"{shown.units.names[i]} {before}\u00a0→\u00a0{after}" for i, before, after in step.undone]
         change = step.after if step.before == step.after else f"{step.before}\u00a0→\u00a0{step.after}"
         cells = [f"{step.number}. {shown.name(step.value)}", change]
-        rows.append((step.value, [*cells, ", ".join(taken) or "–", f"{step.nats:.3f}"]))
+        rows.append((step.value, [*cells, ", ".join(taken) or "–", amounts.fixed(step.nats, 3)]))
     return ["Step", "Its level", "What it undid", "Nats"], rows
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import spreadsheet, words
+from map_core import amounts, spreadsheet, words
 from map_core.figures.design import NEUTRAL, Units, colour, escaped, laid_out
 from map_core.glossary import Verdict
 
@@ -68,8 +68,8 @@ def snapshots(shown: Sequence[Snapshot], units: Units, base: np.ndarray) -> go.F
         asked = ~np.isnan(one.targets)
         said = [
             f"<b>{escaped(one.name)}</b><br>{escaped(words.capitalised(units.names[j]))}: "
-            + ("out of reach" if np.isnan(one.levels[j]) else f"gives p{one.levels[j]:.0f}")
-            + (f", asked for p{one.targets[j]:.0f}" if asked[j] else ", left free")
+            + ("out of reach" if np.isnan(one.levels[j]) else f"gives {amounts.percentile(one.levels[j])}")
+            + (f", asked for {amounts.percentile(one.targets[j])}" if asked[j] else ", left free")
             for j in range(values)
         ]
         # Out of reach there is no level: what was asked for stands there, open.
@@ -103,12 +103,14 @@ def summary(shown: Sequence[Snapshot], units: Units) -> list[str]:
     """The figure in words: each palette's verdict, cost and levels, and which one gives the most of each value."""
     told = []
     for one in shown:
-        levels = words.listed([f"{name} p{level:.0f}" for name, level in zip(units.names, one.levels, strict=True)])
+        levels = words.listed(
+            [f"{name} {amounts.percentile(level)}" for name, level in zip(units.names, one.levels, strict=True)]
+        )
         verdict = words.HEADLINES[one.verdict].lower()
         told.append(
             f"{one.name}: {verdict}."
             if np.isnan(one.kl)
-            else f"{one.name}: {verdict}, {one.kl:.2f} nats, and gives {levels}."
+            else f"{one.name}: {verdict}, {amounts.nats(one.kl)}, and gives {levels}."
         )
     given = [one for one in shown if not np.isnan(one.kl)]
     if len(given) > 1:
@@ -116,8 +118,9 @@ def summary(shown: Sequence[Snapshot], units: Units) -> list[str]:
             highest, lowest = (pick(given, key=lambda one: one.levels[j]) for pick in (max, min))
             if highest.levels[j] - lowest.levels[j] >= 1:
                 told.append(
-                    f"{words.capitalised(name)} is highest with {highest.name} (p{highest.levels[j]:.0f}) and lowest "
-                    f"with {lowest.name} (p{lowest.levels[j]:.0f})."
+                    f"{words.capitalised(name)} is highest with {highest.name} "
+                    f"({amounts.percentile(highest.levels[j])}) and lowest with {lowest.name} "
+                    f"({amounts.percentile(lowest.levels[j])})."
                 )
     return told
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from map_core import amounts
 from map_core.figures.design import COLOURS, NEUTRAL, laid_out
 from map_core.glossary import Form
 from map_core.reproduce import PAPER, Study
@@ -94,7 +95,9 @@ def study_figure(study: Study) -> go.Figure:
     for column in (1, 2):
         figure.update_yaxes(range=[-0.02, 1.04], tickformat=".0%", row=1, col=column)
     ticks = [base * 10.0**power for power in range(-2, 6) for base in (1, 2, 5)]
-    figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks], row=2, col=1)
+    figure.update_yaxes(
+        type="log", tickvals=ticks, ticktext=[amounts.significant(tick) for tick in ticks], row=2, col=1
+    )
     right, below = (0.38, 1.01), 0.42
     legends = {
         _legend(2 * row + column + 1): {"x": right[column], "y": (1.0, below)[row], "yanchor": "top"}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from map_core import amounts
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, escaped, laid_out
 from map_core.figures.plane import CONTOUR_COLOURS, Palette, hover
 from map_core.frontier import Contour, Surface
@@ -130,6 +131,10 @@ def summary(found: Surface, units: Units) -> list[str]:
         middle = at[np.argmax((at / np.maximum(at.max(axis=0), 1e-12)).min(axis=1))]
         most = ", ".join(f"{units.names[v]} up to {units.said(v, at[:, n].max())}" for n, v in enumerate(found.triple))
         both = ", ".join(f"{units.names[v]} {units.said(v, middle[n])}" for n, v in enumerate(found.triple))
-        budget = "With the best reply to every prompt" if math.isinf(contour.budget) else f"At {contour.budget:g} nats"
+        budget = (
+            "With the best reply to every prompt"
+            if math.isinf(contour.budget)
+            else f"At {amounts.significant(contour.budget)} nats"
+        )
         said.append(f"{budget}: {most}; or together {both}.")
     return said

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import spreadsheet
+from map_core import amounts, spreadsheet
 from map_core.confidence import Bands
 from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, dash, escaped, laid_out, see_through
 from map_core.oracle import Oracle
@@ -192,10 +192,12 @@ def summary(sweep: Sweep) -> list[str]:
     said = []
     for i in sorted(set(places)):
         at = [f"{units.names[j]} {units.said(j, curve.levels[i, j])}" for j in _by_importance(curve) if sweep.draws(j)]
-        sure = "" if bands is None else f" ({bands.kl.low[i]:.2f} to {bands.kl.high[i]:.2f})"
+        sure = (
+            "" if bands is None else f" ({amounts.fixed(bands.kl.low[i], 2)} to {amounts.fixed(bands.kl.high[i], 2)})"
+        )
         target = units.said(curve.value, curve.targets[i])
         name = units.names[curve.value]
-        said.append(f"With {name} at {target}: {', '.join(at[:-1] or at)}. It costs {curve.kl[i]:.2f} nats{sure}.")
+        said.append(f"With {name} at {target}: {', '.join(at[:-1] or at)}. It costs {amounts.nats(curve.kl[i])}{sure}.")
     return said
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core import spreadsheet, words
+from map_core import amounts, spreadsheet, words
 from map_core.figures.design import ACCENT, NEUTRAL, colour, dash, escaped, laid_out
 from map_core.glossary import Verdict
 
@@ -73,7 +73,8 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[in
         line={"color": NEUTRAL, "width": 2, "shape": "hv"},
         marker={"size": large, "color": NEUTRAL, "symbol": [_MARKS[one.verdict] for one in drawn]},
         text=[
-            f"{what}<br><b>{words.HEADLINES[one.verdict]}</b>" + ("" if np.isnan(one.kl) else f", {one.kl:.2f} nats")
+            f"{what}<br><b>{words.HEADLINES[one.verdict]}</b>"
+            + ("" if np.isnan(one.kl) else f", {amounts.nats(one.kl)}")
             for what, one in zip(said, drawn, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from map_core import amounts
 from map_core.judgements import LEAST, Agreement, Judgement, Question, Word, agreement
 from map_core.own_values.kept import replies_key
 from map_core.rewards import RewardTable
@@ -61,9 +62,10 @@ def basis(found: Agreement | None) -> str:
     """
     if found is None:
         return "Not judged yet: nobody knows whether it hears what its name says."
-    pairs = f"Puts {found.agreed:g} of {found.decided} judged pairs in the order in which people do"
+    pairs = f"Puts {amounts.significant(found.agreed)} of {found.decided} judged pairs in the order in which people do"
     few = "" if found.enough else f" A word needs {LEAST} of them."
-    return f"{pairs}, AUC {found.auc:.2f} ({found.low:.2f} to {found.high:.2f}).{few}"
+    auc, low, high = (amounts.fixed(end, 2) for end in (found.auc, found.low, found.high))
+    return f"{pairs}, AUC {auc} ({low} to {high}).{few}"
 
 
 def in_short(found: Agreement | None) -> str:

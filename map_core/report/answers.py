@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from map_core import words
+from map_core import amounts, words
 from map_core.glossary import Form, Verdict
 from map_core.report.gather import Report
 
@@ -49,9 +49,9 @@ def given_up(report: Report) -> list[str]:
         asked = report.percentile(j, float(report.assessment.targets[j]))
         near = report.percentile(j, float(nearest.targets[j]))
         if nearest.given_up[j] > 1e-9:
-            said.append(f"{report.names[j]} p{near:.0f} in place of p{asked:.0f}")
+            said.append(f"{report.names[j]} {amounts.percentile(near)} in place of {amounts.percentile(asked)}")
         else:
-            said.append(f"{report.names[j]} p{asked:.0f} as asked")
+            said.append(f"{report.names[j]} {amounts.percentile(asked)} as asked")
     return said
 
 
@@ -60,9 +60,8 @@ def conflict(report: Report) -> list[str]:
     found, names = report.conflict, report.names
     if found is None:
         return []
-    most = words.listed(
-        [f"{names[j]} p{math.floor(report.percentile(j, float(found.highest[j])))}" for j in found.members]
-    )
+    highest = [amounts.percentile(report.percentile(j, float(found.highest[j])), toward="down") for j in found.members]
+    most = words.listed([f"{names[j]} {place}" for j, place in zip(found.members, highest, strict=True)])
     if len(found.members) == 1:
         said = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
     else:
@@ -92,10 +91,10 @@ def nats(report: Report) -> str:
     """The distance in nats, with its interval where there is one."""
     if report.solution is None:
         return "–"
-    kl, sure = f"{report.solution.kl:.3f}", report.confidence
+    kl, sure = amounts.fixed(report.solution.kl, 3), report.confidence
     if sure is None or sure.kl is None:
         return f"{kl} nats"
-    return f"{kl} nats ({float(sure.kl.low):.3f} to {float(sure.kl.high):.3f})"
+    return f"{kl} nats ({amounts.fixed(float(sure.kl.low), 3)} to {amounts.fixed(float(sure.kl.high), 3)})"
 
 
 def drafts(report: Report) -> str:
@@ -115,8 +114,8 @@ def gives(report: Report) -> str:
     if report.solution is None:
         return "Nothing was found that could be had."
     fallen = [
-        f"{report.names[j]} from p{report.percentile(j, 0.0):.0f} to "
-        f"p{report.percentile(j, float(report.solution.levels[j])):.0f}"
+        f"{report.names[j]} from {amounts.percentile(report.percentile(j, 0.0))} to "
+        f"{amounts.percentile(report.percentile(j, float(report.solution.levels[j])))}"
         for j in np.argsort(report.solution.levels)
         if report.solution.levels[j] < -FALLEN
     ]
@@ -134,15 +133,15 @@ def sure(report: Report) -> str:
         one = report.oracle.prompts < 2
         return "The table has one prompt, from which nothing can be said of others." if one else "Nothing was drawn."
     likely = found.probability[found.verdict]
-    chance = _chance(likely)
+    told = chance(likely)
     if likely < LIKELY:
         return (
             f"Not sure: the verdict, {words.HEADLINES[found.verdict].lower()}, holds for all prompts of this kind with "
-            f"a probability of {chance.lower()}, judged by the {found.prompts} in the table."
+            f"a probability of {told}, judged by the {found.prompts} in the table."
         )
     return (
-        f"{chance} sure that the verdict, {words.HEADLINES[found.verdict].lower()}, holds for all prompts of this "
-        f"kind, judged by the {found.prompts} in the table."
+        f"{words.capitalised(told)} sure that the verdict, {words.HEADLINES[found.verdict].lower()}, holds for all "
+        f"prompts of this kind, judged by the {found.prompts} in the table."
     )
 
 
@@ -177,7 +176,8 @@ def settled(report: Report) -> str:
         return "The palette lies on the boundary between two verdicts, where no number of prompts settles it."
     if found.prompts_needed <= found.prompts:
         return f"The {found.prompts} prompts of the table are enough to be 95% sure of the verdict."
-    return f"About {found.prompts_needed:,.0f} prompts in place of {found.prompts} would make it 95% sure."
+    needed = amounts.fixed(found.prompts_needed, grouped=True)
+    return f"About {needed} prompts in place of {found.prompts} would make it 95% sure."
 
 
 def sounds(report: Report) -> str:
@@ -220,7 +220,7 @@ def limits(report: Report) -> list[str]:
         )
     if report.confidence is not None:
         said.append(
-            f"Error bars ({report.confidence.level:.0%}) are about which prompts were drawn, from "
+            f"Error bars ({amounts.percent(report.confidence.level)}) are about which prompts were drawn, from "
             f"{report.confidence.draws} draws of them; they do not cover an error of the scorers."
         )
     if report.study is None:
@@ -228,6 +228,6 @@ def limits(report: Report) -> list[str]:
     return said
 
 
-def _chance(probability: float) -> str:
-    """A probability from draws is never quite 0 or 1."""
-    return words.capitalised(words.chance(min(max(probability, 1e-3), 1 - 1e-3)))
+def chance(probability: float) -> str:
+    """A probability in percent; one from draws is never quite 0 or 1."""
+    return words.chance(min(max(probability, 1e-3), 1 - 1e-3))

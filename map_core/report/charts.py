@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from map_core import amounts
+
 WIDTH = 360
 
 
@@ -123,11 +125,16 @@ class Box:
     def path(self, xs: Iterable[float], ys: Iterable[float]) -> str:
         """The path through some points, those that are no numbers left out."""
         points = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(x) and math.isfinite(y)]
-        return " ".join(f"{'L' if k else 'M'}{self.x(x):.1f} {self.y(y):.1f}" for k, (x, y) in enumerate(points))
+        return " ".join(
+            f"{'L' if k else 'M'}{amounts.fixed(self.x(x), 1)} {amounts.fixed(self.y(y), 1)}"
+            for k, (x, y) in enumerate(points)
+        )
 
 
 def _placed(number: float, ends: tuple[float, float], first: float, last: float) -> float:
     low, high = ends
+    if not math.isfinite(number):
+        return first
     share = (number - low) / (high - low) if high > low else 0.5
     return first + (last - first) * share
 

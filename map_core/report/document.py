@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from map_core import words
+from map_core import amounts, words
 from map_core.answer import PriceTag, price_tags
 from map_core.figures.design import colour
 from map_core.glossary import Form
@@ -90,9 +90,10 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": lambda value: "–" if value is None else words.number(value),
-        "percentile": lambda value: "–" if value is None else f"p{value:.0f}",
-        "percent": lambda value: "–" if value is None else f"{100 * value:.0f}%",
+        "number": amounts.number,
+        "percentile": amounts.percentile,
+        "percent": amounts.percent,
+        "fixed": amounts.fixed,
         "capitalised": words.capitalised,
         "colour": colour,
         "asked": lambda row: plain.asked(Mode(row["mode"]), row["locked"]),
@@ -127,7 +128,7 @@ def _switches(report: Report) -> list[str]:
     found = report.curve
     if found is None:
         return []
-    places = [f"p{report.percentile(found.value, one.target):.0f}" for one in found.switches]
+    places = [amounts.percentile(report.percentile(found.value, one.target)) for one in found.switches]
     return words.switches(found, report.names, places)
 
 
@@ -137,7 +138,9 @@ def _samples(report: Report) -> list[dict[str, Any]]:
     for sample in report.samples:
         one, reached = sample.example, {}
         for key, levels in (("base", one.base_levels), ("aligned", one.aligned_levels)):
-            reached[key] = [(j, report.names[j], f"p{float(units.of(j, levels[j])):.0f}") for j in report.asked]
+            reached[key] = [
+                (j, report.names[j], amounts.percentile(float(units.of(j, levels[j])))) for j in report.asked
+            ]
         found.append({"example": one, "chance": words.chance(one.probability), **reached})
     return found
 

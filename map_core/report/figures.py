@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from map_core import words
+from map_core import amounts, words
 from map_core.figures import plane
 from map_core.figures.design import ACCENT, NEUTRAL, colour, dash
 from map_core.report.charts import WIDTH, Box, Chart, Label, Line, Mark, Span, Tick, apart, round_ends, ticks
@@ -44,18 +44,18 @@ def levels(report: Report) -> Chart | None:
         target = report.percentile(j, float(report.aim[j]))
         name, shade = words.capitalised(report.names[j]), colour(j)
         labels.append(Label(box.left, y - 9, name, strong=not math.isnan(target)))
-        labels.append(Label(box.right, y - 9, f"p{base:.0f} to p{given:.0f}", "end"))
+        labels.append(Label(box.right, y - 9, f"{amounts.percentile(base)} to {amounts.percentile(given)}", "end"))
         spans.append(Span(box.left, box.right, y, _TRACK, 2.0, 1.0))
-        sentence = f"{name}: base p{base:.0f}, realised p{given:.0f}"
+        sentence = f"{name}: base {amounts.percentile(base)}, realised {amounts.percentile(given)}"
         if report.levels is not None:
             low, high = (report.percentile(j, float(end[j])) for end in (report.levels.low, report.levels.high))
             spans.append(Span(box.x(low), box.x(high), y, shade, 9.0, 0.35))
-            sentence += f" (p{low:.0f} to p{high:.0f})"
-        marks.append(Mark(box.x(base), y, "tick", NEUTRAL, f"base p{base:.0f}"))
-        marks.append(Mark(box.x(given), y, "dot", shade, f"realised p{given:.0f}"))
+            sentence += f" ({amounts.percentile(low)} to {amounts.percentile(high)})"
+        marks.append(Mark(box.x(base), y, "tick", NEUTRAL, f"base {amounts.percentile(base)}"))
+        marks.append(Mark(box.x(given), y, "dot", shade, f"realised {amounts.percentile(given)}"))
         if not math.isnan(target):
-            marks.append(Mark(box.x(target), y, "diamond", ACCENT, f"target p{target:.0f}"))
-            sentence += f", target p{target:.0f}"
+            marks.append(Mark(box.x(target), y, "diamond", ACCENT, f"target {amounts.percentile(target)}"))
+            sentence += f", target {amounts.percentile(target)}"
         said.append(sentence + ".")
     return Chart(
         title="What every value comes to",
@@ -103,7 +103,12 @@ def frontier(report: Report) -> Chart | None:
         x_end, y_end = box.x(float(x[-1])), box.y(float(y[-1]))
         if all(abs(x_end - other.x) > 20 for other in labels):
             labels.append(
-                Label(x_end, min(y_end + 14, box.bottom - 3), "limit" if limit else f"{contour.budget:g}", "middle")
+                Label(
+                    x_end,
+                    min(y_end + 14, box.bottom - 3),
+                    "limit" if limit else amounts.significant(contour.budget),
+                    "middle",
+                )
             )
     for edge, level in enumerate(goal):
         if not math.isnan(level):
@@ -129,15 +134,15 @@ def frontier(report: Report) -> Chart | None:
         )
         said.append(
             f"{'The nearest palette' if report.stands_in else 'The palette'} gives {report.names[across]} "
-            f"p{given[0]:.0f} and {report.names[upwards]} p{given[1]:.0f}."
+            f"{amounts.percentile(given[0])} and {report.names[upwards]} {amounts.percentile(given[1])}."
         )
     return Chart(
         title=f"{words.capitalised(report.names[across])} against {report.names[upwards]}, at each budget of nats",
         said=tuple(said),
         height=HEIGHT,
         box=box,
-        x_ticks=tuple(Tick(box.x(p), f"p{p:g}") for p in ticks(box.across)),
-        y_ticks=tuple(Tick(box.y(p), f"p{p:g}") for p in ticks(box.upwards)),
+        x_ticks=tuple(Tick(box.x(p), f"p{amounts.significant(p)}") for p in ticks(box.across)),
+        y_ticks=tuple(Tick(box.y(p), f"p{amounts.significant(p)}") for p in ticks(box.upwards)),
         x_title=words.capitalised(report.names[across]),
         y_title=words.capitalised(report.names[upwards]),
         lines=tuple(lines),
@@ -157,15 +162,19 @@ def price(report: Report) -> Chart | None:
     lines = [_now(box, now), Line(box.path(xs, found.kl), colour(found.value), width=2.4)]
     name = report.names[found.value]
     first, last = (
-        f"{words.number(float(end))} nats at p{x:.0f}" for end, x in ((found.kl[0], xs[0]), (found.kl[-1], xs[-1]))
+        f"{words.number(float(end))} nats at {amounts.percentile(x)}"
+        for end, x in ((found.kl[0], xs[0]), (found.kl[-1], xs[-1]))
     )
     return Chart(
         title=f"What {name} costs, the other targets kept",
-        said=(f"The target of {name} costs {first} and {last}; here it is p{now:.0f}, at {words.number(at)} nats.",),
+        said=(
+            f"The target of {name} costs {first} and {last}; here it is {amounts.percentile(now)}, at "
+            f"{words.number(at)} nats.",
+        ),
         height=HEIGHT,
         box=box,
-        x_ticks=tuple(Tick(box.x(p), f"p{p:g}") for p in ticks(box.across)),
-        y_ticks=tuple(Tick(box.y(kl), f"{kl:g}") for kl in ticks(box.upwards)),
+        x_ticks=tuple(Tick(box.x(p), f"p{amounts.significant(p)}") for p in ticks(box.across)),
+        y_ticks=tuple(Tick(box.y(kl), amounts.significant(kl)) for kl in ticks(box.upwards)),
         x_title=f"Target of {name}",
         y_title="Nats",
         lines=tuple(lines),
@@ -199,21 +208,18 @@ def others(report: Report) -> Chart | None:
     lines += [Line(box.path(xs, y), colour(j), DASHES[dash(j)], 2.0) for j, y in ys.items()]
     places = apart([box.y(float(y[-1])) for y in ys.values()], 14, box.top + 4, box.bottom)
     # A leader in the value's colour joins each line to its name, which stays dark enough to read.
+    ends = [box.path([float(xs[-1])], [float(y[-1])]) for y in ys.values()]
     lines += [
-        Line(
-            f"M{box.x(float(xs[-1])):.1f} {box.y(float(ys[j][-1])):.1f}L{box.right + 10} {place:.1f}",
-            colour(j),
-            "",
-            1.2,
-        )
-        for j, place in zip(ys, places, strict=True)
+        Line(f"{end}L{box.right + 10} {amounts.fixed(place, 1)}", colour(j), "", 1.2)
+        for j, end, place in zip(ys, ends, places, strict=True)
     ]
     labels = [
         Label(box.right + 13, place + 4, _short(words.capitalised(report.names[j])))
         for j, place in zip(ys, places, strict=True)
     ]
     said = [
-        f"{words.capitalised(report.names[j])}: p{y[0]:.0f} at the left, p{y[-1]:.0f} at the right."
+        f"{words.capitalised(report.names[j])}: {amounts.percentile(y[0])} at the left, {amounts.percentile(y[-1])} "
+        "at the right."
         for j, y in ys.items()
     ]
     few = "" if len(shown) == len(varying) else f" (the {len(shown)} that move most)"
@@ -222,8 +228,8 @@ def others(report: Report) -> Chart | None:
         said=tuple(said),
         height=HEIGHT,
         box=box,
-        x_ticks=tuple(Tick(box.x(p), f"p{p:g}") for p in ticks(box.across, 5)),
-        y_ticks=tuple(Tick(box.y(p), f"p{p:g}") for p in ticks(box.upwards)),
+        x_ticks=tuple(Tick(box.x(p), f"p{amounts.significant(p)}") for p in ticks(box.across, 5)),
+        y_ticks=tuple(Tick(box.y(p), f"p{amounts.significant(p)}") for p in ticks(box.upwards)),
         x_title=f"Target of {report.names[found.value]}",
         y_title="Level",
         lines=tuple(lines),

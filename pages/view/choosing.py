@@ -7,7 +7,7 @@ import math
 import numpy as np
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.choice import Choice, choose
 from map_core.figures import choice as figures
 from map_core.figures import design
@@ -29,7 +29,7 @@ def in_words(scene: Scene) -> list[tuple[str, str]]:
     name = model.get("name") if isinstance(model, dict) else None
     by = f" by {name}" if name else ""
     per_prompt = oracle.form is Form.PER_PROMPT
-    each = f", {math.exp(oracle.log_candidates):.0f} times each" if per_prompt else ""
+    each = f", {amounts.fixed(math.exp(oracle.log_candidates))} times each" if per_prompt else ""
     several = words.listed(scene.names)
     return [
         (
@@ -115,8 +115,8 @@ def _sentence(found: Choice) -> str:
     return (
         f"Of {replies} replies the likeliest is drawn with {words.chance(top)}, against {words.chance(1 / replies)} "
         "under "
-        f"the base model. {found.ess:.1f} replies carry the choice, and it spends {found.kl:.2f} nats of the "
-        f"{math.log(replies):.2f} that {replies} replies allow."
+        f"the base model. {amounts.fixed(found.ess, 1)} replies carry the choice, and it spends "
+        f"{amounts.nats(found.kl)} of the {amounts.fixed(math.log(replies), 2)} that {replies} replies allow."
     )
 
 

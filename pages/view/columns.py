@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.feasibility import Assessment
 from map_core.generate.generation import Generation, Phase, Snapshot
 from map_core.generate.request import Method
@@ -75,8 +75,12 @@ def place_of(shown: Snapshot, choice: Choice | None) -> int | None:
 
 def progress(shown: Snapshot) -> None:
     """Where the work is: the queue, what is being written, what went wrong and what to do."""
-    speed = f", {shown.tokens / shown.sampling_seconds:,.0f} tokens/s" if shown.sampling_seconds else ""
-    many = f"{len(shown.candidates)} candidates, {shown.tokens:,} tokens, {shown.seconds:.1f} s{speed}"
+    speed = (
+        f", {amounts.fixed(shown.tokens / shown.sampling_seconds, grouped=True)} tokens/s"
+        if shown.sampling_seconds
+        else ""
+    )
+    many = f"{len(shown.candidates)} candidates, {shown.tokens:,} tokens, {amounts.fixed(shown.seconds, 1)} s{speed}"
     match shown.phase:
         case Phase.WAITING:
             said = shown.note or "Waiting for the model."
@@ -183,9 +187,13 @@ def _certificate(view: View, column: Column, choice: Choice, place: int) -> None
         style.facts(
             [
                 ("Probability", words.chance(choice.probabilities[place]), f"{words.chance(1 / count)} under the base"),
-                ("Effective sample size", f"{choice.ess:.1f} of {count}", "candidates carry the choice"),
-                ("Spent", f"{choice.kl:.2f} nats", words.spent(choice.kl, count)),
-                ("log Z", f"{choice.log_z:.2f}", f"± {choice.error:.2f} nats on the weighted reward"),
+                ("Effective sample size", f"{amounts.fixed(choice.ess, 1)} of {count}", "candidates carry the choice"),
+                ("Spent", amounts.nats(choice.kl), words.spent(choice.kl, count)),
+                (
+                    "log Z",
+                    amounts.fixed(choice.log_z, 2),
+                    f"± {amounts.nats(choice.error)} on the weighted reward",
+                ),
             ]
         )
     )
@@ -197,8 +205,8 @@ def _certificate(view: View, column: Column, choice: Choice, place: int) -> None
         most = math.log(count) - 1 + 1 / count
         st.html(
             style.note(
-                f"Best of {count} takes the highest weighted reward and not a draw: it spends up to {most:.2f} nats. "
-                "The other figures are those of a draw."
+                f"Best of {count} takes the highest weighted reward and not a draw: it spends up to "
+                f"{amounts.nats(most)}. The other figures are those of a draw."
             )
         )
     if view.done:
@@ -236,7 +244,7 @@ def _side_by_side(view: View) -> None:
                 cells.append("–")
             elif name in table.values:
                 percentile = percentiles.of_level(table.values.index(name), reward)
-                cells.append(f"{words.number(reward)} (p{percentile:.0f})")
+                cells.append(f"{words.number(reward)} ({amounts.percentile(percentile)})")
             else:
                 cells.append(words.number(reward))
         rows.append((_position(view, name), cells))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.likely import Example, example
 from pages.view import component
 from pages.view.live import Live
@@ -82,6 +82,6 @@ def _marks(seen: Live, found: Example) -> list[dict[str, str]]:
             continue
         base, level = (scene.percentile(int(j), float(one[j])) for one in (found.base_levels, found.aligned_levels))
         if abs(level - base) >= NOTICED:
-            text = f"{words.capitalised(scene.names[j])} p{base:.0f} → p{level:.0f}"
+            text = f"{words.capitalised(scene.names[j])} {amounts.percentile(base)} → {amounts.percentile(level)}"
             marks.append({"text": text, "colour": scene.colour(int(j))})
     return marks

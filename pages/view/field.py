@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.figures import field
 from map_core.generate import records
 from pages.view import columns, component, generator, style
@@ -132,7 +132,7 @@ def _reading(view: View) -> None:
         chips = []
         for name, reward in candidate.rewards.items():
             j = table.values.index(name) if name in table.values else -1
-            rank = f", p{percentiles.of_level(j, reward):.0f}" if j >= 0 else ""
+            rank = f", {amounts.percentile(percentiles.of_level(j, reward))}" if j >= 0 else ""
             chips.append((j, f"{generator.title(view.scene, name)} {words.number(reward)}{rank}"))
         st.html(style.chips(chips))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
+from map_core import amounts
 from map_core import palette as palettes
 from map_core.errors import InputError, PaletteError
 from map_core.groups import Group
@@ -142,7 +143,7 @@ def show(scene: Scene) -> None:
             st.selectbox(
                 f"How much {style.plain(one.name)} counts",
                 IMPORTANCE,
-                format_func=lambda times: f"counts {times:g}×",
+                format_func=lambda times: f"counts {amounts.significant(times)}×",
                 key=f"importance_{place}",
                 on_change=_weigh,
                 args=(place,),
@@ -162,7 +163,7 @@ def show(scene: Scene) -> None:
 def _asked(scene: Scene, one: Listed) -> list[tuple[int, str]]:
     (group,) = of(scene, [one])
     return [
-        (int(j), f"{scene.names[j]} p{scene.percentile(int(j), float(group.targets[j])):.0f}")
+        (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(group.targets[j])))}")
         for j in np.flatnonzero(~np.isnan(group.targets))
     ]
 

@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 import segno
 
+from map_core import amounts
 from map_core.figures.design import colour
 from map_core.figures.groups import MARKS, letter
 from map_core.groups import Rule
@@ -105,7 +106,8 @@ def common(headline: str, nearness: Sequence[tuple[Rule, float, str]]) -> str:
     """
     rows = [
         f'<div class="vp-near"><h3>{_sign(rule)}{escape(RULES[rule])}</h3>'
-        f'<div class="vp-near-bar" aria-hidden="true"><i style="width:{100 * share:.0f}%;--shade:{MARKS[rule][0]}"></i>'
+        '<div class="vp-near-bar" aria-hidden="true">'
+        f'<i style="width:{amounts.percent(share)};--shade:{MARKS[rule][0]}"></i>'
         f"</div><p>{escape(text)}</p></div>"
         for rule, share, text in nearness
     ]
@@ -139,15 +141,18 @@ def strips(
     """
     rows = []
     for k, j in enumerate(values):
-        marks = [f'<i class="vp-base" style="left:{bases[k]:.1f}%"></i>']
+        marks = [f'<i class="vp-base" style="left:{amounts.fixed(bases[k], 1)}%"></i>']
         for g, place in enumerate(places[k]):
             if not np.isnan(place) and g != mine:
-                marks.append(f'<i class="vp-one" style="left:{place:.1f}%;background:{colour(j)}"></i>')
+                marks.append(f'<i class="vp-one" style="left:{amounts.fixed(place, 1)}%;background:{colour(j)}"></i>')
         if mine is not None and not np.isnan(places[k][mine]):
-            marks.append(f'<i class="vp-mine" style="left:{places[k][mine]:.1f}%;border-color:{colour(j)}"></i>')
+            marks.append(
+                f'<i class="vp-mine" style="left:{amounts.fixed(places[k][mine], 1)}%;border-color:{colour(j)}"></i>'
+            )
         for rule, levels in common.items():
             shade, symbol, _ = MARKS[rule]
-            marks.append(f'<i class="vp-diamond {_SIGNS[symbol]}" style="left:{levels[k]:.1f}%;--shade:{shade}"></i>')
+            place = f"left:{amounts.fixed(levels[k], 1)}%;--shade:{shade}"
+            marks.append(f'<i class="vp-diamond {_SIGNS[symbol]}" style="{place}"></i>')
         below = f"<small>{escape(told[k])}</small>" if told[k] else ""
         rows.append(
             f'<div class="vp-strip-row"><span>{escape(titles[k])}</span><div>'

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from map_core import words
+from map_core import amounts, words
 from map_core.glossary import Form
 from map_core.trust import TRUSTED_POOLED, trust_threshold
 from pages.view.scene import Scene
@@ -57,7 +57,8 @@ def _replies(scene: Scene) -> Limit:
     name = model.get("name") if isinstance(model, dict) else None
     by = f" of {name}" if name else ""
     drawn = (
-        f" (temperature {settings.temperature:g}, top-p {settings.top_p:g}, up to {settings.max_new_tokens} tokens)"
+        f" (temperature {amounts.significant(settings.temperature)}, top-p {amounts.significant(settings.top_p)}, up "
+        f"to {settings.max_new_tokens} tokens)"
         if table.metadata.get("sampling")
         else ""
     )
@@ -82,8 +83,9 @@ def _candidates(scene: Scene) -> Limit:
     replies = math.exp(oracle.log_candidates)
     return Limit(
         "Few candidates reach less far",
-        f"The forecast on Palette is for {replies:.0f} candidates a prompt, which can spend log {replies:.0f} = "
-        f"{oracle.log_candidates:.2f} nats at the most. A generator that draws fewer reaches less.",
+        f"The forecast on Palette is for {amounts.fixed(replies)} candidates a prompt, which can spend log "
+        f"{amounts.fixed(replies)} = {amounts.nats(oracle.log_candidates)} at the most. A generator that draws fewer "
+        "reaches less.",
         "Compare solves for the number that it draws, and solve --candidates does so for yours.",
     )
 
@@ -107,7 +109,7 @@ def _form(scene: Scene) -> Limit:
 
 
 def _sure(scene: Scene) -> Limit:
-    oracle, threshold = scene.oracle, f"{trust_threshold(scene.oracle):g}"
+    oracle, threshold = scene.oracle, amounts.significant(trust_threshold(scene.oracle))
     least = (
         f"{threshold} replies a prompt, and {TRUSTED_POOLED:g} in all,"
         if oracle.form is Form.PER_PROMPT

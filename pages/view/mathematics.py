@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core import words
+from map_core import amounts, words
 from map_core.glossary import Form, Verdict
 from map_core.sensitivity import local
 from map_core.trust import TRUSTED_POOLED, trust_threshold
@@ -87,7 +87,9 @@ def pieces(seen: Live) -> list[Piece]:
             "exactly "
             "its target.",
             (r"\lambda_j \ge 0, \qquad \mu_j(\lambda) \ge c_j, \qquad \lambda_j\, \big(\mu_j(\lambda) - c_j\big) = 0",),
-            "" if solution is None else f"The largest violation here is {solution.residual:.0e} standard deviations.",
+            ""
+            if solution is None
+            else f"The largest violation here is {amounts.scientific(solution.residual)} standard deviations.",
         ),
         Piece(
             "Whether it can be had",
@@ -110,7 +112,7 @@ def pieces(seen: Live) -> list[Piece]:
             (r"\mathrm{ESS}_i = 1 \Big/ \sum_k P_{ik}^2, \qquad P_{ik} \propto e^{\lambda \cdot r_{ik}}",),
             ""
             if ess is None
-            else f"{_carried(seen)} Trusted from {trust_threshold(oracle):g} "
+            else f"{_carried(seen)} Trusted from {amounts.significant(trust_threshold(oracle))} "
             f"{'replies a prompt' if per_prompt else 'replies'} on{_pooled(per_prompt)}.",
         ),
         Piece(
@@ -163,7 +165,8 @@ def pieces(seen: Live) -> list[Piece]:
             "what the "
             "forecast of a table with K replies a prompt says, up to the sampling of prompts.",
             (r"\Pr(k) = \frac{e^{\lambda \cdot r_k}}{\sum_l e^{\lambda \cdot r_l}}, \qquad \mathrm{KL} \le \log K",),
-            f"Here log K is {oracle.log_candidates:.2f} nats for {math.exp(oracle.log_candidates):.0f} replies."
+            f"Here log K is {amounts.nats(oracle.log_candidates)} for "
+            f"{amounts.fixed(math.exp(oracle.log_candidates))} replies."
             if per_prompt
             else "",
         ),
@@ -210,9 +213,8 @@ def _dual(seen: Live) -> str:
     normaliser = seen.scene.oracle.moments(solution.weights).log_normaliser
     summit = float(solution.weights @ targets) - normaliser
     return (
-        f"Here the summit is {summit:.4f} nats after {solution.steps} steps, and the distance of the model that it "
-        "belongs to "
-        f"is {solution.kl:.4f}: the two agree, as they must."
+        f"Here the summit is {amounts.nats(summit, 4)} after {solution.steps} steps, and the distance of the model "
+        f"that it belongs to is {amounts.fixed(solution.kl, 4)}: the two agree, as they must."
     )
 
 
@@ -222,10 +224,11 @@ def _margin(seen: Live) -> str:
         return "Nothing is asked for, so there is nothing to miss."
     if margin.attainable:
         return (
-            f"Here the margin is {margin.value:.3f}: so many standard deviations could be asked on top of every target."
+            f"Here the margin is {amounts.fixed(margin.value, 3)}: so many standard deviations could be asked on top "
+            "of every target."
         )
-    mix = [f"{100 * w:.0f}% {names[j]}" for j, w in enumerate(margin.certificate) if w > 0.005]
-    return f"Here the margin is {margin.value:.3f}, and the proof is the mix {words.listed(mix)}."
+    mix = [f"{amounts.percent(w)} {names[j]}" for j, w in enumerate(margin.certificate) if w > 0.005]
+    return f"Here the margin is {amounts.fixed(margin.value, 3)}, and the proof is the mix {words.listed(mix)}."
 
 
 def _carried(seen: Live) -> str:
@@ -244,7 +247,8 @@ def _nearest(seen: Live) -> str:
         return "This palette can be had, so it is its own nearest one."
     if found is None:
         return "No palette near this one can be had with what is locked."
-    return f"Here it gives up {float(np.linalg.norm(np.nan_to_num(found.given_up))):.3f} standard deviations in all."
+    given_up = amounts.fixed(float(np.linalg.norm(np.nan_to_num(found.given_up))), 3)
+    return f"Here it gives up {given_up} standard deviations in all."
 
 
 def _price(seen: Live) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
+from map_core import amounts
 from map_core import groups_in_words as said
 from map_core.errors import PaletteError
 from map_core.figures import groups as drawn
@@ -142,12 +143,12 @@ def _budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
     """What the common palette may spend: the host's to choose, the same for everybody."""
     spend = budget(scene, held)
     if not is_host:
-        st.html(style.note(f"Budget {spend:.1f} nats"), width="content")
+        st.html(style.note(f"Budget {amounts.nats(spend, 1)}"), width="content")
         return spend
     if held.budget is not None:
         st.session_state.setdefault("groups_budget", held.budget)
     kept = st.session_state.get("groups_budget", spend)
-    with st.popover(f"Budget {kept:.1f} nats", icon=":material/savings:", key="meeting_budget"):
+    with st.popover(f"Budget {amounts.nats(kept, 1)}", icon=":material/savings:", key="meeting_budget"):
         chosen = group_picture.budget(scene)
     if chosen != held.budget:
         meetings.spend(database(), held.code, chosen)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from map_core import amounts, member_in_words, words
 from map_core import groups_in_words as said
-from map_core import member_in_words, words
 from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
 from map_core.glossary import Verdict
@@ -260,6 +260,6 @@ def _near(found: Agreement, rule: Rule, mine: Group) -> tuple[float, str]:
 
 def _in_words(name: str, places: np.ndarray, mine: int) -> str:
     count = int(np.sum(~np.isnan(places)))
-    low, high = np.nanmin(places), np.nanmax(places)
-    told = f"{words.capitalised(name)}: {count} of {len(places)} ask for it, from p{low:.0f} to p{high:.0f}"
-    return told if np.isnan(places[mine]) else f"{told}; you ask for p{places[mine]:.0f}"
+    low, high = amounts.percentile(np.nanmin(places)), amounts.percentile(np.nanmax(places))
+    told = f"{words.capitalised(name)}: {count} of {len(places)} ask for it, from {low} to {high}"
+    return told if np.isnan(places[mine]) else f"{told}; you ask for {amounts.percentile(places[mine])}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.feasibility import Assessment
 from map_core.palette import Palette
 from pages.view import generator, state, style, summary
@@ -120,7 +120,7 @@ def _asked(palette: Palette) -> list[tuple[int, str]]:
     scene = scenes.load(palette.use_case)
     where = [] if palette.use_case == scenes.ALL else [(-1, palette.use_case)]
     return where + [
-        (j, f"{scene.names[j]} p{palette.targets[name].percentile:.0f}")
+        (j, f"{scene.names[j]} {amounts.percentile(palette.targets[name].percentile)}")
         for j, name in enumerate(scene.table.values)
         if name in palette.targets and not palette.targets[name].free
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.figures import design
 from map_core.figures.snapshots import snapshots, snapshots_csv, summary
 from map_core.likely import example
@@ -87,7 +87,7 @@ def _column(n: int, name: str, stand: Stand, scene: Scene, prompt: int | None) -
         meaning = (
             "nothing: the base model does this" if stand.kl < 5e-4 else f"like the best of {drafts(stand.kl)} drafts"
         )
-        st.html(style.facts([("Cost", f"{stand.kl:.2f} nats", meaning)]))
+        st.html(style.facts([("Cost", amounts.nats(stand.kl), meaning)]))
     st.html(marks.levels(stand))
     if prompt is not None:
         _reply(n, stand, scene, prompt)

@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from map_core import words
+from map_core import amounts, words
 from map_core.figures.snapshots import LETTERS
 from pages.view.stands import Stand
 from pages.view.style import swatch
@@ -58,4 +58,4 @@ def shapes(names: Sequence[str]) -> str:
 
 
 def _percentile(level: float, missing: str) -> str:
-    return missing if np.isnan(level) else f"p{level:.0f}"
+    return missing if np.isnan(level) else amounts.percentile(level)

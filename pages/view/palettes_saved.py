@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from map_core import amounts
 from map_core.errors import PaletteError
 from map_core.palette import Palette
 from map_core.store import Database, palettes, table_key
@@ -52,7 +53,7 @@ def _row(kept: Database, one: Saved, stand: Stand | None, fits: bool) -> None:
             st.badge("Of another table", icon=":material/table:", color="gray")
     facts = [today.when(one.updated), one.palette.use_case]
     facts.append("1 version" if one.version == 1 else f"{one.version} versions")
-    facts += [] if stand is None or stand.solution is None else [f"{stand.kl:.2f} nats"]
+    facts += [] if stand is None or stand.solution is None else [amounts.nats(stand.kl)]
     if fits and one.table_key not in ("", table_key(scenes.load().table)):
         facts.append("saved on another table, where its levels were others")
     st.html(style.note(" · ".join(facts)))
@@ -130,7 +131,7 @@ def _targets(palette: Palette) -> str:
     scene = scenes.load(palette.use_case)
     asked = [palette.targets.get(name) for name in scene.table.values]
     said = [
-        (j, f"{scene.names[j]} {'as it is' if one.keep else f'p{one.percentile:.0f}'}")
+        (j, f"{scene.names[j]} {'as it is' if one.keep else amounts.percentile(one.percentile)}")
         for j, one in enumerate(asked)
         if one is not None and not one.free
     ]

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import streamlit as st
 
+from map_core import amounts
 from map_core.changes import price as price_of
 from map_core.palette import ALL, Palette
 from pages.view import palettes as pinning
@@ -37,7 +38,7 @@ def asked(stand: Stand) -> list[tuple[int, str]]:
     """What a palette asks for, a chip a value."""
     targets = [stand.palette.targets.get(name) for name in stand.scene.table.values]
     return [
-        (j, f"{stand.scene.names[j]} {'as it is' if one.keep else f'p{stand.targets[j]:.0f}'}")
+        (j, f"{stand.scene.names[j]} {'as it is' if one.keep else amounts.percentile(stand.targets[j])}")
         for j, one in enumerate(targets)
         if one is not None and not one.free
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.palette import Target
 from pages.view import state, style
 from pages.view.live import Live
@@ -42,8 +42,8 @@ def show(seen: Live) -> None:
                 label_visibility="collapsed",
                 help=scene.cards[j],
             )
-            along = f"{title}: base model at p{base:.0f}"
-            along += "" if realised is None else f", realised at p{realised:.0f}"
+            along = f"{title}: base model at {amounts.percentile(base)}"
+            along += "" if realised is None else f", realised at {amounts.percentile(realised)}"
             span = high - low
             st.html(style.rail(j, (base - low) / span, None if realised is None else (realised - low) / span, along))
 
@@ -70,4 +70,4 @@ def _readout(seen: Live, j: int, target: Target) -> tuple[str, str]:
     if target.keep:
         return "kept as it is", f"base model {words.number(base)}"
     level = scene.percentiles.level(j, target.percentile) if target.level is None else target.level
-    return f"p{target.percentile:.0f}", f"reward {words.number(level)}, base model {words.number(base)}"
+    return amounts.percentile(target.percentile), f"reward {words.number(level)}, base model {words.number(base)}"

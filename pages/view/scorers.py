@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from map_core import spreadsheet
+from map_core import amounts, spreadsheet
 from map_core.errors import InputError
 from map_core.rewards import RewardTable
 from map_core.values.validation import LEAST_AUC, Separation, length_correlations, read_labels, separations
@@ -63,8 +63,8 @@ def agreement(found: Judged, name: str) -> str:
     if one is None:
         return "No labels say how well it agrees with readers."
     said = (
-        f"AUC {one.auc:.2f} ({one.low:.2f} to {one.high:.2f}), from {one.positives} replies labelled 1 and "
-        f"{one.negatives} labelled 0."
+        f"AUC {amounts.fixed(one.auc, 2)} ({amounts.fixed(one.low, 2)} to {amounts.fixed(one.high, 2)}), from "
+        f"{one.positives} replies labelled 1 and {one.negatives} labelled 0."
     )
     if one.auc < LEAST_AUC:
         said += f" That is below {LEAST_AUC:g}, so do not trust its name."
@@ -80,7 +80,7 @@ def length(found: Judged, name: str) -> str:
 
 
 def _signed(number: float) -> str:
-    return f"{number:+.2f}".replace("-", "−")
+    return amounts.fixed(number, 2, signed=True).replace("-", "−")
 
 
 def csv(found: Judged, table: RewardTable) -> str:
@@ -95,6 +95,9 @@ def csv(found: Judged, table: RewardTable) -> str:
         one = found.separations.get(name)
         cells = ["", "", "", "", ""]
         if one is not None:
-            cells = [f"{one.auc:.4f}", f"{one.low:.4f}", f"{one.high:.4f}", str(one.positives), str(one.negatives)]
-        writer.writerow([name, *cells, f"{found.lengths.get(name, 0.0):.4f}", versions.get(name, "")])
+            cells = [amounts.fixed(number, 4, unknown="") for number in (one.auc, one.low, one.high)]
+            cells += [str(one.positives), str(one.negatives)]
+        writer.writerow(
+            [name, *cells, amounts.fixed(found.lengths.get(name, 0.0), 4, unknown=""), versions.get(name, "")]
+        )
     return out.getvalue()

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import numpy as np
 import streamlit as st
 
+from map_core import amounts, words
 from map_core import palette as palettes
-from map_core import words
 from map_core.errors import InputError
 from map_core.feasibility import Assessment
 from map_core.glossary import Verdict
@@ -265,7 +265,11 @@ def move(scene: Scene, name: str) -> None:
     """Callback of a plain slider: its percentile becomes the target."""
     palette, title = history().now, scene.names[scene.table.index(name)]
     target = palette.targets[name].at(float(st.session_state[f"target_{name}"]))
-    put(palette.with_target(name, target), f"Set {title} to p{target.percentile:.0f}.", merge=f"target {name}")
+    put(
+        palette.with_target(name, target),
+        f"Set {title} to {amounts.percentile(target.percentile)}.",
+        merge=f"target {name}",
+    )
 
 
 def set_free(name: str, title: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from map_core import amounts
 from map_core.figures.design import colour, dash
 from map_core.glossary import Verdict
 
@@ -113,12 +114,12 @@ def rail(value: int, base: float, realised: float | None, said: str) -> str:
         said: the same in words, for those who do not see it.
     """
     start = 100 * min(max(base, 0.0), 1.0)
-    marks = f'<span class="vp-base" style="left:{start:.2f}%"></span>'
+    marks = f'<span class="vp-base" style="left:{amounts.fixed(start, 2)}%"></span>'
     if realised is not None:
         end, of_value = 100 * min(max(realised, 0.0), 1.0), f"background:{colour(value)}"
-        left, width = min(start, end), abs(end - start)
-        marks += f'<span class="vp-gain" style="left:{left:.2f}%;width:{width:.2f}%;{of_value}"></span>'
-        marks += f'<span class="vp-realised" style="left:{end:.2f}%;{of_value}"></span>'
+        left, width = amounts.fixed(min(start, end), 2), amounts.fixed(abs(end - start), 2)
+        marks += f'<span class="vp-gain" style="left:{left}%;width:{width}%;{of_value}"></span>'
+        marks += f'<span class="vp-realised" style="left:{amounts.fixed(end, 2)}%;{of_value}"></span>'
     return f'<div class="vp-rail" role="img" aria-label="{escape(said, quote=True)}">{marks}</div>'
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.feasibility import Assessment
 from map_core.glossary import Verdict
 from pages.view import state, style, terms
@@ -48,7 +48,7 @@ def palette_line(
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
         badge(assessment.verdict)
         asked = [
-            (int(j), f"{scene.names[j]} p{scene.percentile(int(j), float(assessment.targets[j])):.0f}")
+            (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(assessment.targets[j])))}")
             for j in np.flatnonzero(~np.isnan(assessment.targets))
         ]
         st.html(style.chips(asked) if asked else style.note("every value is free"), width="content")

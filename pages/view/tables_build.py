@@ -12,7 +12,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from map_core import tables
+from map_core import amounts, tables
 from map_core.errors import InputError, PaletteError
 from map_core.prompts import DEFAULT_USE_CASE, Prompt, read_prompts
 from map_core.store import database, own_values
@@ -152,8 +152,8 @@ def in_words(found: Sequence[Prompt]) -> str:
         said += f" of {tables_marks.counted(len(cases), 'use case')}: {', '.join(cases[:6])}" + (
             "…" if cases[6:] else ""
         )
-    if len({one.weight for one in found}) > 1:
-        said += f"; they count {min(one.weight for one in found):g} to {max(one.weight for one in found):g} times"
+    if len(times := {one.weight for one in found}) > 1:
+        said += f"; they count {amounts.significant(min(times))} to {amounts.significant(max(times))} times"
     if held := sum(one.held_out for one in found):
         said += f"; {held} held out for checking"
     return f"{said}."

@@ -19,7 +19,7 @@ import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from map_core import tables
+from map_core import amounts, tables
 from map_core.errors import InputError
 from map_core.importing import Choice, Preview, preview
 from map_core.tables import making
@@ -87,8 +87,9 @@ def _bring() -> None:
     )
     st.html(
         style.note(
-            f"Up to {MOST / 1024:.3g} GB through the browser. Larger files: python -m map_core import FILE "
-            f"--out TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files can be chosen here."
+            f"Up to {amounts.significant(MOST / 1024, 3)} GB through the browser. Larger files: python -m map_core "
+            f"import FILE --out TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files can be "
+            "chosen here."
         )
     )
     inbox = Path(os.environ[INBOX]) if os.environ.get(INBOX) else None

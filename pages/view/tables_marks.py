@@ -6,6 +6,7 @@ from html import escape
 
 import streamlit as st
 
+from map_core import amounts
 from map_core.tables import Kept
 
 _SAID = "tables_said"
@@ -22,7 +23,9 @@ def holds(one: Kept) -> str:
     each = one.replies / max(1, one.prompts)
     facts = [
         counted(one.prompts, "prompt"),
-        f"{counted(one.replies, 'reply', 'replies')}, {each:,.0f} a prompt" if each >= 1.05 else "one reply a prompt",
+        f"{counted(one.replies, 'reply', 'replies')}, {amounts.fixed(each, grouped=True)} a prompt"
+        if each >= 1.05
+        else "one reply a prompt",
         counted(len(one.values), "value"),
         one.model,
         f"from {one.source}" if one.source else "",
@@ -41,7 +44,9 @@ def size(count: int) -> str:
     """Bytes as people read them."""
     if count < 10**6:
         return f"{max(1, round(count / 1e3)):,} kB"
-    return f"{count / 1e6:,.1f} MB" if count < 10**9 else f"{count / 1e9:,.2f} GB"
+    if count < 10**9:
+        return f"{amounts.fixed(count / 1e6, 1, grouped=True)} MB"
+    return f"{amounts.fixed(count / 1e9, 2, grouped=True)} GB"
 
 
 def say(text: str) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from map_core import amounts
 from map_core import quality_in_words as words
 from map_core.effective_range import Ranges, ranges
 from map_core.errors import InputError
@@ -52,10 +53,11 @@ def _facts(scene: Scene) -> list[tuple[str, str, str]]:
     tokens = sum(map(len, table.tokens))
     model = table.metadata.get("model")
     name = str(model.get("name") or "") if isinstance(model, dict) else ""
+    each = amounts.fixed(tokens / len(table.rewards))
     return [
         ("Prompts", f"{len(table.prompts):,}", "how sure every level is goes with their number"),
         ("Replies a prompt", f"{low}" if low == high else f"{low} to {high}", "what can be chosen among"),
-        ("Tokens", f"{tokens:,}" if tokens else "", f"{tokens / len(table.rewards):.0f} a reply" if tokens else ""),
+        ("Tokens", f"{tokens:,}" if tokens else "", f"{each} a reply" if tokens else ""),
         ("Model", name, "wrote the replies"),
     ]
 
@@ -99,7 +101,8 @@ def _reach(scene: Scene, job: Job) -> None:
     found: Ranges = job.result
     rows = []
     for j, name in enumerate(scene.names):
-        told = [f"p{scene.percentile(j, float(level)):.0f}" for level in (0.0, found.trusted[j], found.furthest[j])]
+        ends = (0.0, found.trusted[j], found.furthest[j])
+        told = [amounts.percentile(scene.percentile(j, float(level))) for level in ends]
         rows.append((j, (capitalised(name), *told)))
     st.html(style.levels_table(("Value", "base model", "with trust", "on paper"), rows, wide=True))
     st.html(
@@ -125,7 +128,7 @@ def _use_cases(scene: Scene) -> None:
     for name in table.use_case_names:
         own = cases == name
         cells = [name, f"{int(own.sum()):,}"]
-        cells += [f"{counted[own].sum() / counted.sum():.0%}"] if weights.size else []
+        cells += [amounts.percent(counted[own].sum() / counted.sum())] if weights.size else []
         cells += [f"{int(held[own].sum()):,}"] if held.any() else []
         rows.append((-1, cells))
     st.html(style.levels_table(header, rows, wide=True))

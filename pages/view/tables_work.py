@@ -10,6 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from map_core import amounts
 from map_core.errors import InputError
 from map_core.tables import making
 from map_core.tables.making import Making, State
@@ -144,10 +145,9 @@ def _far(one: Making) -> str:
     if not one.total:
         return text
     text += f": {one.done} of {tables_marks.counted(one.total, 'prompt')}"
-    text += f", {one.rate:.1f} a minute" if one.rate else ""
+    text += f", {amounts.fixed(one.rate, 1)} a minute" if one.rate else ""
     if one.seconds_left is not None:
-        minutes, seconds = divmod(round(one.seconds_left), 60)
-        text += f", {minutes}:{seconds:02d} left in this step"
+        text += f", {amounts.clock(one.seconds_left)} left in this step"
     return text
 
 

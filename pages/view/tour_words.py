@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from map_core import answer, words
+from map_core import amounts, answer, words
 from map_core.glossary import Verdict
 from map_core.likely import example
 from map_core.palette import Palette
@@ -66,7 +66,7 @@ def _price(cost: str) -> str:
 
 def _at(scene: Scene, palette: Palette, j: int) -> str:
     target = palette.targets[scene.table.values[j]]
-    return "free" if target.free else f"p{scene.percentile(j, 0.0) if target.keep else target.percentile:.0f}"
+    return "free" if target.free else amounts.percentile(scene.percentile(j, 0.0) if target.keep else target.percentile)
 
 
 def _up(stop: Stop, seen: Live) -> list[str]:
@@ -115,13 +115,13 @@ def _drop(stop: Stop, seen: Live) -> list[str]:
     free = next((j for j, name in enumerate(scene.table.values) if stop.palette.targets[name].free), None)
     first = (
         f"{words.capitalised(scene.names[given])} may drop to {_at(scene, stop.palette, given)}, "
-        f"the base model being at p{scene.percentile(given, 0.0):.0f}."
+        f"the base model being at {amounts.percentile(scene.percentile(given, 0.0))}."
     )
     tops = [_top(scene, one, kept) for one in (stop.before, stop.palette)]
     if all(math.isfinite(top) for top in tops):
         first += (
-            f" Beside that {scene.names[kept]} can be had up to p{math.floor(tops[1])}, where p{math.floor(tops[0])} "
-            f"was the end; it is now at {_at(scene, stop.palette, kept)}."
+            f" Beside that {scene.names[kept]} can be had up to {amounts.percentile(tops[1], toward='down')}, where "
+            f"{amounts.percentile(tops[0], toward='down')} was the end; it is now at {_at(scene, stop.palette, kept)}."
         )
     lines = [first, _now(seen)]
     if free is not None:

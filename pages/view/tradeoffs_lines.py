@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from map_core import amounts
 from map_core.fan import Fan, fan
 from map_core.figures import design, lines, plane
 from map_core.jobs import Job
@@ -39,7 +40,7 @@ def show(today: Today) -> None:
             "Budgets in nats",
             list(BUDGETS),
             selection_mode="multi",
-            format_func=lambda nats: f"{nats:g}",
+            format_func=amounts.significant,
             default=[1.0],
             key="lines_budgets",
             bind="query-params",
@@ -115,7 +116,8 @@ def _draw(job: Job, today: Today, tint: lines.Tint) -> None:
     with right:
         point = None
         if chosen is not None:
-            levels, said = found.levels[chosen], f"One of the palettes at {found.budget[chosen]:g} nats."
+            levels = found.levels[chosen]
+            said = f"One of the palettes at {amounts.significant(found.budget[chosen])} nats."
             new = plane.taken(today.targets, levels, found.values)
             point = what_if.Point(said, levels, found.weights[chosen], float(found.kl[chosen]), new)
         what_if.panel(today, "lines", point, HOW)

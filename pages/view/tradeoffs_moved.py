@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.certificate import AttainableLevels
 from map_core.confidence import Bands, bands
 from map_core.figures import design, sweep
@@ -99,7 +99,7 @@ def _method(error: Bands | None) -> str:
     if error is None:
         return dotted
     return (
-        f"{dotted} Bands: {100 * error.level:.0f}% intervals for other prompts of this kind, point by point, by "
+        f"{dotted} Bands: {amounts.percent(error.level)} intervals for other prompts of this kind, point by point, by "
         f"sandwich standard errors over the table's {error.prompts} prompts and Student's quantile. The cost is rid of "
         "its bias, so its line need not lie in the middle; a weight ends at 0."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.certificate import AttainableLevels
 from map_core.jobs import Job
 from map_core.steps import Keep, Step, step
@@ -57,7 +57,7 @@ def show(today: Today) -> None:
         size = st.segmented_control(
             "Step in standard deviations",
             list(SIZES),
-            format_func=lambda h: f"{h:g}",
+            format_func=amounts.significant,
             default=0.1,
             required=True,
             key="steps_size",
@@ -96,7 +96,7 @@ def _draw(job: Job, today: Today, keep: Keep) -> None:
         with st.container(key=f"steps_{j}", horizontal=True, vertical_alignment="top", gap="medium"):
             at = today.scene.percentile(j, float(today.targets[j]))
             with st.container(key=f"steps_name_{j}"):
-                st.html(style.chips([(j, f"{today.titles[j]} p{at:.0f}")]))
+                st.html(style.chips([(j, f"{today.titles[j]} {amounts.percentile(at)}")]))
             for sign, label, icon in ((-1, "Less", "remove"), (1, "More", "add")):
                 with st.container(key=f"steps_{j}_{'more' if sign > 0 else 'less'}", gap="small"):
                     one = found.get((j, sign))
@@ -144,7 +144,7 @@ def _cost(one: Step) -> str:
 def _others(today: Today, value: int, one: Step) -> list[tuple[int, str]]:
     """The other targets that move by a percentile, most first."""
     ends = {j: _ends(today, j, one) for j in today.wanted if j != value}
-    moved = [j for j, (before, after) in ends.items() if round(before) != round(after)]
+    moved = [j for j, (before, after) in ends.items() if amounts.percentile(before) != amounts.percentile(after)]
     moved.sort(key=lambda j: -abs(ends[j][1] - ends[j][0]))
     return [(j, f"{today.names[j]} {_from_to(today, j, one)}") for j in moved]
 
@@ -157,5 +157,5 @@ def _ends(today: Today, value: int, one: Step) -> tuple[float, float]:
 
 def _from_to(today: Today, value: int, one: Step) -> str:
     before, after = _ends(today, value, one)
-    digits = 0 if round(after) != round(before) else 1
-    return f"p{before:.{digits}f} → p{after:.{digits}f}"
+    digits = 0 if amounts.percentile(after) != amounts.percentile(before) else 1
+    return f"{amounts.percentile(before, digits)} → {amounts.percentile(after, digits)}"

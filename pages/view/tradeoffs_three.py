@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from map_core import amounts
 from map_core.figures import design, plane, triangle
 from map_core.figures import surface as space
 from map_core.frontier import Surface, surface
@@ -41,7 +42,7 @@ def show(today: Today) -> None:
         budget = st.segmented_control(
             "Budget in nats",
             list(BUDGETS),
-            format_func=lambda nats: f"{nats:g}",
+            format_func=amounts.significant,
             default=1.0,
             required=True,
             key="three_budget",
@@ -73,7 +74,12 @@ def _draw(job: Job, today: Today, triple: tuple[int, int, int], nats: float) -> 
         return
     sheet = found.contours[0]
     if not len(sheet.levels):
-        st.html(style.note(f"The targets of the other values alone cost more than {nats:g} nats, or cannot be met."))
+        st.html(
+            style.note(
+                f"The targets of the other values alone cost more than {amounts.significant(nats)} nats, or cannot be "
+                "met."
+            )
+        )
         return
     said = f"{names[triple[0]]}, {names[triple[1]]} and {names[triple[2]]}"
     left, right = st.columns([1.7, 1], gap="medium")
@@ -85,20 +91,21 @@ def _draw(job: Job, today: Today, triple: tuple[int, int, int], nats: float) -> 
                 on_select="rerun",
                 selection_mode="points",
                 config=design.CONFIG | {"displayModeBar": False},
-                alt=f"How {nats:g} nats can be divided among {said}: each mark is a palette. The same in words below.",
+                alt=f"How {amounts.significant(nats)} nats can be divided among {said}: each mark is a palette. The "
+                "same in words below.",
             )
         clicked = what_if.clicked("three", event, job.key)
         point = None
         if clicked is not None and clicked[0] < len(sheet.levels):
-            title = f"A point of the surface of {said} at {nats:g} nats."
+            title = f"A point of the surface of {said} at {amounts.significant(nats)} nats."
             point = what_if.of_contour(today, title, triple, sheet, clicked[0])
         with st.container(key="three_space"):
             st.plotly_chart(
                 space.space(units, found, today.stand, None if point is None else point.levels),
                 key=f"space_{triple}_{nats}",
                 config=design.CONFIG,
-                alt=f"The levels of {said} that {nats:g} nats reach, as a surface in space, with the base model, your "
-                "target and what your palette gives. The same in words below.",
+                alt=f"The levels of {said} that {amounts.significant(nats)} nats reach, as a surface in space, with "
+                "the base model, your target and what your palette gives. The same in words below.",
             )
     with right:
         what_if.panel(today, "three", point, HOW)

@@ -6,6 +6,7 @@ import math
 
 import streamlit as st
 
+from map_core import amounts
 from map_core.figures import design, plane
 from map_core.frontier import Frontier, frontier
 from map_core.jobs import Job
@@ -85,14 +86,15 @@ def _draw(job: Job, today: Today, pair: tuple[int, int], unit: design.Unit, kept
         if found is not None and clicked is not None and len(clicked) == 2:
             contour, direction = plane.point(found, clicked)
             both = f"{names[pair[0]]} and {names[pair[1]]}"
-            at = "at the limit" if math.isinf(contour.budget) else f"at {contour.budget:g} nats"
+            at = "at the limit" if math.isinf(contour.budget) else f"at {amounts.significant(contour.budget)} nats"
             point = what_if.of_contour(today, f"A point of the frontier of {both} {at}.", pair, contour, direction)
         what_if.panel(today, "two", point, HOW)
     what_if.heard(today, "two", point)
     if found is None:
         return
     if not any(len(contour.levels) for contour in found.contours if math.isfinite(contour.budget)):
-        said = f"The targets of the other values alone cost more than {BUDGETS[-1]:g} nats, or cannot be met."
+        most = amounts.significant(BUDGETS[-1])
+        said = f"The targets of the other values alone cost more than {most} nats, or cannot be met."
         st.html(style.note(said))
     in_words(plane.summary(found, units))
     values = scene.table.values

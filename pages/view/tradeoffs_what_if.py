@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core import changes, words
+from map_core import amounts, changes, words
 from map_core.errors import InputError
 from map_core.figures import plane
 from map_core.frontier import Contour
@@ -137,7 +137,15 @@ def _compared(today: Today, point: Point) -> None:
         for sentence in filter(None, [*told, _gives_way(today, point), _doubt(today, point)]):
             st.text(sentence)
     rows = [
-        (one.value, [today.titles[one.value], f"p{one.before:.0f}", f"p{one.after:.0f}", _signed(one.moved)])
+        (
+            one.value,
+            [
+                today.titles[one.value],
+                amounts.percentile(one.before),
+                amounts.percentile(one.after),
+                _signed(one.moved),
+            ],
+        )
         for one in found
     ]
     st.html(style.levels_table(["Value", "Base" if now is None else "Now", "There", "Change"], rows))

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from map_core import words
+from map_core import amounts, words
 from map_core.figures import design
 from map_core.figures import portrait as figures
 from map_core.judgements import word
@@ -82,13 +82,16 @@ def _area(name: str, own: Own | None) -> tuple[str, str]:
         if one is None:
             return "Not known", "nobody labelled replies of this table for it"
         return (
-            f"{one.auc:.2f} ({one.low:.2f} to {one.high:.2f})",
+            f"{amounts.fixed(one.auc, 2)} ({amounts.fixed(one.low, 2)} to {amounts.fixed(one.high, 2)})",
             f"95% interval, from {one.positives} replies labelled 1 and {one.negatives} labelled 0",
         )
     found = own.agreement
     if found is None:
         return "Not known", "no pair was judged yet"
-    return f"{found.auc:.2f} ({found.low:.2f} to {found.high:.2f})", f"95% interval, from {found.decided} judged pairs"
+    return (
+        f"{amounts.fixed(found.auc, 2)} ({amounts.fixed(found.low, 2)} to {amounts.fixed(found.high, 2)})",
+        f"95% interval, from {found.decided} judged pairs",
+    )
 
 
 def _entry(seen: Seen, name: str) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def _place(percentile: float) -> str:
     """A percentile as people read it."""
     if percentile > 99:
         return "above p99"
-    return "below p1" if percentile < 1 else f"p{percentile:.0f}"
+    return "below p1" if percentile < 1 else amounts.percentile(percentile)
 
 
 def _spread(seen: Seen, name: str, found: Portrait) -> None:
