@@ -109,8 +109,9 @@ function draw(panel, data) {
   say(panel.headline, data.headline);
   say(panel.sentence, data.sentence);
   // While the hand moves the ways out are those of a moment ago: they stay in place, and cannot be pressed.
-  prop(panel.ways, "hidden", data.verdict === "reachable");
-  say(panel.waysTitle, data.verdict === "reachable" ? "" : data.ways.length || !data.settled || data.again ? "Ways out" : "");
+  const none = data.verdict === "reachable" || data.verdict === "failed";
+  prop(panel.ways, "hidden", none);
+  say(panel.waysTitle, none ? "" : data.ways.length || !data.settled || data.again ? "Ways out" : "");
   say(panel.waysWhy, data.why);
   list(panel.waysList, data.ways, (node, way, k) => {
     if (!node.firstChild) {

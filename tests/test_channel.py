@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import threading
 import time
 
@@ -34,10 +36,15 @@ class Echo:
         if changes.get("fail"):
             raise RuntimeError("no answer to that")
         self.heard.append(number)
-        return {"ack": number}
+        return {"ack": number, "level": math.nan if changes.get("unknown") else 1.5}
 
     def later(self):
+        if self.heard[-1] % 100 == 99:
+            raise RuntimeError("nothing to add")
         return {"later": self.heard[-1]} if self.heard[-1] % 10 == 0 else None
+
+    def failed(self, number, failure):
+        return {"failed": number, "reference": failure.reference}
 
 
 def connected(origin: str):
@@ -58,9 +65,9 @@ def told(page: str, number: int, **changes) -> str:
 def test_a_message_is_answered_and_what_takes_longer_follows(socket):
     channel.offer("one", Echo())
     socket.send_text(told("one", 3))
-    assert socket.receive_json() == {"ack": 3}
+    assert socket.receive_json() == {"ack": 3, "level": 1.5}
     socket.send_text(told("one", 10))
-    assert [socket.receive_json(), socket.receive_json()] == [{"ack": 10}, {"later": 10}]
+    assert [socket.receive_json(), socket.receive_json()] == [{"ack": 10, "level": 1.5}, {"later": 10}]
 
 
 def test_what_was_overtaken_is_left_out_and_the_last_is_answered(socket):
@@ -72,8 +79,8 @@ def test_what_was_overtaken_is_left_out_and_the_last_is_answered(socket):
     socket.send_text(told("nobody", 9))  # shows that all before it have been taken in
     page.go.set()
     answers = [socket.receive_json(), socket.receive_json()]
-    assert answers[0] == {"ack": 1}
-    assert answers[1] in ({"ack": 8}, {"unknown": 9})
+    assert answers[0] == {"ack": 1, "level": 1.5}
+    assert answers[1] in ({"ack": 8, "level": 1.5}, {"unknown": 9})
     assert page.heard[-1] in (1, 8)
 
 
@@ -99,7 +106,7 @@ def test_what_cannot_be_read_changes_nothing(socket, text):
     channel.offer("three", Echo())
     socket.send_text(text)
     socket.send_text(told("three", 7))
-    assert socket.receive_json() == {"ack": 7}
+    assert socket.receive_json() == {"ack": 7, "level": 1.5}
 
 
 def test_a_page_of_another_site_is_turned_away():
@@ -107,15 +114,65 @@ def test_a_page_of_another_site_is_turned_away():
         pass
 
 
-def test_a_fault_is_logged_and_ends_the_channel(socket, caplog):
+def test_an_answer_that_fails_is_said_with_the_reference_of_the_log_and_the_next_one_follows(socket, caplog):
     channel.offer("four", Echo())
     socket.send_text(told("four", 1, fail=True))
-    while "no answer to that" not in caplog.text:
-        time.sleep(0.01)
-    socket.send_text(told("four", 2))
-    with pytest.raises(WebSocketDisconnect):
-        socket.receive_json()
+    said = socket.receive_json()
+    assert said["failed"] == 1
     assert "no answer to that" in caplog.text
+    assert f"reference {said['reference']}" in caplog.text
+    socket.send_text(told("four", 10))
+    assert [socket.receive_json(), socket.receive_json()] == [{"ack": 10, "level": 1.5}, {"later": 10}]
+
+
+def test_the_same_fault_is_logged_once_however_far_the_hand_moves(socket, caplog):
+    channel.offer("five", Echo())
+    said = []
+    for number in range(1, 6):
+        socket.send_text(told("five", number, fail=True))
+        said.append(socket.receive_json())
+    assert [one["failed"] for one in said] == [1, 2, 3, 4, 5]
+    assert len({one["reference"] for one in said}) == 1
+    assert len([record for record in caplog.records if "failed, reference" in record.getMessage()]) == 1
+
+
+def test_what_takes_longer_may_fail_and_the_answer_stays(socket, caplog):
+    channel.offer("six", Echo())
+    socket.send_text(told("six", 99))
+    assert socket.receive_json() == {"ack": 99, "level": 1.5}
+    while "nothing to add" not in caplog.text:
+        time.sleep(0.01)
+    socket.send_text(told("six", 101))
+    assert socket.receive_json() == {"ack": 101, "level": 1.5}
+
+
+def test_a_number_that_is_none_reaches_the_page_as_null(socket):
+    channel.offer("seven", Echo())
+    socket.send_text(told("seven", 3, unknown=True))
+    assert socket.receive_text() == '{"ack":3,"level":null}'
+
+
+def test_the_desk_says_that_an_answer_failed_and_answers_the_next_move(scene, socket, monkeypatch, caplog):
+    first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
+    name, follow = scene.table.values[0], live.follow
+    channel.offer("eight", Moving("eight", follow(scene, first, None), prompt=0, viewer="somebody"))
+
+    def broken(scene, palette, *rest, **options):
+        if palette.targets[name].percentile == 66.0:
+            raise OverflowError("math range error")
+        return follow(scene, palette, *rest, **options)
+
+    monkeypatch.setattr(live, "follow", broken)
+    socket.send_text(told("eight", 1, **{name: {"percentile": 66.0}}))
+    failed = socket.receive_json()["answer"]
+    socket.send_text(told("eight", 2, **{name: {"percentile": 60.0}}))
+    after = socket.receive_json()["answer"]
+    assert (failed["ack"], failed["verdict"], failed["session"]) == (1, "failed", "eight")
+    assert failed["headline"] == "Something went wrong here"
+    assert "math range error" not in json.dumps(failed)
+    assert re.search(r"reference ([0-9a-f]{6})", failed["sentence"])[1] in caplog.text
+    assert (after["ack"], after["headline"]) == (2, "Reachable")
+    assert set(after) == set(failed), "whatever an answer shows is taken back by one that failed"
 
 
 def test_only_so_many_pages_are_remembered():

@@ -3,7 +3,7 @@
 While the hand moves no script runs and nothing else of the page is drawn again: what the moves ask for comes in here,
 and what the page shows of it goes back. When the hand rests, the page hears of it as of any other widget. Constraint:
 it knows a page only by name, as something that answers; and where it cannot be had (a proxy without web sockets), the
-desk sends the same messages by way of Streamlit.
+desk sends the same messages by way of Streamlit. An answer that fails is said to have failed, and the next one follows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import logging
 import math
 import threading
 import time
+import traceback
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -25,6 +26,9 @@ import anyio
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit import config
+
+from map_core import amounts
+from pages.view import guard
 
 #: Where it is: the same path below any base path that Streamlit is served under.
 PATH = f"/{config.get_option('server.baseUrlPath').strip('/')}/live/desk".replace("//", "/")
@@ -46,6 +50,9 @@ class Page(Protocol):
 
     def later(self) -> dict[str, Any] | None:
         """What takes longer and is worth saying by now, of the last answer; None when there is nothing."""
+
+    def failed(self, number: int, failure: guard.Failure) -> dict[str, Any]:
+        """What is shown where there is no answer to message number; it must not fail itself."""
 
 
 _pages: dict[str, Page] = {}
@@ -106,6 +113,7 @@ async def _serve(socket: WebSocket) -> None:
     _keep()
     newest: asyncio.Queue[str] = asyncio.Queue(1)
     answered: asyncio.Queue[Page] = asyncio.Queue(1)
+    faults: dict[tuple[str, int], guard.Failure] = {}
 
     async def answer() -> None:
         while True:
@@ -113,16 +121,17 @@ async def _serve(socket: WebSocket) -> None:
             if told is None:
                 continue
             if (page := _pages.get(told.page)) is None:
-                await _say(socket, {"unknown": told.number})
+                await _say(socket, _json({"unknown": told.number}))
                 continue
-            await _say(socket, await anyio.to_thread.run_sync(page.answer, told.number, told.changes))
-            _put(answered, page)
+            said, there = await anyio.to_thread.run_sync(_answer, page, told, faults)
+            await _say(socket, said)
+            if there:
+                _put(answered, page)
 
     async def say_more() -> None:
         while True:
             page = await answered.get()
-            if (more := await anyio.to_thread.run_sync(page.later)) is not None:
-                await _say(socket, more)
+            await _say(socket, await anyio.to_thread.run_sync(_later, page, faults))
 
     speaking = [asyncio.create_task(answer()), asyncio.create_task(say_more())]
     for one in speaking:
@@ -147,13 +156,45 @@ def _put(queue: asyncio.Queue[Any], item: Any) -> None:
     queue.put_nowait(item)
 
 
-async def _say(socket: WebSocket, what: dict[str, Any]) -> None:
-    with contextlib.suppress(WebSocketDisconnect):  # the one who listens hears of it too
-        await socket.send_text(json.dumps(what, separators=(",", ":")))
+def _answer(page: Page, told: Told, faults: dict[tuple[str, int], guard.Failure]) -> tuple[str, bool]:
+    """A page's answer as JSON, or what is shown in its place where it failed; and whether it is there."""
+    try:
+        return _json(page.answer(told.number, told.changes)), True
+    except Exception as error:
+        return _json(page.failed(told.number, _fault(error, faults))), False
+
+
+def _later(page: Page, faults: dict[tuple[str, int], guard.Failure]) -> str:
+    """What takes longer as JSON; "" where there is nothing. Where it failed, the answer that is shown stays."""
+    try:
+        more = page.later()
+        return "" if more is None else _json(more)
+    except Exception as error:
+        _fault(error, faults)
+        return ""
+
+
+def _fault(error: Exception, faults: dict[tuple[str, int], guard.Failure]) -> guard.Failure:
+    """What is said of an error; a hand that moves on meets the same one many times, which is logged once."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = (frame.filename, frame.lineno or 0)
+    if place not in faults:
+        faults[place] = guard.Failure.of(error, "An answer while a hand moves")
+    return faults[place]
+
+
+def _json(what: dict[str, Any]) -> str:
+    return json.dumps(amounts.plain(what), separators=(",", ":"), allow_nan=False)
+
+
+async def _say(socket: WebSocket, said: str) -> None:
+    if said:
+        with contextlib.suppress(WebSocketDisconnect):  # the one who listens hears of it too
+            await socket.send_text(said)
 
 
 def _noted(speaking: asyncio.Task[None]) -> None:
-    """A fault on the way goes to the log; the desk goes on by way of Streamlit."""
+    """A fault of the channel itself goes to the log; the desk goes on by way of Streamlit."""
     if not speaking.cancelled() and (error := speaking.exception()):
         log.error("The channel of a desk failed.", exc_info=error)
 

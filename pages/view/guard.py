@@ -27,7 +27,7 @@ _OF_A_CLICK = "failed_click"
 
 
 @dataclass(frozen=True)
-class _Failure:
+class Failure:
     """What is said of an error: its own words if they are for people, a command that helps, the log's reference."""
 
     words: str
@@ -35,7 +35,7 @@ class _Failure:
     reference: str
 
     @classmethod
-    def of(cls, error: Exception, what: str) -> _Failure:
+    def of(cls, error: Exception, what: str) -> Failure:
         """Write an error to the log under a new reference, and keep of it what a viewer may read."""
         with suppress(AttributeError):
             error.said_in_words = True  # type: ignore[attr-defined]
@@ -46,6 +46,11 @@ class _Failure:
             error.command if isinstance(error, MissingModelError) else "",
             reference,
         )
+
+    @property
+    def who_to_tell(self) -> str:
+        """What helps where it happens again, in a sentence."""
+        return f"If it stays, tell whoever runs this app the reference {self.reference}; it is in the log."
 
 
 @contextmanager
@@ -64,7 +69,7 @@ def guarded(what: str) -> Iterator[None]:
         # What a fragment says by itself passes here again, wrapped, when it ran with its page.
         cause: Exception = error.args[0] if isinstance(error, FragmentHandledException) and error.args else error
         if not _is_said(cause):
-            _say_of_page(_Failure.of(cause, what))
+            _say_of_page(Failure.of(cause, what))
         raise
 
 
@@ -77,16 +82,16 @@ def unguarded(error: Exception) -> bool:
         return False
     context = get_script_run_ctx()
     if context is None or context.has_script_started:
-        _say_of_page(_Failure.of(error, "A part outside of the pages"))
+        _say_of_page(Failure.of(error, "A part outside of the pages"))
     else:
-        st.session_state[_OF_A_CLICK] = _Failure.of(error, "A click or a change")
+        st.session_state[_OF_A_CLICK] = Failure.of(error, "A click or a change")
         st.rerun()
     return True
 
 
 def say_of_click() -> None:
     """Above the page: what the last click failed with, until it is closed."""
-    failure: _Failure | None = st.session_state.get(_OF_A_CLICK)
+    failure: Failure | None = st.session_state.get(_OF_A_CLICK)
     if failure is None:
         return
     with st.container(border=True, key=f"failed_{failure.reference}"):
@@ -107,7 +112,7 @@ def _is_said(error: Exception) -> bool:
     return bool(getattr(error, "said_in_words", False))
 
 
-def _say_of_page(failure: _Failure) -> None:
+def _say_of_page(failure: Failure) -> None:
     """What happened, what is safe, and two ways on."""
     with st.container(border=True, key=f"failed_{failure.reference}"):
         _words(
@@ -122,7 +127,7 @@ def _say_of_page(failure: _Failure) -> None:
         _who_to_tell(failure)
 
 
-def _words(failure: _Failure, title: str, fault: str) -> None:
+def _words(failure: Failure, title: str, fault: str) -> None:
     """The error's own words where a person can mend it, else what a fault of the app means."""
     st.header(title, anchor=False)
     if failure.words:
@@ -133,7 +138,7 @@ def _words(failure: _Failure, title: str, fault: str) -> None:
         st.code(failure.command, language=None, wrap_lines=True)
 
 
-def _start_again(failure: _Failure) -> None:
+def _start_again(failure: Failure) -> None:
     st.button(
         "Start again",
         key=f"afresh_{failure.reference}",
@@ -143,8 +148,8 @@ def _start_again(failure: _Failure) -> None:
     )
 
 
-def _who_to_tell(failure: _Failure) -> None:
-    st.html(style.note(f"If it stays, tell whoever runs this app the reference {failure.reference}; it is in the log."))
+def _who_to_tell(failure: Failure) -> None:
+    st.html(style.note(failure.who_to_tell))
 
 
 def _close() -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from map_core.jobs import shared_jobs
-from pages.view import background, channel, desk, example, live, verdict
+from pages.view import background, channel, desk, example, guard, live, verdict
 from pages.view.live import Live
 
 
@@ -54,6 +54,11 @@ class Moving:
             still = self._seen is seen
             self._seen = found if still else replace(self._seen, reach=found.reach, when=found.when)
             return self._told()
+
+    def failed(self, number: int, failure: guard.Failure) -> dict[str, Any]:
+        """What the answer shows where there is none; the desk goes on showing its guess, and asks again."""
+        stamp = {"session": self.session, "ack": number, "settled": False}
+        return {"answer": verdict.failed(failure) | stamp}
 
     def _told(self) -> dict[str, Any]:
         stamp = {"session": self.session, "ack": self._number, "settled": False}

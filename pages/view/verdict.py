@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from map_core import answer, words
+from map_core import amounts, answer, words
 from map_core.glossary import Verdict
 from map_core.repairs import Repairs
-from pages.view import component, desk, live, state
+from pages.view import component, desk, guard, live, state
 from pages.view.live import Live
 
 _mount = component.registered(
@@ -55,7 +55,7 @@ def seen(found: Live) -> dict[str, Any]:
         "sentence": said.sentence,
         "cost": said.cost,
         "cost_detail": said.cost_detail,
-        "share": round(said.share, 4),
+        "share": amounts.rounded(said.share, 4),
         "sure": said.sure,
         "bottleneck": said.bottleneck,
         "bottleneck_detail": said.bottleneck_detail,
@@ -65,6 +65,25 @@ def seen(found: Live) -> dict[str, Any]:
         "unasked": said.unasked,
         "tags": [asdict(tag) | _of(found, tag.value) for tag in said.tags],
         "form": answer.form(found.scene.oracle),
+    }
+
+
+def failed(failure: guard.Failure) -> dict[str, Any]:
+    """What an answer shows where there is none: that something went wrong, and what helps."""
+    fault = failure.words or "This is a fault of the app and not of your palette."
+    nothing = dict.fromkeys(
+        ("cost", "cost_detail", "sure", "bottleneck", "bottleneck_detail", "slack", "lines_title", "unasked", "form"),
+        "",
+    )
+    return {
+        "verdict": "failed",
+        "headline": "Something went wrong here",
+        "sentence": f"{fault} Move the fader elsewhere, and the answer is there again. {failure.who_to_tell}",
+        "share": 0.0,
+        "lines": [],
+        "tags": [],
+        **nothing,
+        **NOT_YET,
     }
 
 
