@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pages.view import channel, fonts, guard, operator
+from pages.view.shell import live_channel, fonts, errors, operator
 
 # Each answer is small, and its large sums are shared out by map_core itself: threads that wait for work in the linear
 # algebra library would only take the cores from the browser.
@@ -13,4 +13,4 @@ threadpool_limits(limits=1, user_api="blas")
 
 operator.announce()
 
-app = st.App("pages/navigation.py", routes=[channel.ROUTE, fonts.ROUTE], on_script_error=guard.unguarded)
+app = st.App("pages/navigation.py", routes=[live_channel.ROUTE, fonts.ROUTE], on_script_error=errors.unguarded)

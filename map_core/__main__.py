@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from map_core.command_line import main
+from map_core.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

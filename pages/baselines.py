@@ -7,32 +7,34 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from map_core.baselines import Baseline, compare
-from map_core.dual import Status
-from map_core.glossary import Verdict
-from map_core.jobs import Job
-from pages.view import background, picked, state, summary, way_out
+from map_core.analysis.baselines import Baseline, compare
+from map_core.solver.newton import Status
+from map_core.core.types import Verdict
+from map_core.core.jobs import Job
+from pages.view.shell import background
+from pages.view.studies import baselines
+from pages.view.session import palette_state, header, empty_states
 
 DRAWS = (100, 400, 1000, 2000)
 #: What the others may cost, as a multiple of the palette.
 TIMES = {1.0: "The same", 1.5: "1.5 times", 2.0: "Twice"}
 
-scene, palette = state.current()
-assessment = state.assessed(scene, palette)
+scene, palette = palette_state.current()
+assessment = palette_state.assessed(scene, palette)
 targets, solution = assessment.targets, assessment.solution
 if solution is not None and solution.status is not Status.CONVERGED:
     solution = None  # on the very edge: there is no cost to hold others against
 
-summary.head("Baselines", "What weights give that are picked without targets, beside those that are solved for yours.")
-summary.palette_line(scene, assessment)
-state.undo_line()
+header.head("Baselines", "What weights give that are picked without targets, beside those that are solved for yours.")
+header.palette_line(scene, assessment)
+palette_state.undo_line()
 if np.isnan(targets).all():
-    way_out.too_few("Without a target there is nothing that weights could miss. Give one value a target at least.")
+    empty_states.too_few("Without a target there is nothing that weights could miss. Give one value a target at least.")
     st.stop()
 if solution is not None and solution.kl < 5e-4:
-    way_out.too_few("The base model meets these targets already, so no weights have to be picked. Ask for more first.")
+    empty_states.too_few("The base model meets these targets already, so no weights have to be picked. Ask for more first.")
     st.stop()
-way_out.out_of_reach(
+empty_states.out_of_reach(
     scene, assessment, "No weights meet it, picked or solved; below is how near they come and what they improve."
 )
 
@@ -75,7 +77,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="baselines_c
 budget = None if solution is None else min(times * solution.kl, 0.98 * scene.oracle.log_candidates)
 
 
-asked = picked.Asked(scene, targets, times if solution is not None else 1.0)
+asked = baselines.Asked(scene, targets, times if solution is not None else 1.0)
 
 
 def work(job: Job) -> tuple[Baseline, ...]:
@@ -84,4 +86,4 @@ def work(job: Job) -> tuple[Baseline, ...]:
 
 
 key = (scene.key, targets.tobytes(), count, times, seed, assessment.verdict is Verdict.OUT_OF_REACH)
-background.follow(background.job("baselines", key, work), partial(picked.show, asked))
+background.follow(background.job("baselines", key, work), partial(baselines.show, asked))

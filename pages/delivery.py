@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core import words
-from map_core.figures import delivery, design
-from pages.view import state, style, summary, terms
-from pages.view.evidence import Evidence, evidence
+from map_core.text import sentences
+from map_core.figures import delivery, theme
+from pages.view.session import palette_state, header
+from pages.view.shell import markup, glossary
+from pages.view.studies.evidence import Evidence, evidence
 
-scene, _ = state.current()
-summary.head(
+scene, _ = palette_state.current()
+header.head(
     "Evidence",
     "Whether replies keep what the faders promise: forecasts held against new replies to other prompts.",
     use_case=False,
 )
 found: Evidence | None = evidence(scene)
 if found is None:
-    st.html(style.note("There is no study to show. Make one, which takes as long as the model needs for the replies:"))
+    st.html(markup.note("There is no study to show. Make one, which takes as long as the model needs for the replies:"))
     st.code("python -m map_core verify --study assets/delivery.json", language=None, wrap_lines=True)
     st.stop()
 if not found.of_this_table:
@@ -29,15 +30,15 @@ if not found.of_this_table:
     st.code(found.command, language=None, wrap_lines=True)
 shown = found.graded
 with st.container(key="evidence"):
-    st.html(style.note(delivery.done(found.study)))
-    st.html(style.facts(delivery.facts(found.study)))
+    st.html(markup.note(delivery.done(found.study)))
+    st.html(markup.facts(delivery.facts(found.study)))
     if not_improved := delivery.missed(found.study):
-        st.html(style.note(not_improved))
+        st.html(markup.note(not_improved))
     left, right = st.columns([1.5, 1], gap="large")
     with left:
-        st.header("Forecast and delivery", help=terms.help("forecast", "delivery", "held-out"))
+        st.header("Forecast and delivery", help=glossary.help("forecast", "delivery", "held-out"))
         st.html(
-            style.note(
+            markup.note(
                 "A mark is one value of one palette, with the interval that its level should lie in 90% of the time: "
                 "on the dashed line the replies gave what was forecast. Grey crosses are the published pooled weights."
             )
@@ -45,20 +46,20 @@ with st.container(key="evidence"):
         st.plotly_chart(
             delivery.overview(shown),
             key="overview",
-            config=design.CONFIG,
+            config=theme.CONFIG,
             alt="Forecast and realised levels of every palette, with intervals, beside those of pooled weights",
         )
     with right:
         st.header("Value by value")
-        st.html(style.levels_table(*delivery.by_value(shown)))
+        st.html(markup.levels_table(*delivery.by_value(shown)))
         st.html(
-            style.note(
+            markup.note(
                 "Expected: over all candidates of a prompt, by their probabilities. Picked: of the one reply that is "
                 "shown. More than 100%: a value rises by itself when others do, or the new replies were better by "
                 "chance."
             )
         )
-        st.html(style.note(delivery.paper()))
+        st.html(markup.note(delivery.paper()))
 with st.container(key="evidence_palette"):
     st.header("One palette")
     number = int(
@@ -74,11 +75,11 @@ with st.container(key="evidence_palette"):
     st.plotly_chart(
         delivery.palette(shown, number),
         key=f"palette_{number}",
-        config=design.CONFIG,
+        config=theme.CONFIG,
         alt=f"Target, forecast with its interval, and realised level of each value: {shown.title(number)}",
     )
     with st.expander("In words"):
-        st.text(words.capitalised(f"{delivery.AXIS}, averaged over all halvings."))
+        st.text(sentences.capitalised(f"{delivery.AXIS}, averaged over all halvings."))
         for sentence in delivery.summary(shown, number):
             st.text(sentence)
     st.download_button(

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import choosing, live, mathematics, state, style, summary, terms, tour
+from pages.view.about import walkthrough, mathematics
+from pages.view.session import live_answer, palette_state, header
+from pages.view.shell import markup, glossary
+from pages.view.palette import tour
 
-scene, palette = state.current()
-seen = live.look(scene, palette)
-summary.head(
+scene, palette = palette_state.current()
+seen = live_answer.look(scene, palette)
+header.head(
     "How it works",
     "You state the levels; the weights that give them follow, or a proof that none do. First in plain words, then on "
     "one "
     "prompt of the table that is open, then in mathematics.",
 )
-summary.palette_line(scene, seen.assessment)
+header.palette_line(scene, seen.assessment)
 
 with st.container(key="how_words"):
     st.header("In plain words")
-    st.html(style.steps(choosing.in_words(scene)))
+    st.html(markup.steps(walkthrough.in_words(scene)))
     if st.button("Take the tour on the desk", key="how_tour", icon=":material/tour:"):
         tour.start()
         st.switch_page("palette.py")
 with st.container(key="how_example"):
     st.header(
-        "One prompt, and how your weights choose", help=terms.help("candidate", "weights", "effective sample size")
+        "One prompt, and how your weights choose", help=glossary.help("candidate", "weights", "effective sample size")
     )
-    choosing.show(seen)
+    walkthrough.show(seen)
 with st.container(key="how_mathematics"):
     st.header("The mathematics, for those who ask")
     st.html(
-        style.note(
+        markup.note(
             "Each piece is a sentence, its formula, and its figures for the palette that is in force. Symbols: x a "
             "prompt, "
             "y a reply, r its rewards, c the targets, λ the weights, s standard deviations under the base model."
@@ -38,7 +41,7 @@ with st.container(key="how_mathematics"):
     )
     for piece in mathematics.pieces(seen):
         with st.expander(piece.title):
-            st.html(style.note(piece.plain))
+            st.html(markup.note(piece.plain))
             with st.container(horizontal=True, vertical_alignment="center", gap="large"):
                 for part in piece.parts:
                     st.latex(part, width="content")
@@ -46,7 +49,7 @@ with st.container(key="how_mathematics"):
                 st.text(piece.here)
 with st.container(key="how_glossary"):
     st.header("All words")
-    terms.glossary()
+    glossary.glossary()
 with st.container(key="how_source"):
     st.header("Source")
     st.markdown(

@@ -5,41 +5,42 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.store import database, meetings, table_key
-from pages.view import group_marks, member, style
-from pages.view import scene as scenes
+from pages.view.groups import markup, meeting_member
+from pages.view.shell import markup as shell_markup
+from pages.view.session import scene as scenes
 
 with st.container(key="join"):
     code = meetings.read_code(st.query_params.get("meeting", ""))
     held = meetings.meeting(database(), code) if code else None
     if held is None:
         st.html(
-            group_marks.title(
+            markup.title(
                 "Join a meeting", "There is no open meeting with this code." if code else "Type the code on the screen."
             )
         )
         st.text_input("Code", key="join_code", max_chars=20)
-        st.button("Join", key="join_go", type="primary", on_click=member.by_code)
+        st.button("Join", key="join_go", type="primary", on_click=meeting_member.by_code)
         st.stop()
     whole = scenes.load(scenes.ALL).table
     if held.table_key != table_key(whole) or held.use_case not in (scenes.ALL, *whole.use_case_names):
-        st.html(group_marks.title(held.name, "This meeting is about another table than the one that is open here."))
+        st.html(markup.title(held.name, "This meeting is about another table than the one that is open here."))
         st.stop()
     scene = scenes.load(held.use_case)
-    me = member.member()
+    me = meeting_member.member()
     sent = next((entry for entry in meetings.entries(database(), held.code) if entry.member == me), None)
-    st.html(group_marks.title(held.name, "Say what matters to you. The others see it join the picture on the screen."))
-    st.html(group_marks.anchor())
-    member.picture(scene, held.code, me)
+    st.html(markup.title(held.name, "Say what matters to you. The others see it join the picture on the screen."))
+    st.html(markup.anchor())
+    meeting_member.picture(scene, held.code, me)
     st.session_state.setdefault("join_name", sent.name if sent else "")
     st.text_input("You, or the group that you speak for", key="join_name", max_chars=40, persist_state="session")
-    wishes = member.wishes(scene, sent)
-    member.faders(scene, wishes)
-    mine = member.palette(scene, held.use_case, wishes)
+    wishes = meeting_member.wishes(scene, sent)
+    meeting_member.faders(scene, wishes)
+    mine = meeting_member.palette(scene, held.use_case, wishes)
     with st.container(key="join_verdict"):
-        member.verdict(scene, mine)
-    member.send(scene, held.code, me, mine, sent)
+        meeting_member.verdict(scene, mine)
+    meeting_member.send(scene, held.code, me, mine, sent)
     st.html(
-        style.note(
+        shell_markup.note(
             "Your name and wishes are kept in the app's database until the host closes the meeting. The bookmark of "
             "this page brings you back as yourself."
         )

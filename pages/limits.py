@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core import words
-from pages.view import scene as scenes
-from pages.view import scorers, state, style, terms
-from pages.view.limits import limits
+from map_core.text import sentences
+from pages.view.session import scene as scenes
+from pages.view.session import scorer_cards, palette_state
+from pages.view.shell import markup, glossary
+from pages.view.about.limits import limits
 
-state.current()
+palette_state.current()
 scene = scenes.load()  # limits are those of the whole table
 st.title("Limits")
 st.html(
-    style.note(
+    markup.note(
         "Where the answers of this app end, with the figures of the table that is open. Read this before a palette "
         "becomes "
         "a policy."
@@ -24,29 +25,29 @@ with st.container(key="limits"):
         with st.container(border=True, key=f"limit_{number}", gap="small"):
             st.header(limit.title, anchor=False)
             st.text(limit.why)
-            st.html(style.note(limit.then))
+            st.html(markup.note(limit.then))
 
-found = scorers.judged()
+found = scorer_cards.judged()
 with st.container(key="scorers"):
-    st.header("What each value hears, and what it misses", help=terms.help("value", "scorer", "AUC"))
+    st.header("What each value hears, and what it misses", help=glossary.help("value", "scorer", "AUC"))
     if found.problem:
         st.warning("The labels beside this table could not be used.", icon=":material/warning:")
         st.text(found.problem)
     elif not found.labels:
         st.html(
-            style.note(
+            markup.note(
                 "Nobody has labelled replies of this table, so how well its scorers agree with readers is not known. "
                 "Put labels beside it (python -m map_core values --help says how)."
             )
         )
     for j, name in enumerate(scene.table.values):
         with st.container(key=f"scorer_{j}", gap=None):
-            st.html(style.chips([(j, words.capitalised(scene.names[j]))]))
+            st.html(markup.chips([(j, sentences.capitalised(scene.names[j]))]))
             st.text(scene.cards[j].replace("**", "").replace("\n\n", "\n"))
-            st.text(f"{scorers.agreement(found, name)} {scorers.length(found, name)}")
+            st.text(f"{scorer_cards.agreement(found, name)} {scorer_cards.length(found, name)}")
     st.download_button(
         "Data (CSV)",
-        scorers.csv(found, scene.table),
+        scorer_cards.csv(found, scene.table),
         "scorers.csv",
         "text/csv",
         icon=":material/download:",

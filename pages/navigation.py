@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import back, guard, style
+from pages.view.shell import browser_back, errors, markup
 
 #: A page a line, in the order of the bar: (file and address, title, icon); sections with a name open as a menu.
 PAGES = {
@@ -39,12 +39,12 @@ def page(name: str, title: str, icon: str) -> st.Page:
 
 
 st.set_page_config(page_title="Value Palette", page_icon="assets/icon.svg", layout="wide")
-style.apply()
-back.install()
+markup.apply()
+browser_back.install()
 bar = {section: [page(*line) for line in lines] for section, lines in PAGES.items()}
 # The phone's side of a meeting is reached by its link only.
 bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))
 chosen = st.navigation(bar, position="top")
-guard.say_of_click()
-with guard.guarded(chosen.title):
+errors.say_of_click()
+with errors.guarded(chosen.title):
     chosen.run()

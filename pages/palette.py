@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import desk, example, levels, live, moving, plain, share, state, style, summary, tour, verdict, welcome
-from pages.view.live import Live
+from pages.view.palette import faders, example, numbers, drag_session, plain_sliders, tour, verdict, welcome
+from pages.view.session import live_answer, share, palette_state, header
+from pages.view.shell import markup
+from pages.view.session.live_answer import Live
 
-state.current()
-summary.head(
+palette_state.current()
+header.head(
     "Palette",
     ""
     if welcome.large()
@@ -16,7 +18,7 @@ summary.head(
     "see whether this model can give it, what it costs and what stands in the way.",
     start_again=True,
 )
-state.address_error()
+palette_state.address_error()
 welcome.show()
 
 
@@ -25,7 +27,7 @@ def _more(seen: Live) -> None:
     box = st.expander("The numbers: levels and weights in reward units", key="numbers_box", on_change="rerun")
     if box.open:
         with box:
-            levels.show(seen)
+            numbers.show(seen)
     st.toggle(
         "Plain sliders",
         key="plain_desk",
@@ -37,21 +39,21 @@ def _more(seen: Live) -> None:
 @st.fragment
 def play() -> None:
     """Faders, verdict and example: one piece, drawn when a hand rests; while it moves, the channel serves them."""
-    held = not desk.settled()
-    scene, palette = state.current(address=not held)
-    seen = live.look(scene, palette, moving=held)
-    moving.offer(seen)
+    held = not faders.settled()
+    scene, palette = palette_state.current(address=not held)
+    seen = live_answer.look(scene, palette, moving=held)
+    drag_session.offer(seen)
     tour.show(seen)
     with st.container(key="desk"):
         left, right = st.columns([1.22, 1], gap="large")
         with left:
-            st.html(style.strip(seen.assessment.verdict, seen.answer.headline))
+            st.html(markup.strip(seen.assessment.verdict, seen.answer.headline))
             if st.session_state.get("plain_desk"):
-                plain.show(seen)
+                plain_sliders.show(seen)
             else:
-                st.html(desk.key())
-                desk.show(seen)
-                st.html(desk.hint())
+                st.html(faders.key())
+                faders.show(seen)
+                st.html(faders.hint())
             example.show(seen)
         with right:
             with st.container(key="verdict"):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core import report as reports
-from map_core.jobs import Job
-from pages.view import background, preview, share, state, style, summary
+from map_core.core.jobs import Job
+from pages.view.shell import background, html_frame, markup
+from pages.view.session import share, palette_state, header
 
-scene, palette = state.current()
-assessment = state.assessed(scene, palette)
-summary.head(
+scene, palette = palette_state.current()
+assessment = palette_state.assessed(scene, palette)
+header.head(
     "Report", "The palette as one document for people who were not there: it needs no network and prints to PDF."
 )
-summary.palette_line(scene, assessment)
-state.undo_line()
+header.palette_line(scene, assessment)
+palette_state.undo_line()
 
 left, right = st.columns([1, 1.15], gap="large", vertical_alignment="bottom")
 with left:
@@ -33,12 +34,12 @@ make = share.maker(scene, palette, name)
 def show(job: Job) -> None:
     """The document once it is made; before, what is being computed."""
     if job.error:
-        st.html(style.note(f"The report could not be made: {job.error}"))
+        st.html(markup.note(f"The report could not be made: {job.error}"))
     elif job.result is None:
         with st.container(key="report_waiting"):
-            st.html(style.note(f"{job.partial or 'Starting'}: the report takes a second or two."))
+            st.html(markup.note(f"{job.partial or 'Starting'}: the report takes a second or two."))
     else:
-        preview.document(job.result, key="report_preview")
+        html_frame.document(job.result, key="report_preview")
 
 
 def work(job: Job) -> str:

@@ -7,39 +7,41 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from map_core import amounts
+from map_core.core import amounts
 from map_core.figures.sequence import NEAR
-from map_core.jobs import Job
-from map_core.orders import Orders, compare_orders
-from map_core.sequence import SequentialPath, sequence
-from pages.view import background, order, path, state, summary, way_out
+from map_core.core.jobs import Job
+from map_core.analysis.order_effects import Orders, compare_orders
+from map_core.analysis.sequential import SequentialPath, sequence
+from pages.view.shell import background
+from pages.view.studies import order_list, sequence as sequence_view
+from pages.view.session import palette_state, header, empty_states
 
 #: Rounds that a person can look at, and rounds that are gone through to see when the path has come to its end.
 MOST_ROUNDS, SEARCHED = 10, 60
 #: Orders that are compared: all of up to four values, and so many drawn ones of more.
 MOST_ORDERS = 60
 
-scene, palette = state.current()
-assessment = state.assessed(scene, palette)
+scene, palette = palette_state.current()
+assessment = palette_state.assessed(scene, palette)
 targets, solution = assessment.targets, assessment.solution
 wanted = [int(j) for j in np.flatnonzero(~np.isnan(targets))]
 
-summary.head("Sequence", "What happens when values are aligned one after another, and what each step takes back.")
-summary.palette_line(scene, assessment)
-state.undo_line()
+header.head("Sequence", "What happens when values are aligned one after another, and what each step takes back.")
+header.palette_line(scene, assessment)
+palette_state.undo_line()
 if len(wanted) < 2:
-    way_out.too_few("A sequence needs two targets at least: with one value there is no other that it could undo.")
+    empty_states.too_few("A sequence needs two targets at least: with one value there is no other that it could undo.")
     st.stop()
-way_out.out_of_reach(
+empty_states.out_of_reach(
     scene, assessment, "One value after another, each step takes back what the last one gave, as shown below."
 )
-chosen = order.order(scene, wanted)
+chosen = order_list.order(scene, wanted)
 
 
 left, right = st.columns([1, 2.1], gap="large")
 with left, st.container(key="sequence_order_column"):
     st.header("Order")
-    order.show(scene, chosen, [f"target {amounts.percentile(scene.percentile(j, float(targets[j])))}" for j in chosen])
+    order_list.show(scene, chosen, [f"target {amounts.percentile(scene.percentile(j, float(targets[j])))}" for j in chosen])
     rounds = int(
         st.slider(
             "Rounds",
@@ -59,7 +61,7 @@ with left, st.container(key="sequence_order_column"):
             help="Each step starts from the last model as it is, and never takes weight back from a value.",
         )
     )
-asked = path.Asked(scene, targets, solution, chosen, rounds, grows)
+asked = sequence_view.Asked(scene, targets, solution, chosen, rounds, grows)
 
 
 def walk(job: Job) -> SequentialPath:
@@ -81,8 +83,8 @@ def compare(job: Job) -> Orders:
 
 what = (scene.key, targets.tobytes(), grows)
 with right:
-    background.follow(background.job("sequence", (*what, chosen), walk), partial(path.show, asked))
+    background.follow(background.job("sequence", (*what, chosen), walk), partial(sequence_view.show, asked))
 if solution is not None:
     with st.container(key="sequence_orders"):
         st.header("Does the order matter?")
-        background.follow(background.job("orders", (*what, rounds), compare), partial(path.orders, asked))
+        background.follow(background.job("orders", (*what, rounds), compare), partial(sequence_view.orders, asked))

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import few_lines, summary, tables_build, tables_import, tables_kept, tables_quality, tables_work, views
+from pages.view.shell import howto, tabs
+from pages.view.session import header
+from pages.view.tables import build_form, import_form, catalog, quality, progress
 
 VIEWS = {
-    "kept": ("Tables", tables_kept.show),
-    "file": ("From a file", tables_import.show),
-    "build": ("Build", tables_build.show),
-    "good": ("How good", tables_quality.show),
+    "kept": ("Tables", catalog.show),
+    "file": ("From a file", import_form.show),
+    "build": ("Build", build_form.show),
+    "good": ("How good", quality.show),
 }
 
-summary.head(
+header.head(
     "Tables",
     "A table holds prompts, replies to each of them, and a number a value for every reply. Everything that this app "
     "says rests on one. Choose which, bring your own, or have one made.",
     use_case=False,
 )
-view = views.choose("tables", {name: title for name, (title, _) in VIEWS.items()})
-few_lines.show(view)
+view = tabs.choose("tables", {name: title for name, (title, _) in VIEWS.items()})
+howto.show(view)
 if view != "good":
-    tables_work.show()
+    progress.show()
 with st.container(key=f"tables_{view}"):
     VIEWS[view][1]()

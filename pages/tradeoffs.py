@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view import (
-    state,
-    summary,
-    tradeoffs_lines,
-    tradeoffs_moved,
-    tradeoffs_pairs,
-    tradeoffs_steps,
-    tradeoffs_three,
-    tradeoffs_two,
-    views,
-)
-from pages.view.tradeoffs_today import Today, today
+from pages.view.session import palette_state, header
+from pages.view.tradeoffs import parallel, sweep, all_pairs, local_steps, three_values, two_values
+from pages.view.shell import tabs
+from pages.view.tradeoffs.shared import Today, today
 
 VIEWS = {
-    "two": ("Two values", tradeoffs_two.show),
-    "pairs": ("All pairs", tradeoffs_pairs.show),
-    "three": ("Three values", tradeoffs_three.show),
-    "lines": ("Many lines", tradeoffs_lines.show),
-    "moved": ("One target moved", tradeoffs_moved.show),
+    "two": ("Two values", two_values.show),
+    "pairs": ("All pairs", all_pairs.show),
+    "three": ("Three values", three_values.show),
+    "lines": ("Many lines", parallel.show),
+    "moved": ("One target moved", sweep.show),
 }
 
 
@@ -35,26 +27,26 @@ def choose(now: Today) -> str:
     if "tradeoffs_open" in asked:
         asked["frontier_across"], asked["frontier_upwards"] = asked.pop("tradeoffs_open")
         asked["tradeoffs_view"] = "two"
-    elif views.heard("tradeoffs", TITLES):
+    elif tabs.heard("tradeoffs", TITLES):
         named = st.query_params.get("pair", "").split(",")
         if len(named) == 2 and set(named) <= set(table.values):
             asked["frontier_across"], asked["frontier_upwards"] = (table.index(name) for name in named)
-    return views.control("tradeoffs", TITLES)
+    return tabs.control("tradeoffs", TITLES)
 
 
 now = today()
-summary.head(
+header.head(
     "Trade-offs", "Where values pull against each other, how far each budget reaches, and what one more step costs."
 )
-summary.palette_line(now.scene, now.assessment)
-state.undo_line()
+header.palette_line(now.scene, now.assessment)
+palette_state.undo_line()
 view = choose(now)
 figures = st.container(key=f"view_{view}")
 # Asked for first: steps are there in a moment, and would else wait behind a figure that takes seconds.
 with st.container(key="steps"):
-    tradeoffs_steps.show(now)
+    local_steps.show(now)
 with figures:
     VIEWS[view][1](now)
 pair = [st.session_state.get(f"frontier_{axis}") for axis in ("across", "upwards")]
 names = [now.scene.table.values[j] for j in pair if j is not None]
-views.tell({"view": view} | ({"pair": ",".join(names)} if len(names) == 2 else {}))
+tabs.tell({"view": view} | ({"pair": ",".join(names)} if len(names) == 2 else {}))

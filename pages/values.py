@@ -6,21 +6,13 @@ import streamlit as st
 
 from map_core.errors import PaletteError
 from map_core.store import database
-from pages.view import (
-    few_lines,
-    state,
-    style,
-    summary,
-    values_card,
-    values_define,
-    values_judge,
-    values_seen,
-    values_steps,
-)
-from pages.view.values_seen import Seen
+from pages.view.shell import howto, markup
+from pages.view.session import palette_state, header
+from pages.view.values import card, define, judge, state, workflow
+from pages.view.values.state import Seen
 
-state.current()
-summary.head(
+palette_state.current()
+header.head(
     "Values",
     "What each slider stands for, and how far to trust what it hears. Define a value of your own in words, judge a few "
     "pairs of replies, and it has a slider too.",
@@ -37,7 +29,7 @@ def _choose(seen: Seen) -> str:
     chosen = st.pills(
         "Value",
         seen.names,
-        format_func=lambda name: style.plain(seen.title(name)),
+        format_func=lambda name: markup.plain(seen.title(name)),
         required=True,
         key="values_shown",
         label_visibility="collapsed",
@@ -48,11 +40,11 @@ def _choose(seen: Seen) -> str:
 
 
 def _page(seen: Seen) -> None:
-    if (asked := values_judge.asked(seen)) is not None:
-        values_judge.show(asked.key)
+    if (asked := judge.asked(seen)) is not None:
+        judge.show(asked.key)
         return
-    if values_define.is_open():
-        values_define.show(seen)
+    if define.is_open():
+        define.show(seen)
         return
     with st.container(horizontal=True, vertical_alignment="center", key="values_bar"):
         chosen = _choose(seen)
@@ -61,20 +53,20 @@ def _page(seen: Seen) -> None:
             key="values_new",
             icon=":material/add:",
             type="primary",
-            on_click=values_define.begin,
+            on_click=define.begin,
         )
-    few_lines.show("value")
+    howto.show("value")
     if said := st.session_state.pop("values_failed", None):
         st.warning("This could not be done.", icon=":material/error:")
         st.text(said)
-    values_card.head(seen, chosen)
+    card.head(seen, chosen)
     if (own := seen.own_named(chosen)) is not None:
-        values_steps.show(seen, own)
-    values_card.show(seen, chosen)
+        workflow.show(seen, own)
+    card.show(seen, chosen)
 
 
 try:
-    _seen = values_seen.look(database())
+    _seen = state.look(database())
 except PaletteError as error:
     st.warning("Values of your own cannot be kept or shown now.", icon=":material/error:")
     st.text(str(error))

@@ -5,6 +5,7 @@ browser serves one file of tests, because Playwright keeps an event loop running
 """
 
 from __future__ import annotations
+from tests import ROOT
 
 import os
 import socket
@@ -21,11 +22,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, sync_playwright
 
-from map_core import rewards
-from tests.browser import OPTIONS, find_chromium
+from map_core.data import reward_table
+from tests.browser_setup import OPTIONS, find_chromium
 from tests.tables import make_table
 
-ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 1000
 #: In every reply of the shared table: it would say so if it ever ran.
 MARKUP = '<img src=x onerror="window.ran = true"><script>window.ran = true</script> **bold** $x$'
@@ -89,7 +89,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
     """The app on a small table, one for all files of tests."""
     folder = tmp_path_factory.mktemp("app")
     made = make_table(prompts=16, candidates=32, seed=5)
-    rewards.save(replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet")
+    reward_table.save(replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet")
     with running(folder, folder / "table.parquet") as started:
         yield started
 
@@ -105,7 +105,7 @@ def browser():
     """A Chromium for one file of tests."""
     chromium = find_chromium()
     if chromium is None:
-        pytest.skip("no Chromium here; python -m tests.browser brings one")
+        pytest.skip("no Chromium here; python -m tests.browser_setup brings one")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
         yield started

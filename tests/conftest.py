@@ -9,7 +9,7 @@ import sys
 import pytest
 from streamlit.components.v2 import manifest_scanner
 
-from map_core import tables
+from map_core import catalog
 from map_core.store import SETTING
 from tests.app_server import address, browser, context, server
 
@@ -19,11 +19,11 @@ __all__ = ["address", "browser", "context", "server"]
 @pytest.fixture(scope="session", autouse=True)
 def _data_of_the_tests(tmp_path_factory):
     """The settings of the app name places of this run, for servers that tests start as well."""
-    before = {name: os.environ.get(name) for name in (SETTING, tables.SETTING, "XDG_DATA_HOME")}
+    before = {name: os.environ.get(name) for name in (SETTING, catalog.SETTING, "XDG_DATA_HOME")}
     folder = tmp_path_factory.mktemp("store")
     os.environ["XDG_DATA_HOME"] = str(folder / "data")
     os.environ[SETTING] = f"sqlite:///{folder / 'palettes.sqlite'}"
-    os.environ[tables.SETTING] = str(folder / "tables")
+    os.environ[catalog.SETTING] = str(folder / "tables")
     yield
     for name, value in before.items():
         if value is None:

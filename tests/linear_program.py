@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linprog
 
-from map_core.glossary import Form
+from map_core.core.types import Form
 
 
 def full_margin(z: np.ndarray, offsets: np.ndarray, form: Form, d: np.ndarray) -> float:

@@ -10,8 +10,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from map_core.glossary import Reply
-from map_core.values.scorer import Card, Scorer
+from map_core.core.types import Reply
+from map_core.scoring.base import Card, Scorer
 
 
 class Fault(StrEnum):

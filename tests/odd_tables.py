@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from map_core.glossary import Form
+from map_core.core.types import Form
 from map_core.oracle import MemoryOracle
-from map_core.rewards import RewardTable
+from map_core.data.reward_table import RewardTable
 from tests.linear_program import full_margin
 
 KINDS = (

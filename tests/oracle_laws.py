@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import pytest
 
-from map_core.glossary import Form
+from map_core.core.types import Form
 from map_core.oracle import Oracle
 
 Law = Callable[[Oracle, "PlainTable"], None]

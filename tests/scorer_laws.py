@@ -11,9 +11,9 @@ import pickle
 
 import numpy as np
 
-from map_core.glossary import Reply
-from map_core.values import Scorer, Specification, from_metadata, score_checked
-from map_core.values.scorer import Cost
+from map_core.core.types import Reply
+from map_core.scoring import Scorer, Specification, from_metadata, score_checked
+from map_core.scoring.base import Cost
 
 
 def reply(text: str, log_prob: float = -1.5) -> Reply:

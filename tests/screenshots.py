@@ -19,8 +19,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from map_core.store import SETTING
 from tests import visits
-from tests.app_server import ROOT, running
-from tests.browser import find_chromium
+from tests import ROOT
+from tests.app_server import running
+from tests.browser_setup import find_chromium
 
 WIDTHS = {390: 844, 768: 1024, 1440: 900}
 SCHEMES = ("light", "dark")
@@ -43,7 +44,7 @@ def app(table: Path | None) -> Iterator[tuple[Browser, str]]:
     """A Chromium, and where the app answers."""
     chromium = find_chromium()
     if chromium is None:
-        raise SystemExit("There is no Chromium here; python -m tests.browser brings one.")
+        raise SystemExit("There is no Chromium here; python -m tests.browser_setup brings one.")
     with tempfile.TemporaryDirectory() as folder:
         os.environ[SETTING] = f"sqlite:///{folder}/palettes.sqlite"
         with running(Path(folder), table) as server, sync_playwright() as playwright:

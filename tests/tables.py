@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from map_core.rewards import RewardTable
+from map_core.data.reward_table import RewardTable
 
 VALUES = ("helpfulness", "harmlessness", "humor", "positivity")
 USE_CASES = ("Customer support", "Stories")

@@ -1,6 +1,7 @@
 """The house holds: imports never point upwards, and the ground floors load no heavy library."""
 
 from __future__ import annotations
+from tests import ROOT
 
 import ast
 import subprocess
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
 #: From the ground up; modules of one floor may know each other.
 FLOORS = (
     {"errors", "amounts"},
@@ -78,7 +78,7 @@ def test_the_solver_loads_no_model_library():
     modules = [
         *(f"map_core.{name}" for name in ground.split()),
         "map_core.oracle.parquet",
-        "map_core.command_line.solve",
+        "map_core.cli.solve",
     ]
     heavy = {"torch", "transformers", "openvino_genai", "streamlit", "plotly", "ray"}
     code = f"import sys, {', '.join(modules)}\nprint(*{heavy!r} & set(sys.modules))"

@@ -13,9 +13,9 @@ from functools import cache
 
 import numpy as np
 
-from map_core.generate.engine import Engine, EngineInfo, Token, candidate_seed
-from map_core.glossary import Reply, SamplingSettings, Turn
-from map_core.values.scorer import Card, Scorer
+from map_core.engines.base import Engine, EngineInfo, Token, candidate_seed
+from map_core.core.types import Reply, SamplingSettings, Turn
+from map_core.scoring.base import Card, Scorer
 
 LETTERS = "ab"
 END = 2

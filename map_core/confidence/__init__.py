@@ -13,9 +13,9 @@ summary     all of it for one palette
 
 from map_core.confidence.bands import Bands, bands
 from map_core.confidence.bootstrap import Draws, bootstrap
-from map_core.confidence.held_out import HeldOut, hold_out
+from map_core.confidence.cross_fit import HeldOut, hold_out
 from map_core.confidence.interval import Interval
-from map_core.confidence.kept_apart import KeptApart, on_held_out
+from map_core.confidence.holdout_levels import KeptApart, on_held_out
 from map_core.confidence.sandwich import Sandwich, sandwich
 from map_core.confidence.summary import Confidence, confidence
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from map_core.batch import newton_steps
-from map_core.certificate import Margin
+from map_core.solver.batched import newton_steps
+from map_core.feasibility import Margin
 from map_core.oracle import Oracle
 
 #: beta, in nats per standard deviation. On tables like the default one, margins are within a tenth of the draws' own

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from map_core.confidence.bootstrap import Draws
-from map_core.glossary import Verdict
+from map_core.core.types import Verdict
 
 #: Probability at which a verdict counts as sure.
 SURE = 0.95

@@ -1,7 +1,7 @@
 """A solved palette beside weights that are picked without targets: every draw as a dot, and shares with intervals.
 
 Constraint: nothing is drawn at random or solved here; what was drawn is another sample next time, so shares of random
-weights carry the interval of :func:`map_core.delivery.proportion`.
+weights carry the interval of :func:`map_core.studies.delivery.proportion`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import amounts, words
-from map_core.baselines import Baseline
-from map_core.delivery import proportion
-from map_core.figures.design import ACCENT, NEUTRAL, Units, laid_out
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.analysis.baselines import Baseline
+from map_core.studies.delivery import proportion
+from map_core.figures.theme import ACCENT, NEUTRAL, laid_out
+from map_core.text.units import Units
 
 #: Of each kind of random weights at most so many are drawn; shares are of all.
 MOST_DOTS = 400
@@ -33,7 +35,7 @@ class Shown:
     """What is drawn.
 
     Args:
-        found: the ways to pick weights, as :func:`map_core.baselines.compare` gave them.
+        found: the ways to pick weights, as :func:`map_core.analysis.baselines.compare` gave them.
         targets: (value,) in standard deviations above base, NaN for free values.
         units: percentiles of the base model's replies.
         times: what all but the plain random weights cost, as a multiple of the palette.
@@ -277,6 +279,6 @@ def strips(shown: Shown) -> go.Figure:
         )
     figure = laid_out(figure, STRIP * len(wanted) + 70)
     figure.update_xaxes(title="Level (percentile of the base model's replies)")
-    names = [escape(words.capitalised(units.names[j])) for j in wanted]
+    names = [escape(sentences.capitalised(units.names[j])) for j in wanted]
     figure.update_yaxes(tickvals=[heights[j] for j in wanted], ticktext=names, range=[-0.6, len(wanted) - 0.4])
     return figure.update_layout(hovermode="closest")

@@ -14,8 +14,9 @@ import numpy as np
 import plotly.graph_objects as go
 from scipy.stats import t as student
 
-from map_core import spreadsheet
-from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, laid_out
+from map_core.core import safe_csv
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, laid_out
+from map_core.text.units import Units
 
 HEIGHT = 270
 LEVEL = 0.9
@@ -175,7 +176,7 @@ def converging_csv(found: Converging, values: Sequence[str]) -> str:
     """Prompt by prompt in reward units: expected and base level of every value, and the running mean with its band."""
     mean, half = running(found.realised)
     out = io.StringIO()
-    writer = spreadsheet.Writer(out)
+    writer = safe_csv.Writer(out)
     kinds = ("level", "base", "running_mean", "half_band")
     writer.writerow(["prompts", *(f"{kind}_{value}" for value in values for kind in kinds)])
     for n in range(len(found.realised)):

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import amounts, spreadsheet
-from map_core.delivery import Crossed, Study, proportion, resampled
-from map_core.figures.design import ACCENT, NEUTRAL, colour, laid_out
-from map_core.reproduce import PAPER
+from map_core.core import amounts, safe_csv
+from map_core.studies.delivery import Crossed, Study, proportion, resampled
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, laid_out
+from map_core.studies.reproduce import PAPER
 
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "star", "hexagram", "triangle-down")
 AXIS = "standard deviations above base"
@@ -271,7 +271,7 @@ def summary(shown: Shown, number: int) -> list[str]:
 def delivery_csv(shown: Shown) -> str:
     """A row a targeted value of a palette, in reward units."""
     found, out = shown.found, io.StringIO()
-    writer = spreadsheet.Writer(out)
+    writer = safe_csv.Writer(out)
     fields = ("asked", "targets", "forecast", "error", "realised", "picked", "pooled", "wins")
     writer.writerow(["palette", "title", "can_be_had", "value", "base", "standard_deviation", *fields])
     for number in range(len(found.asked)):

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import amounts, spreadsheet
-from map_core.changes import price
-from map_core.figures.design import ACCENT, NEUTRAL, Units, escaped, laid_out, steady
-from map_core.frontier import Contour, Frontier, Surface
+from map_core.core import amounts, safe_csv
+from map_core.text.changes import price
+from map_core.figures.theme import ACCENT, NEUTRAL, escaped, laid_out, steady
+from map_core.text.units import Units
+from map_core.analysis.frontier import Contour, Frontier, Surface
 from map_core.oracle import Oracle
-from map_core.rewards import RewardTable
+from map_core.data.reward_table import RewardTable
 
 CONTOUR_COLOURS = ("#8CB8E0", "#5B9BD5", "#3B7FC4", "#2E6BAE", "#25578F")
 #: Replies drawn behind the contours; more are only slower to draw.
@@ -241,7 +242,7 @@ def rows(contours: Sequence[Contour], oracle: Oracle) -> Iterator[list[float | s
 def plane_csv(frontier: Frontier | Surface, oracle: Oracle) -> str:
     """The points of a frontier or surface, a row each."""
     out = io.StringIO()
-    writer = spreadsheet.Writer(out)
+    writer = safe_csv.Writer(out)
     writer.writerow(columns(oracle))
     writer.writerows(rows(frontier.contours, oracle))
     return out.getvalue()

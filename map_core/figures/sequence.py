@@ -13,10 +13,12 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core import amounts, words
-from map_core.dual import Solution
-from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, dash, laid_out
-from map_core.sequence import SequentialPath
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.solver.newton import Solution
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, laid_out
+from map_core.text.units import Units
+from map_core.analysis.sequential import SequentialPath
 
 #: Levels so close, in standard deviations, are the same to a reader.
 NEAR = 0.01
@@ -44,7 +46,7 @@ class Shown:
 
     def name(self, value: int) -> str:
         """A value as it begins a line."""
-        return words.capitalised(self.units.names[value])
+        return sentences.capitalised(self.units.names[value])
 
     def at(self, value: int, levels: np.ndarray) -> np.ndarray:
         """(step + 1,) levels of one value in the units of the axis."""
@@ -95,8 +97,8 @@ def _title(shown: Shown, value: int) -> str:
 
 
 def _distance(shown: Shown) -> str:
-    beside = "" if shown.together is None else f", all at once {words.number(shown.together.kl)}"
-    return f"Distance: {words.number(float(shown.path.kl[-1]))} nats at the end{beside}"
+    beside = "" if shown.together is None else f", all at once {sentences.number(shown.together.kl)}"
+    return f"Distance: {sentences.number(float(shown.path.kl[-1]))} nats at the end{beside}"
 
 
 def _panel(

@@ -1,6 +1,6 @@
 """The published experiments on one table, in four panels: what can be had, what is missed, times, and order.
 
-Every line is a field of :class:`map_core.reproduce.Size`; the paper's own figures are dotted. Each panel has its own
+Every line is a field of :class:`map_core.studies.reproduce.Size`; the paper's own figures are dotted. Each panel has its own
 legend beside it.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core import amounts
-from map_core.figures.design import COLOURS, NEUTRAL, laid_out
-from map_core.glossary import Form
-from map_core.reproduce import PAPER, Study
+from map_core.core import amounts
+from map_core.figures.theme import COLOURS, NEUTRAL, laid_out
+from map_core.core.types import Form
+from map_core.studies.reproduce import PAPER, Study
 
 HEIGHT = 720
 OURS, PUBLISHED, RANDOM, ROUND, ROUNDS, POOLED = COLOURS[:6]
@@ -50,7 +50,7 @@ def study_figure(study: Study) -> go.Figure:
     """All four panels.
 
     Args:
-        study: what :func:`map_core.reproduce.reproduce` gave.
+        study: what :func:`map_core.studies.reproduce.reproduce` gave.
 
     Returns:
         The figure; a share of nothing leaves a gap in its line.

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core import amounts, spreadsheet
+from map_core.core import amounts, safe_csv
 from map_core.confidence import Bands
-from map_core.figures.design import ACCENT, NEUTRAL, Units, colour, dash, escaped, laid_out, see_through
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, escaped, laid_out, see_through
+from map_core.text.units import Units
 from map_core.oracle import Oracle
-from map_core.sensitivity import Curve
+from map_core.analysis.sensitivity import Curve
 
 HEIGHT, TALL = 300, 420
 #: Breakpoints closer than this share of the axis have their words at different ends of the line.
@@ -210,7 +211,7 @@ def sweep_csv(curve: Curve, oracle: Oracle, bands: Bands | None = None) -> str:
         bands: error bands, two columns more for each number.
     """
     out = io.StringIO()
-    writer = spreadsheet.Writer(out)
+    writer = safe_csv.Writer(out)
     swept = oracle.values[curve.value]
     head = ["kl_nats", *(f"level_{v}" for v in oracle.values), *(f"weight_{v}" for v in oracle.values)]
     ends = [f"{name}_{end}" for end in ("low", "high") for name in head] if bands else []

@@ -11,9 +11,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core import amounts, spreadsheet, words
-from map_core.figures.design import ACCENT, NEUTRAL, colour, dash, escaped, laid_out
-from map_core.glossary import Verdict
+from map_core.core import amounts, safe_csv
+from map_core.text import sentences
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, escaped, laid_out
+from map_core.core.types import Verdict
 
 HEIGHT = 420
 _MARKS = {Verdict.REACHABLE: "circle", Verdict.ON_PAPER: "triangle-up", Verdict.OUT_OF_REACH: "x"}
@@ -61,7 +62,7 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[in
             line={"color": colour(j), "dash": dash(j), "width": 2.2, "shape": "hv"},
             marker={"size": small, "color": colour(j)},
             text=said,
-            hovertemplate=f"%{{text}}<br><b>{escaped(words.capitalised(names[j]))}</b> p%{{y:.0f}}<extra></extra>",
+            hovertemplate=f"%{{text}}<br><b>{escaped(sentences.capitalised(names[j]))}</b> p%{{y:.0f}}<extra></extra>",
             name=names[j],
             row=1,
             col=1,
@@ -73,7 +74,7 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[in
         line={"color": NEUTRAL, "width": 2, "shape": "hv"},
         marker={"size": large, "color": NEUTRAL, "symbol": [_MARKS[one.verdict] for one in drawn]},
         text=[
-            f"{what}<br><b>{words.HEADLINES[one.verdict]}</b>"
+            f"{what}<br><b>{sentences.HEADLINES[one.verdict]}</b>"
             + ("" if np.isnan(one.kl) else f", {amounts.nats(one.kl)}")
             for what, one in zip(said, drawn, strict=True)
         ],
@@ -95,7 +96,7 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[in
 def timeline_csv(moments: Sequence[Moment], values: Sequence[str]) -> str:
     """A row a step: number, time, what changed, verdict, nats and level percentiles; empty where there is none."""
     out = io.StringIO()
-    writer = spreadsheet.Writer(out)
+    writer = safe_csv.Writer(out)
     writer.writerow(["step", "when", "what", "verdict", "kl_nats", *(f"level_percentile_{v}" for v in values)])
     for number, one in enumerate(moments, start=1):
         numbers = ["" if np.isnan(n) else float(n) for n in (one.kl, *one.levels)]

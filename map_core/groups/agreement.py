@@ -15,10 +15,10 @@ from itertools import combinations
 
 import numpy as np
 
-from map_core.batch import solve_many
-from map_core.certificate import AttainableLevels, Margin
+from map_core.solver.batched import solve_many
+from map_core.feasibility import AttainableLevels, Margin
 from map_core.feasibility import assess
-from map_core.glossary import Verdict
+from map_core.core.types import Verdict
 from map_core.groups.common import Common, max_min
 from map_core.groups.conflict import NAMED_SHARE, Clash, Concession, alone, clashes, concessions
 from map_core.groups.group import Group, check, joined

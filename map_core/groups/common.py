@@ -21,8 +21,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from map_core.batch import solve_many
-from map_core.dual import Solution, Status, solve
+from map_core.solver.batched import solve_many
+from map_core.solver.newton import Solution, Status, solve
 from map_core.groups.group import Group, check, joined, satisfaction
 from map_core.oracle import Oracle
 

@@ -1,6 +1,6 @@
 """Who gives up what in a common palette, and which groups cannot have theirs together.
 
-Constraint: that two groups clash is decided by the certificate of :mod:`map_core.certificate` and by nothing else.
+Constraint: that two groups clash is decided by the certificate of :mod:`map_core.feasibility` and by nothing else.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from itertools import combinations
 
 import numpy as np
 
-from map_core.batch import solve_many
-from map_core.certificate import AttainableLevels, Margin
-from map_core.dual import solve
+from map_core.solver.batched import solve_many
+from map_core.feasibility import AttainableLevels, Margin
+from map_core.solver.newton import solve
 from map_core.groups.common import NO_BUDGET, Common, highest, is_met
 from map_core.groups.group import Group, check, joined
 from map_core.oracle import Oracle

@@ -8,7 +8,7 @@ weights theta >= 0 on the conditions and x their sums by value, the dual is smoo
     maximise over theta >= 0   sum_g psi_g(a_g) + sum_j floor_j theta_j - A(x),     a_g = sum_j d_gj theta_gj
     psi_g(a) = a  up to  k_g = w_g / tau,   k_g (1 + log(a / k_g))  beyond,         s_g = psi_g'(a_g) = min(1, k_g / a)
 
-and is solved by the projected Newton steps of :mod:`map_core.dual`. The nats spent fall with tau, so the budget fixes
+and is solved by the projected Newton steps of :mod:`map_core.solver.newton`. The nats spent fall with tau, so the budget fixes
 it. Weak duality bounds what any other palette could give: the gap that is reported.
 
 Source: Nash, "The Bargaining Problem", 1950; with importances, Kalai, "Nonsymmetric Nash Solutions", 1977.
@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import brentq
 
-from map_core.dual import Solution, Status, longest_step, newton_step, solve
+from map_core.solver.newton import Solution, Status, longest_step, newton_step, solve
 from map_core.groups.common import NO_BUDGET, Common, Limit, is_met, max_min
 from map_core.groups.group import Group, joined, satisfaction
 from map_core.oracle import Moments, Oracle

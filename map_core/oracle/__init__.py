@@ -13,15 +13,7 @@ parquet, reading
 cluster     a table shared out over a Ray cluster; import it from its module, it loads ray
 """
 
-from map_core.oracle.contract import (
-    REDUNDANT,
-    Batch,
-    EffectiveSampleSize,
-    Moments,
-    Oracle,
-    PromptMoments,
-    is_singular,
-)
+from map_core.oracle.base import REDUNDANT, Batch, EffectiveSampleSize, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.memory import MemoryOracle
 from map_core.oracle.weighted import WeightedOracle
 

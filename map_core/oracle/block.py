@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from map_core.glossary import Form
+from map_core.core.types import Form
 from map_core.oracle.combine import prompt_mass
-from map_core.oracle.contract import Batch, Moments, PromptMoments
-from map_core.oracle.grouped import Groups
-from map_core.oracle.spread import Spread
+from map_core.oracle.base import Batch, Moments, PromptMoments
+from map_core.oracle.ragged import Groups
+from map_core.oracle.reward_stats import Spread
 from map_core.oracle.threads import Scratch
 
 #: Weight vectors times replies that are tilted at once.

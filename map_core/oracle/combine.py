@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from map_core.glossary import Form
-from map_core.oracle.contract import Batch, Moments, PromptMoments
+from map_core.core.types import Form
+from map_core.oracle.base import Batch, Moments, PromptMoments
 
 
 def combine_batches(form: Form, parts: Sequence[Batch]) -> Batch:

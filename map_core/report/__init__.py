@@ -15,8 +15,8 @@ Constraint: results in, documents out; nothing here is shown on a screen, and no
 
 from map_core.report.document import html
 from map_core.report.evidence import study_beside
-from map_core.report.gather import Report, Source, Wanted, gather
-from map_core.report.plain import as_dict, as_json, csv_files, zipped
+from map_core.report.contents import Report, Source, Wanted, gather
+from map_core.report.export import as_dict, as_json, csv_files, zipped
 from map_core.report.snippets import Snippet, snippets
 
 __all__ = [

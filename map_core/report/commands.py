@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import shlex
 
-from map_core.aim import weights_by_value
-from map_core.report.gather import Report
-from map_core.rewards import ADDED
-from map_core.values import Specification, from_metadata
+from map_core.analysis.generation_weights import weights_by_value
+from map_core.report.contents import Report
+from map_core.data.reward_table import ADDED
+from map_core.scoring import Specification, from_metadata
 
 PYTHON = "python -m map_core"
 #: The embedded table, and what the commands call the files that they write for values that were added in the app.

@@ -14,17 +14,18 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from map_core import amounts, words
-from map_core.answer import PriceTag, price_tags
-from map_core.figures.design import colour
-from map_core.glossary import Form
-from map_core.palette import Mode
-from map_core.report import answers, plain
-from map_core.report.charts import WIDTH
+from map_core.core import amounts
+from map_core.text import sentences as phrases
+from map_core.text.verdict import PriceTag, price_tags
+from map_core.figures.theme import colour
+from map_core.core.types import Form
+from map_core.palettes.palette import Mode
+from map_core.report import sentences, export
+from map_core.report.svg_charts import WIDTH
 from map_core.report.figures import figures
-from map_core.report.gather import Report
+from map_core.report.contents import Report
 from map_core.report.snippets import snippets
-from map_core.terms import term
+from map_core.text.glossary import term
 
 #: The words of the glossary that a report uses, in its order.
 WORDS = (
@@ -51,18 +52,18 @@ def html(report: Report) -> str:
     Returns:
         HTML, complete in itself; printed to A4 by its own style sheet.
     """
-    rows = plain.value_rows(report)
+    rows = export.value_rows(report)
     return _template().render(
         report=report,
         title=report.name or "Palette",
         made=report.made.strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
-        model=answers.model(report) or "the model is not recorded",
-        headline=words.HEADLINES[report.verdict],
+        model=sentences.model(report) or "the model is not recorded",
+        headline=phrases.HEADLINES[report.verdict],
         rows=rows,
         asked_rows=[rows[j] for j in report.asked],
-        answers=answers,
-        cost=plain.cost(report),
-        bottleneck=answers.bottleneck(report),
+        answers=sentences,
+        cost=export.cost(report),
+        bottleneck=sentences.bottleneck(report),
         rests=_rests(report),
         tags=_tags(report),
         switches=_switches(report),
@@ -74,9 +75,9 @@ def html(report: Report) -> str:
         cards=_cards(report),
         made_with=_made_with(report),
         snippets=snippets(report),
-        limits=answers.limits(report),
+        limits=sentences.limits(report),
         terms=[term(name) for name in WORDS],
-        form=words.form(report.oracle),
+        form=phrases.form(report.oracle),
     )
 
 
@@ -94,9 +95,9 @@ def _template() -> Any:
         "percentile": amounts.percentile,
         "percent": amounts.percent,
         "fixed": amounts.fixed,
-        "capitalised": words.capitalised,
+        "capitalised": phrases.capitalised,
         "colour": colour,
-        "asked": lambda row: plain.asked(Mode(row["mode"]), row["locked"]),
+        "asked": lambda row: export.asked(Mode(row["mode"]), row["locked"]),
     }
     return environment.get_template("report.html.j2")
 
@@ -114,7 +115,7 @@ def _faces() -> tuple[tuple[str, str, str], ...]:
 def _rests(report: Report) -> tuple[str, str]:
     if report.solution is None:
         return "–", ""
-    return words.rests_on(report.oracle.effective_sample_size(report.solution.weights), report.oracle.form)
+    return phrases.rests_on(report.oracle.effective_sample_size(report.solution.weights), report.oracle.form)
 
 
 def _tags(report: Report) -> dict[int, PriceTag]:
@@ -129,7 +130,7 @@ def _switches(report: Report) -> list[str]:
     if found is None:
         return []
     places = [amounts.percentile(report.percentile(found.value, one.target)) for one in found.switches]
-    return words.switches(found, report.names, places)
+    return phrases.switches(found, report.names, places)
 
 
 def _samples(report: Report) -> list[dict[str, Any]]:
@@ -141,7 +142,7 @@ def _samples(report: Report) -> list[dict[str, Any]]:
             reached[key] = [
                 (j, report.names[j], amounts.percentile(float(units.of(j, levels[j])))) for j in report.asked
             ]
-        found.append({"example": one, "chance": words.chance(one.probability), **reached})
+        found.append({"example": one, "chance": phrases.chance(one.probability), **reached})
     return found
 
 

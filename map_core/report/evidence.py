@@ -1,16 +1,16 @@
 """Which study of delivery may speak for a table: the one beside its file, else the one that is shipped.
 
-Whether a study is of this very table is judged by the table's fingerprint, in :func:`map_core.report.gather`.
+Whether a study is of this very table is judged by the table's fingerprint, in :func:`map_core.report.contents`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from map_core.delivery import Study
-from map_core.delivery import study as studies
+from map_core.studies.delivery import Study
+from map_core.studies.delivery import study as studies
 from map_core.errors import InputError
-from map_core.rewards import DEFAULT_TABLE
+from map_core.data.reward_table import DEFAULT_TABLE
 
 SHIPPED = DEFAULT_TABLE.with_name("delivery.json")
 

@@ -9,11 +9,12 @@ import math
 
 import numpy as np
 
-from map_core import amounts, words
+from map_core.core import amounts
+from map_core.text import sentences
 from map_core.figures import plane
-from map_core.figures.design import ACCENT, NEUTRAL, colour, dash
-from map_core.report.charts import WIDTH, Box, Chart, Label, Line, Mark, Span, Tick, apart, round_ends, ticks
-from map_core.report.gather import Report
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash
+from map_core.report.svg_charts import WIDTH, Box, Chart, Label, Line, Mark, Span, Tick, apart, round_ends, ticks
+from map_core.report.contents import Report
 
 DASHES = {"solid": "", "dash": "7 4", "dot": "2 3"}
 #: Heights: of a value's row, and of the drawings with two axes.
@@ -42,7 +43,7 @@ def levels(report: Report) -> Chart | None:
         y = box.top + ROW * j + 22
         base, given = report.percentile(j, 0.0), report.percentile(j, float(report.solution.levels[j]))
         target = report.percentile(j, float(report.aim[j]))
-        name, shade = words.capitalised(report.names[j]), colour(j)
+        name, shade = sentences.capitalised(report.names[j]), colour(j)
         labels.append(Label(box.left, y - 9, name, strong=not math.isnan(target)))
         labels.append(Label(box.right, y - 9, f"{amounts.percentile(base)} to {amounts.percentile(given)}", "end"))
         spans.append(Span(box.left, box.right, y, _TRACK, 2.0, 1.0))
@@ -137,14 +138,14 @@ def frontier(report: Report) -> Chart | None:
             f"{amounts.percentile(given[0])} and {report.names[upwards]} {amounts.percentile(given[1])}."
         )
     return Chart(
-        title=f"{words.capitalised(report.names[across])} against {report.names[upwards]}, at each budget of nats",
+        title=f"{sentences.capitalised(report.names[across])} against {report.names[upwards]}, at each budget of nats",
         said=tuple(said),
         height=HEIGHT,
         box=box,
         x_ticks=tuple(Tick(box.x(p), f"p{amounts.significant(p)}") for p in ticks(box.across)),
         y_ticks=tuple(Tick(box.y(p), f"p{amounts.significant(p)}") for p in ticks(box.upwards)),
-        x_title=words.capitalised(report.names[across]),
-        y_title=words.capitalised(report.names[upwards]),
+        x_title=sentences.capitalised(report.names[across]),
+        y_title=sentences.capitalised(report.names[upwards]),
         lines=tuple(lines),
         marks=tuple(marks),
         labels=tuple(labels),
@@ -162,14 +163,14 @@ def price(report: Report) -> Chart | None:
     lines = [_now(box, now), Line(box.path(xs, found.kl), colour(found.value), width=2.4)]
     name = report.names[found.value]
     first, last = (
-        f"{words.number(float(end))} nats at {amounts.percentile(x)}"
+        f"{sentences.number(float(end))} nats at {amounts.percentile(x)}"
         for end, x in ((found.kl[0], xs[0]), (found.kl[-1], xs[-1]))
     )
     return Chart(
         title=f"What {name} costs, the other targets kept",
         said=(
             f"The target of {name} costs {first} and {last}; here it is {amounts.percentile(now)}, at "
-            f"{words.number(at)} nats.",
+            f"{sentences.number(at)} nats.",
         ),
         height=HEIGHT,
         box=box,
@@ -178,7 +179,7 @@ def price(report: Report) -> Chart | None:
         x_title=f"Target of {name}",
         y_title="Nats",
         lines=tuple(lines),
-        marks=(Mark(box.x(now), box.y(at), "filled", ACCENT, f"here: {words.number(at)} nats"),),
+        marks=(Mark(box.x(now), box.y(at), "filled", ACCENT, f"here: {sentences.number(at)} nats"),),
         labels=(Label(box.x(now), box.top + 8, "here", "middle", here=True),),
     )
 
@@ -214,11 +215,11 @@ def others(report: Report) -> Chart | None:
         for j, end, place in zip(ys, ends, places, strict=True)
     ]
     labels = [
-        Label(box.right + 13, place + 4, _short(words.capitalised(report.names[j])))
+        Label(box.right + 13, place + 4, _short(sentences.capitalised(report.names[j])))
         for j, place in zip(ys, places, strict=True)
     ]
     said = [
-        f"{words.capitalised(report.names[j])}: {amounts.percentile(y[0])} at the left, {amounts.percentile(y[-1])} "
+        f"{sentences.capitalised(report.names[j])}: {amounts.percentile(y[0])} at the left, {amounts.percentile(y[-1])} "
         "at the right."
         for j, y in ys.items()
     ]

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from map_core.generate.models import recorded_model
-from map_core.glossary import SamplingSettings
-from map_core.palette import ALL
+from map_core.models.files import recorded_model
+from map_core.core.types import SamplingSettings
+from map_core.palettes.palette import ALL
 from map_core.report.commands import VALUES_FILE, WITH_VALUES, add_command, added, command, weights_of
-from map_core.report.gather import Report
-from map_core.values import READ_LIKELIHOOD, cards
+from map_core.report.contents import Report
+from map_core.scoring import READ_LIKELIHOOD, cards
 
 #: What ``generate`` draws when it is not told.
 USUAL_CANDIDATES = 16
@@ -191,14 +191,14 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
     lines = [
         "# One number a reply: lambda . r. With KL coefficient 1 the best policy is p0(y|x) exp(lambda . r) / Z.",
         f"# Weights in 1 / reward, solved on the table {report.source.fingerprint[:16]}.",
-        "from map_core.glossary import Reply",
+        "from map_core.core.types import Reply",
     ]
-    lines += ["from map_core.generate.language_model import open_language_model"] if likely else []
+    lines += ["from map_core.models.language_model import open_language_model"] if likely else []
     if defined:
         lines.insert(2, "from pathlib import Path")
-        lines.append("from map_core.values import read_values_file, resolve")
+        lines.append("from map_core.scoring import read_values_file, resolve")
     elif scored:
-        lines.append("from map_core.values import scorers")
+        lines.append("from map_core.scoring import scorers")
     lines += ["", "WEIGHTS = {", *(f"    {name!r}: {weight!r}," for name, weight in weights.items()), "}"]
     made = f"resolve({scored!r}, read_values_file(Path({VALUES_FILE!r})))" if defined else f"scorers({scored!r})"
     lines.append(f"SCORERS = {{one.name: one.score for one in {made}}}" if scored else "SCORERS = {}")

@@ -22,7 +22,7 @@ How it is called; ``database`` is always first, and everything that goes in or c
     votes.vote(opened, votes.palette_key(palette, key), prompt, Preferred.ALIGNED, viewer)
     votes.votes_of(opened, votes.palette_key(palette, key)), votes.tally(...)
 
-:mod:`map_core.store.lines` writes palettes as JSON lines, for files, and reads them.
+:mod:`map_core.store.jsonl` writes palettes as JSON lines, for files, and reads them.
 
 Constraint: no browser here; a call takes a few milliseconds and nothing is remembered between calls, so what another
 process writes is seen by the next one. Raises :class:`~map_core.errors.InputError` for what is not there or cannot be

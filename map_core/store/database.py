@@ -89,7 +89,7 @@ def open_database(address: str) -> Database:
         InputError: the address cannot be read, its folder cannot be made, or a newer version of the app made it.
         StoreError: the database does not answer.
     """
-    from map_core.store.migrating import migrate
+    from map_core.store.migrate import migrate
 
     url = _url(address)
     engine = _engine(url)

@@ -15,10 +15,10 @@ from functools import lru_cache
 from sqlalchemy import delete, func, select, update
 
 from map_core.errors import InputError
-from map_core.palette import Palette
+from map_core.palettes.palette import Palette
 from map_core.store.database import Database
 from map_core.store.models import EntryRow, MeetingRow
-from map_core.store.writing import key, label
+from map_core.store.text_limits import key, label
 
 #: Letters and digits that nobody takes for one another, read from a wall or typed on a phone.
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"

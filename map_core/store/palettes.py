@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from map_core.errors import InputError
-from map_core.palette import Palette
+from map_core.palettes.palette import Palette
 from map_core.store.database import Database
 from map_core.store.models import PaletteRow, VersionRow
-from map_core.store.writing import key, label, note
+from map_core.store.text_limits import key, label, note
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sqlalchemy import delete, select
 from map_core.store.database import Database
 from map_core.store.keys import palette_key
 from map_core.store.models import VoteRow
-from map_core.store.writing import key, note
+from map_core.store.text_limits import key, note
 
 __all__ = ["Preferred", "Tally", "Vote", "counted", "palette_key", "tally", "vote", "votes_of", "withdraw"]
 

@@ -7,6 +7,7 @@ words of the aligned reply on the page. ``python -m tests.benchmarks browsers``
 """
 
 from __future__ import annotations
+from tests import ROOT
 
 import asyncio
 import math
@@ -23,9 +24,8 @@ from typing import Any
 
 import psutil
 
-from tests.browser import find_chromium
+from tests.browser_setup import find_chromium
 
-ROOT = Path(__file__).resolve().parents[2]
 VIEWERS = 8
 SECONDS = 120.0
 CANDIDATES, TOKENS = 8, 32
@@ -56,7 +56,7 @@ def run(viewers: int = VIEWERS, seconds: float = SECONDS) -> dict[str, Any]:
     """
     chromium = find_chromium()
     if chromium is None:
-        raise SystemExit("There is no Chromium here; python -m tests.browser brings one.")
+        raise SystemExit("There is no Chromium here; python -m tests.browser_setup brings one.")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -177,7 +177,7 @@ async def _generate(page: Any) -> float:
 def _kill_model(server: int) -> int:
     """Kill the model process of this server."""
     for child in psutil.Process(server).children(recursive=True):
-        if "map_core.generate.model_process" in " ".join(child.cmdline()):
+        if "map_core.service.worker" in " ".join(child.cmdline()):
             child.kill()
             return child.pid
     raise SystemExit("The server has no model process.")

@@ -14,10 +14,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-from map_core import rewards
-from map_core.certificate import AttainableLevels, corners, margin, smallest_conflict
-from map_core.glossary import Form
-from map_core.nearest import nearest
+from map_core.data import reward_table
+from map_core.feasibility import AttainableLevels, cutting_planes, margin, smallest_conflict
+from map_core.core.types import Form
+from map_core.feasibility.nearest import nearest
 from map_core.oracle import MemoryOracle
 
 REPEATS = 5
@@ -45,7 +45,7 @@ def milliseconds(work: Callable[[], Any]) -> float:
 
 def run() -> dict[str, Any]:
     """Time each question, print a table, return its rows."""
-    table = rewards.load(rewards.DEFAULT_TABLE)
+    table = reward_table.load(reward_table.DEFAULT_TABLE)
     oracle, pooled = MemoryOracle.of(table), MemoryOracle.of(table, Form.POOLED)
     asked = palettes(oracle)
     even = np.full(len(oracle.values), 1.0 / len(oracle.values))
@@ -53,7 +53,7 @@ def run() -> dict[str, Any]:
 
     passes = [margin(oracle, d).passes for d in asked]
     of_pooled = [margin(pooled, d).passes for d in asked]
-    with patch.object(corners, "MAX_NUMBERS", 0):
+    with patch.object(cutting_planes, "MAX_NUMBERS", 0):
         one_cut = [margin(oracle, d).passes for d in asked]
     shared = AttainableLevels(oracle)
     moves, moved = [], []

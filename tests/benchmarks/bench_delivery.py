@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from map_core import rewards
-from map_core.command_line.delivered import crossed_summary
-from map_core.command_line.verify import fresh_replies
-from map_core.delivery import Crossed, resampled, run_study
+from map_core.data import reward_table
+from map_core.cli.delivery_output import crossed_summary
+from map_core.cli.verify import fresh_replies
+from map_core.studies.delivery import Crossed, resampled, run_study
 
 CANDIDATES, SEED = 16, 1
 
@@ -44,7 +44,7 @@ def figures(found: Crossed) -> dict[str, Any]:
 
 def run(fresh: Path | None = None) -> dict[str, Any]:
     """Draw, solve, realise, print, return the figures."""
-    table = rewards.load(rewards.DEFAULT_TABLE)
+    table = reward_table.load(reward_table.DEFAULT_TABLE)
     began = time.perf_counter()
     new = fresh_replies(table, CANDIDATES, None, SEED, "auto", fresh)
     drawn = time.perf_counter()

@@ -21,7 +21,7 @@ import psutil
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.app_server import Server, running
-from tests.browser import find_chromium
+from tests.browser_setup import find_chromium
 
 MOVES_A_SECOND, SECONDS = 60, 10.0
 VIEWERS, VIEWERS_SECONDS, VIEWERS_MOVES = 20, 120.0, 10
@@ -81,7 +81,7 @@ def chromium() -> Iterator[Browser]:
     """A Chromium while the block lasts."""
     path = find_chromium()
     if path is None:
-        raise SystemExit("There is no Chromium here; python -m tests.browser brings one.")
+        raise SystemExit("There is no Chromium here; python -m tests.browser_setup brings one.")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser

@@ -29,8 +29,8 @@ LONG_PROMPT = (
 def measure(engine: str, dtype: str | None, candidates: int, length: int) -> dict[str, object]:
     """Load one engine and draw from it; seconds to load, to the first tokens, and tokens a second."""
     start = time.perf_counter()
-    from map_core.generate.engine import open_engine
-    from map_core.glossary import SamplingSettings
+    from map_core.engines.factory import open_engine
+    from map_core.core.types import SamplingSettings
 
     opened = open_engine(engine=engine, dtype=dtype)
     load = time.perf_counter() - start
@@ -71,7 +71,7 @@ def measure(engine: str, dtype: str | None, candidates: int, length: int) -> dic
 
 def _until_all_have_begun(opened: Any, prompt: str, candidates: int) -> float:
     """Seconds until every candidate of a long prompt has two tokens: its prompt work, and little else."""
-    from map_core.glossary import SamplingSettings
+    from map_core.core.types import SamplingSettings
 
     start = time.perf_counter()
     opened.complete(prompt, candidates, SamplingSettings(max_new_tokens=2), seed=1)

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from map_core import rewards
-from map_core.certificate import AttainableLevels
-from map_core.frontier import frontier, frontiers, surface
-from map_core.glossary import Form
+from map_core.data import reward_table
+from map_core.feasibility import AttainableLevels
+from map_core.analysis.frontier import frontier, frontiers, surface
+from map_core.core.types import Form
 from map_core.oracle import MemoryOracle
-from map_core.rays import reach
-from map_core.sensitivity import curve
+from map_core.solver.rays import reach
+from map_core.analysis.sensitivity import curve
 
 REPEATS = 5
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
@@ -90,7 +90,7 @@ def run() -> dict[str, Any]:
     seconds = timed(lambda: surface(oracle, (0, 1, 2), BUDGETS, limit=False))
     results |= [row(f"a surface, 4 budgets x {len(weights) // 4} directions", seconds, limit)]
 
-    table = MemoryOracle.of(rewards.load(rewards.DEFAULT_TABLE))
+    table = MemoryOracle.of(reward_table.load(reward_table.DEFAULT_TABLE))
     targets = np.full(len(table.values), 0.2)
     attainable = AttainableLevels(table)
     limit = 41 * timed(lambda: table.moments(targets))

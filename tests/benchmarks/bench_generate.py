@@ -12,14 +12,14 @@ from typing import Any
 
 import psutil
 
-from map_core import values
-from map_core.generate.aligned import aligned
-from map_core.generate.engine import open_engine
-from map_core.generate.events import Finished
-from map_core.generate.request import GenerationRequest
-from map_core.generate.scoring import ScoringCosts
-from map_core.generate.service import GenerationService
-from map_core.glossary import SamplingSettings
+from map_core import scoring
+from map_core.generation.sampler import aligned
+from map_core.engines.factory import open_engine
+from map_core.generation.events import Finished
+from map_core.generation.request import GenerationRequest
+from map_core.generation.reward_cache import ScoringCosts
+from map_core.service.service import GenerationService
+from map_core.core.types import SamplingSettings
 
 REPEATS = 3
 CANDIDATES = (16, 32)
@@ -35,7 +35,7 @@ def run() -> dict[str, Any]:
     engine = open_engine()
     results["load_seconds"] = time.perf_counter() - began
     results["engine"] = engine.info.as_dict()
-    scorers = {scorer.name: scorer for scorer in values.scorers()}
+    scorers = {scorer.name: scorer for scorer in scoring.scorers()}
     costs = ScoringCosts()
     print(f"{engine.info.name}, {engine.info.dtype}, {engine.info.device}; loaded in {results['load_seconds']:.1f} s")
     print(f"{'K':>3}{'plain':>9}{'aligned':>9}{'ratio':>7}{'on the way':>12}{'at the end':>12}{'tokens/s':>10}")
@@ -48,7 +48,7 @@ def run() -> dict[str, Any]:
             for _ in engine.sample(PROMPT, candidates, SETTINGS, seed):
                 pass
             plain.append(time.perf_counter() - began)
-            request = GenerationRequest(PROMPT, WEIGHTS, values.DEFAULT_VALUES, candidates, SETTINGS, seed)
+            request = GenerationRequest(PROMPT, WEIGHTS, scoring.DEFAULT_VALUES, candidates, SETTINGS, seed)
             began = time.perf_counter()
             *_, last = aligned(engine, scorers, request, costs=costs)
             whole.append(time.perf_counter() - began)
@@ -76,15 +76,15 @@ def _service() -> dict[str, Any]:
     figures: dict[str, Any] = {}
     with GenerationService() as service:
         began = time.perf_counter()
-        service.start(values.DEFAULT_VALUES)
+        service.start(scoring.DEFAULT_VALUES)
         while service.status().state == "loading":
             time.sleep(0.01)
         figures["ready_seconds"] = time.perf_counter() - began
-        service.submit(GenerationRequest(PROMPT, WEIGHTS, values.DEFAULT_VALUES, 4, SETTINGS)).wait(120)
+        service.submit(GenerationRequest(PROMPT, WEIGHTS, scoring.DEFAULT_VALUES, 4, SETTINGS)).wait(120)
         for candidates in CANDIDATES:
             ends = [
                 service.submit(
-                    GenerationRequest(PROMPT, WEIGHTS, values.DEFAULT_VALUES, candidates, SETTINGS, seed)
+                    GenerationRequest(PROMPT, WEIGHTS, scoring.DEFAULT_VALUES, candidates, SETTINGS, seed)
                 ).wait(300)
                 for seed in range(1, REPEATS + 1)
             ]

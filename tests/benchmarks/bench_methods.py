@@ -16,17 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from map_core import rewards, values
-from map_core.dual import solve
-from map_core.generate.aligned import aligned
-from map_core.generate.engine import Engine, open_engine
-from map_core.generate.events import Finished
-from map_core.generate.request import GenerationRequest, Method
-from map_core.generate.reweight import choose
-from map_core.generate.scoring import RewardCache
-from map_core.glossary import SamplingSettings
+from map_core.data import reward_table
+from map_core import scoring
+from map_core.solver.newton import solve
+from map_core.generation.sampler import aligned
+from map_core.engines.base import Engine
+from map_core.engines.factory import open_engine
+from map_core.generation.events import Finished
+from map_core.generation.request import GenerationRequest, Method
+from map_core.generation.choice import choose
+from map_core.generation.reward_cache import RewardCache
+from map_core.core.types import SamplingSettings
 from map_core.oracle import MemoryOracle
-from map_core.targets import percentiles
+from map_core.palettes.targets import percentiles
 
 TARGETED = ("helpfulness", "kindness", "humor")
 PERCENTILE = 70.0
@@ -43,7 +45,7 @@ def run(prompts: int = PROMPTS, sizes: tuple[int, ...] = CANDIDATES) -> dict[str
         prompts: how many of the table's prompts.
         sizes: numbers of candidates.
     """
-    table = rewards.load(rewards.DEFAULT_TABLE)
+    table = reward_table.load(reward_table.DEFAULT_TABLE)
     oracle = MemoryOracle.of(table)
     levels = np.full(len(table.values), np.nan)
     for name in TARGETED:
@@ -54,7 +56,7 @@ def run(prompts: int = PROMPTS, sizes: tuple[int, ...] = CANDIDATES) -> dict[str
     goal = sum(weights[name] * levels[table.index(name)] for name in TARGETED)
     chosen = [table.prompts[i] for i in np.linspace(0, len(table.prompts) - 1, prompts).astype(int)]
     engine = open_engine()
-    scorers = {scorer.name: scorer for scorer in values.scorers(TARGETED)}
+    scorers = {scorer.name: scorer for scorer in scoring.scorers(TARGETED)}
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
     base: dict[str, list[float]] = {name: [] for name in TARGETED}
     for number, prompt in enumerate(chosen):
@@ -93,7 +95,7 @@ def run(prompts: int = PROMPTS, sizes: tuple[int, ...] = CANDIDATES) -> dict[str
 
 def _one_prompt(
     engine: Engine,
-    scorers: dict[str, values.Scorer],
+    scorers: dict[str, scoring.Scorer],
     prompt: str,
     size: int,
     seed: int,

@@ -72,7 +72,7 @@ class Peak:
 
 def small() -> dict[str, float]:
     """The tables of the app: milliseconds for one pass, the best replies and 1,000 draws with covariances."""
-    from map_core.glossary import Form
+    from map_core.core.types import Form
     from map_core.oracle import MemoryOracle
 
     rng = np.random.default_rng(0)
@@ -96,8 +96,8 @@ def in_memory(prompts: int) -> dict[str, float]:
 
     ``process`` is the first solve of all, ``first`` that of a new table, ``again`` one more palette on the same table.
     """
-    from map_core.dual import solve
-    from map_core.glossary import Form
+    from map_core.solver.newton import solve
+    from map_core.core.types import Form
     from map_core.oracle import MemoryOracle
 
     rewards = np.concatenate([rewards_of(np.random.default_rng(i), prompts // 10) for i in range(10)])
@@ -154,7 +154,7 @@ def read_once(path: str) -> dict[str, float]:
 
 def from_file(path: str) -> dict[str, float]:
     """A solve from a file within the cap: seconds, and bytes beyond what the libraries take."""
-    from map_core.dual import solve
+    from map_core.solver.newton import solve
     from map_core.oracle.parquet import ParquetOracle
 
     with Peak() as peak:
@@ -180,8 +180,8 @@ def from_file(path: str) -> dict[str, float]:
 
 def on_workers(prompts: int, workers: int) -> dict[str, float]:
     """A pass and a solve on a local Ray cluster, or with as many threads in one process where there are no workers."""
-    from map_core.dual import solve
-    from map_core.glossary import Form
+    from map_core.solver.newton import solve
+    from map_core.core.types import Form
     from map_core.oracle import MemoryOracle, Oracle
 
     rewards = np.concatenate([rewards_of(np.random.default_rng(i), prompts // 10) for i in range(10)])
@@ -192,7 +192,7 @@ def on_workers(prompts: int, workers: int) -> dict[str, float]:
     else:
         import ray
 
-        from map_core.oracle.cluster import RayOracle
+        from map_core.oracle.ray_oracle import RayOracle
 
         cores = max(workers, os.cpu_count() or 1)
         ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False, object_store_memory=2**30)

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from map_core import rewards
-from map_core.certificate import margin
-from map_core.dual import solve
-from map_core.glossary import Form
+from map_core.data import reward_table
+from map_core.feasibility import margin
+from map_core.solver.newton import solve
+from map_core.core.types import Form
 from map_core.oracle import MemoryOracle
 
 REPEATS = 7
@@ -143,7 +143,7 @@ def compare(oracle: MemoryOracle, z: np.ndarray, groups: int, title: str) -> dic
 
 def run() -> dict[str, Any]:
     """Compare on the embedded table and on one of the published table's shape."""
-    table = rewards.load(rewards.DEFAULT_TABLE)
+    table = reward_table.load(reward_table.DEFAULT_TABLE)
     oracle = MemoryOracle.of(table)
     title = f"{len(table.rewards)} replies x {len(table.values)} values per prompt, all targeted"
     found = {"default": compare(oracle, oracle.standardise(table.rewards), len(table.prompts), title)}

@@ -5,18 +5,19 @@ does it. The seconds of a value are those that it adds in this order: the first 
 """
 
 from __future__ import annotations
+from tests import ROOT
 
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
-from map_core import values
-from map_core.generate.engine import open_engine
-from map_core.glossary import SamplingSettings
-from map_core.prompts import read_prompts
+from map_core import scoring as scoring_values
+from map_core.engines.factory import open_engine
+from map_core.core.types import SamplingSettings
+from map_core.data.prompts import read_prompts
 
-FILE = Path(__file__).parents[2] / "assets" / "prompts.jsonl"
+FILE = ROOT / "assets" / "prompts.jsonl"
 PROMPTS, CANDIDATES = 48, 64
 SETTINGS = SamplingSettings(temperature=0.8, top_p=0.95, max_new_tokens=64)
 
@@ -25,7 +26,7 @@ def run() -> dict[str, Any]:
     """Measure and print."""
     every = read_prompts(FILE)
     prompts = every[:: len(every) // PROMPTS][:PROMPTS]
-    engine, scorers = open_engine(), values.scorers()
+    engine, scorers = open_engine(), scoring_values.scorers()
     warm = engine.complete(prompts[0].text, 2, SETTINGS, seed=1)
     for scorer in scorers:  # the models load here
         scorer.score(prompts[0].text, warm)

@@ -14,11 +14,11 @@ from typing import Any
 
 import psutil
 
-from map_core import values
-from map_core.generate.generation import Snapshot
-from map_core.generate.request import GenerationRequest
-from map_core.generate.service import GenerationService
-from map_core.glossary import SamplingSettings
+from map_core import scoring
+from map_core.service.generation import Snapshot
+from map_core.generation.request import GenerationRequest
+from map_core.service.service import GenerationService
+from map_core.core.types import SamplingSettings
 
 VIEWERS = 8
 REPEATS = 3
@@ -40,7 +40,7 @@ def run() -> dict[str, Any]:
     """Measure and print."""
     figures: dict[str, Any] = {"viewers": VIEWERS}
     with GenerationService() as service:
-        service.start(values.DEFAULT_VALUES)
+        service.start(scoring.DEFAULT_VALUES)
         _together(service, 1, 4, 0)  # warms up
         pid = service.status().pid
         assert pid is not None
@@ -82,7 +82,7 @@ def _together(service: GenerationService, viewers: int, candidates: int, seed: i
     began = time.perf_counter()
     asked = [
         service.submit(
-            GenerationRequest(PROMPTS[number], WEIGHTS, values.DEFAULT_VALUES, candidates, SETTINGS, seed),
+            GenerationRequest(PROMPTS[number], WEIGHTS, scoring.DEFAULT_VALUES, candidates, SETTINGS, seed),
             f"viewer {number}",
         )
         for number in range(viewers)

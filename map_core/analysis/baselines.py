@@ -1,0 +1,270 @@
+"""Weights that are picked without targets, and what they give beside weights that are solved for.
+
+Random weights are what a practitioner tries who has rewards and no solver: a direction from the Dirichlet
+distribution and a uniform scale. A single value, and all values alike, are the two ends. All are held against the
+same questions: are the targets met, is every value above the base model, how often does a reply beat the
+base model's. Constraint: exact on the table, nothing is sampled but the random weights themselves.
+
+Source: Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198), comparison with random
+weights and win rates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from map_core.solver.newton import Status, solve
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle import MemoryOracle, Oracle
+from map_core.oracle.weighted import heeding
+from map_core.solver.rays import reach
+from map_core.data.reward_table import RewardTable
+
+#: Largest total of random weights, as the paper draws them.
+LARGEST = 6.0
+#: A level so close below its target, in standard deviations, meets it.
+MET = 1e-8
+
+
+def random_weights(count: int, values: int, *, largest: float = LARGEST, seed: int = 0) -> np.ndarray:
+    """Weights of random direction and size: w ~ Dirichlet(1, ..., 1), u ~ Uniform(0, largest), weights u w.
+
+    Args:
+        count: how many, at least 1.
+        values: number of values, at least 1.
+        largest: the largest total of the weights, above 0. As x it is in nats per standard deviation; to draw in
+            nats per reward, as the paper does, multiply the weights by ``oracle.scale``.
+        seed: of the draw.
+
+    Returns:
+        (count, values) weights.
+
+    Raises:
+        InputError: a number is out of its range.
+    """
+    if count < 1 or values < 1 or not (math.isfinite(largest) and largest > 0):
+        raise InputError(
+            f"Random weights were asked for with count {count}, {values} values and largest {largest}; "
+            "expected whole numbers from 1 and a finite number above 0."
+        )
+    rng = np.random.default_rng(seed)
+    return rng.dirichlet(np.ones(values), count) * rng.uniform(0.0, largest, (count, 1))
+
+
+def single_weights(values: int) -> np.ndarray:
+    """(values, values) one weight of 1 a row."""
+    return np.eye(values)
+
+
+def equal_weights(values: int) -> np.ndarray:
+    """(1, values) the same weight for every value, 1 in all: alike in standard deviations."""
+    return np.full((1, values), 1.0 / values)
+
+
+def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
+    """(reply, value) share of the base model's replies to the same prompt that a reply beats, ties half.
+
+    When pooled, of the replies to any prompt, each as often as its prompt counts: that form has one crowd of replies,
+    not one a prompt.
+    """
+    if (form or table.form) is Form.POOLED and table.counted is not None:
+        return _crowd(table.rewards, np.repeat(table.counted, table.candidates))
+    groups = table.offsets if (form or table.form) is Form.PER_PROMPT else np.array([0, len(table.rewards)])
+    counts = np.diff(groups)
+    group = np.repeat(np.arange(len(counts)), counts)
+    columns = []
+    for column in table.rewards.T:
+        # A reply's rank in the table, prompts one above the other, less the replies of the prompts below its own.
+        rank = rankdata(rankdata(column, method="dense") + group * len(column)) - groups[group]
+        columns.append((rank - 0.5) / counts[group])
+    return np.column_stack(columns)
+
+
+def _crowd(rewards: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """(reply, value) share of the replies, each counted so often, that a reply beats, ties half."""
+    columns = []
+    for column in rewards.T:
+        level = np.unique(column, return_inverse=True)[1]
+        mass = np.bincount(level, counted)
+        columns.append(((np.cumsum(mass) - mass / 2) / mass.sum())[level])
+    return np.column_stack(columns)
+
+
+def win_rates(table: RewardTable, weights: np.ndarray, form: Form | None = None) -> np.ndarray:
+    """How often an aligned reply beats one of the base model to the same prompt, value by value, ties half.
+
+    mean over prompts of sum_k P_ik (share of the prompt's replies below reply k + half of those equal to it)
+
+    Args:
+        table: rewards of the base model's replies.
+        weights: (value,) or (row, value) x >= 0, in nats per standard deviation of the oracle of this table and form.
+        form: the table's own by default.
+
+    Returns:
+        (value,) or (row, value) probabilities; exactly one half for the base model itself.
+
+    Example:
+        >>> win_rates(table, np.zeros(2))  # doctest: +SKIP
+        array([0.5, 0.5])
+    """
+    form = form or table.form
+    weights = np.asarray(weights, dtype=float)
+    size = len(table.values)
+    ranks = base_ranks(table, form)
+    # A win rate is a level as any other: the shares stand beside the rewards as values without weight.
+    names = (*table.values, *(f"share below in {name}" for name in table.values))
+    oracle = heeding(MemoryOracle(np.hstack([table.rewards, ranks]), table.offsets, names, form), table.counted)
+    rows = np.atleast_2d(weights)
+    levels = oracle.many(np.hstack([rows, np.zeros_like(rows)])).levels
+    rates = oracle.rewards_at(levels)[:, size:]
+    return np.asarray(rates.reshape(weights.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a batch of weights gives, in standardised units.
+
+    Args:
+        weights: (row, value) x.
+        levels: (row, value) in standard deviations above base.
+        kl: (row,) nats.
+        ess: (row,) replies a prompt that carry the weight; of the whole table when pooled.
+        meets: (row, value) bool, the level is at its target or above; true where there is no target.
+        improves: (row, value) bool, the level is above the base model's.
+        asked: (row, value) bool, the values that count: those with a target, or all where none has one.
+    """
+
+    weights: np.ndarray
+    levels: np.ndarray
+    kl: np.ndarray
+    ess: np.ndarray
+    meets: np.ndarray
+    improves: np.ndarray
+    asked: np.ndarray
+
+    @property
+    def meets_all(self) -> float:
+        """Share of the rows that meet every target."""
+        return float(self.meets.all(axis=1).mean())
+
+    @property
+    def improves_all(self) -> float:
+        """Share of the rows in which every value that counts is above the base model."""
+        return float((self.improves | ~self.asked).all(axis=1).mean())
+
+
+def judge(oracle: Oracle, weights: np.ndarray, targets: np.ndarray | None = None) -> Judged:
+    """Hold weights against targets and against the base model.
+
+    Args:
+        oracle: the table.
+        weights: (value,) or (row, value) x >= 0.
+        targets: (value,) or (row, value) d, in standard deviations above base, NaN for a free value; none by default.
+
+    Returns:
+        Levels, nats and what is met and improved.
+    """
+    x = np.atleast_2d(np.asarray(weights, dtype=float))
+    d = np.full(x.shape[1], np.nan) if targets is None else np.asarray(targets, dtype=float)
+    at = oracle.many(x)
+    kl = at.kl(x)
+    near = max(MET, oracle.resolution)
+    asked = np.broadcast_to(~np.isnan(d), x.shape)
+    return Judged(
+        x,
+        at.levels,
+        kl,
+        at.ess,
+        np.isnan(d) | (at.levels >= d - near),
+        at.levels > near,
+        asked | ~asked.any(axis=1, keepdims=True),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """One way to pick weights: a name, its weights judged, and their win rates, (row, value)."""
+
+    name: str
+    judged: Judged
+    wins: np.ndarray
+
+
+def compare(
+    table: RewardTable,
+    targets: np.ndarray,
+    *,
+    form: Form | None = None,
+    count: int = 1000,
+    largest: float = LARGEST,
+    budget: float | None = None,
+    seed: int = 0,
+) -> tuple[Baseline, ...]:
+    """A solved palette beside the weights that one would pick without solving.
+
+    Weights lie on the targeted values alone. But for the plain random ones, all spend as many nats as the palette, so
+    that the comparison is one of direction and not of size.
+
+    Args:
+        table: the rewards.
+        targets: (value,) d, in standard deviations above base, NaN for a free value.
+        form: the table's own by default.
+        count: random weights.
+        largest: their largest total, in nats per standard deviation.
+        budget: nats; what the palette costs by default, or half of the most that can be spent when it is out of reach.
+        seed: of the draw.
+
+    Returns:
+        "solved" (left out when the targets are out of reach), "random", "random at the same cost", "equal" and
+        "only NAME" for each targeted value.
+
+    Raises:
+        InputError: nothing is targeted, or a number is out of its range.
+    """
+    targets = np.asarray(targets, dtype=float)
+    wanted = np.flatnonzero(~np.isnan(targets))
+    if not len(wanted) or targets.shape != (len(table.values),) or np.any(np.isinf(targets)):
+        raise InputError(
+            f"Targets are {targets.tolist()}; expected {len(table.values)} finite numbers, NaN for a free value, "
+            "and one target at least."
+        )
+    oracle = MemoryOracle.of(table, form)
+    solution = solve(oracle, targets)
+    found: list[tuple[str, np.ndarray]] = []
+    if solution.status is Status.CONVERGED:
+        found.append(("solved", solution.weights[None]))
+    if budget is None:
+        budget = solution.kl if found else 0.5 * oracle.log_candidates
+
+    def on_wanted(weights: np.ndarray) -> np.ndarray:
+        whole = np.zeros((len(weights), len(targets)))
+        whole[:, wanted] = weights
+        return whole
+
+    size = len(wanted)
+    random = on_wanted(random_weights(count, size, largest=largest, seed=seed))
+    directions = np.vstack([random, on_wanted(equal_weights(size)), on_wanted(single_weights(size))])
+    scaled = reach(oracle, directions, budget).weights[:, 0]
+    found += [("random", random), ("random at the same cost", scaled[:count]), ("equal", scaled[count, None])]
+    single = scaled[count + 1 :]
+    found += [(f"only {table.values[j]}", row[None]) for j, row in zip(wanted, single, strict=True)]
+    return judged_baselines(table, oracle, found, targets)
+
+
+def judged_baselines(
+    table: RewardTable, oracle: Oracle, found: Sequence[tuple[str, np.ndarray]], targets: np.ndarray
+) -> tuple[Baseline, ...]:
+    """Named weights, each (row, value), judged against the same targets, with their win rates."""
+    wins = win_rates(table, np.concatenate([weights for _, weights in found]), oracle.form)
+    ends = np.cumsum([len(weights) for _, weights in found])
+    parts = np.split(wins, ends[:-1])
+    return tuple(
+        Baseline(name, judge(oracle, weights, targets), part)
+        for (name, weights), part in zip(found, parts, strict=True)
+    )

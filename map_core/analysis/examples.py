@@ -1,0 +1,73 @@
+"""What a palette sounds like before anything is generated: replies of the table, read at given weights.
+
+Per prompt the aligned model draws a candidate with probability softmax(x . z) over the prompt's replies, and the base
+model draws each with the same probability 1 / K. So the aligned reply shown is the likeliest, and the base reply is
+the one closest to the average of all of them. Constraint: a lookup, no model and no chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.analysis.softmax_choice import choose
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+from map_core.data.reward_table import RewardTable
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One prompt of the table, answered by the base model and by a palette.
+
+    Args:
+        prompt: its text.
+        base: the reply closest to the prompt's average over all values.
+        aligned: the likeliest reply at the weights; the first of equals.
+        probability: of the aligned reply at the weights.
+        candidates: replies of this prompt, each of which the base model gives with probability 1 / candidates.
+        base_levels, aligned_levels: (value,) of both replies, in standard deviations above base.
+    """
+
+    prompt: str
+    base: str
+    aligned: str
+    probability: float
+    candidates: int
+    base_levels: np.ndarray
+    aligned_levels: np.ndarray
+
+
+def example(table: RewardTable, oracle: Oracle, weights: np.ndarray, prompt: int) -> Example:
+    """What base model and aligned model would most likely reply to a prompt of the table.
+
+    Args:
+        table: the table, with replies.
+        oracle: its base level and scale.
+        weights: (value,) x, in nats per standard deviation; all 0 for the base model.
+        prompt: position of the prompt.
+
+    Raises:
+        InputError: there is no such prompt, or the table has no texts of replies.
+    """
+    if not 0 <= prompt < len(table.prompts):
+        raise InputError(f"The prompt is number {prompt}; expected 0 to {len(table.prompts) - 1}.")
+    if not table.replies:
+        raise InputError("This table has rewards and no replies, so there is nothing to read.")
+    rows = slice(int(table.offsets[prompt]), int(table.offsets[prompt + 1]))
+    levels = oracle.standardise(table.rewards[rows])
+    shares = choose(levels, weights).shares
+    typical = int(np.argmin(np.sum((levels - levels.mean(axis=0)) ** 2, axis=1)))
+    # Where nothing is asked for, every reply is as likely as the typical one.
+    likeliest = int(np.argmax(shares)) if np.any(weights) else typical
+    replies = table.replies[rows]
+    return Example(
+        table.prompts[prompt],
+        replies[typical],
+        replies[likeliest],
+        float(shares[likeliest]),
+        len(replies),
+        levels[typical],
+        levels[likeliest],
+    )

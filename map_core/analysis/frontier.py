@@ -1,0 +1,269 @@
+"""The Pareto frontier of pairs and triples of values at budgets of nats.
+
+For each direction w on the quarter circle of a pair, or the spherical triangle of a triple: maximise w . mu subject
+to KL <= b, the other values free or kept at or above their floors. Linear weights suffice: the answer is
+x = t w + nu with nu >= 0 on the floors, and t a monotone root, see :mod:`map_core.solver.rays`. Without a budget every prompt
+answers with its best reply, a linear program where there are floors. Constraint: standardised units throughout; every
+point is returned with the weights that give it; all pairs, budgets and directions move in one batch.
+
+Source: Wang et al., ICLR 2025, Theorem 2 (any point of the frontier is reached by linear weights).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from map_core.feasibility import MARGIN_TOLERANCE, AttainableLevels
+from map_core.feasibility.cutting_planes import Corners
+from map_core.feasibility.margin import HEAVIEST
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+from map_core.solver.rays import LONGEST, Reached, reach
+
+#: The ends of a pair weigh the other value by this: a trace of weight keeps them on the frontier, not on a flat edge.
+TRACE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Contour:
+    """One budget's frontier.
+
+    Args:
+        budget: nats; infinite for the limit, where every prompt answers with its best reply.
+        weights: (direction, value) x; at the limit the bare direction, with the floors' weights in proportion.
+        levels: (direction, value) in standard deviations above base.
+        kl: (direction,) nats spent; NaN at the limit with floors, which many mixes of replies reach.
+        saturated: (direction,) bool: the limit in this direction costs less than the budget; weights cut off at a
+            great length stand for it.
+    """
+
+    budget: float
+    weights: np.ndarray
+    levels: np.ndarray
+    kl: np.ndarray
+    saturated: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """Contours of a pair of values, a budget each; empty where the floors alone cost more than the budget."""
+
+    pair: tuple[int, int]
+    floors: np.ndarray
+    contours: tuple[Contour, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Sheets of three values, a budget each; empty where the floors alone cost more than the budget.
+
+    Args:
+        triple: positions of the values.
+        floors: (value,) levels that are kept, NaN for free.
+        triangles: (triangle, 3) the points of each sheet that a triangle joins.
+        contours: the sheets, cheapest first.
+    """
+
+    triple: tuple[int, int, int]
+    floors: np.ndarray
+    triangles: np.ndarray
+    contours: tuple[Contour, ...]
+
+
+def frontier(
+    oracle: Oracle,
+    pair: tuple[int, int],
+    budgets: Sequence[float],
+    *,
+    floors: np.ndarray | None = None,
+    directions: int = 41,
+    limit: bool = True,
+) -> Frontier:
+    """The frontier of a pair at each budget; see :func:`frontiers`."""
+    return frontiers(oracle, budgets, pairs=[pair], floors=floors, directions=directions, limit=limit)[0]
+
+
+def frontiers(
+    oracle: Oracle,
+    budgets: Sequence[float],
+    *,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    floors: np.ndarray | None = None,
+    directions: int = 41,
+    limit: bool = True,
+) -> tuple[Frontier, ...]:
+    """The frontiers of many pairs, as one batch.
+
+    Args:
+        oracle: the table.
+        budgets: nats, each above 0.
+        pairs: positions of two different values each; all pairs by default.
+        floors: (value,) levels in standard deviations above base that the other values must keep, NaN for free.
+        directions: points a contour, from all weight on the second value to all on the first; at least 2.
+        limit: add the limit contour.
+
+    Returns:
+        A frontier a pair, its contours cheapest first.
+
+    Raises:
+        InputError: a pair is no pair, a budget is not above 0, or there are too few directions.
+
+    Example:
+        >>> for found in frontiers(oracle, [0.5, 1.0]):  # doctest: +SKIP
+        ...     print(found.pair, found.contours[0].levels)
+    """
+    chosen = list(combinations(range(len(oracle.values)), 2)) if pairs is None else list(pairs)
+    if directions < 2:
+        raise InputError(f"A contour of {directions} directions was asked for; expected 2 or more.")
+    angles = np.linspace(0.0, math.pi / 2, directions)
+    corners = np.maximum(np.column_stack([np.sin(angles), np.cos(angles)]), TRACE)
+    found = _contours(oracle, chosen, corners, budgets, floors, limit)
+    return tuple(
+        Frontier((int(pair[0]), int(pair[1])), kept, contours)
+        for pair, (kept, contours) in zip(chosen, found, strict=True)
+    )
+
+
+def surface(
+    oracle: Oracle,
+    triple: tuple[int, int, int],
+    budgets: Sequence[float],
+    *,
+    floors: np.ndarray | None = None,
+    directions: int = 16,
+    limit: bool = True,
+) -> Surface:
+    """The frontier of three values at each budget, as triangles.
+
+    Args:
+        oracle: the table.
+        triple: positions of three different values.
+        budgets: nats, each above 0.
+        floors: (value,) levels in standard deviations above base that the other values must keep, NaN for free.
+        directions: points along each edge of the triangle, at least 2; an edge is the contour of its pair, with
+            a trace of weight on the third value.
+        limit: add the limit sheet.
+
+    Returns:
+        The sheets, cheapest first; each has directions (directions + 1) / 2 points.
+
+    Raises:
+        InputError: the triple is none, a budget is not above 0, or there are too few directions.
+    """
+    if directions < 2:
+        raise InputError(f"A surface with {directions} points an edge was asked for; expected 2 or more.")
+    steps = directions - 1
+    grid = np.array([(i, j, steps - i - j) for i in range(directions) for j in range(directions - i)])
+    corners = np.maximum(np.sin(grid / steps * (math.pi / 2)), TRACE)
+    ((kept, contours),) = _contours(
+        oracle, [triple], corners / np.linalg.norm(corners, axis=1)[:, None], budgets, floors, limit
+    )
+    first, second, third = (int(value) for value in triple)
+    return Surface((first, second, third), kept, _triangles(steps), contours)
+
+
+def _triangles(steps: int) -> np.ndarray:
+    """(triangle, 3) neighbours among the points (i, j), i + j <= steps, row after row."""
+    row = np.concatenate([[0], np.cumsum(np.arange(steps + 1, 0, -1))])
+    upright = [(row[i] + j, row[i] + j + 1, row[i + 1] + j) for i in range(steps) for j in range(steps - i)]
+    inverted = [
+        (row[i] + j + 1, row[i + 1] + j + 1, row[i + 1] + j) for i in range(steps) for j in range(steps - i - 1)
+    ]
+    return np.array(upright + inverted)
+
+
+def _contours(
+    oracle: Oracle,
+    groups: Sequence[tuple[int, ...]],
+    corners: np.ndarray,
+    budgets: Sequence[float],
+    floors: np.ndarray | None,
+    limit: bool,
+) -> list[tuple[np.ndarray, tuple[Contour, ...]]]:
+    """The floors and contours of groups of values, at directions (direction, member) within a group."""
+    size = len(oracle.values)
+    for group in groups:
+        if len(group) != corners.shape[1] or len(set(group)) < len(group) or not all(0 <= j < size for j in group):
+            said = "pair" if corners.shape[1] == 2 else "triple"
+            raise InputError(
+                f"The {said} is {group}; expected {corners.shape[1]} different positions from 0 to {size - 1}."
+            )
+    if any(not (math.isfinite(b) and b > 0) for b in budgets):
+        raise InputError(f"The budgets are {list(budgets)}; expected nats above 0.")
+    asked = np.full(size, np.nan) if floors is None else np.array(floors, dtype=float)
+    if asked.shape != (size,) or np.any(np.isinf(asked)):
+        raise InputError(f"The floors are {asked.tolist()}; expected {size} finite numbers, NaN for a free value.")
+    nats = np.unique(np.asarray(budgets, dtype=float))
+    w = np.zeros((len(groups), len(corners), size))
+    kept = np.tile(asked, (len(groups), 1))
+    for number, group in enumerate(groups):
+        w[number][:, list(group)] = corners
+        kept[number, list(group)] = np.nan
+    rays, held = w.reshape(-1, size), np.repeat(kept, len(corners), axis=0)
+    reached = reach(oracle, rays, nats, floors=held)
+    ends: list[Contour | None] = [None] * len(groups)
+    if limit and np.isnan(kept).all():
+        ends = _parts(_limit(oracle, rays), len(groups))
+    elif limit:
+        ends = _floored_limits(oracle, w, kept)
+    found = []
+    for number, row in enumerate(kept):
+        part = slice(number * len(corners), (number + 1) * len(corners))
+        # What floors cost is the same in all directions.
+        contours = [
+            _contour(reached, part if reached.affordable[part.start, column] else slice(0), column, float(b))
+            for column, b in enumerate(nats)
+        ]
+        end = ends[number]
+        found.append((row, tuple(contours) if end is None else (*contours, end)))
+    return found
+
+
+def _contour(reached: Reached, part: slice, column: int, budget: float) -> Contour:
+    """Some rays of a batch at one budget."""
+    arrays = (reached.weights, reached.levels, reached.kl, reached.saturated)
+    return Contour(budget, *(array[part, column] for array in arrays))
+
+
+def _parts(whole: Contour, count: int) -> list[Contour | None]:
+    """A contour cut into equal ones."""
+    columns = (np.split(array, count) for array in (whole.weights, whole.levels, whole.kl, whole.saturated))
+    return [Contour(whole.budget, *arrays) for arrays in zip(*columns, strict=True)]
+
+
+def _limit(oracle: Oracle, w: np.ndarray) -> Contour:
+    """Every prompt answers with its best reply."""
+    at = oracle.many(LONGEST * w)
+    spent = LONGEST * np.sum(w * at.levels, axis=1) - at.log_normaliser
+    levels = np.array([oracle.best(row) for row in w])
+    return Contour(math.inf, w, levels, np.clip(spent, 0.0, oracle.log_candidates), np.ones(len(w), dtype=bool))
+
+
+def _floored_limits(oracle: Oracle, w: np.ndarray, floors: np.ndarray) -> list[Contour | None]:
+    """The best replies for w + nu, mixed so that they keep the floors d: nu minimises h(w + nu) - nu . d.
+
+    Args:
+        oracle: the table.
+        w: (group, direction, value).
+        floors: (group, value).
+
+    Returns:
+        A contour a group; None where the floors cannot be met.
+    """
+    attainable, corners = AttainableLevels(oracle), Corners(oracle)
+    found: list[Contour | None] = []
+    for directions, d in zip(w, floors, strict=True):
+        if not attainable.margin(d).attainable:
+            found.append(None)
+            continue
+        kept = ~np.isnan(d) & ~oracle.constant
+        cost, room = np.where(kept, -np.nan_to_num(d), 0.0), np.where(kept, HEAVIEST, 0.0)
+        best = [corners.minimise(cost, x, x + room, mix=False, tolerance=MARGIN_TOLERANCE) for x in directions]
+        weights, levels = np.array([b.weights for b in best]), np.array([b.levels for b in best])
+        found.append(Contour(math.inf, weights, levels, np.full(len(best), math.nan), np.ones(len(best), dtype=bool)))
+    return found

@@ -1,0 +1,121 @@
+"""A fan of palettes: well spread directions between several values, each followed as far as a budget goes.
+
+Every palette of a fan lies on the frontier of its values, so none of them can be had in full by another one at the
+same cost, and together they show what a budget leaves to choose. Constraint: the same fan each time it is asked for;
+standardised units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats.qmc import Sobol
+
+from map_core.errors import InputError
+from map_core.analysis.frontier import TRACE
+from map_core.oracle import Oracle
+from map_core.solver.rays import reach
+from map_core.feasibility.trust import log_trust
+
+#: Directions that the well spread ones are picked from, as a power of 2.
+CANDIDATES = 11
+
+
+@dataclass(frozen=True, eq=False)
+class Fan:
+    """Palettes on the frontier of some values, cheapest budget first.
+
+    Args:
+        values: positions of the values that are weighed.
+        budget: (line,) nats that each palette may spend.
+        weights: (line, value) x.
+        levels: (line, value) in standard deviations above base.
+        kl: (line,) nats that it spends.
+        trusted: (line,) bool, enough replies carry it.
+    """
+
+    values: tuple[int, ...]
+    budget: np.ndarray
+    weights: np.ndarray
+    levels: np.ndarray
+    kl: np.ndarray
+    trusted: np.ndarray
+
+
+def fan(
+    oracle: Oracle,
+    values: Sequence[int],
+    budgets: Sequence[float],
+    *,
+    lines: int = 24,
+    floors: np.ndarray | None = None,
+) -> Fan:
+    """Palettes in well spread directions at each budget.
+
+    Args:
+        oracle: the table.
+        values: positions of two or more different values to weigh.
+        budgets: nats, each above 0.
+        lines: directions a budget, at least as many as there are values.
+        floors: (value,) levels that the other values must keep, in standard deviations above base, NaN for free.
+
+    Returns:
+        The fan; a budget has no lines where the floors alone cost more.
+
+    Raises:
+        InputError: fewer than two values or one twice, a budget that is not above 0, or too few lines.
+
+    Example:
+        >>> fan(oracle, (0, 1, 2), [1.0]).levels.shape  # doctest: +SKIP
+        (24, 8)
+    """
+    chosen = tuple(int(j) for j in values)
+    size = len(oracle.values)
+    if len(chosen) < 2 or len(set(chosen)) < len(chosen) or not all(0 <= j < size for j in chosen):
+        raise InputError(f"The values are {list(values)}; expected 2 or more different positions from 0 to {size - 1}.")
+    if lines < len(chosen):
+        raise InputError(f"{lines} lines were asked for; expected {len(chosen)} or more, one a value.")
+    nats = np.unique(np.asarray(budgets, dtype=float))
+    if not len(nats) or not np.all(np.isfinite(nats) & (nats > 0)):
+        raise InputError(f"The budgets are {list(budgets)}; expected nats above 0.")
+    rays = np.zeros((lines, size))
+    rays[:, list(chosen)] = np.maximum(spread(len(chosen), lines), TRACE)
+    kept = np.full(size, np.nan) if floors is None else np.array(floors, dtype=float)
+    kept[list(chosen)] = np.nan
+    found = reach(oracle, rays, nats, floors=kept)
+    row, column = np.nonzero(found.affordable.T)[::-1]
+    weights = found.weights[row, column]
+    at = oracle.many(weights)
+    ess = np.array([(one.per_prompt, one.pooled) for one in oracle.sample_sizes(at)]).reshape(-1, 2)
+    trusted = log_trust(oracle, ess[:, 0], ess[:, 1]) >= 0
+    return Fan(chosen, nats[column], weights, found.levels[row, column], found.kl[row, column], trusted)
+
+
+def spread(size: int, count: int) -> np.ndarray:
+    """Directions of so many values with no negative entry, as far apart as can be: the values themselves first.
+
+    Each further one is the candidate whose closest neighbour is farthest away.
+
+    Args:
+        size: number of values, 1 or more.
+        count: number of directions, at least ``size``.
+
+    Returns:
+        (direction, value) of length 1.
+
+    Source: Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985.
+    """
+    points = Sobol(size, scramble=False).random_base2(CANDIDATES)[1:]
+    # Angles as even as on a quarter circle: the sine of a share of the right angle.
+    candidates = np.vstack([np.ones(size), np.sin(0.5 * math.pi * points)])
+    candidates /= np.linalg.norm(candidates, axis=1)[:, None]
+    found = list(np.eye(size)[:count])
+    closest = np.max(candidates @ np.array(found).T, axis=1)
+    while len(found) < count:
+        best = int(np.argmin(np.round(closest, 12)))
+        found.append(candidates[best])
+        closest = np.maximum(closest, candidates @ candidates[best])
+    return np.array(found)

@@ -1,0 +1,124 @@
+"""How much the order matters when values are aligned one at a time: the same targets in several orders.
+
+Constraint: a loss is against a converged simultaneous solution; where there is none, paths stand without losses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from map_core.solver.newton import Solution, Status, solve
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+from map_core.analysis.sequential import SequentialPath, checked_targets, sequences
+
+#: All orders are compared where there are no more than this many.
+MAX_ORDERS = 720
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """What a path ends short of the simultaneous solution.
+
+    Args:
+        levels: (value,) simultaneous minus sequential levels, in standard deviations; positive is lost.
+        weights: (value,) simultaneous minus sequential weights x.
+        worst: the largest lack of a level against its target at the end, in standard deviations.
+        dual: g of the simultaneous solution minus g of the path, in nats; 0 only for the same levels.
+        kl: nats that the path spends more than the simultaneous solution; negative where it gives less.
+    """
+
+    levels: np.ndarray
+    weights: np.ndarray
+    worst: float
+    dual: float
+    kl: float
+
+
+def loss(path: SequentialPath, simultaneous: Solution, step: int = -1) -> Loss:
+    """What a path has lost at one of its steps, the last by default, against a converged simultaneous solution."""
+    return Loss(
+        simultaneous.levels - path.levels[step],
+        simultaneous.weights - path.weights[step],
+        float(path.shortfall[step].max()),
+        # At the optimum every weight is 0 or its target tight, so g is what is spent.
+        simultaneous.kl - float(path.dual[step]),
+        float(path.kl[step]) - simultaneous.kl,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Orders:
+    """The same targets aligned in several orders.
+
+    Args:
+        paths: a path an order.
+        simultaneous: all values at once.
+        losses: a loss a path; empty where the targets are not attainable together.
+    """
+
+    paths: tuple[SequentialPath, ...]
+    simultaneous: Solution
+    losses: tuple[Loss, ...]
+
+    @property
+    def best(self) -> int | None:
+        """The path that ends closest to the simultaneous solution, by the dual; None without losses."""
+        return min(range(len(self.losses)), key=lambda i: self.losses[i].dual) if self.losses else None
+
+    @property
+    def worst(self) -> int | None:
+        """The path that ends furthest from it; None without losses."""
+        return max(range(len(self.losses)), key=lambda i: self.losses[i].dual) if self.losses else None
+
+
+def compare_orders(
+    oracle: Oracle,
+    targets: np.ndarray,
+    orders: Sequence[Sequence[int]] | None = None,
+    *,
+    rounds: int = 1,
+    grow_only: bool = False,
+    limit: int = MAX_ORDERS,
+    seed: int = 0,
+) -> Orders:
+    """How much the order matters.
+
+    Args:
+        oracle: the table.
+        targets: (value,) d, NaN for a free value.
+        orders: the orders to compare; by default all, or ``limit`` random ones where there are more.
+        rounds, grow_only: see :func:`sequence`.
+        limit: most orders that are drawn, at least 1.
+        seed: of the draw.
+
+    Returns:
+        The paths, and what each loses.
+
+    Raises:
+        InputError: see :func:`sequence`.
+    """
+    if limit < 1:
+        raise InputError(f"limit is {limit}; expected a number of orders from 1.")
+    if orders is None:
+        orders = _all_orders(checked_targets(oracle, targets, rounds)[0], limit, seed)
+    paths = sequences(oracle, targets, orders, rounds=rounds, grow_only=grow_only)
+    together = solve(oracle, np.asarray(targets, dtype=float))
+    met = together.status is Status.CONVERGED and not any(path.status is Status.UNBOUNDED for path in paths)
+    return Orders(paths, together, tuple(loss(path, together) for path in paths) if met else ())
+
+
+def _all_orders(wanted: np.ndarray, limit: int, seed: int) -> list[tuple[int, ...]]:
+    """Every order, or so many different random ones."""
+    if math.factorial(len(wanted)) <= limit:
+        return list(permutations(wanted.tolist()))
+    rng = np.random.default_rng(seed)
+    drawn: dict[tuple[int, ...], None] = {}
+    while len(drawn) < limit:
+        drawn[tuple(rng.permutation(wanted).tolist())] = None
+    return list(drawn)

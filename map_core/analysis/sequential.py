@@ -1,0 +1,262 @@
+"""Sequential alignment: one value at a time, each step starting from the last model, beside all at once.
+
+Aligning value j from the model with weights x maximises the dual in that one coordinate,
+
+    x_j <- argmax over x_j >= 0 of  g(x) = x . d - A(x),   the root of  level_j(x) = d_j  or 0,
+
+so one round meets each target in its turn and mostly undoes earlier ones, and repeated rounds are coordinate ascent on
+the dual of the simultaneous problem: they converge to its weights. A strict reading, in which every step only
+adds to the last model (weights never shrink), is an option; it keeps what it overspent and need not
+converge. Constraint: standardised units; a bounded number of rounds, and a target out of reach is a status.
+
+Source: Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198), sequential alignment;
+coordinate ascent in Bertsekas, "Nonlinear Programming", 1999, section 2.7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from map_core.solver.batched import solve_many
+from map_core.solver.newton import Status
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+
+#: A target this far above a value's own highest level, in standard deviations, is out of reach.
+BEYOND = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class SequentialPath:
+    """The models on the way, in standardised units; row 0 of every path is the base model.
+
+    Args:
+        order: positions of the values, as they are aligned in each round.
+        targets: (value,) d, NaN for free values.
+        status: converged: the simultaneous weights; unbounded: the targets are proven out of reach, and the path
+            stops where that showed; step limit: the rounds ended before, as one round mostly does.
+        weights: (step + 1, value) x.
+        levels: (step + 1, value) in standard deviations above base.
+        kl: (step + 1,) distance from the base model, in nats.
+        dual: (step + 1,) g, in nats; it never falls.
+        residual: largest violation of the optimality conditions of the simultaneous problem at the end.
+    """
+
+    order: tuple[int, ...]
+    targets: np.ndarray
+    status: Status
+    weights: np.ndarray
+    levels: np.ndarray
+    kl: np.ndarray
+    dual: np.ndarray
+    residual: float
+
+    @property
+    def steps(self) -> int:
+        """Steps taken."""
+        return len(self.kl) - 1
+
+    @property
+    def rounds(self) -> int:
+        """Rounds begun."""
+        return math.ceil(self.steps / len(self.order))
+
+    @property
+    def aligned(self) -> np.ndarray:
+        """(step,) the value that each step aligns."""
+        return np.resize(np.array(self.order, dtype=int), self.steps)
+
+    @property
+    def shortfall(self) -> np.ndarray:
+        """(step + 1, value) how far each level is below its target, in standard deviations; 0 for free values."""
+        return np.nan_to_num(np.maximum(0.0, self.targets - self.levels))
+
+    @property
+    def undone(self) -> np.ndarray:
+        """(step, value) what a step takes from values that were aligned before, in standard deviations.
+
+        The growth of their shortfall; 0 for the values that have not had their turn.
+        """
+        aligned = self.aligned
+        first = np.array([np.argmax(aligned == j) if j in aligned else self.steps for j in range(len(self.targets))])
+        had_its_turn = np.arange(self.steps)[:, None] > first
+        return np.where(had_its_turn, np.maximum(0.0, np.diff(self.shortfall, axis=0)), 0.0)
+
+    def after(self, rounds: int) -> SequentialPath:
+        """The path as it was after so many rounds; the whole where it is no longer than that."""
+        end = rounds * len(self.order) + 1
+        if end >= len(self.kl):
+            return self
+        paths = {name: getattr(self, name)[:end] for name in ("weights", "levels", "kl", "dual")}
+        residual = _residuals(paths["weights"][-1:], paths["levels"][-1:], self.targets)[0]
+        return replace(self, status=Status.STEP_LIMIT, residual=float(residual), **paths)
+
+    def rounds_to(self, levels: np.ndarray, within: float) -> int | None:
+        """Rounds after which every level stays as near to these.
+
+        Args:
+            levels: (value,) in standard deviations above base, as of the simultaneous solution.
+            within: largest difference, in standard deviations.
+
+        Returns:
+            Their number, from 0; None where the path ends before.
+        """
+        ends = np.minimum(np.arange(self.rounds + 1) * len(self.order), self.steps)
+        off = np.flatnonzero(np.abs(self.levels[ends] - levels).max(axis=1) > within)
+        first = int(off[-1]) + 1 if len(off) else 0
+        return first if first <= self.rounds else None
+
+
+def sequence(
+    oracle: Oracle,
+    targets: np.ndarray,
+    order: Sequence[int] | None = None,
+    *,
+    rounds: int = 1,
+    grow_only: bool = False,
+) -> SequentialPath:
+    """Align one value after another.
+
+    Args:
+        oracle: the table.
+        targets: (value,) d, in standard deviations above base; NaN for a free value.
+        order: positions of every targeted value, each once; the table's order by default.
+        rounds: how often the order is gone through, at most; a path that has converged stops.
+        grow_only: steps only add weight, as when each starts from the last model as it is.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: nothing is targeted, a target is infinite, the order is no order of the targeted values, or
+            there is no round.
+
+    Example:
+        >>> path = sequence(oracle, np.array([0.3, 0.2]), (1, 0))  # doctest: +SKIP
+        >>> path.undone[-1]  # what aligning value 0 took from value 1  # doctest: +SKIP
+        array([0.  , 0.12])
+    """
+    orders = None if order is None else [order]
+    return sequences(oracle, targets, orders, rounds=rounds, grow_only=grow_only)[0]
+
+
+def sequences(
+    oracle: Oracle,
+    targets: np.ndarray,
+    orders: Sequence[Sequence[int]] | None = None,
+    *,
+    rounds: int = 1,
+    grow_only: bool = False,
+) -> tuple[SequentialPath, ...]:
+    """Several paths side by side, one pass over the table a Newton step; see :func:`sequence` for one.
+
+    Args:
+        oracle: the table.
+        targets: (value,) d of every path, or (row, value) with as many targets in each row.
+        orders: an order a path; the table's order by default.
+        rounds, grow_only: of every path.
+
+    Returns:
+        A path for each row, or for each order.
+
+    Raises:
+        InputError: as for one, or rows and orders do not fit together.
+    """
+    wanted = checked_targets(oracle, targets, rounds)
+    targets = np.atleast_2d(np.asarray(targets, dtype=float))
+    if orders is not None:
+        if not len(orders):
+            raise InputError("There is no order to align in; give at least one, or leave orders out.")
+        if len(targets) not in (1, len(orders)):
+            raise InputError(f"{len(targets)} rows of targets do not fit {len(orders)} orders; give one order a row.")
+        wanted, targets = (np.broadcast_to(a, (len(orders), a.shape[1])) for a in (wanted, targets))
+    turns = np.array([_order(oracle, *pair) for pair in zip(wanted, wanted if orders is None else orders, strict=True)])
+    (count, size), rows = targets.shape, np.arange(len(targets))
+    # With the other weights fixed, value j can be brought as high as its own best replies are, and no higher.
+    highest = np.array([oracle.best(unit)[j] for j, unit in enumerate(np.eye(size))])
+
+    x, levels = np.zeros((count, size)), np.zeros((count, size))
+    status = np.full(count, Status.STEP_LIMIT, dtype=object)
+    paths = [[(x[row].copy(), levels[row].copy(), 0.0, 0.0)] for row in rows]
+    live = rows
+    for turn in range(rounds * turns.shape[1]):
+        j = turns[live, turn % turns.shape[1]]
+        beyond = targets[live, j] > highest[j] + BEYOND
+        status[live[beyond]] = Status.UNBOUNDED
+        live, j = live[~beyond], j[~beyond]
+        if not len(live):
+            break
+        only = np.full((len(live), size), np.nan)
+        only[np.arange(len(live)), j] = targets[live, j]
+        turning = ~np.isnan(only)
+        tilt = x[live] if grow_only else np.where(turning, 0.0, x[live])
+        start = np.where(turning & ~grow_only, x[live], 0.0)
+        # A hundredth of what tells a residual from 0, so that the other values' steps do not add up to one.
+        found = solve_many(oracle, only, tilt=tilt, start=start, tolerance=0.01 * oracle.resolution)
+        x[live], levels[live] = tilt + found.weights, found.levels
+        dual = found.kl - np.sum(x[live, :] * (found.levels - np.nan_to_num(targets[live])), axis=1)
+        for row, kl, g in zip(live, found.kl, dual, strict=True):
+            paths[row].append((x[row].copy(), levels[row].copy(), float(kl), float(g)))
+        # Weak duality, as in the solver: attainable targets never have g above what can be spent.
+        unbounded = dual > oracle.log_candidates + 1e-6
+        status[live[unbounded]] = Status.UNBOUNDED
+        settled = ~unbounded & (_residuals(x[live], levels[live], targets[live]) <= oracle.resolution)
+        status[live[settled]] = Status.CONVERGED
+        live = live[~unbounded & ~settled]
+        if not len(live):
+            break
+    residual = _residuals(x, levels, targets)
+    found_paths = []
+    for row in rows:
+        weights, reached, kls, duals = (np.array(column) for column in zip(*paths[row], strict=True))
+        order = tuple(int(j) for j in turns[row])
+        found_paths.append(
+            SequentialPath(
+                order, targets[row], Status(status[row]), weights, reached, kls, duals, residual=float(residual[row])
+            )
+        )
+    return tuple(found_paths)
+
+
+def _residuals(x: np.ndarray, levels: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(row,) largest violation of x >= 0, level >= d, x (level - d) = 0."""
+    slack = np.nan_to_num(levels - targets)
+    return np.asarray(np.abs(np.minimum(x, slack)).max(axis=1))
+
+
+def checked_targets(oracle: Oracle, targets: np.ndarray, rounds: int) -> np.ndarray:
+    """(row, turn) positions of the targeted values of each row; an InputError where there is nothing to align."""
+    targets = np.asarray(targets, dtype=float)
+    if targets.ndim not in (1, 2) or targets.shape[-1:] != oracle.base.shape or np.any(np.isinf(targets)):
+        raise InputError(
+            f"Targets are {targets.tolist()}; expected {len(oracle.base)} finite numbers, NaN for a free value."
+        )
+    if rounds < 1:
+        raise InputError(f"rounds is {rounds}; expected a whole number from 1.")
+    targeted = ~np.isnan(np.atleast_2d(targets))
+    counts = targeted.sum(axis=1)
+    if not len(counts) or np.any(counts == 0):
+        raise InputError("No value has a target, so there is nothing to align. Give at least one target.")
+    if np.any(counts != counts[0]):
+        raise InputError(f"Rows have {counts.min()} to {counts.max()} targets; expected as many in each row.")
+    return np.nonzero(targeted)[1].reshape(len(counts), -1)
+
+
+def _order(oracle: Oracle, wanted: np.ndarray, order: Sequence[int]) -> list[int]:
+    """An order of exactly the targeted values, or an error that says what is wrong with it."""
+    names, given = oracle.values, [int(j) for j in order]
+    if not given:
+        raise InputError("The order is empty; expected every value that has a target, each once.")
+    if unknown := [j for j in given if not 0 <= j < len(names)]:
+        raise InputError(f"The order names position {unknown[0]}; expected positions from 0 to {len(names) - 1}.")
+    if len(set(given)) < len(given):
+        raise InputError(f"The order {', '.join(names[j] for j in given)} names a value twice; expected each once.")
+    if free := [names[j] for j in given if j not in wanted]:
+        raise InputError(f"The order names {', '.join(free)} without a target. Give it a target, or leave it out.")
+    if missing := [names[j] for j in wanted if j not in given]:
+        raise InputError(f"The order leaves out {', '.join(missing)}, which has a target. Name every targeted value.")
+    return given

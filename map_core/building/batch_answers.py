@@ -1,0 +1,220 @@
+"""Many prompts answered into one file of JSON lines, so that nothing written is lost.
+
+Each line is one prompt's record (:mod:`map_core.service.records`), written whole and flushed, in the order of the
+prompts. A run that was killed at any moment is gone on with: a last line that was cut off is taken away, the others
+must be what the same request would have given. Constraint: no model library is imported here; engine and scorers are
+handed in.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from map_core.building.progress import Progress
+from map_core.building.plan import prompt_seed
+from map_core.errors import InputError
+from map_core.generation.sampler import aligned
+from map_core.generation.events import Finished, Tokens
+from map_core.service.records import json_line, outcome
+from map_core.generation.request import GenerationRequest
+from map_core.generation.reward_cache import RewardCache, ScoringCosts
+from map_core.core.file_lock import check_place, lock
+from map_core.data.prompts import Prompt
+from map_core.scoring.base import Scorer
+
+if TYPE_CHECKING:
+    from map_core.engines.base import Engine
+
+#: Weights that are solved again may differ in their last figures.
+_FIGURES = 9
+
+
+class Answers:
+    """The file that prompts are answered into.
+
+    Args:
+        out: JSON lines.
+        prompts: what is answered, in the order of the lines.
+        request: what is asked of every prompt; its own prompt and seed stand for the prompt's.
+        more: further plain entries of every line.
+        fresh: start anew and replace what is there.
+
+    Raises:
+        InputError: ``out`` cannot be written, is in use, or holds the answers to another request.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        prompts: Sequence[Prompt],
+        request: GenerationRequest,
+        more: Mapping[str, Any] | None = None,
+        fresh: bool = False,
+    ) -> None:
+        self.out, self.prompts = out, tuple(prompts)
+        self._request, self._more, self._fresh = request, dict(more or {}), fresh
+        check_place(out, "replies.jsonl")
+
+    def request(self, number: int) -> GenerationRequest:
+        """What is asked of one prompt; its seed depends on the request's and on the prompt's text alone."""
+        text = self.prompts[number].text
+        return replace(self._request, prompt=text, seed=prompt_seed(self._request.seed, text))
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Hold the file against a second run; gives how many prompts are answered in it already."""
+        with lock(self.out, "run"):
+            yield self._repaired()
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Add one line, whole, and have it on the disk before anything else is done."""
+        line = json_line(record)
+        with self.out.open("ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def record(self, number: int, request: GenerationRequest, finished: Finished) -> dict[str, Any]:
+        """One line."""
+        return self._same(number) | outcome(request, finished) | described(finished) | self._more
+
+    def _same(self, number: int) -> dict[str, Any]:
+        """Of a line what the prompt and the request decide."""
+        request, prompt = self.request(number), self.prompts[number]
+        return {
+            "id": prompt.id,
+            "use_case": prompt.use_case,
+            "prompt": prompt.text,
+            "seed": request.seed,
+            "weights": dict(request.weights),
+            "sampling": request.settings.as_dict(),
+            "method": request.method.value,
+            "asked": {
+                "candidates": request.candidates,
+                "values": list(request.scored),
+                "system": request.system,
+                "block": request.block,
+                "least_ess": request.least_ess,
+                "most_candidates": request.most_candidates,
+            },
+        } | self._more
+
+    def _repaired(self) -> int:
+        """How many lines there are, after a line that was cut off is taken away."""
+        if self._fresh:
+            self.out.unlink(missing_ok=True)
+        try:
+            content = self.out.read_bytes() if self.out.exists() else b""
+        except OSError as error:
+            raise InputError(f"{self.out} cannot be read ({error}). Choose another --out.") from error
+        *lines, rest = content.split(b"\n")
+        for number, line in enumerate(lines):
+            self._check(number, line)
+        if rest and not lines and not rest.startswith(b'{"id": '):
+            raise self._foreign("something else than answers")
+        if rest:
+            with self.out.open("r+b") as file:
+                file.truncate(len(content) - len(rest))
+        return len(lines)
+
+    def _check(self, number: int, line: bytes) -> None:
+        if number >= len(self.prompts):
+            raise self._foreign(f"answers to more than these {len(self.prompts)} prompts")
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise self._foreign(f"in line {number + 1} something else than an answer")
+        expected = _rounded(self._same(number))
+        others = [name for name, value in expected.items() if _rounded(found.get(name)) != value]
+        if others:
+            raise self._foreign(
+                f"in line {number + 1} the answer to another request (other {', '.join(sorted(others))})"
+            )
+
+    def _foreign(self, what: str) -> InputError:
+        return InputError(
+            f"{self.out} holds {what}. Finish that one with its own command, give this one another --out, or add "
+            "--fresh to replace it."
+        )
+
+
+def answer(
+    answers: Answers,
+    engine: Engine,
+    scorers: Mapping[str, Scorer],
+    report: Callable[[Progress], None] | None = None,
+) -> int:
+    """Answer every prompt that is not answered yet.
+
+    Args:
+        answers: the file and what is asked.
+        engine: the base model.
+        scorers: by name; at least those of the request.
+        report: called before the first prompt and after each.
+
+    Returns:
+        How many prompts were answered now; the others were answered already.
+
+    Raises:
+        InputError: a prompt that the engine refuses (told before any work), or a file of another request.
+        ScorerError, EngineError: what is written stays, and the same call goes on from there.
+    """
+    count = len(answers.prompts)
+    with answers.locked() as resumed:
+        for number in range(resumed, count):
+            asked = answers.request(number)
+            try:
+                engine.check(asked.prompt, asked.settings, system=asked.system, history=asked.history)
+            except InputError as error:
+                raise InputError(f"The prompt {answers.prompts[number].id!r} cannot be used. {error}") from error
+        costs, cache = ScoringCosts(), RewardCache()
+        began = time.perf_counter()
+
+        def tell(done: int) -> None:
+            if report is not None:
+                report(Progress("answering", done, count, resumed, time.perf_counter() - began))
+
+        tell(resumed)
+        for number in range(resumed, count):
+            asked = answers.request(number)
+            started, first = time.perf_counter(), None
+            for event in aligned(engine, scorers, asked, costs=costs, cache=cache):
+                if isinstance(event, Tokens) and first is None:
+                    first = time.perf_counter() - started
+                if isinstance(event, Finished):
+                    seconds = time.perf_counter() - started
+                    timing = {"seconds": seconds, "first_token_seconds": seconds if first is None else first}
+                    answers.write(answers.record(number, asked, event) | timing)
+            tell(number + 1)
+    return count - resumed
+
+
+def described(finished: Finished) -> dict[str, Any]:
+    """What a record has beside :func:`map_core.service.records.outcome`: log K in nats, notes and times."""
+    return {
+        "log_k": math.log(len(finished.replies)),
+        "notes": list(finished.notes),
+        "sampling_seconds": finished.sampling_seconds,
+        "scoring_seconds": finished.scoring_seconds,
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """Plain JSON values with so many figures that the same request gives the same ones again."""
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return float(f"{value:.{_FIGURES}g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return value

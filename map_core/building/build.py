@@ -1,0 +1,192 @@
+"""Making a reward table: sample replies to prompts, score them, and lose nothing on the way.
+
+Everything that is made goes at once into small files beside the table, ``OUT.parts/``, each written under another
+name and then renamed; so a build that is killed at any moment goes on where it stopped and ends in the table that it
+would have given undisturbed. The table itself appears by one rename at the end. Constraint: no model library is
+imported here; engine and scorers are handed in.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from map_core.building.existing_table import Base
+from map_core.building.workers import Crew, Local
+from map_core.building.job import Column, Job, Work
+from map_core.building.plan import FORMAT, Built, Drawing, Keeping, digest, drawn_by, fingerprint, finished, refuse_overwrite
+from map_core.building.progress import Reporter
+from map_core.errors import InputError
+from map_core.engines.base import Engine, EngineInfo
+from map_core.core.types import SamplingSettings
+from map_core.building.checkpoints import Parts, folder_of
+from map_core.core.file_lock import lock
+from map_core.data.prompts import Prompt
+from map_core.data.reward_table import REPLY_COLUMNS, RewardTable
+from map_core.scoring.base import Scorer
+
+
+def build(
+    prompts: Sequence[Prompt],
+    out: Path,
+    engine: Engine,
+    scorers: Sequence[Scorer],
+    *,
+    candidates: int,
+    settings: SamplingSettings,
+    seed: int,
+    system: str | None = None,
+    keeping: Keeping | None = None,
+    limit: float | None = None,
+    report: Reporter | None = None,
+) -> Built:
+    """Sample and score a table and save it.
+
+    Args:
+        prompts: what to reply to.
+        out: the Parquet file to write; ``OUT.parts`` beside it holds what is made on the way.
+        engine: the base model.
+        scorers: the values, in the order of the table's columns.
+        candidates: K, replies per prompt.
+        settings: how replies are drawn.
+        seed: a whole number; the same build with the same seed on the same machine gives the same table.
+        system: a system message before every prompt, or None for the model's own default.
+        keeping: what to do with files that are there; by default nothing is replaced or thrown away.
+        limit: seconds that a scorer may take for all replies to a prompt, in a process of its own that is ended when
+            it takes longer; None lets scorers run in this process for as long as they like.
+        report: called after each prompt.
+
+    Returns:
+        What was built. A reply on which a scorer failed is left out and told of.
+
+    Raises:
+        InputError: ``out`` exists and may not be replaced, or ``OUT.parts`` holds another build's replies, or the disc
+            is full.
+        ScorerError: a scorer failed on everything; what is built so far is kept.
+        EngineError: the model stopped or its server stays silent; what is built so far is kept.
+    """
+    drawing = Drawing(settings, seed, system)
+    with closing(Local(engine, drawing, scorers, limit)) as crew:
+        return build_with(crew, prompts, out, scorers, drawing, candidates, keeping, report)
+
+
+def build_with(
+    crew: Crew,
+    prompts: Sequence[Prompt],
+    out: Path,
+    scorers: Sequence[Scorer],
+    drawing: Drawing,
+    candidates: int,
+    keeping: Keeping | None = None,
+    report: Reporter | None = None,
+) -> Built:
+    """As :func:`build`, by whatever crew; it must have been hired for this drawing and these scorers."""
+    keeping = keeping or Keeping()
+    check_values(scorers)
+    if candidates < 1:
+        raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
+    used = crew.usable(prompts, keeping.skip_unusable)
+    job, plan = _new_table(used, out, crew.info, scorers, drawing, candidates)
+    there = {prompt.id for prompt in used}
+    return carried_out(job, plan, keeping, crew, report, tuple(p.id for p in prompts if p.id not in there))
+
+
+def _new_table(
+    prompts: Sequence[Prompt],
+    out: Path,
+    engine: EngineInfo,
+    scorers: Sequence[Scorer],
+    drawing: Drawing,
+    candidates: int,
+) -> tuple[Job, dict[str, Any]]:
+    """The job of a table that is made from nothing, and the plan that decides its replies."""
+    columns = tuple(Column((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
+    metadata: dict[str, Any] = {
+        "model": {"name": engine.model, "sha256": engine.model_hash},
+        "engine": engine.as_dict(),
+        "sampling": drawing.settings.as_dict(),
+        "seed": drawing.seed,
+        "candidates": candidates,
+        "system": drawing.system,
+        "prompts_sha256": fingerprint(prompts),
+    }
+    plan = drawn_by(metadata)
+    metadata["build"] = digest(plan, prompts, candidates, [column.key for column in columns])
+    return Job(out, tuple(prompts), candidates, columns, tuple(scorers), metadata=metadata), plan
+
+
+def rescore(
+    table: RewardTable | Path,
+    out: Path,
+    scorers: Sequence[Scorer],
+    *,
+    keeping: Keeping | None = None,
+    limit: float | None = None,
+    report: Reporter | None = None,
+    crew: Crew | None = None,
+) -> Built:
+    """Score the replies of a table again, on other values or with newer scorers, without sampling.
+
+    A table holds the log-probability of each reply as a sum; it is spread evenly over the reply's tokens, which
+    changes no scorer that reads only the sum. ``crew`` scores in place of this process; other arguments and errors as
+    in :func:`build`.
+    """
+    check_values(scorers)
+    base = Base.of(table) if isinstance(table, RewardTable) else Base.read(table)
+    if not base.has_replies:
+        raise InputError("This table has no replies to score; give one that was made by build.")
+    columns = tuple(Column((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
+    plan = {"format": FORMAT, "rescored": base.fingerprint}
+    metadata = {key: entry for key, entry in base.metadata.items() if key not in ("scorers", "values")}
+    metadata["build"] = digest(plan, base.prompts, base.candidates, [column.key for column in columns])
+    job = Job(out, base.prompts, base.candidates, columns, tuple(scorers), base, metadata)
+    with closing(crew or Local(None, Drawing(), scorers, limit)) as hired:
+        return carried_out(job, plan, keeping or Keeping(), hired, report)
+
+
+def carried_out(
+    job: Job,
+    plan: dict[str, Any],
+    keeping: Keeping,
+    crew: Crew,
+    report: Reporter | None,
+    skipped: tuple[str, ...] = (),
+    check: Callable[[], None] | None = None,
+) -> Built:
+    """Do a job, or find that it is done already; ``check`` may refuse it once the table's file is held."""
+    if not keeping.force and finished(job.out) == job.metadata["build"]:
+        return already(job.out, keeping)
+    refuse_overwrite(job.out, keeping.force)
+    parts = Parts(job.out, plan, job.candidates, keeping.fresh)
+    with parts.locked():
+        if check is not None:
+            check()
+        work = Work(job, parts, report)
+        work.sample(crew, keeping.skip_unusable)
+        work.score(crew)
+        built = work.write()
+        if not keeping.keep_parts:
+            parts.remove()
+    return replace(built, skipped=(*skipped, *built.skipped))
+
+
+def already(out: Path, keeping: Keeping) -> Built:
+    """A table that is there as it is asked for: nothing is made, and what a kill left beside it is taken away."""
+    base = Base.read(out)
+    if folder_of(out).is_dir() and not keeping.keep_parts:
+        with lock(out):
+            shutil.rmtree(folder_of(out), ignore_errors=True)
+    rows = sum(len(base.numbers(place)) for place in range(len(base.prompts)))
+    return Built(out, base.values, len(base.prompts), rows)
+
+
+def check_values(scorers: Sequence[Scorer]) -> None:
+    names = [scorer.name for scorer in scorers]
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"The values are {', '.join(names) or 'none'}; expected at least one, and each once.")
+    if clash := next((name for name in names if name in REPLY_COLUMNS), None):
+        raise InputError(f"A value cannot be called {clash!r}: a table has a column of that name. Rename the value.")

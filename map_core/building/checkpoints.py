@@ -1,0 +1,313 @@
+"""What a build has made so far, in small Parquet files beside the table: replies and rewards, by prompt.
+
+A part is written under another name, flushed to the disk and renamed, so that a part that is there is whole,
+whenever the build is killed. A prompt's parts are found by its text alone, so a build that is given more prompts,
+more candidates or more values goes on from what there is. Constraint: no model library is imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import filelock
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from map_core.errors import InputError
+from map_core.core.types import Reply
+from map_core.core.atomic_files import replacing
+
+ScoreKey = tuple[str, str]
+"""A value's name and its scorer's version."""
+
+_REPLIES = pa.schema(
+    {
+        "text": pa.string(),
+        "tokens": pa.list_(pa.int32()),
+        "log_probs": pa.list_(pa.float64()),
+        "finished": pa.bool_(),
+    }
+)
+_NAME = re.compile(r"(.+)\.(\d+)-(\d+)\.replies\.parquet")
+_REASONS = b"reasons"
+
+
+@dataclass
+class Scores:
+    """The rewards of one prompt's replies, as far as there are any.
+
+    Args:
+        rewards: of each value and version, the reward of each candidate by its number; NaN where the scorer failed.
+        reasons: why it failed, in words.
+    """
+
+    rewards: dict[ScoreKey, dict[int, float]] = field(default_factory=dict)
+    reasons: dict[ScoreKey, dict[int, str]] = field(default_factory=dict)
+
+    def add(self, key: ScoreKey, rewards: Mapping[int, float], reasons: Mapping[int, str]) -> None:
+        """Take in rewards of further candidates."""
+        self.rewards.setdefault(key, {}).update(rewards)
+        self.reasons.setdefault(key, {}).update(reasons)
+
+
+class Parts:
+    """The folder ``OUT.parts`` of one build.
+
+    Args:
+        out: the table that is being built.
+        plan: what decides a reply beside its prompt and its number, as plain JSON values; parts of another plan are
+            refused.
+        candidates: K; parts with more candidates are refused.
+        fresh: throw away the parts of another plan.
+
+    Raises:
+        InputError: the folder holds the parts of another plan, cannot be written, or another build is using it.
+    """
+
+    def __init__(self, out: Path, plan: Mapping[str, Any], candidates: int = 0, fresh: bool = False) -> None:
+        self.folder = folder_of(out)
+        self._out, self._plan, self._candidates, self._fresh = out, dict(plan), candidates, fresh
+        self._ranges: dict[str, list[tuple[int, int]]] = {}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the table against a second build, and check that the folder belongs to this one's plan."""
+        with lock(self._out):
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise unwritable(self.folder, error) from error
+            self._check_plan()
+            for path in self.folder.iterdir():
+                if found := _NAME.fullmatch(path.name):
+                    self._ranges.setdefault(found[1], []).append((int(found[2]), int(found[3])))
+            for ranges in self._ranges.values():
+                ranges.sort()
+            yield
+
+    def _check_plan(self) -> None:
+        path = self.folder / "plan.json"
+        found = _plan(path)
+        asked = self._plan | {"candidates": self._candidates}
+        if found == asked:
+            return
+        differs = set() if found is None else self._differing(found)
+        if differs and not self._fresh:
+            raise InputError(
+                f"{self.folder} holds the unfinished table of another build (other {', '.join(sorted(differs))}). "
+                "Finish that one with its own command, give this one another --out, or add --fresh to throw it away."
+            )
+        if differs or found is None:
+            for part in self.folder.glob("*.parquet"):
+                part.unlink()
+        write(path, json.dumps(asked).encode())
+
+    def _differing(self, found: Mapping[str, Any]) -> set[str]:
+        """What of another plan is not what is asked for; more candidates than there are can still be drawn."""
+        differs = {key for key in self._plan.keys() | found.keys() if self._plan.get(key) != found.get(key)}
+        if found.get("candidates", 0) <= self._candidates:
+            differs.discard("candidates")
+        return differs
+
+    def drawn(self, key: str) -> int:
+        """The number after the last candidate of a prompt that is there; 0 where none is."""
+        return self._ranges[key][-1][1] if key in self._ranges else 0
+
+    def numbers(self, key: str) -> list[int]:
+        """The numbers of a prompt's candidates that are there."""
+        return [number for first, end in self._ranges.get(key, ()) for number in range(first, end)]
+
+    def replies(self, key: str) -> dict[int, Reply]:
+        """A prompt's replies that are there, by candidate number."""
+        found: dict[int, Reply] = {}
+        for first, end in self._ranges.get(key, ()):
+            data = _read(self._replies(key, first, end))
+            columns = [data[name].to_pylist() for name in _REPLIES.names]
+            for number, (text, tokens, log_probs, finished) in enumerate(zip(*columns, strict=True), start=first):
+                found[number] = Reply(text, tuple(tokens), tuple(log_probs), finished)
+        return found
+
+    def write_replies(self, key: str, first: int, replies: Sequence[Reply]) -> None:
+        """Keep replies to a prompt; the first of them is candidate number ``first``."""
+        end = first + len(replies)
+        columns = {
+            "text": [reply.text for reply in replies],
+            "tokens": [reply.tokens for reply in replies],
+            "log_probs": [reply.log_probs for reply in replies],
+            "finished": [reply.finished for reply in replies],
+        }
+        _write(self._replies(key, first, end), pa.table(columns, schema=_REPLIES))
+        self._ranges.setdefault(key, []).append((first, end))
+
+    def scores(self, key: str) -> Scores:
+        """The rewards of a prompt that are there."""
+        path = self._scores(key)
+        if not path.is_file():
+            return Scores()
+        data = _read(path)
+        numbers = data["candidate"].to_pylist()
+        told = json.loads((data.schema.metadata or {}).get(_REASONS, b"{}"))
+        scores = Scores()
+        for name in data.column_names[1:]:
+            value, _, version = name.partition("\t")
+            column = zip(numbers, data[name].to_pylist(), strict=True)
+            reasons = {int(number): reason for number, reason in told.get(name, {}).items()}
+            scores.add((value, version), {n: reward for n, reward in column if reward is not None}, reasons)
+        return scores
+
+    def write_scores(self, key: str, scores: Scores) -> None:
+        """Keep the rewards of a prompt."""
+        numbers = sorted({number for rewards in scores.rewards.values() for number in rewards})
+        columns: dict[str, pa.Array] = {"candidate": pa.array(numbers, pa.int32())}
+        for (name, version), rewards in scores.rewards.items():
+            columns[f"{name}\t{version}"] = pa.array([rewards.get(number) for number in numbers], pa.float64())
+        told = {"\t".join(value): reasons for value, reasons in scores.reasons.items() if reasons}
+        _write(self._scores(key), pa.table(columns).replace_schema_metadata({_REASONS: json.dumps(told).encode()}))
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _replies(self, key: str, first: int, end: int) -> Path:
+        return self.folder / f"{key}.{first:06d}-{end:06d}.replies.parquet"
+
+    def _scores(self, key: str) -> Path:
+        return self.folder / f"{key}.rewards.parquet"
+
+
+def key_of(prompt: str, occurrence: int = 0) -> str:
+    """What a prompt's parts are called: by its text, and by how often the same text came before it."""
+    digest = hashlib.sha256(prompt.encode()).hexdigest()[:24]
+    return f"{digest}-{occurrence}" if occurrence else digest
+
+
+def folder_of(out: Path) -> Path:
+    """Where the parts of a table are kept while it is built."""
+    return out.with_name(out.name + ".parts")
+
+
+def check_place(out: Path, example: str = "table.parquet") -> None:
+    """Refuse a place where no file can be written.
+
+    Args:
+        out: the file that is to be written.
+        example: of a name, for whoever gave a folder.
+
+    Raises:
+        InputError: it is a folder, or its folder is missing.
+    """
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; give the name of a file, for example {out / example}.")
+    if not out.parent.is_dir():
+        raise InputError(f"There is no folder {out.parent} to write to. Make it first or choose another.")
+
+
+@contextmanager
+def lock(out: Path, who: str = "build") -> Iterator[None]:
+    """Hold a file against all others that would write it; the lock ends with the process at the latest.
+
+    Args:
+        out: a table, or whatever else goes on where it was stopped.
+        who: what such writers are called.
+
+    Raises:
+        InputError: another one is writing it, or it cannot be written there.
+    """
+    check_place(out)
+    path = out.with_name(out.name + ".lock")
+    held = filelock.FileLock(path)
+    try:
+        held.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise InputError(
+            f"Another {who}{_holder(path)} is writing {out}. Wait for it, or give this one another --out."
+        ) from error
+    except OSError as error:
+        raise unwritable(out, error) from error
+    try:
+        with contextlib.suppress(OSError):
+            path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)  # still held: whoever waits for this file sees that it is gone
+        held.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        told = json.loads(path.read_text())
+        since = time.strftime("%H:%M", time.localtime(told["since"]))
+        return f" (process {told['pid']} on {told['host']}, since {since})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def unwritable(path: Path, error: OSError) -> InputError:
+    """What to tell when a file cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return InputError(
+            f"The disc is full: {path} cannot be written. Make room and start the same again; what is made is kept."
+        )
+    return InputError(f"{path} cannot be written ({error}). Choose another --out.")
+
+
+@contextmanager
+def durable(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, put in its place once it is whole and on the disc; else what was there is left.
+
+    What a kill leaves of it has the same name in every run, so the next one writes over it.
+
+    Raises:
+        InputError: the disc is full or the folder cannot be written.
+    """
+    try:
+        with replacing(path, path.with_name(path.name + ".part")) as partial, partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put a whole file in its place, as :func:`durable` does."""
+    with durable(path) as file:
+        file.write(content)
+
+
+def _plan(path: Path) -> dict[str, Any] | None:
+    """A plan; None when it is not there or not whole."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(pa.BufferReader(path.read_bytes()))
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}). Remove it and start again; it is then made anew."
+        ) from error
+
+
+def _write(path: Path, data: pa.Table) -> None:
+    buffer = pa.BufferOutputStream()
+    pq.write_table(data, buffer, compression="zstd")
+    write(path, buffer.getvalue().to_pybytes())

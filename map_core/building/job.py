@@ -1,0 +1,276 @@
+"""One build at work: what is there, what is missing, and the table that comes of it.
+
+A candidate comes from the table that is added to or from the parts; a reward from that table, where the value is kept,
+or from the parts. Everything else is missing and is made. Constraint: whatever is made is kept before the next
+thing is begun.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from map_core.building.existing_table import Base
+from map_core.building.workers import Batch, Crew, Lack
+from map_core.building.plan import Built, Mark
+from map_core.building.progress import Reporter, Steps
+from map_core.building.fault_tolerant_scoring import Faults, Found
+from map_core.building.writer import Row, write_table
+from map_core.errors import InputError
+from map_core.core.types import Reply
+from map_core.building.checkpoints import Parts, ScoreKey, Scores, key_of
+from map_core.data.prompts import Prompt
+from map_core.scoring.base import Scorer, ScorerError, log_prob
+
+#: Marks that a table's metadata tell one by one.
+TOLD = 1000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One value of the table that is made.
+
+    Args:
+        key: its name and its scorer's version.
+        scorer: the scorer's place among the scorers; None where no reply lacks a reward.
+        kept: the rewards of the table that is added to are kept.
+    """
+
+    key: ScoreKey
+    scorer: int | None
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be made.
+
+    Args:
+        out: the table's file.
+        prompts: in the table's order.
+        candidates: K, replies a prompt.
+        columns: the values in their order.
+        scorers: what scores them.
+        base: the table that is added to, or None; its prompts are the first of these, in their order.
+        metadata: what the table will tell of itself beside its values and marks.
+    """
+
+    out: Path
+    prompts: tuple[Prompt, ...]
+    candidates: int
+    columns: tuple[Column, ...]
+    scorers: tuple[Scorer, ...]
+    base: Base | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def base_of(self, number: int) -> Base | None:
+        """The table that is added to, where it has this prompt."""
+        return self.base if self.base is not None and number < len(self.base.prompts) else None
+
+
+class Work:
+    """A job with its parts; the parts are locked by the caller.
+
+    Args:
+        job: what is to be made.
+        parts: what is made so far.
+        report: who is told how far it is.
+    """
+
+    def __init__(self, job: Job, parts: Parts, report: Reporter | None) -> None:
+        self._job, self._parts, self._report = job, parts, report
+        occurrences: dict[str, int] = {}
+        self._keys = []
+        for prompt in job.prompts:
+            self._keys.append(key_of(prompt.text, occurrences.setdefault(prompt.text, 0)))
+            occurrences[prompt.text] += 1
+        self._sampled = self._scored = 0
+
+    def sample(self, crew: Crew, skip: bool = False) -> None:
+        """Draw what is missing.
+
+        Raises:
+            InputError: the model does not take a prompt and ``skip`` is off, or it takes none.
+        """
+        lacking, refused = list(self._lacking()), 0
+        steps = Steps("sampling", len(self._keys) - len(lacking), len(self._keys), self._report)
+        for lack, replies in crew.draw(lacking):
+            if isinstance(replies, InputError):
+                refused += 1
+                if skip and refused < len(self._keys):
+                    steps.one()
+                    continue
+                prompt = self._job.prompts[lack.number].id
+                raise InputError(f"The prompt {prompt!r} cannot be used. {replies}") from replies
+            self._parts.write_replies(self._keys[lack.number], lack.first, replies)
+            self._sampled += len(replies)
+            steps.one()
+
+    def _lacking(self) -> Iterator[Lack]:
+        for number, key in enumerate(self._keys):
+            base = self._job.base_of(number)
+            first = max(0 if base is None else base.candidates, self._parts.drawn(key))
+            if first < self._job.candidates:
+                yield Lack(number, self._job.prompts[number].text, first, self._job.candidates - first)
+
+    def score(self, crew: Crew) -> None:
+        """Score what is missing.
+
+        Raises:
+            ScorerError: a scorer fails on everything.
+        """
+        waiting = {number: count for number in range(len(self._keys)) if (count := len(self._wanted(number)))}
+        faults = Faults()
+        if len(waiting) < len(self._keys):
+            faults.worked.update(column.key for column in self._job.columns)
+        steps = Steps("scoring", len(self._keys) - len(waiting), len(self._keys), self._report)
+        ready: dict[int, list[Found]] = {}
+        try:
+            for batch, (given, why) in crew.score(batch for number in waiting for batch in self._batches(number)):
+                key = self._job.columns[batch.column].key
+                rewards = dict(zip(batch.candidates, given.tolist(), strict=True))
+                found = key, rewards, {batch.candidates[place]: reason for place, reason in why.items()}
+                if len(why) == len(rewards):
+                    faults.failed(batch.number, found)
+                else:
+                    for number, earlier in faults.succeeded(key):
+                        self._keep_scores(number, [earlier])
+                    ready.setdefault(batch.number, []).append(found)
+                waiting[batch.number] -= 1
+                if not waiting[batch.number]:
+                    self._keep_scores(batch.number, ready.pop(batch.number, []))
+                    steps.one()
+        finally:
+            # A file a prompt, not one a value; a stop in the middle of a prompt keeps what it has.
+            for number, some in ready.items():
+                self._keep_scores(number, some)
+        for number, earlier in faults.end():
+            self._keep_scores(number, [earlier])
+
+    def _wanted(self, number: int) -> list[tuple[int, Column, list[int]]]:
+        """The values that lack rewards on a prompt, and the candidates that lack them."""
+        scores = self._parts.scores(self._keys[number])
+        numbers, kept = self._numbers(number), set(self._kept_numbers(number))
+        wanted = []
+        for place, column in enumerate(self._job.columns):
+            there = scores.rewards.get(column.key, {})
+            lacking = [n for n in numbers if n not in there and not (column.kept and n in kept)]
+            if lacking and column.scorer is not None:
+                wanted.append((place, column, lacking))
+        return wanted
+
+    def _batches(self, number: int) -> Iterator[Batch]:
+        replies, text = self._replies(number), self._job.prompts[number].text
+        for place, column, lacking in self._wanted(number):
+            assert column.scorer is not None
+            some = tuple(replies[n] for n in lacking)
+            yield Batch(number, text, place, column.scorer, tuple(lacking), some)
+
+    def _keep_scores(self, number: int, found: Sequence[Found]) -> None:
+        if not found:
+            return
+        scores = self._parts.scores(self._keys[number])
+        for key, rewards, reasons in found:
+            scores.add(key, rewards, reasons)
+            self._scored += len(rewards) - len(reasons)
+        self._parts.write_scores(self._keys[number], scores)
+
+    def write(self) -> Built:
+        """Put the table together.
+
+        Raises:
+            ScorerError: no reply is left, as a scorer failed on each.
+            InputError: the disc is full.
+        """
+        job = self._job
+        names = [column.key[0] for column in job.columns]
+        marks: list[Mark] = []
+        empty, replies = [], 0
+        for number, prompt in enumerate(job.prompts):
+            marked = self._marked(number)
+            marks += marked
+            left = len(self._numbers(number)) - len({mark.candidate for mark in marked})
+            replies += left
+            if not left:
+                empty.append(prompt.id)
+        if not replies:
+            reason = f": {marks[0].reason}" if marks else ""
+            raise ScorerError(f"No reply could be scored on every value{reason}. Mend the scorers and start again.")
+        written = write_table(job.out, job.prompts, self._rows, names, self._metadata(marks, empty))
+        return Built(
+            job.out,
+            tuple(names),
+            len(job.prompts) - len(empty),
+            written,
+            sampled=self._sampled,
+            scored=self._scored,
+            marked=tuple(marks),
+            skipped=tuple(empty),
+        )
+
+    def _metadata(self, marks: Sequence[Mark], empty: Sequence[str]) -> dict[str, Any]:
+        job = self._job
+        entries = {str(entry.get("name")): entry for entry in job.metadata.get("scorers") or ()}
+        for column in job.columns:
+            if column.scorer is not None and not (column.kept and column.key[0] in entries):
+                entries[column.key[0]] = job.scorers[column.scorer].entry()
+        before = job.metadata.get("left_out") or {}
+        told = [
+            {"prompt": mark.prompt, "candidate": mark.candidate, "value": mark.value, "reason": mark.reason}
+            for mark in marks
+        ]
+        count = len({(mark.prompt, mark.candidate) for mark in marks}) + int(before.get("replies", 0))
+        metadata = {key: entry for key, entry in job.metadata.items() if key != "left_out"}
+        if count or empty:
+            marked = [*before.get("marks", ()), *told][:TOLD]
+            metadata["left_out"] = {"replies": count, "prompts": list(empty), "marks": marked}
+        return metadata | {
+            "values": [column.key[0] for column in job.columns],
+            "scorers": [entries[column.key[0]] for column in job.columns if column.key[0] in entries],
+            "created": datetime.now(UTC).date().isoformat(),
+        }
+
+    def _numbers(self, number: int) -> list[int]:
+        return [*self._kept_numbers(number), *self._parts.numbers(self._keys[number])]
+
+    def _kept_numbers(self, number: int) -> list[int]:
+        base = self._job.base_of(number)
+        return [] if base is None else base.numbers(number)
+
+    def _replies(self, number: int) -> dict[int, Reply]:
+        base = self._job.base_of(number)
+        there = {} if base is None else base.replies(number)
+        return there | self._parts.replies(self._keys[number])
+
+    def _all_scores(self, number: int) -> Scores:
+        """The rewards of a prompt for every value, those that are kept included."""
+        scores, base = self._parts.scores(self._keys[number]), self._job.base_of(number)
+        if base is not None:
+            for column in self._job.columns:
+                if column.kept:
+                    scores.add(column.key, base.rewards(number, column.key[0]), {})
+        return scores
+
+    def _marked(self, number: int) -> list[Mark]:
+        """The marks of a prompt's replies."""
+        scores, prompt = self._parts.scores(self._keys[number]), self._job.prompts[number].id
+        return [
+            Mark(prompt, candidate, column.key[0], reason)
+            for column in self._job.columns
+            for candidate, reason in sorted(scores.reasons.get(column.key, {}).items())
+        ]
+
+    def _rows(self, number: int) -> list[Row]:
+        scores, replies, base = self._all_scores(number), self._replies(number), self._job.base_of(number)
+        told = {} if base is None else base.log_probs(number)
+        rows = []
+        for candidate, reply in replies.items():
+            rewards = [scores.rewards.get(column.key, {}).get(candidate, math.nan) for column in self._job.columns]
+            if all(math.isfinite(reward) for reward in rewards):
+                known = told[candidate] if candidate in told else log_prob(reply)
+                rows.append(Row(candidate, reply, known, tuple(rewards)))
+        return rows

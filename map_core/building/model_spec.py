@@ -1,0 +1,29 @@
+"""How a crew elsewhere opens its model: plain data that travels.
+
+Constraint: nothing is opened here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from map_core.engines.base import Engine
+from map_core.engines.factory import open_engine
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A model and how it is opened, as :func:`map_core.engines.factory.open_engine` takes them.
+
+    ``trusted`` is for a machine of a cluster, which has no list of its own of the servers that may be called.
+    """
+
+    model: str
+    engine: str = "auto"
+    dtype: str | None = None
+    device: str | None = None
+    trusted: bool = False
+
+    def open(self) -> Engine:
+        """Open it."""
+        return open_engine(self.model, self.engine, self.dtype, self.device, trusted=self.trusted)

@@ -1,0 +1,51 @@
+"""Drawing replies to one prompt, and looking beforehand which prompts the model can take.
+
+Constraint: a reply is decided by the build's seed, its prompt's text and its number alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from map_core.building.plan import Drawing, prompt_seed
+from map_core.errors import InputError
+from map_core.engines.base import Engine, Token, reply_of
+from map_core.core.types import Reply
+from map_core.data.prompts import Prompt
+
+
+def drawn(engine: Engine, drawing: Drawing, prompt: str, first: int, count: int) -> list[Reply]:
+    """The candidates ``first`` to ``first + count - 1`` of a prompt, whole."""
+    seed = prompt_seed(drawing.seed, prompt)
+    tokens: list[list[Token]] = [[] for _ in range(count)]
+    for step in engine.sample(prompt, count, drawing.settings, seed, first=first, system=drawing.system):
+        for token in step:
+            tokens[token.candidate].append(token)
+    return [reply_of(some) for some in tokens]
+
+
+def usable(engine: Engine, drawing: Drawing, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
+    """The prompts that the model can take, looked at before the first token is drawn.
+
+    Args:
+        engine: the base model.
+        drawing: how it will draw.
+        prompts: what is asked.
+        skip: leave out those that it cannot take.
+
+    Raises:
+        InputError: it cannot take one and ``skip`` is off, or it can take none; nothing is ever cut to fit.
+    """
+    kept, refused = [], []
+    for prompt in prompts:
+        try:
+            engine.check(prompt.text, drawing.settings, system=drawing.system)
+        except InputError as error:
+            refused.append((prompt, error))
+        else:
+            kept.append(prompt)
+    if refused and (not skip or not kept):
+        first, reason = refused[0]
+        more = f" The same goes for {len(refused) - 1} more." if len(refused) > 1 else ""
+        raise InputError(f"The prompt {first.id!r} cannot be used. {reason}{more}") from reason
+    return kept

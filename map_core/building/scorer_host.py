@@ -1,0 +1,195 @@
+"""Where scorers run: in this process, or in one of their own that can be ended.
+
+A scorer that hangs cannot be stopped from inside its own process, and one that eats all memory takes its process along.
+So scorers run in a child process (:mod:`map_core.building.scorer_process`), which is killed when a batch takes longer than
+its limit, and started again. It is a plain process and none of ``multiprocessing``'s, which would run the caller's own
+script once more in it. Constraint: the child holds nothing that is not made again from what it was started with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import pickle
+import pickletools
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing import Pipe
+from typing import Protocol
+
+import numpy as np
+
+from map_core.errors import InputError, PaletteError
+from map_core.core.types import Reply
+from map_core.scoring.base import Scorer, ScorerError
+
+#: Seconds that a scorer may take to load its models and to score one short reply.
+START = 900.0
+#: The share of the limit that a batch has at least, however few of the prompt's replies are in it.
+LEAST_SHARE = 0.125
+_WARM_UP = Reply("Hello there.", finished=True)
+
+
+class Host(Protocol):
+    """Somewhere scorers run."""
+
+    def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
+        """Rewards of replies to one prompt, one a reply, which may hold NaN.
+
+        Args:
+            scorer: its place among the scorers.
+            prompt: what the person asked.
+            replies: some of the prompt's replies.
+            share: which part of the prompt's replies these are, above 0 and at most 1; their time goes by it.
+
+        Raises:
+            ScorerError: it raised, took too long or took its process along.
+            MemoryError: there was not enough memory.
+            PaletteError: what has nothing to do with these replies, such as a model that is not there.
+        """
+        ...
+
+    def close(self) -> None:
+        """End what runs."""
+        ...
+
+
+class Here:
+    """Scorers in this process, without a time limit.
+
+    Args:
+        scorers: the values.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer]) -> None:
+        self._scorers = list(scorers)
+
+    def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
+        """See :meth:`Host.score`."""
+        return asked(self._scorers[scorer], prompt, replies)
+
+    def close(self) -> None:
+        """Nothing runs on."""
+
+
+class Apart:
+    """Scorers in a process of their own, killed and started again when one takes too long or too much.
+
+    Args:
+        scorers: the values; they must be picklable.
+        limit: seconds for all of a prompt's replies; fewer replies have less, down to :data:`LEAST_SHARE` of it.
+        start: seconds for a scorer's first, short reply, in which it loads its models.
+
+    Raises:
+        InputError: the limit is not above 0, or a scorer cannot be sent to another process: it cannot be pickled, or
+            is defined in the script that is run.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer], limit: float, start: float = START) -> None:
+        if not limit > 0:
+            raise InputError(f"The time limit of scorers is {limit}; expected seconds above 0.")
+        try:
+            self._sent = pickle.dumps(list(scorers))
+        except Exception as error:
+            raise InputError(
+                f"These scorers cannot run in a process of their own ({type(error).__name__}: {error}). Define them "
+                "at the top of a module, or build without a time limit: --score-limit 0."
+            ) from error
+        if any(told == "__main__" for _, told, _ in pickletools.genops(self._sent)):
+            raise InputError(
+                "These scorers are defined in the script that is run, which no other process may run again. Define "
+                "them in a module that it imports, or build without a time limit: --score-limit 0."
+            )
+        self._limit, self._start = limit, start
+        self._process: subprocess.Popen[bytes] | None = None
+        self._warm: set[int] = set()
+
+    def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
+        """See :meth:`Host.score`."""
+        if self._process is None:
+            self._begin()
+        if scorer not in self._warm:
+            # What comes of it does not matter: the time that models take to load is no reply's fault.
+            with contextlib.suppress(ScorerError, MemoryError, InputError):
+                self._ask((scorer, prompt, [_WARM_UP]), self._start)
+            if self._process is None:
+                raise ScorerError(
+                    f"it did not score a short reply within {self._start:g} seconds, or ended its process"
+                )
+            self._warm.add(scorer)
+        return self._ask((scorer, prompt, list(replies)), self._limit * max(share, LEAST_SHARE))
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while there is one."""
+        return None if self._process is None else self._process.pid
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        process, self._process = self._process, None
+        self._warm.clear()
+        if process is not None:
+            process.kill()
+            process.wait()
+            self._pipe.close()
+
+    def _begin(self) -> None:
+        self._pipe, theirs = Pipe()
+        with theirs:
+            number = theirs.fileno()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "map_core.building.scorer_process", str(number), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[number],
+                # Modules are found where this process finds them.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        # It may have ended already; whoever asks it will hear of that.
+        with contextlib.suppress(OSError):
+            self._pipe.send_bytes(self._sent)
+
+    def _ask(self, question: tuple[int, str, list[Reply]], seconds: float) -> np.ndarray:
+        assert self._process is not None
+        try:
+            self._pipe.send(question)
+            until = time.monotonic() + seconds
+            while not self._pipe.poll(min(1.0, max(0.0, until - time.monotonic()))):
+                if time.monotonic() >= until:
+                    self.close()
+                    raise ScorerError(f"it took longer than {seconds:.3g} seconds")
+            answer = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5.0)
+            code = self._process.returncode
+            self.close()
+            if code == -signal.SIGKILL:
+                raise ScorerError("its process was killed, most likely as memory ran out") from error
+            raise ScorerError(f"its process ended by itself (exit code {code})") from error
+        if isinstance(answer, BaseException):
+            raise answer
+        return np.asarray(answer)
+
+
+def asked(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+    """What a scorer gives, not yet held to its contract; what it raises, as :meth:`Host.score` says."""
+    try:
+        return np.asarray(scorer.score(prompt, replies), dtype=np.float64)
+    except (PaletteError, MemoryError):
+        raise
+    except Exception as error:
+        if "out of memory" in str(error).lower():
+            _free()
+            raise MemoryError(f"there was not enough memory ({str(error)[:200]})") from error
+        raise ScorerError(f"it raised {type(error).__name__}: {str(error)[:300]}") from error
+
+
+def _free() -> None:
+    """Give back what a batch that was too large still holds."""
+    gc.collect()
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

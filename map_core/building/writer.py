@@ -1,0 +1,102 @@
+"""Putting a table together from what is kept: a row group at a time, in its place by one rename.
+
+Constraint: never more than one row group of replies is held as Python objects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from map_core.core.types import Reply
+from map_core.core.file_lock import durable
+from map_core.data.prompts import Prompt
+from map_core.data.reward_table import table_schema
+
+#: Replies in a row group.
+GROUP = 16_384
+
+
+@dataclass(frozen=True)
+class Row:
+    """One reply of a table.
+
+    Args:
+        candidate: its number among the replies to its prompt.
+        reply: the reply.
+        log_prob: of the whole reply, in nats; NaN where untold.
+        rewards: one a value.
+    """
+
+    candidate: int
+    reply: Reply
+    log_prob: float
+    rewards: tuple[float, ...]
+
+
+def write_table(
+    out: Path,
+    prompts: Sequence[Prompt],
+    rows: Callable[[int], Sequence[Row]],
+    values: Sequence[str],
+    metadata: dict[str, Any],
+) -> int:
+    """Write a table; a file already there is replaced only once the new one is complete.
+
+    Args:
+        out: the Parquet file.
+        prompts: in the table's order; those without rows are left out.
+        rows: the replies of one prompt, by its place.
+        values: names of the rewards.
+        metadata: plain JSON values.
+
+    Returns:
+        How many replies were written.
+
+    Raises:
+        InputError: the disc is full or the folder cannot be written.
+    """
+    counted = any((prompt.weight, prompt.held_out) != (1.0, False) for prompt in prompts)
+    schema = table_schema(values, metadata, counted)
+    count = 0
+    with durable(out) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for group in _groups(prompts, rows):
+            writer.write_table(_columns(group, schema, values))
+            count += len(group)
+    return count
+
+
+def _groups(prompts: Sequence[Prompt], rows: Callable[[int], Sequence[Row]]) -> Iterable[list[tuple[Prompt, Row]]]:
+    group: list[tuple[Prompt, Row]] = []
+    for number, prompt in enumerate(prompts):
+        group += [(prompt, row) for row in rows(number)]
+        if len(group) >= GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _columns(group: Sequence[tuple[Prompt, Row]], schema: pa.Schema, values: Sequence[str]) -> pa.Table:
+    prompts, rows = [prompt for prompt, _ in group], [row for _, row in group]
+    columns: dict[str, Any] = {
+        "prompt_id": [prompt.id for prompt in prompts],
+        "prompt": [prompt.text for prompt in prompts],
+        "use_case": [prompt.use_case for prompt in prompts],
+        "candidate": [row.candidate for row in rows],
+        "reply": [row.reply.text for row in rows],
+        "tokens": [row.reply.tokens for row in rows],
+        "log_prob": [row.log_prob for row in rows],
+    }
+    if "weight" in schema.names:
+        columns["weight"] = [prompt.weight for prompt in prompts]
+        columns["held_out"] = [prompt.held_out for prompt in prompts]
+    columns |= {name: [row.rewards[place] for row in rows] for place, name in enumerate(values)}
+    assert all(math.isfinite(reward) for row in rows for reward in row.rewards)
+    return pa.table(columns, schema=schema)

@@ -1,0 +1,200 @@
+"""Where the app keeps tables, what they are called, and what a list of them says.
+
+One folder, a Parquet file a table: NAME.parquet. A name comes from people and from addresses, so it is letters,
+digits, spaces, - and _ only; it can never lead out of the folder. Constraint: a table is described from its file's
+footer and one column, never by reading its replies.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from map_core.errors import InputError
+from map_core.data.reward_table import REPLY_COLUMNS, load_metadata
+
+SETTING = "VALUE_PALETTE_TABLES"
+#: The longest name.
+LONGEST = 60
+#: Bytes of memory that a table takes in the app for each byte of its columns: its texts one by one, and its numbers.
+#: Measured on 670,000 replies of 350 letters.
+IN_MEMORY = 4
+_NAME = re.compile(rf"\w[\w \-]{{0,{LONGEST - 1}}}")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a list says of a table.
+
+    Args:
+        name: as people read it.
+        path: its file.
+        prompts, replies: how many; 0 where the file cannot be read.
+        values: their names.
+        model: the base model, or "" where the table does not say.
+        source: the file that it was imported from, or "".
+        bytes: of the file.
+        changed: when the file was written, in UTC.
+        fault: why it cannot be looked at, in words; "" where it can.
+    """
+
+    name: str
+    path: Path
+    prompts: int
+    replies: int
+    values: tuple[str, ...]
+    model: str
+    source: str
+    bytes: int
+    changed: datetime
+    fault: str = ""
+
+
+def folder() -> Path:
+    """The folder in force: ``VALUE_PALETTE_TABLES``, or ``tables`` in this person's data folder; made on first use.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    chosen = os.environ.get(SETTING)
+    path = Path(chosen) if chosen else platformdirs.user_data_path("value-palette") / "tables"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {path} for tables cannot be made ({error}). Set {SETTING}.") from error
+    return path
+
+
+def named(name: str) -> str:
+    """A name as it is kept: without spaces at its ends, several spaces as one.
+
+    Raises:
+        InputError: it is empty, too long, or has other characters than letters, digits, spaces, - and _.
+    """
+    plain = " ".join(name.split())
+    if not _NAME.fullmatch(plain):
+        raise InputError(
+            f"The name is {plain[:80]!r}; expected 1 to {LONGEST} letters, digits, spaces, - or _, with a letter or a "
+            "digit first."
+        )
+    return plain
+
+
+def path_of(name: str) -> Path:
+    """The file of a table, whether it is there or not.
+
+    Raises:
+        InputError: see :func:`named`.
+    """
+    return folder() / f"{named(name)}.parquet"
+
+
+def listed() -> tuple[Kept, ...]:
+    """All tables of the folder, the newest first."""
+    found = [described(path) for path in folder().glob("*.parquet") if _NAME.fullmatch(path.stem)]
+    return tuple(sorted(found, key=lambda one: one.changed, reverse=True))
+
+
+def described(path: Path) -> Kept:
+    """What a list says of one file; a file that cannot be read says so in words."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        return Kept(path.stem, path, 0, 0, (), "", "", 0, datetime.fromtimestamp(0, UTC), f"It is gone ({error}).")
+    return _described(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+@lru_cache(maxsize=256)
+def _described(path: Path, size: int, changed: datetime) -> Kept:
+    """The same of a file that is there, read once as long as it stays as it is."""
+    try:
+        metadata = load_metadata(path)
+        prompts, replies, columns = _counted(path)
+    except InputError as error:
+        return Kept(path.stem, path, 0, 0, (), "", "", size, changed, _without_path(error, path))
+    values = tuple(metadata.get("values") or (name for name in columns if name not in REPLY_COLUMNS))
+    return Kept(
+        path.stem,
+        path,
+        prompts,
+        replies,
+        values,
+        _text(metadata, "model", "name"),
+        _text(metadata, "source", "file"),
+        size,
+        changed,
+    )
+
+
+def check_memory(path: Path, free: int | None = None) -> None:
+    """Refuse a table that is too large for a page, before the machine's memory runs out.
+
+    Args:
+        path: its file; one that cannot be read is left to whoever loads it.
+        free: bytes that may be taken; what the machine has free by default.
+
+    Raises:
+        InputError: it needs more than is free.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            told = file.metadata
+            needed = IN_MEMORY * sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
+    except (pa.ArrowException, OSError):
+        return
+    free = psutil.virtual_memory().available if free is None else free
+    if needed > free:
+        raise InputError(
+            f"The table {path.stem!r} needs about {needed / 1e9:.1f} GB of memory here, and {free / 1e9:.1f} GB are "
+            "free. Take some of its prompts, or run the app on a larger machine."
+        )
+
+
+def delete(name: str) -> None:
+    """Take a table off the disk; whoever looks at it keeps it until they look anew.
+
+    Raises:
+        InputError: there is no such table, or its file cannot be removed.
+    """
+    path = path_of(name)
+    try:
+        path.unlink()
+    except FileNotFoundError as error:
+        raise InputError(f"There is no table {name!r} any more. Look at the list again.") from error
+    except OSError as error:
+        raise InputError(f"The table {name!r} cannot be removed ({error}).") from error
+
+
+def _counted(path: Path) -> tuple[int, int, list[str]]:
+    """Prompts, replies and columns of a file."""
+    try:
+        with pq.ParquetFile(path) as file:
+            names = list(file.schema_arrow.names)
+            key = next((name for name in ("prompt_id", "prompt") if name in names), None)
+            if key is None:
+                raise InputError(f"{path.name} has no column with prompts, so it is no table.")
+            prompts = pc.count_distinct(file.read([key])[key]).as_py()
+            return int(prompts), file.metadata.num_rows, names
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path.name} is not a Parquet file that can be read ({error}).") from error
+
+
+def _without_path(error: InputError, path: Path) -> str:
+    """Where a server keeps its files is nobody's business."""
+    return str(error).replace(str(path), path.name)
+
+
+def _text(metadata: dict[str, Any], part: str, name: str) -> str:
+    found = metadata.get(part)
+    return str(found.get(name) or "") if isinstance(found, dict) else str(found or "")

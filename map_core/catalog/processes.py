@@ -1,0 +1,278 @@
+"""Builds and imports as processes of their own: begun, watched, stopped and gone on with, by any viewer.
+
+A folder a piece of work, ``.making/NAME`` beside the tables: the command, what was handed in, what the process says,
+and its progress file. All that is known is read from there, so an app that was killed knows on its next start what
+is still running and what was interrupted. Constraint: a process is ended by its id, and only when the time of its
+start shows that it is the same one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import filelock
+import psutil
+
+from map_core.errors import InputError
+from map_core.catalog.folder import folder, named, path_of
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Seconds that another process may take to begin the same work.
+BUSY_SECONDS = 10
+#: Lines of what a process said that are shown when it ended badly.
+TAIL = 12
+#: How much lower the priority of a build is than that of the app, so that pages answer and replies are written.
+NICE = 15
+
+
+class State(StrEnum):
+    """Where a piece of work is; "interrupted" when its process is gone without a word."""
+
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Making:
+    """A table that is being made.
+
+    Args:
+        name: of the table.
+        kind: "build", "import" or "extend".
+        about: what was asked for, plain values to show.
+        state: see :class:`State`.
+        stage: "starting", "reading", "sampling", "scoring" or "writing".
+        done, total: of this stage; both 0 while unknown.
+        unit: "prompts" or "%".
+        rate: units a minute; None while unknown.
+        seconds_left: of this stage; None while unknown.
+        notes: sentences that a person should read.
+        error: what went wrong, in words; "" where nothing did.
+    """
+
+    name: str
+    kind: str
+    about: Mapping[str, Any]
+    state: State
+    stage: str
+    done: int
+    total: int
+    unit: str
+    rate: float | None
+    seconds_left: float | None
+    notes: tuple[str, ...]
+    error: str
+
+
+def place(name: str) -> Path:
+    """The folder of a piece of work."""
+    return folder() / ".making" / named(name)
+
+
+def free_name(stem: str) -> str:
+    """A name that no table has and no work is on: the stem, or the stem with a number.
+
+    Raises:
+        InputError: the stem can be no name.
+    """
+    names = (stem, *(f"{stem} {n}" for n in range(2, 1000)))
+    return next(name for name in names if not path_of(name).exists() and not place(name).exists())
+
+
+def begin(
+    name: str,
+    kind: str,
+    arguments: Sequence[str],
+    about: Mapping[str, Any],
+    inputs: Mapping[str, bytes | Path] | None = None,
+    extends: bool = False,
+) -> None:
+    """Start to make a table.
+
+    Args:
+        name: of the table; no other may have it.
+        kind: "build", "import" or "extend".
+        arguments: of ``python -m map_core``; {out} and {progress} stand for the table and the progress file, and
+            {folder}/ begins the name of a file in the work's own folder.
+        about: what was asked for, plain values.
+        inputs: files that the work needs, by name: their content, or a file that is moved there.
+        extends: the table is there and is added to.
+
+    Raises:
+        InputError: the name is taken, by a table or by other work, or the disk cannot be written.
+    """
+    out, home = path_of(name), place(name)
+    if out.exists() and not extends:
+        raise InputError(f"There is a table {named(name)!r} already. Choose another name.")
+    if home.exists() and look(name).state is not State.DONE:
+        raise InputError(f"A table {named(name)!r} is being made already. Look at it below, or choose another name.")
+    shutil.rmtree(home, ignore_errors=True)
+    try:
+        home.mkdir(parents=True)
+        for file, content in (inputs or {}).items():
+            if isinstance(content, Path):
+                shutil.move(content, home / file)
+            else:
+                (home / file).write_bytes(content)
+        told = {"kind": kind, "arguments": list(arguments), "about": dict(about)}
+        (home / "request.json").write_text(json.dumps(told), encoding="utf-8")
+    except OSError as error:
+        shutil.rmtree(home, ignore_errors=True)
+        raise InputError(f"The work cannot be kept in {home.parent.name} ({error}). Make room on the disk.") from error
+    go_on(name)
+
+
+def go_on(name: str) -> None:
+    """Run the command of a piece of work, from where it stopped; nothing where it is running.
+
+    Raises:
+        InputError: there is no such work.
+    """
+    home, out = place(name), path_of(name)
+    request = _read(home / "request.json")
+    if request is None:
+        raise InputError(f"There is no work on a table {name!r} any more. Look at the list again.")
+    with filelock.FileLock(home / ".lock", timeout=BUSY_SECONDS):
+        if look(name).state is State.RUNNING:
+            return
+        places = {"{out}": str(out), "{progress}": str(home / "progress.json")}
+        arguments = [_filled(one, places, home) for one in request["arguments"]]
+        for old in ("progress.json", "process.json"):
+            (home / old).unlink(missing_ok=True)
+        with (home / "log.txt").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "map_core", *arguments],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # it outlives the app
+            )
+        _children[process.pid] = process
+        started = time.time()
+        with suppress(psutil.Error):
+            seen = psutil.Process(process.pid)
+            started = seen.create_time()
+            seen.nice(NICE)
+        _write(home / "process.json", {"pid": process.pid, "pid_started": started})
+
+
+def stop(name: str) -> None:
+    """Ask the process to stop; what it has made is kept. Nothing where it is not running."""
+    process = _read(place(name) / "process.json")
+    if process and _alive(process):
+        with suppress(ProcessLookupError):
+            os.kill(int(process["pid"]), signal.SIGTERM)
+
+
+def give_up(name: str) -> None:
+    """Forget a piece of work that is not running, and all that it has made so far; a finished table stays.
+
+    Raises:
+        InputError: it is running.
+    """
+    if look(name).state is State.RUNNING:
+        raise InputError(f"The table {name!r} is being made. Stop that first.")
+    out = path_of(name)
+    shutil.rmtree(place(name), ignore_errors=True)
+    shutil.rmtree(out.with_name(f"{out.name}.parts"), ignore_errors=True)
+
+
+def every() -> tuple[Making, ...]:
+    """All work that is going on or was not brought to an end, the latest first."""
+    homes = [home for home in (folder() / ".making").glob("*") if (home / "request.json").exists()]
+    homes.sort(key=lambda home: (home / "request.json").stat().st_mtime, reverse=True)
+    return tuple(look(home.name) for home in homes)
+
+
+def look(name: str) -> Making:
+    """Where a piece of work is."""
+    home = place(name)
+    request = _read(home / "request.json") or {}
+    told = _read(home / "progress.json") or {}
+    process = _read(home / "process.json")
+    running = process is not None and _alive(process)
+    state, error = _state(told, running), str(told.get("error") or "")
+    if state is State.INTERRUPTED and not told and (home / "log.txt").exists():
+        state, error = State.FAILED, _tail(home / "log.txt")
+    return Making(
+        name=named(name),
+        kind=str(request.get("kind", "build")),
+        about=request.get("about", {}),
+        state=state,
+        stage=str(told.get("stage", "starting")),
+        done=int(told.get("done", 0)),
+        total=int(told.get("total", 0)),
+        unit=str(told.get("unit", "prompts")),
+        rate=told.get("rate"),
+        seconds_left=told.get("seconds_left"),
+        notes=tuple(str(note) for note in told.get("notes", ())),
+        error=error.replace(str(home), "").replace(str(path_of(name)), named(name)),
+    )
+
+
+def _state(told: Mapping[str, Any], running: bool) -> State:
+    said = told.get("state")
+    if said in (State.DONE, State.STOPPED, State.FAILED):
+        return State(str(said))
+    return State.RUNNING if running else State.INTERRUPTED
+
+
+#: Processes that this one has begun: they are asked now and then whether they have ended, so that none is left over.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+def _alive(process: Mapping[str, Any]) -> bool:
+    pid = int(process["pid"])
+    child = _children.get(pid)
+    if child is not None and child.poll() is not None:
+        del _children[pid]
+        return False
+    try:
+        found = psutil.Process(pid)
+        same = abs(found.create_time() - float(process["pid_started"])) < 2.0
+        return same and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _filled(argument: str, places: Mapping[str, str], home: Path) -> str:
+    """An argument with the place that it stands for; what merely holds braces is left as it is."""
+    if argument.startswith("{folder}/"):
+        return str(home / argument.removeprefix("{folder}/"))
+    return places.get(argument, argument)
+
+
+def _tail(path: Path) -> str:
+    """The last that a process said."""
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return "\n".join(lines[-TAIL:])
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.replace(path)

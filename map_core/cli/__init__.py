@@ -1,0 +1,86 @@
+"""The command line, a file a command.
+
+Errors are one clear message on stderr, without a traceback: exit code 2 for usage, 1 for the rest.
+Constraint: a command's module is imported only when that command is called, so that ``--help`` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from keyword import iskeyword
+
+import click
+
+from map_core.errors import PaletteError
+
+#: Each command, its module, and the line that ``--help`` shows.
+COMMANDS = {
+    "solve": "Find the weights that reach a palette, or why nothing does.",
+    "nearest": "Find the attainable palette closest to one that is not.",
+    "frontier": "Trace the Pareto frontier of pairs and triples of values.",
+    "sensitivity": "Show what each target costs, and what moves when it is moved.",
+    "confidence": "Put error bars on weights, levels and the verdict.",
+    "sequence": "Align one value after another, beside all at once.",
+    "groups": "Find a common palette for several groups, or compare two tables.",
+    "baselines": "Compare a palette with weights that are picked without solving.",
+    "report": "Write a palette as a document with verdict, price, figures and replies.",
+    "reproduce": "Run the published experiments on a table.",
+    "verify": "Hold the forecast against fresh replies to other prompts.",
+    "import": "Make a reward table of a Parquet, CSV or JSON file.",
+    "generate": "Answer a prompt as the base model and as the aligned model.",
+    "serve": "Serve the aligned model to programs, as OpenAI's clients speak.",
+    "build": "Sample replies, score them, and write a reward table.",
+    "values": "Show what each value measures and how well it separates.",
+    "models": "Bring models to this machine, and list them.",
+}
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are called, listed without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(importlib.import_module(f"map_core.cli.{name}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def command_line() -> None:
+    """Value Palette: set a target level for each human value, get the weights that reach them.
+
+    \b
+    Examples:
+      python -m map_core solve --target helpfulness=p70 --target humor=+0.3sd
+      python -m map_core generate --prompt "How do I calm a crying child?" --weights humor=2
+      python -m map_core build --prompts prompts.jsonl --out table.parquet
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        result = command_line.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="python -m map_core",
+            standalone_mode=False,
+        )
+    except click.ClickException as error:
+        error.show()
+        return 2 if isinstance(error, click.UsageError) else 1
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        return 1
+    except PaletteError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,215 @@
+"""``python -m map_core build``: replies sampled from a model and scored, as a table for the palette."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from map_core import building as builder
+from map_core.data import reward_table
+from map_core.building import Built, Crew, Drawing, Local, Opening
+from map_core.cli.progress import Watcher, watched
+from map_core.models.endpoint import check_callable, remember
+from map_core.models.files import DEFAULT_MODEL
+from map_core.data.prompts import Prompt, hold_out, read_prompts
+from map_core.scoring import Scorer, Specification, from_metadata, read_values_file, resolve
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  The default table, as it is embedded:
+    python -m map_core build --prompts assets/prompts.jsonl --out table.parquet --seed 20261123
+  Your own prompts, three values, 16 replies each, from any model or server:
+    python -m map_core build --prompts mine.jsonl --out mine.parquet \\
+        --values helpfulness,humor,plain_language --candidates 16 --model ./my-model
+    python -m map_core build --prompts mine.jsonl --out mine.parquet --model Qwen/Qwen3-8B@http://gpu-box:8000/v1
+  More of a finished table; only what is new is made:
+    python -m map_core build --extend mine.parquet --values positivity --prompts more.jsonl --candidates 64
+  Other values for replies that are there already, without sampling again:
+    python -m map_core build --rescore mine.parquet --out other.parquet --values positivity,diversity
+  On every GPU of a Ray cluster (pip install -r requirements-cluster.txt):
+    python -m map_core build --prompts mine.jsonl --out mine.parquet --ray auto
+
+\b
+A line of the prompts file; "weight" says how often a prompt occurs in use, "held_out" keeps it for checking:
+  {"id": "bees", "use_case": "Stories and learning", "prompt": "How do bees make honey?", "weight": 3}
+
+Stopped or killed, or the disc was full? Give the same command again: it goes on where it stopped. A reply on which a
+scorer fails is left out, and the end says how many there are.
+"""
+)
+@click.option("--prompts", type=click.Path(path_type=Path), help="JSON lines, CSV or plain text, a prompt a line.")
+@click.option(
+    "--extend",
+    type=click.Path(path_type=Path),
+    metavar="TABLE",
+    help="Add to this table: --values, --prompts, --candidates. In its place unless --out is given.",
+)
+@click.option(
+    "--rescore",
+    type=click.Path(path_type=Path),
+    metavar="TABLE",
+    help="Score this table's replies again instead of sampling.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The Parquet file to write.")
+@click.option("--values", metavar="NAME,NAME", help="The values to score; all of `values` by default.")
+@click.option(
+    "--values-file", type=click.Path(path_type=Path), metavar="FILE", help="Values of your own, as TOML: see `values`."
+)
+@click.option("--use-case", "use_cases", multiple=True, help="Only prompts of this use case; can be repeated.")
+@click.option("--count-repeats", is_flag=True, help="A prompt that comes again counts as often as it comes.")
+@click.option(
+    "--hold-out", type=float, default=0.0, metavar="SHARE", help="Keep this share of each use case for checking."
+)
+@click.option("--model", help="The base model: a name from `models list`, a folder, a hub name, or NAME@URL.")
+@click.option("--engine", type=click.Choice(["auto", "torch", "openvino"]), default="auto", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="Precision; the engine's own by default.")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, or auto: one model over all GPUs. Torch only.")
+@click.option("--candidates", type=int, help="Replies per prompt; 64, or what the table has that is added to.")
+@click.option("--seed", type=int, help="The same seed gives the same table; 0 by default.")
+@click.option("--temperature", type=float, help="Sampling temperature.")
+@click.option("--top-k", type=int, help="Draw from the k likeliest tokens; 0 for all.")
+@click.option("--top-p", type=float, help="Draw from the likeliest tokens with this probability; 1 for all.")
+@click.option("--max-new-tokens", type=int, help="Longest reply, in tokens.")
+@click.option("--system", help="A system message before every prompt; the model's own by default.")
+@click.option("--skip-unusable", is_flag=True, help="Go on without prompts that are too long for the model.")
+@click.option(
+    "--score-limit",
+    type=float,
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A scorer that takes longer for a prompt's replies is ended and started again; 0 for no limit.",
+)
+@click.option("--ray", metavar="ADDRESS", help="Work on this Ray cluster: an address, auto, or local.")
+@click.option("--workers", type=int, help="Workers on the cluster; as many as its GPUs, or its cores, by default.")
+@click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@click.option("--fresh", is_flag=True, help="Throw away what another build left unfinished beside OUT.")
+@click.option("--keep-parts", is_flag=True, help="Keep OUT.parts, so that values can be added without sampling.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option(
+    "--progress-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep how far it is in this JSON file, for a program that watches.",
+)
+def build(**given: Any) -> None:
+    """Build a reward table: sample replies to prompts, and score them on the values.
+
+    What is made is kept in OUT.parts until the table is complete.
+    """
+    asked = _Asked(given)
+    with watched(asked.out, given["quiet"], given["progress_file"]) as report:
+        built = asked.build(report)
+        report.note(*built.notes)
+        click.echo(_summary(built), err=True)
+
+
+def _summary(built: Built) -> str:
+    made = "" if built.sampled or built.scored else " Nothing was missing."
+    return f"{built.out}: {built.prompts} prompts, {built.replies} replies, {', '.join(built.values)}.{made}"
+
+
+class _Asked:
+    """What the command line asks for.
+
+    Args:
+        given: its options.
+
+    Raises:
+        UsageError: they do not go together.
+    """
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given = given
+        extend, rescore, prompts = given["extend"], given["rescore"], given["prompts"]
+        if (extend is None and (prompts is None) == (rescore is None)) or (extend is not None and rescore is not None):
+            raise click.UsageError(
+                "Give either --prompts FILE, to sample replies, or --rescore TABLE, or --extend TABLE, to add to one."
+            )
+        if given["out"] is None and extend is None:
+            raise click.UsageError("Missing option '--out'.")
+        self.out: Path = given["out"] or extend
+        drawing = ("seed", "temperature", "top_k", "top_p", "max_new_tokens", "system")
+        if extend is not None and (clash := [name for name in drawing if given[name] is not None]):
+            option = "--" + clash[0].replace("_", "-")
+            raise click.UsageError(f"{option} cannot be given with --extend: the table says how its replies are drawn.")
+        if given["ray"] is None and given["workers"] is not None:
+            raise click.UsageError("--workers goes with --ray ADDRESS.")
+        self._keeping = builder.Keeping(
+            force=given["force"],
+            fresh=given["fresh"],
+            keep_parts=given["keep_parts"],
+            skip_unusable=given["skip_unusable"],
+        )
+        self._limit: float | None = given["score_limit"] or None
+
+    def build(self, report: Watcher) -> Built:
+        """Do it."""
+        given = self._given
+        if given["extend"] is not None:
+            return self._extend(report)
+        if not builder.finished(self.out):
+            builder.refuse_overwrite(self.out, given["force"])
+        own = self._own({})
+        scorers = resolve(self._names(), own)
+        if given["rescore"] is not None:
+            crew = self._hire(None, Drawing(), scorers)
+            return builder.rescore(given["rescore"], self.out, scorers, keeping=self._keeping, crew=crew, report=report)
+        asked = ("temperature", "top_k", "top_p", "max_new_tokens")
+        changed = {name: given[name] for name in asked if given[name] is not None}
+        drawing = Drawing(replace(builder.DEFAULT_SETTINGS, **changed), given["seed"] or 0, given["system"])
+        candidates = 64 if given["candidates"] is None else given["candidates"]
+        prompts = self._prompts()
+        with closing(self._hire(given["model"] or DEFAULT_MODEL, drawing, scorers)) as crew:
+            return builder.build_with(crew, prompts, self.out, scorers, drawing, candidates, self._keeping, report)
+
+    def _extend(self, report: Watcher) -> Built:
+        given = self._given
+        own = self._own(reward_table.load_metadata(given["extend"]))
+        return builder.extend(
+            given["extend"],
+            self.out,
+            lambda names: resolve(names, own),
+            values=self._names() or (tuple(own) if given["values_file"] else ()),
+            prompts=self._prompts() if given["prompts"] else (),
+            candidates=given["candidates"],
+            hire=self._hire,
+            keeping=self._keeping,
+            report=report,
+        )
+
+    def _hire(self, model: str | None, drawing: Drawing, scorers: Sequence[Scorer]) -> Crew:
+        """What draws and scores: this machine, or a cluster."""
+        given, opening = self._given, None
+        if model is not None:
+            if given["model"]:
+                remember(given["model"])
+            model = given["model"] or model
+            check_callable(model)
+            opening = Opening(model, given["engine"], given["dtype"], given["device"], trusted=True)
+        if given["ray"] is not None:
+            from map_core.building.ray_workers import OnRay
+
+            return OnRay(given["ray"], opening, drawing, scorers, self._limit, given["workers"])
+        return Local(None if opening is None else opening.open(), drawing, scorers, self._limit)
+
+    def _names(self) -> list[str] | None:
+        names = self._given["values"]
+        return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+
+    def _own(self, metadata: Mapping[str, Any]) -> dict[str, Specification]:
+        """Values of one's own: those of the table that is added to, and those of the values file."""
+        named = read_values_file(self._given["values_file"]) if self._given["values_file"] is not None else {}
+        return from_metadata(metadata) | named
+
+    def _prompts(self) -> tuple[Prompt, ...]:
+        given = self._given
+        found = read_prompts(given["prompts"], given["use_cases"], count_repeats=given["count_repeats"])
+        return hold_out(found, given["hold_out"])

@@ -1,0 +1,94 @@
+"""What becomes of a palette on another table, as JSON and in words: ``groups --compare``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.data import reward_table
+from map_core.cli.options import Opened, Palette, columns, print_json
+from map_core.analysis.drift import Change, Drift, drift
+from map_core.core.types import Form
+
+VERDICTS = {"reachable": "reachable", "on_paper": "on paper", "out_of_reach": "out of reach", None: "–"}
+
+
+def compare_tables(
+    opened: Opened, other: Path, use_case: str | None, form: str | None, palettes: Iterable[Palette], as_json: bool
+) -> None:
+    """Print what becomes of each palette on another table."""
+    after = reward_table.load(other).select(use_case)
+    for number, palette in enumerate(palettes, start=1):
+        found = drift(opened.table, after, palette.levels, Form(form) if form else None)
+        name = str(palette.record.get("name", f"palette {number}"))
+        result = {"name": name} | _described(found)
+        print_json(result) if as_json else click.echo("\n".join((*_lines(found, result), "")))
+
+
+def _described(found: Drift) -> dict[str, Any]:
+    """A comparison as plain JSON values."""
+
+    def named(row: np.ndarray | None) -> dict[str, float] | None:
+        if row is None:
+            return None
+        return {n: float(x) for n, x in zip(found.values, row, strict=True) if math.isfinite(x)}
+
+    def change(part: Change | None) -> dict[str, Any] | None:
+        if part is None:
+            return None
+        return {
+            "before": named(part.before),
+            "after": named(part.after),
+            "change": named(part.change),
+            "error": named(part.error),
+            "drifted": [name for name, real in zip(found.values, part.real, strict=True) if real],
+        }
+
+    old, new = found.before.solution, found.after.solution
+    return {
+        "form": found.form.value,
+        "same_prompts": found.same_prompts,
+        "only_before": list(found.only_before),
+        "only_after": list(found.only_after),
+        "targets": named(found.targets),
+        "base": change(found.base),
+        "scale": {"before": named(found.scale_before), "after": named(found.scale_after)},
+        "verdict": {"before": found.before.verdict.value, "after": found.after.verdict.value},
+        "weights": {"before": named(found.weights_before), "after": named(found.weights_after)},
+        "kl": {
+            "before": old.kl if old else None,
+            "after": new.kl if new else None,
+            "old_weights_after": found.held_kl if math.isfinite(found.held_kl) else None,
+        },
+        "old_weights": change(found.held),
+        "short": named(found.short) if found.held else None,
+        "missed": [name for name, missed in zip(found.values, found.missed, strict=True) if missed],
+    }
+
+
+def _lines(found: Drift, result: dict[str, Any]) -> Iterator[str]:
+    verdicts = result["verdict"]
+    yield f"{result['name']}: {VERDICTS[verdicts['before']]} before, {VERDICTS[verdicts['after']]} after."
+    for names, which in ((found.only_before, "first"), (found.only_after, "second")):
+        if names:
+            yield f"Only the {which} table has {', '.join(names)}; what follows is about the others."
+    how = "the same prompts" if found.same_prompts else "other prompts"
+    moved = ", ".join(result["base"]["drifted"]) or "none by more than chance explains"
+    yield f"Base levels that drifted ({how}): {moved}."
+    shown = {"base before": result["base"]["before"], "base after": result["base"]["after"]}
+    if found.held is not None:
+        missed = ", ".join(result["missed"])
+        yield (
+            f"The old weights now miss {missed}." if missed else "The old weights miss no target by more than chance."
+        )
+        shown |= {"target": result["targets"], "old, before": result["old_weights"]["before"]}
+        shown |= {"old, after": result["old_weights"]["after"], "± error": result["old_weights"]["error"]}
+        shown |= {"old weight": result["weights"]["before"]}
+    if result["weights"]["after"] is not None:
+        shown |= {"new weight": result["weights"]["after"]}
+    yield from columns(found.values, shown, missing="")

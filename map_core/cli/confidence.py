@@ -1,0 +1,221 @@
+"""``python -m map_core confidence``: a palette with its error bars, and how sure its verdict is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.core import amounts
+from map_core.feasibility import AttainableLevels
+from map_core.cli.options import Opened, by_name, columns, open_table, print_json, read_palettes, table_options, target_options
+from map_core.confidence import Confidence, Interval
+from map_core.confidence import confidence as error_bars
+from map_core.confidence.holdout_levels import on_held_out
+from map_core.confidence.verdict import SURE
+from map_core.errors import InputError
+from map_core.core.types import Form, Verdict
+from map_core.oracle import Oracle
+
+
+@click.command()
+@table_options
+@target_options
+@click.option("--level", default=0.9, show_default=True, help="Probability that each interval holds the truth.")
+@click.option("--draws", default=1000, show_default=True, help="Bootstrap draws of the prompts.")
+@click.option("--folds", default=2, show_default=True, help="Parts of the held-out check.")
+@click.option("--seed", default=0, show_default=True, help="Of the draws and of the folds.")
+def confidence(
+    table: Path,
+    form: str | None,
+    use_case: str | None,
+    as_json: bool,
+    pairs: tuple[str, ...],
+    targets_file: Path | None,
+    level: float,
+    draws: int,
+    folds: int,
+    seed: int,
+) -> None:
+    """Put error bars on a palette's weights, cost and levels, and a probability on its verdict.
+
+    The table's prompts are a sample of those to come. Intervals say where weights, nats and levels lie for all
+    prompts; the held-out check solves on some prompts and measures on the others.
+
+    \b
+    Examples:
+      python -m map_core confidence --target helpfulness=p70 --target humor=+0.3sd
+      python -m map_core confidence --target kindness=p80 --draws 5000 --folds 4 --json
+    """
+    if not 0.0 < level < 1.0:
+        raise click.UsageError(f"--level is {level}; expected a number between 0 and 1, such as 0.9.")
+    if seed < 0:
+        raise click.UsageError(f"--seed is {seed}; expected 0 or more.")
+    opened = open_table(table, use_case, form)
+    oracle, attainable = opened.oracle, AttainableLevels(opened.oracle)
+    for palette in read_palettes(opened, pairs, targets_file):
+        try:
+            found = error_bars(
+                oracle,
+                palette.targets,
+                level=level,
+                draws=draws,
+                folds=folds,
+                seed=seed,
+                strata=opened.table.use_cases,
+                attainable=attainable,
+            )
+        except InputError as error:
+            raise click.UsageError(str(error)) from error
+        result = describe(found, oracle) | {"seed": seed, "kept_apart": _kept_apart(opened, palette.targets, found)}
+        print_json(result) if as_json else click.echo("\n".join(_as_text(result, oracle)) + "\n")
+
+
+def describe(found: Confidence, oracle: Oracle) -> dict[str, Any]:
+    """A palette's confidence as plain JSON values, in reward units and full precision.
+
+    Args:
+        found: in standardised units.
+        oracle: its table.
+    """
+    there = found.in_reward_units(oracle)
+    held = there.held_out
+    return {
+        "targets": by_name(oracle, there.targets),
+        "form": oracle.form.value,
+        "level": found.level,
+        "draws": found.draws,
+        "prompts": found.prompts,
+        "verdict": found.verdict.value,
+        "probability": {verdict.value: p for verdict, p in found.probability.items()},
+        "shares_of_draws": {verdict.value: p for verdict, p in found.shares.items()},
+        "undecided_draws": found.undecided,
+        "prompts_needed": found.prompts_needed if math.isfinite(found.prompts_needed) else None,
+        "margin": _ends(there.margin),
+        "weights": _by_value(oracle, there.weights),
+        "kl": _ends(there.kl),
+        "levels": _by_value(oracle, there.levels),
+        "held_out": {
+            "folds": held.folds,
+            "solved": held.solved,
+            "in_sample": by_name(oracle, held.in_sample) if held.in_sample is not None else None,
+            "levels": _by_value(oracle, held.levels),
+            "missed": [name for name, missed in zip(oracle.values, held.missed, strict=True) if missed],
+            "missed_beyond_error": [name for name, missed in zip(oracle.values, held.surely, strict=True) if missed],
+        },
+    }
+
+
+def _kept_apart(opened: Opened, targets: np.ndarray, found: Confidence) -> dict[str, Any] | None:
+    """The weights measured on the prompts that the table holds out; None where they are fewer than two."""
+    table, oracle = opened.table, opened.oracle
+    if found.weights is None or oracle.form is Form.POOLED or int(table.held_out.sum()) < 2:
+        return None
+    counted = table.weights if table.weights.size else None
+    weights = np.asarray(found.weights.estimate)
+    there = on_held_out(oracle, table.held_out, weights, targets, counted=counted, level=found.level)
+    return {
+        "prompts": there.prompts,
+        "levels": _by_value(oracle, there.levels.scaled(oracle.scale, oracle.base)),
+        "missed": [name for name, missed in zip(oracle.values, there.missed, strict=True) if missed],
+        "missed_beyond_error": [name for name, missed in zip(oracle.values, there.surely, strict=True) if missed],
+    }
+
+
+def _ends(interval: Interval | None) -> dict[str, float | None] | None:
+    """The estimate and both ends; null where there is no end."""
+    if interval is None:
+        return None
+    return {
+        name: float(number) if math.isfinite(number) else None
+        for name, number in (("estimate", interval.estimate), ("low", interval.low), ("high", interval.high))
+    }
+
+
+def _by_value(oracle: Oracle, interval: Interval | None) -> dict[str, dict[str, float | None] | None] | None:
+    if interval is None:
+        return None
+    rows = zip(interval.estimate, interval.low, interval.high, strict=True)
+    return {name: _ends(Interval(*map(np.asarray, row))) for name, row in zip(oracle.values, rows, strict=True)}
+
+
+_VERDICTS = {
+    Verdict.REACHABLE: "Reachable",
+    Verdict.ON_PAPER: "Reachable on paper",
+    Verdict.OUT_OF_REACH: "Out of reach",
+}
+
+
+def _as_text(result: Mapping[str, Any], oracle: Oracle) -> Iterator[str]:
+    percent = round(100 * result["level"])
+    chances = ", ".join(f"{_VERDICTS[Verdict(name)].lower()} {_chance(p)}" for name, p in result["probability"].items())
+    yield f"{_VERDICTS[Verdict(result['verdict'])]}. On all prompts: {chances}."
+    yield _settled(result)
+    if result["margin"]:
+        yield f"Margin {_between(result['margin'], signed=True)} standard deviations ({percent}% interval)."
+    elif result["targets"] and oracle.form is Form.POOLED:
+        yield "No interval for the margin: pooled, the best reply of a sample says little about the best of all."
+    if result["kl"]:
+        yield f"Distance from the base model {_between(result['kl'])} nats."
+    if result["weights"]:
+        yield ""
+        yield from columns(result["targets"], _ranges("weight", result["weights"]), missing="no end")
+        shown = {"target": result["targets"]} | _ranges("new prompts", result["levels"])
+        yield ""
+        yield from columns(oracle.values, shown)
+    if (apart := result.get("kept_apart")) is not None:
+        yield ""
+        yield f"On the {apart['prompts']} prompts that the table holds out, which nothing was solved on:"
+        yield from columns(oracle.values, {"target": result["targets"]} | _ranges("level", apart["levels"]))
+        if apart["missed"]:
+            yield f"Missed there: {', '.join(apart['missed'])}."
+    held = result["held_out"]
+    yield ""
+    if held["levels"] is None:
+        yield (
+            f"Held out: the prompts outside {held['folds'] - held['solved']} of {held['folds']} folds cannot meet the "
+            "targets."
+        )
+        return
+    yield f"Held out: solved on {held['folds'] - 1} of {held['folds']} parts of the prompts, measured on the rest."
+    yield from columns(
+        oracle.values, {"target": result["targets"], "seen": held["in_sample"]} | _ranges("unseen", held["levels"])
+    )
+    beyond = held["missed_beyond_error"]
+    within = [name for name in held["missed"] if name not in beyond]
+    for names, how in ((beyond, "by more than the error allows"), (within, "within the error")):
+        if names:
+            yield f"Met on the prompts seen, missed on the others {how}: {', '.join(names)}."
+
+
+def _settled(result: Mapping[str, Any]) -> str:
+    """How many prompts would make the verdict sure."""
+    needed, prompts = result["prompts_needed"], result["prompts"]
+    if needed is None:
+        return "The palette lies on the boundary between two verdicts, where no number of prompts settles it."
+    if needed <= prompts:
+        return f"The {prompts} prompts of the table are enough to be {SURE:.0%} sure of it."
+    return f"About {needed:,} prompts in place of {prompts} would make it {SURE:.0%} sure."
+
+
+def _chance(p: float) -> str:
+    """A probability from draws is never quite 0 or 1."""
+    return "under 1%" if p < 0.01 else "over 99%" if p > 0.99 else amounts.percent(p)
+
+
+def _between(ends: Mapping[str, float | None], signed: bool = False) -> str:
+    estimate = amounts.fixed(ends["estimate"], 3, signed=signed)
+    low, high = (amounts.fixed(ends[end], 3, signed=signed, unknown="no end") for end in ("low", "high"))
+    return f"{estimate} ({low} to {high})"
+
+
+def _ranges(title: str, ends: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
+    """Three columns: estimates, lower and upper ends."""
+    return {
+        shown: {name: row[key] for name, row in ends.items() if row[key] is not None}  # type: ignore[misc]
+        for shown, key in ((title, "estimate"), ("from", "low"), ("to", "high"))
+    }

@@ -1,0 +1,175 @@
+"""``python -m map_core frontier``: what pairs and triples of values can give together at each budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.core import amounts
+from map_core.cli.options import Opened, by_name, columns, open_table, print_json, read_pairs, table_options, value_positions
+from map_core.errors import InputError
+from map_core.analysis.frontier import Contour, Frontier, Surface, frontiers
+from map_core.analysis.frontier import surface as surface_of
+from map_core.oracle import Oracle
+from map_core.palettes.targets import resolve
+
+BUDGETS = (0.25, 0.5, 1.0, 2.0)
+
+
+@click.command()
+@table_options
+@click.option("--pair", "pairs", multiple=True, metavar="A,B", help="Two values; all pairs unless some are named.")
+@click.option("--triple", "triples", multiple=True, metavar="A,B,C", help="Three values: a surface in place of lines.")
+@click.option(
+    "--budget",
+    "budgets",
+    type=float,
+    multiple=True,
+    metavar="NATS",
+    help="Distance from the base model; 0.25, 0.5, 1 and 2 unless given.",
+)
+@click.option("--floor", "floors", multiple=True, metavar="NAME=LEVEL", help="A level that another value must keep.")
+@click.option(
+    "--directions",
+    type=click.IntRange(min=2),
+    help="Points a line (41), or along each edge of a surface (16).",
+)
+@click.option("--limit/--no-limit", default=True, help="Add what the best reply to every prompt gives.")
+def frontier(
+    table: Path,
+    form: str | None,
+    use_case: str | None,
+    as_json: bool,
+    pairs: tuple[str, ...],
+    triples: tuple[str, ...],
+    budgets: tuple[float, ...],
+    floors: tuple[str, ...],
+    directions: int | None,
+    limit: bool,
+) -> None:
+    """Trace the Pareto frontier of pairs and triples of values: no reply mix within the budget gives more of both.
+
+    TABLE is a reward table (Parquet); the embedded one when left out. A LEVEL is a number in reward units,
+    p70 (that percentile of the base model's replies) or +0.5sd (standard deviations above the base level).
+
+    \b
+    Examples:
+      python -m map_core frontier --pair helpfulness,humor --budget 0.5 --budget 1
+      python -m map_core frontier --pair humor,kindness --floor coherence=+0.2sd --json
+      python -m map_core frontier --triple helpfulness,humor,kindness --json
+    """
+    opened = open_table(table, use_case, form)
+    groups = [_members(opened, "--pair", pair, 2) for pair in pairs]
+    threes = [_members(opened, "--triple", triple, 3) for triple in triples]
+    if not groups and not threes:
+        groups = list(combinations(range(len(opened.table.values)), 2))
+        if not groups:
+            raise click.UsageError("This table has one value; a frontier needs two.")
+    kept = _floors(opened, floors)
+    # The usual budgets stop where choosing among the candidates does; those asked for are taken as they are.
+    nats = list(budgets) or [b for b in BUDGETS if b < opened.oracle.log_candidates]
+    try:
+        found: list[Frontier | Surface] = []
+        if groups:
+            lines = {"directions": directions} if directions else {}
+            found += frontiers(opened.oracle, nats, pairs=groups, floors=kept, limit=limit, **lines)
+        for three in threes:
+            edges = {"directions": directions} if directions else {}
+            found.append(surface_of(opened.oracle, three, nats, floors=kept, limit=limit, **edges))
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
+    if as_json:
+        print_json({"form": opened.oracle.form.value, "frontiers": [describe(f, opened.oracle) for f in found]})
+    else:
+        click.echo("\n".join(line for f in found for line in _as_text(f, opened.oracle)))
+
+
+def _members(opened: Opened, option: str, text: str, count: int) -> tuple[Any, ...]:
+    """Positions of the values of one --pair or --triple."""
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != count or len(set(names)) < count:
+        shown = ",".join("ABC"[:count])
+        raise click.UsageError(f"{option} {text!r} is no {shown}; expected {count} different values.")
+    return tuple(value_positions(opened, option, names))
+
+
+def _floors(opened: Opened, floors: Sequence[str]) -> np.ndarray:
+    """(value,) in standard deviations above base, NaN for free values."""
+    try:
+        levels = resolve(read_pairs("--floor", floors), opened.table, opened.oracle)
+    except InputError as error:
+        raise click.UsageError(f"--floor: {error}") from error
+    return opened.oracle.standardise(levels)
+
+
+def describe(found: Frontier | Surface, oracle: Oracle) -> dict[str, Any]:
+    """A frontier as plain JSON values: levels and weights in reward units, KL in nats, null at the limit.
+
+    Args:
+        found: the frontier of a pair, or the surface of a triple.
+        oracle: its table.
+    """
+    return {
+        "values": [oracle.values[j] for j in _positions(found)],
+        "floors": by_name(oracle, oracle.rewards_at(found.floors)),
+        "contours": [_contour(contour, oracle) for contour in found.contours],
+    } | ({"triangles": found.triangles.tolist()} if isinstance(found, Surface) else {})
+
+
+def _positions(found: Frontier | Surface) -> tuple[int, ...]:
+    return found.triple if isinstance(found, Surface) else found.pair
+
+
+def _contour(contour: Contour, oracle: Oracle) -> dict[str, Any]:
+    limit = math.isinf(contour.budget)
+    rows = zip(contour.weights, contour.levels, contour.kl, contour.saturated, strict=True)
+    return {
+        "budget": None if limit else contour.budget,
+        "limit": limit,
+        "points": [
+            {
+                "levels": by_name(oracle, oracle.rewards_at(levels)),
+                # At the limit only the proportions of the weights count: they are infinite.
+                "weights": None if limit else by_name(oracle, x / oracle.scale),
+                "direction": by_name(oracle, x / oracle.scale) if limit else None,
+                "kl": None if math.isnan(kl) else float(kl),
+                "saturated": bool(saturated),
+            }
+            for x, levels, kl, saturated in rows
+        ],
+    }
+
+
+def _as_text(found: Frontier | Surface, oracle: Oracle) -> Iterator[str]:
+    """A few points of every contour, a table a frontier."""
+    members = _positions(found)
+    names = [oracle.values[j] for j in members]
+    yield f"Frontier of {', '.join(names)}"
+    shown: dict[str, dict[str, float]] = {name: {} for name in names}
+    rows = []
+    for contour in found.contours:
+        budget = "the limit" if math.isinf(contour.budget) else f"{amounts.significant(contour.budget)} nats"
+        if not math.isinf(contour.budget) and len(contour.levels) and contour.saturated.all():
+            budget += " (beyond the limit)"
+        if not len(contour.levels):
+            yield f"  {budget}: the floors alone cost more, or cannot be met"
+            continue
+        at = oracle.rewards_at(contour.levels)[:, list(members)]
+        ends = [int(np.argmax(contour.levels[:, j])) for j in members]
+        # Between them: the point that gives the least favoured value most.
+        gained = contour.levels[:, list(members)] / np.maximum(contour.levels[ends, list(members)], 1e-12)
+        for title, row in [
+            *((f"{budget}, most {name}", end) for name, end in zip(names, ends, strict=True)),
+            (f"{budget}, between", int(np.argmax(gained.min(axis=1)))),
+        ]:
+            rows.append(title)
+            for name, level in zip(names, at[row], strict=True):
+                shown[name][title] = float(level)
+    yield from columns(rows, shown)
+    yield ""

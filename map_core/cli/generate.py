@@ -1,0 +1,335 @@
+"""``generate``: prompts answered by the base model and by the aligned model, from the same K candidates."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from map_core.data import reward_table
+from map_core.cli.progress import ProgressLines
+from map_core.errors import EngineError, InputError, PaletteError
+from map_core.generation.sampler import aligned
+from map_core.generation.events import Begun, Event, Finished, Tokens
+from map_core.service.records import outcome
+from map_core.generation.request import GenerationRequest, Method
+from map_core.core.types import SamplingSettings
+
+if TYPE_CHECKING:
+    from map_core.analysis.generation_weights import Aim
+    from map_core.engines.base import Engine
+    from map_core.scoring import Scorer
+
+
+@click.command()
+@click.option("--prompt", help="What the model is asked; - reads it from standard input.")
+@click.option(
+    "--prompts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Many prompts instead, into --out: JSON lines, .csv with the column prompt, or .txt with a prompt a line.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="JSON lines, an answer a prompt, in order."
+)
+@click.option("--fresh", is_flag=True, help="Replace OUT; else what it holds is gone on with.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="NAME=W",
+    help="A value and its weight (1/reward), as 'solve' prints them; may be repeated. None gives the base model.",
+)
+@click.argument("more_weights", nargs=-1, metavar="[NAME=W]...")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME=LEVEL",
+    help="Instead of weights: a level as in 'solve'; the weights are solved on TABLE for as many candidates.",
+)
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path),
+    default=reward_table.DEFAULT_TABLE,
+    help="The table that --target is solved on, with its values of your own; the embedded one by default.",
+)
+@click.option(
+    "--values-file", type=click.Path(path_type=Path), metavar="FILE", help="Values of your own, as TOML: see `values`."
+)
+@click.option(
+    "--values", "shown", help="Values whose rewards are shown: names with commas, 'all' or 'none'.", default="all"
+)
+@click.option("--candidates", type=click.IntRange(min=1), default=16, show_default=True, help="Replies to choose from.")
+@click.option(
+    "--until-ess",
+    type=float,
+    metavar="X",
+    help="Draw as many candidates again and again until X of them carry the choice (effective sample size) ...",
+)
+@click.option("--most-candidates", type=click.IntRange(min=1), metavar="N", help="... or there are N.")
+@click.option(
+    "--method",
+    type=click.Choice(["resample", "best", "blocks"]),
+    default="resample",
+    show_default=True,
+    help="Pick one by the weights, take the best one, or re-sample on the way, every --block tokens.",
+)
+@click.option(
+    "--block", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Tokens of a block."
+)
+@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Longest reply; as in the embedded table.")
+@click.option("--temperature", type=click.FloatRange(0.0, 10.0, min_open=True), help="As in the embedded table.")
+@click.option("--top-k", type=click.IntRange(min=0), help="0 for off; as in the embedded table.")
+@click.option("--top-p", type=click.FloatRange(0.0, 1.0, min_open=True), help="1 for off; as in the embedded table.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same replies."
+)
+@click.option("--system", help="A system prompt.")
+@click.option("--model", default=None, help="Name or folder of the base model, or NAME@URL; see 'models list'.")
+@click.option("--engine", type=click.Choice(["auto", "torch", "openvino", "remote"]), default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def generate(
+    prompt: str | None,
+    prompts: Path | None,
+    out: Path | None,
+    fresh: bool,
+    quiet: bool,
+    weights: tuple[str, ...],
+    more_weights: tuple[str, ...],
+    targets: tuple[str, ...],
+    table: Path,
+    values_file: Path | None,
+    shown: str,
+    candidates: int,
+    until_ess: float | None,
+    most_candidates: int | None,
+    method: str,
+    block: int,
+    seed: int,
+    system: str | None,
+    model: str | None,
+    engine: str,
+    as_json: bool,
+    **settings: float | int | None,
+) -> None:
+    """Answer prompts as the base model and as the aligned model.
+
+    K replies are sampled from the base model. The base reply is one of them, drawn evenly; the aligned reply is
+    drawn with probability softmax(weights . rewards). Both come from the same K replies.
+
+    With --target the weights are solved for the K in force (N of --most-candidates, where that is given); where the
+    targets are out of reach the nearest palette stands in, and a line says so. Sampling is then as in TABLE.
+
+    With --prompts every prompt gets a seed of its own, made of --seed and its text. Each answer is written as soon as
+    it is there: stopped or killed, the same command goes on where it stopped.
+
+    \b
+    Examples:
+      python -m map_core generate --prompt "How do I calm a crying child?" --weights humor=2
+      python -m map_core generate --prompt "My parcel is late!" --weights positivity=3 --weights helpfulness=1.5
+      python -m map_core generate --prompt "My parcel is late!" --target kindness=p70 --target humor=+0.3sd
+      python -m map_core generate --prompt "My parcel is late!" --table mine.parquet --target calm_nurse=p70
+      python -m map_core generate --prompt "Write a toast." --candidates 32 --seed 7 --json
+      python -m map_core generate --prompts prompts.csv --out replies.jsonl --target kindness=p70
+    """
+    from map_core import scoring
+
+    if (prompt is None) == (prompts is None):
+        raise click.UsageError("Give either --prompt TEXT or --prompts FILE.")
+    if (prompts is None) != (out is None):
+        raise click.UsageError("--prompts FILE and --out FILE belong together.")
+    if (until_ess is None) != (most_candidates is None):
+        raise click.UsageError("--until-ess X and --most-candidates N belong together.")
+    by_value = read_weights((*weights, *more_weights))
+    if targets and by_value:
+        raise click.UsageError("Give either targets or weights.")
+    metadata = reward_table.load_metadata(table) if targets or table != reward_table.DEFAULT_TABLE else {}
+    own = {**scoring.from_metadata(metadata), **(scoring.read_values_file(values_file) if values_file else {})}
+    aim = _aim(table, targets, most_candidates or candidates, scoring.scored(own)) if targets else None
+    if shown == "all":
+        names = scoring.scored(own)
+    else:
+        names = tuple(name.strip() for name in shown.split(",") if name.strip() and shown != "none")
+    from map_core.data.prompts import read_prompts
+
+    try:
+        asked = read_prompts(prompts) if prompts else ()
+        text = asked[0].text if asked else sys.stdin.read() if prompt == "-" else str(prompt)
+        request = GenerationRequest(
+            prompt=text,
+            weights=dict(aim.weights) if aim else by_value,
+            values=names,
+            candidates=candidates,
+            settings=sampling_settings(settings, metadata if targets else None),
+            seed=seed,
+            system=system,
+            provisional=False,
+            method=Method(method),
+            block=block,
+            least_ess=until_ess,
+            most_candidates=most_candidates,
+        )
+        # Scorers first: an unknown value is told before seconds are spent on loading the model.
+        scorers = {scorer.name: scorer for scorer in scoring.resolve(request.scored, own)} if request.scored else {}
+        for one in asked:
+            try:
+                replace(request, prompt=one.text)
+            except InputError as error:
+                raise InputError(f"The prompt {one.id!r} cannot be used. {error}") from error
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"Standard input is no text in UTF-8 ({error.reason}).") from error
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
+    from map_core.models.endpoint import remember
+    from map_core.engines.factory import open_engine
+    from map_core.models.files import DEFAULT_MODEL
+
+    for note in aim.notes if aim and not as_json else ():
+        click.echo(note, err=True)
+    began = time.perf_counter()
+    if model:
+        remember(model)
+    opened = open_engine(model or DEFAULT_MODEL, engine)
+    more: dict[str, Any] = {"model": opened.info.model, "engine": opened.info.as_dict()}
+    if aim:
+        more["palette"] = {"asked": aim.asked, "targets": aim.targets, "verdict": aim.verdict, "notes": list(aim.notes)}
+    if out:
+        from map_core.building.batch_answers import Answers
+
+        _answer_all(Answers(out, asked, request, more, fresh), opened, scorers, quiet)
+        return
+    more["load_seconds"] = time.perf_counter() - began
+    finished, timing = _watch(aligned(opened, scorers, request), candidates, stream=not as_json)
+    if as_json:
+        from map_core.building.batch_answers import described
+
+        answer = outcome(request, finished) | described(finished) | timing | more
+        click.echo(json.dumps(answer, allow_nan=False, ensure_ascii=False, indent=1))
+    else:
+        _print_outcome(request, finished, timing["seconds"])
+
+
+def _aim(table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[str, ...]) -> Aim:
+    """The weights of a palette for so many candidates, of the values that new replies can be scored on."""
+    from map_core.analysis.generation_weights import Aims
+    from map_core.cli.options import open_table, read_palettes
+
+    opened = open_table(table, None, None)
+    (palette,) = read_palettes(opened, targets, None)
+    return Aims(opened.table, opened.oracle.form, scored=scored).at(palette.levels, candidates)
+
+
+def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], quiet: bool) -> None:
+    """Answer a file of prompts; what stops it on the way says how to go on."""
+    from map_core.building.batch_answers import answer
+
+    kept = f"What is answered is kept in {answers.out}; the same command goes on where it stopped."
+    try:
+        made = answer(answers, engine, scorers, None if quiet else ProgressLines())
+    except KeyboardInterrupt:
+        click.echo(f"\nStopped. {kept}", err=True)
+        sys.exit(130)
+    except InputError:
+        raise
+    except PaletteError as error:
+        raise EngineError(f"{error} {kept}") from error
+    click.echo(f"{answers.out}: {len(answers.prompts)} prompts, {made} of them answered now.", err=True)
+
+
+def _watch(events: Iterable[Event], candidates: int, stream: bool) -> tuple[Finished, dict[str, float]]:
+    """Read a generation's events to the end, printing the base reply as it grows; the outcome and its times."""
+    began = time.perf_counter()
+    first: float | None = None
+    base = 0
+    try:
+        for event in events:
+            match event:
+                case Begun():
+                    base = event.base
+                    if stream:
+                        click.secho(f"Base reply (number {base + 1} of {candidates}, drawn evenly)", bold=True)
+                case Tokens():
+                    first = time.perf_counter() - began if first is None else first
+                    if stream:
+                        click.echo("".join(t.text for t in event.tokens if t.candidate == base), nl=False)
+                case Finished():
+                    seconds = time.perf_counter() - began
+                    return event, {
+                        "seconds": seconds,
+                        "first_token_seconds": seconds if first is None else first,
+                        "sampling_seconds": event.sampling_seconds,
+                        "scoring_seconds": event.scoring_seconds,
+                    }
+    finally:
+        if stream:
+            click.echo()
+    raise EngineError("The generation ended without an outcome. Try again.")
+
+
+def read_weights(words: tuple[str, ...]) -> dict[str, float]:
+    """Weights from words like ``humor=2``; several may stand in one word, with commas between them.
+
+    Raises:
+        click.UsageError: a word is not NAME=W, W is no finite number, or a value is named twice.
+    """
+    weights: dict[str, float] = {}
+    for part in (part for word in words for part in word.split(",")):
+        name, equals, number = part.partition("=")
+        name = name.strip()
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = float("nan")
+        if not equals or not name or not abs(weight) < float("inf"):
+            raise click.UsageError(f"{part!r} is not a weight; expected NAME=W with W a number, as in humor=2.")
+        if name in weights:
+            raise click.UsageError(f"The weight of {name!r} is given twice. Give it once.")
+        weights[name] = weight
+    return weights
+
+
+def sampling_settings(
+    asked: Mapping[str, float | int | None], metadata: Mapping[str, Any] | None = None
+) -> SamplingSettings:
+    """The settings of a table, which its weights belong to, with those asked for in their place.
+
+    Args:
+        asked: by name; None for those that are not.
+        metadata: the table's; None for the embedded table's.
+    """
+    if metadata is None:
+        metadata = reward_table.load_metadata(reward_table.DEFAULT_TABLE) if reward_table.DEFAULT_TABLE.is_file() else {}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    return replace(SamplingSettings.recorded(metadata), **given)
+
+
+def _print_outcome(request: GenerationRequest, finished: Finished, seconds: float) -> None:
+    choice = finished.choice
+    probability = choice.probabilities[choice.picked]
+    how = "the best one, with" if request.method is Method.BEST else "drawn with"
+    click.secho(f"\nAligned reply (number {choice.picked + 1}, {how} probability {probability:.2f})", bold=True)
+    click.echo(finished.replies[choice.picked].text)
+    if finished.rewards:
+        width = max(len(name) for name in finished.rewards) + 2
+        click.echo(f"\n{'reward':{width}}{'weight':>10}{'base':>10}{'aligned':>10}{'mean of all':>13}")
+        for name, column in finished.rewards.items():
+            numbers = (request.weights.get(name, 0.0), column[choice.base], column[choice.picked])
+            known = [reward for reward in column if not math.isnan(reward)]
+            mean = sum(known) / len(known)
+            click.echo(f"{name:{width}}" + "".join(f"{number:10.3f}" for number in numbers) + f"{mean:13.3f}")
+    click.echo(
+        f"\n{len(finished.replies)} candidates, effective sample size {choice.ess:.1f}, {choice.kl:.2f} nats from the "
+        f"base model; {finished.tokens} tokens in {seconds:.1f} s."
+    )
+    if request.weights and choice.more_would_help:
+        click.echo("Few candidates carry this choice: more of them would make it surer (--candidates).")
+    for note in finished.notes:
+        click.echo(note)

@@ -1,0 +1,243 @@
+"""``python -m map_core groups``: a common palette for several groups, or a palette on two tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.core import amounts
+from map_core.feasibility import AttainableLevels
+from map_core.cli.compare_tables import VERDICTS, compare_tables
+from map_core.cli.options import Palette, by_name, columns, open_table, print_json, read_palettes, table_options, target_options
+from map_core.errors import InputError
+from map_core.feasibility import Assessment, assess
+from map_core.groups import (
+    CaseVerdict,
+    Clash,
+    Common,
+    Concession,
+    Group,
+    Limit,
+    Relation,
+    alone,
+    by_use_case,
+    clashes,
+    concessions,
+    max_min,
+    nash,
+)
+from map_core.feasibility.nearest import default_budget
+from map_core.oracle import Oracle
+
+
+@click.command()
+@table_options
+@target_options
+@click.option("--budget", type=float, help="Nats that a common palette may spend; half of the most by default.")
+@click.option("--nash", "with_nash", is_flag=True, help="The fair bargain too: the largest product of satisfactions.")
+@click.option("--use-cases", is_flag=True, help="The verdict in each use case too.")
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    metavar="TABLE",
+    help="Instead: what becomes of each palette on this other table.",
+)
+def groups(
+    table: Path,
+    form: str | None,
+    use_case: str | None,
+    as_json: bool,
+    pairs: tuple[str, ...],
+    targets_file: Path | None,
+    budget: float | None,
+    with_nash: bool,
+    use_cases: bool,
+    compare: Path | None,
+) -> None:
+    """Find a common palette for several groups, what each gives up, and which of them clash.
+
+    A line of the targets file is a group: {"name": "clinicians", "targets": {"helpfulness": "p80"}, "importance": 2}.
+    A group's satisfaction is 0 at the base model and 1 when all its targets are met; in between it is the share of the
+    way that its worst-off target has been brought. The common palette gives the worst-off group as much as the budget
+    allows.
+
+    \b
+    Examples:
+      python -m map_core groups --targets-file groups.jsonl --budget 1.5 --nash
+      python -m map_core groups my-table.parquet --targets-file groups.jsonl --use-cases --json
+      python -m map_core groups last-year.parquet --compare this-year.parquet --target humor=p70
+    """
+    opened = open_table(table, use_case, form)
+    palettes = read_palettes(opened, pairs, targets_file)
+    if compare is not None:
+        if budget is not None or with_nash or use_cases:
+            raise click.UsageError("--compare goes without --budget, --nash and --use-cases.")
+        compare_tables(opened, compare, use_case, form, palettes, as_json)
+        return
+    oracle = opened.oracle
+    try:
+        people = [_group(number, palette) for number, palette in enumerate(palettes, start=1)]
+        budget = default_budget(oracle) if budget is None else budget
+        attainable = AttainableLevels(oracle)
+        fairest = max_min(oracle, people, budget)
+        bargain = nash(oracle, people, budget) if with_nash else None
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
+    by_themselves = alone(oracle, people, budget)
+    judged = [assess(oracle, group.targets, attainable=attainable) for group in people]
+    found: dict[str, Any] = {
+        "form": oracle.form.value,
+        "budget": min(budget, oracle.log_candidates),
+        "base": by_name(oracle, oracle.base),
+        "groups": [_alone(oracle, group, assessment) for group, assessment in zip(people, judged, strict=True)],
+        "common": _described(oracle, people, fairest, by_themselves, attainable),
+        "nash": _described(oracle, people, bargain, by_themselves, attainable) if bargain else None,
+        "pairs": [_pair(oracle, people, pair) for pair in clashes(oracle, people, budget, attainable)],
+    }
+    if use_cases:
+        shared = bargain or fairest
+        found["use_cases"] = [_case(oracle, people, case) for case in by_use_case(opened.table, oracle, people, shared)]
+    print_json(found) if as_json else click.echo("\n".join(_lines(oracle, found)))
+
+
+def _group(number: int, palette: Palette) -> Group:
+    """A group from a line of the targets file."""
+    importance = palette.record.get("importance", 1.0)
+    name = palette.record.get("name", f"group {number}")
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"The name of group {number} is {name!r}; expected text.")
+    if isinstance(importance, bool) or not isinstance(importance, int | float):
+        raise InputError(f"The importance of {name!r} is {importance!r}; expected a number above 0.")
+    return Group(name, palette.targets, float(importance))
+
+
+def _alone(oracle: Oracle, group: Group, found: Assessment) -> dict[str, Any]:
+    """A group's palette by itself, as plain JSON values."""
+    solution, edge = found.solution, found.margin
+    return {
+        "name": group.name,
+        "importance": group.importance,
+        "targets": by_name(oracle, oracle.rewards_at(group.targets)),
+        "verdict": found.verdict.value,
+        "margin": edge.value if math.isfinite(edge.value) else None,
+        "weights": by_name(oracle, solution.weights / oracle.scale) if solution else None,
+        "levels": by_name(oracle, oracle.rewards_at(solution.levels)) if solution else None,
+        "kl": solution.kl if solution else None,
+    }
+
+
+def _described(
+    oracle: Oracle, people: Sequence[Group], common: Common, by_themselves: np.ndarray, attainable: AttainableLevels
+) -> dict[str, Any]:
+    """A common palette as plain JSON values."""
+    judged = assess(oracle, common.targets, solution=common.solution, attainable=attainable)
+    solution = common.solution
+    ess = oracle.effective_sample_size(solution.weights)
+
+    def given(group: Group, part: Concession) -> dict[str, Any]:
+        return {
+            "name": group.name,
+            "satisfaction": part.common,
+            "alone": part.alone,
+            "gives_up": part.lost,
+            "short_sd": by_name(oracle, part.short),
+            "short": by_name(oracle, part.short * oracle.scale),
+        }
+
+    return {
+        "targets": by_name(oracle, oracle.rewards_at(common.targets)),
+        "weights": by_name(oracle, solution.weights / oracle.scale),
+        "levels": by_name(oracle, oracle.rewards_at(solution.levels)),
+        "kl": solution.kl,
+        "ess": ess.per_prompt,
+        "verdict": judged.verdict.value,
+        "limit": common.limit.value,
+        "gap": common.gap if math.isfinite(common.gap) else None,
+        "groups": [
+            given(group, part) for group, part in zip(people, concessions(people, common, by_themselves), strict=True)
+        ],
+    }
+
+
+def _pair(oracle: Oracle, people: Sequence[Group], pair: Clash) -> dict[str, Any]:
+    edge = pair.margin
+    return {
+        "groups": [people[pair.first].name, people[pair.second].name],
+        "relation": pair.relation.value,
+        "kl": None if math.isnan(pair.kl) else pair.kl,
+        "margin": edge.value if edge is not None and math.isfinite(edge.value) else None,
+        "values": [
+            {"value": oracle.values[j], "asked_by": people[g].name, "share": float(edge.certificate[j])}
+            for j, g in zip(pair.values, pair.asked_by, strict=True)
+            if edge is not None
+        ],
+    }
+
+
+def _case(oracle: Oracle, people: Sequence[Group], case: CaseVerdict) -> dict[str, Any]:
+    return {
+        "use_case": case.use_case,
+        "prompts": case.prompts,
+        "groups": {
+            group.name: assessment.verdict.value if assessment else None
+            for group, assessment in zip(people, case.groups, strict=True)
+        },
+        "common": case.common.verdict.value if case.common else None,
+        "levels": by_name(oracle, case.levels),
+        "why_not": case.why_not or None,
+    }
+
+
+_LIMITS = {
+    Limit.NONE: "every group has all that it wants",
+    Limit.BUDGET: "the budget allows no more",
+    Limit.REACH: "these replies give the worst-off no more at any price",
+}
+
+
+def _lines(oracle: Oracle, found: dict[str, Any]) -> Iterator[str]:
+    """The answer for people."""
+    for key, title in (("common", "Best for the worst-off group"), ("nash", "Fair bargain (Nash)")):
+        common = found[key]
+        if common is None:
+            continue
+        limit, verdict = _LIMITS[Limit(common["limit"])], VERDICTS[common["verdict"]]
+        yield f"{title}: {verdict}, {amounts.fixed(common['kl'], 3)} of {amounts.nats(found['budget'], 3)}; {limit}."
+        yield from columns(
+            [group["name"] for group in common["groups"]],
+            {
+                title: {group["name"]: group[name] for group in common["groups"]}
+                for name, title in (("satisfaction", "satisfied"), ("alone", "if alone"), ("gives_up", "gives up"))
+            },
+        )
+        yield "Levels, and how far below its target each group stays (reward units; blank where the target is met):"
+        shown = {"base": found["base"], "realised": common["levels"], "weight": common["weights"]}
+        shown |= {g["name"][:13]: {name: -x for name, x in g["short"].items() if x > 0} for g in common["groups"]}
+        yield from columns(oracle.values, shown, missing="")
+        yield ""
+    for pair in found["pairs"]:
+        yield _pair_line(pair)
+    for case in found.get("use_cases", ()):
+        where = case["use_case"] or "All prompts"
+        judged = "; ".join(f"{name} {VERDICTS[verdict]}" for name, verdict in case["groups"].items())
+        yield f"{where} ({case['prompts']} prompts): common {VERDICTS[case['common']]}; {judged}."
+        if case["why_not"]:
+            yield f"  {case['why_not']}"
+
+
+def _pair_line(pair: dict[str, Any]) -> str:
+    both = " and ".join(pair["groups"])
+    match Relation(pair["relation"]):
+        case Relation.TOGETHER:
+            return f"{both} can both have all of theirs, for {amounts.nats(pair['kl'], 3)}."
+        case Relation.TOO_DEAR:
+            return f"{both} cannot both have all of theirs within the budget: it costs {amounts.nats(pair['kl'], 3)}."
+        case Relation.ALONE:
+            return f"{both}: one of them is out of reach by itself."
+    asked = ", ".join(f"{value['value']} ({value['asked_by']})" for value in pair["values"])
+    return f"{both} clash, {amounts.fixed(-pair['margin'], 3)} standard deviations short: {asked}."

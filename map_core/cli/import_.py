@@ -1,0 +1,99 @@
+"""``python -m map_core import``: a file of scored replies as a reward table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from map_core.building.progress import Progress
+from map_core.cli.progress import watched
+from map_core.data.importing import Choice, import_file
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The Parquet file to write.")
+@click.option("--values", metavar="NAME,NAME", help="The columns of rewards; every column of numbers by default.")
+@click.option("--value", "one_by_one", multiple=True, metavar="NAME", help="One column of rewards; can be repeated.")
+@click.option("--prompt-column", metavar="NAME", help="Where the prompts stand; guessed by name by default.")
+@click.option("--reply-column", metavar="NAME", help="Where the replies stand; a prompt that they repeat is taken off.")
+@click.option("--use-case-column", metavar="NAME", help='Where the use cases stand, if there are any; "" for none.')
+@click.option("--weight-column", metavar="NAME", help="How often each prompt occurs in use; every prompt once without.")
+@click.option(
+    "--held-out-column",
+    metavar="NAME",
+    help='Prompts kept for checking: true/false, 1/0, train/test; "held_out" or "split" by default, "" for none.',
+)
+@click.option("--name", default="", help="What the file is called in the table; its own name by default.")
+@click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@click.option("--progress-file", type=click.Path(path_type=Path), help="Keep saying in this JSON file how far it is.")
+def import_(
+    file: Path,
+    out: Path,
+    values: str | None,
+    one_by_one: tuple[str, ...],
+    prompt_column: str | None,
+    reply_column: str | None,
+    use_case_column: str | None,
+    weight_column: str | None,
+    held_out_column: str | None,
+    name: str,
+    force: bool,
+    progress_file: Path | None,
+) -> None:
+    """Make a reward table of a Parquet, CSV or JSON file with a row a reply.
+
+    A row holds a prompt, a reply and one number a value; higher must be better for every value. Rows with the same
+    prompt text are replies to one prompt. What was taken for what is said on stderr. The file may be larger than the
+    memory: it is read twice, a part at a time.
+
+    \b
+    Examples:
+      python -m map_core import scored.csv --out table.parquet
+      python -m map_core import results.json --out table.parquet --values humor,coherence
+      python -m map_core import log.jsonl --out table.parquet --prompt-column asked --reply-column said
+      python -m map_core import runs.csv --out table.parquet --held-out-column split   "test" rows are never solved on
+    """
+    if out.exists() and (file.exists() and out.samefile(file)):
+        raise click.UsageError("--out is the file itself. Give another name.")
+    if out.exists() and not force:
+        raise click.UsageError(f"{out} is there already. Give --force to replace it, or another name.")
+    if values is not None and one_by_one:
+        raise click.UsageError("Give --values or --value, not both.")
+    listed = None if values is None else tuple(name.strip() for name in values.split(",") if name.strip())
+    chosen = Choice(one_by_one or listed, prompt_column, reply_column, use_case_column, weight_column, held_out_column)
+    with watched(out, True, progress_file, unit="%") as watcher:
+        done = import_file(
+            file,
+            out,
+            None if chosen == Choice() else chosen,
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            name=name,
+            report=Hundredths(watcher),
+        )
+        watcher.note(*done.notes)
+    click.echo(
+        f"{out}: {done.prompts} prompts, {done.replies} replies, {len(done.values)} values; {done.form.value} form.",
+        err=True,
+    )
+
+
+class Hundredths:
+    """Tells a watcher how far an import is, in hundredths of the file.
+
+    Args:
+        tell: takes each report.
+    """
+
+    def __init__(self, tell: Callable[[Progress], None]) -> None:
+        self._tell, self._stage, self._began = tell, "", time.perf_counter()
+
+    def __call__(self, stage: str, share: float) -> None:
+        """Tell one report."""
+        if stage != self._stage:
+            self._stage, self._began = stage, time.perf_counter()
+        self._tell(Progress(stage, int(100 * share), 100, 0, time.perf_counter() - self._began))

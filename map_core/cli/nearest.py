@@ -1,0 +1,141 @@
+"""``python -m map_core nearest``: the palette closest to the one asked for that can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.core import amounts
+from map_core.feasibility import AttainableLevels
+from map_core.cli.options import Opened, Palette, by_name, columns, open_table, print_json, read_pairs, read_palettes, table_options, target_options, value_positions
+from map_core.errors import InputError
+from map_core.feasibility.nearest import Nearest
+from map_core.feasibility.nearest import nearest as find_nearest
+from map_core.oracle import Oracle
+
+
+@click.command()
+@table_options
+@target_options
+@click.option("--lock", "locked", multiple=True, metavar="NAME", help="A value whose target must not give way.")
+@click.option(
+    "--importance",
+    "importances",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="How much giving way weighs for a value, against 1 for the others.",
+)
+@click.option(
+    "--budget",
+    type=float,
+    metavar="NATS",
+    help="Most nats to spend; by default half of what can be spent, or less where too few replies would carry it.",
+)
+def nearest(
+    table: Path,
+    form: str | None,
+    use_case: str | None,
+    as_json: bool,
+    pairs: tuple[str, ...],
+    targets_file: Path | None,
+    locked: tuple[str, ...],
+    importances: tuple[str, ...],
+    budget: float | None,
+) -> None:
+    """Find the palette closest to the one asked for that can be had within a budget.
+
+    TABLE is a reward table (Parquet); the embedded one when left out. Closest is by the sum over values of
+    importance times the square of what is given up, in standard deviations.
+
+    \b
+    Examples:
+      python -m map_core nearest --target helpfulness=p99 --target humor=p95
+      python -m map_core nearest --target helpfulness=p99 --target humor=p80 --lock humor --budget 1 --json
+    """
+    opened = open_table(table, use_case, form)
+    palettes = read_palettes(opened, pairs, targets_file)
+    held = np.zeros(len(opened.oracle.values), dtype=bool)
+    held[value_positions(opened, "--lock", locked)] = True
+    importance = _importances(opened, importances)
+    attainable = AttainableLevels(opened.oracle)
+    for palette in palettes:
+        for j in np.flatnonzero(held & np.isnan(palette.targets)):
+            raise click.UsageError(f"--lock {opened.oracle.values[j]}: that value has no target to keep.")
+        try:
+            found = find_nearest(
+                opened.oracle,
+                palette.targets,
+                budget=budget,
+                locked=held,
+                importance=importance,
+                attainable=attainable,
+            )
+        except InputError as error:
+            raise click.UsageError(str(error)) from error
+        result = _describe(found, opened, palette) | {"status": "found"}
+        if found is None:
+            kept = attainable.margin(np.where(held, palette.targets, np.nan))
+            result["status"] = "locked_over_budget" if kept.attainable else "locked_out_of_reach"
+        print_json(result) if as_json else click.echo(_as_text(result, opened))
+
+
+def _importances(opened: Opened, pairs: tuple[str, ...]) -> np.ndarray:
+    """(value,) importance, 1 where nothing is said."""
+    importance = np.ones(len(opened.oracle.values))
+    for name, written in read_pairs("--importance", pairs).items():
+        (j,) = value_positions(opened, "--importance", [name])
+        try:
+            importance[j] = float(written)
+        except ValueError:
+            importance[j] = np.nan
+        if not 0 < importance[j] < np.inf:
+            raise click.UsageError(f"--importance {name}={written}: expected a number above 0.")
+    return importance
+
+
+def _describe(found: Nearest | None, opened: Opened, palette: Palette) -> dict[str, Any]:
+    """The nearest palette as plain JSON values, in reward units and full precision; null when there is none."""
+    oracle = opened.oracle
+    return {
+        "targets": by_name(oracle, palette.levels),
+        "form": oracle.form.value,
+        "base": by_name(oracle, oracle.base),
+        "nearest": describe_nearest(found, oracle) if found else None,
+    }
+
+
+def describe_nearest(found: Nearest, oracle: Oracle) -> dict[str, Any]:
+    """A nearest palette by itself, as plain JSON values."""
+    return {
+        "targets": by_name(oracle, oracle.rewards_at(found.targets)),
+        "given_up": by_name(oracle, np.where(np.isnan(found.targets), np.nan, found.given_up * oracle.scale)),
+        "weights": by_name(oracle, found.solution.weights / oracle.scale),
+        "levels": by_name(oracle, oracle.rewards_at(found.solution.levels)),
+        "kl": found.solution.kl,
+        "budget": found.budget,
+        "distance": found.distance,
+    }
+
+
+_NONE = {
+    "locked_out_of_reach": "There is none: the locked targets alone are out of reach. Lock fewer, or lower one.",
+    "locked_over_budget": "There is none: the locked targets alone cost more than the budget. Raise it, or lock fewer.",
+}
+
+
+def _as_text(result: Mapping[str, Any], opened: Opened) -> str:
+    found = result["nearest"]
+    shown = {"base": result["base"], "target": result["targets"]}
+    if found is None:
+        lines = [_NONE[result["status"]]]
+    else:
+        lines = [
+            f"Nearest palette, {amounts.fixed(found['distance'], 3)} standard deviations away, for "
+            f"{amounts.nats(found['kl'], 3)} of {amounts.fixed(found['budget'], 3)}."
+        ]
+        shown |= {"nearest": found["targets"], "given up": found["given_up"], "weight": found["weights"]}
+    return "\n".join([*lines, *columns(opened.table.values, shown)]) + "\n"

@@ -1,0 +1,144 @@
+"""What a long command shows while it works: lines on stderr, a progress file, and a clean end whatever stops it.
+
+Constraint: Ctrl-C and SIGTERM end alike, with what is made kept; a second signal is not waited for.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from map_core.core import amounts
+from map_core.building import Progress, ProgressFile
+from map_core.errors import InputError, PaletteError
+
+STOPPED = "Stopped. What is made is kept; the same command goes on where it stopped."
+
+
+class Watcher:
+    """Takes the reports of a build and shows them where they were asked for.
+
+    Args:
+        quiet: nothing on stderr.
+        file: the progress file, or None.
+    """
+
+    def __init__(self, quiet: bool, file: ProgressFile | None) -> None:
+        self._lines = None if quiet else ProgressLines()
+        self._file = file
+
+    def __call__(self, progress: Progress) -> None:
+        """Show one report."""
+        if self._lines is not None:
+            self._lines(progress)
+        if self._file is not None:
+            self._file(progress)
+
+    def note(self, *notes: str) -> None:
+        """Say something that a person should read: on stderr, and in the progress file from now on."""
+        for text in notes:
+            click.echo(text, err=True)
+        if self._file is not None:
+            self._file.note(notes)
+
+
+@contextmanager
+def watched(out: Path, quiet: bool, path: Path | None, **more: Any) -> Iterator[Watcher]:
+    """A watcher while the body runs; the progress file then says how it ended.
+
+    Args:
+        out: the table that is built.
+        quiet: nothing on stderr.
+        path: the progress file, or None.
+        more: further plain entries of the progress file.
+
+    Raises:
+        InputError: the progress file's folder is not there.
+        SystemExit: 130 after Ctrl-C and 143 after SIGTERM, said in words.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise InputError(f"There is no folder {path.parent} for the progress file. Make it first or choose another.")
+    file = None if path is None else ProgressFile(path, out, more)
+
+    def end(state: str, error: str | None = None) -> None:
+        if file is not None:
+            file.end(state, error)
+
+    try:
+        with _stops_on_sigterm():
+            yield Watcher(quiet, file)
+    except KeyboardInterrupt as stop:
+        end("stopped")
+        click.echo(f"\n{STOPPED}", err=True)
+        sys.exit(143 if isinstance(stop, _Terminated) else 130)
+    except (PaletteError, click.ClickException) as error:
+        end("failed", str(error))
+        raise
+    except MemoryError:
+        end("failed", "There is not enough memory. Ask for fewer candidates or shorter replies, and start it again.")
+        raise
+    except BaseException as error:
+        end("failed", f"{type(error).__name__}: {error}")
+        raise
+    end("done")
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, on its way out as Ctrl-C goes."""
+
+
+@contextmanager
+def _stops_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises in the main thread, as Ctrl-C does; elsewhere signals cannot be taken and stay as they are."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise _Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class ProgressLines:
+    """Prints how far a build is on stderr: in place on a terminal, else a line now and then."""
+
+    def __init__(self, every_seconds: float = 10.0) -> None:
+        self._every = every_seconds
+        self._printed = -math.inf
+        self._on_terminal = sys.stderr.isatty()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show one report."""
+        last = progress.done == progress.total
+        now = time.monotonic()
+        if not last and not self._on_terminal and now - self._printed < self._every:
+            return
+        self._printed = now
+        text = progress_text(progress)
+        click.echo(f"\r{text:<78}" if self._on_terminal else text, nl=last or not self._on_terminal, err=True)
+
+
+def progress_text(progress: Progress) -> str:
+    """One line: the stage, how far it is, its rate and the time left."""
+    text = f"{progress.stage}: {progress.done} of {progress.total} prompts"
+    if progress.done == progress.total:
+        return f"{text}, {amounts.fixed(progress.seconds)} s"
+    if progress.seconds_left is None or progress.rate is None:
+        return text + (f", {progress.resumed} of them from before" if progress.resumed else "")
+    return f"{text}, {amounts.fixed(progress.rate, 1)} a minute, {amounts.clock(progress.seconds_left)} left"

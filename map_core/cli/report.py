@@ -1,0 +1,124 @@
+"""``python -m map_core report``: a palette as a document that can be taken away."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import numpy as np
+
+from map_core.core import amounts
+from map_core.data import reward_table
+from map_core.cli.options import open_table, print_json, read_palettes, table_options, target_options, value_positions
+from map_core.studies.delivery import study as studies
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.palettes.palette import ALL, Palette, Target
+from map_core.palettes.targets import percentiles
+
+
+@click.command()
+@table_options
+@target_options
+@click.option("--lock", "locked", multiple=True, metavar="NAME", help="A target that must not give way.")
+@click.option("--name", default="", help="Of the palette; a line of --targets-file may carry its own.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The document, .html; several palettes get a number each.",
+)
+@click.option("--csv", "archive", type=click.Path(path_type=Path), metavar="FILE", help="All tables as CSV, zipped.")
+@click.option("--study", type=click.Path(path_type=Path), metavar="FILE", help="Of delivery; beside TABLE by default.")
+@click.option("--draws", type=click.IntRange(min=20), default=300, show_default=True, help="Behind the error bars.")
+@click.option("--samples", type=click.IntRange(min=0), default=4, show_default=True, help="Prompts with replies.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of draws, folds and samples.")
+def report(
+    table: Path,
+    form: str | None,
+    use_case: str | None,
+    as_json: bool,
+    pairs: tuple[str, ...],
+    targets_file: Path | None,
+    locked: tuple[str, ...],
+    name: str,
+    out: Path | None,
+    archive: Path | None,
+    study: Path | None,
+    draws: int,
+    samples: int,
+    seed: int,
+) -> None:
+    """Write a palette as one HTML document that needs nothing else: verdict, price, figures, error bars, replies.
+
+    TABLE is a reward table (Parquet); the embedded one when left out. A LEVEL is a number in reward units,
+    p70 (that percentile of the base model's replies) or +0.5sd (standard deviations above the base level).
+    Print it to PDF from any browser. --json prints everything in it to standard output.
+
+    \b
+    Examples:
+      python -m map_core report --target helpfulness=p70 --target humor=+0.3sd --out report.html
+      python -m map_core report --use-case "Customer support" --target kindness=p80 --name Calm --out calm.html
+      python -m map_core report --target humor=p70 --json
+    """
+    from map_core.report import Wanted, as_dict, gather, html, study_beside, zipped
+
+    if out is None and archive is None and not as_json:
+        raise click.UsageError("Give at least one of --out FILE, --csv FILE and --json.")
+    opened = open_table(table, use_case, form)
+    palettes = read_palettes(opened, pairs, targets_file)
+    kept = {opened.table.values[j] for j in value_positions(opened, "--lock", locked)}
+    whole = reward_table.load(table) if use_case else opened.table
+    for number, asked in enumerate(palettes, start=1):
+        asked_for = {opened.table.values[j] for j in np.flatnonzero(~np.isnan(asked.targets))}
+        if kept - asked_for:
+            raise click.UsageError(f"--lock names {', '.join(sorted(kept - asked_for))}, which has no target to keep.")
+        try:
+            found = gather(
+                whole,
+                _palette(opened.table, asked.levels, use_case, kept),
+                made=datetime.now(UTC),
+                name=str(asked.record.get("name") or name),
+                shown_table="" if table == reward_table.DEFAULT_TABLE else str(table),
+                study=study_beside(table) if study is None else studies.load(study),
+                form=Form(form) if form else None,
+                wanted=Wanted(draws, samples, seed),
+            )
+        except InputError as error:
+            raise click.UsageError(str(error)) from error
+        if out is not None:
+            _write(_numbered(out, number, len(palettes)), html(found).encode())
+        if archive is not None:
+            _write(_numbered(archive, number, len(palettes)), zipped(found))
+        if as_json:
+            print_json(as_dict(found))
+
+
+def _palette(table: reward_table.RewardTable, levels: np.ndarray, use_case: str | None, kept: set[str]) -> Palette:
+    """The palette of exact levels, (value,) in reward units, NaN for free values."""
+    known = percentiles(table)
+    targets = {}
+    for j, value in enumerate(table.values):
+        free = bool(np.isnan(levels[j]))
+        level = None if free else float(levels[j])
+        place = 50.0 if level is None else known.of_level(j, level)
+        targets[value] = Target(place, level, free=free, locked=value in kept)
+    return Palette(use_case or ALL, targets)
+
+
+def _numbered(path: Path, number: int, of: int) -> Path:
+    return path if of == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file and say so on standard error.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise InputError(f"The report cannot be written to {path} ({error}). Choose another place.") from error
+    click.echo(f"{path}: {amounts.fixed(len(data) / 1000, grouped=True)} kB.", err=True)

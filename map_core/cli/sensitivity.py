@@ -1,0 +1,189 @@
+"""``python -m map_core sensitivity``: what each target of a palette costs, and what moves when it is moved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.core import amounts
+from map_core.feasibility import AttainableLevels
+from map_core.cli.options import Palette, by_name, columns, open_table, print_json, read_palettes, table_options, target_options, value_positions
+from map_core.solver.newton import Solution, solve
+from map_core.oracle import Oracle
+from map_core.analysis.sensitivity import Curve, Local, curve, local
+
+
+@click.command()
+@table_options
+@target_options
+@click.option("--sweep", "swept", multiple=True, metavar="NAME", help="Move the target of this value; the others stay.")
+@click.option("--points", type=click.IntRange(min=2), default=41, show_default=True, help="Points of a sweep.")
+def sensitivity(
+    table: Path,
+    form: str | None,
+    use_case: str | None,
+    as_json: bool,
+    pairs: tuple[str, ...],
+    targets_file: Path | None,
+    swept: tuple[str, ...],
+    points: int,
+) -> None:
+    """Show what each target of a palette costs, what moves when it is moved, and where that changes.
+
+    TABLE is a reward table (Parquet); the embedded one when left out. A LEVEL is a number in reward units,
+    p70 (that percentile of the base model's replies) or +0.5sd (standard deviations above the base level).
+
+    \b
+    Examples:
+      python -m map_core sensitivity --target helpfulness=p70 --target humor=+0.3sd
+      python -m map_core sensitivity --target humor=p70 --target kindness=p60 --sweep humor --json
+    """
+    opened = open_table(table, use_case, form)
+    oracle = opened.oracle
+    values = value_positions(opened, "--sweep", swept)
+    attainable = AttainableLevels(oracle)
+    for palette in read_palettes(opened, pairs, targets_file):
+        solution = None
+        if attainable.margin(palette.targets).attainable:
+            solution = solve(oracle, palette.targets)
+        curves = [curve(oracle, palette.targets, value, points=points, attainable=attainable) for value in values]
+        result = describe(palette, solution, oracle)
+        if as_json:
+            print_json(result | {"curves": [describe_curve(found, oracle) for found in curves]})
+        else:
+            click.echo(
+                "\n".join([*_as_text(result, oracle), *(line for c in curves for line in _curve_text(c, oracle))])
+            )
+
+
+def describe(palette: Palette, solution: Solution | None, oracle: Oracle) -> dict[str, Any]:
+    """Prices and derivatives of a palette as plain JSON values in reward units; null where it is out of reach.
+
+    Args:
+        palette: the targets.
+        solution: its weights, None when out of reach.
+        oracle: its table.
+    """
+    found = local(solution) if solution is not None else None
+    return {
+        "targets": by_name(oracle, palette.levels),
+        "form": oracle.form.value,
+        "attainable": solution is not None,
+        "kl": solution.kl if solution is not None else None,
+        "levels": by_name(oracle, oracle.rewards_at(solution.levels)) if solution is not None else None,
+        "redundant": solution.redundant if solution is not None else None,
+    } | _prices(found, oracle)
+
+
+def _prices(found: Local | None, oracle: Oracle) -> dict[str, Any]:
+    keys = ("active", "price", "price_per_deviation", "share", "elasticity", "bottleneck", "weights_by_target")
+    if found is None:
+        return dict.fromkeys((*keys, "levels_by_target"))
+    scale, active = oracle.scale, found.active
+    moves = {"weights_by_target": found.weights / np.outer(scale, scale)}
+    moves["levels_by_target"] = found.levels * scale[:, None] / scale
+    return {
+        "active": [name for name, binds in zip(oracle.values, active, strict=True) if binds],
+        "price": by_name(oracle, found.price / scale),
+        "price_per_deviation": by_name(oracle, found.price),
+        "share": by_name(oracle, found.share),
+        "elasticity": by_name(oracle, found.elasticity),
+        "bottleneck": None if found.bottleneck is None else oracle.values[found.bottleneck],
+    } | {
+        # By the target that is moved: what moves, in reward units (weights in 1 / reward).
+        key: {oracle.values[j]: by_name(oracle, matrix[:, j]) for j in np.flatnonzero(active)}
+        for key, matrix in moves.items()
+    }
+
+
+def describe_curve(found: Curve, oracle: Oracle) -> dict[str, Any]:
+    """A curve as plain JSON values in reward units; without points where the other targets cannot be met.
+
+    Args:
+        found: the curve.
+        oracle: its table.
+    """
+    rows = zip(found.targets, found.weights, found.levels, found.kl, strict=True)
+    return {
+        "value": oracle.values[found.value],
+        "highest": None if math.isnan(found.highest) else _reward(oracle, found.value, found.highest),
+        "points": [
+            {
+                "target": _reward(oracle, found.value, target),
+                "weights": by_name(oracle, x / oracle.scale),
+                "levels": by_name(oracle, oracle.rewards_at(levels)),
+                "kl": float(kl),
+            }
+            for target, x, levels, kl in rows
+        ],
+        "switches": [
+            {
+                "target": _reward(oracle, found.value, switch.target),
+                "value": oracle.values[switch.value],
+                "active_above": switch.active,
+            }
+            for switch in found.switches
+        ],
+    }
+
+
+def _reward(oracle: Oracle, value: int, level: float) -> float:
+    return float(oracle.base[value] + level * oracle.scale[value])
+
+
+def _as_text(result: dict[str, Any], oracle: Oracle) -> Iterator[str]:
+    if not result["attainable"]:
+        yield "Out of reach: no mix of this model's replies gives these levels together, so they have no price.\n"
+        return
+    yield f"Distance from the base model {amounts.nats(result['kl'], 3)}."
+    if result["bottleneck"] is not None:
+        share = amounts.percent(result["share"][result["bottleneck"]])
+        yield f"The bottleneck is {result['bottleneck']}: {share} of the price of one more standard deviation."
+    if result["redundant"]:
+        yield "Some targets ask for the same thing, so weights and prices are not unique; these are the smallest."
+    yield from columns(
+        oracle.values,
+        {
+            "target": result["targets"],
+            "realised": result["levels"],
+            "nats/reward": result["price"],
+            "nats/sd": result["price_per_deviation"],
+            "share": result["share"],
+            "KL share/sd": result["elasticity"],
+        },
+    )
+    if result["active"]:
+        yield "\nLevel of the row when the target of the column is raised by one reward unit:"
+        moves = {name[:13]: _settled(column) for name, column in result["levels_by_target"].items()}
+        yield from columns(oracle.values, moves)
+    yield ""
+
+
+def _settled(column: dict[str, float]) -> dict[str, float]:
+    """Without the rounding that would print as -0.0000."""
+    return {name: round(number, 9) + 0.0 for name, number in column.items()}
+
+
+def _curve_text(found: Curve, oracle: Oracle) -> Iterator[str]:
+    name = oracle.values[found.value]
+    if math.isnan(found.highest):
+        yield f"The targets beside {name} cannot be met by themselves, so nothing can be swept.\n"
+        return
+    yield f"The target of {name}, up to {amounts.significant(_reward(oracle, found.value, found.highest), 4)}:"
+    for switch in found.switches:
+        does = "begins" if switch.active else "stops"
+        place = amounts.significant(_reward(oracle, found.value, switch.target))
+        yield f"  from {place} {oracle.values[switch.value]} {does} to cost"
+    points = len(found.targets)
+    rows = [int(row) for row in np.unique(np.linspace(0, points - 1, min(9, points)).round())]
+    titles = [amounts.significant(_reward(oracle, found.value, found.targets[row]), 4) for row in rows]
+    shown = {"nats": found.kl, **{v[:13]: oracle.rewards_at(found.levels)[:, j] for j, v in enumerate(oracle.values)}}
+    yield from columns(
+        titles, {k: {t: float(a[row]) for t, row in zip(titles, rows, strict=True)} for k, a in shown.items()}
+    )
+    yield ""

@@ -1,0 +1,227 @@
+"""``python -m map_core serve``: the aligned generator for programs, in the manner of OpenAI's chat completions."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from map_core.data import reward_table
+from map_core.cli.generate import sampling_settings
+from map_core.cli.options import Opened, open_table, read_palettes
+from map_core.errors import EngineError, InputError
+from map_core.core.types import Form
+
+if TYPE_CHECKING:
+    from map_core.models.endpoint import Address
+
+KEY_VARIABLE = "VALUE_PALETTE_SERVER_KEY"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  python -m map_core serve --palettes palettes.jsonl
+  curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
+      -d '{"messages": [{"role": "user", "content": "My parcel is late!"}], "palette": "warm", "seed": 1}'
+
+\b
+In Python:
+  client = openai.OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")
+  reply = client.chat.completions.create(model="smollm2-135m-instruct", messages=messages,
+      extra_body={"weights": {"humor": 2.0}, "candidates": 32})
+  reply.choices[0].message.content, reply.choices[0].value_palette
+
+\b
+A line of the palettes file:
+  {"name": "warm", "targets": {"kindness": "p70", "positivity": "+0.3sd"}}
+"""
+)
+@click.argument("table", type=click.Path(path_type=Path), default=reward_table.DEFAULT_TABLE, required=False)
+@click.option(
+    "--palettes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON lines, a palette a line, as --targets-file elsewhere; a line may carry a name.",
+)
+@click.option("--use-case", help="Solve the palettes on the prompts of this use case alone.")
+@click.option("--form", type=click.Choice([form.value for form in Form]), help="Per prompt unless most have one reply.")
+@click.option("--model", help="The base model: a name, a folder or NAME@URL; the table's by default.")
+@click.option("--engine", type=click.Choice(["auto", "torch", "openvino", "remote"]), default="auto", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="Precision; the engine's own by default.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to be reached from other machines.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any that is free.")
+@click.option(
+    "--api-key", envvar=KEY_VARIABLE, show_envvar=True, help="Clients must show it. Better set by the variable."
+)
+@click.option(
+    "--candidates", type=click.IntRange(min=1), default=16, show_default=True, help="K where a request says none."
+)
+@click.option("--most-candidates", type=click.IntRange(1, 1024), default=1024, show_default=True, help="K times n.")
+@click.option("--most-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Longest reply.")
+@click.option(
+    "--most-characters", type=click.IntRange(1, 200_000), default=200_000, show_default=True, help="Of a chat."
+)
+@click.option("--most-messages", type=click.IntRange(min=1), default=256, show_default=True, help="Of a chat.")
+@click.option("--most-bytes", type=click.IntRange(min=1), default=2_000_000, show_default=True, help="Of a request.")
+@click.option(
+    "--most-waiting", type=click.IntRange(min=1), default=64, show_default=True, help="Requests; more get a 429."
+)
+@click.option("--at-once", type=click.IntRange(min=1), default=16, show_default=True, help="Replies side by side.")
+def serve(
+    table: Path,
+    palettes: Path | None,
+    use_case: str | None,
+    form: str | None,
+    model: str | None,
+    engine: str,
+    dtype: str | None,
+    host: str,
+    port: int,
+    api_key: str | None,
+    candidates: int,
+    most_candidates: int,
+    most_tokens: int,
+    most_characters: int,
+    most_messages: int,
+    most_bytes: int,
+    most_waiting: int,
+    at_once: int,
+) -> None:
+    """Serve the aligned model to programs: POST /v1/chat/completions and GET /v1/models, as OpenAI's clients speak.
+
+    A request names a palette of --palettes, by the field "palette" or as the model MODEL:PALETTE, and its weights are
+    solved on TABLE for the K that it draws; the nearest palette stands in for one that is out of reach, and the reply
+    says so. Or it gives "weights" by value. Without either it is the base model, drawn once. Further fields:
+    "candidates" (K), "method" (resample, best, blocks), "block", "least_ess" with "most_candidates", "values". Sampling
+    is that of the table unless a request says otherwise.
+
+    Each choice has its certificate in "value_palette": rewards, probability, nats, effective sample size and the base
+    reply; the whole answer's "value_palette" has the weights in force. With n > 1 the replies are independent, the
+    first with the seed of the request, each other with one made of that seed and its number; certificates tell them.
+
+    Streams: a reply is only certain once it is chosen, so the text comes word by word after that; comments keep the
+    line open until then. With one candidate tokens come as they are drawn. A client that goes away stops its replies.
+    """
+    import uvicorn
+
+    from map_core.analysis.generation_weights import Aims
+    from map_core.models.endpoint import address_of, check_callable, remember
+    from map_core.models.files import locate, recorded_model
+    from map_core.service.service import GenerationService
+    from map_core.server.app import create_app, is_loopback
+    from map_core.server.request_parser import Desk, PromptTokens
+    from map_core.server.errors import Limits
+    from map_core.scoring import from_metadata, scored
+
+    opened = open_table(table, use_case, form)
+    known = _named(opened, palettes)
+    made_with = recorded_model(opened.table.metadata)
+    name = model or made_with
+    address = address_of(name)
+    if model:
+        remember(model)
+    check_callable(name)
+    files = None if address else locate(name)
+    limits = Limits(
+        body=most_bytes,
+        messages=most_messages,
+        characters=most_characters,
+        candidates=most_candidates,
+        tokens=most_tokens,
+        waiting=most_waiting,
+    )
+    if candidates > most_candidates:
+        raise click.UsageError(f"--candidates is {candidates}; expected at most the {most_candidates} of one request.")
+    own = from_metadata(opened.table.metadata)
+    scorable = scored(own)
+    desk = Desk(
+        _told(name, address),
+        Aims(opened.table, opened.oracle.form, scored=scorable),
+        known,
+        sampling_settings({}, opened.table.metadata),
+        opened.table.metadata.get("system"),
+        PromptTokens(files.folder if files else None),
+        limits,
+        candidates,
+        own,
+    )
+    loopback = is_loopback(host)
+    listening = _listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+
+    def ready() -> None:
+        click.echo(
+            f"Serving {desk.model} at http://{shown}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it).", err=True
+        )
+        click.echo(f"Palettes: {', '.join(known) or 'none; give some with --palettes'}.", err=True)
+        if known and model not in (None, made_with):
+            click.echo(f"The palettes are solved on replies of {made_with}; this is another model.", err=True)
+        if not loopback and not api_key:
+            click.echo("Other machines can reach it without a key; set one: --api-key.", err=True)
+
+    service = GenerationService(
+        name, engine, dtype, at_once=at_once, most_waiting=most_waiting, most_of_viewer=most_waiting
+    )
+    wanted = ~np.isnan(np.array([*known.values()]).reshape(-1, len(opened.table.values))).all(axis=0)
+    warmed = [
+        value for value, is_wanted in zip(opened.table.values, wanted, strict=True) if is_wanted and value in scorable
+    ]
+    app = create_app(desk, service, key=api_key or None, loopback=loopback, values=warmed, ready=ready)
+    settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
+    config = uvicorn.Config(app, timeout_graceful_shutdown=2, lifespan="on", **settings)
+
+    class Ending(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """End what is being written first, so that whoever waits for it is told."""
+            service.close()
+            await super().shutdown(sockets)
+
+    try:
+        Ending(config).run(sockets=[listening])
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    finally:
+        listening.close()
+
+
+def _named(opened: Opened, path: Path | None) -> dict[str, np.ndarray]:
+    """(value,) levels by the palette's name.
+
+    Raises:
+        InputError: a name is no text, or comes twice.
+    """
+    found: dict[str, np.ndarray] = {}
+    for number, palette in enumerate(read_palettes(opened, (), path) if path else (), start=1):
+        name = palette.record.get("name", f"palette-{number}")
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"The name of palette {number} is {name!r}; expected text.")
+        if name in found:
+            raise InputError(f"{path} has two palettes {name!r}. Rename one of them.")
+        found[name] = palette.levels
+    return found
+
+
+def _told(model: str, address: Address | None) -> str:
+    """The model's name as clients know it: without the folder or the server that it lies in."""
+    if address is not None:
+        return address.name
+    return Path(model).resolve().name if Path(model).is_dir() else model
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The socket, taken before a model is loaded.
+
+    Raises:
+        EngineError: the address cannot be had.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise EngineError(
+            f"{host}, port {port}, cannot be listened on ({error.strerror or error}). Give another --port or --host."
+        ) from error

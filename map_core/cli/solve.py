@@ -1,0 +1,179 @@
+"""``python -m map_core solve``: palettes in, weights or certificates out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.core import amounts
+from map_core.feasibility import AttainableLevels, Conflict, smallest_conflict
+from map_core.cli.nearest import describe_nearest
+from map_core.cli.options import by_name, columns, open_table, print_json, read_palettes, table_options, target_options
+from map_core.solver.newton import solve as solve_weights
+from map_core.feasibility import Assessment, assess
+from map_core.core.types import Form, Verdict
+from map_core.data.subsample import deal
+from map_core.oracle import MemoryOracle, Oracle
+from map_core.data.reward_table import RewardTable
+
+
+@click.command()
+@table_options
+@target_options
+@click.option(
+    "--ranges", "with_ranges", is_flag=True, help="Add the levels that each value can have beside the others' targets."
+)
+@click.option("--budget", type=float, metavar="NATS", help="Most nats that the palette may cost.")
+@click.option(
+    "--candidates",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Solve for a generator that draws K candidates; as many as the table holds by default.",
+)
+def solve(
+    table: Path,
+    form: str | None,
+    use_case: str | None,
+    as_json: bool,
+    pairs: tuple[str, ...],
+    targets_file: Path | None,
+    with_ranges: bool,
+    budget: float | None,
+    candidates: int | None,
+) -> None:
+    """Find the weights that reach a palette at the least distance from the base model, or why nothing does.
+
+    TABLE is a reward table (Parquet); the embedded one when left out. A LEVEL is a number in reward units,
+    p70 (that percentile of the base model's replies) or +0.5sd (standard deviations above the base level).
+
+    \b
+    Examples:
+      python -m map_core solve --target helpfulness=p70 --target humor=+0.3sd
+      python -m map_core solve --use-case "Customer support" --target kindness=p80 --json
+      python -m map_core solve --target humor=p70 --candidates 16 --budget 1
+      python -m map_core solve my-table.parquet --targets-file palettes.jsonl --json
+    """
+    opened = open_table(table, use_case, form)
+    oracle = (
+        opened.oracle if candidates is None else MemoryOracle.of(deal(opened.table, candidates), opened.oracle.form)
+    )
+    attainable = AttainableLevels(oracle)
+    for palette in read_palettes(opened, pairs, targets_file):
+        targets = oracle.standardise(palette.levels)
+        began = time.perf_counter()
+        solution = solve_weights(oracle, targets)
+        solve_ms = 1e3 * (time.perf_counter() - began)
+        found = assess(oracle, targets, solution=solution, attainable=attainable, budget=budget)
+        conflict = smallest_conflict(attainable, targets) if found.verdict is Verdict.OUT_OF_REACH else None
+        result = describe(found, conflict, oracle, palette.levels)
+        if with_ranges:
+            result["ranges"] = _ranges(attainable, targets)
+        result |= {"budget": budget, "candidates": candidates, "steps": solution.steps, "solve_ms": solve_ms}
+        print_json(result) if as_json else click.echo(_as_text(result, opened.table))
+
+
+def _ranges(attainable: AttainableLevels, targets: np.ndarray) -> dict[str, list[float]]:
+    """Lowest and highest level of each value, in reward units, where the others' targets can be had by themselves."""
+    oracle = attainable.oracle
+    ends = oracle.rewards_at(attainable.ranges(targets).T).T
+    return {
+        name: [float(low), float(high)]
+        for name, (low, high) in zip(oracle.values, ends, strict=True)
+        if not math.isnan(high)
+    }
+
+
+def describe(found: Assessment, conflict: Conflict | None, oracle: Oracle, levels: np.ndarray) -> dict[str, Any]:
+    """An assessment as plain JSON values, in reward units and full precision.
+
+    Args:
+        found: the assessment.
+        conflict: the smallest set of targets that cannot be had together, when out of reach.
+        oracle: its table.
+        levels: (value,) the targets in reward units, NaN for free values.
+    """
+    solution, closest = found.solution, found.nearest
+    out_of_reach = found.verdict is Verdict.OUT_OF_REACH
+    return {
+        "targets": by_name(oracle, levels),
+        "form": oracle.form.value,
+        "verdict": found.verdict.value,
+        "margin": found.margin.value if math.isfinite(found.margin.value) else None,
+        "weights": by_name(oracle, solution.weights / oracle.scale) if solution else None,
+        "levels": by_name(oracle, oracle.rewards_at(solution.levels)) if solution else None,
+        "base": by_name(oracle, oracle.base),
+        "kl": solution.kl if solution else None,
+        "over_budget": found.over_budget,
+        "ess": found.ess.per_prompt if found.ess else None,
+        "ess_pooled": found.ess.pooled if found.ess else None,
+        "residual": solution.residual if solution else None,
+        "redundant": solution.redundant if solution else None,
+        "certificate": by_name(oracle, found.margin.certificate / oracle.scale) if out_of_reach else None,
+        "conflict": {
+            "highest": by_name(oracle, oracle.rewards_at(conflict.highest)),
+            "resolves": [oracle.values[j] for j in conflict.members if conflict.resolves[j]],
+            "smallest": conflict.smallest,
+        }
+        if conflict
+        else None,
+        "nearest": describe_nearest(closest, oracle) if closest else None,
+    }
+
+
+_VERDICTS = {
+    Verdict.REACHABLE: "Reachable",
+    Verdict.ON_PAPER: "Reachable on paper: too few replies carry these weights to trust the forecast",
+    Verdict.OUT_OF_REACH: "Out of reach: no mix of this model's replies gives these levels together",
+}
+
+
+def _as_text(result: Mapping[str, Any], table: RewardTable) -> str:
+    lines = [f"{_VERDICTS[Verdict(result['verdict'])]}."]
+    if result["margin"] is not None:
+        lines[0] += f" Margin {amounts.fixed(result['margin'], 3, signed=True)} standard deviations."
+    if result["kl"] is not None:
+        lines.append(
+            f"Distance from the base model {amounts.nats(result['kl'], 3)}; {amounts.fixed(result['ess'], 1)} replies "
+            f"carry the weight ({'per prompt' if result['form'] == Form.PER_PROMPT else 'of the whole table'})."
+        )
+    if result["over_budget"]:
+        lines.append(f"That is more than the budget of {amounts.significant(result['budget'])} nats.")
+    if result["conflict"] is not None:
+        lines += _conflict_as_text(result["conflict"])
+    shown = {"base": result["base"], "target": result["targets"]}
+    if result["weights"] is not None:
+        shown |= {"realised": result["levels"], "weight": result["weights"]}
+    if result["certificate"] is not None:
+        shown |= {"certificate": result["certificate"]}
+    if result["nearest"] is not None:
+        shown |= {"nearest": result["nearest"]["targets"]}
+    if "ranges" in result:
+        shown |= {"lowest": {name: low for name, (low, _) in result["ranges"].items()}}
+        shown |= {"highest": {name: high for name, (_, high) in result["ranges"].items()}}
+    lines += columns(table.values, shown)
+    return "\n".join(lines) + "\n"
+
+
+def _conflict_as_text(conflict: Mapping[str, Any]) -> list[str]:
+    highest, resolves = conflict["highest"], conflict["resolves"]
+    most = ", ".join(f"{name} {amounts.fixed(level, 4)}" for name, level in highest.items())
+    if len(highest) == 1:
+        lines = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
+    else:
+        fewest = "The fewest targets" if conflict["smallest"] else "Targets"
+        lines = [
+            f"{fewest} that cannot be had together: {', '.join(highest)}.",
+            f"The most of each while the others of these keep theirs: {most}.",
+        ]
+    lines.append(
+        f"The whole palette can be had once one of these alone is lowered: {', '.join(resolves)}."
+        if resolves
+        else "Lowering one target alone does not make the whole palette attainable: it holds more than one conflict."
+    )
+    return lines

@@ -1,0 +1,157 @@
+"""``python -m map_core values``: what each value measures and misses, and how well it does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from map_core.core import amounts
+from map_core.data import reward_table
+from map_core.data.reward_table import RewardTable
+from map_core.scoring import cards, read_values_file, resolve
+from map_core.scoring.known_classifiers import READY
+from map_core.scoring.validation import LEAST_AUC, Separation, length_correlations, read_labels, separations
+
+_ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+@click.command(
+    epilog="""\b
+A values file names values of your own; build, generate and this command read it (--values-file):
+  [calm_nurse]                            # in words; or kind = "examples" with a few replies a side
+  more = ["sounds like a calm nurse"]
+  less = ["sounds like a salesman"]
+
+\b
+  [helpful]                               # a classifier or reward model, by name or folder
+  family = "classifier"
+  model = "owner/name"                    # or ready = "helpful"; see --ready
+  output = "positive"                     # a label or a number, where it has several
+  scale = "probability"                   # or "logit"; sign = -1 turns it round
+  template = "pair"                       # reply, pair, chat, or "Human: {prompt} Assistant: {reply}"
+
+\b
+  [polite]                                # a judge behind an OpenAI-compatible server
+  family = "judge"                        # the key comes from VALUE_PALETTE_API_KEY alone
+  model = "Qwen/Qwen3-8B@http://gpu-box:8000/v1"
+  question = "How polite is the reply?"   # rated from lowest = 1 to highest = 9
+
+\b
+  [brief]                                 # a Python function (prompt, replies) -> numbers, beside the file
+  family = "function"
+  function = "mine.py:brief"              # or an entry point of the group value_palette.scorers
+
+\b
+Any of them takes transform = "probability". A table records what is needed to score its values again; functions and
+judges are run only for a values file that you name, never because a table says so.
+"""
+)
+@click.argument("table", type=click.Path(path_type=Path), required=False)
+@click.option("--labels", type=click.Path(path_type=Path), help="Labels of that table's replies, JSON lines.")
+@click.option("--values-file", type=click.Path(path_type=Path), metavar="FILE", help="Check and show these values.")
+@click.option("--ready", is_flag=True, help="Show the models that a values file can name in one word.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the figures as a Markdown table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a value.")
+def values(
+    table: Path | None, labels: Path | None, values_file: Path | None, ready: bool, as_markdown: bool, as_json: bool
+) -> None:
+    """Show every value: what it measures, what it misses, and how well it separates replies that people labelled.
+
+    AUC is the chance that a reply labelled 1 has a higher reward than one labelled 0, with its 95% interval: 0.5 is
+    guessing, 1 is perfect. Without TABLE, the embedded table and its labels.
+
+    \b
+    Examples:
+      python -m map_core values
+      python -m map_core values mine.parquet --labels mine.labels.jsonl --markdown
+      python -m map_core values --values-file values.toml
+    A line of the labels file, 1 or 0 for each value that was judged:
+      {"prompt_id": "support-01", "candidate": 3, "labels": {"humor": 0, "helpfulness": 1}}
+    """
+    if ready:
+        _show_ready(as_json)
+        return
+    if values_file is not None:
+        own = read_values_file(values_file)
+        for scorer in resolve(tuple(own), own):
+            _show(scorer.name, scorer.entry(), None, None, as_json)
+        return
+    if table is None and (_ASSETS / "default.parquet").is_file():
+        table = _ASSETS / "default.parquet"
+        labels = labels or next(iter(_ASSETS.glob("labels.jsonl")), None)
+    loaded = reward_table.load(table) if table is not None else None
+    measured = separations(loaded, read_labels(labels)) if loaded is not None and labels is not None else {}
+    lengths = length_correlations(loaded) if loaded is not None else {}
+    known = _known(loaded)
+    if as_markdown:
+        click.echo("| value | what a higher reward means | AUC (95% interval) | labels 1 / 0 | with length |")
+        click.echo("| --- | --- | --- | --- | --- |")
+    for name in loaded.values if loaded is not None else known:
+        card, separation, length = known.get(name), measured.get(name), lengths.get(name)
+        if as_markdown:
+            area, counts = _area(separation), _counts(separation)
+            with_length = "" if length is None else amounts.fixed(length, 2, signed=True)
+            click.echo(f"| {name} | {card['measures'] if card else ''} | {area} | {counts} | {with_length} |")
+        else:
+            _show(name, card, separation, length, as_json)
+
+
+def _known(table: RewardTable | None) -> dict[str, dict[str, Any]]:
+    """Cards by value: the built-in ones, and those of one's own that a table tells of."""
+    known = {name: card.as_dict() for name, card in cards().items()}
+    for entry in (table.metadata.get("scorers") or ()) if table is not None else ():
+        if isinstance(entry, dict) and {"name", "measures", "misses", "source", "licence"} <= entry.keys():
+            known.setdefault(str(entry["name"]), entry)
+    return known
+
+
+def _show(
+    name: str, card: dict[str, Any] | None, separation: Separation | None, length: float | None, as_json: bool
+) -> None:
+    """One value, as text or as an object."""
+    if as_json:
+        told = asdict(separation) if separation else None
+        facts = {"name": name, "card": card, "separation": told, "length_correlation": length}
+        click.echo(json.dumps(facts, allow_nan=False))
+        return
+    click.secho(name, bold=True)
+    if card is not None:
+        click.echo(f"  measures  {card['measures']}\n  misses    {card['misses']}")
+        click.echo(f"  source    {card['source']}; licence {card['licence']}")
+        if card.get("needs"):
+            click.echo(f"  needs     {'; '.join(card['needs'])}")
+    if separation is not None:
+        verdict = "" if separation.auc >= LEAST_AUC else f", below {LEAST_AUC}: do not trust its name"
+        click.echo(f"  AUC       {_area(separation)}, {_counts(separation)} replies labelled 1 / 0{verdict}")
+    if length is not None:
+        click.echo(f"  length    {amounts.fixed(length, 2, signed=True)} rank correlation with the length of the reply")
+
+
+def _area(one: Separation | None) -> str:
+    return f"{amounts.fixed(one.auc, 2)} ({amounts.fixed(one.low, 2)} to {amounts.fixed(one.high, 2)})" if one else ""
+
+
+def _counts(one: Separation | None) -> str:
+    return f"{one.positives} / {one.negatives}" if one else ""
+
+
+def _show_ready(as_json: bool) -> None:
+    """The models that can be named in one word; none was run here."""
+    for name, entry in READY.items():
+        if as_json:
+            click.echo(json.dumps({"name": name, **asdict(entry)}, allow_nan=False))
+            continue
+        click.secho(name, bold=True)
+        click.echo(f"  model     {entry.model}\n  measures  {entry.measures}\n  misses    {entry.misses}")
+        click.echo(
+            f"  licence   {entry.licence}\n  memory    about {amounts.significant(entry.gigabytes)} GB; not run by "
+            "this project"
+        )
+        if entry.outputs:
+            click.echo(f"  output    {', '.join(entry.outputs)}")
+        if entry.refused:
+            click.echo(f"  refused   {entry.refused}")

@@ -1,0 +1,182 @@
+"""``python -m map_core verify``: what palettes promise, held against fresh replies to other prompts."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+
+from map_core import building as builder
+from map_core.data import reward_table
+from map_core.cli.delivery_output import as_text, crossed_as_text, crossed_summary, describe, describe_crossed, summary
+from map_core.cli.options import open_table, print_json, read_palettes, target_options
+from map_core.cli.progress import ProgressLines
+from map_core.studies.delivery import Crossed, cross, deliver, halves, reachable_palettes
+from map_core.studies.delivery import study as studies
+from map_core.errors import InputError
+from map_core.core.types import SamplingSettings
+from map_core.oracle import Oracle
+from map_core.data.prompts import Prompt
+from map_core.data.reward_table import RewardTable
+from map_core.scoring import from_metadata, resolve
+
+
+@click.command()
+@click.argument("table", type=click.Path(path_type=Path), default=reward_table.DEFAULT_TABLE, required=False)
+@target_options
+@click.option("--random", type=click.IntRange(min=1), metavar="N", help="N random palettes that can be had instead.")
+@click.option(
+    "--halvings",
+    type=click.IntRange(min=1),
+    metavar="R",
+    help="Ways of halving, both directions of each; 1: one direction of one.",
+)
+@click.option(
+    "--study",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help=f"The whole study, {studies.HALVINGS} halvings by default, instead of palettes; kept in FILE for the app.",
+)
+@click.option("--use-case", help="Only the prompts of this use case.")
+@click.option(
+    "--prompts", "most", type=click.IntRange(min=2), metavar="N", help="Fresh prompts at most; all by default."
+)
+@click.option(
+    "--candidates", type=click.IntRange(min=2), default=16, show_default=True, help="K, replies to choose from."
+)
+@click.option("--max-new-tokens", type=click.IntRange(min=1), metavar="T", help="Longest reply; as in the table.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of halves, replies and picks.")
+@click.option("--engine", type=click.Choice(["auto", "torch", "openvino"]), default="auto", show_default=True)
+@click.option(
+    "--fresh",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep the fresh replies in this table; one that is there is used again, an unfinished one goes on.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a palette, in full precision.")
+def verify(
+    table: Path,
+    pairs: tuple[str, ...],
+    targets_file: Path | None,
+    random: int | None,
+    halvings: int | None,
+    study: Path | None,
+    use_case: str | None,
+    most: int | None,
+    candidates: int,
+    max_new_tokens: int | None,
+    seed: int,
+    engine: str,
+    fresh: Path | None,
+    as_json: bool,
+) -> None:
+    """Hold the forecast of palettes against what the generator delivers on prompts that they were not solved on.
+
+    Weights are solved on one half of the prompts, for K candidates. The other half is answered anew, K replies a
+    prompt, drawn once for all palettes. "realised" is the expected level over each prompt's candidates, "picked" that
+    of the one reply that is picked, "pooled" what weights of the published pooled form give. "interval" is where the
+    realised level lies in 90% of cases if the forecast is right: the forecast and its error bar.
+
+    With more halvings than one, all prompts are answered anew, and the same replies serve every half that was not
+    solved on. Levels are then means over halvings and directions, and the interval is that of such a mean.
+
+    \b
+    Examples:
+      python -m map_core verify --target helpfulness=p60 --target humor=p60
+      python -m map_core verify --random 50 --candidates 16 --halvings 10
+      python -m map_core verify my-table.parquet --targets-file palettes.jsonl --prompts 32 --fresh fresh.parquet --json
+      python -m map_core verify --study assets/delivery.json --fresh fresh.parquet
+    """
+    if random is not None and (pairs or targets_file):
+        raise click.UsageError("Give either targets or --random N.")
+    if study is not None and (pairs or targets_file or random):
+        raise click.UsageError("--study has palettes of its own; give it without targets and without --random.")
+    if study is not None and not study.absolute().parent.is_dir():
+        raise click.UsageError(f"--study: there is no folder {study.absolute().parent}.")
+    opened = open_table(table, use_case, None)
+    mine = [] if random or study else [palette.levels for palette in read_palettes(opened, pairs, targets_file)]
+    count = halvings or (studies.HALVINGS if study else 1)
+    whole = opened.table
+    solved_on, others = halves(whole, seed) if count == 1 and not study else (whole, whole)
+    if most is not None and most < len(others.prompts):
+        others = others.take(np.linspace(0, len(others.prompts) - 1, most).astype(int).tolist())
+    try:
+        new = fresh_replies(others, candidates, max_new_tokens, seed, engine, fresh)
+    except KeyboardInterrupt:
+        kept = " What is made is kept; the same command goes on where it stopped." if fresh else ""
+        click.echo(f"\nStopped.{kept}", err=True)
+        sys.exit(130)
+    # Over many halvings all prompts are solved on in turn, those left out by --prompts apart.
+    solved_on = others if solved_on is whole else solved_on
+    if random:
+        drawn = reachable_palettes(whole, solved_on, int(new.candidates.max()), random, seed=seed)
+        mine = [palette.targets for palette in drawn]
+    if study is not None:
+        made = studies.run_study(solved_on, new, halvings=count, seed=seed, report=_tell)
+        studies.save(made, study)
+        _show({"graded palettes": made.graded, "random palettes": made.random}, opened.oracle, as_json, short=True)
+    elif count > 1:
+        crossed = cross(solved_on, new, mine, halvings=count, seed=seed, report=_tell)
+        _show({"palettes": crossed}, opened.oracle, as_json)
+    else:
+        found = deliver(solved_on, new, mine, seed=seed)
+        for delivery in found:
+            print_json(describe(delivery, opened.oracle)) if as_json else click.echo(as_text(delivery, opened.oracle))
+        if not as_json:
+            click.echo(summary(found))
+
+
+def _tell(done: int, total: int) -> None:
+    click.echo(f"{done} of {total} halvings done", err=True)
+
+
+def _show(parts: Mapping[str, Crossed], oracle: Oracle, as_json: bool, short: bool = False) -> None:
+    """Print palettes over many halvings; in short, only what they come to."""
+    for name, found in parts.items():
+        for number in range(len(found.asked)):
+            if as_json:
+                print_json(describe_crossed(found, number, oracle))
+            elif not short:
+                click.echo(crossed_as_text(found, number, oracle))
+        if not as_json:
+            click.echo("\n".join(crossed_summary(found, name)))
+
+
+def fresh_replies(
+    others: RewardTable, candidates: int, max_new_tokens: int | None, seed: int, engine: str, fresh: Path | None
+) -> RewardTable:
+    """New replies to these prompts with the model and the settings of their table, scored on its values."""
+    if fresh is not None and fresh.is_file():
+        made = reward_table.load(fresh)
+        if not set(made.prompts) <= set(others.prompts):
+            raise InputError(
+                f"{fresh} holds replies to prompts that were solved on. Name another file, or its own --seed."
+            )
+        return made.reordered(others.values)
+    from map_core.engines.factory import open_engine
+    from map_core.models.files import recorded_model
+
+    metadata = others.metadata
+    settings = SamplingSettings.recorded(metadata)
+    if max_new_tokens is not None:
+        settings = replace(settings, max_new_tokens=max_new_tokens)
+    chosen = resolve(others.values, from_metadata(others.metadata))
+    texts = zip(others.prompt_ids, others.use_cases, others.prompts, strict=True)
+    with tempfile.TemporaryDirectory() as folder:
+        built = builder.build(
+            [Prompt(*prompt) for prompt in texts],
+            fresh or Path(folder) / "fresh.parquet",
+            open_engine(recorded_model(metadata), engine),
+            chosen,
+            candidates=candidates,
+            settings=settings,
+            seed=seed,
+            system=metadata.get("system"),
+            report=ProgressLines(),
+        )
+        return built.load()

@@ -1,0 +1,110 @@
+"""A held-out check: weights solved on some prompts, levels realised on the others.
+
+Prompts are dealt into folds, each use case evenly; the weights of a fold's prompts come from all other folds. The
+levels of all prompts under weights that never saw them are put beside those on the prompts that were seen.
+Constraint: the units are those of the whole table in every fold, so a target is the same everywhere.
+
+Source: Stone, "Cross-validatory choice and assessment of statistical predictions", 1974.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.solver.batched import solve_many
+from map_core.confidence.interval import Interval, t_interval
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+
+#: A level this close to its target, in standard deviations, meets it.
+MET = 1e-6
+MOST_FOLDS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Levels on prompts that the weights were not solved on, in standard deviations above base.
+
+    Args:
+        folds: how many parts the prompts were dealt into.
+        solved: folds for which the other prompts can meet the targets at all.
+        in_sample: (value,) levels on the prompts that were solved on, mean over folds; None unless all were solved.
+        levels: (value,) on the prompts that were held out, with their interval; None likewise.
+        missed: (value,) bool, met in sample and missed out of sample.
+        surely: (value,) bool, missed by more than the interval allows for.
+    """
+
+    folds: int
+    solved: int
+    in_sample: np.ndarray | None
+    levels: Interval | None
+    missed: np.ndarray
+    surely: np.ndarray
+
+
+def hold_out(
+    oracle: Oracle,
+    targets: np.ndarray,
+    *,
+    folds: int = 2,
+    level: float = 0.9,
+    seed: int = 0,
+    strata: Sequence[Hashable] | None = None,
+    start: np.ndarray | None = None,
+) -> HeldOut:
+    """Cross-fit a palette.
+
+    Args:
+        oracle: the table.
+        targets: (value,) d in standard deviations above base, NaN for a free value.
+        folds: parts, from 2 to the number of prompts, at most 50.
+        level: of the interval, between 0 and 1.
+        seed: of the deal.
+        strata: one label a prompt, such as its use case; every fold gets an even share of each.
+        start: (value,) weights to start from.
+
+    Raises:
+        InputError: too few folds or too many, or labels that do not fit the prompts.
+    """
+    n = oracle.prompts
+    if not 2 <= folds <= min(n, MOST_FOLDS):
+        raise InputError(f"{folds} folds were asked for on {n} prompts; expected 2 to {min(n, MOST_FOLDS)}.")
+    if strata is not None and len(strata) != n:
+        raise InputError(f"There are {len(strata)} labels for {n} prompts; expected one a prompt.")
+    fold = split(n, folds, np.random.default_rng(seed), strata)
+    seen = (fold != np.arange(folds)[:, None]).astype(float)
+    found = solve_many(oracle, targets, start=start, multiplicity=seen)
+    asked = not np.any(oracle.constant & (targets > 0))
+    solved = int(found.converged.sum()) if asked else 0
+    if solved < folds:
+        none = np.zeros(len(targets), dtype=bool)
+        return HeldOut(folds, solved, None, None, none, none)
+    levels, score = np.zeros(len(targets)), np.zeros((n, len(targets)))
+    for k, weights in enumerate(found.weights):
+        out = fold == k
+        at = oracle.by_prompt(weights)
+        mass = at.mass[out] / max(at.mass[out].sum(), 1e-300)  # nothing where only prompts of weight 0 fell into it
+        here = mass @ at.levels[out]
+        levels += out.mean() * here
+        score[out] = (out.sum() * mass)[:, None] * (at.levels[out] - here)
+    freedom = max(1, n - folds)
+    error = np.sqrt(np.sum(score**2, axis=0) / freedom / n)
+    interval = t_interval(levels, error, freedom, level)
+    in_sample = found.levels.mean(axis=0)
+    missed = (in_sample >= targets - MET) & (levels < targets - MET)
+    return HeldOut(folds, solved, in_sample, interval, missed, missed & (interval.high < targets))
+
+
+def split(prompts: int, folds: int, rng: np.random.Generator, strata: Sequence[Hashable] | None = None) -> np.ndarray:
+    """(prompt,) the fold of each prompt: sizes differ by at most one, within each label by at most one as well."""
+    order = rng.permutation(prompts)
+    if strata is not None:
+        number = {label: i for i, label in enumerate(dict.fromkeys(strata))}
+        label = np.array([number[name] for name in strata])
+        order = order[np.argsort(label[order], kind="stable")]
+    fold = np.empty(prompts, dtype=int)
+    fold[order] = np.arange(prompts) % folds
+    return fold

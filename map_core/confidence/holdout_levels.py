@@ -1,0 +1,71 @@
+"""The levels that weights give on prompts that are held out of the table: promised on some, measured on the others.
+
+Constraint: the units are those of the prompts that were solved on, so a target is the same on both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.confidence.cross_fit import MET
+from map_core.confidence.interval import Interval, t_interval
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle import Oracle
+
+
+@dataclass(frozen=True, eq=False)
+class KeptApart:
+    """What weights give on held-out prompts, in standard deviations above base.
+
+    Args:
+        prompts: how many are held out.
+        levels: (value,) with their interval.
+        missed: (value,) bool, below its target.
+        surely: (value,) bool, below by more than the interval allows for.
+    """
+
+    prompts: int
+    levels: Interval
+    missed: np.ndarray
+    surely: np.ndarray
+
+
+def on_held_out(
+    oracle: Oracle,
+    held_out: np.ndarray,
+    weights: np.ndarray,
+    targets: np.ndarray,
+    *,
+    counted: np.ndarray | None = None,
+    level: float = 0.9,
+) -> KeptApart:
+    """Measure weights on the prompts that they were not solved on.
+
+    Args:
+        oracle: the table, with the held-out prompts in it at weight 0.
+        held_out: (prompt,) bool.
+        weights: (value,) x, solved on the others.
+        targets: (value,) d in standard deviations above base, NaN for a free value.
+        counted: (prompt,) how often each prompt occurs; once each by default.
+        level: of the interval, between 0 and 1.
+
+    Raises:
+        InputError: fewer than two prompts are held out, or the form is pooled, which chooses among prompts.
+    """
+    if oracle.form is Form.POOLED:
+        raise InputError("Held-out prompts are measured per prompt; the pooled form chooses among prompts too.")
+    out = np.flatnonzero(held_out)
+    if len(out) < 2:
+        raise InputError(f"{len(out)} prompts are held out; a check with an interval needs 2 or more.")
+    mass = np.ones(len(out)) if counted is None else np.asarray(counted, dtype=np.float64)[out]
+    mass = mass / mass.sum()
+    each = oracle.by_prompt(weights).levels[out]
+    here = mass @ each
+    score = mass[:, None] * (each - here)
+    error = np.sqrt(np.sum(score**2, axis=0) * len(out) / (len(out) - 1))
+    interval = t_interval(here, error, len(out) - 1, level)
+    missed = here < targets - MET
+    return KeptApart(len(out), interval, missed, missed & (interval.high < targets))

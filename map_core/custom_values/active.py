@@ -1,0 +1,68 @@
+"""The values of one's own that a table offers as targets: in use, scored on its replies, and with a name of their own.
+
+Asked for at every move of a hand, so what the database says is remembered for a moment; whoever changes it here says
+so with :func:`forget`, and what another process changes is seen a moment later.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from map_core.errors import PaletteError
+from map_core.custom_values import agreement, score_cache
+from map_core.data.reward_table import RewardTable
+from map_core.store import database, custom_values
+from map_core.scoring import Definition, cards
+
+REMEMBERED_SECONDS = 1.0
+log = logging.getLogger("value_palette")
+
+_lock = threading.Lock()
+_known: WeakKeyDictionary[RewardTable, tuple[float, tuple[Offer, ...]]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A value that can have a target: what it means, and in a sentence how far its scorer is to be trusted."""
+
+    definition: Definition
+    trust: str
+
+
+def offered(table: RewardTable) -> tuple[Offer, ...]:
+    """What is offered beside the values of a table, in the order in which it was defined.
+
+    Args:
+        table: the whole table as its file has it; tables are told apart by identity.
+    """
+    with _lock:
+        known = _known.get(table)
+        if known is None or time.monotonic() - known[0] >= REMEMBERED_SECONDS:
+            known = _known[table] = (time.monotonic(), _look(table))
+        return known[1]
+
+
+def _look(table: RewardTable) -> tuple[Offer, ...]:
+    taken, found = {*table.values, *cards()}, []
+    try:
+        for one in custom_values.listed(database()):
+            definition = one.used
+            if definition is None or definition.name in taken:
+                continue
+            scores = score_cache.read(score_cache.replies_key(table), definition)
+            if scores is not None:
+                said = agreement.judged(database(), table, one.id, one.in_use)
+                found.append(Offer(definition, agreement.in_short(agreement.agreed(table, scores.rewards, said))))
+    except PaletteError as error:
+        log.warning("Values of one's own are left out: %s", error)
+    return tuple(found)
+
+
+def forget() -> None:
+    """Look at the database again the next time."""
+    with _lock:
+        _known.clear()

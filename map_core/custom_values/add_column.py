@@ -1,0 +1,39 @@
+"""A table with values of one's own beside those that it came with.
+
+Constraint: a column is added and nothing else changes; the added table keeps the key of the one beneath, so that what
+people saved, voted and met on stays with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from map_core.errors import InputError
+from map_core.custom_values.score_cache import Scores
+from map_core.data.reward_table import ADDED, RewardTable
+from map_core.store.keys import BENEATH, table_key
+
+
+def extended(table: RewardTable, added: Sequence[Scores]) -> RewardTable:
+    """The table with a column for each of these scores, in their order, and their scorers in its metadata.
+
+    Raises:
+        InputError: a value has the name of another one, or scores are not one a reply.
+    """
+    if not added:
+        return table
+    names = [str(one.entry["name"]) for one in added]
+    values = (*table.values, *names)
+    if len(set(values)) < len(values):
+        twice = next(name for name in names if values.count(name) > 1)
+        raise InputError(f"There is a value named {twice!r} already. Give the one of your own another name.")
+    for name, one in zip(names, added, strict=True):
+        if one.rewards.shape != (len(table.rewards),):
+            raise InputError(f"{name!r} has {len(one.rewards)} scores; this table has {len(table.rewards)} replies.")
+    scorers = [*(table.metadata.get("scorers") or ()), *(one.entry for one in added)]
+    told = {"values": list(values), "scorers": scorers, BENEATH: table_key(table), ADDED: names}
+    rewards = np.column_stack([table.rewards, *(one.rewards for one in added)])
+    return replace(table, values=values, rewards=rewards, metadata={**table.metadata, **told})

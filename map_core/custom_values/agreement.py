@@ -1,0 +1,91 @@
+"""What the judgements that are kept say of a value's scorer on a table, and in which words.
+
+Constraint: judgements are kept by prompt and candidate and not by row, so they are looked up in the table anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.scoring.pairwise import LEAST, Agreement, Judgement, Question, Word, agreement
+from map_core.custom_values.score_cache import replies_key
+from map_core.data.reward_table import RewardTable
+from map_core.store import Database, custom_values
+from map_core.store.custom_values import Judged, Reply
+
+
+def judged(database: Database, table: RewardTable, id: int, version: int) -> tuple[Judged, ...]:
+    """The judgements of a version of a value on a table's replies."""
+    return custom_values.judgements(database, id, version, replies_key(table))
+
+
+def replies_of(table: RewardTable, question: Question) -> tuple[Reply, Reply]:
+    """Both replies as judgements name them."""
+    first, second = (_reply(table, row) for row in (question.first, question.second))
+    return first, second
+
+
+def _reply(table: RewardTable, row: int) -> Reply:
+    prompt = table.prompt_of(row)
+    return table.prompt_ids[prompt], row - int(table.offsets[prompt])
+
+
+def as_rows(table: RewardTable, kept: Sequence[Judged]) -> list[Judgement]:
+    """Judgements by row of the table; what it does not have is left out."""
+    places = {name: number for number, name in enumerate(table.prompt_ids)}
+    found = []
+    for one in kept:
+        rows = []
+        for name, candidate in (one.first, one.second):
+            prompt = places.get(name)
+            if prompt is not None and 0 <= candidate < table.candidates[prompt]:
+                rows.append(int(table.offsets[prompt]) + candidate)
+        if len(rows) == 2:
+            found.append(Judgement(rows[0], rows[1], one.answer))
+    return found
+
+
+def agreed(table: RewardTable, rewards: np.ndarray, kept: Sequence[Judged]) -> Agreement | None:
+    """How well scores agree with judgements; None while no pair was decided."""
+    return agreement(rewards, as_rows(table, kept))
+
+
+def basis(found: Agreement | None) -> str:
+    """What the word rests on, in one sentence.
+
+    Example:
+        >>> basis(Agreement(13, 15, 0, 0.62, 0.96))
+        'Puts 13 of 15 judged pairs in the order in which people do, AUC 0.87 (0.62 to 0.96).'
+    """
+    if found is None:
+        return "Not judged yet: nobody knows whether it hears what its name says."
+    pairs = f"Puts {amounts.significant(found.agreed)} of {found.decided} judged pairs in the order in which people do"
+    few = "" if found.enough else f" A word needs {LEAST} of them."
+    auc, low, high = (amounts.fixed(end, 2) for end in (found.auc, found.low, found.high))
+    return f"{pairs}, AUC {auc} ({low} to {high}).{few}"
+
+
+def in_short(found: Agreement | None) -> str:
+    """The word and what it rests on."""
+    said = basis(found)
+    if found is None or found.word is None:
+        return said
+    return f"{found.word.capitalize()}: {said[0].lower()}{said[1:]}"
+
+
+def advice(found: Agreement) -> str:
+    """What to make of it, in a sentence."""
+    if found.reversed:
+        return "It has it the wrong way round: change the two sides of its definition."
+    if found.word is None:
+        return f"Judge {LEAST - found.decided} more pairs at the least."
+    if found.word is Word.RELIABLE:
+        return "Its order is that of people often enough to set targets on."
+    if found.word is Word.ROUGH:
+        return "It leans the right way. Averages over many replies can be steered by it, a single reply can be wrong."
+    if found.high >= 0.75:
+        return "So few judgements do not rule out a coin. Judge more pairs, or change its definition."
+    return "It says little of what its name says. Change its definition: several example replies a side often do best."

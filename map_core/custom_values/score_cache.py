@@ -1,0 +1,116 @@
+"""Where the scores of a defined value on a table's replies are kept: a Parquet file of one column.
+
+A file is named by what its scores follow from, the replies and the scorer's version, so it is written once and never
+changes. Constraint: no model library is imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy.engine import make_url
+
+from map_core.errors import InputError
+from map_core.core.atomic_files import replacing
+from map_core.data.reward_table import RewardTable
+from map_core.store import setting
+from map_core.scoring import Definition, Scorer, ScoringModels, Specification, make
+
+_KEY = b"value_palette_scores"
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The scores of one value on all replies of a table.
+
+    Args:
+        rewards: (reply,) float64, finite.
+        entry: what a table's metadata says of the scorer.
+    """
+
+    rewards: np.ndarray
+    entry: dict[str, Any]
+
+
+def folder() -> Path:
+    """The folder of all scores: ``scores`` beside the database where that is a file, else in the data folder."""
+    url = make_url(setting())
+    if url.get_backend_name() == "sqlite" and url.database:
+        return Path(url.database).resolve().parent / "scores"
+    return platformdirs.user_data_path("value-palette") / "scores"
+
+
+@lru_cache(maxsize=8)
+def replies_key(table: RewardTable) -> str:
+    """A key of a table's replies, 16 hexadecimal digits, whatever values they are scored on.
+
+    Args:
+        table: the whole table; tables are remembered by identity.
+    """
+    digest = hashlib.sha256(json.dumps([table.prompt_ids, table.prompts]).encode())
+    digest.update(table.offsets.astype("<i8").tobytes())
+    for reply in table.replies:
+        digest.update(reply.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def path_of(replies: str, definition: Definition) -> Path:
+    """Where the scores of a definition on some replies lie, or will."""
+    return _path(replies, _scorer(definition))
+
+
+def _scorer(definition: Definition) -> Scorer:
+    return make(Specification.of(definition), ScoringModels())
+
+
+def _path(replies: str, scorer: Scorer) -> Path:
+    digest = hashlib.sha256(json.dumps([replies, scorer.version]).encode()).hexdigest()[:24]
+    return folder() / f"{digest}.parquet"
+
+
+def read(replies: str, definition: Definition) -> Scores | None:
+    """The scores of a definition on some replies; None where they were not made yet.
+
+    Raises:
+        InputError: the file is there and cannot be read.
+    """
+    scorer = _scorer(definition)
+    path = _path(replies, scorer)
+    if not path.is_file():
+        return None
+    # The scores follow from the words alone; how the value is called may have changed since.
+    return Scores(_column(str(path)), scorer.entry())
+
+
+@lru_cache(maxsize=32)
+def _column(path: str) -> np.ndarray:
+    try:
+        rewards = pq.read_table(path, columns=["reward"])["reward"].to_numpy().astype(np.float64)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise InputError(f"The scores in {path} cannot be read ({error}). Delete that file and score again.") from error
+    rewards.setflags(write=False)
+    return rewards
+
+
+def write(path: Path, rewards: np.ndarray, told: dict[str, Any]) -> None:
+    """Write scores; a file that is there is complete.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    data = pa.table({"reward": pa.array(rewards, pa.float64())})
+    data = data.replace_schema_metadata({_KEY: json.dumps(told).encode()})
+    try:
+        with replacing(path) as partial:
+            pq.write_table(data, partial, compression="zstd")
+    except OSError as error:
+        raise InputError(f"The scores cannot be written to {path} ({error}).") from error

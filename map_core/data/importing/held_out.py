@@ -1,0 +1,64 @@
+"""Cells that say whether a prompt is held out: true and false, or the name of a split.
+
+Constraint: a word that is not known is no answer; what is empty is no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from map_core.errors import InputError
+from map_core.data.importing.cells import Faults, is_empty, short
+
+#: In lower case, with spaces for _ and dashes.
+YES = frozenset({"true", "yes", "y", "1", "1.0", "test", "held out", "heldout", "holdout", "hold out", "eval"}) | {
+    *("validation", "valid", "val", "dev")
+}
+NO = frozenset({"false", "no", "n", "0", "0.0", "train", "training", "nan", ""})
+
+
+class Flags:
+    """What is known of a column that says which prompts are held out.
+
+    Args:
+        name: of the column.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._faults = Faults()
+
+    @property
+    def clear(self) -> bool:
+        """Every cell so far was a yes or a no."""
+        return self._faults.count == 0
+
+    def read(self, cells: Sequence[Any] | np.ndarray, first: int) -> list[bool]:
+        """A chunk's cells, the first of which stands in row ``first``; what is neither yes nor no is kept in mind."""
+        found = []
+        for row, cell in enumerate(cells.tolist() if isinstance(cells, np.ndarray) else cells, start=first):
+            word = "" if is_empty(cell) else " ".join(str(cell).lower().replace("_", " ").replace("-", " ").split())
+            found.append(word in YES)
+            if word not in YES and word not in NO:
+                self._faults.keep(cell, row)
+        return found
+
+    def refuse(self, where: str) -> None:
+        """Raise where a cell is neither yes nor no.
+
+        Args:
+            where: the file, as the error names it.
+
+        Raises:
+            InputError: it is so; the message has its row.
+        """
+        if self.clear:
+            return
+        said = self._faults.said(where, self.name, f"is {short(self._faults.first)}")
+        raise InputError(
+            f"{said}; expected true or false, yes or no, 1 or 0, or train or test, to say whether the prompt is held "
+            "out. Mend it, or choose another column or none."
+        )

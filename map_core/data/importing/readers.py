@@ -1,0 +1,233 @@
+"""Rows of a file, whatever kind it is, in chunks: told by its content, with a message that says where it fails.
+
+However long a file is, a chunk at a time is in memory. Constraint: nothing is interpreted here; a cell is what the file
+holds, in CSV a text.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from map_core.errors import InputError
+from map_core.data.importing.cells import first_twice
+from map_core.data.importing.encoding import check_text, encoding_of, undecodable
+from map_core.data.importing.json_stream import json_lines, json_list
+
+#: A chunk ends after so many rows, or so many characters.
+ROWS, CHARACTERS = 4096, 2**23
+#: No cell of a CSV file is longer: a quote that is never closed would make one of all that follows.
+LONGEST_CELL = 2**26
+#: Bytes of a file that are looked at to tell what it is.
+BLOCK = 2**20
+DELIMITED = (".csv", ".tsv")
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some rows that follow one another.
+
+    Args:
+        first: where they begin, counted from 0.
+        rows: how many.
+        columns: the cells of each column; numbers without gaps may be an array.
+        share: how much of the file is read up to here, 0 to 1.
+    """
+
+    first: int
+    rows: int
+    columns: Mapping[str, Sequence[Any] | np.ndarray]
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A file with a row a reply.
+
+    Args:
+        path: where it is.
+        kind: "Parquet", "CSV", "JSON lines" or "JSON list".
+        encoding: of its text; "" for Parquet.
+        mark: what stands between cells of CSV.
+        header: the columns that its beginning names; () for JSON, where each row names its own.
+    """
+
+    path: Path
+    kind: str
+    encoding: str = ""
+    mark: str = ""
+    header: tuple[str, ...] = ()
+
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns; JSON is read through for them.
+
+        Raises:
+            InputError: the file cannot be read to its end.
+        """
+        if self.header:
+            return self.header
+        return tuple(dict.fromkeys(name for chunk in self.chunks() for name in chunk.columns))
+
+    def chunks(self, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+        """The rows, some at a time.
+
+        Args:
+            columns: those that are wanted; all by default.
+
+        Raises:
+            InputError: the file cannot be read; the message says where.
+        """
+        if self.kind == "Parquet":
+            yield from _parquet(self.path, None if columns is None else list(columns))
+            return
+        with _text(self.path, self.encoding) as file:
+            if self.kind == "CSV":
+                rows = _delimited(file, self)
+            else:
+                rows = json_list(file, self.path) if self.kind == "JSON list" else json_lines(file, self.path)
+            yield from _cut(rows, self.path, file, columns)
+
+
+def open_source(path: Path) -> Source:
+    """What kind of file it is.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, is empty, or its header cannot be read.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no file {path}. Give a Parquet, CSV or JSON file with a row a reply.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(BLOCK)
+            while head and not head.strip() and (more := file.read(BLOCK)):
+                head = more
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error}).") from error
+    if not head.strip():
+        raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with a row a reply.")
+    if head[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
+        with _open_parquet(path) as opened:
+            return Source(path, "Parquet", header=_once(opened.schema_arrow.names, path))
+    encoding = encoding_of(head)
+    beginning = check_text(head, encoding, path)
+    delimited = path.suffix.lower() in DELIMITED
+    if beginning[:1] == "[" and not delimited:
+        return Source(path, "JSON list", encoding)
+    if beginning[:1] == "{" and not delimited:
+        return Source(path, "JSON lines", encoding)
+    mark, names = _header(path, encoding)
+    return Source(path, "CSV", encoding, mark, names)
+
+
+@contextmanager
+def _text(path: Path, encoding: str) -> Iterator[TextIO]:
+    """A file's text with its line ends as they are; what is no text is said with its place."""
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise undecodable(path, encoding) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error}).") from error
+
+
+def _cut(
+    rows: Iterator[Mapping[str, Any]], path: Path, file: TextIO, columns: Collection[str] | None
+) -> Iterator[Chunk]:
+    """Rows as chunks of columns."""
+    size, first = max(1, path.stat().st_size), 0
+    held: list[Mapping[str, Any]] = []
+    characters = 0
+
+    def chunk() -> Chunk:
+        names = dict.fromkeys(name for row in held for name in row) if columns is None else columns
+        share = min(1.0, file.buffer.tell() / size)
+        return Chunk(first, len(held), {name: [row.get(name) for row in held] for name in names}, share)
+
+    for row in rows:
+        held.append(row)
+        characters += sum(len(cell) for cell in row.values() if isinstance(cell, str))
+        if len(held) == ROWS or characters > CHARACTERS:
+            yield chunk()
+            first, held, characters = first + len(held), [], 0
+    if held:
+        yield chunk()
+
+
+def _open_parquet(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file that can be read ({error}).") from error
+
+
+def _parquet(path: Path, columns: list[str] | None) -> Iterator[Chunk]:
+    first = 0
+    with _open_parquet(path) as file:
+        total = max(1, file.metadata.num_rows)
+        try:
+            for batch in file.iter_batches(ROWS, columns=columns):
+                held = {name: _cells(batch.column(name)) for name in batch.schema.names}
+                yield Chunk(first, batch.num_rows, held, (first + batch.num_rows) / total)
+                first += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path} is damaged after row {first} ({error}).") from error
+
+
+def _cells(column: pa.Array) -> Sequence[Any] | np.ndarray:
+    plain = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+    return column.to_numpy(zero_copy_only=False) if plain and not column.null_count else column.to_pylist()
+
+
+def _header(path: Path, encoding: str) -> tuple[str, tuple[str, ...]]:
+    """What stands between cells, whichever of , ; and tab splits the header most; and the names of the columns."""
+    headers: dict[str, list[str]] = {}
+    for mark in (",", ";", "\t"):
+        with _text(path, encoding) as file:
+            try:
+                headers[mark] = next((row for row in _reader(file, mark) if row), [])
+            except csv.Error as error:
+                raise InputError(f"{path} has no header that can be read ({error}); expected column names.") from error
+    mark = max(headers, key=lambda mark: len(headers[mark]))
+    return mark, _once([name.strip() for name in headers[mark]], path)
+
+
+def _once(names: Sequence[str], path: Path) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise InputError(f"{path} has the column {first_twice(names)!r} twice. Rename one of them.")
+    return tuple(names)
+
+
+def _reader(file: TextIO, mark: str) -> Any:
+    csv.field_size_limit(LONGEST_CELL)
+    return csv.reader(file, delimiter=mark, strict=True)
+
+
+def _delimited(file: TextIO, source: Source) -> Iterator[Mapping[str, Any]]:
+    reader, number = _reader(file, source.mark), -1
+
+    def refused(why: str) -> InputError:
+        return InputError(
+            f"{source.path} cannot be read as CSV ({why}). Every row needs the header's {len(source.header)} "
+            "columns, and text with separators or line ends needs quotes."
+        )
+
+    try:
+        for row in reader:
+            if not row:
+                continue
+            number += 1
+            if number and len(row) != len(source.header):
+                raise refused(f"row {number}, which ends in line {reader.line_num}, has {len(row)} cells")
+            if number:
+                yield dict(zip(source.header, row, strict=True))
+    except csv.Error as error:
+        raise refused(f"row {number + 1}, line {reader.line_num}: {error}") from error

@@ -1,0 +1,424 @@
+"""The reward table: prompts, their replies and one reward a value; load, validate, save.
+
+One file format, Parquet: a row a reply, a column a value, and where it came from in the metadata. Everything
+that the mathematics sees of a table is ``rewards`` (reply, value) and ``offsets`` (where each prompt's
+replies begin). Constraint: no model library is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.core.atomic_files import replacing
+
+#: The table that the app opens when it is told of no other.
+DEFAULT_TABLE = Path(__file__).parents[2] / "assets" / "default.parquet"
+METADATA_KEY = b"value_palette"
+#: In the metadata of a table in memory: names of values that were added to it and that its file does not hold.
+ADDED = "added"
+#: In the metadata of a table of this format that somebody handed in: the file. What it tells may come from anybody.
+HANDED_IN = "handed_in"
+FORMAT = 1
+#: Columns of a table that are not values.
+REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob", "weight", "held_out")
+REQUIRED_COLUMNS = ("prompt", "reply")
+#: Beyond this a reward's square is no number any more.
+LARGEST_REWARD = 1e100
+
+
+@dataclass(frozen=True, eq=False)
+class RewardTable:
+    """Replies sampled from the base model and their rewards, ordered by prompt.
+
+    Args:
+        values: names of the values, in the order of the columns of ``rewards``.
+        rewards: (reply, value) float64, higher is better.
+        offsets: (prompt + 1,) int64; prompt i has the replies ``offsets[i]`` to ``offsets[i + 1] - 1``.
+        prompt_ids, prompts, use_cases: one text per prompt.
+        replies: the text of each reply.
+        tokens: token ids of each reply, or empty when the table has none.
+        log_probs: (reply,) log-probability of each reply under the base model; NaN where unknown.
+        metadata: model, sampling settings, seed, scorers, date; plain JSON values.
+        weights: (prompt,) how often each prompt occurs in use, above 0; empty when all count alike.
+        held_out: (prompt,) bool, prompts that nothing is solved on; empty when there are none.
+
+    Raises:
+        InputError: shapes do not fit together, or a reward is missing or not finite.
+    """
+
+    values: tuple[str, ...]
+    rewards: np.ndarray
+    offsets: np.ndarray
+    prompt_ids: tuple[str, ...]
+    prompts: tuple[str, ...]
+    use_cases: tuple[str, ...]
+    replies: tuple[str, ...] = ()
+    tokens: tuple[tuple[int, ...], ...] = ()
+    log_probs: np.ndarray = field(default_factory=lambda: np.empty(0))
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    weights: np.ndarray = field(default_factory=lambda: np.empty(0))
+    held_out: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
+
+    def __post_init__(self) -> None:
+        _validate(self)
+        self.rewards.setflags(write=False)
+        self.offsets.setflags(write=False)
+
+    @property
+    def candidates(self) -> np.ndarray:
+        """Number of replies of each prompt, (prompt,)."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def counted(self) -> np.ndarray | None:
+        """(prompt,) how much each prompt counts where something is solved: its weight, 0 when it is held out.
+
+        None when all count alike.
+        """
+        if not self.weights.size and not self.held_out.any():
+            return None
+        weights = self.weights if self.weights.size else np.ones(len(self.prompts))
+        counted: np.ndarray = np.where(self.held_out, 0.0, weights) if self.held_out.size else weights
+        return None if np.ptp(counted) == 0 and counted[0] > 0 else counted
+
+    @property
+    def form(self) -> Form:
+        """The form in force unless another is asked for: pooled when most prompts have one reply."""
+        return Form.POOLED if np.mean(self.candidates == 1) > 0.5 else Form.PER_PROMPT
+
+    @cached_property
+    def use_case_names(self) -> tuple[str, ...]:
+        """The use cases, in order of first appearance."""
+        return tuple(dict.fromkeys(self.use_cases))
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about this table: constant values, repeated prompts, single replies."""
+        constant = np.ptp(self.rewards, axis=0) == 0
+        repeated = len(self.prompts) - len(set(zip(self.use_cases, self.prompts, strict=True)))
+        single = int(np.sum(self.candidates == 1))
+        return noted(self.values, constant, repeated, single, len(self.prompts))
+
+    def index(self, value: str) -> int:
+        """Position of a value by name.
+
+        Raises:
+            InputError: the table has no such value.
+        """
+        try:
+            return self.values.index(value)
+        except ValueError as error:
+            raise InputError(
+                f"Unknown value {value!r}; this table has {', '.join(self.values)}. Use one of these names."
+            ) from error
+
+    def rows(self, prompt: int) -> slice:
+        """The replies of prompt number ``prompt``."""
+        return slice(int(self.offsets[prompt]), int(self.offsets[prompt + 1]))
+
+    def prompt_of(self, row: int) -> int:
+        """The number of the prompt that the reply in ``row`` answers."""
+        return int(np.searchsorted(self.offsets, row, side="right")) - 1
+
+    def select(self, use_case: str | None) -> RewardTable:
+        """The part of the table that belongs to one use case; the table itself for ``None``.
+
+        Raises:
+            InputError: the table has no such use case.
+        """
+        if use_case is None:
+            return self
+        chosen = [i for i, name in enumerate(self.use_cases) if name == use_case]
+        if not chosen:
+            raise InputError(
+                f"Unknown use case {use_case!r}; this table has {', '.join(map(repr, self.use_case_names))}."
+            )
+        return self.take(chosen)
+
+    def take(self, chosen: Sequence[int]) -> RewardTable:
+        """The part of the table that belongs to these prompts, by number and in this order; at least one."""
+        rows = np.concatenate([np.arange(self.offsets[i], self.offsets[i + 1]) for i in chosen])
+        return RewardTable(
+            values=self.values,
+            rewards=self.rewards[rows],
+            offsets=np.concatenate([[0], np.cumsum(self.candidates[list(chosen)])]),
+            prompt_ids=tuple(self.prompt_ids[i] for i in chosen),
+            prompts=tuple(self.prompts[i] for i in chosen),
+            use_cases=tuple(self.use_cases[i] for i in chosen),
+            replies=tuple(self.replies[r] for r in rows) if self.replies else (),
+            tokens=tuple(self.tokens[r] for r in rows) if self.tokens else (),
+            log_probs=self.log_probs[rows] if self.log_probs.size else self.log_probs,
+            metadata=self.metadata,
+            weights=self.weights[list(chosen)] if self.weights.size else self.weights,
+            held_out=self.held_out[list(chosen)] if self.held_out.size else self.held_out,
+        )
+
+    def reordered(self, values: Sequence[str]) -> RewardTable:
+        """The same table with these of its values, in this order.
+
+        Raises:
+            InputError: the table lacks one of them.
+        """
+        return replace(self, values=tuple(values), rewards=self.rewards[:, [self.index(value) for value in values]])
+
+
+def noted(values: Sequence[str], constant: np.ndarray, repeated: int, single: int, prompts: int) -> tuple[str, ...]:
+    """What a reader should know about a table.
+
+    Args:
+        values, constant: the values, and which are the same for every reply, (value,) bool.
+        repeated, single, prompts: prompts that repeat another's text, that have one reply, and all of them.
+    """
+    notes = [
+        f"{name} is the same for every reply, so no weight can move it."
+        for name, same in zip(values, constant, strict=True)
+        if same
+    ]
+    if repeated:
+        notes.append(f"{repeated} prompts repeat another prompt's text; each counts on its own.")
+    if single:
+        notes.append(f"{single} of {prompts} prompts have one reply, between which nothing can choose.")
+    return tuple(notes)
+
+
+def _validate(table: RewardTable) -> None:
+    """Refuse a table that the mathematics could not read; the message says what to do."""
+    rewards, offsets = table.rewards, table.offsets
+    if rewards.ndim != 2 or rewards.shape[1] != len(table.values) or not table.values:
+        raise InputError(
+            f"rewards has shape {rewards.shape}; expected (replies, {len(table.values)}), a column a value."
+        )
+    if len(set(table.values)) != len(table.values):
+        raise InputError(f"Values must have different names; got {', '.join(table.values)}.")
+    counts = np.diff(offsets)
+    if len(offsets) < 2 or offsets[0] != 0 or offsets[-1] != len(rewards) or np.any(counts < 1):
+        raise InputError("A table needs at least one prompt, and at least one reply for each prompt.")
+    for name in ("prompt_ids", "prompts", "use_cases"):
+        if len(getattr(table, name)) != len(counts):
+            raise InputError(f"{name} has {len(getattr(table, name))} entries; expected {len(counts)}, one a prompt.")
+    for name in ("weights", "held_out"):
+        if (size := getattr(table, name).size) not in (0, len(counts)):
+            raise InputError(f"{name} has {size} entries; expected {len(counts)}, one a prompt, or none.")
+    wrong = ~((table.weights > 0) & np.isfinite(table.weights))
+    if wrong.any():
+        raise InputError(
+            f"The weight of the prompt {table.prompt_ids[int(np.argmax(wrong))]!r} is {table.weights[wrong][0]:g}; "
+            "expected a number above 0, such as how often the prompt occurs."
+        )
+    if table.held_out.size and table.held_out.all():
+        raise InputError("Every prompt is held out, so there is none to solve on. Hold fewer prompts out.")
+    bad = ~(np.abs(rewards) <= LARGEST_REWARD)
+    if bad.any():
+        first = np.argwhere(bad)[0]
+        raise InputError(
+            f"{int(bad.sum())} rewards are missing, not finite or beyond {LARGEST_REWARD:g}, the first in row "
+            f"{first[0] + 1}, value {table.values[first[1]]!r} ({rewards[tuple(first)]}). Score these replies again or "
+            "remove their rows."
+        )
+
+
+def load(path: str | os.PathLike[str]) -> RewardTable:
+    """Read a reward table.
+
+    Rows are put in the order of their prompts' first appearance, then of the candidate number. Columns that are
+    not part of the format and hold numbers are values; the metadata's list of scorers names them where there is one.
+
+    Args:
+        path: a Parquet file in the format of this module.
+
+    Raises:
+        InputError: no such file, no Parquet, a column is missing, a reward is not a finite number,
+            or one candidate of a prompt appears twice.
+
+    Example:
+        >>> load("assets/default.parquet").values  # doctest: +SKIP
+        ('helpfulness', 'kindness', ...)
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no table at {path}. Give the path of a Parquet file, or build one.")
+    try:
+        data = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file that can be read ({error}). Give a reward table.") from error
+    missing = [name for name in REQUIRED_COLUMNS if name not in data.column_names]
+    if missing:
+        raise InputError(
+            f"{path} lacks the column {', '.join(map(repr, missing))}; it has {', '.join(data.column_names)}. "
+            "A table has a row a reply, with prompt, reply and a column a value."
+        )
+    if data.num_rows == 0:
+        raise InputError(f"{path} has no rows. A table needs at least one reply.")
+    metadata = _metadata(data.schema, path)
+    values = _value_columns(data, metadata, path)
+    rewards = np.column_stack([_numbers(data, name) for name in values])
+
+    prompts = data["prompt"].to_pylist()
+    ids = [str(i) for i in data["prompt_id"].to_pylist()] if "prompt_id" in data.column_names else prompts
+    candidate = data["candidate"].to_numpy() if "candidate" in data.column_names else np.zeros(data.num_rows)
+    if "candidate" in data.column_names and len(set(zip(ids, candidate.tolist(), strict=True))) < len(ids):
+        raise InputError(f"{path} holds one candidate of a prompt twice. Each (prompt_id, candidate) may appear once.")
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(ids))}
+    number = np.fromiter((numbers[name] for name in ids), dtype=np.int64, count=len(ids))
+    order = np.lexsort((candidate, number))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(number))])
+    first = order[offsets[:-1]]
+
+    def column(name: str, default: Any) -> list[Any]:
+        return data[name].to_pylist() if name in data.column_names else [default] * data.num_rows
+
+    weights, held_out = _counted(data, values, first, path)
+    use_cases, replies = column("use_case", "All prompts"), data["reply"].to_pylist()
+    tokens = column("tokens", ())
+    return RewardTable(
+        values=values,
+        rewards=rewards[order],
+        offsets=offsets,
+        prompt_ids=tuple(numbers),
+        prompts=tuple(prompts[i] for i in first),
+        use_cases=tuple(str(use_cases[i]) for i in first),
+        replies=tuple(str(replies[i]) for i in order),
+        tokens=tuple(tuple(tokens[i] or ()) for i in order),
+        log_probs=np.asarray(column("log_prob", math.nan), dtype=float)[order],
+        metadata=metadata,
+        weights=weights,
+        held_out=held_out,
+    )
+
+
+def _counted(data: pa.Table, values: Sequence[str], first: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The weights of the prompts and which are held out, from the first row of each; empty where all count alike."""
+    weights, held_out = np.empty(0), np.empty(0, dtype=bool)
+    if "weight" in data.column_names and "weight" not in values:
+        weights = _numbers(data, "weight")[first]
+        if np.all(weights == 1.0):
+            weights = np.empty(0)
+    if "held_out" in data.column_names and "held_out" not in values:
+        if not pa.types.is_boolean(data.schema.field("held_out").type):
+            raise InputError(f"The column 'held_out' of {path} holds no true or false. Save it as booleans.")
+        held_out = np.array([bool(one) for one in data["held_out"].take(pa.array(first)).to_pylist()])
+        if not held_out.any():
+            held_out = np.empty(0, dtype=bool)
+    return weights, held_out
+
+
+def table_schema(values: Sequence[str], metadata: Mapping[str, Any], counted: bool) -> pa.Schema:
+    """The columns of a table's file, with the metadata.
+
+    Args:
+        values: names of the rewards.
+        metadata: plain JSON values.
+        counted: prompts have weights, or some are held out.
+    """
+    fields = {
+        "prompt_id": pa.string(),
+        "prompt": pa.string(),
+        "use_case": pa.string(),
+        "candidate": pa.int32(),
+        "reply": pa.string(),
+        "tokens": pa.list_(pa.int32()),
+        "log_prob": pa.float64(),
+    }
+    if counted:
+        fields |= {"weight": pa.float64(), "held_out": pa.bool_()}
+    fields |= dict.fromkeys(values, pa.float64())
+    told = {"format": FORMAT, "values": list(values), **metadata}
+    return pa.schema(fields, {METADATA_KEY: json.dumps(told, allow_nan=False).encode()})
+
+
+def as_arrow(table: RewardTable) -> pa.Table:
+    """A reward table in the columns of its file, with the metadata."""
+    counts = table.candidates
+    repeat = np.repeat(np.arange(len(counts)), counts)
+    rows = len(repeat)
+    columns: dict[str, Any] = {
+        "prompt_id": [table.prompt_ids[i] for i in repeat],
+        "prompt": [table.prompts[i] for i in repeat],
+        "use_case": [table.use_cases[i] for i in repeat],
+        "candidate": np.arange(rows) - table.offsets[repeat],
+        "reply": table.replies or [""] * rows,
+        "tokens": table.tokens or [()] * rows,
+        "log_prob": table.log_probs if table.log_probs.size else np.full(rows, np.nan),
+    }
+    counted = bool(table.weights.size or table.held_out.size)
+    if counted:
+        weights = table.weights if table.weights.size else np.ones(len(counts))
+        held_out = table.held_out if table.held_out.size else np.zeros(len(counts), dtype=bool)
+        columns |= {"weight": weights[repeat], "held_out": held_out[repeat]}
+    columns |= {name: table.rewards[:, j] for j, name in enumerate(table.values)}
+    return pa.table(columns, schema=table_schema(table.values, table.metadata, counted))
+
+
+def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
+    """Write a reward table; a file already there is replaced only once the new one is complete.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    data = as_arrow(table)
+    try:
+        with replacing(Path(path)) as partial:
+            pq.write_table(data, partial, compression="zstd")
+    except OSError as error:
+        raise InputError(f"The table cannot be written to {path} ({error}). Choose another place.") from error
+
+
+def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """A table's metadata alone, without reading its rows.
+
+    Raises:
+        InputError: no such file, or no Parquet.
+    """
+    try:
+        return _metadata(pq.read_schema(path), Path(path))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file that can be read ({error}).") from error
+
+
+def _metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
+    try:
+        metadata = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    except ValueError as error:
+        raise InputError(f"The metadata of {path} is not JSON ({error}). Build the table again.") from error
+    if metadata.get("format", FORMAT) > FORMAT:
+        raise InputError(f"{path} has format {metadata['format']}; this version reads up to {FORMAT}. Update the app.")
+    return metadata
+
+
+def _value_columns(data: pa.Table, metadata: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    named: Sequence[str] = metadata.get("values", ())
+    missing = [name for name in named if name not in data.column_names]
+    if missing:
+        raise InputError(f"{path} lacks the rewards of {', '.join(missing)}, which its metadata names.")
+    if named:
+        return tuple(named)
+    numeric = tuple(
+        name
+        for name in data.column_names
+        if name not in REPLY_COLUMNS
+        and (pa.types.is_floating(data.schema.field(name).type) or pa.types.is_integer(data.schema.field(name).type))
+    )
+    if not numeric:
+        raise InputError(f"{path} has no column of numbers that could be a value's rewards.")
+    return numeric
+
+
+def _numbers(data: pa.Table, name: str) -> np.ndarray:
+    """A column as float64; what is missing becomes NaN, which validation refuses by row."""
+    try:
+        return data[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowException as error:
+        raise InputError(f"The rewards of {name!r} are not numbers ({error}).") from error

@@ -1,0 +1,93 @@
+"""A model as a person names it, looked at before any work begins: a folder, a name, or NAME@URL.
+
+Constraint: it takes seconds at most: weights are neither hashed nor loaded, and a server is asked for one token, which
+only a model that is there can give.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from map_core.errors import InputError
+from map_core.models import files
+from map_core.models.endpoint import Address, address_of
+from map_core.engines.remote_engine import RemoteEngine
+from map_core.core.types import SamplingSettings
+
+#: Parts of the names of architectures that write replies, as config.json has them.
+WRITE = ("CausalLM", "LMHead", "DoubleHeads", "ConditionalGeneration")
+#: Seconds for which a server is waited for; it may have to load the model.
+SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A model that can be asked for replies.
+
+    Args:
+        model: as commands take it; a folder by its whole path.
+        told: what was found, as a sentence.
+        log_probs: replies come with their log-probabilities.
+    """
+
+    model: str
+    told: str
+    log_probs: bool
+
+
+def checked(model: str, seconds: float = SECONDS) -> Checked:
+    """Look whether a model is there. Only for a name that a person who may name any model typed: its server is called.
+
+    Args:
+        model: a folder with config.json and safetensors, a name from ``models list`` or of a hub model on this
+            machine, or NAME@URL for one on a server that speaks OpenAI's chat completions.
+        seconds: for which a server is waited for.
+
+    Raises:
+        InputError: nothing is named, a folder or a name that is no model that writes, or a server that has not got it.
+        MissingModelError: it is not on this machine.
+        EngineError: the server cannot be reached, wants a key, or does not answer.
+    """
+    model = model.strip()
+    if not model:
+        raise InputError("No model is named; expected a folder, or NAME@http://HOST:PORT/v1.")
+    if (address := address_of(model)) is not None:
+        return _on_server(address, seconds)
+    if not files.is_path(model):
+        return Checked(model, _writer(model, files.locate(model).folder), True)
+    folder = Path(model).expanduser().absolute()
+    files.weights_in(model, folder)
+    return Checked(str(folder), _writer(model, folder), True)
+
+
+def _writer(model: str, folder: Path) -> str:
+    """What a model folder holds.
+
+    Raises:
+        InputError: its config.json cannot be read, or names only architectures that write nothing.
+    """
+    try:
+        told = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+        kinds = [str(one) for one in told]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"The config.json of {model} cannot be read ({error}). Save the model again.") from error
+    if kinds and not any(part in kind for kind in kinds for part in WRITE):
+        raise InputError(
+            f"{model} holds a {kinds[0]}, which writes no replies; expected a causal language model, such as a "
+            "LlamaForCausalLM."
+        )
+    return f"The folder holds a model that writes replies{f' ({kinds[0]})' if kinds else ''}."
+
+
+def _on_server(address: Address, seconds: float) -> Checked:
+    """Ask a server for one token of the model."""
+    model = str(address)
+    engine = RemoteEngine(model, retries=0, timeout=seconds, trusted=True)
+    settings = SamplingSettings(max_new_tokens=1)
+    tokens = [token for step in engine.sample("Hello.", 1, settings, seed=0) for token in step]
+    tells = any(not math.isnan(token.log_prob) for token in tokens)
+    how = "tells how likely its words are" if tells else "does not tell how likely its words are"
+    return Checked(model, f"The server answers with this model, and {how}.", tells)

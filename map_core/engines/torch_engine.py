@@ -1,0 +1,166 @@
+"""The engine on transformers and torch: any model, GPU or CPU, all candidates in one batch.
+
+The prompt's cache is computed once and repeated over the candidates; then a plain loop, a token a candidate a step.
+The cache of a call that came to its end is kept for the next one, which may go on from its replies (block by block).
+Each candidate has its own stream of uniform numbers, drawn beforehand, and takes the token at which its
+cumulated probability passes the step's number. Constraint: imported only when this engine is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from map_core.engines.base import Drawn, EngineInfo, LocalEngine
+from map_core.models.language_model import LanguageModel, branched
+from map_core.models.files import ModelFiles
+from map_core.core.types import SamplingSettings
+
+# Ended candidates leave the batch when they are this share of it: moving the cache costs about a step.
+_LEAVE_SHARE = 0.125
+_NUCLEUS = 1024  # words that are looked at first for top-p
+
+
+class TorchEngine(LocalEngine):
+    """A base model in transformers.
+
+    Args:
+        files: the model.
+        dtype: "float32" or "bfloat16"; None takes what suits the device, see :class:`LanguageModel`.
+        device: "cpu", "cuda" or "auto"; None takes what suits the machine, see :class:`LanguageModel`.
+
+    Raises:
+        InputError: an unknown dtype or device.
+        EngineError: the files cannot be loaded.
+    """
+
+    def __init__(self, files: ModelFiles, dtype: str | None = None, device: str | None = None) -> None:
+        self._model = LanguageModel(files, dtype, device)
+        super().__init__(files, self._model.tokenizer, self._model.context_length)
+        self._kept: _Kept | None = None
+        self._info = EngineInfo(
+            "torch", files.name, files.sha256, self._model.dtype, self._model.device, self.tokenizer.preamble()
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is drawing the replies."""
+        return self._info
+
+    def _score(self, prompt: list[int], replies: list[list[int]]) -> list[np.ndarray]:
+        return self._model.log_probs_after(prompt, replies)
+
+    def _decode(
+        self, prompt: list[int], beginnings: list[list[int]], settings: SamplingSettings, seeds: list[int]
+    ) -> Iterator[list[Drawn]]:
+        uniform = np.stack([np.random.default_rng(seed).random(settings.max_new_tokens) for seed in seeds])
+        stops = self.tokenizer.stop_tokens
+        device = self._model.device
+        alive = list(range(len(seeds)))  # the candidate in each row of the batch; -1 once it has ended
+        written = [list(beginning) for beginning in beginnings]
+        kept, self._kept = self._kept, None
+        cache: Any = None
+        tokens = torch.zeros(0)
+        for position in range(settings.max_new_tokens):
+            # Inference mode is left before each yield: it would reach into the caller's own torch code.
+            with torch.inference_mode():
+                if cache is None:
+                    cache, logits = self._begin(prompt, beginnings, kept)
+                    kept = None
+                else:
+                    going = [row for row, candidate in enumerate(alive) if candidate >= 0]
+                    if len(alive) - len(going) > _LEAVE_SHARE * len(alive):
+                        # Indices in the processor's memory fit layers on any GPU.
+                        cache.batch_select_indices(torch.tensor(going))
+                        tokens = tokens[going]
+                        alive = [alive[row] for row in going]
+                    logits = self._logits(tokens[:, None], cache)
+                step_uniform = torch.from_numpy(uniform[[max(c, 0) for c in alive], position]).to(device)
+                tokens, log_probs = draw(logits, settings, step_uniform)
+            step = []
+            last = position + 1 == settings.max_new_tokens
+            for row, (token, log_prob) in enumerate(zip(tokens.tolist(), log_probs.tolist(), strict=True)):
+                if (candidate := alive[row]) >= 0:
+                    finished = token in stops
+                    step.append(Drawn(candidate, token, log_prob, last or finished, finished))
+                    written[candidate].append(token)
+                    if finished:
+                        alive[row] = -1
+            yield step
+            if max(alive) < 0:
+                return
+        ends = {tuple(written[candidate]): row for row, candidate in enumerate(alive) if candidate >= 0}
+        self._kept = _Kept(tuple(prompt), ends, cache)
+
+    def _begin(self, prompt: list[int], beginnings: list[list[int]], kept: _Kept | None) -> tuple[Any, torch.Tensor]:
+        """A cache with a row a beginning, and the logits (row, word) of what follows each."""
+        if not beginnings[0]:
+            prefix, logits = self._model.prefill(prompt)
+            return branched(prefix, len(beginnings)), logits.expand(len(beginnings), -1)
+        rows = [kept.ends.get(tuple(b)) for b in beginnings] if kept and kept.prompt == tuple(prompt) else [None]
+        if kept and None not in rows:
+            kept.cache.batch_select_indices(torch.tensor(rows))
+            last = torch.tensor([[beginning[-1]] for beginning in beginnings], device=self._model.device)
+            return kept.cache, self._logits(last, kept.cache)
+        cache = branched(self._model.prefill(prompt)[0], len(beginnings))
+        return cache, self._logits(torch.tensor(beginnings, device=self._model.device), cache)
+
+    def _logits(self, tokens: torch.Tensor, cache: Any) -> torch.Tensor:
+        """Logits (row, word), float32, of what follows tokens (row, position); the cache takes the tokens in."""
+        answer = self._model.model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return answer.logits[:, -1].float()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a call left behind: the tokens of each reply that has not ended, and its row of the cache.
+
+    The cache holds all of a reply's tokens but the last.
+    """
+
+    prompt: tuple[int, ...]
+    ends: dict[tuple[int, ...], int]
+    cache: Any
+
+
+def draw(logits: torch.Tensor, settings: SamplingSettings, uniform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """One token per row: temperature, then top-k, then top-p, then the inverse of the cumulated probabilities.
+
+    Args:
+        logits: (row, word) float32.
+        settings: how to draw.
+        uniform: (row,) float64 numbers in [0, 1).
+
+    Returns:
+        Token ids (row,) and their float64 log-probabilities under the model itself (temperature 1, nothing cut).
+
+    Source: Holtzman et al., The Curious Case of Neural Text Degeneration, ICLR 2020 (top-p)
+    """
+    scaled = logits / settings.temperature
+    size = scaled.shape[-1]
+    words: torch.Tensor | None = None
+    if 0 < settings.top_k < size:
+        values, words = scaled.topk(settings.top_k, dim=-1)  # sorted, the likeliest first
+        probabilities = torch.softmax(values, dim=-1, dtype=torch.float64)
+    else:
+        probabilities = torch.softmax(scaled, dim=-1, dtype=torch.float64)
+        if settings.top_p < 1.0:
+            # Sorting all words costs as much as the model's own work; mostly the first thousand hold enough.
+            few, words = probabilities.topk(min(_NUCLEUS, size), dim=-1)
+            if few.sum(dim=-1).min() < settings.top_p:
+                few, words = probabilities.sort(dim=-1, descending=True, stable=True)
+            probabilities = few
+    if settings.top_p < 1.0:
+        before = probabilities.cumsum(dim=-1) - probabilities
+        probabilities = probabilities.masked_fill(before >= settings.top_p, 0.0)
+    cumulated = probabilities.cumsum(dim=-1)
+    # Strictly above: a word of probability zero is never taken, not even at u = 0.
+    target = (uniform * cumulated[:, -1])[:, None].contiguous()
+    index = torch.searchsorted(cumulated, target, right=True).clamp(max=cumulated.shape[-1] - 1)
+    chosen = index if words is None else words.gather(-1, index)
+    log_probs = logits.gather(-1, chosen)[:, 0].double() - torch.logsumexp(logits, dim=-1).double()
+    return chosen[:, 0], log_probs

@@ -1,0 +1,88 @@
+"""The verdict on a palette: reachable, reachable on paper, or out of reach, with all that is said about it.
+
+Constraint: "out of reach" rests on the certificate of :mod:`map_core.feasibility` alone, never on a solver's failure
+to converge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels, Margin, checked
+from map_core.solver.newton import Solution, Status, solve
+from map_core.errors import InputError
+from map_core.core.types import Verdict
+from map_core.feasibility.nearest import Nearest, nearest
+from map_core.oracle import EffectiveSampleSize, Oracle
+from map_core.feasibility.trust import trust
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """Everything that is said of one palette.
+
+    Args:
+        targets: (value,) as asked, in standard deviations above base, NaN for free values.
+        verdict: reachable, on paper or out of reach.
+        margin: the margin and its certificate.
+        solution: weights and levels; None when out of reach.
+        ess: replies that carry the weight; None when out of reach.
+        nearest: the closest palette that can be trusted and is within the budget; None when this one is, or nothing is.
+        over_budget: the palette can be had and costs more nats than the budget allows.
+    """
+
+    targets: np.ndarray
+    verdict: Verdict
+    margin: Margin
+    solution: Solution | None
+    ess: EffectiveSampleSize | None
+    nearest: Nearest | None
+    over_budget: bool = False
+
+
+def assess(
+    oracle: Oracle,
+    targets: np.ndarray,
+    *,
+    solution: Solution | None = None,
+    attainable: AttainableLevels | None = None,
+    budget: float | None = None,
+    locked: np.ndarray | None = None,
+    closest: bool = True,
+) -> Assessment:
+    """Verdict, weights and, where it is needed, the nearest palette.
+
+    Args:
+        oracle: the table.
+        targets: (value,) d in standard deviations above base, NaN for a free value.
+        solution: what :func:`map_core.solver.newton.solve` gave for these targets, where it is known already.
+        attainable: corners to start the linear program from.
+        budget: most nats that the palette, or the nearest one in its place, may cost.
+        locked: (value,) bool, targets that the nearest palette keeps as they are; it is None where that cannot be.
+        closest: look for the nearest palette where it is needed; without it an answer takes half the time.
+
+    Returns:
+        The assessment.
+
+    Raises:
+        InputError: a target is infinite, there is not one entry a value, or the budget is not a number above 0.
+    """
+    targets = checked(oracle, targets)
+    if budget is not None and not budget > 0:
+        raise InputError(f"The budget is {budget} nats; expected a number above 0.")
+    attainable = attainable or AttainableLevels(oracle)
+    edge = attainable.margin(targets)
+    if not edge.attainable:
+        near = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable) if closest else None
+        return Assessment(targets, Verdict.OUT_OF_REACH, edge, None, None, near)
+    solution = solution or solve(oracle, targets)
+    ess = oracle.effective_sample_size(solution.weights)
+    inside = edge.value > MARGIN_TOLERANCE and solution.status is Status.CONVERGED
+    verdict = Verdict.REACHABLE if inside and trust(oracle, ess) >= 0 else Verdict.ON_PAPER
+    over_budget = budget is not None and solution.kl > budget * (1 + 1e-9)
+    near = None
+    if closest and (verdict is Verdict.ON_PAPER or over_budget):
+        near = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable)
+    return Assessment(targets, verdict, edge, solution, ess, near, over_budget)

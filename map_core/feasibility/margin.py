@@ -1,0 +1,198 @@
+"""Whether levels can be had together, and how far each value can go.
+
+With h(w) = w . best(w) the highest w-weighted level that choosing replies can give,
+
+    margin t* = min over { w >= 0, sum w = 1 } of  h(w) - w . d
+
+in standardised units. The targets d are attainable exactly when t* >= 0; otherwise the minimiser w is a
+certificate: no re-weighting reaches even that mix of them. Constraint: these answers rest on linear programs with
+both of their proofs alone (the certificate w from above, levels of a mix of replies from below), never on a solver's
+failure to converge.
+
+Source: linear-programming duality; the programs themselves are in :mod:`map_core.feasibility.cutting_planes`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.feasibility.cutting_planes import Corners
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle import Oracle
+
+#: A margin this close to 0, in standard deviations, is on the boundary.
+MARGIN_TOLERANCE = 1e-9
+#: A program on a table of so many prompts starts from the answer on a part of them, which is this share.
+LARGE, SHARE = 4096, 1 / 16
+#: Weights of targets in :meth:`AttainableLevels.highest` beyond this only occur at the very edge.
+HEAVIEST = 1e7
+
+
+@dataclass(frozen=True, eq=False)
+class Margin:
+    """How far inside (positive) or outside (negative) the attainable levels a palette lies.
+
+    Args:
+        value: t*, in standard deviations on every targeted value at once; infinite when nothing is targeted.
+        certificate: (value,) the minimising mix w, summing to 1; 0 for free values.
+        gap: what is left between the bounds on t* from above and below.
+        passes: passes over the table.
+        levels: (value,) what the best mix of replies gives: no target is missed by more than -value + gap.
+    """
+
+    value: float
+    certificate: np.ndarray
+    gap: float
+    passes: int
+    levels: np.ndarray
+
+    @property
+    def attainable(self) -> bool:
+        """The targets can be met, on the boundary at the least."""
+        return self.value >= -MARGIN_TOLERANCE
+
+
+class AttainableLevels:
+    """The set of levels that choosing replies can give, known by the corners found so far.
+
+    Each question adds the corners that it meets, and every later one starts from them: a palette that is moved a
+    little costs a few passes. Corners only speed an answer up; threads may share them.
+
+    Args:
+        oracle: the table.
+    """
+
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle = oracle
+        self._corners = Corners(oracle)
+        self._lock = threading.RLock()
+        #: No level lies further from base, since the mean square of a value over its replies is 1.
+        self._reach = 1.01 * math.sqrt(oracle.replies)
+
+    def margin(self, targets: np.ndarray, tolerance: float = MARGIN_TOLERANCE) -> Margin:
+        """The margin of a palette and its certificate.
+
+        Args:
+            targets: (value,) d in standard deviations above base, NaN for a free value.
+            tolerance: largest gap between the two bounds.
+
+        Returns:
+            The margin; its sign is the answer.
+
+        Raises:
+            InputError: a target is infinite, or there is not one entry a value.
+        """
+        targets = checked(self.oracle, targets)
+        # A constant value whose target is met asks for nothing; above it, the target is out of reach by that much.
+        wanted = ~np.isnan(targets) & ~(self.oracle.constant & (targets <= 0))
+        if not wanted.any():
+            return Margin(math.inf, np.zeros(len(targets)), 0.0, 0, np.zeros(len(targets)))
+        # Targets so far below the highest never bind, wherever they are; near 0 they lose no digits.
+        top = float(targets[wanted].max())
+        cost = np.where(wanted, top - np.maximum(np.where(wanted, targets, 0.0), top - 2 * self._reach), 0.0)
+        with self._lock:
+            start, radius = self._start(targets, wanted)
+            found = self._corners.minimise(
+                cost,
+                np.zeros(len(targets)),
+                wanted.astype(float),
+                mix=True,
+                tolerance=tolerance,
+                start=start,
+                radius=radius,
+            )
+        gap = max(0.0, found.value - found.bound)
+        return Margin(found.value - top, found.weights, gap, found.passes, found.levels)
+
+    def highest(self, targets: np.ndarray, value: int) -> float:
+        """The highest level of one value while the other targets are kept.
+
+        min over w >= 0 with w_value = 1 of h(w) - sum over the others of w_k d_k.
+
+        Args:
+            targets: (value,) d; the entry of ``value`` itself is ignored.
+            value: position of the value.
+
+        Returns:
+            A level that can be had, in standard deviations above base; NaN when the other targets cannot be met by
+            themselves.
+        """
+        others = checked(self.oracle, targets).copy()
+        others[value] = np.nan
+        alone = self.margin(others)
+        return self._furthest(others, value, 1.0, alone.levels) if alone.attainable else math.nan
+
+    def ranges(self, targets: np.ndarray) -> np.ndarray:
+        """Lowest and highest level of each value over all mixes of replies that keep the other targets.
+
+        A target below the lowest comes for free whatever the weights; one above the highest is out of reach.
+
+        Args:
+            targets: (value,) d in standard deviations above base, NaN for a free value.
+
+        Returns:
+            (value, 2) lowest and highest, in standard deviations above base; NaN where the other targets cannot be met
+            by themselves.
+        """
+        targets = checked(self.oracle, targets)
+        found = np.full((len(targets), 2), np.nan)
+        with self._lock:
+            edge = self.margin(targets)
+            for j in range(len(targets)):
+                others, base = targets.copy(), edge
+                others[j] = np.nan
+                if not edge.attainable:
+                    if edge.certificate[j] == 0:
+                        continue  # the certificate speaks of the others alone
+                    base = self.margin(others)
+                    if not base.attainable:
+                        continue
+                found[j] = [self._furthest(others, j, sign, base.levels) for sign in (-1.0, 1.0)]
+        return found
+
+    def _start(self, targets: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, float]:
+        """Where the first program looks first, and how far from there."""
+        even = wanted / wanted.sum()
+        if len(self._corners) or self.oracle.prompts < LARGE or self.oracle.form is Form.POOLED:
+            return even, math.inf
+        part = self.oracle.subsample(SHARE)
+        if part is None:
+            return even, math.inf
+        return AttainableLevels(part).margin(targets, 1e-5).certificate, 0.5 / math.sqrt(part.prompts)
+
+    def _furthest(self, others: np.ndarray, value: int, sign: float, known: np.ndarray) -> float:
+        """The highest (sign 1) or lowest (sign -1) level of a value, from levels that meet the others' targets."""
+        if self.oracle.constant[value]:
+            return 0.0
+        kept = ~np.isnan(others) & ~self.oracle.constant
+        # On the boundary the others are only met but for a rounding, and are held to what they can have.
+        d = np.maximum(np.minimum(np.where(kept, others, 0.0), np.where(kept, known, 0.0)), -self._reach)
+        lower, upper = np.zeros(len(others)), np.where(kept, HEAVIEST, 0.0)
+        lower[value] = upper[value] = sign
+        with self._lock:
+            found = self._corners.minimise(-d, lower, upper, mix=False, tolerance=MARGIN_TOLERANCE)
+        return sign * max(found.bound, sign * float(known[value]))
+
+
+def margin(oracle: Oracle, targets: np.ndarray) -> Margin:
+    """The margin of one palette and its certificate; see :meth:`AttainableLevels.margin`."""
+    return AttainableLevels(oracle).margin(targets)
+
+
+def checked(oracle: Oracle, targets: np.ndarray) -> np.ndarray:
+    """Targets as (value,) floats.
+
+    Raises:
+        InputError: a target is infinite, or there is not one entry a value.
+    """
+    targets = np.asarray(targets, dtype=float)
+    if targets.shape != oracle.base.shape or np.any(np.isinf(targets)):
+        raise InputError(
+            f"Targets are {targets.tolist()}; expected {len(oracle.base)} finite numbers, NaN for a free value."
+        )
+    return targets

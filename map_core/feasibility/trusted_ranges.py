@@ -1,0 +1,45 @@
+"""How far each value of a table goes by itself: with weights that rest on enough replies, and at the very most.
+
+Constraint: a range is of one value with all others free; together they reach less, see :mod:`map_core.feasibility.ranges`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.oracle import Oracle
+from map_core.feasibility.trust import trust
+
+#: Weights along which a range is looked for, in nats per standard deviation.
+STEPS = np.geomspace(0.02, 60.0, 64)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """How far each value goes by itself, (value,) in standard deviations above base.
+
+    Args:
+        trusted: with weights that rest on enough replies.
+        furthest: when every prompt answers with its best reply.
+    """
+
+    trusted: np.ndarray
+    furthest: np.ndarray
+
+
+def ranges(oracle: Oracle) -> Ranges:
+    """The range of each value on a table."""
+    size = len(oracle.values)
+    trusted, furthest = np.zeros(size), np.zeros(size)
+    for j in range(size):
+        if oracle.constant[j]:
+            continue
+        unit = np.eye(size)[j]
+        furthest[j] = oracle.best(unit)[j]
+        batch = oracle.many(STEPS[:, None] * unit)
+        enough = np.array([trust(oracle, one) >= 0 for one in oracle.sample_sizes(batch)])
+        count = len(enough) if enough.all() else int(np.argmin(enough))
+        trusted[j] = batch.levels[count - 1, j] if count else 0.0
+    return Ranges(trusted, furthest)

@@ -1,0 +1,186 @@
+"""Picked weights beside a palette, told without the pictures: in sentences, as tables, and as a file.
+
+Constraint: a share of random weights never stands without its interval.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from map_core.core import amounts, safe_csv
+from map_core.text import sentences
+from map_core.analysis.baselines import Baseline
+from map_core.studies.delivery import proportion
+from map_core.figures.baselines import LEVEL, RANDOM, SAME, SOLVED, Shown, counts, percent
+
+
+def share(of: int, rows: int) -> str:
+    """A share of random weights with its interval.
+
+    Example:
+        >>> share(24, 400)
+        '6% (4 to 8%)'
+    """
+    return f"{percent(of / rows)} ({_ends(of, rows)})"
+
+
+def _ends(of: int, rows: int) -> str:
+    low, high = (100 * end for end in proportion(of, rows, LEVEL))
+    digits = 0 if high - low >= 1 else 1
+    return f"{amounts.fixed(max(low, 0.0), digits)} to {amounts.fixed(min(high, 100.0), digits)}%".replace(
+        "0.0 to", "0 to"
+    ).replace("100.0", "100")
+
+
+def headline(shown: Shown) -> str:
+    """The comparison in one sentence that can be repeated."""
+    way = shown.way(RANDOM)
+    assert way is not None
+    met, _, rows = counts(way)
+    return f"Of {rows:,} random weights, {share(met, rows)} meet {_targets(shown)}."
+
+
+def _targets(shown: Shown) -> str:
+    size = len(shown.wanted)
+    return "the target" if size == 1 else "both targets" if size == 2 else f"all {size} targets"
+
+
+def facts(shown: Shown) -> list[tuple[str, str, str]]:
+    """The comparison at a glance: label, figure, and what it means."""
+    solved, told = shown.way(SOLVED), []
+    paid = None if solved is None else float(solved.judged.kl[0])
+    if paid is not None:
+        told.append(("Your palette", f"{sentences.number(paid)} nats", f"meets {_targets(shown)}."))
+    for name in (RANDOM, SAME):
+        way = shown.way(name)
+        if way is None:
+            continue
+        met, _, rows = counts(way)
+        meaning = f"of {rows:,} meet {_targets(shown)} ({_ends(met, rows)})"
+        if met and paid and name == RANDOM:
+            hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())
+            meaning += f"; those cost {sentences.number(hit / paid, 2)} times the palette"
+        if name == SAME and cheapest(shown):
+            meaning += "; your palette is the cheapest way to them"
+        told.append((shown.title(way), percent(met / rows), f"{meaning}."))
+    way = shown.way(SAME)
+    if way is not None:
+        _, improved, rows = counts(way)
+        meaning = f"of random weights {shown.cost()} ({_ends(improved, rows)})."
+        told.append((_improves(shown), percent(improved / rows), meaning))
+    return told
+
+
+def _improves(shown: Shown) -> str:
+    return "Improve the targeted value" if len(shown.wanted) == 1 else "Improve every targeted value"
+
+
+def cheapest(shown: Shown) -> bool:
+    """Whether it is no accident that no random weights meet the targets: the palette is the cheapest way to them."""
+    way, solved = shown.way(SAME), shown.way(SOLVED)
+    return way is not None and solved is not None and shown.times == 1 and not counts(way)[0]
+
+
+def summary(shown: Shown) -> list[str]:
+    """What each way gives, in words, a sentence or two each."""
+    said = []
+    solved = shown.way(SOLVED)
+    paid = None if solved is None else float(solved.judged.kl[0])
+    every = "the targeted value" if len(shown.wanted) == 1 else "every targeted value"
+    for way in shown.found:
+        met, improved, rows = counts(way)
+        if way.name == SOLVED:
+            said.append(f"Your palette meets {_targets(shown)} for {sentences.number(paid or 0.0)} nats.")
+        elif way.name == RANDOM:
+            nats = sentences.number(float(way.judged.kl.mean()))
+            sentence = (
+                f"Of {rows:,} random weights at any cost, {share(met, rows)} meet {_targets(shown)} and "
+                f"{share(improved, rows)} improve {every} over the base model; they cost {nats} nats on average."
+            )
+            if met and paid:
+                hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())
+                sentence += (
+                    f" Those that meet {_targets(shown)} cost {sentences.number(hit)} nats, {sentences.number(hit / paid, 2)} "
+                    "times the palette."
+                )
+            said.append(sentence)
+        elif way.name == SAME:
+            sentence = (
+                f"Of {rows:,} random weights {shown.cost()}, {share(met, rows)} meet {_targets(shown)} and "
+                f"{share(improved, rows)} improve {every}."
+            )
+            if cheapest(shown):
+                sentence += (
+                    " That is no accident: the palette is the cheapest way to its targets, so no others cost so little."
+                )
+            said.append(sentence)
+        else:
+            said.append(_alone(shown, way))
+    return said
+
+
+def _alone(shown: Shown, way: Baseline) -> str:
+    """What one vector of weights gives: the levels that it reaches, and those that it misses or lowers."""
+    judged, units = way.judged, shown.units
+    levels = sentences.listed([f"{units.names[j]} {units.said(j, judged.levels[0, j])}" for j in shown.wanted])
+    missed = [units.names[j] for j in shown.wanted if not judged.meets[0, j]]
+    lowered = [units.names[j] for j in shown.wanted if not judged.improves[0, j]]
+    told = f"{shown.title(way)} {shown.cost()}: {levels}"
+    if not missed:
+        return f"{told}; {_targets(shown)} met."
+    fall = f", and leaves {sentences.listed(lowered)} no better than the base model" if lowered else ""
+    return f"{told}; misses {sentences.listed(missed)}{fall}."
+
+
+def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """A row a way: shares, nats, and the level of each targeted value; of random weights the median."""
+    header = ["Weights", "Meet all", "Improve all", "Nats"]
+    header += [sentences.capitalised(shown.units.names[j]) for j in shown.wanted]
+    rows = []
+    for way in shown.found:
+        met, improved, count = counts(way)
+        told = [percent(of / count) if count > 1 else ("yes" if of else "no") for of in (met, improved)]
+        middle = np.median(way.judged.levels, axis=0)
+        levels = [shown.units.said(j, middle[j]) for j in shown.wanted]
+        rows.append((-1, [shown.title(way), *told, sentences.number(float(np.median(way.judged.kl))), *levels]))
+    return header, rows
+
+
+def wins(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """A row a way: how often its replies beat one of the base model, value by value; of random weights the mean."""
+    header = ["Weights", *(sentences.capitalised(shown.units.names[j]) for j in shown.wanted)]
+    rows = [
+        (-1, [shown.title(way), *(amounts.percent(way.wins[:, j].mean()) for j in shown.wanted)]) for way in shown.found
+    ]
+    return header, rows
+
+
+def alt(shown: Shown) -> str:
+    """The figures of draws in a sentence."""
+    names = sentences.listed([shown.units.names[j] for j in shown.wanted])
+    return f"Levels of {names} that random weights give, beside your palette, the targets and the base model. " + (
+        headline(shown)
+    )
+
+
+def baselines_csv(shown: Shown) -> str:
+    """A row for each vector of weights: levels in reward units, weights in nats per reward, win rates."""
+    oracle, out = shown.units.oracle, io.StringIO()
+    writer = safe_csv.Writer(out)
+    values = oracle.values
+    columns = [f"{kind}_{value}" for kind in ("level", "weight", "win_rate") for value in values]
+    writer.writerow(["way", "number", "kl_nats", "meets_all", "improves_all", *columns])
+    for way in shown.found:
+        judged = way.judged
+        improves = (judged.improves | ~judged.asked).all(axis=1)
+        for row in range(len(judged.kl)):
+            numbers = [
+                *oracle.rewards_at(judged.levels[row]),
+                *(judged.weights[row] / oracle.scale),
+                *way.wins[row],
+            ]
+            flags = [int(judged.meets[row].all()), int(improves[row])]
+            writer.writerow([way.name, row + 1, float(judged.kl[row]), *flags, *(float(n) for n in numbers)])
+    return out.getvalue()

@@ -1,0 +1,126 @@
+"""The way from one palette to another: every level and the cost, with what cannot be had along it shaded."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from map_core.core import amounts, safe_csv
+from map_core.text import sentences
+from map_core.analysis.interpolation import Blends
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, laid_out, see_through
+from map_core.text.units import Units
+from map_core.core.types import Verdict
+from map_core.oracle import Oracle
+
+HEIGHT = 430
+_SHADES = {Verdict.ON_PAPER: "#E69F00", Verdict.OUT_OF_REACH: "#D55E00"}
+
+
+def blend(found: Blends, units: Units, shown: Sequence[int], share: float) -> go.Figure:
+    """Levels above, nats below, over the share of the second palette.
+
+    Args:
+        found: the mixtures.
+        units: in percentiles.
+        shown: positions of the values that are drawn.
+        share: of the mixture that is looked at, 0 to 1.
+    """
+    across = 100 * found.shares
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.64, 0.36], vertical_spacing=0.09)
+    for j in shown:
+        figure.add_scatter(
+            x=across,
+            y=units.of(j, found.levels[:, j]),
+            mode="lines",
+            line={"color": colour(j), "dash": dash(j), "width": 2.5},
+            hovertemplate=f"{sentences.capitalised(units.names[j])}: p%{{y:.0f}}<extra></extra>",
+            name=units.names[j],
+            row=1,
+            col=1,
+        )
+    figure.add_scatter(
+        x=across,
+        y=found.kl,
+        mode="lines",
+        line={"color": NEUTRAL, "width": 2.5},
+        fill="tozeroy",
+        fillcolor=see_through(NEUTRAL, 0.15),
+        hovertemplate="%{y:.2f} nats<extra></extra>",
+        name="nats",
+        row=2,
+        col=1,
+    )
+    for verdict, start, end in stretches(found):
+        if verdict in _SHADES:
+            shade = see_through(_SHADES[verdict], 0.16)
+            figure.add_vrect(x0=100 * start, x1=100 * end, fillcolor=shade, line_width=0, layer="below")
+            figure.add_annotation(
+                x=50 * (start + end),
+                y=1.0,
+                yref="paper",
+                yanchor="bottom",
+                text=sentences.HEADLINES[verdict].lower(),
+                showarrow=False,
+                font={"size": 12},
+            )
+    figure.add_vline(x=100 * share, line={"color": ACCENT, "width": 2})
+    figure = laid_out(figure, HEIGHT)
+    figure.update_xaxes(range=[0, 100], ticksuffix="%", fixedrange=True)
+    figure.update_xaxes(title="Share of the second palette", row=2, col=1)
+    figure.update_yaxes(title="Percentile", fixedrange=True, row=1, col=1)
+    figure.update_yaxes(title="Nats", fixedrange=True, rangemode="tozero", row=2, col=1)
+    return figure.update_layout(hovermode="x unified")
+
+
+def stretches(found: Blends) -> list[tuple[Verdict, float, float]]:
+    """Where along the way which verdict holds: (verdict, from, to) in shares, meeting halfway between two points."""
+    halfway = (found.shares[1:] + found.shares[:-1]) / 2
+    told: list[tuple[Verdict, float, float]] = []
+    start = 0.0
+    for point, verdict in enumerate(found.verdicts):
+        last = point == len(found.verdicts) - 1
+        if last or found.verdicts[point + 1] is not verdict:
+            end = 1.0 if last else float(halfway[point])
+            told.append((verdict, start, end))
+            start = end
+    return told
+
+
+def summary(found: Blends, units: Units, shown: Sequence[int], names: tuple[str, str]) -> list[str]:
+    """The figure in words: where the verdict changes, the cost at both ends, and how each level moves."""
+    told = [
+        f"From {amounts.percent(start)} to {amounts.percent(end)} of {names[1]}: {sentences.HEADLINES[verdict].lower()}."
+        for verdict, start, end in stretches(found)
+    ]
+    if np.isfinite(found.kl[[0, -1]]).all():
+        most = int(np.nanargmax(found.kl))
+        told.append(
+            f"The cost goes from {amounts.nats(found.kl[0])} ({names[0]}) to {amounts.fixed(found.kl[-1], 2)} "
+            f"({names[1]}); the most on the way is {amounts.fixed(found.kl[most], 2)}, at "
+            f"{amounts.percent(found.shares[most])}."
+        )
+    for j in shown:
+        known = np.flatnonzero(np.isfinite(found.levels[:, j]))
+        if len(known):
+            first, last = (units.said(j, float(found.levels[at, j])) for at in (known[0], known[-1]))
+            moves = f"stays at {first}" if first == last else f"goes from {first} to {last}"
+            told.append(f"{sentences.capitalised(units.names[j])} {moves}.")
+    return told
+
+
+def blends_csv(found: Blends, oracle: Oracle) -> str:
+    """The mixtures, a row each: share, verdict, nats, targets and levels in reward units; empty where there is none."""
+    out = io.StringIO()
+    writer = safe_csv.Writer(out)
+    named = [f"{what}_{v}" for what in ("target", "level") for v in oracle.values]
+    writer.writerow(["share_of_second", "verdict", "kl_nats", *named])
+    for point, verdict in enumerate(found.verdicts):
+        numbers = [found.kl[point], *oracle.rewards_at(found.targets[point]), *oracle.rewards_at(found.levels[point])]
+        row = ["" if np.isnan(number) else float(number) for number in numbers]
+        writer.writerow([float(found.shares[point]), verdict.value, *row])
+    return out.getvalue()

@@ -1,0 +1,170 @@
+"""Every pair of some values as a small multiple: one cell a pair, all on one scale, so that they can be compared.
+
+Constraint: percentiles throughout, the scale that all values share; a cell has no titles, the page names it. Behind the
+contours lies a grid of marks that nobody sees, so that a click anywhere in a cell opens its pair.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from map_core.core import amounts, safe_csv
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, escaped, laid_out, steady
+from map_core.text.units import Units
+from map_core.figures.plane import CONTOUR_COLOURS, Palette, columns, rows
+from map_core.analysis.frontier import Contour, Frontier
+from map_core.oracle import Oracle
+
+#: Of a cell, by the number of cells beside it.
+HEIGHTS = {1: 300, 2: 236, 3: 190}
+LEAST_HEIGHT = 172
+#: Marks a side that catch a click.
+GRID = 11
+
+
+def scale(units: Units, found: Sequence[Frontier], palette: Palette) -> tuple[float, float]:
+    """The percentiles from which to which all cells go: what there is to show, in tens."""
+    lowest = [float(units.of(j, np.array(0.0))) for j in range(len(units.names))]
+    for one in found:
+        for contour in one.contours:
+            lowest += [float(units.of(v, contour.levels[:, v].min())) for v in one.pair if len(contour.levels)]
+    for levels in (palette.targets, palette.realised):
+        if levels is not None:
+            lowest += [float(units.of(j, np.array(level))) for j, level in enumerate(levels) if not np.isnan(level)]
+    return max(0.0, 10.0 * math.floor((float(np.nanmin(lowest)) - 3) / 10)), 102.0
+
+
+def cell(
+    units: Units,
+    pair: tuple[int, int],
+    frontier: Frontier,
+    palette: Palette,
+    ends: tuple[float, float],
+    height: int = LEAST_HEIGHT,
+) -> go.Figure:
+    """The figure of one pair.
+
+    Args:
+        units: in percentiles.
+        pair: positions of the value across and the value upwards.
+        frontier: its contours.
+        palette: the user's.
+        ends: of both axes.
+        height: in pixels.
+
+    Returns:
+        A figure; every point carries the pair.
+    """
+    across, upwards = pair
+    figure = go.Figure()
+    steps = np.linspace(*ends, GRID)
+    x, y = (axis.ravel() for axis in np.meshgrid(steps, steps))
+    said = " and ".join(escaped(units.names[v]) for v in pair)
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={"size": 16, "opacity": 0},
+        selected={"marker": {"opacity": 0}},
+        customdata=[list(pair)] * len(x),
+        hovertemplate=f"Open {said}<extra></extra>",
+        name="open",
+    )
+    drawn = [contour for contour in frontier.contours if len(contour.levels)]
+    for number, contour in enumerate(drawn):
+        place = min(2 * number + 1, len(CONTOUR_COLOURS) - 1)  # neither faint on white nor lost on black
+        figure.add_scatter(
+            x=units.of(across, contour.levels[:, across]),
+            y=units.of(upwards, contour.levels[:, upwards]),
+            mode="lines",
+            line={"color": CONTOUR_COLOURS[place], "width": 2},
+            hoverinfo="skip",
+            name=f"contour {number}",
+        )
+    _add_mark(figure, units, pair, np.zeros(len(palette.targets)), "base", NEUTRAL, "circle", 7)
+    _add_mark(figure, units, pair, palette.targets, "target", ACCENT, "diamond-open", 11)
+    if palette.realised is not None:
+        _add_mark(figure, units, pair, palette.realised, "realised", ACCENT, "diamond", 7)
+    figure = steady(laid_out(figure, height))
+    ticks = {"range": list(ends), "tickvals": [25, 50, 75, 100], "tickfont": {"size": 10}, "fixedrange": True}
+    figure.update_xaxes(**ticks, linecolor=colour(across), linewidth=2)
+    figure.update_yaxes(**ticks, showline=True, linecolor=colour(upwards), linewidth=2)
+    return figure.update_layout(margin={"l": 2, "r": 4, "t": 6, "b": 2})
+
+
+def _add_mark(
+    figure: go.Figure,
+    units: Units,
+    pair: tuple[int, int],
+    levels: np.ndarray,
+    name: str,
+    tint: str,
+    symbol: str,
+    size: int,
+) -> None:
+    place = [float(units.of(v, np.array(levels[v]))) for v in pair]
+    if any(math.isnan(one) for one in place):
+        return
+    marker = {"symbol": symbol, "size": size, "color": tint, "line": {"width": 2, "color": tint}}
+    figure.add_scatter(x=[place[0]], y=[place[1]], mode="markers", marker=marker, hoverinfo="skip", name=name)
+
+
+def together(contour: Contour, pair: tuple[int, int]) -> float:
+    """The share of what either value could gain alone that both can have at once, at one budget.
+
+    Args:
+        contour: of the pair.
+        pair: positions of the values.
+
+    Returns:
+        max over points of min(level_1 / highest_1, level_2 / highest_2): 1 when they go together, about 0.7 when they
+        have nothing to do with each other, less when they pull apart; NaN where one of them gains nothing at all.
+    """
+    at = contour.levels[:, list(pair)]
+    if not len(at) or np.any(at.max(axis=0) <= 1e-9):
+        return math.nan
+    return float((at / at.max(axis=0)).min(axis=1).max())
+
+
+def said(share: float) -> str:
+    """The share in words.
+
+    Example:
+        >>> said(0.95), said(0.7), said(0.4)
+        ('go together: 95% of each at once', 'share the budget: 70% of each at once', 'pull apart: 40% of each at once')
+    """
+    if math.isnan(share):
+        return "one of them cannot be moved"
+    how = "go together" if share >= 0.85 else "share the budget" if share >= 0.6 else "pull apart"
+    return f"{how}: {amounts.percent(share)} of each at once"
+
+
+def summary(found: Mapping[tuple[int, int], Frontier], units: Units) -> list[str]:
+    """All cells in words, those that pull apart the most first."""
+    shares = []
+    for pair, one in found.items():
+        contours = [contour for contour in one.contours if len(contour.levels)]
+        if contours:
+            shares.append((together(contours[-1], pair), pair, contours[-1].budget))
+    shares.sort(key=lambda one: (math.isnan(one[0]), one[0]))
+    return [
+        f"{units.names[a][:1].upper()}{units.names[a][1:]} and {units.names[b]} {said(share)}, at "
+        f"{amounts.significant(budget)} nats."
+        for share, (a, b), budget in shares
+    ]
+
+
+def pairs_csv(found: Mapping[tuple[int, int], Frontier], oracle: Oracle) -> str:
+    """The points of all cells, a row each, with the names of the pair first."""
+    out = io.StringIO()
+    writer = safe_csv.Writer(out)
+    writer.writerow(["across", "upwards", *columns(oracle)])
+    for (across, upwards), one in found.items():
+        for row in rows(one.contours, oracle):
+            writer.writerow([oracle.values[across], oracle.values[upwards], *row])
+    return out.getvalue()

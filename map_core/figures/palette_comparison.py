@@ -1,0 +1,142 @@
+"""Several palettes side by side: a row a value, a mark a palette, and what was asked for behind what is given.
+
+The colour is the value's, as everywhere; a palette is told by the shape of its mark.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from map_core.core import amounts, safe_csv
+from map_core.text import sentences
+from map_core.figures.theme import NEUTRAL, colour, escaped, laid_out
+from map_core.text.units import Units
+from map_core.core.types import Verdict
+
+#: Plotly's names of the marks, and the same as letters for text.
+SHAPES = ("circle", "diamond", "square", "triangle-up")
+LETTERS = ("●", "◆", "■", "▲")
+ROW, AROUND = 54, 90
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A palette as it is drawn.
+
+    Args:
+        name: as people gave it.
+        verdict: on what it asks for.
+        targets: (value,) percentiles asked for, NaN for free values.
+        levels: (value,) percentiles that it gives, NaN when it is out of reach.
+        weights: (value,) lambda, 1/reward, NaN when it is out of reach.
+        kl: nats, NaN when it is out of reach.
+    """
+
+    name: str
+    verdict: Verdict
+    targets: np.ndarray
+    levels: np.ndarray
+    weights: np.ndarray
+    kl: float
+
+
+def snapshots(shown: Sequence[Snapshot], units: Units, base: np.ndarray) -> go.Figure:
+    """The figure.
+
+    Args:
+        shown: up to four palettes.
+        units: of the values' names.
+        base: (value,) percentiles of the base model's levels.
+    """
+    values = len(units.names)
+    figure = go.Figure()
+    # The first palette lies a little higher in its row, the last one lower, so that equal levels are all seen.
+    shift = np.linspace(-0.2, 0.2, len(shown)) if len(shown) > 1 else np.zeros(1)
+    for j in range(values):
+        figure.add_shape(
+            type="line", x0=base[j], x1=base[j], y0=j - 0.36, y1=j + 0.36, line={"color": NEUTRAL, "width": 2}
+        )
+        for n, one in enumerate(shown):
+            if not np.isnan(one.targets[j]) and not np.isnan(one.levels[j]):
+                ends = {"x0": base[j], "x1": one.levels[j]}
+                line = {"color": colour(j), "width": 2, "dash": "solid"}
+                figure.add_shape(type="line", **ends, y0=j + shift[n], y1=j + shift[n], line=line, opacity=0.4)
+    for n, one in enumerate(shown):
+        asked = ~np.isnan(one.targets)
+        said = [
+            f"<b>{escaped(one.name)}</b><br>{escaped(sentences.capitalised(units.names[j]))}: "
+            + ("out of reach" if np.isnan(one.levels[j]) else f"gives {amounts.percentile(one.levels[j])}")
+            + (f", asked for {amounts.percentile(one.targets[j])}" if asked[j] else ", left free")
+            for j in range(values)
+        ]
+        # Out of reach there is no level: what was asked for stands there, open.
+        missing = np.isnan(one.levels)
+        figure.add_scatter(
+            x=np.where(missing, one.targets, one.levels),
+            y=np.arange(values) + shift[n],
+            mode="markers",
+            marker={
+                "symbol": [f"{SHAPES[n]}-open" if missing[j] or not asked[j] else SHAPES[n] for j in range(values)],
+                "size": 13,
+                "color": [colour(j) for j in range(values)],
+                "line": {"width": 2, "color": [colour(j) for j in range(values)]},
+            },
+            hovertemplate="%{text}<extra></extra>",
+            text=said,
+            name=one.name,
+        )
+    figure = laid_out(figure, AROUND + ROW * values)
+    figure.update_xaxes(range=[-2, 102], title="Percentile of the model's own replies", fixedrange=True)
+    figure.update_yaxes(
+        tickvals=list(range(values)),
+        ticktext=[escaped(sentences.capitalised(name)) for name in units.names],
+        range=[values - 0.5, -0.5],
+        fixedrange=True,
+    )
+    return figure.update_layout(hovermode="closest")
+
+
+def summary(shown: Sequence[Snapshot], units: Units) -> list[str]:
+    """The figure in words: each palette's verdict, cost and levels, and which one gives the most of each value."""
+    told = []
+    for one in shown:
+        levels = sentences.listed(
+            [f"{name} {amounts.percentile(level)}" for name, level in zip(units.names, one.levels, strict=True)]
+        )
+        verdict = sentences.HEADLINES[one.verdict].lower()
+        told.append(
+            f"{one.name}: {verdict}."
+            if np.isnan(one.kl)
+            else f"{one.name}: {verdict}, {amounts.nats(one.kl)}, and gives {levels}."
+        )
+    given = [one for one in shown if not np.isnan(one.kl)]
+    if len(given) > 1:
+        for j, name in enumerate(units.names):
+            highest, lowest = (pick(given, key=lambda one: one.levels[j]) for pick in (max, min))
+            if highest.levels[j] - lowest.levels[j] >= 1:
+                told.append(
+                    f"{sentences.capitalised(name)} is highest with {highest.name} "
+                    f"({amounts.percentile(highest.levels[j])}) and lowest with {lowest.name} "
+                    f"({amounts.percentile(lowest.levels[j])})."
+                )
+    return told
+
+
+def snapshots_csv(shown: Sequence[Snapshot], values: Sequence[str]) -> str:
+    """A row a palette and value: percentiles asked for and given, and the weight; empty where there is none."""
+    out = io.StringIO()
+    writer = safe_csv.Writer(out)
+    writer.writerow(
+        ["palette", "verdict", "kl_nats", "value", "target_percentile", "level_percentile", "weight_per_reward"]
+    )
+    for one in shown:
+        for j, value in enumerate(values):
+            numbers = [one.kl, one.targets[j], one.levels[j], one.weights[j]]
+            kl, *rest = ("" if np.isnan(number) else float(number) for number in numbers)
+            writer.writerow([one.name, one.verdict.value, kl, value, *rest])
+    return out.getvalue()

@@ -1,0 +1,46 @@
+"""One prompt's replies by their probability: as the base model gives them, and as weights do.
+
+Constraint: results in, figure out; no reply's text is on the figure.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import plotly.graph_objects as go
+
+from map_core.core import amounts, safe_csv
+from map_core.analysis.softmax_choice import Choice
+from map_core.figures.theme import ACCENT, NEUTRAL, laid_out
+
+
+def bars(found: Choice) -> go.Figure:
+    """A bar a reply, the likeliest first, with the base model's share as a line."""
+    places, base = np.arange(1, len(found.shares) + 1), 1 / len(found.shares)
+    percent = 100 * found.shares[found.order]
+    figure = go.Figure(
+        go.Bar(
+            x=places,
+            y=percent,
+            marker={"color": NEUTRAL},
+            hovertemplate="Reply %{x} of the likeliest<br>%{y:.1f}%<extra></extra>",
+        )
+    )
+    figure.add_hline(y=100 * base, line={"color": ACCENT, "dash": "dash", "width": 1.5})
+    figure.add_annotation(
+        x=1, xref="paper", xanchor="right", y=100 * base, yanchor="bottom", text="base model", showarrow=False
+    )
+    figure.update_xaxes(title="Replies to this prompt, the likeliest first")
+    figure.update_yaxes(title="Probability (%)", rangemode="tozero")
+    return laid_out(figure, 280)
+
+
+def choice_csv(found: Choice) -> str:
+    """The bars as rows: place, position of the reply in the table, probability, the base model's."""
+    base, out = 1 / len(found.shares), io.StringIO()
+    writer = safe_csv.Writer(out)
+    writer.writerow(["place", "reply", "probability", "base"])
+    for place, k in enumerate(found.order, start=1):
+        writer.writerow([place, k, *(amounts.significant(share, 9, unknown="") for share in (found.shares[k], base))])
+    return out.getvalue()

@@ -1,0 +1,103 @@
+"""How a value is spread over the replies of a table, and what it goes with: figure, words and data.
+
+Constraint: results in, figure out; no reply's text is on the figure.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import plotly.graph_objects as go
+
+from map_core.core import amounts, safe_csv
+from map_core.text import sentences
+from map_core.figures.theme import NEUTRAL, escaped, laid_out
+from map_core.scoring.profile import NEARLY_ONE, Portrait
+
+
+def spread(found: Portrait, title: str, tint: str) -> go.Figure:
+    """A bar a range of levels, with the average as a line."""
+    middles = (found.edges[:-1] + found.edges[1:]) / 2
+    figure = go.Figure(
+        go.Bar(
+            x=middles,
+            y=100 * found.shares,
+            width=found.edges[1:] - found.edges[:-1],
+            marker={"color": tint, "line": {"width": 0}},
+            name=escaped(title),
+            hovertemplate="%{x:+.1f} standard deviations<br>%{y:.1f}% of the replies<extra></extra>",
+        )
+    )
+    figure.add_vline(x=0.0, line={"color": NEUTRAL, "dash": "dash", "width": 1.5})
+    figure.add_annotation(
+        x=0.0, y=1.0, yref="paper", yanchor="bottom", text="average", showarrow=False, font={"color": NEUTRAL}
+    )
+    figure.update_xaxes(title="Standard deviations from the average reply")
+    figure.update_yaxes(title="Replies (%)", rangemode="tozero")
+    return laid_out(figure, 260)
+
+
+def spread_told(found: Portrait) -> str:
+    """The figure in words."""
+    if found.constant:
+        return "Every reply of this table has the same reward, so nothing can move this value."
+    first, middle, third = (_signed(one) for one in found.quartiles)
+    return (
+        f"Half of all replies lie between {first} and {third} standard deviations from the average, the middle one "
+        f"at {middle}; the lowest is at {_signed(float(found.edges[0]))} and the highest at "
+        f"{_signed(float(found.edges[-1]))}."
+    )
+
+
+def length_told(found: Portrait) -> str:
+    """Whether longer replies score higher."""
+    size = abs(found.length)
+    if size < 0.2:
+        return f"Hardly depends on the length of the reply (rank correlation {_signed(found.length)})."
+    kind = "longer" if found.length > 0 else "shorter"
+    much = " strongly" if size > 0.5 else ""
+    return f"Favours {kind} replies{much} (rank correlation {_signed(found.length)})."
+
+
+def twins_told(found: Portrait, names: Mapping[str, str]) -> list[str]:
+    """A warning for each value that this one is nearly one with."""
+    return [
+        f"Nearly {'one with' if size > 0 else 'the opposite of'} {names.get(name, name)}: their rank correlation is "
+        f"{_signed(size)}, beyond {NEARLY_ONE:g}. "
+        + ("A target for both asks for the same twice." if size > 0 else "What raises one lowers the other.")
+        for name, size in found.twins
+    ]
+
+
+def strength(size: float) -> str:
+    """A correlation in words.
+
+    Example:
+        >>> strength(0.85), strength(-0.4), strength(0.1)
+        ('nearly one', 'pull apart', 'hardly related')
+    """
+    if abs(size) > NEARLY_ONE:
+        return "nearly one" if size > 0 else "nearly opposites"
+    if abs(size) >= 0.5:
+        return "go together strongly" if size > 0 else "pull apart strongly"
+    if abs(size) >= 0.2:
+        return "go together" if size > 0 else "pull apart"
+    return "hardly related"
+
+
+def portrait_csv(found: Portrait) -> str:
+    """Bars and correlations as rows: what it is, from, to or with, and the number."""
+    out = io.StringIO()
+    writer = safe_csv.Writer(out)
+    writer.writerow(["kind", "from_sd", "to_sd", "with", "number"])
+    for low, high, share in zip(found.edges[:-1], found.edges[1:], found.shares, strict=True):
+        begin, end, part = (amounts.significant(one, unknown="") for one in (low, high, share))
+        writer.writerow(["share", begin, end, "", part])
+    for name, size in (*found.correlations, ("length of the reply", found.length)):
+        writer.writerow(["rank_correlation", "", "", name, amounts.significant(size, unknown="")])
+    return out.getvalue()
+
+
+def _signed(number: float) -> str:
+    return sentences.number(number, 2) if number < 0 or abs(number) < 0.005 else f"+{sentences.number(number, 2)}"

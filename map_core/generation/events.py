@@ -1,0 +1,90 @@
+"""What happens on the way from a prompt to an aligned reply, as frozen events.
+
+The methods (:mod:`whole`, :mod:`blocks`, :mod:`segments`) yield them; the command line prints them, the model process
+sends them on. Constraint: no model library, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from map_core.generation.choice import Choice
+from map_core.core.types import Reply
+
+if TYPE_CHECKING:
+    from map_core.engines.base import Token
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The request is understood and the base candidate is drawn; no token yet."""
+
+    base: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of one decoding step, at most one a candidate, perhaps none; ``step`` counts those with tokens."""
+
+    step: int
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rewards of one value, one per candidate, NaN where it could not be scored; ``provisional`` while partial."""
+
+    value: str
+    rewards: tuple[float, ...]
+    provisional: bool
+
+
+@dataclass(frozen=True)
+class More:
+    """There are so many candidates now; the new ones have no token yet."""
+
+    candidates: int
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Candidate k goes on from what candidate ``ancestors[k]`` had written.
+
+    Args:
+        step: decoding steps before it.
+        ancestors: (candidate,) numbers of candidates.
+    """
+
+    step: int
+    ancestors: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The outcome.
+
+    Args:
+        replies: one per candidate.
+        rewards: final rewards by value, each one per candidate, NaN where it could not be scored.
+        log_offsets: (candidate,) what re-sampling has paid of each candidate's weighted reward, in nats, see
+            :func:`map_core.generation.choice.choose`; zeros for whole replies.
+        choice: probabilities, the aligned and the base pick, and what they cost.
+        tokens: tokens drawn over all candidates, end-of-turn tokens included.
+        sampling_seconds, provisional_seconds, scoring_seconds: time in the engine, in scoring partial replies, and
+            in scoring the complete ones. Time that the reader of the events takes counts nowhere.
+        notes: what the reader should know, a sentence each.
+    """
+
+    replies: tuple[Reply, ...]
+    rewards: dict[str, tuple[float, ...]]
+    log_offsets: tuple[float, ...]
+    choice: Choice
+    tokens: int
+    sampling_seconds: float
+    provisional_seconds: float
+    scoring_seconds: float
+    notes: tuple[str, ...] = ()
+
+
+Event = Begun | Tokens | Scored | More | Resampled | Finished

@@ -1,0 +1,156 @@
+"""What is asked of the generator, and how it goes about it.
+
+Constraint: no model library; a request is checked here once, before any work, so that whoever takes it
+in (page, command line, model process, server) can rely on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from map_core.errors import InputError
+from map_core.generation.choice import base_pick
+from map_core.core.types import SamplingSettings, Turn
+from map_core.scoring.specification import Specification
+
+#: Beyond these a request is refused: a page and a queue should survive a slip of the finger.
+MOST_CANDIDATES = 1024
+LONGEST_PROMPT = 200_000
+
+
+class Method(StrEnum):
+    """From the base model's draws to one aligned reply.
+
+    ``RESAMPLE``: K whole replies, one picked with probability softmax(lambda . r); what tables forecast.
+    ``BEST``: K whole replies, the one with the highest lambda . r.
+    ``BLOCKS``: sequential Monte Carlo, K replies that are re-sampled every block of tokens by their partial rewards.
+    ``SEGMENTS``: one reply, each segment proposed again until its reward is accepted.
+    """
+
+    RESAMPLE = "resample"
+    BEST = "best"
+    BLOCKS = "blocks"
+    SEGMENTS = "segments"
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """What is asked of the generator.
+
+    Args:
+        prompt: what the person wrote; never empty.
+        weights: lambda by value, 1/reward, any finite number.
+        values: further values whose rewards are shown; those with a weight are shown anyway.
+        candidates: K, from 1 to :data:`MOST_CANDIDATES`.
+        settings: how the base model is sampled; the settings of the table that gave the weights.
+        seed: a whole number from 0; the same request with the same seed gives the same replies and picks.
+        system: a system prompt, or none.
+        history: the exchanges before this prompt, the earliest first.
+        provisional: score partial replies on the way.
+        method: see :class:`Method`.
+        block: tokens of a block or segment, from 1; of no matter to whole replies.
+        goal: segments only: the lambda . r that a reply should have, lambda . c for targets c; None for one standard
+            deviation above the first proposals of each segment.
+        most_candidates: whole replies only: draw K at a time until the goals below are met, up to so many in all; None
+            draws K once.
+        least_ess: goal of drawing more: effective sample size of the choice.
+        largest_error: goal of drawing more: standard error of the expected lambda . r over the candidates, in nats.
+        own: how values that are not built in are scored, as a table's metadata tells it
+            (:func:`map_core.scoring.from_metadata`); those that are not asked for are of no matter.
+
+    Raises:
+        InputError: an empty or enormous prompt, text that is no Unicode, a weight that is no finite number, K out of
+            range, a negative seed, a block below 1, or a goal without a meaning.
+    """
+
+    prompt: str
+    weights: Mapping[str, float] = field(default_factory=dict)
+    values: tuple[str, ...] = ()
+    candidates: int = 16
+    settings: SamplingSettings = field(default_factory=SamplingSettings)
+    seed: int = 0
+    system: str | None = None
+    history: tuple[Turn, ...] = ()
+    provisional: bool = True
+    method: Method = Method.RESAMPLE
+    block: int = 16
+    goal: float | None = None
+    most_candidates: int | None = None
+    least_ess: float | None = None
+    largest_error: float | None = None
+    own: tuple[Specification, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prompt, str) or not self.prompt.strip():
+            raise InputError("The prompt is empty. Write what the model should answer.")
+        _check_text("prompt", self.prompt)
+        if self.system is not None:
+            _check_text("system prompt", self.system)
+        for turn in self.history:
+            _check_text("earlier turn", turn.prompt)
+            _check_text("earlier turn", turn.reply)
+        check_weights(self.weights)
+        base_pick(self.candidates, self.seed)  # refuses K below 1 and negative seeds
+        most = self.candidates if self.most_candidates is None else self.most_candidates
+        if max(self.candidates, most) > MOST_CANDIDATES:
+            raise InputError(
+                f"{max(self.candidates, most):,} candidates are asked for; expected at most {MOST_CANDIDATES:,}."
+            )
+        if self.block < 1:
+            raise InputError(f"The block is {self.block} tokens; expected a whole number from 1.")
+        self._check_goals()
+
+    def _check_goals(self) -> None:
+        if self.most_candidates is None:
+            return
+        if self.method not in (Method.RESAMPLE, Method.BEST):
+            raise InputError(f"Candidates are added to whole replies only; the method is {self.method.value!r}.")
+        if self.most_candidates < self.candidates:
+            raise InputError(
+                f"most_candidates is {self.most_candidates}; expected at least the {self.candidates} of the first draw."
+            )
+        if self.least_ess is None and self.largest_error is None:
+            raise InputError("most_candidates needs a goal; give least_ess or largest_error.")
+        for name, goal in (("least_ess", self.least_ess), ("largest_error", self.largest_error)):
+            if goal is not None and not 0.0 < goal < math.inf:
+                raise InputError(f"{name} is {goal}; expected a number above 0.")
+
+    @property
+    def written(self) -> int:
+        """How many replies are written at first: K, or two where one reply is written by segments."""
+        return 2 if self.method is Method.SEGMENTS and self.candidates > 1 else self.candidates
+
+    @property
+    def base(self) -> int:
+        """The candidate that stands for the base model: uniform over the first K, known before sampling starts."""
+        return 0 if self.method is Method.SEGMENTS else base_pick(self.candidates, self.seed)
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The values that are scored: those with a weight, then the others to be shown."""
+        return tuple(dict.fromkeys((*self.weights, *self.values)))
+
+
+def check_weights(weights: Mapping[str, float]) -> None:
+    """Refuse weights that are no numbers.
+
+    Raises:
+        InputError: a weight is not finite.
+    """
+    for name, weight in weights.items():
+        if not math.isfinite(weight):
+            raise InputError(f"The weight of {name!r} is {weight}; expected a finite number.")
+
+
+def _check_text(what: str, text: str) -> None:
+    if len(text) > LONGEST_PROMPT:
+        raise InputError(f"The {what} has {len(text):,} characters; expected at most {LONGEST_PROMPT:,}. Shorten it.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The {what} is no valid text at character {error.start + 1}; expected Unicode, as in a UTF-8 file."
+        ) from error

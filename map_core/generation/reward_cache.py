@@ -1,0 +1,137 @@
+"""Scoring beside the decoding: rewards of one prompt's replies, each reply once, its cost known.
+
+A reply that has ended is scored while the others are still being written, so that little is left to do after the last
+token. Rewards are remembered by reply, so a reply is never scored twice on a value. A scorer that fails on one reply
+costs that reply its place and nobody else. Constraint: no thread; whoever calls it sets the pace.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from map_core.errors import InputError
+from map_core.core.types import Reply
+from map_core.scoring.base import Scorer, ScorerError, score_checked
+
+#: Rewards that are remembered, over all prompts and values.
+REMEMBERED = 50_000
+
+
+@dataclass
+class ScoringCosts:
+    """What scoring has cost so far, by value, in seconds a token; kept from one request to the next."""
+
+    seconds_per_token: dict[str, float] = field(default_factory=dict)
+
+    def record(self, value: str, tokens: int, seconds: float) -> None:
+        """Remember the latest cost of a value."""
+        self.seconds_per_token[value] = seconds / max(tokens, 1)
+
+    def expected(self, values: Sequence[str], tokens: int) -> float:
+        """Seconds to score so many tokens on these values; a value never measured is taken as free once."""
+        return tokens * sum(self.seconds_per_token.get(value, 0.0) for value in values)
+
+
+class RewardCache:
+    """Rewards by value, prompt and reply; the oldest are forgotten first."""
+
+    def __init__(self, most: int = REMEMBERED) -> None:
+        self._most = most
+        self._known: OrderedDict[tuple[str, str, str, Reply], float] = OrderedDict()
+
+    def get(self, scorer: Scorer, prompt: str, reply: Reply) -> float | None:
+        """The reward, or None when it is not known."""
+        return self._known.get((scorer.name, scorer.version, prompt, reply))
+
+    def put(self, scorer: Scorer, prompt: str, reply: Reply, reward: float) -> None:
+        """Remember a reward."""
+        self._known[scorer.name, scorer.version, prompt, reply] = reward
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+
+class Scoring:
+    """Scores the replies to one prompt.
+
+    Args:
+        scorers: by name; at least those that are asked for.
+        names: the values of this request.
+        prompt: what was asked.
+        costs, cache: kept from one request to the next, updated on the way.
+
+    Raises:
+        InputError: a value has no scorer.
+    """
+
+    def __init__(
+        self,
+        scorers: Mapping[str, Scorer],
+        names: Sequence[str],
+        prompt: str,
+        costs: ScoringCosts | None = None,
+        cache: RewardCache | None = None,
+    ) -> None:
+        unknown = [name for name in names if name not in scorers]
+        if unknown:
+            raise InputError(f"Unknown value {', '.join(map(repr, unknown))}; there are {', '.join(scorers)}.")
+        self._scorers, self._prompt = scorers, prompt
+        self._costs = ScoringCosts() if costs is None else costs
+        self._cache = RewardCache() if cache is None else cache
+        self._failures: dict[str, str] = {}
+        self.names = tuple(names)
+        #: Of these, the values that unfinished replies can be scored on.
+        self.partial = tuple(name for name in names if scorers[name].partial)
+        #: Seconds spent on partial replies, and on complete ones.
+        self.partial_seconds = self.complete_seconds = 0.0
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What could not be scored, or not wholly, a sentence each."""
+        told = [note for name in self.names for note in self._scorers[name].notes]
+        return (*self._failures.values(), *told)
+
+    def expected_seconds(self, tokens: int) -> float:
+        """What scoring so many tokens on all values for partial replies will cost."""
+        return self._costs.expected(self.partial, tokens)
+
+    def rewards(self, name: str, replies: Sequence[Reply], complete: bool) -> tuple[float, ...]:
+        """Rewards of one value, one a reply; NaN where the scorer failed on a complete reply.
+
+        Raises:
+            ScorerError: the scorer failed on every reply.
+        """
+        scorer = self._scorers[name]
+        known = [self._cache.get(scorer, self._prompt, reply) for reply in replies]
+        missing = list(dict.fromkeys(reply for reply, reward in zip(replies, known, strict=True) if reward is None))
+        if missing:
+            began = time.perf_counter()
+            found = dict(zip(missing, self._score(scorer, missing, complete), strict=True))
+            seconds = time.perf_counter() - began
+            self._costs.record(name, sum(max(len(reply.tokens), 1) for reply in missing), seconds)
+            if complete:
+                self.complete_seconds += seconds
+            else:
+                self.partial_seconds += seconds
+            for reply, reward in found.items():
+                if not math.isnan(reward):
+                    self._cache.put(scorer, self._prompt, reply, reward)
+            known = [found[reply] if old is None else old for reply, old in zip(replies, known, strict=True)]
+        rewards = tuple(math.nan if reward is None else reward for reward in known)
+        if complete and all(map(math.isnan, rewards)):
+            raise ScorerError(self._failures[name])
+        return rewards
+
+    def _score(self, scorer: Scorer, replies: list[Reply], complete: bool) -> list[float]:
+        try:
+            return [float(reward) for reward in score_checked(scorer, self._prompt, replies)]
+        except ScorerError as error:
+            if len(replies) == 1:
+                if complete:
+                    self._failures.setdefault(scorer.name, str(error))
+                return [math.nan]
+        # One by one, so that the reply that it fails on is found and the others keep their rewards.
+        return [reward for reply in replies for reward in self._score(scorer, [reply], complete)]

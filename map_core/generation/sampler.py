@@ -1,0 +1,89 @@
+"""Aligned sampling: candidates of the base model, their rewards, one reply by the weights.
+
+The one way from a prompt to a base and an aligned reply; the command line, the model process and the server walk
+through :func:`aligned`. It is a plain generator of frozen events (:mod:`map_core.generation.events`), so whoever
+reads it sets the pace, and closing it stops the engine within one token. How candidates become a reply is the
+request's method: :mod:`whole` replies, :mod:`blocks`, :mod:`segments`. Constraint: no thread, no queue, no model
+library; engine and scorers are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING
+
+from map_core.errors import InputError
+from map_core.generation.smc import blocks
+from map_core.generation.events import Begun, Event
+from map_core.generation.request import GenerationRequest, Method, check_weights
+from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
+from map_core.generation.segments import segments
+from map_core.generation.resample import whole
+from map_core.scoring.base import Scorer
+
+if TYPE_CHECKING:
+    from map_core.engines.base import Engine
+
+
+class Steering:
+    """The weights in force, which may change while replies are being written.
+
+    Args:
+        weights: lambda by value, 1/reward.
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self._weights = dict(weights)
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The weights now; a value that is not named has none."""
+        return self._weights
+
+    def change(self, weights: Mapping[str, float]) -> None:
+        """Put other weights in force.
+
+        Raises:
+            InputError: a weight is not finite.
+        """
+        check_weights(weights)
+        self._weights = dict(weights)
+
+
+def aligned(
+    engine: Engine,
+    scorers: Mapping[str, Scorer],
+    request: GenerationRequest,
+    *,
+    costs: ScoringCosts | None = None,
+    cache: RewardCache | None = None,
+    steering: Steering | None = None,
+) -> Generator[Event, None, None]:
+    """Draw candidates, score them, and pick the aligned reply.
+
+    Yields :class:`Begun`, then :class:`Tokens` a decoding step with other events between them, and :class:`Finished`.
+
+    Args:
+        engine: the base model.
+        scorers: by name; at least those of ``request.scored``.
+        request: what is asked.
+        costs: what scoring cost in earlier requests, updated on the way.
+        cache: rewards of earlier requests, updated on the way.
+        steering: weights that may be changed on the way, in place of the request's; changed ones count from there on.
+
+    Raises:
+        InputError: an unknown value, a prompt that the engine refuses, or a method that it cannot carry out.
+        ScorerError: a scorer failed on every reply.
+    """
+    scoring = Scoring(scorers, request.scored, request.prompt, costs, cache)
+    engine.check(request.prompt, request.settings, system=request.system, history=request.history)
+    by_parts = request.method in (Method.BLOCKS, Method.SEGMENTS) and request.candidates > 1
+    if by_parts and not engine.extends:
+        raise InputError(
+            f"The engine {engine.info.name!r} cannot go on from the beginning of a reply, which the method "
+            f"{request.method.value!r} needs. Use the method 'resample'."
+        )
+    steering = Steering(request.weights) if steering is None else steering
+    yield Begun(request.base)
+    method = (blocks if request.method is Method.BLOCKS else segments) if by_parts else whole
+    yield from method(engine, scoring, request, steering)

@@ -1,0 +1,168 @@
+"""Block-wise re-sampling: sequential Monte Carlo over the replies of one prompt.
+
+K - 1 particles and the base candidate are written side by side. After every block of tokens the partial replies are
+scored; a particle's weight is exp(phi - offset), with phi = beta lambda . r of what is written and offset what
+earlier re-sampling has paid for. When the effective sample size falls below half of the particles they are re-
+sampled, and all carry the mean weight from there on. At the end phi is the true final lambda . r, untempered, so
+partial rewards are only a guide: whatever they said, the weighted particles stand for the tilted distribution, and
+the estimate of the normaliser is unbiased. beta rises in a straight line to 1 at the longest reply, so that early,
+unsure rewards weigh little.
+
+Values that cannot score partial replies count at the end only. The base candidate takes no part: it stays a draw from
+the base model. Constraint: the numbers are in :func:`resample`, numpy only, so that they can be held against the exact
+distribution.
+
+Source: Del Moral, Doucet, Jasra, Sequential Monte Carlo samplers, JRSS B 2006; Lew et al., Sequential Monte Carlo
+steering of large language models, 2023 (arXiv 2306.03081).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from map_core.generation.events import Event, Resampled, Scored, Tokens
+from map_core.generation.request import GenerationRequest
+from map_core.generation.reward_cache import Scoring
+from map_core.generation.candidates import Growing, chosen, completed, outcome
+from map_core.core.types import SamplingSettings
+
+if TYPE_CHECKING:
+    from map_core.generation.steering import Steering
+    from map_core.engines.base import Engine, Token
+
+#: Re-sample when fewer than this share of the particles carry the weight.
+RESAMPLE_BELOW = 0.5
+#: Seeds of one block; larger than any number of candidates.
+_BLOCK_SEEDS = 4096
+_RESAMPLING_STREAM = 0xB10C
+
+
+def blocks(
+    engine: Engine, scoring: Scoring, request: GenerationRequest, steering: Steering
+) -> Generator[Event, None, None]:
+    """Draw replies block by block, re-sampled on the way.
+
+    Args:
+        engine: the base model; one that goes on from beginnings.
+        scoring: of this prompt's replies.
+        request: what is asked; at least two candidates.
+        steering: the weights in force.
+
+    Yields:
+        :class:`Tokens`, after a block :class:`Scored` and, where it comes to that, :class:`Resampled`; then
+        :class:`Scored` a value and :class:`Finished`.
+    """
+    count, longest = request.candidates, request.settings.max_new_tokens
+    growing = Growing(count)
+    offsets = np.zeros(count)
+    offsets[request.base] = math.inf
+    particles = np.flatnonzero(np.isfinite(offsets))
+    stream = np.random.default_rng([request.seed, _RESAMPLING_STREAM])
+    for number, start in enumerate(range(0, longest, request.block)):
+        settings = replace(request.settings, max_new_tokens=min(request.block, longest - start))
+        yield from written(engine, request, growing, settings, number, final=start + settings.max_new_tokens >= longest)
+        guides = [name for name in scoring.partial if steering.weights.get(name, 0.0) != 0.0]
+        if growing.ended or not guides:
+            continue
+        replies, phi = growing.replies(), np.zeros(count)
+        beta = (start + settings.max_new_tokens) / longest
+        for name in guides:
+            rewards = scoring.rewards(name, replies, complete=False)
+            yield Scored(name, rewards, provisional=True)
+            phi += beta * steering.weights[name] * np.nan_to_num(rewards)
+        moved = resample(phi[particles], offsets[particles], stream)
+        if moved is not None:
+            ancestors = np.arange(count)
+            ancestors[particles] = particles[moved[0]]
+            offsets[particles] = moved[1]
+            growing.tokens = [
+                [replace(token, candidate=k) for token in growing.tokens[ancestor]]
+                if k != ancestor
+                else growing.tokens[k]
+                for k, ancestor in enumerate(ancestors.tolist())
+            ]
+            yield Resampled(growing.step, tuple(ancestors.tolist()))
+    replies = growing.replies()
+    final = yield from completed(scoring, replies)
+    late = [name for name, weight in steering.weights.items() if weight and name not in scoring.partial]
+    said = [f"Only whole replies can be scored on {', '.join(late)}, so it counts at the end."] if late else []
+    choice = chosen(final, request, steering, count, offsets)
+    yield outcome(growing, scoring, replies, final, choice, tuple(offsets.tolist()), *said)
+
+
+def written(
+    engine: Engine, request: GenerationRequest, growing: Growing, settings: SamplingSettings, number: int, final: bool
+) -> Iterator[Tokens]:
+    """One block of tokens for all replies that have not ended."""
+    from map_core.engines.base import candidate_seed
+
+    going = [k for k, tokens in enumerate(growing.tokens) if not (tokens and tokens[-1].last)]
+    if not going:
+        return
+    seeds = [candidate_seed(request.seed, number * _BLOCK_SEEDS + k) for k in going]
+    stream = engine.extend(
+        request.prompt,
+        [[token.token for token in growing.tokens[k]] for k in going],
+        settings,
+        seeds,
+        system=request.system,
+        history=request.history,
+    )
+    for tokens in growing.read(stream):
+        moved = tuple(_placed(token, going[token.candidate], final) for token in tokens)
+        for token in moved:
+            growing.tokens[token.candidate].append(token)
+        yield Tokens(growing.step, moved)
+
+
+def _placed(token: Token, candidate: int, final: bool) -> Token:
+    """A block's token as one of its reply, which goes on unless it ended by itself or this is the last block."""
+    if token.last and not token.finished and not final:
+        # The engine closes a character that the end of the block cut in two; the next block brings it whole.
+        return replace(token, candidate=candidate, last=False, text=token.text.rstrip("\ufffd"))
+    return replace(token, candidate=candidate)
+
+
+def resample(phi: np.ndarray, offsets: np.ndarray, stream: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
+    """Systematic re-sampling, where the weights have become uneven.
+
+    Args:
+        phi: (particle,) log of the guide at what is written, in nats.
+        offsets: (particle,) log of what earlier re-sampling has paid for.
+        stream: of random numbers; used only when particles are re-sampled.
+
+    Returns:
+        Ancestors (particle,) and new offsets (particle,): phi of the ancestor less the log of the mean weight, so that
+        all particles carry the mean weight. None when at least :data:`RESAMPLE_BELOW` of them carry the weight.
+
+    Source: Carpenter, Clifford, Fearnhead, Improved particle filter for nonlinear problems, 1999.
+    """
+    log_weights = phi - offsets
+    top = log_weights.max()
+    weights = np.exp(log_weights - top)
+    total, count = float(weights.sum()), len(weights)
+    if total**2 >= RESAMPLE_BELOW * count * float((weights**2).sum()):
+        return None
+    edges = np.cumsum(weights)
+    ticks = (np.arange(count) + stream.random()) / count * edges[-1]
+    ancestors = np.minimum(np.searchsorted(edges, ticks, side="right"), int(np.flatnonzero(weights)[-1]))
+    log_mean = float(top) + math.log(total / count)
+    # A particle with children keeps its own place: its text stays where people read it.
+    ancestors = _kept_in_place(ancestors)
+    return ancestors, phi[ancestors] - log_mean
+
+
+def _kept_in_place(ancestors: np.ndarray) -> np.ndarray:
+    """The same ancestors in an order in which every particle that has children is its own first child."""
+    count = len(ancestors)
+    placed = np.full(count, -1)
+    children = np.bincount(ancestors, minlength=count)
+    parents = np.flatnonzero(children)
+    placed[parents] = parents
+    placed[placed < 0] = np.repeat(parents, children[parents] - 1)
+    return placed

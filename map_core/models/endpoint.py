@@ -1,0 +1,194 @@
+"""Models on servers: how they are named, which servers may be called, and the key that they are shown.
+
+A model on a server is named NAME@URL. Such a name also stands in tables, and a table may come from anybody, so a
+server is called only if whoever runs this program named it: in ``VALUE_PALETTE_MODELS``, or, where that variable is not
+set, once on this machine by a command or in the app (:func:`remember`). Constraint: the key is read in
+:func:`connection` alone, after that check, so nothing can show it to a server that is not listed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import filelock
+import platformdirs
+
+from map_core.errors import InputError
+from map_core.core.atomic_files import replacing
+
+#: Names the models, folders and NAME@URL, that every visitor of the app may choose, with commas between them. When it
+#: is set, even to nothing, no server but those is called.
+LISTED = "VALUE_PALETTE_MODELS"
+#: Where a server's key is looked for, in this order.
+KEY_VARIABLES = ("VALUE_PALETTE_API_KEY", "OPENAI_API_KEY")
+NO_KEY = "none"  # the client wants one; servers without keys do not look at it
+
+_LOCK_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """A model on a server.
+
+    Args:
+        name: the model's name there.
+        url: where the server's ``/chat/completions`` lies, without that; mostly ends in ``/v1``.
+    """
+
+    name: str
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.url}"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What a client needs to call a server.
+
+    Args:
+        url: the server's address.
+        key: its key; :data:`NO_KEY` where there is none.
+        key_variable: the environment variable that holds the key; "" where there is none.
+    """
+
+    url: str
+    key: str
+    key_variable: str
+
+
+def address_of(model: str) -> Address | None:
+    """Read NAME@URL; None for the name of a model on this machine.
+
+    Raises:
+        InputError: the URL is not one of a server, or holds a password or a key.
+
+    Example:
+        >>> address_of("tiny@http://127.0.0.1:8000/v1")
+        Address(name='tiny', url='http://127.0.0.1:8000/v1')
+    """
+    if not (match := re.fullmatch(r"(.*?)@(https?://.*)", model, re.DOTALL)):
+        return None
+    name, url = match[1], match[2].rstrip("/")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = parts = None
+    # The URL itself is not repeated here: it may hold what nobody else should read.
+    if parts is not None and ("@" in parts.netloc or parts.query or parts.fragment):
+        raise InputError(
+            f"The address of the server of {name!r} holds a user name, a password or a query; they would be recorded "
+            f"with every table. Put the key into {KEY_VARIABLES[0]} and give the address as http://HOST:PORT/v1."
+        )
+    if not host or not name or re.search(r"\s", url):
+        raise InputError(f"{name!r} names no model on a server; expected NAME@http://HOST:PORT/v1.")
+    return Address(name, url)
+
+
+def listed() -> tuple[str, ...] | None:
+    """The models that :data:`LISTED` names; None where it is not set."""
+    names = os.environ.get(LISTED)
+    return None if names is None else tuple(name for name in map(str.strip, names.split(",")) if name)
+
+
+def remember(model: str) -> None:
+    """Record that whoever runs this program named this model, so that its server may be called from now on.
+
+    Call it only with what a person typed here, never with what a file tells. A model on this machine needs no record.
+
+    Raises:
+        InputError: the name is no NAME@URL, or the record cannot be written.
+    """
+    address = address_of(model)
+    if address is None or str(address) in _remembered():
+        return
+    path = _record()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{path}.lock", timeout=_LOCK_SECONDS), replacing(path) as partial:
+            names = sorted({*_remembered(), str(address)})
+            partial.write_text(json.dumps(names, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    except (OSError, filelock.Timeout) as error:
+        raise InputError(
+            f"{path}, which lists the servers that may be called, cannot be written ({error}). Make it writable, or "
+            f"name the model in {LISTED}."
+        ) from error
+
+
+def may_call(address: Address) -> bool:
+    """Whether this server may be called: it is listed, or named on this machine where there is no list."""
+    names = listed()
+    known = _remembered() if names is None else names
+    return address in (address_of(name) for name in known)
+
+
+def refusal(metadata: Mapping[str, Any]) -> str:
+    """Why the server that a table's metadata names is not called, in words; "" where it may be, or it names none.
+
+    Args:
+        metadata: of the table; ``metadata["model"]["name"]`` names the model.
+
+    Raises:
+        InputError: the name is no NAME@URL.
+    """
+    model = metadata.get("model")
+    name = str(model.get("name") or "") if isinstance(model, Mapping) else ""
+    address = address_of(name)
+    if address is None or may_call(address):
+        return ""
+    return f"This table says that its replies are of {address}. {_REASON}"
+
+
+def check_callable(model: str) -> None:
+    """Refuse a model on a server that may not be called; a model on this machine passes.
+
+    Raises:
+        InputError: the server is not listed, see :func:`may_call`, or the name is no NAME@URL.
+    """
+    address = address_of(model)
+    if address is not None and not may_call(address):
+        raise InputError(f"The server of {address} is not called. {_REASON}")
+
+
+def connection(address: Address, *, trusted: bool = False) -> Connection:
+    """Give what a client needs to call a server, its key included.
+
+    Args:
+        address: the model on it.
+        trusted: whoever runs this program named this server for this call, as in a values file of their own.
+
+    Raises:
+        InputError: the server is not listed, see :func:`may_call`.
+    """
+    if not trusted:
+        check_callable(str(address))
+    keys = ((name, os.environ.get(name, "").strip()) for name in KEY_VARIABLES)
+    variable, key = next(((name, key) for name, key in keys if key), ("", NO_KEY))
+    return Connection(address.url, key, variable)
+
+
+_REASON = (
+    "No server is called because a file says so. Whoever runs this program can allow it: name the model once with a "
+    f"command's --model NAME@URL, or list it in {LISTED}, which is the whole list where it is set."
+)
+
+
+def _record() -> Path:
+    """The file with the models on servers that were named on this machine."""
+    return platformdirs.user_data_path("value-palette") / "servers.json"
+
+
+def _remembered() -> tuple[str, ...]:
+    try:
+        names = json.loads(_record().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()

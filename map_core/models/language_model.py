@@ -1,0 +1,250 @@
+"""A base model in torch: loaded once, its prompt computed once, the log-probabilities of given replies.
+
+The engine that samples with torch stands on it. Constraint: torch and transformers load when a model is opened,
+never when this module is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from map_core.errors import EngineError, InputError, MissingModelError
+from map_core.models import files as model_files
+from map_core.models.chat_template import ChatTokenizer, Message
+from map_core.models.files import DEFAULT_MODEL, ModelFiles
+
+DTYPES = ("float32", "bfloat16")
+_CACHE_SHARE = 0.25
+_UNTOLD_CONTEXT = 2048  # Bloom and its like
+_SCORED_AT_ONCE = 1024  # tokens a pass when scoring: their logits over 50,000 words take 200 MB
+
+
+class LanguageModel:
+    """A causal language model for scoring.
+
+    Args:
+        files: the model.
+        dtype: "float32" or "bfloat16"; None takes bfloat16 on a GPU and on processors that multiply in it
+            (on others it is several times slower than float32), else float32.
+        device: "cpu", "cuda", or "auto" for a model shared out over all GPUs; None takes a GPU where there is one,
+            and all of them for weights that one cannot hold.
+
+    Raises:
+        InputError: an unknown dtype or device.
+        EngineError: torch is not installed or the files cannot be loaded.
+    """
+
+    def __init__(self, files: ModelFiles, dtype: str | None = None, device: str | None = None) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise EngineError("torch is not installed. Run: pip install -r requirements.txt") from error
+        if dtype not in (None, *DTYPES):
+            raise InputError(f"The dtype is {dtype!r}; expected {' or '.join(DTYPES)}.")
+        if device is None:
+            memory = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
+            device = suited_device(_weight_bytes(files), memory)
+        else:
+            device = checked_device(device)
+        self.files = files
+        self.dtype = dtype or _suited_dtype(device)
+        self.tokenizer = ChatTokenizer(files.folder)
+        self.model = _load(files, self.dtype, device)
+        self.device = str(self.model.device) if device == "auto" else device
+        self.context_length = context_length(self.model.config)
+
+    def reply_log_probs(self, prefix_messages: Sequence[Message], replies: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """How likely replies are after a chat: log p(token | chat, tokens before it), temperature 1.
+
+        Args:
+            prefix_messages: the chat up to the reply; its cache is computed once.
+            replies: token ids.
+
+        Returns:
+            One float64 array per reply, one natural logarithm per token.
+
+        Raises:
+            InputError: the chat and the longest reply do not fit the context.
+        """
+        ids = self.tokenizer.render(prefix_messages)
+        longest = max((len(reply) for reply in replies), default=0)
+        if len(ids) + longest > self.context_length:
+            raise InputError(
+                f"The chat has {len(ids)} tokens and its reply {longest}; the context of {self.files.name} "
+                f"holds {self.context_length}."
+            )
+        return self.log_probs_after(ids, replies)
+
+    def log_probs_after(self, prefix: Sequence[int], replies: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """As :meth:`reply_log_probs`, after given tokens (at least one)."""
+        import torch
+
+        scores: list[np.ndarray] = [np.zeros(0)] * len(replies)
+        order = sorted((i for i, reply in enumerate(replies) if len(reply)), key=lambda i: -len(replies[i]))
+        if not order:
+            return scores
+        with torch.inference_mode():
+            cache, last = self.prefill(prefix)
+            first = torch.log_softmax(last.double(), dim=-1).cpu().numpy()
+            while order:
+                # Replies of like length share a batch, the longest first, so that little is padded.
+                length = len(replies[order[0]])
+                count = max(1, _SCORED_AT_ONCE // length)
+                batch, order = order[:count], order[count:]
+                padded = torch.zeros(len(batch), length, dtype=torch.long)
+                for row, i in enumerate(batch):
+                    padded[row, : len(replies[i])] = torch.tensor(list(replies[i]))
+                padded = padded.to(self.device)
+                later = self._following(padded, branched(cache, len(batch))).double().cpu().numpy()
+                for row, i in enumerate(batch):
+                    reply = replies[i]
+                    scores[i] = np.concatenate([first[[reply[0]]], later[row, : len(reply) - 1]])
+        return scores
+
+    def _following(self, tokens: Any, cache: Any) -> Any:
+        """Log-probabilities (row, position - 1) of each row's tokens after its first one.
+
+        Padding stands at the end of rows, where causal attention keeps it from what comes before.
+        """
+        import torch
+
+        logits = self.model(input_ids=tokens, past_key_values=cache, use_cache=True).logits[:, :-1].float()
+        chosen = logits.gather(-1, tokens[:, 1:, None])[..., 0]
+        return chosen - torch.logsumexp(logits, dim=-1)
+
+    def prefill(self, prefix: Sequence[int]) -> tuple[Any, Any]:
+        """Read a prompt: its cache of keys and values, and the float32 logits (word,) of what follows."""
+        import torch
+
+        ids = torch.tensor([list(prefix)], device=self.device)
+        out = self.model(input_ids=ids, use_cache=True, logits_to_keep=1)
+        return out.past_key_values, out.logits[0, -1].float()
+
+
+def branched(cache: Any, count: int) -> Any:
+    """A copy of a one-row cache with so many equal rows; the original stays as it is."""
+    branch = copy.deepcopy(cache)
+    branch.batch_repeat_interleave(count)
+    return branch
+
+
+def open_language_model(
+    name: str = DEFAULT_MODEL, dtype: str | None = None, device: str | None = None
+) -> LanguageModel:
+    """Load a model for scoring.
+
+    Raises:
+        MissingModelError: its weights are not on this machine.
+    """
+    return LanguageModel(model_files.locate(name), dtype, device)
+
+
+def context_length(config: Any) -> int:
+    """The most tokens that a model may read, by its configuration.
+
+    Models without learned positions may tell of none; they have what they are known to be trained on at least.
+    """
+    text = config.get_text_config()
+    for name in ("max_position_embeddings", "seq_length", "max_seq_len", "n_positions", "n_ctx"):
+        told = getattr(text, name, None)
+        if isinstance(told, int) and told > 0:
+            return told
+    return _UNTOLD_CONTEXT
+
+
+def suited_device(weight_bytes: int, memory: Sequence[int]) -> str:
+    """Where a model goes.
+
+    Args:
+        weight_bytes: size of its weights, in the format that they are stored in.
+        memory: of each GPU, in bytes.
+
+    Returns:
+        "cpu" without a GPU, "cuda" where the first one holds the weights and leaves :data:`_CACHE_SHARE` of its memory
+        for the cache, else "auto": shared out over all of them.
+    """
+    if not memory:
+        return "cpu"
+    return "cuda" if len(memory) == 1 or weight_bytes <= (1 - _CACHE_SHARE) * memory[0] else "auto"
+
+
+def checked_device(device: str) -> str:
+    """A device that was asked for by name; "auto" is the processor where there is no GPU.
+
+    Raises:
+        InputError: torch knows no such device, or finds none here.
+    """
+    import torch
+
+    kind, _, number = device.partition(":")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind not in ("cpu", "cuda", "auto", "mps", "xpu") or not (number.isdigit() or not number):
+        raise InputError(f"The device is {device!r}; expected cpu, cuda, cuda:1 or auto.")
+    if kind == "cuda" and int(number or 0) >= there:
+        found = "no CUDA device" if not there else f"{there} CUDA device{'s' if there > 1 else ''}, counted from 0,"
+        raise InputError(f"The device is {device!r}, and torch finds {found} here. Use {'cuda' if there else 'cpu'}.")
+    return "cpu" if kind == "auto" and not there else device
+
+
+def _weight_bytes(files: ModelFiles) -> int:
+    return sum(path.stat().st_size for path in files.folder.glob("*.safetensors"))
+
+
+def _suited_dtype(device: str) -> str:
+    import torch
+
+    if device != "cpu":
+        return "bfloat16"
+    able = torch.cpu.get_capabilities()
+    fast = any(able.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+    return "bfloat16" if fast else "float32"
+
+
+def _load(files: ModelFiles, dtype: str, device: str) -> Any:
+    import torch
+
+    with _quiet():
+        from transformers import AutoModelForCausalLM
+
+        try:
+            model, report = AutoModelForCausalLM.from_pretrained(
+                files.folder,
+                dtype=getattr(torch, dtype),
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **({"device_map": "auto"} if device == "auto" else {}),
+            )
+        except (MissingModelError, MemoryError):
+            raise
+        except Exception as error:  # the libraries below raise many kinds for damaged files
+            raise model_files.damaged(files, error) from error
+    if lost := report["missing_keys"]:
+        # Random weights in their place would go unnoticed until someone reads the replies.
+        raise EngineError(f"The weights of {files.name} lack {len(lost)} tensors, {min(lost)} among them.")
+    return model.eval() if device == "auto" else model.eval().to(device)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep progress bars and load reports off the terminal."""
+    before = os.environ.get("TRANSFORMERS_VERBOSITY")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+        if before is None:
+            os.environ.pop("TRANSFORMERS_VERBOSITY", None)

@@ -1,0 +1,238 @@
+"""A table in torch tensors, on the CPU or on a GPU.
+
+The data are float32 unless asked otherwise; each chunk of prompts is computed in float64, so that what a pass adds
+to the table is a few chunks. Constraint: this module loads torch; nothing else on the mathematics' floors does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle.block import stack_batches
+from map_core.oracle.combine import combine_batches, combine_best, combine_prompts, prompt_mass
+from map_core.oracle.base import Batch, Oracle, PromptMoments
+from map_core.oracle.memory import require_choice
+from map_core.oracle.reward_stats import Spread, combine_spreads
+
+#: Numbers in a chunk: as much as keeps a device busy.
+CHUNK = {"cpu": 2**18, "cuda": 2**24}
+#: Weight vectors times replies that are tilted at once, in numbers of a chunk.
+TILTED = 4
+
+
+class Chunk:
+    """Whole prompts on a device.
+
+    Args:
+        z: (reply, value) standardised rewards.
+        counts: (prompt,) replies of each, on the CPU.
+        form: per prompt or pooled.
+    """
+
+    def __init__(self, z: torch.Tensor, counts: np.ndarray, form: Form) -> None:
+        self._stored, self.counts, self._form = z, counts, form
+        self.prompts, self.replies = len(counts), len(z)
+        self.size = self.prompts if form is Form.PER_PROMPT else self.replies
+        self._uniform = int(counts[0]) if np.all(counts == counts[0]) else 0
+        self._lengths = torch.as_tensor(counts, device=z.device)
+        self._starts = torch.as_tensor(np.cumsum(counts) - counts, device=z.device)
+        self._log_counts = torch.as_tensor(np.log(counts), device=z.device)[:, None]
+
+    def sum(self, rows: torch.Tensor) -> torch.Tensor:
+        """(reply, batch) to (prompt, batch)."""
+        if self._uniform:
+            return rows.view(self.prompts, self._uniform, -1).sum(1)
+        return torch.segment_reduce(rows, "sum", lengths=self._lengths, axis=0)
+
+    def max(self, rows: torch.Tensor) -> torch.Tensor:
+        """(reply, batch) to (prompt, batch)."""
+        if self._uniform:
+            return rows.view(self.prompts, self._uniform, -1).amax(1)
+        return torch.segment_reduce(rows, "max", lengths=self._lengths, axis=0)
+
+    def spread(self, groups: torch.Tensor) -> torch.Tensor:
+        """(prompt, batch) to (reply, batch)."""
+        return torch.repeat_interleave(groups, self._lengths, dim=0, output_size=self.replies)
+
+    def tilt(self, z: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log of each prompt's mean exp(x . z), (prompt, batch), and P within each prompt, (reply, batch)."""
+        logits = z @ weights.T
+        top = self.max(logits)
+        logits.sub_(self.spread(top)).exp_()
+        total = self.sum(logits)
+        return top + total.log() - self._log_counts, logits.div_(self.spread(total))
+
+    def many(self, weights: torch.Tensor, multiplicity: torch.Tensor | None, covariance: bool) -> Batch:
+        """Moments at x of shape (batch, value), with multiplicities (batch, prompt)."""
+        z = self._stored.double()
+        ask = self._per_prompt if self._form is Form.PER_PROMPT else self._pooled
+        counted = torch.ones(len(weights), self.prompts, dtype=z.dtype, device=z.device)
+        return ask(z, weights, counted if multiplicity is None else multiplicity, covariance)
+
+    def _per_prompt(self, z: torch.Tensor, weights: torch.Tensor, counted: torch.Tensor, covariance: bool) -> Batch:
+        of_prompt, within = self.tilt(z, weights)
+        concentration = self.sum(within.square())
+        size = counted.sum(1)
+        share = (counted / size.clamp_min(torch.finfo(size.dtype).tiny)[:, None]).T
+        means = torch.stack([self.sum(within * column[:, None]) for column in z.T], dim=-1)
+        second = None
+        if covariance:
+            between = torch.einsum("pb,pbi,pbj->bij", share, means, means)
+            second = _second_moments(z, within.mul_(self.spread(share))) - between
+        return Batch(
+            _array(size),
+            _array((share * of_prompt).sum(0)),
+            _array(torch.einsum("pb,pbi->bi", share, means)),
+            second if second is None else _array(second),
+            _array((share / concentration).sum(0)),
+            _array((share * concentration).sum(0)),
+        )
+
+    def _pooled(self, z: torch.Tensor, weights: torch.Tensor, counted: torch.Tensor, covariance: bool) -> Batch:
+        size = counted @ self._lengths.to(z.dtype)
+        # A row without any reply here is told by its size alone.
+        copies = self.spread(torch.where(size[:, None] > 0, counted, 1.0).T)
+        logits = z @ weights.T + copies.log()
+        top = logits.amax(0)
+        mass = logits.sub_(top).exp_()
+        total = mass.sum(0)
+        mass /= total
+        concentration = (mass.square() / torch.where(copies > 0, copies, 1.0)).sum(0)
+        levels = mass.T @ z
+        second = None
+        if covariance:
+            second = _second_moments(z, mass) - levels[:, :, None] * levels[:, None, :]
+        log_normaliser = top + total.log() - torch.where(size > 0, size, 1.0).log()
+        return Batch(
+            _array(size),
+            _array(log_normaliser),
+            _array(levels),
+            second if second is None else _array(second),
+            _array(1.0 / concentration),
+            _array(concentration),
+        )
+
+    def by_prompt(self, weights: torch.Tensor) -> PromptMoments:
+        """Each prompt's own moments at x, (value,)."""
+        z = self._stored.double()
+        of_prompt, within = self.tilt(z, weights[None])
+        log_normaliser, levels = _array(of_prompt[:, 0]), _array(self.sum(within * z))
+        return PromptMoments(prompt_mass(self._form, log_normaliser, self.counts), log_normaliser, levels, self.counts)
+
+    def best_by_prompt(self, weights: torch.Tensor) -> torch.Tensor:
+        """(prompt, value) levels of each prompt's first best reply for x."""
+        logits = self._stored.double() @ weights[:, None]
+        hits = torch.nonzero(logits[:, 0] == self.spread(self.max(logits))[:, 0])[:, 0]
+        return self._stored[hits[torch.searchsorted(hits, self._starts)]].double()
+
+    def best(self, weights: torch.Tensor) -> np.ndarray:
+        """(value,) levels of the best replies for x: one a prompt, or one in all when pooled."""
+        levels = self.best_by_prompt(weights)
+        return _array(levels.mean(0) if self._form is Form.PER_PROMPT else levels[(levels @ weights).argmax()])
+
+
+class TorchOracle(Oracle):
+    """A table in torch.
+
+    Args:
+        rewards: (reply, value), ordered by prompt; an array or a tensor.
+        offsets: (prompt + 1,) where each prompt's replies begin.
+        values: names of the values.
+        form: per prompt or pooled.
+        device: "cpu" or "cuda".
+        precision: of the data; float64 halves what fits.
+
+    Raises:
+        InputError: there is no such device, or the per-prompt form is asked for and no prompt has two replies.
+    """
+
+    def __init__(
+        self,
+        rewards: np.ndarray | torch.Tensor,
+        offsets: np.ndarray,
+        values: tuple[str, ...],
+        form: Form,
+        *,
+        device: str = "cpu",
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        form, self._device = Form(form), torch.device(device)
+        if self._device.type == "cuda" and not torch.cuda.is_available():
+            raise InputError(f"There is no device {device!r} on this machine. Use device='cpu'.")
+        rewards, offsets = torch.as_tensor(rewards), np.asarray(offsets, dtype=np.int64)
+        counts = np.diff(offsets)
+        require_choice(form, int(counts.max()))
+        self._numbers = CHUNK.get(self._device.type, CHUNK["cuda"])
+        wanted = np.searchsorted(offsets, np.arange(0, offsets[-1], max(1, self._numbers // rewards.shape[1])))
+        parts = list(pairwise(sorted({0, *(int(cut) for cut in wanted), len(counts)})))
+        rows = [slice(int(offsets[a]), int(offsets[b])) for a, b in parts]
+        spread = combine_spreads(
+            form,
+            [Spread.of(rewards[r].cpu().numpy(), counts[a:b], form) for r, (a, b) in zip(rows, parts, strict=True)],
+        )
+        self._describe(tuple(values), form, spread)
+        if precision is not torch.float64:
+            self.resolution = 1e-6
+        base, unit = self._tensor(self.base), self._tensor(np.where(self.constant, np.inf, self.scale))
+        self._chunks = [
+            Chunk(((rewards[r].to(self._device).double() - base) / unit).to(precision), counts[a:b], form)
+            for r, (a, b) in zip(rows, parts, strict=True)
+        ]
+        self._sizes = [chunk.size for chunk in self._chunks]
+
+    def many(self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False) -> Batch:
+        step = max(1, TILTED * self._numbers // (self._chunks[0].replies * len(self.values)))
+        parts = [
+            self._together(
+                weights[first : first + step],
+                None if multiplicity is None else multiplicity[first : first + step],
+                covariance,
+            )
+            for first in range(0, len(weights), step)
+        ]
+        return parts[0] if len(parts) == 1 else stack_batches(parts)
+
+    def best(self, weights: np.ndarray) -> np.ndarray:
+        x = self._tensor(weights)
+        return combine_best(self.form, weights, self._sizes, [chunk.best(x) for chunk in self._chunks])
+
+    def by_prompt(self, weights: np.ndarray) -> PromptMoments:
+        x = self._tensor(weights)
+        return combine_prompts(self.form, [chunk.by_prompt(x) for chunk in self._chunks])
+
+    def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:
+        x = self._tensor(weights)
+        return np.concatenate([_array(chunk.best_by_prompt(x)) for chunk in self._chunks])
+
+    def _together(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> Batch:
+        x, first, parts = self._tensor(weights), 0, []
+        for chunk in self._chunks:
+            last = first + chunk.prompts
+            counted = None if multiplicity is None else self._tensor(multiplicity[:, first:last])
+            parts.append(chunk.many(x, counted, covariance))
+            first = last
+        return combine_batches(self.form, parts)
+
+    def _tensor(self, array: np.ndarray | Sequence[float]) -> torch.Tensor:
+        return torch.tensor(np.asarray(array), dtype=torch.float64, device=self._device)
+
+
+def _second_moments(z: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:
+    """Sums of z_i z_j over replies, (batch, value, value), at masses (reply, batch)."""
+    size = z.shape[1]
+    rows, columns = torch.triu_indices(size, size, device=z.device)
+    upper = mass.T @ (z[:, rows] * z[:, columns])
+    matrices = upper.new_empty(len(upper), size, size)
+    matrices[:, rows, columns] = upper
+    matrices[:, columns, rows] = upper
+    return matrices
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return np.asarray(tensor.cpu().numpy())

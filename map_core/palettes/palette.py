@@ -1,0 +1,215 @@
+"""A palette as people set, keep and share it: a target a value, each with what it may not do.
+
+Constraint: numbers and names only. What a palette costs and whether it can be had is :mod:`map_core.feasibility`'s.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote, unquote
+
+import numpy as np
+
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+from map_core.palettes.targets import Percentiles
+
+#: The name of the choice of all use cases together.
+ALL = "All use cases"
+_ITEM = re.compile(
+    r"(?P<name>[^:;]+):(?:(?P<keep>keep)|p(?P<percentile>\d+(?:\.\d+)?(?:e-\d+)?)(?:=(?P<level>[-+0-9.eE]+))?)(?P<locked>!?)"
+)
+#: What a name may hold in an address without being taken for what is around it.
+_AS_IT_IS = " !\"#$&'()*+,/<=>?@[\\]^`{|}"
+_EXPECTED = "entries such as humor:p70, kindness:keep or helpfulness:p65!, with a semicolon between them"
+
+
+class Mode(StrEnum):
+    """What is asked of a value: nothing, its base level at the least, more than that, or that it drops so far at most.
+
+    All but the first are the same constraint, E r >= target; they differ in where the target lies against base.
+    """
+
+    FREE = "free"
+    KEEP = "keep"
+    AT_LEAST = "at_least"
+    MAY_DROP = "may_drop"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked of one value.
+
+    Args:
+        percentile: of the base model's replies, 0 to 100, where the fader stands.
+        level: the exact level in reward units where one was taken (the nearest palette, a point of a frontier), so that
+            rounding to what a fader shows never tips it out of reach; None for the percentile's own level.
+        free: nothing is asked for; the percentile is remembered for later.
+        keep: the base level is asked for, whatever it is.
+        locked: where the palette cannot be had, this one must not give way.
+    """
+
+    percentile: float
+    level: float | None = None
+    free: bool = False
+    keep: bool = False
+    locked: bool = False
+
+    def at(self, percentile: float, level: float | None = None) -> Target:
+        """The same with another target, which it then has."""
+        return replace(self, percentile=percentile, level=level, free=False, keep=False)
+
+    def mode(self, base: float) -> Mode:
+        """What is asked, given the percentile of the base level."""
+        if self.free:
+            return Mode.FREE
+        if self.keep:
+            return Mode.KEEP
+        return Mode.MAY_DROP if self.percentile < base else Mode.AT_LEAST
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, without what is as usual."""
+        told: dict[str, Any] = {"percentile": self.percentile}
+        if self.level is not None:
+            told["level"] = self.level
+        return told | {name: True for name in ("free", "keep", "locked") if getattr(self, name)}
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Targets by the name of the value, in one use case.
+
+    Args:
+        use_case: the use case whose prompts count, :data:`ALL` for all of them.
+        targets: one a value of the table.
+    """
+
+    use_case: str = ALL
+    targets: Mapping[str, Target] = field(default_factory=dict)
+
+    def with_target(self, name: str, target: Target) -> Palette:
+        """The palette with one target changed."""
+        return replace(self, targets={**self.targets, name: target})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: what is kept in a database and in files."""
+        return {"use_case": self.use_case, "targets": {name: one.as_dict() for name, one in self.targets.items()}}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Palette:
+        """A palette from what :meth:`as_dict` gave.
+
+        Raises:
+            InputError: something is missing or of the wrong kind.
+        """
+        try:
+            targets = {}
+            for name, one in told["targets"].items():
+                level = one.get("level")
+                targets[str(name)] = Target(
+                    _percentile(name, one["percentile"]),
+                    None if level is None else _finite(name, level),
+                    **{flag: bool(one.get(flag, False)) for flag in ("free", "keep", "locked")},
+                )
+            return cls(str(told.get("use_case", ALL)), targets)
+        except (KeyError, TypeError, AttributeError) as error:
+            expected = '{"use_case": ..., "targets": {name: {"percentile": 70}}}'
+            raise InputError(f"The palette is {told!r:.200}; expected {expected}.") from error
+
+    def to_address(self) -> dict[str, str]:
+        """The palette as parameters of an address; free values are left out.
+
+        Example:
+            >>> Palette("Care", {"humor": Target(70.0, locked=True)}).to_address()
+            {'palette': 'humor:p70!', 'use': 'Care'}
+        """
+        items = []
+        for name, one in self.targets.items():
+            if one.free:
+                continue
+            exact = "" if one.level is None else f"={one.level:.12g}"
+            said = "keep" if one.keep else f"p{one.percentile:.6g}{exact}"
+            items.append(f"{quote(name, safe=_AS_IT_IS)}:{said}{'!' if one.locked else ''}")
+        told = {"palette": ";".join(items) or "free"}
+        return told if self.use_case == ALL else told | {"use": self.use_case}
+
+    @classmethod
+    def from_address(cls, told: Mapping[str, str], values: Sequence[str]) -> Palette:
+        """A palette from the parameters of an address; values that are not named are free.
+
+        Args:
+            told: "palette" and "use", as :meth:`to_address` gave them.
+            values: of the table.
+
+        Raises:
+            InputError: the text cannot be read, or names a value that the table does not have.
+        """
+        text = told.get("palette", "")
+        targets = {name: Target(50.0, free=True) for name in values}
+        for item in [] if text in ("", "free") else text.split(";"):
+            match = _ITEM.fullmatch(item.strip())
+            if match is None:
+                raise InputError(f"The palette in the address has {item!r}; expected {_EXPECTED}.")
+            name = unquote(match["name"])
+            if name not in targets:
+                raise InputError(
+                    f"The palette in the address names {name!r}; this table has {', '.join(values)}. "
+                    "A value of somebody's own must be defined, and used as a target, on the page Values."
+                )
+            level = None if match["level"] is None else _finite(name, match["level"])
+            percentile = 50.0 if match["keep"] else _percentile(name, match["percentile"])
+            targets[name] = Target(percentile, level, keep=bool(match["keep"]), locked=bool(match["locked"]))
+        return cls(told.get("use", ALL), targets)
+
+
+def standardised(palette: Palette, values: Sequence[str], oracle: Oracle, percentiles: Percentiles) -> np.ndarray:
+    """The targets as the mathematics reads them.
+
+    Args:
+        palette: the targets.
+        values: of the table, in its order.
+        oracle: base level and scale.
+        percentiles: of the base model's replies.
+
+    Returns:
+        (value,) in standard deviations above base, NaN for free values.
+    """
+    levels = np.full(len(values), np.nan)
+    for j, name in enumerate(values):
+        target = palette.targets.get(name)
+        if target is None or target.free:
+            continue
+        if target.keep:
+            levels[j] = oracle.base[j]
+        else:
+            levels[j] = percentiles.level(j, target.percentile) if target.level is None else target.level
+    return oracle.standardise(levels)
+
+
+def locked(palette: Palette, values: Sequence[str]) -> np.ndarray:
+    """(value,) bool: the targets that must not give way; a free value has none."""
+    return np.array(
+        [(one := palette.targets.get(name)) is not None and one.locked and not one.free for name in values], dtype=bool
+    )
+
+
+def _finite(name: str, told: Any) -> float:
+    try:
+        number = float(told)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The level of {name} is {told!r}; expected a number in reward units.") from error
+    if not math.isfinite(number):
+        raise InputError(f"The level of {name} is {told!r}; expected a finite number in reward units.")
+    return number
+
+
+def _percentile(name: str, told: Any) -> float:
+    number = _finite(name, told)
+    if not 0 <= number <= 100:
+        raise InputError(f"The percentile of {name} is {told!r}; expected a number from 0 to 100.")
+    return number

@@ -1,0 +1,112 @@
+"""Targets as people write them, and levels as percentiles of the base model's replies.
+
+A level is a number in reward units, ``p70`` (that percentile of the base model's replies) or ``+0.5sd``
+(standard deviations above the base level). Constraint: text in, reward units out; nothing is solved here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+from map_core.data.reward_table import RewardTable
+
+_PERCENTILE = re.compile(r"p(\d+(?:\.\d+)?)", re.IGNORECASE)
+_DEVIATIONS = re.compile(r"([+-]\d*\.?\d+)\s*sd", re.IGNORECASE)
+_EXPECTED = "a number in reward units, p70 (a percentile of the base model's replies) or +0.5sd (above the base level)"
+
+
+def resolve(targets: Mapping[str, Any], table: RewardTable, oracle: Oracle) -> np.ndarray:
+    """Named targets as levels in reward units.
+
+    Args:
+        targets: a level a value name; values left out are free.
+        table: whose replies the percentiles are of.
+        oracle: base level and scale.
+
+    Returns:
+        (value,) levels in reward units, NaN for free values.
+
+    Raises:
+        InputError: an unknown value, or a level that cannot be read.
+
+    Example:
+        >>> resolve({"humor": "p70"}, table, oracle)  # doctest: +SKIP
+        array([ nan, 1.25])
+    """
+    if not isinstance(targets, Mapping):
+        raise InputError(f'Targets are {targets!r}; expected names with levels, such as {{"humor": "p70"}}.')
+    levels = np.full(len(table.values), np.nan)
+    for name, level in targets.items():
+        j = table.index(name)
+        levels[j] = _level(name, level, table, j, oracle)
+    return levels
+
+
+def _level(name: str, level: Any, table: RewardTable, j: int, oracle: Oracle) -> float:
+    text = level.strip() if isinstance(level, str) else level
+    if isinstance(text, str):
+        if match := _PERCENTILE.fullmatch(text):
+            percent = float(match[1])
+            if percent > 100:
+                raise InputError(f"The target of {name} is {text!r}; a percentile lies between p0 and p100.")
+            return float(np.percentile(table.rewards[:, j], percent))
+        if match := _DEVIATIONS.fullmatch(text):
+            return float(oracle.base[j] + float(match[1]) * oracle.scale[j])
+    try:
+        if isinstance(text, bool) or text is None:
+            raise TypeError("not a number")
+        number = float(text)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The target of {name} is {level!r}; expected {_EXPECTED}.") from error
+    if not math.isfinite(number):
+        raise InputError(f"The target of {name} is {level!r}; expected a finite level. Leave the value out to free it.")
+    return number
+
+
+class Percentiles:
+    """Both ways between a level and its percentile among the base model's replies.
+
+    Args:
+        table: whose replies count.
+    """
+
+    def __init__(self, table: RewardTable) -> None:
+        # A column a value, each in one piece: a screen asks for a hundred percentiles at every move of a hand.
+        self._sorted = np.ascontiguousarray(np.sort(table.rewards, axis=0).T)
+        count = self._sorted.shape[1]
+        self._share = np.linspace(0.0, 100.0, count) if count > 1 else np.array([50.0])
+
+    def of_level(self, value: int, level: float) -> float:
+        """The percentile, 0 to 100, at which a level lies among the replies; the inverse of :meth:`level`.
+
+        Equal replies share the middle of their percentiles.
+        """
+        column, share = self._sorted[value], self._share
+        left = bisect_left(column, level)
+        right = bisect_right(column, level, lo=left)
+        if right > left:
+            return float((share[left] + share[right - 1]) / 2)
+        if left in (0, len(column)):
+            return float(share[0 if left == 0 else -1])
+        below = left - 1
+        part = (level - column[below]) / (column[left] - column[below])
+        return float(share[below] + part * (share[left] - share[below]))
+
+    def level(self, value: int, percentile: float) -> float:
+        """The level, in reward units, at a percentile from 0 to 100."""
+        return float(np.interp(percentile, self._share, self._sorted[value]))
+
+
+@lru_cache(maxsize=32)
+def percentiles(table: RewardTable) -> Percentiles:
+    """The percentiles of a table, sorted once; tables are compared by identity."""
+    return Percentiles(table)

@@ -1,0 +1,341 @@
+"""Everything that a report says, computed once from a table and a palette.
+
+Where the palette is out of reach, the nearest one that can be had stands in for what speaks of weights and levels, and
+the report says so. Constraint: no sentence and no markup here; units are those of the mathematics, standard
+deviations above base, as in the results that this one holds.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from map_core.feasibility import AttainableLevels, Conflict, smallest_conflict
+from map_core.confidence import Confidence, confidence, sandwich
+from map_core.confidence.interval import Interval, t_interval
+from map_core.studies.delivery import Study, fingerprint
+from map_core.solver.newton import Solution, Status, solve
+from map_core.feasibility import Assessment, assess
+from map_core.figures import delivery
+from map_core.text.units import Units
+from map_core.analysis.frontier import Frontier, frontier
+from map_core.core.types import Form, Verdict
+from map_core.oracle import MemoryOracle, Oracle
+from map_core.palettes.palette import ALL, Palette, locked, standardised
+from map_core.report.sample_replies import Sample, draw_samples
+from map_core.data.reward_table import RewardTable
+from map_core.analysis.sensitivity import Curve, Local, curve, local
+from map_core.palettes.targets import percentiles
+
+#: Nats of the frontier's contours, as far as re-weighting can spend them.
+BUDGETS = (0.25, 0.5, 1.0, 2.0)
+#: Directions of the frontier and points of the sweep: enough for a figure of the size that a page has.
+DIRECTIONS, POINTS = 25, 25
+LIBRARIES = ("numpy", "scipy", "highspy", "pyarrow", "pandas", "Jinja2", "streamlit")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where a report comes from.
+
+    Args:
+        table: the table's name or path as it is to be shown; "" for the embedded one.
+        fingerprint: hash of the whole table's prompts, values and rewards.
+        metadata: as the whole table records it.
+        prompts, replies: of the whole table.
+        candidates: least and most replies to a prompt.
+        link: address that opens the palette in the app; "" where there is none.
+        versions: of Python and of the libraries.
+    """
+
+    table: str
+    fingerprint: str
+    metadata: Mapping[str, Any]
+    prompts: int
+    replies: int
+    candidates: tuple[int, int]
+    link: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a study of delivery found, as it is said.
+
+    Args:
+        done: what was done, in a sentence or two.
+        facts: label, figure and meaning of each finding.
+        header, rows: how much of the way each value came, a row a value.
+    """
+
+    done: str
+    facts: tuple[tuple[str, str, str], ...]
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a report is to hold.
+
+    Args:
+        draws: of the bootstrap behind the error bars; 0 for none, which takes a tenth of the time.
+        samples: prompts with replies.
+        seed: of draws, folds and samples.
+        level: probability of the intervals.
+        figures: the frontier and the sweep.
+    """
+
+    draws: int = 300
+    samples: int = 4
+    seed: int = 0
+    level: float = 0.9
+    figures: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A palette and all that is known about it.
+
+    Args:
+        name: of the palette, as a person gave it; may be empty.
+        made: when.
+        palette: as it was set.
+        names: of the values, as people read them within a sentence.
+        table: the part of the table that belongs to the palette's use case.
+        oracle: its moments.
+        source: where it comes from.
+        wanted: what was asked for.
+        locked: (value,) bool, targets that must not give way.
+        assessment: verdict, weights, nearest palette.
+        highest: (value,) the most of each targeted value while the others keep their targets; NaN where there is none.
+        conflict: the smallest set of targets that cannot be had together; None when the palette can be had.
+        confidence: error bars and the probability of the verdict; None for a table of one prompt, and without draws.
+        aim: (value,) targets in force: the palette's, or those of the nearest one where it is out of reach.
+        solution: weights and levels in force; None where nothing near can be had.
+        levels: their interval; None without a solution or with one prompt.
+        local: prices at the solution in force.
+        frontier: of the two values that cost most, the others free; None where fewer than two values vary.
+        curve: the target in force of the value that costs most, swept; None where nothing costs.
+        samples: replies.
+        study: of delivery, where there is one of this very table.
+    """
+
+    name: str
+    made: datetime
+    palette: Palette
+    names: tuple[str, ...]
+    table: RewardTable
+    oracle: Oracle
+    source: Source
+    wanted: Wanted
+    locked: np.ndarray
+    assessment: Assessment
+    highest: np.ndarray
+    conflict: Conflict | None
+    confidence: Confidence | None
+    aim: np.ndarray
+    solution: Solution | None
+    levels: Interval | None
+    local: Local | None
+    frontier: Frontier | None
+    curve: Curve | None
+    samples: tuple[Sample, ...]
+    study: Study | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the palette can be had."""
+        return self.assessment.verdict
+
+    @property
+    def stands_in(self) -> bool:
+        """Weights and levels are those of the nearest palette."""
+        return self.verdict is Verdict.OUT_OF_REACH and self.solution is not None
+
+    @property
+    def asked(self) -> list[int]:
+        """Positions of the values with a target."""
+        return [int(j) for j in np.flatnonzero(~np.isnan(self.assessment.targets))]
+
+    @cached_property
+    def units(self) -> Units:
+        """From standard deviations above base to percentiles of the base model's replies."""
+        return Units(self.oracle, percentiles(self.table), "percentile", self.names)
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        """What the study of this table found; None without one."""
+        if self.study is None:
+            return None
+        found = self.study.graded
+        names = [
+            self.names[self.table.index(name)] if name in self.table.values else name.replace("_", " ")
+            for name in found.values
+        ]
+        shown = delivery.Shown(found, self.study.percentiles, names, range(len(names)))
+        header, rows = delivery.by_value(shown)
+        return Evidence(
+            delivery.done(self.study),
+            tuple(delivery.facts(self.study)),
+            tuple(header),
+            tuple(tuple(cells) for _, cells in rows),
+        )
+
+    def percentile(self, value: int, standardised: float) -> float:
+        """The percentile of a level among the base model's replies; NaN of NaN."""
+        return float(self.units.of(value, np.array(standardised)))
+
+
+def gather(
+    table: RewardTable,
+    palette: Palette,
+    *,
+    made: datetime,
+    name: str = "",
+    names: Sequence[str] | None = None,
+    shown_table: str = "",
+    link: str = "",
+    study: Study | None = None,
+    form: Form | None = None,
+    wanted: Wanted | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Report:
+    """Compute all that a report says.
+
+    Args:
+        table: the whole table; the palette's use case is taken from it.
+        palette: targets by name; values that the table lacks are left out.
+        made: the date of the report.
+        name: of the palette.
+        names: of the values as people read them; made of the names in the table by default.
+        shown_table: the table's name as the report's commands name it; "" for the embedded one.
+        link: address of the palette in the app.
+        study: of delivery; kept only when it is of this very table.
+        form: per prompt or pooled; the table's own by default.
+        wanted: error bars and samples.
+        tell: called with a few words before each step; what it raises stops the work.
+
+    Raises:
+        InputError: the table has no such use case, or too few draws were asked for.
+    """
+    say, wanted = tell or (lambda what: None), wanted or Wanted()
+    say("Solving")
+    part = table.select(None if palette.use_case == ALL else palette.use_case)
+    oracle = MemoryOracle.of(part, form)
+    attainable = AttainableLevels(oracle)
+    targets = standardised(palette, part.values, oracle, percentiles(part))
+    kept = locked(palette, part.values)
+    found = assess(oracle, targets, attainable=attainable, locked=kept)
+    aim, solution = _in_force(oracle, found)
+    asked = np.flatnonzero(~np.isnan(targets))
+    highest = np.full(len(targets), np.nan)
+    for j in asked:
+        highest[j] = attainable.highest(targets, int(j))
+    conflict = smallest_conflict(attainable, targets) if found.verdict is Verdict.OUT_OF_REACH else None
+    say("Error bars")
+    sure = _confidence(oracle, targets, part, attainable, wanted)
+    say("Frontier")
+    prices = local(solution) if solution is not None else None
+    pair = _pair(oracle, prices, asked) if wanted.figures else None
+    budgets = [budget for budget in BUDGETS if budget < oracle.log_candidates]
+    contours = frontier(oracle, pair, budgets, directions=DIRECTIONS) if pair else None
+    say("Sensitivity")
+    worst = prices.bottleneck if prices and wanted.figures else None
+    swept = curve(oracle, aim, worst, points=POINTS, attainable=attainable) if worst is not None else None
+    say("Replies")
+    weights = solution.weights if solution is not None else None
+    mark = fingerprint(table)
+    return Report(
+        name=name.strip(),
+        made=made,
+        palette=palette,
+        names=tuple(names or (value.replace("_", " ") for value in part.values)),
+        table=part,
+        oracle=oracle,
+        source=Source(
+            table=shown_table,
+            fingerprint=mark,
+            metadata=table.metadata,
+            prompts=len(table.prompts),
+            replies=len(table.rewards),
+            candidates=(int(table.candidates.min()), int(table.candidates.max())),
+            link=link,
+            versions=_versions(),
+        ),
+        wanted=wanted,
+        locked=kept,
+        assessment=found,
+        highest=highest,
+        conflict=conflict,
+        confidence=sure,
+        aim=aim,
+        solution=solution,
+        levels=_levels(oracle, solution, sure, wanted),
+        local=prices,
+        frontier=contours,
+        curve=swept if swept is not None and len(swept.targets) > 1 else None,
+        samples=() if weights is None else draw_samples(part, oracle, weights, wanted.samples, wanted.seed),
+        study=study if study is not None and study.made.get("table") == mark else None,
+    )
+
+
+def _in_force(oracle: Oracle, found: Assessment) -> tuple[np.ndarray, Solution | None]:
+    """The targets that weights were solved for, and the solution: the palette's own, or the nearest one's."""
+    if found.verdict is not Verdict.OUT_OF_REACH:
+        return found.targets, found.solution
+    if found.nearest is None:
+        return found.targets, None
+    # Without the ridge that found it, so that prices and error bars are those of the palette itself.
+    plain = solve(oracle, found.nearest.targets, start=found.nearest.solution.weights)
+    return found.nearest.targets, plain if plain.status is Status.CONVERGED else found.nearest.solution
+
+
+def _confidence(
+    oracle: Oracle, targets: np.ndarray, table: RewardTable, attainable: AttainableLevels, wanted: Wanted
+) -> Confidence | None:
+    if oracle.prompts < 2 or not wanted.draws:
+        return None
+    return confidence(
+        oracle,
+        targets,
+        level=wanted.level,
+        draws=wanted.draws,
+        seed=wanted.seed,
+        strata=table.use_cases,
+        attainable=attainable,
+    )
+
+
+def _levels(oracle: Oracle, solution: Solution | None, sure: Confidence | None, wanted: Wanted) -> Interval | None:
+    """The interval of the levels in force."""
+    if solution is None or oracle.prompts < 2:
+        return None
+    if sure is not None and sure.levels is not None:
+        return sure.levels
+    return t_interval(solution.levels, sandwich(oracle, solution).levels, oracle.prompts - 1, wanted.level)
+
+
+def _pair(oracle: Oracle, prices: Local | None, asked: np.ndarray) -> tuple[int, int] | None:
+    """The two values that cost most; those with a target, then the others, where fewer cost anything."""
+    costly = [] if prices is None else [int(j) for j in np.argsort(-prices.price, kind="stable") if prices.active[j]]
+    order = list(dict.fromkeys([*costly, *(int(j) for j in asked), *range(len(oracle.values))]))
+    varying = [j for j in order if not oracle.constant[j]]
+    return (varying[0], varying[1]) if len(varying) > 1 else None
+
+
+def _versions() -> dict[str, str]:
+    found = {"Python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found

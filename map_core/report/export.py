@@ -1,0 +1,357 @@
+"""Everything that a report holds, as JSON values and as CSV, in reward units and full precision.
+
+Constraint: strict JSON, null where there is no number; in CSV, text that a spreadsheet would take for a formula begins
+with an apostrophe.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from map_core.core import safe_csv
+from map_core.text import sentences
+from map_core.feasibility import Conflict
+from map_core.confidence import Confidence, Interval
+from map_core.core.types import Verdict
+from map_core.oracle import Oracle
+from map_core.palettes.palette import Mode, Target
+from map_core.report.commands import weights_of
+from map_core.report.contents import Report
+from map_core.report.snippets import snippets
+
+FORMAT = 1
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """A report as plain JSON values; see the keys' own functions for what they hold."""
+    found, solution, source = report.assessment, report.solution, report.source
+    return {
+        "format": FORMAT,
+        "name": report.name,
+        "made": report.made.isoformat(timespec="seconds"),
+        "link": source.link or None,
+        "use_case": report.palette.use_case,
+        "palette": report.palette.as_dict(),
+        "form": report.oracle.form.value,
+        "verdict": report.verdict.value,
+        "verdict_in_words": sentences.verdict(found, report.oracle, report.names),
+        "margin": _number(found.margin.value),
+        "certificate": _by_name(report.oracle, found.margin.certificate / report.oracle.scale)
+        if report.verdict is Verdict.OUT_OF_REACH
+        else None,
+        "nearest_stands_in": report.stands_in,
+        "values": value_rows(report),
+        "weights": weights_of(report),
+        "cost": cost(report),
+        "confidence": None if report.confidence is None else _sure(report.confidence, report),
+        "conflict": None if report.conflict is None else _conflict(report.conflict, report),
+        "nearest": None if found.nearest is None else _nearest(report),
+        "redundant": None if solution is None else solution.redundant,
+        "frontier": frontier_rows(report),
+        "sensitivity": _sensitivity(report),
+        "samples": sample_rows(report),
+        "delivery": _delivery(report),
+        "source": _source(report),
+        "snippets": {one.name: one.text for one in snippets(report)},
+    }
+
+
+def as_json(report: Report) -> str:
+    """The report as one JSON document."""
+    return json.dumps(as_dict(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def csv_files(report: Report) -> dict[str, str]:
+    """The report as tables by the name of their file; those without rows are left out."""
+    told = as_dict(report)
+    about = {key: value for key, value in told.items() if isinstance(value, str | int | float | None)}
+    about |= {f"cost_{key}": value for key, value in told["cost"].items()}
+    sure = told["confidence"] or {}
+    about |= {f"probability_{key}": value for key, value in (sure.get("probability") or {}).items()}
+    source = told["source"]
+    about |= {key: source[key] for key in ("table", "table_sha256", "prompts", "replies")}
+    tables = {
+        "palette.csv": told["values"],
+        "frontier.csv": told["frontier"],
+        "sensitivity.csv": told["sensitivity"]["rows"],
+        "replies.csv": [
+            {
+                **{key: value for key, value in row.items() if not isinstance(value, dict)},
+                **{f"base_{name}": reward for name, reward in row["base_rewards"].items()},
+                **{f"aligned_{name}": reward for name, reward in row["aligned_rewards"].items()},
+            }
+            for row in told["samples"]
+        ],
+        "about.csv": [{"what": key, "value": value} for key, value in about.items()],
+    }
+    return {name: _csv(rows) for name, rows in tables.items() if rows}
+
+
+def zipped(report: Report) -> bytes:
+    """All tables in one archive."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in csv_files(report).items():
+            # A fixed date: the same report gives the same bytes.
+            archive.writestr(zipfile.ZipInfo(name, report.made.timetuple()[:6]), text)
+    return out.getvalue()
+
+
+def value_rows(report: Report) -> list[dict[str, Any]]:
+    """A row a value: what is asked, what is had, how sure, and what it costs."""
+    oracle, solution, sure = report.oracle, report.solution, report.confidence
+    there = None if sure is None else sure.in_reward_units(oracle)
+    asked = oracle.rewards_at(report.assessment.targets)
+    aim = oracle.rewards_at(report.aim)
+    highest = oracle.rewards_at(report.highest)
+    rows = []
+    for j, name in enumerate(report.table.values):
+        target = report.palette.targets.get(name) or Target(50.0, free=True)
+        row: dict[str, Any] = {
+            "value": name,
+            "title": report.names[j],
+            "mode": target.mode(report.percentile(j, 0.0)).value,
+            "locked": bool(report.locked[j]),
+            "target_percentile": _number(report.percentile(j, report.assessment.targets[j])),
+            "target": _number(asked[j]),
+            "base_percentile": _number(report.percentile(j, 0.0)),
+            "base": _number(oracle.base[j]),
+            "standard_deviation": _number(oracle.scale[j]),
+            "highest_percentile": _number(report.percentile(j, report.highest[j])),
+            "highest": _number(highest[j]),
+            "target_in_force": _number(aim[j]),
+        }
+        level = None if solution is None else oracle.rewards_at(solution.levels)[j]
+        row["realised_percentile"] = None if solution is None else _number(report.percentile(j, solution.levels[j]))
+        row["realised"] = _number(level)
+        for key, interval in (
+            ("realised", _rewards(report, report.levels)),
+            ("weight", None if there is None else there.weights),
+        ):
+            if key == "weight":
+                row["weight"] = None if solution is None else _number(solution.weights[j] / oracle.scale[j])
+            row |= {f"{key}_{end}": _end(interval, end, j) for end in ("low", "high")}
+        held = None if there is None else there.held_out
+        row["held_out"] = None if held is None or held.levels is None else _number(held.levels.estimate[j])
+        row["held_out_missed"] = None if held is None or held.levels is None else bool(held.missed[j])
+        prices = report.local
+        row["price_nats_per_reward"] = None if prices is None else _number(prices.price[j] / oracle.scale[j])
+        row["price_nats_per_deviation"] = None if prices is None else _number(prices.price[j])
+        row["share_of_price"] = None if prices is None else _number(prices.share[j])
+        rows.append(row)
+    return rows
+
+
+def cost(report: Report) -> dict[str, Any]:
+    """Nats in force, against the most that can be spent, and what they rest on."""
+    solution, most = report.solution, report.oracle.log_candidates
+    ess = report.assessment.ess
+    if solution is None:
+        return dict.fromkeys(("kl_nats", "most_nats", "share_of_most", "best_of", "ess", "ess_pooled", "bottleneck"))
+    if ess is None:
+        ess = report.oracle.effective_sample_size(solution.weights)
+    worst = report.local.bottleneck if report.local else None
+    return {
+        "kl_nats": _number(solution.kl),
+        "most_nats": _number(most),
+        "share_of_most": _number(solution.kl / most) if most > 0 else None,
+        "best_of": _number(sentences.best_of(solution.kl)),
+        "ess": _number(ess.per_prompt),
+        "ess_pooled": _number(ess.pooled),
+        "bottleneck": None if worst is None else report.table.values[worst],
+    }
+
+
+def frontier_rows(report: Report) -> list[dict[str, Any]]:
+    """A row a point of the frontier: its budget, nats, and the level of every value."""
+    if report.frontier is None:
+        return []
+    across, upwards = (report.table.values[j] for j in report.frontier.pair)
+    return [
+        {
+            "across": across,
+            "upwards": upwards,
+            "budget_nats": _number(contour.budget),
+            "limit": math.isinf(contour.budget),
+            "kl_nats": _number(kl),
+            **{f"level_{name}": level for name, level in _by_name(report.oracle, levels).items()},
+        }
+        for contour in report.frontier.contours
+        for kl, levels in zip(contour.kl, report.oracle.rewards_at(contour.levels), strict=True)
+    ]
+
+
+def sample_rows(report: Report) -> list[dict[str, Any]]:
+    """A row a prompt: both replies, the probability of the aligned one, and their rewards."""
+    found = []
+    for sample in report.samples:
+        one = sample.example
+        found.append(
+            {
+                "prompt": one.prompt,
+                "use_case": sample.use_case,
+                "base_reply": one.base,
+                "aligned_reply": one.aligned,
+                "probability": one.probability,
+                "candidates": one.candidates,
+                "base_rewards": _by_name(report.oracle, report.oracle.rewards_at(one.base_levels)),
+                "aligned_rewards": _by_name(report.oracle, report.oracle.rewards_at(one.aligned_levels)),
+            }
+        )
+    return found
+
+
+def _sure(found: Confidence, report: Report) -> dict[str, Any]:
+    return {
+        "level": found.level,
+        "draws": found.draws,
+        "seed": report.wanted.seed,
+        "prompts": found.prompts,
+        "prompts_needed": _number(found.prompts_needed),
+        "probability": {verdict.value: _number(p) for verdict, p in found.probability.items()},
+        "margin": _ends(found.margin),
+        "kl_nats": _ends(found.kl),
+        "held_out_folds": found.held_out.folds,
+        "held_out_solved": found.held_out.solved,
+    }
+
+
+def _conflict(found: Conflict, report: Report) -> dict[str, Any]:
+    values = report.table.values
+    return {
+        "values": [values[j] for j in found.members],
+        "smallest": found.smallest,
+        "highest": _by_name(report.oracle, report.oracle.rewards_at(found.highest)),
+        "resolves": [values[j] for j in found.members if found.resolves[j]],
+    }
+
+
+def _nearest(report: Report) -> dict[str, Any]:
+    nearest = report.assessment.nearest
+    assert nearest is not None
+    return {
+        "targets": _by_name(report.oracle, report.oracle.rewards_at(nearest.targets)),
+        "given_up_deviations": _by_name(report.oracle, nearest.given_up),
+        "kl_nats": _number(nearest.solution.kl),
+        "budget_nats": _number(nearest.budget),
+    }
+
+
+def _sensitivity(report: Report) -> dict[str, Any]:
+    found, oracle = report.curve, report.oracle
+    if found is None:
+        return {"value": None, "highest": None, "rows": [], "switches": []}
+
+    def reward(level: float) -> float | None:
+        return _number(oracle.base[found.value] + level * oracle.scale[found.value])
+
+    return {
+        "value": oracle.values[found.value],
+        "highest": reward(found.highest),
+        "rows": [
+            {
+                "target": reward(target),
+                "kl_nats": _number(kl),
+                **{f"level_{name}": level for name, level in _by_name(oracle, oracle.rewards_at(levels)).items()},
+                **{f"weight_{name}": weight for name, weight in _by_name(oracle, x / oracle.scale).items()},
+            }
+            for target, x, levels, kl in zip(found.targets, found.weights, found.levels, found.kl, strict=True)
+        ],
+        "switches": [
+            {"target": reward(one.target), "value": oracle.values[one.value], "active_above": one.active}
+            for one in found.switches
+        ],
+    }
+
+
+def _delivery(report: Report) -> dict[str, Any] | None:
+    found = report.evidence
+    if report.study is None or found is None:
+        return None
+    return {
+        "made": _plain(report.study.made),
+        "done": found.done,
+        "facts": [{"what": what, "figure": figure, "meaning": meaning} for what, figure, meaning in found.facts],
+        "by_value": [dict(zip(found.header, cells, strict=True)) for cells in found.rows],
+    }
+
+
+def _source(report: Report) -> dict[str, Any]:
+    source = report.source
+    return {
+        "table": source.table or "the embedded table",
+        "table_sha256": source.fingerprint,
+        "prompts": source.prompts,
+        "replies": source.replies,
+        "prompts_of_use_case": len(report.table.prompts),
+        "least_candidates": source.candidates[0],
+        "most_candidates": source.candidates[1],
+        "notes": list(report.table.notes),
+        "versions": dict(source.versions),
+        "metadata": _plain(source.metadata),
+    }
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    frame = pd.DataFrame(list(rows)).rename(columns=safe_csv.text_cell)
+    text: str = frame.map(safe_csv.cell).to_csv(index=False)
+    return text
+
+
+def _plain(told: Any) -> Any:
+    """What a table or a study records, as strict JSON whatever it holds."""
+    if isinstance(told, Mapping):
+        return {str(key): _plain(value) for key, value in told.items()}
+    if isinstance(told, list | tuple):
+        return [_plain(value) for value in told]
+    if told is None or isinstance(told, str | bool | int):
+        return told
+    return _number(told) if isinstance(told, float) else str(told)
+
+
+def _rewards(report: Report, interval: Interval | None) -> Interval | None:
+    return None if interval is None else interval.scaled(report.oracle.scale, report.oracle.base)
+
+
+def _end(interval: Interval | None, end: str, value: int) -> float | None:
+    return None if interval is None else _number(getattr(interval, end)[value])
+
+
+def _ends(interval: Interval | None) -> dict[str, float | None] | None:
+    if interval is None:
+        return None
+    return {name: _number(getattr(interval, name)) for name in ("estimate", "low", "high")}
+
+
+def _by_name(oracle: Oracle, row: np.ndarray) -> dict[str, float]:
+    """A (value,) array as plain numbers by name, without what is no number."""
+    return {
+        name: float(number) for name, number in zip(oracle.values, row, strict=True) if math.isfinite(float(number))
+    }
+
+
+def _number(value: Any) -> float | None:
+    """A plain number; None for NaN and infinity."""
+    if value is None:
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def asked(mode: Mode, locked: bool) -> str:
+    """What is asked of a value, in words."""
+    said = {
+        Mode.FREE: "free",
+        Mode.KEEP: "keep as it is",
+        Mode.AT_LEAST: "at least",
+        Mode.MAY_DROP: "may drop to",
+    }[mode]
+    return f"{said}, locked" if locked else said

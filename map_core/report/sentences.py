@@ -1,0 +1,234 @@
+"""The answers of a report in sentences: can we have it, what does it cost, what gives, how sure are we.
+
+Constraint: every figure said here is one that was computed; plain text, no markup.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.core.types import Form, Verdict
+from map_core.report.contents import Report
+
+#: A level this far below base, in standard deviations, has fallen.
+FALLEN = 0.05
+#: A verdict with a smaller probability than this is not sure.
+LIKELY = 0.8
+
+
+def model(report: Report) -> str:
+    """The base model's name as the table records it; empty where it does not."""
+    told = report.source.metadata.get("model")
+    return str((told.get("name") if isinstance(told, dict) else told) or "")
+
+
+def had(report: Report) -> str:
+    """Whether the palette can be had."""
+    return sentences.verdict(report.assessment, report.oracle, report.names)
+
+
+def standing_in(report: Report) -> str:
+    """What the rest of the report speaks of when the palette is out of reach; empty when it is not."""
+    if report.verdict is not Verdict.OUT_OF_REACH:
+        return ""
+    if report.solution is None:
+        return "Nothing near it can be had while the locked targets stay, so there are no weights and no levels."
+    return "What follows is about the nearest palette that can be had: " + "; ".join(given_up(report)) + "."
+
+
+def given_up(report: Report) -> list[str]:
+    """What the nearest palette gives up, a phrase a value."""
+    nearest = report.assessment.nearest
+    if nearest is None:
+        return []
+    said = []
+    for j in report.asked:
+        asked = report.percentile(j, float(report.assessment.targets[j]))
+        near = report.percentile(j, float(nearest.targets[j]))
+        if nearest.given_up[j] > 1e-9:
+            said.append(f"{report.names[j]} {amounts.percentile(near)} in place of {amounts.percentile(asked)}")
+        else:
+            said.append(f"{report.names[j]} {amounts.percentile(asked)} as asked")
+    return said
+
+
+def conflict(report: Report) -> list[str]:
+    """Which targets stand in each other's way, and what lowering one of them gives."""
+    found, names = report.conflict, report.names
+    if found is None:
+        return []
+    highest = [amounts.percentile(report.percentile(j, float(found.highest[j])), toward="down") for j in found.members]
+    most = sentences.listed([f"{names[j]} {place}" for j, place in zip(found.members, highest, strict=True)])
+    if len(found.members) == 1:
+        said = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
+    else:
+        fewest = "The fewest targets" if found.smallest else "Targets"
+        together = sentences.listed([names[j] for j in found.members])
+        said = [
+            f"{fewest} that cannot be had together: {together}.",
+            f"The most of each while the others of these keep theirs: {most}.",
+        ]
+    alone = [names[j] for j in found.members if found.resolves[j]]
+    said.append(
+        f"The whole palette can be had once one of these alone is lowered: {sentences.listed(alone)}."
+        if alone
+        else "Lowering one target alone does not do: there is more than one conflict."
+    )
+    return said
+
+
+def cost(report: Report) -> str:
+    """The distance from the base model in words."""
+    if report.solution is None:
+        return "What cannot be had has no price."
+    return sentences.distance(report.solution.kl, report.oracle.log_candidates)
+
+
+def nats(report: Report) -> str:
+    """The distance in nats, with its interval where there is one."""
+    if report.solution is None:
+        return "–"
+    kl, sure = amounts.fixed(report.solution.kl, 3), report.confidence
+    if sure is None or sure.kl is None:
+        return f"{kl} nats"
+    return f"{kl} nats ({amounts.fixed(float(sure.kl.low), 3)} to {amounts.fixed(float(sure.kl.high), 3)})"
+
+
+def drafts(report: Report) -> str:
+    """How many drafts one would pick the best of to spend as much."""
+    return sentences.drafts(report.solution.kl if report.solution is not None else 0.0)
+
+
+def bottleneck(report: Report) -> tuple[str, str]:
+    """Which target costs the most, and how much of the price is its."""
+    if report.local is None:
+        return "–", "What cannot be had has no price."
+    return sentences.bottleneck(report.local, report.names)
+
+
+def gives(report: Report) -> str:
+    """What falls below the base model's level, and what comes for free."""
+    if report.solution is None:
+        return "Nothing was found that could be had."
+    fallen = [
+        f"{report.names[j]} from {amounts.percentile(report.percentile(j, 0.0))} to "
+        f"{amounts.percentile(report.percentile(j, float(report.solution.levels[j])))}"
+        for j in np.argsort(report.solution.levels)
+        if report.solution.levels[j] < -FALLEN
+    ]
+    said = (
+        f"Below the base model's level: {sentences.listed(fallen)}." if fallen else "No value falls below its base level."
+    )
+    free = "" if report.stands_in else sentences.slack(report.assessment, report.names)
+    return f"{said} {free}".strip()
+
+
+def sure(report: Report) -> str:
+    """How sure the verdict is."""
+    found = report.confidence
+    if found is None:
+        one = report.oracle.prompts < 2
+        return "The table has one prompt, from which nothing can be said of others." if one else "Nothing was drawn."
+    likely = found.probability[found.verdict]
+    told = chance(likely)
+    if likely < LIKELY:
+        return (
+            f"Not sure: the verdict, {sentences.HEADLINES[found.verdict].lower()}, holds for all prompts of this kind with "
+            f"a probability of {told}, judged by the {found.prompts} in the table."
+        )
+    return (
+        f"{sentences.capitalised(told)} sure that the verdict, {sentences.HEADLINES[found.verdict].lower()}, holds for all "
+        f"prompts of this kind, judged by the {found.prompts} in the table."
+    )
+
+
+def held_out(report: Report) -> str:
+    """Whether targets are met on prompts that the weights were not solved on."""
+    found = report.confidence
+    if found is None or not report.asked:
+        return ""
+    held = found.held_out
+    if held.levels is None:
+        return (
+            f"Held-out check: only {held.solved} of {held.folds} parts of the prompts can meet these targets by "
+            "themselves, so there is nothing to hold against the others."
+        )
+    began = "Held-out check, solved on one half of the prompts and measured on the other:"
+    missed = [j for j in report.asked if held.missed[j]]
+    if not missed:
+        return f"{began} every target is met there too."
+    beyond = [report.names[j] for j in missed if held.surely[j]]
+    within = [report.names[j] for j in missed if not held.surely[j]]
+    said = [f"{sentences.listed(beyond)} by more than the error allows"] if beyond else []
+    said += [f"{sentences.listed(within)} by no more than the error allows"] if within else []
+    return f"{began} targets missed there are {' and '.join(said)}."
+
+
+def settled(report: Report) -> str:
+    """How many prompts would settle the verdict."""
+    found = report.confidence
+    if found is None:
+        return ""
+    if not math.isfinite(found.prompts_needed):
+        return "The palette lies on the boundary between two verdicts, where no number of prompts settles it."
+    if found.prompts_needed <= found.prompts:
+        return f"The {found.prompts} prompts of the table are enough to be 95% sure of the verdict."
+    needed = amounts.fixed(found.prompts_needed, grouped=True)
+    return f"About {needed} prompts in place of {found.prompts} would make it 95% sure."
+
+
+def sounds(report: Report) -> str:
+    """What the sample replies are, or why there are none."""
+    if report.solution is None:
+        return "There are no weights, so there is no aligned reply to show."
+    if not report.samples:
+        if int(report.table.candidates.max()) == 1:
+            return "The table has one reply a prompt, between which nothing can choose."
+        return "The table holds no texts of replies."
+    changed = sum(one.example.base != one.example.aligned for one in report.samples)
+    many = len(report.samples)
+    said = "1 prompt" if many == 1 else f"{many} prompts"
+    return (
+        f"{said} drawn by chance, not picked. For {changed} of {many} the aligned model's likeliest reply is another "
+        "one than a typical reply of the base model."
+    )
+
+
+def limits(report: Report) -> list[str]:
+    """What this report does not show, in plain words."""
+    oracle = report.oracle
+    said = [
+        "A value is what its scorer measures, no more: a high level is not the thing itself. What each scorer misses "
+        "stands with the value above, as far as the table says so.",
+        f"Everything here is about {model(report) or 'the model that wrote the replies'}, with its sampling settings, "
+        "on prompts like those of the table. Another model, other settings or other prompts are another table.",
+        "Levels are averages over prompts. A single reply may lie far from them.",
+    ]
+    if oracle.form is Form.PER_PROMPT:
+        most = int(report.table.candidates.max())
+        said.append(
+            f"The forecast is for choosing among {most} candidates a prompt. A generator that draws fewer delivers "
+            "less; a tuned model is trained towards the same target and is not what was measured here."
+        )
+    else:
+        said.append(
+            "Weights are found over all replies together (pooled). A generator that chooses prompt by prompt may fall "
+            "short of these levels."
+        )
+    if report.confidence is not None:
+        said.append(
+            f"Error bars ({amounts.percent(report.confidence.level)}) are about which prompts were drawn, from "
+            f"{report.confidence.draws} draws of them; they do not cover an error of the scorers."
+        )
+    if report.study is None:
+        said.append("No new replies were drawn to check these forecasts: there is no study of delivery of this table.")
+    return said
+
+
+def chance(probability: float) -> str:
+    """A probability in percent; one from draws is never quite 0 or 1."""
+    return sentences.chance(min(max(probability, 1e-3), 1 - 1e-3))

@@ -1,0 +1,39 @@
+"""The values that replies can be scored on.
+
+``cards()`` tells about the built-in ones without loading a model; ``resolve(names, own)`` gives scorers, built-in ones
+and of one's own, that load their models when first asked for a score.
+"""
+
+from __future__ import annotations
+
+from map_core.scoring.definition import Definition, Kind, name_from
+from map_core.scoring.shared_models import DEFAULT_EMBEDDER, ScoringModels
+from map_core.scoring.registry import DEFAULT_VALUES, FAMILIES, READ_LIKELIHOOD, cards, make, resolve, scored, scorers
+from map_core.scoring.base import Card, Cost, Scorer, ScorerError, log_prob, score_checked
+from map_core.scoring.specification import Specification, from_metadata, read_values_file, values_file
+
+__all__ = [
+    "DEFAULT_EMBEDDER",
+    "DEFAULT_VALUES",
+    "FAMILIES",
+    "READ_LIKELIHOOD",
+    "Card",
+    "Cost",
+    "Definition",
+    "Kind",
+    "Scorer",
+    "ScorerError",
+    "ScoringModels",
+    "Specification",
+    "cards",
+    "from_metadata",
+    "log_prob",
+    "make",
+    "name_from",
+    "read_values_file",
+    "resolve",
+    "score_checked",
+    "scored",
+    "scorers",
+    "values_file",
+]

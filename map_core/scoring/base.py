@@ -1,0 +1,179 @@
+"""The contract of a scorer: one value, a card that says what it measures, and one function.
+
+Constraint: importing this module, or any scorer's, loads no model library, so that the interface can show the
+cards of all values at no cost. Models are loaded when a score is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from map_core.errors import PaletteError
+from map_core.core.types import Reply
+
+
+class ScorerError(PaletteError):
+    """A scorer failed or gave a reward that is no finite number."""
+
+
+class Cost(StrEnum):
+    """What scoring a reply takes, from next to nothing to a call over the network.
+
+    ``NONE``: arithmetic on its words or its log-probabilities. ``EMBEDDING``: one pass of a sentence-embedding model,
+    which all values share. ``MODEL``: one pass of a model of its own. ``NETWORK``: a request to a server.
+    """
+
+    NONE = "none"
+    EMBEDDING = "embedding"
+    MODEL = "model"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person should know about a value before asking for more of it.
+
+    Args:
+        name: the value's name in tables, commands and code.
+        title: the name that people read.
+        measures: one sentence on what a higher reward means.
+        misses: one sentence on what the scorer does not see.
+        licence: licence of the scorer's model or word list.
+        source: where the method comes from.
+        version: changes whenever the same reply would get another reward.
+        partial: rewards of unfinished replies are a fair guide to the final one.
+        uses: the kinds of model it needs, of "language model" and "embedder"; empty for none.
+        costs: what scoring a reply takes.
+        needs: what must be there, in words: a model's weights, a server, the environment variable of a key.
+    """
+
+    name: str
+    title: str
+    measures: str
+    misses: str
+    licence: str
+    source: str
+    version: str
+    partial: bool
+    uses: tuple[str, ...] = ()
+    costs: Cost = Cost.NONE
+    needs: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The card as plain JSON values, for a table's metadata."""
+        return asdict(self) | {"uses": list(self.uses), "costs": self.costs.value, "needs": list(self.needs)}
+
+
+class Scorer(ABC):
+    """A value that can be scored; a subclass states its card and gives :meth:`score`.
+
+    Laws that every scorer keeps (``tests/scorer_laws.py``, which every family goes through): the reward of a reply
+    does not depend on the replies beside it, on their order or on padding, the same call gives the same rewards, and
+    every reward is finite, for an empty reply too.
+    """
+
+    card: Card
+    #: Which kind of scorer it is, as :data:`map_core.scoring.FAMILIES` lists them.
+    family: str = "built-in"
+
+    @property
+    def name(self) -> str:
+        """The value's name."""
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        """The scorer's version, and the models that it was given where it needs one."""
+        return self.card.version
+
+    @property
+    def partial(self) -> bool:
+        """Whether unfinished replies can be scored for a provisional leader."""
+        return self.card.partial
+
+    def score_many(self, prompts: Sequence[str], replies: Sequence[Sequence[Reply]]) -> list[np.ndarray]:
+        """Rewards of the replies to many prompts, in one batch where the scorer gains from it.
+
+        Args:
+            prompts: what was asked.
+            replies: for each prompt its replies; any number, none included.
+
+        Returns:
+            What :meth:`score` gives for each prompt.
+        """
+        return [self.score(prompt, own) for prompt, own in zip(prompts, replies, strict=True)]
+
+    def settings(self) -> dict[str, Any]:
+        """What a scorer that is not built in must be told to be made again, as plain JSON values."""
+        return {}
+
+    def entry(self) -> dict[str, Any]:
+        """What a table's metadata says of the scorer, as plain JSON values: card, version, family and settings.
+
+        :func:`map_core.scoring.from_metadata` reads it back.
+        """
+        told = {"version": self.version, "family": self.family, "settings": self.settings()}
+        return self.card.as_dict() | told
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the rewards so far should know, a sentence each: how many texts were cut, for example."""
+        return ()
+
+    @abstractmethod
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        """Rewards of replies to one prompt.
+
+        Args:
+            prompt: what the person asked.
+            replies: K replies, finished or (where ``partial``) not.
+
+        Returns:
+            (K,) float64, higher is better, finite.
+        """
+
+
+def score_checked(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+    """Score replies and hold the scorer to its contract.
+
+    Returns:
+        (K,) float64, finite.
+
+    Raises:
+        ScorerError: the scorer raised, gave the wrong number of rewards, or one that is not finite; the message
+            names the value, the prompt and the candidate.
+    """
+    shown = prompt if len(prompt) <= 60 else prompt[:57] + "..."
+    try:
+        rewards = np.asarray(scorer.score(prompt, replies), dtype=np.float64)
+    except PaletteError:
+        raise
+    except Exception as error:
+        raise ScorerError(
+            f"The scorer of {scorer.name!r} failed on the prompt {shown!r}: {type(error).__name__}: {error}. "
+            "Mend the scorer or leave this value out; what is built so far is kept."
+        ) from error
+    if rewards.shape != (len(replies),):
+        raise ScorerError(
+            f"The scorer of {scorer.name!r} gave rewards of shape {rewards.shape} for {len(replies)} replies to the "
+            f"prompt {shown!r}; expected ({len(replies)},), one a reply."
+        )
+    bad = np.flatnonzero(~np.isfinite(rewards))
+    if bad.size:
+        raise ScorerError(
+            f"The scorer of {scorer.name!r} gave {rewards[bad[0]]} for candidate {bad[0]} of the prompt {shown!r}; "
+            "expected a finite number. Mend the scorer or leave this value out; what is built so far is kept."
+        )
+    return rewards
+
+
+def log_prob(reply: Reply) -> float:
+    """The log-probability of a whole reply under its base model, in nats, summed over its tokens; NaN where untold."""
+    return math.fsum(reply.log_probs) if reply.log_probs or not reply.text else math.nan

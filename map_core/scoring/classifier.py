@@ -1,0 +1,203 @@
+"""Values scored by a sequence classifier or reward model of transformers, by name or folder.
+
+Constraint: no model library at import time; the model loads when a score is first asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from map_core.errors import InputError
+from map_core.core.types import Reply
+from map_core.scoring.definition import title_from
+from map_core.scoring.shared_models import ScoringModels
+from map_core.scoring.known_classifiers import READY
+from map_core.scoring.base import Card, Cost, Scorer
+from map_core.scoring.sequence_model import SequenceModel, Text, open_sequence_model
+from map_core.scoring.settings import Setting, checked
+
+CLASSIFIER = "classifier"
+_LOG = logging.getLogger(__name__)
+_SETTINGS = {
+    "model": Setting(str, "the model's name on a hub, or its folder"),
+    "ready": Setting(str, f"instead of model, one of {', '.join(READY)}"),
+    "output": Setting((int, str), "which output is the reward: its number from 0, or its label"),
+    "scale": Setting(str, "logit or probability"),
+    "sign": Setting(int, "1, or -1 where a lower output is more of the value"),
+    "template": Setting(str, "reply, pair, chat, or a text with {prompt} and {reply}"),
+    "longest": Setting(int, "tokens that are read at most"),
+    "head": Setting(str, "the name of a linear head's weights, for classes that transformers lacks"),
+    "device": Setting(str, "cpu or cuda"),
+    "title": Setting(str, "the name that people read"),
+    "measures": Setting(str, "what a higher reward means, in a sentence"),
+    "misses": Setting(str, "what it does not see, in a sentence"),
+    "licence": Setting(str, "of the weights"),
+}
+
+
+class Classifier(Scorer):
+    """The output of a model for a reply, or for prompt and reply.
+
+    sign x logit, or sign x probability (softmax over the outputs; logistic of a single one).
+
+    Args:
+        name: the value's name.
+        settings: see ``python -m map_core values --help``; at least ``model`` or ``ready``.
+        models: keeps the model for all values that read it.
+
+    Raises:
+        InputError: a setting that is unknown or of no use, or a model that cannot be used here.
+    """
+
+    family = CLASSIFIER
+
+    def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels) -> None:
+        given = checked(f"the value {name!r}", settings, _SETTINGS)
+        self._given, self._models = given, models
+        self._name_of_model, full = _model_of(name, given)
+        self._full = full
+        self._output = full.get("output")
+        self._scale, self._sign = full.get("scale", "logit"), full.get("sign", 1)
+        self._template = full.get("template", "pair")
+        if self._scale not in ("logit", "probability"):
+            raise InputError(f"scale of {name!r} is {self._scale!r}; expected logit or probability.")
+        if self._sign not in (1, -1):
+            raise InputError(f"sign of {name!r} is {self._sign!r}; expected 1 or -1.")
+        if self._template not in ("reply", "pair", "chat") and "{reply}" not in self._template:
+            raise InputError(
+                f"template of {name!r} is {self._template!r}; expected reply, pair, chat, or a text with "
+                "{prompt} and {reply} in it."
+            )
+        if full.get("longest", 1) < 1:
+            raise InputError(f"longest of {name!r} is {full['longest']}; expected a number of tokens from 1.")
+        self.card = Card(
+            name=name,
+            title=str(full.get("title", title_from(name))),
+            measures=str(full.get("measures", f"What the model {self._name_of_model} gives for it.")),
+            misses=str(full.get("misses", "What the model was not trained on; judge pairs to see.")),
+            licence=str(full.get("licence", "that of the model, see its page")),
+            source=self._name_of_model,
+            version="1",
+            partial=False,
+            costs=Cost.MODEL,
+            needs=(f"the model {self._name_of_model} on this machine",),
+        )
+        #: Replies whose text was cut because the model reads no more, since the scorer was made.
+        self.cut = 0
+        self.read = 0
+
+    @property
+    def version(self) -> str:
+        """The scorer's version, the model and how its output is read."""
+        read = (
+            self._output,
+            self._scale,
+            self._sign,
+            self._template,
+            self._full.get("longest"),
+            self._full.get("head"),
+        )
+        how = "-".join(map(str, read))
+        return f"{self.card.version}/{self._name_of_model}/{how}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How many replies were cut, in words; empty where none was."""
+        if not self.cut:
+            return ()
+        return (
+            f"{self.cut} of {self.read} replies were longer than {self._name_of_model} reads; {self.name} was scored "
+            "without the rest.",
+        )
+
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        """The model's output for each reply, float64."""
+        return self.score_many([prompt], [replies])[0]
+
+    def score_many(self, prompts: Sequence[str], replies: Sequence[Sequence[Reply]]) -> list[np.ndarray]:
+        """As :meth:`score`, in batches over all prompts."""
+        if not any(len(own) for own in replies):
+            return [np.zeros(0) for _ in replies]
+        model = self._opened()
+        texts = [
+            self._text(model, prompt, reply.text) for prompt, own in zip(prompts, replies, strict=True) for reply in own
+        ]
+        outputs, cut = model.outputs(texts, cut_start=self._template not in ("reply", "pair"))
+        self._count(int(cut.sum()), len(texts))
+        ends = np.cumsum([len(own) for own in replies])[:-1]
+        return np.split(self._reward(outputs, self._column(model, outputs.shape[1])), ends)
+
+    def _count(self, cut: int, read: int) -> None:
+        """Count what was cut; it is said in the log, too, each time that there are twice as many."""
+        before, self.cut, self.read = self.cut, self.cut + cut, self.read + read
+        if self.cut.bit_length() > before.bit_length():
+            _LOG.warning("%s", self.notes[0])
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as they were given."""
+        return dict(self._given)
+
+    def _opened(self) -> SequenceModel:
+        head, device, longest = (self._full.get(key) for key in ("head", "device", "longest"))
+        key = (self._name_of_model, head, device, longest)
+        return self._models.shared(key, lambda: open_sequence_model(self._name_of_model, head, device, longest))
+
+    def _text(self, model: SequenceModel, prompt: str, reply: str) -> Text:
+        match self._template:
+            case "reply":
+                return reply, None
+            case "pair":
+                return prompt, reply
+            case "chat":
+                return model.chat(prompt, reply), None
+        before, _, after = self._template.partition("{reply}")
+        return before.replace("{prompt}", prompt) + reply + after.replace("{prompt}", prompt), None
+
+    def _column(self, model: SequenceModel, outputs: int) -> int:
+        if self._output is None:
+            if outputs == 1:
+                return 0
+            raise InputError(
+                f"{self._name_of_model} has {outputs} outputs; say which one is {self.name!r}: output = "
+                f"{' or '.join(map(repr, _named(model, self._given, outputs)))}."
+            )
+        names = _named(model, self._given, outputs)
+        if isinstance(self._output, str) and self._output in names:
+            return names.index(self._output)
+        if isinstance(self._output, int) and 0 <= self._output < outputs:
+            return self._output
+        raise InputError(
+            f"output of {self.name!r} is {self._output!r}; {self._name_of_model} has {', '.join(map(repr, names))}."
+        )
+
+    def _reward(self, outputs: np.ndarray, column: int) -> np.ndarray:
+        if self._scale == "logit":
+            return self._sign * outputs[:, column]
+        others = np.logaddexp.reduce(outputs, axis=1) if outputs.shape[1] > 1 else np.logaddexp(0.0, outputs[:, 0])
+        return np.asarray(self._sign * np.exp(outputs[:, column] - others))
+
+
+def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The model and all settings, those of a ready entry included."""
+    if ("model" in given) == ("ready" in given):
+        raise InputError(f"The value {name!r} needs either model or ready ({', '.join(READY)}).")
+    if "model" in given:
+        return given["model"], dict(given)
+    if given["ready"] not in READY:
+        raise InputError(f"ready of {name!r} is {given['ready']!r}; there are {', '.join(READY)}.")
+    entry = READY[given["ready"]]
+    if entry.refused:
+        raise InputError(f"{entry.model} cannot be used: {entry.refused}.")
+    told = {"measures": entry.measures, "misses": entry.misses, "licence": entry.licence}
+    return entry.model, told | dict(entry.settings) | dict(given)
+
+
+def _named(model: SequenceModel, given: Mapping[str, Any], outputs: int) -> list[str]:
+    ready = READY[given["ready"]].outputs if "ready" in given else ()
+    if len(ready) == outputs:
+        return list(ready)
+    return [model.labels.get(number, str(number)) for number in range(outputs)]

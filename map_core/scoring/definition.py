@@ -1,0 +1,186 @@
+"""A value of one's own: what more of it is like and what less of it is like, in the words of whoever wants it.
+
+A definition is data and nothing else: it can be kept in a database, written into a table's metadata and sent to the
+model process, and :class:`map_core.scoring.contrast.Contrast` makes a scorer of it anywhere. Constraint: standard
+library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from map_core.errors import InputError
+
+#: Limits that keep a definition readable and its embedding whole.
+LONGEST_NAME, LONGEST_TITLE, LONGEST_TEXT, MOST_TEXTS = 40, 60, 1_000, 20
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+class Kind(StrEnum):
+    """What the texts of a definition are."""
+
+    DESCRIPTION = "description"
+    EXAMPLES = "examples"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A value defined by what has more of it and what has less.
+
+    Args:
+        name: as tables, commands and addresses write it: a small letter, then small letters, digits and underscores
+            (:func:`name_from` makes one of a title).
+        title: as people read it.
+        more: descriptions ("sounds like a calm nurse") or example replies of what has more of it, 1 to
+            :data:`MOST_TEXTS`.
+        less: the same of what has less of it; there need not be as many.
+        kind: "description" or "examples".
+        colour: "#rrggbb" or None; of no matter to the scores.
+
+    Raises:
+        InputError: a field that cannot be used; the message says which, what came and what to do.
+
+    Example:
+        >>> nurse = Definition("calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",))
+        >>> Definition.from_json(nurse.to_json()) == nurse
+        True
+    """
+
+    name: str
+    title: str
+    more: tuple[str, ...]
+    less: tuple[str, ...]
+    kind: Kind = Kind.DESCRIPTION
+    colour: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        object.__setattr__(self, "title", _checked_text("title", self.title, LONGEST_TITLE))
+        for side in ("more", "less"):
+            object.__setattr__(self, side, _checked_texts(side, getattr(self, side)))
+        same = sorted({_plain(text) for text in self.more} & {_plain(text) for text in self.less})
+        if same:
+            raise InputError(
+                f"{same[0]!r} stands on both sides of {self.title!r}, so nothing sets them apart. Change one of them."
+            )
+        try:
+            object.__setattr__(self, "kind", Kind(self.kind))
+        except ValueError as error:
+            raise InputError(f"kind is {self.kind!r}; expected {' or '.join(Kind)}.") from error
+        if self.colour is not None and not (isinstance(self.colour, str) and _COLOUR.fullmatch(self.colour)):
+            raise InputError(f"The colour is {self.colour!r}; expected #rrggbb, as in #2a7f62, or none.")
+
+    @property
+    def key(self) -> str:
+        """A short hash of what determines the scores: kind and texts, and neither name nor colour."""
+        decisive = json.dumps([self.kind.value, self.more, self.less], ensure_ascii=True)
+        return hashlib.sha256(decisive.encode()).hexdigest()[:16]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The definition as plain JSON values; :meth:`from_dict` takes it in."""
+        return asdict(self) | {"more": list(self.more), "less": list(self.less), "kind": self.kind.value}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Definition:
+        """The definition that :meth:`as_dict` took apart.
+
+        Raises:
+            InputError: a field is missing, unknown, or cannot be used.
+        """
+        if not isinstance(given, Mapping):
+            raise InputError(f"A definition is {type(given).__name__}; expected an object with name, more and less.")
+        if unknown := sorted(map(str, given.keys() - cls.__dataclass_fields__.keys())):
+            raise InputError(
+                f"A definition has the unknown field {unknown[0]!r}; there are {', '.join(cls.__dataclass_fields__)}."
+            )
+        if missing := [field for field in ("name", "more", "less") if field not in given]:
+            raise InputError(f"A definition lacks {missing[0]!r}; expected at least name, more and less.")
+        fields = dict(given)
+        fields.setdefault("title", title_from(str(given["name"])))
+        return cls(**fields)
+
+    def to_json(self) -> str:
+        """The definition as one line of JSON."""
+        return json.dumps(self.as_dict(), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Definition:
+        """The definition that :meth:`to_json` wrote.
+
+        Raises:
+            InputError: it is no JSON, or no definition.
+        """
+        try:
+            given = json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"A definition is no JSON ({error}); expected what to_json writes.") from error
+        return cls.from_dict(given)
+
+
+def name_from(title: str, taken: Sequence[str] = ()) -> str:
+    """A name for a title, unlike those that are taken: "Calm nurse!" gives "calm_nurse".
+
+    A title without any letter from a to z gives "value_" and a short hash of it.
+    """
+    name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[: LONGEST_NAME - 4].strip("_")
+    if not name or not name[0].isalpha():
+        name = f"value_{name or hashlib.sha256(title.encode()).hexdigest()[:8]}"[: LONGEST_NAME - 4]
+    chosen, number = name, 2
+    while chosen in taken:
+        chosen, number = f"{name}_{number}", number + 1
+    return chosen
+
+
+def title_from(name: str) -> str:
+    """A title for a name: "calm_nurse" gives "Calm nurse"."""
+    return name.replace("_", " ").strip().capitalize() or name
+
+
+def check_name(name: Any) -> None:
+    """Refuse what tables, commands and addresses could not write.
+
+    Raises:
+        InputError: it is no small letter with small letters, digits and underscores after it.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise InputError(
+            f"The name of a value is {name!r}; expected a small letter, then small letters, digits and underscores, "
+            f"at most {LONGEST_NAME} in all, as in calm_nurse."
+        )
+
+
+def _checked_texts(side: str, texts: Any) -> tuple[str, ...]:
+    if isinstance(texts, str):
+        texts = (texts,)
+    if not isinstance(texts, Sequence):
+        raise InputError(f"The side {side!r} is {type(texts).__name__}; expected one text or several.")
+    kept = tuple(dict.fromkeys(_checked_text(f"side {side!r}", text, LONGEST_TEXT) for text in texts))
+    if not 1 <= len(kept) <= MOST_TEXTS:
+        raise InputError(f"The side {side!r} has {len(kept)} texts; expected 1 to {MOST_TEXTS}.")
+    return kept
+
+
+def _checked_text(what: str, text: Any, longest: int) -> str:
+    if not isinstance(text, str):
+        raise InputError(f"The {what} holds {text!r}; expected text.")
+    text = text.strip()
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"The {what} is no valid text at character {error.start + 1}; expected Unicode.") from error
+    if not any(character.isalnum() for character in text):
+        raise InputError(f"The {what} is {text!r}; expected at least one word.")
+    if len(text) > longest:
+        raise InputError(f"The {what} has {len(text):,} characters; expected at most {longest:,}. Shorten it.")
+    return text
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split()).strip(" .!?,;:")

@@ -1,0 +1,208 @@
+"""Values rated by a language model behind an OpenAI-compatible server: the expected rating, not a sampled digit.
+
+The judge is asked for one digit, and the server for the log-probabilities of what it might have said there; the reward
+is the mean of the digits under their probabilities. So it is smooth, and no throw of dice is in it. Constraint: openai
+loads when a score is first asked for; the key comes from the environment alone and stands in no table, log or message.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from map_core.errors import EngineError, InputError
+from map_core.models.endpoint import KEY_VARIABLES, address_of, connection
+from map_core.core.types import Reply
+from map_core.scoring.definition import title_from
+from map_core.scoring.shared_models import ScoringModels
+from map_core.scoring.base import Card, Cost, Scorer, ScorerError
+from map_core.scoring.settings import Setting, checked
+
+JUDGE = "judge"
+_SETTINGS = {
+    "model": Setting(str, "NAME@http://HOST:PORT/v1"),
+    "question": Setting(str, "what is rated, as in 'How polite is the reply?'"),
+    "lowest": Setting(int, "the lowest rating, 0 to 8"),
+    "highest": Setting(int, "the highest rating, up to 9"),
+    "low_means": Setting(str, "what the lowest rating means"),
+    "high_means": Setting(str, "what the highest rating means"),
+    "at_once": Setting(int, "requests side by side"),
+    "seconds": Setting((int, float), "seconds to wait for an answer"),
+    "title": Setting(str, "the name that people read"),
+    "licence": Setting(str, "of the judge"),
+}
+#: Digits must have this much of the probability of the judge's next token, else it was not rating at all.
+LEAST_MASS = 0.05
+_TOP, _KEPT, _RETRIES = 20, 10_000, 4
+_ASK = (
+    "You rate replies. {question}\n\nThe prompt was:\n<<<\n{prompt}\n>>>\n\nThe reply is:\n<<<\n{reply}\n>>>\n\n"
+    "{question} Answer with one digit from {lowest} ({low_means}) to {highest} ({high_means}) and nothing else."
+)
+
+
+class Judge(Scorer):
+    """The expected rating: sum over digits d of d p(d) / sum over digits of p(d).
+
+    Args:
+        name: the value's name.
+        settings: ``model`` and ``question``; see ``python -m map_core values --help`` for the others.
+        models: keeps the connection for all values that the same server rates.
+        trusted: whoever runs this program named this value, so its server may be called.
+
+    Raises:
+        InputError: a setting that is missing, unknown or of no use.
+    """
+
+    family = JUDGE
+
+    def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels, *, trusted: bool = False) -> None:
+        given = checked(f"the value {name!r}", settings, _SETTINGS)
+        for key in ("model", "question"):
+            if key not in given:
+                raise InputError(f"The value {name!r} lacks {key!r}; expected {_SETTINGS[key].words}.")
+        address = address_of(given["model"])
+        if address is None:
+            raise InputError(f"model of {name!r} is {given['model']!r}; expected {_SETTINGS['model'].words}.")
+        self._lowest, self._highest = given.get("lowest", 1), given.get("highest", 9)
+        if not 0 <= self._lowest < self._highest <= 9:
+            raise InputError(
+                f"The ratings of {name!r} go from {self._lowest} to {self._highest}; expected two digits, the lowest "
+                "below the highest."
+            )
+        if given.get("at_once", 1) < 1 or given.get("seconds", 1) <= 0:
+            raise InputError(f"at_once and seconds of {name!r} must be above 0.")
+        self._given, self._models, self._address, self._trusted = given, models, address, trusted
+        self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self.card = Card(
+            name=name,
+            title=str(given.get("title", title_from(name))),
+            measures=f"What the judge answers to: {given['question']}",
+            misses="What the judge cannot tell; judges favour long replies and their own style.",
+            licence=str(given.get("licence", "that of the judge, see its page")),
+            source="Expected rating from token probabilities, after Liu et al., G-Eval, EMNLP 2023",
+            version="1",
+            partial=False,
+            costs=Cost.NETWORK,
+            needs=(f"the server of {given['model']}", f"its key in {KEY_VARIABLES[0]}, if it wants one"),
+        )
+
+    @property
+    def version(self) -> str:
+        """The scorer's version, the judge and what it is asked."""
+        return f"{self.card.version}/{self._given['model']}/{self._asked('', '')!r}"
+
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        """Expected ratings, from the lowest to the highest.
+
+        Raises:
+            ScorerError: the judge does not rate a reply: it says other things than digits, or tells no probabilities.
+            EngineError: the server does not answer, or refuses.
+        """
+        texts = list(dict.fromkeys(reply.text for reply in replies if (prompt, reply.text) not in self._known))
+        if texts:
+            client = self._client()
+            with ThreadPoolExecutor(min(self._given.get("at_once", 8), len(texts))) as pool:
+                for text, rating in zip(
+                    texts, pool.map(lambda text: self._rate(client, prompt, text), texts), strict=True
+                ):
+                    self._known[prompt, text] = rating
+        found = np.array([self._known[prompt, reply.text] for reply in replies], dtype=np.float64)
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return found
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as they were given; never the key."""
+        return dict(self._given)
+
+    def _asked(self, prompt: str, reply: str) -> str:
+        named = {
+            "{question}": self._given["question"],
+            "{lowest}": str(self._lowest),
+            "{highest}": str(self._highest),
+            "{low_means}": self._given.get("low_means", "not at all"),
+            "{high_means}": self._given.get("high_means", "very much"),
+        }
+        asked = _ASK
+        for mark, text in named.items():
+            asked = asked.replace(mark, text)
+        before, _, rest = asked.partition("{prompt}")
+        middle, _, after = rest.partition("{reply}")
+        return before + prompt + middle + reply + after
+
+    def _client(self) -> Any:
+        try:
+            import openai
+        except ImportError as error:
+            raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
+        seconds = float(self._given.get("seconds", 60.0))
+        server = connection(self._address, trusted=self._trusted)
+        return self._models.shared(
+            ("judge", server, seconds),
+            lambda: openai.OpenAI(base_url=server.url, api_key=server.key, max_retries=_RETRIES, timeout=seconds),
+        )
+
+    def _rate(self, client: Any, prompt: str, reply: str) -> float:
+        import openai
+
+        try:
+            answer = client.chat.completions.create(
+                model=self._address.name,
+                messages=[{"role": "user", "content": self._asked(prompt, reply)}],
+                max_tokens=1,
+                temperature=0.0,
+                logprobs=True,
+                top_logprobs=_TOP,
+            )
+        except openai.APIStatusError as error:
+            said = "the key is refused" if error.status_code in (401, 403) else f"it answers {error.status_code}"
+            raise EngineError(f"The judge of {self.name!r} does not rate: {said}. {_MEND}") from error
+        except openai.APIError as error:
+            raise EngineError(
+                f"The judge of {self.name!r} does not answer ({type(error).__name__}). {_MEND}"
+            ) from error
+        except ValueError as error:
+            raise EngineError(f"The judge of {self.name!r} answers with what is no JSON. {_MEND}") from error
+        return self._expected(_first_token(answer, self.name))
+
+    def _expected(self, told: Mapping[str, float]) -> float:
+        """The expected rating from the probabilities of what the judge might say next."""
+        mass = dict.fromkeys(range(self._lowest, self._highest + 1), 0.0)
+        for token, log_prob in told.items():
+            said = token.strip()
+            if said.isascii() and said.isdigit() and int(said) in mass and len(said) == 1:
+                mass[int(said)] += math.exp(min(log_prob, 0.0))
+        total = sum(mass.values())
+        if not total >= LEAST_MASS:
+            likely = max(told, key=lambda token: told[token], default="")
+            raise ScorerError(
+                f"The judge of {self.name!r} gives no rating from {self._lowest} to {self._highest} but {likely!r}. "
+                "Take a model that follows instructions, or ask another question."
+            )
+        return sum(digit * share for digit, share in mass.items()) / total
+
+
+_MEND = "See that the server is up and its address and key are right; the same command goes on where it stopped."
+
+
+def _first_token(answer: Any, name: str) -> dict[str, float]:
+    """What the judge might have said first, with log-probabilities; the likelier of equal texts counts once each."""
+    try:
+        content = answer.choices[0].logprobs.content
+        first = next(iter(content))
+        told = [(one.token, float(one.logprob)) for one in (first.top_logprobs or [first])]
+    except (AttributeError, IndexError, TypeError, StopIteration, ValueError) as error:
+        raise ScorerError(
+            f"The server of {name!r} tells no log-probabilities, so there is no expected rating. Use one that does "
+            "(vLLM, llama.cpp, SGLang)."
+        ) from error
+    found: dict[str, float] = {}
+    for token, log_prob in told:
+        if not math.isnan(log_prob):
+            found[token] = float(np.logaddexp(found[token], log_prob)) if token in found else log_prob
+    return found

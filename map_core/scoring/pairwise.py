@@ -1,0 +1,229 @@
+"""Judgements of pairs: is a scorer right about which of two replies is more so?
+
+Somebody who does not see the scores is shown two replies to one prompt and says which of them has more of a value. The
+share of these pairs that the scorer puts in the same order is its AUC: the chance that, of two replies between which a
+person sees a difference, the one that has more scores higher. Constraint: numbers in and out; nothing is kept here.
+
+What is estimated, exactly: a prompt is drawn at random and two different replies to it, as generation must choose
+between them; pairs that the judge cannot tell apart are left out, equal scores count half. Where what people hear and
+what the scorer gives are jointly normal and people leave out the three pairs in ten that differ least, it lies within
+0.02 of the AUC of replies labelled above and below the middle (a test holds that), so the words begin at like places.
+A judge who decides every pair makes it lower.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.data.reward_table import RewardTable
+
+#: Judgements that are asked for at first, at the least before anything is said, and at the most.
+ASKED, LEAST, MOST = 15, 10, 40
+#: Pairs are spread over so many parts of the way from "scores alike" to "scores far apart".
+PARTS = 5
+#: Replies of a prompt that are looked at for a pair.
+_LOOKED_AT = 64
+#: Where the words begin: (AUC, lower end of its 95% interval).
+RELIABLE_FROM, ROUGH_FROM = (0.75, 0.65), (0.65, 0.5)
+_NORMAL_95 = 1.959964
+
+
+class Answer(StrEnum):
+    """What somebody says of two replies."""
+
+    FIRST = "first"
+    NEITHER = "neither"
+    SECOND = "second"
+
+
+class Word(StrEnum):
+    """How far a scorer is to be trusted, in plain words."""
+
+    RELIABLE = "reliable"
+    ROUGH = "rough"
+    UNUSABLE = "not to be used"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two replies to be judged, in the order in which they are shown.
+
+    Args:
+        first, second: rows of the table.
+        part: how far apart the scorer puts them among the pairs of their prompt, from 0 to :data:`PARTS` - 1.
+    """
+
+    first: int
+    second: int
+    part: int
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A pair that was judged: rows of the table, and the answer."""
+
+    first: int
+    second: int
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well a scorer agrees with whoever judged.
+
+    Args:
+        agreed: pairs that it puts in the judged order, equal scores counting half.
+        decided: pairs in which the judge saw a difference, at least one.
+        undecided: the other pairs.
+        low, high: 95% interval of the AUC.
+    """
+
+    agreed: float
+    decided: int
+    undecided: int
+    low: float
+    high: float
+
+    @property
+    def auc(self) -> float:
+        """agreed / decided."""
+        return self.agreed / self.decided
+
+    @property
+    def enough(self) -> bool:
+        """There are enough judgements for a word."""
+        return self.decided >= LEAST
+
+    @property
+    def word(self) -> Word | None:
+        """The plain word; None while there are too few judgements."""
+        return word(self.auc, self.low) if self.enough else None
+
+    @property
+    def reversed(self) -> bool:
+        """The scorer has it the wrong way round: even the upper end of the interval is below a coin's."""
+        return self.enough and self.high < 0.5
+
+
+def questions(table: RewardTable, scores: np.ndarray, wanted: int = MOST, seed: int = 0) -> tuple[Question, ...]:
+    """Which pairs to ask about, in this order; stopping after any five leaves them spread evenly.
+
+    Each pair is of another prompt while there are prompts. Of five in a row one is of the fifth of its prompt's pairs
+    with the smallest difference of scores, one of the next fifth, and so on, in a random order: so the plain share of
+    agreement estimates that of pairs drawn at random and varies less from one set of pairs to the next. Asking more of
+    the close pairs would narrow it by little and ask most where nobody can tell. Which reply comes first is drawn.
+
+    Args:
+        table: with its replies; where most prompts have one reply, pairs are of different prompts.
+        scores: (reply,) of the value in question.
+        wanted: pairs.
+        seed: the same seed gives the same pairs.
+
+    Returns:
+        As many as wanted, fewer where the table has no more different pairs.
+
+    Raises:
+        InputError: the table has no texts of replies, or not one score a reply.
+    """
+    if len(table.replies) != len(scores):
+        raise InputError(f"There are {len(scores)} scores for {len(table.replies)} replies; expected one each.")
+    rng = np.random.default_rng(seed)
+    pooled = table.form is Form.POOLED
+    asked: list[Question] = []
+    seen: set[frozenset[int]] = set()
+    parts, prompts = _Deck(PARTS, rng), _Deck(1 if pooled else len(table.prompts), rng)
+    for _ in range(4 * wanted + len(table.prompts)):  # gives up where there are hardly any pairs
+        if len(asked) == wanted:
+            break
+        prompt = prompts.draw()
+        rows = np.arange(len(scores)) if pooled else np.arange(table.offsets[prompt], table.offsets[prompt + 1])
+        pairs = _pairs(rows, table.replies, np.asarray(scores, dtype=float), rng)
+        if not len(pairs):
+            continue
+        part = parts.draw()
+        place = int(len(pairs) * (part + rng.random()) / PARTS)
+        first, second = (int(row) for row in rng.permutation(pairs[min(place, len(pairs) - 1)]))
+        if frozenset((first, second)) in seen:
+            continue
+        seen.add(frozenset((first, second)))
+        asked.append(Question(first, second, part))
+    return tuple(asked)
+
+
+def _pairs(rows: np.ndarray, replies: Sequence[str], scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(pair, 2) rows with different texts, the closest scores first; equal gaps in a random order."""
+    if len(rows) > _LOOKED_AT:
+        rows = rng.choice(rows, _LOOKED_AT, replace=False)
+    texts = np.array([" ".join(replies[row].split()) for row in rows], dtype=object)  # those that read alike: no pair
+    one, other = np.triu_indices(len(rows), 1)
+    pairs = rng.permutation(np.column_stack([rows[one], rows[other]])[texts[one] != texts[other]])
+    gaps = np.abs(scores[pairs[:, 0]] - scores[pairs[:, 1]])
+    return pairs[np.argsort(gaps, kind="stable")]
+
+
+class _Deck:
+    """Numbers from 0 in a random order, shuffled anew when all were drawn."""
+
+    def __init__(self, size: int, rng: np.random.Generator) -> None:
+        self._size, self._rng = size, rng
+        self._left: list[int] = []
+
+    def draw(self) -> int:
+        if not self._left:
+            self._left = [int(one) for one in self._rng.permutation(self._size)]
+        return self._left.pop()
+
+
+def agreement(scores: np.ndarray, judged: Sequence[Judgement]) -> Agreement | None:
+    """How well scores agree with judgements, with Wilson's interval.
+
+    With p = agreed / n and z = 1.96, its ends are (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
+    It takes pairs for independent draws; the spread over differences makes it a little wide.
+
+    Args:
+        scores: (reply,) of the value.
+        judged: pairs with an answer.
+
+    Returns:
+        None while no pair was decided.
+
+    Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927.
+    """
+    decided = [one for one in judged if one.answer is not Answer.NEITHER]
+    if not decided:
+        return None
+    agreed = 0.0
+    for one in decided:
+        more, less = (one.first, one.second) if one.answer is Answer.FIRST else (one.second, one.first)
+        agreed += 0.5 * (1.0 + float(np.sign(scores[more] - scores[less])))
+    low, high = _wilson(agreed, len(decided))
+    return Agreement(agreed, len(decided), len(judged) - len(decided), low, high)
+
+
+def _wilson(agreed: float, n: int) -> tuple[float, float]:
+    p, z2 = agreed / n, _NORMAL_95**2
+    middle, half = p + z2 / (2 * n), _NORMAL_95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return max(0.0, (middle - half) / (1 + z2 / n)), min(1.0, (middle + half) / (1 + z2 / n))
+
+
+def word(auc: float, low: float) -> Word:
+    """The plain word for an AUC and the lower end of its 95% interval.
+
+    Reliable from 0.75 with at least 0.65 at the lower end; rough from 0.65 where the interval lies above 0.5, so that a
+    coin is ruled out; else not to be used.
+
+    Example:
+        >>> word(0.8, 0.7), word(0.8, 0.55), word(0.7, 0.48)
+        (<Word.RELIABLE: 'reliable'>, <Word.ROUGH: 'rough'>, <Word.UNUSABLE: 'not to be used'>)
+    """
+    for said, (least, bound) in ((Word.RELIABLE, RELIABLE_FROM), (Word.ROUGH, ROUGH_FROM)):
+        if auc >= least and low > bound:
+            return said
+    return Word.UNUSABLE

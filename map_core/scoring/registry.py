@@ -1,0 +1,132 @@
+"""Scorers by name: the built-in values, and one maker for each family of values of one's own.
+
+Constraint: no model library at import time, nor when a scorer is made; its models load with the first score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from map_core.errors import InputError
+from map_core.scoring.classifier import CLASSIFIER, Classifier
+from map_core.scoring.contrast import Contrast
+from map_core.scoring.definition import Definition, check_name
+from map_core.scoring.embedding import Coherence, Humor, Kindness, Positivity
+from map_core.scoring.function import FUNCTION, FunctionScorer
+from map_core.scoring.judge import JUDGE, Judge
+from map_core.scoring.lexicon import Diversity, PlainLanguage
+from map_core.scoring.likelihood import Familiarity, Helpfulness
+from map_core.scoring.shared_models import ScoringModels
+from map_core.scoring.base import Card, Scorer
+from map_core.scoring.specification import BUILT_IN, CONTRAST, Specification
+from map_core.scoring.transforms import Transform, Transformed
+
+_BUILT_IN: dict[str, tuple[Card, Callable[[ScoringModels], Scorer]]] = {
+    "helpfulness": (Helpfulness.card, Helpfulness),
+    "kindness": (Kindness.card, Kindness),
+    "humor": (Humor.card, Humor),
+    "positivity": (Positivity.card, Positivity),
+    "coherence": (Coherence.card, Coherence),
+    "diversity": (Diversity.card, lambda models: Diversity()),
+    "familiarity": (Familiarity.card, lambda models: Familiarity()),
+    "plain_language": (PlainLanguage.card, lambda models: PlainLanguage()),
+}
+
+#: The values of the embedded table, in the order of its columns.
+DEFAULT_VALUES: tuple[str, ...] = tuple(_BUILT_IN)
+#: Those that read how likely the base model found its words: only a model that tells log-probabilities will do.
+READ_LIKELIHOOD = frozenset({"helpfulness", "familiarity"})
+
+
+def _contrast(one: Specification, models: ScoringModels) -> Scorer:
+    return Contrast(Definition.from_dict({"name": one.name, **one.settings}), models)
+
+
+#: What makes a scorer of each family.
+FAMILIES: dict[str, Callable[[Specification, ScoringModels], Scorer]] = {
+    CONTRAST: _contrast,
+    CLASSIFIER: lambda one, models: Classifier(one.name, one.settings, models),
+    JUDGE: lambda one, models: Judge(one.name, one.settings, models, trusted=one.trusted),
+    FUNCTION: lambda one, models: FunctionScorer(one.name, one.settings),
+}
+#: Families that run code or call a server: only for values that whoever runs this program named.
+_TRUSTED_ONLY = frozenset({FUNCTION, JUDGE})
+
+
+def cards() -> dict[str, Card]:
+    """What every built-in value measures and misses, by name; loads no model."""
+    return {name: card for name, (card, _) in _BUILT_IN.items()}
+
+
+def scorers(names: Sequence[str] | None = None, models: ScoringModels | None = None) -> list[Scorer]:
+    """Built-in scorers by name, :data:`DEFAULT_VALUES` when None; as :func:`resolve`."""
+    return resolve(names, (), models)
+
+
+def resolve(
+    names: Sequence[str] | None = None,
+    own: Iterable[Specification | Definition] | Mapping[str, Specification] = (),
+    models: ScoringModels | None = None,
+) -> list[Scorer]:
+    """Scorers by name; they share their models, which load when a score is first asked for.
+
+    Args:
+        names: values, each once, built-in or of one's own; when None the built-in ones and then all of ``own``.
+        own: values of one's own: definitions, what a values file names (:func:`read_values_file`), or what a table
+            tells (:func:`from_metadata`).
+        models: the models that they use.
+
+    Raises:
+        InputError: an unknown value, one that is named twice, none, one of one's own that bears the name of a
+            built-in one, or settings that its family cannot use.
+    """
+    given = list(own.values() if isinstance(own, Mapping) else own)
+    specified: dict[str, Specification] = {}
+    for one in (Specification.of(one) if isinstance(one, Definition) else one for one in given):
+        if one.family == BUILT_IN:
+            continue
+        if one.name in _BUILT_IN:
+            raise InputError(f"{one.name!r} is a built-in value; give the one of your own another name.")
+        if one.name in specified:
+            raise InputError(f"The value {one.name!r} is defined twice. Give one of them another name.")
+        specified[one.name] = one
+    names = (*DEFAULT_VALUES, *specified) if names is None else names
+    unknown = [name for name in names if name not in _BUILT_IN and name not in specified]
+    if unknown:
+        known = ", ".join((*_BUILT_IN, *specified))
+        raise InputError(f"Unknown value {', '.join(map(repr, unknown))}; there are {known}.")
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"The values are {', '.join(names) or 'none'}; expected at least one, and each once.")
+    models = ScoringModels() if models is None else models
+    return [make(specified[name], models) if name in specified else _BUILT_IN[name][1](models) for name in names]
+
+
+def make(one: Specification, models: ScoringModels) -> Scorer:
+    """The scorer of one specification.
+
+    Raises:
+        InputError: an unknown family, settings that it cannot use, or one that only a trusted specification may name.
+    """
+    if one.family not in FAMILIES:
+        raise InputError(f"{one.name!r} is of the family {one.family!r}; there are {', '.join(FAMILIES)}.")
+    if one.family in _TRUSTED_ONLY and not one.trusted:
+        raise InputError(
+            f"{one.name!r} is scored by a {one.family}, and a table alone may not have that run or called. "
+            "Name it in a values file of your own (--values-file)."
+        )
+    check_name(one.name)
+    if "transform" not in one.settings:
+        return FAMILIES[one.family](one, models)
+    plain = replace(one, settings={key: given for key, given in one.settings.items() if key != "transform"})
+    return Transformed(FAMILIES[one.family](plain, models), Transform.from_dict(one.settings["transform"]))
+
+
+def scored(own: Mapping[str, Specification]) -> tuple[str, ...]:
+    """The values that new replies can be scored on: the built-in ones, and those of these that may be made."""
+    ours = [
+        name
+        for name, one in own.items()
+        if one.family in FAMILIES and name not in _BUILT_IN and (one.trusted or one.family not in _TRUSTED_ONLY)
+    ]
+    return (*DEFAULT_VALUES, *ours)

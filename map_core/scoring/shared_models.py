@@ -1,0 +1,104 @@
+"""The models that scorers share: loaded once, when first needed, and asked once for the same text.
+
+Constraint: importing this module loads no model library.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from map_core.models.files import DEFAULT_EMBEDDER
+
+#: So many lists of texts are remembered: those that several values ask for in turn.
+_KEPT = 8
+
+
+Model = TypeVar("Model")
+
+
+class Embedder(Protocol):
+    """What a sentence-embedding model offers."""
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """One vector of length 1 per text, (text, dimension)."""
+
+
+class ScoringModels:
+    """Models for scorers, loaded when first asked for.
+
+    Args:
+        embedder_name: name or folder of the sentence-embedding model.
+        embedder: a model that is loaded already, in its place.
+    """
+
+    def __init__(self, embedder_name: str = DEFAULT_EMBEDDER, embedder: Embedder | None = None) -> None:
+        self.embedder_name = embedder_name
+        self._given = self._embedder = embedder
+        self._kept: OrderedDict[tuple[str, ...], np.ndarray] = OrderedDict()
+        self._shared: dict[Hashable, Any] = {}
+        self._axes: dict[tuple[tuple[str, ...], tuple[str, ...]], np.ndarray] = {}
+
+    def __reduce__(self) -> tuple[type[ScoringModels], tuple[str, Embedder | None]]:
+        """Another process opens its models itself: what was opened here stays here."""
+        return ScoringModels, (self.embedder_name, self._given)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Sentence embeddings, (text, dimension) float64 of length 1; zeros for a text without characters.
+
+        A list is embedded as a whole or not at all, so that the same list gives the same numbers to the last bit,
+        whatever was asked before; which texts share a batch changes the last digits.
+
+        Raises:
+            MissingModelError: the model's weights are not on this machine.
+        """
+        key = tuple(texts)
+        if key not in self._kept:
+            some = [text for text in dict.fromkeys(texts) if text.strip()]
+            vectors = np.asarray(self._model().embed(some), dtype=np.float64) if some else np.zeros((0, 1))
+            found = dict(zip(some, vectors, strict=True))
+            nothing = np.zeros(vectors.shape[1])
+            self._kept[key] = np.array([found.get(text, nothing) for text in texts]).reshape(len(texts), len(nothing))
+            self._kept[key].setflags(write=False)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def axis(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """The direction from one pole to the other, (dimension,), of length 1.
+
+        The mean over pairs of embed(first) - embed(second): each pair speaks of the same matter in two ways, so the
+        matter cancels and the way of speaking stays.
+
+        Args:
+            pairs: example texts, (more of it, less of it).
+        """
+        return self.axis_between([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+
+    def axis_between(self, more: Sequence[str], less: Sequence[str]) -> np.ndarray:
+        """The direction from the mean of some texts to the mean of others, (dimension,), of length 1; 0 where equal."""
+        key = (tuple(more), tuple(less))
+        if key not in self._axes:
+            model = self._model()
+            first, second = (np.asarray(model.embed(list(side)), dtype=np.float64).mean(axis=0) for side in key)
+            length = float(np.linalg.norm(first - second))
+            self._axes[key] = (first - second) / (length or 1.0)
+        return self._axes[key]
+
+    def shared(self, key: Hashable, opened: Callable[[], Model]) -> Model:
+        """What was opened under this key before, else what ``opened`` gives now."""
+        if key not in self._shared:
+            self._shared[key] = opened()
+        found: Model = self._shared[key]
+        return found
+
+    def _model(self) -> Embedder:
+        if self._embedder is None:
+            from map_core.models.embedder import open_embedder
+
+            self._embedder = open_embedder(self.embedder_name)
+        return self._embedder

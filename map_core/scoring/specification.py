@@ -1,0 +1,97 @@
+"""What it takes to make a scorer again, as plain data: a value's name, the family of its scorer, and its settings.
+
+A table's metadata, a values file and a request to the model process all tell of values in this form. Constraint:
+standard library only; no scorer is made here.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from map_core.errors import InputError
+from map_core.scoring.definition import Definition
+
+BUILT_IN, CONTRAST = "built-in", "contrast"
+
+
+@dataclass(frozen=True)
+class Specification:
+    """One value as data.
+
+    Args:
+        name: the value's name.
+        family: which kind of scorer, as :data:`map_core.scoring.FAMILIES` lists them.
+        settings: what that family needs to know, as JSON values.
+        trusted: whoever runs this program named it. A table may come from anybody, so what its metadata tells is not
+            trusted: no code is run and no server is called because of it.
+    """
+
+    name: str
+    family: str = BUILT_IN
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    trusted: bool = False
+
+    @classmethod
+    def of(cls, definition: Definition) -> Specification:
+        """A value that is defined in words."""
+        return cls(definition.name, CONTRAST, definition.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The specification as plain JSON values; ``Specification(**them)`` is it again."""
+        return {"name": self.name, "family": self.family, "settings": dict(self.settings), "trusted": self.trusted}
+
+
+def from_metadata(metadata: Mapping[str, Any]) -> dict[str, Specification]:
+    """The values that a table's metadata tells how to score, by name, built-in ones included; none is trusted."""
+    found = {}
+    for entry in metadata.get("scorers") or ():
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+            continue
+        family, settings = entry.get("family", BUILT_IN), entry.get("settings") or {}
+        if isinstance(family, str) and isinstance(settings, Mapping):
+            found[entry["name"]] = Specification(entry["name"], family, dict(settings))
+    return found
+
+
+def read_values_file(path: Path) -> dict[str, Specification]:
+    """The values that a TOML or JSON file names, trusted, in its order.
+
+    Args:
+        path: a table a value, as in ``[calm_nurse]`` with ``family``, and the settings of that family beside it. The
+            file of a function is looked for beside it.
+
+    Raises:
+        InputError: no such file, no TOML or JSON, or an entry that is no table or names no family.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        given = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise InputError(f"The values file {path} cannot be read ({error.strerror or error}).") from error
+    except (ValueError, RecursionError) as error:  # decoding, TOML and JSON errors are all of this kind
+        raise InputError(f"The values file {path} is not understood ({error}); expected TOML, or JSON.") from error
+    if not isinstance(given, Mapping) or not given:
+        raise InputError(f"The values file {path} names no value; expected a table a value, as in [calm_nurse].")
+    found = {}
+    for name, entry in given.items():
+        if not isinstance(entry, Mapping):
+            raise InputError(f"{name!r} in {path} is {entry!r}; expected a table, as in [{name}] and lines below it.")
+        settings = {key: setting for key, setting in entry.items() if key != "family"}
+        family = entry.get("family", CONTRAST if {"more", "less"} <= entry.keys() else None)
+        if not isinstance(family, str):
+            raise InputError(f'{name!r} in {path} names no family; add a line like family = "contrast".')
+        if isinstance(settings.get("function"), str) and ":" in settings["function"]:
+            settings["function"] = str(path.parent / settings["function"])  # an absolute one stays as it is
+        found[name] = Specification(name, family, settings, trusted=True)
+    return found
+
+
+def values_file(definitions: Iterable[Definition]) -> str:
+    """Definitions as JSON that :func:`read_values_file` reads."""
+    entries = {one.name: {"family": one.family, **one.settings} for one in map(Specification.of, definitions)}
+    return json.dumps(entries, ensure_ascii=False, indent=2) + "\n"

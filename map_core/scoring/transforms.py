@@ -1,0 +1,176 @@
+"""Units for a value: raw, standardised against the base model, percentile of base replies, probability.
+
+A scorer's raw number may be a logit that nobody can read; a transform gives it a meaning and keeps the order of
+replies. It is fitted once, on replies of the base model, and stands in the table's metadata, so that replies scored
+later are in the same unit. Constraint: pure functions; numpy only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from map_core.errors import InputError
+from map_core.core.types import Reply
+from map_core.scoring.base import Scorer
+
+
+class Unit(StrEnum):
+    """What a transformed reward means.
+
+    ``RAW``: the scorer's own number. ``STANDARD``: standard deviations of base replies above their mean.
+    ``PERCENTILE``: the share of base replies that lie below, 0 to 100. ``PROBABILITY``: 1 / (1 + exp(-reward)), for
+    scorers that give log-odds.
+    """
+
+    RAW = "raw"
+    STANDARD = "standard"
+    PERCENTILE = "percentile"
+    PROBABILITY = "probability"
+
+
+@dataclass(frozen=True)
+class Transform:
+    """From a scorer's rewards to a unit and back.
+
+    Args:
+        unit: see :class:`Unit`.
+        mean, scale: of the base replies; ``STANDARD`` alone uses them.
+        knots: rewards at equally spaced percentiles from 0 to 100, strictly rising; ``PERCENTILE`` alone uses them.
+
+    Raises:
+        InputError: numbers that are not finite, a scale of 0 or less, or fewer than two knots.
+    """
+
+    unit: Unit = Unit.RAW
+    mean: float = 0.0
+    scale: float = 1.0
+    knots: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "unit", Unit(self.unit))
+            object.__setattr__(self, "knots", tuple(map(float, self.knots)))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"A transform is not understood ({error}); units are {', '.join(Unit)}.") from error
+        if not (np.isfinite([self.mean, self.scale, *self.knots]).all() and self.scale > 0):
+            raise InputError(
+                f"A transform has mean {self.mean} and scale {self.scale}; expected numbers, a scale above 0."
+            )
+        if self.unit is Unit.PERCENTILE and (len(self.knots) < 2 or (np.diff(self.knots) <= 0).any()):
+            raise InputError("The knots of percentiles must rise, and be two at the least.")
+
+    def apply(self, rewards: np.ndarray) -> np.ndarray:
+        """Rewards in the unit, any shape; NaN stays NaN. Percentiles end at 0 and 100."""
+        given = np.asarray(rewards, dtype=np.float64)
+        match self.unit:
+            case Unit.STANDARD:
+                return (given - self.mean) / self.scale
+            case Unit.PERCENTILE:
+                return np.asarray(np.interp(given, self.knots, np.linspace(0.0, 100.0, len(self.knots))))
+            case Unit.PROBABILITY:
+                return np.asarray(np.exp(-np.logaddexp(0.0, -given)))
+        return given
+
+    def invert(self, levels: np.ndarray) -> np.ndarray:
+        """The rewards that are these numbers in the unit; NaN where none is, as for a probability of 0 or beyond."""
+        given = np.asarray(levels, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            match self.unit:
+                case Unit.STANDARD:
+                    return given * self.scale + self.mean
+                case Unit.PERCENTILE:
+                    found = np.interp(given, np.linspace(0.0, 100.0, len(self.knots)), self.knots)
+                    return np.where((given >= 0.0) & (given <= 100.0), found, np.nan)
+                case Unit.PROBABILITY:
+                    return np.where((given > 0.0) & (given < 1.0), np.log(given) - np.log1p(-given), np.nan)
+        return given
+
+    def as_dict(self) -> dict[str, Any]:
+        """The transform as plain JSON values; ``Transform(**them)`` is it again."""
+        return {"unit": self.unit.value, "mean": self.mean, "scale": self.scale, "knots": list(self.knots)}
+
+    @classmethod
+    def from_dict(cls, given: Any) -> Transform:
+        """The transform that :meth:`as_dict` took apart; a unit alone, as text, for those that need no fitting.
+
+        Raises:
+            InputError: it is none.
+        """
+        if isinstance(given, str) and given in (Unit.RAW, Unit.PROBABILITY):
+            return cls(Unit(given))
+        if not isinstance(given, Mapping) or not {"unit"} <= given.keys() <= set(cls.__dataclass_fields__):
+            raise InputError(
+                f"transform is {given!r}; expected raw or probability, or what a table's metadata records for "
+                "standard and percentile, which are fitted on its replies."
+            )
+        return cls(**given)
+
+
+def fitted(unit: Unit, rewards: np.ndarray, steps: int = 100) -> Transform:
+    """The transform to a unit, fitted on replies of the base model.
+
+    Args:
+        unit: see :class:`Unit`.
+        rewards: of base replies, any shape, at least two of them finite and different.
+        steps: percentiles between which it is linear.
+
+    Raises:
+        InputError: too few rewards, or all of them equal, for a unit that compares.
+    """
+    unit = Unit(unit)
+    given = np.asarray(rewards, dtype=np.float64)
+    given = given[np.isfinite(given)]
+    if unit in (Unit.RAW, Unit.PROBABILITY):
+        return Transform(unit)
+    if given.size < 2 or np.ptp(given) == 0.0:
+        raise InputError(f"{given.size} rewards of base replies do not differ; expected two at the least that do.")
+    if unit is Unit.STANDARD:
+        return Transform(unit, float(given.mean()), float(given.std()))
+    knots = np.quantile(given, np.linspace(0.0, 1.0, steps + 1))
+    # Where many replies have one reward its knots are equal; they are set apart by next to nothing, so that the way
+    # back is single.
+    least = 1e-9 * float(np.ptp(given))
+    return Transform(unit, knots=tuple(np.maximum.accumulate(knots + least * np.arange(steps + 1)).tolist()))
+
+
+class Transformed(Scorer):
+    """A scorer in another unit.
+
+    Args:
+        scorer: what gives the rewards.
+        transform: to the unit.
+    """
+
+    def __init__(self, scorer: Scorer, transform: Transform) -> None:
+        self._scorer, self.transform = scorer, transform
+        self.card, self.family = scorer.card, scorer.family
+
+    @property
+    def version(self) -> str:
+        """That of the scorer, and a short hash of the transform's numbers."""
+        numbers = json.dumps(self.transform.as_dict(), sort_keys=True)
+        return f"{self._scorer.version}/{self.transform.unit}-{hashlib.sha256(numbers.encode()).hexdigest()[:8]}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Those of the scorer."""
+        return self._scorer.notes
+
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        """The scorer's rewards in the unit."""
+        return self.transform.apply(self._scorer.score(prompt, replies))
+
+    def score_many(self, prompts: Sequence[str], replies: Sequence[Sequence[Reply]]) -> list[np.ndarray]:
+        """The same for many prompts."""
+        return [self.transform.apply(rewards) for rewards in self._scorer.score_many(prompts, replies)]
+
+    def settings(self) -> dict[str, Any]:
+        """The scorer's, and the transform."""
+        return self._scorer.settings() | {"transform": self.transform.as_dict()}

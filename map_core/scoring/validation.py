@@ -1,0 +1,157 @@
+"""Does a value separate what it claims to? Scores held against labels that were given by reading.
+
+Constraint: numpy and scipy only; no model is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from map_core.errors import InputError
+from map_core.data.reward_table import RewardTable
+
+#: A value below this does not ship under its name.
+LEAST_AUC = 0.75
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How well one value's rewards separate replies labelled 1 from those labelled 0.
+
+    Args:
+        value: its name.
+        auc: the chance that a reply labelled 1 has a higher reward than one labelled 0, ties counting half.
+        low, high: 95% interval of ``auc``.
+        positives, negatives: how many replies bear each label.
+    """
+
+    value: str
+    auc: float
+    low: float
+    high: float
+    positives: int
+    negatives: int
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a person said of one reply, 1 or 0 by value; a value that was not judged is absent."""
+
+    prompt_id: str
+    candidate: int
+    labels: Mapping[str, int]
+
+
+def auc(scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray) -> tuple[float, float, float]:
+    """The area under the ROC curve with its 95% interval.
+
+    AUC = P(score of a 1 > score of a 0) + P(equal) / 2, by Mann-Whitney's statistic; the interval is DeLong's. Where
+    all 1s lie above all 0s (or below) DeLong's has no width; the exact binomial bound of the rarer label stands in.
+
+    Args:
+        scores: (n,) finite numbers.
+        labels: (n,) 1 or 0.
+
+    Returns:
+        (auc, low, high).
+
+    Raises:
+        InputError: lengths differ, or a label has fewer than two replies.
+
+    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988.
+    """
+    given, wanted = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    if given.shape != wanted.shape or given.ndim != 1:
+        raise InputError(f"There are {given.size} scores and {wanted.size} labels; expected as many of each.")
+    ones, zeros = given[wanted == 1], given[wanted == 0]
+    if min(len(ones), len(zeros)) < 2:
+        raise InputError(
+            f"There are {len(ones)} replies labelled 1 and {len(zeros)} labelled 0; expected at least two of each. "
+            "Label more replies."
+        )
+    area = float(stats.mannwhitneyu(ones, zeros).statistic) / (len(ones) * len(zeros))
+    # Placements: for each reply, the share of the other label's replies that it lies on the right side of.
+    above = np.array([np.mean((one > zeros) + 0.5 * (one == zeros)) for one in ones])
+    below = np.array([np.mean((ones > zero) + 0.5 * (ones == zero)) for zero in zeros])
+    width = 1.959964 * float(np.sqrt(above.var(ddof=1) / len(ones) + below.var(ddof=1) / len(zeros)))
+    if width == 0.0:
+        width = 1.0 - 0.025 ** (1.0 / min(len(ones), len(zeros)))
+    return area, max(0.0, area - width), min(1.0, area + width)
+
+
+def read_labels(path: Path) -> tuple[Label, ...]:
+    """Read a labels file: JSON lines ``{"prompt_id": "...", "candidate": 3, "labels": {"humor": 1, ...}}``.
+
+    Raises:
+        InputError: no such file, or a line that is not such an object; the message names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The labels cannot be read from {path} ({error}).") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry: Any = json.loads(line)
+            labels = {str(name): int(label) for name, label in entry["labels"].items() if label is not None}
+            found.append(Label(str(entry["prompt_id"]), int(entry["candidate"]), labels))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"Line {number} of {path} is no label ({error!r}); expected "
+                '{"prompt_id": "...", "candidate": 3, "labels": {"humor": 1}}.'
+            ) from error
+        if bad := [name for name, label in labels.items() if label not in (0, 1)]:
+            raise InputError(f"Line {number} of {path} labels {bad[0]} with {labels[bad[0]]}; expected 1 or 0.")
+    return tuple(found)
+
+
+def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separation]:
+    """How well each value of a table separates its labels; values with too few labels are left out.
+
+    Raises:
+        InputError: a label is of a reply that the table does not have.
+    """
+    prompts = {name: number for number, name in enumerate(table.prompt_ids)}
+    rows = []
+    for label in labels:
+        number = prompts.get(label.prompt_id)
+        if number is None or not 0 <= label.candidate < table.candidates[number]:
+            raise InputError(
+                f"A label is of candidate {label.candidate} of the prompt {label.prompt_id!r}, which the table lacks. "
+                "Give the labels of this very table."
+            )
+        rows.append(int(table.offsets[number]) + label.candidate)
+    found = {}
+    for column, value in enumerate(table.values):
+        judged = [(row, label.labels[value]) for row, label in zip(rows, labels, strict=True) if value in label.labels]
+        given = np.array([label for _, label in judged])
+        positives, negatives = int(np.sum(given == 1)), int(np.sum(given == 0))
+        if min(positives, negatives) >= 2:
+            scores = table.rewards[[row for row, _ in judged], column]
+            found[value] = Separation(value, *auc(scores, given), positives, negatives)
+    return found
+
+
+def length_correlations(table: RewardTable) -> dict[str, float]:
+    """Spearman's correlation of each value with the length of the reply (tokens, else characters), over all replies.
+
+    A value that mostly measures length is a common fault of scorers. 0 for a constant value or constant lengths.
+    """
+    lengths = np.array([len(tokens) for tokens in table.tokens] if table.tokens else [len(r) for r in table.replies])
+    if lengths.size == 0 or np.ptp(lengths) == 0:
+        return dict.fromkeys(table.values, 0.0)
+    return {
+        value: float(stats.spearmanr(table.rewards[:, column], lengths).statistic)
+        if np.ptp(table.rewards[:, column])
+        else 0.0
+        for column, value in enumerate(table.values)
+    }

@@ -1,0 +1,316 @@
+"""From a body to what the generator is asked: model and palette, weights for the K in force, chat, seeds.
+
+Constraint: everything that can be refused is refused here, before a generation is handed in. May be asked from several
+threads; loads a tokenizer and no model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from map_core.analysis.generation_weights import Aim, Aims
+from map_core.errors import InputError
+from map_core.models.chat_template import ChatTokenizer
+from map_core.engines.base import chat_messages
+from map_core.generation.request import GenerationRequest, Method
+from map_core.core.types import SamplingSettings
+from map_core.server.request_body import ChatBody, read_body, read_chat, read_stops
+from map_core.server.errors import Limits, Refusal
+from map_core.scoring import Specification, cards, scored
+
+#: Larger weights would carry sums of weights times rewards beyond the largest number.
+LARGEST_WEIGHT = 1e100
+_METHODS = (Method.RESAMPLE, Method.BEST, Method.BLOCKS)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one body asks for.
+
+    Args:
+        requests: one a reply, the same but for their seeds.
+        model: as the client named it, or the base model's name.
+        palette: the palette's name, or None.
+        aim: what was solved for it, or None where weights were given or nothing was.
+        stops: texts before which a reply is cut.
+        stream: whether it comes in pieces; ``usage``: and tells the tokens at the end.
+        prompt_tokens: of the whole chat in the model's template; 0 where they cannot be counted here.
+        viewer: whose turn it takes, where the body tells.
+        notes: what the client should know, a sentence each.
+    """
+
+    requests: tuple[GenerationRequest, ...]
+    model: str
+    palette: str | None
+    aim: Aim | None
+    stops: tuple[str, ...]
+    stream: bool
+    usage: bool
+    prompt_tokens: int
+    viewer: str
+    notes: tuple[str, ...]
+
+    @property
+    def live(self) -> bool:
+        """The reply is certain from its first token on: there is one candidate, and nothing may be cut from it."""
+        first = self.requests[0]
+        return first.candidates == 1 and first.most_candidates is None and not self.stops
+
+    @property
+    def in_force(self) -> dict[str, Any]:
+        """What the replies were steered by, as plain JSON values."""
+        first, aim = self.requests[0], self.aim
+        return {
+            "palette": self.palette,
+            "asked": dict(aim.asked) if aim else None,
+            "targets": dict(aim.targets) if aim else None,
+            "verdict": aim.verdict.value if aim else None,
+            "weights": dict(first.weights),
+            "method": first.method.value,
+            "candidates": first.candidates,
+            "sampling": first.settings.as_dict(),
+            "notes": [*(aim.notes if aim else ()), *self.notes],
+        }
+
+
+class PromptTokens:
+    """Counts a chat's tokens as the model reads it, and refuses what its context does not hold.
+
+    Args:
+        folder: the model's folder; None for a model on another server, whose tokens cannot be counted here.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._tokenizer = ChatTokenizer(folder) if folder else None
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder else {}
+        context = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
+        self._context: int | None = context if isinstance(context, int) else None
+
+    def count(self, request: GenerationRequest) -> int:
+        """The tokens of a request's chat; 0 where they cannot be counted.
+
+        Raises:
+            Refusal: the chat and the longest reply do not fit the context.
+            InputError: the model's template or tokenizer refuses the chat.
+        """
+        if self._tokenizer is None:
+            return 0
+        count = len(self._tokenizer.render(chat_messages(request.prompt, request.system, request.history)))
+        longest = request.settings.max_new_tokens
+        if self._context is not None and count + longest > self._context:
+            raise Refusal(
+                f"The messages have {count:,} tokens and the reply up to {longest:,}; the model's context holds "
+                f"{self._context:,}. Shorten the messages, or ask for less by max_tokens.",
+                param="messages",
+                code="context_length_exceeded",
+            )
+        return count
+
+
+class Desk:
+    """Reads bodies for one table, its palettes and one base model.
+
+    Args:
+        model: the base model's name, as clients know it.
+        aims: of the table.
+        palettes: (value,) levels in reward units by the palette's name.
+        settings: how the base model is sampled unless a body says otherwise; those of the table.
+        system: the table's system message, where it has one.
+        tokens: counts a chat's tokens.
+        limits: how much may be asked for.
+        candidates: K where a body does not tell.
+        own: how values that are not built in are scored, as the table tells it.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        aims: Aims,
+        palettes: Mapping[str, np.ndarray],
+        settings: SamplingSettings,
+        system: str | None,
+        tokens: PromptTokens,
+        limits: Limits,
+        candidates: int = 16,
+        own: Mapping[str, Specification] | None = None,
+    ) -> None:
+        self.model, self.limits = model, limits
+        self._aims, self._palettes = aims, dict(palettes)
+        self._settings, self._system = settings, system
+        self._tokens, self._candidates = tokens, candidates
+        self._scored = scored(own or {})
+        #: How the values that are not built in are scored.
+        self.own = tuple(one for name, one in (own or {}).items() if name in self._scored and name not in cards())
+        #: Every name that a client may use for a model, and the palette that it stands for.
+        self.models: dict[str, str | None] = {model: None} | {f"{model}:{name}": name for name in palettes}
+
+    def read(self, content: bytes) -> Asked:
+        """What a body asks for.
+
+        Raises:
+            Refusal: it cannot be served; see the message.
+        """
+        body = read_body(content)
+        try:
+            return self._asked(body)
+        except InputError as error:
+            raise Refusal(str(error)) from error
+
+    def _asked(self, body: ChatBody) -> Asked:
+        model, palette = self._names(body)
+        weights, shown = _weights(body, self._scored), _values(body, self._scored)
+        if palette is not None and weights is not None:
+            raise Refusal("There are a palette and weights; give one of them.", param="weights")
+        candidates, replies = self._sizes(body, steered=palette is not None or bool(weights))
+        settings, notes = self._sampling(body)
+        system, history, prompt = read_chat(body.messages, self.limits)
+        seed = secrets.randbelow(2**31) if body.seed is None else body.seed
+        if not 0 <= seed < 2**63:
+            raise Refusal(f"seed is {seed}; expected a whole number from 0, below 2^63.", param="seed")
+        extra: dict[str, Any] = {} if body.block is None else {"block": body.block}
+        request = GenerationRequest(
+            prompt=prompt,
+            weights=weights or {},
+            values=shown,
+            candidates=candidates,
+            settings=settings,
+            seed=seed,
+            system=self._system if system is None else system,
+            history=history,
+            provisional=False,
+            method=_method(body),
+            most_candidates=body.most_candidates,
+            least_ess=body.least_ess,
+            own=self.own,
+            **extra,
+        )
+        prompt_tokens = self._tokens.count(request)
+        aim = None
+        if palette is not None:
+            aim = self._aims.at(self._palettes[palette], body.most_candidates or candidates)
+            told = tuple(name for name in aim.asked if name in self._scored)
+            request = replace(request, weights=dict(aim.weights), values=(*told, *shown))
+        return Asked(
+            requests=tuple(replace(request, seed=reply_seed(seed, number)) for number in range(replies)),
+            model=model,
+            palette=palette,
+            aim=aim,
+            stops=read_stops(body.stop),
+            stream=bool(body.stream),
+            usage=bool((body.stream_options or {}).get("include_usage")),
+            prompt_tokens=prompt_tokens,
+            viewer=body.user or "",
+            notes=tuple(notes if palette is not None or weights else ()),
+        )
+
+    def _names(self, body: ChatBody) -> tuple[str, str | None]:
+        """The model's name and the palette's."""
+        model = body.model or self.model
+        if model not in self.models:
+            raise Refusal(
+                f"There is no model {_cut(model)!r} here; there are {', '.join(self.models)}.",
+                status=404,
+                param="model",
+                code="model_not_found",
+            )
+        by_model, palette = self.models[model], body.palette
+        if palette is not None and palette not in self._palettes:
+            known = f"there are {', '.join(self._palettes)}" if self._palettes else "the server has none (--palettes)"
+            raise Refusal(f"There is no palette {_cut(palette)!r} here; {known}.", param="palette")
+        if palette is not None and by_model is not None and palette != by_model:
+            raise Refusal(f"The model names the palette {by_model!r} and palette is {palette!r}.", param="palette")
+        return model, palette if by_model is None else by_model
+
+    def _sizes(self, body: ChatBody, steered: bool) -> tuple[int, int]:
+        """K and n. Without weights every reply is as good as any other, so one is drawn unless more are asked for."""
+        candidates = body.candidates
+        if candidates is None:
+            candidates = self._candidates if steered or body.most_candidates else 1
+        replies = 1 if body.n is None else body.n
+        for name, number, most in (
+            ("candidates", candidates, self.limits.candidates),
+            ("most_candidates", body.most_candidates, self.limits.candidates),
+            ("n", replies, self.limits.replies),
+            ("max_tokens", body.longest, self.limits.tokens),
+            ("block", body.block, self.limits.tokens),
+        ):
+            if number is not None and not 1 <= number <= most:
+                raise Refusal(f"{name} is {number:,}; expected a whole number from 1 to {most:,}.", param=name)
+        most = max(candidates, body.most_candidates or 0) * replies
+        if most > self.limits.candidates:
+            raise Refusal(
+                f"n times candidates is {most:,}; expected at most {self.limits.candidates:,} in one request.",
+                param="n",
+            )
+        if body.least_ess is not None and body.most_candidates is None:
+            raise Refusal("least_ess needs most_candidates, where drawing ends in any case.", param="most_candidates")
+        return candidates, replies
+
+    def _sampling(self, body: ChatBody) -> tuple[SamplingSettings, list[str]]:
+        """How the base model is sampled, and what is to be said of it beside a palette or weights."""
+        for name, number in (("temperature", body.temperature), ("top_p", body.top_p)):
+            if number is not None and not math.isfinite(number):
+                raise Refusal(f"{name} is {number}; expected a finite number.", param=name)
+        given: dict[str, Any] = {"top_p": body.top_p, "top_k": body.top_k, "max_new_tokens": body.longest}
+        notes = []
+        if body.temperature == 0:
+            given |= {"top_k": 1}
+            notes.append("At temperature 0 every candidate is the same likeliest reply, so weights change nothing.")
+        else:
+            given |= {"temperature": body.temperature}
+        settings = replace(self._settings, **{name: number for name, number in given.items() if number is not None})
+        table = self._settings.as_dict()
+        others = [f"{name} {table[name]:g}" for name, value in settings.as_dict().items() if value != table[name]]
+        if others:
+            notes.append(f"The table was sampled otherwise ({', '.join(others)}), so its forecast need not hold.")
+        return settings, notes
+
+
+def reply_seed(seed: int, number: int) -> int:
+    """The seed of one of n replies: the first has the request's own, the others the first word of (seed, number)."""
+    return seed if number == 0 else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def _weights(body: ChatBody, known: Sequence[str]) -> dict[str, float] | None:
+    if body.weights is None:
+        return None
+    _check_values("weights", tuple(body.weights), known)
+    for name, weight in body.weights.items():
+        if not abs(weight) <= LARGEST_WEIGHT:
+            raise Refusal(
+                f"The weight of {name!r} is {weight}; expected a finite number, at most {LARGEST_WEIGHT:g}.",
+                param="weights",
+            )
+    return dict(body.weights)
+
+
+def _values(body: ChatBody, known: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(body.values or ())
+    _check_values("values", names, known)
+    return names
+
+
+def _check_values(field: str, names: tuple[str, ...], known: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise Refusal(f"{field} names {_cut(unknown[0])!r}; there are {', '.join(known)}.", param=field)
+
+
+def _method(body: ChatBody) -> Method:
+    if body.method is None:
+        return Method.RESAMPLE
+    if body.method not in _METHODS:
+        raise Refusal(f"method is {_cut(body.method)!r}; expected {', '.join(_METHODS)}.", param="method")
+    return Method(body.method)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,206 @@
+"""What came of generations as plain records, for JSON lines, for a spreadsheet and for whoever reads them next.
+
+A record is one generation: its prompt, all candidates with rewards and probabilities, the picks and what they cost, and
+all that is needed to make it again. Constraint: plain JSON values, no number that JSON does not know.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from map_core.core import safe_csv
+from map_core.generation.events import Finished
+from map_core.service.generation import Generation, Phase
+from map_core.generation.request import GenerationRequest
+from map_core.generation.choice import Choice
+from map_core.scoring.base import log_prob
+
+#: Characters that JSON allows inside a text and that some readers break lines at.
+_BREAKS = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})
+
+
+def outcome(request: GenerationRequest, finished: Finished) -> dict[str, Any]:
+    """The record of a request and what came of it.
+
+    Args:
+        request: what was asked.
+        finished: the outcome.
+    """
+    candidates = [
+        {
+            "reply": reply.text,
+            "rewards": {name: _plain(rewards[k]) for name, rewards in finished.rewards.items()},
+            "probability": finished.choice.probabilities[k],
+            "tokens": len(reply.tokens) or len(reply.log_probs) or (None if reply.text else 0),
+            "log_prob": _plain(log_prob(reply)),
+            "finished": reply.finished,
+        }
+        for k, reply in enumerate(finished.replies)
+    ]
+    return _record(request, candidates, request.base, finished.choice, dict(request.weights), finished.tokens, True)
+
+
+def of_generation(
+    generation: Generation,
+    weights: Mapping[str, float] | None = None,
+    palettes: Mapping[str, Mapping[str, float]] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """The record of a generation as it stands, finished or stopped on the way.
+
+    Args:
+        generation: whose.
+        weights: lambda by value that the pick goes by; those in force when None.
+        palettes: weights of further palettes by name, which choose among the same candidates.
+        more: further plain entries, such as the name of the model.
+
+    Returns:
+        As :func:`outcome`, without log-probabilities of replies; picks are None and probabilities provisional where
+        the generation did not come to its end, which "complete" tells.
+    """
+    shown = generation.snapshot()
+    done = shown.phase is Phase.DONE
+    weights = dict(generation.weights if weights is None else weights)
+    choice = generation.choice(weights)
+    candidates = [
+        {
+            "reply": candidate.text,
+            "rewards": {name: candidate.rewards.get(name) for name in generation.request.scored},
+            "probability": None if choice is None else choice.probabilities[k],
+            "tokens": candidate.tokens,
+            "finished": candidate.finished,
+        }
+        for k, candidate in enumerate(shown.candidates)
+    ]
+    record = _record(generation.request, candidates, shown.base, choice, weights, shown.tokens, done)
+    others = []
+    for name, its_weights in (palettes or {}).items():
+        its = generation.choice(its_weights)
+        others.append({"name": name, "weights": dict(its_weights), **_chosen(its, candidates, done)})
+        others[-1]["probabilities"] = None if its is None else list(its.probabilities)
+    return record | ({"palettes": others} if others else {}) | more
+
+
+def _record(
+    request: GenerationRequest,
+    candidates: list[dict[str, Any]],
+    base: int,
+    choice: Choice | None,
+    weights: dict[str, float],
+    tokens: int,
+    complete: bool,
+) -> dict[str, Any]:
+    chat = [{"prompt": turn.prompt, "reply": turn.reply} for turn in request.history]
+    return {
+        "prompt": request.prompt,
+        "base": candidates[base]["reply"],
+        "base_candidate": base,
+        **_chosen(choice, candidates, complete),
+        "candidates": candidates,
+        "tokens": tokens,
+        "seed": request.seed,
+        "weights": weights,
+        "sampling": request.settings.as_dict(),
+        "method": request.method.value,
+        "complete": complete,
+        **({"history": chat} if chat else {}),
+        **({"system": request.system} if request.system else {}),
+    }
+
+
+def _chosen(choice: Choice | None, candidates: list[dict[str, Any]], complete: bool) -> dict[str, Any]:
+    """The pick and its certificate."""
+    picked = choice.picked if complete and choice is not None else None
+    return {
+        "aligned": None if picked is None else candidates[picked]["reply"],
+        "aligned_candidate": picked,
+        "ess": None if choice is None else choice.ess,
+        "kl": None if choice is None else choice.kl,
+        "log_z": None if choice is None else choice.log_z,
+        "error": None if choice is None else choice.error,
+        "more_would_help": None if choice is None else choice.more_would_help,
+    }
+
+
+def json_line(record: Mapping[str, Any]) -> str:
+    """A record as one line with its end, whatever its reader takes for the end of a line."""
+    return json.dumps(record, allow_nan=False, ensure_ascii=False).translate(_BREAKS) + "\n"
+
+
+def json_lines(records: Iterable[Mapping[str, Any]]) -> str:
+    """A record a line."""
+    return "".join(map(json_line, records))
+
+
+def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
+    """A candidate a row: its reply, rewards and probabilities, whether it was picked, and how it was made.
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    rewards = _names(c["rewards"] for record in records for c in record["candidates"])
+    weights = _names(record["weights"] for record in records)
+    settings = _names(record["sampling"] for record in records)
+    palettes = _names({p["name"]: None} for record in records for p in record.get("palettes", ()))
+    out = io.StringIO()
+    writer = safe_csv.Writer(out)
+    writer.writerow(
+        [
+            *("generation", "prompt", "earlier_turns", "candidate", "reply", "base", "aligned", "probability"),
+            *(f"{what} ({name})" for name in palettes for what in ("aligned", "probability")),
+            *(f"reward_{name}" for name in rewards),
+            *("tokens", "finished", "complete", "ess", "kl_nats", "log_z", "candidates", "method", "model", "seed"),
+            *settings,
+            *(f"weight_{name}" for name in weights),
+        ]
+    )
+    for number, record in enumerate(records, start=1):
+        others = {palette["name"]: palette for palette in record.get("palettes", ())}
+        certificate = [_number(record[name]) for name in ("ess", "kl", "log_z")]
+        for k, candidate in enumerate(record["candidates"]):
+            beside: list[Any] = []
+            for name in palettes:
+                its = others.get(name, {})
+                probabilities = its.get("probabilities")
+                beside += [int(its.get("aligned_candidate") == k), _number(probabilities[k] if probabilities else None)]
+            writer.writerow(
+                [
+                    number,
+                    record["prompt"],
+                    len(record.get("history", ())),
+                    k + 1,
+                    candidate["reply"],
+                    int(record["base_candidate"] == k),
+                    int(record["aligned_candidate"] == k),
+                    _number(candidate["probability"]),
+                    *beside,
+                    *(_number(candidate["rewards"].get(name)) for name in rewards),
+                    candidate["tokens"],
+                    int(candidate["finished"]),
+                    int(record["complete"]),
+                    *certificate,
+                    len(record["candidates"]),
+                    record["method"],
+                    str(record.get("model", "")),
+                    record["seed"],
+                    *(record["sampling"].get(name, "") for name in settings),
+                    *(record["weights"].get(name, 0.0) for name in weights),
+                ]
+            )
+    return out.getvalue()
+
+
+def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """All keys, in the order of their first appearance."""
+    return list(dict.fromkeys(name for mapping in mappings for name in mapping))
+
+
+def _number(value: float | None) -> float | str:
+    return "" if value is None else value
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None

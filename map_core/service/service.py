@@ -1,0 +1,315 @@
+"""The generator for a whole app: one model process, a queue before it, and a buffer for each generation.
+
+The model lives in a process of its own, so that the app stays small and quick: this side never imports a model
+library. The queue is kept here and not in the model process, so a viewer's place in it is known, leaving it costs
+nothing, and nobody loses a request when the process dies: it is started again, and what it was writing is written again
+(the same seed gives the same replies). Several requests run side by side, a token of each in turn, as long as their
+candidates have room together; turns are fair among viewers: who has least running or waiting before is served next.
+
+Under Streamlit keep one service for all sessions: ``st.cache_resource(shared_service)``.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from map_core.errors import EngineError, InputError
+from map_core.service.generation import Generation, Phase, request_message
+from map_core.service.worker_client import ModelLink
+from map_core.models.files import DEFAULT_MODEL
+from map_core.generation.request import GenerationRequest
+from map_core.scoring.specification import Specification
+
+#: Ended generations that can still be looked up by id.
+_REMEMBERED = 400
+_LOST = "The model process stopped and comes back; this reply is written again from its beginning."
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """How the model process is.
+
+    Args:
+        state: "stopped" (it starts with the next request), "loading", "ready", or "failed" (the model could not be
+            loaded; the next request tries again).
+        note: a line for people: what is loaded, or what went wrong.
+        command: the command line that mends it, when there is one.
+        engine: what runs the model (name, model, dtype, device), once it is ready.
+        pid: the process's id, or None.
+        running, waiting: generations being served and in the queue.
+        starts: how often the process was started; more than 1 means that it died or was stopped.
+    """
+
+    state: str
+    note: str
+    command: str | None
+    engine: dict[str, Any]
+    pid: int | None
+    running: int
+    waiting: int
+    starts: int
+
+
+class GenerationService:
+    """Serves generations from one model process; every method may be called from any thread.
+
+    Args:
+        model: name or folder of the base model.
+        engine: "auto", "torch" or "openvino".
+        dtype: number format of the weights, or None for the engine's choice.
+        at_once: how many generations run side by side.
+        candidates_at_once: how many candidates they may have together; one generation always has room.
+        most_waiting: how many may wait before new ones are refused, of all viewers.
+        most_of_viewer: the same of one viewer.
+
+    Example:
+        >>> with GenerationService() as service:                       # doctest: +SKIP
+        ...     generation = service.submit(GenerationRequest("How are you?", {"humor": 2.0}))
+        ...     print(generation.wait().aligned_reply)
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        engine: str = "auto",
+        dtype: str | None = None,
+        at_once: int = 16,
+        candidates_at_once: int = 256,
+        most_waiting: int = 256,
+        most_of_viewer: int = 64,
+    ) -> None:
+        self.model = model
+        self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
+        self._at_once, self._candidates_at_once = at_once, candidates_at_once
+        self._most_waiting, self._most_of_viewer = most_waiting, most_of_viewer
+        self._lock = threading.RLock()
+        self._link: ModelLink | None = None
+        self._waiting: list[Generation] = []
+        self._running: dict[str, Generation] = {}
+        self._farewell: weakref.finalize[..., GenerationService]
+        self._known: OrderedDict[str, Generation] = OrderedDict()
+        self._state, self._note = "stopped", ""
+        self._command: str | None = None
+        self._engine: dict[str, Any] = {}
+        self._starts = 0
+
+    def start(self, values: Sequence[str] = (), own: Sequence[Specification] = ()) -> None:
+        """Start the process and load the model, so that the first request need not wait for it.
+
+        Args:
+            values: whose scorers are then warmed up too, while nothing else is to be done.
+            own: how those of them that are not built in are scored.
+        """
+        with self._lock:
+            self._alive_link().send({"do": "load", "values": list(values), "own": [one.as_dict() for one in own]})
+
+    def submit(self, request: GenerationRequest, viewer: str = "") -> Generation:
+        """Hand in a request; it is served in its turn.
+
+        Args:
+            request: what is asked.
+            viewer: who asks; turns are fair among viewers.
+
+        Raises:
+            EngineError: too many requests are waiting already.
+        """
+        with self._lock:
+            for waiting, most, whose in (
+                (len(self._waiting), self._most_waiting, ""),
+                (sum(one.viewer == viewer for one in self._waiting), self._most_of_viewer, " of yours"),
+            ):
+                if waiting >= most:
+                    raise EngineError(f"{waiting} requests{whose} are waiting already. Try again in a moment.")
+            generation = Generation(request, _weakly(self.cancel), _weakly(self._steer), viewer)
+            self._known[generation.id] = generation
+            self._waiting.append(generation)
+            self._forget_old()
+            self._serve()
+        return generation
+
+    def _steer(self, generation_id: str, weights: Mapping[str, float]) -> None:
+        """Tell the process of new weights for what it is writing."""
+        with self._lock:
+            if generation_id in self._running and self._link is not None:
+                self._link.send({"do": "weights", "id": generation_id, "weights": dict(weights)})
+
+    def cancel(self, generation_id: str) -> None:
+        """Stop a generation within one token; one that has ended or is unknown is left as it is."""
+        with self._lock:
+            generation = self._known.get(generation_id)
+            if generation is None or generation.ended:
+                return
+            generation.end(Phase.CANCELLED)
+            if generation in self._waiting:
+                self._waiting.remove(generation)
+                self._tell_positions()
+            elif self._link is not None:
+                # Its place stays taken until the process says that it has stopped.
+                self._link.send({"do": "cancel", "id": generation_id})
+
+    def generation(self, generation_id: str) -> Generation:
+        """A generation by its id, so that a reloaded page can attach to it again.
+
+        Raises:
+            InputError: no such generation in this process.
+        """
+        with self._lock:
+            try:
+                return self._known[generation_id]
+            except KeyError as error:
+                raise InputError(f"There is no generation {generation_id!r} any more. Start a new one.") from error
+
+    def status(self) -> ServiceStatus:
+        """How the model process is."""
+        with self._lock:
+            return ServiceStatus(
+                state=self._state,
+                note=self._note,
+                command=self._command,
+                engine=dict(self._engine),
+                pid=self._link.pid if self._link is not None and self._link.alive else None,
+                running=len(self._running),
+                waiting=len(self._waiting),
+                starts=self._starts,
+            )
+
+    def close(self) -> None:
+        """End the process and what was running; the next request starts it again."""
+        with self._lock:
+            link, self._link = self._link, None
+            if link is not None:
+                self._farewell.detach()
+            for generation in (*self._running.values(), *self._waiting):
+                generation.end(Phase.CANCELLED)
+            self._running, self._waiting = {}, []
+            self._state, self._note, self._command, self._engine = "stopped", "", None, {}
+        if link is not None:
+            link.close()
+
+    def __enter__(self) -> GenerationService:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _alive_link(self) -> ModelLink:
+        if self._link is None or not self._link.alive:
+            if self._link is not None:
+                self._clear_away("The model process stopped.")
+            self._link = ModelLink(self._arguments, _weakly(self._take_in), _weakly(self._lose))
+            # At the end of the app, or when nobody holds this service any more, the process goes too.
+            self._farewell = weakref.finalize(self, self._link.close)
+            self._starts += 1
+            self._state, self._note, self._command = "loading", "The model is being loaded.", None
+        return self._link
+
+    def _serve(self) -> None:
+        """Give the process what it has room for, in order."""
+        while self._waiting and len(self._running) < self._at_once:
+            generation = self._in_order()[0]
+            taken = sum(one.request.candidates for one in self._running.values())
+            if self._running and taken + generation.request.candidates > self._candidates_at_once:
+                break
+            link = self._alive_link()
+            self._waiting.remove(generation)
+            self._running[generation.id] = generation
+            generation.sendings += 1
+            generation.note("" if self._state == "ready" else "The model is being loaded.")
+            link.send({"do": "generate", "id": generation.id, "request": request_message(generation.request)})
+            if generation.weights != generation.request.weights:
+                link.send({"do": "weights", "id": generation.id, "weights": dict(generation.weights)})
+        self._tell_positions()
+
+    def _in_order(self) -> list[Generation]:
+        """Those that wait, in the order of their turns: a viewer's n-th request comes after everybody's n-1st."""
+        turns = Counter(one.viewer for one in self._running.values())
+        order = []
+        for place, generation in enumerate(self._waiting):
+            order.append((turns[generation.viewer], place, generation))
+            turns[generation.viewer] += 1
+        return [generation for _, _, generation in sorted(order, key=lambda one: one[:2])]
+
+    def _tell_positions(self) -> None:
+        for place, generation in enumerate(self._in_order(), start=1):
+            before = len(self._running) + place - 1
+            again = f"{_LOST} " if generation.sendings else ""
+            generation.note(f"{again}{before} request{'s' * (before != 1)} before this one.", place)
+
+    def _take_in(self, link: ModelLink, message: dict[str, Any]) -> None:
+        """One message of the process, in its reader's thread."""
+        with self._lock:
+            if link is not self._link:
+                return
+            if message["event"] == "status":
+                self._state, self._note = message["state"], message["note"]
+                self._command, self._engine = message.get("command"), message.get("engine", {})
+                return
+            generation = self._running.get(message["id"])
+            if generation is None:
+                return
+            if message["event"] in ("finished", "cancelled", "failed"):
+                del self._running[generation.id]
+                generation.apply(message)
+                self._serve()
+            else:
+                generation.apply(message)
+
+    def _lose(self, link: ModelLink, why: str) -> None:
+        """The process has ended, as its reader's thread noticed."""
+        with self._lock:
+            if link is self._link:
+                self._clear_away(why)
+                self._serve()
+
+    def _clear_away(self, why: str) -> None:
+        """What ran is tried once more, before those that wait; what ran for the second time has failed."""
+        self._farewell.detach()
+        self._link = None
+        self._state, self._note, self._command, self._engine = "stopped", why, None, {}
+        lost, self._running = [one for one in self._running.values() if not one.ended], {}
+        again = [one for one in lost if one.sendings < 2]
+        for generation in lost:
+            if generation in again:
+                generation.wait_again(_LOST)
+            else:
+                generation.end(
+                    Phase.FAILED,
+                    f"{why} It was writing this reply for the second time; what is shown is as far as it came. "
+                    "Start again: the process comes back by itself.",
+                )
+        self._waiting = again + self._waiting
+
+    def _forget_old(self) -> None:
+        for known in [one.id for one in self._known.values() if one.ended]:
+            if len(self._known) <= _REMEMBERED:
+                break
+            del self._known[known]
+
+
+def _weakly(method: Callable[..., None]) -> Callable[..., None]:
+    """The method without keeping its object alive; nothing once that is gone."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: object) -> None:
+        bound = reference()
+        if bound is not None:
+            bound(*arguments)
+
+    return call
+
+
+_shared: dict[tuple[str, str], GenerationService] = {}
+_sharing = threading.Lock()
+
+
+def shared_service(model: str = DEFAULT_MODEL, engine: str = "auto") -> GenerationService:
+    """The one service of this process for a model, made on first use."""
+    with _sharing:
+        if (model, engine) not in _shared:
+            _shared[model, engine] = GenerationService(model, engine)
+        return _shared[model, engine]

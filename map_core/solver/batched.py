@@ -1,0 +1,300 @@
+"""Many palettes, or many draws of the prompts, in one solve: frontiers, sweeps, bootstraps, random palettes.
+
+The problem and the method are those of :mod:`map_core.solver.newton`. All rows move together: each pass over the table
+evaluates every row that is not finished, at a new Newton step or at a shortened one, so the number of passes is that
+of the slowest row and not a sum. The steps' quadratic programs are solved side by side by block principal
+pivoting. Constraint: a row's answer does not depend on the other rows.
+
+Source: Júdice and Pires, "A block principal pivoting algorithm for large-scale strictly monotone linear
+complementarity problems", 1994.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.solver.newton import MAX_STEPS, ROUNDING, Status, is_redundant, least_norm, longest_step, newton_step
+from map_core.core.types import Form
+from map_core.oracle import Batch, Oracle
+
+#: A row of the quadratic programs that has not settled after so many exchanges is solved on its own.
+MAX_EXCHANGES = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Solutions:
+    """Weights of many palettes and what they give, in standardised units.
+
+    Args:
+        status: (batch,) of :class:`map_core.solver.newton.Status`.
+        weights: (batch, value) x; 0 for free values.
+        levels: (batch, value) realised, in standard deviations above base.
+        covariance: (batch, value, value) Hessian of A at the weights.
+        kl: (batch,) nats.
+        residual: (batch,) largest violation of the optimality conditions.
+        ess: (batch,) replies a prompt that carry the weight; of the whole table when pooled.
+        pooled_ess: (batch,) replies in all that carry the weight.
+        redundant: (batch,) bool, the weights are not unique; these are the ones of least norm.
+        steps: passes over the table.
+    """
+
+    status: np.ndarray
+    weights: np.ndarray
+    levels: np.ndarray
+    covariance: np.ndarray
+    kl: np.ndarray
+    residual: np.ndarray
+    ess: np.ndarray
+    pooled_ess: np.ndarray
+    redundant: np.ndarray
+    steps: int
+
+    @property
+    def converged(self) -> np.ndarray:
+        """(batch,) bool: the targets are met, which proves that they can be."""
+        return np.asarray(self.status == Status.CONVERGED)
+
+    @property
+    def unbounded(self) -> np.ndarray:
+        """(batch,) bool: no re-weighting meets the targets, by weak duality."""
+        return np.asarray(self.status == Status.UNBOUNDED)
+
+    @property
+    def over_budget(self) -> np.ndarray:
+        """(batch,) bool: the targets cost more than the budget, if they can be met at all."""
+        return np.asarray(self.status == Status.OVER_BUDGET)
+
+
+def solve_many(
+    oracle: Oracle,
+    targets: np.ndarray,
+    *,
+    ridge: np.ndarray | float = 0.0,
+    tilt: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    multiplicity: np.ndarray | None = None,
+    budget: np.ndarray | float = np.inf,
+    tolerance: float | None = None,
+    max_steps: int = MAX_STEPS,
+) -> Solutions:
+    """Solve every row of a batch; see :func:`map_core.solver.newton.solve` for one.
+
+    Args:
+        oracle: the table.
+        targets: (value,) or (batch, value) d, in standard deviations above base of the whole table; NaN for free.
+        ridge: 0, or a price on weights: a number, (value,) or (batch, value).
+        tilt: (value,) or (batch, value) fixed weights t that are added to x.
+        start: (value,) or (batch, value) weights to start from.
+        multiplicity: (batch, prompt) how often each prompt counts in each row.
+        budget: a number or (batch,) nats; a row that costs more stops early and says so.
+        tolerance: largest residual of a converged row; the oracle's resolution by default.
+        max_steps: most passes over the table.
+
+    Returns:
+        The solutions, a row each.
+
+    Raises:
+        ValueError: shapes that do not fit together.
+    """
+    size = len(oracle.values)
+    rows = _rows(targets, tilt, start, multiplicity, budget, ridge)
+
+    def spread(array: np.ndarray | float | None, otherwise: float = 0.0) -> np.ndarray:
+        filled = otherwise if array is None else np.asarray(array, dtype=float)
+        return np.broadcast_to(filled, (rows, size)).astype(float)
+
+    d, price, fixed = spread(targets), spread(ridge), spread(tilt)
+    wanted = ~np.isnan(d) & ~oracle.constant
+    d, x = np.where(wanted, d, 0.0), np.where(wanted, np.maximum(spread(start), 0.0), 0.0)
+    price = np.where(wanted, price, 0.0)
+    plain = np.all(price == 0, axis=1) & np.all(fixed == 0, axis=1)
+    most = np.where(plain, _most_nats(oracle, multiplicity) + 1e-6, np.inf)
+    limit = np.where(plain, np.broadcast_to(np.asarray(budget, dtype=float), (rows,)) + 1e-12, np.inf)
+    tolerance = oracle.resolution if tolerance is None else tolerance
+
+    status = np.array([Status.STEP_LIMIT] * rows, dtype=object)
+    at = _Evaluated(oracle, rows, size)
+    live = np.arange(rows)
+    candidate, scale, tries = x.copy(), np.ones(rows), np.zeros(rows, dtype=int)
+    step, slope, value = np.zeros((rows, size)), np.zeros(rows), np.full(rows, -np.inf)
+    passes = 0
+    while len(live) and passes < max_steps:
+        batch = oracle.many(
+            fixed[live] + candidate[live],
+            multiplicity=None if multiplicity is None else multiplicity[live],
+            covariance=True,
+        )
+        passes += 1
+        y = candidate[live]
+        found = np.sum(y * d[live], axis=1) - batch.log_normaliser - 0.5 * np.sum(price[live] * y**2, axis=1)
+        # The last steps gain less than the rounding of g: there a Newton step is taken for what it is.
+        needed = value[live] + 1e-4 * scale[live] * slope[live] - 1e-13 * (1.0 + np.abs(value[live]))
+        better = (found >= needed) | (value[live] == -np.inf)
+        taken, refused = live[better], live[~better]
+        at.take(taken, batch, better)
+        x[taken], value[taken], tries[taken] = candidate[taken], found[better], 0
+        gradient = _gradient(d[taken], at.levels[taken], price[taken], x[taken], wanted[taken])
+        residual = _residual(x[taken], gradient)
+        done = np.zeros(rows, dtype=bool)
+        for reason, holds in (
+            (Status.OVER_BUDGET, value[taken] > limit[taken]),
+            (Status.UNBOUNDED, value[taken] > most[taken]),
+            (Status.CONVERGED, residual <= tolerance),
+        ):
+            status[taken[holds]] = reason
+            done[taken[holds]] = True
+        # Nothing is gained any more: the row is at the last digits that the data allow, or stuck.
+        scale[refused] *= 0.3
+        tries[refused] += 1
+        done[refused[tries[refused] > 40]] = True
+        going = ~done[taken]
+        moving = taken[going]
+        if len(moving):
+            hessian = at.covariance[moving] + price[moving][:, :, None] * np.eye(size)
+            step[moving] = newton_steps(hessian, gradient[going], x[moving], wanted[moving])
+            slope[moving] = np.sum(gradient[going] * step[moving], axis=1)
+            length = np.abs(step[moving]).max(axis=1)
+            longest = longest_step(np.abs(x[moving]).max(axis=1))
+            scale[moving] = np.where(length > longest, longest / np.maximum(length, 1.0), 1.0)
+        live = live[~done[live]]
+        candidate[live] = np.maximum(x[live] + scale[live, None] * step[live], 0.0)
+
+    redundant = np.zeros(rows, dtype=bool)
+    if oracle.has_redundant_values:
+        passes += _share_evenly(
+            oracle, d, wanted & plain[:, None], multiplicity, fixed, x, at, status, redundant, tolerance
+        )
+    gradient = _gradient(d, at.levels, price, x, wanted)
+    residual = _residual(x, gradient)
+    status[(status == Status.STEP_LIMIT) & (residual <= max(ROUNDING, tolerance))] = Status.CONVERGED
+    kl = np.maximum(0.0, np.sum((fixed + x) * at.levels, axis=1) - at.log_normaliser)
+    return Solutions(status, x, at.levels, at.covariance, kl, residual, at.ess, at.pooled_ess, redundant, passes)
+
+
+class _Evaluated:
+    """Where each row stands: the moments at its present weights."""
+
+    def __init__(self, oracle: Oracle, rows: int, size: int) -> None:
+        self._pooled = oracle.form is Form.POOLED
+        self.log_normaliser, self.levels = np.zeros(rows), np.zeros((rows, size))
+        self.covariance = np.zeros((rows, size, size))
+        self.ess, self.pooled_ess = np.zeros(rows), np.zeros(rows)
+
+    def take(self, rows: np.ndarray, batch: Batch, chosen: np.ndarray) -> None:
+        """Set rows to the chosen entries of a batch."""
+        assert batch.covariance is not None
+        self.log_normaliser[rows] = batch.log_normaliser[chosen]
+        self.levels[rows] = batch.levels[chosen]
+        self.covariance[rows] = batch.covariance[chosen]
+        self.ess[rows] = batch.ess[chosen]
+        of_table = batch.ess if self._pooled else batch.size / batch.concentration
+        self.pooled_ess[rows] = of_table[chosen]
+
+
+def _rows(*arrays: np.ndarray | float | None) -> int:
+    """The batch size that arrays agree on: (value,) and numbers fit any."""
+    targets, tilt, start, multiplicity, budget, ridge = arrays
+    sizes = {len(a) for a in (targets, tilt, start, multiplicity, ridge) if isinstance(a, np.ndarray) and a.ndim == 2}
+    sizes |= {len(budget)} if isinstance(budget, np.ndarray) and budget.ndim == 1 else set()
+    if len(sizes) > 1:
+        raise ValueError(f"The rows of a batch differ: {sorted(sizes)}. Give arrays of one batch size, or one row.")
+    return sizes.pop() if sizes else 1
+
+
+def _most_nats(oracle: Oracle, multiplicity: np.ndarray | None) -> np.ndarray | float:
+    """The most nats that re-weighting can spend in each row."""
+    if multiplicity is None:
+        return oracle.log_candidates
+    replies = oracle.by_prompt(np.zeros(len(oracle.values))).replies
+    if oracle.form is Form.PER_PROMPT:
+        return np.asarray(multiplicity @ np.log(replies) / multiplicity.sum(axis=1))
+    least = np.where(multiplicity > 0, multiplicity, np.inf).min(axis=1)
+    return np.log(multiplicity @ replies / np.minimum(least, 1.0))
+
+
+def _gradient(d: np.ndarray, levels: np.ndarray, price: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    return np.where(wanted, d - levels - price * x, 0.0)
+
+
+def _residual(x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(np.minimum(x, -gradient)).max(axis=1, initial=0.0))
+
+
+def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The steps p that maximise gradient . p - 1/2 p' H p subject to x + p >= 0, a row each.
+
+    With y = x + p and q = H x + gradient: y >= 0, q - H y <= 0, and one of both is 0 in every entry. Entries that
+    are on the wrong side are exchanged all at once while their number falls, else only the last of them.
+    """
+    rows, size = x.shape
+    h = hessian + (1e-14 * np.maximum(np.trace(hessian, axis1=1, axis2=2), 0.0) + 1e-30)[:, None, None] * np.eye(size)
+    q = np.einsum("bij,bj->bi", h, x) + gradient
+    free = wanted & ((x > 0) | (gradient > 0))
+    y = np.zeros_like(x)
+    fewest, patience = np.full(rows, size + 1), np.full(rows, 3)
+    left = np.arange(rows)
+    for _ in range(MAX_EXCHANGES):
+        f = free[left]
+        both = f[:, :, None] & f[:, None, :]
+        try:
+            y[left] = np.linalg.solve(np.where(both, h[left], np.eye(size)), np.where(f, q[left], 0.0)[..., None])[
+                ..., 0
+            ]
+        except np.linalg.LinAlgError:  # one row is singular beyond rounding: each goes on its own
+            break
+        surplus = q[left] - np.einsum("bij,bj->bi", h[left], y[left])
+        noise = 1e-12 * (1.0 + np.abs(q[left]))
+        wrong = np.where(f, y[left] < 0.0, surplus > noise) & wanted[left]
+        count = wrong.sum(axis=1)
+        unsettled = count > 0
+        left, wrong, count = left[unsettled], wrong[unsettled], count[unsettled]
+        if not len(left):
+            return y - x
+        falls = count < fewest[left]
+        fewest[left] = np.where(falls, count, fewest[left])
+        patience[left] = np.where(falls, 3, patience[left] - 1)
+        one_by_one = patience[left] < 0
+        last = size - 1 - np.argmax(wrong[:, ::-1], axis=1)
+        only_last = np.arange(size) == last[:, None]
+        free[left] ^= np.where(one_by_one[:, None], only_last, wrong)
+    for row in left:
+        j = np.flatnonzero(wanted[row])
+        y[row] = 0.0
+        y[row, j] = x[row, j] + newton_step(hessian[row][np.ix_(j, j)], gradient[row, j], x[row, j])
+    return y - x
+
+
+def _share_evenly(
+    oracle: Oracle,
+    d: np.ndarray,
+    wanted: np.ndarray,
+    multiplicity: np.ndarray | None,
+    fixed: np.ndarray,
+    x: np.ndarray,
+    at: _Evaluated,
+    status: np.ndarray,
+    redundant: np.ndarray,
+    tolerance: float,
+) -> int:
+    """Replace the weights of redundant values by those of least norm with the same levels; passes over the table."""
+    shared = x.copy()
+    for row in np.flatnonzero(wanted.any(axis=1)):
+        j = np.flatnonzero(wanted[row])
+        redundant[row] = is_redundant(oracle, j)
+        if redundant[row] and status[row] is Status.CONVERGED:
+            tight = j[d[row, j] - at.levels[row, j] > -1e-7]
+            shared[row] = 0.0
+            shared[row, tight] = least_norm(oracle, tight, x[row, tight])
+    moved = np.flatnonzero(redundant & (status == Status.CONVERGED))
+    if not len(moved):
+        return 0
+    counted = None if multiplicity is None else multiplicity[moved]
+    batch = oracle.many(fixed[moved] + shared[moved], multiplicity=counted, covariance=True)
+    gradient = np.where(wanted[moved], d[moved] - batch.levels, 0.0)
+    # Nearly redundant values may still matter to a few replies: then the weights stay as they were.
+    kept = _residual(shared[moved], gradient) <= max(ROUNDING, tolerance)
+    x[moved[kept]] = shared[moved[kept]]
+    at.take(moved[kept], batch, kept)
+    return 1

@@ -1,0 +1,132 @@
+"""Saved palettes as JSON lines: for another copy of the app, and for every command that takes ``--targets-file``.
+
+A line has the palette as the app keeps it (``palette``), and its levels in reward units by value (``targets``), which
+the commands read and which mean the same whatever part of the table they look at.
+
+    {"name": "Warm", "targets": {"kindness": 1.73}, "palette": {"use_case": ..., "targets": {...}}, "colour": "violet"}
+
+Constraint: text in, palettes out; nothing is solved and nothing is kept here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+from map_core.palettes.palette import ALL, Palette, Target, standardised
+from map_core.data.reward_table import RewardTable
+from map_core.palettes.targets import percentiles, resolve
+
+#: The largest file that is read, in characters.
+LARGEST = 2_000_000
+
+
+@dataclass(frozen=True)
+class Written:
+    """A palette with what is told of it beside its targets."""
+
+    name: str
+    palette: Palette
+    colour: str = ""
+    note: str = ""
+
+
+def line(written: Written, table: RewardTable, oracle: Oracle) -> str:
+    """One palette as a line, without the line's end.
+
+    Args:
+        written: the palette.
+        table: the part of the table that belongs to its use case.
+        oracle: of that part.
+    """
+    levels = oracle.rewards_at(standardised(written.palette, table.values, oracle, percentiles(table)))
+    told: dict[str, Any] = {
+        "name": written.name,
+        "targets": {
+            name: float(level) for name, level in zip(table.values, levels, strict=True) if not np.isnan(level)
+        },
+        "palette": written.palette.as_dict(),
+    }
+    told |= {name: text for name in ("colour", "note") if (text := getattr(written, name))}
+    return json.dumps(told, ensure_ascii=False)
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """Names as ``serve`` wants them, each one once: a number is added to a name that came before."""
+    found: list[str] = []
+    for name in names:
+        number, shown = 2, name
+        while shown in found:
+            shown, number = f"{name} ({number})", number + 1
+        found.append(shown)
+    return found
+
+
+def read(text: str, table: RewardTable, oracle: Oracle) -> tuple[Written, ...]:
+    """The palettes of a file; all lines are read before any is given.
+
+    Args:
+        text: JSON lines as :func:`line` writes them, or with ``targets`` alone as people write them for the commands.
+        table: the whole table; what ``targets`` says in percentiles is of its replies.
+        oracle: of the whole table.
+
+    Raises:
+        InputError: a line is no palette, or names a value that the table does not have; the message says which line.
+    """
+    if len(text) > LARGEST:
+        raise InputError(f"The file has {len(text):,} characters; expected at most {LARGEST:,}.")
+    found = []
+    for number, one in enumerate(text.splitlines(), start=1):
+        if not one.strip():
+            continue
+        try:
+            found.append(_read(json.loads(one), number, table, oracle))
+        except (ValueError, RecursionError) as error:  # InputError is a ValueError
+            said = str(error) if isinstance(error, InputError) else f"{one[:60]!r} is no JSON."
+            raise InputError(f"Line {number}: {said}") from error
+    if not found:
+        raise InputError('The file holds no palette; expected lines such as {"targets": {"humor": "p70"}}.')
+    return tuple(found)
+
+
+def _read(told: Any, number: int, table: RewardTable, oracle: Oracle) -> Written:
+    if not isinstance(told, dict):
+        raise InputError(f'{told!r:.60} is no palette; expected an object such as {{"targets": {{"humor": "p70"}}}}.')
+    if "palette" in told:
+        palette = _whole(Palette.from_dict(told["palette"]), table.values)
+    else:
+        levels = resolve(told.get("targets"), table, oracle)  # type: ignore[arg-type]  # says what is wrong with None
+        palette = _of_levels(levels, table, str(told.get("use_case", ALL)))
+    if palette.use_case not in (ALL, *table.use_case_names):
+        raise InputError(
+            f"{palette.use_case!r} is no use case of this table; it has {', '.join(table.use_case_names)}."
+        )
+    name, colour, note = (str(told.get(what) or "") for what in ("name", "colour", "note"))
+    return Written(name.strip() or f"Palette {number}", palette, colour, note)
+
+
+def _whole(palette: Palette, values: Sequence[str]) -> Palette:
+    """The palette with a target for every value of the table, free where it says nothing."""
+    unknown = [name for name in palette.targets if name not in values]
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is no value of this table; it has {', '.join(values)}.")
+    return Palette(palette.use_case, {name: palette.targets.get(name, Target(50.0, free=True)) for name in values})
+
+
+def _of_levels(levels: np.ndarray, table: RewardTable, use_case: str) -> Palette:
+    scale = percentiles(table)
+    return Palette(
+        use_case,
+        {
+            name: Target(50.0, free=True)
+            if np.isnan(levels[j])
+            else Target(scale.of_level(j, float(levels[j])), float(levels[j]))
+            for j, name in enumerate(table.values)
+        },
+    )

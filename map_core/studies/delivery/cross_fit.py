@@ -1,0 +1,293 @@
+"""Many halvings, both directions of each: the same fresh replies to all prompts serve them all.
+
+In every halving each prompt is solved on once and held out once. So the mean over halvings compares, prompt by prompt,
+the level that was promised with the one that fresh replies gave under weights that had never seen the prompt: which
+prompts went into which half falls out of the difference, and what is left is the noise of replies. To first order in
+the weights their own noise falls out too, for it moves promise and delivery alike; what remains of it is the optimism
+of solving on few prompts, which is what one wants to see.
+
+Constraint: tables in, frozen results out; all levels are in reward units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import t as student
+
+from map_core.studies.delivery.split import RISES, Delivery, deliver, halves, standard_error, strata
+from map_core.errors import InputError
+from map_core.core.types import Verdict
+from map_core.oracle import MemoryOracle
+from map_core.data.reward_table import RewardTable
+
+#: Draws of a bootstrap over palettes and halvings.
+DRAWS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Crossed:
+    """Palettes over many halvings; levels are means over halvings and directions, in reward units.
+
+    Where a palette is out of reach of one half, the nearest one stands in there, in ``targets`` too.
+
+    Args:
+        values: names.
+        start, base, scale: (value,) base level of the whole table, that of the fresh candidates, and their standard
+            deviation.
+        asked: (palette, value) targets as given, NaN for free values.
+        targets: (palette, value) what the weights were solved for.
+        reachable: (palette,) share of the halves of which the palette can be had.
+        forecast, realised, picked: (palette, value) promised, expected over the fresh candidates, of the reply picked.
+        error: (palette, value) half the width of the interval for the realised level around the forecast.
+        pooled: (palette, value) level of weights from the pooled form, over the halves where it has some.
+        wins: (palette, value) how often an aligned reply beats one of the base model, ties half.
+        kl_forecast, kl_realised: (palette,) nats.
+        inside: (palette, halving) share of the targeted values whose realised level lies in its interval.
+        improves, wins_all, random_improves, random_wins: (palette, halving) mean over the two directions of the
+            fields of that name of :class:`Delivery`; NaN where the palette is out of reach of both halves, and for
+            random weights where nothing is asked to rise.
+        improves_whole: (palette, halving) as ``improves``, of every target above the base level of the whole table,
+            those included that the half solved on gives without being asked, so that nothing is spent on them.
+        way_error: half the width of the interval for :meth:`way` of the realised levels.
+        level: probability of the intervals.
+        prompts: with fresh replies.
+        candidates: K.
+    """
+
+    values: tuple[str, ...]
+    start: np.ndarray
+    base: np.ndarray
+    scale: np.ndarray
+    asked: np.ndarray
+    targets: np.ndarray
+    reachable: np.ndarray
+    forecast: np.ndarray
+    realised: np.ndarray
+    picked: np.ndarray
+    error: np.ndarray
+    pooled: np.ndarray
+    wins: np.ndarray
+    kl_forecast: np.ndarray
+    kl_realised: np.ndarray
+    inside: np.ndarray
+    improves: np.ndarray
+    improves_whole: np.ndarray
+    wins_all: np.ndarray
+    random_improves: np.ndarray
+    random_wins: np.ndarray
+    way_error: float
+    level: float
+    prompts: int
+    candidates: int
+
+    @property
+    def halvings(self) -> int:
+        """How many ways of halving the prompts."""
+        return self.inside.shape[1]
+
+    @property
+    def had(self) -> np.ndarray:
+        """(palette,) bool: it can be had of most halves."""
+        return np.asarray(self.reachable > 0.5)
+
+    @property
+    def rising(self) -> np.ndarray:
+        """(palette, value) bool: the target lies above the base level of the table."""
+        return np.asarray(self.asked > self.start + RISES * self.scale)
+
+    @property
+    def improved(self) -> np.ndarray:
+        """(palette,) bool: over all prompts and halvings, every value that is asked to rise is above its base level."""
+        return np.asarray(((self.realised > self.base) | ~self.rising).all(axis=1))
+
+    @property
+    def won(self) -> np.ndarray:
+        """(palette,) bool: likewise, an aligned reply beats one of the base model more often than not."""
+        return np.asarray(((self.wins > 0.5) | ~self.rising).all(axis=1))
+
+    def way(
+        self, levels: np.ndarray, *, palette: int | None = None, value: int | None = None, capped: bool = False
+    ) -> float:
+        """How much of the way to the targets some levels have come.
+
+        Sums over palettes and values, in standard deviations, of what is asked to rise; NaN where nothing is.
+
+        Args:
+            levels: (palette, value), one of the fields.
+            capped: nothing beyond a target counts, so that no value makes up for another. Noise then only takes away.
+            palette: only this one; all that can be had by default.
+            value: only this one; all by default.
+        """
+        chosen = self.had if palette is None else np.arange(len(self.asked)) == palette
+        counts = self.rising & chosen[:, None] & np.isfinite(levels)
+        if value is not None:
+            counts &= np.arange(len(self.values)) == value
+        reached = np.fmin(levels, self.targets) if capped else levels
+        gained, asked = (((to - self.base) / self.scale)[counts].sum() for to in (reached, self.targets))
+        return float(gained / asked) if asked > 0 else math.nan
+
+
+def cross(
+    table: RewardTable,
+    fresh: RewardTable,
+    palettes: Sequence[np.ndarray],
+    *,
+    halvings: int,
+    level: float = 0.9,
+    seed: int = 0,
+    report: Callable[[int, int], None] | None = None,
+) -> Crossed:
+    """Solve palettes on halves of a table and realise each on fresh replies to the other half.
+
+    Args:
+        table: replies to all prompts.
+        fresh: new replies to the same prompts, in any order, K to each.
+        palettes: (value,) targets in reward units each, NaN for a free value.
+        halvings: how many, at least 1; the first is that of :func:`halves` with this seed.
+        level: probability of the intervals.
+        seed: of halves, hands and picks.
+        report: called with halvings done and all of them.
+
+    Raises:
+        InputError: no halving is asked for, nothing is asked for, ``fresh`` holds other prompts, a prompt is there
+            twice, or what :func:`deliver` says.
+    """
+    if halvings < 1 or not len(palettes):
+        raise InputError(f"{len(palettes)} palettes over {halvings} halvings; expected one of each at least.")
+    row = {prompt: number for number, prompt in enumerate(fresh.prompts)}
+    if not len(row) == len(fresh.prompts) == len(table.prompts) or set(row) != set(table.prompts):
+        raise InputError(
+            f"The table has {len(table.prompts)} prompts and there are fresh replies to {len(fresh.prompts)}; "
+            "expected the same prompts, each of them once."
+        )
+    runs: list[tuple[Delivery, ...]] = []
+    # What was given less what was promised, prompt by prompt.
+    differences = np.zeros((len(palettes), len(row), len(table.values)))
+    for halving in range(halvings):
+        one, other = halves(table, seed + halving)
+        for solved_on, held_out in ((one, other), (other, one)):
+            seen, unseen = ([row[prompt] for prompt in part.prompts] for part in (solved_on, held_out))
+            found = deliver(solved_on, fresh.take(unseen), palettes, level=level, seed=seed + halving)
+            runs.append(found)
+            for palette, delivery in enumerate(found):
+                differences[palette, unseen] += delivery.given / halvings
+                differences[palette, seen] -= delivery.promised / halvings
+        if report is not None:
+            report(halving + 1, halvings)
+    return _gathered(table, fresh, np.asarray(palettes, dtype=float), runs, differences, level)
+
+
+def _gathered(
+    table: RewardTable,
+    fresh: RewardTable,
+    asked: np.ndarray,
+    runs: Sequence[tuple[Delivery, ...]],
+    differences: np.ndarray,
+    level: float,
+) -> Crossed:
+    """Means over the runs, two of which are a halving, and the errors of these means."""
+    new, of_table = MemoryOracle.of(fresh), MemoryOracle.of(table)
+    cases = strata(fresh)
+    reach = float(student.ppf((1 + level) / 2, len(cases) - len(set(cases.tolist()))))
+    above = asked > of_table.base + RISES * new.scale
+    had = np.array([[one.verdict is not Verdict.OUT_OF_REACH for one in run] for run in runs]).T
+
+    def mean(name: str) -> np.ndarray:
+        """(palette, ...) of a field, over the runs that have it."""
+        return _mean(np.array([[getattr(one, name) for one in run] for run in runs], dtype=float), axis=0)
+
+    def directions(of_run: np.ndarray) -> np.ndarray:
+        """(palette, halving) mean over the directions in which the palette can be had, of a (run, palette) array."""
+        return _mean(np.where(had, of_run.T, np.nan).reshape(len(asked), -1, 2), axis=2)
+
+    def by_halving(name: str) -> np.ndarray:
+        return directions(np.array([[getattr(one, name) for one in run] for run in runs], dtype=float))
+
+    risen = np.array(
+        [[np.all((one.realised > one.base) | ~up) for one, up in zip(run, above, strict=True)] for run in runs]
+    )
+    inside = np.array([[_share(one.inside[~np.isnan(one.targets)]) for one in run] for run in runs]).T
+    targets, reachable = mean("targets"), had.mean(axis=1)
+    errors = np.array([reach * standard_error(of_palette, cases) for of_palette in differences])
+    rising = above & (reachable > 0.5)[:, None]
+    ways = float(((targets - new.base) / new.scale)[rising].sum())
+    off = (np.where(rising[:, None], differences, 0.0) / new.scale).sum(axis=(0, 2))[:, None]
+    return Crossed(
+        values=table.values,
+        start=of_table.base,
+        base=new.base,
+        scale=new.scale,
+        asked=asked,
+        targets=targets,
+        reachable=reachable,
+        forecast=mean("forecast"),
+        realised=mean("realised"),
+        picked=mean("picked"),
+        error=errors,
+        pooled=mean("pooled"),
+        wins=mean("wins"),
+        kl_forecast=mean("kl_forecast"),
+        kl_realised=mean("kl_realised"),
+        inside=_mean(inside.reshape(len(asked), -1, 2), axis=2),
+        improves=by_halving("improves"),
+        improves_whole=directions(risen),
+        wins_all=by_halving("wins_all"),
+        random_improves=by_halving("random_improves"),
+        random_wins=by_halving("random_wins"),
+        way_error=reach * float(standard_error(off, cases)[0]) / ways if ways > 0 else math.nan,
+        level=level,
+        prompts=len(fresh.prompts),
+        candidates=int(fresh.candidates.max()),
+    )
+
+
+def _mean(numbers: np.ndarray, axis: int) -> np.ndarray:
+    """The mean of the numbers that are there; NaN where none is."""
+    there = ~np.isnan(numbers)
+    count = there.sum(axis=axis)
+    total = np.where(there, numbers, 0.0).sum(axis=axis)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def _share(flags: np.ndarray) -> float:
+    return float(flags.mean()) if len(flags) else math.nan
+
+
+def proportion(successes: int, of: int, level: float = 0.9) -> tuple[float, float]:
+    """The interval of Wilson for a share, when what is counted was drawn at random and independently.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+    """
+    if of < 1:
+        return math.nan, math.nan
+    z, share = float(ndtri((1 + level) / 2)), successes / of
+    middle, spread = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + (z / (2 * of)) ** 2)
+    return (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)
+
+
+def resampled(shares: np.ndarray, level: float = 0.9, seed: int = 0) -> tuple[float, float, float]:
+    """The mean of a (palette, halving) array, with an interval by drawing palettes and halvings again.
+
+    Both are drawn with replacement; prompts and replies are not, so the interval speaks of other palettes and of other
+    halves of the same prompts. NaN entries do not count.
+
+    Returns:
+        mean, low, high; NaN where nothing counts.
+
+    Source: Owen, "The pigeonhole bootstrap", 2007.
+    """
+    if np.isnan(shares).all():
+        return math.nan, math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    there, filled = ~np.isnan(shares), np.nan_to_num(shares)
+    rows, columns = (rng.multinomial(n, np.full(n, 1 / n), DRAWS).astype(float) for n in shares.shape)
+    total = np.einsum("dp,ph,dh->d", rows, filled, columns, optimize=True)
+    count = np.einsum("dp,ph,dh->d", rows, there.astype(float), columns, optimize=True)
+    drawn = total[count > 0] / count[count > 0]
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(filled.sum() / there.sum()), float(low), float(high)

@@ -1,0 +1,106 @@
+"""Which palettes a study asks for: graded ones of one to all values, and random ones that can be had.
+
+Constraint: chosen by what can be had on the table before anything is generated, never by what was delivered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.feasibility import AttainableLevels
+from map_core.studies.delivery.split import HANDS
+from map_core.errors import InputError
+from map_core.feasibility import assess
+from map_core.core.types import Form, Verdict
+from map_core.data.subsample import deal
+from map_core.oracle import MemoryOracle
+from map_core.studies.reproduce import random_palettes
+from map_core.data.reward_table import RewardTable
+from map_core.palettes.targets import Percentiles
+
+#: The percentile of each value alone, and how much lower the second mixture of a size is.
+ALONE, LOWER = 70, 10
+#: Percentiles of mixtures, the highest first.
+GRADES = (80, 75, 70, 65, 60, 55, 50)
+#: Percentiles of the first three values together, as the paper asks for humor, helpful and harmless.
+TOGETHER = (50, 60, 70, 80)
+#: The highest percentile, as a share, of a random palette's targets.
+HIGHEST = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A palette of a study.
+
+    Args:
+        targets: (value,) in reward units, NaN for a free value.
+        percentile: of the base model's replies, the same for every targeted value; None where they differ.
+    """
+
+    targets: np.ndarray
+    percentile: int | None
+
+
+def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tuple[Asked, ...]:
+    """The first three values together at four percentiles, each value alone, and two mixtures of every size.
+
+    The first mixture of a size asks for the highest of :data:`GRADES` at which it is reachable with so many
+    candidates, the second for other values at :data:`LOWER` percentiles below its own.
+
+    Args:
+        table: whose replies the percentiles are of, and that decides what can be had.
+        candidates: K of the generator.
+        seed: of the mixtures and the hands.
+    """
+    oracle = MemoryOracle.of(deal(table, candidates, hands=HANDS, seed=seed), Form.PER_PROMPT)
+    scale, size = Percentiles(table), len(table.values)
+
+    def at(values: np.ndarray, percentile: int) -> Asked:
+        targets = np.full(size, np.nan)
+        for j in values:
+            targets[j] = scale.level(int(j), percentile)
+        return Asked(targets, percentile)
+
+    def reachable(values: np.ndarray) -> int:
+        for grade in GRADES:
+            if assess(oracle, oracle.standardise(at(values, grade).targets)).verdict is Verdict.REACHABLE:
+                return grade
+        return GRADES[-1]
+
+    rng = np.random.default_rng(seed)
+    found = [at(np.arange(min(3, size)), percentile) for percentile in TOGETHER]
+    found += [at(np.array([j]), ALONE) for j in range(size)]
+    for count in range(2, size + 1):
+        first, second = rng.permutation(size)[:count], rng.permutation(size)[:count]
+        found += [at(first, reachable(first)), at(second, max(GRADES[-1], reachable(second) - LOWER))]
+    return tuple(found)
+
+
+def reachable_palettes(
+    table: RewardTable, solved_on: RewardTable, candidates: int, count: int, *, seed: int = 0
+) -> tuple[Asked, ...]:
+    """Random palettes of one to all values, each target uniform in percentiles from the base level to ``HIGHEST``.
+
+    Args:
+        table: whose replies the percentiles are of.
+        solved_on: the prompts that decide what can be had; the same table, or a part of it.
+        candidates: K of the generator.
+        count: palettes, in the order of the draw.
+        seed: of the draw and of the hands.
+
+    Raises:
+        InputError: too few random palettes can be had.
+    """
+    oracle = MemoryOracle.of(deal(solved_on, candidates, seed=seed), Form.PER_PROMPT)
+    base, attainable = MemoryOracle.of(table), AttainableLevels(oracle)
+    found: list[Asked] = []
+    for draw in range(100):
+        for size in range(1, len(oracle.values) + 1):
+            drawn = random_palettes(table, base, size, 1, highest=HIGHEST, seed=[seed, draw, size])[0]
+            if len(found) < count and attainable.margin(oracle.standardise(drawn)).attainable:
+                found.append(Asked(drawn, None))
+        if len(found) == count:
+            return tuple(found)
+    raise InputError(f"Of 100 random palettes of each size only {len(found)} can be had; ask for fewer than {count}.")

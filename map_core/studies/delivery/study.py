@@ -1,0 +1,161 @@
+"""The whole study of delivery on one table, and its file: what was found, with where it came from.
+
+Constraint: a file holds numbers to six figures in JSON; what was not there (NaN) is null.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from map_core.studies.delivery.cross_fit import Crossed, cross
+from map_core.studies.delivery.palettes import graded_palettes, reachable_palettes
+from map_core.errors import InputError
+from map_core.data.reward_table import RewardTable
+
+FORMAT = 1
+#: Halvings and random palettes of a study.
+HALVINGS, RANDOM = 20, 50
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Graded and random palettes over many halvings.
+
+    Args:
+        made: date, model, engine, sampling, seed, halvings, and "table", the :func:`fingerprint` of what was solved on.
+        percentiles: of each graded palette's targets; None where they differ.
+        graded: palettes of one to all values at the 50th to 80th percentile.
+        random: random palettes that can be had.
+    """
+
+    made: Mapping[str, Any]
+    percentiles: tuple[int | None, ...]
+    graded: Crossed
+    random: Crossed
+
+
+def run_study(
+    table: RewardTable,
+    fresh: RewardTable,
+    *,
+    halvings: int = HALVINGS,
+    random: int = RANDOM,
+    seed: int = 0,
+    report: Callable[[int, int], None] | None = None,
+) -> Study:
+    """Graded and random palettes, solved on halves of a table and realised on fresh replies to the other halves.
+
+    Args:
+        table: replies to all prompts.
+        fresh: new replies to the same prompts, K to each.
+        halvings: how many, at least 1.
+        random: random palettes.
+        seed: of palettes, halves, hands and picks.
+        report: called with halvings done and all of them, of both kinds of palettes together.
+
+    Raises:
+        InputError: as :func:`cross` and :func:`reachable_palettes` say.
+    """
+    candidates = int(fresh.candidates.max())
+    graded = graded_palettes(table, candidates, seed=seed)
+    drawn = reachable_palettes(table, table, candidates, random, seed=seed)
+    found = []
+    for number, palettes in enumerate((graded, drawn)):
+
+        def tell(done: int, total: int, before: int = number * halvings) -> None:
+            if report is not None:
+                report(before + done, 2 * total)
+
+        asked = [palette.targets for palette in palettes]
+        found.append(cross(table, fresh, asked, halvings=halvings, seed=seed, report=tell))
+    known = fresh.metadata
+    made = {
+        "date": known.get("created"),
+        "model": known.get("model"),
+        "engine": known.get("engine"),
+        "sampling": known.get("sampling"),
+        "replies_seed": known.get("seed"),
+        "seed": seed,
+        "halvings": halvings,
+        "prompts": len(fresh.prompts),
+        "candidates": candidates,
+        "table": fingerprint(table),
+    }
+    return Study(made, tuple(palette.percentile for palette in graded), *found)
+
+
+def fingerprint(table: RewardTable) -> str:
+    """A hash of a table's prompts, values and rewards."""
+    digest = hashlib.sha256("\0".join((*table.values, *table.prompts)).encode())
+    for array in (table.offsets.astype("<i8"), table.rewards.astype("<f8")):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def save(study: Study, path: Path) -> None:
+    """Write a study.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    kept = {
+        "format": FORMAT,
+        "made": dict(study.made),
+        "percentiles": list(study.percentiles),
+        "graded": _plain(study.graded),
+        "random": _plain(study.random),
+    }
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(part, allow_nan=False)}" for key, part in kept.items())
+    try:
+        path.write_text(f"{{{lines}}}\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"The study cannot be written to {path} ({error}). Choose another place.") from error
+
+
+def load(path: Path) -> Study:
+    """Read a study.
+
+    Raises:
+        InputError: there is none, or the file is something else.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["format"] != FORMAT:
+            raise InputError(f"{path} has format {kept['format']}; this version reads {FORMAT}.")
+        return Study(kept["made"], tuple(kept["percentiles"]), _crossed(kept["graded"]), _crossed(kept["random"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} holds no study of delivery ({error}). Make one: verify --study {path}.") from error
+
+
+def _plain(found: Crossed) -> dict[str, Any]:
+    """The fields as JSON values."""
+
+    def rounded(number: float) -> float | None:
+        return float(f"{number:.6g}") if np.isfinite(number) else None
+
+    def plain(entry: Any) -> Any:
+        if isinstance(entry, np.ndarray):
+            return [plain(part) for part in entry] if entry.ndim else rounded(float(entry))
+        return rounded(float(entry)) if isinstance(entry, float | np.floating) else entry
+
+    return {field.name: plain(getattr(found, field.name)) for field in fields(Crossed)}
+
+
+def _crossed(kept: Mapping[str, Any]) -> Crossed:
+    read: dict[str, Any] = {}
+    for field in fields(Crossed):
+        entry = kept[field.name]
+        if field.name == "values":
+            read[field.name] = tuple(entry)
+        elif isinstance(entry, list):
+            read[field.name] = np.array(entry, dtype=float)
+        else:
+            read[field.name] = np.nan if entry is None else entry
+    return Crossed(**read)

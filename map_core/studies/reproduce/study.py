@@ -1,0 +1,269 @@
+"""The protocol of the published experiments on any table, and what comes out of it.
+
+Palettes: for each number of values m, ``palettes`` random ones; each takes m of the values at random and draws for
+each a target above the base model, uniform in percentiles of the base model's replies, from where the base level
+stands to ``highest``. They are solved by the published solver and by ours, and what is true of them is proven: a solve
+that converged has met the targets, one whose dual passes the most that can be spent shows that nothing does, and
+the certificate decides between them. Random weights are drawn for each palette's values, a Dirichlet direction times a
+uniform scale in nats per standard deviation. Sequential alignment goes through each palette's values in the
+table's order. Constraint: everything follows from the seed but the times.
+
+Source: Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198), experiments on
+feasibility, random weights and sequential alignment; the draw of palettes and the units of random weights are ours.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from map_core.analysis.baselines import LARGEST, judge, random_weights, win_rates
+from map_core.solver.batched import Solutions, solve_many
+from map_core.feasibility import AttainableLevels
+from map_core.solver.newton import Status, solve
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle import MemoryOracle, Oracle
+from map_core.studies.reproduce.paper import PAPER
+from map_core.studies.reproduce.published_solver import published_solver
+from map_core.studies.reproduce.results import MISS, ROUNDS, Protocol, Rounds, Size, Study
+from map_core.data.reward_table import RewardTable
+from map_core.analysis.sequential import sequences
+from map_core.palettes.targets import Percentiles
+
+#: Palettes of each size that are timed one by one.
+TIMED = 7
+
+#: What is told on the way: how many parts are done, of how many, and the next one in words.
+Report = Callable[[int, int, str], None]
+
+
+def random_palettes(
+    table: RewardTable,
+    oracle: Oracle,
+    size: int,
+    count: int,
+    *,
+    values: Sequence[int] | None = None,
+    highest: float = 1.0,
+    seed: int | Sequence[int] = 0,
+) -> np.ndarray:
+    """Targets above the base model, each on values at random.
+
+    Args:
+        table: whose replies the percentiles are of.
+        oracle: base levels.
+        size: how many values each palette has.
+        count: palettes.
+        values: positions to choose from; all by default.
+        highest: the highest percentile, as a share above 0, at most 1.
+        seed: of the draw.
+
+    Returns:
+        (count, value) levels in reward units, NaN for free values.
+    """
+    chosen = np.arange(len(table.values)) if values is None else np.asarray(values)
+    rng, scale = np.random.default_rng(seed), Percentiles(table)
+    base = np.array([scale.of_level(j, float(level)) for j, level in enumerate(oracle.base)])
+    palettes = np.full((count, len(table.values)), np.nan)
+    for row in palettes:
+        for j in rng.permutation(chosen)[:size]:
+            percentile = base[j] + rng.random() * max(0.0, 100.0 * highest - base[j])
+            row[j] = max(scale.level(int(j), percentile), oracle.base[j])
+    return palettes
+
+
+def reproduce(
+    table: RewardTable,
+    *,
+    form: Form | None = None,
+    values: Sequence[int] | None = None,
+    palettes: int = 200,
+    highest: float = 1.0,
+    seed: int = 0,
+    report: Report | None = None,
+) -> Study:
+    """Run the published protocol; see the module.
+
+    Args:
+        table: the rewards.
+        form: the table's own by default.
+        values: positions of the values to draw from, in the order of the sequential example; all by default.
+        palettes: of each number of values, at least 1.
+        highest: the highest percentile of a target, as a share above 0, at most 1.
+        seed: of everything that is drawn, 0 or above.
+        report: told before each part.
+
+    Returns:
+        The study.
+
+    Raises:
+        InputError: a setting is outside its range, or a value is unknown or named twice.
+    """
+    chosen = list(range(len(table.values))) if values is None else [int(j) for j in values]
+    if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= j < len(table.values) for j in chosen):
+        raise InputError(f"values is {chosen}; expected different positions from 0 to {len(table.values) - 1}.")
+    for name, given, fits, expected in (
+        ("palettes", palettes, palettes >= 1, "a whole number from 1"),
+        ("highest", highest, 0.0 < highest <= 1.0, "a share above 0, at most 1"),
+        ("seed", seed, seed >= 0, "a whole number from 0"),
+    ):
+        if not fits:
+            raise InputError(f"{name} is {given}; expected {expected}.")
+    oracle = MemoryOracle.of(table, form)
+    attainable = AttainableLevels(oracle)
+    sizes = []
+    for m in range(1, len(chosen) + 1):
+        if report:
+            report(m - 1, len(chosen) + 1, f"{palettes} palettes of {m} value{'s' * (m > 1)}")
+        levels = random_palettes(table, oracle, m, palettes, values=chosen, highest=highest, seed=[seed, m])
+        sizes.append(_size(table, oracle, attainable, m, levels, seed))
+    if report:
+        report(len(chosen), len(chosen) + 1, "one palette in sequence")
+    names = tuple(table.values[j] for j in chosen)
+    protocol = Protocol(oracle.form, names, palettes, highest, seed, oracle.prompts, oracle.replies)
+    return Study(protocol, tuple(sizes), _rounds(table, oracle, chosen[:3]))
+
+
+def _size(
+    table: RewardTable, oracle: Oracle, attainable: AttainableLevels, m: int, levels: np.ndarray, seed: int
+) -> Size:
+    """Everything about the palettes of one number of values: (row, value) levels in reward units."""
+    d = oracle.standardise(levels)
+    ours = solve_many(oracle, d)
+    reachable, open_rows = ours.converged.copy(), ~ours.converged & ~ours.unbounded
+    for row in np.flatnonzero(open_rows):
+        reachable[row] = attainable.margin(d[row]).attainable
+
+    published = published_solver(table.rewards, table.offsets, levels, form=oracle.form)
+    pooled = published
+    if oracle.form is Form.PER_PROMPT:
+        pooled = published_solver(table.rewards, table.offsets, levels)
+    good = published.solved & reachable
+    random = np.zeros_like(d)
+    random[~np.isnan(d)] = random_weights(len(d), m, largest=LARGEST, seed=seed).ravel()
+    beside = judge(oracle, random[reachable], d[reachable]) if reachable.any() else None
+    paths = sequences(oracle, d[reachable], rounds=ROUNDS) if reachable.any() else ()
+    one_round = np.array([path.shortfall[min(m, path.steps)].max() for path in paths])
+    all_rounds = np.array([path.shortfall[-1].max() for path in paths])
+    met = ours.converged
+    our_ms, published_ms = _times(table, oracle, d[met][:TIMED], levels[met][:TIMED])
+    return Size(
+        values=m,
+        palettes=len(d),
+        reachable=_share(reachable),
+        by_certificate=int(open_rows.sum()),
+        converged=_share(met[reachable]),
+        residual=float(ours.residual[met].max(initial=0.0)),
+        published_solved=_share(published.solved),
+        published_false=_share(~reachable[published.solved]),
+        published_refused=_share(~published.solved[reachable]),
+        published_missed=_missed(oracle, published.weights[good] * oracle.scale, d[good]),
+        safe_missed=_missed(oracle, published.weights[reachable] * oracle.scale, d[reachable]),
+        pooled_missed=_missed(oracle, pooled.weights[reachable] * oracle.scale, d[reachable]),
+        published_residual=_residual(oracle, published.weights[reachable] * oracle.scale, d[reachable]),
+        our_missed=_missed(oracle, ours.weights[reachable], d[reachable]),
+        our_ms=our_ms,
+        published_ms=published_ms,
+        random_meets=beside.meets_all if beside else math.nan,
+        random_improves=beside.improves_all if beside else math.nan,
+        our_improves=_improves(ours, d, met),
+        random_wins=_wins(table, oracle, random[reachable], d[reachable]),
+        our_wins=_wins(table, oracle, ours.weights[met], d[met]),
+        one_round_missed=_share(one_round > MISS),
+        rounds_missed=_share(all_rounds > MISS),
+        one_round_short=float(np.median(one_round)) if len(one_round) else math.nan,
+        rounds_short=float(np.median(all_rounds)) if len(all_rounds) else math.nan,
+    )
+
+
+def _share(holds: np.ndarray) -> float:
+    """Share of the entries that are true; NaN without entries."""
+    return float(np.mean(holds)) if len(holds) else math.nan
+
+
+def _missed(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
+    """Share of the rows in which a level is further below its target than ``MISS``."""
+    if not len(weights):
+        return math.nan
+    lack = np.nan_to_num(d - oracle.many(weights).levels)
+    return _share(lack.max(axis=1) > MISS)
+
+
+def _residual(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
+    """Median over rows of the largest violation of the optimality conditions."""
+    if not len(weights):
+        return math.nan
+    slack = np.nan_to_num(oracle.many(weights).levels - d)
+    return float(np.median(np.abs(np.minimum(weights, slack)).max(axis=1)))
+
+
+def _improves(ours: Solutions, d: np.ndarray, met: np.ndarray) -> float:
+    """Share of our met palettes whose every value is above the base model, or at it where the target is no higher."""
+    above = (ours.levels > 0) | np.isnan(d) | (d <= 0)
+    return _share(above[met].all(axis=1))
+
+
+def _wins(table: RewardTable, oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
+    """Share of the rows whose every targeted value wins against the base model in half of the comparisons or more."""
+    if not len(weights):
+        return math.nan
+    rates = win_rates(table, weights, oracle.form)
+    return _share(np.all((rates >= 0.5 - 1e-9) | np.isnan(d), axis=1))
+
+
+def _times(table: RewardTable, oracle: Oracle, d: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
+    """Median milliseconds of one solve, ours and the published, one palette at a time, torch on one thread."""
+    import torch
+
+    if not len(d):
+        return math.nan, math.nan
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    spent: tuple[list[float], list[float]] = ([], [])
+    try:
+        for target, level in zip(d, levels, strict=True):
+            for i, run in enumerate(
+                (
+                    lambda target=target: solve(oracle, target),
+                    lambda level=level: published_solver(table.rewards, table.offsets, level, form=oracle.form),
+                )
+            ):
+                began = time.perf_counter()
+                run()
+                spent[i].append(1e3 * (time.perf_counter() - began))
+    finally:
+        torch.set_num_threads(threads)
+    return statistics.median(spent[0]), statistics.median(spent[1])
+
+
+def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> Rounds | None:
+    """The paper's sequential experiment: the same quantile of each value, in one round, in five and at once."""
+    scale = Percentiles(table)
+    for quantile in np.arange(PAPER.quantile, 0.5, -0.05).round(2):
+        levels = np.full(len(table.values), np.nan)
+        levels[chosen] = [scale.level(j, 100.0 * quantile) for j in chosen]
+        d = oracle.standardise(levels)
+        together = solve(oracle, d)
+        if together.status is Status.CONVERGED:
+            break
+    else:
+        return None
+    path = sequences(oracle, d, [chosen], rounds=ROUNDS)[0]
+
+    def quantiles(standardised: np.ndarray) -> tuple[float, ...]:
+        # A hair below, where rounding would put a level on either side of many equal replies.
+        reached = oracle.rewards_at(standardised - 1e-9)
+        return tuple(scale.of_level(j, float(reached[j])) / 100.0 for j in chosen)
+
+    return Rounds(
+        tuple(table.values[j] for j in chosen),
+        float(quantile),
+        quantiles(path.levels[min(len(chosen), path.steps)]),
+        quantiles(path.levels[-1]),
+        quantiles(together.levels),
+    )

@@ -1,0 +1,149 @@
+"""Judging blind: two replies without their names, and what the judgements on a palette say together.
+
+Constraint: which reply comes first depends on the name of the pair alone, so that whoever draws a page again shows the
+same order, and nobody can tell from the order whose reply it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scipy.stats import binomtest
+
+from map_core.core import amounts, safe_csv
+from map_core.store.votes import Preferred, Tally, Vote
+
+#: Of the interval of a share.
+CONFIDENCE = 0.9
+
+
+class Side(StrEnum):
+    """What somebody says of two replies whose names are hidden."""
+
+    A = "A"
+    NEITHER = "neither"
+    B = "B"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two replies to one prompt, in the order in which they are shown.
+
+    Args:
+        a, b: the replies.
+        aligned: which of them is the aligned model's.
+    """
+
+    a: str
+    b: str
+    aligned: Side
+
+    def preferred(self, side: Side) -> Preferred:
+        """Whose reply was preferred."""
+        if side is Side.NEITHER:
+            return Preferred.TIE
+        return Preferred.ALIGNED if side is self.aligned else Preferred.BASE
+
+
+def pair(name: str, base: str, aligned: str) -> Pair | None:
+    """Two replies in an order drawn from a name.
+
+    Args:
+        name: of the pair; the same name gives the same order, and half of all names either order.
+        base: the base model's reply.
+        aligned: the aligned model's.
+
+    Returns:
+        None where the two read alike, so that there is nothing to judge.
+
+    Example:
+        >>> pair("3f", "Yes.", "Yes.  ") is None
+        True
+    """
+    if base.split() == aligned.split():
+        return None
+    if hashlib.sha256(name.encode()).digest()[0] & 1:
+        return Pair(aligned, base, Side.A)
+    return Pair(base, aligned, Side.B)
+
+
+@dataclass(frozen=True)
+class Share:
+    """How often the aligned reply was preferred, among judgements that were not ties.
+
+    Args:
+        aligned: how many preferred it.
+        decided: judgements that were not ties, at least one.
+        ties: the others.
+        low, high: the interval of the share, from 0 to 1.
+    """
+
+    aligned: int
+    decided: int
+    ties: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        """aligned / decided."""
+        return self.aligned / self.decided
+
+
+def share(tally: Tally) -> Share | None:
+    """The share that prefers the aligned reply, with Wilson's interval.
+
+    With p = aligned / n and z the normal quantile, its ends are
+    (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n). It takes judgements for independent.
+
+    Args:
+        tally: of the votes on a palette.
+
+    Returns:
+        None while nobody preferred either.
+
+    Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927;
+    ``scipy.stats.binomtest(...).proportion_ci``.
+    """
+    decided = tally.aligned + tally.base
+    if not decided:
+        return None
+    interval = binomtest(tally.aligned, decided).proportion_ci(CONFIDENCE, method="wilson")
+    return Share(tally.aligned, decided, tally.tie, float(interval.low), float(interval.high))
+
+
+def in_words(tally: Tally) -> str:
+    """What the judgements say, in a sentence or two.
+
+    Example:
+        >>> in_words(Tally(base=6, aligned=14, tie=1))
+        'Aligned preferred in 14 of 20 judgements that were not ties, 70% (52 to 84%). 1 was a tie.'
+    """
+    found = share(tally)
+    ties = f"{tally.tie} {'was a tie' if tally.tie == 1 else 'were ties'}."
+    if found is None:
+        return f"Nobody has preferred either reply yet. {ties}" if tally.tie else "Nobody has judged this palette yet."
+    of = "1 judgement that was no tie" if found.decided == 1 else f"{found.decided} judgements that were not ties"
+    percent = f"{amounts.percent(found.share)} ({amounts.fixed(100 * found.low)} to {amounts.percent(found.high)})"
+    return f"Aligned preferred in {found.aligned} of {of}, {percent}." + (f" {ties}" if tally.tie else "")
+
+
+def votes_csv(votes: Iterable[Vote]) -> str:
+    """A vote a row; voters are numbered, so that nobody's session is named.
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    out = io.StringIO()
+    writer = safe_csv.Writer(out)
+    writer.writerow(["palette", "prompt", "preferred", "voter", "when_utc"])
+    voters: dict[str, int] = {}
+    for one in votes:
+        voter = voters.setdefault(one.viewer, len(voters) + 1)
+        writer.writerow(
+            [one.palette_key, one.prompt, one.preferred.value, voter, one.when.isoformat(timespec="seconds")]
+        )
+    return out.getvalue()

@@ -1,0 +1,87 @@
+"""What somebody gains and loses on the way from one palette to another, and what it costs: in figures and in words.
+
+Constraint: levels against levels, what is realised here and there; targets are wishes, and no part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.oracle import Oracle
+from map_core.palettes.targets import Percentiles
+
+
+@dataclass(frozen=True)
+class Change:
+    """One value's level on both sides, in percentiles of the base model's replies."""
+
+    value: int
+    before: float
+    after: float
+
+    @property
+    def moved(self) -> int:
+        """Percentiles upwards, as a reader counts them: between whole ones."""
+        moved = np.round(self.after) - np.round(self.before)
+        return int(moved) if np.isfinite(moved) else 0
+
+
+def changes(oracle: Oracle, percentiles: Percentiles, before: np.ndarray, after: np.ndarray) -> tuple[Change, ...]:
+    """Every value's level on both sides, in the table's order.
+
+    Args:
+        oracle: base level and scale.
+        percentiles: of the base model's replies.
+        before, after: (value,) realised levels in standard deviations above base.
+    """
+    # A hair below, as on every axis: a level within a tie of replies must not jump with rounding.
+    ends = [oracle.rewards_at(np.asarray(levels) - 1e-9) for levels in (before, after)]
+    return tuple(
+        Change(j, percentiles.of_level(j, float(ends[0][j])), percentiles.of_level(j, float(ends[1][j])))
+        for j in range(len(oracle.values))
+    )
+
+
+def price(kl: float) -> str:
+    """What a palette costs, in words.
+
+    Example:
+        >>> price(0.62), price(0.0)
+        ('0.62 nats, like the best of 3.9 drafts', 'nothing')
+    """
+    if kl < amounts.NOTHING:
+        return "nothing"
+    return f"{amounts.nats(kl)}, like the best of {sentences.drafts(kl)} drafts"
+
+
+def gained(found: Sequence[Change], names: Sequence[str]) -> str:
+    """What rises, by so many percentiles, most first; a sentence, empty when nothing does."""
+    up = sorted((one for one in found if one.moved > 0), key=lambda one: -one.moved)
+    return f"You gain {sentences.listed([_said(one, names) for one in up])}." if up else ""
+
+
+def lost(found: Sequence[Change], names: Sequence[str]) -> str:
+    """What falls, by so many percentiles, most first; a sentence, empty when nothing does."""
+    down = sorted((one for one in found if one.moved < 0), key=lambda one: one.moved)
+    return f"You lose {sentences.listed([_said(one, names) for one in down])}." if down else ""
+
+
+def cost(before: float, after: float) -> str:
+    """What it costs against before, both in nats."""
+    if abs(after - before) < 5e-3:
+        return f"It costs as much as now: {price(after)}."
+    if after < amounts.NOTHING:
+        return f"It costs nothing, instead of {price(before)}."
+    less = "less" if after < before else "more"
+    said = f"{amounts.fixed(before, 2)}, like the best of {sentences.drafts(before)}"
+    before_said = "nothing" if before < amounts.NOTHING else said
+    return f"It costs {amounts.nats(abs(after - before))} {less}: {price(after)}, instead of {before_said}."
+
+
+def _said(one: Change, names: Sequence[str]) -> str:
+    return f"{names[one.value]} ({abs(one.moved)})"

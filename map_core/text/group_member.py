@@ -1,0 +1,52 @@
+"""What a common palette is to one of those who share it, as sentences for their own screen.
+
+Constraint as in groups_in_words.py: plain text, and nobody else's name.
+"""
+
+from __future__ import annotations
+
+import math
+
+from map_core.core import amounts
+from map_core.text.units import Units
+from map_core.groups import Agreement, Group, Rule, satisfaction
+from map_core.text.groups import MET, percent
+
+
+def for_one(found: Agreement, rule: Rule, group: Group) -> str:
+    """How near the common palette of a rule comes to what one group asks for; empty until it is known.
+
+    Args:
+        found: what all groups come to.
+        rule: how the common palette is chosen.
+        group: the one that is spoken to; it need not be one of them.
+    """
+    common = found.common.get(rule)
+    if common is None:
+        return ""
+    (share,) = satisfaction([group], common.solution.levels)
+    if share >= 1 - 1e-6:
+        return "You get all that you ask for."
+    if share < -1e-6:
+        return "Something ends up lower than you ask for, and lower than the model has it now."
+    return f"You get {percent(share)} of the way to what you ask for."
+
+
+def common_levels(found: Agreement, units: Units, value: int, target: float) -> str:
+    """What the common palettes give of one value, beside what somebody asks of it; empty until they are known.
+
+    Args:
+        found: what all groups come to.
+        units: percentiles.
+        value: its position.
+        target: theirs, in standard deviations above base; NaN where they leave the value free.
+    """
+    places = [units.percentile(value, float(common.solution.levels[value])) for common in found.common.values()]
+    if not places:
+        return ""
+    told = f"Together {' or '.join(dict.fromkeys(amounts.percentile(place) for place in places))}"
+    wanted = units.percentile(value, target)
+    if math.isnan(wanted):
+        return told
+    met = all(wanted - place <= MET for place in places)
+    return f"{told}, as much as you ask for" if met else f"{told}; you ask for {amounts.percentile(wanted)}"

@@ -1,0 +1,275 @@
+"""What several groups come to, as sentences that a meeting can repeat.
+
+Each function takes an agreement and the units that people read, and returns plain text: no markup, no colour.
+Constraint: names of groups are somebody's text; whoever shows these sentences shows them as text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.text.units import Units
+from map_core.groups import Agreement, Clash, Limit, Relation, Rule
+from map_core.text.sentences import capitalised, drafts, listed, number
+
+RULES = {Rule.WORST_OFF: "Best for the worst-off", Rule.BARGAIN: "Fair bargain"}
+MEANINGS = {
+    Rule.WORST_OFF: "The group that gets the least gets as much as it can (Chebyshev).",
+    Rule.BARGAIN: "The product of all satisfactions is as large as it can be (Nash).",
+}
+#: Names that are listed before the others are only counted.
+MOST_NAMES = 3
+#: Percentile points: closer targets are as good as the same, and a level this close to its target meets it.
+SAME, MET = 5.0, 0.5
+#: The steps in which a wish is told, in percentile points above the base level.
+WISHES = (
+    (-12.0, "may drop far"),
+    (-3.0, "may drop some"),
+    (3.0, "as it is"),
+    (10.0, "a little more"),
+    (20.0, "clearly more"),
+    (30.0, "a lot more"),
+    (math.inf, "nearly the best"),
+)
+
+
+def who(names: Sequence[str]) -> str:
+    """Names, the first few of them.
+
+    Example:
+        >>> who(["Ana", "Ben", "Cem", "Dao", "Eli"])
+        'Ana, Ben, Cem and 2 others'
+    """
+    if len(names) <= MOST_NAMES + 1:
+        return listed(names)
+    return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} others"
+
+
+def wish(percentile: float, base: float) -> str:
+    """A target in three words, against the base model's level; both are percentiles of its replies.
+
+    Example:
+        >>> wish(60, 52), wish(51, 52)
+        ('a little more', 'as it is')
+    """
+    return next((said for most, said in WISHES if percentile - base <= most), "not known")
+
+
+def percent(share: float) -> str:
+    """A share of the way in percent, never rounded up to all of it.
+
+    Example:
+        >>> percent(0.804), percent(0.9999), percent(1.0)
+        ('80%', '99%', '100%')
+    """
+    if share >= 1 - 1e-6:
+        return "100%"
+    return amounts.percent(min(max(share, 0.0), 0.99))
+
+
+def price(kl: float) -> str:
+    """Nats, and how many drafts one would pick the best of to spend as many.
+
+    Example:
+        >>> price(1.0)
+        '1.00 nats, like sending the best of 6.3 drafts'
+    """
+    return f"{amounts.nats(kl)}, like sending the best of {drafts(kl)} drafts"
+
+
+def headline(found: Agreement) -> str:
+    """What the groups come to, in a sentence or two; empty until the first common palette is known."""
+    common = found.common.get(Rule.WORST_OFF)
+    if common is None:
+        return ""
+    if not any(group.raised.any() for group in found.groups):
+        return "Nobody asks for more than the base model gives already."
+    everyone = "The group" if len(found.groups) == 1 else "Every group"
+    least = float(common.satisfaction.min())
+    if common.limit is Limit.NONE:
+        return f"{everyone} can have all that it asks for, for {price(common.solution.kl)}."
+    if least < 1e-6:
+        why = (
+            "these wishes pull exactly against each other"
+            if common.limit is Limit.REACH
+            else "the budget buys nothing; raise it"
+        )
+        return f"There is no common ground above the base model: {why}."
+    ends = "within the budget" if common.limit is Limit.BUDGET else "and more cannot be had at any price"
+    return f"{everyone} can get at least {percent(least)} of the way to what it asks for, {ends}."
+
+
+def outcome(found: Agreement, rule: Rule) -> str:
+    """What one rule gives: the least and the mean satisfaction, and who has the least."""
+    common = found.common.get(rule)
+    if common is None:
+        return ""
+    shares = common.satisfaction
+    least = float(shares.min())
+    if least >= 1 - 1e-6:
+        return f"Everyone has all that was asked for, for {amounts.nats(common.solution.kl)}."
+    if float(shares.max()) - least < 0.005:
+        return f"Everyone gets {percent(least)} of the way, for {amounts.nats(common.solution.kl)}."
+    worst = [found.groups[g].name for g in np.flatnonzero(shares <= least + 0.005)]
+    return (
+        f"From {percent(least)} of the way ({who(worst)}) to {percent(float(shares.max()))}, "
+        f"{percent(float(shares.mean()))} on average, for {amounts.nats(common.solution.kl)}."
+    )
+
+
+def given_up(found: Agreement, rule: Rule, units: Units) -> list[str]:
+    """What each group gives up for the others by a rule, a sentence each; nothing until that is known."""
+    said = []
+    for group, part in zip(found.groups, found.concessions(rule), strict=False):
+        if not group.raised.any():
+            said.append(f"{group.name} asks for no more than the base model has, and keeps it.")
+            continue
+        levels = found.common[rule].solution.levels
+        short = [
+            f"{units.names[int(j)]} {_below(units, int(j), float(levels[j]), float(group.targets[j]))}"
+            for j in np.argsort(-np.nan_to_num(part.short))
+            if np.nan_to_num(part.short)[j] > 0
+        ]
+        if part.lost < 0.005:
+            start = f"{group.name} gives up nothing: {percent(part.common)}"
+            start += " of the way, as far as alone" if part.common < 1 - 1e-6 else " of what it asks for"
+        else:
+            start = f"{group.name} gets {percent(part.common)} of the way, where alone it would get "
+            start += f"{percent(part.alone)}: it gives up {_points(part.lost)}"
+        said.append(f"{start}; {listed(short[:3])}." if short else f"{start}.")
+    return said
+
+
+def differences(found: Agreement, units: Units, most: int = 3) -> list[str]:
+    """The values on which the groups differ most, the widest first; none where they all ask for about the same."""
+    said = []
+    for _, j in sorted(_spreads(found, units), reverse=True)[:most]:
+        targets = _percentiles(found, units, j)
+        high, low = np.nanmax(targets), np.nanmin(targets)
+        free = [group.name for group, target in zip(found.groups, targets, strict=True) if math.isnan(target)]
+        sentence = f"{capitalised(units.names[j])}: {_asking(found, targets, high)} {amounts.percentile(high)}"
+        if high - low > SAME:
+            sentence += f", {_asking(found, targets, low)} {amounts.percentile(low)}"
+        if free:
+            sentence += f"; {who(free)} {'leaves' if len(free) == 1 else 'leave'} it free"
+        said.append(f"{sentence}.")
+    return said
+
+
+def common_ground(found: Agreement, units: Units) -> list[str]:
+    """What the groups share: values that all ask for alike, and values that nobody asks for."""
+    apart = {j for _, j in _spreads(found, units)}
+    asked = ~np.isnan(np.array([group.targets for group in found.groups]))
+    said = []
+    if len(found.groups) > 1:
+        alike = [int(j) for j in np.flatnonzero(asked.all(axis=0)) if int(j) not in apart]
+        if alike:
+            places = [
+                f"{units.names[j]} ({amounts.percentile(np.nanmean(_percentiles(found, units, j)))})" for j in alike
+            ]
+            said.append(f"All ask for about the same of {listed(places)}.")
+    untouched = [units.names[int(j)] for j in np.flatnonzero(~asked.any(axis=0))]
+    if untouched:
+        said.append(
+            f"Nobody asks for anything of {listed(untouched)}: {'they are' if len(untouched) > 1 else 'it is'} free."
+        )
+    return said
+
+
+def together(found: Agreement, units: Units) -> str:
+    """Whether everything that everybody wants can be had at once, and what stands in the way."""
+    joint = found.joint
+    if joint is None:
+        return ""
+    alone = [group.name for group, can in zip(found.groups, found.reachable, strict=True) if not can]
+    if alone:
+        return f"What {who(alone)} {'asks' if len(alone) == 1 else 'ask'} for cannot be had even alone."
+    if len(found.groups) < 2:
+        return ""
+    if joint.values:
+        pulled = [
+            f"{units.names[j]} (asked for most by {who([found.groups[g].name for g in asking])})"
+            for j, asking in zip(joint.values[:3], joint.asked_by, strict=False)
+        ]
+        missing = -joint.margin.value
+        return (
+            f"All wishes at once cannot be had: {listed(pulled)} pull against each other, "
+            f"{'less than 0.01' if missing < 0.01 else number(missing, 2)} standard deviations short."
+        )
+    if joint.kl > found.budget + 1e-9:
+        return f"All wishes at once can be had, for {price(joint.kl)}, which is more than the budget."
+    return f"All wishes at once can be had, for {price(joint.kl)}."
+
+
+def pairs(found: Agreement, units: Units, most: int = 4) -> list[str]:
+    """The pairs that cannot both have all of theirs, the worst first; how many more there are ends the list."""
+    known = found.pairs or ()
+    clash = sorted((pair for pair in known if pair.relation is Relation.CLASH), key=_margin)
+    dear = sorted((pair for pair in known if pair.relation is Relation.TOO_DEAR), key=lambda pair: -pair.kl)
+    told = [*clash, *dear]
+    said = [_pair(found, units, pair) for pair in told[:most]]
+    if len(told) > most:
+        said.append(f"{len(told) - most} more pairs cannot both have all of theirs.")
+    if known and not told:
+        if any(pair.relation is Relation.ALONE for pair in known):
+            said.append("Beside what cannot be had even alone, no two groups rule each other out.")
+        elif all(pair.kl <= found.budget + 1e-9 for pair in known):
+            said.append("Any two groups can both have all of theirs within the budget.")
+        else:
+            said.append("No two groups rule each other out; some ask for more than the budget even alone.")
+    return said
+
+
+def _pair(found: Agreement, units: Units, pair: Clash) -> str:
+    first, second = (found.groups[g].name for g in (pair.first, pair.second))
+    if pair.relation is Relation.TOO_DEAR:
+        return f"{first} and {second} together would cost {amounts.nats(pair.kl)}, more than the budget."
+    pulled = [
+        f"{units.names[j]} ({found.groups[g].name})" for j, g in zip(pair.values[:3], pair.asked_by, strict=False)
+    ]
+    return f"{first} and {second} cannot both have all of theirs: {listed(pulled)} pull against each other."
+
+
+def _margin(pair: Clash) -> float:
+    return pair.margin.value if pair.margin is not None else 0.0
+
+
+def _points(share: float) -> str:
+    points = amounts.percent(share, sign=False)
+    return "less than a point" if share <= 0.005 else "1 point" if points == "1" else f"{points} points"
+
+
+def _below(units: Units, value: int, level: float, target: float) -> str:
+    got, asked = (float(units.of(value, np.array(one))) for one in (level, target))
+    if asked - got < MET:
+        return "stays a hair below"
+    return f"stays at {amounts.percentile(got)} of {amounts.percentile(asked)}"
+
+
+def _asking(found: Agreement, targets: np.ndarray, at: float) -> str:
+    names = [group.name for group, target in zip(found.groups, targets, strict=True) if abs(target - at) <= SAME / 2]
+    return f"{who(names)} {'asks' if len(names) == 1 else 'ask'} for"
+
+
+def _percentiles(found: Agreement, units: Units, value: int) -> np.ndarray:
+    """(group,) the targets of one value as people read them; NaN for those who leave it free."""
+    return np.asarray(units.of(value, np.array([group.targets[value] for group in found.groups])))
+
+
+def _spreads(found: Agreement, units: Units) -> list[tuple[float, int]]:
+    """How far the targets lie apart, (percentile points, value); a group that leaves it free stands at the base."""
+    apart = []
+    for j in range(len(units.names)):
+        targets = _percentiles(found, units, j)
+        if np.isnan(targets).all():
+            continue
+        base = float(units.of(j, np.array(0.0)))
+        ends = np.where(np.isnan(targets), np.minimum(base, np.nanmin(targets)), targets)
+        wide = float(ends.max() - ends.min())
+        if wide > SAME:
+            apart.append((wide, j))
+    return apart

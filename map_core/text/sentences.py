@@ -1,0 +1,260 @@
+"""Results as sentences that a person who reads no mathematics can repeat in a meeting.
+
+Each function takes frozen results and the names that people read, and returns plain text: no markup, no colour.
+Constraint: every figure said here is one that was computed; nothing is promised beyond the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.core.amounts import NOTHING, chance, drafts, number
+from map_core.core.amounts import best_of as best_of
+from map_core.feasibility import Assessment
+from map_core.core.types import Form, Verdict
+from map_core.oracle import EffectiveSampleSize, Oracle
+from map_core.analysis.sensitivity import Curve, Local
+from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
+
+HEADLINES = {
+    Verdict.REACHABLE: "Reachable",
+    Verdict.ON_PAPER: "Reachable on paper",
+    Verdict.OUT_OF_REACH: "Out of reach",
+}
+#: A value with less of the certificate than this is left unnamed.
+NAMED_SHARE = 0.02
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as people list them.
+
+    Example:
+        >>> listed(["humor", "coherence", "fluency"])
+        'humor, coherence and fluency'
+    """
+    if len(names) < 2:
+        return "".join(names)
+    return ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def better_than(percentile: float) -> str:
+    """A percentile of the base model's replies as a share that people picture.
+
+    Example:
+        >>> better_than(70.2)
+        "better than 7 of 10 of the model's own replies"
+    """
+    if math.isnan(percentile):
+        return "at a level that is not known"
+    if percentile >= 99.5:
+        return "as good as the model's very best replies"
+    if percentile > 92:
+        return f"better than {round(percentile)} of 100 of the model's own replies"
+    if percentile <= 5:
+        return "no better than the model's weakest replies"
+    return f"better than {round(percentile / 10)} of 10 of the model's own replies"
+
+
+def distance(kl: float, most: float) -> str:
+    """The distance from the base model in words, against the most that can be spent."""
+    if kl < NOTHING:
+        return "None: the base model does this already."
+    share = kl / most if most > 0 else 0.0
+    near = "Very close to" if share < 0.06 else "Close to" if share < 0.2 else "Some way from"
+    how = near if share < 0.5 else "Far from"
+    return (
+        f"{how} the base model: {amounts.percent(max(share, 0.01))} of the {amounts.fixed(most, 2)} that can be "
+        f"spent, like sending the best of {drafts(kl)} drafts."
+    )
+
+
+def spent(kl: float, candidates: int) -> str:
+    """What choosing among so many candidates has spent, against the most that it can, in words."""
+    most = math.log(candidates)
+    if kl < NOTHING:
+        return f"of log {candidates} = {amounts.fixed(most, 2)} at most: all candidates are as likely."
+    return f"of log {candidates} = {amounts.fixed(most, 2)} at most, like sending the best of {drafts(kl)} drafts."
+
+
+def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
+    """The effective sample size as replies that carry the weight: a figure, and what it means."""
+    pooled = amounts.fixed(ess.pooled, grouped=True)
+    if form is Form.POOLED:
+        of = amounts.fixed(ess.candidates, grouped=True)
+        return f"{pooled} of {of} replies", "carry the weight of this forecast."
+    return (
+        f"{amounts.significant(ess.per_prompt, 3)} of {amounts.fixed(ess.candidates)} replies",
+        f"carry the weight for each prompt, {pooled} in all.",
+    )
+
+
+def verdict(assessment: Assessment, oracle: Oracle, names: Sequence[str]) -> str:
+    """What can be said of a palette in one or two sentences."""
+    wanted = int(np.sum(~np.isnan(assessment.targets)))
+    if assessment.verdict is Verdict.REACHABLE:
+        if not wanted:
+            return "Every value is left free, so this is the base model as it is. Set a target to begin."
+        targets = "The target is" if wanted == 1 else "Both targets are" if wanted == 2 else f"All {wanted} targets are"
+        return f"{targets} met by choosing among replies that the model already gives."
+    if assessment.verdict is Verdict.ON_PAPER:
+        return on_paper(assessment, oracle)
+    return certificate(assessment, names)
+
+
+def certificate(assessment: Assessment, names: Sequence[str]) -> str:
+    """Why no weights reach a palette: the values that pull against each other."""
+    w, missing = assessment.margin.certificate, -assessment.margin.value
+    by = amounts.fixed(missing, 2) if missing >= 0.01 else "less than 0.01"
+    order = [j for j in np.argsort(-w) if w[j] >= NAMED_SHARE]
+    short = f"Together they fall {by} standard deviations short."
+    said = [names[j] for j in order]
+    if len(said) == 1:
+        return (
+            f"{capitalised(said[0])} is set higher than even the best of this model's replies. "
+            f"It falls {by} standard deviations short."
+        )
+    both = "both" if len(said) == 2 else f"all {len(said)}"
+    joined = listed(said)
+    return (
+        f"{capitalised(joined)} pull against each other here: "
+        f"no mix of this model's replies gives {both} at these levels. {short}"
+    )
+
+
+def on_paper(assessment: Assessment, oracle: Oracle) -> str:
+    """Why a palette that can be met on the table is not to be trusted: the figure and the threshold."""
+    ess, threshold = assessment.ess, trust_threshold(oracle)
+    assert ess is not None
+    if oracle.form is Form.PER_PROMPT and ess.per_prompt < threshold:
+        return (
+            f"These levels can be met in this table, but the weights lean on only {amounts.fixed(ess.per_prompt, 1)} "
+            f"replies a prompt; below {number(threshold)} the forecast is not to be trusted."
+        )
+    if ess.pooled < TRUSTED_POOLED:
+        return (
+            f"These levels can be met in this table, but the weights lean on only {amounts.fixed(ess.pooled)} replies "
+            f"in all; below {TRUSTED_POOLED:.0f} the forecast is not to be trusted."
+        )
+    return "These levels lie on the very edge of what this model's replies give; the slightest change tips them over."
+
+
+def bottleneck(local: Local, names: Sequence[str]) -> tuple[str, str]:
+    """Which target costs the most: its name, and how much of the price is its."""
+    worst = local.bottleneck
+    if worst is None:
+        return "Nothing", "The base model meets this palette."
+    share = local.share[worst]
+    name = capitalised(names[worst])
+    if share > 0.995:
+        return name, "All of the price of asking for more."
+    return name, f"{amounts.percent(share)} of the price of asking for more."
+
+
+def slack(assessment: Assessment, names: Sequence[str]) -> str:
+    """Targets that come for free, because the others bring them along; empty when there are none."""
+    solution = assessment.solution
+    if solution is None:
+        return ""
+    over = [
+        names[int(j)]
+        for j in np.flatnonzero(~np.isnan(assessment.targets))
+        if solution.levels[j] > assessment.targets[j] + 1e-6
+    ]
+    if not over:
+        return ""
+    come = "comes" if len(over) == 1 else "come"
+    return f"{capitalised(listed(over))} {come} for free: above target without any weight."
+
+
+def form(oracle: Oracle) -> str:
+    """Which form of the problem is in force, and why its forecast can be trusted."""
+    if oracle.form is Form.PER_PROMPT:
+        candidates = amounts.fixed(math.exp(oracle.log_candidates))
+        return (
+            f"Form: per prompt. Each prompt is answered by choosing among its own {candidates} replies, which is "
+            f"exactly how aligned replies are generated, so the forecast holds for them: choosing among "
+            f"{candidates} can move the model by at most log {candidates} = {amounts.nats(oracle.log_candidates)}."
+        )
+    return (
+        "Form: pooled. This table has one reply for most prompts, so weights are found over all replies together; a "
+        "generator that chooses prompt by prompt may fall short of these levels."
+    )
+
+
+def price(local: Local, value: int, names: Sequence[str]) -> str:
+    """The shadow price of one target, and which other value gives way most when it is raised."""
+    name = capitalised(names[value])
+    if not local.active[value]:
+        return f"{name} costs nothing at this level: the other targets, or the base model itself, bring it along."
+    cost = 0.1 * local.price[value]
+    sentence = (
+        f"Asking for a little more {names[value]} (a tenth of a standard deviation) costs about {number(cost, 2)} nats"
+    )
+    moves = local.levels[:, value].copy()
+    moves[value] = 0.0
+    moves[local.active] = 0.0
+    loser = int(np.argmin(moves))
+    if moves[loser] < -0.05:
+        lost = 0.1 * -moves[loser]
+        taken = f"{number(lost, 2)} standard deviations from {names[loser]}"
+        return f"{sentence} and takes {taken}, which is free to give way."
+    return f"{sentence}."
+
+
+def switches(curve: Curve, names: Sequence[str], place: Sequence[str]) -> list[str]:
+    """Where targets start or stop to hold the model back along a sweep.
+
+    Args:
+        curve: the sweep.
+        names: of the values.
+        place: each switch's level, in words.
+    """
+    said = []
+    for switch, where in zip(curve.switches, place, strict=True):
+        name = capitalised(names[switch.value])
+        if switch.value == curve.value:
+            said.append(f"From {where} {name.lower()} begins to cost: below, it comes for free.")
+        elif switch.active:
+            said.append(
+                f"From {where} {names[curve.value]} pulls {names[switch.value]} down to its target, which costs extra."
+            )
+        else:
+            said.append(f"From {where} {names[switch.value]} comes along for free.")
+    return said
+
+
+def capitalised(text: str) -> str:
+    """The text with its first letter large and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def why_picked(
+    rewards: np.ndarray, weights: np.ndarray, probability: float, likeliest: bool, names: Sequence[str]
+) -> str:
+    """Why a candidate was picked: its probability, and the values that speak for and against it.
+
+    Args:
+        rewards: (candidate, value), the picked one first.
+        weights: (value,) lambda.
+        probability: of the picked one.
+        likeliest: no other candidate had a higher probability.
+        names: of the values.
+    """
+    pull = (rewards[0] - rewards.mean(axis=0)) * weights
+    first = (
+        f"Drawn with a probability of {chance(probability)}, against {chance(1 / len(rewards))} under the base model"
+    )
+    first += ", the likeliest of all." if likeliest else "; the draw is by chance, and another one was likelier."
+    order = np.argsort(-pull)
+    good = [names[j] for j in order if pull[j] > 0.1][:2]
+    bad = [names[j] for j in order[::-1] if pull[j] < -0.1][:1]
+    reasons = []
+    if good:
+        reasons.append(f"{listed(good)} {'speaks' if len(good) == 1 else 'speak'} for it")
+    if bad:
+        reasons.append(f"{bad[0]} against it")
+    return f"{first} Beside the average candidate, {', '.join(reasons)}." if reasons else first

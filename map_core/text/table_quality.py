@@ -1,0 +1,109 @@
+"""What :mod:`map_core.confidence.table_quality` found, in sentences for people who read no mathematics.
+
+Constraint: what is foretold is called so, and every figure comes from the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.confidence.table_quality import LEVEL, NARROW, Advice, Help, Reason
+
+HEADLINES = {
+    Help.CANDIDATES: "More replies to each prompt would help most",
+    Help.PROMPTS: "More prompts would help most",
+    Help.NEITHER: "More of either would not help much",
+}
+
+
+def why(advice: Advice, prompts: int) -> str:
+    """Why that would help, and by how much.
+
+    Args:
+        advice: of a palette on a table.
+        prompts: that the table has.
+    """
+    now, more, reason = advice.now, advice.candidates, advice.reason
+    if reason is Reason.ONE_REPLY:
+        return (
+            "Most prompts have a single reply, between which nothing can choose. With several replies a prompt the app "
+            "can say what choosing among them gives."
+        )
+    if reason is Reason.NO_TARGETS:
+        return "Every value is free, so nothing is asked of the table. Set a target on the page Palette first."
+    if reason is Reason.OUT_OF_REACH:
+        enough = (
+            f"About {_times(advice.factor)} as many would do."
+            if advice.factor <= 2
+            else "That is not enough by itself."
+        )
+        return (
+            f"The palette is out of reach by {amounts.fixed(-now.margin, 2)} standard deviations. Twice the replies "
+            f"to each prompt are foretold to make that {amounts.fixed(max(0.0, -more.margin), 2)}. {enough} More "
+            "prompts do not move it."
+        )
+    if reason is Reason.BEYOND:
+        return (
+            f"The palette is out of reach by {amounts.fixed(-now.margin, 2)} standard deviations, and twice the "
+            "replies to each prompt are foretold to change that by next to nothing: this model hardly ever replies "
+            "that way. Ask for less, or take another model."
+        )
+    if reason is Reason.EDGE:
+        return (
+            "The palette lies on the very edge of what these replies give; more replies to each prompt move the edge."
+        )
+    if reason is Reason.FEW_REPLIES:
+        needed = f" About {_times(advice.factor)} as many would do." if math.isfinite(advice.factor) else ""
+        return (
+            f"The palette rests on {amounts.fixed(now.carrying, 1)} replies a prompt, too few to trust. Twice the "
+            f"replies to each prompt are foretold to make that {amounts.fixed(more.carrying, 1)}.{needed} More "
+            "prompts do not change it."
+        )
+    if reason is Reason.FEW_IN_ALL:
+        return (
+            f"The palette rests on {amounts.fixed(now.carrying_all)} replies in all, too few to trust, while each "
+            f"prompt has enough. About {amounts.about(advice.factor * prompts)} prompts in all would do."
+        )
+    bar = f"{LEVEL:.0%} error bar of its least certain level is ± {amounts.fixed(now.error, 2)} standard deviations"
+    if reason is Reason.WIDE:
+        return (
+            f"The palette can be had, and the {bar}. Twice the prompts make that ± "
+            f"{amounts.fixed(advice.prompts.error, 2)}, twice the replies to each prompt only ± "
+            f"{amounts.fixed(more.error, 2)}. About {amounts.about(advice.factor * prompts)} prompts in all would "
+            f"bring it to ± {NARROW:.2f}."
+        )
+    return f"The palette can be had, rests on enough replies, and the {bar}, which is narrow."
+
+
+def rows(advice: Advice) -> list[tuple[str, str, str, str]]:
+    """What is measured, today and foretold for twice the replies and twice the prompts; nothing where nothing is."""
+    outlooks = (advice.now, advice.candidates, advice.prompts)
+    found = []
+    forms: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+        ("Chance that it can be had", "attainable", amounts.percent),
+        ("Room to the edge, standard deviations", "margin", lambda n: amounts.fixed(n, 2, signed=True)),
+        ("Replies that carry it, a prompt", "carrying", lambda n: amounts.fixed(n, 1)),
+        ("Replies that carry it, in all", "carrying_all", lambda n: amounts.fixed(n, grouped=True)),
+        (
+            "Error bar of its least certain level, standard deviations",
+            "error",
+            lambda n: amounts.fixed(n, 2) if math.isnan(n) else f"± {amounts.fixed(n, 2)}",
+        ),
+    )
+    for label, name, form in forms:
+        numbers = [getattr(one, name) for one in outlooks]
+        if any(map(math.isfinite, numbers)):
+            told = [form(n).replace("-", "−") for n in numbers]
+            found.append((label, told[0], told[1], told[2]))
+    return found
+
+
+def _times(factor: float) -> str:
+    """How many times as many, rounded up."""
+    if factor < 10:
+        return f"{amounts.significant(np.ceil(10 * factor - 1e-9) / 10)} times"
+    return f"{amounts.fixed(np.ceil(factor), grouped=True)} times"

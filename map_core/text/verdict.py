@@ -1,0 +1,321 @@
+"""The answer to a palette in a reader's units: what you get, what it costs, what gives, how sure it is, what to do.
+
+Percentiles of the base model's replies for levels, "like picking the best of N replies" for the price, nats in the
+detail. Constraint: results in, text and numbers out; nothing is solved here, and nothing is said that was not computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from scipy.stats import t as student
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.confidence import sandwich
+from map_core.solver.newton import Solution
+from map_core.feasibility import Assessment
+from map_core.core.types import Form, Verdict
+from map_core.oracle import Oracle
+from map_core.feasibility.repairs import Repairs
+from map_core.analysis.sensitivity import Local
+
+#: The step that price tags speak of, in standard deviations.
+STEP = 0.1
+#: A step is cheap when it adds less than this share to the number of replies to pick the best of, and dear from the
+#: second on.
+CHEAP, DEAR = 0.05, 0.15
+#: A level that moves by less than this, in percentiles, is not said to move.
+NOTICED = 1.0
+#: Probability that an error bar is to hold the truth.
+SURE = 0.9
+
+#: A standardised level of a value, by its position, as a percentile.
+Percentile = Callable[[int, float], float]
+
+
+class Grade(StrEnum):
+    """How dear a step is."""
+
+    FREE = "free"
+    CHEAP = "cheap"
+    FAIR = "fair"
+    DEAR = "dear"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What becomes of one value.
+
+    Args:
+        value: its position.
+        text: from which percentile to which, with its error.
+        meaning: the same as a share of the model's own replies.
+    """
+
+    value: int
+    text: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class PriceTag:
+    """What one step more of one value costs.
+
+    Args:
+        value: its position.
+        step: from which percentile to which.
+        cost: in replies to pick the best of.
+        takes: what it takes from the value that gives way most; "" where none does.
+        grade: how dear it is.
+    """
+
+    value: int
+    step: str
+    cost: str
+    takes: str
+    grade: Grade
+
+
+@dataclass(frozen=True)
+class Way:
+    """A repair as a button says it."""
+
+    label: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Everything that is said of a palette, in words.
+
+    Args:
+        verdict: the state.
+        headline, sentence: the verdict and why.
+        lines: of the values with a target.
+        unasked: the free values that move, in one sentence; "" when none do.
+        cost, cost_detail: the price in replies to pick the best of, and in nats; "" when out of reach.
+        share: of the nats that can be spent, 0 to 1.
+        sure: how large the error bars are.
+        bottleneck, bottleneck_detail: the target that costs the most.
+        slack: targets that come for free; "" when there are none.
+        tags: price tags, the dearest first.
+    """
+
+    verdict: Verdict
+    headline: str
+    sentence: str
+    lines: tuple[Line, ...]
+    unasked: str
+    cost: str
+    cost_detail: str
+    share: float
+    sure: str
+    bottleneck: str
+    bottleneck_detail: str
+    slack: str
+    tags: tuple[PriceTag, ...]
+
+
+def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
+    """Half of each level's error bar, (value,), in standard deviations; None for a single prompt.
+
+    Source: :mod:`map_core.confidence.sandwich`, Student's t over prompts.
+    """
+    if oracle.prompts < 2:
+        return None
+    error = sandwich(oracle, solution).levels
+    return np.asarray(error * student.ppf((1 + SURE) / 2, oracle.prompts - 1))
+
+
+def best_of(kl: float) -> str:
+    """A distance as the number of replies that one would pick the best of.
+
+    Example:
+        >>> best_of(0.0), best_of(0.6)
+        ('Like the base model', 'Like picking the best of 3.9 replies')
+    """
+    if kl < amounts.NOTHING:
+        return "Like the base model"
+    return f"Like picking the best of {amounts.drafts(kl)} replies"
+
+
+def answer(
+    assessment: Assessment,
+    oracle: Oracle,
+    prices: Local | None,
+    errors: np.ndarray | None,
+    names: Sequence[str],
+    percentile: Percentile,
+) -> Answer:
+    """Say what came of a palette.
+
+    Args:
+        assessment: the verdict with its numbers.
+        oracle: the table.
+        prices: :func:`map_core.analysis.sensitivity.local` of its solution; None when out of reach.
+        errors: :func:`level_errors` of its solution, where it is known.
+        names: of the values, as they read within a sentence.
+        percentile: from a value's standardised level to its percentile.
+    """
+    solution = assessment.solution
+    sentence = sentences.verdict(assessment, oracle, names)
+    shown = solution or (assessment.nearest.solution if assessment.nearest else None)
+    lines = () if shown is None else _lines(assessment, shown, errors if solution else None, percentile)
+    unasked = "" if shown is None else _unasked(assessment, shown, names, percentile)
+    if solution is None or prices is None:
+        return Answer(
+            assessment.verdict,
+            sentences.HEADLINES[assessment.verdict],
+            sentence,
+            lines,
+            unasked,
+            "",
+            "",
+            0.0,
+            "",
+            "",
+            "",
+            "",
+            (),
+        )
+    share = solution.kl / oracle.log_candidates if oracle.log_candidates > 0 else 0.0
+    most = amounts.fixed(oracle.log_candidates, 2)
+    spent = f"{amounts.nats(solution.kl)}, {amounts.percent(share)} of the {most} that can be spent."
+    bottleneck, of_price = sentences.bottleneck(prices, names)
+    return Answer(
+        assessment.verdict,
+        sentences.HEADLINES[assessment.verdict],
+        sentence,
+        lines,
+        unasked,
+        best_of(solution.kl),
+        spent,
+        share,
+        _sure(assessment, oracle, errors, percentile),
+        bottleneck,
+        of_price,
+        sentences.slack(assessment, names),
+        price_tags(solution, prices, names, percentile),
+    )
+
+
+def _lines(
+    assessment: Assessment, shown: Solution, errors: np.ndarray | None, percentile: Percentile
+) -> tuple[Line, ...]:
+    lines = []
+    for j in map(int, np.flatnonzero(~np.isnan(assessment.targets))):
+        base, level = percentile(j, 0.0), percentile(j, float(shown.levels[j]))
+        text = f"{amounts.percentile(base)} → {amounts.percentile(level)}"
+        if errors is not None:
+            low, high = _ends(j, shown, errors, percentile)
+            text += f" ± {amounts.fixed((high - low) / 2)}" if high - low >= 1 else " ± under 1"
+        lines.append(Line(j, text, sentences.better_than(level)))
+    return tuple(lines)
+
+
+def _ends(value: int, shown: Solution, errors: np.ndarray, percentile: Percentile) -> tuple[float, float]:
+    """Both ends of a level's error bar, as percentiles."""
+    level, half = float(shown.levels[value]), float(errors[value])
+    return percentile(value, level - half), percentile(value, level + half)
+
+
+def _unasked(assessment: Assessment, shown: Solution, names: Sequence[str], percentile: Percentile) -> str:
+    moves = []
+    for j in map(int, np.flatnonzero(np.isnan(assessment.targets))):
+        base, level = percentile(j, 0.0), percentile(j, float(shown.levels[j]))
+        if abs(level - base) >= NOTICED:
+            moves.append((base - level, f"{names[j]} {amounts.percentile(base)} → {amounts.percentile(level)}"))
+    said = [text for _, text in sorted(moves, reverse=True)]  # what falls the most goes first
+    return f"Free, and moving along: {sentences.listed(said)}." if said else ""
+
+
+def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, percentile: Percentile) -> str:
+    solution = assessment.solution
+    if errors is None or solution is None:
+        return "One prompt tells nothing of how sure this is."
+    halves = []
+    for j in np.flatnonzero(~np.isnan(assessment.targets)):
+        low, high = _ends(int(j), solution, errors, percentile)
+        halves.append((high - low) / 2)
+    if not halves:
+        return f"Estimated from {oracle.prompts} prompts."
+    most = max(halves)
+    said = amounts.fixed(most)
+    by = "half a percentile" if most < 0.5 else "1 percentile" if said == "1" else f"{said} percentiles"
+    return f"Levels on new prompts within {by} of these, 9 times of 10 (from {oracle.prompts} prompts)."
+
+
+def price_tags(solution: Solution, prices: Local, names: Sequence[str], percentile: Percentile) -> tuple[PriceTag, ...]:
+    """What a tenth of a standard deviation more of each target costs, the dearest first."""
+    tags = []
+    for j in np.flatnonzero(prices.active)[np.argsort(-prices.price[prices.active])]:
+        step = np.zeros(len(prices.price))
+        step[j] = STEP
+        after = solution.kl + max(prices.extra_nats(step), 0.0)
+        # As logs: near the edge of what can be had the number of replies itself is beyond every float.
+        more = amounts.log_best_of(after) - amounts.log_best_of(solution.kl)
+        grade = Grade.CHEAP if more < np.log1p(CHEAP) else Grade.FAIR if more < np.log1p(DEAR) else Grade.DEAR
+        now = float(solution.levels[j])
+        moves = np.where(prices.active, 0.0, prices.levels[:, j])
+        loser = int(np.argmin(moves))
+        taken = percentile(loser, float(solution.levels[loser])) - percentile(
+            loser, float(solution.levels[loser] + STEP * moves[loser])
+        )
+        takes = f"takes {amounts.fixed(taken, 1)} percentiles of {names[loser]}" if taken >= 0.05 else ""
+        tags.append(
+            PriceTag(
+                int(j),
+                " → ".join(amounts.percentile(percentile(int(j), level)) for level in (now, now + STEP)),
+                f"best of {amounts.drafts(solution.kl, exact=True)} → {amounts.drafts(after, exact=True)}",
+                takes,
+                grade,
+            )
+        )
+    return tuple(tags)
+
+
+def ways(found: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile) -> tuple[Way, ...]:
+    """The repairs as buttons say them, in the same order."""
+    said = []
+    for number, way in enumerate(found.ways, start=1):
+        places = [[percentile(j, float(t[j])) for t in (assessment.targets, way.targets)] for j in way.values]
+        steps = [
+            f"{names[j]} {amounts.percentile(old)} → {amounts.percentile(new)}"
+            for j, (old, new) in zip(way.values, places, strict=True)
+            if old - new >= 0.05
+        ]
+        evenly = number == len(found.ways) and len(way.values) > 1
+        first = names[way.values[0]]
+        label = "Share the change evenly" if evenly else f"Give way on {first}"
+        label += "" if evenly or len(way.values) == 1 else " above all"
+        said.append(Way(label, ", ".join(steps)))
+    return tuple(said)
+
+
+def conflict(found: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile) -> str:
+    """The targets that stand in each other's way, by name, and the most that each can have; "" where none do."""
+    stands = found.conflict
+    if stands is None:
+        return ""
+    said = sentences.capitalised(sentences.listed([names[j] for j in stands.members]))
+    tops = [
+        f"{names[j]} up to {amounts.percentile(percentile(j, float(stands.highest[j])), toward='down')}"
+        for j in stands.members
+        if np.isfinite(stands.highest[j])
+    ]
+    if len(stands.members) == 1:
+        return f"{said} alone is too high" + (f": it can have {tops[0].split(' up to ')[-1]}." if tops else ".")
+    beside = f" With the others as they are: {sentences.listed(tops)}." if tops else ""
+    return f"{said} cannot be had together at these levels.{beside}"
+
+
+def form(oracle: Oracle) -> str:
+    """Which form the forecast is in, in one short sentence."""
+    if oracle.form is Form.PER_PROMPT:
+        candidates = amounts.fixed(np.exp(oracle.log_candidates))
+        return f"Forecast for a generator that chooses among {candidates} replies a prompt."
+    return "Pooled form: a generator that chooses prompt by prompt may fall short of these levels."

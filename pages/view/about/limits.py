@@ -1,0 +1,151 @@
+"""What the product cannot do, in words and with the figures of the table that is open.
+
+Constraint: each limit says what follows from it for whoever decides; figures are computed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.core.types import Form
+from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
+from pages.view.session.scene import Scene
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit: its title, why it is there, and what to do about it."""
+
+    title: str
+    why: str
+    then: str
+
+
+def limits(scene: Scene) -> list[Limit]:
+    """The limits for the table that is open; the scene of all use cases."""
+    return [_scorers(), _average(scene), _replies(scene), _candidates(scene), _form(scene), _sure(scene), *_people()]
+
+
+def _scorers() -> Limit:
+    return Limit(
+        "Scorers hear words and tone, not truth",
+        "A high level says that replies score high. A wrong answer in a kind tone is kind to a scorer, and whoever "
+        "pushes a "
+        "value hard finds what its scorer overlooks.",
+        "Read the card of a value before it becomes policy, read replies on Compare, and have people vote on them.",
+    )
+
+
+def _average(scene: Scene) -> Limit:
+    table = scene.table
+    cases = table.use_case_names
+    where = f" in {len(cases)} use cases ({sentences.listed(cases)})" if len(cases) > 1 else ""
+    return Limit(
+        "A level is an average over prompts",
+        f"This table has {len(table.prompts):,} prompts{where}. A palette that is met on average is not met by every "
+        "reply, "
+        "and prompts of another kind, or another language, may go another way.",
+        "Never take a level for a guarantee about one reply. Bring a table of your own prompts.",
+    )
+
+
+def _replies(scene: Scene) -> Limit:
+    table, settings = scene.table, scene.sampling
+    model = table.metadata.get("model") or {}
+    name = model.get("name") if isinstance(model, dict) else None
+    by = f" of {name}" if name else ""
+    drawn = (
+        f" (temperature {amounts.significant(settings.temperature)}, top-p {amounts.significant(settings.top_p)}, up "
+        f"to {settings.max_new_tokens} tokens)"
+        if table.metadata.get("sampling")
+        else ""
+    )
+    return Limit(
+        "It is about one model and its settings",
+        f"All replies are{by}{drawn}. What another model, a newer version or other settings would give, the table "
+        "does not "
+        "know; nor can any weights bring out what the model never says.",
+        "Build a table anew when the model changes: python -m map_core build --help.",
+    )
+
+
+def _candidates(scene: Scene) -> Limit:
+    oracle = scene.oracle
+    if oracle.form is Form.POOLED:
+        return Limit(
+            "Few candidates reach less far",
+            "Choosing among K candidates spends log K nats at the most, and this table, with one reply a prompt, says "
+            "nothing of what K of them would give.",
+            "Build a table with several replies a prompt before you rely on a level.",
+        )
+    replies = math.exp(oracle.log_candidates)
+    return Limit(
+        "Few candidates reach less far",
+        f"The forecast on Palette is for {amounts.fixed(replies)} candidates a prompt, which can spend log "
+        f"{amounts.fixed(replies)} = {amounts.nats(oracle.log_candidates)} at the most. A generator that draws fewer "
+        "reaches less.",
+        "Compare solves for the number that it draws, and solve --candidates does so for yours.",
+    )
+
+
+def _form(scene: Scene) -> Limit:
+    if scene.oracle.form is Form.PER_PROMPT:
+        return Limit(
+            "The form is per prompt",
+            "Each prompt is answered from its own replies, as a generator must. The pooled form of the published work "
+            "also "
+            "prefers easy prompts and promises more than is delivered; it is here for tables with one reply a prompt.",
+            "Hold promises made in the pooled form against fresh replies: the page Evidence does.",
+        )
+    return Limit(
+        "The form is pooled",
+        "This table has one reply for most prompts, so weights also prefer prompts. A generator that answers the "
+        "prompt at "
+        "hand may fall short of these levels, and the margin has no error bar.",
+        "Build a table with several replies a prompt.",
+    )
+
+
+def _sure(scene: Scene) -> Limit:
+    oracle, threshold = scene.oracle, amounts.significant(trust_threshold(scene.oracle))
+    least = (
+        f"{threshold} replies a prompt, and {TRUSTED_POOLED:g} in all,"
+        if oracle.form is Form.PER_PROMPT
+        else f"{threshold} replies"
+    )
+    return Limit(
+        "Error bars hold for prompts like these",
+        f"They come from how much {oracle.prompts:,} prompts differ, and say nothing of scorers that are wrong or of "
+        "prompts "
+        f"of another kind. That {least} must carry the weights before they are trusted is a convention. Near the edge "
+        "of "
+        "what can be had the probability of a verdict errs towards out of reach.",
+        "Look at Evidence, and repeat it for your table: python -m map_core verify --help.",
+    )
+
+
+def _people() -> tuple[Limit, ...]:
+    return (
+        Limit(
+            "It carries the biases of what it is made of",
+            "The base model, the example sentences of the scorers and the labels are of their makers, mostly in "
+            "English, and "
+            "few labels of some kinds. What reads as kind or plain differs between people and places.",
+            "Let those who are spoken to label replies and vote, and compare the groups.",
+        ),
+        Limit(
+            "It does not say what is right",
+            "It says what can be had together and at what price. Which levels are right, who has a say, and what must "
+            "never "
+            "be traded are decisions of people. A common palette is a proposal by a stated rule, not consent.",
+            "Decide with those whom it concerns, write down why, and look again when things change.",
+        ),
+        Limit(
+            "It is no safety system",
+            "Values steer tendencies. A re-weighted model can still say what it must not, with a lower probability.",
+            "Keep filters, tests and people in the loop where harm is possible.",
+        ),
+    )

@@ -1,0 +1,260 @@
+"""The mathematics of *How it works*: what each piece says in a sentence, its formula, and its figures of today.
+
+Constraint: every figure is computed from the palette in force; a formula says nothing about one table.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.core.types import Form, Verdict
+from map_core.analysis.sensitivity import local
+from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
+from pages.view.session.live_answer import Live
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece.
+
+    Args:
+        title: what it is about.
+        plain: what the formula says.
+        formulas: LaTeX, a line each.
+        here: its figures for the palette in force; "" when there are none.
+    """
+
+    title: str
+    plain: str
+    formulas: tuple[str, ...]
+    here: str = ""
+
+    @property
+    def parts(self) -> list[str]:
+        """The formulas in parts that fit a narrow screen, which stand side by side where there is room."""
+        return [part.strip().removesuffix(",") for one in self.formulas for part in re.split(r"\\q?quad", one)]
+
+
+def pieces(seen: Live) -> list[Piece]:
+    """All of it, in the order in which one follows from another."""
+    oracle, found, names = seen.scene.oracle, seen.assessment, seen.scene.names
+    solution, ess = found.solution, found.ess
+    per_prompt = oracle.form is Form.PER_PROMPT
+    normaliser = (
+        r"A(\lambda) = \frac{1}{n} \sum_{i=1}^{n} \log \frac{1}{K_i} \sum_{k=1}^{K_i} e^{\lambda \cdot r_{ik}}"
+        if per_prompt
+        else r"A(\lambda) = \log \frac{1}{\sum_i K_i} \sum_{i,k} e^{\lambda \cdot r_{ik}}"
+    )
+    best = r"\frac{1}{n} \sum_i \max_k\, w \cdot r_{ik}" if per_prompt else r"\max_{i,k}\, w \cdot r_{ik}"
+    return [
+        Piece(
+            "The problem",
+            "Of all ways to answer, take the one closest to the base model that meets every target.",
+            (
+                r"\min_{p}\;\; \mathbb{E}_x\, \mathrm{KL}\big(p(\cdot \mid x) \,\|\, p_0(\cdot \mid x)\big)",
+                r"\text{subject to}\;\; \mathbb{E}_x\, \mathbb{E}_{y \sim p(\cdot \mid x)}\, r_j(x, y) \ge c_j",
+                r"\text{for each value } j \text{ with a target}",
+            ),
+            f"Today {_count(seen)} of {len(names)} values have a target.",
+        ),
+        Piece(
+            "Its solution",
+            "The answer has one shape: a reply becomes likelier by the exponential of its weighted rewards. So one "
+            "number a "
+            "value, its weight, says everything, and no other way of weighing values reaches further.",
+            (r"p_\lambda(y \mid x) \propto p_0(y \mid x)\, e^{\lambda \cdot r(x, y)}, \qquad \lambda \ge 0",),
+        ),
+        Piece(
+            "The dual",
+            "The weights are the highest point of a smooth concave hill with one dimension a value, so there is one "
+            "summit "
+            f"and a Newton method finds it. Form in force: {'per prompt' if per_prompt else 'pooled'}.",
+            (
+                r"\max_{\lambda \ge 0}\;\; g(\lambda) = \lambda \cdot c - A(\lambda), \qquad " + normaliser,
+                r"\nabla A(\lambda) = \mu(\lambda) \;\text{(realised levels)}, \qquad "
+                r"\nabla^2 A(\lambda) = \mathrm{Cov}_\lambda(r)",
+            ),
+            _dual(seen),
+        ),
+        Piece(
+            "What holds at the solution",
+            "Every target is met. A value that gets more than it asked for has no weight; a value with a weight gets "
+            "exactly "
+            "its target.",
+            (r"\lambda_j \ge 0, \qquad \mu_j(\lambda) \ge c_j, \qquad \lambda_j\, \big(\mu_j(\lambda) - c_j\big) = 0",),
+            ""
+            if solution is None
+            else f"The largest violation here is {amounts.scientific(solution.residual)} standard deviations.",
+        ),
+        Piece(
+            "Whether it can be had",
+            "For any mix w of the values there is a best that replies can give. If some mix of your targets lies "
+            "above that "
+            "best, nothing reaches them, and w is the proof. The smallest distance over all mixes is the margin, "
+            "found by a "
+            "linear program.",
+            (
+                rf"h(w) = {best}, \qquad t^\star = \min_{{w \ge 0,\; w \cdot s = 1}} h(w) - w \cdot c",
+                r"t^\star \ge 0 \iff \text{the targets can be had}",
+            ),
+            _margin(seen),
+        ),
+        Piece(
+            "The three verdicts",
+            "Reachable: the margin is above 0 and enough replies carry the weights. On paper: it can be met in the "
+            "table, "
+            "but leans on so few replies that the forecast is not to be trusted. Out of reach: the margin is below 0.",
+            (r"\mathrm{ESS}_i = 1 \Big/ \sum_k P_{ik}^2, \qquad P_{ik} \propto e^{\lambda \cdot r_{ik}}",),
+            ""
+            if ess is None
+            else f"{_carried(seen)} Trusted from {amounts.significant(trust_threshold(oracle))} "
+            f"{'replies a prompt' if per_prompt else 'replies'} on{_pooled(per_prompt)}.",
+        ),
+        Piece(
+            "The nearest palette",
+            "Where the targets cannot be had, the closest ones that can, in standard deviations; the same solver with "
+            "a "
+            "price on each step away. Locked values have no such price and do not move.",
+            (
+                r"\min_{c'} \sum_j \Big(\frac{c_j - c'_j}{s_j}\Big)^2 \quad \text{subject to } c' \text{ within reach "
+                r"and budget}",
+                r"\max_{\lambda \ge 0}\; \lambda \cdot c - A(\lambda) - \frac{1}{2\rho} \sum_j (s_j \lambda_j)^2, "
+                r"\qquad "
+                r"c'_j = c_j - \frac{s_j^2 \lambda_j}{\rho}",
+            ),
+            _nearest(seen),
+        ),
+        Piece(
+            "The frontier",
+            "The most of two values together for a budget of nats. Every point of it is the aligned model of some "
+            "weights, "
+            "so linear weights suffice.",
+            (r"\max_p\; w \cdot \mu \quad \text{subject to} \quad \mathrm{KL} \le b",),
+        ),
+        Piece(
+            "What one step more costs",
+            "The weight of a value is its price: nats for one more unit of it. The same derivatives say how the other "
+            "levels "
+            "move.",
+            (
+                r"\frac{\partial\, \mathrm{KL}^\star}{\partial c_j} = \lambda_j, \qquad "
+                r"\frac{\partial \lambda_F}{\partial c_F} = H_{FF}^{-1}, \qquad "
+                r"\frac{\partial \mu_j}{\partial c_F} = H_{jF} H_{FF}^{-1}, \qquad H = \nabla^2 A",
+            ),
+            _price(seen),
+        ),
+        Piece(
+            "How sure it is",
+            "The table is a sample of prompts, so every figure has an error. It comes from how much the prompts "
+            "differ, by a "
+            "formula or by drawing the prompts anew, and from a check on prompts that were not solved on.",
+            (
+                r"\mathrm{Var}(\hat\lambda) \approx \frac{1}{n} H^{-1} S H^{-1}, \qquad S = \mathrm{Cov}_i\big(c - "
+                r"\mu_i(\lambda)\big)",
+            ),
+            seen.answer.sure,
+        ),
+        Piece(
+            "Generating",
+            "The base model writes K candidates and one is drawn. That can spend log K nats at the most, and does "
+            "what the "
+            "forecast of a table with K replies a prompt says, up to the sampling of prompts.",
+            (r"\Pr(k) = \frac{e^{\lambda \cdot r_k}}{\sum_l e^{\lambda \cdot r_l}}, \qquad \mathrm{KL} \le \log K",),
+            f"Here log K is {amounts.nats(oracle.log_candidates)} for "
+            f"{amounts.fixed(math.exp(oracle.log_candidates))} replies."
+            if per_prompt
+            else "",
+        ),
+        Piece(
+            "One value after another",
+            "Aligning values in turn, each step from the last model, moves one weight at a time. One round depends on "
+            "the "
+            "order and undoes part of what came before; repeated rounds climb the same hill and end at the same "
+            "weights.",
+            (
+                r"\lambda_j \leftarrow \arg\max_{\lambda_j \ge 0}\; g(\lambda_1, \ldots, \lambda_m) \quad \text{for } "
+                r"j \text{ in order}",
+            ),
+        ),
+        Piece(
+            "Several groups",
+            "A common palette raises the share of the way that the worst-off group gets, or the product of all "
+            "shares, for a "
+            "budget of nats.",
+            (
+                r"\max_p \min_g \sigma_g \quad \text{or} \quad \max_p \sum_g \log \sigma_g \quad \text{subject to } "
+                r"\mathrm{KL} \le b",
+            ),
+        ),
+        Piece(
+            "Training a model",
+            "Because one weighted reward is enough, any trainer with a KL penalty of 1 towards the base model aims at "
+            "the "
+            "same model.",
+            (r"\max_p\; \mathbb{E}\big[\lambda \cdot r(x, y)\big] - \mathrm{KL}(p \,\|\, p_0)",),
+        ),
+    ]
+
+
+def _count(seen: Live) -> int:
+    return int(np.sum(~np.isnan(seen.assessment.targets)))
+
+
+def _dual(seen: Live) -> str:
+    solution = seen.assessment.solution
+    if solution is None:
+        return "This palette is out of reach, where the hill has no summit."
+    targets = np.nan_to_num(seen.assessment.targets)
+    normaliser = seen.scene.oracle.moments(solution.weights).log_normaliser
+    summit = float(solution.weights @ targets) - normaliser
+    return (
+        f"Here the summit is {amounts.nats(summit, 4)} after {solution.steps} steps, and the distance of the model "
+        f"that it belongs to is {amounts.fixed(solution.kl, 4)}: the two agree, as they must."
+    )
+
+
+def _margin(seen: Live) -> str:
+    margin, names = seen.assessment.margin, seen.scene.names
+    if math.isinf(margin.value):
+        return "Nothing is asked for, so there is nothing to miss."
+    if margin.attainable:
+        return (
+            f"Here the margin is {amounts.fixed(margin.value, 3)}: so many standard deviations could be asked on top "
+            "of every target."
+        )
+    mix = [f"{amounts.percent(w)} {names[j]}" for j, w in enumerate(margin.certificate) if w > 0.005]
+    return f"Here the margin is {amounts.fixed(margin.value, 3)}, and the proof is the mix {sentences.listed(mix)}."
+
+
+def _carried(seen: Live) -> str:
+    assert seen.assessment.ess is not None
+    figure, meaning = sentences.rests_on(seen.assessment.ess, seen.scene.oracle.form)
+    return f"Here {figure} {meaning}"
+
+
+def _pooled(per_prompt: bool) -> str:
+    return f", and {TRUSTED_POOLED:g} in all" if per_prompt else ""
+
+
+def _nearest(seen: Live) -> str:
+    found = seen.assessment.nearest
+    if seen.assessment.verdict is Verdict.REACHABLE:
+        return "This palette can be had, so it is its own nearest one."
+    if found is None:
+        return "No palette near this one can be had with what is locked."
+    given_up = amounts.fixed(float(np.linalg.norm(np.nan_to_num(found.given_up))), 3)
+    return f"Here it gives up {given_up} standard deviations in all."
+
+
+def _price(seen: Live) -> str:
+    solution = seen.assessment.solution
+    if solution is None or local(solution).bottleneck is None:
+        return ""
+    name, share = sentences.bottleneck(local(solution), seen.scene.names)
+    return f"The bottleneck here is {name[:1].lower() + name[1:]}: {share[:1].lower() + share[1:]}"

@@ -1,0 +1,132 @@
+"""The plain words of *How it works*, and its example: how weights choose among the replies to one prompt."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.analysis.softmax_choice import Choice, choose
+from map_core.figures import softmax_choice as figures
+from map_core.figures import theme
+from map_core.core.types import Form
+from pages.view.shell import markup
+from pages.view.session.live_answer import Live
+from pages.view.session.scene import Scene
+
+#: How hard the weights push in the example, at the most, as a multiple of the palette's own.
+MOST_PUSH = 2.0
+#: Replies that are read beside the figure.
+READ = 2
+
+
+def in_words(scene: Scene) -> list[tuple[str, str]]:
+    """The method in five steps, with the numbers of the table that is open."""
+    table, oracle = scene.table, scene.oracle
+    rows, prompts, model = len(table.rewards), len(table.prompts), table.metadata.get("model") or {}
+    name = model.get("name") if isinstance(model, dict) else None
+    by = f" by {name}" if name else ""
+    per_prompt = oracle.form is Form.PER_PROMPT
+    each = f", {amounts.fixed(math.exp(oracle.log_candidates))} times each" if per_prompt else ""
+    several = sentences.listed(scene.names)
+    return [
+        (
+            "Many replies",
+            f"{prompts:,} prompts were answered{by}{each}: {rows:,} replies that show what this model can say already.",
+        ),
+        (
+            "Scored",
+            "Every reply has a number for "
+            f"{'the one value' if len(scene.names) == 1 else f'each of {len(scene.names)} values'}"
+            f": {several}. What a scorer hears and misses is under Limits.",
+        ),
+        (
+            "Your levels",
+            "You say how much of each value you want, or leave it free. Nobody picks weights: they follow from the "
+            "levels.",
+        ),
+        (
+            "A verdict",
+            "Replies are made likelier or less likely, as little as possible, until the averages meet your levels. "
+            "There is "
+            "one least change that does, or a proof that none does.",
+        ),
+        (
+            "The reply",
+            "The model writes several candidates and one is drawn by its weight: what the forecast was computed for."
+            if per_prompt
+            else "The model writes several candidates and one is drawn by its weight. This table's form also prefers "
+            "prompts, so expect a little less.",
+        ),
+    ]
+
+
+def show(seen: Live) -> None:
+    """The example: a prompt, how hard the weights push, the probabilities, and the likeliest replies."""
+    scene, table = seen.scene, seen.scene.table
+    several = [i for i in range(len(table.prompts)) if table.candidates[i] > 1]
+    if not several:
+        st.html(markup.note("This table has one reply a prompt, so there is nothing to choose among within a prompt."))
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", key="how_controls"):
+        number = st.selectbox(
+            "Prompt",
+            several,
+            format_func=lambda i: table.prompts[i],
+            key="how_prompt",
+            persist_state="session",
+        )
+        push = st.slider(
+            "How hard the weights push",
+            0.0,
+            MOST_PUSH,
+            1.0,
+            0.05,
+            format="%.2f times",
+            key="how_push",
+            persist_state="session",
+            help="1: your palette's weights, or the nearest palette's where yours is out of reach. 0: the base model.",
+        )
+    rows = slice(int(table.offsets[number]), int(table.offsets[number + 1]))
+    found = choose(scene.oracle.standardise(table.rewards[rows]), push * seen.weights)
+    if not np.any(seen.weights):
+        st.html(markup.note("Your palette asks for nothing that the base model lacks, so its weights are 0."))
+    left, right = st.columns([1.3, 1], gap="large")
+    with left:
+        st.plotly_chart(figures.bars(found), key="how_bars", config=theme.CONFIG, alt=_sentence(found))
+        st.text(_sentence(found))
+        st.download_button(
+            "Data (CSV)",
+            figures.choice_csv(found),
+            "choice.csv",
+            "text/csv",
+            icon=":material/download:",
+            type="tertiary",
+            key="how_csv",
+        )
+    with right:
+        _read(found, table.replies[rows] if table.replies else ())
+
+
+def _sentence(found: Choice) -> str:
+    replies, top = len(found.shares), float(found.shares.max())
+    return (
+        f"Of {replies} replies the likeliest is drawn with {sentences.chance(top)}, against {sentences.chance(1 / replies)} "
+        "under "
+        f"the base model. {amounts.fixed(found.ess, 1)} replies carry the choice, and it spends "
+        f"{amounts.nats(found.kl)} of the {amounts.fixed(math.log(replies), 2)} that {replies} replies allow."
+    )
+
+
+def _read(found: Choice, replies: tuple[str, ...] | list[str]) -> None:
+    """The likeliest replies, as text."""
+    if not replies:
+        st.html(markup.note("This table has rewards and no texts of replies."))
+        return
+    for k in found.order[:READ]:
+        with st.container(border=True, key=f"how_reply_{k}"):
+            st.html(markup.name(f"Drawn with {sentences.chance(float(found.shares[k]))}"))
+            st.text(replies[int(k)])

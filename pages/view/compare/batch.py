@@ -1,0 +1,322 @@
+"""Many prompts at once: a table that fills in, and realised levels that converge on what was forecast.
+
+The work belongs to the process and not to the page, so that it goes on while another page is looked at, and a reload
+finds it again by its name in the address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core.text import sentences
+from map_core.errors import InputError, PaletteError
+from map_core.feasibility import Assessment
+from map_core.figures import converging as figures
+from map_core.figures import theme
+from map_core.service import records
+from map_core.service.generation import Generation, Phase, Snapshot
+from map_core.service.batch import Many, expected_levels
+from map_core.generation.choice import Choice
+from pages.view.compare import prompt_form, candidate_field, generator, blind_vote, pinned
+from pages.view.shell import background, markup
+from pages.view.compare.replies import choices_of, place_of
+from pages.view.compare.pinned import Column
+from pages.view.session.scene import Scene
+
+POLL_SECONDS = 0.5
+PROMPTS, MOST_PROMPTS = 16, 128
+_REMEMBERED = 64
+_STATES = {
+    Phase.WAITING: "waiting",
+    Phase.SAMPLING: "writing",
+    Phase.SCORING: "scoring",
+    Phase.DONE: "done",
+    Phase.CANCELLED: "stopped",
+    Phase.FAILED: "failed",
+}
+
+
+@st.cache_resource(show_spinner=False)
+def _all() -> OrderedDict[str, Many]:
+    """Those of all viewers, by name."""
+    return OrderedDict()
+
+
+def current() -> Many | None:
+    """This viewer's, the one that a reload left behind included."""
+    name = st.session_state.get("many") or st.query_params.get("many")
+    found = _all().get(name) if name else None
+    if found is not None:
+        st.session_state["many"] = found.id
+    return found
+
+
+def switch(default: bool) -> bool:
+    """The choice between one prompt and many; whether it is many."""
+    chosen = st.segmented_control(
+        "How many prompts",
+        ["one", "many"],
+        format_func={"one": "One prompt", "many": "Many prompts"}.__getitem__,
+        default="many" if default else "one",
+        required=True,
+        key="how_many",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    return bool(chosen == "many")
+
+
+def stop() -> None:
+    """Callback: what is done stays."""
+    if (found := current()) is not None:
+        found.stop()
+
+
+def own_prompts(text: str) -> list[str]:
+    """The prompts that somebody pasted or uploaded: a line each, as text or as JSON with a "prompt".
+
+    Raises:
+        InputError: a line is JSON without a prompt.
+    """
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        line = line.strip()
+        if line.startswith("{"):
+            try:
+                line = str(json.loads(line)["prompt"]).strip()
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                raise InputError(f'Line {number} is no JSON with a "prompt"; expected text or such JSON.') from error
+        if line:
+            found.append(line)
+    return found
+
+
+def start(scene: Scene, assessment: Assessment) -> None:
+    """Callback: a request a prompt, one after the other."""
+    prompt_form.refused(None)
+    stop()
+    try:
+        if st.session_state.get("many_source") == "own":
+            text = str(st.session_state.get("many_own") or "")
+            if (file := st.session_state.get("many_file")) is not None:
+                text += "\n" + file.getvalue().decode("utf-8", errors="replace")
+            prompts = own_prompts(text)
+        else:
+            prompts = list(scene.table.prompts)
+        prompts = prompts[: int(st.session_state.get("many_count", PROMPTS))]
+        seed, service, viewer = int(st.session_state.get("seed", 0)), generator.service(scene), background.viewer()
+        made = Many(
+            [prompt_form.request(scene, assessment, prompt, seed + i) for i, prompt in enumerate(prompts)],
+            lambda request: service.submit(request, viewer=viewer),
+            viewer,
+        )
+    except PaletteError as error:
+        prompt_form.refused(error)
+        return
+    held = _all()
+    held[made.id] = made
+    while len(held) > _REMEMBERED:
+        held.popitem(last=False)[1].stop()
+    st.session_state["many"] = made.id
+
+
+def controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
+    """Which prompts, how many, and how they are answered."""
+    found = current()
+    with st.container(key="ask_many"):
+        source = st.segmented_control(
+            "Prompts",
+            ["table", "own"],
+            format_func={"table": "Of this use case", "own": "My own"}.__getitem__,
+            default="table",
+            required=True,
+            key="many_source",
+            persist_state="session",
+        )
+        if source == "own":
+            st.text_area(
+                "A prompt a line", key="many_own", height=120, persist_state="session", placeholder="One prompt a line"
+            )
+            st.file_uploader("Or a file of them (text or JSON lines)", ["txt", "jsonl"], key="many_file")
+        with st.container(horizontal=True, vertical_alignment="bottom", key="many_controls"):
+            st.number_input(
+                "Prompts at most", 1, MOST_PROMPTS, PROMPTS, key="many_count", persist_state="session", width=140
+            )
+            prompt_form.numbers(scene)
+            st.button(
+                "Start",
+                key="many_start",
+                type="primary",
+                icon=":material/play_arrow:",
+                on_click=start,
+                args=(scene, assessment),
+                disabled=not ready,
+            )
+            st.button(
+                "Stop", key="many_stop", icon=":material/stop:", on_click=stop, disabled=found is None or found.ended
+            )
+        prompt_form.how()
+        prompt_form.refusal()
+
+
+@dataclass(frozen=True, eq=False)
+class _Answered:
+    """One prompt as it stands, and what each palette makes of it."""
+
+    generation: Generation
+    shown: Snapshot
+    choices: tuple[Choice | None, ...]
+
+
+def show(scene: Scene, assessment: Assessment) -> None:
+    """The table and the figures, drawn again while there is more to come."""
+    found = current()
+    if found is None:
+        st.html(markup.note("Each prompt gets candidates of its own; the table and the levels fill in as they end."))
+        return
+    running = not found.ended
+
+    def draw() -> None:
+        _draw(scene, assessment, found)
+        if (running and found.ended) or st.session_state.get("many") != found.id:
+            st.rerun()
+
+    st.fragment(draw, run_every=POLL_SECONDS if running else None)()
+
+
+def _draw(scene: Scene, assessment: Assessment, found: Many) -> None:
+    first = found.requests[0]
+    columns = pinned.columns(scene, assessment, first.candidates)
+    if found.viewer == background.viewer():  # who only has the link looks on and steers nothing
+        found.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in first.scored})
+    answered = []
+    for generation in found.generations:
+        shown = generation.snapshot()
+        answered.append(_Answered(generation, shown, choices_of(generation, shown, columns)))
+    done = [one for one in answered if one.shown.phase is Phase.DONE and one.choices[0] is not None]
+    said = f"{len(done)} of {len(found.requests)} prompts are answered."
+    waiting = next((one.shown.note for one in answered if one.shown.phase is Phase.WAITING and one.shown.note), "")
+    st.html(f'<div role="status">{markup.note(f"{said} {waiting}".strip())}</div>')
+    if any(one.shown.restarts for one in answered):
+        st.html(markup.note("The model process stopped and came back: what it was writing was written again."))
+    if found.error:
+        st.error("This ended early.", icon=":material/error:")
+        st.text(found.error)
+    asked = [blind_vote.question(one.generation, one.shown, one.choices[0]) for one in done]
+    questions = [one for one in asked if one is not None]
+    if blind_vote.hides(questions, waiting=not found.ended):
+        return
+    _table(scene, found, columns, answered)
+    if questions:
+        blind_vote.summary()
+    if done:
+        _levels(scene, assessment, columns[0], done, len(found.requests))
+    if found.ended and answered:
+        others = {one.name: one.weights.by_value for one in columns[1:]}
+        weights, model = columns[0].weights.by_value, generator.model_name(scene)
+        candidate_field.files(
+            [records.of_generation(one.generation, weights, others, model=model) for one in answered], "many-prompts"
+        )
+
+
+def _table(scene: Scene, found: Many, columns: Sequence[Column], answered: Sequence[_Answered]) -> None:
+    """A prompt a row, those that wait included."""
+    names = [name for name in found.requests[0].scored if columns[0].weights.by_value.get(name)]
+    rows: list[dict[str, Any]] = []
+    for number, request in enumerate(found.requests):
+        row: dict[str, Any] = {"No.": number + 1, "State": "waiting" if not found.ended else "not asked"}
+        row["Prompt"] = request.prompt
+        one = answered[number] if number < len(answered) else None
+        candidates = one.shown.candidates if one else ()
+        row["Base model"] = candidates[one.shown.base].text if one else None
+        for column in columns:
+            row[column.name] = None
+        if one is not None:
+            row["State"] = one.shown.error or _STATES[one.shown.phase]
+            places = [place_of(one.shown, choice) for choice in one.choices]
+            for column, place in zip(columns, places, strict=True):
+                row[column.name] = None if place is None else candidates[place].text
+            for name in names:
+                title = sentences.capitalised(generator.title(scene, name))
+                row[f"{title}, base"] = candidates[one.shown.base].rewards.get(name)
+                row[title] = None if places[0] is None else candidates[places[0]].rewards.get(name)
+        rows.append(row)
+    kinds = st.column_config
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="many_table",
+        placeholder="–",
+        height=min(36 * (len(rows) + 1), 440),
+        column_config={
+            "No.": kinds.NumberColumn(width=44),
+            "State": kinds.TextColumn(width=80),
+            "Prompt": kinds.TextColumn(width=240),
+            "Base model": kinds.TextColumn(width=300),
+            **{column.name: kinds.TextColumn(width=300) for column in columns},
+            **{
+                title: kinds.NumberColumn(format="%.3g", width=110)
+                for name in names
+                for shown in [sentences.capitalised(generator.title(scene, name))]
+                for title in (shown, f"{shown}, base")
+            },
+        },
+    )
+
+
+def _levels(scene: Scene, assessment: Assessment, column: Column, done: Sequence[_Answered], prompts: int) -> None:
+    """Realised levels of the values that have a target, against what was forecast for them."""
+    values = [int(j) for j in np.flatnonzero(~np.isnan(assessment.targets))]
+    scored = done[0].generation.request.scored
+    values = [j for j in values if scene.table.values[j] in scored]
+    if not values:
+        st.html(markup.note("No value has a target, so there is no level to follow."))
+        return
+    names = [name for name in scene.table.values if name in scored]
+    rows = [expected_levels(one.shown.candidates, choice, names) for one in done if (choice := one.choices[0])]
+    count = len(scene.table.values)
+    realised, base = np.full((len(rows), count), np.nan), np.full((len(rows), count), np.nan)
+    at = [scene.table.values.index(name) for name in names]
+    for row, (its, of_base) in enumerate(rows):
+        realised[row, at], base[row, at] = its, of_base
+    known = ~np.isnan(realised[:, values]).any(axis=1)
+    if not known.any():
+        return
+    targets = scene.oracle.rewards_at(assessment.targets)
+    found = figures.Converging(realised[known], base[known], column.weights.levels, targets, prompts)
+    units = scene.units()
+    st.header("Levels, prompt by prompt")
+    st.html(
+        markup.note(
+            "The thick line is the expected level over the prompts answered so far, with its 90% band; grey is the "
+            "base model on the same prompts. The forecast speaks of the table's prompts; others may come out elsewhere."
+        )
+    )
+    with st.container(horizontal=True, key="many_charts"):
+        for j in values:
+            st.plotly_chart(
+                figures.converging(found, j, units),
+                key=f"converging_{j}",
+                config=theme.CONFIG,
+                alt=f"Realised level of {scene.names[j]} against the number of prompts answered",
+            )
+    with st.expander("In words", key="many_words"):
+        for sentence in figures.summary(found, values, units):
+            st.text(sentence)
+    st.download_button(
+        "Levels (CSV)",
+        lambda: figures.converging_csv(found, scene.table.values),
+        "levels-by-prompt.csv",
+        "text/csv",
+        icon=":material/download:",
+        type="tertiary",
+        key="many_levels_csv",
+        on_click="ignore",
+    )

@@ -1,0 +1,211 @@
+"""Judging blind: which of two replies is better, asked before anybody is told which one is the aligned model's.
+
+While the toggle is on, replies are covered until they are judged: names, order, certificates and candidates would all
+tell. Constraint: replies are shown as text; a vote is kept the moment it is given, and the last one can be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from map_core.errors import PaletteError
+from map_core.service.generation import Generation, Phase, Snapshot
+from map_core.generation.choice import Choice
+from map_core.text.blind_votes import Pair, Side, in_words, pair, votes_csv
+from map_core.palettes.palette import ALL
+from map_core.store import database, setting, table_key, votes
+from map_core.store.votes import Preferred
+from pages.view.shell import background, markup
+from pages.view.session import palette_state
+from pages.view.session import scene as scenes
+from pages.view.compare.replies import place_of
+
+#: Longer prompts are kept with their beginning only.
+_PROMPT = 2_000
+_ANSWERS = {Side.A: "A is better", Side.NEITHER: "No difference", Side.B: "B is better"}
+_SAID = {
+    Preferred.ALIGNED: "You preferred the aligned model.",
+    Preferred.BASE: "You preferred the base model.",
+    Preferred.TIE: "You saw no difference.",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two replies that can be judged: a name for the pair, the prompt and the replies; None where they are equal."""
+
+    name: str
+    prompt: str
+    pair: Pair | None
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A judgement of this viewer: the id of the vote, and what it was."""
+
+    vote: int
+    preferred: Preferred
+
+
+def question(generation: Generation, shown: Snapshot, choice: Choice | None) -> Question | None:
+    """What can be asked of a generation; None before its end, and where nothing was picked."""
+    place = place_of(shown, choice)
+    if shown.phase is not Phase.DONE or place is None:
+        return None
+    # Another palette may pick another reply: that is another pair, in an order of its own.
+    name = f"{generation.id} {place}"
+    return Question(name, generation.request.prompt, pair(name, shown.base_reply, shown.candidates[place].text))
+
+
+def covered() -> bool:
+    """This viewer judges blind."""
+    return bool(st.session_state.get("judge_blind", False))
+
+
+def _judged() -> dict[str, _Judged]:
+    return st.session_state.setdefault("judged", {})
+
+
+def _open(questions: Sequence[Question]) -> list[Question]:
+    """Those still to be answered; equal replies are not asked about."""
+    return [one for one in questions if one.pair is not None and one.name not in _judged()]
+
+
+def switch() -> None:
+    """The toggle that covers the replies; the database is opened meanwhile."""
+    background.job("database", setting(), lambda job: database())
+    st.toggle(
+        "Judge blind",
+        key="judge_blind",
+        persist_state="session",
+        help="Replies are covered until they are complete and you have said which of the two is better, "
+        "without knowing which one is the aligned model's.",
+    )
+
+
+def hides(questions: Sequence[Question], waiting: bool) -> bool:
+    """Draw what is asked in place of the replies; False when there is nothing to hide any more.
+
+    Args:
+        questions: of what has ended.
+        waiting: more is still being written.
+    """
+    if not covered():
+        return False
+    left = _open(questions)
+    if left:
+        _ask(left[0], len([one for one in questions if one.pair is not None]), len(left))
+        return True
+    if waiting:
+        st.html(markup.note("The replies are covered until they are complete. Then you are asked which one is better."))
+        return True
+    return False
+
+
+def _ask(asked: Question, of: int, left: int) -> None:
+    assert asked.pair is not None
+    with st.container(key="judge"):
+        if of > 1:
+            st.html(markup.note(f"Judgement {of - left + 1} of {of}"))
+            st.text(asked.prompt)
+        with st.container(horizontal=True, key="judge_replies"):
+            for side, reply in ((Side.A, asked.pair.a), (Side.B, asked.pair.b)):
+                with st.container(border=True, key=f"judge_{side.value}"):
+                    st.html(markup.name(side.value))
+                    st.text(reply)
+        with st.container(horizontal=True, key="judge_answers"):
+            for side, said in _ANSWERS.items():
+                st.button(said, key=f"judge_is_{side.value}", on_click=_answer, args=(asked, side))
+        _refusal()
+
+
+def _palette_key() -> str:
+    return votes.palette_key(palette_state.history().now, table_key(scenes.load(ALL).table))
+
+
+def _answer(asked: Question, side: Side) -> None:
+    """Callback: the vote is kept."""
+    st.session_state.pop("judge_refused", None)
+    if asked.pair is None or asked.name in _judged():
+        return
+    prompt = asked.prompt if len(asked.prompt) <= _PROMPT else asked.prompt[:_PROMPT] + "…"
+    preferred = asked.pair.preferred(side)
+    try:
+        kept = votes.vote(database(), _palette_key(), prompt, preferred, background.viewer())
+    except PaletteError as error:
+        st.session_state["judge_refused"] = str(error)
+        return
+    st.session_state["judged"] = {**_judged(), asked.name: _Judged(kept.id, preferred)}
+
+
+def _take_back() -> None:
+    """Callback: the last judgement of this viewer is withdrawn, and asked for again while the replies are covered."""
+    st.session_state.pop("judge_refused", None)
+    if not (kept := dict(_judged())):
+        return
+    _, last = kept.popitem()
+    try:
+        votes.withdraw(database(), last.vote)
+    except PaletteError as error:
+        st.session_state["judge_refused"] = str(error)
+        return
+    st.session_state["judged"] = kept
+
+
+def _refusal() -> None:
+    if said := st.session_state.get("judge_refused"):
+        st.warning("This judgement could not be kept.", icon=":material/error:")
+        st.text(said)
+
+
+def outcome(asked: Question | None) -> None:
+    """What this viewer said of two replies that are now shown with their names, or why nothing was asked."""
+    if asked is None:
+        return
+    if (mine := _judged().get(asked.name)) is not None:
+        st.html(f'<div role="status">{markup.note(_SAID[mine.preferred])}</div>')
+    elif covered() and asked.pair is None:
+        st.html(markup.note("Both replies are the same, so there is nothing to judge."))
+
+
+def summary() -> None:
+    """What all judgements on this palette say, and both to take away or take back."""
+    with st.container(key="judged"):
+        _refusal()
+        _tally()
+
+
+def _tally() -> None:
+    """The judgements on this palette by everybody."""
+    try:
+        kept = votes.votes_of(database(), _palette_key())
+    except PaletteError as error:
+        st.html(markup.note(f"Judgements cannot be kept: {error}"))
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="judged_line"):
+        st.html(markup.note(in_words(votes.counted(kept))), width="content")
+        if kept:
+            st.download_button(
+                "Judgements (CSV)",
+                lambda: votes_csv(kept),
+                "judgements.csv",
+                "text/csv",
+                icon=":material/download:",
+                type="tertiary",
+                key="judgements_csv",
+                on_click="ignore",
+            )
+        if _judged():
+            st.button(
+                "Take back my last one", key="judge_undo", icon=":material/undo:", type="tertiary", on_click=_take_back
+            )
+    if kept:
+        st.html(
+            markup.note(
+                "All judgements on exactly these targets, with a 90% interval that takes them for independent; "
+                "ties are left out of the share."
+            )
+        )

@@ -1,0 +1,207 @@
+"""The candidates: a live field of dots, the one that is read, all of them as a table, and all of them to take away."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.figures import candidate_field
+from map_core.service import records
+from pages.view.compare import replies, generator
+from pages.view.shell import component, markup
+from pages.view.compare.replies import View
+
+_mount = component.registered(
+    "field",
+    '<svg role="group"></svg>',
+)
+
+
+def show(view: View) -> None:
+    """Field, reading, table and files."""
+    st.header("Candidates")
+    replies.why(view)
+    _field(view)
+    _reading(view)
+    _table(view)
+    if view.shown.phase.ended:
+        _files(view)
+
+
+def _chosen() -> None:
+    """Callback: a dot was clicked."""
+    if (chosen := st.session_state["field"].get("chosen")) is not None:
+        st.session_state["reading"] = int(chosen)
+
+
+def _field(view: View) -> None:
+    scene, scored = view.scene, view.generation.request.scored
+    positions = [j for j, name in enumerate(scene.table.values) if name in scored]
+    if len(positions) < 2:
+        return
+    weights = view.columns[0].weights.by_value
+    pull = {j: abs(weights.get(scene.table.values[j], 0.0)) * float(scene.oracle.scale[j]) for j in positions}
+    first, second = sorted(positions, key=lambda j: -pull[j])[:2]
+    titles = {j: sentences.capitalised(scene.names[j]) for j in positions}
+    with st.container(horizontal=True, key="field_controls"):
+        axes = [
+            st.selectbox(
+                label,
+                positions,
+                index=positions.index(j),
+                format_func=titles.__getitem__,
+                key=key,
+                persist_state="session",
+                width=200,
+            )
+            for label, j, key in (("Across", first, "field_across"), ("Upwards", second, "field_upwards"))
+        ]
+        st.html(
+            markup.note(
+                "Each mark is a candidate; the larger, the likelier it is picked. The square is the base reply. "
+                "Choose one to read it."
+            )
+        )
+    pair = (int(axes[0]), int(axes[1]))
+    units, drawn = scene.units(), _dots(view, pair)
+    data = candidate_field.drawing(drawn, units, pair, view.assessment.targets)
+    _mount(
+        key="field",
+        data=data | {"reading": st.session_state.get("reading")},
+        on_chosen_change=_chosen,
+    )
+    if not drawn and not view.shown.phase.ended:
+        st.html(markup.note("The marks appear with the first rewards."))
+    if view.shown.provisional and drawn:
+        st.html(markup.note("Rewards and probabilities are of partial replies: a guide, not the outcome."))
+    if view.shown.phase.ended and drawn:
+        with st.expander("In words", key="field_words"):
+            for sentence in candidate_field.summary(drawn, units, pair):
+                st.text(sentence)
+
+
+def _dots(view: View, pair: tuple[int, int]) -> tuple[candidate_field.Dot, ...]:
+    choice = view.choices[0]
+    if choice is None:
+        return ()
+    labels: dict[int, list[str]] = {}
+    for column, its in zip(view.columns, view.choices, strict=True):
+        if (place := view.place(its)) is not None:
+            labels.setdefault(place, []).append(column.name)
+    candidates = view.shown.candidates
+    return candidate_field.dots(
+        [candidate.rewards for candidate in candidates],
+        choice.probabilities,
+        [not candidate.ended for candidate in candidates],
+        view.shown.base,
+        labels,
+        view.scene.units(),
+        pair,
+    )
+
+
+def _reading(view: View) -> None:
+    """The candidate that was clicked, or chosen by its number."""
+    candidates = view.shown.candidates
+    if (st.session_state.get("reading") or 0) >= len(candidates):
+        st.session_state["reading"] = None
+    st.session_state["reading"] = st.session_state.get("reading")
+    place = st.selectbox(
+        "Read a candidate",
+        range(len(candidates)),
+        index=None,
+        format_func=lambda k: f"Candidate {k + 1}",
+        placeholder="Click a mark, or choose one here",
+        key="reading",
+        width=260,
+    )
+    if place is None:
+        return
+    with st.container(border=True, key="reading_reply"):
+        candidate = candidates[place]
+        said = [f"Candidate {place + 1}", f"{candidate.tokens} token{'s' * (candidate.tokens != 1)}"]
+        for column, choice in zip(view.columns, view.choices, strict=True):
+            if choice is not None:
+                whose = "" if len(view.columns) == 1 else f" ({column.name})"
+                said.append(f"probability {sentences.chance(choice.probabilities[place])}{whose}")
+        st.html(markup.note(", ".join(said)))
+        st.text(candidate.text)
+        table, percentiles = view.scene.table, view.scene.percentiles
+        chips = []
+        for name, reward in candidate.rewards.items():
+            j = table.values.index(name) if name in table.values else -1
+            rank = f", {amounts.percentile(percentiles.of_level(j, reward))}" if j >= 0 else ""
+            chips.append((j, f"{generator.title(view.scene, name)} {sentences.number(reward)}{rank}"))
+        st.html(markup.chips(chips))
+
+
+def _table(view: View) -> None:
+    shown, main = view.shown, view.choices[0]
+    places = [view.place(choice) for choice in view.choices]
+    titles = {name: sentences.capitalised(generator.title(view.scene, name)) for name in view.generation.request.scored}
+    rows: list[dict[str, Any]] = []
+    for k, candidate in enumerate(shown.candidates):
+        role = ["base"] if shown.base == k else []
+        if places[0] == k:
+            role.insert(0, "picked" if view.done else "leads")
+        role += [column.name for column, at in zip(view.columns[1:], places[1:], strict=True) if at == k]
+        probability = None if main is None else main.probabilities[k]
+        rows.append({"Candidate": k + 1, "Role": ", ".join(role), "Probability": probability})
+        for column, choice in zip(view.columns[1:], view.choices[1:], strict=True):
+            rows[-1][f"Probability ({column.name})"] = None if choice is None else choice.probabilities[k]
+        rows[-1] |= {"Reply": candidate.text} | {title: candidate.rewards.get(name) for name, title in titles.items()}
+    if view.done:
+        rows.sort(key=lambda row: -(row["Probability"] or 0.0))
+    kinds = st.column_config
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="candidates_table",
+        placeholder="–",
+        height=min(36 * (len(rows) + 1), 400),
+        column_config={
+            "Candidate": kinds.NumberColumn("No.", width=44),
+            "Role": kinds.TextColumn(width=90),
+            "Probability": kinds.ProgressColumn(format="percent", min_value=0.0, max_value=1.0, width=110),
+            "Reply": kinds.TextColumn(width=420),
+            **{
+                f"Probability ({c.name})": kinds.NumberColumn(c.name, format="percent", width=90)
+                for c in view.columns[1:]
+            },
+            **{title: kinds.NumberColumn(format="%.3g", width=95) for title in titles.values()},
+        },
+    )
+
+
+def _files(view: View) -> None:
+    """Everything of this generation, as files."""
+    record = records.of_generation(
+        view.generation,
+        view.columns[0].weights.by_value,
+        {column.name: column.weights.by_value for column in view.columns[1:]},
+        model=generator.model_name(view.scene),
+    )
+    files([record], "candidates")
+
+
+def files(made: list[dict[str, Any]], name: str) -> None:
+    """Records to take away, in both forms; made when they are asked for."""
+    with st.container(horizontal=True, key=f"{name}_files"):
+        for label, write, kind, mime in (
+            ("All candidates (JSON lines)", records.json_lines, "jsonl", "application/jsonl"),
+            ("All candidates (CSV)", records.candidates_csv, "csv", "text/csv"),
+        ):
+            st.download_button(
+                label,
+                partial(write, made),
+                f"{name}.{kind}",
+                mime,
+                icon=":material/download:",
+                type="tertiary",
+                key=f"{name}_{kind}",
+                on_click="ignore",
+            )

@@ -1,0 +1,55 @@
+"""A chat of several turns: the earlier ones are kept here and sent with each prompt as the model's own past.
+
+Constraint: what was written is shown as plain text, letter by letter as it came.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.service.generation import Generation
+from map_core.core.types import Turn
+from pages.view.compare import generator
+from pages.view.session.scene import Scene
+
+
+def history(generation: Generation | None) -> tuple[Turn, ...]:
+    """The turns before the prompt; those of the generation that a reload has found again."""
+    if "chat" not in st.session_state:
+        st.session_state["chat"] = generation.request.history if generation else ()
+    turns: tuple[Turn, ...] = st.session_state["chat"]
+    return turns
+
+
+def go_on(scene: Scene, generation: Generation, reply: str) -> None:
+    """Callback: this reply was the assistant's turn, and the next prompt is being asked for."""
+    st.session_state["chat"] = (*generation.request.history, Turn(generation.request.prompt, reply))
+    st.session_state["prompt"] = ""
+    generator.forget(scene)
+
+
+def start_new(scene: Scene) -> None:
+    """Callback: no earlier turns."""
+    st.session_state["chat"] = ()
+    generator.forget(scene)
+
+
+def transcript(scene: Scene, generation: Generation | None) -> None:
+    """The earlier turns above the prompt, and a way out of them."""
+    turns = history(generation)
+    if not turns:
+        return
+    with st.container(key="chat"):
+        for turn in turns:
+            with st.chat_message("user", avatar=":material/person:"):
+                st.text(turn.prompt)
+            with st.chat_message("assistant", avatar=":material/chat_bubble:"):
+                st.text(turn.reply)
+        st.button(
+            "Start a new chat",
+            key="new_chat",
+            type="tertiary",
+            icon=":material/restart_alt:",
+            on_click=start_new,
+            args=(scene,),
+        )

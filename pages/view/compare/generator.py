@@ -1,0 +1,221 @@
+"""The generator as the page sees it: what can be asked of it for a table, and this viewer's generation.
+
+Constraint: the model runs in a process of its own; no model library is imported on this side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core.analysis.generation_weights import in_force, weights_by_value
+from map_core.feasibility import AttainableLevels
+from map_core.errors import InputError, MissingModelError, PaletteError
+from map_core.feasibility import Assessment
+from map_core.models.endpoint import address_of, refusal
+from map_core.service.generation import Generation
+from map_core.models.files import locate, recorded_model
+from map_core.generation.request import GenerationRequest
+from map_core.service.service import GenerationService, shared_service
+from map_core.core.types import Form, Verdict
+from map_core.data.subsample import deal
+from map_core.oracle import MemoryOracle
+from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scored
+from pages.view.shell import background
+from pages.view.session.scene import Scene
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why nothing can be generated now, and the command that mends it where there is one."""
+
+    reason: str
+    command: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What the aligned model is steered by.
+
+    Args:
+        by_value: lambda, 1/reward, of the values that have one and a scorer here.
+        note: what a reader should know about them, or empty.
+        levels: (value,) the levels that they are forecast to give, in reward units.
+    """
+
+    by_value: Mapping[str, float]
+    note: str
+    levels: np.ndarray
+
+
+def model_name(scene: Scene) -> str:
+    """The model that the table's replies came from."""
+    return recorded_model(scene.table.metadata)
+
+
+def missing(scene: Scene) -> Missing | None:
+    """What is missing for the generator to run; looked at again every few seconds."""
+    if reason := refusal(scene.table.metadata):
+        return Missing(reason, None)
+    return _missing(model_name(scene))
+
+
+@st.cache_data(ttl=5.0, show_spinner=False)
+def _missing(model: str) -> Missing | None:
+    for name in (model, DEFAULT_EMBEDDER):
+        if address_of(name):  # a model on a server; whether it answers shows when it is asked
+            continue
+        try:
+            locate(name)
+        except MissingModelError as error:
+            return Missing(str(error).split(" Run: ")[0], error.command)
+        except PaletteError as error:
+            return Missing(str(error), None)
+    return None
+
+
+def service(scene: Scene) -> GenerationService:
+    """The one model process of this app."""
+    return shared_service(model_name(scene))
+
+
+def prepare(scene: Scene) -> None:
+    """Load the models while the prompt is being written."""
+    generating = service(scene)
+    if generating.status().state == "stopped":
+        generating.start(scored_values(scene), own(scene))
+
+
+def scored_values(scene: Scene) -> tuple[str, ...]:
+    """The table's values that can be scored on new replies."""
+    known = scored(from_metadata(scene.table.metadata))
+    return tuple(name for name in scene.table.values if name in known)
+
+
+def own(scene: Scene) -> tuple[Specification, ...]:
+    """How the table's values that are not built in are scored on new replies, as far as it tells."""
+    told = from_metadata(scene.table.metadata)
+    return tuple(told[name] for name in scored_values(scene) if name not in cards())
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _dealt(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Scene:
+    """The scene of a generator that draws so many candidates."""
+    table = deal(_scene.table, candidates)
+    oracle = MemoryOracle.of(table, Form.PER_PROMPT)
+    return Scene((*key, candidates), table, oracle, AttainableLevels(oracle), _scene.names, _scene.cards)
+
+
+def weights(scene: Scene, assessment: Assessment, candidates: int) -> Weights:
+    """The weights of the palette for a generator that draws so many candidates, from memory when they were had before.
+
+    Where the palette is out of reach, or is so with this few candidates, they are those of the nearest one that works.
+    """
+    return _weights((scene.key, assessment.targets.tobytes()), candidates, _Question(scene, assessment))
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What weights are asked for; its content is the key under which they are remembered."""
+
+    scene: Scene
+    assessment: Assessment
+
+
+@st.cache_resource(show_spinner=False, max_entries=512)
+def _weights(key: tuple[Any, ...], candidates: int, _asked: _Question) -> Weights:
+    scene, assessment = _asked.scene, _asked.assessment
+    if scene.oracle.form is Form.PER_PROMPT and 2 <= candidates < scene.table.candidates.max():
+        fewer = _dealt(scene.key, candidates, scene)
+        found = fewer.assess(fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets)))
+    else:
+        fewer, found = scene, assessment
+    solution, notes = in_force(found), []
+    many = f"With {candidates} candidates to choose from, your palette is"
+    match assessment.verdict, found.verdict:
+        case Verdict.OUT_OF_REACH, _:
+            notes.append("Your palette is out of reach, so the weights of the nearest one that works are used.")
+        case _, Verdict.OUT_OF_REACH:
+            notes.append(f"{many} out of reach: the nearest one that works is used. More candidates reach further.")
+        case Verdict.REACHABLE, Verdict.ON_PAPER:
+            notes.append(
+                f"{many} reachable on paper only: expect replies to fall short of it, or draw more candidates."
+            )
+        case _, Verdict.ON_PAPER:
+            notes.append("Your palette is reachable on paper only: expect replies to fall short of it.")
+    if solution is None:
+        return Weights(
+            {}, "Nothing near your palette can be had, so there are no weights to steer by.", scene.oracle.base
+        )
+    by_value = weights_by_value(fewer.oracle, solution)
+    unknown = [name for name in by_value if name not in scored_values(scene)]
+    if unknown:
+        notes.append(f"This app has no scorer for {', '.join(unknown)}, so new replies are not steered by it.")
+    if not by_value:
+        notes.append("No target asks for more than the base model gives, so both replies are drawn alike.")
+    levels = fewer.oracle.rewards_at(solution.levels)
+    return Weights({name: w for name, w in by_value.items() if name not in unknown}, " ".join(notes), levels)
+
+
+def submit(scene: Scene, request: GenerationRequest) -> None:
+    """Hand in a request and make it this viewer's generation."""
+    stop(scene)
+    generation = service(scene).submit(request, viewer=background.viewer())
+    st.session_state["generation"] = generation.id
+    st.session_state.pop("reading", None)
+
+
+def current(scene: Scene) -> Generation | None:
+    """This viewer's generation, the one that a reload left behind included."""
+    name = st.session_state.get("generation") or st.query_params.get("generation")
+    if not name:
+        return None
+    try:
+        generation = service(scene).generation(name)
+    except InputError:
+        return None
+    st.session_state["generation"] = name
+    return generation
+
+
+def stop(scene: Scene) -> None:
+    """Stop this viewer's generation within one token; what is written stays."""
+    generation = current(scene)
+    if generation is not None and not generation.ended:
+        generation.cancel()
+
+
+def forget(scene: Scene) -> None:
+    """Take this viewer's generation off the page; one that runs is stopped."""
+    stop(scene)
+    st.session_state.pop("generation", None)
+    st.session_state.pop("reading", None)
+    st.query_params.pop("generation", None)
+
+
+def address(name: str, shown: str | None) -> None:
+    """What is shown stands in the address, and nothing else of this page, so that a reload finds it again.
+
+    Args:
+        name: "generation" or "many".
+        shown: its id, or None when nothing is shown.
+    """
+    for known in ("generation", "many"):
+        wanted = shown if known == name else None
+        if st.query_params.get(known) != wanted:
+            if wanted is None:
+                st.query_params.pop(known, None)
+            else:
+                st.query_params[known] = wanted
+
+
+def title(scene: Scene, name: str) -> str:
+    """A value's name as it reads within a sentence, those included that the table does not have."""
+    if name in scene.table.values:
+        return scene.names[scene.table.values.index(name)]
+    card = cards().get(name)
+    return card.title.lower() if card else name

@@ -1,0 +1,173 @@
+"""The palettes that speak on Compare: today's, steered here as on its own page, and those pinned beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.feasibility import Assessment
+from map_core.palettes.palette import Palette
+from pages.view.compare import generator
+from pages.view.session import palette_state, header
+from pages.view.shell import markup
+from pages.view.session import scene as scenes
+from pages.view.session.scene import Scene
+
+MOST_PINNED = 3
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A palette that was set aside under a name, with the targets of the moment."""
+
+    name: str
+    palette: Palette
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A palette as it speaks: its name, the key of its place, and its weights for the candidates that there are."""
+
+    name: str
+    key: str
+    weights: generator.Weights
+
+
+def pinned() -> tuple[Pinned, ...]:
+    """The palettes that this viewer has pinned, the first one first."""
+    return st.session_state.get("pinned", ())
+
+
+def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[Column, ...]:
+    """Today's palette and the pinned ones, with weights for so many candidates."""
+    beside = pinned()
+    made = [
+        Column(
+            "Your palette" if beside else "Aligned model", "aligned", generator.weights(scene, assessment, candidates)
+        )
+    ]
+    for number, one in enumerate(beside, start=1):
+        its_scene = scenes.load(one.palette.use_case)
+        found = _assessed(its_scene.key, palette_state.standardised(its_scene, one.palette).tobytes(), its_scene)
+        made.append(Column(one.name, f"pinned_{number}", generator.weights(its_scene, found, candidates)))
+    return tuple(made)
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _assessed(key: tuple[object, ...], targets: bytes, _scene: Scene) -> Assessment:
+    return _scene.assess(np.frombuffer(targets))
+
+
+def pin(name: str, palette: Palette) -> None:
+    """Callback: set a palette aside under a name, to which a number is added where it is taken; nothing when full."""
+    taken = {"Your palette", "Base model", *(one.name for one in pinned())}
+    shown, number = name, 2
+    while shown in taken:
+        shown, number = f"{name} ({number})", number + 1
+    if len(pinned()) < MOST_PINNED:
+        st.session_state["pinned"] = (*pinned(), Pinned(shown, palette))
+
+
+def _pin() -> None:
+    """Callback: today's palette stays as it is under a name; what the faders do from here on is another one."""
+    pin(str(st.session_state.get("pin_name") or "").strip() or next_name(), palette_state.history().now)
+    st.session_state["pin_name"] = ""
+
+
+def next_name() -> str:
+    """What a palette is called that is pinned without a name."""
+    taken = {one.name for one in pinned()}
+    return next(name for number in range(1, MOST_PINNED + 2) if (name := f"Palette {number}") not in taken)
+
+
+def unpin(place: int) -> None:
+    """Callback: a pinned palette is set aside no more."""
+    st.session_state["pinned"] = tuple(one for k, one in enumerate(pinned()) if k != place)
+
+
+def _use(place: int) -> None:
+    """Callback: a pinned palette becomes today's; the page Palette then shows it."""
+    palette_state.put(pinned()[place].palette, f"{pinned()[place].name} was taken.")
+
+
+def line(scene: Scene, assessment: Assessment, candidates: int) -> None:
+    """Today's palette with its verdict and weights, the pinned ones, and the way to pin."""
+    steering = generator.weights(scene, assessment, candidates)
+    header.palette_line(scene, assessment, steering.by_value, candidates)
+    palette_state.undo_line()
+    if steering.note:
+        st.html(markup.note(steering.note))
+    for place, one in enumerate(pinned()):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"pinned_line_{place}"):
+            st.html(markup.name(one.name), width="content")
+            st.html(markup.chips(_asked(one.palette)) or markup.note("every value is free"), width="content")
+            with st.container(horizontal=True, width="content", key=f"pinned_buttons_{place}"):
+                st.button("Use", key=f"use_{place}", type="tertiary", on_click=_use, args=(place,))
+                st.button("Unpin", key=f"unpin_{place}", type="tertiary", on_click=unpin, args=(place,))
+
+
+def pin_control() -> None:
+    """Pin today's palette under a name."""
+    full = len(pinned()) >= MOST_PINNED
+    with st.popover("Pin this palette", icon=":material/keep:", disabled=full, key="pin_popover"):
+        st.text_input("Name", key="pin_name", max_chars=40, placeholder=next_name())
+        st.button("Pin", key="pin", type="primary", on_click=_pin, disabled=full)
+        st.html(markup.note("It then answers in a column of its own, from the same candidates."))
+
+
+def _asked(palette: Palette) -> list[tuple[int, str]]:
+    scene = scenes.load(palette.use_case)
+    where = [] if palette.use_case == scenes.ALL else [(-1, palette.use_case)]
+    return where + [
+        (j, f"{scene.names[j]} {amounts.percentile(palette.targets[name].percentile)}")
+        for j, name in enumerate(scene.table.values)
+        if name in palette.targets and not palette.targets[name].free
+    ]
+
+
+def faders(scene: Scene, palette: Palette) -> None:
+    """The targets of today's palette as on its own page, small; a move re-weights what is being written."""
+    values = list(range(len(scene.table.values)))
+    st.html(markup.value_colours(len(values)))
+    st.session_state["steered"] = [j for j in values if not palette.targets[scene.table.values[j]].free]
+    st.pills(
+        "Values with a target",
+        values,
+        selection_mode="multi",
+        format_func=lambda j: markup.plain(sentences.capitalised(scene.names[j])),
+        key="steered",
+        on_change=_steer,
+        args=(scene,),
+    )
+    with st.container(horizontal=True, key="faders"):
+        for j, name in enumerate(scene.table.values):
+            target = palette.targets[name]
+            if target.free:
+                continue
+            low, high = scene.ranges[j]
+            st.session_state[f"target_{name}"] = int(np.clip(round(target.percentile), low, high))
+            with st.container(key=f"value_{j}"):
+                st.slider(
+                    markup.plain(sentences.capitalised(scene.names[j])),
+                    low,
+                    high,
+                    step=1,
+                    format="p%d",
+                    key=f"target_{name}",
+                    on_change=palette_state.move,
+                    args=(scene, name),
+                )
+
+
+def _steer(scene: Scene) -> None:
+    """Callback: the values that are chosen have their targets, the others are free."""
+    palette = palette_state.history().now
+    targets = {
+        name: replace(palette.targets[name], free=j not in st.session_state["steered"])
+        for j, name in enumerate(scene.table.values)
+    }
+    palette_state.put(replace(palette, targets=targets), "Chose which values have a target.")

@@ -1,0 +1,223 @@
+"""What is asked and how it is drawn: the prompt, the number of candidates, the method, and the two buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import streamlit as st
+
+from map_core.errors import PaletteError
+from map_core.feasibility import Assessment
+from map_core.service.generation import Generation
+from map_core.generation.request import GenerationRequest, Method
+from map_core.feasibility.trust import TRUSTED_PER_PROMPT
+from pages.view.compare import chat, generator
+from pages.view.session.scene import Scene
+
+CANDIDATES, MOST_CANDIDATES, MOST_DRAWN, MOST_TOKENS = 16, 64, 256, 256
+METHODS = {
+    Method.RESAMPLE: (
+        "Whole replies (what the forecast is for)",
+        "Each candidate is written to its end; one is drawn by its probability. Levels come out as forecast.",
+    ),
+    Method.BEST: (
+        "Best of K",
+        "The candidate with the highest weighted reward is always taken: pushes harder than the forecast, "
+        "and leaves the base model further behind.",
+    ),
+    Method.BLOCKS: (
+        "Block by block",
+        "Every 16 tokens the promising beginnings are copied and the others dropped, so that more of the candidates "
+        "are promising, and resemble each other. Judging beginnings is a guess, and the forecast is not for this.",
+    ),
+}
+
+
+def candidates() -> int:
+    """K for the next generation."""
+    return int(st.session_state.get("candidates_k", CANDIDATES))
+
+
+def request(scene: Scene, assessment: Assessment, prompt: str, seed: int) -> GenerationRequest:
+    """A prompt with the controls as they stand.
+
+    Raises:
+        InputError: it cannot be asked.
+    """
+    number, method = candidates(), Method(st.session_state.get("method", Method.RESAMPLE))
+    more = st.session_state.get("adaptive", False) and method is not Method.BLOCKS
+    tokens = int(st.session_state.get("max_new_tokens", scene.sampling.max_new_tokens))
+    return GenerationRequest(
+        prompt=prompt,
+        weights=dict(generator.weights(scene, assessment, number).by_value),
+        values=generator.scored_values(scene),
+        own=generator.own(scene),
+        candidates=number,
+        settings=replace(scene.sampling, max_new_tokens=min(tokens, MOST_TOKENS)),
+        seed=seed,
+        method=method,
+        most_candidates=max(int(st.session_state.get("most_candidates", MOST_CANDIDATES)), number) if more else None,
+        least_ess=TRUSTED_PER_PROMPT if more else None,
+    )
+
+
+def refused(error: PaletteError | None) -> None:
+    """Remember why a request could not be handed in, for :func:`refusal`; None when it could."""
+    if error is None:
+        st.session_state.pop("prompt_refused", None)
+    else:
+        st.session_state["prompt_refused"] = str(error)
+
+
+def refusal() -> None:
+    """Why the last request could not be handed in, in words."""
+    if said := st.session_state.get("prompt_refused"):
+        with st.container(key="refused"):
+            st.warning("This could not be asked.", icon=":material/edit:")
+            st.text(said)
+
+
+def pick_prompt(scene: Scene) -> None:
+    """Callback: a prompt of the table is put into the box, where it can be changed."""
+    chosen = st.session_state.get("prompt_pick")
+    if chosen is not None:
+        st.session_state["prompt"] = scene.table.prompts[chosen]
+
+
+def generate(scene: Scene, assessment: Assessment) -> None:
+    """Callback of the button: the request in words when it cannot be made, else it is on its way."""
+    refused(None)
+    seed = int(st.session_state.get("seed", 0))
+    try:
+        asked = request(scene, assessment, st.session_state.get("prompt", ""), seed)
+        generator.submit(scene, replace(asked, history=st.session_state.get("chat", ())))
+        st.session_state["seed"] = seed + 1
+    except PaletteError as error:
+        refused(error)
+
+
+def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]) -> None:
+    """Callback: the same candidates, which the same seed gives again, and as many more."""
+    refused(None)
+    now = len(generation.snapshot().candidates)
+    asked = generation.request
+    try:
+        generator.submit(
+            scene,
+            replace(
+                asked,
+                weights={name: w for name, w in weights.items() if name in asked.scored},
+                values=asked.scored,
+                most_candidates=min(2 * now, MOST_DRAWN),
+                least_ess=2.0 * MOST_DRAWN,  # never met: so many are drawn in any case
+            ),
+        )
+    except PaletteError as error:
+        refused(error)
+
+
+def one_prompt(scene: Scene, assessment: Assessment, generation: Generation | None, ready: bool) -> None:
+    """The prompt box with all that belongs to it."""
+    running = generation is not None and not generation.ended
+    st.session_state.setdefault("prompt", scene.table.prompts[0])
+    with st.container(key="ask"):
+        st.selectbox(
+            "Prompts of this use case",
+            range(len(scene.table.prompts)),
+            format_func=scene.table.prompts.__getitem__,
+            index=None,
+            placeholder="Pick a prompt, or write your own below",
+            key="prompt_pick",
+            on_change=pick_prompt,
+            args=(scene,),
+        )
+        chat.transcript(scene, generation)
+        st.text_area(
+            "Prompt" if not st.session_state.get("chat") else "Next prompt",
+            key="prompt",
+            height=96,
+            persist_state="session",
+            placeholder="What should the model answer?",
+        )
+        with st.container(horizontal=True, vertical_alignment="bottom", key="ask_controls"):
+            numbers(scene)
+            st.button(
+                "Generate",
+                key="generate",
+                type="primary",
+                icon=":material/play_arrow:",
+                on_click=generate,
+                args=(scene, assessment),
+                disabled=not ready,
+            )
+            st.button(
+                "Stop", key="stop", icon=":material/stop:", on_click=generator.stop, args=(scene,), disabled=not running
+            )
+        how()
+        refusal()
+
+
+def numbers(scene: Scene) -> None:
+    """Candidates, longest reply and seed."""
+    st.session_state.setdefault("seed", 1)
+    st.number_input(
+        "Candidates",
+        2,
+        MOST_CANDIDATES,
+        CANDIDATES,
+        key="candidates_k",
+        persist_state="session",
+        width=130,
+        help="Replies drawn from the base model to choose among. More reach further and take longer.",
+    )
+    st.number_input(
+        "Longest reply (tokens)",
+        8,
+        MOST_TOKENS,
+        min(scene.sampling.max_new_tokens, MOST_TOKENS),
+        key="max_new_tokens",
+        persist_state="session",
+        width=160,
+    )
+    st.number_input(
+        "Seed",
+        0,
+        None,
+        key="seed",
+        persist_state="session",
+        width=110,
+        help="The same seed gives the same replies; it moves on by one each time.",
+    )
+
+
+def how() -> None:
+    """The method, and drawing more until enough candidates carry the choice."""
+    with st.expander("How replies are drawn", key="how"):
+        method = st.radio(
+            "Method",
+            list(METHODS),
+            format_func=lambda one: METHODS[one][0],
+            captions=[caption for _, caption in METHODS.values()],
+            key="method",
+            persist_state="session",
+        )
+        with st.container(horizontal=True, vertical_alignment="bottom", key="adaptive_controls"):
+            st.toggle(
+                "Draw until enough candidates carry the choice",
+                key="adaptive",
+                persist_state="session",
+                disabled=method is Method.BLOCKS,
+                help=f"Enough is an effective sample size of {TRUSTED_PER_PROMPT:g}. Candidates are drawn as many at a "
+                "time as the number above says.",
+            )
+            st.number_input(
+                "Up to",
+                2,
+                MOST_DRAWN,
+                MOST_CANDIDATES,
+                key="most_candidates",
+                persist_state="session",
+                width=120,
+                disabled=method is Method.BLOCKS or not st.session_state.get("adaptive"),
+            )

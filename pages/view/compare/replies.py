@@ -1,0 +1,307 @@
+"""The base model and each palette side by side: the reply of the moment, what it rests on, and how far the work is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.feasibility import Assessment
+from map_core.service.generation import Generation, Phase, Snapshot
+from map_core.generation.request import Method
+from map_core.generation.choice import Choice
+from pages.view.compare import prompt_form, chat, generator, pinned
+from pages.view.shell import background, markup
+from pages.view.compare.pinned import Column
+from pages.view.session.scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A generation at one moment, and what each palette makes of its candidates.
+
+    Args:
+        scene: the table that is looked at.
+        assessment: today's palette on it.
+        generation: what is drawn.
+        shown: its state.
+        columns: the palettes, today's first.
+        choices: one a palette; None before any rewards.
+    """
+
+    scene: Scene
+    assessment: Assessment
+    generation: Generation
+    shown: Snapshot
+    columns: tuple[Column, ...]
+    choices: tuple[Choice | None, ...]
+
+    @property
+    def done(self) -> bool:
+        """Picks are final."""
+        return self.shown.phase is Phase.DONE
+
+    def place(self, choice: Choice | None) -> int | None:
+        """The candidate that a palette shows, see :func:`place_of`."""
+        return place_of(self.shown, choice)
+
+
+def look(scene: Scene, assessment: Assessment, generation: Generation) -> View:
+    """The state of now; the weights in force follow the palette and the number of candidates."""
+    shown = generation.snapshot()
+    columns = pinned.columns(scene, assessment, len(shown.candidates))
+    if generation.viewer == background.viewer():  # who only has the link looks on and steers nothing
+        scored = set(generation.request.scored)
+        generation.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in scored})
+    return View(scene, assessment, generation, shown, columns, choices_of(generation, shown, columns))
+
+
+def choices_of(generation: Generation, shown: Snapshot, columns: Sequence[Column]) -> tuple[Choice | None, ...]:
+    """What each palette makes of the candidates that are shown; None before any rewards."""
+    made = [generation.choice(column.weights.by_value) for column in columns]
+    # Candidates may have been added between the two looks: then there are no choices until the next one.
+    return tuple(c if c is not None and len(c.probabilities) == len(shown.candidates) else None for c in made)
+
+
+def place_of(shown: Snapshot, choice: Choice | None) -> int | None:
+    """The candidate that a choice shows: its pick when all is done, before that the leader."""
+    if choice is None:
+        return None
+    return choice.picked if shown.phase is Phase.DONE else int(np.argmax(choice.probabilities))
+
+
+def progress(shown: Snapshot) -> None:
+    """Where the work is: the queue, what is being written, what went wrong and what to do."""
+    speed = (
+        f", {amounts.fixed(shown.tokens / shown.sampling_seconds, grouped=True)} tokens/s"
+        if shown.sampling_seconds
+        else ""
+    )
+    many = f"{len(shown.candidates)} candidates, {shown.tokens:,} tokens, {amounts.fixed(shown.seconds, 1)} s{speed}"
+    match shown.phase:
+        case Phase.WAITING:
+            said = shown.note or "Waiting for the model."
+        case Phase.SAMPLING:
+            said = f"Writing: {many}"
+        case Phase.SCORING:
+            said = f"Scoring the complete replies: {many}"
+        case Phase.CANCELLED:
+            said = f"Stopped: {many}. What was written stays; nothing was picked."
+        case _:
+            said = f"Done: {many}"
+    if shown.error:
+        st.error("This did not work.", icon=":material/error:")
+        st.text(shown.error)
+    else:
+        st.html(f'<div role="status">{markup.note(said)}</div>')
+    if shown.restarts and shown.phase is not Phase.WAITING and not shown.error:
+        st.html(markup.note("The model process stopped and came back: this reply was written again."))
+    if shown.resampled:
+        times = "once" if shown.resampled == 1 else f"{shown.resampled} times"
+        st.html(markup.note(f"Beginnings were compared and copied {times} on the way."))
+    for note in shown.notes:
+        st.text(note)
+    if shown.command:
+        st.code(shown.command, language=None, wrap_lines=True)
+
+
+def empty(columns: tuple[Column, ...]) -> None:
+    """The columns before anything was asked."""
+    with st.container(horizontal=True, key="columns"):
+        with st.container(border=True, key="base_reply"):
+            st.html(markup.name("Base model"))
+            st.html(markup.note("A reply as the model gives it today."))
+        for column in columns:
+            with st.container(border=True, key=f"{column.key}_reply"):
+                st.html(markup.name(column.name))
+                st.html(markup.note("The reply that your palette would choose."))
+
+
+def replies(view: View) -> None:
+    """A column for the base model and one for each palette."""
+    shown = view.shown
+    with st.container(horizontal=True, key="columns"):
+        with st.container(border=True, key="base_reply"):
+            st.html(markup.name("Base model"))
+            st.caption(f"Candidate {shown.base + 1}, any one of the {len(shown.candidates)}")
+            st.text(shown.base_reply)
+            _go_on(view, "base", shown.base_reply)
+        for column, choice in zip(view.columns, view.choices, strict=True):
+            with st.container(border=True, key=f"{column.key}_reply"):
+                _aligned(view, column, choice)
+    if view.done:
+        _more(view)
+        _side_by_side(view)
+
+
+def _aligned(view: View, column: Column, choice: Choice | None) -> None:
+    shown, place = view.shown, view.place(choice)
+    if place is None:
+        other = (shown.base + 1) % len(shown.candidates)
+        if view.done:
+            st.html(markup.name(column.name))
+            st.html(markup.note("No candidate could be scored, so none was picked."))
+            return
+        st.html(markup.name(column.name, "provisional"))
+        st.caption(f"Candidate {other + 1}, provisional: nothing is scored yet")
+        st.text(shown.candidates[other].text)
+        return
+    if view.done:
+        st.html(markup.name(column.name, "picked"))
+        st.caption(f"Candidate {place + 1}, picked by {'this' if column.key != 'aligned' else 'your'} palette")
+    else:
+        what = (
+            "leading when it was stopped"
+            if shown.phase.ended
+            else "provisional leader: it may change until all are complete"
+        )
+        st.html(markup.name(column.name, "provisional"))
+        st.caption(f"Candidate {place + 1}, {what}")
+    st.text(shown.candidates[place].text)
+    if choice is not None:
+        if view.done and place == shown.base:
+            st.html(markup.note("This time both draws fell on the same candidate."))
+        _go_on(view, column.key, shown.candidates[place].text)
+        _certificate(view, column, choice, place)
+
+
+def _go_on(view: View, key: str, reply: str) -> None:
+    if view.done:
+        st.button(
+            "Continue the chat with this",
+            key=f"continue_{key}",
+            type="tertiary",
+            icon=":material/reply:",
+            on_click=chat.go_on,
+            args=(view.scene, view.generation, reply),
+        )
+
+
+def _certificate(view: View, column: Column, choice: Choice, place: int) -> None:
+    """What this choice rests on and what it has cost; provisional like the choice itself."""
+    count = len(choice.probabilities)
+    st.html(
+        markup.facts(
+            [
+                ("Probability", sentences.chance(choice.probabilities[place]), f"{sentences.chance(1 / count)} under the base"),
+                ("Effective sample size", f"{amounts.fixed(choice.ess, 1)} of {count}", "candidates carry the choice"),
+                ("Spent", amounts.nats(choice.kl), sentences.spent(choice.kl, count)),
+                (
+                    "log Z",
+                    amounts.fixed(choice.log_z, 2),
+                    f"± {amounts.nats(choice.error)} on the weighted reward",
+                ),
+            ]
+        )
+    )
+    if view.done and choice.more_would_help:
+        st.html(markup.note("More candidates would help: too few carry this choice."))
+    if column.weights.note and column.key != "aligned":  # that of today's palette stands above the prompt
+        st.html(markup.note(column.weights.note))
+    if view.generation.request.method is Method.BEST:
+        most = math.log(count) - 1 + 1 / count
+        st.html(
+            markup.note(
+                f"Best of {count} takes the highest weighted reward and not a draw: it spends up to "
+                f"{amounts.nats(most)}. The other figures are those of a draw."
+            )
+        )
+    if view.done:
+        with st.expander("Weights and rewards", key=f"details_{column.key}"):
+            st.html(markup.levels_table(*_details(view, column, choice, place)))
+
+
+def _details(
+    view: View, column: Column, choice: Choice, place: int
+) -> tuple[list[str], list[tuple[int, tuple[str, ...]]]]:
+    """Value by value: the weight, the average candidate, the expected and the shown reward."""
+    rows = []
+    for name in view.generation.request.scored:
+        rewards = np.array([candidate.rewards.get(name, math.nan) for candidate in view.shown.candidates])
+        known = ~np.isnan(rewards)
+        if not known.any():
+            continue
+        shares = np.array(choice.probabilities) * known
+        expected = float(shares @ np.where(known, rewards, 0.0) / shares.sum()) if shares.sum() else math.nan
+        weight = column.weights.by_value.get(name, 0.0)
+        cells = (weight, float(rewards[known].mean()), expected, float(rewards[place]))
+        rows.append((_position(view, name), (_title(view, name), *(sentences.number(cell) for cell in cells))))
+    return ["Value", "Weight", "Average", "Expected", "This reply"], rows
+
+
+def _side_by_side(view: View) -> None:
+    """The rewards of the replies shown, with their percentiles among the base model's replies."""
+    table, places = view.scene.table, [view.shown.base, *(view.place(choice) for choice in view.choices)]
+    percentiles, rows = view.scene.percentiles, []
+    for name in view.generation.request.scored:
+        cells = [_title(view, name)]
+        for place in places:
+            reward = None if place is None else view.shown.candidates[place].rewards.get(name)
+            if reward is None:
+                cells.append("–")
+            elif name in table.values:
+                percentile = percentiles.of_level(table.values.index(name), reward)
+                cells.append(f"{sentences.number(reward)} ({amounts.percentile(percentile)})")
+            else:
+                cells.append(sentences.number(reward))
+        rows.append((_position(view, name), cells))
+    if rows:
+        st.html(markup.levels_table(["Reward", "Base model", *(column.name for column in view.columns)], rows))
+
+
+def _more(view: View) -> None:
+    """Draw as many candidates again, where that can help and there is room."""
+    now = len(view.shown.candidates)
+    if view.generation.request.method is Method.BLOCKS or now >= prompt_form.MOST_DRAWN:
+        return
+    more = min(now, prompt_form.MOST_DRAWN - now)
+    wanted = any(choice is not None and choice.more_would_help for choice in view.choices)
+    with st.container(horizontal=True, vertical_alignment="center", key="more"):
+        st.button(
+            f"Draw {more} more",
+            key="draw_more",
+            icon=":material/library_add:",
+            type="secondary" if wanted else "tertiary",
+            on_click=prompt_form.draw_more,
+            args=(view.scene, view.generation, dict(view.columns[0].weights.by_value)),
+        )
+        if wanted:
+            st.html(markup.note("More candidates would help here: the choice then rests on more of them."))
+
+
+def why(view: View) -> None:
+    """Why today's palette has picked its candidate."""
+    choice, place = view.choices[0], view.place(view.choices[0])
+    if not view.done or choice is None or place is None:
+        return
+    names = [name for name, weight in view.columns[0].weights.by_value.items() if weight]
+    known = [
+        k
+        for k, candidate in enumerate(view.shown.candidates)
+        if all(name in candidate.rewards for name in names) and k != place
+    ]
+    rewards = np.array([[view.shown.candidates[k].rewards[name] for name in names] for k in (place, *known)])
+    probability = choice.probabilities[place]
+    st.text(
+        f"Candidate {place + 1} was picked. "
+        + sentences.why_picked(
+            rewards.reshape(len(known) + 1, len(names)),
+            np.array([view.columns[0].weights.by_value[name] for name in names]),
+            probability,
+            probability >= max(choice.probabilities) - 1e-12,
+            [generator.title(view.scene, name) for name in names],
+        )
+    )
+
+
+def _title(view: View, name: str) -> str:
+    return sentences.capitalised(generator.title(view.scene, name))
+
+
+def _position(view: View, name: str) -> int:
+    return view.scene.table.values.index(name) if name in view.scene.table.values else 0

@@ -1,0 +1,162 @@
+"""The markup of Groups and of meetings. Constraint as in style.py: everything in it that is not ours is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+import segno
+
+from map_core.core import amounts
+from map_core.figures.theme import colour
+from map_core.figures.groups import MARKS, letter
+from map_core.groups import Rule
+from map_core.text.groups import MEANINGS, RULES
+
+_SIGNS = {"diamond": "vp-filled", "diamond-open": "vp-open"}
+
+
+def headline(text: str) -> str:
+    """What the groups come to, in large type; said again to those who hear the page when it changes."""
+    return f'<p class="vp-agreed" role="status">{escape(text)}</p>'
+
+
+def legend(names: Sequence[str], lettered: bool) -> str:
+    """The sign of each group and of each rule, as the figures draw them."""
+    items = []
+    if lettered:
+        items += [
+            f'<span class="vp-who"><i class="vp-letter" aria-hidden="true">{letter(g)}</i>{escape(name)}</span>'
+            for g, name in enumerate(names)
+        ]
+    else:
+        items.append(f'<span class="vp-who"><i class="vp-dot" aria-hidden="true"></i>one of {len(names)} people</span>')
+    items += [f'<span class="vp-who">{_sign(which)}{escape(RULES[which])}</span>' for which in MARKS]
+    items.append('<span class="vp-who"><i class="vp-base-tick" aria-hidden="true"></i>base model</span>')
+    items.append('<span class="vp-who"><i class="vp-alone" aria-hidden="true"></i>alone, for the same nats</span>')
+    return f'<div class="vp-legend">{"".join(items)}</div>'
+
+
+def _sign(which: Rule) -> str:
+    shade, symbol, _ = MARKS[which]
+    return f'<i class="vp-diamond {_SIGNS[symbol]}" style="--shade:{shade}" aria-hidden="true"></i>'
+
+
+def sentences(lines: Sequence[str]) -> str:
+    """Lines of plain text, one below the other; nothing when there are none."""
+    if not lines:
+        return ""
+    return '<ul class="vp-said">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def part(title: str, lines: Sequence[str]) -> str:
+    """A small title and its lines; nothing without lines."""
+    return f'<h2 class="vp-small-title">{escape(title)}</h2>{sentences(lines)}' if lines else ""
+
+
+def rule(which: Rule, outcome: str, verdict: str) -> str:
+    """What one rule gives: its sign and name, how it chooses, and what came of it."""
+    tag = f'<span class="vp-tag">{escape(verdict)}</span>' if verdict else ""
+    title, meaning = RULES[which], MEANINGS[which]
+    return (
+        f'<div class="vp-rule"><h2>{_sign(which)}{escape(title)} {tag}</h2><p>{escape(outcome)}</p>'
+        f'<p class="vp-note">{escape(meaning)}</p></div>'
+    )
+
+
+def title(name: str, note: str) -> str:
+    """The name of a meeting and how it stands."""
+    return f'<div class="vp-meeting-title"><h1>{escape(name)}</h1><p>{escape(note)}</p></div>'
+
+
+def invitation(link: str, code: str) -> str:
+    """How to join: a QR code, which is a picture of the link, the link, and the code to type."""
+    picture = segno.make(link, error="m").svg_data_uri(border=2, scale=4, dark="#111", light="#fff")
+    shown = link.removeprefix("http://").removeprefix("https://").split("?")[0]
+    told = escape(f"QR code of the link {link}", quote=True)
+    return (
+        f'<div class="vp-invite"><div class="vp-qr"><img src="{escape(picture, quote=True)}" alt="{told}"></div>'
+        f"<p>Point a phone at it, or open <b>{escape(shown)}</b> and type</p>"
+        f'<p class="vp-code">{escape(code[:5])}-{escape(code[5:])}</p></div>'
+    )
+
+
+def see_picture() -> str:
+    """The way from what was sent to the picture."""
+    return '<a class="vp-see" href="#picture">Sent. See the picture</a>'
+
+
+def anchor() -> str:
+    """Where the picture is."""
+    return '<span id="picture"></span>'
+
+
+def count(text: str) -> str:
+    """How many have joined."""
+    return f'<p class="vp-count" role="status">{escape(text)}</p>'
+
+
+def common(headline: str, nearness: Sequence[tuple[Rule, float, str]]) -> str:
+    """What all members come to, for one of them.
+
+    Args:
+        headline: what everybody comes to.
+        nearness: of each common palette, the share of the member's way that it goes, from 0 to 1, and in words.
+    """
+    rows = [
+        f'<div class="vp-near"><h3>{_sign(rule)}{escape(RULES[rule])}</h3>'
+        '<div class="vp-near-bar" aria-hidden="true">'
+        f'<i style="width:{amounts.percent(share)};--shade:{MARKS[rule][0]}"></i>'
+        f"</div><p>{escape(text)}</p></div>"
+        for rule, share, text in nearness
+    ]
+    return (
+        '<section class="vp-common"><h2>The common palette</h2>'
+        f'<p role="status">{escape(headline)}</p>{"".join(rows)}</section>'
+    )
+
+
+def strips(
+    values: Sequence[int],
+    titles: Sequence[str],
+    bases: Sequence[float],
+    places: Sequence[np.ndarray],
+    mine: int | None,
+    said: Sequence[str],
+    common: Mapping[Rule, Sequence[float]],
+    told: Sequence[str],
+) -> str:
+    """What everybody asks for, a strip a value, light enough for a phone.
+
+    Args:
+        values: positions of the values, for their colours.
+        titles: of the values.
+        bases: percentile of the base level of each.
+        places: (member,) percentiles of each value, NaN where it is free.
+        mine: position of the member who looks; None for somebody else.
+        said: each strip in words.
+        common: percentile of each value in each common palette that is known.
+        told: what the common palettes give of each value, shown below its strip.
+    """
+    rows = []
+    for k, j in enumerate(values):
+        marks = [f'<i class="vp-base" style="left:{amounts.fixed(bases[k], 1)}%"></i>']
+        for g, place in enumerate(places[k]):
+            if not np.isnan(place) and g != mine:
+                marks.append(f'<i class="vp-one" style="left:{amounts.fixed(place, 1)}%;background:{colour(j)}"></i>')
+        if mine is not None and not np.isnan(places[k][mine]):
+            marks.append(
+                f'<i class="vp-mine" style="left:{amounts.fixed(places[k][mine], 1)}%;border-color:{colour(j)}"></i>'
+            )
+        for rule, levels in common.items():
+            shade, symbol, _ = MARKS[rule]
+            place = f"left:{amounts.fixed(levels[k], 1)}%;--shade:{shade}"
+            marks.append(f'<i class="vp-diamond {_SIGNS[symbol]}" style="{place}"></i>')
+        below = f"<small>{escape(told[k])}</small>" if told[k] else ""
+        rows.append(
+            f'<div class="vp-strip-row"><span>{escape(titles[k])}</span><div>'
+            f'<div class="vp-line-of" role="img" aria-label="{escape(said[k], quote=True)}">{"".join(marks)}</div>'
+            f"{below}</div></div>"
+        )
+    return f'<div class="vp-strips">{"".join(rows)}</div>'

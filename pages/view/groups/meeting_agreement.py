@@ -1,0 +1,82 @@
+"""What a meeting comes to, followed by the wall and by every phone that this process serves.
+
+One job at a time belongs to a meeting, whoever looks and however many do, so work never piles up and everybody sees
+the same agreement. Constraint: nothing waits here; what is not known yet is the agreement of a moment ago, or nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from map_core.groups import Agreement, Group
+from map_core.core.jobs import Job, JobStatus, shared_jobs
+from map_core.store import meetings
+from pages.view.groups import results
+from pages.view.session.scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known now: the newest agreement, and why the last one could not be computed."""
+
+    found: Agreement | None
+    error: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A job of the meeting, and whom it was asked for."""
+
+    key: Hashable
+    job: Job
+    groups: tuple[Group, ...]
+
+    def is_over(self, key: Hashable) -> bool:
+        """Whether the next job may begin.
+
+        This one has ended, or others are asked for and only its last stage, which nobody waits for, is left.
+        """
+        if self.key == key:
+            return self.job.status is JobStatus.CANCELLED
+        so_far: Agreement | None = self.job.partial
+        if not self.job.ended and so_far is not None and so_far.alone is not None:
+            self.job.cancel()
+            return True
+        return self.job.ended
+
+
+class Following:
+    """The agreement of one meeting as its members and its budget change."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: _Asked | None = None
+        self._found: Agreement | None = None
+
+    def look(self, scene: Scene, groups: tuple[Group, ...], spend: float) -> Known:
+        """What these groups come to as far as it is known, after asking for it where nobody has."""
+        key = results.asked(scene, groups, spend)
+        with self._lock:
+            asked = self._asked
+            if asked is None or asked.is_over(key):
+                asked = _Asked(key, shared_jobs().submit(key, results.work(scene, groups, spend)), groups)
+            elif asked.key == key:
+                asked = replace(asked, groups=groups)  # the same wishes under other names
+            self._asked = asked
+            self._found = results.so_far(asked.job, asked.groups) or self._found
+            return Known(self._found, asked.job.error)
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def following(code: str) -> Following:
+    """What everybody who looks at a meeting shares."""
+    return Following()
+
+
+def budget(scene: Scene, held: meetings.Meeting) -> float:
+    """What the common palette may spend: as the host's screen has said, or the usual."""
+    return results.usual_budget(scene) if held.budget is None else held.budget

@@ -1,0 +1,264 @@
+"""A meeting on the wall: the host opens it, people join by their phones, and the picture follows them.
+
+The database joins host and phones, so they may be served by different processes. Who opened the meeting keeps a random
+text in the address, from which the code is made: only they may remove members and close it. Constraint: what members
+call themselves is shown as text; nothing is promised about a phone that cannot reach the app.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import urlencode, urlsplit
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import groups as said
+from map_core.errors import PaletteError
+from map_core.figures import groups as drawn
+from map_core.groups import Agreement, Group
+from map_core.store import database, meetings, table_key
+from pages.view.groups import roster, markup, results
+from pages.view.session import palette_state
+from pages.view.shell import markup as shell_markup
+from pages.view.session import scene as scenes
+from pages.view.groups.roster import Listed
+from pages.view.groups.meeting_agreement import Known, budget, following
+from pages.view.session.scene import Scene
+
+#: Seconds between two looks at who has joined.
+LOOK_SECONDS = 1.5
+#: Of the figures in pixels, so that everything is on one screen of 1440 x 900.
+HEIGHT = 372
+
+
+def is_open() -> bool:
+    """Whether this viewer looks at a meeting: from the address, or from before another page was visited."""
+    if "meeting" in st.query_params:
+        st.session_state["meeting"] = meetings.read_code(st.query_params["meeting"])
+        st.session_state["meeting_host"] = st.query_params.get("host", st.session_state.get("meeting_host", ""))
+    elif code := st.session_state.get("meeting"):
+        _to_address(code)
+    return bool(st.session_state.get("meeting"))
+
+
+def _to_address(code: str) -> None:
+    st.query_params["meeting"] = code
+    if host := st.session_state.get("meeting_host"):
+        st.query_params["host"] = host
+
+
+def _forget() -> None:
+    for name in ("meeting", "meeting_host"):
+        st.session_state.pop(name, None)
+    for name in ("meeting", "host"):
+        st.query_params.pop(name, None)
+
+
+def open_form(scene: Scene) -> None:
+    """What the host says to open a meeting."""
+    st.text_input("What is it about?", key="meeting_name", max_chars=60, placeholder="A name for the meeting")
+    st.html(shell_markup.note(f"About the use case that is chosen above: {scene.key[2] or scenes.ALL}."))
+    st.button("Open", key="meeting_open", type="primary", icon=":material/qr_code_2:", on_click=_open, args=(scene,))
+    st.text_input("Or look at one that is open: its code", key="meeting_code", max_chars=20)
+    st.button("Look", key="meeting_look", on_click=_look)
+    st.html(
+        shell_markup.note(
+            f"Up to {meetings.MOST_MEMBERS} people join by a QR code or a link, each with a palette of their own. "
+            "Names and palettes are kept in this app's database until the meeting is closed."
+        )
+    )
+
+
+def _open(scene: Scene) -> None:
+    name = str(st.session_state.get("meeting_name") or "").strip() or "What do we want?"
+    host = secrets.token_urlsafe(18)
+    try:
+        whole = scenes.load(scenes.ALL).table
+        made = meetings.open_meeting(database(), name, scene.key[2] or scenes.ALL, table_key(whole), host=host)
+    except PaletteError as error:
+        st.session_state["groups_problem"] = str(error)
+        return
+    st.session_state["meeting"], st.session_state["meeting_host"] = made.code, host
+
+
+def _look() -> None:
+    code = meetings.read_code(str(st.session_state.get("meeting_code") or ""))
+    try:
+        found = meetings.meeting(database(), code) is not None
+    except PaletteError as error:
+        st.session_state["groups_problem"] = str(error)
+        return
+    if found:
+        st.session_state["meeting"], st.session_state["meeting_host"] = code, ""
+    else:
+        st.session_state["groups_problem"] = f"There is no open meeting with the code {code!r}."
+
+
+def base_address() -> str:
+    """Where the app answers, as the host's browser reaches it; without the page."""
+    parts = urlsplit(st.context.url or "http://localhost:8501")
+    path = parts.path.rstrip("/").removesuffix("/groups")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def own_address() -> str:
+    """The address of this machine in its network, as far as it has one; nothing is sent to find out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return ""
+
+
+def show() -> None:
+    """The picture of the meeting, one screen."""
+    code = str(st.session_state["meeting"])
+    held = meetings.meeting(database(), code)
+    if held is None:
+        st.html(markup.title("This meeting is closed", "Its palettes are forgotten; a new one can be opened."))
+        st.button("Back to Groups", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
+        return
+    whole = scenes.load(scenes.ALL).table
+    if held.table_key != table_key(whole) or held.use_case not in (scenes.ALL, *whole.use_case_names):
+        st.html(markup.title(held.name, "This meeting is about another table than the one that is open here."))
+        st.button("Back to Groups", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
+        return
+    scene = scenes.load(held.use_case)
+    is_host = meetings.code_of(str(st.session_state.get("meeting_host") or "")) == held.code
+    with st.container(key="meeting"):
+        with st.container(horizontal=True, vertical_alignment="center", key="meeting_bar"):
+            st.html(markup.title(held.name, held.use_case), width="stretch")
+            spend = _budget(scene, held, is_host)
+            with st.popover("Address", icon=":material/link:", key="meeting_address"):
+                link = _address(held.code)
+            _way_out(scene, held, is_host)
+        palette_state.undo_line()
+        _live(scene, held, spend, is_host, link)
+
+
+def _budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
+    """What the common palette may spend: the host's to choose, the same for everybody."""
+    spend = budget(scene, held)
+    if not is_host:
+        st.html(shell_markup.note(f"Budget {amounts.nats(spend, 1)}"), width="content")
+        return spend
+    if held.budget is not None:
+        st.session_state.setdefault("groups_budget", held.budget)
+    kept = st.session_state.get("groups_budget", spend)
+    with st.popover(f"Budget {amounts.nats(kept, 1)}", icon=":material/savings:", key="meeting_budget"):
+        chosen = results.budget(scene)
+    if chosen != held.budget:
+        meetings.spend(database(), held.code, chosen)
+    return chosen
+
+
+def _address(code: str) -> str:
+    """The link that the QR code holds, with the address in front of it to be changed."""
+    st.session_state.setdefault("meeting_base", base_address())
+    base = st.text_input("Address that the phones can reach", key="meeting_base", persist_state="session")
+    base = str(base).strip().rstrip("/") or base_address()
+    if not base.startswith(("http://", "https://")):
+        base = f"http://{base}"
+    note = "Phones must be able to reach the app: start it with --server.address 0.0.0.0 and be in the same network."
+    if urlsplit(base).hostname in ("localhost", "127.0.0.1", "::1") and (own := own_address()):
+        note += f" localhost means the phone itself there; this machine may be {own} in its network."
+    st.html(shell_markup.note(note))
+    link = f"{base}/join?{urlencode({'meeting': code} | scenes.address())}"
+    st.code(link, language=None, wrap_lines=True)
+    return link
+
+
+def _way_out(scene: Scene, held: meetings.Meeting, is_host: bool) -> None:
+    if not is_host:
+        st.button("Leave", key="meeting_leave", icon=":material/arrow_back:", on_click=_forget)
+        return
+    with st.popover("Close", icon=":material/logout:", key="meeting_close"):
+        st.html(
+            shell_markup.note(
+                "The meeting ends for everybody and its palettes leave the database. They stay on your page Groups, "
+                "where they can be saved as files."
+            )
+        )
+        st.button("Close the meeting", key="meeting_end", type="primary", on_click=_close, args=(held.code,))
+        st.button("Only go back; it stays open", key="meeting_leave", type="tertiary", on_click=_forget)
+
+
+def _close(code: str) -> None:
+    roster.add(Listed(entry.name, entry.palette) for entry in meetings.entries(database(), code))
+    meetings.end(database(), code)
+    _forget()
+
+
+def _remove(code: str, member: str) -> None:
+    meetings.leave(database(), code, member)
+
+
+def _live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool, link: str) -> None:
+    """What follows the phones: who is there, and what they come to."""
+
+    @st.fragment(run_every=LOOK_SECONDS)
+    def piece() -> None:
+        members = meetings.entries(database(), held.code)
+        names = roster.distinct(entry.name for entry in members)
+        groups = roster.of(scene, [Listed(n, e.palette) for n, e in zip(names, members, strict=True)])
+        within = spend if is_host else budget(scene, meetings.meeting(database(), held.code) or held)
+        known = following(held.code).look(scene, groups, within) if groups else None
+        side, picture = st.columns([1, 4.4], gap="medium")
+        with side, st.container(key="meeting_side"):
+            st.html(markup.invitation(link, held.code))
+            _members(held.code, members, names, is_host)
+            if known is not None and known.found is not None:
+                results.files(scene, drawn.Shown(known.found, scene.units()), "meeting")
+        with picture, st.container(key="meeting_picture"):
+            if known is not None:
+                _picture(scene, groups, within, known)
+            else:
+                st.html(markup.headline("Waiting for the first palette."))
+                st.html(
+                    shell_markup.note("Whoever joins sees the values on the phone, says what matters to them, and sends it.")
+                )
+
+    piece()
+
+
+def _members(code: str, members: Sequence[meetings.Entry], names: Sequence[str], is_host: bool) -> None:
+    count = len(members)
+    st.html(markup.count(f"{count} {'person has' if count == 1 else 'people have'} joined"))
+    if count and is_host:
+        with st.popover("Members", icon=":material/group:", key="meeting_manage"):
+            for entry, name in zip(members, names, strict=True):
+                with st.container(horizontal=True, vertical_alignment="center", key=f"member_{entry.member}"):
+                    st.html(shell_markup.name(name), width="stretch")
+                    st.button(
+                        "Remove",
+                        key=f"remove_member_{entry.member}",
+                        type="tertiary",
+                        on_click=_remove,
+                        args=(code, entry.member),
+                    )
+            st.html(shell_markup.note("Whoever is removed may come back on the same phone by sending again."))
+
+
+def _picture(scene: Scene, groups: tuple[Group, ...], spend: float, known: Known) -> None:
+    """Where everybody stands now, and the newest agreement that is known."""
+    found = known.found
+    at_all = found or Agreement((), spend)
+    now = drawn.Shown(replace(at_all, groups=groups), scene.units(), large=True, height=HEIGHT)
+    st.html(markup.headline(said.headline(found) if found else "Looking for what you have in common."))
+    st.html(markup.legend([group.name for group in groups], now.lettered))
+    settled = drawn.Shown(at_all, scene.units(), large=True, height=HEIGHT) if found else None
+    results.figures(now, "meeting", settled)
+    if settled is None or found is None:
+        return
+    results.rules(scene, found, "meeting")
+    units = scene.units()
+    lines = [*said.differences(found, units, most=1), said.together(found, units), *said.pairs(found, units, most=1)]
+    if told := [line for line in lines if line][:2]:
+        st.html(markup.sentences(told))
+    if known.error:
+        st.html(shell_markup.note(f"This could not be computed: {known.error}"))

@@ -1,0 +1,268 @@
+"""The phone's side of a meeting: a name, a wish for each value that matters, the verdict on them, and the picture.
+
+Who a member is stands in the phone's address, so that the same phone comes back as the same member. The common palette
+is the wall's, with how near it comes to this member. Constraint: light enough for a phone: no figure library.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import group_member, sentences
+from map_core.text import groups as said
+from map_core.errors import PaletteError
+from map_core.feasibility import Assessment
+from map_core.core.types import Verdict
+from map_core.groups import Agreement, Group, Rule, satisfaction
+from map_core.palettes.palette import Palette, Target
+from map_core.store import database, meetings
+from pages.view.groups import roster, markup
+from pages.view.session import palette_state
+from pages.view.shell import markup as shell_markup
+from pages.view.groups.roster import Listed
+from pages.view.groups.meeting_agreement import budget, following
+from pages.view.session.scene import Scene
+
+#: Seconds between two looks at the others.
+LOOK_SECONDS = 3.0
+#: Where a wish begins, in percentile points above the base level.
+FIRST_STEP = 10
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a member asks of one value: a percentile, or nothing."""
+
+    asked: bool
+    percentile: int
+
+
+def by_code() -> None:
+    """Callback: to the meeting whose code was typed."""
+    st.query_params["meeting"] = meetings.read_code(str(st.session_state.get("join_code") or ""))
+
+
+def member() -> str:
+    """Who this phone is; a new one gets a random text in its address."""
+    if "me" not in st.query_params:
+        st.query_params["me"] = st.session_state.setdefault("member", secrets.token_urlsafe(12))
+    return st.query_params["me"][:64]
+
+
+def wishes(scene: Scene, sent: meetings.Entry | None) -> dict[str, Wish]:
+    """The wishes as they stand on this phone: from before, from what was sent, or none."""
+    held: dict[str, Wish] | None = st.session_state.get("wishes")
+    if held is None or set(held) != set(scene.table.values):
+        held = {}
+        for j, name in enumerate(scene.table.values):
+            low, high = scene.ranges[j]
+            base = scene.percentile(j, 0.0)
+            target = sent.palette.targets.get(name) if sent else None
+            asked = target is not None and not target.free
+            place = target.percentile if target is not None and asked else base + FIRST_STEP
+            held[name] = Wish(asked, int(np.clip(round(place), low, high)))
+        st.session_state["wishes"] = held
+    return held
+
+
+def palette(scene: Scene, use_case: str, held: Mapping[str, Wish]) -> Palette:
+    """The wishes as a palette; what nothing is asked of is free."""
+    return Palette(
+        use_case,
+        {name: Target(float(held[name].percentile), free=not held[name].asked) for name in scene.table.values},
+    )
+
+
+def faders(scene: Scene, held: Mapping[str, Wish]) -> None:
+    """A line a value: whether it matters, and how much of it, in three words."""
+    st.html(shell_markup.value_colours(len(scene.names)))
+    for j, name in enumerate(scene.table.values):
+        if scene.oracle.constant[j]:
+            continue
+        low, high = scene.ranges[j]
+        wish, title = held[name], sentences.capitalised(scene.names[j])
+        with st.container(key=f"value_{j}", gap=None):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.session_state[f"ask_{name}"] = wish.asked
+                st.toggle(shell_markup.plain(title), key=f"ask_{name}", on_change=_ask, args=(name,), help=scene.cards[j])
+                told = said.wish(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
+                st.html(shell_markup.readout(told, ""), width="content")
+            if wish.asked:
+                st.session_state[f"wish_{name}"] = wish.percentile
+                st.slider(
+                    f"{title}: better than so many of 100 of the model's own replies",
+                    low,
+                    high,
+                    step=1,
+                    format="p%d",
+                    key=f"wish_{name}",
+                    on_change=_wish,
+                    args=(name,),
+                    label_visibility="collapsed",
+                )
+                st.html(shell_markup.note(sentences.capitalised(sentences.better_than(wish.percentile)) + "."))
+
+
+def _ask(name: str) -> None:
+    held = st.session_state["wishes"]
+    wish = Wish(bool(st.session_state[f"ask_{name}"]), held[name].percentile)
+    st.session_state["wishes"] = {**held, name: wish}
+
+
+def _wish(name: str) -> None:
+    wish = Wish(True, int(st.session_state[f"wish_{name}"]))
+    st.session_state["wishes"] = {**st.session_state["wishes"], name: wish}
+
+
+def verdict(scene: Scene, mine: Palette) -> None:
+    """Whether one's own wishes can be had, and the way to those that can."""
+    found = scene.assess(palette_state.standardised(scene, mine))
+    if not np.any(~np.isnan(found.targets)):
+        st.html(shell_markup.note("Switch on what matters to you. What you leave off is free."))
+        return
+    sentence = sentences.verdict(found, scene.oracle, scene.names)
+    if found.solution is not None:
+        sentence += f" It costs {said.price(found.solution.kl)}."
+    st.html(shell_markup.headline(found.verdict, sentences.HEADLINES[found.verdict], sentence))
+    if found.verdict is not Verdict.REACHABLE and found.nearest is not None:
+        st.button(
+            "Ease my wishes to what can be had",
+            key="ease",
+            icon=":material/my_location:",
+            on_click=_ease,
+            args=(scene, found),
+            width="stretch",
+        )
+
+
+def _ease(scene: Scene, found: Assessment) -> None:
+    """Callback: the nearest wishes that can be had, on whole percentiles below them."""
+    assert found.nearest is not None
+    held = dict(st.session_state["wishes"])
+    for j in np.flatnonzero(~np.isnan(found.nearest.targets)):
+        name, (low, high) = scene.table.values[j], scene.ranges[j]
+        place = scene.percentile(int(j), float(found.nearest.targets[j]))
+        held[name] = Wish(True, int(np.clip(np.floor(place), low, high)))
+    st.session_state["wishes"] = held
+
+
+def send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.Entry | None) -> None:
+    """The way to send, to send again, and to leave."""
+    changed = sent is not None and (sent.palette != mine or sent.name != _name())
+    with st.container(horizontal=True, vertical_alignment="center", key="join_send"):
+        st.button(
+            "Send" if sent is None else "Update",
+            key="send",
+            type="primary",
+            icon=":material/send:",
+            on_click=_send,
+            args=(scene, code, me, mine.use_case),
+            disabled=sent is not None and not changed,
+        )
+        if sent is not None:
+            st.button("Leave", key="leave", type="tertiary", on_click=_leave, args=(code, me))
+            if changed:
+                st.html(shell_markup.note("Not sent yet."), width="content")
+            else:
+                st.html(markup.see_picture(), width="content")
+    if problem := st.session_state.pop("join_problem", None):
+        st.text(problem)
+
+
+def _name() -> str:
+    return " ".join(str(st.session_state.get("join_name") or "").split())
+
+
+def _send(scene: Scene, code: str, me: str, use_case: str) -> None:
+    if not _name():
+        st.session_state["join_problem"] = "Say first who you are: a name, or the group that you speak for."
+        return
+    # A fader that was let go in the same moment counts as well.
+    told, held = st.session_state, st.session_state["wishes"]
+    now = {
+        name: Wish(bool(told.get(f"ask_{name}", wish.asked)), int(told.get(f"wish_{name}", wish.percentile)))
+        for name, wish in held.items()
+    }
+    st.session_state["wishes"] = now
+    try:
+        meetings.join(database(), code, me, _name(), palette(scene, use_case, now))
+    except PaletteError as error:
+        st.session_state["join_problem"] = str(error)
+
+
+def _leave(code: str, me: str) -> None:
+    meetings.leave(database(), code, me)
+
+
+def picture(scene: Scene, code: str, me: str) -> None:
+    """Everybody's wishes, as they come in."""
+
+    @st.fragment(run_every=LOOK_SECONDS)
+    def piece() -> None:
+        members = meetings.entries(database(), code)
+        inside = [entry.member for entry in members]
+        mine = inside.index(me) if me in inside else None
+        if mine is None:
+            if st.session_state.get("was_in"):
+                st.html(shell_markup.note("You are not in the picture any more. Send again to come back."))
+            return
+        st.session_state["was_in"] = True
+        names = roster.distinct(entry.name for entry in members)
+        groups = roster.of(scene, [Listed(n, e.palette) for n, e in zip(names, members, strict=True)])
+        others = len(members) - 1
+        st.html(
+            markup.count(
+                f"You are in the picture, with {others} other{'' if others == 1 else 's'}."
+                if others
+                else "You are in the picture, the first one."
+            )
+        )
+        held = meetings.meeting(database(), code)
+        known = None if held is None else following(code).look(scene, groups, budget(scene, held)).found
+        _draw(scene, groups, mine, known or Agreement((), 0.0))
+
+    piece()
+
+
+def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: Agreement) -> None:
+    """The common palette as far as it is known, and a strip for each value that somebody asks for."""
+    units, common = scene.units(), known.common
+    if common:
+        nearness = [(rule, *_near(known, rule, groups[mine])) for rule in common]
+        st.html(markup.common(said.headline(known), nearness))
+    places = [units.of(j, np.array([group.targets[j] for group in groups])) for j in range(len(scene.names))]
+    asking = [j for j in range(len(places)) if not np.isnan(places[j]).all()]
+    levels = {rule: one.solution.levels for rule, one in common.items()}
+    st.html(
+        markup.strips(
+            asking,
+            [sentences.capitalised(scene.names[j]) for j in asking],
+            [scene.percentile(j, 0.0) for j in asking],
+            [places[j] for j in asking],
+            mine,
+            [_in_words(scene.names[j], places[j], mine) for j in asking],
+            {rule: [units.percentile(j, float(given[j])) for j in asking] for rule, given in levels.items()},
+            [group_member.common_levels(known, units, j, float(groups[mine].targets[j])) for j in asking],
+        )
+    )
+    signs = "Diamonds are common palettes, the" if common else "The"
+    st.html(shell_markup.note(f"{signs} ring is you, dots are the others, the tick is the model as it is. From p0 to p100."))
+
+
+def _near(found: Agreement, rule: Rule, mine: Group) -> tuple[float, str]:
+    """How near a common palette comes to one's own wishes: the share of the way, from 0 to 1, and in words."""
+    share = float(satisfaction([mine], found.common[rule].solution.levels)[0])
+    return min(max(share, 0.0), 1.0), group_member.for_one(found, rule, mine)
+
+
+def _in_words(name: str, places: np.ndarray, mine: int) -> str:
+    count = int(np.sum(~np.isnan(places)))
+    low, high = amounts.percentile(np.nanmin(places)), amounts.percentile(np.nanmax(places))
+    told = f"{sentences.capitalised(name)}: {count} of {len(places)} ask for it, from {low} to {high}"
+    return told if np.isnan(places[mine]) else f"{told}; you ask for {amounts.percentile(places[mine])}"

@@ -1,0 +1,209 @@
+"""What several groups come to, as it is found and as it is drawn: on the page Groups, and large in a meeting.
+
+The work is a background job named by what the groups ask for and not by what they are called, so that everybody who
+looks at the same table shares it. Constraint: names of groups are shown as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core.text import groups as said
+from map_core.feasibility import AttainableLevels
+from map_core.figures import theme, groups_text
+from map_core.figures import groups as drawn
+from map_core.groups import Agreement, Group, Memory, Rule, agreement
+from map_core.core.jobs import Job
+from map_core.feasibility.nearest import default_budget
+from map_core.text.sentences import HEADLINES
+from pages.view.groups import roster, markup
+from pages.view.session import palette_state
+from pages.view.shell import markup as shell_markup
+from pages.view.session.scene import Scene
+
+#: The least budget and the step of its slider, in nats.
+LEAST, STEP = 0.1, 0.1
+#: Groups for which it is told at once what each gives up.
+MOST_TOLD = 4
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _memory(key: tuple[Any, ...], _scene: Scene) -> Memory:
+    return Memory(_scene.oracle, AttainableLevels(_scene.oracle))
+
+
+def asked(scene: Scene, groups: Sequence[Group], budget: float) -> tuple[Any, ...]:
+    """What the job is named by: the same for the same wishes, whatever the groups are called."""
+    wishes = tuple((group.targets.tobytes(), group.importance) for group in groups)
+    return ("groups", scene.key, wishes, budget)
+
+
+def work(scene: Scene, groups: Sequence[Group], budget: float) -> Any:
+    """The work of that job; it reports after each stage."""
+    memory = _memory(scene.key, scene)
+    nameless = [replace(group, name=str(g)) for g, group in enumerate(groups)]
+    return lambda job: agreement(memory, nameless, budget, job.report)
+
+
+def so_far(job: Job, groups: Sequence[Group]) -> Agreement | None:
+    """What the job has found, with the groups' names; None before its first report."""
+    found: Agreement | None = job.result or job.partial
+    return None if found is None else found.named([group.name for group in groups])
+
+
+def usual_budget(scene: Scene) -> float:
+    """Nats to begin with."""
+    return round(min(_most(scene), default_budget(scene.oracle)), 1)
+
+
+def _most(scene: Scene) -> float:
+    """All that choosing among the table's candidates can spend, on a step of the slider."""
+    return float(np.floor(scene.oracle.log_candidates / STEP) * STEP)
+
+
+def budget(scene: Scene) -> float:
+    """The choice of the budget, with what it means."""
+    most = _most(scene)
+    kept = st.session_state.get("groups_budget")
+    if kept is None or not LEAST <= kept <= most:
+        st.session_state["groups_budget"] = usual_budget(scene)
+    chosen = st.slider(
+        "Budget of the common palette",
+        LEAST,
+        max(most, LEAST + STEP),
+        step=STEP,
+        format="%.1f nats",
+        key="groups_budget",
+        persist_state="session",
+        help="How far the common palette may take the model from what it is. At most what choosing among the "
+        "table's candidates can spend.",
+    )
+    st.html(shell_markup.note(f"At most {said.price(float(chosen))}."))
+    return float(chosen)
+
+
+def show(scene: Scene, groups: Sequence[Group], found: Agreement | None, error: str | None) -> None:
+    """The page's picture: what they come to, figures, both rules, words, table and files."""
+    if error:
+        st.html(shell_markup.note(f"This could not be computed: {error}"))
+    if found is None:
+        if not error:
+            st.html(shell_markup.note("Looking for what these groups have in common."))
+        return
+    shown = drawn.Shown(found, scene.units())
+    st.html(markup.headline(said.headline(found)))
+    st.html(markup.legend([group.name for group in groups], shown.lettered))
+    figures(shown, "page")
+    rules(scene, found, "page")
+    words(shown)
+    with st.expander("What each gives up, in words", expanded=len(groups) <= MOST_TOLD):
+        if found.alone is None:
+            st.html(shell_markup.note("Being computed."))
+        for rule in found.common if found.alone is not None else ():
+            st.html(markup.part(said.RULES[rule], said.given_up(found, rule, shown.units)))
+    with st.expander("Table"):
+        st.html(shell_markup.levels_table(*groups_text.table(shown)))
+    files(scene, shown, "page")
+
+
+def figures(shown: drawn.Shown, key: str, settled: drawn.Shown | None = None) -> None:
+    """Levels and shares side by side.
+
+    Args:
+        shown: whose levels are drawn.
+        key: of the place.
+        settled: whose shares are drawn, where these are those of an agreement of a moment ago.
+    """
+    settled = settled or shown
+    # On a wall the style sheet gives both the height that the screen leaves.
+    height: Any = "stretch" if shown.large else "content"
+    left, right = st.columns([1.55, 1], gap="medium")
+    with left, st.container(key=f"{key}_levels_box", height=height):
+        st.plotly_chart(
+            drawn.levels(shown),
+            height=height,
+            key=f"{key}_levels",
+            config=theme.CONFIG,
+            alt=groups_text.alternative(shown),
+        )
+    with right, st.container(key=f"{key}_shares_box", height=height):
+        st.plotly_chart(
+            drawn.shares(settled),
+            height=height,
+            key=f"{key}_shares",
+            config=theme.CONFIG,
+            alt=groups_text.shares_alternative(settled),
+        )
+
+
+def rules(scene: Scene, found: Agreement, key: str) -> None:
+    """What each rule gives, and the way to take its palette."""
+    with st.container(horizontal=True, key=f"{key}_rules"):
+        for rule in Rule:
+            with st.container(key=f"{key}_rule_{rule.value}"):
+                verdict = found.verdicts.get(rule)
+                outcome = said.outcome(found, rule) or "Being computed."
+                st.html(markup.rule(rule, outcome, HEADLINES[verdict] if verdict else ""))
+                if st.button(
+                    "Use this common palette",
+                    key=f"{key}_use_{rule.value}",
+                    icon=":material/check:",
+                    disabled=rule not in found.common,
+                    on_click=_use,
+                    args=(scene, found, rule),
+                ):
+                    st.rerun()  # of the whole page, from within a fragment
+
+
+def _use(scene: Scene, found: Agreement, rule: Rule) -> None:
+    """Callback: a common palette becomes today's; what no group asks for is left free."""
+    now = palette_state.history().now
+    targets = {name: replace(one, free=True, keep=False, locked=False) for name, one in now.targets.items()}
+    levels = found.common[rule].targets
+    taken = palette_state.with_levels(scene, replace(now, use_case=scene.key[2] or "All use cases", targets=targets), levels)
+    palette_state.put(taken, f"The common palette of {len(found.groups)} groups was taken ({said.RULES[rule].lower()}).")
+    st.session_state["taken"] = palette_state.history().place
+
+
+def words(shown: drawn.Shown) -> None:
+    """Where the groups differ, what cannot be had together, and what they share."""
+    found, units = shown.agreement, shown.units
+    joint = said.together(found, units)
+    with st.container(horizontal=True, key="group_words"):
+        for title, lines in (
+            ("Where they differ most", said.differences(found, units)),
+            ("What cannot be had together", [*([joint] if joint else []), *said.pairs(found, units)]),
+            ("What they share", said.common_ground(found, units)),
+        ):
+            if lines:
+                with st.container():
+                    st.html(markup.part(title, lines))
+
+
+def files(scene: Scene, shown: drawn.Shown, key: str) -> None:
+    """Everything as files."""
+    with st.container(horizontal=True):
+        st.download_button(
+            "Data (CSV)",
+            lambda: groups_text.groups_csv(shown),
+            "groups.csv",
+            "text/csv",
+            icon=":material/download:",
+            type="tertiary",
+            key=f"{key}_csv",
+        )
+        st.download_button(
+            "Groups (JSON lines)",
+            lambda: roster.written(scene, shown.agreement.groups),
+            "groups.jsonl",
+            "application/jsonl",
+            icon=":material/download:",
+            type="tertiary",
+            key=f"{key}_jsonl",
+            help="As this page and the command line read them.",
+        )

@@ -1,0 +1,252 @@
+"""The groups at the table: which there are, how they are added, renamed, weighed and taken away.
+
+Kept under a key of its own, because Streamlit forgets widgets when the page changes. Constraint: names are somebody's
+text and are shown as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.palettes import palette as palettes
+from map_core.errors import InputError, PaletteError
+from map_core.groups import Group
+from map_core.palettes.palette import Palette, Target
+from map_core.palettes.presets import Preset, presets
+from map_core.store import database
+from map_core.store import palettes as saved_palettes
+from map_core.palettes.targets import resolve
+from pages.view.session import palette_state
+from pages.view.shell import markup
+from pages.view.session.scene import Scene
+
+#: Groups at one table; more would not be told apart.
+MOST_GROUPS = 60
+LONGEST_NAME = 40
+#: Nats for the example: little enough that somebody has to give.
+EXAMPLE_BUDGET = 0.5
+IMPORTANCE = (0.5, 1.0, 2.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A group at the table.
+
+    Args:
+        name: as people read it.
+        palette: what it asks for.
+        importance: how much it counts beside the others.
+    """
+
+    name: str
+    palette: Palette
+    importance: float = 1.0
+
+
+def listed() -> tuple[Listed, ...]:
+    """The groups at this viewer's table."""
+    return st.session_state.get("groups", ())
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names, each on one line, the second of a kind with a number.
+
+    Example:
+        >>> distinct(["Ana", "Ben", "Ana"])
+        ['Ana', 'Ben', 'Ana (2)']
+    """
+    found: list[str] = []
+    for name in names:
+        text = " ".join(str(name).split())[:LONGEST_NAME] or "Unnamed"
+        shown, number = text, 2
+        while shown in found:
+            shown, number = f"{text} ({number})", number + 1
+        found.append(shown)
+    return found
+
+
+def add(new: Iterable[Listed]) -> None:
+    """Seat more groups, as many as there is room for."""
+    everyone = (*listed(), *new)
+    names = distinct(one.name for one in everyone)
+    seated = tuple(replace(one, name=name) for one, name in zip(everyone, names, strict=True))[:MOST_GROUPS]
+    if len(seated) < len(everyone):
+        st.session_state["groups_problem"] = f"A table has room for {MOST_GROUPS} groups; the others were left out."
+    st.session_state["groups"] = seated
+
+
+def of(scene: Scene, everyone: Sequence[Listed]) -> tuple[Group, ...]:
+    """What the groups ask for on this scene; percentiles are kept where a palette belongs to another use case."""
+    found = []
+    for one in everyone:
+        here = scene.key[2] or palettes.ALL
+        palette = one.palette if one.palette.use_case == here else palette_state.in_use_case(one.palette, here)
+        targets = palette_state.standardised(scene, palette)
+        # What is the same for every reply cannot be raised, so nobody is held to it.
+        targets[scene.oracle.constant & (np.nan_to_num(targets) > 0)] = np.nan
+        found.append(Group(one.name, targets, one.importance))
+    return tuple(found)
+
+
+def read(scene: Scene, text: str) -> list[Listed]:
+    """The groups of a targets file, a JSON object a line, as the command line reads it.
+
+    Raises:
+        InputError: a line is no group, or names a value that the table does not have.
+    """
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            told = json.loads(line)
+            levels = resolve(told["targets"], scene.table, scene.oracle)
+            importance = float(told.get("importance", 1.0))
+            if not 0 < importance < 1e6:
+                raise InputError(f"The importance is {importance}; expected a number above 0.")
+            name = str(told.get("name") or f"Group {number}")
+        except InputError as error:
+            raise InputError(f"Line {number}: {error}") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            expected = '{"name": "Clinic", "targets": {"humor": "p70"}}'
+            raise InputError(f"Line {number} is {line[:60]!r}; expected a JSON object such as {expected}.") from error
+        free = {value: Target(50.0, free=True) for value in scene.table.values}
+        palette = Palette(scene.key[2] or palettes.ALL, free)
+        found.append(Listed(name, palette_state.with_levels(scene, palette, scene.oracle.standardise(levels)), importance))
+    if not found:
+        raise InputError('The file holds no group; expected a line such as {"name": "Clinic", "targets": {...}}.')
+    return found
+
+
+def written(scene: Scene, groups: Sequence[Group]) -> str:
+    """The groups as a targets file, in reward units, as :func:`read` and the command line read it."""
+    lines = []
+    for group in groups:
+        rewards = scene.oracle.rewards_at(group.targets)
+        asked = {name: float(rewards[j]) for j, name in enumerate(scene.table.values) if not np.isnan(group.targets[j])}
+        lines.append(json.dumps({"name": group.name, "targets": asked, "importance": group.importance}))
+    return "\n".join(lines) + "\n"
+
+
+def show(scene: Scene) -> None:
+    """A line a group, with what it asks for, how much it counts, and the way out."""
+    for place, one in enumerate(listed()):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"group_{place}"):
+            st.html(f"{markup.name(one.name)}", width="content")
+            st.html(markup.chips(_asked(scene, one)) or markup.note("asks for nothing"), width="stretch")
+            st.session_state[f"importance_{place}"] = min(IMPORTANCE, key=lambda to: abs(to - one.importance))
+            st.selectbox(
+                f"How much {markup.plain(one.name)} counts",
+                IMPORTANCE,
+                format_func=lambda times: f"counts {amounts.significant(times)}×",
+                key=f"importance_{place}",
+                on_change=_weigh,
+                args=(place,),
+                label_visibility="collapsed",
+                width=130,
+            )
+            st.button(
+                "Remove",
+                key=f"remove_group_{place}",
+                icon=":material/close:",
+                type="tertiary",
+                on_click=_remove,
+                args=(place,),
+            )
+
+
+def _asked(scene: Scene, one: Listed) -> list[tuple[int, str]]:
+    (group,) = of(scene, [one])
+    return [
+        (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(group.targets[j])))}")
+        for j in np.flatnonzero(~np.isnan(group.targets))
+    ]
+
+
+def _weigh(place: int) -> None:
+    chosen = float(st.session_state[f"importance_{place}"])
+    st.session_state["groups"] = tuple(
+        replace(one, importance=chosen) if k == place else one for k, one in enumerate(listed())
+    )
+
+
+def _remove(place: int) -> None:
+    st.session_state["groups"] = tuple(one for k, one in enumerate(listed()) if k != place)
+
+
+def ways_in(scene: Scene, palette: Palette) -> None:
+    """The ways to seat a group: today's palette, saved ones, presets, a file."""
+    with st.popover("Today's palette", icon=":material/tune:", key="add_today"):
+        st.text_input("Whose palette is it?", key="group_name", max_chars=LONGEST_NAME, placeholder="A name")
+        st.button("Add", key="add_group", type="primary", on_click=_add_today, args=(palette,))
+    with st.popover("Saved palettes", icon=":material/bookmark:", key="add_saved"):
+        _saved()
+    with st.popover("Presets", icon=":material/style:", key="add_presets"):
+        offered = presets(scene.table.values, scene.names, palette.use_case)
+        st.multiselect(
+            "Presets of this use case", range(len(offered)), format_func=lambda k: offered[k].name, key="chosen_presets"
+        )
+        st.button("Add", key="add_chosen_presets", type="primary", on_click=_add_presets, args=(offered,))
+    with st.popover("File", icon=":material/upload_file:", key="add_file"):
+        st.file_uploader("Targets file, a JSON object a line", ["jsonl", "json", "txt"], key="groups_file")
+        st.html(markup.note('As the command line reads it: {"name": "Clinic", "targets": {"humor": "p70"}}'))
+        st.button("Add", key="add_groups_file", type="primary", on_click=_add_file, args=(scene,))
+
+
+def problem() -> None:
+    """Say once what went wrong when groups were added."""
+    if said := st.session_state.pop("groups_problem", None):
+        st.warning("Not all was added.", icon=":material/error:")
+        st.text(said)
+
+
+def _add_today(palette: Palette) -> None:
+    name = str(st.session_state.get("group_name") or "").strip() or f"Group {len(listed()) + 1}"
+    add([Listed(name, palette)])
+    st.session_state["group_name"] = ""
+
+
+def _saved() -> None:
+    try:
+        kept = saved_palettes.listed(database())
+    except PaletteError as error:
+        st.text(str(error))
+        return
+    if not kept:
+        st.html(markup.note("Nothing is saved yet. The page Palettes keeps today's palette under a name."))
+        return
+    st.multiselect("Saved palettes", range(len(kept)), format_func=lambda k: kept[k].name, key="chosen_saved")
+    st.button("Add", key="add_chosen_saved", type="primary", on_click=_add_saved, args=(kept,))
+
+
+def _add_saved(kept: Sequence[saved_palettes.Saved]) -> None:
+    add(Listed(kept[k].name, kept[k].palette) for k in st.session_state["chosen_saved"])
+    st.session_state["chosen_saved"] = []
+
+
+def _add_presets(offered: Sequence[Preset]) -> None:
+    add(Listed(offered[k].name, offered[k].palette) for k in st.session_state["chosen_presets"])
+    st.session_state["chosen_presets"] = []
+
+
+def example(scene: Scene, palette: Palette) -> None:
+    """Callback: seat the presets of the use case, so that there is something to look at."""
+    add(Listed(one.name, one.palette) for one in presets(scene.table.values, scene.names, palette.use_case)[:3])
+    st.session_state["groups_budget"] = EXAMPLE_BUDGET
+
+
+def _add_file(scene: Scene) -> None:
+    uploaded = st.session_state.get("groups_file")
+    if uploaded is None:
+        st.session_state["groups_problem"] = "No file was chosen."
+        return
+    try:
+        add(read(scene, uploaded.getvalue().decode("utf-8", "replace")))
+    except InputError as error:
+        st.session_state["groups_problem"] = str(error)

@@ -1,0 +1,76 @@
+"""A desk under a hand: what it, the verdict and the example show of each move, without a script run.
+
+Constraint: it changes nothing that is kept; the page hears of the last move when the hand rests.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+from map_core.core.jobs import shared_jobs
+from pages.view.shell import background, live_channel, errors
+from pages.view.palette import faders, example, verdict
+from pages.view.session import live_answer
+from pages.view.session.live_answer import Live
+
+
+class Moving:
+    """What answers for one viewer's desk.
+
+    Args:
+        session: the desk's name.
+        kept: what it shows while the hand rests.
+        prompt: that the example is about.
+        viewer: whose background work on the palette that is kept gives way to the hand.
+    """
+
+    def __init__(self, session: str, kept: Live, prompt: int, viewer: str) -> None:
+        self.session, self.prompt, self.viewer = session, prompt, viewer
+        self._kept = self._seen = kept
+        self._number = 0
+        self._lock = threading.Lock()
+
+    def answer(self, number: int, changes: dict[str, Any]) -> dict[str, Any]:
+        """What the pieces of the page show after changes to the palette that is kept."""
+        if self._seen is self._kept:
+            for name in live_answer.JOBS:
+                shared_jobs().release((self.viewer, name))
+        palette, _ = faders.moved(self._kept.scene, self._kept.palette, changes)
+        seen = live_answer.follow(self._kept.scene, palette, self._seen, moving=True)
+        with self._lock:
+            # Ranges may have come while the verdict was being found.
+            self._seen = replace(seen, reach=self._seen.reach, when=self._seen.when)
+            self._number = number
+            return self._told()
+
+    def later(self) -> dict[str, Any] | None:
+        """The same with ranges, and the nearest palette, of now, once those that are shown are old enough."""
+        seen = self._seen
+        if not seen.hasty or time.monotonic() - seen.when < live_answer.PACE:
+            return None
+        found = live_answer.ranged(seen)
+        with self._lock:
+            still = self._seen is seen
+            self._seen = found if still else replace(self._seen, reach=found.reach, when=found.when)
+            return self._told()
+
+    def failed(self, number: int, failure: errors.Failure) -> dict[str, Any]:
+        """What the answer shows where there is none; the desk goes on showing its guess, and asks again."""
+        stamp = {"session": self.session, "ack": number, "settled": False}
+        return {"answer": verdict.failed(failure) | stamp}
+
+    def _told(self) -> dict[str, Any]:
+        stamp = {"session": self.session, "ack": self._number, "settled": False}
+        return {
+            "desk": faders.seen(self._seen) | stamp,
+            "answer": verdict.seen(self._seen) | verdict.NOT_YET | stamp,
+            "example": example.seen(self._seen, self.prompt),
+        }
+
+
+def offer(seen: Live) -> None:
+    """Be ready for a hand on this viewer's desk, which shows what was seen."""
+    live_channel.offer(faders.session(), Moving(faders.session(), seen, example.chosen(), background.viewer()))

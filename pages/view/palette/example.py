@@ -1,0 +1,88 @@
+"""What a level sounds like: for one prompt of the use case, the reply of the base model and of the palette.
+
+Straight from the table, so that it changes while a fader moves. Constraint: replies are shown as text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.analysis.examples import Example, example
+from pages.view.shell import component
+from pages.view.session.live_answer import Live
+
+_mount = component.registered(
+    "example",
+    '<section class="vp-example" aria-label="Example replies"></section>',
+    isolated=False,
+)
+#: A reply whose level differs by less than this from the other's, in percentiles, is not said to differ.
+NOTICED = 5.0
+
+
+def show(found: Live) -> None:
+    """Mount the example for the prompt that is looked at."""
+    if (told := seen(found, chosen())) is not None:
+        _mount(key="example_panel", data=told, on_turned_change=_turned)
+
+
+def chosen() -> int:
+    """The prompt that this viewer looks at, counted on without an end."""
+    return int(st.session_state.get("example_prompt", 0))
+
+
+def seen(found: Live, prompt: int) -> dict[str, Any] | None:
+    """What an example shows of a palette; None where the table has no replies."""
+    table = found.scene.table
+    if not table.replies:
+        return None
+    prompt %= len(table.prompts)
+    return _data(found, example(table, found.scene.oracle, found.weights, prompt), prompt)
+
+
+def _turned() -> None:
+    """Callback: another prompt."""
+    step = st.session_state["example_panel"].get("turned")
+    if isinstance(step, (int, float)):
+        st.session_state["example_prompt"] = chosen() + (1 if step > 0 else -1)
+
+
+def _data(seen: Live, found: Example, prompt: int) -> dict[str, Any]:
+    out = seen.assessment.solution is None
+    moved = bool(np.any(seen.weights))
+    chance = sentences.chance(found.probability)
+    if not moved:
+        note = "Nothing asks for more than the base model gives, so both are alike."
+    else:
+        palette = "the nearest palette" if out else "your palette"
+        before = sentences.chance(1 / found.candidates)
+        note = f"The likeliest of {found.candidates} under {palette}: {chance}, against {before}."
+    return {
+        "prompt": found.prompt,
+        "place": f"Prompt {prompt + 1} of {len(seen.scene.table.prompts)}",
+        "base": found.base,
+        "aligned": found.aligned,
+        "same": found.base == found.aligned,
+        "base_note": "A typical one of its replies.",
+        "aligned_note": note,
+        "title": "Nearest palette" if out else "Your palette",
+        "marks": _marks(seen, found) if moved else [],
+    }
+
+
+def _marks(seen: Live, found: Example) -> list[dict[str, str]]:
+    """The values on which the two replies differ the most, of those with a weight first."""
+    scene, marks = seen.scene, []
+    for j in np.argsort(-np.abs(seen.weights * (found.aligned_levels - found.base_levels)))[:3]:
+        if seen.weights[j] == 0:
+            continue
+        base, level = (scene.percentile(int(j), float(one[j])) for one in (found.base_levels, found.aligned_levels))
+        if abs(level - base) >= NOTICED:
+            text = f"{sentences.capitalised(scene.names[j])} {amounts.percentile(base)} → {amounts.percentile(level)}"
+            marks.append({"text": text, "colour": scene.colour(int(j))})
+    return marks

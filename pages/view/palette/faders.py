@@ -1,0 +1,235 @@
+"""The desk: a fader a value that answers while the hand is still moving, as one live component.
+
+What the hand does comes as changes by value since the page heard last, with the number of the message; the answer
+carries that number back. Constraint: a change that cannot be read changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.palettes.palette import Mode, Palette, Target
+from pages.view.shell import live_channel, component
+from pages.view.session import live_answer, palette_state
+from pages.view.session.live_answer import Live
+from pages.view.session.scene import Scene
+
+_mount = component.registered(
+    "desk",
+    '<div class="vp-desk" role="group" aria-label="Faders, one a value"></div>',
+    isolated=False,
+    scripts=("nodes", "channel"),
+)
+_FLAGS = ("free", "keep", "locked")
+
+
+def show(found: Live) -> None:
+    """Mount the desk with the answer to the last message."""
+    _mount(key="desk_faders", data=data(found), on_moved_change=_heard)
+
+
+def data(found: Live) -> dict[str, Any]:
+    """What this viewer's desk shows, and where it may ask while the hand moves."""
+    return seen(found) | stamp() | {"channel": live_channel.PATH}
+
+
+def seen(found: Live) -> dict[str, Any]:
+    """What a desk shows of a palette."""
+    return {
+        "faders": [_fader(found, j) for j in range(len(found.scene.names))],
+        "predict": live_answer.predictions(found),
+    }
+
+
+def stamp() -> dict[str, Any]:
+    """Of which desk an answer is, to which message, and whether the hand rests: by which late answers are known."""
+    return {"session": session(), "ack": acknowledged(), "settled": settled()}
+
+
+def session() -> str:
+    """A name for this viewer's count of messages, which begins anew with a new session."""
+    return str(st.session_state.setdefault("desk_session", secrets.token_hex(16)))
+
+
+def acknowledged() -> int:
+    """The number of the last message that was heard."""
+    return int(st.session_state.get("desk_heard", 0))
+
+
+def settled() -> bool:
+    """Whether the hand rests."""
+    return bool(st.session_state.get("desk_settled", True))
+
+
+def rested() -> bool:
+    """Whether the hand has rested for a moment, so that what takes long is worth beginning."""
+    return settled() and bool(st.session_state.get("desk_rested", True))
+
+
+def rest() -> None:
+    """Callback of whoever waits for that moment."""
+    st.session_state["desk_rested"] = True
+
+
+def _heard() -> None:
+    """Callback of the desk: the hand moved."""
+    told = st.session_state["desk_faders"].get("moved")
+    if not isinstance(told, dict) or not isinstance(told.get("changes"), dict):
+        return
+    number = int(_number(told.get("seq")) or 0)
+    if number <= acknowledged():
+        return  # overtaken by a later message, which had this one's changes too
+    st.session_state["desk_heard"] = number
+    st.session_state["desk_settled"] = bool(told.get("final"))
+    st.session_state["desk_rested"] = False
+    scene, before = palette_state.current()
+    palette, said = moved(scene, before, told["changes"])
+    if palette != before:
+        palette_state.put(palette, said, merge=f"desk {told.get('gesture')}")
+
+
+def moved(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tuple[Palette, str]:
+    """A palette after what the hand did, and that in words.
+
+    Args:
+        scene, palette: before.
+        changes: by value, as :func:`changed` reads them; those that cannot be read are left out.
+    """
+    said = []
+    for name, change in changes.items():
+        if name in scene.table.values and isinstance(change, dict):
+            target = changed(palette.targets[name], change)
+            if target != palette.targets[name]:
+                said.append(_said(scene, scene.table.index(name), palette.targets[name], target))
+                palette = palette.with_target(name, target)
+    return palette, " ".join(said)
+
+
+def changed(target: Target, change: dict[str, Any]) -> Target:
+    """A target after what the hand did; anything that cannot be read is left out.
+
+    Args:
+        target: before.
+        change: "percentile", a number from 0 to 100; "free", "keep" and "locked", true or false.
+    """
+    percentile = _number(change.get("percentile"))
+    flags = {name: bool(change[name]) for name in _FLAGS if isinstance(change.get(name), bool)}
+    if percentile is not None and 0 <= percentile <= 100 and not flags.get("keep"):
+        asked = abs(percentile - target.percentile) > 1e-9 or target.free or target.keep
+        target = target.at(percentile) if asked else target
+    return replace(target, **flags)
+
+
+def _number(told: Any) -> float | None:
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not math.isfinite(told):
+        return None
+    return float(told)
+
+
+def _said(scene: Scene, j: int, before: Target, after: Target) -> str:
+    """A change in words, for the history."""
+    name = scene.names[j]
+    if after.free and not before.free:
+        return f"Left {name} free."
+    if after.locked != before.locked:
+        return f"{'Locked' if after.locked else 'Unlocked'} {name}."
+    if after.keep:
+        return f"Keep {name} as it is."
+    word = "let" if after.mode(scene.percentile(j, 0.0)) is Mode.MAY_DROP else "set"
+    return (
+        f"{word.capitalize()} {name} {'drop ' if word == 'let' else ''}to p{amounts.significant(after.percentile, 3)}."
+    )
+
+
+def _fader(seen: Live, j: int) -> dict[str, Any]:
+    """What one fader shows, in percentiles of the base model's replies."""
+    scene, assessment = seen.scene, seen.assessment
+    name, title = scene.table.values[j], sentences.capitalised(scene.names[j])
+    target, base = seen.palette.targets[name], scene.percentile(j, 0.0)
+    place = base if target.keep else target.percentile
+    level = None if seen.levels is None else scene.percentile(j, float(seen.levels[j]))
+    near = assessment.solution is None
+    error = None
+    if seen.errors is not None and seen.levels is not None:
+        error = [scene.percentile(j, float(seen.levels[j] + sign * seen.errors[j])) for sign in (-1, 1)]
+    ends = seen.reach.ranges[j]
+    span = None if np.isnan(ends).any() else [scene.percentile(j, float(end)) for end in ends]
+    ever = list(scene.ranges[j])
+    return {
+        "name": name,
+        "title": title,
+        "card": scene.cards[j].replace("**", ""),
+        "colour": scene.colour(j),
+        "constant": bool(scene.oracle.constant[j]),
+        "percentile": amounts.rounded(place, 4),
+        "free": target.free,
+        "keep": target.keep,
+        "locked": target.locked,
+        "base": amounts.rounded(base, 2),
+        "level": amounts.rounded(level, 2),
+        "near": near,
+        "error": _both(error),
+        "range": _both(span),
+        "ever": ever,
+        "said": _below(seen, j, base, level, span),
+        "spoken": _spoken(base, level, near, span),
+    }
+
+
+def _both(ends: list[float] | None) -> list[float | None] | None:
+    """Both ends of a bar; None where one of them is not known."""
+    both = [amounts.rounded(end, 2) for end in ends or ()]
+    return both if both and None not in both else None
+
+
+def _below(seen: Live, j: int, base: float, level: float | None, span: list[float] | None) -> str:
+    """The line below a fader."""
+    if seen.scene.oracle.constant[j]:
+        return "The same for every reply, so nothing can move it."
+    parts = [f"today {amounts.percentile(base)}"]
+    if level is not None:
+        parts.append(f"{'nearest' if seen.assessment.solution is None else 'you get'} {amounts.percentile(level)}")
+    if span is not None:
+        parts.append(f"can be had up to {amounts.percentile(span[1] + 1e-6, toward='down')}")
+    elif not seen.palette.targets[seen.scene.table.values[j]].free:
+        parts.append("the others conflict")
+    return ", ".join(parts)
+
+
+def _spoken(base: float, level: float | None, near: bool, span: list[float] | None) -> str:
+    """What a screen reader adds to a fader's target."""
+    said = f"Base model {amounts.percentile(base)}."
+    if level is not None:
+        said += f" The {'nearest palette' if near else 'palette'} gives {amounts.percentile(level)}, "
+        said += f"{sentences.better_than(level)}."
+    if span is not None:
+        low, high = amounts.percentile(span[0] - 1e-6, toward="up"), amounts.percentile(span[1] + 1e-6, toward="down")
+        said += f" Can be had from {low} to {high} beside the others."
+    return said
+
+
+def key() -> str:
+    """What the marks of a fader mean, as markup."""
+    return (
+        '<div class="vp-key vp-desk-key"><span><i class="vp-k-handle"></i>your target</span>'
+        '<span><i class="vp-k-needle"></i>what you get, with its error</span>'
+        '<span><i class="vp-tick"></i>base model today</span>'
+        '<span><i class="vp-k-hatch"></i>cannot be had beside the others</span>'
+        '<span><i class="vp-k-guess"></i>a guess until the answer is there</span></div>'
+    )
+
+
+def hint() -> str:
+    """How a fader is moved, as markup."""
+    return (
+        '<p class="vp-note vp-desk-hint">Drag a fader, or use the arrow keys, Page, Home and End, or type a number. '
+        "Double click or Delete leaves a value free; L locks it.</p>"
+    )

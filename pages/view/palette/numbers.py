@@ -1,0 +1,34 @@
+"""Levels, targets and weights in reward units, for those who want the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from map_core.text import sentences
+from pages.view.shell import markup
+from pages.view.session.live_answer import Live
+
+
+def show(seen: Live) -> None:
+    """The table of numbers; those of the nearest palette when out of reach."""
+    scene, assessment = seen.scene, seen.assessment
+    nearest = assessment.nearest.solution if assessment.nearest else None
+    shown = assessment.solution or nearest
+    targets = scene.oracle.rewards_at(assessment.targets)
+    rows = []
+    for j, name in enumerate(scene.names):
+        cells = [sentences.capitalised(name), sentences.number(float(scene.oracle.base[j]))]
+        cells.append("free" if np.isnan(targets[j]) else sentences.number(float(targets[j])))
+        if shown is None:
+            cells += ["–", "–"]
+        else:
+            cells.append(sentences.number(float(scene.oracle.rewards_at(shown.levels)[j])))
+            cells.append(sentences.number(float(shown.weights[j] / scene.oracle.scale[j])))
+        rows.append((j, cells))
+    header = ["Value", "Base", "Target", "Realised" if assessment.solution else "Nearest", "Weight"]
+    st.html(markup.levels_table(header, rows))
+    if assessment.ess is not None:
+        figure, meaning = sentences.rests_on(assessment.ess, scene.oracle.form)
+        st.html(markup.note(f"Rests on {figure}, which {meaning}"))
+    st.html(markup.note(sentences.form(scene.oracle)))

@@ -1,0 +1,75 @@
+"""The desk as plain sliders, which send on release: for those who want it so, and where the live desk does not run."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.palettes.palette import Target
+from pages.view.session import palette_state
+from pages.view.shell import markup
+from pages.view.session.live_answer import Live
+
+
+def show(seen: Live) -> None:
+    """A slider for each value, with base and realised level along it."""
+    scene, solution = seen.scene, seen.assessment.solution
+    st.html(markup.value_colours(len(scene.names)))
+    st.html(markup.rail_key())
+    for j, name in enumerate(scene.table.values):
+        target, title = seen.palette.targets[name], sentences.capitalised(scene.names[j])
+        low, high = scene.ranges[j]
+        base = scene.percentile(j, 0.0)
+        realised = None if solution is None else scene.percentile(j, float(solution.levels[j]))
+        with st.container(key=f"value_{j}", gap=None):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(f"**{markup.plain(title)}**", help=scene.cards[j])
+                st.html(markup.readout(*_readout(seen, j, target)))
+                _toggles(name, scene.names[j], target)
+            st.session_state[f"target_{name}"] = int(
+                np.clip(round(base if target.keep else target.percentile), low, high)
+            )
+            st.slider(
+                f"{title}: target in percentiles of the base model's replies",
+                low,
+                high,
+                step=1,
+                format="p%d",
+                key=f"target_{name}",
+                on_change=palette_state.move,
+                args=(scene, name),
+                disabled=target.free,
+                label_visibility="collapsed",
+                help=scene.cards[j],
+            )
+            along = f"{title}: base model at {amounts.percentile(base)}"
+            along += "" if realised is None else f", realised at {amounts.percentile(realised)}"
+            span = high - low
+            st.html(markup.rail(j, (base - low) / span, None if realised is None else (realised - low) / span, along))
+
+
+def _toggles(name: str, title: str, target: Target) -> None:
+    st.session_state[f"locked_{name}"] = target.locked
+    st.session_state[f"free_{name}"] = target.free
+    st.toggle(
+        "Locked",
+        key=f"locked_{name}",
+        on_change=palette_state.set_locked,
+        args=(name, title),
+        disabled=target.free,
+        help="A locked value does not give way where the palette cannot be had.",
+    )
+    st.toggle("Free", key=f"free_{name}", on_change=palette_state.set_free, args=(name, title))
+
+
+def _readout(seen: Live, j: int, target: Target) -> tuple[str, str]:
+    scene = seen.scene
+    base = scene.oracle.base[j]
+    if target.free:
+        return "free", f"base model {sentences.number(base)}"
+    if target.keep:
+        return "kept as it is", f"base model {sentences.number(base)}"
+    level = scene.percentiles.level(j, target.percentile) if target.level is None else target.level
+    return amounts.percentile(target.percentile), f"reward {sentences.number(level)}, base model {sentences.number(base)}"

@@ -1,0 +1,157 @@
+"""The tour: a strip above the desk that moves real faders, one stop after another, and says what to look at.
+
+Every palette is set by :func:`state.put`, so that the real solver answers and undo works; every figure in the text is
+taken from what the desk shows. Constraint: drawn in the desk's own fragment, so that the text follows the faders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from map_core.palettes.palette import Palette
+from pages.view.session import scene as scenes
+from pages.view.session import palette_state
+from pages.view.shell import markup
+from pages.view.palette import tour_stops, tour_text
+from pages.view.session.live_answer import Live
+from pages.view.palette.tour_stops import Stop
+
+#: Where the last stop leads.
+ONWARDS = (
+    ("tradeoffs", "Trade-offs", ":material/balance:"),
+    ("compare", "Compare", ":material/compare:"),
+    ("groups", "Groups", ":material/groups:"),
+    ("report", "Report", ":material/summarize:"),
+    ("how", "How it works", ":material/functions:"),
+)
+
+
+@dataclass(frozen=True)
+class Tour:
+    """Where a viewer is on the tour.
+
+    Args:
+        stops: in order.
+        place: the stop in force; the number of stops once it has ended.
+        own: the viewer's palette from before.
+    """
+
+    stops: tuple[Stop, ...]
+    place: int
+    own: Palette
+
+    @property
+    def over(self) -> bool:
+        """It has ended, and the palette from before can be had back."""
+        return self.place >= len(self.stops)
+
+
+def running() -> Tour | None:
+    """The tour of this viewer, None when there is none."""
+    return st.session_state.get("tour")
+
+
+def start() -> None:
+    """Callback: begin at the first stop; nothing where the table has nothing to move."""
+    palette = palette_state.history().now
+    found = tour_stops.stops(scenes.load(palette.use_case))
+    if found:
+        st.session_state["tour"] = Tour(found, 0, palette)
+        _set(found[0])
+
+
+def show(seen: Live) -> None:
+    """The strip, while there is a tour; its buttons move faders before anything is drawn."""
+    # Always one container, so that the desk below keeps its place on the page and is not mounted anew.
+    with st.container(key="tour_place", gap=None):
+        if tour := running():
+            _strip(tour, seen)
+
+
+def _strip(tour: Tour, seen: Live) -> None:
+    with st.container(border=True, key="tour"):
+        if tour.over:
+            _ended()
+            return
+        stop = tour.stops[tour.place]
+        progress = f"{tour.place + 1} of {len(tour.stops)}"
+        st.html(markup.region("Tour", tour_text.title(stop, seen.scene.names), progress, tour_text.said(stop, seen)))
+        with st.container(horizontal=True, vertical_alignment="center", key="tour_buttons"):
+            last = tour.place + 1 == len(tour.stops)
+            st.button(
+                "Finish" if last else "Next",
+                key="tour_next",
+                type="primary",
+                icon=":material/check:" if last else ":material/arrow_forward:",
+                on_click=_go,
+                args=(1,),
+            )
+            st.button(
+                "Back",
+                key="tour_back",
+                icon=":material/arrow_back:",
+                on_click=_go,
+                args=(-1,),
+                disabled=tour.place == 0,
+            )
+            if not last:
+                st.button("End the tour", key="tour_end", type="tertiary", on_click=_end)
+            else:
+                for name, title, icon in ONWARDS:
+                    st.page_link(f"{name}.py", label=title, icon=icon)
+
+
+def _ended() -> None:
+    """The way back to the palette from before."""
+    st.html(
+        markup.region(
+            "Tour",
+            "The tour has ended",
+            "",
+            ["The palette of the last stop is on the desk. The one that you had before can come back."],
+        )
+    )
+    with st.container(horizontal=True, key="tour_buttons"):
+        st.button(
+            "Restore my palette",
+            key="tour_restore",
+            type="primary",
+            icon=":material/history:",
+            on_click=_close,
+            args=(True,),
+        )
+        st.button("Keep this one", key="tour_keep", on_click=_close, args=(False,))
+
+
+def _set(stop: Stop) -> None:
+    palette_state.put(stop.palette, "Set by the tour.")
+
+
+def _go(step: int) -> None:
+    tour = running()
+    if tour is None:
+        return
+    tour = replace(tour, place=min(max(tour.place + step, 0), len(tour.stops)))
+    st.session_state["tour"] = tour
+    if tour.over:
+        _end()
+    else:
+        _set(tour.stops[tour.place])
+
+
+def _end() -> None:
+    tour = running()
+    if tour is None:
+        return
+    if palette_state.history().now == tour.own:
+        st.session_state.pop("tour")
+    else:
+        st.session_state["tour"] = replace(tour, place=len(tour.stops))
+
+
+def _close(restore: bool) -> None:
+    tour = st.session_state.pop("tour", None)
+    if restore and tour is not None:
+        palette_state.put(tour.own, "Brought back the palette from before the tour.")

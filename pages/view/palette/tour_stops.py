@@ -1,0 +1,147 @@
+"""The stops of the tour on the table that is open: palettes that the real solver answers, found for this very table.
+
+Constraint: nothing is drawn and nothing is kept here; a stop that a table cannot show (two values that conflict, where
+there is one value) is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core.feasibility import Assessment
+from map_core.core.types import Verdict
+from map_core.palettes.palette import Palette, Target
+from pages.view.session import palette_state
+from pages.view.session.scene import Scene
+
+#: By how many percentiles the first fader goes up, the first of them that can still be had.
+UP = (10.0, 5.0, 2.0)
+#: How far beyond the first palette that is out of reach the conflict is shown, in percentiles.
+BEYOND = 4
+#: How far below the base level a value may drop, in percentiles.
+DROP = 10.0
+
+
+class Kind(StrEnum):
+    """What a stop shows."""
+
+    UP = "up"
+    CONFLICT = "conflict"
+    REPAIR = "repair"
+    DROP = "drop"
+    HEAR = "hear"
+    NEXT = "next"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One stop.
+
+    Args:
+        kind: what it shows.
+        palette: the palette that is set.
+        before: the palette that the stop started from.
+        values: positions of the values that it speaks of.
+    """
+
+    kind: Kind
+    palette: Palette
+    before: Palette
+    values: tuple[int, ...] = ()
+
+
+def stops(scene: Scene) -> tuple[Stop, ...]:
+    """The stops on a table, found once for all viewers; none where nothing on it can be moved."""
+    return _found(scene.key, scene)
+
+
+@st.cache_resource(show_spinner="Setting up the tour", max_entries=16)
+def _found(key: tuple[Any, ...], _scene: Scene) -> tuple[Stop, ...]:
+    return find(_scene)
+
+
+def find(scene: Scene) -> tuple[Stop, ...]:
+    """The stops on a table, computed."""
+    movable = [j for j in range(len(scene.names)) if not scene.oracle.constant[j]]
+    if not movable:
+        return ()
+    start = palette_state.first(scene)
+    found = [_up(scene, start, movable)]
+    conflict = _conflict(scene, found[-1].palette, movable)
+    if conflict:
+        found.append(conflict)
+        closest = _assess(scene, conflict.palette).nearest
+        if closest is not None:
+            repaired = palette_state.with_levels(scene, conflict.palette, closest.targets)
+            found.append(Stop(Kind.REPAIR, repaired, conflict.palette, conflict.values))
+            if len(conflict.values) == 2:
+                found.append(_drop(scene, repaired, *conflict.values))
+    last = found[-1].palette
+    return (*found, Stop(Kind.HEAR, last, last), Stop(Kind.NEXT, last, last))
+
+
+def _assess(scene: Scene, palette: Palette) -> Assessment:
+    return scene.assess(palette_state.standardised(scene, palette))
+
+
+def _attainable(scene: Scene, palette: Palette) -> bool:
+    with scene.lock:
+        return scene.attainable.margin(palette_state.standardised(scene, palette)).attainable
+
+
+def _reachable(scene: Scene, palette: Palette) -> bool:
+    return _assess(scene, palette).verdict is Verdict.REACHABLE
+
+
+def _up(scene: Scene, start: Palette, movable: list[int]) -> Stop:
+    """One fader a little higher, where that can be had."""
+    for j in movable:
+        name = scene.table.values[j]
+        target = start.targets[name]
+        for step in UP:
+            raised = start.with_target(name, target.at(min(round(target.percentile) + step, 100.0)))
+            if not target.free and _reachable(scene, raised):
+                return Stop(Kind.UP, raised, start, (j,))
+    return Stop(Kind.UP, start, start, (movable[0],))
+
+
+def _conflict(scene: Scene, before: Palette, movable: list[int]) -> Stop | None:
+    """The two values that pull hardest against each other, both just too high, and the others free."""
+    covariance = scene.oracle.moments(np.zeros(len(scene.names))).covariance
+    spread = np.sqrt(np.maximum(np.diag(covariance), 1e-30))
+    pairs = sorted((covariance[a, b] / (spread[a] * spread[b]), a, b) for a in movable for b in movable if a < b)
+    asked = (pairs[0][1], pairs[0][2]) if pairs else (movable[0],)
+
+    def at(percentile: int) -> Palette:
+        targets = {}
+        for j, name in enumerate(scene.table.values):
+            top = 100 if len(asked) == 1 else scene.ranges[j][1]
+            target = Target(float(min(percentile, top)))
+            targets[name] = target if j in asked else replace(before.targets[name], free=True, keep=False)
+        return Palette(before.use_case, targets)
+
+    low, high = 50, 100
+    if _attainable(scene, at(high)):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _attainable(scene, at(middle)) else (low, middle)
+    return Stop(Kind.CONFLICT, at(min(high + BEYOND, 100)), before, asked)
+
+
+def _drop(scene: Scene, repaired: Palette, kept: int, given: int) -> Stop:
+    """One of the two may drop below the base model, and the other takes what room that leaves."""
+    name, other = scene.table.values[given], scene.table.values[kept]
+    low, base = scene.ranges[given][0], scene.percentile(given, 0.0)
+    dropped = repaired.with_target(name, Target(float(max(round(base - DROP), low))))
+    now, top = round(dropped.targets[other].percentile), scene.ranges[kept][1]
+    for percentile in range(top, now, -3):
+        raised = dropped.with_target(other, Target(float(percentile)))
+        if _reachable(scene, raised):
+            return Stop(Kind.DROP, raised, repaired, (kept, given))
+    return Stop(Kind.DROP, dropped, repaired, (kept, given))

@@ -1,0 +1,157 @@
+"""What the tour says at each stop, with the figures of what is on the desk at that moment.
+
+Constraint: every figure is computed from the stop and from the answer that is shown; nothing is typed in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.text import verdict, sentences
+from map_core.core.types import Verdict
+from map_core.analysis.examples import example
+from map_core.palettes.palette import Palette
+from map_core.feasibility.ranges import reach
+from pages.view.session import palette_state
+from pages.view.session.live_answer import Live
+from pages.view.session.scene import Scene
+from pages.view.palette.tour_stops import Kind, Stop
+
+
+def title(stop: Stop, names: Sequence[str]) -> str:
+    """The headline of a stop."""
+    of = [names[j] for j in stop.values]
+    return {
+        Kind.UP: lambda: f"{sentences.capitalised(of[0])} goes up",
+        Kind.CONFLICT: lambda: f"Too much {sentences.listed(of)}",
+        Kind.REPAIR: lambda: "The way out",
+        Kind.DROP: lambda: f"{sentences.capitalised(of[1])} may drop",
+        Kind.HEAR: lambda: "What it sounds like",
+        Kind.NEXT: lambda: "Where to go next",
+    }[stop.kind]()
+
+
+def said(stop: Stop, seen: Live) -> list[str]:
+    """What to look at, sentence by sentence.
+
+    Args:
+        stop: the stop in force.
+        seen: what the desk shows now, which is the stop's palette until a hand moves a fader.
+    """
+    if seen.palette != stop.palette and stop.kind not in (Kind.HEAR, Kind.NEXT):
+        return [f"You have moved on by yourself. {_now(seen)}", "Next goes on from the tour's own palette."]
+    return {
+        Kind.UP: _up,
+        Kind.CONFLICT: _conflict,
+        Kind.REPAIR: _repair,
+        Kind.DROP: _drop,
+        Kind.HEAR: _hear,
+        Kind.NEXT: _next,
+    }[stop.kind](stop, seen)
+
+
+def _now(seen: Live) -> str:
+    """The verdict and the price in one sentence."""
+    found = seen.answer
+    price = f" The price: {_price(found.cost)}." if found.cost else ""
+    return f"The verdict: {found.headline.lower()}.{price}"
+
+
+def _price(cost: str) -> str:
+    return cost[:1].lower() + cost[1:]
+
+
+def _at(scene: Scene, palette: Palette, j: int) -> str:
+    target = palette.targets[scene.table.values[j]]
+    return "free" if target.free else amounts.percentile(scene.percentile(j, 0.0) if target.keep else target.percentile)
+
+
+def _up(stop: Stop, seen: Live) -> list[str]:
+    scene, j = seen.scene, stop.values[0]
+    before, after = (_at(scene, one, j) for one in (stop.before, stop.palette))
+    target = stop.palette.targets[scene.table.values[j]]
+    moved = (
+        f"A fader is a value, and its handle the level that you ask for: {scene.names[j]} went from {before} to "
+        f"{after}, {sentences.better_than(target.percentile)}."
+    )
+    old = scene.assess(palette_state.standardised(scene, stop.before))
+    was = "" if old.solution is None else f" Before: {_price(verdict.best_of(old.solution.kl))}."
+    return [
+        moved,
+        f"{_now(seen)}{was}",
+        "The needles show what each value gets. Move a fader yourself, and read again.",
+    ]
+
+
+def _conflict(stop: Stop, seen: Live) -> list[str]:
+    scene = seen.scene
+    asked = sentences.listed([f"{scene.names[j]} at {_at(scene, stop.palette, j)}" for j in stop.values])
+    found = seen.answer
+    lines = [f"The tour asks for {asked}, and leaves the others free. {_now(seen)}", found.sentence]
+    if found.verdict is Verdict.OUT_OF_REACH:
+        lines.append("This is proved, not guessed: no weights get there. The verdict offers ways out, a click each.")
+    return lines
+
+
+def _repair(stop: Stop, seen: Live) -> list[str]:
+    scene = seen.scene
+    gave = [
+        f"{scene.names[j]} from {_at(scene, stop.before, j)} to {_at(scene, stop.palette, j)}"
+        for j in stop.values
+        if stop.before.targets[scene.table.values[j]] != stop.palette.targets[scene.table.values[j]]
+    ]
+    return [
+        f"The nearest palette that can be had and trusted: {sentences.listed(gave)}.",
+        _now(seen),
+        "A lock on a fader says that it must not give way. Undo is beside the verdict.",
+    ]
+
+
+def _drop(stop: Stop, seen: Live) -> list[str]:
+    scene, (kept, given) = seen.scene, stop.values
+    free = next((j for j, name in enumerate(scene.table.values) if stop.palette.targets[name].free), None)
+    first = (
+        f"{sentences.capitalised(scene.names[given])} may drop to {_at(scene, stop.palette, given)}, "
+        f"the base model being at {amounts.percentile(scene.percentile(given, 0.0))}."
+    )
+    tops = [_top(scene, one, kept) for one in (stop.before, stop.palette)]
+    if all(math.isfinite(top) for top in tops):
+        first += (
+            f" Beside that {scene.names[kept]} can be had up to {amounts.percentile(tops[1], toward='down')}, where "
+            f"{amounts.percentile(tops[0], toward='down')} was the end; it is now at {_at(scene, stop.palette, kept)}."
+        )
+    lines = [first, _now(seen)]
+    if free is not None:
+        lines.append(f"A value that is left free, as {scene.names[free]} is, asks for nothing and goes where it goes.")
+    return lines
+
+
+def _top(scene: Scene, palette: Palette, j: int) -> float:
+    ends = reach(scene.oracle, palette_state.standardised(scene, palette)).ranges[j]
+    return float("nan") if np.isnan(ends).any() else scene.percentile(j, float(ends[1]))
+
+
+def _hear(stop: Stop, seen: Live) -> list[str]:
+    table = seen.scene.table
+    if not table.replies:
+        return ["This table has rewards and no texts. Compare asks a model, and shows its replies beside aligned ones."]
+    found = example(table, seen.scene.oracle, seen.weights, 0)
+    now, before = sentences.chance(found.probability), sentences.chance(1 / found.candidates)
+    rise = (
+        f"Of {found.candidates} replies to the first prompt the likeliest has a probability of {now} under this "
+        f"palette, and {before} under the base model."
+    )
+    return [
+        "Below the faders a prompt is answered twice: as the model is, and as your palette would have it.",
+        rise,
+        "Move a fader and the replies change with it. They come from the table; Compare writes new ones.",
+    ]
+
+
+def _next(stop: Stop, seen: Live) -> list[str]:
+    seen_all = "You have seen whether it can be had, what it costs, what gives and what it sounds like."
+    return [f"{seen_all} {seen.answer.sure}".strip(), "From here:"]

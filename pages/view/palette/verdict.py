@@ -1,0 +1,149 @@
+"""The verdict, always in the same place: what can be had, what it costs, what gives, how sure, and the ways out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import verdict, sentences
+from map_core.core.types import Verdict
+from map_core.feasibility.repairs import Repairs
+from pages.view.shell import component, errors
+from pages.view.palette import faders
+from pages.view.session import live_answer, palette_state
+from pages.view.session.live_answer import Live
+
+_mount = component.registered(
+    "answer",
+    '<div class="vp-answer"></div>',
+    isolated=False,
+)
+#: Milliseconds after which what is computed in the background is asked for again.
+AGAIN = 350
+#: In place of what takes longer, while a hand moves.
+NOT_YET: dict[str, Any] = {"why": "", "ways": [], "sure_verdict": "", "again": 0}
+
+
+def show(found: Live) -> None:
+    """Mount the answer."""
+    _mount(key="answer_panel", data=data(found), on_pressed_change=_pressed, on_again_change=faders.rest)
+
+
+def data(found: Live) -> dict[str, Any]:
+    """What this viewer's answer shows, with what takes longer as soon as it is there."""
+    history = palette_state.history()
+    place, steps = history.place, history.steps
+    return (
+        seen(found)
+        | _longer(found)
+        | faders.stamp()
+        | {
+            "undo": f"Undo: {steps[place].what}" if place > 0 else "",
+            "redo": f"Redo: {steps[place + 1].what}" if place + 1 < len(steps) else "",
+            "last": steps[place].what if place > 0 else "",
+        }
+    )
+
+
+def seen(found: Live) -> dict[str, Any]:
+    """What an answer shows of a palette at once."""
+    said = found.answer
+    out = found.assessment.verdict is Verdict.OUT_OF_REACH
+    return {
+        "verdict": said.verdict.value,
+        "headline": said.headline,
+        "sentence": said.sentence,
+        "cost": said.cost,
+        "cost_detail": said.cost_detail,
+        "share": amounts.rounded(said.share, 4),
+        "sure": said.sure,
+        "bottleneck": said.bottleneck,
+        "bottleneck_detail": said.bottleneck_detail,
+        "slack": said.slack,
+        "lines_title": "What the nearest palette gives" if out else "What you get",
+        "lines": [asdict(line) | _of(found, line.value) for line in said.lines],
+        "unasked": said.unasked,
+        "tags": [asdict(tag) | _of(found, tag.value) for tag in said.tags],
+        "form": verdict.form(found.scene.oracle),
+    }
+
+
+def failed(failure: errors.Failure) -> dict[str, Any]:
+    """What an answer shows where there is none: that something went wrong, and what helps."""
+    fault = failure.words or "This is a fault of the app and not of your palette."
+    nothing = dict.fromkeys(
+        ("cost", "cost_detail", "sure", "bottleneck", "bottleneck_detail", "slack", "lines_title", "unasked", "form"),
+        "",
+    )
+    return {
+        "verdict": "failed",
+        "headline": "Something went wrong here",
+        "sentence": f"{fault} Move the fader elsewhere, and the answer is there again. {failure.who_to_tell}",
+        "share": 0.0,
+        "lines": [],
+        "tags": [],
+        **nothing,
+        **NOT_YET,
+    }
+
+
+def _longer(found: Live) -> dict[str, Any]:
+    """The ways out and how sure the verdict is: computed in the background once the hand has rested."""
+    scene = found.scene
+    if not faders.rested():
+        return NOT_YET | {"again": AGAIN if faders.settled() else 0}
+    why, sure = "", ""
+    ways: tuple[verdict.Way, ...] = ()
+    repaired, waiting_ways = _result(live_answer.ways_job(found))
+    if isinstance(repaired, Repairs):
+        ways = verdict.ways(repaired, found.assessment, scene.names, scene.percentile)
+        why = verdict.conflict(repaired, found.assessment, scene.names, scene.percentile)
+        st.session_state["ways"] = (found.assessment.targets, repaired)
+    elif waiting_ways:
+        why = "Looking for what would work."
+    confidence, waiting_sure = _result(live_answer.sure_job(found))
+    sure = "" if confidence is None else live_answer.sure_of(confidence)
+    if waiting_sure:
+        sure = "How sure the verdict is, is being computed."
+    waiting = waiting_ways or waiting_sure
+    if found.assessment.verdict is Verdict.OUT_OF_REACH and not ways and not waiting:
+        why = why or "No palette near this one can be had. Unlock a value, lower a target, or leave one free."
+    return {
+        "why": why,
+        "ways": [asdict(way) for way in ways],
+        "sure_verdict": sure,
+        "again": AGAIN if waiting else 0,
+    }
+
+
+def _of(found: Live, value: int) -> dict[str, str]:
+    return {"name": sentences.capitalised(found.scene.names[value]), "colour": found.scene.colour(value)}
+
+
+def _result(job: Any) -> tuple[Any, bool]:
+    """What a job has come to, and whether it is worth asking again."""
+    return (None, False) if job is None else (job.result, not job.ended)
+
+
+def _pressed() -> None:
+    """Callback: a button of the answer."""
+    told = str(st.session_state["answer_panel"].get("pressed") or "").partition("#")[0]
+    if told == "undo":
+        palette_state.undo()
+    elif told == "redo":
+        palette_state.redo()
+    elif told.startswith("way "):
+        targets, found = st.session_state.get("ways", (None, None))
+        scene, palette = palette_state.current()
+        number = int(told.removeprefix("way "))
+        # The palette may have moved since the ways were found: then they are no ways any more.
+        if found is None or number >= len(found.ways):
+            return
+        if palette_state.standardised(scene, palette).tobytes() != targets.tobytes():
+            return
+        way = found.ways[number]
+        names = sentences.listed([scene.names[j] for j in way.values])
+        palette_state.take(scene, way.targets, f"{sentences.capitalised(names)} gave way.")

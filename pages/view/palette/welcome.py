@@ -1,0 +1,82 @@
+"""The landing above the desk, for those who come for the first time: three sentences, a picture, and the tour.
+
+Who opened a link to a palette, has hidden it or is on the tour sees one line in its place.
+Constraint: it lives in the session alone, no cookie, and leaves the desk in sight.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.text import sentences
+from pages.view.session import palette_state
+from pages.view.shell import markup
+from pages.view.palette import tour
+
+PICTURE = (
+    "Faders for each value lead to a verdict in words, reachable or out of reach with its price, and on to two replies "
+    "to the same question: the model as it is, and the model as the palette has it."
+)
+#: Names of values in the first sentence.
+MOST_NAMED = 3
+
+
+def show() -> None:
+    """The landing, or the line that brings it back."""
+    scene, _ = palette_state.current()
+    # Always one container, so that the desk below keeps its place on the page and is not mounted anew.
+    with st.container(key="first_visit", gap=None):
+        if large():
+            _large(scene.names)
+        elif tour.running() is None:
+            _line()
+
+
+def _line() -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="welcome_line"):
+        st.html(markup.note("New here?"), width="content")
+        st.button("Take the tour", key="tour_start", type="tertiary", icon=":material/tour:", on_click=tour.start)
+        st.button(
+            "What this is", key="welcome_show", type="tertiary", icon=":material/info:", on_click=_shown, args=(True,)
+        )
+
+
+def large() -> bool:
+    """Whether the landing stands above the desk."""
+    opened = palette_state.history().steps[0].what == palette_state.OPENED
+    return tour.running() is None and bool(st.session_state.get("welcome", not opened))
+
+
+def _large(names: tuple[str, ...]) -> None:
+    several = sentences.listed(names[:MOST_NAMED])
+    with (
+        st.container(border=True, key="welcome"),
+        st.container(horizontal=True, vertical_alignment="center", key="welcome_row"),
+    ):
+        st.html(markup.picture("welcome.svg", PICTURE), width="content")
+        with st.container(key="welcome_words"):
+            st.html(
+                markup.region(
+                    "Welcome",
+                    "Decide what a language model should be like",
+                    "",
+                    [
+                        f"Say how much you want of each value, such as {several}, with a fader for each. "
+                        "At once you read whether this model can give it, what it costs, and what gives where it "
+                        "cannot. Then hear it: the same question answered by the model as it is and by your palette."
+                    ],
+                )
+            )
+            with st.container(horizontal=True, vertical_alignment="center", key="welcome_buttons"):
+                st.button(
+                    "Take the tour, two minutes",
+                    key="tour_start",
+                    type="primary",
+                    icon=":material/tour:",
+                    on_click=tour.start,
+                )
+                st.button("Hide", key="welcome_hide", icon=":material/close:", on_click=_shown, args=(False,))
+
+
+def _shown(wanted: bool) -> None:
+    st.session_state["welcome"] = wanted

@@ -1,0 +1,154 @@
+"""Between two palettes: a slider from one to the other, what each mixture gives and costs, and the way to take it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import streamlit as st
+
+from map_core.text import sentences
+from map_core.analysis.interpolation import Blends, Ends, blends
+from map_core.figures import theme
+from map_core.figures.interpolation import blend, blends_csv, summary
+from map_core.core.jobs import Job
+from map_core.palettes.palette import Palette, Target
+from map_core.palettes.presets import presets
+from pages.view.shell import background, markup
+from pages.view.session import palette_cache, palette_state
+from pages.view.palettes import markup as marks
+from pages.view.palettes import shared as today
+from pages.view.session import header as verdicts
+from pages.view.palettes.side_by_side import pinned_here
+from pages.view.session.scene import Scene
+from pages.view.session.palette_cache import Stand
+
+OWN = "Your palette"
+POINTS = 21
+
+
+@dataclass(frozen=True)
+class End:
+    """A palette that can be an end of a blend."""
+
+    name: str
+    palette: Palette
+
+
+def ends(own: Stand, kept: list[End]) -> dict[str, End]:
+    """All palettes that can be blended, by what the choice calls them: today's, the pinned, the saved, the presets."""
+    offered = [(OWN, End(OWN, own.palette))]
+    offered += [(f"{one.name} (pinned)", End(one.name, one.palette)) for one in pinned_here()]
+    offered += [(f"{one.name} (saved)", one) for one in kept]
+    scene, use_case = own.scene, own.palette.use_case
+    offered += [
+        (f"{one.name} (preset)", End(one.name, one.palette))
+        for one in presets(scene.table.values, scene.names, use_case)
+    ]
+    found: dict[str, End] = {}
+    for label, end in offered:
+        number, shown = 2, label
+        while shown in found:
+            shown, number = f"{label} {number}", number + 1
+        found[shown] = end
+    return found
+
+
+def show(own: Stand, kept: list[End]) -> None:
+    """The two choices, the slider, what the mixture gives, and the chart of the way."""
+    st.header("Between two palettes")
+    offered = ends(own, kept)
+    labels = list(offered)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="blend_controls"):
+        for key, index in (("blend_from", 0), ("blend_to", 1)):
+            if st.session_state.get(key) not in labels:
+                st.session_state[key] = labels[min(index, len(labels) - 1)]
+        first = st.selectbox("From", labels, key="blend_from", persist_state="session")
+        second = st.selectbox("To", labels, key="blend_to", persist_state="session")
+        share = st.slider(
+            "Share of the second", 0, 100, 50, step=5, format="%d%%", key="blend_share", persist_state="session"
+        )
+    if first == second:
+        st.html(markup.note("Choose two different palettes."))
+        return
+    a, b = (offered[str(one)] for one in (first, second))
+    scene = own.scene
+    mine = [_here(one.palette, own.palette.use_case) for one in (a, b)]
+    if any(one.palette.use_case != own.palette.use_case for one in (a, b)):
+        st.html(markup.note(f"Both are taken at their percentiles in {own.palette.use_case}."))
+    found = Ends(*(palette_cache.look(scene, one).assessment for one in mine))
+
+    def work(job: Job) -> Blends:
+        return blends(scene.oracle, found, scene.assess, POINTS, job.check)
+
+    both = (scene.key, found.first.targets.tobytes(), found.second.targets.tobytes())
+    job = background.job("blend", both, work)
+    mixed = _mixed(scene, own.palette, mine, found, share)
+    left, right = st.columns([1, 1.5], gap="large")
+    with left:
+        _mixture(mixed, a, b, share)
+    with right:
+        background.follow(job, lambda job: _way(job, mixed, (a, b), share))
+
+
+def _here(palette: Palette, use_case: str) -> Palette:
+    return palette if palette.use_case == use_case else palette_state.in_use_case(palette, use_case)
+
+
+def _mixed(scene: Scene, now: Palette, mine: list[Palette], found: Ends, share: int) -> Stand:
+    """The mixture as a palette: an end as it is, exact levels between, nothing locked that one of both may move."""
+    if share in (0, 100):
+        return palette_cache.look(scene, today.whole(mine[1 if share else 0]))
+    targets = found.targets(share / 100)
+    empty = {name: Target(now.targets[name].percentile, free=True) for name in scene.table.values}
+    made = palette_state.with_levels(scene, replace(now, targets=empty), targets)
+    return palette_cache.look(scene, made)
+
+
+def _mixture(mixed: Stand, a: End, b: End, share: int) -> None:
+    """What the mixture asks for, gives and costs."""
+    with st.container(border=True, key="blend_mixture"):
+        st.html(marks.name(f"{100 - share}% {a.name}, {share}% {b.name}"))
+        verdicts.badge(mixed.assessment.verdict)
+        st.html(
+            markup.note(today.price(mixed) or sentences.verdict(mixed.assessment, mixed.scene.oracle, mixed.scene.names))
+        )
+        st.html(marks.levels(mixed))
+        st.button(
+            "Use this blend",
+            key="blend_use",
+            type="primary",
+            icon=":material/input:",
+            on_click=today.use,
+            args=(mixed.palette, f"A blend was taken: {100 - share}% {a.name}, {share}% {b.name}."),
+        )
+
+
+def _way(job: Job, mixed: Stand, both: tuple[End, End], share: int) -> None:
+    found: Blends | None = job.result
+    if job.error:
+        st.html(markup.note(f"The way between them could not be computed: {job.error}"))
+    if found is None:
+        if not job.ended:
+            st.html(markup.note("Computing the way between them."))
+        return
+    scene = mixed.scene
+    units = scene.units()
+    shown = [j for j in range(len(scene.names)) if not np.isnan(found.targets[:, j]).all()]
+    st.html(markup.legend([(j, scene.names[j]) for j in shown]))
+    st.plotly_chart(
+        blend(found, units, shown, share / 100),
+        key="blend_chart",
+        config=theme.CONFIG,
+        alt=f"Levels and cost on the way from {both[0].name} to {both[1].name}. The same in words below.",
+    )
+    st.html(
+        markup.note(
+            "What can be had is convex: a blend of two palettes that can be had can be had, and costs at most the same "
+            "blend of both costs."
+        )
+    )
+    with st.expander("In words"):
+        for sentence in summary(found, units, shown, (both[0].name, both[1].name)):
+            st.text(sentence)
+    today.download(blends_csv(found, scene.oracle), "palettes-blend", "blend_csv")

@@ -1,0 +1,85 @@
+"""Palettes in and out: the link that opens today's, and files of JSON lines for other people and for the commands."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.errors import PaletteError
+from map_core.palettes.palette import ALL
+from map_core.store import Database, palettes, table_key
+from map_core.store.jsonl import Written, line, read, unique
+from map_core.store.palettes import Saved
+from pages.view.session import scene as scenes
+from pages.view.session import share, palette_cache, palette_state
+from pages.view.shell import markup
+
+
+def show_link() -> None:
+    """Today's palette as a link to copy."""
+    st.header("Link to today's palette")
+    st.code(f"{share.home() or '/'}{share.query(palette_state.history().now)}", language=None, wrap_lines=True)
+    st.html(markup.note("Whoever opens it in this app on the same table sees the same palette. Nothing else is sent."))
+
+
+def show(opened: Database, kept: tuple[Saved, ...]) -> None:
+    """Export all saved palettes, import some."""
+    st.header("Files")
+    here = [one for one in kept if palette_cache.fits(one.palette)]
+    st.html(
+        markup.note(
+            "A palette a line, as JSON. Another copy of the app reads them here, and so does every command that takes "
+            "--targets-file, and serve --palettes."
+        )
+    )
+    with st.container(horizontal=True, key="files"):
+        st.download_button(
+            "Export saved palettes",
+            lines(here),
+            "palettes.jsonl",
+            "application/x-ndjson",
+            icon=":material/download:",
+            key="export",
+            disabled=not here,
+        )
+    st.file_uploader(
+        "Import palettes (JSON lines)",
+        type=["jsonl", "json", "txt"],
+        key="import",
+        on_change=_import,
+        args=(opened,),
+        max_upload_size=2,
+    )
+    if st.session_state["import"] is not None:
+        st.text(st.session_state.get("import_said", ""))
+
+
+def lines(kept: list[Saved]) -> str:
+    """Saved palettes as JSON lines; a name that comes again has a number."""
+    told = []
+    for one, name in zip(kept, unique(one.name for one in kept), strict=True):
+        scene = scenes.load(one.palette.use_case)
+        told.append(line(Written(name, one.palette, one.colour, one.note), scene.table, scene.oracle))
+    return "".join(f"{text}\n" for text in told)
+
+
+def _import(opened: Database) -> None:
+    """Callback: all palettes of the file are saved, or none of them."""
+    file = st.session_state.get("import")
+    if file is None:
+        return
+    whole = scenes.load(ALL)
+    try:
+        found = read(file.getvalue().decode("utf-8", "replace"), whole.table, whole.oracle)
+        for one in found:
+            palettes.save(
+                opened,
+                one.palette,
+                one.name,
+                colour=one.colour,
+                note=one.note,
+                table_key=table_key(whole.table),
+                what=f"Imported from {file.name}.",
+            )
+        st.session_state["import_said"] = f"{len(found)} imported."
+    except PaletteError as error:
+        st.session_state["import_said"] = f"Nothing was imported. {error}"

@@ -1,0 +1,62 @@
+"""The small pieces of markup of the page Palettes; everything in them that is not ours is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.figures.palette_comparison import LETTERS
+from pages.view.session.palette_cache import Stand
+from pages.view.shell.markup import swatch
+
+#: Colours that people give palettes: names that Streamlit's text knows as well, so that a choice can be shown in them.
+COLOURS = ("blue", "green", "violet", "orange", "red", "grey")
+
+
+def name(text: str, colour: str = "", tag: str = "", shape: int | None = None) -> str:
+    """A palette's name, with its colour or the shape of its mark, and a small mark of its state."""
+    kind = colour if colour in COLOURS else "none"
+    mark = f'<i class="vp-tint vp-tint-{kind}" aria-hidden="true"></i>'
+    if shape is not None:
+        mark = f'<span class="vp-shape" aria-hidden="true">{LETTERS[shape]}</span>'
+    small = f'<span class="vp-tag">{escape(tag)}</span>' if tag else ""
+    return f'<h3 class="vp-kept">{mark}<span>{escape(text)}</span>{small}</h3>'
+
+
+def levels(stand: Stand) -> str:
+    """A row a value: what is asked for, what is given, and the weight."""
+    scene, weights = stand.scene, stand.snapshot("").weights
+    targets = [stand.palette.targets.get(name) for name in scene.table.values]
+    kept = [one is not None and one.keep and not one.free for one in targets]
+    rows = "".join(
+        f'<tr><th scope="row">{swatch(j)}{escape(sentences.capitalised(title))}</th>'
+        f"<td>{'as it is' if kept[j] else _percentile(stand.targets[j], 'free')}</td>"
+        f"<td>{_percentile(stand.levels[j], '–')}</td>"
+        f"<td>{'–' if np.isnan(weights[j]) else sentences.number(float(weights[j]), 2)}</td></tr>"
+        for j, title in enumerate(scene.names)
+    )
+    head = "".join(f'<th scope="col">{text}</th>' for text in ("Value", "Asked", "Given", "Weight"))
+    return (
+        '<div class="vp-scroll"><table class="vp-levels vp-beside">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def steps(said: Sequence[str]) -> str:
+    """Sentences under a step of the timeline."""
+    return '<div class="vp-gains">' + "".join(f"<p>{escape(text)}</p>" for text in said) + "</div>" if said else ""
+
+
+def shapes(names: Sequence[str]) -> str:
+    """Which mark is whose in the chart."""
+    told = [f"<span><b>{LETTERS[n]}</b> {escape(text)}</span>" for n, text in enumerate(names)]
+    told.append('<span><i class="vp-tick"></i>base model</span>')
+    return f'<div class="vp-key vp-shapes">{"".join(told)}<span>open: not asked for, or out of reach</span></div>'
+
+
+def _percentile(level: float, missing: str) -> str:
+    return missing if np.isnan(level) else amounts.percentile(level)

@@ -1,0 +1,50 @@
+"""Palettes to begin from in the use case that is looked at, each with its verdict on this table."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.palettes.presets import presets
+from pages.view.compare import pinned as pinning
+from pages.view.palettes import markup as marks
+from pages.view.palettes import shared as today
+from pages.view.session import palette_cache, header
+from pages.view.shell import markup
+from pages.view.session.scene import Scene
+
+
+def show(scene: Scene, use_case: str) -> None:
+    """A card a preset."""
+    st.header("Begin from a preset")
+    offered = presets(scene.table.values, scene.names, use_case)
+    st.html(markup.note(f"Starting points for {use_case[:1].lower() + use_case[1:]}. Take one, then move its targets."))
+    known = palette_cache.look_at("presets", [one.palette for one in offered])
+    full = len(pinning.pinned()) >= pinning.MOST_PINNED
+    with st.container(horizontal=True, key="presets"):
+        for n, (one, stand) in enumerate(zip(offered, known, strict=True)):
+            with st.container(border=True, key=f"preset_{n}"):
+                st.html(marks.name(one.name))
+                st.html(markup.note(one.what))
+                if stand is not None:
+                    st.html(markup.chips(today.asked(stand)))
+                    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"preset_is_{n}"):
+                        header.badge(stand.assessment.verdict)
+                        st.html(markup.note(today.price(stand)), width="content")
+                with st.container(horizontal=True, key=f"preset_buttons_{n}"):
+                    st.button(
+                        "Use",
+                        key=f"preset_use_{n}",
+                        icon=":material/input:",
+                        on_click=today.use,
+                        args=(one.palette, f"The preset {one.name} was taken."),
+                    )
+                    st.button(
+                        "Pin",
+                        key=f"preset_pin_{n}",
+                        icon=":material/keep:",
+                        type="tertiary",
+                        on_click=pinning.pin,
+                        args=(one.name, one.palette),
+                        disabled=full,
+                        help=today.PIN_FULL if full else "Look at it side by side",
+                    )

@@ -1,0 +1,141 @@
+"""Keeping today's palette: the database of this app, and the form that saves under a name or as a new version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from map_core.errors import PaletteError
+from map_core.store import Database, database, palettes, table_key
+from map_core.store.palettes import Saved
+from pages.view.compare import pinned as pinning
+from pages.view.palettes import markup as marks
+from pages.view.session import scene as scenes
+from pages.view.session import palette_state
+from pages.view.shell import markup
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The saved palette that today's began from, and which version of it."""
+
+    id: int
+    version: int
+
+
+def store() -> Database | None:
+    """The database; None, with words, where there is none."""
+    try:
+        return database()
+    except PaletteError as error:
+        st.warning("Saved palettes cannot be reached now. All else works without them.", icon=":material/cloud_off:")
+        st.text(str(error))
+        return None
+
+
+def saved(kept: Database) -> tuple[Saved, ...]:
+    """The palettes that are saved, the last one first; none, with words, where the database does not answer."""
+    try:
+        return palettes.listed(kept)
+    except PaletteError as error:
+        st.warning("Saved palettes cannot be read now.", icon=":material/cloud_off:")
+        st.text(str(error))
+        return ()
+
+
+def form(kept: Database) -> None:
+    """Save today's palette as a new one, or as a version of the one that it began from."""
+    st.header("Save today's palette")
+    began = _began(kept)
+    again = began is not None and began.palette != palette_state.history().now
+    if began is not None and again:
+        st.button(
+            f"Save as version {began.version + 1} of {markup.plain(began.name)}",
+            key="save_version",
+            type="primary",
+            icon=":material/history:",
+            on_click=_save_version,
+            args=(kept, began),
+        )
+        st.html(markup.note("Or as a palette of its own:"))
+    with st.form("save_form", border=False):
+        st.text_input("Name", key="save_name", max_chars=80, placeholder=pinning.next_name())
+        colour_choice("save_colour")
+        st.text_area("Note", key="save_note", max_chars=2000, height=76, placeholder="Who wants it so, and why")
+        st.form_submit_button(
+            "Save",
+            type="secondary" if again else "primary",
+            icon=":material/save:",
+            key="save",
+            on_click=_save,
+            args=(kept,),
+        )
+    said, place = st.session_state.get("palettes_said", ("", -1))
+    if said and place == palette_state.history().place:  # until the palette changes
+        st.html(markup.note(said))
+
+
+def colour_choice(key: str, chosen: str | None = None) -> None:
+    """The choice of a palette's colour by name, kept under its key."""
+    st.pills(
+        "Colour",
+        marks.COLOURS,
+        default=chosen if chosen in marks.COLOURS else None,
+        format_func=lambda one: f":{one}[●] {one.capitalize()}",
+        key=key,
+    )
+
+
+def say(what: str) -> None:
+    """What came of the last thing that was done, shown until the palette changes."""
+    st.session_state["palettes_said"] = (what, palette_state.history().place)
+
+
+def opened(id: int, version: int) -> None:
+    """Remember which saved palette today's began from."""
+    st.session_state["palettes_opened"] = Opened(id, version)
+
+
+def _began(kept: Database) -> Saved | None:
+    began: Opened | None = st.session_state.get("palettes_opened")
+    try:
+        return None if began is None else palettes.load(kept, began.id)
+    except PaletteError:
+        return None
+
+
+def _save(kept: Database) -> None:
+    asked = st.session_state
+    try:
+        one = palettes.save(
+            kept,
+            palette_state.history().now,
+            str(asked.get("save_name") or "").strip() or pinning.next_name(),
+            colour=str(asked.get("save_colour") or ""),
+            note=str(asked.get("save_note") or ""),
+            table_key=table_key(scenes.load().table),
+        )
+    except PaletteError as error:
+        say(str(error))
+        return
+    opened(one.id, one.version)
+    say(f"{one.name} is saved.")
+    asked["save_name"], asked["save_note"], asked["save_colour"] = "", "", None
+
+
+def _save_version(kept: Database, began: Saved) -> None:
+    history = palette_state.history()
+    based: Opened = st.session_state["palettes_opened"]
+    try:
+        what = history.steps[history.place].what
+        one = palettes.update(kept, began.id, history.now, what, based_on=based.version)
+    except PaletteError as error:
+        say(str(error))
+        return
+    said = f"{one.name} has a version {one.version} now."
+    if one.meanwhile:
+        between = ", ".join(map(str, one.meanwhile))
+        said += f" Version {between} was saved after the one that you began from; it is kept beside yours."
+    opened(one.id, one.version)
+    say(said)

@@ -1,0 +1,154 @@
+"""Today's palette and the pinned ones side by side: levels, weights, cost, and what each of them sounds like."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.figures import theme
+from map_core.figures.palette_comparison import snapshots, snapshots_csv, summary
+from map_core.analysis.examples import example
+from map_core.text.sentences import drafts
+from pages.view.compare import pinned as pinning
+from pages.view.palettes import markup as marks
+from pages.view.palettes import shared as today
+from pages.view.session import scene as scenes
+from pages.view.session import palette_cache
+from pages.view.shell import markup
+from pages.view.session import header as verdicts
+from pages.view.session.scene import Scene
+from pages.view.session.palette_cache import Stand
+
+
+def show(own: Stand) -> None:
+    """The columns, then the chart of all of them."""
+    st.header("Side by side")
+    named = [("Your palette", own)]
+    named += [(one.name, palette_cache.look(scenes.load(one.palette.use_case), one.palette)) for one in pinned_here()]
+    if len(named) == 1:
+        st.html(
+            markup.note(
+                "Nothing is pinned, so your palette stands alone. Pin a saved palette or a preset, or pin your palette "
+                "here before you change it. What is pinned answers on Compare as well."
+            )
+        )
+    prompt = _prompt(own.scene)
+    with st.container(horizontal=True, key="beside"):
+        for n, (name, stand) in enumerate(named):
+            with st.container(border=True, key=f"beside_{n}"):
+                _column(n, name, stand, own.scene, prompt)
+    shown = [stand.snapshot(name) for name, stand in named]
+    units = own.scene.units()
+    base = np.array([own.scene.percentile(j, 0.0) for j in range(len(own.scene.names))])
+    st.html(marks.shapes([name for name, _ in named]))
+    st.plotly_chart(
+        snapshots(shown, units, base),
+        key="beside_chart",
+        config=theme.CONFIG,
+        alt=f"What {sentences.listed([name for name, _ in named])} give of each value, in percentiles, a row a value. The "
+        "same in words below.",
+    )
+    with st.expander("In words"):
+        for sentence in summary(shown, units):
+            st.text(sentence)
+    today.download(snapshots_csv(shown, own.scene.table.values), "palettes-side-by-side", "beside_csv")
+
+
+def pinned_here() -> list[pinning.Pinned]:
+    """The pinned palettes that speak of this table."""
+    return [one for one in pinning.pinned() if palette_cache.fits(one.palette)]
+
+
+def _prompt(scene: Scene) -> int | None:
+    """The prompt that every palette answers; None for a table without replies."""
+    if not scene.table.replies:
+        return None
+    key = f"beside_prompt_{scene.key[2] or ''}"
+    return int(
+        st.selectbox(
+            "Example prompt",
+            range(len(scene.table.prompts)),
+            format_func=scene.table.prompts.__getitem__,
+            key=key,
+            persist_state="session",
+        )
+    )
+
+
+def _column(n: int, name: str, stand: Stand, scene: Scene, prompt: int | None) -> None:
+    st.html(marks.name(name, shape=n))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"beside_is_{n}"):
+        verdicts.badge(stand.assessment.verdict)
+        if stand.palette.use_case != scenes.ALL:
+            st.html(markup.note(stand.palette.use_case), width="content")
+    if stand.solution is None:
+        st.html(markup.facts([("Cost", "–", "No weights give these levels.")]))
+    else:
+        meaning = (
+            "nothing: the base model does this" if stand.kl < 5e-4 else f"like the best of {drafts(stand.kl)} drafts"
+        )
+        st.html(markup.facts([("Cost", amounts.nats(stand.kl), meaning)]))
+    st.html(marks.levels(stand))
+    if prompt is not None:
+        _reply(n, stand, scene, prompt)
+    with st.container(horizontal=True, key=f"beside_buttons_{n}"):
+        if n == 0:
+            full = len(pinning.pinned()) >= pinning.MOST_PINNED
+            st.button(
+                "Pin as it is now",
+                key="beside_pin",
+                icon=":material/keep:",
+                type="tertiary",
+                on_click=pinning.pin,
+                args=(pinning.next_name(), stand.palette),
+                disabled=full,
+                help=today.PIN_FULL if full else "It stays as it is while you change yours",
+            )
+        else:
+            st.button(
+                "Use",
+                key=f"beside_use_{n}",
+                icon=":material/input:",
+                type="tertiary",
+                on_click=today.use,
+                args=(stand.palette, f"{name} was taken."),
+            )
+            st.button(
+                "Unpin",
+                key=f"beside_unpin_{n}",
+                icon=":material/keep_off:",
+                type="tertiary",
+                on_click=_unpin,
+                args=(name,),
+            )
+
+
+def _unpin(name: str) -> None:
+    """Callback: by its name, for some of the pinned may be of another table and not be shown."""
+    pinning.unpin([one.name for one in pinning.pinned()].index(name))
+
+
+def _reply(n: int, stand: Stand, scene: Scene, prompt: int) -> None:
+    """The reply of the table that is likeliest under the palette's weights; those of the nearest when out of reach."""
+    speaks = stand.speaks
+    weights = np.zeros(len(scene.names))
+    if speaks is not None:
+        # Weights belong to rewards; in the units of the use case that is looked at they read differently.
+        of_rewards = np.divide(
+            speaks.weights, stand.scene.oracle.scale, out=np.zeros_like(weights), where=~stand.scene.oracle.constant
+        )
+        weights = of_rewards * np.where(scene.oracle.constant, 0.0, scene.oracle.scale)
+    found = example(scene.table, scene.oracle, weights, prompt)
+    if not np.any(weights):
+        said = "A typical reply of the base model, which this palette leaves as it is."
+    else:
+        who = "Likeliest reply" if stand.solution is not None else "Likeliest reply of the nearest palette"
+        chances = (
+            f"{sentences.chance(found.probability)}, against {sentences.chance(1 / found.candidates)} under the base model"
+        )
+        said = f"{who}: {chances}."
+    st.html(markup.note(said))
+    with st.container(key=f"beside_reply_{n}"):
+        st.text(found.aligned)

@@ -1,0 +1,105 @@
+"""How today's palette came about: every step of this session with what it gained and lost, and the way back to each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from map_core.text import changes, sentences
+from map_core.figures import theme
+from map_core.figures.timeline import Moment, timeline, timeline_csv
+from map_core.core.types import Verdict
+from pages.view.palettes import markup as marks
+from pages.view.palettes import shared as today
+from pages.view.session import palette_cache, palette_state
+from pages.view.shell import markup
+from pages.view.session import header as verdicts
+from pages.view.session.palette_cache import Stand
+from pages.view.session.palette_state import Step
+
+#: Steps that are listed at first; the others follow on request.
+LISTED = 12
+
+
+def show(own: Stand) -> None:
+    """Undo and redo, the chart, and the steps with the last one first."""
+    history = palette_state.history()
+    st.header("How this palette came about")
+    with st.container(horizontal=True, vertical_alignment="center", key="timeline_controls"):
+        st.button("Undo", key="timeline_undo", icon=":material/undo:", on_click=palette_state.undo, disabled=history.place == 0)
+        last = len(history.steps) - 1
+        st.button(
+            "Redo", key="timeline_redo", icon=":material/redo:", on_click=palette_state.redo, disabled=history.place == last
+        )
+        st.html(markup.note(f"Step {history.place + 1} of {last + 1} in this session."), width="content")
+    found = palette_cache.look_at("timeline", [step.palette for step in history.steps])
+    if None not in found and last > 0:
+        _chart(own, [one for one in found if one is not None], history.steps, history.place)
+    elif last == 0:
+        st.html(markup.note("Nothing has changed yet. Each change of the palette becomes a step here."))
+    everything = last < LISTED or st.toggle(f"All {last + 1} steps", key="timeline_all", persist_state="session")
+    for n in range(last, -1 if everything else last - LISTED, -1):
+        with st.container(key=f"step_{'now' if n == history.place else 'past' if n < history.place else 'undone'}_{n}"):
+            _step(n, history.steps[n], found[n], found[n - 1] if n else None, n == history.place)
+
+
+def _chart(own: Stand, found: list[Stand], steps: tuple[Step, ...], place: int) -> None:
+    moments = [
+        Moment(step.what, today.local(step.when), one.assessment.verdict, one.levels, one.kl)
+        for step, one in zip(steps, found, strict=True)
+    ]
+    names, shown = own.scene.names, today.shown_first(found)
+    chosen = st.pills(
+        "Values",
+        range(len(names)),
+        selection_mode="multi",
+        format_func=lambda j: markup.plain(sentences.capitalised(names[j])),
+        default=shown,
+        key="timeline_values",
+        persist_state="session",
+    )
+    shown = sorted(int(j) for j in chosen)
+    st.html(markup.legend([(j, names[j]) for j in shown]))
+    st.plotly_chart(
+        timeline(moments, names, shown, place),
+        key="timeline_chart",
+        config=theme.CONFIG,
+        alt="Levels and cost of this palette over the steps of this session. The steps in words are below.",
+    )
+    today.download(timeline_csv(moments, own.scene.table.values), "palette-timeline", "timeline_csv")
+
+
+def _step(n: int, step: Step, now: Stand | None, before: Stand | None, current: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"step_head_{n}"):
+        st.html(marks.name(f"{n + 1}. {step.what}", tag="now" if current else ""), width="content")
+        if now is not None:
+            verdicts.badge(now.assessment.verdict)
+        st.html(markup.note(f"{today.local(step.when):%H:%M:%S}"), width="content")
+        if not current:
+            st.button("Go to this step", key=f"step_go_{n}", type="tertiary", on_click=jump, args=(n,))
+    if now is not None:
+        st.html(marks.steps(said(now, before)))
+
+
+def said(now: Stand, before: Stand | None) -> list[str]:
+    """What a step gained and lost, in sentences; the first step says what it gives."""
+    if before is None or now.scene is not before.scene:
+        return [f"{today.price(now)}."] if now.solution is not None else []
+    told = []
+    if now.assessment.verdict is not before.assessment.verdict:
+        verdicts_said = [sentences.HEADLINES[one.assessment.verdict].lower() for one in (before, now)]
+        told.append(f"From {verdicts_said[0]} to {verdicts_said[1]}.")
+    if now.solution is None or before.solution is None:
+        if now.assessment.verdict is Verdict.OUT_OF_REACH:
+            told.append("No weights give these levels, so there is nothing to gain or lose.")
+        return told
+    moved = changes.changes(now.scene.oracle, now.scene.percentiles, before.solution.levels, now.solution.levels)
+    told += [changes.gained(moved, now.scene.names), changes.lost(moved, now.scene.names)]
+    told.append(changes.cost(before.kl, now.kl))
+    return [sentence for sentence in told if sentence]
+
+
+def jump(place: int) -> None:
+    """Callback: go back or forward to a step; nothing is given up by that."""
+    st.session_state["history"] = replace(palette_state.history(), place=place)

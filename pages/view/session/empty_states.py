@@ -1,0 +1,45 @@
+"""What to do when a study has nothing to study: too few targets, or targets that cannot be had."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.text import sentences
+from map_core.feasibility import Assessment
+from map_core.core.types import Verdict
+from pages.view.session import palette_state
+from pages.view.shell import markup
+from pages.view.session.scene import Scene
+
+
+def too_few(message: str) -> None:
+    """Say what is missing, and lead to where it can be given."""
+    with st.container(border=True, key="too_few"):
+        st.html(markup.note(message))
+        st.page_link("palette.py", label="Set targets on the palette", icon=":material/tune:")
+
+
+def out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> None:
+    """Where the palette is out of reach: why, what that means here, and the nearest one that is not, with an undo.
+
+    Args:
+        scene: the table.
+        assessment: of the palette.
+        meaning: what the page still shows, in a sentence.
+    """
+    if assessment.verdict is not Verdict.OUT_OF_REACH:
+        return
+    with st.container(border=True, key="out_of_reach"):
+        st.html(markup.note(f"{sentences.verdict(assessment, scene.oracle, scene.names)} {meaning}"))
+        if assessment.nearest is None:
+            st.html(markup.note("No palette near this one can be had. Lower a target, or leave a value free."))
+            st.page_link("palette.py", label="Change the targets", icon=":material/tune:")
+            return
+        st.button(
+            "Go to the nearest palette that works",
+            key="nearest",
+            type="primary",
+            icon=":material/my_location:",
+            on_click=palette_state.take,
+            args=(scene, assessment.nearest.targets, "The nearest palette that works was taken."),
+        )

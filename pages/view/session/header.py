@@ -1,0 +1,62 @@
+"""The top of every page: its title, the use case, and on the other pages the palette that they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.feasibility import Assessment
+from map_core.core.types import Verdict
+from pages.view.session import palette_state
+from pages.view.shell import markup, glossary
+from pages.view.session.scene import Scene
+
+_COLOURS = {Verdict.REACHABLE: "green", Verdict.ON_PAPER: "orange", Verdict.OUT_OF_REACH: "red"}
+_ICONS = {
+    Verdict.REACHABLE: ":material/check_circle:",
+    Verdict.ON_PAPER: ":material/warning:",
+    Verdict.OUT_OF_REACH: ":material/cancel:",
+}
+
+
+def head(title: str, note: str, start_again: bool = False, use_case: bool = True) -> None:
+    """Title and purpose of a page, and the choice of the use case and the page's words beside them."""
+    left, right = st.columns([1.15, 1], gap="large", vertical_alignment="bottom")
+    with left:
+        st.title(title)
+        if note:
+            st.html(markup.note(note))
+    with right, st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="right", key="toolbar"):
+        if use_case:
+            palette_state.use_case_picker()
+        if start_again:
+            st.button("Start again", icon=":material/restart_alt:", on_click=palette_state.start_again, key="start_again")
+        glossary.words(title)
+
+
+def badge(verdict: Verdict) -> None:
+    """The verdict as a small mark, with its name and an icon."""
+    st.badge(sentences.HEADLINES[verdict], icon=_ICONS[verdict], color=_COLOURS[verdict])  # type: ignore[arg-type]
+
+
+def palette_line(
+    scene: Scene, assessment: Assessment, weights: Mapping[str, float] | None = None, candidates: int = 0
+) -> None:
+    """The verdict and the targets of this viewer's palette; where they are given, weights for so many candidates."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
+        badge(assessment.verdict)
+        asked = [
+            (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(assessment.targets[j])))}")
+            for j in np.flatnonzero(~np.isnan(assessment.targets))
+        ]
+        st.html(markup.chips(asked) if asked else markup.note("every value is free"), width="content")
+        if weights:
+            said = sentences.listed(
+                [f"{scene.names[scene.table.index(name)]} {sentences.number(w)}" for name, w in weights.items()]
+            )
+            st.html(markup.note(f"Weights for {candidates} candidates: {said}"), width="content")
+        st.page_link("palette.py", label="Change", icon=":material/tune:")

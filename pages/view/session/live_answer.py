@@ -1,0 +1,181 @@
+"""Everything that the desk shows of one palette, computed in the few milliseconds between two moves of a hand.
+
+What takes longer (the repairs, how sure the verdict is) is asked for when the hand rests, in the background, and shown
+when it is there. Constraint: arrays and words in frozen results; the pieces of the page only draw them.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import streamlit as st
+
+from map_core.text import verdict, sentences
+from map_core.palettes import palette as palettes
+from map_core.text.verdict import Answer
+from map_core.feasibility import AttainableLevels
+from map_core.confidence import Confidence, confidence
+from map_core.feasibility import Assessment
+from map_core.core.types import Verdict
+from map_core.core.jobs import Job
+from map_core.palettes.palette import Palette
+from map_core.feasibility.ranges import Reach, reach
+from map_core.feasibility.repairs import Repairs, repairs
+from map_core.analysis.sensitivity import Local, local
+from pages.view.shell import background
+from pages.view.session import palette_state
+from pages.view.session.scene import Scene
+
+#: Seconds between two looks, while a hand moves, at what costs more than the verdict itself: ranges, nearest palette.
+PACE = 0.35
+#: A percentile's slope is taken over so many standard deviations to both sides.
+SIDE = 0.02
+#: Draws of the bootstrap behind the probability of a verdict.
+DRAWS = 200
+#: Background work on a palette at rest: its ways out, and how sure the verdict is.
+JOBS = ("ways", "sure")
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """A palette and what follows from it.
+
+    Args:
+        scene, palette, assessment: what was asked, of what, and the verdict.
+        prices: derivatives at the solution; None when out of reach.
+        errors: (value,) half of each level's error bar, in standard deviations; None when unknown.
+        reach: the range of each value beside the other targets.
+        answer: the same in words.
+        when: the ranges were computed, in seconds of a clock that only goes on.
+        hasty: ranges, or the nearest palette, are those of a moment before.
+    """
+
+    scene: Scene
+    palette: Palette
+    assessment: Assessment
+    prices: Local | None
+    errors: np.ndarray | None
+    reach: Reach
+    answer: Answer
+    when: float
+    hasty: bool
+
+    @property
+    def levels(self) -> np.ndarray | None:
+        """(value,) realised levels, or those of the nearest palette when out of reach; None when there are none."""
+        if self.assessment.solution is not None:
+            return self.assessment.solution.levels
+        return None if self.assessment.nearest is None else self.assessment.nearest.solution.levels
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(value,) x of the palette, or of the nearest one; all 0 when there are none."""
+        nearest = self.assessment.nearest
+        found = self.assessment.solution or (nearest.solution if nearest else None)
+        return np.zeros(len(self.scene.names)) if found is None else found.weights
+
+
+def look(scene: Scene, palette: Palette, moving: bool = False) -> Live:
+    """What there is to see of this viewer's palette now; from memory when nothing moved.
+
+    Args:
+        scene, palette: what is asked, of what.
+        moving: a hand is on a fader, as in :func:`follow`.
+    """
+    held: Live | None = st.session_state.get("live")
+    if held and held.scene is scene and held.palette == palette and (moving or not held.hasty):
+        return held
+    assessment = None if moving else palette_state.assessed(scene, palette)
+    seen = st.session_state["live"] = follow(scene, palette, held, moving, assessment)
+    return seen
+
+
+def follow(
+    scene: Scene, palette: Palette, held: Live | None, moving: bool = False, assessment: Assessment | None = None
+) -> Live:
+    """What there is to see of a palette, given what was seen before.
+
+    Args:
+        scene, palette: what is asked, of what.
+        held: what was seen before.
+        moving: a hand is on a fader. Verdict, weights and levels are exact all the same; ranges, and the nearest
+            palette of one that cannot be had, are those that were seen before.
+        assessment: the verdict with the nearest palette, where it is known.
+    """
+    held = held if held is not None and held.scene is scene else None
+    kept = held if moving else None
+    if assessment is None:
+        locked = palettes.locked(palette, scene.table.values)
+        assessment = scene.assess(palette_state.standardised(scene, palette), locked, closest=kept is None)
+    solution = assessment.solution
+    prices = None if solution is None else local(solution)
+    errors = None if solution is None else verdict.level_errors(scene.oracle, solution)
+    if kept is not None:
+        ranges, when = kept.reach, kept.when
+        if solution is None and assessment.nearest is None and kept.assessment.solution is None:
+            assessment = replace(assessment, nearest=kept.assessment.nearest)
+    else:
+        ranges = reach(scene.oracle, assessment.targets, held.reach if held else None)
+        when = time.monotonic()
+    said = verdict.answer(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
+    return Live(scene, palette, assessment, prices, errors, ranges, said, when, kept is not None)
+
+
+def ranged(seen: Live) -> Live:
+    """The same palette with ranges, and where it needs one the nearest palette, of now."""
+    if seen.assessment.verdict is not Verdict.REACHABLE:
+        return follow(seen.scene, seen.palette, seen)
+    ranges = reach(seen.scene.oracle, seen.assessment.targets, seen.reach)
+    return replace(seen, reach=ranges, when=time.monotonic(), hasty=False)
+
+
+def predictions(live: Live) -> list[list[float]] | None:
+    """(value, value) percentiles that each level moves by per percentile of each target, to first order."""
+    solution, prices = live.assessment.solution, live.prices
+    if solution is None or prices is None or not prices.active.any():
+        return None
+    size = len(live.scene.names)
+    rise = np.array([slope(live.scene, k, float(solution.levels[k])) for k in range(size)])
+    found = np.zeros((size, size))
+    for j in map(int, np.flatnonzero(prices.active)):
+        found[:, j] = rise * prices.levels[:, j] / max(slope(live.scene, j, float(live.assessment.targets[j])), 1e-9)
+    return (np.round(np.nan_to_num(np.clip(found, -5, 5)), 3) + 0.0).tolist()  # no -0.0
+
+
+def slope(scene: Scene, value: int, level: float) -> float:
+    """Percentiles per standard deviation at a level."""
+    return (scene.percentile(value, level + SIDE) - scene.percentile(value, level - SIDE)) / (2 * SIDE)
+
+
+def ways_job(live: Live) -> Job | None:
+    """The repairs of a palette that cannot be had or trusted, computed once the hand rests."""
+    scene, assessment = live.scene, live.assessment
+    if assessment.verdict is Verdict.REACHABLE:
+        return None
+    locked = palettes.locked(live.palette, scene.table.values)
+
+    def work(job: Job) -> Repairs:
+        return repairs(AttainableLevels(scene.oracle), assessment, locked)
+
+    return background.job("ways", (scene.key, assessment.targets.tobytes(), locked.tobytes()), work)
+
+
+def sure_job(live: Live) -> Job | None:
+    """The probability of the verdict, computed once the hand rests; None where nothing is asked of few prompts."""
+    scene, targets = live.scene, live.assessment.targets
+    if scene.oracle.prompts < 4 or np.isnan(targets).all():
+        return None
+
+    def work(job: Job) -> Confidence:
+        return confidence(scene.oracle, targets, draws=DRAWS)
+
+    return background.job("sure", (scene.key, targets.tobytes()), work)
+
+
+def sure_of(found: Confidence) -> str:
+    """The probability of the verdict in one sentence."""
+    # No sample of prompts makes anything certain.
+    chance = sentences.chance(min(found.probability[found.verdict], 0.999))
+    return f'"{sentences.HEADLINES[found.verdict]}" holds on new prompts of this kind with a probability of {chance}.'

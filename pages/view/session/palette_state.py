@@ -1,0 +1,288 @@
+"""The palette of this viewer: its history with undo and redo, its place in the address, and what is made of it.
+
+Kept under keys of its own, because Streamlit forgets widgets when the page changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.palettes import palette as palettes
+from map_core.errors import InputError
+from map_core.feasibility import Assessment
+from map_core.core.types import Verdict
+from map_core.palettes.palette import ALL, Palette, Target
+from pages.view.session import scene as scenes
+from pages.view.shell import markup
+from pages.view.session.scene import Scene
+
+#: Where a new palette begins: so many values above the base level, the others free.
+FIRST_TARGETS, FIRST_PERCENTILE = 3, 60.0
+#: Steps that are remembered.
+MOST_STEPS = 200
+#: How the history of somebody begins who opened a link.
+OPENED = "Opened from a link."
+#: Parameters of the address that say what the palette is.
+ADDRESS = ("palette", "use")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A palette as it was after one change.
+
+    Args:
+        palette: after the change.
+        what: the change in words.
+        when: in UTC.
+        merge: a further change of the same name replaces this step; "" for a step of its own.
+    """
+
+    palette: Palette
+    what: str
+    when: datetime
+    merge: str = ""
+
+
+@dataclass(frozen=True)
+class History:
+    """The steps of this viewer, and the one in force; those after it were undone and can be done again."""
+
+    steps: tuple[Step, ...]
+    place: int
+
+    @property
+    def now(self) -> Palette:
+        """The palette in force."""
+        return self.steps[self.place].palette
+
+    def with_step(self, step: Step) -> History:
+        """One step further; undone steps are given up, and a merging step replaces the one of its name."""
+        kept = self.steps[: self.place + 1]
+        if step.merge and len(kept) > 1 and kept[-1].merge == step.merge:
+            kept = kept[:-1]
+        kept = (*kept, step)[-MOST_STEPS:]
+        return History(kept, len(kept) - 1)
+
+
+def history() -> History:
+    """The steps of this viewer; :func:`current` has begun them."""
+    return st.session_state["history"]
+
+
+def current(address: bool = True) -> tuple[Scene, Palette]:
+    """The scene and the palette of this viewer: from the address, or a first one that can be had.
+
+    Args:
+        address: write the palette into the address; not at every move of a hand, which browsers take amiss.
+    """
+    held: History | None = st.session_state.get("history")
+    scene = scenes.load(held.now.use_case if held else ALL)
+    if held is not None and set(held.now.targets) != set(scene.table.values):
+        held = _adapted(scene, held)
+    if held is None:
+        palette, what = _begin(scene)
+        scene = scenes.load(palette.use_case)
+        if not palette.targets:
+            palette = first(scene)
+        st.session_state["history"] = held = History((Step(palette, what, datetime.now(UTC)),), 0)
+    if address:
+        show_address(held.now)
+    return scene, held.now
+
+
+def _adapted(scene: Scene, held: History) -> History | None:
+    """The history where values of somebody's own came or went; None where the table is another one altogether."""
+    values, now = scene.table.values, held.now.targets
+    if not set(now) & set(values):
+        return None
+    gone = [name for name, target in now.items() if name not in values and not target.free]
+    if gone:
+        titles = sentences.listed([name.replace("_", " ") for name in gone])
+        st.toast(markup.plain(f"Not offered any more, so without a target now: {titles}."), icon=":material/label_off:")
+    free = Target(50.0, free=True)
+    steps = tuple(
+        replace(
+            step, palette=replace(step.palette, targets={name: step.palette.targets.get(name, free) for name in values})
+        )
+        for step in held.steps
+    )
+    st.session_state["history"] = adapted = replace(held, steps=steps)
+    return adapted
+
+
+def _begin(scene: Scene) -> tuple[Palette, str]:
+    """The palette that the address names, or an empty one; what cannot be read is said and left out."""
+    told = {name: st.query_params[name] for name in ADDRESS if name in st.query_params}
+    if "palette" in told:
+        try:
+            palette = Palette.from_address(told, scene.table.values)
+            if palette.use_case not in (ALL, *scene.table.use_case_names):
+                raise InputError(
+                    f"The address names the use case {palette.use_case!r}, which this table does not have."
+                )
+            return palette, OPENED
+        except InputError as error:
+            st.session_state["address_error"] = str(error)
+    use_case = told.get("use", ALL)
+    return Palette(use_case if use_case in scene.table.use_case_names else ALL), "Started."
+
+
+def address_error() -> None:
+    """Say once what was wrong with the link that was opened."""
+    if error := st.session_state.pop("address_error", None):
+        st.warning("The link could not be read, so a first palette is shown.", icon=":material/link_off:")
+        st.text(error)
+
+
+def show_address(palette: Palette) -> None:
+    """The palette stands in the address, so that a link opens the same view."""
+    wanted = palette.to_address()
+    for name in ADDRESS:
+        if st.query_params.get(name) != wanted.get(name):
+            if name in wanted:
+                st.query_params[name] = wanted[name]
+            else:
+                st.query_params.pop(name, None)
+
+
+def first(scene: Scene) -> Palette:
+    """Where a new viewer begins: a few values above base, moved to the nearest palette that can be had."""
+    targets = {}
+    for j, name in enumerate(scene.table.values):
+        low, high = scene.ranges[j]
+        base = float(np.clip(round(scene.percentile(j, 0.0)), low, high))
+        free = j >= FIRST_TARGETS or bool(scene.oracle.constant[j])
+        targets[name] = Target(base if free else float(np.clip(FIRST_PERCENTILE, low, high)), free=free)
+    palette = Palette(scene.key[2] or ALL, targets)
+    found = scene.assess(standardised(scene, palette))
+    if found.verdict is not Verdict.REACHABLE and found.nearest is not None:
+        palette = with_levels(scene, palette, found.nearest.targets)
+    return palette
+
+
+def standardised(scene: Scene, palette: Palette) -> np.ndarray:
+    """The targets, (value,) in standard deviations above base, NaN for free values."""
+    return palettes.standardised(palette, scene.table.values, scene.oracle, scene.percentiles)
+
+
+def with_levels(scene: Scene, palette: Palette, targets: np.ndarray) -> Palette:
+    """The palette with exact targets, (value,) in standard deviations above base; NaN leaves a value as it is."""
+    changed = dict(palette.targets)
+    for j in np.flatnonzero(~np.isnan(targets)):
+        name = scene.table.values[j]
+        level = float(scene.oracle.base[j] + targets[j] * scene.oracle.scale[j])
+        if not (changed[name].keep and targets[j] == 0.0):
+            changed[name] = changed[name].at(scene.percentile(int(j), float(targets[j])), level)
+    return replace(palette, targets=changed)
+
+
+def put(palette: Palette, what: str, merge: str = "") -> None:
+    """Make a palette this viewer's, as a step that can be undone.
+
+    Args:
+        palette: the new one.
+        what: the change in words, a sentence.
+        merge: further changes of the same name become one step, as those of one fader that is dragged.
+    """
+    if palette != history().now:
+        st.session_state["history"] = history().with_step(Step(palette, what, datetime.now(UTC), merge))
+
+
+def take(scene: Scene, targets: np.ndarray, what: str) -> None:
+    """Make exact targets this viewer's palette; NaN leaves a value as it is."""
+    put(with_levels(scene, history().now, targets), what)
+    st.session_state["taken"] = history().place
+
+
+def undo() -> None:
+    """Go one step back."""
+    _go(history().place - 1)
+
+
+def redo() -> None:
+    """Do the step again that was undone last."""
+    _go(history().place + 1)
+
+
+def _go(place: int) -> None:
+    held = history()
+    if 0 <= place < len(held.steps):
+        st.session_state["history"] = replace(held, place=place)
+
+
+def undo_line() -> None:
+    """What was taken last, with a way back, as long as it is the last thing that happened."""
+    held = history()
+    if held.place > 0 and st.session_state.get("taken") == held.place:
+        with st.container(horizontal=True, vertical_alignment="center", key="taken"):
+            st.caption(markup.plain(held.steps[held.place].what), width="content")
+            st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo)
+
+
+def start_again() -> None:
+    """Go back to the first palette of the same use case; that is a step as well."""
+    put(first(scenes.load(history().now.use_case)), "Started again.")
+
+
+def assessed(scene: Scene, palette: Palette) -> Assessment:
+    """The verdict on this viewer's palette, from memory when nothing moved."""
+    targets, locked = standardised(scene, palette), palettes.locked(palette, scene.table.values)
+    key = (scene.key, targets.tobytes(), locked.tobytes())
+    held = st.session_state.get("assessment")
+    if held and held[0] == key:
+        return held[1]
+    found = scene.assess(targets, locked)
+    st.session_state["assessment"] = (key, found)
+    return found
+
+
+def in_use_case(palette: Palette, use_case: str) -> Palette:
+    """The same percentiles of another use case's replies: exact levels belonged to the old one."""
+    kept: Mapping[str, Target] = {name: replace(target, level=None) for name, target in palette.targets.items()}
+    return Palette(use_case, kept)
+
+
+def _choose_use_case() -> None:
+    chosen = st.session_state["use_case"]
+    put(in_use_case(history().now, chosen), f"Changed to the use case {chosen}.")
+
+
+def use_case_picker() -> None:
+    """The choice of the use case, the same one on every page."""
+    _, palette = current()
+    whole = scenes.load(ALL).table
+    st.session_state["use_case"] = palette.use_case
+    st.selectbox("Use case", [ALL, *whole.use_case_names], key="use_case", on_change=_choose_use_case)
+
+
+def move(scene: Scene, name: str) -> None:
+    """Callback of a plain slider: its percentile becomes the target."""
+    palette, title = history().now, scene.names[scene.table.index(name)]
+    target = palette.targets[name].at(float(st.session_state[f"target_{name}"]))
+    put(
+        palette.with_target(name, target),
+        f"Set {title} to {amounts.percentile(target.percentile)}.",
+        merge=f"target {name}",
+    )
+
+
+def set_free(name: str, title: str) -> None:
+    """Callback of a toggle: the value is left free, or has its target again."""
+    palette = history().now
+    free = bool(st.session_state[f"free_{name}"])
+    target = replace(palette.targets[name], free=free)
+    put(palette.with_target(name, target), f"Left {title} free." if free else f"Gave {title} a target.")
+
+
+def set_locked(name: str, title: str) -> None:
+    """Callback of a toggle: the value must not give way, or may again."""
+    palette = history().now
+    target = replace(palette.targets[name], locked=bool(st.session_state[f"locked_{name}"]))
+    put(palette.with_target(name, target), f"{'Locked' if target.locked else 'Unlocked'} {title}.")

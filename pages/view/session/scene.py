@@ -1,0 +1,235 @@
+"""The table that is looked at, loaded once for all viewers, and everything that follows from it and a use case."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from map_core.data import reward_table
+from map_core import catalog
+from map_core.feasibility import AttainableLevels
+from map_core.errors import InputError
+from map_core.feasibility import Assessment, assess
+from map_core.figures import theme
+from map_core.text.units import Unit, Units
+from map_core.core.types import SamplingSettings
+from map_core.oracle import MemoryOracle, Oracle
+from map_core.custom_values import extended, read, replies_key
+from map_core.custom_values.active import offered
+from map_core.palettes.palette import ALL
+from map_core.data.reward_table import RewardTable
+from map_core.palettes.targets import Percentiles, percentiles
+from map_core.scoring import Definition, cards
+
+DEFAULT_TABLE = Path(__file__).resolve().parents[3] / "assets" / "default.parquet"
+#: Where this viewer's choice of a table is kept.
+CHOSEN = "table"
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A table seen through a use case; shared by all viewers, never changed.
+
+    Args:
+        key: names the table's content, the use case and the form; part of every background job's key.
+        table: the part of the table that belongs to the use case.
+        oracle: its moments.
+        attainable: the levels that can be had, with the corners that all viewers have found.
+        names: of the values, as they read within a sentence.
+        cards: what each value measures and misses, as far as that is known.
+        chosen: by position, the colours that people gave to values of their own.
+    """
+
+    key: tuple[Any, ...]
+    table: RewardTable
+    oracle: Oracle
+    attainable: AttainableLevels
+    names: tuple[str, ...]
+    cards: tuple[str, ...]
+    chosen: Mapping[int, str] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def colour(self, value: int) -> str:
+        """The colour of a value, the same in every figure and on every page."""
+        return self.chosen.get(value) or theme.colour(value)
+
+    @property
+    def percentiles(self) -> Percentiles:
+        """Between levels and percentiles of the base model's replies."""
+        return percentiles(self.table)
+
+    def units(self, unit: Unit = "percentile") -> Units:
+        """From standardised levels to what people read."""
+        return Units(self.oracle, self.percentiles, unit, self.names)
+
+    def percentile(self, value: int, standardised: float) -> float:
+        """The percentile of a standardised level."""
+        return self._percentile.percentile(value, standardised)
+
+    @cached_property
+    def _percentile(self) -> Units:
+        """Made once: a screen asks for a hundred percentiles at every move of a hand."""
+        return self.units()
+
+    @cached_property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """The lowest and the highest reachable level of each value by itself, in whole percentiles that can be had."""
+        found = []
+        for j in range(len(self.names)):
+            unit = np.zeros(len(self.names))
+            unit[j] = 1.0
+            low = self.percentile(j, float(self.oracle.best(-unit)[j]))
+            high = self.percentile(j, float(self.oracle.best(unit)[j]))
+            found.append((math.ceil(low), max(math.floor(high), math.ceil(low) + 1)))
+        return tuple(found)
+
+    def assess(self, targets: np.ndarray, locked: np.ndarray | None = None, closest: bool = True) -> Assessment:
+        """The verdict on a palette, (value,) in standard deviations above base; corners are shared under a lock.
+
+        Args:
+            targets: (value,) NaN for free values.
+            locked: (value,) bool, those that must not give way in the nearest palette.
+            closest: look for the nearest palette where it is needed.
+        """
+        with self.lock:
+            return assess(self.oracle, targets, attainable=self.attainable, locked=locked, closest=closest)
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """The settings that the table's replies were drawn with; the model's own where it does not say."""
+        return SamplingSettings.recorded(self.table.metadata)
+
+
+def chosen() -> str:
+    """The name of the table that this viewer has chosen on the page Tables; "" for the app's own.
+
+    A link names it; it is kept for the visit. Outside of a visit there is none.
+    """
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return ""
+    if CHOSEN not in st.session_state:
+        st.session_state[CHOSEN] = st.query_params.get("table", "")
+    return str(st.session_state[CHOSEN])
+
+
+def address() -> dict[str, str]:
+    """What an address says of the table: its name, never a path; nothing for the app's own."""
+    return {"table": name} if (name := chosen()) else {}
+
+
+def first_path() -> Path:
+    """The app's own table: the one that VALUE_PALETTE_TABLE names, or the embedded default."""
+    return Path(os.environ.get("VALUE_PALETTE_TABLE") or DEFAULT_TABLE)
+
+
+def table_path() -> Path:
+    """The table in force: the one that this viewer has chosen, or the app's own.
+
+    Raises:
+        InputError: the name that an address gives can be none of a table.
+    """
+    return catalog.path_of(name) if (name := chosen()) else first_path()
+
+
+def look_at(name: str) -> None:
+    """Look at another table from here on, "" for the app's own: what this viewer has set belongs to the old one."""
+    kept = {key: st.session_state[key] for key in ("welcome",) if key in st.session_state}
+    st.session_state.clear()
+    st.query_params.from_dict({})  # clear() refuses where a widget is bound to the address
+    st.session_state.update(kept | {CHOSEN: name})
+
+
+@st.cache_resource(show_spinner="Loading the table", max_entries=4)
+def _load(path: str, modified: float) -> RewardTable:
+    catalog.check_memory(Path(path))
+    table = reward_table.load(path)
+    # What is loaded stays; without this every script run would look through all of it for garbage.
+    gc.collect()
+    gc.freeze()
+    return table
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _extended(path: str, modified: float, added: tuple[str, ...]) -> RewardTable:
+    """The whole table with values of one's own, given as JSON; those that are not scored on it are left out."""
+    table = _load(path, modified)
+    scores = [read(replies_key(table), Definition.from_json(one)) for one in added]
+    return extended(table, [one for one in scores if one is not None])
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[str, str], ...]) -> Scene:
+    table = _extended(path, modified, tuple(one for one, _ in added)).select(use_case)
+    oracle = MemoryOracle.of(table)
+    known = known_cards(table)
+    own = {definition.name: (definition, trust) for definition, trust in _definitions(added)}
+    names, notes = [], []
+    for name in table.values:
+        card = known.get(name, {})
+        title = str(card.get("title") or name.replace("_", " "))
+        names.append(title[:1].lower() + title[1:] if title[1:2].islower() else title)
+        lines = [
+            f"**{label}:** {card[part]}"
+            for label, part in (("Measures", "measures"), ("Misses", "misses"))
+            if card.get(part)
+        ]
+        if name in own:
+            lines.append(f"**Judged:** {own[name][1]}")
+        notes.append("\n\n".join(lines) or "This table does not say how this value was scored.")
+    key = (path, modified, use_case, oracle.form.value, *added)
+    colours = {table.index(name): one.colour for name, (one, _) in own.items() if name in table.values and one.colour}
+    return Scene(key, table, oracle, AttainableLevels(oracle), tuple(names), tuple(notes), colours)
+
+
+def _definitions(added: tuple[tuple[str, str], ...]) -> list[tuple[Definition, str]]:
+    return [(Definition.from_json(one), trust) for one, trust in added]
+
+
+def known_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
+    """The card of each value that the table says how it scored; this project's own where it only gives a name.
+
+    A value of the same name in a table that does not say so was scored by somebody else's scorer: no card.
+    """
+    ours = {name: card.as_dict() for name, card in cards().items()}
+    scorers = table.metadata.get("scorers") or ()
+    return {str(one["name"]): ours.get(one["name"], {}) | dict(one) for one in scorers if "name" in one}
+
+
+def beneath(added: tuple[Definition, ...] = ()) -> RewardTable:
+    """The whole table as its file has it, and these values of one's own instead of those in use; after :func:`load`."""
+    path = table_path()
+    return _extended(str(path), path.stat().st_mtime, tuple(one.to_json() for one in added))
+
+
+def load(use_case: str = ALL) -> Scene:
+    """The scene of a use case; stops the page with words when there is no table."""
+    if (name := chosen()) and st.query_params.get("table") != name:
+        st.query_params["table"] = name
+    try:
+        path = table_path()
+        modified = path.stat().st_mtime if path.exists() else 0.0
+        added = tuple((one.definition.to_json(), one.trust) for one in offered(_load(str(path), modified)))
+        scene = _scene(str(path), modified, None if use_case == ALL else use_case, added)
+        theme.choose(scene.chosen)
+        return scene
+    except InputError as error:
+        st.title("There is no table to look at")
+        st.text(str(error))
+        if name:
+            st.button("Look at the first table", type="primary", key="first_table", on_click=look_at, args=("",))
+        st.markdown("Point the app at a table of your own, or build one:")
+        st.code(
+            "VALUE_PALETTE_TABLE=my-table.parquet make run\n.venv/bin/python -m map_core build --help", language=None
+        )
+        st.stop()

@@ -1,0 +1,103 @@
+"""What each value of the open table measures and misses, and how well its scorer agrees with labels."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from map_core.core import amounts, safe_csv
+from map_core.errors import InputError
+from map_core.data.reward_table import RewardTable
+from map_core.scoring.validation import LEAST_AUC, Separation, length_correlations, read_labels, separations
+from pages.view.session import scene as scenes
+
+#: A rank correlation with the length of the reply that is worth a word.
+LENGTHY = 0.2
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How well the values of a table do.
+
+    Args:
+        separations: by value, where replies of this table are labelled.
+        lengths: rank correlation of each value with the length of the reply.
+        labels: labels that were read; 0 for none.
+        problem: why labels that are there could not be used; "".
+    """
+
+    separations: dict[str, Separation]
+    lengths: dict[str, float]
+    labels: int
+    problem: str = ""
+
+
+def judged() -> Judged:
+    """The whole table that is open, whatever the use case, measured once for all viewers."""
+    path = scenes.table_path()
+    labels = path.with_suffix(".labels.jsonl")
+    if path == scenes.DEFAULT_TABLE:
+        labels = path.with_name("labels.jsonl")
+    scene = scenes.load()
+    return _judged(scene.key, labels, scene.table)
+
+
+@st.cache_resource(show_spinner="Reading the labels", max_entries=2)
+def _judged(key: tuple[object, ...], labels: Path, _table: RewardTable) -> Judged:
+    lengths = length_correlations(_table)
+    if not labels.is_file():
+        return Judged({}, lengths, 0)
+    try:
+        read = read_labels(labels)
+        return Judged(separations(_table, read), lengths, len(read))
+    except InputError as error:
+        return Judged({}, lengths, 0, str(error))
+
+
+def agreement(found: Judged, name: str) -> str:
+    """How well a value agrees with readers, in one sentence."""
+    one = found.separations.get(name)
+    if one is None:
+        return "No labels say how well it agrees with readers."
+    said = (
+        f"AUC {amounts.fixed(one.auc, 2)} ({amounts.fixed(one.low, 2)} to {amounts.fixed(one.high, 2)}), from "
+        f"{one.positives} replies labelled 1 and {one.negatives} labelled 0."
+    )
+    if one.auc < LEAST_AUC:
+        said += f" That is below {LEAST_AUC:g}, so do not trust its name."
+    return said
+
+
+def length(found: Judged, name: str) -> str:
+    """Whether a value favours long or short replies, in one sentence."""
+    size = found.lengths.get(name, 0.0)
+    if abs(size) < LENGTHY:
+        return f"Hardly depends on the length of the reply (rank correlation {_signed(size)})."
+    return f"Favours {'longer' if size > 0 else 'shorter'} replies (rank correlation {_signed(size)})."
+
+
+def _signed(number: float) -> str:
+    return amounts.fixed(number, 2, signed=True).replace("-", "−")
+
+
+def csv(found: Judged, table: RewardTable) -> str:
+    """All of it as rows, with the version of each scorer as the table tells it."""
+    versions = {str(one.get("name")): str(one.get("version", "")) for one in table.metadata.get("scorers") or ()}
+    out = io.StringIO()
+    writer = safe_csv.Writer(out)
+    writer.writerow(
+        ["value", "auc", "low", "high", "labelled_1", "labelled_0", "length_correlation", "version"],
+    )
+    for name in table.values:
+        one = found.separations.get(name)
+        cells = ["", "", "", "", ""]
+        if one is not None:
+            cells = [amounts.fixed(number, 4, unknown="") for number in (one.auc, one.low, one.high)]
+            cells += [str(one.positives), str(one.negatives)]
+        writer.writerow(
+            [name, *cells, amounts.fixed(found.lengths.get(name, 0.0), 4, unknown=""), versions.get(name, "")]
+        )
+    return out.getvalue()

@@ -1,0 +1,202 @@
+"""What a person takes away: the link, the report, its data, and the weights for engineers.
+
+A report is computed on a click and not before, and once for all its forms. Constraint: :func:`bar` costs next to
+nothing until something is asked of it, so that it may stand on a page that is drawn again with every move.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import streamlit as st
+
+from map_core import report as reports
+from map_core.feasibility import Assessment
+from map_core.core.types import Verdict
+from map_core.palettes.palette import Palette
+from map_core.report import Report, Wanted
+from map_core.data.reward_table import RewardTable
+from pages.view.shell import component, markup
+from pages.view.session import scene as scenes
+from pages.view.session.scene import ALL, Scene
+
+PAGES = Path(__file__).resolve().parents[2]
+#: Reports that are remembered, over all viewers.
+REMEMBERED = 8
+#: What the snippets need: the weights alone.
+BRIEF = Wanted(draws=0, samples=0, figures=False)
+
+_CHAIN = "M10 14a4.5 4.5 0 0 0 6.4 0l3.2-3.2a4.5 4.5 0 0 0-6.4-6.4L12 5.6M14 10a4.5 4.5 0 0 0-6.4 0l-3.2 3.2"
+
+_copy = component.registered(
+    "share",
+    f"""<div>
+<button type="button"><svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2"
+stroke-linecap="round" aria-hidden="true"><path d="{_CHAIN}a4.5 4.5 0 0 0 6.4 6.4l1.2-1.2"/></svg>
+<span>Copy link</span></button>
+<input aria-label="Link to this palette" readonly hidden><div role="status"></div></div>""",
+)
+_made: OrderedDict[tuple[Any, ...], Future[Report]] = OrderedDict()
+_making = threading.Lock()
+
+
+def bar(scene: Scene, palette: Palette, assessment: Assessment, name: str = "") -> None:
+    """A row of ways to take the palette along.
+
+    Args:
+        scene: the table seen through the palette's use case.
+        palette: what is shared.
+        assessment: what came of it.
+        name: of the palette, for the report and its file.
+    """
+    make = maker(scene, palette, name)
+    file = _file_name(name)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="share"):
+        _copy(key="share_link", width="content", data={"home": home(), "query": query(palette)})
+        st.download_button(
+            "Report",
+            lambda: reports.html(make()).encode(),
+            f"{file}.html",
+            "text/html",
+            icon=":material/description:",
+            on_click="ignore",
+            key="share_report",
+            help="One HTML file for the meeting: verdict, price, figures, error bars and replies. It opens without a "
+            "network and prints to PDF.",
+        )
+        data = st.popover("Data", icon=":material/table:", key="share_data", on_change="rerun")
+        if data.open:
+            with data:
+                _data(make, file)
+        engineers = st.popover("For engineers", icon=":material/terminal:", key="share_engineers", on_change="rerun")
+        if engineers.open:
+            with engineers:
+                _snippets(make, assessment)
+
+
+def maker(scene: Scene, palette: Palette, name: str = "") -> Callable[..., Report]:
+    """A function that gives the report of a palette, from memory when it was made before.
+
+    It touches nothing of Streamlit, so that it may run in any thread; what it needs is read here. It takes ``wanted``
+    and ``tell`` of :func:`map_core.report.contents`.
+    """
+    path = scenes.table_path()
+    link = f"{home()}{query(palette)}" if home() else ""
+    return partial(_report, scenes.load(ALL).table, scene, palette, name, path, link)
+
+
+def home() -> str:
+    """The address of the app's first page in this viewer's browser, without parameters; "" where it is not known."""
+    url = st.context.url
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    before, _, last = parts.path.rpartition("/")
+    path = f"{before}/" if (PAGES / f"{last}.py").exists() or not last else f"{parts.path}/"
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def query(palette: Palette) -> str:
+    """The palette, and the table where another one was chosen, as the end of an address."""
+    return f"?{urlencode(palette.to_address() | scenes.address(), safe=':;=!')}"
+
+
+def _report(
+    whole: RewardTable,
+    scene: Scene,
+    palette: Palette,
+    name: str,
+    path: Path,
+    link: str,
+    wanted: Wanted | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Report:
+    wanted = wanted or Wanted()
+    key = (scene.key, json.dumps(palette.as_dict(), sort_keys=True), name, link, wanted)
+    while True:
+        with _making:
+            mine = key not in _made
+            coming = _made.setdefault(key, Future())
+            _made.move_to_end(key)
+        if mine:
+            break
+        try:
+            return coming.result()
+        except Exception:  # whoever made it has stopped, or failed: the next one tries, and is told
+            continue
+    try:
+        found = reports.gather(
+            whole,
+            palette,
+            made=datetime.now(UTC),
+            name=name,
+            names=scene.names,
+            # The path of a server is nobody's business; the hash says which table it is.
+            shown_table="" if path == scenes.DEFAULT_TABLE else path.name,
+            link=link,
+            study=reports.study_beside(path) if wanted.figures else None,
+            form=scene.oracle.form,
+            wanted=wanted,
+            tell=tell,
+        )
+    except BaseException as error:
+        with _making:
+            _made.pop(key, None)
+        coming.set_exception(error)
+        raise
+    coming.set_result(found)
+    with _making:
+        while len(_made) > REMEMBERED:
+            _made.popitem(last=False)
+    return found
+
+
+def _data(make: Callable[..., Report], file: str) -> None:
+    """Everything in the report, for programs and for spreadsheets."""
+    st.download_button(
+        "Everything (JSON)",
+        lambda: reports.as_json(make()).encode(),
+        f"{file}.json",
+        "application/json",
+        icon=":material/data_object:",
+        on_click="ignore",
+        key="share_json",
+        width="stretch",
+    )
+    st.download_button(
+        "Tables (CSV, zipped)",
+        lambda: reports.zipped(make()),
+        f"{file}.zip",
+        "application/zip",
+        icon=":material/folder_zip:",
+        on_click="ignore",
+        key="share_csv",
+        width="stretch",
+    )
+
+
+def _snippets(make: Callable[..., Report], assessment: Assessment) -> None:
+    """The weights as text to copy."""
+    if assessment.verdict is Verdict.OUT_OF_REACH:
+        st.html(markup.note("The palette is out of reach: weights are those of the nearest one that can be had."))
+    found = reports.snippets(make(wanted=BRIEF))
+    for tab, one in zip(st.tabs([one.title for one in found]), found, strict=True):
+        with tab:
+            st.html(markup.note(one.note))
+            st.code(one.text, one.language, wrap_lines=True, height=360 if one.text.count("\n") > 15 else "content")
+
+
+def _file_name(name: str) -> str:
+    """A name for files that every system takes."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+    return f"palette-{plain}" if plain else "palette"

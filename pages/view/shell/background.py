@@ -1,0 +1,44 @@
+"""What takes over a tenth of a second: computed in the background, drawn when it is there.
+
+Each piece asks for its job and draws itself in a fragment that looks again while the job runs and stops when it has
+ended. Constraint: nothing waits here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import streamlit as st
+
+from map_core.core.jobs import Job, shared_jobs
+from pages.view.shell import errors
+
+POLL_SECONDS = 0.4
+
+
+def viewer() -> str:
+    """A name for this viewer's session, which holds its slots in the registry."""
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx()
+    return context.session_id if context else "nobody"
+
+
+def job(name: str, key: Hashable, work: Callable[[Job], Any]) -> Job:
+    """The job for one piece of this viewer's page; the piece's earlier job is stopped when nobody else wants it."""
+    return shared_jobs().submit((name, key), work, slot=(viewer(), name))
+
+
+def follow(job: Job, draw: Callable[[Job], None]) -> None:
+    """Draw a job now, and again while it runs; drawing stops by itself once it has ended."""
+    running = not job.ended
+
+    @st.fragment(run_every=POLL_SECONDS if running else None)
+    def piece() -> None:
+        with errors.guarded("A part of the page"):
+            draw(job)
+        if running and job.ended:
+            st.rerun()  # once more as a whole, without the clock
+
+    piece()

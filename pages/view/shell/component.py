@@ -1,0 +1,45 @@
+"""How a live component of our own comes to be: its markup here, its looks and its script in assets.
+
+Constraint: markup and script are ours and constant; whatever somebody wrote reaches a component as data only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from map_core.core import amounts
+from pages.view.shell import markup
+
+
+def registered(
+    name: str, html: str, *, isolated: bool = True, scripts: tuple[str, ...] = ("nodes",)
+) -> Callable[..., Any]:
+    """Register the component of assets/NAME.js and assets/NAME.css, to be mounted with a key.
+
+    Numbers that are not finite reach it as null: a browser reads no others as JSON.
+
+    Args:
+        name: of the two files.
+        html: what it begins with.
+        isolated: in a shadow root of its own. Outside of one it stands in the page itself, where headings, roles and
+            the page's own style sheets count, and it may use the shared scripts.
+        scripts: of assets, that come before its own when it is not isolated.
+    """
+    script = (markup.ASSETS / f"{name}.js").read_text(encoding="utf-8")
+    if not isolated:
+        script = "".join((markup.ASSETS / f"{shared}.js").read_text(encoding="utf-8") for shared in scripts) + script
+    made = st.components.v2.component(
+        f"value_palette_{name}",
+        html=html,
+        css=(markup.ASSETS / f"{name}.css").read_text(encoding="utf-8"),
+        js=script,
+        isolate_styles=isolated,
+    )
+
+    def mount(*, data: Any = None, **options: Any) -> Any:
+        return made(data=amounts.plain(data), **options)
+
+    return mount

@@ -1,0 +1,162 @@
+"""Errors in words with a way out, where Streamlit would show a traceback; the traceback goes to the log.
+
+Constraint: nothing is swallowed. An error of a page is raised again, so that Streamlit and the tests know of it; its
+own box is hidden by the style sheet where the words are shown. An error of a click or a change ends the run before
+there is a page, so the page is run once more and has the words above it. What ends a script on purpose (a rerun, a
+stop) is no error.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.errors import FragmentHandledException
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from map_core.errors import MissingModelError, PaletteError
+from pages.view.shell import markup
+
+log = logging.getLogger("value_palette")
+#: What the last click failed with, in the viewer's session until it is closed.
+_OF_A_CLICK = "failed_click"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is said of an error: its own words if they are for people, a command that helps, the log's reference."""
+
+    words: str
+    command: str
+    reference: str
+
+    @classmethod
+    def of(cls, error: Exception, what: str) -> Failure:
+        """Write an error to the log under a new reference, and keep of it what a viewer may read."""
+        with suppress(AttributeError):
+            error.said_in_words = True  # type: ignore[attr-defined]
+        reference = secrets.token_hex(3)
+        log.error("%s failed, reference %s", what, reference, exc_info=error)
+        return cls(
+            str(error) if isinstance(error, PaletteError) else "",
+            error.command if isinstance(error, MissingModelError) else "",
+            reference,
+        )
+
+    @property
+    def who_to_tell(self) -> str:
+        """What helps where it happens again, in a sentence."""
+        return f"If it stays, tell whoever runs this app the reference {self.reference}; it is in the log."
+
+
+@contextmanager
+def guarded(what: str) -> Iterator[None]:
+    """Say in words what went wrong within, once, and raise it again.
+
+    Args:
+        what: the page or the part of it, for the log.
+
+    Raises:
+        Exception: whatever was raised within.
+    """
+    try:
+        yield
+    except Exception as error:
+        # What a fragment says by itself passes here again, wrapped, when it ran with its page.
+        cause: Exception = error.args[0] if isinstance(error, FragmentHandledException) and error.args else error
+        if not _is_said(cause):
+            _say_of_page(Failure.of(cause, what))
+        raise
+
+
+def unguarded(error: Exception) -> bool:
+    """What Streamlit asks about an error that ended a run; whether the words take the place of its own box.
+
+    A click's or a change's error comes before the page: its words are kept, and the page runs again below them.
+    """
+    if _is_said(error):
+        return False
+    context = get_script_run_ctx()
+    if context is None or context.has_script_started:
+        _say_of_page(Failure.of(error, "A part outside of the pages"))
+    else:
+        st.session_state[_OF_A_CLICK] = Failure.of(error, "A click or a change")
+        st.rerun()
+    return True
+
+
+def say_of_click() -> None:
+    """Above the page: what the last click failed with, until it is closed."""
+    failure: Failure | None = st.session_state.get(_OF_A_CLICK)
+    if failure is None:
+        return
+    with st.container(border=True, key=f"failed_{failure.reference}"):
+        _words(
+            failure,
+            "That could not be done",
+            "What you did last went wrong, or only part of it was done. This is a fault of the app and not of your "
+            "palette, which is in the address of this page. Try it once more; where that does not help, start again "
+            "from a palette that can be had.",
+        )
+        with st.container(horizontal=True):
+            st.button("Close", key=f"close_{failure.reference}", icon=":material/close:", on_click=_close)
+            _start_again(failure)
+        _who_to_tell(failure)
+
+
+def _is_said(error: Exception) -> bool:
+    return bool(getattr(error, "said_in_words", False))
+
+
+def _say_of_page(failure: Failure) -> None:
+    """What happened, what is safe, and two ways on."""
+    with st.container(border=True, key=f"failed_{failure.reference}"):
+        _words(
+            failure,
+            "This cannot be shown" if failure.words else "Something went wrong here",
+            "This is a fault of the app and not of your palette, which is in the address of this page. Try again; "
+            "where that does not help, start again from a palette that can be had.",
+        )
+        with st.container(horizontal=True):
+            st.button("Try again", key=f"try_{failure.reference}", icon=":material/refresh:")
+            _start_again(failure)
+        _who_to_tell(failure)
+
+
+def _words(failure: Failure, title: str, fault: str) -> None:
+    """The error's own words where a person can mend it, else what a fault of the app means."""
+    st.header(title, anchor=False)
+    if failure.words:
+        st.text(failure.words)
+    else:
+        st.html(markup.note(fault))
+    if failure.command:
+        st.code(failure.command, language=None, wrap_lines=True)
+
+
+def _start_again(failure: Failure) -> None:
+    st.button(
+        "Start again",
+        key=f"afresh_{failure.reference}",
+        icon=":material/restart_alt:",
+        type="primary",
+        on_click=_afresh,
+    )
+
+
+def _who_to_tell(failure: Failure) -> None:
+    st.html(markup.note(failure.who_to_tell))
+
+
+def _close() -> None:
+    st.session_state.pop(_OF_A_CLICK, None)
+
+
+def _afresh() -> None:
+    """Forget all that this viewer has set, the address included."""
+    st.session_state.clear()
+    st.query_params.from_dict({})  # clear() refuses where a widget is bound to the address

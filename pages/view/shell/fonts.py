@@ -1,0 +1,10 @@
+"""The two fonts of the theme, with their licences, under the address that config.toml names."""
+
+from __future__ import annotations
+
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from pages.view.shell import markup
+
+ROUTE = Mount("/app/static/fonts", StaticFiles(directory=markup.ASSETS / "fonts"))

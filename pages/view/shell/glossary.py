@@ -1,0 +1,111 @@
+"""Help on the terms of the product, all of it from the one glossary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from map_core.text.glossary import found, term
+from pages.view.shell import markup
+
+#: The words that a page speaks in, by its title.
+OF_PAGE = {
+    "Palette": (
+        "value",
+        "percentile",
+        "target",
+        "base model",
+        "verdict",
+        "reachable on paper",
+        "best of N",
+        "nats",
+        "bottleneck",
+        "keep",
+        "may drop",
+        "free",
+        "locked",
+    ),
+    "Values": (
+        "value",
+        "value of your own",
+        "scorer",
+        "reward",
+        "judging pairs",
+        "reliable",
+        "AUC",
+        "interval",
+        "rank correlation",
+        "target",
+    ),
+    "Trade-offs": ("frontier", "trade-off", "budget", "nats", "shadow price", "sensitivity", "slack", "interval"),
+    "Compare": ("base model", "aligned model", "candidate", "weights", "effective sample size", "nats", "forecast"),
+    "Palettes": ("palette", "target", "use case", "weights", "distance", "best of N"),
+    "Groups": ("group", "conflict", "satisfaction", "common palette", "budget", "nats"),
+    "Sequence": ("round", "level", "weights", "distance", "nats"),
+    "Baselines": ("target", "weights", "level", "distance", "nats"),
+    "Tables": (
+        "reward table",
+        "table of your own",
+        "build",
+        "prompt",
+        "candidate",
+        "token",
+        "seed",
+        "use case",
+        "held-out",
+        "margin",
+        "effective sample size",
+        "interval",
+    ),
+    "Evidence": ("forecast", "delivery", "held-out", "interval", "pooled", "candidate"),
+    "Report": ("palette", "verdict", "level", "interval", "distance", "certificate"),
+}
+
+
+def help(*names: str) -> str:
+    """The text of a ``help=`` argument for one term or several, as Markdown.
+
+    Raises:
+        InputError: the glossary lacks a name.
+    """
+    return "\n\n".join(f"**{_headed(name)}:** {markup.plain(term(name).plain)}" for name in names)
+
+
+def words(title: str) -> None:
+    """A popover that explains the words of a page, the mathematics included; nothing for a page without."""
+    if title not in OF_PAGE:
+        return
+    with st.popover("Words", icon=":material/menu_book:", type="tertiary", key="words"):
+        for name in OF_PAGE[title]:
+            _entry(name)
+        st.page_link("how.py", label="How it works, and all words", icon=":material/functions:")
+
+
+def glossary() -> None:
+    """All words, with a field to find one."""
+    text = st.text_input("Find a word", key="glossary_search", placeholder="nats, frontier, target")
+    entries = found(text)
+    if not entries:
+        st.html(markup.note("No word has that. A shorter text finds more."))
+    left, right = st.columns(2, gap="large")
+    for column, half in zip((left, right), _halves([one.name for one in entries]), strict=True):
+        with column:
+            for name in half:
+                _entry(name)
+
+
+def _halves(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    middle = (len(names) + 1) // 2
+    return names[:middle], names[middle:]
+
+
+def _entry(name: str) -> None:
+    entry = term(name)
+    other = f" ({', '.join(entry.also)})" if entry.also else ""
+    formula = f"  \n${entry.formula}$" if entry.formula else ""
+    st.markdown(f"**{_headed(name)}**{markup.plain(other)}  \n{markup.plain(entry.plain)}{formula}")
+
+
+def _headed(name: str) -> str:
+    return markup.plain(name[:1].upper() + name[1:])

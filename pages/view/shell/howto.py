@@ -1,0 +1,95 @@
+"""What a person can do on a page, in a few lines, for whoever does it for the first time.
+
+Constraint: every line says what to press or what happens then; no figure that a table could change.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.view.shell import markup
+
+_LOOK = (
+    "Look at it",
+    "Press Look at it: from then on every page is about your table. The app's own one is still there, under Tables.",
+)
+#: A title, and the steps: (what, in a sentence or two) each.
+HOW = {
+    "value": (
+        "How to make a value of your own",
+        (
+            (
+                "Say it",
+                "Press Define a value. Write what has more of it and what has less: a few words a line, or whole "
+                "replies as examples.",
+            ),
+            (
+                "Wait for its scores",
+                "A small model reads every reply of the table. The first time takes a minute or two, and you can "
+                "leave the page meanwhile.",
+            ),
+            (
+                "Judge pairs",
+                "Read which replies have the most and the least of it. Then say of some pairs which one has more: "
+                "this shows how far the scores are to be trusted.",
+            ),
+            (
+                "Use it",
+                "Press Use it as a target: it has a slider on Palette, beside the others, and counts on every page.",
+            ),
+        ),
+    ),
+    "file": (
+        "How to bring a table of your own",
+        (
+            (
+                "Bring a file",
+                "A row a reply, with the prompt, the reply, and a number for each value. A spreadsheet that is saved "
+                "as CSV will do.",
+            ),
+            (
+                "Say which column is what",
+                "The app guesses where prompts, replies and values are. Put right what it has guessed wrong.",
+            ),
+            (
+                "Make the table",
+                "The file is read and checked, and you can leave the page meanwhile. What cannot be read is said in "
+                "words.",
+            ),
+            _LOOK,
+        ),
+    ),
+    "build": (
+        "How to have a table made",
+        (
+            (
+                "Give prompts",
+                "What people ask your model: pasted, one a line, or as a file. A few dozen are a beginning; more make "
+                "every figure surer.",
+            ),
+            (
+                "Choose",
+                "The model that replies, how many replies to each prompt, and the values that they are scored on.",
+            ),
+            (
+                "Let it run",
+                "It goes on when you close the page. Stop it when you like and go on later: nothing that was made is "
+                "lost.",
+            ),
+            _LOOK,
+        ),
+    ),
+}
+
+
+def show(what: str) -> None:
+    """The steps of one job, folded until somebody asks.
+
+    Args:
+        what: a name of :data:`HOW`; nothing is shown for any other.
+    """
+    if what not in HOW:
+        return
+    title, steps = HOW[what]
+    with st.expander(title, icon=":material/help:", key=f"few_lines_{what}"):
+        st.html(markup.steps(steps))

@@ -1,0 +1,20 @@
+"""A whole document inside a page, in a frame that may run nothing and reach nothing."""
+
+from __future__ import annotations
+
+from pages.view.shell import component
+
+_mount = component.registered(
+    "preview",
+    '<iframe sandbox="" title="The report" tabindex="0"></iframe>',
+)
+
+
+def document(html: str, key: str) -> None:
+    """Show a document as it would look by itself.
+
+    Args:
+        html: the whole document.
+        key: of the element.
+    """
+    _mount(key=key, data={"html": html})

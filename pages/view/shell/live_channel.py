@@ -1,0 +1,208 @@
+"""The quick way between a hand on a fader and what it sees: a web socket beside Streamlit's own.
+
+While the hand moves no script runs and nothing else of the page is drawn again: what the moves ask for comes in here,
+and what the page shows of it goes back. When the hand rests, the page hears of it as of any other widget. Constraint:
+it knows a page only by name, as something that answers; and where it cannot be had (a proxy without web sockets), the
+desk sends the same messages by way of Streamlit. An answer that fails is said to have failed, and the next one follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import math
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import anyio
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from streamlit import config
+
+from map_core.core import amounts
+from pages.view.shell import errors
+
+#: Where it is: the same path below any base path that Streamlit is served under.
+PATH = f"/{config.get_option('server.baseUrlPath').strip('/')}/live/desk".replace("//", "/")
+#: Pages that are remembered; one that was forgotten is told so.
+MOST_PAGES = 512
+#: Characters of the longest message that is read.
+LONGEST = 100_000
+#: Seconds after a message for which a hand counts as moving.
+MOVING_SECONDS = 0.7
+
+log = logging.getLogger("value_palette")
+
+
+class Page(Protocol):
+    """What answers for one viewer's page; the two are called from a thread each, at the same time."""
+
+    def answer(self, number: int, changes: dict[str, Any]) -> dict[str, Any]:
+        """What is shown after changes, to message number; what can be read of them counts."""
+
+    def later(self) -> dict[str, Any] | None:
+        """What takes longer and is worth saying by now, of the last answer; None when there is nothing."""
+
+    def failed(self, number: int, failure: errors.Failure) -> dict[str, Any]:
+        """What is shown where there is no answer to message number; it must not fail itself."""
+
+
+_pages: dict[str, Page] = {}
+_lock = threading.Lock()
+_heard = [-math.inf]
+
+
+def in_use() -> bool:
+    """Whether somebody's hand is on a fader, so that whatever can wait a little should."""
+    return time.monotonic() - _heard[0] < MOVING_SECONDS
+
+
+def offer(name: str, page: Page) -> None:
+    """Let a page be asked for, in place of the one that had its name."""
+    with _lock:
+        _pages.pop(name, None)
+        _pages[name] = page
+        while len(_pages) > MOST_PAGES:
+            _pages.pop(next(iter(_pages)))
+
+
+@dataclass(frozen=True)
+class Told:
+    """A message: the name of a page, the message's number, and the changes since the page heard last."""
+
+    page: str
+    number: int
+    changes: dict[str, Any]
+
+
+def read(text: str) -> Told | None:
+    """A message; None for one that cannot be read."""
+    try:
+        told = json.loads(text) if len(text) <= LONGEST else None
+    except ValueError:
+        return None
+    if not isinstance(told, dict):
+        return None
+    page, number, changes = told.get("session"), told.get("seq"), told.get("changes")
+    if not isinstance(page, str) or not isinstance(number, int) or not isinstance(changes, dict):
+        return None
+    return Told(page, number, changes)
+
+
+@lru_cache(maxsize=1)
+def _keep() -> None:
+    """What the app has loaded by the first visit stays; no answer waits for a look through all of it for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+async def _serve(socket: WebSocket) -> None:
+    """Answer the newest message, and meanwhile say what is left to say of the one before."""
+    if not _at_home(socket):
+        await socket.close(1008)
+        return
+    await socket.accept()
+    _keep()
+    newest: asyncio.Queue[str] = asyncio.Queue(1)
+    answered: asyncio.Queue[Page] = asyncio.Queue(1)
+    faults: dict[tuple[str, int], errors.Failure] = {}
+
+    async def answer() -> None:
+        while True:
+            told = read(await newest.get())
+            if told is None:
+                continue
+            if (page := _pages.get(told.page)) is None:
+                await _say(socket, _json({"unknown": told.number}))
+                continue
+            said, there = await anyio.to_thread.run_sync(_answer, page, told, faults)
+            await _say(socket, said)
+            if there:
+                _put(answered, page)
+
+    async def say_more() -> None:
+        while True:
+            page = await answered.get()
+            await _say(socket, await anyio.to_thread.run_sync(_later, page, faults))
+
+    speaking = [asyncio.create_task(answer()), asyncio.create_task(say_more())]
+    for one in speaking:
+        one.add_done_callback(_noted)
+    try:
+        async for text in socket.iter_text():
+            if any(one.done() for one in speaking):
+                break
+            _heard[0] = time.monotonic()
+            _put(newest, text)
+    finally:
+        for one in speaking:
+            one.cancel()
+        with contextlib.suppress(RuntimeError):  # closed already
+            await socket.close()
+
+
+def _put(queue: asyncio.Queue[Any], item: Any) -> None:
+    """Into a queue of one, in place of what waits there."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(item)
+
+
+def _answer(page: Page, told: Told, faults: dict[tuple[str, int], errors.Failure]) -> tuple[str, bool]:
+    """A page's answer as JSON, or what is shown in its place where it failed; and whether it is there."""
+    try:
+        return _json(page.answer(told.number, told.changes)), True
+    except Exception as error:
+        return _json(page.failed(told.number, _fault(error, faults))), False
+
+
+def _later(page: Page, faults: dict[tuple[str, int], errors.Failure]) -> str:
+    """What takes longer as JSON; "" where there is nothing. Where it failed, the answer that is shown stays."""
+    try:
+        more = page.later()
+        return "" if more is None else _json(more)
+    except Exception as error:
+        _fault(error, faults)
+        return ""
+
+
+def _fault(error: Exception, faults: dict[tuple[str, int], errors.Failure]) -> errors.Failure:
+    """What is said of an error; a hand that moves on meets the same one many times, which is logged once."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = (frame.filename, frame.lineno or 0)
+    if place not in faults:
+        faults[place] = errors.Failure.of(error, "An answer while a hand moves")
+    return faults[place]
+
+
+def _json(what: dict[str, Any]) -> str:
+    return json.dumps(amounts.plain(what), separators=(",", ":"), allow_nan=False)
+
+
+async def _say(socket: WebSocket, said: str) -> None:
+    if said:
+        with contextlib.suppress(WebSocketDisconnect):  # the one who listens hears of it too
+            await socket.send_text(said)
+
+
+def _noted(speaking: asyncio.Task[None]) -> None:
+    """A fault of the channel itself goes to the log; the desk goes on by way of Streamlit."""
+    if not speaking.cancelled() and (error := speaking.exception()):
+        log.error("The channel of a desk failed.", exc_info=error)
+
+
+def _at_home(socket: WebSocket) -> bool:
+    """Whether a page of this very app asks, and no other that is open in the same browser."""
+    origin = socket.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+
+
+ROUTE = WebSocketRoute(PATH, _serve)

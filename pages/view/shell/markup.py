@@ -1,0 +1,175 @@
+"""The look that config.toml cannot give: one style sheet, and the small pieces of markup that use it.
+
+Constraint: markup is made here only, and everything in it that is not ours is escaped. Replies never pass through here.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.figures.theme import colour, dash
+from map_core.core.types import Verdict
+
+ASSETS = Path(__file__).resolve().parents[3] / "assets"
+
+
+def apply() -> None:
+    """Put the style sheets and the logo on the page."""
+    for sheet in sorted(ASSETS.glob("style*.css")):
+        st.html(sheet)
+    st.logo(ASSETS / "logo.svg", size="large")
+
+
+def headline(verdict: Verdict, title: str, sentence: str) -> str:
+    """The verdict: an icon, its name, and what it means."""
+    return (
+        f'<div class="vp-verdict vp-{verdict.value}" role="status" id="answer">'
+        '<i class="vp-icon" aria-hidden="true"></i>'
+        f"<div><h2>{escape(title)}</h2><p>{escape(sentence)}</p></div></div>"
+    )
+
+
+def strip(verdict: Verdict, title: str) -> str:
+    """The verdict in one line, in sight on a narrow screen while the sliders move; it leads to the rest."""
+    return (
+        f'<a class="vp-strip vp-{verdict.value}" href="#answer"><i class="vp-icon" aria-hidden="true"></i>'
+        f"<b>{escape(title)}</b><span>Why, and what it costs</span></a>"
+    )
+
+
+def rail_key() -> str:
+    """What the marks under a slider mean."""
+    return (
+        '<div class="vp-key"><span><i class="vp-tick"></i>base model</span>'
+        '<span><i class="vp-dot"></i>what your palette gives</span></div>'
+    )
+
+
+def value_colours(values: int) -> str:
+    """A rule a row of the desk: the edge of each value's row has its colour."""
+    return (
+        "<style>"
+        + "".join(f".st-key-value_{j} {{ border-left-color: {colour(j)}; }}" for j in range(values))
+        + "</style>"
+    )
+
+
+def facts(pairs: Sequence[tuple[str, str, str]]) -> str:
+    """A row of (label, figure, what it means)."""
+    cells = "".join(
+        f"<div><dt>{escape(label)}</dt><dd><b>{escape(figure)}</b><span>{escape(meaning)}</span></dd></div>"
+        for label, figure, meaning in pairs
+        if figure
+    )
+    return f'<dl class="vp-facts">{cells}</dl>'
+
+
+def swatch(value: int) -> str:
+    """The mark of a value's colour."""
+    return f'<i class="vp-swatch" style="background:{colour(value)}"></i>'
+
+
+def legend(items: Sequence[tuple[int, str]]) -> str:
+    """The line of each value, as the sweep's figures draw it."""
+    kinds = {"solid": "solid", "dash": "dashed", "dot": "dotted"}
+    return (
+        '<div class="vp-chips">'
+        + "".join(
+            f'<span><i class="vp-line" style="border-top:3px {kinds[dash(value)]} {colour(value)}"></i>'
+            f"{escape(text)}</span>"
+            for value, text in items
+        )
+        + "</div>"
+    )
+
+
+def levels_table(header: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]], wide: bool = False) -> str:
+    """A table with a value a row; each row is (position of the value, cells), one of no value has no colour: -1.
+
+    A wide one scrolls on a narrow screen, and does so by the keyboard too.
+    """
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
+    body = "".join(
+        f'<tr><th scope="row">{swatch(value) if value >= 0 else ""}{escape(cells[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells[1:])
+        + "</tr>"
+        for value, cells in rows
+    )
+    table = f'<table class="vp-levels"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="vp-scroll"{" tabindex=0" if wide else ""}>{table}</div>'
+
+
+def rail(value: int, base: float, realised: float | None, said: str) -> str:
+    """Where base and realised level lie along a slider.
+
+    Args:
+        value: position of the value, for its colour.
+        base, realised: share of the slider's way from 0 to 1; None when there is no realised level.
+        said: the same in words, for those who do not see it.
+    """
+    start = 100 * min(max(base, 0.0), 1.0)
+    marks = f'<span class="vp-base" style="left:{amounts.fixed(start, 2)}%"></span>'
+    if realised is not None:
+        end, of_value = 100 * min(max(realised, 0.0), 1.0), f"background:{colour(value)}"
+        left, width = amounts.fixed(min(start, end), 2), amounts.fixed(abs(end - start), 2)
+        marks += f'<span class="vp-gain" style="left:{left}%;width:{width}%;{of_value}"></span>'
+        marks += f'<span class="vp-realised" style="left:{amounts.fixed(end, 2)}%;{of_value}"></span>'
+    return f'<div class="vp-rail" role="img" aria-label="{escape(said, quote=True)}">{marks}</div>'
+
+
+def readout(target: str, meaning: str) -> str:
+    """The target of a slider in figures and in words."""
+    return f'<div class="vp-readout"><b>{escape(target)}</b> <span>{escape(meaning)}</span></div>'
+
+
+def note(text: str) -> str:
+    """A quiet line."""
+    return f'<p class="vp-note">{escape(text)}</p>'
+
+
+def chips(items: Sequence[tuple[int, str]]) -> str:
+    """Small labels, a value each; one of no value has no colour. Nothing when there are none."""
+    if not items:
+        return ""
+    return (
+        '<div class="vp-chips">'
+        + "".join(f"<span>{swatch(value) if value >= 0 else ''}{escape(text)}</span>" for value, text in items)
+        + "</div>"
+    )
+
+
+def plain(text: str) -> str:
+    """Text without anything that Markdown would read."""
+    return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!:$<>|~" else letter for letter in text)
+
+
+def name(text: str, tag: str = "") -> str:
+    """What somebody has named, with a small mark of its state."""
+    mark = f'<span class="vp-tag">{escape(tag)}</span>' if tag else ""
+    return f'<div class="vp-name"><b>{escape(text)}</b>{mark}</div>'
+
+
+def region(label: str, title: str, progress: str, sentences: Sequence[str]) -> str:
+    """A landmark with a title, how far it is, and some sentences."""
+    said = "".join(f"<p>{escape(text)}</p>" for text in sentences)
+    of = f'<span class="vp-tag">{escape(progress)}</span>' if progress else ""
+    named = escape(f"{label}, {progress}: {title}" if progress else f"{label}: {title}", quote=True)
+    return f'<section class="vp-region" role="region" aria-label="{named}"><h2>{escape(title)}{of}</h2>{said}</section>'
+
+
+def picture(name: str, said: str) -> str:
+    """A drawing of our own from assets/, and its meaning in words."""
+    drawn = b64encode((ASSETS / name).read_bytes()).decode()
+    return f'<img class="vp-picture" src="data:image/svg+xml;base64,{drawn}" alt="{escape(said, quote=True)}">'
+
+
+def steps(items: Sequence[tuple[str, str]]) -> str:
+    """Numbered steps, (title, sentence) each, side by side where there is room."""
+    cells = "".join(f"<li><b>{escape(title)}</b><span>{escape(text)}</span></li>" for title, text in items)
+    return f'<ol class="vp-steps">{cells}</ol>'

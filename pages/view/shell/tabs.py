@@ -1,0 +1,70 @@
+"""The choice between the views of a page, and choices within one; the address says which, so a link opens the same.
+
+A view is an entry of the browser's history, so Back leads to the view before. Choices within a view, whose widgets are
+bound to the address, only change the entry that is there (:mod:`pages.view.shell.browser_back`), so Back is not filled with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+
+def choose(page: str, titles: Mapping[str, str]) -> str:
+    """The view that is chosen: the one that the address names, when it is opened and when the browser goes back to it.
+
+    Args:
+        page: tells the choices of two pages apart; its choice is kept as PAGE_view.
+        titles: of the views, by the name that the address gives them.
+    """
+    heard(page, titles)
+    view = control(page, titles)
+    tell({"view": view})
+    return view
+
+
+def heard(page: str, titles: Mapping[str, str]) -> bool:
+    """Take over the view that the address names, when the page is opened and on Back; whether there was one."""
+    context, asked = get_script_run_ctx(), st.query_params.get("view")
+    back = context is not None and context.is_history_navigation
+    if asked not in titles or not (back or f"{page}_view" not in st.session_state):
+        return False
+    st.session_state[f"{page}_view"] = asked
+    return True
+
+
+def control(page: str, titles: Mapping[str, str]) -> str:
+    """The row of views, at first the first."""
+    st.session_state.setdefault(f"{page}_view", next(iter(titles)))
+    view = st.segmented_control(
+        "View",
+        list(titles),
+        format_func=titles.__getitem__,
+        required=True,
+        key=f"{page}_view",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    return str(view)
+
+
+def tell(said: Mapping[str, str]) -> None:
+    """Put the view, and what belongs to it, into the address."""
+    if any(st.query_params.get(name) != text for name, text in said.items()):
+        st.query_params.update(said)
+
+
+def stay(key: str, first: int | Sequence[int]) -> None:
+    """Before a widget that is bound to the address: a choice that is not its first one any more goes there as well.
+
+    Streamlit leaves out of the address what is a widget's default. Where the default follows the palette, it may have
+    moved since the choice was made.
+
+    Args:
+        key: of the widget.
+        first: its default as of now.
+    """
+    if key in st.session_state and st.session_state[key] != first and key not in st.query_params:
+        st.session_state[key] = st.session_state[key]

@@ -1,0 +1,124 @@
+"""Picked weights as they are shown beside the palette: shares, every draw, words, tables and data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from map_core.text import sentences
+from map_core.figures import baselines as drawn
+from map_core.figures import baselines_text as told
+from map_core.figures import theme
+from map_core.core.jobs import Job
+from pages.view.shell import markup
+from pages.view.session.scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What the page was asked for.
+
+    Args:
+        scene: the table.
+        targets: (value,) in standard deviations above base, NaN for free values.
+        times: what the others may cost, as a multiple of the palette.
+    """
+
+    scene: Scene
+    targets: np.ndarray
+    times: float
+
+
+def show(asked: Asked, job: Job) -> None:
+    """Shares, every draw, words, tables and data.
+
+    Args:
+        asked: what for.
+        job: whose result are the ways to pick weights.
+    """
+    if job.error:
+        st.html(markup.note(f"The comparison could not be made: {job.error}"))
+    if job.result is None:
+        with st.container(height=420, border=False):
+            st.html(markup.note("" if job.ended else "Drawing random weights, and solving each for its cost."))
+        return
+    shown = drawn.Shown(job.result, asked.targets, asked.scene.units(), asked.times)
+    st.header(told.headline(shown))
+    st.html(markup.facts(told.facts(shown)))
+    with st.container(horizontal=True, key="baselines_shares"):
+        for improved, title in ((False, "Meet every target"), (True, "Improve every targeted value")):
+            with st.container(key=f"baselines_share_{int(improved)}"):
+                st.html(f'<h3 class="vp-small-title">{title}</h3>')
+                st.plotly_chart(
+                    drawn.shares(shown, improved),
+                    key=f"baselines_bars_{int(improved)}",
+                    config=theme.CONFIG,
+                    alt=f"{title}: the share of each kind of weights. {told.headline(shown)}",
+                )
+    st.html(markup.note("Thin lines: where the share of all random weights lies, with 90% confidence."))
+    st.header("Every draw")
+    _draws(asked, shown)
+    with st.expander("In words", key="baselines_words"):
+        for sentence in told.summary(shown):
+            st.text(sentence)
+    with st.expander("Levels and cost", key="baselines_table"):
+        st.html(markup.levels_table(*told.table(shown), wide=True))
+        st.html(markup.note("Of random weights, the median."))
+    with st.expander("How often a reply beats the base model's", key="baselines_wins"):
+        st.html(markup.levels_table(*told.wins(shown), wide=True))
+        st.html(markup.note("Replies to the same prompt, ties half: 50% is the base model itself."))
+    st.download_button(
+        "Data (CSV)",
+        told.baselines_csv(shown),
+        "baselines.csv",
+        "text/csv",
+        icon=":material/download:",
+        type="tertiary",
+        key="baselines_csv",
+    )
+
+
+def _draws(asked: Asked, shown: drawn.Shown) -> None:
+    """The draws, value by value or in the plane of two."""
+    names, wanted = asked.scene.names, shown.wanted
+    pairs = len(names) > 1
+    titles = [sentences.capitalised(name) for name in names]
+    across, upwards = (wanted + [j for j in range(len(names)) if j not in wanted])[:2] if pairs else (0, 0)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="baselines_view_controls"):
+        view = st.segmented_control(
+            "Show",
+            ["plane", "strips"] if pairs else ["strips"],
+            format_func={"plane": "Two values", "strips": "Value by value"}.__getitem__,
+            default="plane" if len(wanted) > 1 else "strips",
+            required=True,
+            key="baselines_view",
+            persist_state="session",
+        )
+        if view == "plane":
+            axes = [
+                st.selectbox(
+                    label,
+                    range(len(names)),
+                    index=index,
+                    format_func=titles.__getitem__,
+                    key=f"baselines_{label.lower()}",
+                    persist_state="session",
+                )
+                for label, index in (("Across", across), ("Upwards", upwards))
+            ]
+            across, upwards = int(axes[0]), int(axes[1])
+    if view == "plane" and across == upwards:
+        st.html(markup.note("Choose two different values."))
+        return
+    figure = drawn.plane(shown, (across, upwards)) if view == "plane" else drawn.strips(shown)
+    st.plotly_chart(figure, key=f"baselines_{view}", config=theme.CONFIG, alt=told.alt(shown))
+    count = max(len(way.judged.kl) for way in shown.found)
+    most = f", the first {drawn.MOST_DOTS} of each kind" if count > drawn.MOST_DOTS else ""
+    st.html(
+        markup.note(
+            f"Rings: random weights at any cost; full dots: {shown.cost()}{most}. A star meets every target. "
+            "Diamond: your palette."
+        )
+    )

@@ -1,0 +1,80 @@
+"""The study of delivery as the page sees it: which one there is, and whether it is of the table that is open."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from map_core.studies.delivery import Study, fingerprint
+from map_core.studies.delivery import study as studies
+from map_core.errors import InputError
+from map_core.figures.delivery import Shown
+from pages.view.session import scene as scenes
+from pages.view.session.scene import Scene
+
+SHIPPED = Path(__file__).resolve().parents[3] / "assets" / "delivery.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is shown.
+
+    Args:
+        study: the one beside the table that is open, or the one that is shipped.
+        graded: its graded palettes, in the names and colours of the open table where that has the values.
+        of_this_table: the open table is the one that was studied.
+        command: what makes a study of the open table, for this page to find.
+        first: the palette that is shown first, the largest at one percentile that can be had.
+    """
+
+    study: Study
+    graded: Shown
+    of_this_table: bool
+    command: str
+    first: int
+
+
+def evidence(scene: Scene) -> Evidence | None:
+    """The study for the table that is open, or None when there is none at all."""
+    table = scenes.table_path()
+    own = table.with_suffix(".delivery.json")
+    study = _read(own) or _read(SHIPPED)
+    if study is None:
+        return None
+    values = study.graded.values
+    there = [values.index(name) if name in values else None for name in scene.table.values]
+    names, colours = [name.replace("_", " ") for name in values], list(range(len(values)))
+    for position, number in enumerate(there):
+        if number is not None:
+            names[number], colours[number] = scene.names[position], position
+    sizes = np.where(study.graded.had, (~np.isnan(study.graded.asked)).sum(axis=1), 0)
+    command = f"python -m map_core verify {shlex.quote(str(table))} --study {shlex.quote(str(own))}"
+    return Evidence(
+        study,
+        Shown(study.graded, study.percentiles, names, colours),
+        study.made.get("table") == _fingerprint(str(table), table.stat().st_mtime),
+        command,
+        int(sizes.argmax()),
+    )
+
+
+def _read(path: Path) -> Study | None:
+    return _load(str(path), path.stat().st_mtime) if path.is_file() else None
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _load(path: str, modified: float) -> Study | None:
+    try:
+        return studies.load(Path(path))
+    except InputError:
+        return None
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _fingerprint(path: str, modified: float) -> str:
+    """Of the whole table as its file has it, whichever use case is looked at."""
+    return fingerprint(scenes.beneath())

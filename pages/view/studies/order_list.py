@@ -1,0 +1,63 @@
+"""The order in which values are aligned: a list that a person sorts by mouse, finger or keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from map_core.text import sentences
+from map_core.figures.theme import colour
+from pages.view.shell import component
+from pages.view.session.scene import Scene
+
+_HOW = "Drag a row, or press its arrows. On its grip: Space lifts, arrow keys move, Space puts down, Escape puts back."
+_mount = component.registered(
+    "order",
+    f'<div class="frame"><ol></ol><p class="hint" id="how">{_HOW}</p><div class="live" aria-live="polite"></div></div>',
+)
+
+
+def order(scene: Scene, wanted: Sequence[int]) -> tuple[int, ...]:
+    """The order in force of the values that have a target: as it was left, new ones last.
+
+    Args:
+        scene: the table.
+        wanted: positions of the values with a target, in the table's order.
+
+    Returns:
+        Their positions, in this viewer's order.
+    """
+    names: list[str] = st.session_state.get("sequence_order", [])
+    held = [scene.table.index(name) for name in names if name in scene.table.values]
+    return (*(j for j in held if j in wanted), *(j for j in wanted if j not in held))
+
+
+def put(scene: Scene, positions: Sequence[int]) -> None:
+    """Make an order this viewer's; values that have no target now keep their place behind it."""
+    now = [scene.table.values[j] for j in positions]
+    before: list[str] = st.session_state.get("sequence_order", [])
+    st.session_state["sequence_order"] = now + [name for name in before if name not in now]
+
+
+def show(scene: Scene, positions: Sequence[int], notes: Sequence[str]) -> None:
+    """The list.
+
+    Args:
+        scene: the table.
+        positions: of the values, in order.
+        notes: a short text a row.
+    """
+    rows = [
+        {"value": j, "name": sentences.capitalised(scene.names[j]), "colour": colour(j), "note": note}
+        for j, note in zip(positions, notes, strict=True)
+    ]
+
+    def moved() -> None:
+        chosen = st.session_state["order"].get("order")
+        # From a browser: whatever it sends, only an order of the values that were asked about is taken.
+        told = chosen if isinstance(chosen, list) and all(isinstance(j, (int, float)) for j in chosen) else []
+        if sorted(told) == sorted(positions):
+            put(scene, [int(j) for j in told])
+
+    _mount(key="order", data={"rows": rows, "label": "Order of alignment"}, on_order_change=moved)

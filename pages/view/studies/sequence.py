@@ -1,0 +1,129 @@
+"""A sequence as it is shown: its picture, words, table and data, and how much its order matters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from map_core.solver.newton import Solution
+from map_core.figures import theme, sequence, sequence_text
+from map_core.figures import order_effects as compared
+from map_core.core.jobs import Job
+from map_core.analysis.order_effects import Orders
+from map_core.analysis.sequential import SequentialPath
+from pages.view.studies import order_list
+from pages.view.shell import markup
+from pages.view.session.scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What the page was asked for.
+
+    Args:
+        scene: the table.
+        targets: (value,) in standard deviations above base, NaN for free values.
+        solution: all values at once; None where the palette is out of reach.
+        chosen: positions of the values, in the order in which they are aligned.
+        rounds: how often the order is gone through.
+        grows: steps never take weight back.
+    """
+
+    scene: Scene
+    targets: np.ndarray
+    solution: Solution | None
+    chosen: tuple[int, ...]
+    rounds: int
+    grows: bool
+
+
+def show(asked: Asked, job: Job) -> None:
+    """The path, in a picture, in words, in a table and as data.
+
+    Args:
+        asked: what for.
+        job: whose result, and partial result, is a path of as many rounds as there are yet.
+    """
+    whole: SequentialPath | None = job.result or job.partial
+    if job.error:
+        st.html(markup.note(f"The path could not be computed: {job.error}"))
+    if whole is None:
+        with st.container(height=420, border=False):
+            st.html(markup.note("" if job.ended else "Aligning one value after another."))
+        return
+    shown = sequence.Shown(whole.after(asked.rounds), asked.solution, asked.scene.units())
+    with st.container(key="sequence_said"):
+        st.header(sequence_text.undone(shown))
+        for sentence in (sequence_text.ending(shown), sequence_text.stopped(shown), _needed(asked, job, whole)):
+            if sentence:
+                st.html(markup.note(sentence))
+    if not shown.path.steps:
+        return
+    st.plotly_chart(sequence.path(shown), key="sequence_path", config=theme.CONFIG, alt=sequence_text.alt(shown))
+    st.html(
+        markup.note(
+            "Large dot: the value's own step. Thick line down: what a step took back. Dotted: target. "
+            "Diamond: all values at once."
+        )
+    )
+    with st.expander("In words", key="sequence_words"):
+        st.html(markup.note("Changes under 0.01 standard deviations are left out."))
+        for sentence in sequence_text.summary(shown):
+            st.text(sentence)
+    with st.expander("Step by step", key="sequence_steps"):
+        st.html(markup.levels_table(*sequence_text.table(shown), wide=True))
+    st.download_button(
+        "Data (CSV)",
+        sequence_text.sequence_csv(shown),
+        "sequence.csv",
+        "text/csv",
+        icon=":material/download:",
+        type="tertiary",
+        key="sequence_csv",
+    )
+
+
+def _needed(asked: Asked, job: Job, whole: SequentialPath) -> str:
+    if asked.solution is None or asked.grows:
+        return ""
+    found = whole.rounds_to(asked.solution.levels, sequence.NEAR)
+    if found is None and not job.ended:
+        return "Counting the rounds that it takes until nothing changes any more."
+    return sequence_text.needed(found, whole.rounds)
+
+
+def orders(asked: Asked, job: Job) -> None:
+    """Of all orders the one that loses least and the one that loses most, each a click away.
+
+    Args:
+        asked: what for.
+        job: whose result are the orders.
+    """
+    found: Orders | None = job.result
+    if job.error:
+        st.html(markup.note(f"The orders could not be compared: {job.error}"))
+    if found is None:
+        st.html(markup.note("" if job.ended else "Comparing the orders."))
+        return
+    if found.best is None or found.worst is None:
+        return
+    ends = () if compared.alike(found) else (("least", found.best), ("most", found.worst))
+    for how, place in ends:
+        its = found.paths[place].order
+        with st.container(horizontal=True, vertical_alignment="center", key=f"sequence_{how}"):
+            st.html(f'<h3 class="vp-small-title">{how.capitalize()} is lost</h3>', width="content")
+            places = [(j, f"{number}. {asked.scene.names[j]}") for number, j in enumerate(its, start=1)]
+            st.html(markup.chips(places), width="content")
+            st.html(markup.note(compared.lost(found, place, asked.scene.units())), width="content")
+            if st.button(
+                "Use this order",
+                key=f"sequence_use_{place}",
+                type="tertiary",
+                disabled=its == asked.chosen,
+                on_click=order_list.put,
+                args=(asked.scene, its),
+            ):
+                st.rerun()  # the whole page, and not this piece alone
+    st.html(markup.note(compared.matters(found)))

@@ -1,0 +1,201 @@
+"""A table from a model: prompts that are pasted or uploaded, a model, values, and how many replies.
+
+Constraint: nothing is sampled here; a process of its own does it, and goes on when the app is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core import catalog
+from map_core.errors import InputError, PaletteError
+from map_core.data.prompts import DEFAULT_USE_CASE, Prompt, read_prompts
+from map_core.store import database, custom_values
+from map_core.catalog import processes
+from map_core.scoring import DEFAULT_VALUES, Definition, cards, values_file
+from pages.view.shell import markup
+from pages.view.tables import markup as table_markup, model_choice
+
+#: Candidates that can be asked for, and the longest reply.
+CANDIDATES = (2, 4, 8, 16, 32, 64, 128)
+FIRST_CANDIDATES, FIRST_LENGTH = 16, 64
+#: Megabytes of a file of prompts.
+MOST = 20
+
+
+def show() -> None:
+    """The form, and what comes of it."""
+    table_markup.said()
+    st.header("Have a model reply to your prompts")
+    if not model_choice.offered():
+        st.html(markup.note("No model is on this machine yet. This brings the one of the app's own table:"))
+        st.code("python -m map_core models get", language=None)
+        if not model_choice.free():
+            model_choice.how_to_offer_others()
+            return
+    found = prompts()
+    with st.container(horizontal=True, gap="medium", key="build_how"):
+        model_choice.select()
+        st.select_slider(
+            "Replies to each prompt",
+            CANDIDATES,
+            FIRST_CANDIDATES,
+            key="build_candidates",
+            help="The candidates that the app chooses among. More reach further and take longer.",
+        )
+        st.number_input(
+            "Longest reply, in tokens",
+            8,
+            1024,
+            FIRST_LENGTH,
+            8,
+            key="build_length",
+            help="A token is a piece of a word; 64 of them are about 48 English words.",
+        )
+        st.number_input(
+            "Seed", 0, 2**31 - 1, 0, key="build_seed", help="All chance comes from it: the same number, the same table."
+        )
+    below = st.container(key="build_model_found")
+    titles = {name: cards()[name].title for name in DEFAULT_VALUES} | {one.name: one.title for one in own()}
+    st.multiselect(
+        "Values",
+        list(titles),
+        list(DEFAULT_VALUES),
+        format_func=lambda name: markup.plain(titles[name]),
+        key="build_values",
+        help="Those of your own that are in use on the page Values are at the end.",
+    )
+    with below:
+        model_choice.further()
+    st.text_input("Name of the table", processes.free_name("My prompts"), max_chars=catalog.LONGEST, key="build_name")
+    count = st.session_state["build_candidates"] * len(found)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="build_start"):
+        st.button(
+            "Build the table",
+            key="build_go",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=_start,
+            args=(found,),
+            disabled=not found or not st.session_state["build_values"] or not model_choice.usable(),
+        )
+        if found:
+            said = f"{table_markup.counted(count, 'reply', 'replies')} to {table_markup.counted(len(found), 'prompt')}."
+            st.html(markup.note(f"{said} It goes on when you close this page, and can be stopped and gone on with."))
+
+
+def own() -> tuple[Definition, ...]:
+    """The values of one's own that are in use; none where the database does not answer."""
+    try:
+        found = [one.used for one in custom_values.listed(database())]
+    except PaletteError:
+        return ()
+    return tuple(one for one in found if one is not None and one.name not in DEFAULT_VALUES)
+
+
+def prompts(key: str = "build") -> tuple[Prompt, ...]:
+    """Prompts that a person pasted or uploaded; none, with the reason in words, where they cannot be used.
+
+    Args:
+        key: tells the widgets of two places apart.
+    """
+    left, right = st.columns([1.5, 1], gap="large")
+    with left:
+        pasted = st.text_area(
+            "Prompts, one a line", key=f"{key}_pasted", height=150, placeholder="How do I calm a crying child?"
+        )
+    with right:
+        file = st.file_uploader(
+            "Or a file of prompts",
+            type=["txt", "csv", "tsv", "jsonl", "json"],
+            key=f"{key}_file",
+            max_upload_size=MOST,
+            help="A prompt a line; or CSV or JSON lines with prompt, and if you like use_case, weight, held_out.",
+        )
+    if file is None and not str(pasted or "").strip():
+        return ()
+    suffix = Path(file.name).suffix.lower() if file else ".txt"
+    try:
+        found = read(file.getvalue() if file else str(pasted).encode(), ".jsonl" if suffix == ".json" else suffix)
+    except InputError as error:
+        st.text(str(error))
+        return ()
+    st.html(markup.note(in_words(found)))
+    return found
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def read(content: bytes, suffix: str) -> tuple[Prompt, ...]:
+    """Prompts of a file's content.
+
+    Raises:
+        InputError: they cannot be used; the line is named.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"prompts{suffix}"
+        path.write_bytes(content)
+        try:
+            return read_prompts(path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), "the prompts")) from error
+
+
+def in_words(found: Sequence[Prompt]) -> str:
+    """How many prompts, of which use cases, and which are weighted or held out."""
+    cases = list(dict.fromkeys(one.use_case for one in found))
+    said = table_markup.counted(len(found), "prompt")
+    if cases != [DEFAULT_USE_CASE]:
+        said += f" of {table_markup.counted(len(cases), 'use case')}: {', '.join(cases[:6])}" + (
+            "…" if cases[6:] else ""
+        )
+    if len(times := {one.weight for one in found}) > 1:
+        said += f"; they count {amounts.significant(min(times))} to {amounts.significant(max(times))} times"
+    if held := sum(one.held_out for one in found):
+        said += f"; {held} held out for checking"
+    return f"{said}."
+
+
+def lines(found: Sequence[Prompt]) -> bytes:
+    """Prompts as JSON lines, as builds read them."""
+    rows = []
+    for one in found:
+        row: dict[str, object] = {"id": one.id, "use_case": one.use_case, "prompt": one.text}
+        row |= {"weight": one.weight} if one.weight != 1.0 else {}
+        row |= {"held_out": True} if one.held_out else {}
+        rows.append(json.dumps(row))
+    return "".join(f"{row}\n" for row in rows).encode()
+
+
+def _start(found: Sequence[Prompt]) -> None:
+    """Callback: begin the build."""
+    state = st.session_state
+    values, model = [str(name) for name in state["build_values"]], model_choice.usable()
+    if not model:
+        table_markup.say("This model cannot be used for a build here. Choose another one.")
+        return
+    arguments = ["build", "--prompts", "{folder}/prompts.jsonl", "--out", "{out}", "--progress-file", "{progress}"]
+    arguments += [f"--model={model}", f"--values={','.join(values)}", "--quiet"]
+    arguments += [f"--candidates={state['build_candidates']}", f"--seed={state['build_seed']}"]
+    arguments += [f"--max-new-tokens={state['build_length']}"]
+    about = {
+        "prompts": len(found),
+        "candidates": state["build_candidates"],
+        "values": values,
+        "model": model,
+    }
+    inputs: dict[str, bytes | Path] = {"prompts.jsonl": lines(found)}
+    if defined := [one for one in own() if one.name in values]:
+        inputs["values.json"] = values_file(defined).encode()
+        arguments += ["--values-file", "{folder}/values.json"]
+    try:
+        processes.begin(str(state["build_name"]), "build", arguments, about, inputs)
+    except InputError as error:
+        table_markup.say(str(error))
+        return
+    state.pop("build_name", None)

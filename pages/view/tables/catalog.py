@@ -1,0 +1,83 @@
+"""The tables that there are: what each holds, which one this viewer looks at, and taking one off the disk."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core import catalog
+from map_core.errors import InputError
+from map_core.catalog import Kept
+from pages.view.session import scene as scenes
+from pages.view.shell import markup
+from pages.view.tables import markup as table_markup
+
+#: What the app's own table is called in the list.
+FIRST = "The app's own table"
+
+
+def show() -> None:
+    """The list: the app's own table, then those that were brought or made, the newest first."""
+    table_markup.said()
+    looked_at = scenes.chosen()
+    found = catalog.listed()
+    _row(catalog.described(scenes.first_path()), "", looked_at == "")
+    for one in found:
+        _row(one, one.name, looked_at == one.name)
+    if not found:
+        st.html(
+            markup.note(
+                "No other table is here yet. Bring replies of your own with their scores under From a file, or have "
+                "a model reply to your prompts under Build."
+            )
+        )
+
+
+def _row(one: Kept, name: str, looked_at: bool) -> None:
+    key = name or "first"
+    with st.container(border=True, key=f"table_{key}"):
+        st.html(table_markup.title(name or FIRST, "you look at this one" if looked_at else ""))
+        if one.fault:
+            st.text(one.fault)
+        else:
+            st.html(markup.note(table_markup.holds(one)))
+            st.html(markup.note(f"Values: {', '.join(value.replace('_', ' ') for value in one.values)}."))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"table_buttons_{key}"):
+            if looked_at:
+                st.page_link("palette.py", label="Go to the palette", icon=":material/tune:")
+                st.page_link("tradeoffs.py", label="Trade-offs", icon=":material/balance:")
+            else:
+                st.button(
+                    "Look at it",
+                    key=f"table_look_{key}",
+                    icon=":material/visibility:",
+                    type="tertiary",
+                    on_click=look_at,
+                    args=(name,),
+                    disabled=bool(one.fault),
+                )
+            if name:
+                with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"table_delete_{key}"):
+                    st.html(
+                        markup.note("It is taken off the disk for everybody who uses this app, and cannot be had back.")
+                    )
+                    st.button(
+                        "Delete it for good", key=f"table_gone_{key}", type="primary", on_click=_delete, args=(name,)
+                    )
+
+
+def look_at(name: str) -> None:
+    """Callback: look at another table, "" for the app's own, and say so."""
+    scenes.look_at(name)
+    what = f"“{name}”" if name else FIRST.lower()
+    table_markup.say(f"You look at {what} now, on every page. A link from here opens the same table.")
+
+
+def _delete(name: str) -> None:
+    try:
+        catalog.delete(name)
+    except InputError as error:
+        table_markup.say(str(error))
+        return
+    if scenes.chosen() == name:
+        scenes.look_at("")
+    table_markup.say(f"“{name}” was deleted.")

@@ -1,0 +1,256 @@
+"""A table from a file of one's own: brought here, looked at, its columns chosen, and read by a process of its own.
+
+A file that is uploaded goes to the disk at once and is let go of by the app, which would hold all of it in memory as
+long as the page is open. Constraint: no path comes from a browser; files that lie on the server's machine can only be
+chosen from the one folder that VALUE_PALETTE_INBOX names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from map_core.core import amounts
+from map_core import catalog
+from map_core.errors import InputError
+from map_core.data.importing import Choice, Preview, preview
+from map_core.catalog import processes
+from pages.view.shell import markup
+from pages.view.tables import markup as table_markup
+
+INBOX = "VALUE_PALETTE_INBOX"
+KINDS = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "pq")
+#: Megabytes that can be uploaded.
+MOST = int(st.get_option("server.maxUploadSize"))
+#: Seconds after which an upload that nobody made a table of is thrown away.
+FORGOTTEN = 24 * 3600
+#: Characters of a cell that a preview shows.
+SHOWN = 160
+NONE = "(none)"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that waits for its columns to be chosen.
+
+    Args:
+        path: where it lies.
+        name: what the person calls it.
+        stays: it is somebody's own, in the inbox, and not moved.
+    """
+
+    path: Path
+    name: str
+    stays: bool = False
+
+
+def show() -> None:
+    """Bring a file; then choose its columns."""
+    table_markup.said()
+    held: Upload | None = st.session_state.get("tables_upload")
+    if held is None or not held.path.is_file():
+        _bring()
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="upload_head"):
+        st.html(table_markup.title(held.name, table_markup.size(held.path.stat().st_size)), width="content")
+        st.button("Another file", key="upload_other", icon=":material/close:", type="tertiary", on_click=_let_go)
+    try:
+        found = _preview(str(held.path), held.path.stat().st_mtime)
+    except InputError as error:
+        st.text(str(error).replace(str(held.path), held.name))
+        return
+    _columns(held, found)
+
+
+def _bring() -> None:
+    st.header("Bring your own replies")
+    st.html(
+        markup.note(
+            "A file with a row a reply: the prompt, the reply, and a column of numbers for each value, higher for more "
+            "of it. Rows with the same prompt are replies to one prompt; several replies a prompt let the app choose "
+            "between them. CSV (UTF-8), JSON lines, a JSON list, or Parquet."
+        )
+    )
+    st.file_uploader(
+        "A file of scored replies",
+        type=list(KINDS),
+        key=f"tables_file_{st.session_state.get('tables_file_round', 0)}",
+        on_change=_take,
+        max_upload_size=MOST,
+    )
+    st.html(
+        markup.note(
+            f"Up to {amounts.significant(MOST / 1024, 3)} GB through the browser. Larger files: python -m map_core "
+            f"import FILE --out TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files can be "
+            "chosen here."
+        )
+    )
+    inbox = Path(os.environ[INBOX]) if os.environ.get(INBOX) else None
+    if inbox is not None and inbox.is_dir():
+        files = sorted(one.name for one in inbox.iterdir() if one.is_file() and one.suffix.lower()[1:] in KINDS)
+        name = st.selectbox("Or a file of the inbox", files, index=None, key="tables_inbox")
+        if name in files:
+            st.button("Take it", key="tables_inbox_take", on_click=_take_from_inbox, args=(inbox / str(name),))
+
+
+def _take() -> None:
+    """Callback: what was uploaded goes to the disk, and the app lets go of it."""
+    round_ = st.session_state.get("tables_file_round", 0)
+    file = st.session_state.get(f"tables_file_{round_}")
+    if file is None:
+        return
+    place = _waiting() / f"{uuid.uuid4().hex}{_suffix(file.name)}"
+    try:
+        with place.open("wb") as out:
+            shutil.copyfileobj(file, out, 2**20)
+    except OSError as error:
+        place.unlink(missing_ok=True)
+        table_markup.say(f"The file could not be kept ({error.strerror}). Make room on the app's machine.")
+        return
+    st.session_state["tables_file_round"] = round_ + 1
+    st.session_state["tables_upload"] = Upload(place, file.name)
+    # Streamlit would hold the file until the visit ends.
+    if (context := get_script_run_ctx()) is not None:
+        manager = context.uploaded_file_mgr
+        if isinstance(manager, MemoryUploadedFileManager):
+            manager.remove_file(context.session_id, file.file_id)
+
+
+def _take_from_inbox(path: Path) -> None:
+    st.session_state["tables_upload"] = Upload(path, path.name, stays=True)
+
+
+def hold(path: Path, name: str) -> None:
+    """Take a file that an import has, so that its columns can be chosen again."""
+    place = _waiting() / f"{uuid.uuid4().hex}{_suffix(path.name)}"
+    shutil.move(path, place)
+    st.session_state["tables_upload"] = Upload(place, name)
+
+
+def _let_go() -> None:
+    held: Upload | None = st.session_state.pop("tables_upload", None)
+    if held is not None and not held.stays:
+        held.path.unlink(missing_ok=True)
+
+
+def _waiting() -> Path:
+    """Where uploads wait; those that were forgotten are thrown away."""
+    folder = catalog.folder() / ".uploads"
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        if time.time() - old.stat().st_mtime > FORGOTTEN:
+            old.unlink(missing_ok=True)
+    return folder
+
+
+def _suffix(name: str) -> str:
+    suffix = Path(name).suffix.lower()
+    return suffix if suffix[1:] in KINDS else ".txt"
+
+
+@st.cache_data(show_spinner="Looking at the file", max_entries=8)
+def _preview(path: str, modified: float) -> Preview:
+    return preview(Path(path))
+
+
+def _columns(held: Upload, found: Preview) -> None:
+    """What the file holds, which column is what, and the name of the table."""
+    st.html(markup.note(f"{found.kind}, {table_markup.counted(len(found.columns), 'column')}. Its first rows:"))
+    # As text, cut: a cell is shown as it is and never as markup or as a formula.
+    cut = [{name: _short(cell) for name, cell in row.items()} for row in found.rows]
+    st.dataframe(cut, hide_index=True, height=248, key="upload_rows")
+    if found.ours:
+        st.html(markup.note("This is a table of this app, so it is taken as it is."))
+        choice = None
+    else:
+        choice = _choice(found)
+    st.text_input("Name of the table", _free(held.name), max_chars=catalog.LONGEST, key="upload_name")
+    missing = choice is not None and not (choice.prompt and choice.reply and choice.values)
+    st.button(
+        "Make the table",
+        key="upload_make",
+        type="primary",
+        icon=":material/table_chart:",
+        on_click=_make,
+        args=(held, choice),
+        disabled=missing,
+    )
+    if missing:
+        st.html(markup.note("Say which column holds the prompts, which the replies, and at least one value."))
+
+
+def _choice(found: Preview) -> Choice:
+    guess = found.guess
+
+    def pick(label: str, guessed: str | None, key: str, help_: str) -> str:
+        options = [NONE, *found.columns]
+        index = options.index(guessed) if guessed else 0
+        # By number: a column may bear any name, this one's too.
+        taken = st.selectbox(label, range(len(options)), index, format_func=lambda n: options[n], key=key, help=help_)
+        return options[taken] if taken else ""
+
+    with st.container(horizontal=True, gap="medium", key="upload_columns"):
+        prompt = pick("Prompts", guess.prompt, "upload_prompt", "What the model was asked.")
+        reply = pick("Replies", guess.reply, "upload_reply", "What it said. A prompt that it repeats is taken off.")
+        use_case = pick(
+            "Use cases", guess.use_case, "upload_use_case", "The kind of prompt; palettes can be set for each."
+        )
+        weight = pick(
+            "How often a prompt occurs", "", "upload_weight", "One number above 0 a prompt. None: all the same."
+        )
+        held_out = pick(
+            "Held out for checking",
+            guess.held_out,
+            "upload_held_out",
+            "True or false, yes or no, 1 or 0, or train or test: prompts that nothing is solved on, so that levels can "
+            "be checked on them.",
+        )
+    roles = (prompt, reply, use_case, weight, held_out)
+    values = st.multiselect(
+        "Values",
+        [name for name in found.columns if name not in roles],
+        [name for name in guess.values or () if name not in roles],
+        key="upload_values",
+        help="Columns of numbers, higher for more of the value. Columns that are not chosen are left out.",
+    )
+    return Choice(tuple(values), *roles)
+
+
+def _make(held: Upload, choice: Choice | None) -> None:
+    """Callback: a process of its own reads the file."""
+    name = str(st.session_state.get("upload_name", ""))
+    file = f"input{_suffix(held.path.name)}"
+    arguments = ["import", str(held.path) if held.stays else f"{{folder}}/{file}", "--out", "{out}"]
+    arguments += ["--progress-file", "{progress}", f"--name={held.name}"]
+    if choice is not None:
+        arguments += [f"--prompt-column={choice.prompt}", f"--reply-column={choice.reply}"]
+        arguments += [f"--use-case-column={choice.use_case}", f"--held-out-column={choice.held_out}"]
+        arguments += [f"--weight-column={choice.weight}"] if choice.weight else []
+        arguments += [f"--value={value}" for value in choice.values or ()]
+    about = {"file": held.name} if held.stays else {"file": held.name, "input": file}
+    try:
+        processes.begin(name, "import", arguments, about, {} if held.stays else {file: held.path})
+    except InputError as error:
+        table_markup.say(str(error))
+        return
+    st.session_state.pop("tables_upload", None)
+
+
+def _free(file: str) -> str:
+    """A name for the table that is not taken, after that of the file."""
+    stem = " ".join(re.sub(r"[^\w \-]+", " ", Path(file).stem).split()).lstrip("-_ ")[: catalog.LONGEST - 4]
+    return processes.free_name(stem or "My replies")
+
+
+def _short(cell: object) -> str:
+    text = "" if cell is None else str(cell)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -1,0 +1,61 @@
+"""Small pieces that all views of the page Tables share: a title, what a table holds, and what was done last."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.catalog import Kept
+
+_SAID = "tables_said"
+
+
+def title(name: str, tag: str = "") -> str:
+    """A table's name, with a small mark of its state."""
+    mark = f'<span class="vp-tag">{escape(tag)}</span>' if tag else ""
+    return f'<h2 class="vp-table">{escape(name)}{mark}</h2>'
+
+
+def holds(one: Kept) -> str:
+    """What a table holds, in one line."""
+    each = one.replies / max(1, one.prompts)
+    facts = [
+        counted(one.prompts, "prompt"),
+        f"{counted(one.replies, 'reply', 'replies')}, {amounts.fixed(each, grouped=True)} a prompt"
+        if each >= 1.05
+        else "one reply a prompt",
+        counted(len(one.values), "value"),
+        one.model,
+        f"from {one.source}" if one.source else "",
+        size(one.bytes),
+        f"{one.changed:%d %b %Y, %H:%M} UTC",
+    ]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number and what it counts."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    if count < 10**6:
+        return f"{max(1, round(count / 1e3)):,} kB"
+    if count < 10**9:
+        return f"{amounts.fixed(count / 1e6, 1, grouped=True)} MB"
+    return f"{amounts.fixed(count / 1e9, 2, grouped=True)} GB"
+
+
+def say(text: str) -> None:
+    """Say what was done, or why not, at the top of the next view."""
+    st.session_state[_SAID] = text
+
+
+def said() -> None:
+    """What was done last, once."""
+    if text := st.session_state.pop(_SAID, ""):
+        with st.container(key="tables_said_line"):
+            st.text(text)

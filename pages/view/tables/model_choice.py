@@ -1,0 +1,135 @@
+"""Which model replies in a build: one of this machine, one that the operator names, or any other where that is allowed.
+
+A folder or an address that somebody types makes the server read the folder, call the address and show it the
+operator's key. Constraint: it is typed only by who has shown the operator's token, and by nobody once
+VALUE_PALETTE_MODELS says which models there are besides; what a browser sends is looked at again before it is used.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.errors import PaletteError
+from map_core.models import endpoint, files as model_files
+from map_core.engines.probe import Checked, checked
+from map_core.scoring import READ_LIKELIHOOD, cards
+from pages.view.shell import operator, markup
+
+#: The choice that opens the field.
+OTHER = ""
+LONGEST = 500
+_LOOKED = "build_model_looked"
+
+
+def offered() -> list[str]:
+    """Models that can be chosen by everybody: those of this machine, and those that the operator names."""
+    here = [files.name for files in model_files.installed() if files.name != model_files.DEFAULT_EMBEDDER]
+    return list(dict.fromkeys([*here, *(endpoint.listed() or ())]))
+
+
+def free() -> bool:
+    """Whether this visitor may name any model."""
+    return endpoint.listed() is None and operator.is_operator()
+
+
+def select() -> None:
+    """The select box."""
+    st.selectbox(
+        "Model",
+        [*offered(), *([OTHER] if free() else [])],
+        key="build_model",
+        format_func=lambda name: name if name != OTHER else "Another model…",
+        help=f"Those on this machine, and those that whoever runs the app names in {endpoint.LISTED}.",
+    )
+
+
+def further() -> None:
+    """What is said below the select box: the field for another model, and what was found of the chosen one."""
+    if st.session_state.get("build_model") == OTHER:
+        st.text_input(
+            "Folder of a model, or NAME@URL",
+            key="build_model_other",
+            max_chars=LONGEST,
+            placeholder="/models/my-model or Qwen/Qwen3-8B@http://gpu-box:8000/v1",
+            help="A folder on this machine with config.json and safetensors weights, or a model on a server of "
+            f"OpenAI's protocol. A key that the server wants comes from {' or '.join(endpoint.KEY_VARIABLES)}, in the "
+            "app's environment or in .streamlit/secrets.toml; it is not written here.",
+        )
+    elif not free():
+        how_to_offer_others()
+    name = wanted()
+    found = _looked(name) if name and name not in _installed() else None
+    if isinstance(found, Checked):
+        st.html(markup.note(found.told))
+        if clash := unlikely(found):
+            st.text(clash)
+    elif found:
+        st.text(found)
+        st.button("Look again", key="build_model_again", icon=":material/refresh:", type="tertiary", on_click=_forget)
+
+
+def how_to_offer_others() -> None:
+    """Say how other models come into the list, with the field for the token where it would open the list."""
+    st.html(
+        markup.note(
+            f"Whoever runs this app can offer other models, in folders or on servers: {endpoint.LISTED} names them."
+        )
+    )
+    if endpoint.listed() is None:
+        operator.ask()
+
+
+def wanted() -> str:
+    """The model that is asked for; "" where there is none yet, or this visitor may not name it."""
+    name = str(st.session_state.get("build_model") or "")
+    if name == OTHER and free():
+        return str(st.session_state.get("build_model_other") or "").strip()
+    return name if name in offered() else ""
+
+
+def usable() -> str:
+    """The model as a command takes it; "" where it was not found, or cannot give what the chosen values need."""
+    name = wanted()
+    if not name or name in _installed():
+        return name
+    found = _looked(name)
+    return found.model if isinstance(found, Checked) and not unlikely(found) else ""
+
+
+def unlikely(found: Checked) -> str:
+    """Which of the chosen values need what this model does not tell, in words; "" where there is none."""
+    chosen = [name for name in st.session_state.get("build_values") or () if name in READ_LIKELIHOOD]
+    if found.log_probs or not chosen:
+        return ""
+    titles = " and ".join(cards()[name].title for name in chosen)
+    need, them = ("needs", "it") if len(chosen) == 1 else ("need", "them")
+    return (
+        f"{titles} {need} the log-probabilities of a reply's words, which this server does not tell. Leave {them} out "
+        "below, or choose another model."
+    )
+
+
+def _installed() -> list[str]:
+    return [files.name for files in model_files.installed()]
+
+
+def _looked(name: str) -> Checked | str:
+    """What was found of a model, or what is wrong with it; looked at once, until it is asked for again."""
+    held = st.session_state.get(_LOOKED)
+    if held is None or held[0] != name:
+        with st.spinner("Looking at the model"):
+            held = st.session_state[_LOOKED] = (name, _look(name))
+    found: Checked | str = held[1]
+    return found
+
+
+def _look(name: str) -> Checked | str:
+    try:
+        return checked(name)
+    except PaletteError as error:
+        return str(error)
+
+
+def _forget() -> None:
+    """Callback: the model is looked at once more."""
+    st.session_state.pop(_LOOKED, None)

@@ -1,0 +1,161 @@
+"""Tables that are being made: how far each is, and stopping, going on, giving up; the same for every viewer.
+
+Constraint: nothing is known here but what the disk says, so it is right after the app was killed as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.errors import InputError
+from map_core.catalog import processes
+from map_core.catalog.processes import Making, State
+from pages.view.shell import errors, markup
+from pages.view.tables import import_form, catalog, markup as table_markup
+
+SECONDS = 1.0
+_AGAIN = "tables_work_again"
+_KINDS = {"build": "Build", "import": "Import", "extend": "Additions"}
+_STAGES = {
+    "starting": "Starting",
+    "reading": "Reading the file",
+    "sampling": "The model writes replies",
+    "scoring": "Replies are scored",
+    "writing": "Writing the table",
+}
+_ICONS = {
+    State.RUNNING: (":material/progress_activity:", "blue"),
+    State.DONE: (":material/check_circle:", "green"),
+    State.STOPPED: (":material/pause_circle:", "orange"),
+    State.FAILED: (":material/cancel:", "red"),
+    State.INTERRUPTED: (":material/warning:", "orange"),
+}
+
+
+def show() -> None:
+    """A card for each, drawn again while one of them runs."""
+    running = any(one.state is State.RUNNING for one in processes.every())
+
+    @st.fragment(run_every=SECONDS if running else None)
+    def piece() -> None:
+        if st.session_state.pop(_AGAIN, False):
+            st.rerun()  # something was done here that the whole page shows
+        with errors.guarded("Tables that are being made"):
+            now = processes.every()
+            for one in now:
+                with st.container(border=True, key=f"work_{one.name}"):
+                    _card(one)
+        if running and not any(one.state is State.RUNNING for one in now):
+            st.rerun()  # once more as a whole, without the clock and with the new table in the list
+
+    piece()
+
+
+def _card(one: Making) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_head_{one.name}"):
+        st.html(table_markup.title(one.name), width="content")
+        icon, colour = _ICONS[one.state]
+        st.badge(one.state.capitalize(), icon=icon, color=colour)  # type: ignore[arg-type]
+    st.html(markup.note(f"{_KINDS.get(one.kind, one.kind)}: {_about(one)}"))
+    if one.state is State.RUNNING:
+        st.progress(one.done / one.total if one.total else 0.0, markup.plain(_far(one)))
+    elif one.state is State.INTERRUPTED:
+        st.html(
+            markup.note(
+                f"It was interrupted {_so_far(one)}: the machine or its process was ended in the middle. What was made "
+                "is kept."
+            )
+        )
+    elif one.state is State.STOPPED:
+        st.html(markup.note(f"It was stopped {_so_far(one)}. What was made is kept."))
+    elif one.state is State.FAILED:
+        st.text(one.error or "It ended without a word.")
+    for note in one.notes:
+        st.html(markup.note(note))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_buttons_{one.name}"):
+        _buttons(one)
+
+
+def _buttons(one: Making) -> None:
+    if one.state is State.RUNNING:
+        _button("Stop", "stop", one, ":material/stop_circle:", processes.stop)
+        return
+    if one.state is State.DONE:
+        _button("Look at it", "look", one, ":material/visibility:", _look_at)
+        _button("Clear this line", "clear", one, ":material/done:", processes.give_up)
+        return
+    _button("Try again" if one.state is State.FAILED else "Go on", "on", one, ":material/play_arrow:", processes.go_on)
+    if one.kind == "import":
+        _button("Choose columns again", "columns", one, ":material/table_chart:", _columns_again)
+    with st.popover("Give up", icon=":material/delete:", type="tertiary", key=f"work_give_up_{one.name}"):
+        st.html(markup.note("What was made so far is thrown away."))
+        _button("Throw it away", "gone", one, ":material/delete:", processes.give_up)
+
+
+def _button(label: str, key: str, one: Making, icon: str, action: Callable[[str], None]) -> None:
+    st.button(label, key=f"work_{key}_{one.name}", icon=icon, type="tertiary", on_click=_do, args=(action, one.name))
+
+
+def _do(action: Callable[[str], None], name: str) -> None:
+    try:
+        action(name)
+    except InputError as error:
+        table_markup.say(str(error))
+    st.session_state[_AGAIN] = True
+
+
+def _look_at(name: str) -> None:
+    processes.give_up(name)
+    catalog.look_at(name)
+
+
+def _columns_again(name: str) -> None:
+    """The file goes back to where uploads lie, so that its columns can be chosen anew."""
+    about = processes.look(name).about
+    file = processes.place(name) / str(about.get("input", ""))
+    if file.is_file():
+        import_form.hold(file, Path(str(about.get("file", file.name))).name)
+        st.session_state["tables_view"] = "file"
+    processes.give_up(name)
+
+
+def _about(one: Making) -> str:
+    """What was asked for."""
+    about = one.about
+    if one.kind == "import":
+        return str(about.get("file", ""))
+    facts = [
+        table_markup.counted(int(about["prompts"]), "prompt") if "prompts" in about else "",
+        f"{about['candidates']} replies each" if "candidates" in about else "",
+        ", ".join(str(value).replace("_", " ") for value in about.get("values", ())),
+        str(about.get("model", "")),
+        f"from {about['table']}" if "table" in about else "",
+    ]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _far(one: Making) -> str:
+    """How far it is, its rate and the time left."""
+    text = _STAGES.get(one.stage, one.stage)
+    if one.unit == "%":
+        return f"{text}: {one.done} %"
+    if not one.total:
+        return text
+    text += f": {one.done} of {table_markup.counted(one.total, 'prompt')}"
+    text += f", {amounts.fixed(one.rate, 1)} a minute" if one.rate else ""
+    if one.seconds_left is not None:
+        text += f", {amounts.clock(one.seconds_left)} left in this step"
+    return text
+
+
+def _so_far(one: Making) -> str:
+    """Where it ended, as the middle of a sentence."""
+    if not one.total or not one.done:
+        return "at its beginning"
+    stage = _STAGES.get(one.stage, one.stage)
+    stage = stage[:1].lower() + stage[1:]
+    return f"at {one.done} of {one.total}{'' if one.unit == '%' else ' prompts'} of one step ({stage})"

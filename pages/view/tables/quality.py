@@ -1,0 +1,211 @@
+"""How good the table at hand is: what it holds, how far each value goes, and what would help today's palette most."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import table_quality as words
+from map_core.feasibility.trusted_ranges import Ranges, ranges
+from map_core.errors import InputError
+from map_core.models.endpoint import refusal
+from map_core.core.jobs import Job, JobStatus
+from map_core.data.prompts import Prompt
+from map_core.confidence.table_quality import Advice, Help, advise
+from map_core.catalog import processes
+from map_core.text.sentences import capitalised
+from pages.view.shell import background, markup
+from pages.view.session import palette_state, header
+from pages.view.tables import build_form, markup as table_markup
+from pages.view.session import scene as scenes
+from pages.view.session.scene import Scene
+from pages.view.tables.catalog import FIRST
+
+#: Candidates beyond which the page offers no more.
+MOST_CANDIDATES = 512
+_BEGUN = "tables_extension_begun"
+
+
+def show() -> None:
+    """Facts, ranges, advice."""
+    scene, palette = palette_state.current()
+    assessment = palette_state.assessed(scene, palette)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="good_head"):
+        st.html(table_markup.title(scenes.chosen() or FIRST))
+        palette_state.use_case_picker()
+    table_markup.said()
+    header.palette_line(scene, assessment)
+    st.html(markup.facts(_facts(scene)))
+    targets = assessment.targets
+    asked = background.job("advice", (scene.key, targets.tobytes()), partial(_advise, scene, targets))
+    background.follow(asked, partial(_advice, scene))
+    st.header("How far each value goes by itself")
+    background.follow(background.job("ranges", scene.key, partial(_ranges, scene)), partial(_reach, scene))
+    _use_cases(scene)
+
+
+def _facts(scene: Scene) -> list[tuple[str, str, str]]:
+    """What the table holds, in the use case that is looked at."""
+    table, counts = scene.table, scene.table.candidates
+    low, high = int(counts.min()), int(counts.max())
+    tokens = sum(map(len, table.tokens))
+    model = table.metadata.get("model")
+    name = str(model.get("name") or "") if isinstance(model, dict) else ""
+    each = amounts.fixed(tokens / len(table.rewards))
+    return [
+        ("Prompts", f"{len(table.prompts):,}", "how sure every level is goes with their number"),
+        ("Replies a prompt", f"{low}" if low == high else f"{low} to {high}", "what can be chosen among"),
+        ("Tokens", f"{tokens:,}" if tokens else "", f"{each} a reply" if tokens else ""),
+        ("Model", name, "wrote the replies"),
+    ]
+
+
+def _advise(scene: Scene, targets: np.ndarray, job: Job) -> Advice:
+    with scene.lock:
+        return advise(scene.table, scene.oracle, targets, attainable=scene.attainable)
+
+
+def _ranges(scene: Scene, job: Job) -> Ranges:
+    return ranges(scene.oracle)
+
+
+def _ended_badly(job: Job) -> bool:
+    """Whether there is nothing to draw; says why."""
+    if job.status is JobStatus.FAILED:
+        st.text(job.error or "")
+    elif not job.ended:
+        st.html(markup.note("Being looked at …"))
+    return job.status is not JobStatus.DONE
+
+
+def _advice(scene: Scene, job: Job) -> None:
+    if st.session_state.pop(_BEGUN, False):
+        st.rerun()  # the whole page shows what was begun, or why not
+    if _ended_badly(job):
+        return
+    advice: Advice = job.result
+    with st.container(border=True, key="advice"):
+        st.header(words.HEADLINES[advice.help])
+        st.text(words.why(advice, len(scene.table.prompts)))
+        if rows := words.rows(advice):
+            header = ("", "this table", "twice the replies, foretold", "twice the prompts, foretold")
+            st.html(markup.levels_table(header, [(-1, row) for row in rows], wide=True))
+        _more(scene, advice)
+
+
+def _reach(scene: Scene, job: Job) -> None:
+    if _ended_badly(job):
+        return
+    found: Ranges = job.result
+    rows = []
+    for j, name in enumerate(scene.names):
+        ends = (0.0, found.trusted[j], found.furthest[j])
+        told = [amounts.percentile(scene.percentile(j, float(level))) for level in ends]
+        rows.append((j, (capitalised(name), *told)))
+    st.html(markup.levels_table(("Value", "base model", "with trust", "on paper"), rows, wide=True))
+    st.html(
+        markup.note(
+            "In percentiles of the base model's own replies. With trust: enough replies carry the weight. On paper: "
+            "every prompt answered with its best reply."
+        )
+    )
+
+
+def _use_cases(scene: Scene) -> None:
+    """How many prompts each use case has, how often they count, and how many are held out."""
+    table = scenes.load(scenes.ALL).table
+    cases = np.array(table.use_cases)
+    weights, held = table.weights, table.held_out
+    counted = np.ones(len(cases)) if table.counted is None else table.counted
+    if len(table.use_case_names) < 2 and not weights.size and not held.any():
+        return
+    st.header("Prompts by use case")
+    header, rows = ["Use case", "prompts"], []
+    header += ["share of use"] if weights.size else []
+    header += ["held out"] if held.any() else []
+    for name in table.use_case_names:
+        own = cases == name
+        cells = [name, f"{int(own.sum()):,}"]
+        cells += [amounts.percent(counted[own].sum() / counted.sum())] if weights.size else []
+        cells += [f"{int(held[own].sum()):,}"] if held.any() else []
+        rows.append((-1, cells))
+    st.html(markup.levels_table(header, rows, wide=True))
+    if held.any():
+        st.html(markup.note("Prompts that are held out are never used to solve; they check what was promised."))
+
+
+def _more(scene: Scene, advice: Advice) -> None:
+    """A button that makes just what would help; where the table's replies cannot be drawn again, it says so."""
+    if advice.help is Help.NEITHER:
+        return
+    metadata = scenes.load(scenes.ALL).table.metadata
+    if not metadata.get("engine"):
+        st.html(
+            markup.note(
+                "The table does not say how its replies were drawn, so no more of them can be drawn here. Bring a "
+                "larger file, or build a table."
+            )
+        )
+        return
+    if reason := refusal(metadata):
+        st.text(reason)
+        return
+    source = scenes.chosen() or "The first table"
+    if advice.help is Help.CANDIDATES:
+        now = int(np.median(scene.table.candidates))
+        factor = 2.0 if not math.isfinite(advice.factor) else min(max(advice.factor, 1.25), 4.0)
+        wanted = min(MOST_CANDIDATES, 4 * math.ceil(now * factor / 4))
+        st.button(
+            f"Draw {wanted - now} more replies to every prompt",
+            key="good_candidates",
+            type="primary",
+            icon=":material/add:",
+            on_click=_extend,
+            args=(_named(source, f"{wanted} each"), (f"--candidates={wanted}",), {"candidates": wanted}, ()),
+            disabled=wanted <= now,
+        )
+        return
+    found = build_form.prompts("good")
+    st.button(
+        "Add these prompts",
+        key="good_prompts",
+        type="primary",
+        icon=":material/add:",
+        on_click=_extend,
+        args=(_named(source, "more prompts"), (), {"prompts": len(found)}, found),
+        disabled=not found,
+    )
+
+
+def _named(source: str, what: str) -> str:
+    """A name for the larger table."""
+    return f"{source[:40].rstrip()} - {what}"
+
+
+def _extend(name: str, options: tuple[str, ...], about: dict[str, object], added: tuple[Prompt, ...]) -> None:
+    """Callback: add to a copy of the table, so that nobody's table changes while they look at it."""
+    arguments = [
+        "build",
+        f"--extend={scenes.table_path()}",
+        "--out",
+        "{out}",
+        "--progress-file",
+        "{progress}",
+        "--quiet",
+    ]
+    inputs = {}
+    if added:
+        arguments += ["--prompts", "{folder}/prompts.jsonl"]
+        inputs["prompts.jsonl"] = build_form.lines(added)
+    about = about | {"table": scenes.chosen() or FIRST.lower()}
+    st.session_state[_BEGUN] = True
+    try:
+        processes.begin(name, "extend", [*arguments, *options], about, inputs)
+    except InputError as error:
+        table_markup.say(str(error))
+        return
+    st.session_state["tables_view"] = "kept"

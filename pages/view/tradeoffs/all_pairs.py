@@ -1,0 +1,128 @@
+"""All pairs: every two of some values beside each other, drawn as they are found."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import streamlit as st
+
+from map_core.figures import theme, pair_grid
+from map_core.analysis.frontier import Frontier, frontier
+from map_core.core.jobs import Job
+from pages.view.shell import background, markup
+from pages.view.tradeoffs.shared import Today, again, download, in_words, open_pair, others, values_picker
+
+BUDGETS = (0.5, 2.0)
+MOST = 5
+DIRECTIONS = 15
+
+Found = dict[tuple[int, int], Frontier]
+
+
+def show(today: Today) -> None:
+    """The choice of values, and a cell a pair."""
+    if len(today.names) < 2:
+        st.html(markup.note("This table has one value, so there is nothing to trade."))
+        return
+    st.header("Every pair at a glance")
+    st.html(
+        markup.note(
+            f"One cell a pair, in percentiles on one scale. The inner line is what {BUDGETS[0]:g} nats buy, the outer "
+            f"one {BUDGETS[1]:g}. Round: base model. Open diamond: your target. Filled: what your palette gives. "
+            "Click a cell to open its pair."
+        )
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="pairs_controls"):
+        first = today.wanted[:MOST] if len(today.wanted) > 1 else today.first(min(3, len(today.names)))
+        chosen = values_picker("Values", today, first, "pairs_values", most=MOST)
+        kept = others()
+    if len(chosen) < 2:
+        st.html(markup.note("Choose two values or more."))
+        return
+    cells = list(combinations(chosen, 2))
+
+    def work(job: Job) -> Found:
+        found: Found = {}
+        for pair in cells:
+            floors = today.floors(kept, list(pair))
+            found[pair] = frontier(today.scene.oracle, pair, BUDGETS, floors=floors, directions=DIRECTIONS, limit=False)
+            job.report(dict(found))
+        return found
+
+    floors = today.floors(kept, []).tobytes()
+    key = (today.scene.key, tuple(cells), floors)
+    background.follow(background.job("pairs", key, work), lambda job: _draw(job, today, cells))
+
+
+def _draw(job: Job, today: Today, cells: list[tuple[int, int]]) -> None:
+    again()
+    found: Found = job.result or job.partial or {}
+    units = today.scene.units()
+    if job.error:
+        st.html(markup.note(f"The pairs could not be computed: {job.error}"))
+    values = sorted({j for pair in cells for j in pair})
+    st.html(_places(values))
+    height = pair_grid.HEIGHTS.get(len(values) - 1, pair_grid.LEAST_HEIGHT)
+    ends = pair_grid.scale(units, list(found.values()), today.stand)
+    with st.container(key="pairs_matrix"):
+        for pair in cells:
+            with st.container(key=f"pair_{pair[0]}_{pair[1]}", border=True, gap=None):
+                _cell(today, pair, found.get(pair), ends, height)
+        with st.container(key="pairs_words"):
+            sentences = pair_grid.summary(found, units)
+            if not job.ended:
+                st.html(markup.note(f"{len(found)} of {len(cells)} pairs are there."))
+            for sentence in sentences[:3]:
+                st.text(sentence)
+    in_words(sentences)
+    if job.result:
+        download(pair_grid.pairs_csv(job.result, today.scene.oracle), "frontier-pairs", "pairs_csv")
+
+
+def _cell(today: Today, pair: tuple[int, int], found: Frontier | None, ends: tuple[float, float], height: int) -> None:
+    across, upwards = (markup.plain(today.titles[pair[0]]), markup.plain(today.names[pair[1]]))
+    st.button(
+        f"{across} and {upwards}",
+        key=f"open_{pair[0]}_{pair[1]}",
+        type="tertiary",
+        on_click=open_pair,
+        args=(pair,),
+        help="Open this pair",
+    )
+    if found is None:
+        with st.container(height=height, border=False):
+            st.html(markup.note("Waiting."))
+        return
+    units = today.scene.units()
+    reached = [contour for contour in found.contours if len(contour.levels)]
+    if not reached:
+        with st.container(height=height, border=False):
+            st.html(markup.note("The targets of the other values alone cost more than this."))
+        return
+    event = st.plotly_chart(
+        pair_grid.cell(units, pair, found, today.stand, ends, height),
+        key=f"cell_{pair[0]}_{pair[1]}",
+        on_select="rerun",
+        selection_mode="points",
+        config=theme.CONFIG | {"displayModeBar": False},
+        alt=f"What can be had of {today.names[pair[0]]}, across, and {today.names[pair[1]]}, upwards.",
+    )
+    st.html(markup.note(pair_grid.said(pair_grid.together(reached[-1], pair))))
+    if event and event.selection.points:
+        open_pair(pair)
+        again()
+
+
+def _places(values: list[int]) -> str:
+    """Where each cell stands on a wide screen: a row and a column a value, below the diagonal."""
+    rules = "".join(
+        f"[data-testid]:has(> .st-key-pair_{a}_{b}), .st-key-pairs_matrix > .st-key-pair_{a}_{b} "
+        f"{{ grid-column: {values.index(a) + 1}; grid-row: {values.index(b)}; }}"
+        for a, b in combinations(values, 2)
+    )
+    columns = len(values) - 1
+    half = columns // 2
+    place = f"{{ grid-column: {half + 1} / -1; grid-row: 1 / {half + 1}; }}"
+    words = f"[data-testid]:has(> .st-key-pairs_words) {place}" if half else ""
+    wide = f"@media (min-width: 900px) {{ {rules} {words} }}"
+    return f"<style>.st-key-pairs_matrix {{ --vp-columns: {columns}; }} {wide}</style>"

@@ -1,0 +1,163 @@
+"""Move a step: one target a little up or down, what that does said before it is pressed."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.feasibility import AttainableLevels
+from map_core.core.jobs import Job
+from map_core.analysis.local_steps import Keep, Step, step
+from pages.view.shell import background, markup
+from pages.view.session import palette_state
+from pages.view.tradeoffs.shared import Today, again, take
+
+SIZES = (0.05, 0.1, 0.2)
+_KEPT = {Keep.COST: "Keep the cost", Keep.OTHERS: "Keep the others"}
+_MEANT = {
+    Keep.COST: "The nats stay as they are. A step more: the other targets give way as little as they can. A step less: "
+    "they rise together on what was saved.",
+    Keep.OTHERS: "The other targets stay as they are, and the cost follows.",
+}
+_MOVED = {Keep.COST: "The cost was kept.", Keep.OTHERS: "The others were kept."}
+
+Found = dict[tuple[int, int], Step | None]
+
+
+def show(today: Today) -> None:
+    """The size of a step, what is kept, and a row a target."""
+    st.header("Move a step")
+    own = today.assessment.solution
+    if not today.wanted:
+        st.html(markup.note("No value has a target, so there is nothing to move. Set one on Palette."))
+        return
+    if own is None:
+        st.html(markup.note("Your palette is out of reach. Steps start from one that can be had."))
+        if today.assessment.nearest is None:
+            st.html(markup.note("Nothing near it can be had: take a lock off, or lower a target, on Palette."))
+        else:
+            st.button(
+                "Go to the nearest palette that works",
+                key="steps_nearest",
+                icon=":material/my_location:",
+                on_click=palette_state.take,
+                args=(today.scene, today.assessment.nearest.targets, "The nearest palette that works was taken."),
+            )
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", key="steps_controls"):
+        keep: Keep = st.segmented_control(
+            "What stays",
+            list(Keep)[::-1],
+            format_func=_KEPT.__getitem__,
+            default=Keep.COST,
+            required=True,
+            key="steps_keep",
+            persist_state="session",
+        )
+        size = st.segmented_control(
+            "Step in standard deviations",
+            list(SIZES),
+            format_func=amounts.significant,
+            default=0.1,
+            required=True,
+            key="steps_size",
+            persist_state="session",
+        )
+        st.html(markup.note(_MEANT[keep]))
+
+    def work(job: Job) -> Found:
+        oracle, found = today.scene.oracle, Found()
+        attainable = AttainableLevels(oracle)
+        for j in today.wanted:
+            for sign in (-1, 1):
+                found[j, sign] = step(
+                    oracle,
+                    today.targets,
+                    j,
+                    sign * size,
+                    keep,
+                    now=own,
+                    fixed=today.fixed,
+                    attainable=attainable,
+                )
+            job.report(dict(found))
+        return found
+
+    key = (today.scene.key, today.targets.tobytes(), today.fixed.tobytes(), size, keep)
+    background.follow(background.job("steps", key, work), lambda job: _draw(job, today, keep))
+
+
+def _draw(job: Job, today: Today, keep: Keep) -> None:
+    again()
+    found: Found = job.result or job.partial or {}
+    if job.error:
+        st.html(markup.note(f"The steps could not be computed: {job.error}"))
+    for j in today.wanted:
+        with st.container(key=f"steps_{j}", horizontal=True, vertical_alignment="top", gap="medium"):
+            at = today.scene.percentile(j, float(today.targets[j]))
+            with st.container(key=f"steps_name_{j}"):
+                st.html(markup.chips([(j, f"{today.titles[j]} {amounts.percentile(at)}")]))
+            for sign, label, icon in ((-1, "Less", "remove"), (1, "More", "add")):
+                with st.container(key=f"steps_{j}_{'more' if sign > 0 else 'less'}", gap="small"):
+                    one = found.get((j, sign))
+                    told = f"{today.titles[j]}: a step {label.lower()}. {_MOVED[keep]}"
+                    st.button(
+                        f"{label} {markup.plain(today.names[j])}",
+                        key=f"step_{j}_{sign}",
+                        icon=f":material/{icon}:",
+                        disabled=one is None,
+                        width="stretch",
+                        on_click=take,
+                        args=None if one is None else (today.scene, _moved(today, one), told),
+                    )
+                    if one is None:
+                        st.html(markup.note(_why_not(today, keep, j, sign) if (j, sign) in found else "…"))
+                    else:
+                        st.html(markup.readout(_from_to(today, j, one), _cost(one)))
+                        given = _others(today, j, one)
+                        if given:
+                            st.html(markup.chips(given))
+                        elif keep is Keep.COST and len(today.wanted) > 1:
+                            st.html(markup.note("The others hardly move."))
+
+
+def _moved(today: Today, one: Step) -> np.ndarray:
+    """(value,) the targets that a step changes, NaN for the others."""
+    return np.where(np.abs(one.targets - today.targets) > 1e-9, one.targets, np.nan)
+
+
+def _why_not(today: Today, keep: Keep, value: int, sign: int) -> str:
+    """Why a step cannot be had."""
+    if keep is Keep.OTHERS:
+        return "Out of reach while the others stay."
+    if not np.any(np.delete(~np.isnan(today.targets) & ~today.fixed, value)):
+        return f"No other target can {'give way' if sign > 0 else 'take what is saved'}."
+    return "The others cannot give way far enough."
+
+
+def _cost(one: Step) -> str:
+    said = "costs the same" if abs(one.nats) < 5e-3 else f"{sentences.number(abs(one.nats), 2)} nats "
+    said += "" if abs(one.nats) < 5e-3 else "more" if one.nats > 0 else "less"
+    return said if one.trusted else f"{said}; on paper only"
+
+
+def _others(today: Today, value: int, one: Step) -> list[tuple[int, str]]:
+    """The other targets that move by a percentile, most first."""
+    ends = {j: _ends(today, j, one) for j in today.wanted if j != value}
+    moved = [j for j, (before, after) in ends.items() if amounts.percentile(before) != amounts.percentile(after)]
+    moved.sort(key=lambda j: -abs(ends[j][1] - ends[j][0]))
+    return [(j, f"{today.names[j]} {_from_to(today, j, one)}") for j in moved]
+
+
+def _ends(today: Today, value: int, one: Step) -> tuple[float, float]:
+    """A target before and after, in percentiles."""
+    before, after = (today.scene.percentile(value, float(at[value])) for at in (today.targets, one.targets))
+    return before, after
+
+
+def _from_to(today: Today, value: int, one: Step) -> str:
+    before, after = _ends(today, value, one)
+    digits = 0 if amounts.percentile(after) != amounts.percentile(before) else 1
+    return f"{amounts.percentile(before, digits)} → {amounts.percentile(after, digits)}"

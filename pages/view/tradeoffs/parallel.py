@@ -1,0 +1,126 @@
+"""Many lines: well spread palettes on the frontier of some values, each a line over all of them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.analysis.frontier_spread import Fan, fan
+from map_core.figures import theme, parallel_coordinates, plane
+from map_core.core.jobs import Job
+from pages.view.shell import background, markup
+from pages.view.tradeoffs import what_if
+from pages.view.tradeoffs.shared import BUDGETS, Today, download, in_words, others, values_picker
+
+LINES = 24
+_TINTS: dict[parallel_coordinates.Tint, str] = {"favoured": "The value it favours", "cost": "Its cost", "verdict": "Its verdict"}
+HOW = (
+    "Each line is a palette that can be had. Click a mark on one to see what it would give against yours, what it "
+    "costs and what it sounds like. Nothing changes until you take it."
+)
+
+
+def show(today: Today) -> None:
+    """The choice of values and budgets, the lines, and the panel."""
+    if len(today.names) < 2:
+        st.html(markup.note("This table has one value, so there is nothing to trade."))
+        return
+    st.header("What a budget leaves to choose")
+    st.html(
+        markup.note(
+            f"{LINES} palettes a budget, as different as can be, each as far as the budget goes. Dotted lines rest on "
+            "too few replies to be trusted. Yours is the thick line, its targets the diamonds; the dashed grey line is "
+            "the base model."
+        )
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="lines_controls"):
+        first = today.wanted if len(today.wanted) > 1 else today.first(2)
+        chosen = values_picker("Values that are weighed", today, first, "lines_values")
+        budgets = st.pills(
+            "Budgets in nats",
+            list(BUDGETS),
+            selection_mode="multi",
+            format_func=amounts.significant,
+            default=[1.0],
+            key="lines_budgets",
+            bind="query-params",
+            persist_state="session",
+        )
+        tint = st.segmented_control(
+            "A line's colour says",
+            list(_TINTS),
+            format_func=_TINTS.__getitem__,
+            default="favoured",
+            required=True,
+            key="lines_tint",
+            bind="query-params",
+            persist_state="session",
+        )
+        kept = others()
+    if len(chosen) < 2 or not budgets:
+        st.html(markup.note("Choose two values or more, and a budget."))
+        return
+    floors, nats = today.floors(kept, chosen), tuple(sorted(float(b) for b in budgets))
+
+    def work(job: Job) -> Fan:
+        return fan(today.scene.oracle, chosen, nats, lines=max(LINES, len(chosen)), floors=floors)
+
+    key = (today.scene.key, tuple(chosen), nats, floors.tobytes())
+    background.follow(background.job("fan", key, work), lambda job: _draw(job, today, tint))
+
+
+def _draw(job: Job, today: Today, tint: parallel_coordinates.Tint) -> None:
+    found: Fan | None = job.result
+    scene = today.scene
+    units = scene.units()
+    if job.error:
+        st.html(markup.note(f"The palettes could not be computed: {job.error}"))
+    if found is None:
+        if not job.ended:
+            st.html(markup.note("Computing the palettes."))
+        return
+    if not len(found.kl):
+        st.html(markup.note("The targets of the other values alone cost more than this, or cannot be met."))
+        return
+    axes = range(len(today.names))
+    left, right = st.columns([1.7, 1], gap="medium")
+    with left:
+        now = today.assessment.solution
+        shown = list(range(len(found.kl)))
+        if now is not None:
+            must = st.pills(
+                "Only those that are no worse than yours in",
+                list(axes),
+                selection_mode="multi",
+                format_func=lambda j: markup.plain(today.titles[j]),
+                key="lines_no_worse",
+                bind="query-params",
+                persist_state="session",
+                wrap=True,
+            )
+            shown = parallel_coordinates.no_worse(found, units, now.levels, [int(j) for j in must])
+            st.html(markup.note(f"{len(shown)} of {len(found.kl)} palettes are shown."))
+        key = f"lines_{what_if.round_of('lines')}"
+        # Read before the figure is drawn, which shows the chosen line in full.
+        clicked = what_if.clicked("lines", st.session_state.get(key), job.key)
+        chosen = clicked[0] if clicked is not None and clicked[0] in shown else None
+        st.plotly_chart(
+            parallel_coordinates.lines(found, shown, units, axes, today.stand, tint, chosen),
+            key=key,
+            on_select="rerun",
+            selection_mode="points",
+            config=theme.CONFIG | {"displayModeBar": False},
+            alt="Palettes that can be had, each a line over the percentiles of all values, with yours on top. "
+            "The same in words below.",
+        )
+    with right:
+        point = None
+        if chosen is not None:
+            levels = found.levels[chosen]
+            said = f"One of the palettes at {amounts.significant(found.budget[chosen])} nats."
+            new = plane.taken(today.targets, levels, found.values)
+            point = what_if.Point(said, levels, found.weights[chosen], float(found.kl[chosen]), new)
+        what_if.panel(today, "lines", point, HOW)
+    what_if.heard(today, "lines", point)
+    in_words(parallel_coordinates.summary(found, shown, units))
+    download(parallel_coordinates.fan_csv(found, scene.oracle), "palettes-at-budgets", "lines_csv")

@@ -1,0 +1,203 @@
+"""What every view of Trade-offs starts from: the palette of this viewer, and the choices that the views share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import streamlit as st
+
+from map_core.palettes import palette as palettes
+from map_core.text import sentences
+from map_core.analysis.generation_weights import in_force
+from map_core.solver.newton import Solution
+from map_core.feasibility import Assessment
+from map_core.figures.plane import Palette as Stand
+from map_core.palettes.palette import Palette
+from pages.view.session import palette_state
+from pages.view.shell import markup, tabs
+from pages.view.session.scene import Scene
+
+BUDGETS = (0.25, 0.5, 1.0, 2.0)
+_AGAIN = "tradeoffs_again"
+
+
+@dataclass(frozen=True, eq=False)
+class Today:
+    """The palette in force.
+
+    Args:
+        scene: the table.
+        palette: of this viewer.
+        assessment: of that palette.
+    """
+
+    scene: Scene
+    palette: Palette
+    assessment: Assessment
+
+    @property
+    def targets(self) -> np.ndarray:
+        """(value,) in standard deviations above base, NaN for free values."""
+        return self.assessment.targets
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the values, as they read within a sentence."""
+        return self.scene.names
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """Of the values, as they stand by themselves."""
+        return [sentences.capitalised(name) for name in self.names]
+
+    @property
+    def solution(self) -> Solution | None:
+        """What speaks for this palette: its own solution, or that of the nearest one that can be had."""
+        return in_force(self.assessment)
+
+    @property
+    def stand(self) -> Stand:
+        """Where the palette stands in a figure."""
+        own = self.assessment.solution
+        return Stand(self.targets, None if own is None else own.levels)
+
+    @property
+    def wanted(self) -> list[int]:
+        """Positions of the values that have a target."""
+        return [int(j) for j in np.flatnonzero(~np.isnan(self.targets))]
+
+    @cached_property
+    def fixed(self) -> np.ndarray:
+        """(value,) bool: targets that do not give way, locked or kept at base."""
+        values = self.scene.table.values
+        kept = [self.palette.targets[name].keep and not self.palette.targets[name].free for name in values]
+        return palettes.locked(self.palette, values) | np.array(kept)
+
+    def first(self, count: int) -> list[int]:
+        """So many values to begin with: those with a target, then the others."""
+        return (self.wanted + [j for j in range(len(self.names)) if j not in self.wanted])[:count]
+
+    def floors(self, kept: bool, free: list[int]) -> np.ndarray:
+        """(value,) levels that other values keep: their targets, or none."""
+        floors = self.targets.copy() if kept else np.full(len(self.targets), np.nan)
+        floors[free] = np.nan
+        return floors
+
+
+def today() -> Today:
+    """The palette of this viewer, assessed; asked for once by every run of the whole page."""
+    st.session_state.pop(_AGAIN, None)
+    scene, palette = palette_state.current()
+    return Today(scene, palette, palette_state.assessed(scene, palette))
+
+
+def take(scene: Scene, targets: np.ndarray, what: str) -> None:
+    """Callback within a figure's fragment: exact targets become the palette; NaN leaves a value as it is."""
+    palette_state.take(scene, targets, what)
+    st.session_state[_AGAIN] = True
+
+
+def undo() -> None:
+    """Callback within a figure's fragment: one step back."""
+    palette_state.undo()
+    st.session_state[_AGAIN] = True
+
+
+def open_pair(pair: tuple[int, int]) -> None:
+    """Callback within a figure's fragment: Two values shows this pair next."""
+    st.session_state["tradeoffs_open"] = pair
+    st.session_state[_AGAIN] = True
+
+
+def again() -> None:
+    """Within a fragment: run the whole page where one of the callbacks above has changed what it shows."""
+    if st.session_state.pop(_AGAIN, False):
+        st.rerun()
+
+
+def others() -> bool:
+    """The choice of what the values that are not looked at do, the same in all views; True when they keep targets."""
+    kept = st.segmented_control(
+        "The other values",
+        ["free", "kept"],
+        format_func={"free": "Free", "kept": "Keep their targets"}.__getitem__,
+        default="free",
+        required=True,
+        key="frontier_others",
+        bind="query-params",
+        persist_state="session",
+        help="Free: the widest choice. Keep their targets: every point also meets the targets of all other values.",
+    )
+    return kept == "kept"
+
+
+def value_picker(label: str, today: Today, first: int, key: str) -> int:
+    """The choice of one value, which stands in the address."""
+    tabs.stay(key, first)
+    return int(
+        st.selectbox(
+            label,
+            range(len(today.names)),
+            index=first,
+            format_func=today.titles.__getitem__,
+            key=key,
+            bind="query-params",
+            persist_state="session",
+        )
+    )
+
+
+def axis_picker(label: str, today: Today, first: int, key: str) -> int:
+    """The choice of one value, which a click elsewhere may make as well; both axes stand in the address as a pair."""
+    st.session_state.setdefault(key, first)  # and not as an index: a click may have chosen already
+    return int(
+        st.selectbox(
+            label,
+            range(len(today.names)),
+            format_func=today.titles.__getitem__,
+            key=key,
+            persist_state="session",
+        )
+    )
+
+
+def values_picker(label: str, today: Today, first: list[int], key: str, most: int | None = None) -> list[int]:
+    """The choice of several values, in the table's order, which stands in the address."""
+    tabs.stay(key, first)
+    chosen = st.multiselect(
+        label,
+        range(len(today.names)),
+        default=first,
+        format_func=today.titles.__getitem__,
+        max_selections=most,
+        key=key,
+        bind="query-params",
+        persist_state="session",
+        wrap=True,
+    )
+    return sorted(int(j) for j in chosen)
+
+
+def download(data: str, name: str, key: str) -> None:
+    """A figure's numbers as a file."""
+    st.download_button(
+        "Data (CSV)", data, f"{name}.csv", "text/csv", icon=":material/download:", type="tertiary", key=key
+    )
+
+
+def in_words(sentences: list[str]) -> None:
+    """A figure as sentences."""
+    with st.expander("In words"):
+        for sentence in sentences:
+            st.text(sentence)
+
+
+def waiting(ended: bool, error: str | None, what: str, height: int) -> None:
+    """What stands in a figure's place until it is there."""
+    with st.container(height=height, border=False):
+        if error:
+            st.html(markup.note(f"{sentences.capitalised(what)} could not be computed: {error}"))
+        elif not ended:
+            st.html(markup.note(f"Computing {what}."))

@@ -1,0 +1,106 @@
+"""One target moved: weights, cost and every level along the way, how sure they are, and where it turns."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.feasibility import AttainableLevels
+from map_core.confidence import Bands, bands
+from map_core.figures import theme, sweep
+from map_core.core.jobs import Job
+from map_core.analysis.sensitivity import Curve, curve, local
+from pages.view.shell import background, markup, glossary
+from pages.view.tradeoffs.shared import Today, download, in_words, value_picker
+
+LEVEL = 0.9
+#: Lines that are drawn to begin with, the swept value's and those with a target first.
+FIRST = 4
+
+
+def show(today: Today) -> None:
+    """The choice of the value, the curves, and what they say."""
+    st.header("What a target costs", help=glossary.help("sensitivity", "shadow price"))
+    names, own = today.names, today.assessment.solution
+    prices = None if own is None else local(own)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="sensitivity_controls"):
+        first = (prices.bottleneck if prices else None) or 0
+        value = value_picker("Move the target of", today, first, "sensitivity_value")
+        shown = st.pills(
+            "Also show",
+            [j for j in range(len(names)) if j != value],
+            selection_mode="multi",
+            format_func=lambda j: markup.plain(today.titles[j]),
+            default=[j for j in today.first(FIRST) if j != value],
+            key=f"sensitivity_shown_{value}",
+            persist_state="session",
+            wrap=True,
+        )
+    if prices is not None and not math.isnan(today.targets[value]):
+        st.html(markup.note(sentences.price(prices, value, names)))
+    kept = today.targets.copy()
+    kept[value] = np.nan
+
+    def work(job: Job) -> tuple[Curve, Bands | None]:
+        oracle = today.scene.oracle
+        found = curve(oracle, kept, value, attainable=AttainableLevels(oracle))
+        job.report((found, None))
+        return found, bands(oracle, found, level=LEVEL) if oracle.prompts > 1 else None
+
+    key = (today.scene.key, value, kept.tobytes())
+    drawn = [int(j) for j in shown]
+    background.follow(background.job("sensitivity", key, work), lambda job: _draw(job, today, value, drawn))
+
+
+def _draw(job: Job, today: Today, value: int, shown: list[int]) -> None:
+    if job.error:
+        st.html(markup.note(f"The curves could not be computed: {job.error}"))
+    done: tuple[Curve, Bands | None] | None = job.result or job.partial
+    if done is None:
+        with st.container(height=380, border=False):
+            st.html(markup.note("" if job.ended else "Computing the curves."))
+        return
+    found, error = done
+    names, units = today.names, today.scene.units()
+    if len(found.targets) < 2:
+        said = "The other targets cannot be met by themselves, so nothing can be swept. Lower one of them first."
+        st.html(markup.note(said))
+        return
+    drawn = sweep.Sweep(found, units, float(today.targets[value]), error, [value, *shown])
+    st.html(markup.legend([(j, names[j]) for j in sorted({value, *shown})]))
+    with st.container(key="sensitivity_levels"):
+        _chart("levels", sweep.levels(drawn), value, f"Realised levels as the target of {names[value]} moves.")
+    with st.container(horizontal=True, key="sensitivity_charts"):
+        _chart("weights", sweep.weights(drawn), value, f"Weights as the target of {names[value]} moves.")
+        _chart("kl", sweep.kl(drawn), value, f"Distance from the base model as the target of {names[value]} moves.")
+    where = [units.said(value, switch.target) for switch in found.switches]
+    with st.container(key="breakpoints", gap="small"):
+        for sentence in sentences.switches(found, names, where):
+            st.text(sentence)
+        most = units.said(value, found.highest)
+        st.text(f"The highest that {names[value]} can go while the others keep their targets is {most}.")
+    st.html(markup.note(_method(error)))
+    in_words(sweep.summary(drawn))
+    name = f"sensitivity-{today.scene.table.values[value]}"
+    download(sweep.sweep_csv(found, today.scene.oracle, error), name, "sensitivity_csv")
+
+
+def _chart(name: str, figure: Any, value: int, said: str) -> None:
+    st.plotly_chart(figure, key=f"sweep_{name}_{value}", config=theme.CONFIG, alt=f"{said} The same in words below.")
+
+
+def _method(error: Bands | None) -> str:
+    """How the bands are made."""
+    dotted = "Dotted lines mark where a target begins or ends to cost."
+    if error is None:
+        return dotted
+    return (
+        f"{dotted} Bands: {amounts.percent(error.level)} intervals for other prompts of this kind, point by point, by "
+        f"sandwich standard errors over the table's {error.prompts} prompts and Student's quantile. The cost is rid of "
+        "its bias, so its line need not lie in the middle; a weight ends at 0."
+    )

@@ -1,0 +1,115 @@
+"""Three values: the surface that a budget reaches, and the same laid out flat, to point at."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.figures import theme, plane, triangle
+from map_core.figures import surface as space
+from map_core.analysis.frontier import Surface, surface
+from map_core.core.jobs import Job
+from pages.view.shell import background, markup
+from pages.view.tradeoffs import what_if
+from pages.view.tradeoffs.shared import BUDGETS, Today, download, in_words, others, value_picker
+
+DIRECTIONS = 11
+HOW = (
+    "Click a mark of the triangle to see what it would give against your palette, what it costs and what it sounds "
+    "like. Nothing changes until you take it."
+)
+
+
+def show(today: Today) -> None:
+    """The choice of three values and a budget, the two figures, and the panel."""
+    if len(today.names) < 3:
+        st.html(markup.note("This table has fewer than three values. Two values shows all there is to trade."))
+        return
+    st.header("Three values at one budget")
+    st.html(
+        markup.note(
+            "The triangle divides one budget among three values: a corner gives all of it to one, the middle shares "
+            "it. The darker a mark, the more even the least of the three gains. The surface shows the same palettes by "
+            "the levels that they give."
+        )
+    )
+    first = today.first(3)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="three_controls"):
+        chosen = [
+            value_picker(label, today, j, f"three_{n}")
+            for n, (label, j) in enumerate(zip(("First value", "Second value", "Third value"), first, strict=True))
+        ]
+        budget = st.segmented_control(
+            "Budget in nats",
+            list(BUDGETS),
+            format_func=amounts.significant,
+            default=1.0,
+            required=True,
+            key="three_budget",
+            bind="query-params",
+            persist_state="session",
+        )
+        kept = others()
+    if len(set(chosen)) < 3:
+        st.html(markup.note("Choose three different values."))
+        return
+    triple = (chosen[0], chosen[1], chosen[2])
+    floors, nats = today.floors(kept, chosen), float(budget)
+
+    def work(job: Job) -> Surface:
+        return surface(today.scene.oracle, triple, [nats], floors=floors, directions=DIRECTIONS, limit=False)
+
+    key = (today.scene.key, triple, nats, floors.tobytes())
+    background.follow(background.job("surface", key, work), lambda job: _draw(job, today, triple, nats))
+
+
+def _draw(job: Job, today: Today, triple: tuple[int, int, int], nats: float) -> None:
+    found: Surface | None = job.result
+    names, units = today.names, today.scene.units()
+    if job.error:
+        st.html(markup.note(f"The surface could not be computed: {job.error}"))
+    if found is None:
+        if not job.ended:
+            st.html(markup.note("Computing the surface."))
+        return
+    sheet = found.contours[0]
+    if not len(sheet.levels):
+        st.html(
+            markup.note(
+                f"The targets of the other values alone cost more than {amounts.significant(nats)} nats, or cannot be "
+                "met."
+            )
+        )
+        return
+    said = f"{names[triple[0]]}, {names[triple[1]]} and {names[triple[2]]}"
+    left, right = st.columns([1.7, 1], gap="medium")
+    with left, st.container(horizontal=True, key="three_figures"):
+        with st.container(key="three_flat"):
+            event = st.plotly_chart(
+                triangle.triangle(units, found, sheet),
+                key=f"triangle_{triple}_{nats}_{what_if.round_of('three')}",
+                on_select="rerun",
+                selection_mode="points",
+                config=theme.CONFIG | {"displayModeBar": False},
+                alt=f"How {amounts.significant(nats)} nats can be divided among {said}: each mark is a palette. The "
+                "same in words below.",
+            )
+        clicked = what_if.clicked("three", event, job.key)
+        point = None
+        if clicked is not None and clicked[0] < len(sheet.levels):
+            title = f"A point of the surface of {said} at {amounts.significant(nats)} nats."
+            point = what_if.of_contour(today, title, triple, sheet, clicked[0])
+        with st.container(key="three_space"):
+            st.plotly_chart(
+                space.space(units, found, today.stand, None if point is None else point.levels),
+                key=f"space_{triple}_{nats}",
+                config=theme.CONFIG,
+                alt=f"The levels of {said} that {amounts.significant(nats)} nats reach, as a surface in space, with "
+                "the base model, your target and what your palette gives. The same in words below.",
+            )
+    with right:
+        what_if.panel(today, "three", point, HOW)
+    what_if.heard(today, "three", point)
+    in_words(space.summary(found, units))
+    values = "-".join(today.scene.table.values[j] for j in triple)
+    download(plane.plane_csv(found, today.scene.oracle), f"surface-{values}", "three_csv")

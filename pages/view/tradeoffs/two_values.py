@@ -1,0 +1,102 @@
+"""Two values: what can be had of them together at each budget."""
+
+from __future__ import annotations
+
+import math
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text.units import Unit
+from map_core.figures import theme, plane
+from map_core.analysis.frontier import Frontier, frontier
+from map_core.core.jobs import Job
+from pages.view.shell import background, markup, glossary
+from pages.view.tradeoffs import what_if
+from pages.view.tradeoffs.shared import BUDGETS, Today, axis_picker, download, in_words, others
+
+HOW = (
+    "Click a point on a line to see what it would give against your palette, what it costs and what it sounds like. "
+    "Nothing changes until you take it."
+)
+
+
+def show(today: Today) -> None:
+    """The controls, the plane, and the panel beside it."""
+    names = today.names
+    if len(names) < 2:
+        st.html(markup.note("This table has one value, so there is nothing to trade."))
+        return
+    st.header("What can be had together", help=glossary.help("frontier", "budget"))
+    st.html(
+        markup.note(
+            "Grey dots are the model's own replies. Each line is as far as a budget goes, in nats from the base model."
+        )
+    )
+    first, second = today.first(2)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="frontier_controls"):
+        across = axis_picker("Across", today, first, "frontier_across")
+        upwards = axis_picker("Upwards", today, second, "frontier_upwards")
+        unit: Unit = st.segmented_control(
+            "Units",
+            ["percentile", "reward"],
+            format_func={"percentile": "Percentiles", "reward": "Rewards"}.__getitem__,
+            default="percentile",
+            required=True,
+            key="frontier_unit",
+            persist_state="session",
+        )
+        kept = others()
+    if across == upwards:
+        st.html(markup.note("Choose two different values."))
+        return
+    pair = (across, upwards)
+    floors = today.floors(kept, list(pair))
+
+    def work(job: Job) -> Frontier:
+        return frontier(today.scene.oracle, pair, BUDGETS, floors=floors)
+
+    def draw(job: Job) -> None:
+        _draw(job, today, pair, unit, kept)
+
+    background.follow(background.job("frontier", (today.scene.key, pair, floors.tobytes()), work), draw)
+
+
+def _draw(job: Job, today: Today, pair: tuple[int, int], unit: Unit, kept: bool) -> None:
+    scene, names = today.scene, today.names
+    units = scene.units(unit)
+    found: Frontier | None = job.result
+    left, right = st.columns([1.7, 1], gap="medium")
+    with left:
+        event = st.plotly_chart(
+            plane.plane(scene.table, units, pair, found, today.stand),
+            key=f"plane_{pair}_{unit}_{kept}_{what_if.round_of('two')}",
+            on_select="rerun",
+            selection_mode="points",
+            config=theme.CONFIG,
+            alt=f"What can be had of {names[pair[0]]} and {names[pair[1]]} together at each budget, with the base "
+            "model, your target and what your palette gives. The same in words below.",
+        )
+        if job.error:
+            st.html(markup.note(f"The frontier could not be computed: {job.error}"))
+        if found is None and not job.ended:
+            st.html(markup.note("Computing the frontier."))
+    with right:
+        clicked = what_if.clicked("two", event, job.key) if found else None
+        point = None
+        if found is not None and clicked is not None and len(clicked) == 2:
+            contour, direction = plane.point(found, clicked)
+            both = f"{names[pair[0]]} and {names[pair[1]]}"
+            at = "at the limit" if math.isinf(contour.budget) else f"at {amounts.significant(contour.budget)} nats"
+            point = what_if.of_contour(today, f"A point of the frontier of {both} {at}.", pair, contour, direction)
+        what_if.panel(today, "two", point, HOW)
+    what_if.heard(today, "two", point)
+    if found is None:
+        return
+    if not any(len(contour.levels) for contour in found.contours if math.isfinite(contour.budget)):
+        most = amounts.significant(BUDGETS[-1])
+        said = f"The targets of the other values alone cost more than {most} nats, or cannot be met."
+        st.html(markup.note(said))
+    in_words(plane.summary(found, units))
+    values = scene.table.values
+    download(plane.plane_csv(found, scene.oracle), f"frontier-{values[pair[0]]}-{values[pair[1]]}", "frontier_csv")

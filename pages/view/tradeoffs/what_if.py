@@ -1,0 +1,220 @@
+"""What if: a point of a figure in words against today's palette, what it sounds like, and the way to take it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import changes, sentences
+from map_core.errors import InputError
+from map_core.figures import plane
+from map_core.analysis.frontier import Contour
+from map_core.analysis.examples import example
+from map_core.feasibility.trust import trust
+from pages.view.session import palette_state
+from pages.view.shell import markup
+from pages.view.tradeoffs.shared import Today, again, take, undo
+
+#: The limit of a direction is read at weights so many times as long.
+FAR = 1e4
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A palette that is looked at and not yet taken.
+
+    Args:
+        said: what it is.
+        levels: (value,) realised, in standard deviations above base.
+        weights: (value,) x.
+        kl: nats; NaN where it is not known.
+        targets: (value,) those to take, in standard deviations above base, NaN for free values.
+        limit: every prompt answers with its best reply.
+    """
+
+    said: str
+    levels: np.ndarray
+    weights: np.ndarray
+    kl: float
+    targets: np.ndarray
+    limit: bool = False
+
+
+def of_contour(today: Today, said: str, values: tuple[int, ...], contour: Contour, number: int) -> Point:
+    """A point of a frontier: its levels become the targets of these values; others that it misses give way."""
+    limit = math.isinf(contour.budget)
+    weights = contour.weights[number] * (FAR if limit else 1.0)
+    kl = float(contour.kl[number])
+    levels = contour.levels[number]
+    return Point(said, levels, weights, kl, plane.taken(today.targets, levels, values), limit)
+
+
+def clicked(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | None:
+    """What the point that was clicked last in a figure carries.
+
+    Args:
+        view: the figure's view.
+        event: the figure's own state, which Streamlit forgets when anything is drawn differently.
+        mark: what the figure is of; a click on another figure is forgotten.
+    """
+    points = [p for p in event.selection.points if p.get("customdata") is not None] if event else []
+    if points:
+        st.session_state[f"what_if_clicked_{view}"] = (mark, tuple(int(n) for n in points[0]["customdata"]))
+    held = st.session_state.get(f"what_if_clicked_{view}")
+    return held[1] if held and held[0] == mark else None
+
+
+def round_of(view: str) -> int:
+    """Part of a figure's key: another number clears what was clicked."""
+    return int(st.session_state.get(f"what_if_round_{view}", 0))
+
+
+def _clear(view: str) -> None:
+    st.session_state[f"what_if_round_{view}"] = round_of(view) + 1
+    st.session_state.pop(f"what_if_clicked_{view}", None)
+
+
+def panel(today: Today, view: str, point: Point | None, how: str) -> None:
+    """The panel beside a figure.
+
+    Args:
+        today: the palette in force.
+        view: the figure's view, part of the keys.
+        point: what was clicked.
+        how: what to do when nothing was.
+    """
+    again()
+    with st.container(key=f"what_if_{view}", border=True):
+        st.html('<h3 class="vp-small-title">What if</h3>')
+        if point is None:
+            st.html(markup.note(how))
+            _undo(view)
+            return
+        st.html(markup.note(point.said))
+        same = bool(np.allclose(point.targets, today.targets, atol=1e-9, equal_nan=True))
+        if same:
+            st.html(markup.note("This is your palette now."))
+        else:
+            _compared(today, point)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if not same:
+                moved = ~(np.abs(point.targets - today.targets) <= 1e-9)
+                told = f"{point.said.removesuffix('.')} was taken as your target."
+                st.button(
+                    "Take it",
+                    key=f"take_it_{view}",
+                    type="primary",
+                    icon=":material/check:",
+                    on_click=take,
+                    args=(today.scene, np.where(moved, point.targets, np.nan), told),
+                )
+            if same:
+                _undo(view)
+            st.button("Clear", key=f"clear_{view}", type="tertiary", on_click=_clear, args=(view,))
+
+
+def _undo(view: str) -> None:
+    """The way back, as long as taking a point is the last thing that happened."""
+    place = palette_state.history().place
+    if place > 0 and st.session_state.get("taken") == place:
+        st.button("Undo", key=f"undo_{view}", icon=":material/undo:", type="tertiary", on_click=undo)
+
+
+def _compared(today: Today, point: Point) -> None:
+    scene, now = today.scene, today.solution
+    if today.assessment.solution is None:
+        what = "the base model, for nothing near it can be had" if now is None else "the nearest one that is not"
+        st.html(markup.note(f"Your palette is out of reach, so this is held against {what}."))
+    here, spent = (np.zeros(len(today.names)), 0.0) if now is None else (now.levels, now.kl)
+    found = changes.changes(scene.oracle, scene.percentiles, here, point.levels)
+    said = " ".join(filter(None, [changes.gained(found, today.names), changes.lost(found, today.names)]))
+    told = [said or "No level moves by a percentile.", _cost(spent, point)]
+    with st.container(gap="small"):
+        for sentence in filter(None, [*told, _gives_way(today, point), _doubt(today, point)]):
+            st.text(sentence)
+    rows = [
+        (
+            one.value,
+            [
+                today.titles[one.value],
+                amounts.percentile(one.before),
+                amounts.percentile(one.after),
+                _signed(one.moved),
+            ],
+        )
+        for one in found
+    ]
+    st.html(markup.levels_table(["Value", "Base" if now is None else "Now", "There", "Change"], rows))
+
+
+def _cost(now: float, point: Point) -> str:
+    if math.isnan(point.kl):
+        return "It costs the most that choosing among the replies can cost at these levels."
+    return changes.cost(now, point.kl)
+
+
+def _gives_way(today: Today, point: Point) -> str:
+    """The targets that taking it would lower."""
+    lowered = [int(j) for j in np.flatnonzero(point.targets < today.targets - 1e-6)]
+    if not lowered:
+        return ""
+    said = sentences.listed([today.names[j] for j in lowered])
+    locked = [today.names[j] for j in lowered if today.fixed[j]]
+    held = f" You asked that {sentences.listed(locked)} be held." if locked else ""
+    return f"Taking it lowers your target{'s' * (len(lowered) > 1)} of {said}.{held}"
+
+
+def _doubt(today: Today, point: Point) -> str:
+    """Whether too few replies carry it."""
+    if point.limit:
+        return "It rests on a single reply a prompt, so it is reachable on paper only."
+    ess = today.scene.oracle.effective_sample_size(point.weights)
+    if trust(today.scene.oracle, ess) >= 0:
+        return ""
+    figure, meaning = sentences.rests_on(ess, today.scene.oracle.form)
+    return f"Reachable on paper only: {figure} {meaning}"
+
+
+def _signed(moved: int) -> str:
+    return f"{moved:+d}".replace("-", "−") if moved else "0"
+
+
+def heard(today: Today, view: str, point: Point | None) -> None:
+    """The likeliest reply here and there to one prompt of the use case, straight from the table."""
+    if point is None:
+        return
+    table, oracle = today.scene.table, today.scene.oracle
+    with st.container(key=f"heard_{view}", border=True):
+        st.html('<h3 class="vp-small-title">Hear it</h3>')
+        prompt = st.selectbox(
+            "Prompt",
+            range(len(table.prompts)),
+            format_func=table.prompts.__getitem__,
+            key=f"hear_{today.palette.use_case}",
+            persist_state="session",
+        )
+        weights = np.zeros(len(today.names)) if today.solution is None else today.solution.weights
+        try:
+            now, there = (example(table, oracle, x, int(prompt)) for x in (weights, point.weights))
+        except InputError as error:
+            st.text(str(error))
+            return
+        same = now.aligned == there.aligned
+        with st.container(horizontal=True, key=f"heard_both_{view}"):
+            for title, key, one in (("There", "there", there), ("Now" if today.solution else "Base", "now", now)):
+                with st.container(key=f"heard_{key}_{view}", gap="small"):
+                    st.html(markup.name(title, f"probability {sentences.chance(one.probability)}"))
+                    st.text("The same reply." if same and one is now else one.aligned)
+        base = sentences.chance(1 / now.candidates)
+        st.html(
+            markup.note(
+                f"The likeliest of the {now.candidates} replies that the table holds for this prompt; under the base "
+                f"model each has a probability of {base}."
+            )
+        )

@@ -1,0 +1,176 @@
+"""The card of a value: what it hears and misses, how far to trust it, how it shows on this table.
+
+Constraint: replies are shown as text; every figure has its words and its data beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from map_core.core import amounts
+from map_core.text import sentences
+from map_core.figures import theme
+from map_core.figures import value_profile as figures
+from map_core.scoring.pairwise import word
+from map_core.scoring.profile import Portrait, Rung, extremes, portrait
+from pages.view.session import scene as scenes
+from pages.view.session import scorer_cards
+from pages.view.shell import markup
+from pages.view.values import markup as marks
+from pages.view.values.state import Own, Seen
+
+
+def head(seen: Seen, name: str) -> None:
+    """Name, colour, and what kind of value it is."""
+    own = seen.own_named(name)
+    if own is None:
+        tags = ["of this table"]
+    else:
+        tags = ["your own", f"version {own.value.version}", "in use" if own.used else ""]
+    st.html(marks.title(seen.title(name), seen.tint(name), tags))
+
+
+def show(seen: Seen, name: str) -> None:
+    """The card below the head."""
+    own = seen.own_named(name)
+    if own is not None and own.rewards is None:
+        return
+    table = seen.portrayed
+    found = portrait(table, name)
+    if own is None:
+        _trusted(name)
+    else:
+        _ends(seen, name)
+    _facts(seen, name, own, found)
+    _spread(seen, name, found)
+    _beside(seen, found)
+    if own is None:
+        _ladder(seen, found.rungs)
+
+
+def _trusted(name: str) -> None:
+    """The word on a value of the table, from labels."""
+    of_table = scorer_cards.judged()
+    one = of_table.separations.get(name)
+    if one is None:
+        st.html(marks.word(None, scorer_cards.agreement(of_table, name)))
+    else:
+        st.html(marks.word(word(one.auc, one.low), scorer_cards.agreement(of_table, name)))
+
+
+def _facts(seen: Seen, name: str, own: Own | None, found: Portrait) -> None:
+    told = _entry(seen, name)
+    if not told:
+        st.html(markup.note("This table does not say how this value was scored."))
+    area, basis = _area(name, own)
+    facts = [
+        ("Measures", told.get("measures"), ""),
+        ("Misses", told.get("misses"), ""),
+        ("AUC", area, basis),
+        ("Length", figures.length_told(found), ""),
+        ("Scorer", told.get("source"), f"version {told['version']}" if told.get("version") else ""),
+        ("Licence", told.get("licence"), ""),
+    ]
+    st.html(marks.facts([(label, str(text), small) for label, text, small in facts if text]))
+
+
+def _area(name: str, own: Own | None) -> tuple[str, str]:
+    """The AUC, and on how many labels it rests."""
+    if own is None:
+        one = scorer_cards.judged().separations.get(name)
+        if one is None:
+            return "Not known", "nobody labelled replies of this table for it"
+        return (
+            f"{amounts.fixed(one.auc, 2)} ({amounts.fixed(one.low, 2)} to {amounts.fixed(one.high, 2)})",
+            f"95% interval, from {one.positives} replies labelled 1 and {one.negatives} labelled 0",
+        )
+    found = own.agreement
+    if found is None:
+        return "Not known", "no pair was judged yet"
+    return (
+        f"{amounts.fixed(found.auc, 2)} ({amounts.fixed(found.low, 2)} to {amounts.fixed(found.high, 2)})",
+        f"95% interval, from {found.decided} judged pairs",
+    )
+
+
+def _entry(seen: Seen, name: str) -> dict[str, Any]:
+    return scenes.known_cards(seen.portrayed).get(name, {})
+
+
+def _ends(seen: Seen, name: str) -> None:
+    """The highest and the lowest replies beside each other."""
+    high, low = extremes(seen.portrayed, name)
+    with st.container(horizontal=True, gap="medium", key="values_ends"):
+        for end, rungs in (("most", high), ("least", low)):
+            with st.container(gap="small", key=f"values_end_{end}"):
+                st.subheader(f"{end.capitalize()} so", anchor=False)
+                for rung in rungs:
+                    _rung(seen, rung, f"{end}_{rung.row}")
+
+
+def _ladder(seen: Seen, rungs: Sequence[Rung]) -> None:
+    if not rungs:
+        return
+    st.subheader("What it sounds like, from low to high", anchor=False)
+    for number, rung in enumerate(rungs):
+        _rung(seen, rung, str(number))
+
+
+def _rung(seen: Seen, rung: Rung, key: str) -> None:
+    table = seen.portrayed
+    prompt = table.prompts[table.prompt_of(rung.row)]
+    sign = "+" if rung.standardised > 0 else ""
+    with st.container(key=f"values_rung_{key}", gap=None):
+        st.html(
+            marks.rung(
+                _place(rung.percentile),
+                f"({sign}{sentences.number(rung.standardised, 2)} standard deviations), asked: {prompt}",
+            )
+        )
+        st.text(table.replies[rung.row])
+
+
+def _place(percentile: float) -> str:
+    """A percentile as people read it."""
+    if percentile > 99:
+        return "above p99"
+    return "below p1" if percentile < 1 else amounts.percentile(percentile)
+
+
+def _spread(seen: Seen, name: str, found: Portrait) -> None:
+    st.subheader("How it is spread over the replies", anchor=False)
+    if not found.constant:
+        figure = figures.spread(found, seen.title(name), seen.tint(name))
+        st.plotly_chart(figure, config=theme.CONFIG, key=f"values_spread_{name}")
+    st.html(markup.note(figures.spread_told(found)))
+    st.download_button(
+        "Data (CSV)",
+        figures.portrait_csv(found),
+        f"{name}.csv",
+        "text/csv",
+        icon=":material/download:",
+        type="tertiary",
+        key="values_csv",
+        on_click="ignore",
+    )
+
+
+def _beside(seen: Seen, found: Portrait) -> None:
+    """What it goes together with, and a warning where two are nearly one."""
+    if not found.correlations:
+        return
+    st.subheader("What it goes together with", anchor=False)
+    names = {other: seen.title(other) for other, _ in found.correlations}
+    for warning in figures.twins_told(found, names):
+        st.warning(markup.plain(warning), icon=":material/join:")
+    st.html(
+        marks.table(
+            [
+                (seen.tint(other), names[other], sentences.number(size, 2), figures.strength(size))
+                for other, size in found.correlations
+            ]
+        )
+    )

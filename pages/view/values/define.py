@@ -1,0 +1,145 @@
+"""Saying in words what a value is: more like this, less like this, a name and a colour.
+
+Constraint: what is typed is kept as it is and shown as text only; what cannot be used is said in words, and nothing
+that was typed is lost.
+"""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from map_core.errors import PaletteError
+from map_core.custom_values import replies_key, jobs
+from map_core.custom_values.active import forget
+from map_core.store import custom_values
+from map_core.scoring import Definition, Kind, name_from
+from pages.view.session import scene as scenes
+from pages.view.shell import markup
+from pages.view.values import markup as marks
+from pages.view.values.state import TINTS, Own, Seen, first_tint, taken_names
+
+_KINDS = {Kind.DESCRIPTION: "Describe it", Kind.EXAMPLES: "Give example replies"}
+_ASKED = {
+    Kind.DESCRIPTION: ("One description a line.", "sounds like a calm nurse", "sounds like a salesman"),
+    Kind.EXAMPLES: (
+        "An empty line between two replies; three or more on each side do best.",
+        "Let's go through this slowly. You are doing fine, and we have time.",
+        "Act now! This offer will not last, and you will love every bit of it!",
+    ),
+}
+#: Fields of the form, kept while the page is elsewhere.
+_FIELDS = ("values_title", "values_kind", "values_more", "values_less", "values_colour")
+
+
+def begin(own: Own | None = None) -> None:
+    """Callback: open the form, empty or with a value that is there."""
+    for field in _FIELDS:
+        st.session_state.pop(field, None)
+    st.session_state["values_form"] = own.value.id if own else 0
+    if own is not None:
+        told = own.value.definition
+        between = "\n" if told.kind is Kind.DESCRIPTION else "\n\n"
+        tints = {tint: name for name, tint in TINTS.items()}
+        filled = (told.title, told.kind, between.join(told.more), between.join(told.less), tints.get(told.colour or ""))
+        st.session_state.update(dict(zip(_FIELDS, filled, strict=True)))
+
+
+def is_open() -> bool:
+    """The form is being filled in."""
+    return "values_form" in st.session_state
+
+
+def show(seen: Seen) -> None:
+    """The form for a new value, or to change the one that it was opened with."""
+    own = next((one for one in seen.own if one.value.id == st.session_state["values_form"]), None)
+    with st.container(border=True, key="values_define"):
+        st.header(f"Change {markup.plain(own.value.definition.title)}" if own else "Define a value", anchor=False)
+        st.html(
+            markup.note(
+                "Say what has more of it and what has less. A small model that knows the meaning of sentences then "
+                "finds out for every reply which side it is closer to."
+                + (" Other words make a new version, which is scored and judged anew." if own else "")
+            )
+        )
+        kind = st.segmented_control(
+            "How do you want to say it?",
+            list(_KINDS),
+            format_func=_KINDS.__getitem__,
+            default=None if "values_kind" in st.session_state else Kind.DESCRIPTION,
+            required=True,
+            key="values_kind",
+        )
+        with st.form("values_form_fields", border=False):
+            _fields(seen, kind or Kind.DESCRIPTION)
+            with st.container(horizontal=True, gap="small"):
+                st.form_submit_button(
+                    "Keep the change" if own else "Define and score it",
+                    type="primary",
+                    icon=":material/check:",
+                    key="values_define_submit",
+                    on_click=_define,
+                    args=(seen, own),
+                )
+                st.form_submit_button("Cancel", key="values_define_cancel", on_click=_close)
+        if said := st.session_state.get("values_refused"):
+            st.warning("This cannot be kept yet.", icon=":material/error:")
+            st.text(said)
+
+
+def _fields(seen: Seen, kind: Kind) -> None:
+    how, more, less = _ASKED[kind]
+    st.text_input("Name", key="values_title", max_chars=60, placeholder="Calm nurse")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.text_area("More like this", key="values_more", height=130, placeholder=more, help=how)
+    with right:
+        st.text_area("Less like this", key="values_less", height=130, placeholder=less, help=how)
+    st.html(markup.note(how))
+    if st.session_state.get("values_colour") is None:
+        st.session_state["values_colour"] = next(name for name, tint in TINTS.items() if tint == first_tint(seen))
+    st.selectbox("Colour", list(TINTS), key="values_colour")
+    st.html(marks.tints(TINTS))
+
+
+def _define(seen: Seen, own: Own | None) -> None:
+    """Callback: keep what was typed and score the table on it."""
+    told = st.session_state
+    told.pop("values_refused", None)
+    kind = Kind(told.get("values_kind") or Kind.DESCRIPTION)
+    title = str(told.get("values_title") or "")
+    name = own.key if own else name_from(title, taken_names(seen))
+    try:
+        definition = Definition(
+            name,
+            title,
+            _texts(str(told.get("values_more") or ""), kind),
+            _texts(str(told.get("values_less") or ""), kind),
+            kind,
+            TINTS.get(str(told.get("values_colour"))),
+        )
+        if own is None:
+            custom_values.define(seen.database, definition)
+        else:
+            custom_values.revise(seen.database, own.value.id, definition)
+    except PaletteError as error:
+        told["values_refused"] = str(error)
+        return
+    forget()
+    _close()
+    told["values_shown"] = name
+    if seen.table.replies:
+        jobs.start(scenes.table_path(), replies_key(seen.table), definition)
+
+
+def _texts(typed: str, kind: Kind) -> tuple[str, ...]:
+    """The entries of a field: a line each, or a paragraph each for replies."""
+    parts = typed.splitlines() if kind is Kind.DESCRIPTION else re.split(r"\n[ \t]*\n", typed.replace("\r\n", "\n"))
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _close() -> None:
+    """Callback: leave the form."""
+    for field in ("values_form", "values_refused", *_FIELDS):
+        st.session_state.pop(field, None)

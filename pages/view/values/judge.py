@@ -1,0 +1,161 @@
+"""Judging pairs: which of two replies has more of a value, asked without showing what the scorer says.
+
+Constraint: replies are shown as text, in an order that says nothing about their scores; a judgement is kept the moment
+it is given, and the last ones can be taken back.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from map_core.errors import PaletteError
+from map_core.scoring.pairwise import ASKED, MOST, Answer, Question, questions
+from map_core.custom_values import agreement, replies_key
+from map_core.custom_values.active import forget
+from map_core.data.reward_table import RewardTable
+from map_core.store import database, custom_values
+from map_core.scoring import Definition
+from pages.view.shell import background, markup
+from pages.view.values import markup as marks
+from pages.view.values.state import Own, Seen, look
+
+_SAID = {Answer.FIRST: "This one", Answer.SECOND: "This one", Answer.NEITHER: "Cannot say"}
+_KEYS = {Answer.FIRST: "1", Answer.SECOND: "2", Answer.NEITHER: "0"}
+
+
+def goal(own: Own) -> int:
+    """How many judgements there are to be at the next stop; the most there can be once they are there."""
+    return min(MOST, ASKED * (len(own.judged) // ASKED + 1))
+
+
+def begin(own: Own) -> None:
+    """Callback: cover the page and ask."""
+    st.session_state["values_judging"] = (own.value.id, own.value.version, goal(own))
+    st.session_state["values_given"] = []
+
+
+def stop() -> None:
+    """Callback: back to the value."""
+    st.session_state.pop("values_judging", None)
+    st.session_state.pop("values_judge_refused", None)
+
+
+def asked(seen: Seen) -> Own | None:
+    """The value that pairs are judged for now."""
+    held = st.session_state.get("values_judging")
+    if held is None:
+        return None
+    own = next((one for one in seen.own if (one.value.id, one.value.version) == held[:2]), None)
+    return None if own is None or own.rewards is None else own
+
+
+@st.fragment
+def show(name: str) -> None:
+    """One pair after another, until there are as many judgements as were asked for.
+
+    Args:
+        name: of the value.
+    """
+    seen = look(database())
+    own = seen.own_named(name)
+    held = st.session_state.get("values_judging")
+    if own is None or own.rewards is None or held is None:
+        st.rerun()
+    left = _open(seen, own)
+    if len(own.judged) >= held[2] or not left:
+        stop()
+        st.rerun()
+    with st.container(key="values_judge"):
+        _progress(own.value.definition, len(own.judged), held[2])
+        _pair(seen, own, left[0])
+        with st.container(horizontal=True, vertical_alignment="center", key="values_judge_end"):
+            if st.session_state.get("values_given"):
+                st.button(
+                    "Take back the last one", key="values_back", icon=":material/undo:", type="tertiary", on_click=_back
+                )
+            if st.button("Stop here", key="values_judge_stop", type="tertiary", icon=":material/close:"):
+                stop()
+                st.rerun()
+        if said := st.session_state.get("values_judge_refused"):
+            st.warning("This judgement could not be kept.", icon=":material/error:")
+            st.text(said)
+
+
+def _open(seen: Seen, own: Own) -> list[Question]:
+    """The pairs that nobody has judged yet, in the order in which they are asked."""
+    assert own.rewards is not None
+    given = {frozenset((one.first, one.second)) for one in own.judged}
+    found = questions(seen.table, own.rewards, MOST, seed=int(own.value.definition.key[:8], 16))
+    return [one for one in found if frozenset(agreement.replies_of(seen.table, one)) not in given]
+
+
+def _progress(definition: Definition, done: int, of: int) -> None:
+    st.html(marks.question(f"Which of these two is more so: {definition.title}?", f"{done + 1} of {of}"))
+    st.progress(done / of)
+    st.html(markup.note(f"More like: {definition.more[0]}. Less like: {definition.less[0]}."))
+    st.html(
+        markup.note(
+            "Choose the one that has more of it, whichever is the better reply otherwise. Keys 1 and 2 do the same, "
+            "and 0 where you cannot say."
+        )
+    )
+
+
+def _pair(seen: Seen, own: Own, question: Question) -> None:
+    prompts = [seen.table.prompts[seen.table.prompt_of(row)] for row in (question.first, question.second)]
+    if prompts[0] == prompts[1]:
+        with st.container(key="values_prompt", gap=None):
+            st.html(markup.note("Both answer this prompt:"))
+            st.text(prompts[0])
+    sides = ((Answer.FIRST, question.first), (Answer.SECOND, question.second))
+    with st.container(horizontal=True, key="values_pair"):
+        for number, (answer, row) in enumerate(sides):
+            with st.container(key=f"values_side_{number}"):
+                with st.container(border=True, key=f"values_reply_{number}"):
+                    if prompts[0] != prompts[1]:
+                        st.html(markup.note("Answers this prompt:"))
+                        st.text(prompts[number])
+                    st.text(seen.table.replies[row] or "(no words)")
+                _button(own, seen, question, answer)
+    _button(own, seen, question, Answer.NEITHER)
+
+
+def _button(own: Own, seen: Seen, question: Question, answer: Answer) -> None:
+    st.button(
+        _SAID[answer],
+        key=f"values_is_{answer.value}",
+        shortcut=_KEYS[answer],
+        width="stretch",
+        on_click=_answer,
+        args=(own.value.id, own.value.version, seen.table, question, answer),
+    )
+
+
+def _answer(id: int, version: int, table: RewardTable, question: Question, answer: Answer) -> None:
+    """Callback: the judgement is kept."""
+    st.session_state.pop("values_judge_refused", None)
+    pair = agreement.replies_of(table, question)
+    try:
+        kept = agreement.judged(database(), table, id, version)
+        if any({one.first, one.second} == set(pair) for one in kept):
+            return  # answered twice in a hurry, or by somebody else meanwhile
+        made = custom_values.judge(database(), id, version, replies_key(table), pair, answer, background.viewer())
+    except PaletteError as error:
+        st.session_state["values_judge_refused"] = str(error)
+        return
+    st.session_state["values_given"] = [*st.session_state.get("values_given", []), made.id]
+    forget()
+
+
+def _back() -> None:
+    """Callback: the last judgement of this viewer is withdrawn and asked for again."""
+    given: list[int] = list(st.session_state.get("values_given", []))
+    if not given:
+        return
+    try:
+        custom_values.withdraw(database(), given.pop())
+    except PaletteError as error:
+        st.session_state["values_judge_refused"] = str(error)
+        return
+    st.session_state["values_given"] = given
+    forget()

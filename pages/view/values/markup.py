@@ -1,0 +1,78 @@
+"""The small pieces of markup of the page Values; everything in them that is not ours is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from map_core.scoring.pairwise import Word
+
+_WORDS = {Word.RELIABLE: "good", Word.ROUGH: "warn", Word.UNUSABLE: "bad"}
+
+
+def _swatch(tint: str) -> str:
+    return f'<i class="vp-swatch" style="background:{escape(tint, quote=True)}"></i>'
+
+
+def title(text: str, tint: str, tags: Sequence[str]) -> str:
+    """The name of a value with its colour, and small marks of what it is."""
+    small = "".join(f'<span class="vp-tag">{escape(one)}</span>' for one in tags if one)
+    return f'<h2 class="vp-value">{_swatch(tint)}<span>{escape(text)}</span>{small}</h2>'
+
+
+def word(said: Word | None, sentence: str) -> str:
+    """How far it is to be trusted: the word, and the sentence that it rests on."""
+    kind, label = ("none", "no word yet") if said is None else (_WORDS[said], said.value)
+    return (
+        f'<div class="vp-word vp-word-{kind}" role="status"><b>{escape(label[:1].upper() + label[1:])}</b>'
+        f"<span>{escape(sentence)}</span></div>"
+    )
+
+
+def question(text: str, place: str) -> str:
+    """What is asked of two replies, and how far the judge is."""
+    return f'<h2 class="vp-question"><span>{escape(text)}</span><span class="vp-tag">{escape(place)}</span></h2>'
+
+
+def rung(place: str, meaning: str) -> str:
+    """Where a reply lies."""
+    return f'<p class="vp-rung"><b>{escape(place)}</b> <span>{escape(meaning)}</span></p>'
+
+
+def sides(more: Sequence[str], less: Sequence[str]) -> str:
+    """Both sides of a definition."""
+    columns = "".join(
+        f"<div><dt>{label}</dt>" + "".join(f"<dd>{escape(text)}</dd>" for text in texts) + "</div>"
+        for label, texts in (("More like this", more), ("Less like this", less))
+    )
+    return f'<dl class="vp-sides">{columns}</dl>'
+
+
+def facts(told: Sequence[tuple[str, str, str]]) -> str:
+    """What is known of a value: (label, text, a smaller line) each."""
+    cells = "".join(
+        f"<div><dt>{escape(label)}</dt><dd>{escape(text)}"
+        + (f"<small>{escape(small)}</small>" if small else "")
+        + "</dd></div>"
+        for label, text, small in told
+    )
+    return f'<dl class="vp-sides vp-known">{cells}</dl>'
+
+
+def tints(named: Mapping[str, str]) -> str:
+    """The colours that can be chosen, with their names."""
+    return (
+        '<div class="vp-chips">'
+        + "".join(f"<span>{_swatch(tint)}{escape(name)}</span>" for name, tint in named.items())
+        + "</div>"
+    )
+
+
+def table(rows: Sequence[tuple[str, str, str, str]]) -> str:
+    """Correlations: (colour, name, number, in words) a row."""
+    body = "".join(
+        f'<tr><th scope="row">{_swatch(tint)}{escape(name)}</th><td>{escape(number)}</td><td>{escape(said)}</td></tr>'
+        for tint, name, number, said in rows
+    )
+    head = '<tr><th scope="col">Beside</th><th scope="col">Rank correlation</th><th scope="col">In words</th></tr>'
+    return f'<div class="vp-scroll"><table class="vp-levels"><thead>{head}</thead><tbody>{body}</tbody></table></div>'

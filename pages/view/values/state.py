@@ -1,0 +1,135 @@
+"""What the page *Values* looks at: the values of the table, those of one's own, and how far each of these is.
+
+Constraint: nothing is scored or kept here; what is read from the database is read anew at every run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from map_core.figures.theme import COLOURS
+from map_core.scoring.pairwise import Agreement
+from map_core.custom_values import agreement, read, replies_key
+from map_core.data.reward_table import RewardTable
+from map_core.store import Database, custom_values
+from map_core.store.custom_values import Judged, OwnValue
+from map_core.scoring import cards
+from pages.view.session import scene as scenes
+from pages.view.session.scene import Scene
+
+#: Colours for values of one's own, by name: apart from those of a table's values, and read on white as on black.
+TINTS = {
+    "Magenta": "#C026A8",
+    "Turquoise": "#149C98",
+    "Crimson": "#C42B58",
+    "Lime": "#6A9A00",
+    "Brown": "#A0522D",
+    "Slate": "#62798A",
+    "Mustard": "#948700",
+    "Indigo": "#4F5BD5",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """A value of one's own on the table that is looked at.
+
+    Args:
+        value: as it is kept.
+        rewards: (reply,) of its newest version; None where they are not scored yet.
+        judged: the judgements of its newest version, the first one first.
+        agreement: what they say; None while nothing is decided.
+    """
+
+    value: OwnValue
+    rewards: np.ndarray | None
+    judged: tuple[Judged, ...]
+    agreement: Agreement | None
+
+    @property
+    def key(self) -> str:
+        """Names it on this page and in its address."""
+        return self.value.definition.name
+
+    @property
+    def used(self) -> bool:
+        """Its newest version is in use as a target."""
+        return self.value.in_use == self.value.version
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """All of it.
+
+    Args:
+        database: where values of one's own are kept.
+        scene: of the whole table, with what is in use.
+        table: the whole table as its file has it.
+        own: values of one's own, the oldest first.
+    """
+
+    database: Database
+    scene: Scene
+    table: RewardTable
+    own: tuple[Own, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What can be looked at: values of one's own, then those of the table."""
+        return (*(one.key for one in self.own), *self.table.values)
+
+    def own_named(self, name: str) -> Own | None:
+        """A value of one's own by name; None for one of the table."""
+        return next((one for one in self.own if one.key == name), None)
+
+    def title(self, name: str) -> str:
+        """As people read it, with a capital."""
+        if (own := self.own_named(name)) is not None:
+            return own.value.definition.title
+        said = self.scene.names[self.scene.table.index(name)]
+        return said[:1].upper() + said[1:]
+
+    def tint(self, name: str) -> str:
+        """The colour of a value."""
+        if (own := self.own_named(name)) is not None:
+            return own.value.definition.colour or COLOURS[0]
+        return self.scene.colour(self.scene.table.index(name))
+
+    @cached_property
+    def portrayed(self) -> RewardTable:
+        """The table with the newest version of every value of one's own that is scored on it."""
+        return scenes.beneath(tuple(one.value.definition for one in self.own if one.rewards is not None))
+
+
+def look(database: Database) -> Seen:
+    """What there is now.
+
+    Raises:
+        StoreError: the database does not answer.
+    """
+    scene = scenes.load()
+    table = scenes.beneath()
+    listed = custom_values.listed(database)
+    own = [_own(database, table, one) for one in listed if one.definition.name not in table.values]
+    return Seen(database, scene, table, tuple(own))
+
+
+def _own(database: Database, table: RewardTable, value: OwnValue) -> Own:
+    scores = read(replies_key(table), value.definition) if table.replies else None
+    kept = agreement.judged(database, table, value.id, value.version)
+    rewards = None if scores is None else scores.rewards
+    return Own(value, rewards, kept, None if rewards is None else agreement.agreed(table, rewards, kept))
+
+
+def taken_names(seen: Seen) -> tuple[str, ...]:
+    """Names that a new value cannot have."""
+    return (*seen.table.values, *cards(), *(one.key for one in seen.own))
+
+
+def first_tint(seen: Seen) -> str:
+    """A colour that no value of one's own has yet."""
+    used = {one.value.definition.colour for one in seen.own}
+    return next((tint for tint in TINTS.values() if tint not in used), next(iter(TINTS.values())))

@@ -1,0 +1,230 @@
+"""The way of a value of one's own to a target: scored, looked at, judged, used.
+
+Constraint: each step says what is missing and offers the one thing to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import streamlit as st
+
+from map_core.errors import PaletteError
+from map_core.core.jobs import Job, JobStatus
+from map_core.scoring.pairwise import ASKED, LEAST, MOST, RELIABLE_FROM, ROUGH_FROM, Word
+from map_core.custom_values import agreement, replies_key, jobs
+from map_core.custom_values.active import forget
+from map_core.store import custom_values
+from map_core.scoring import values_file
+from pages.view.shell import background, markup
+from pages.view.values import define, judge
+from pages.view.session import scene as scenes
+from pages.view.values import markup as marks
+from pages.view.values.state import Own, Seen
+
+#: How the words begin, for whoever asks.
+THRESHOLDS = (
+    f"Reliable: an AUC of {RELIABLE_FROM[0]:g} or more, whose 95% interval begins above {RELIABLE_FROM[1]:g}. "
+    f"Rough: {ROUGH_FROM[0]:g} or more, and the interval begins above {ROUGH_FROM[1]:g}, so it is better than "
+    f"guessing. All else is not to be used. There is no word before {LEAST} pairs are judged."
+)
+ESTIMATED = (
+    "The AUC is the chance that the scores put two replies to one prompt in the order in which a person does: 1 is "
+    "always, 0.5 is guessing. The pairs are chosen evenly from those that the scores put close together and those that "
+    "they put far apart; pairs that nobody can tell apart do not count."
+)
+
+
+def show(seen: Seen, own: Own) -> None:
+    """What can be done with it now."""
+    _tools(seen, own)
+    st.html(marks.sides(own.value.definition.more, own.value.definition.less))
+    if own.rewards is None:
+        with st.container(key="values_step_score", gap="small"):
+            _score(seen, own)
+        return
+    with st.container(key="values_step_judge", gap="small"):
+        _judge(own)
+    with st.container(key="values_step_use", gap="small"):
+        _use(seen, own)
+
+
+def _tools(seen: Seen, own: Own) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_tools"):
+        st.button(
+            "Change",
+            key="values_change",
+            icon=":material/edit:",
+            type="tertiary",
+            on_click=define.begin,
+            args=(own,),
+        )
+        st.download_button(
+            "Values file",
+            values_file([own.value.definition]),
+            f"{own.key}.json",
+            "application/json",
+            icon=":material/terminal:",
+            type="tertiary",
+            key="values_file",
+            on_click="ignore",
+            help="For the command line: generate takes it as --values-file, and python -m map_core build "
+            f"--extend TABLE --values-file FILE --values {own.value.definition.name} adds it to a table's file.",
+        )
+        with st.popover("Delete", icon=":material/delete:", type="tertiary", key="values_delete"):
+            versions = "1 version" if own.value.version == 1 else f"{own.value.version} versions"
+            st.html(
+                markup.note(
+                    f"{own.value.definition.title} goes with {versions} and all judgements of it. Palettes that have a "
+                    "target for it lose that target."
+                )
+            )
+            st.button("Delete it", key="values_delete_sure", type="primary", on_click=_delete, args=(seen, own))
+
+
+def _score(seen: Seen, own: Own) -> None:
+    """Not scored yet: how far it is, and the way to stop or go on."""
+    if not seen.table.replies:
+        st.html(markup.note("This table has no texts of replies, so nothing can be scored on it."))
+        return
+    key = replies_key(seen.table)
+    job = jobs.job(key, own.value.definition)
+    if job is None or job.ended:
+        failed = job is not None and job.status is JobStatus.FAILED
+        if failed:
+            st.warning("The scoring did not get to its end.", icon=":material/error:")
+            st.text(str(job.error if job else ""))
+        stopped = job is not None and job.status is JobStatus.CANCELLED
+        st.html(
+            markup.note(
+                "Stopped. What was scored is kept."
+                if stopped
+                else f"The {len(seen.table.replies):,} replies of this table are not scored on it yet."
+            )
+        )
+        st.button(
+            "Go on" if stopped else "Score again" if failed else "Score the table",
+            key="values_score",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=_start,
+            args=(seen, own),
+        )
+        return
+    background.follow(job, partial(_progress, seen))
+
+
+def _progress(seen: Seen, job: Job) -> None:
+    far = job.partial
+    done, total = (0, len(seen.table.prompts)) if far is None else (far.done, far.total)
+    said = f"Scoring: {done:,} of {total:,} prompts" if done else "Scoring: the model that reads the replies is loading"
+    with st.container(key="values_progress", gap="small"):
+        st.progress(done / max(total, 1), said)
+        st.html(
+            markup.note(
+                "The first value reads every reply once and takes a minute or two; the ones after it take seconds. "
+                "You can leave this page meanwhile."
+            )
+        )
+        st.button("Stop", key="values_stop", icon=":material/stop:", on_click=job.cancel)
+
+
+def _start(seen: Seen, own: Own) -> None:
+    """Callback: score, or go on."""
+    jobs.start(scenes.table_path(), replies_key(seen.table), own.value.definition)
+
+
+def _judge(own: Own) -> None:
+    found, done = own.agreement, len(own.judged)
+    said = agreement.basis(found)
+    if found is not None and found.undecided:
+        said += f" {found.undecided} more could not be told apart."
+        if found.undecided > found.decided:
+            said += " Replies of this table seldom differ in it, so there is little to choose between."
+    said += f" {agreement.advice(found)}" if found else ""
+    st.html(marks.word(found.word if found else None, said))
+    st.html(markup.note(ESTIMATED))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_judge_line"):
+        if done < MOST:
+            more = judge.goal(own) - done
+            st.button(
+                f"Judge {more} {'more ' if done else ''}pairs",
+                key="values_judge_begin",
+                type="secondary" if found and found.enough else "primary",
+                icon=":material/compare_arrows:",
+                on_click=judge.begin,
+                args=(own,),
+                help="Two replies at a time, without their scores. Keys 1 and 2 for the replies, 0 for neither. "
+                f"{ASKED} take about three minutes.",
+            )
+        with st.popover("What the words mean", type="tertiary", icon=":material/help:", key="values_words_mean"):
+            st.html(markup.note(THRESHOLDS))
+
+
+def _use(seen: Seen, own: Own) -> None:
+    found = own.agreement
+    name = own.value.definition.title
+    if own.used:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_used"):
+            st.html(markup.note(f"{name} has a slider on every page with sliders."), width="content")
+            st.page_link("palette.py", label="Set its target", icon=":material/tune:")
+            st.button("Take the slider away", key="values_off", type="tertiary", on_click=_switch, args=(seen, own, 0))
+        return
+    if own.value.in_use:
+        st.html(markup.note(f"Version {own.value.in_use} is the one with a slider until you use this one."))
+    enough = found is not None and found.enough
+    doubtful = enough and found is not None and found.word is Word.UNUSABLE
+    if doubtful and st.session_state.get("values_sure") == (own.value.id, own.value.version):
+        st.warning(
+            "The judgements say that it is not to be used: targets on it may steer replies nowhere, or the wrong way.",
+            icon=":material/warning:",
+        )
+        with st.container(horizontal=True, gap="small"):
+            st.button(
+                "Use it all the same", key="values_use_sure", on_click=_switch, args=(seen, own, own.value.version)
+            )
+            st.button("Not now", key="values_use_not", type="tertiary", on_click=_ask_twice, args=(None,))
+        return
+    st.button(
+        "Use it as a target",
+        key="values_use",
+        type="primary" if enough and not doubtful else "secondary",
+        icon=":material/tune:",
+        disabled=not enough,
+        help=None if enough else f"Judge {LEAST} pairs first, so that you know whether to trust it.",
+        on_click=_ask_twice if doubtful else _switch,
+        args=((own.value.id, own.value.version),) if doubtful else (seen, own, own.value.version),
+    )
+
+
+def _ask_twice(of: tuple[int, int] | None) -> None:
+    """Callback: one more question before a value is used that is not to be used."""
+    st.session_state["values_sure"] = of
+
+
+def _switch(seen: Seen, own: Own, version: int) -> None:
+    """Callback: a slider appears, or goes."""
+    st.session_state.pop("values_sure", None)
+    _kept(lambda: custom_values.use(seen.database, own.value.id, version))
+
+
+def _delete(seen: Seen, own: Own) -> None:
+    """Callback: it goes with everything that belongs to it."""
+    job = jobs.job(replies_key(seen.table), own.value.definition)
+    if job is not None:
+        job.cancel()
+    if _kept(lambda: custom_values.delete(seen.database, own.value.id)):
+        st.session_state.pop("values_shown", None)
+
+
+def _kept(change: Callable[[], object]) -> bool:
+    """Do a change and say so where it cannot be done."""
+    st.session_state.pop("values_failed", None)
+    try:
+        change()
+    except PaletteError as error:
+        st.session_state["values_failed"] = str(error)
+        return False
+    forget()
+    return True

@@ -1,0 +1,185 @@
+"""A palette on two tables: by hand, noise is not called drift, and what only one table has is said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core.cli import main
+from map_core.analysis.drift import DatedPalette, dated, drift, fingerprint
+from map_core.solver.newton import solve
+from map_core.errors import InputError
+from map_core.core.types import Form, Verdict
+from map_core.oracle import MemoryOracle
+from map_core.data.reward_table import RewardTable, save
+from tests.tables import make_table
+
+NAN = np.nan
+
+
+def two_prompts(first: float, second: float, names: tuple[str, str] = ("a", "b")) -> RewardTable:
+    """Two prompts of two replies each, one below and one above the prompt's own level."""
+    rewards = np.array([[first - 1], [first + 1], [second - 1], [second + 1]])
+    return RewardTable(("v",), rewards, np.array([0, 2, 4]), names, names, ("all", "all"))
+
+
+def test_errors_by_hand():
+    """Levels of prompts 0 and 2 become 1 and 3. Prompt by prompt that is sure; else the error is sqrt 2."""
+    same = drift(two_prompts(0, 2), two_prompts(1, 3), np.array([1.5]))
+    assert same.same_prompts
+    assert same.base.change == pytest.approx([1.0])
+    assert same.base.error == pytest.approx([0.0])
+    assert same.base.real.tolist() == [True]
+    other = drift(two_prompts(0, 2), two_prompts(1, 3, ("c", "d")), np.array([1.5]))
+    assert not other.same_prompts
+    # e = -1, +1 on both tables: the sum of squares over n (n - 1) is 1 each.
+    assert other.base.error == pytest.approx([np.sqrt(2)])
+    assert other.base.real.tolist() == [False]
+    # Matched by their text, whatever their order.
+    swapped = drift(two_prompts(0, 2), two_prompts(3, 1, ("b", "a")), np.array([1.5]))
+    assert swapped.base.error == pytest.approx([0.0])
+
+
+def test_old_weights_on_the_new_table():
+    before, shift = make_table(prompts=40, candidates=24, seed=3), np.array([0.0, -1.0, 0.0, 0.0])
+    after = replace(before, rewards=before.rewards + shift)
+    oracle = MemoryOracle.of(before)
+    targets = oracle.rewards_at(np.array([0.4, 0.2, NAN, NAN]))
+    found = drift(before, after, targets)
+    solution = solve(oracle, oracle.standardise(targets))
+    np.testing.assert_allclose(found.weights_before, solution.weights / oracle.scale, rtol=1e-12)
+    assert found.held is not None
+    # A shift moves every level and no weight's effect: only the shifted value drifts, and its target is missed.
+    np.testing.assert_allclose(found.held.before, oracle.rewards_at(solution.levels), atol=1e-12)
+    np.testing.assert_allclose(found.held.change, shift, atol=1e-12)
+    assert found.held.real.tolist() == found.base.real.tolist() == found.missed.tolist() == [False, True, False, False]
+    np.testing.assert_allclose(found.short, [0, 1, 0, 0], atol=1e-8)
+    assert found.held_kl == pytest.approx(solution.kl, abs=1e-10)
+    assert found.after.verdict is Verdict.OUT_OF_REACH or found.weights_after is not None
+    # Nothing changed: nothing drifts, to the last digit.
+    still = drift(before, before, targets)
+    assert not still.base.real.any()
+    assert not still.missed.any()
+    np.testing.assert_array_equal(still.weights_before, still.weights_after)
+
+
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("paired", [True, False])
+def test_noise_is_not_called_drift(form: Form, paired: bool):
+    """Tables of one model: one comparison in 20 may be called drift; where one is lower by a scale, nearly all are."""
+    alarms, found, runs = np.zeros(2), 0, 120
+    for seed in range(runs):
+        left, right = (make_table(prompts=40, candidates=8, seed=1000 + 2 * seed + k) for k in range(2))
+        if paired:
+            # The same prompts with other replies: what a prompt adds to its replies is shared.
+            of_prompt = np.random.default_rng(seed).normal(size=(40, 1, 4)).repeat(8, axis=1).reshape(-1, 4)
+            left, right = (replace(table, rewards=table.rewards + of_prompt) for table in (left, right))
+        else:
+            names = tuple(f"other {i}" for i in range(40))
+            right = replace(right, prompts=names, prompt_ids=names)
+        oracle = MemoryOracle.of(left, form)
+        targets = oracle.rewards_at(np.array([0.2, NAN, 0.2, NAN]))
+        same = drift(left, right, targets, form)
+        assert same.same_prompts == paired
+        assert same.held is not None
+        alarms += np.array([same.base.real.any(), same.held.real.any()])
+        moved = drift(left, replace(right, rewards=right.rewards - oracle.scale), targets, form)
+        found += bool(moved.missed[[0, 2]].all())
+    assert np.all(alarms <= 0.05 * runs + 2.5 * np.sqrt(0.05 * runs))
+    assert found > 0.9 * runs
+
+
+def test_values_that_only_one_table_has():
+    before = make_table(prompts=10, values=("a", "b", "c"))
+    after = make_table(prompts=10, values=("c", "d", "a"), seed=1)
+    targets = MemoryOracle.of(before).rewards_at(np.array([0.2, 0.2, NAN]))
+    found = drift(before, after, targets)
+    assert found.values == ("a", "c")
+    assert found.only_before == ("b",)
+    assert found.only_after == ("d",)
+    np.testing.assert_array_equal(found.targets, [targets[0], NAN])
+    assert found.weights_before is not None
+    assert len(found.weights_before) == len(found.base.after) == 2
+    # Asked in its own order, the second table's base levels are by name.
+    np.testing.assert_allclose(found.base.after, MemoryOracle.of(after).base[[2, 0]])
+    assert np.isnan(found.after.targets[[0, 1]]).all()
+
+
+def test_out_of_reach_and_one_prompt():
+    before = make_table(prompts=10)
+    found = drift(before, before, np.array([99.0, NAN, NAN, NAN]))
+    assert found.before.verdict is found.after.verdict is Verdict.OUT_OF_REACH
+    assert found.held is found.weights_before is found.weights_after is None
+    assert not found.missed.any()
+    one = make_table(prompts=1, seed=1)
+    found = drift(before, one, np.array([0.5, NAN, NAN, NAN]))
+    assert np.isinf(found.base.error).all()
+    assert not found.base.real.any()
+    # A table with one reply a prompt is pooled, so both are.
+    assert drift(before, make_table(prompts=9, candidates=1), np.full(4, NAN)).form is Form.POOLED
+
+
+def test_bad_input():
+    table = make_table(prompts=4)
+    with pytest.raises(InputError, match=r"no value in common: helpfulness.* and x"):
+        drift(table, make_table(values=("x",)), np.zeros(4))
+    with pytest.raises(InputError, match="There are 2 targets; expected 4"):
+        drift(table, table, np.zeros(2))
+    with pytest.raises(InputError, match="no dated palette"):
+        DatedPalette.from_dict({"name": "x"})
+
+
+def test_dated_palettes_are_kept_as_json():
+    table = make_table(prompts=20)
+    targets = np.array([0.5, NAN, 2.2, NAN])
+    palette = dated("winter", "2026-11-24", table, targets)
+    assert set(palette.targets) == set(palette.weights) == {"helpfulness", "humor"}
+    assert set(palette.levels) == set(table.values)
+    assert DatedPalette.from_dict(json.loads(json.dumps(palette.as_dict()))) == palette
+    assert palette.table == fingerprint(make_table(prompts=20))
+    assert palette.table != fingerprint(make_table(prompts=20, seed=1))
+    assert palette.table != fingerprint(replace(table, values=("a", "b", "c", "d")))
+    never = dated("never", "2026-11-24", table, np.array([99.0, NAN, NAN, NAN]))
+    assert never.kl is None
+    assert never.weights == {}
+    assert DatedPalette.from_dict(json.loads(json.dumps(never.as_dict(), allow_nan=False))) == never
+
+
+def strict(line: str) -> dict:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(line, parse_constant=refuse)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    before = make_table(prompts=20, candidates=16)
+    save(before, tmp_path / "a.parquet")
+    save(replace(before, rewards=before.rewards - [0, 0, 1.0, 0]), tmp_path / "b.parquet")
+    save(make_table(prompts=3, candidates=4, values=("humor", "wit")), tmp_path / "c.parquet")
+    arguments = ["groups", str(tmp_path / "a.parquet"), "--target", "humor=+0.5sd", "--target", "positivity=p99.9"]
+    assert main([*arguments[:4], "--compare", str(tmp_path / "b.parquet"), "--json"]) == 0
+    found = strict(capsys.readouterr().out)
+    assert found["missed"] == found["base"]["drifted"] == ["humor"]
+    assert found["short"]["humor"] == pytest.approx(1.0)
+    assert found["old_weights"]["before"]["humor"] == pytest.approx(found["targets"]["humor"])
+    assert found["same_prompts"] is True
+    for other, extra in (("b", arguments), ("c", arguments[:4]), ("c", arguments)):
+        for as_json in ([], ["--json"]):
+            assert main([*extra, "--compare", str(tmp_path / f"{other}.parquet"), *as_json]) == 0
+            shown = capsys.readouterr().out
+            if as_json:
+                strict(shown)
+                continue
+            assert "nan" not in shown
+            if other == "b" and extra == arguments[:4]:
+                assert "The old weights now miss humor." in shown
+            if other == "c":
+                assert "Only the first table has helpfulness, harmlessness, positivity" in shown
+                assert "Only the second table has wit" in shown
+    assert main([*arguments, "--compare", str(tmp_path / "none.parquet")]) == 1
+    assert "There is no table" in capsys.readouterr().err

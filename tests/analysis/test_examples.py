@@ -1,0 +1,55 @@
+"""Example replies of the table: a prompt by hand, no weights, and what is asked for that is not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from map_core.errors import InputError
+from map_core.analysis.examples import example
+from map_core.oracle import MemoryOracle
+from tests.tables import make_table
+
+
+def by_hand():
+    """One prompt of three replies; the second is the most of the first value, the third the average."""
+    made = make_table(prompts=1, candidates=3, values=("humor", "calm"))
+    rewards = np.array([[0.0, 3.0], [4.0, 0.0], [2.0, 1.0]])
+    return replace(made, rewards=rewards, replies=("flat", "funny", "average"), use_cases=("Stories",))
+
+
+def test_the_likeliest_reply_and_its_probability():
+    table = by_hand()
+    oracle = MemoryOracle.of(table)
+    x = np.array([0.5, 0.0])
+    found = example(table, oracle, x, 0)
+    assert (found.base, found.aligned) == ("average", "funny")
+    z = (table.rewards[:, 0] - oracle.base[0]) / oracle.scale[0]
+    assert found.probability == pytest.approx(np.exp(0.5 * z[1]) / np.exp(0.5 * z).sum())
+    assert found.candidates == 3
+    np.testing.assert_allclose(oracle.rewards_at(found.aligned_levels), [4.0, 0.0])
+
+
+def test_without_weights_both_are_alike():
+    table = by_hand()
+    found = example(table, MemoryOracle.of(table), np.zeros(2), 0)
+    assert found.base == found.aligned == "average"
+    assert found.probability == pytest.approx(1 / 3)
+
+
+def test_large_weights_do_not_overflow():
+    table = by_hand()
+    found = example(table, MemoryOracle.of(table), np.array([1e6, 0.0]), 0)
+    assert found.aligned == "funny"
+    assert found.probability == pytest.approx(1.0)
+
+
+def test_what_is_not_there_is_said():
+    table = by_hand()
+    oracle = MemoryOracle.of(table)
+    with pytest.raises(InputError, match="number 1; expected 0 to 0"):
+        example(table, oracle, np.zeros(2), 1)
+    with pytest.raises(InputError, match="nothing to read"):
+        example(replace(table, replies=()), oracle, np.zeros(2), 0)

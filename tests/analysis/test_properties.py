@@ -1,0 +1,257 @@
+"""Odd tables through everything that is built on the solver: results that are finite and hold their own laws."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from map_core.analysis.baselines import judge, random_weights, win_rates
+from map_core.confidence import confidence
+from map_core.analysis.drift import drift
+from map_core.solver.newton import Status, solve
+from map_core.errors import InputError
+from map_core.analysis.frontier import frontier
+from map_core.core.types import Form
+from map_core.groups import Group, Limit, alone, clashes, concessions, max_min, nash
+from map_core.data.importing import import_table
+from map_core.solver.rays import reach
+from map_core.data.reward_table import RewardTable, load, save
+from map_core.analysis.sensitivity import curve, local
+from map_core.analysis.sequential import sequence
+from tests.odd_tables import Odd, odd_tables
+from tests.feasibility.test_properties import EDGE, check, finite
+
+BUDGETS = st.sampled_from([0.0, 1e-9, 0.05, 1.0, np.inf])
+
+
+def people(odd: Odd, rng: np.random.Generator) -> list[Group]:
+    rows = odd.targets(3)
+    # Nobody asks for more of what never varies: that is refused, and tested for.
+    rows = np.where(odd.oracle.constant & (rows > 0), np.nan, rows)
+    return [Group(str(g), row, float(rng.choice([1.0, 1.0, 3.0]))) for g, row in enumerate(rows)]
+
+
+def furthest(odd: Odd, groups: list[Group]) -> float:
+    """The largest share of every way at once, by the whole linear program over the replies' probabilities."""
+    z, pooled = odd.z, odd.oracle.form is Form.POOLED
+    owner = np.zeros(len(z), int) if pooled else np.repeat(np.arange(len(odd.table.prompts)), odd.table.candidates)
+    count = owner[-1] + 1
+    rows, right = [], []
+    for group in groups:
+        for j in np.flatnonzero(~np.isnan(group.targets)):
+            d = group.targets[j]
+            rows.append(np.append(-z[:, j] / count, d if group.raised[j] else 0.0))
+            right.append(0.0 if group.raised[j] else -min(d, 0.0))
+    if not any(group.raised.any() for group in groups):
+        return 1.0
+    answer = linprog(
+        np.append(np.zeros(len(z)), -1.0),
+        A_ub=np.array(rows),
+        b_ub=right,
+        A_eq=np.column_stack([owner == np.arange(count)[:, None], np.zeros(count)]),
+        b_eq=np.ones(count),
+        bounds=[(0, None)] * len(z) + [(0, 1)],
+    )
+    return -float(answer.fun)
+
+
+@check(25)
+@given(odd_tables(most_values=6), BUDGETS)
+def test_common_palettes(odd: Odd, budget: float):
+    groups = people(odd, odd.rng)
+    equal = [Group(group.name, group.targets) for group in groups]
+    fairest, bargain = max_min(odd.oracle, groups, budget), nash(odd.oracle, groups, budget)
+    for found in (fairest, bargain):
+        assert finite(found.solution.weights, found.solution.kl, found.satisfaction)
+        assert found.solution.kl <= min(budget, odd.oracle.log_candidates) + 1e-6
+        assert np.all(found.satisfaction >= -1e-4)
+        assert np.all(found.satisfaction <= 1 + 1e-12)
+        assert found.gap >= 0
+        assert (found.limit is not Limit.NONE) or found.satisfaction.min() > 1 - 1e-6
+    assert fairest.gap < 1e-4
+    assert bargain.gap < 1e-3 or bargain.gap == np.inf
+    if budget == np.inf:
+        even = max_min(odd.oracle, equal, budget)
+        assert even.satisfaction.min() == pytest.approx(furthest(odd, equal), abs=2e-5)
+    for part in concessions(groups, fairest, alone(odd.oracle, groups, budget)):
+        assert part.alone >= part.common - 1e-6 or part.common > 1 - 1e-6
+    for pair in clashes(odd.oracle, groups, budget):
+        assert np.isfinite(pair.kl) or pair.margin is not None
+
+
+@check(60)
+@given(odd_tables(), odd_tables())
+def test_drift_between_any_two_tables(before: Odd, after: Odd):
+    targets = before.oracle.rewards_at(before.targets(1)[0])
+    try:
+        found = drift(before.table, after.table, targets)
+    except InputError:
+        # The one has a choice of replies for most prompts, the other for none at all.
+        assert Form.POOLED not in (before.table.form, after.table.form)
+        assert (before.table.candidates == 1).all() or (after.table.candidates == 1).all()
+        return
+    assert finite(found.base.before, found.base.after, found.scale_before, found.scale_after, found.short)
+    assert not np.isnan(found.base.error).any()
+    if found.held is not None:
+        assert finite(found.held.before, found.held.after, found.held_kl)
+    same = drift(before.table, before.table, targets)
+    assert not same.base.real.any()
+    assert not same.missed.any()
+
+
+@check(90)
+@given(odd_tables(most_values=6), st.integers(1, 40), st.booleans())
+def test_paths(odd: Odd, rounds: int, grow_only: bool):
+    targets = odd.targets(1)[0]
+    wanted = ~np.isnan(targets) & ~odd.oracle.constant
+    if not (~np.isnan(targets)).any():
+        with pytest.raises(InputError):
+            sequence(odd.oracle, targets)
+        return
+    path = sequence(odd.oracle, targets, rounds=rounds, grow_only=grow_only)
+    assert finite(path.weights, path.levels, path.kl, path.dual, path.residual)
+    assert np.all(path.weights >= 0)
+    if not grow_only:
+        assert np.all(np.diff(path.dual) >= -1e-8)
+    possible = odd.most(targets)
+    if path.status == Status.CONVERGED:
+        assert possible > -EDGE or np.any(odd.oracle.constant & (targets > 0))
+        np.testing.assert_allclose(path.levels[-1][wanted], solve(odd.oracle, targets).levels[wanted], atol=1e-5)
+    if possible > EDGE:
+        assert path.status != Status.UNBOUNDED
+
+
+@check(60)
+@given(odd_tables(most_values=4))
+def test_error_bars(odd: Odd):
+    targets = odd.targets(1)[0]
+    try:
+        found = confidence(odd.oracle, targets, draws=20, folds=2, seed=1)
+    except InputError:
+        assert len(odd.table.prompts) < 2
+        return
+    assert sum(found.probability.values()) == pytest.approx(1.0)
+    assert all(0 <= p <= 1 for p in found.probability.values())
+    for part in (found.margin, found.weights, found.kl, found.levels):
+        if part is not None:
+            # An end may be infinite, where draws of the prompts put the palette out of reach.
+            assert finite(part.estimate)
+            assert np.all(np.asarray(part.low) <= np.asarray(part.high))
+
+
+@check(150)
+@given(odd_tables(), st.sampled_from([0.0, 1e-9, 0.3, 50.0]))
+def test_baselines(odd: Odd, budget: float):
+    directions = random_weights(5, len(odd.table.values), seed=1)
+    weights = reach(odd.oracle, directions, budget).weights[:, 0]
+    judged = judge(odd.oracle, weights, odd.targets(1)[0])
+    assert finite(weights, judged.kl, judged.levels)
+    assert np.all(judged.kl <= budget + 1e-8)
+    wins = win_rates(odd.table, weights / odd.oracle.scale, odd.oracle.form)
+    assert np.all((wins >= -1e-12) & (wins <= 1 + 1e-12))
+
+
+@check(120)
+@given(odd_tables(most_values=6), st.booleans())
+def test_frontiers(odd: Odd, floored: bool):
+    """Contours spend no more than their budget, and no weights of that cost give more of the pair."""
+    size = len(odd.table.values)
+    if size < 2:
+        with pytest.raises(InputError):
+            frontier(odd.oracle, (0, 0), [1.0])
+        return
+    budgets, floors = [1e-3, 0.3, 50.0], None
+    if floored:
+        floors = np.where(odd.rng.random(size) < 0.5, odd.rng.uniform(-1, 0.3, size), np.nan)
+    found = frontier(odd.oracle, (0, size - 1), budgets, floors=floors, directions=5)
+    pair = np.zeros((5, size))
+    pair[:, 0], pair[:, -1] = np.sin(np.linspace(0, np.pi / 2, 5)), np.cos(np.linspace(0, np.pi / 2, 5))
+    tried = odd.rng.exponential(0.5, (50, size)) * [1.0, *odd.rng.integers(0, 2, size - 2), 1.0]
+    other = odd.oracle.many(tried)
+    other_kl = np.sum(tried * other.levels, axis=1) - other.log_normaliser
+    for contour in found.contours:
+        assert finite(contour.weights, contour.levels)
+        if np.isfinite(contour.budget):
+            assert finite(contour.kl)
+            assert np.all(contour.kl <= contour.budget + 1e-7)
+        if floors is not None and len(contour.levels):
+            kept = np.flatnonzero(~np.isnan(found.floors))
+            assert np.all(contour.levels[:, kept] >= found.floors[kept] - 1e-5)
+        if floors is None:
+            affordable = other.levels[other_kl <= contour.budget]
+            for direction, levels in zip(pair, contour.levels, strict=True):
+                assert np.all(affordable @ direction <= direction @ levels + 1e-5)
+
+
+@check(80)
+@given(odd_tables(most_values=4))
+def test_sweeps(odd: Odd):
+    """A curve's cost and weights never fall along it, and every point meets its targets."""
+    targets, value = odd.targets(1)[0], int(odd.rng.integers(len(odd.table.values)))
+    others = np.where(np.arange(len(targets)) == value, np.nan, targets)
+    found, possible = curve(odd.oracle, targets, value, points=9), odd.most(others)
+    if np.isnan(found.highest):
+        assert possible < EDGE
+        return
+    assert possible > -EDGE
+    assert finite(found.targets, found.weights, found.levels, found.kl, found.highest)
+    assert np.all(np.diff(found.targets) > 0)
+    assert np.all(np.diff(found.kl) >= -1e-8)
+    assert np.all(found.weights >= 0)
+    if len(found.targets):
+        assert found.targets[-1] <= found.highest + 1e-9
+        wanted = ~np.isnan(others) & ~odd.oracle.constant
+        assert np.all(found.levels[:, wanted] >= others[wanted] - 1e-6)
+    assert all(found.targets[0] - 1e-6 <= s.target <= found.targets[-1] + 1e-6 for s in found.switches)
+
+
+@check(150)
+@given(odd_tables(most_values=6))
+def test_prices(odd: Odd):
+    solution = solve(odd.oracle, odd.targets(1)[0])
+    if solution.status is not Status.CONVERGED:
+        return
+    found = local(solution)
+    assert finite(found.price, found.share, found.elasticity, found.weights, found.levels)
+    assert found.share.sum() == pytest.approx(1.0) or not found.share.any()
+    assert (found.price >= 0).all()
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=12)
+ROW = st.fixed_dictionaries({"prompt": TEXT.filter(str.strip), "reply": TEXT, "tact": st.floats(-1e6, 1e6)})
+
+
+@check(60)
+@given(st.lists(ROW, min_size=1, max_size=8))
+def test_whatever_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[dict]):
+    folder = tmp_path_factory.mktemp("rows")
+    pd.DataFrame(rows).to_csv(folder / "a.csv", index=False)
+    pd.DataFrame(rows).to_parquet(folder / "a.parquet")
+    (folder / "a.json").write_text(json.dumps(rows))
+    (folder / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    names = ("a.json", "a.jsonl", "a.parquet", "a.csv")
+    tables = [import_table(folder / name, values=["tact"]).table for name in names]
+    for table in tables:
+        assert sorted(table.rewards.ravel()) == sorted(row["tact"] for row in rows)
+        assert set(table.prompts) == {row["prompt"].strip() for row in rows}
+        assert table.prompts == tables[0].prompts
+    assert tables[1].replies == tables[2].replies == tables[0].replies
+    save(tables[0], folder / "b.parquet")
+    assert load(folder / "b.parquet").replies == tables[0].replies
+
+
+@check(250)
+@given(st.one_of(st.binary(max_size=200), st.text(st.sampled_from('[]{}",;:\n\t aprompteply01.5-%'), max_size=80)))
+def test_files_of_rubbish_are_refused_in_words(tmp_path_factory: pytest.TempPathFactory, content: bytes | str):
+    path: Path = tmp_path_factory.mktemp("rubbish") / "a"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with contextlib.suppress(InputError):
+        assert isinstance(import_table(path).table, RewardTable)

@@ -1,0 +1,329 @@
+"""Sequential alignment: two replies by hand, then its laws, orders, statuses, bad input, and the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from map_core.feasibility import margin
+from map_core.cli import main
+from map_core.solver.newton import Status, solve
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle import MemoryOracle
+from map_core.analysis.order_effects import compare_orders, loss
+from map_core.data.reward_table import save
+from map_core.analysis.sequential import sequence, sequences
+from tests.tables import make_table
+
+TABLE = make_table(prompts=20, candidates=16, seed=4)
+ORACLES = {form: MemoryOracle.of(TABLE, form) for form in Form}
+TARGETS = np.array([0.3, 0.2, 0.25, math.nan])
+
+
+def two_replies() -> MemoryOracle:
+    """One is kind, the other funny: z = (+1, -1) and (-1, +1), so level_1 = tanh(x_1 - x_2) = - level_2."""
+    return MemoryOracle(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 2]), ("kind", "funny"), Form.PER_PROMPT)
+
+
+def test_two_replies_by_hand():
+    path = sequence(two_replies(), np.array([0.5, -0.6]), (1, 0))
+    # Funny is above -0.6 at the base model and needs nothing; kind then needs tanh(x) = 0.5.
+    assert path.aligned.tolist() == [1, 0]
+    assert path.weights == pytest.approx(np.array([[0, 0], [0, 0], [math.atanh(0.5), 0]]))
+    assert path.levels == pytest.approx(np.array([[0, 0], [0, 0], [0.5, -0.5]]))
+    assert path.status is Status.CONVERGED
+    # P = (3/4, 1/4) against one half each.
+    kl = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert path.kl == pytest.approx([0, 0, kl])
+    assert path.dual == pytest.approx([0, 0, kl])
+
+
+def test_opposites_undo_each_other_until_they_are_proven_out_of_reach():
+    """Both above base cannot be had: each step adds what it takes to turn the levels round."""
+    one = sequence(two_replies(), np.array([0.5, 0.2]))
+    step, back = math.atanh(0.5), math.atanh(0.2)
+    assert one.weights[1:] == pytest.approx(np.array([[step, 0], [step, step + back]]))
+    assert one.levels[1:] == pytest.approx(np.array([[0.5, -0.5], [-0.2, 0.2]]))
+    assert one.undone == pytest.approx(np.array([[0, 0], [0.7, 0]]))
+    assert one.status is Status.STEP_LIMIT
+    many = sequence(two_replies(), np.array([0.5, 0.2]), rounds=10_000)
+    assert many.status is Status.UNBOUNDED
+    assert many.rounds < 10
+    assert many.dual[-1] > math.log(2)
+    assert np.isfinite(many.weights).all()
+
+
+def test_independent_values_need_one_round():
+    grid = np.array([[a, b] for a in (0.0, 1.0) for b in (0.0, 1.0)])
+    oracle = MemoryOracle(grid, np.array([0, 4]), ("a", "b"), Form.PER_PROMPT)
+    path = sequence(oracle, np.array([0.4, 0.6]))
+    assert path.weights[-1] == pytest.approx([math.atanh(0.4), math.atanh(0.6)])
+    assert path.status is Status.CONVERGED
+    assert not path.undone.max() > 1e-12
+
+
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_rounds_converge_to_the_simultaneous_weights(form: Form, order: tuple[int, ...]):
+    oracle = ORACLES[form]
+    together = solve(oracle, TARGETS)
+    path = sequence(oracle, TARGETS, order, rounds=500)
+    assert path.status is Status.CONVERGED
+    assert path.rounds < 200
+    assert path.weights[-1] == pytest.approx(together.weights, abs=1e-8)
+    assert path.levels[-1] == pytest.approx(together.levels, abs=1e-8)
+    assert path.dual[-1] == pytest.approx(together.kl, abs=1e-10)
+    assert loss(path, together).worst < 1e-8
+
+
+@pytest.mark.parametrize("form", Form)
+def test_laws_of_every_step(form: Form):
+    oracle = ORACLES[form]
+    path = sequence(oracle, TARGETS, (2, 0, 1), rounds=3)
+    assert path.steps == 9
+    assert path.rounds == 3
+    together = solve(oracle, TARGETS)
+    for step, j in enumerate(path.aligned, start=1):
+        at, x = oracle.moments(path.weights[step]), path.weights[step]
+        assert path.levels[step] == pytest.approx(at.levels, abs=1e-12)
+        assert path.kl[step] == pytest.approx(x @ at.levels - at.log_normaliser, abs=1e-12)
+        assert path.dual[step] == pytest.approx(x[:3] @ TARGETS[:3] - at.log_normaliser, abs=1e-12)
+        # Only this value's weight moves, and it ends on its target or at 0 above it.
+        assert np.delete(x, j) == pytest.approx(np.delete(path.weights[step - 1], j), abs=0)
+        assert at.levels[j] >= TARGETS[j] - 1e-10
+        assert x[j] * (at.levels[j] - TARGETS[j]) == pytest.approx(0, abs=1e-10)
+    assert np.all(np.diff(path.dual) >= -1e-12)
+    assert path.dual[-1] <= together.kl + 1e-12
+    assert np.all(path.weights[:, 3] == 0)
+
+
+def test_a_path_after_fewer_rounds_and_how_many_it_needs():
+    oracle = ORACLES[Form.PER_PROMPT]
+    together = solve(oracle, TARGETS)
+    long, short = (sequence(oracle, TARGETS, (2, 0, 1), rounds=rounds) for rounds in (20, 2))
+    cut = long.after(2)
+    assert cut.levels == pytest.approx(short.levels, abs=1e-12)
+    assert (cut.status, cut.steps, cut.residual) == (Status.STEP_LIMIT, 6, pytest.approx(short.residual, abs=1e-12))
+    assert long.after(50) is long
+    needed = long.rounds_to(together.levels, 0.01)
+    assert 1 < needed < 20
+    off = [np.abs(long.after(rounds).levels[-1] - together.levels).max() for rounds in range(1, 21)]
+    assert off[needed - 2] > 0.01 >= off[needed - 1]
+    assert short.rounds_to(together.levels, 1e-6) is None
+    assert long.rounds_to(together.levels, 100.0) == 0
+
+
+def test_one_round_loses_what_opposed_values_undo():
+    oracle = ORACLES[Form.PER_PROMPT]
+    together = solve(oracle, TARGETS)
+    path = sequence(oracle, TARGETS, (0, 1, 2))
+    lost = loss(path, together)
+    assert lost.worst > 0.05
+    assert np.all(path.shortfall[-1] <= path.undone.sum(axis=0) + 1e-9)
+    assert lost.dual > 0
+    assert lost.kl < 0
+    assert lost.levels[0] == pytest.approx(together.levels[0] - path.levels[-1, 0])
+    # More rounds lose less, and a step along the path is a loss too.
+    more = sequence(oracle, TARGETS, (0, 1, 2), rounds=5)
+    assert loss(more, together).dual < 0.1 * lost.dual
+    assert loss(more, together, step=3).dual == pytest.approx(lost.dual, abs=1e-12)
+
+
+def test_the_strict_reading_only_adds_weight():
+    oracle = ORACLES[Form.PER_PROMPT]
+    strict = sequence(oracle, TARGETS, (0, 1, 2), rounds=30, grow_only=True)
+    assert np.all(np.diff(strict.weights, axis=0) >= 0)
+    assert np.all(np.diff(strict.dual) >= -1e-12)
+    first = sequence(oracle, TARGETS, (0, 1, 2))
+    assert strict.weights[:4] == pytest.approx(first.weights, abs=1e-8)
+
+
+def test_orders_side_by_side_are_the_orders_alone():
+    oracle = ORACLES[Form.PER_PROMPT]
+    found = compare_orders(oracle, TARGETS, rounds=2)
+    assert [path.order for path in found.paths] == list(permutations((0, 1, 2)))
+    for path, lost in zip(found.paths, found.losses, strict=True):
+        alone = sequence(oracle, TARGETS, path.order, rounds=2)
+        assert path.weights == pytest.approx(alone.weights, abs=1e-9)
+        assert lost.dual >= found.losses[found.best].dual
+        assert lost.dual <= found.losses[found.worst].dual
+    given = sequences(oracle, TARGETS, [(1, 0, 2), (2, 0, 1)])
+    assert [path.order for path in given] == [(1, 0, 2), (2, 0, 1)]
+
+
+def test_rows_of_targets_side_by_side():
+    oracle = ORACLES[Form.PER_PROMPT]
+    rows = np.array([[0.2, 0.3, math.nan, math.nan], [math.nan, math.nan, 0.1, 0.2], [5.0, 0.1, math.nan, math.nan]])
+    orders = [(1, 0), (2, 3), (1, 0)]
+    for path, row, order in zip(sequences(oracle, rows, orders, rounds=3), rows, orders, strict=True):
+        alone = sequence(oracle, row, order, rounds=3)
+        assert path.status is alone.status
+        assert path.weights == pytest.approx(alone.weights, abs=1e-9)
+    assert [path.order for path in sequences(oracle, rows)] == [(0, 1), (2, 3), (0, 1)]
+
+
+def test_more_orders_than_the_limit_are_drawn_by_seed():
+    oracle = ORACLES[Form.POOLED]
+    targets = np.full(4, 0.1)
+    drawn = [[p.order for p in compare_orders(oracle, targets, limit=5, seed=s).paths] for s in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert len(set(drawn[0])) == 5
+
+
+def test_a_value_out_of_reach_by_itself_stops_the_path():
+    path = sequence(ORACLES[Form.PER_PROMPT], np.array([0.2, 50.0, 0.2, math.nan]), rounds=1000)
+    assert path.status is Status.UNBOUNDED
+    assert path.steps == 1
+    assert path.undone.shape == (1, 4)
+    none = sequence(ORACLES[Form.PER_PROMPT], np.array([math.nan, 50.0, math.nan, math.nan]))
+    assert none.steps == none.rounds == 0
+    assert none.undone.shape == (0, 4)
+    compared = compare_orders(ORACLES[Form.PER_PROMPT], np.array([0.2, 50.0, math.nan, math.nan]))
+    assert compared.losses == ()
+    assert compared.best is compared.worst is None
+
+
+def test_targets_attainable_one_by_one_but_not_together():
+    path = sequence(ORACLES[Form.PER_PROMPT], np.array([1.2, 1.2, math.nan, math.nan]), rounds=100_000)
+    assert path.status is Status.UNBOUNDED
+    assert np.isfinite(path.weights).all()
+    assert np.isfinite(path.kl).all()
+
+
+def test_the_very_top_and_a_constant_value():
+    rewards = np.array([[0.0, 1.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
+    oracle = MemoryOracle(rewards, np.array([0, 2, 4]), ("a", "same"), Form.PER_PROMPT)
+    top = sequence(oracle, np.array([1.0, 0.0]), rounds=5)
+    assert top.levels[-1, 0] == pytest.approx(1.0, abs=1e-8)
+    assert np.isfinite(top.weights).all()
+    assert sequence(oracle, np.array([math.nan, 0.5])).status is Status.UNBOUNDED
+
+
+@pytest.mark.parametrize(
+    ("targets", "order", "rounds", "said"),
+    [
+        (TARGETS, (), 1, "order is empty"),
+        (TARGETS, (0, 1, 4), 1, "position 4"),
+        (TARGETS, (0, 1, 2, 2), 1, "twice"),
+        (TARGETS, (0, 1, 2, 3), 1, "positivity without a target"),
+        (TARGETS, (0, 1), 1, "leaves out humor"),
+        (TARGETS, (0, 1, 2), 0, "rounds is 0"),
+        (np.full(4, math.nan), None, 1, "No value has a target"),
+        (np.array([0.1, math.inf, 0.1, 0.1]), None, 1, "finite"),
+        (np.array([0.1]), None, 1, "4 finite numbers"),
+    ],
+)
+def test_bad_input_says_what_is_wrong(targets, order, rounds, said):
+    with pytest.raises(InputError, match=said):
+        sequence(ORACLES[Form.PER_PROMPT], targets, order, rounds=rounds)
+
+
+def test_no_orders_at_all():
+    with pytest.raises(InputError, match="no order"):
+        sequences(ORACLES[Form.PER_PROMPT], TARGETS, [])
+    with pytest.raises(InputError, match="2 rows of targets do not fit 3 orders"):
+        sequences(ORACLES[Form.PER_PROMPT], np.full((2, 4), 0.1), [(0, 1, 2, 3)] * 3)
+    with pytest.raises(InputError, match="1 to 2 targets"):
+        sequences(
+            ORACLES[Form.PER_PROMPT], np.array([[0.1, math.nan, math.nan, math.nan], [0.1, 0.1] + [math.nan] * 2])
+        )
+    with pytest.raises(InputError, match="limit is 0"):
+        compare_orders(ORACLES[Form.PER_PROMPT], TARGETS, limit=0)
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "table.parquet"
+    save(TABLE, path)
+    return str(path)
+
+
+ASKED = ["--target=helpfulness=+0.3sd", "--target=harmlessness=+0.2sd"]
+
+
+def test_the_command_in_json_is_the_path(table: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["sequence", table, *ASKED, "--order=harmlessness,helpfulness", "--rounds=2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    oracle = ORACLES[Form.PER_PROMPT]
+    path = sequence(oracle, np.array([0.3, 0.2, math.nan, math.nan]), (1, 0), rounds=2)
+    (found,) = result["orders"]
+    assert found["order"] == ["harmlessness", "helpfulness"]
+    assert [step["round"] for step in found["steps"]] == [1, 1, 2, 2]
+    assert list(found["weights"].values()) == pytest.approx(path.weights[-1] / oracle.scale)
+    assert list(found["steps"][0]["levels"].values()) == pytest.approx(oracle.rewards_at(path.levels[1]))
+    assert found["steps"][1]["undone_sd"]["harmlessness"] == pytest.approx(path.undone[1, 1])
+    assert result["simultaneous"]["kl"] == pytest.approx(found["kl"] + found["loss"]["kl"] * -1)
+
+
+def test_the_command_out_of_reach_is_an_answer(table: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["sequence", table, "--target=humor=+90sd", "--target=helpfulness=+0.1sd", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["orders"][0]["status"] == "unbounded"
+    assert result["orders"][0]["loss"] is result["simultaneous"] is result["best"] is None
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--rounds=4"], ["After 4 rounds", "round   2  harmlessness", "all at once"]),
+        (["--all-orders"], ["2 orders", "best order", "worst order"]),
+        (["--rounds=400", "--grow-only"], ["more steps"]),
+    ],
+)
+def test_the_command_in_words(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], said: list[str]):
+    assert main(["sequence", table, *ASKED, *extra]) == 0
+    out = capsys.readouterr().out
+    assert all(words in out for words in said), out
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--order=helpfulness"], "leaves out harmlessness"),
+        (["--order=helpfulness,charm"], "charm"),
+        (["--order=,"], "order is empty"),
+        (["--rounds=0"], "--rounds"),
+        (["--order=helpfulness,harmlessness", "--all-orders"], "either"),
+    ],
+)
+def test_the_command_refuses(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], said: str):
+    assert main(["sequence", table, *ASKED, *extra]) == 2
+    assert said in capsys.readouterr().err
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(
+    prompts=st.integers(1, 5),
+    candidates=st.integers(2, 6),
+    values=st.integers(1, 4),
+    exponent=st.integers(-9, 9),
+    digits=st.integers(0, 3),
+    asked=st.floats(-1.0, 3.0),
+    seed=st.integers(0, 1000),
+)
+def test_odd_tables(prompts: int, candidates: int, values: int, exponent: int, digits: int, asked: float, seed: int):
+    """Ties, constant values, any scale, targets within and out of reach: finite, rising, and never a wrong verdict."""
+    rng = np.random.default_rng(seed)
+    rewards = np.round(rng.normal(size=(prompts * candidates, values)), digits) * 10.0**exponent
+    names = tuple("abcd"[:values])
+    oracle = MemoryOracle(rewards, np.arange(prompts + 1) * candidates, names, Form.PER_PROMPT)
+    targets = asked * rng.uniform(0, 1, values)
+    path = sequence(oracle, targets, rng.permutation(values), rounds=20)
+    assert np.isfinite(path.weights).all()
+    assert np.isfinite(path.levels).all()
+    assert np.isfinite(path.kl).all()
+    assert np.all(path.weights >= 0)
+    assert np.all(np.diff(path.dual) >= -1e-9)
+    certificate = margin(oracle, targets)
+    if path.status is Status.CONVERGED:
+        assert certificate.value >= -1e-8
+        assert np.all(path.levels[-1] >= targets - 1e-8)
+    if path.status is Status.UNBOUNDED:
+        assert not certificate.attainable

@@ -1,0 +1,73 @@
+"""The first visit in a real Chromium: the landing leaves the desk in sight, and the tour moves it by keyboard."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests import visits
+from tests.app_server import SECONDS
+from tests.browser.test_accessibility import findings
+
+pytestmark = pytest.mark.browser
+
+#: A machine of many tasks is slow, and none of this is about time.
+LONG = 60 * SECONDS
+
+
+@pytest.fixture
+def page(context, address):
+    opened = context.new_page()
+    opened.set_default_timeout(LONG)
+    opened.goto(address)
+    expect(opened.locator(".vp-desk [role=slider]").first).to_be_visible(timeout=LONG)
+    yield opened
+    opened.close()
+
+
+def press(page: Page, key: str) -> None:
+    """A button by the keyboard."""
+    page.locator(f".st-key-{key} button").focus()
+    page.keyboard.press("Enter")
+
+
+def test_the_tour_by_keyboard_from_the_landing_to_the_palette_from_before(page):
+    visits.settle(page)
+    page.evaluate("async () => { await document.fonts.ready }")
+    landing = page.locator(".st-key-welcome").bounding_box()
+    assert landing["height"] <= 200
+    assert page.locator(".vp-desk [role=slider]").first.bounding_box()["y"] < 700
+    own = page.url
+    press(page, "tour_start")
+    strip = page.get_by_role("region", name="Tour")
+    status = page.locator(".st-key-verdict").get_by_role("status")
+    expect(strip).to_contain_text("1 of 6", timeout=LONG)
+    expect(status).to_contain_text("Reachable", timeout=LONG)
+    press(page, "tour_next")
+    expect(strip).to_contain_text("2 of 6", timeout=LONG)
+    expect(status).to_contain_text("Out of reach", timeout=LONG)
+    expect(strip).to_contain_text("The verdict: out of reach.", timeout=LONG)
+    visits.settle(page)
+    assert findings(page) == []
+    press(page, "tour_next")
+    expect(status).to_contain_text("Reachable", timeout=LONG)
+    expect(strip).to_contain_text("3 of 6", timeout=LONG)
+    assert page.url != own
+    press(page, "tour_end")
+    press(page, "tour_restore")
+    expect(strip).to_have_count(0, timeout=LONG)
+    expect(page).to_have_url(own, timeout=LONG)
+
+
+def test_the_tour_is_begun_from_how_it_works_as_well(page, address):
+    page.goto(f"{address}/how")
+    press(page, "how_tour")
+    expect(page.get_by_role("region", name="Tour")).to_contain_text("1 of 6", timeout=LONG)
+    expect(page.locator(".vp-desk [role=slider]").first).to_be_visible(timeout=LONG)
+
+
+def test_an_address_that_is_no_page_is_said_in_words(page, address):
+    page.goto(f"{address}/nothing-here")
+    expect(page.get_by_role("dialog")).to_contain_text("does not seem to exist", timeout=LONG)
+    page.keyboard.press("Escape")
+    expect(page.locator(".vp-desk [role=slider]").first).to_be_visible(timeout=LONG)

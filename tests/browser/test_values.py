@@ -1,0 +1,81 @@
+"""The page Values in a browser: defined in words, scored by the real model, judged by keys, and a slider appears."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from map_core.data import reward_table
+from map_core.errors import PaletteError
+from map_core.models.files import locate
+from map_core.scoring import DEFAULT_EMBEDDER
+from tests.app_server import MARKUP, SECONDS, running
+from tests.tables import make_table
+from tests.visits import settle
+
+
+def _missing() -> str:
+    try:
+        locate(DEFAULT_EMBEDDER)
+    except PaletteError as error:
+        return str(error)
+    return ""
+
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(_missing()), reason=_missing() or "here")]
+
+
+@pytest.fixture(scope="module")
+def own_address(tmp_path_factory):
+    """An app of its own: a value in use would give every other test's desk one more fader."""
+    folder = tmp_path_factory.mktemp("values")
+    made = make_table(prompts=16, candidates=8, seed=5)
+    reward_table.save(replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet")
+    with running(folder, folder / "table.parquet") as started:
+        yield started.address
+
+
+def narrow(page: Page) -> None:
+    wide = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth }")
+    assert wide <= 390, f"the page is {wide} pixels wide"
+
+
+def test_a_value_from_words_to_a_slider(browser, own_address):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    context.set_default_timeout(60 * SECONDS)
+    page = context.new_page()
+    page.goto(f"{own_address}/values")
+    settle(page)
+    narrow(page)
+    page.get_by_role("button", name="Define a value").click()
+    page.get_by_role("textbox", name="Name").fill("<i>Calm</i> nurse")
+    page.get_by_role("textbox", name="More like this").fill("sounds like a calm nurse")
+    page.get_by_role("textbox", name="Less like this").fill("sounds like a salesman")
+    narrow(page)
+    page.get_by_role("button", name="Define and score it").click()
+    page.get_by_role("button", name="Judge 15 pairs").click()
+    settle(page)
+    for number in range(1, 16):
+        expect(page.locator(".vp-question .vp-tag")).to_have_text(f"{number} of 15")
+        if number == 1:
+            narrow(page)
+            expect(page.locator(".st-key-values_reply_0")).to_contain_text("<script>window.ran = true</script>")
+            assert page.locator(".st-key-values_is_first button").bounding_box()["height"] >= 44
+            page.locator(".st-key-values_is_first button").click()  # a thumb
+        else:
+            page.keyboard.press("1")
+    expect(page.locator(".vp-word")).to_contain_text("of 15 judged pairs")
+    narrow(page)
+    page.get_by_role("button", name="Use it as a target").click()
+    sure = page.get_by_role("button", name="Use it all the same")
+    away = page.get_by_role("button", name="Take the slider away")
+    expect(sure.or_(away)).to_be_visible()
+    if sure.is_visible():
+        sure.click()
+    expect(away).to_be_visible()
+    page.get_by_role("link", name="Set its target").click()
+    expect(page.get_by_role("slider", name="<i>Calm</i> nurse")).to_be_visible()
+    assert not page.evaluate("() => window.ran === true")
+    context.close()

@@ -1,0 +1,330 @@
+"""Building a table: prompts in, replies and rewards out, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from map_core.data import reward_table
+from map_core import scoring
+from map_core.building import Keeping, Progress, build, prompt_seed, rescore
+from map_core.cli.build import build as command
+from map_core.cli.progress import progress_text
+from map_core.errors import InputError
+from map_core.engines.base import Engine
+from map_core.engines.factory import open_engine
+from map_core.core.types import Reply, SamplingSettings
+from map_core.building.checkpoints import folder_of
+from map_core.data.prompts import Prompt, read_prompts
+from map_core.scoring.base import Card, Scorer, ScorerError
+from tests.tiny_model import make_tiny_model
+
+SETTINGS = SamplingSettings(temperature=0.9, top_k=0, top_p=0.95, max_new_tokens=6)
+PROMPTS = (
+    Prompt("cat", "stories", "Tell me of the cat."),
+    Prompt("parcel", "support", "Where is my parcel?"),
+    Prompt("dog", "stories", "Tell me of the dog."),
+)
+NAMES = ("familiarity", "diversity", "plain_language")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def engine(model: Path) -> Engine:
+    return open_engine(str(model), "torch", "float32")
+
+
+def make(engine: Engine, out: Path, scorers: Sequence[Scorer] | None = None, **changes: object) -> reward_table.RewardTable:
+    """A build with everything at its usual value but what is named."""
+    asked: dict[str, object] = {"candidates": 3, "settings": SETTINGS, "seed": 7, "prompts": PROMPTS} | changes
+    prompts = asked.pop("prompts")
+    built = build(prompts, out, engine, scorers or scoring.scorers(NAMES), **asked)  # type: ignore[arg-type]
+    return built.load()
+
+
+def contents(path: Path) -> tuple[dict[str, list[object]], dict[str, object]]:
+    """A table's columns and its metadata apart from the date."""
+    table = pq.read_table(path)
+    metadata = json.loads(table.schema.metadata[b"value_palette"])
+    assert len(metadata.pop("created")) == len("2026-01-31")
+    return table.to_pydict(), metadata
+
+
+# What a build makes
+
+
+def test_a_table_of_a_tiny_model(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "table.parquet"
+    table = make(engine, out)
+    assert table.values == NAMES
+    assert table.prompt_ids == ("cat", "parcel", "dog")
+    assert table.use_cases == ("stories", "support", "stories")
+    np.testing.assert_array_equal(table.candidates, [3, 3, 3])
+    assert len(set(table.replies)) > 3
+    loaded = reward_table.load(out)
+    np.testing.assert_array_equal(loaded.rewards, table.rewards)
+    assert not folder_of(out).exists()
+
+    # The log-probabilities are the model's own, and familiarity is their mean.
+    for number, prompt in enumerate(PROMPTS):
+        rows = range(*loaded.rows(number).indices(9))
+        again = engine.log_probs(prompt.text, [loaded.tokens[row] for row in rows])
+        np.testing.assert_allclose(loaded.log_probs[rows], [one.sum() for one in again], atol=1e-3)
+        lengths = [len(loaded.tokens[row]) for row in rows]
+        np.testing.assert_allclose(
+            loaded.rewards[rows, 0], loaded.log_probs[rows] / np.maximum(lengths, 1), atol=1e-12
+        ) if min(lengths) else None
+
+
+def test_the_metadata_says_where_a_table_comes_from(engine: Engine, tmp_path: Path) -> None:
+    make(engine, tmp_path / "table.parquet")
+    metadata = reward_table.load_metadata(tmp_path / "table.parquet")
+    assert metadata["model"] == {"name": engine.info.model, "sha256": engine.info.model_hash}
+    assert metadata["engine"]["name"] == "torch"
+    assert SamplingSettings(**metadata["sampling"]) == SETTINGS
+    assert (metadata["seed"], metadata["candidates"], metadata["system"]) == (7, 3, None)
+    assert [scorer["name"] for scorer in metadata["scorers"]] == list(NAMES)
+    assert all(scorer["version"] and scorer["licence"] for scorer in metadata["scorers"])
+
+
+def test_the_same_build_gives_the_same_table(engine: Engine, tmp_path: Path) -> None:
+    make(engine, tmp_path / "one.parquet")
+    make(engine, tmp_path / "two.parquet")
+    make(engine, tmp_path / "other.parquet", seed=8)
+    assert contents(tmp_path / "one.parquet") == contents(tmp_path / "two.parquet")
+    assert contents(tmp_path / "one.parquet") != contents(tmp_path / "other.parquet")
+
+
+def test_a_prompt_gets_the_same_replies_in_any_file(engine: Engine, tmp_path: Path) -> None:
+    """So a use case built alone is that part of the whole table."""
+    whole = make(engine, tmp_path / "whole.parquet").select("support")
+    alone = make(engine, tmp_path / "alone.parquet", prompts=PROMPTS[1:2])
+    assert whole.replies == alone.replies
+    assert len({prompt_seed(7, prompt.text) for prompt in PROMPTS}) == 3
+    assert prompt_seed(7, "a") != prompt_seed(8, "a")
+
+
+def test_progress_is_reported(engine: Engine, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    make(engine, tmp_path / "table.parquet", report=seen.append)
+    assert [(p.stage, p.done) for p in seen] == [(s, d) for s in ("sampling", "scoring") for d in (0, 1, 2, 3)]
+    assert seen[0].seconds_left is None
+    assert seen[1].seconds_left is not None
+    assert (
+        progress_text(Progress("sampling", 30, 60, 10, 60.0)) == "sampling: 30 of 60 prompts, 20.0 a minute, 1:30 left"
+    )
+    assert progress_text(Progress("scoring", 60, 60, 0, 3.2)) == "scoring: 60 of 60 prompts, 3 s"
+    assert progress_text(Progress("scoring", 5, 60, 5, 0.0)) == "scoring: 5 of 60 prompts, 5 of them from before"
+
+
+# Stopped and taken up again
+
+
+class Broken(Scorer):
+    """Fails on everything until it is mended."""
+
+    card = Card("broken", "Broken", "m", "m", "l", "s", "1", partial=False)
+
+    def __init__(self) -> None:
+        self.mended = False
+
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        return np.array([float(len(reply.text)) if self.mended else float("nan") for reply in replies])
+
+
+def test_a_broken_scorer_loses_nothing(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, scorer = tmp_path / "table.parquet", Broken()
+    said = r"'broken' failed on every reply to 3 prompts in a row \(it gave nan, expected a finite number\)"
+    with pytest.raises(ScorerError, match=said):
+        make(engine, out, [*scoring.scorers(NAMES), scorer])
+    assert not out.exists()
+    scorer.mended = True
+    monkeypatch.setattr(type(engine), "_decode", lambda *_: pytest.fail("sampled again"))
+    table = make(engine, out, [*scoring.scorers(NAMES), scorer])
+    assert table.values == (*NAMES, "broken")
+    np.testing.assert_array_equal(table.rewards[:, 3], [len(reply) for reply in table.replies])
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_interrupted_and_resumed_is_undisturbed(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    make(engine, tmp_path / "undisturbed.parquet")
+    seen = 0
+
+    def interrupt(progress: Progress) -> None:
+        nonlocal seen
+        seen += progress.stage == "sampling" and progress.done == stop_after
+        if seen == 1:
+            seen += 1
+            raise KeyboardInterrupt
+
+    out = tmp_path / "resumed.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        make(engine, out, report=interrupt)
+    assert not out.exists()
+    assert len(list(folder_of(out).glob("*.replies.parquet"))) == stop_after
+    # A write that was cut off leaves only a file under another name.
+    (folder_of(out) / "abc.000000-000003.replies.parquet.part").write_bytes(b"PAR1 cut off")
+    make(engine, out)
+    assert contents(out) == contents(tmp_path / "undisturbed.parquet")
+
+
+def test_killed_and_resumed_is_undisturbed(model: Path, tmp_path: Path, one_torch_thread: None) -> None:
+    """kill -9 in the middle of sampling; the same command then ends in the table of an undisturbed run."""
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"Tell me of day {n}."}) + "\n" for n in range(40)))
+
+    def arguments(out: Path) -> list[str]:
+        options = "--engine torch --dtype float32 --values familiarity,diversity --candidates 4 --max-new-tokens 12"
+        return ["--prompts", str(prompts), "--out", str(out), "--model", str(model), *options.split(), "--quiet"]
+
+    out = tmp_path / "killed.parquet"
+    script = "import sys, torch; torch.set_num_threads(1)\nfrom map_core.cli.build import build\nbuild()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments(out)], env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    try:
+        deadline = time.monotonic() + 240
+        while len(list(folder_of(out).glob("*.replies.parquet"))) < 2 and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL, "the build ended before it could be killed"
+    assert not out.exists()
+    made = len(list(folder_of(out).glob("*.replies.parquet")))
+    assert 2 <= made < 40
+
+    for place in (out, tmp_path / "undisturbed.parquet"):
+        done = CliRunner().invoke(command, arguments(place), catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    assert contents(out) == contents(tmp_path / "undisturbed.parquet")
+
+
+def test_parts_of_another_build_are_refused(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "table.parquet"
+    with pytest.raises(ScorerError):
+        make(engine, out, [Broken()])
+    with pytest.raises(InputError, match=r"another build \(other seed\)"):
+        make(engine, out, seed=8)
+    make(engine, out, seed=8, keeping=Keeping(fresh=True))
+    make(engine, tmp_path / "plain.parquet", seed=8)
+    assert contents(out) == contents(tmp_path / "plain.parquet")
+
+
+def test_two_builds_of_one_table_do_not_mix(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "table.parquet"
+
+    def second(progress: Progress) -> None:
+        with pytest.raises(InputError, match=rf"Another build \(process {os.getpid()} on .*, since .*\) is writing"):
+            make(engine, out)
+
+    make(engine, out, report=second)
+
+
+# Other values for the same replies
+
+
+def test_values_are_added_without_sampling(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    direct = make(engine, tmp_path / "direct.parquet", scoring.scorers(["plain_language", "familiarity"]))
+    first = make(engine, tmp_path / "first.parquet", keeping=Keeping(keep_parts=True))
+    monkeypatch.setattr(type(engine), "_decode", lambda *_: pytest.fail("sampled again"))
+    kept = make(
+        engine,
+        tmp_path / "first.parquet",
+        scoring.scorers(["plain_language", "familiarity"]),
+        keeping=Keeping(force=True, keep_parts=True),
+    )
+    np.testing.assert_array_equal(kept.rewards, direct.rewards)
+    again = rescore(first, tmp_path / "again.parquet", scoring.scorers(["plain_language", "familiarity"])).load()
+    assert again.replies == direct.replies
+    np.testing.assert_allclose(again.rewards, direct.rewards, atol=1e-9)
+    assert again.metadata["sampling"] == direct.metadata["sampling"]
+
+
+# Bad input
+
+
+def test_a_table_is_never_overwritten_unasked(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "table.parquet"
+    out.write_text("precious")
+    with pytest.raises(InputError, match="is there already and is left as it is"):
+        make(engine, out)
+    assert out.read_text() == "precious"
+    with pytest.raises(InputError, match="is a folder"):
+        make(engine, tmp_path)  # Before anything is made.
+    with pytest.raises(InputError, match="There is no folder"):
+        make(engine, tmp_path / "missing" / "table.parquet")
+
+
+def test_requests_that_would_fail_in_the_middle_fail_at_once(engine: Engine, tmp_path: Path) -> None:
+    long = (*PROMPTS, Prompt("long", "u", "word " * 1000))
+    with pytest.raises(InputError, match=r"'long' cannot be used.*the context of"):
+        make(engine, tmp_path / "table.parquet", prompts=long)
+    with pytest.raises(InputError, match="candidates is 0"):
+        make(engine, tmp_path / "table.parquet", candidates=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"prompt": "a"}\n{"prompt": "b"}\n{"prompt": "a"}', "same prompt in line 1 and line 3"),
+        ('{"id": "x", "prompt": "a"}\n{"id": "x", "prompt": "b"}', "same id in line 1 and line 2"),
+        ('{"prompt": "a"}\n{"prompt": "b"', "Line 2 of .* is no JSON"),
+        ('["a"]', "expected a JSON object"),
+        ('{"prompt": "  "}', "Line 1 of .* has the prompt '  '"),
+        ('{"text": "a"}', "has the prompt None"),
+        ('{"prompt": "a", "use_case": 3}', "has the use_case 3"),
+        ("\n\n", "has no prompts"),
+    ],
+)
+def test_bad_prompt_files_are_named_by_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_prompts(path)
+
+
+def test_prompt_files(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": " a "}\n\n{"id": "x", "use_case": "u", "prompt": "b"}\n')
+    assert read_prompts(path) == (Prompt("line-1", "All prompts", "a"), Prompt("x", "u", "b"))
+    assert read_prompts(path, ["u"]) == (Prompt("x", "u", "b"),)
+    with pytest.raises(InputError, match="no use case 'v'; it has 'All prompts', 'u'"):
+        read_prompts(path, ["v"])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_prompts(tmp_path / "missing.jsonl")
+
+
+@pytest.mark.parametrize("arguments", [["--out", "x.parquet"], ["--out", "x", "--prompts", "p", "--rescore", "t"]])
+def test_the_command_wants_prompts_or_a_table(arguments: list[str]) -> None:
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 2
+    assert "Give either --prompts FILE, to sample replies, or --rescore TABLE, or --extend TABLE" in done.output
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("map_core.cli.build.resolve", interrupted)
+    done = CliRunner().invoke(command, ["--prompts", "p.jsonl", "--out", str(tmp_path / "t.parquet")])
+    assert done.exit_code == 130
+    assert "the same command goes on where it stopped" in done.output

@@ -1,0 +1,130 @@
+"""kill -9 at any moment: the same command ends in the table of an undisturbed run, with no reply lost or doubled."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from map_core.building import is_running
+from map_core.building.checkpoints import folder_of
+from tests.building.test_build import contents
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from map_core.building import checkpoints as parts
+from map_core.building import build, extend, Local, Drawing, ProgressFile
+from map_core.core.types import SamplingSettings
+from map_core.data.prompts import Prompt
+from map_core.scoring import scorers
+from tests.toy_engine import ToyEngine
+
+out, stop = Path(sys.argv[1]), int(sys.argv[2])
+writes = 0
+rename = Path.replace
+
+def killed_at(path, target):
+    # Every file of a build comes to its place by a rename: the moments between them are all there are.
+    global writes
+    if target.suffix == ".json" and "plan" not in target.name:
+        return rename(path, target)
+    writes += 1
+    if writes == stop:
+        import os, signal
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(path, target)
+
+Path.replace = killed_at
+settings = SamplingSettings(max_new_tokens=6)
+prompts = [Prompt(f"p{n}", "All prompts", f"prompt {n}") for n in range(3)]
+progress = ProgressFile(out.with_suffix(".json"), out)
+build(prompts, out, ToyEngine(), scorers(["diversity", "plain_language"]), candidates=3, settings=settings, seed=3,
+      report=progress)
+print(writes)
+"""
+
+
+def run(out: Path, stop: int) -> subprocess.CompletedProcess[str]:
+    """One run in a process of its own, killed before its ``stop``-th file is in its place."""
+    command = [sys.executable, "-c", SCRIPT, str(out), str(stop)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A table, and how many files came to their place on the way."""
+    out = tmp_path_factory.mktemp("undisturbed") / "t.parquet"
+    done = run(out, 0)
+    assert done.returncode == 0, done.stderr
+    return out, int(done.stdout)
+
+
+def test_killed_before_each_of_a_run_of_files(undisturbed: tuple[Path, int], tmp_path: Path) -> None:
+    """Killed again and again, each time a little further, and then let go on."""
+    whole, writes = undisturbed
+    assert writes == 1 + 3 + 3 + 1  # the plan, replies, rewards, the table
+    out = tmp_path / "t.parquet"
+    for stop in (1, 2, 2, 3, 2, writes):
+        assert run(out, stop).returncode in (-signal.SIGKILL, 0)
+        if out.exists():
+            break
+        told = json.loads(out.with_suffix(".json").read_text())
+        assert told["state"] == "running"
+        assert not is_running(told), "a build that was killed is not taken for one that runs"
+    assert run(out, 0).returncode == 0
+    assert contents(out) == contents(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json", "t.parquet"]
+
+
+@pytest.mark.parametrize("place", [2, 5, 8])
+def test_killed_once(undisturbed: tuple[Path, int], tmp_path: Path, place: int) -> None:
+    out = tmp_path / "t.parquet"
+    assert run(out, place).returncode == -signal.SIGKILL
+    assert not out.exists()
+    assert folder_of(out).is_dir()
+    assert run(out, 0).returncode == 0
+    assert contents(out) == contents(undisturbed[0])
+    assert json.loads(out.with_suffix(".json").read_text())["done"] == 3
+
+
+def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
+    """The command says so, in its progress file too, and the same command goes on."""
+    from tests.tiny_model import make_tiny_model
+
+    model, out, progress = make_tiny_model(tmp_path / "tiny"), tmp_path / "t.parquet", tmp_path / "progress.json"
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("".join(f"Tell me of day {n}.\n" for n in range(200)))
+    command = [sys.executable, "-m", "map_core", "build", "--prompts", str(prompts), "--out", str(out)]
+    command += f"--model {model} --engine torch --dtype float32 --values diversity --candidates 2".split()
+    command += ["--max-new-tokens", "8", "--progress-file", str(progress)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        until = time.monotonic() + 100
+        while not (told := _read(progress)) or told["stage"] != "sampling" or told["done"] < 2:
+            assert time.monotonic() < until
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            time.sleep(0.02)
+        assert is_running(told)
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 143, said
+    assert "Stopped. What is made is kept; the same command goes on where it stopped." in said
+    told = _read(progress)
+    assert (told["state"], told["error"], told["pid"]) == ("stopped", None, process.pid)
+    assert told["ended"] >= told["began"]
+    assert 2 <= len(list(folder_of(out).glob("*.replies.parquet"))) < 200
+    assert not out.with_name("t.parquet.lock").exists()
+
+
+def _read(path: Path) -> dict[str, object]:
+    return json.loads(path.read_text()) if path.is_file() else {}

@@ -1,0 +1,163 @@
+"""A table sampled from a server: busy, broken or silent servers end it clearly, it goes on, and no secret is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from map_core.data import reward_table
+from map_core import scoring
+from map_core.building import Built, Keeping, build
+from map_core.building import retry as module
+from map_core.cli import main
+from map_core.cli.build import build as command
+from map_core.errors import EngineError, InputError, TryAgainError
+from map_core.engines.base import LocalEngine
+from map_core.engines.factory import open_engine
+from map_core.engines.remote_engine import RemoteEngine
+from map_core.core.types import SamplingSettings
+from map_core.building.checkpoints import folder_of
+from map_core.data.prompts import Prompt
+from tests.chat_server import Answer, ChatServer, from_model, line, piece, saying
+from tests.building.test_build import contents
+from tests.tiny_model import make_tiny_model
+
+SETTINGS = SamplingSettings(temperature=0.9, top_p=0.95, max_new_tokens=8)
+PROMPTS = [Prompt(f"p{n}", "All prompts", f"Tell me of day {n}.") for n in range(4)]
+SECRET = "sk-a-key-of-nobody"
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> LocalEngine:
+    engine = open_engine(str(make_tiny_model(tmp_path_factory.mktemp("tiny"))), "torch", "float32")
+    assert isinstance(engine, LocalEngine)
+    return engine
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.001)
+    monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
+
+
+def make(server: ChatServer, out: Path, **more: object) -> Built:
+    scorers = scoring.scorers(["familiarity", "diversity"])
+    engine = RemoteEngine(server.model(), retries=0, trusted=True)
+    return build(PROMPTS, out, engine, scorers, candidates=3, settings=SETTINGS, seed=5, **more)
+
+
+def failing(good: Answer, faults: Callable[[int], object]) -> tuple[Answer, list[int]]:
+    """A server that answers its n-th request by a fault where there is one."""
+    count = [0]
+
+    def answer(request: dict[str, object]) -> object:
+        count[0] += 1
+        fault = faults(count[0])
+        return good(request) if fault is None else fault if isinstance(fault, Response) else fault(request)
+
+    return answer, count
+
+
+def busy(status: int) -> JSONResponse:
+    return JSONResponse({"error": {"message": "too much to do"}}, status)
+
+
+def test_a_server_gives_the_table_of_its_model(local: LocalEngine, tmp_path: Path) -> None:
+    """Log-probabilities where the server tells them, tokens by their number, K replies a prompt."""
+    with ChatServer(from_model(local), key=SECRET) as server:
+        table = make(server, tmp_path / "t.parquet").load()
+        assert len(server.requests) == 12
+    assert np.isfinite(table.log_probs).all()
+    for number, prompt in enumerate(PROMPTS):
+        for reply, told in zip(table.replies[table.rows(number)], table.log_probs[table.rows(number)], strict=True):
+            assert told < 0 or not reply
+        assert table.prompts[number] == prompt.text
+    assert table.metadata["engine"]["name"] == "remote"
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "broken", "short"])
+def test_a_server_that_stumbles_changes_nothing(fault: str, local: LocalEngine, tmp_path: Path) -> None:
+    good = from_model(local)
+    faults = {"429": busy(429), "500": busy(503), "broken": saying(piece("Hel")), "short": saying(piece("x", None))}
+    answer, _ = failing(good, lambda n: faults[fault] if n % 5 == 2 else None)
+    with ChatServer(good, key=SECRET) as server:
+        make(server, tmp_path / "undisturbed.parquet")
+        server.answer = answer
+        make(server, tmp_path / "t.parquet")
+    assert contents(tmp_path / "t.parquet") == contents(tmp_path / "undisturbed.parquet")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "said"),
+    [
+        (busy(429), TryAgainError, r"could not answer \(429: too much to do\)"),
+        (busy(500), TryAgainError, r"could not answer \(500: too much to do\)"),
+        (PlainTextResponse("<html>welcome</html>"), EngineError, "answered without a reply|does not read as"),
+        (saying(line('{"choices": 7}')), EngineError, "does not read as a chat completion"),
+        (saying(), EngineError, "answered without a reply"),
+    ],
+    ids=["429", "500", "a page", "nonsense", "nothing"],
+)
+def test_a_server_that_stays_so_ends_it_and_it_goes_on(
+    fault: object, error: type[EngineError], said: str, local: LocalEngine, tmp_path: Path
+) -> None:
+    good, out = from_model(local), tmp_path / "t.parquet"
+    answer, count = failing(good, lambda n: fault if n > 6 else None)
+    with ChatServer(good, key=SECRET) as server:
+        make(server, tmp_path / "undisturbed.parquet")
+        server.answer = answer
+        with pytest.raises(error, match=said):
+            make(server, out)
+        asked = count[0] - 6
+        assert asked >= module.ATTEMPTS if error is TryAgainError else 1 <= asked <= 3
+        assert len(list(folder_of(out).glob("*.replies.parquet"))) == 2
+        server.answer = good
+        built = make(server, out)
+    assert built.sampled == 6
+    assert contents(out) == contents(tmp_path / "undisturbed.parquet")
+
+
+def test_a_prompt_that_only_the_server_refuses(local: LocalEngine, tmp_path: Path) -> None:
+    good = from_model(local)
+
+    def answer(request: dict[str, object]) -> object:
+        if "day 2" in json.dumps(request):
+            return JSONResponse({"error": {"message": "maximum context length is 256 tokens"}}, 400)
+        return good(request)
+
+    with ChatServer(answer, key=SECRET) as server:
+        with pytest.raises(InputError, match=r"The prompt 'p2' cannot be used\. .*maximum context length"):
+            make(server, tmp_path / "t.parquet")
+        built = make(server, tmp_path / "t.parquet", keeping=Keeping(skip_unusable=True))
+    assert built.skipped == ("p2",)
+    assert built.load().prompt_ids == ("p0", "p1", "p3")
+
+
+def test_no_secret_is_written_or_said(local: LocalEngine, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Not in the table, the parts, the progress file, the log or an error: the server's repeats it."""
+    prompts, out, progress = tmp_path / "p.txt", tmp_path / "t.parquet", tmp_path / "progress.json"
+    prompts.write_text("Tell me of the cat.\nTell me of the dog.\n")
+    good = from_model(local)
+    rude = JSONResponse({"error": {"message": f"Bad key {SECRET}, go away"}}, 500)
+    answer, _ = failing(good, lambda n: rude if n > 3 else None)
+    with ChatServer(answer, key=SECRET) as server:
+        options = ["--prompts", str(prompts), "--out", str(out), "--model", server.model(), "--candidates", "3"]
+        options += ["--values", "diversity", "--score-limit", "0", "--progress-file", str(progress), "--keep-parts"]
+        assert main(["build", *options]) == 1
+        said = capfd.readouterr()
+        told = json.loads(progress.read_text())
+        assert (told["state"], "could not answer (500: Bad key ***, go away)" in told["error"]) == ("failed", True)
+        assert "Bad key ***" in said.err
+        server.answer = good
+        done = CliRunner().invoke(command, options, catch_exceptions=False)
+    everything = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(everything) >= 6
+    assert not any(SECRET.encode() in content for content in everything)
+    assert SECRET not in said.err + said.out + done.output
+    assert SECRET not in json.dumps(reward_table.load_metadata(out))

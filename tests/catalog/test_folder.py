@@ -1,0 +1,62 @@
+"""Tables that are kept: names that lead nowhere else, what a list says, and files that are no tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from map_core.data import reward_table
+from map_core import catalog
+from map_core.errors import InputError
+from tests.tables import VALUES, make_table
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(catalog.SETTING, str(tmp_path / "kept"))
+
+
+def test_a_list_says_what_a_table_holds():
+    assert catalog.listed() == ()
+    made = make_table(prompts=5, candidates=3)
+    metadata = {"model": {"name": "tiny"}, "source": {"file": "mine.csv"}}
+    reward_table.save(replace(made, metadata=metadata), catalog.path_of("My  replies "))
+    (catalog.folder() / "broken.parquet").write_bytes(b"PAR1 and no more")
+    (catalog.folder() / "notes.txt").write_text("left alone")
+    found = {one.name: one for one in catalog.listed()}
+    assert set(found) == {"My replies", "broken"}
+    one = found["My replies"]
+    assert (one.prompts, one.replies, one.values) == (5, 15, VALUES)
+    assert (one.model, one.source, one.fault) == ("tiny", "mine.csv", "")
+    assert one.bytes == one.path.stat().st_size
+    assert found["broken"].fault.startswith("broken.parquet is not a Parquet file that can be read")
+    catalog.delete("My replies")
+    with pytest.raises(InputError, match="no table 'My replies' any more"):
+        catalog.delete("My replies")
+
+
+def test_a_table_that_would_fill_the_memory_is_refused_in_words(tmp_path):
+    reward_table.save(make_table(prompts=50, candidates=40), tmp_path / "Large.parquet")
+    catalog.check_memory(tmp_path / "Large.parquet")
+    with pytest.raises(InputError, match=r"'Large' needs about 0.0 GB of memory here, and 0.0 GB are free"):
+        catalog.check_memory(tmp_path / "Large.parquet", free=1000)
+    catalog.check_memory(tmp_path / "none.parquet", free=0)
+
+
+@pytest.mark.parametrize("name", ["", " ", "../x", "a/b", "a\\b", ".hidden", "a.b", "x" * 61, "a\0b", "-a", "a:b"])
+def test_names_that_are_refused(name: str):
+    with pytest.raises(InputError, match="expected 1 to 60 letters"):
+        catalog.path_of(name)
+
+
+@pytest.mark.parametrize("name", ["a", "Antworten für März", "2026-11 nurses_2", "患者"])
+def test_names_stay_within_the_folder(name: str):
+    assert catalog.path_of(name).parent == catalog.folder()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(catalog.SETTING, str(tmp_path / "file" / "x"))
+    with pytest.raises(InputError, match=f"Set {catalog.SETTING}"):
+        catalog.folder()

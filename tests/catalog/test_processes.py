@@ -1,0 +1,152 @@
+"""Tables made by processes of their own: begun, watched, stopped, killed, gone on with, given up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from map_core.data import reward_table
+from map_core import catalog
+from map_core.errors import InputError
+from map_core.catalog import processes
+from map_core.catalog.processes import State
+
+CSV = b"prompt,reply,humor\na,x,1\na,y,2\nb,z,0.5\n"
+IMPORT = ("import", "{folder}/input.csv", "--out", "{out}", "--force", "--progress-file", "{progress}")
+#: A command that goes on until it is stopped, as a build does.
+WAITS = """
+import sys, time
+from pathlib import Path
+from map_core.building import Progress
+from map_core.cli.progress import watched
+out, progress, marker = (Path(one) for one in sys.argv[1:])
+with watched(out, True, progress) as watcher:
+    watcher(Progress("sampling", 1, 8, 0, 2.0))
+    while not marker.exists():
+        time.sleep(0.05)
+    out.write_bytes(b"made")
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(catalog.SETTING, str(tmp_path / "kept"))
+
+
+@pytest.fixture
+def waits(tmp_path, monkeypatch) -> Path:
+    """``python -m map_core`` is a command that waits for this file to be there."""
+    (tmp_path / "waits.py").write_text(WAITS)
+    marker = tmp_path / "go"
+    began = subprocess.Popen
+
+    def popen(command, **options):
+        assert command[:3] == [sys.executable, "-m", "map_core"]
+        options["env"] = {**os.environ, "PYTHONPATH": str(processes.ROOT)}
+        return began([sys.executable, str(tmp_path / "waits.py"), *command[3:], str(marker)], **options)
+
+    monkeypatch.setattr(processes.subprocess, "Popen", popen)
+    return marker
+
+
+def until(name: str, *states: State, stage: str = "") -> processes.Making:
+    """The work once it is in one of these states."""
+    for _ in range(600):
+        found = processes.look(name)
+        if found.state in states and (not stage or found.stage == stage):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"still {found}")
+
+
+def test_an_import_is_made_and_said(tmp_path: Path):
+    upload = tmp_path / "uploaded"
+    upload.write_bytes(CSV)
+    processes.begin("Mine", "import", IMPORT, {"file": "mine.csv"}, {"input.csv": upload})
+    assert not upload.exists()
+    found = until("Mine", State.DONE, State.FAILED)
+    assert (found.state, found.kind, found.about, found.unit) == (State.DONE, "import", {"file": "mine.csv"}, "%")
+    assert "values: humor" in found.notes[0]
+    assert reward_table.load(catalog.path_of("Mine")).rewards.ravel().tolist() == [1.0, 2.0, 0.5]
+    assert [one.name for one in processes.every()] == ["Mine"]
+    assert [one.name for one in catalog.listed()] == ["Mine"]
+    with pytest.raises(InputError, match="There is a table 'Mine' already"):
+        processes.begin("Mine", "import", IMPORT, {})
+    processes.give_up("Mine")
+    assert processes.every() == ()
+    assert catalog.path_of("Mine").exists()
+    with pytest.raises(InputError, match="no work on a table 'Mine' any more"):
+        processes.go_on("Mine")
+
+
+def test_what_cannot_be_imported_is_said_in_words(tmp_path: Path):
+    processes.begin("Bad", "import", IMPORT, {}, {"input.csv": b"prompt,reply,humor\na,x,funny\na,y,1\n"})
+    found = until("Bad", State.DONE, State.FAILED)
+    assert found.state is State.FAILED
+    assert "row 1, column 'humor' is 'funny', no number" in found.error
+    assert str(tmp_path) not in found.error
+    assert catalog.listed() == ()
+    processes.begin("Worse", "import", ("import", "--nonsense"), {})
+    assert "nonsense" in until("Worse", State.DONE, State.FAILED).error
+    with pytest.raises(InputError, match="is being made already"):
+        processes.begin("Worse", "import", IMPORT, {})
+
+
+def test_killed_work_is_interrupted_and_goes_on(waits: Path):
+    processes.begin("Slow", "build", ("{out}", "{progress}"), {"prompts": 8})
+    found = until("Slow", State.RUNNING, stage="sampling")
+    assert (found.done, found.total, found.rate) == (1, 8, 30.0)
+    with pytest.raises(InputError, match="Stop that first"):
+        processes.give_up("Slow")
+    first = json.loads((processes.place("Slow") / "process.json").read_text())["pid"]
+    processes.go_on("Slow")
+    assert json.loads((processes.place("Slow") / "process.json").read_text())["pid"] == first
+    os.kill(first, signal.SIGKILL)
+    assert until("Slow", State.INTERRUPTED).done == 1
+    processes.go_on("Slow")
+    until("Slow", State.RUNNING, stage="sampling")
+    processes.stop("Slow")
+    until("Slow", State.STOPPED)
+    processes.stop("Slow")  # which is nothing to a process that has ended
+    waits.touch()
+    processes.go_on("Slow")
+    until("Slow", State.DONE)
+    assert catalog.path_of("Slow").read_bytes() == b"made"
+
+
+def test_another_process_sees_it_and_it_outlives_the_one_that_began_it(waits: Path, tmp_path: Path, monkeypatch):
+    """As an app that is killed and started again: nothing but the disk is common to both."""
+    processes.begin("Slow", "build", ("{out}", "{progress}"), {})
+    until("Slow", State.RUNNING, stage="sampling")
+    monkeypatch.setattr(processes, "_children", {})
+    assert processes.look("Slow").state is State.RUNNING
+    waits.touch()
+    until("Slow", State.DONE)
+
+
+def test_another_process_with_the_same_number_is_not_taken_for_it(waits: Path):
+    processes.begin("Slow", "build", ("{out}", "{progress}"), {})
+    until("Slow", State.RUNNING, stage="sampling")
+    process = processes.place("Slow") / "process.json"
+    told = json.loads(process.read_text())
+    process.write_text(json.dumps({"pid": os.getpid(), "pid_started": told["pid_started"] - 1000}))
+    assert processes.look("Slow").state is State.INTERRUPTED
+    processes.stop("Slow")  # which would end this very test
+    process.write_text(json.dumps(told))
+    waits.touch()
+    until("Slow", State.DONE)
+
+
+def test_a_free_name_is_no_tables_and_no_works():
+    assert processes.free_name("Mine") == "Mine"
+    catalog.path_of("Mine").write_bytes(b"")
+    assert processes.free_name("Mine") == "Mine 2"
+    processes.place("Mine 2").mkdir(parents=True)
+    assert processes.free_name("Mine") == "Mine 3"

@@ -1,0 +1,112 @@
+"""``nearest`` on the command line: locks, importance and budgets, what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core.cli import main
+from map_core.feasibility.nearest import nearest
+from map_core.oracle import MemoryOracle
+from map_core.data.reward_table import save
+from tests.tables import make_table
+
+ASKED = ["--target", "humor=+1.5sd", "--target", "helpfulness=+1.6sd", "--target", "harmlessness=+0.8sd"]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.parquet"
+    save(make_table(prompts=20, candidates=32), path)
+    return path
+
+
+def ask(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+    assert main(["nearest", *map(str, arguments), "--json"]) == 0
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(capsys.readouterr().out, parse_constant=refuse)
+
+
+def test_it_says_what_the_library_finds(table: Path, capsys: pytest.CaptureFixture[str]):
+    shown = ask(capsys, table, *ASKED, "--lock", "harmlessness", "--importance", "humor=4", "--budget", 1.5)
+    oracle = MemoryOracle.of(make_table(prompts=20, candidates=32))
+    d = oracle.standardise(np.array([shown["targets"].get(name, np.nan) for name in oracle.values]))
+    found = nearest(
+        oracle,
+        d,
+        budget=1.5,
+        locked=np.array([name == "harmlessness" for name in oracle.values]),
+        importance=np.array([4.0 if name == "humor" else 1.0 for name in oracle.values]),
+    )
+    assert shown["status"] == "found"
+    assert shown["nearest"]["kl"] == pytest.approx(1.5)
+    assert shown["nearest"]["distance"] == pytest.approx(found.distance)
+    for j, name in enumerate(oracle.values):
+        assert shown["nearest"]["weights"][name] == pytest.approx(found.solution.weights[j] / oracle.scale[j])
+        if name in shown["targets"]:
+            gone = shown["targets"][name] - shown["nearest"]["targets"][name]
+            assert shown["nearest"]["given_up"][name] == pytest.approx(gone, abs=1e-12)
+    assert shown["nearest"]["given_up"]["harmlessness"] == pytest.approx(0.0, abs=1e-8)
+    assert "positivity" not in shown["nearest"]["targets"]
+
+
+def test_a_budget_beyond_all_nats_is_all_nats(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert ask(capsys, table, *ASKED, "--budget", 100)["nearest"]["budget"] == pytest.approx(np.log(32))
+
+
+@pytest.mark.parametrize(
+    ("extra", "status", "said"),
+    [
+        (["--target", "positivity=99", "--lock", "positivity"], "locked_out_of_reach", "alone are out of reach"),
+        (["--lock", "helpfulness", "--budget", "0.1"], "locked_over_budget", "cost more than the budget"),
+    ],
+)
+def test_there_may_be_none(table: Path, capsys: pytest.CaptureFixture[str], extra: list[str], status: str, said: str):
+    shown = ask(capsys, table, *ASKED, *extra)
+    assert shown["nearest"] is None
+    assert shown["status"] == status
+    assert main(["nearest", str(table), *ASKED, *extra]) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["nearest", str(table), *ASKED]) == 0
+    shown = capsys.readouterr().out
+    assert "Nearest palette" in shown
+    assert "given up" in shown
+
+
+def test_a_palette_a_line(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    palettes = tmp_path / "palettes.jsonl"
+    palettes.write_text('{"targets": {"humor": 9}}\n{"targets": {}}\n')
+    assert main(["nearest", str(table), "--targets-file", str(palettes), "--json"]) == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert first["nearest"]["targets"]["humor"] < 9
+    assert second["nearest"]["distance"] == 0
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--budget", "0"], "The budget is 0.0 nats; expected a number above 0"),
+        (["--budget", "nan"], "The budget is nan nats"),
+        (["--lock", "humour"], "--lock: Unknown value 'humour'"),
+        (["--lock", "positivity"], "--lock positivity: that value has no target to keep"),
+        (["--importance", "humor"], "--importance 'humor' is no NAME="),
+        (["--importance", "humor=much"], "--importance humor=much: expected a number above 0"),
+        (["--importance", "humor=-1"], "--importance humor=-1: expected a number above 0"),
+        (["--importance", "humour=1"], "--importance: Unknown value 'humour'"),
+    ],
+)
+def test_errors_are_one_message(table: Path, capsys: pytest.CaptureFixture[str], extra: list[str], message: str):
+    assert main(["nearest", str(table), *ASKED, *extra]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert "Traceback" not in shown.err

@@ -1,0 +1,200 @@
+"""``report`` on the command line, and the snippets of a report: what they say runs, and gives the same weights."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import pytest
+
+from map_core import report as reports
+from map_core.cli import command_line, main
+from map_core.core.types import Form
+from map_core.palettes.palette import Palette, Target
+from map_core.report import Report, Wanted, gather
+from map_core.data.reward_table import RewardTable, load, save
+from tests.tables import make_table
+
+VALUES = ("diversity", "harmlessness", "humor", "positivity")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    where = tmp_path / "a table.parquet"
+    save(make_table(prompts=20, candidates=32, values=VALUES, seed=5), where)
+    return where
+
+
+def reported(path: Path, targets: dict[str, Target], use_case: str = "Customer support", **more) -> Report:
+    """The report of a palette of the table in a file."""
+    wanted = {"wanted": Wanted(draws=0, samples=0, figures=False)} | more
+    palette = Palette(use_case, targets)
+    return gather(load(path), palette, made=datetime.now(UTC), shown_table=str(path), **wanted)
+
+
+def words(snippet: str) -> list[str]:
+    """The words of a command, as a shell gives them to the program."""
+    shell = f"python() {{ printf '%s\\0' \"$@\"; }}\n{snippet}"
+    told = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout
+    found = told.split("\0")[:-1]
+    assert found[:2] == ["-m", "map_core"]
+    return found[2:]
+
+
+def snippet(report: Report, name: str) -> str:
+    return next(one.text for one in reports.snippets(report) if one.name == name)
+
+
+def parsed(arguments: list[str]) -> dict:
+    """What a command makes of its arguments, without doing anything."""
+    name, *rest = arguments
+    with click.Context(command_line) as context:
+        command = command_line.get_command(context, name)
+        assert command is not None
+        return command.make_context(name, rest).params
+
+
+def test_a_document_and_its_data(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, archive = tmp_path / "r.html", tmp_path / "r.zip"
+    arguments = [str(path), "--target", "humor=p60", "--target", "diversity=p55", "--name", "Calm", "--draws", "40"]
+    assert main(["report", *arguments, "--out", str(out), "--csv", str(archive), "--json"]) == 0
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert told["name"] == "Calm"
+    assert told["verdict"] == "reachable"
+    document = out.read_text(encoding="utf-8")
+    assert document.startswith("<!DOCTYPE html>")
+    assert "Calm" in document
+    assert f"{told['cost']['kl_nats']:.3f} nats" in document
+    assert "palette.csv" in zipfile.ZipFile(archive).namelist()
+    assert "r.html" in printed.err
+    assert main(["solve", *arguments[:5], "--json"]) == 0
+    solved = json.loads(capsys.readouterr().out)
+    assert {name: told["weights"].get(name, 0.0) for name in VALUES} == pytest.approx(solved["weights"])
+
+
+def test_a_line_a_palette_a_file(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    palettes = tmp_path / "palettes.jsonl"
+    palettes.write_text('{"name": "One", "targets": {"humor": "p60"}}\n{"targets": {"humor": "p55"}}\n')
+    out = tmp_path / "r.html"
+    quick = ["--draws", "20", "--samples", "0"]
+    assert main(["report", str(path), "--targets-file", str(palettes), "--out", str(out), *quick]) == 0
+    assert "One" in (tmp_path / "r-1.html").read_text(encoding="utf-8")
+    assert (tmp_path / "r-2.html").exists()
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target", "humor=p60"], "at least one of --out"),
+        (["--json"], "Give targets"),
+        (["--target", "humour=p60", "--json"], "Unknown value 'humour'"),
+        (["--target", "humor=p60", "--lock", "diversity", "--json"], "has no target to keep"),
+        (["--target", "humor=p60", "--lock", "kind", "--json"], "--lock: Unknown value"),
+        (["--target", "humor=p60", "--draws", "3", "--json"], "--draws"),
+        (["--target", "humor=p60", "--use-case", "Nowhere", "--json"], "Unknown use case"),
+        (["--target", "humor=p60", "--study", "none.json", "--json"], "holds no study"),
+        (["--target", "humor=p60", "--draws", "20", "--out", "/proc/none/r.html"], "cannot be written"),
+    ],
+)
+def test_errors_are_one_message(path: Path, arguments, said, capsys: pytest.CaptureFixture[str]):
+    assert main(["report", str(path), *arguments]) in (1, 2)
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "Traceback" not in printed.err
+    assert not printed.out
+
+
+@pytest.mark.parametrize("form", [None, Form.POOLED])
+def test_the_solve_snippet_gives_the_same_weights(path: Path, form, capsys: pytest.CaptureFixture[str]):
+    report = reported(path, {"humor": Target(61.5), "diversity": Target(50.0, keep=True)}, form=form)
+    assert main([*words(snippet(report, "solve")), "--json"]) == 0
+    solved = json.loads(capsys.readouterr().out)
+    weights = json.loads(snippet(report, "weights"))
+    assert solved["verdict"] == weights["verdict"]
+    assert solved["kl"] == pytest.approx(weights["kl_nats"], abs=1e-9)
+    assert {n: w for n, w in solved["weights"].items() if w > 1e-6} == pytest.approx(weights["weights"], rel=1e-6)
+    assert weights["form"] == solved["form"]
+
+
+def test_the_report_snippet_gives_the_report_again(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    asked = {"humor": Target(88.0, locked=True), "harmlessness": Target(92.0)}
+    first = reported(path, asked, name="It's <ours>", wanted=Wanted(draws=40, samples=2, seed=3))
+    arguments = words(snippet(first, "report"))
+    arguments[arguments.index("--out") + 1] = str(tmp_path / "again.html")
+    assert main([*arguments, "--json"]) == 0
+    told, before = json.loads(capsys.readouterr().out), reports.as_dict(first)
+    for key in ("name", "verdict", "weights", "cost", "confidence", "samples", "conflict", "nearest", "use_case"):
+        assert told[key] == before[key], key
+    assert "It&#39;s &lt;ours&gt;" in (tmp_path / "again.html").read_text(encoding="utf-8")
+
+
+def test_generate_and_serve_read_their_snippets(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    report = reported(path, {"humor": Target(62.0), "diversity": Target(60.0)}, name="Support 'one'")
+    asked = parsed(words(snippet(report, "generate")))
+    weights = reports.as_dict(report)["weights"]
+    assert {n: float(w) for n, w in (word.split("=") for word in asked["weights"])} == weights
+    assert (asked["candidates"], asked["temperature"], asked["top_k"], asked["max_new_tokens"]) == (32, 1.0, 50, 16)
+    assert asked["prompt"] == report.table.prompts[0]
+    write, serve = snippet(report, "serve").split("\n", 1)
+    told = shlex.split(write)
+    assert (told[0], told[3]) == ("printf", ">")
+    monkeypatch.chdir(tmp_path)
+    Path(told[4]).write_text(told[2] + "\n")
+    asked = parsed(words(serve))
+    assert asked["use_case"] == "Customer support"
+    from map_core.cli.options import open_table, read_palettes
+
+    (palette,) = read_palettes(open_table(path, asked["use_case"], asked["form"]), (), asked["palettes"])
+    assert palette.targets == pytest.approx(report.assessment.targets, nan_ok=True)
+    assert palette.record["name"] == "Support 'one'"
+
+
+def test_the_trainer_snippet_gives_lambda_r(path: Path):
+    report = reported(path, {"diversity": Target(58.0), "positivity": Target(60.0)})
+    weights = reports.as_dict(report)["weights"]
+    assert set(weights) == {"diversity", "positivity"}
+    text = snippet(report, "trainer")
+    assert "beta=1.0" in text
+    scope: dict = {"__name__": "snippet"}
+    exec(compile(text, "trainer.py", "exec"), scope)
+    prompts, completions = ["How are you?"] * 2, ["I am very happy today, thank you.", "no no no no"]
+    from map_core.core.types import Reply
+    from map_core.scoring import scorers
+
+    expected = [
+        sum(weights[one.name] * one.score("How are you?", [Reply(text)])[0] for one in scorers(list(weights)))
+        for text in completions
+    ]
+    assert scope["reward"](prompts, completions) == pytest.approx(expected)
+    chat = [[{"role": "user", "content": prompt}] for prompt in prompts]
+    said = [[{"role": "assistant", "content": text}] for text in completions]
+    assert scope["reward"](chat, said, completion_ids=[[1], [2]], column=[1, 2]) == pytest.approx(expected)
+
+
+def test_values_without_a_scorer_here_are_left_to_the_engineer(path: Path, tmp_path: Path):
+    table = load(path)
+    own = RewardTable(
+        values=("house\nstyle", "helpfulness", "humor", "positivity"),
+        rewards=table.rewards,
+        offsets=table.offsets,
+        prompt_ids=table.prompt_ids,
+        prompts=table.prompts,
+        use_cases=table.use_cases,
+        metadata={"model": {"name": "ours"}},
+    )
+    where = tmp_path / "own.parquet"
+    save(own, where)
+    report = reported(where, {"house\nstyle": Target(60.0), "helpfulness": Target(55.0)})
+    names = [one.name for one in reports.snippets(report)]
+    assert "generate" not in names
+    text = snippet(report, "trainer")
+    compile(text, "trainer.py", "exec")
+    assert "open_language_model('ours')" in text
+    assert "SCORERS['house\\nstyle']" in text

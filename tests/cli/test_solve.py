@@ -1,0 +1,184 @@
+"""``solve`` on the command line: what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core.cli import main
+from map_core.oracle import MemoryOracle
+from map_core.data.reward_table import RewardTable, save
+from tests.tables import make_table
+
+KEYS = {
+    *("targets", "form", "verdict", "margin", "weights", "levels", "base", "kl", "ess", "residual", "steps"),
+    *("solve_ms", "certificate", "nearest", "conflict"),
+}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.parquet"
+    save(make_table(prompts=20, candidates=32), path)
+    return path
+
+
+def strict(line: str) -> dict:
+    """JSON without the NaN and Infinity that Python would let pass."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(line, parse_constant=refuse)
+
+
+def test_a_palette_a_line_in_order(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    palettes = tmp_path / "palettes.jsonl"
+    asked = [{"humor": 2.5}, {"helpfulness": "p99.9", "harmlessness": "p99.9"}, {}, {"positivity": "+0.2sd"}]
+    palettes.write_text("\n".join(json.dumps({"targets": t}) for t in asked) + "\n\n")
+    assert main(["solve", str(table), "--targets-file", str(palettes), "--json"]) == 0
+    results = [strict(line) for line in capsys.readouterr().out.splitlines()]
+    assert [r["verdict"] for r in results] == ["reachable", "out_of_reach", "reachable", "reachable"]
+    assert all(set(r) >= KEYS for r in results)
+    first, second, third, _ = results
+    assert first["levels"]["humor"] == pytest.approx(2.5, abs=1e-8)
+    assert first["certificate"] is first["nearest"] is first["conflict"] is None
+    assert second["weights"] is second["levels"] is second["kl"] is None
+    assert second["margin"] < 0
+    assert third["margin"] is None
+    assert third["kl"] == 0
+    # The certificate in reward units: w . s = 1, and the best replies fall short of the targets by the margin.
+    oracle = MemoryOracle.of(make_table(prompts=20, candidates=32))
+    w = np.array(list(second["certificate"].values()))
+    assert w @ oracle.scale == pytest.approx(1.0)
+    reach = w @ oracle.rewards_at(oracle.best(w * oracle.scale))
+    asked_for = sum(second["certificate"][name] * level for name, level in second["targets"].items())
+    assert reach - asked_for == pytest.approx(second["margin"], abs=1e-9)
+    # The conflict: both targets pull against each other, and the most of one beside the other can be had.
+    conflict = second["conflict"]
+    assert conflict["smallest"] is True
+    for name, level in conflict["highest"].items():
+        assert level < second["targets"][name]
+        others = [f"--target={n}={second['targets'][n]!r}" for n in conflict["highest"] if n != name]
+        assert main(["solve", str(table), *others, f"--target={name}={level - 1e-9!r}", "--json"]) == 0
+        assert strict(capsys.readouterr().out)["verdict"] == "on_paper"
+    # And the nearest palette is a palette: it can be asked for and had.
+    pairs = [f"--target={name}={level!r}" for name, level in second["nearest"]["targets"].items()]
+    assert main(["solve", str(table), *pairs, "--json"]) == 0
+    again = strict(capsys.readouterr().out)
+    assert again["verdict"] == "reachable"
+    assert again["weights"] == pytest.approx(second["nearest"]["weights"], abs=1e-4)
+
+
+def test_forms_and_use_cases(table: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["--target", "humor=+0.5sd", "--json"]
+    seen = []
+    for extra in ([], ["--form", "pooled"], ["--use-case", "Stories"]):
+        assert main(["solve", str(table), *options, *extra]) == 0
+        seen.append(strict(capsys.readouterr().out))
+    assert [r["form"] for r in seen] == ["per-prompt", "pooled", "per-prompt"]
+    assert seen[0]["weights"] != seen[1]["weights"]
+    assert seen[0]["base"] != seen[2]["base"]
+
+
+def test_a_budget_that_is_too_small_says_so_and_names_the_nearest(table: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["solve", str(table), "--target", "humor=+0.8sd", "--target", "positivity=+0.5sd"]
+    assert main([*options, "--json"]) == 0
+    free = strict(capsys.readouterr().out)
+    assert free["over_budget"] is False
+    assert main([*options, "--budget", str(0.5 * free["kl"]), "--json"]) == 0
+    tight = strict(capsys.readouterr().out)
+    assert tight["verdict"] == free["verdict"] == "reachable"
+    assert tight["over_budget"] is True
+    assert tight["nearest"]["kl"] == pytest.approx(0.5 * free["kl"], rel=1e-6)
+    assert main([*options, "--budget", str(0.5 * free["kl"])]) == 0
+    assert "more than the budget" in capsys.readouterr().out
+    assert main([*options, "--budget", "0"]) == 1
+    assert "expected a number above 0" in capsys.readouterr().err
+
+
+def test_fewer_candidates_pay_more_for_the_same_palette(table: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["solve", str(table), "--target", "humor=+0.5sd", "--json"]
+    found = []
+    for extra in ([], ["--candidates", "32"], ["--candidates", "8"]):
+        assert main([*options, *extra]) == 0
+        found.append(strict(capsys.readouterr().out))
+    assert found[0]["weights"] == found[1]["weights"]
+    assert found[2]["targets"] == found[0]["targets"]
+    assert found[2]["levels"]["humor"] == pytest.approx(found[2]["targets"]["humor"])
+    assert found[2]["weights"]["humor"] > found[0]["weights"]["humor"]
+
+
+def test_ranges_are_what_each_value_can_have_beside_the_others(table: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["solve", str(table), "--target", "humor=+0.5sd", "--ranges"]
+    assert main([*options, "--json"]) == 0
+    ranges = strict(capsys.readouterr().out)["ranges"]
+    assert set(ranges) == {"helpfulness", "harmlessness", "humor", "positivity"}
+    low, high = ranges["helpfulness"]
+    assert low < high
+    # Just below the highest both can be had, just above they cannot.
+    for level, verdict in ((high - 1e-6, "on_paper"), (high + 1e-2, "out_of_reach")):
+        assert main([*options, "--target", f"helpfulness={level!r}", "--json"]) == 0
+        assert strict(capsys.readouterr().out)["verdict"] == verdict
+    assert main(options) == 0
+    assert "lowest" in capsys.readouterr().out
+
+
+def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["solve", str(table), "--target", "humor=p60"]) == 0
+    shown = capsys.readouterr().out
+    assert "Reachable." in shown
+    assert "free" in shown
+    assert main(["solve", str(table), "--target", "humor=p60", "--target", "helpfulness=99"]) == 0
+    shown = capsys.readouterr().out
+    assert "Out of reach" in shown
+    assert "One target alone is set above what any mix of replies gives; the most there is: helpfulness" in shown
+    assert "can be had once one of these alone is lowered: helpfulness." in shown
+    assert main(["solve", str(table), "--target", "harmlessness=+1.6sd", "--target", "helpfulness=+1.6sd"]) == 0
+    assert "The fewest targets that cannot be had together: helpfulness, harmlessness." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--target", "humour=1"], 2, "Unknown value 'humour'"),
+        (["--target", "humor"], 2, "no NAME=LEVEL"),
+        (["--target", "humor=funny"], 2, "The target of humor is 'funny'"),
+        (["--target", "humor=1", "--target", "humor=2"], 2, "twice"),
+        ([], 2, "Give targets"),
+        (["--target", "humor=1", "--form", "both"], 2, "--form"),
+        (["--target", "humor=1", "--use-case", "Nowhere"], 1, "Unknown use case 'Nowhere'"),
+        (["--targets-file", "missing.jsonl"], 2, "does not exist"),
+    ],
+)
+def test_errors_are_one_message(
+    table: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+):
+    assert main(["solve", str(table), *arguments]) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_a_line_that_is_no_palette_is_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    palettes = tmp_path / "palettes.jsonl"
+    palettes.write_text('{"targets": {"humor": 1}}\n{"humor": 1}\n')
+    assert main(["solve", str(table), "--targets-file", str(palettes)]) == 2
+    shown = capsys.readouterr()
+    assert "line 2" in shown.err
+    assert shown.out == ""
+
+
+def test_tables_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    assert main(["solve", str(text), "--target", "humor=1"]) == 1
+    assert "not a Parquet file" in capsys.readouterr().err
+    single: RewardTable = make_table(prompts=6, candidates=1)
+    save(single, tmp_path / "single.parquet")
+    assert main(["solve", str(tmp_path / "single.parquet"), "--target", "humor=1", "--form", "per-prompt"]) == 1
+    assert "Use the pooled form" in capsys.readouterr().err

@@ -1,0 +1,512 @@
+"""Error bars: sandwich, bootstrap, held-out check and the probability of a verdict."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from map_core.feasibility import margin
+from map_core.cli import main
+from map_core.confidence import Draws, bootstrap, confidence, hold_out, sandwich
+from map_core.confidence.cross_fit import split
+from map_core.confidence.interval import percentile_interval
+from map_core.confidence.margins import margins_of
+from map_core.confidence.verdict import probabilities, prompts_needed
+from map_core.solver.newton import Status, solve
+from map_core.errors import InputError
+from map_core.core.types import Form, Verdict
+from map_core.oracle import MemoryOracle
+from map_core.data.reward_table import save
+from tests.populations import coverage, synthetic
+from tests.tables import make_table
+
+FREE = np.nan
+
+
+def opposite_pairs(sizes: np.ndarray) -> MemoryOracle:
+    """Prompts with two replies each, at plus and minus their size: A_i = log cosh(a_i x), mu_i = a_i tanh(a_i x)."""
+    rewards = np.column_stack([sizes, -sizes]).reshape(-1, 1)
+    return MemoryOracle(rewards, 2 * np.arange(len(sizes) + 1), ("humor",), Form.PER_PROMPT)
+
+
+def part(oracle: MemoryOracle, table_rewards: np.ndarray, candidates: int, prompts: np.ndarray) -> MemoryOracle:
+    """An oracle of some prompts of a table, each as often as it is named."""
+    blocks = table_rewards.reshape(-1, candidates, table_rewards.shape[1])[prompts]
+    offsets = np.arange(len(prompts) + 1) * candidates
+    return MemoryOracle(blocks.reshape(-1, table_rewards.shape[1]), offsets, oracle.values, oracle.form)
+
+
+# By hand
+
+
+def test_the_sandwich_of_opposite_pairs():
+    a = np.array([0.5, 1.0, 1.5, 0.8, 1.2])
+    a /= np.sqrt(np.mean(a**2))  # base 0 and scale 1
+    oracle, x, n = opposite_pairs(a), 0.7, len(a)
+    levels = a * np.tanh(a * x)
+    solution = solve(oracle, np.array([levels.mean()]))
+    assert solution.weights == pytest.approx([x])
+    curvature = np.mean(a**2 / np.cosh(a * x) ** 2)
+    spread = levels.var(ddof=1)
+    error = sandwich(oracle, solution)
+    assert error.weights == pytest.approx([math.sqrt(spread / n) / curvature])
+    assert error.levels == pytest.approx([math.sqrt(spread / n)])
+    assert error.kl_bias == pytest.approx(spread / curvature / (2 * n))
+    second = 0.5 * (spread / curvature / n) ** 2
+    assert error.kl == pytest.approx(math.sqrt(np.log(np.cosh(a * x)).var(ddof=1) / n + second))
+
+
+def test_one_margin_is_a_mean():
+    """One value: t* = mean of the best replies - d, so its interval is Student's and its draws are means."""
+    a = np.linspace(0.5, 1.5, 9)
+    a /= np.sqrt(np.mean(a**2))
+    oracle, d = opposite_pairs(a), np.array([0.4])
+    found = confidence(oracle, d, draws=50)
+    reach = student.ppf(0.95, 8) * a.std(ddof=1) / 3
+    assert found.margin is not None
+    assert found.margin.estimate == pytest.approx(a.mean() - 0.4)
+    assert found.margin.low == pytest.approx(a.mean() - 0.4 - reach)
+    assert found.margin.high == pytest.approx(a.mean() - 0.4 + reach)
+    drawn = np.array([[9.0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 4, 5.0]])
+    margins, gains = margins_of(oracle, d, margin(oracle, d), drawn)
+    assert margins == pytest.approx([a[0] - 0.4, (4 * a[7] + 5 * a[8]) / 9 - 0.4])
+    assert gains == pytest.approx([0, 0])
+
+
+def test_the_pooled_sandwich_of_a_ratio():
+    """Pooled, the level is a ratio of sums over prompts; its error is that of the delta method."""
+    table = make_table(prompts=40, candidates=3)
+    oracle = MemoryOracle.of(table, Form.POOLED)
+    solution = solve(oracle, np.array([0.3, FREE, 0.2, FREE]))
+    z = oracle.standardise(table.rewards)
+    tilted = np.exp(z @ solution.weights).reshape(40, 3)
+    top = np.einsum("ik,ikj->ij", tilted, z.reshape(40, 3, 4))
+    bottom = tilted.sum(axis=1)
+    ratio = top.sum(axis=0) / bottom.sum()
+    influence = (top - bottom[:, None] * ratio) / bottom.mean()
+    error = sandwich(oracle, solution)
+    assert error.levels == pytest.approx(influence.std(axis=0, ddof=1) / math.sqrt(40))
+    variance = (bottom / bottom.mean()).var(ddof=1) / 40
+    active = solution.weights > 0
+    inverse = np.linalg.inv(solution.covariance[np.ix_(active, active)])
+    ratio_matrix = inverse @ np.cov(influence[:, active].T) / 40
+    assert error.kl_bias == pytest.approx(np.trace(ratio_matrix) / 2 + variance / 2)
+    assert error.kl == pytest.approx(math.sqrt(variance + np.trace(ratio_matrix @ ratio_matrix) / 2))
+
+
+def test_percentiles_corrected_for_median_bias():
+    draws = np.arange(1.0, 1001.0)[:, None]
+    plain = percentile_interval(draws, np.array([500.5]), 10**9, 0.9)
+    assert plain.low == pytest.approx([50], abs=1)
+    assert plain.high == pytest.approx([951], abs=1)
+    # 69.1% of the draws lie below, half a standard deviation: the ends move up by one.
+    shifted = percentile_interval(draws, np.array([691.5]), 10**9, 0.9)
+    assert shifted.low == pytest.approx([1000 * norm.cdf(1 - 1.6449)], abs=2)
+    assert shifted.high == pytest.approx([1000 * norm.cdf(1 + 1.6449)], abs=2)
+    at_zero = percentile_interval(np.maximum(draws - 900, 0.0), np.array([0.0]), 10**9, 0.9)
+    assert at_zero.low == 0
+    assert at_zero.high == pytest.approx([50], abs=1)
+
+
+# Laws
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_draws_are_solves_of_drawn_tables(form: Form):
+    table = make_table(prompts=30, candidates=8)
+    oracle = MemoryOracle.of(table, form)
+    d = np.array([0.35, 0.3, FREE, 0.1])
+    solution, edge = solve(oracle, d), margin(oracle, d)
+    found = bootstrap(oracle, d, solution=solution, edge=edge, draws=25, seed=5)
+    drawn = np.random.default_rng(5).multinomial(30, np.full(30, 1 / 30), 25)
+    wanted = oracle.rewards_at(d)
+    for number, counts in enumerate(drawn):
+        alone = part(oracle, table.rewards, 8, np.repeat(np.arange(30), counts))
+        answer = solve(alone, alone.standardise(wanted))
+        attainable = margin(alone, alone.standardise(wanted)).attainable
+        assert found.attainable[number] == attainable == (answer.status is Status.CONVERGED)
+        if attainable:
+            lambdas = found.weights[number] / oracle.scale
+            assert lambdas == pytest.approx(answer.weights / alone.scale, abs=1e-6)
+            assert found.kl[number] == pytest.approx(answer.kl, abs=1e-8)
+            ess = alone.effective_sample_size(answer.weights)
+            assert found.trust[number] == pytest.approx(
+                math.log(min(ess.per_prompt / (30.0 if form is Form.POOLED else 2.0), ess.pooled / 30.0)), abs=1e-6
+            )
+        else:
+            assert np.array_equal(found.weights[number], [np.inf, np.inf, 0, np.inf])
+    assert found.undecided == 0
+    assert sum(found.shares.values()) == pytest.approx(1.0)
+
+
+def test_margins_of_draws_against_linear_programs():
+    """t = max over reply distributions of the smallest surplus, as one linear program a draw."""
+    prompts, candidates = 40, 12
+    table = make_table(prompts=prompts, candidates=candidates)
+    oracle = MemoryOracle.of(table)
+    d = np.array([0.9, 0.8, 0.7, FREE])
+    edge = margin(oracle, d)
+    drawn = np.random.default_rng(0).multinomial(prompts, np.full(prompts, 1 / prompts), 30).astype(float)
+    margins, gains = margins_of(oracle, d, edge, drawn)
+    z = oracle.standardise(table.rewards)[:, :3]
+    exact = []
+    for counts in drawn:
+        share = np.repeat(counts / prompts, candidates)
+        answer = linprog(
+            np.append(np.zeros(len(z)), -1.0),
+            A_ub=np.column_stack([-(z * share[:, None]).T, np.ones(3)]),
+            b_ub=-d[:3],
+            A_eq=np.column_stack([np.kron(np.eye(prompts), np.ones(candidates)), np.zeros(prompts)]),
+            b_eq=np.ones(prompts),
+            bounds=[(0, None)] * len(z) + [(None, None)],
+        )
+        exact.append(-answer.fun)
+    error = margins - np.array(exact)
+    assert np.all(gains >= 0)
+    assert np.abs(error).max() < 0.3 * np.std(exact)
+    assert abs(error.mean()) < 0.1 * np.std(exact)
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_held_out_levels_are_those_of_weights_from_other_prompts(form: Form):
+    table = make_table(prompts=21, candidates=6)
+    oracle = MemoryOracle.of(table, form)
+    d = np.array([0.3, FREE, 0.2, -0.5])
+    found = hold_out(oracle, d, folds=3, seed=4, strata=table.use_cases)
+    fold = split(21, 3, np.random.default_rng(4), table.use_cases)
+    seen, unseen = [], []
+    for k in range(3):
+        inside = part(oracle, table.rewards, 6, np.flatnonzero(fold != k))
+        answer = solve(inside, inside.standardise(oracle.rewards_at(d)))
+        outside = part(oracle, table.rewards, 6, np.flatnonzero(fold == k))
+        there = outside.moments(answer.weights / inside.scale * outside.scale)
+        seen.append(inside.rewards_at(answer.levels))
+        unseen.append(outside.rewards_at(there.levels))
+    assert found.solved == 3
+    assert found.in_sample is not None
+    assert found.levels is not None
+    assert oracle.rewards_at(found.in_sample) == pytest.approx(np.mean(seen, axis=0), abs=1e-6)
+    assert oracle.rewards_at(found.levels.estimate) == pytest.approx(np.mean(unseen, axis=0), abs=1e-6)
+    assert np.all(found.levels.low < found.levels.high)
+    missed = found.levels.estimate < d - 1e-6
+    assert np.array_equal(found.missed, missed & ~np.isnan(d))
+    assert not np.any(found.surely & ~found.missed)
+
+
+def test_a_target_met_in_sample_and_missed_by_far_is_marked():
+    """With a handful of prompts and wild targets, weights fit the prompts that were seen."""
+    table = make_table(prompts=12, candidates=24, seed=3)
+    found = hold_out(MemoryOracle.of(table), np.array([1.25, 0.9, 1.1, 0.9]), seed=1, level=0.5)
+    if found.solved == 2:
+        assert found.missed.any()
+    tight = hold_out(MemoryOracle.of(table), np.array([2.5, 2.5, 2.5, 2.5]))
+    assert tight.solved == 0
+    assert tight.levels is tight.in_sample is None
+    assert not tight.missed.any()
+
+
+def test_folds_are_even_in_every_use_case():
+    strata = ["a"] * 7 + ["b"] * 12 + ["c"] * 2
+    fold = split(21, 4, np.random.default_rng(0), strata)
+    assert sorted(np.bincount(fold)) == [5, 5, 5, 6]
+    for first, last in pairwise([0, 7, 19, 21]):
+        sizes = np.bincount(fold[first:last], minlength=4)
+        assert sizes.max() - sizes.min() <= 1
+    assert not np.array_equal(fold, split(21, 4, np.random.default_rng(1), strata))
+
+
+def draws_with(margins: np.ndarray, trust: np.ndarray | None = None) -> Draws:
+    size = len(margins)
+    trust = np.full(size, 1.0) if trust is None else trust
+    trust = np.where(margins >= 0, trust, -np.inf)
+    return Draws(margins >= 0, trust, np.zeros((size, 1)), np.zeros(size), margins, 0.0, 0)
+
+
+def test_probabilities_of_verdicts():
+    quantiles = norm.ppf((np.arange(1000) + 0.5) / 1000)
+    # Unbiased draws around a margin one standard error above 0.
+    found = probabilities(draws_with(1 + quantiles), 1.0, 0.5)
+    assert found[Verdict.OUT_OF_REACH] == pytest.approx(norm.cdf(-1), abs=2e-3)
+    assert sum(found.values()) == pytest.approx(1.0)
+    # Draws come out half a standard error too low, and so does the table: its margin of 0 speaks for the palette.
+    low = probabilities(draws_with(-0.5 + quantiles), 0.0, -0.5)
+    assert low[Verdict.OUT_OF_REACH] == pytest.approx(norm.cdf(-0.5), abs=2e-3)
+    # All draws agree.
+    assert probabilities(draws_with(10 + quantiles), 10.0, 0.5)[Verdict.REACHABLE] == 1.0
+    assert probabilities(draws_with(-10 + quantiles), -10.0, -math.inf)[Verdict.OUT_OF_REACH] == 1.0
+    # The margin is sure, the trust is not.
+    shaky = probabilities(draws_with(10 + quantiles, -0.5 + quantiles), 10.0, -0.5)
+    assert shaky[Verdict.ON_PAPER] == pytest.approx(norm.cdf(0.5), abs=2e-3)
+    assert shaky[Verdict.OUT_OF_REACH] == 0.0
+
+
+def test_prompts_needed_grow_with_the_square_of_the_error():
+    quantiles = norm.ppf((np.arange(1000) + 0.5) / 1000)
+    sure = norm.ppf(0.95)
+    assert prompts_needed(100, draws_with(1 + quantiles), 1.0, math.inf) == pytest.approx(100 * sure**2, rel=0.01)
+    assert prompts_needed(100, draws_with(0.1 + quantiles), 0.1, math.inf) == pytest.approx(1e4 * sure**2, rel=0.01)
+    assert prompts_needed(100, draws_with(10 + quantiles), 10.0, math.inf) == pytest.approx(sure**2, abs=1)
+    assert prompts_needed(100, draws_with(quantiles), 0.0, -math.inf) == math.inf
+    shaky = draws_with(10 + quantiles, 0.5 + quantiles)
+    assert prompts_needed(100, shaky, 10.0, 0.5) == pytest.approx(400 * sure**2, rel=0.01)
+
+
+def test_one_result_in_two_units():
+    table = make_table(prompts=40, candidates=16)
+    oracle = MemoryOracle.of(table)
+    d = np.array([0.5, 0.2, FREE, -1.0])
+    found = confidence(oracle, d, draws=100, seed=3)
+    again = confidence(oracle, d, draws=100, seed=3)
+    other = confidence(oracle, d, draws=100, seed=4)
+    assert found.weights is not None
+    assert again.weights is not None
+    assert other.weights is not None
+    assert np.array_equal(found.weights.low, again.weights.low)
+    assert not np.array_equal(found.weights.low, other.weights.low)
+    there = found.in_reward_units(oracle)
+    assert there.weights is not None
+    assert there.levels is not None
+    assert there.held_out.levels is not None
+    assert there.weights.high == pytest.approx(found.weights.high / oracle.scale)
+    assert there.levels.estimate == pytest.approx(oracle.rewards_at(solve(oracle, d).levels))
+    assert there.held_out.levels.low == pytest.approx(oracle.rewards_at(found.held_out.levels.low))
+    assert found.verdict is Verdict.REACHABLE
+    assert sum(found.probability.values()) == pytest.approx(1.0)
+    # A copy of the table in other units says the same.
+    moved = MemoryOracle(table.rewards * 1e6 + 5.0, table.offsets, table.values, table.form)
+    same = confidence(moved, d, draws=100, seed=3)
+    assert same.weights is not None
+    assert same.weights.high == pytest.approx(found.weights.high, abs=1e-6)
+
+
+def test_more_prompts_make_narrower_intervals():
+    widths = []
+    for prompts in (40, 160):
+        oracle = MemoryOracle.of(make_table(prompts=prompts, candidates=16))
+        found = confidence(oracle, np.array([0.5, 0.2, 0.3, FREE]), draws=100)
+        assert found.kl is not None
+        assert found.margin is not None
+        widths.append((found.kl.high - found.kl.low, found.margin.high - found.margin.low))
+    assert np.divide(*widths) == pytest.approx([2.0, 2.0], rel=0.4)
+
+
+@pytest.mark.parametrize(
+    ("values", "targets"), [(6, np.full(6, 0.1)), (4, np.array([0.4, 0.1, FREE, -0.1]))], ids=["six", "some"]
+)
+def test_intervals_hold_the_truth_nine_times_of_ten(values: int, targets: np.ndarray):
+    got = coverage(synthetic(values=values), targets, prompts=64, tables=250, draws=100)
+    assert got.solved == got.tables
+    assert 0.86 <= np.nanmean(got.weights) <= 0.94
+    assert 0.86 <= got.kl <= 0.94
+    assert 0.86 <= got.levels.mean() <= 0.94
+    assert 0.86 <= got.margin <= 0.94
+
+
+# Statuses
+
+
+def test_out_of_reach_has_a_margin_and_no_weights():
+    found = confidence(MemoryOracle.of(make_table()), np.full(4, 3.0), draws=40)
+    assert found.verdict is Verdict.OUT_OF_REACH
+    assert found.probability[Verdict.OUT_OF_REACH] == 1.0
+    assert found.weights is found.kl is found.levels is None
+    assert found.margin is not None
+    assert found.margin.high < 0
+    assert found.prompts_needed <= found.prompts
+
+
+def test_at_the_edge_weights_have_no_upper_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    table = make_table(prompts=30)
+    oracle = MemoryOracle.of(table)
+    d = np.array([0.5, 0.5, FREE, FREE])
+    d[:2] += margin(oracle, d).value - 0.001
+    found = confidence(oracle, d, draws=200)
+    assert found.verdict is Verdict.ON_PAPER
+    assert found.probability[Verdict.OUT_OF_REACH] > 0.2
+    assert found.prompts_needed > found.prompts
+    assert found.kl is not None
+    assert found.weights is not None
+    assert found.kl.high == pytest.approx(math.log(16))
+    assert np.array_equal(found.weights.high, [np.inf, np.inf, 0, 0])
+    assert np.all(np.isfinite(found.weights.low))
+    save(table, tmp_path / "edge.parquet")
+    asked = [f"--target={name}={float(c)!r}" for name, c in zip(table.values, oracle.rewards_at(d), strict=True)][:2]
+    assert main(["confidence", str(tmp_path / "edge.parquet"), *asked, "--draws", "200"]) == 0
+    assert "no end" in capsys.readouterr().out
+    assert main(["confidence", str(tmp_path / "edge.parquet"), *asked, "--draws", "200", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["weights"][table.values[0]]["high"] is None
+
+
+def test_nothing_asked_is_reached():
+    found = confidence(MemoryOracle.of(make_table()), np.full(4, FREE), draws=40)
+    assert found.verdict is Verdict.REACHABLE
+    assert found.probability[Verdict.REACHABLE] == 1.0
+    assert found.margin is None
+    assert found.kl is not None
+    assert found.kl.high == 0
+    assert found.prompts_needed <= found.prompts
+
+
+def test_a_target_that_just_binds_may_cost_something():
+    """On the table the base model meets it; on other prompts it would cost a little."""
+    found = confidence(MemoryOracle.of(make_table(prompts=40)), np.array([-0.01, FREE, FREE, FREE]), draws=200)
+    assert found.kl is not None
+    assert found.weights is not None
+    assert found.kl.estimate == 0
+    assert found.kl.high > 0
+    assert found.weights.high[0] > 0
+
+
+def test_a_constant_value_above_itself_is_out_of_reach_on_every_draw():
+    rewards = make_table().rewards.copy()
+    rewards[:, 3] = 2.0
+    table = make_table()
+    oracle = MemoryOracle(rewards, table.offsets, table.values, table.form)
+    found = confidence(oracle, np.array([0.2, FREE, FREE, 0.5]), draws=40)
+    assert found.verdict is Verdict.OUT_OF_REACH
+    assert found.probability[Verdict.OUT_OF_REACH] == 1.0
+    assert found.held_out.solved == 0
+    met = confidence(oracle, np.array([0.2, FREE, FREE, 0.0]), draws=40)
+    assert met.verdict is Verdict.REACHABLE
+    assert met.weights is not None
+    assert met.weights.high[3] == 0
+
+
+def test_pooled_has_no_interval_for_the_margin():
+    oracle = MemoryOracle.of(make_table(prompts=60, candidates=1))
+    assert oracle.form is Form.POOLED
+    found = confidence(oracle, np.array([0.2, 0.1, FREE, FREE]), draws=60)
+    assert found.margin is None
+    assert found.kl is not None
+    assert found.kl.low <= found.kl.estimate <= found.kl.high
+    assert found.held_out.levels is not None
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(
+    prompts=st.integers(2, 12),
+    candidates=st.integers(1, 5),
+    values=st.integers(1, 4),
+    asked=st.lists(st.sampled_from([FREE, -1.0, 0.0, 0.3, 0.8, 5.0]), min_size=4, max_size=4),
+    rounding=st.sampled_from([0, 1, 6]),
+    scale=st.sampled_from([1e-9, 1.0, 1e9]),
+    ragged=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_odd_tables_give_numbers(prompts, candidates, values, asked, rounding, scale, ragged, seed):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, candidates + 1, prompts) if ragged else np.full(prompts, candidates)
+    rewards = scale * rng.normal(size=(counts.sum(), values)).round(rounding)
+    form = Form.POOLED if counts.max() == 1 else Form.PER_PROMPT
+    names = tuple("abcd"[:values])
+    oracle = MemoryOracle(rewards, np.concatenate([[0], np.cumsum(counts)]), names, form)
+    found = confidence(oracle, np.array(asked[:values]), draws=20)
+    assert sum(found.probability.values()) == pytest.approx(1.0)
+    assert min(found.probability.values()) >= 0
+    assert found.prompts_needed >= 2
+    for interval in (found.margin, found.weights, found.kl, found.levels, found.held_out.levels):
+        if interval is not None:
+            assert not np.any(np.isnan([interval.estimate, interval.low, interval.high]))
+            assert np.all(interval.low <= interval.high)
+    if found.weights is not None:
+        assert np.all(found.weights.low >= 0)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"level": 1.0}, "level is 1.0"),
+        ({"draws": 5}, "5 draws"),
+        ({"folds": 1}, "1 folds"),
+        ({"folds": 13}, "2 to 12"),
+        ({"strata": ["a"]}, "1 labels for 12 prompts"),
+    ],
+)
+def test_settings_that_cannot_be(options: dict, message: str):
+    with pytest.raises(InputError, match=message):
+        confidence(MemoryOracle.of(make_table()), np.full(4, 0.1), **options)
+
+
+def test_one_prompt_has_no_error_bars():
+    with pytest.raises(InputError, match="1 prompt"):
+        confidence(MemoryOracle.of(make_table(prompts=1)), np.full(4, 0.1))
+    oracle = MemoryOracle.of(make_table(prompts=1))
+    with pytest.raises(InputError, match="1 prompt"):
+        sandwich(oracle, solve(oracle, np.full(4, 0.1)))
+
+
+# Command line
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.parquet"
+    save(make_table(prompts=24, candidates=24), path)
+    return path
+
+
+def test_the_command_in_json(table: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ["confidence", str(table), "--target", "humor=+0.3sd", "--draws", "100", "--json"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "NaN" not in shown
+    assert "Infinity" not in shown
+    result = json.loads(shown)
+    assert result["verdict"] == "reachable"
+    assert result["levels"]["humor"]["estimate"] == pytest.approx(result["targets"]["humor"])
+    assert (
+        result["weights"]["humor"]["low"] < result["weights"]["humor"]["estimate"] < result["weights"]["humor"]["high"]
+    )
+    assert sum(result["probability"].values()) == pytest.approx(1.0)
+    assert result["held_out"]["solved"] == result["held_out"]["folds"] == 2
+    assert result["prompts"] == 24
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_the_command_in_words(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["confidence", str(table), "--target", "humor=+0.3sd", "--draws", "100", "--folds", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Reachable.")
+    assert "new prompts" in shown
+    assert "solved on 2 of 3 parts" in shown
+    beyond = ["confidence", str(table), "--target", "humor=99", "--draws", "100"]
+    assert main(beyond) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Out of reach.")
+    assert "cannot meet the targets" in shown
+    assert main([*beyond[:2], "--target", "humor=+0.3sd", "--form", "pooled", "--draws", "100"]) == 0
+    assert "No interval for the margin" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target", "humor=p60", "--level", "1.5"], "--level is 1.5"),
+        (["--target", "humor=p60", "--draws", "3"], "3 draws"),
+        (["--target", "humor=p60", "--folds", "99"], "99 folds"),
+        (["--target", "humor=p60", "--seed", "-1"], "--seed is -1"),
+        ([], "Give targets"),
+        (["--target", "wit=p60"], "Unknown value 'wit'"),
+    ],
+)
+def test_the_command_names_what_is_wrong(
+    table: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+):
+    assert main(["confidence", str(table), *arguments]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err

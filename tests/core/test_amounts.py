@@ -1,0 +1,220 @@
+"""Numbers as text and as JSON: every function always returns, and none says "inf", "nan" or "-0"."""
+
+from __future__ import annotations
+from tests import ROOT
+
+import ast
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from map_core.core import amounts
+from map_core.text import verdict, changes, groups, sentences
+
+#: Zeros, what rounds to 0, the edges of what is written otherwise, and what is no number.
+ODD = (
+    *(0.0, -0.0, 5e-324, -5e-324, 1e-12, -1e-12, 4.9e-4, 5e-4, -0.04, 0.5, -0.5, 0.999, 1.0, 4.99, 5.0, 5.01),
+    *(69.7, 99.94, 100.0, -3.2, 709.0, 709.8, 710.0, 1e6, 1e12, -1e12, 1e15, -1e15, 1e100, -1e100, 1.7e308, -1.7e308),
+    *(math.inf, -math.inf, math.nan),
+)
+FORMS = {
+    "fixed": amounts.fixed,
+    "fixed, 2": lambda x: amounts.fixed(x, 2),
+    "fixed, signed": lambda x: amounts.fixed(x, 2, signed=True),
+    "fixed, grouped": lambda x: amounts.fixed(x, grouped=True),
+    "significant": amounts.significant,
+    "number": amounts.number,
+    "scientific": amounts.scientific,
+    "percentile": amounts.percentile,
+    "percentile, down": lambda x: amounts.percentile(x, toward="down"),
+    "percentile, up": lambda x: amounts.percentile(x, 1, toward="up"),
+    "percent": amounts.percent,
+    "percent, 1": lambda x: amounts.percent(x, 1),
+    "percent, no sign": lambda x: amounts.percent(x, sign=False),
+    "chance": amounts.chance,
+    "nats": amounts.nats,
+    "drafts": amounts.drafts,
+    "drafts, exact": lambda x: amounts.drafts(x, exact=True),
+    "best of": verdict.best_of,
+    "better than": sentences.better_than,
+    "distance": lambda x: sentences.distance(x, math.log(64)),
+    "distance of nothing": lambda x: sentences.distance(x, 0.0),
+    "distance, most": lambda x: sentences.distance(1.0, x),
+    "spent": lambda x: sentences.spent(x, 64),
+    "price": changes.price,
+    "cost before": lambda x: changes.cost(x, 1.0),
+    "cost after": lambda x: changes.cost(1.0, x),
+    "price of groups": groups.price,
+    "share of groups": groups.percent,
+    "wish": lambda x: groups.wish(x, 50.0),
+    "wish, base": lambda x: groups.wish(50.0, x),
+}
+
+
+def check(said: str) -> None:
+    """What nobody may read: no word of a float that is no number, no signed zero, no endless digits."""
+    assert isinstance(said, str)
+    assert said
+    assert not any(word in said.lower().split() for word in ("inf", "-inf", "+inf", "nan", "none"))
+    assert not any(f"{before}{word}" in said for before in ("p", "+", "-", "−", "± ") for word in ("inf", "nan"))
+    assert not any(zero in said.split() for zero in ("-0", "-0.0", "-0.00", "+0.00", "p-0", "-0%", "−0"))
+    assert len(said) < 160
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_every_number_can_be_said(form):
+    for value in ODD:
+        check(FORMS[form](value))
+
+
+@pytest.mark.parametrize(
+    "form", [amounts.fixed, amounts.significant, amounts.number, amounts.percentile, amounts.percent]
+)
+def test_what_is_not_known_is_a_dash(form):
+    assert form(None) == form(math.nan) == amounts.UNKNOWN == "–"
+
+
+@given(st.floats())
+def test_any_float_has_a_text(value):
+    for form in FORMS.values():
+        check(form(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "said"),
+    [
+        *((2.345, 0, "2"), (2.345, 2, "2.35"), (-2.5, 1, "-2.5"), (0.0, 2, "0.00"), (-0.0, 0, "0"), (-0.04, 1, "0.0")),
+        *((1e15, 2, "1.0e+15"), (-1e300, 0, "-1.0e+300"), (math.nan, 2, "–"), (math.inf, 0, "–"), (10**400, 0, "–")),
+    ],
+)
+def test_fixed(value, decimals, said):
+    assert amounts.fixed(value, decimals) == said
+
+
+def test_signs_and_thousands():
+    assert amounts.fixed(0.25, 2, signed=True) == "+0.25"
+    assert amounts.fixed(-0.25, 2, signed=True) == "-0.25"
+    assert amounts.fixed(-0.001, 2, signed=True) == "0.00"
+    assert amounts.fixed(1234567.8, 1, grouped=True) == "1,234,567.8"
+    assert amounts.fixed(np.float64(3.5)) == "4"
+
+
+def test_significant_figures():
+    assert [amounts.significant(x, 3) for x in (0.25, 4.0, 1234.5, -0.0, math.inf)] == [
+        "0.25",
+        "4",
+        "1.23e+03",
+        "0",
+        "–",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "toward", "said"),
+    [
+        *((69.7, "nearest", "p70"), (69.7, "down", "p69"), (69.2, "up", "p70"), (100.0, "up", "p100")),
+        *((-0.2, "nearest", "p0"), (0.0, "down", "p0"), (math.nan, "down", "–"), (math.inf, "up", "–")),
+    ],
+)
+def test_percentiles(value, toward, said):
+    assert amounts.percentile(value, toward=toward) == said
+
+
+def test_shares():
+    assert [amounts.percent(x) for x in (0.0, 0.234, 1.0, -0.0, math.nan)] == ["0%", "23%", "100%", "0%", "–"]
+    assert amounts.percent(0.005, 1) == "0.5%"
+    assert amounts.percent(0.52, sign=False) == "52"
+    assert [amounts.chance(x) for x in (0.004, 0.999, 0.5, math.nan)] == ["under 1%", "over 99%", "50%", "–"]
+
+
+@pytest.mark.parametrize("kl", [1e-9, 0.1, 1.0, 4.16, 39.9, 40.1, 300.0, 700.0])
+def test_log_best_of_is_the_inverse_of_its_divergence_where_the_number_itself_overflows(kl):
+    log_n = amounts.log_best_of(kl)
+    assert log_n + math.expm1(-log_n) == pytest.approx(kl, rel=1e-9)
+
+
+def test_best_of_ends_where_floats_end():
+    assert amounts.best_of(-1.0) == amounts.best_of(0.0) == 1.0
+    assert amounts.best_of(705.0) == math.inf == amounts.best_of(math.inf)
+    assert math.isnan(amounts.best_of(math.nan))
+    assert amounts.log_best_of(7723.0) == 7724.0
+
+
+@pytest.mark.parametrize(
+    ("kl", "said", "exact"),
+    [
+        *((0.0, "1", "1.0"), (0.62, "3.9", "3.9"), (3.0, "54", "53.6"), (12.8, "984,608", "984,608.1")),
+        *((12.9, "more than a million", "more than a million"), (8000.0, "more than a million", "more than a million")),
+        *((math.inf, "more than a million", "more than a million"), (math.nan, "–", "–")),
+    ],
+)
+def test_drafts_end_at_a_million(kl, said, exact):
+    assert amounts.drafts(kl) == said
+    assert amounts.drafts(kl, exact=True) == exact
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_json_has_no_number_that_is_none(value):
+    told = amounts.plain({"one": value, "two": [value, (value, "text")], "three": amounts.rounded(value, 2)})
+    read = json.loads(json.dumps(told, allow_nan=False))
+    assert (read["one"] is None) == (not math.isfinite(value))
+    assert read["two"][1][1] == "text"
+
+
+def test_what_is_finite_stays_as_it_is():
+    told = {"level": 0.1, "count": 3, "free": True, "name": "nan", "none": None}
+    assert amounts.plain(told) == told
+    assert amounts.rounded(-0.001, 2) == 0.0
+    assert math.copysign(1.0, amounts.rounded(-0.001, 2)) == 1.0
+
+
+#: Modules that write what somebody reads, but for commands and code.
+PLACES = (
+    *("words", "answer", "changes", "judging", "groups_in_words", "member_in_words", "quality_in_words"),
+    *("figures", "report", "command_line", "own_values/judged"),
+)
+WRITERS = [
+    path
+    for path in sorted((ROOT / "map_core").rglob("*.py")) + sorted((ROOT / "pages").rglob("*.py"))
+    if path.is_relative_to(ROOT / "pages")
+    or str(path.relative_to(ROOT / "map_core")).startswith(tuple(f"{place}{end}" for place in PLACES for end in "./"))
+]
+CODE = {"map_core/report/snippets.py"}
+#: The rewards of replies that were just scored, which are finite or an error.
+SCORED = {"map_core/cli/generate.py"}
+#: Formats that write floats, in an f-string and in str.format; those of figures, %{...}, are Plotly's.
+OF_FLOATS = re.compile(r"[<>^=]?[+ -]?\d*,?(\.[^fgeGE%]*)?[fgeGE%]")
+TO_BE_FILLED = re.compile(r"(?<!%)\{:[^{}]*[fge%]\}")
+
+
+def formats(path: Path) -> list[str]:
+    """Formats of floats in a module's text, but for those of its constants."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FormattedValue) and node.format_spec is not None:
+            value = ast.unparse(node.value)
+            form = re.sub(r"\{[^{}]*\}", "1", ast.unparse(node.format_spec)[2:-1])
+            constant = re.fullmatch(r"[A-Z_]+(\.[A-Z_]+|\[\d\])*", value)
+            if OF_FLOATS.fullmatch(form) and not constant:
+                found.append(f"line {node.lineno}: {value}:{form}")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and TO_BE_FILLED.search(node.value):
+            found.append(f"line {node.lineno}: {node.value}")
+    return found
+
+
+def test_formats_of_floats_are_found():
+    path = ROOT / "map_core" / "amounts.py"
+    assert len(formats(path)) >= 4, "amounts itself is where they stand"
+    assert len(WRITERS) > 150
+
+
+@pytest.mark.parametrize("path", WRITERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_that_writes_text_formats_a_float_by_itself(path):
+    if str(path.relative_to(ROOT)) not in CODE | SCORED:
+        assert formats(path) == [], "map_core.core.amounts writes numbers, whatever they are"

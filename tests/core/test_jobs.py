@@ -1,0 +1,123 @@
+"""Background work: one job a content, stopped when nobody waits, and a memory that does not grow."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from map_core.errors import InputError
+from map_core.core.jobs import Job, Jobs, JobStatus, shared_jobs
+
+
+@pytest.fixture
+def jobs():
+    registry = Jobs()
+    yield registry
+    registry.close()
+
+
+def test_a_job_computes_and_is_remembered(jobs):
+    calls = []
+    job = jobs.submit("nine", lambda job: calls.append(1) or 9)
+    assert job.wait(5)
+    assert (job.status, job.result, job.ended) == (JobStatus.DONE, 9, True)
+    assert jobs.submit("nine", lambda job: calls.append(1) or 10) is job
+    assert jobs.get("nine") is job
+    assert calls == [1]
+
+
+def test_what_is_reported_can_be_read_before_the_end(jobs):
+    reported, go_on = threading.Event(), threading.Event()
+
+    def work(job: Job) -> str:
+        job.report("half")
+        reported.set()
+        go_on.wait(5)
+        return "whole"
+
+    job = jobs.submit("slow", work)
+    assert reported.wait(5)
+    assert (job.partial, job.result, job.status) == ("half", None, JobStatus.RUNNING)
+    go_on.set()
+    assert job.wait(5)
+    assert job.result == "whole"
+
+
+def _blocked(started: threading.Event, go_on: threading.Event):
+    def work(job: Job) -> str:
+        started.set()
+        go_on.wait(5)
+        job.check()
+        return "answer"
+
+    return work
+
+
+def test_moving_on_cancels_what_nobody_waits_for(jobs):
+    started, go_on = threading.Event(), threading.Event()
+    old = jobs.submit("old", _blocked(started, go_on), slot="page")
+    assert started.wait(5)
+    new = jobs.submit("new", lambda job: "new answer", slot="page")
+    go_on.set()
+    assert new.wait(5)
+    assert old.status is JobStatus.CANCELLED
+    assert new.result == "new answer"
+    again = jobs.submit("old", lambda job: "second try", slot="page")
+    assert again.wait(5)
+    assert again.result == "second try"
+
+
+def test_a_job_that_another_viewer_waits_for_goes_on(jobs):
+    started, go_on = threading.Event(), threading.Event()
+    first = jobs.submit("shared", _blocked(started, go_on), slot="first viewer")
+    assert jobs.submit("shared", _blocked(started, go_on), slot="second viewer") is first
+    jobs.submit("other", lambda job: None, slot="first viewer")
+    go_on.set()
+    assert first.wait(5)
+    assert first.result == "answer"
+
+
+def test_a_job_that_waits_can_be_cancelled_before_it_begins(jobs):
+    started, go_on = threading.Event(), threading.Event()
+    jobs.submit("first", _blocked(started, go_on))
+    assert started.wait(5)
+    waiting = jobs.submit("second", lambda job: pytest.fail("must not run"))
+    waiting.cancel()
+    go_on.set()
+    assert waiting.wait(5)
+    assert waiting.status is JobStatus.CANCELLED
+
+
+def test_a_failure_is_told_in_words_and_tried_again(jobs):
+    def refuse(job: Job) -> None:
+        raise InputError("That cannot be.")
+
+    def stumble(job: Job) -> None:
+        raise ZeroDivisionError("by nought")
+
+    for work, words in ((refuse, "That cannot be."), (stumble, "ZeroDivisionError: by nought")):
+        job = jobs.submit("key", work)
+        assert job.wait(5)
+        assert (job.status, job.error) == (JobStatus.FAILED, words)
+    assert jobs.submit("key", lambda job: 1).wait(5)
+
+
+def test_memory_is_capped():
+    jobs = Jobs(capacity=3)
+    for number in range(10):
+        assert jobs.submit(number, lambda job: None).wait(5)
+    jobs.submit("last", lambda job: None).wait(5)
+    assert len(jobs) <= 4
+    assert jobs.get(0) is None
+    assert jobs.get("last") is not None
+    jobs.close()
+
+
+def test_bad_sizes_are_refused():
+    with pytest.raises(InputError, match="at least 1 worker"):
+        Jobs(workers=0)
+
+
+def test_there_is_one_registry_a_process():
+    assert shared_jobs() is shared_jobs()

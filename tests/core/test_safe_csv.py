@@ -1,0 +1,39 @@
+"""What the app exports for spreadsheets runs nowhere, whatever people, models and files call things."""
+
+from __future__ import annotations
+from tests import ROOT
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from map_core.core import safe_csv
+
+FORMULAS = ['=HYPERLINK("http://x")', "+cmd|' /C calc'!A0", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_is_text(text: str):
+    out = io.StringIO(newline="")
+    safe_csv.Writer(out).writerows([[text, 1.5], ["plain", text]])
+    out.seek(0)
+    assert list(csv.reader(out)) == [["'" + text, "1.5"], ["plain", "'" + text]]
+
+
+@pytest.mark.parametrize("content", ["-0.25", "+3e-7", "-inf", -0.25, 3, None, "", "a=1", "'=1"])
+def test_numbers_and_other_text_stay(content: object):
+    assert safe_csv.cell(content) == content
+
+
+def test_everything_that_is_exported_goes_through_here():
+    """Nothing else writes CSV with text in it: by csv.writer, by pandas without cells made safe, or by hand."""
+    found = {}
+    for path in [*(ROOT / "map_core").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]:
+        source = path.read_text(encoding="utf-8")
+        if path.name != "spreadsheet.py" and re.search(r"csv\.(writer|DictWriter)\(|\.to_csv\(", source):
+            found[path.name] = source
+    assert list(found) == ["plain.py"]
+    assert "frame.map(spreadsheet.cell).to_csv(" in found["plain.py"]

@@ -1,0 +1,438 @@
+"""Files of other people become tables, and what cannot be used is refused by row and column."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from map_core.cli import main
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.data.importing import Choice, encoding, readers, import_file, import_table, json_stream, preview, writer
+from map_core.oracle.parquet import ParquetOracle
+from map_core.data.reward_table import load
+from tests.tables import make_table
+
+ROWS = [
+    {"prompt": "How are you?", "generated": "How are you?\nFine, thanks.", "humor": 0.5, "length": 3},
+    {"prompt": "Tell a joke", "generated": "Tell a joke: knock knock", "humor": 2.5, "length": 4},
+    {"prompt": "How are you?", "generated": "How are you? You tell me.", "humor": 1.25, "length": 1},
+]
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def as_csv(mark: str = ",", comma: bool = False) -> str:
+    lines = [mark.join(ROWS[0])]
+    for row in ROWS:
+        cells = [f'"{cell}"' if isinstance(cell, str) else str(cell) for cell in row.values()]
+        lines.append(mark.join(cell.replace(".", ",") if comma and cell[0] != '"' else cell for cell in cells))
+    return "\n".join(lines) + "\n"
+
+
+def parquet(folder: Path) -> Path:
+    pd.DataFrame(ROWS).to_parquet(folder / "rows.parquet")
+    return folder / "rows.parquet"
+
+
+KINDS = {
+    "Parquet": parquet,
+    "JSON list": lambda folder: write(folder, "rows.json", json.dumps(ROWS, indent=1)),
+    "JSON lines": lambda folder: write(folder, "rows.jsonl", "\n".join(map(json.dumps, ROWS)) + "\n\n"),
+    "CSV": lambda folder: write(folder, "rows.csv", as_csv()),
+    "CSV of Windows": lambda folder: write(folder, "rows.csv", as_csv().replace("\n", "\r\n").replace("?\r", "?")),
+    "CSV with a byte order mark": lambda folder: write(folder, "rows.csv", as_csv().encode("utf-8-sig")),
+    "CSV in UTF-16": lambda folder: write(folder, "rows.csv", as_csv().encode("utf-16")),
+    "CSV of Excel in Europe": lambda folder: write(folder, "rows.txt", as_csv(";", comma=True)),
+    "CSV with tabs": lambda folder: write(folder, "rows.tsv", as_csv("\t")),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_gives_the_same_table(kind: str, tmp_path: Path):
+    path = KINDS[kind](tmp_path)
+    found = import_table(path, date="2026-11-24")
+    table = found.table
+    assert table.values == ("humor", "length")
+    assert table.prompts == ("How are you?", "Tell a joke")
+    assert table.replies == ("Fine, thanks.", "You tell me.", ": knock knock")
+    np.testing.assert_array_equal(table.rewards, [[0.5, 3.0], [1.25, 1.0], [2.5, 4.0]])
+    np.testing.assert_array_equal(table.offsets, [0, 2, 3])
+    assert table.form is Form.PER_PROMPT
+    assert len(set(table.prompt_ids)) == 2
+    source = table.metadata["source"]
+    assert source["file"] == path.name
+    assert source["imported"] == "2026-11-24"
+    assert source["columns"]["reply"] == "generated"
+    assert len(source["sha256"]) == 64
+    said = " ".join(found.notes)
+    assert "'prompt' holds the prompts, 'generated' the replies; values: humor, length." in said
+    assert "3 replies repeat their prompt" in said
+    assert str(tmp_path) not in json.dumps(table.metadata)
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is read in chunks of two rows, a JSON list in blocks of seven characters, and written in many pieces."""
+    monkeypatch.setattr(readers, "ROWS", 2)
+    monkeypatch.setattr(json_stream, "BLOCK", 7)
+    monkeypatch.setattr(encoding, "BLOCK", 7)
+    monkeypatch.setattr(writer, "PIECE", 3)
+    monkeypatch.setattr(writer, "GROUP", 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_chunks_change_nothing(kind: str, tmp_path: Path, small_steps: None):
+    test_every_kind_gives_the_same_table(kind, tmp_path)
+
+
+def test_rows_in_any_order_become_prompts_in_order(tmp_path: Path, small_steps: None):
+    rng = np.random.default_rng(4)
+    order = rng.permutation(60)
+    rows = [{"prompt": f"p{n % 7}", "reply": f"r{n} é\n", "humor": n / 8, "use_case": f"u{n % 2}"} for n in order]
+    heard: list[tuple[str, float]] = []
+    out = tmp_path / "out.parquet"
+    path = write(tmp_path, "a.jsonl", "\n".join(json.dumps(row) for row in rows))
+    done = import_file(path, out, report=lambda stage, share: heard.append((stage, share)))
+    table = load(out)
+    assert (done.prompts, done.replies) == (14, 60)
+    keys = list(dict.fromkeys((row["use_case"], row["prompt"]) for row in rows))
+    assert list(zip(table.use_cases, table.prompts, strict=True)) == keys
+    for number, key in enumerate(keys):
+        own = [row for row in rows if (row["use_case"], row["prompt"]) == key]
+        assert [table.replies[r] for r in range(60)[table.rows(number)]] == [row["reply"] for row in own]
+        np.testing.assert_array_equal(table.rewards[table.rows(number), 0], [row["humor"] for row in own])
+    assert [one for one in heard if one[0] == "reading"][-1] == ("reading", 1.0)
+    assert heard[-1] == ("writing", 1.0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "out.parquet"]
+    ParquetOracle(out)  # which wants the replies to each prompt together
+
+
+def test_an_error_of_a_later_chunk_names_its_row(tmp_path: Path, small_steps: None):
+    rows = [reply(humor=n) for n in range(9)]
+    rows[6]["humor"] = rows[8]["humor"] = None
+    with pytest.raises(InputError, match=r"row 7, column 'humor' is empty \(and 1 more like it, in rows 9\)"):
+        import_table(write(tmp_path, "a.jsonl", lines(*rows)))
+    rows = [reply(reply=f"r{n}") for n in range(9)]
+    rows[7]["prompt"] = " "
+    with pytest.raises(InputError, match="row 8, column 'prompt' is empty"):
+        import_table(write(tmp_path, "a.jsonl", lines(*rows)))
+    content = b"prompt,reply,humor\n" + b"a,x,1\n" * 5 + "é".encode() + b"\xff,x,1\n"
+    with pytest.raises(InputError, match="byte 0xff at position 51"):
+        import_table(write(tmp_path, "a.csv", content))
+
+
+def test_cells_that_look_like_something_else(tmp_path: Path):
+    """Formulas, markup, line ends, quotes and long cells are text; nothing runs and nothing is cut."""
+    texts = ["=1+1", '=HYPERLINK("http://x")', "+cmd|' /C calc'!A0", "@SUM(A1)", "-1", "a\r\nb\x0bc", 'say "hi"']
+    texts += ["<script>alert(1)</script>", "é😀\u202eعربي", "x" * 300_000, ""]
+    rows = pd.DataFrame({"prompt": "p", "reply": texts, "humor": np.arange(len(texts)) / 4})
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    table = import_table(tmp_path / "a.csv").table
+    assert list(table.replies) == texts
+    # Numbers that are formulas are refused and never reckoned out.
+    with pytest.raises(InputError, match=r"row 1, column 'humor' is '=1\+1', no number"):
+        import_table(write(tmp_path, "b.csv", "prompt,reply,humor\na,x,=1+1\na,y,2\n"))
+
+
+def test_numbers_of_parquet_are_texts_where_they_stand_for_texts(tmp_path: Path):
+    pd.DataFrame({"prompt": [7, 7], "reply": [1.5, 2.0], "humor": [1, 2]}).to_parquet(tmp_path / "a.parquet")
+    table = import_table(tmp_path / "a.parquet").table
+    assert (table.prompts, table.replies) == (("7",), ("1.5", "2.0"))
+
+
+def test_weights_are_one_number_a_prompt(tmp_path: Path):
+    rows = [reply(often=3), reply(often=3, reply="y"), reply(often=0.5, prompt="b")]
+    path = write(tmp_path, "a.jsonl", lines(*rows))
+    found = import_table(path, weight_column="often", values=["humor"])
+    assert "'often' how often prompts occur" in found.notes[0]
+    assert found.table.metadata["source"]["columns"]["weight"] == "often"
+    out = tmp_path / "out.parquet"
+    import_file(path, out, Choice(values=("humor",), weight="often"))
+    assert pd.read_parquet(out)["weight"].tolist() == [3.0, 3.0, 0.5]
+    for odd, message in ((4, "row 2, column 'often' is another number"), (None, "row 2, column 'often' is empty")):
+        rows[1]["often"] = odd
+        with pytest.raises(InputError, match=message):
+            import_table(write(tmp_path, "b.jsonl", lines(*rows)), weight_column="often", values=["humor"])
+    rows[1]["often"], rows[2]["often"] = 3, 0
+    with pytest.raises(InputError, match="row 3, column 'often' is 0; expected a weight above 0"):
+        import_table(write(tmp_path, "b.jsonl", lines(*rows)), weight_column="often", values=["humor"])
+
+
+@pytest.mark.parametrize(
+    ("name", "yes", "no"),
+    [
+        ("held_out", True, False),
+        ("Held-Out", "Yes", "no"),
+        ("held_out", 1, 0),
+        ("held_out", 1.0, None),
+        ("split", "test", "train"),
+        ("split", "held-out", "TRAIN"),
+        ("split", "validation", "training"),
+    ],
+)
+def test_held_out_prompts_stay_held_out(tmp_path: Path, name: str, yes: object, no: object, small_steps: None):
+    rows = [
+        reply(prompt="b", **{name: no}),
+        reply(prompt="a", **{name: yes}),
+        reply(prompt="b", reply="y", humor=2, **{name: no}),
+    ]
+    path = write(tmp_path, "a.jsonl", lines(*rows))
+    found = import_table(path)
+    assert found.table.values == ("humor",)
+    assert found.table.prompts == ("b", "a")
+    np.testing.assert_array_equal(found.table.held_out, [False, True])
+    np.testing.assert_array_equal(found.table.counted, [1.0, 0.0])
+    assert f"{name!r} which of them are held out" in found.notes[0]
+    assert f"{name!r} holds 1 of 2 prompts out: nothing is solved on them." in found.notes
+    assert found.table.metadata["source"]["columns"]["held_out"] == name
+    assert preview(path).guess.held_out == name
+    assert import_table(path, held_out_column="").table.held_out.size == 0
+
+
+def test_held_out_prompts_of_a_csv_beside_weights(tmp_path: Path):
+    path = write(tmp_path, "a.csv", "prompt,reply,humor,often,keep\na,x,1,3,0\na,y,2,3,0\nb,x,1,5,1\nc,x,1,1,\n")
+    table = import_table(path, values=["humor"], weight_column="often", held_out_column="keep").table
+    np.testing.assert_array_equal(table.counted, [3.0, 0.0, 1.0])
+    none = import_table(write(tmp_path, "b.csv", "prompt,reply,humor,held_out\na,x,1,false\nb,y,2,no\n"))
+    assert none.table.held_out.size == 0
+    assert "'held_out' holds no prompt out." in none.notes
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ("maybe", "no", "later"),
+            "row 1, column 'held_out' is 'maybe' .and 1 more like it, in rows 3.; expected",
+        ),
+        ((2, 0, 1), "row 1, column 'held_out' is 2; expected true or false"),
+        ((1, 1, 1), "the column 'held_out' holds every prompt out, so there is none to solve on"),
+        ((1, 0, 0), "row 2, column 'held_out' says another thing than an earlier row with the same prompt"),
+    ],
+)
+def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], said: str):
+    prompts = ("a", "a", "b")
+    rows = [reply(prompt=prompt, held_out=flag) for prompt, flag in zip(prompts, flags, strict=True)]
+    with pytest.raises(InputError, match=said):
+        import_table(write(tmp_path, "a.jsonl", lines(*rows)))
+
+
+def test_a_split_of_something_else_holds_nothing_out(tmp_path: Path):
+    path = write(tmp_path, "a.jsonl", lines(reply(split="en"), reply(prompt="b", split="fr")))
+    found = import_table(path)
+    assert found.table.held_out.size == 0
+    assert "'split' does not say train or test, so no prompt is held out by it." in found.notes
+    assert "Left out: split." in found.notes
+    assert preview(path).guess.held_out == ""
+    with pytest.raises(InputError, match=r"row 1, column 'split' is 'en' .and 1 more"):
+        import_table(path, held_out_column="split")
+    with pytest.raises(InputError, match="has no column 'gone' for the held-out prompts"):
+        import_table(path, held_out_column="gone")
+    numbers = write(tmp_path, "b.jsonl", lines(reply(split=0), reply(prompt="b", split=1)))
+    assert import_table(numbers, values=["split"]).table.values == ("split",)
+
+
+def test_a_preview_guesses_and_refuses_nothing(tmp_path: Path):
+    found = preview(write(tmp_path, "a.csv", "asked,Response,humor,note,id\nhow?,x,1.5,good,7\n,y,,=1,8\n"))
+    assert found.kind == "CSV"
+    assert found.columns == ("asked", "Response", "humor", "note", "id")
+    assert found.rows[1] == {"asked": "", "Response": "y", "humor": "", "note": "=1", "id": "8"}
+    assert found.guess == Choice(("humor",), "", "Response", "", "", "")
+    assert found.numeric == ("humor", "id")
+    assert not found.ours
+    with pytest.raises(InputError, match="no rows"):
+        preview(write(tmp_path, "b.csv", "prompt,reply,humor\n"))
+
+
+def test_no_use_cases_where_a_person_says_so(tmp_path: Path):
+    path = write(tmp_path, "a.jsonl", lines(reply(use_case="u"), reply(use_case="v")))
+    assert import_table(path).table.use_cases == ("u", "v")
+    assert import_table(path, use_case_column="").table.use_cases == ("All prompts",)
+
+
+def test_named_columns_in_the_order_asked_for(tmp_path: Path):
+    rows = [
+        {"asked": "a", "said": "x", "who": "nurses", "text": "no", "b": 1, "a": True, "id": 7, "tokens": 3},
+        {"asked": "a", "said": "y", "who": "doctors", "text": "no", "b": 2.5, "a": False, "id": 8, "tokens": 4},
+    ]
+    path = write(tmp_path, "rows.jsonl", "\n".join(map(json.dumps, rows)))
+    columns = {"prompt_column": "asked", "reply_column": "said", "use_case_column": "who"}
+    found = import_table(path, values=["tokens", "a"], **columns)
+    assert found.table.values == ("value_tokens", "a")
+    np.testing.assert_array_equal(found.table.rewards, [[3, 1], [4, 0]])
+    # One text in two use cases is two prompts.
+    assert found.table.use_cases == ("nurses", "doctors")
+    said = " ".join(found.notes)
+    assert "Left out: text, b, id." in said
+    assert "taken as 1 and 0" in said
+    assert "the value is called 'value_tokens'" in said
+    assert import_table(path, **columns).table.values == ("b", "a")
+
+
+def test_a_reply_keeps_what_is_its_own(tmp_path: Path):
+    """One reply that happens to begin like its prompt does not repeat it; spaces that were moved do not count."""
+    rows = [{"question": "Hi", "answer": text, "humor": i} for i, text in enumerate(("Hi there", "Hello", "Good day"))]
+    found = import_table(write(tmp_path, "a.json", json.dumps(rows)))
+    assert found.table.replies == ("Hi there", "Hello", "Good day")
+    rows = [
+        {"prompt": "Why , me ?", "generated": text, "humor": 1.5} for text in ("Why, me? So.", "Why , me ?No", "Eh")
+    ]
+    found = import_table(write(tmp_path, "b.json", json.dumps(rows)))
+    assert found.table.replies == ("So.", "No", "Eh")
+    assert "1 do not and are kept whole, in rows 3." in found.notes
+    assert any("humor is the same for every reply" in note for note in found.notes)
+
+
+def test_repeated_rows_and_numbers_in_text_are_said(tmp_path: Path):
+    rows = [{"prompt": "a", "reply": "x", "humor": "1.5"}] * 2 + [{"prompt": "a", "reply": "x", "humor": "2e-1"}]
+    found = import_table(write(tmp_path, "a.json", json.dumps(rows)))
+    np.testing.assert_array_equal(found.table.rewards.ravel(), [1.5, 1.5, 0.2])
+    said = " ".join(found.notes)
+    assert "1 rows repeat another row" in said
+    assert "1 replies come again with other rewards" in said
+    assert "numbers written as text" in said
+
+
+def reply(**columns: object) -> dict[str, object]:
+    return {"prompt": "a", "reply": "x", "humor": 1.0} | columns
+
+
+def lines(*rows: object) -> str:
+    return "\n".join(json.dumps(row) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", "", "is empty"),
+        ("a.csv", " \n", "is empty"),
+        ("a.json", "[]", "no rows"),
+        ("a.csv", "prompt,reply,humor\n", "no rows"),
+        ("a.json", '[{"prompt": "a"', "is no JSON"),
+        ("a.json", "[1, 2]", "Entry 1 of .* is 1; expected an object"),
+        ("a.jsonl", lines(reply()) + "\n{oops}", "Line 2 of .* is no JSON"),
+        ("a.jsonl", lines(reply(), [1]), "Line 2 of .* is .1.; expected an object"),
+        ("a.parquet", "hello", "not a Parquet file"),
+        ("a.csv", b"prompt,reply,humor\nd\xe9j\xe0,x,1\n", "not text in UTF-8 .byte 0xe9 at position 20"),
+        ("a.bin", b"\x00\x01\x02\x00", "neither Parquet nor text"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,z,2\n", "cannot be read as CSV .row 2, which ends in line 3.*3 col"),
+        ("a.csv", 'prompt,reply,humor\na,"x,1\na,y,2\n', "cannot be read as CSV .row 1, line 3: unexpected end"),
+        ("a.csv", 'prompt,reply,humor\na,"x"y,1\n', "cannot be read as CSV .row 1, line 2: ',' expected after"),
+        ("a.csv", "p,p,humor\na,x,1\n", "has the column 'p' twice"),
+        ("a.jsonl", '{"prompt": "a", "reply": "x", "humor": 1, "humor": 2}', "Line 1 of .* has the key 'humor' twice"),
+        ("a.json", '[{"prompt": "a", "prompt": "b"}]', "Entry 1 of .* has the key 'prompt' twice"),
+        ("a.json", '[{"prompt": "a", "reply": "x", "humor": 1},]', "no JSON .after entry 1"),
+        ("a.json", '[{"prompt": "a", "reply": "x", "humor": 1} 2]', "no JSON .after entry 1: '2.' is not expected"),
+        (
+            "a.json",
+            '[{"prompt": "a", "reply": "x", "humor": 1}] more',
+            "no JSON .after entry 1: 'more' is not expected",
+        ),
+        ("a.json", '[{"prompt": oops}]', "no JSON .after entry 0"),
+        ("a.csv", "prompt,reply,humor\na,x,1\n".encode("utf-16")[:-1], "not text in UTF-16 .its end is cut off"),
+        ("a.csv", "prompt,reply,humor,humor\na,x,1,2\n", "column 'humor' twice"),
+        ("a.csv", "just some words\nand more\n", "known to hold the prompt.*--prompt-column"),
+        ("a.csv", "prompt,humor\na,1\n", "known to hold the reply: prompt, humor.*--reply-column"),
+        ("a.csv", "prompt,reply,note\na,x,b\n", "no column of numbers"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,\n", "row 2, column 'humor' is empty"),
+        ("a.csv", "prompt,reply,humor\na,x,85%\na,y,90%\n", "row 1, column 'humor' is '85%' with a percent sign"),
+        ("a.csv", 'prompt,reply,humor\na,x,1\na,y,"1,5"\n', "row 2, column 'humor' is '1,5', no number"),
+        ("a.csv", "prompt;reply;humor\na;x;1,5\na;y;1.5\n", "row 1, column 'humor' is '1,5', no number"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,nan\na,z,nan\n", "row 2.*nan, not a finite number .and 1 more .*3"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,inf\n", "row 2, column 'humor' is inf"),
+        ("a.csv", "prompt,reply,humor\na,x,1\na,y,1e200\n", "row 2, column 'humor' is 1e200, too large"),
+        ("a.csv", b"\xfe\xff", "is empty"),
+        ("a.csv", "prompt,reply,humor\na,x,1\n ,y,2\n", "row 2, column 'prompt' is empty"),
+        ("a.jsonl", lines(reply(), reply(humor=None)), "row 2, column 'humor' is empty"),
+        ("a.jsonl", lines(reply(), {"prompt": "a", "reply": "y"}), "row 2, column 'humor' is empty"),
+        ("a.jsonl", lines(reply(), reply(humor=float("nan"))), "row 2, column 'humor' is nan"),
+        ("a.jsonl", lines(reply(), reply(humor=10**400)), "row 2, column 'humor'"),
+        ("a.jsonl", lines(reply(), reply(humor="funny")), "row 2, column 'humor' is 'funny', no number"),
+        ("a.jsonl", lines(reply(), reply(humor={"x": 1})), "row 2, column 'humor'"),
+        ("a.jsonl", lines(reply(), reply(reply=None)), "row 2, column 'reply' is empty"),
+        ("a.jsonl", lines(reply(prompt=[{"role": "user"}])), "row 1, column 'prompt' is .*; expected text"),
+        ("a.jsonl", '{"prompt": "\\ud800", "reply": "x", "humor": 1}', "half a character"),
+        ("a.json", lines({"prompt": {"0": "a"}, "reply": {"0": "x"}, "humor": {"0": 1}}), "no column of numbers"),
+    ],
+)
+def test_what_cannot_be_used(name: str, content: str | bytes, message: str, tmp_path: Path):
+    with pytest.raises(InputError, match=message):
+        import_table(write(tmp_path, name, content))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"values": ["wit"]}, "no column 'wit'; it has prompt, generated, humor, length"),
+        ({"values": []}, "No values are named"),
+        ({"values": ["humor", "humor"]}, "'humor' is named twice"),
+        ({"values": ["prompt"]}, "'prompt' holds text"),
+        ({"prompt_column": "asked"}, "no column 'asked' for the prompt"),
+        ({"reply_column": "said"}, "no column 'said' for the reply"),
+        ({"use_case_column": "who"}, "no column 'who' for the use case"),
+        ({"prompt_column": "prompt", "use_case_column": "prompt"}, "'prompt' is taken already"),
+        ({"reply_column": "generated", "use_case_column": "generated"}, "'generated' is taken already"),
+    ],
+)
+def test_columns_that_are_not_there(options: dict, message: str, tmp_path: Path):
+    with pytest.raises(InputError, match=message):
+        import_table(KINDS["CSV"](tmp_path), **options)
+
+
+def test_the_command_writes_a_table_that_solves(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    made = make_table(prompts=12, candidates=8)
+    prompts = np.repeat(made.prompts, 8)
+    rows = pd.DataFrame(
+        {"prompt": prompts, "reply": made.replies} | dict(zip(made.values, made.rewards.T, strict=True))
+    )
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    out = tmp_path / "out.parquet"
+    assert main(["import", str(tmp_path / "rows.csv"), "--out", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "12 prompts, 96 replies, 4 values; per-prompt form." in shown.err
+    table = load(out)
+    assert table.values == made.values
+    np.testing.assert_array_equal(table.rewards, made.rewards)
+    assert table.metadata["source"]["file"] == "rows.csv"
+    assert main(["solve", str(out), "--target", "humor=+0.3sd", "--json"]) == 0
+    capsys.readouterr()
+
+    assert main(["import", str(tmp_path / "rows.csv"), "--out", str(out)]) == 2
+    assert "is there already. Give --force" in capsys.readouterr().err
+    arguments = ["import", str(tmp_path / "rows.csv"), "--out", str(out), "--force", "--values", "humor, positivity"]
+    assert main(arguments) == 0
+    assert load(out).values == ("humor", "positivity")
+    capsys.readouterr()
+    assert main(["import", str(out), "--out", str(out), "--force"]) == 2
+    assert "--out is the file itself" in capsys.readouterr().err
+    assert main(["import", str(tmp_path / "none.csv"), "--out", str(tmp_path / "b.parquet")]) == 1
+    shown = capsys.readouterr()
+    assert "There is no file" in shown.err
+    assert "Traceback" not in shown.err
+    assert not (tmp_path / "b.parquet").exists()
+
+
+def test_a_table_of_our_own_can_be_read_again(tmp_path: Path):
+    from map_core.data.reward_table import save
+
+    made = make_table(prompts=4, candidates=3)
+    save(made, tmp_path / "made.parquet")
+    again = import_table(tmp_path / "made.parquet", values=["humor"]).table
+    np.testing.assert_array_equal(again.rewards, made.rewards[:, [2]])
+    assert again.use_cases == made.use_cases
+    assert again.prompts == made.prompts
+    done = import_file(tmp_path / "made.parquet", tmp_path / "taken.parquet")
+    assert "taken as it is" in done.notes[0]
+    taken = load(tmp_path / "taken.parquet")
+    assert taken.metadata["sampling"] == made.metadata["sampling"]
+    assert (taken.tokens, taken.replies) == (made.tokens, made.replies)

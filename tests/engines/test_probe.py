@@ -1,0 +1,102 @@
+"""A model that a person names is looked at before any work begins, and what is wrong with it is said in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from starlette.responses import JSONResponse
+
+from map_core.errors import EngineError, InputError, MissingModelError
+from map_core.engines.probe import checked
+from map_core.core.types import Reply
+from map_core.scoring import READ_LIKELIHOOD, ScorerError, ScoringModels, scorers
+from tests.chat_server import ChatServer, piece, saying
+from tests.scoring.test_scorers import WordEmbedder
+
+SECRET = "sk-a-key-of-nobody"
+TELLING = saying(piece("Hi", "length", [("Hi", -0.5)]))
+SILENT = saying(piece("Hi"), piece(None, "length"))
+
+
+@pytest.fixture(autouse=True)
+def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VALUE_PALETTE_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def model_folder(folder: Path, architecture: str) -> Path:
+    """What is looked at of a model's folder: its weights are not read."""
+    folder.mkdir(exist_ok=True)
+    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+    return folder
+
+
+def test_a_folder_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_folder(tmp_path / "tiny", "LlamaForCausalLM")
+    monkeypatch.chdir(tmp_path)
+    found = checked(" ./tiny ")
+    assert (found.model, found.log_probs) == (str(tmp_path / "tiny"), True)
+    assert "LlamaForCausalLM" in found.told
+
+
+def test_folders_that_hold_no_model_that_writes(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="There is no folder"):
+        checked(str(tmp_path / "none"))
+    with pytest.raises(InputError, match=r"is no model folder: expected config.json and \*.safetensors"):
+        checked(str(tmp_path))
+    model_folder(tmp_path, "BertForSequenceClassification")
+    with pytest.raises(InputError, match="holds a BertForSequenceClassification, which writes no replies"):
+        checked(str(tmp_path))
+    (tmp_path / "config.json").write_text("[1")
+    with pytest.raises(InputError, match=r"config.json of .* cannot be read"):
+        checked(str(tmp_path))
+
+
+def test_names_that_are_none() -> None:
+    for name, said in (
+        ("  ", "No model is named"),
+        ("two words", "'two words' is no model"),
+        ("tiny@http://me:secret@host/v1", "holds a user name, a password or a query"),
+    ):
+        with pytest.raises(InputError, match=said) as caught:
+            checked(name)
+        assert "secret" not in str(caught.value)
+    with pytest.raises(MissingModelError, match="is not on this machine"):
+        checked("nobody/has-this-model")
+
+
+def test_a_server_is_asked_for_one_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ChatServer(TELLING, key=SECRET) as server:
+        with pytest.raises(EngineError, match="wants a key and there is none"):
+            checked(server.model())
+        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+        found = checked(f"{server.model()}/")
+        assert (found.model, found.log_probs) == (server.model(), True)
+        assert [(one["max_tokens"], one["model"]) for one in server.requests] == [(1, "tiny")]
+        assert SECRET not in f"{found}"
+        server.answer = SILENT
+        assert not checked(server.model()).log_probs
+
+
+def test_servers_that_have_no_such_model_or_do_not_answer() -> None:
+    with ChatServer(
+        lambda body: JSONResponse({"error": {"message": "no such model"}}, 404), models=("a", "b")
+    ) as server:
+        with pytest.raises(InputError, match=r"has no model 'tiny'.* It offers a, b\."):
+            checked(server.model())
+        gone = server.model()
+    with pytest.raises(EngineError, match="cannot be reached"):
+        checked(gone, seconds=2.0)
+
+
+def test_values_that_read_likelihood_are_known() -> None:
+    models = ScoringModels(embedder_name="words", embedder=WordEmbedder())
+    for scorer in scorers(models=models):
+        if scorer.name in READ_LIKELIHOOD:
+            with pytest.raises(ScorerError, match="needs the log-probabilities"):
+                scorer.score("How?", [Reply("Like this, with words.")])
+        else:
+            scorer.score("How?", [Reply("Like this, with words.")])

@@ -1,0 +1,182 @@
+"""Figures of picked weights are their numbers; shares carry their intervals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from map_core.analysis import baselines
+from map_core.studies.delivery import proportion
+from map_core.figures import baselines as drawn
+from map_core.figures import baselines_text as told
+from map_core.text.units import Units
+from map_core.oracle import MemoryOracle
+from map_core.palettes.targets import percentiles
+from tests.tables import VALUES, make_table
+
+TABLE = make_table(prompts=20, candidates=16, seed=4)
+ORACLE = MemoryOracle.of(TABLE)
+UNITS = Units(ORACLE, percentiles(TABLE), "percentile", VALUES)
+TARGETS = np.array([0.3, 0.2, 0.25, math.nan])
+
+
+def compared(targets: np.ndarray = TARGETS, count: int = 60, times: float = 1.0) -> drawn.Shown:
+    found = baselines.compare(TABLE, targets, count=count, budget=None)
+    if times != 1.0:
+        found = baselines.compare(TABLE, targets, count=count, budget=times * float(found[0].judged.kl[0]))
+    return drawn.Shown(found, targets, UNITS, times)
+
+
+@pytest.fixture(scope="module")
+def shown() -> drawn.Shown:
+    return compared()
+
+
+def trace(figure, name):
+    return next(t for t in figure.data if t.name == name)
+
+
+def judged(meets: list[list[bool]]) -> baselines.Baseline:
+    """Weights of two values of which it is known what they meet; improvements are the same."""
+    rows = np.array(meets)
+    zero = np.zeros(rows.shape)
+    one = np.ones(len(rows))
+    return baselines.Baseline("random", baselines.Judged(zero, zero, one, one, rows, rows, rows | True), zero)
+
+
+def test_shares_by_hand():
+    way = judged([[True, True], [True, False], [False, False], [True, True]])
+    assert drawn.counts(way) == (2, 2, 4)
+    # Wilson for 2 of 4 at 90%: z = 1.645, middle 1/2, half width (z / (4 + z^2)) sqrt(2 * 2 / 4 + z^2 / 4) = 0.318.
+    z = 1.6448536
+    half = z / (4 + z * z) * math.sqrt(1 + z * z / 4)
+    assert proportion(2, 4, 0.9) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)
+    assert told.share(2, 4) == f"50% ({50 - 100 * half:.0f} to {50 + 100 * half:.0f}%)"
+
+
+def test_shares_in_words():
+    assert told.share(24, 400) == "6% (4 to 8%)"
+    assert told.share(0, 400) == "none (0 to 0.7%)"
+    assert told.share(2, 1000).startswith("0.2% (")
+    assert told.share(50, 50).startswith("100% (")
+
+
+def test_bars_are_the_shares_and_only_random_ones_have_an_interval(shown: drawn.Shown):
+    for improved in (False, True):
+        figure = drawn.shares(shown, improved)
+        bars = trace(figure, "improve all" if improved else "meet all")
+        ways = shown.found[::-1]
+        parts = [drawn.counts(way)[improved] / drawn.counts(way)[2] for way in ways]
+        assert np.array(bars.x) == pytest.approx(parts)
+        interval = trace(figure, "interval")
+        assert list(interval.y) == ["Random, same cost", "Random, any cost"]
+        of, rows = drawn.counts(shown.way("random"))[improved], 60
+        low, high = proportion(of, rows, 0.9)
+        assert interval.error_x.array[1] == pytest.approx(high - of / rows, abs=1e-9)
+        assert interval.error_x.arrayminus[1] == pytest.approx(of / rows - low, abs=1e-9)
+        assert trace(figure, "label").text[-1] == "yes"
+
+
+def test_every_draw_is_a_dot(shown: drawn.Shown):
+    figure = drawn.plane(shown, (0, 2))
+    way = shown.way("random")
+    dots = trace(figure, "random")
+    assert np.array(dots.x) == pytest.approx(UNITS.of(0, way.judged.levels[:, 0]))
+    assert np.array(dots.y) == pytest.approx(UNITS.of(2, way.judged.levels[:, 2]))
+    meets = way.judged.meets.all(axis=1)
+    assert [symbol == "star" for symbol in dots.marker.symbol] == meets.tolist()
+    solved = trace(figure, "solved")
+    assert solved.x[0] == pytest.approx(float(UNITS.of(0, shown.found[0].judged.levels[0, 0])))
+    assert {"equal", "only humor", "base model"} <= {t.name for t in figure.data}
+    # A line a target; a value without one has none.
+    assert len(figure.layout.shapes) == 2
+    assert len(drawn.plane(shown, (0, 3)).layout.shapes) == 1
+
+
+def test_value_by_value(shown: drawn.Shown):
+    figure = drawn.strips(shown)
+    assert list(figure.layout.yaxis.ticktext) == ["Helpfulness", "Harmlessness", "Humor"]
+    dots, way = trace(figure, "random at the same cost"), shown.way("random at the same cost")
+    assert np.array(dots.x[60:120]) == pytest.approx(UNITS.of(1, way.judged.levels[:, 1]))
+    assert all(0.5 < y < 1.5 for y in dots.y[60:120])
+    aims = [float(UNITS.of(j, np.array(TARGETS[j]))) for j in range(3)]
+    assert list(trace(figure, "target").x) == pytest.approx(aims)
+
+
+def test_no_more_dots_than_can_be_told_apart(monkeypatch: pytest.MonkeyPatch, shown: drawn.Shown):
+    monkeypatch.setattr(drawn, "MOST_DOTS", 10)
+    assert len(trace(drawn.plane(shown, (0, 1)), "random").x) == 10
+    assert trace(drawn.shares(shown), "interval").error_x.array[1] > 0  # of all 60
+
+
+def test_the_same_in_words(shown: drawn.Shown):
+    said = told.summary(shown)
+    assert len(said) == len(shown.found)
+    met, improved, rows = drawn.counts(shown.way("random"))
+    assert told.headline(shown) == f"Of 60 random weights, {told.share(met, rows)} meet all 3 targets."
+    assert f"{told.share(improved, rows)} improve every targeted value" in said[1]
+    # The palette is the cheapest way to its targets: at its cost only itself meets them.
+    assert drawn.counts(shown.way("random at the same cost"))[0] == 0
+    assert "cheapest way" in said[2]
+    assert said[-1].startswith("Only humor at the same cost: ")
+    assert "misses " in said[-1]
+    facts = told.facts(shown)
+    assert [label for label, _, _ in facts] == [
+        "Your palette",
+        "Random, any cost",
+        "Random, same cost",
+        "Improve every targeted value",
+    ]
+
+
+def test_at_twice_the_cost(shown: drawn.Shown):
+    twice = compared(times=2.0)
+    assert twice.way("equal").judged.kl[0] == pytest.approx(2 * shown.way("solved").judged.kl[0], rel=1e-6)
+    assert twice.cost() == "at 2 times the cost"
+    assert not told.cheapest(twice)
+    assert twice.title(twice.way("random at the same cost")) == "Random, 2 times the cost"
+
+
+def test_one_target_has_one_direction():
+    one = compared(np.array([0.3, math.nan, math.nan, math.nan]))
+    assert drawn.counts(one.way("random at the same cost"))[0] == 60
+    assert "meet the target" in told.headline(one)
+    assert not told.cheapest(one)
+
+
+def test_out_of_reach_leaves_the_palette_out():
+    far = compared(np.array([50.0, 0.2, math.nan, math.nan]))
+    assert far.way("solved") is None
+    assert told.headline(far) == f"Of 60 random weights, {told.share(0, 60)} meet both targets."
+    assert "Your palette" not in [label for label, _, _ in told.facts(far)]
+    assert "cheapest" not in " ".join(told.summary(far))
+    assert not [t for t in drawn.plane(far, (0, 1)).data if t.name == "solved"]
+    assert not [t for t in drawn.strips(far).data if t.name == "palette"]
+
+
+def test_tables(shown: drawn.Shown):
+    for header, rows in (told.table(shown), told.wins(shown)):
+        assert all(len(cells) == len(header) for _, cells in rows)
+        assert rows[0][1][0] == "Your palette"
+    assert told.table(shown)[1][0][1][1:3] == ["yes", "yes"]
+
+
+def test_the_data_are_all_weights(shown: drawn.Shown):
+    rows = list(csv.DictReader(io.StringIO(told.baselines_csv(shown))))
+    assert len(rows) == 1 + 60 + 60 + 1 + 3
+    palette = shown.found[0].judged
+    assert [float(rows[0][f"level_{v}"]) for v in VALUES] == pytest.approx(list(ORACLE.rewards_at(palette.levels[0])))
+    assert [float(rows[0][f"weight_{v}"]) for v in VALUES] == pytest.approx(list(palette.weights[0] / ORACLE.scale))
+    met = [row for row in rows if row["way"] == "random" and row["meets_all"] == "1"]
+    assert len(met) == drawn.counts(shown.way("random"))[0]
+
+
+def test_a_name_is_text(shown: drawn.Shown):
+    named = replace(shown, units=replace(UNITS, names=("<b>x</b>", *VALUES[1:])))
+    for figure in (drawn.plane(named, (0, 1)), drawn.strips(named), drawn.shares(named)):
+        assert "<b>x" not in figure.to_json().replace("\\u003c", "<")

@@ -1,0 +1,96 @@
+"""Figures of a study of delivery are its numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from map_core.studies.delivery import Study, cross
+from map_core.figures import delivery, theme
+from tests.tables import VALUES, make_table
+
+FAR = 20.0
+
+
+@pytest.fixture(scope="module")
+def shown() -> delivery.Shown:
+    table, fresh = make_table(prompts=24, candidates=32), make_table(prompts=24, candidates=8, seed=1)
+    base, spread = table.rewards.mean(axis=0), table.rewards.std(axis=0)
+    palettes = [
+        np.where([True, False, True, False], base + 0.3 * spread, math.nan),
+        base + 0.1 * spread,
+        np.array([math.nan, math.nan, FAR, math.nan]),
+    ]
+    return delivery.Shown(cross(table, fresh, palettes, halvings=2), (None, 55, 99), VALUES, (3, 2, 1, 0))
+
+
+def trace(figure, name):
+    return next(t for t in figure.data if t.name == name)
+
+
+def test_a_palette_has_a_title(shown: delivery.Shown):
+    assert shown.title(0) == "Helpfulness, humor"
+    assert shown.title(1) == "All 4 values at p55"
+    assert shown.title(2) == "Humor at p99 (out of reach: the nearest stands in)"
+
+
+def test_all_palettes_stand_in_the_overview(shown: delivery.Shown):
+    figure, found = delivery.overview(shown), shown.found
+    humor = trace(figure, "humor")
+    above = (found.realised[:, 2] - found.base[2]) / found.scale[2]
+    assert np.array(humor.y) == pytest.approx(above)
+    assert np.array(humor.error_y.array) == pytest.approx(found.error[:, 2] / found.scale[2])
+    assert humor.marker.color == theme.colour(1)  # as in the table that is open
+    assert len(trace(figure, "harmlessness").x) == 1
+    assert len({t.marker.symbol for t in figure.data if t.name in VALUES}) == 4
+    assert len(trace(figure, "pooled weights").x) == 2 + 4 + 1
+
+
+def test_one_palette_a_row_a_value(shown: delivery.Shown):
+    figure, found = delivery.palette(shown, 0), shown.found
+    rows = [0, 2]
+    for name, levels in (
+        ("target", found.targets),
+        ("forecast", found.forecast),
+        ("realised", found.realised),
+        ("pooled weights", found.pooled),
+    ):
+        expected = (levels[0, rows] - found.base[rows]) / found.scale[rows]
+        assert np.array(trace(figure, name).x) == pytest.approx(expected, nan_ok=True)
+    assert list(figure.layout.yaxis.ticktext) == ["Helpfulness", "Humor"]
+
+
+def test_what_was_done_and_found_in_words(shown: delivery.Shown):
+    made = {"date": "2026-01-02", "model": {"name": "tiny"}}
+    study = Study(made, shown.percentiles, shown.found, shown.found)
+    assert "3 graded and 3 random palettes were solved on one half of 24 prompts" in delivery.done(study)
+    assert delivery.done(study).endswith("8 to each prompt, by tiny on 2026-01-02.")
+    labels = [(label, figure) for label, figure, _ in delivery.facts(study)]
+    assert labels[0] == ("Of the way to the targets", f"{shown.found.way(shown.found.realised):.0%}")
+    assert labels[2] == ("All that was asked improved", f"{shown.found.improved[:2].sum()} of 2")
+    header, rows = delivery.by_value(shown)
+    assert len(header) == len(rows[0][1]) == 4
+    assert rows[0] == (3, ["Helpfulness", *rows[0][1][1:]])
+    assert delivery.missed(study) == ""
+    # Where nothing rises, the sentence says how much was asked for.
+    fallen = replace(shown.found, realised=shown.found.realised - 10 * shown.found.scale)
+    most = ((fallen.asked - fallen.start) / fallen.scale)[:2]
+    said = delivery.missed(replace(study, random=fallen))
+    assert f"asked for {np.nanmax(most):.2f} standard deviations at the most" in said
+    assert "89%, 9% and 47% (Llama2-7B-chat, HHH-80)" in delivery.paper()
+
+
+def test_the_same_in_words_and_as_data(shown: delivery.Shown):
+    said = delivery.summary(shown, 0)
+    assert [sentence.split(":")[0] for sentence in said] == ["Helpfulness", "Humor"]
+    inside = abs(shown.found.realised[0, 0] - shown.found.forecast[0, 0]) <= shown.found.error[0, 0]
+    assert ("inside its interval" in said[0]) is bool(inside)
+    rows = list(csv.DictReader(io.StringIO(delivery.delivery_csv(shown))))
+    assert [row["value"] for row in rows] == ["helpfulness", "humor", *VALUES, "humor"]
+    assert float(rows[1]["realised"]) == pytest.approx(shown.found.realised[0, 2])
+    assert float(rows[-1]["asked"]) == FAR

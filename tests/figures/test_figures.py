@@ -1,0 +1,260 @@
+"""Figures are their numbers: every trace is held against the result that it was drawn from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from map_core.feasibility import assess
+from map_core.text.units import Unit, Units
+from map_core.figures import converging, theme, candidate_field, plane, surface, sweep
+from map_core.analysis.frontier import frontier
+from map_core.analysis.frontier import surface as surface_of
+from map_core.core.types import Verdict
+from map_core.oracle import MemoryOracle
+from map_core.analysis.sensitivity import curve
+from map_core.palettes.targets import percentiles
+from tests.tables import VALUES, make_table
+
+TABLE = make_table(prompts=24, candidates=32, seed=3)
+ORACLE = MemoryOracle.of(TABLE)
+TARGETS = np.array([0.3, 0.2, math.nan, math.nan])
+
+
+def units(unit: Unit = "percentile") -> Units:
+    return Units(ORACLE, percentiles(TABLE), unit, VALUES)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return frontier(ORACLE, (0, 1), [0.25, 1.0])
+
+
+def trace(figure, name):
+    return next(t for t in figure.data if t.name == name)
+
+
+def test_every_value_has_its_own_colour_and_line():
+    looks = [(theme.colour(j), theme.dash(j)) for j in range(24)]
+    assert len(set(looks)) == 24
+    assert theme.colour(0) == theme.colour(len(theme.COLOURS))
+
+
+def test_units_are_of_the_reply_and_of_the_reward():
+    levels = np.array([[0.0, 1.0]])
+    rewards = units("reward").of(2, levels)
+    assert rewards == pytest.approx(ORACLE.base[2] + levels * ORACLE.scale[2])
+    assert units().of(2, levels)[0] == pytest.approx([percentiles(TABLE).of_level(2, float(r)) for r in rewards[0]])
+    assert units().axis(2) == "Humor (percentile)"
+    assert units().said(0, 0.0).startswith("p")
+
+
+def test_cloud_percentiles_agree_with_those_of_levels():
+    rows = np.arange(10)
+    cloud = units().cloud(TABLE, 1, rows)
+    assert cloud == pytest.approx([percentiles(TABLE).of_level(1, float(r)) for r in TABLE.rewards[:10, 1]])
+    assert units("reward").cloud(TABLE, 1, rows) == pytest.approx(TABLE.rewards[:10, 1])
+
+
+def test_a_tie_does_not_make_a_level_jump():
+    tied = make_table(prompts=4, candidates=25, values=("diversity", "humor"))
+    rewards = tied.rewards.copy()
+    rewards[rewards[:, 0] > np.quantile(rewards[:, 0], 0.7), 0] = 9.0
+    table = replace(tied, rewards=rewards)
+    scale = Units(MemoryOracle.of(table), percentiles(table), "percentile", table.values)
+    top = scale.oracle.standardise(np.array([9.0, 0.0]))[0]
+    at, below = scale.of(0, np.array([top, top - 1e-7]))
+    assert at == pytest.approx(below, abs=1e-3)
+    assert scale.cloud(table, 0, np.flatnonzero(rewards[:, 0] == 9.0)) == pytest.approx(at, abs=0.1)
+
+
+def test_the_plane_draws_contours_base_target_and_realised(found):
+    solved = assess(ORACLE, TARGETS).solution
+    figure = plane.plane(TABLE, units("reward"), (0, 1), found, plane.Palette(TARGETS, solved.levels))
+    contour = trace(figure, "contour 0")
+    assert np.array(contour.x) == pytest.approx(units("reward").of(0, found.contours[0].levels[:, 0]))
+    assert list(contour.customdata[5]) == [0, 5]
+    assert trace(figure, "base model").x[0] == pytest.approx(ORACLE.base[0])
+    assert trace(figure, "target").y[0] == pytest.approx(ORACLE.base[1] + 0.2 * ORACLE.scale[1])
+    assert trace(figure, "realised").x[0] == pytest.approx(ORACLE.base[0] + solved.levels[0] * ORACLE.scale[0])
+    assert {a.text for a in figure.layout.annotations} == {"0.25 nats", "1 nats", "limit"}
+
+
+def test_the_plane_before_the_frontier_is_there():
+    figure = plane.plane(TABLE, units(), (0, 2), None, plane.Palette(TARGETS, None))
+    assert [t.name for t in figure.data] == ["replies of the base model", "base model"]
+    assert len(figure.layout.shapes) == 1  # the target of the one value that has one
+
+
+def test_the_cloud_is_thinned_the_same_way_each_time():
+    big = make_table(prompts=60, candidates=32)
+    drawn = [
+        plane.plane(
+            big,
+            Units(MemoryOracle.of(big), percentiles(big), "reward", VALUES),
+            (0, 1),
+            None,
+            plane.Palette(TARGETS, None),
+        )
+        .data[0]
+        .x
+        for _ in range(2)
+    ]
+    assert len(drawn[0]) == plane.MOST_REPLIES
+    assert drawn[0] == pytest.approx(drawn[1])
+
+
+def test_a_taken_point_can_be_had(found):
+    """Its weights give its levels, so the palette that it makes is attainable and costs its budget."""
+    contour, direction = plane.point(found, [1, 20])
+    new = plane.taken(np.array([0.3, 0.2, 1.5, math.nan]), contour.levels[direction], found.pair)
+    assert new[:2] == pytest.approx(contour.levels[20, :2])
+    assert new[2] == pytest.approx(min(1.5, contour.levels[20, 2]))
+    assert math.isnan(new[3])
+    outcome = assess(ORACLE, new)
+    assert outcome.verdict is not Verdict.OUT_OF_REACH
+    assert outcome.solution.kl == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_plane_in_words_and_as_data(found):
+    said = plane.summary(found, units())
+    assert len(said) == 3
+    assert said[0].startswith("At 0.25 nats: helpfulness up to p")
+    rows = list(csv.DictReader(io.StringIO(plane.plane_csv(found, ORACLE))))
+    assert len(rows) == sum(len(contour.levels) for contour in found.contours)
+    first = found.contours[0]
+    assert float(rows[3]["level_humor"]) == ORACLE.rewards_at(first.levels)[3, 2]
+    assert float(rows[3]["weight_helpfulness"]) == (first.weights / ORACLE.scale)[3, 0]
+    assert rows[-1]["budget_nats"] == "limit"
+    assert rows[-1]["weight_humor"] == ""
+
+
+def test_an_empty_contour_is_left_out():
+    floors = np.array([math.nan, math.nan, 1.5, math.nan])
+    costly = frontier(ORACLE, (0, 1), [0.01], floors=floors, directions=5, limit=False)
+    figure = plane.plane(TABLE, units("reward"), (0, 1), costly, plane.Palette(TARGETS, None))
+    assert not [t for t in figure.data if t.name.startswith("contour")]
+    assert plane.summary(costly, units()) == []
+
+
+@pytest.fixture(scope="module")
+def sheets():
+    return surface_of(ORACLE, (0, 1, 2), [0.25, 1.0], directions=6)
+
+
+def test_the_space_draws_surfaces_base_target_and_realised(sheets):
+    targets = np.array([0.3, 0.2, 0.1, math.nan])
+    solved = assess(ORACLE, targets).solution
+    figure = surface.space(units("reward"), sheets, plane.Palette(targets, solved.levels))
+    meshes = [trace(figure, f"contour {number}") for number in range(3)]
+    for mesh, contour in zip(meshes, sheets.contours, strict=True):
+        assert np.array(mesh.z) == pytest.approx(units("reward").of(2, contour.levels[:, 2]))
+        assert np.column_stack([mesh.i, mesh.j, mesh.k]).tolist() == sheets.triangles.tolist()
+    assert trace(figure, "base").x[0] == pytest.approx(ORACLE.base[0])
+    assert trace(figure, "target").z[0] == pytest.approx(ORACLE.base[2] + 0.1 * ORACLE.scale[2])
+    assert trace(figure, "realised").y[0] == pytest.approx(ORACLE.rewards_at(solved.levels)[1])
+    assert "Humor" in figure.layout.scene.zaxis.title.text
+
+
+def test_the_space_without_targets_and_with_an_empty_surface():
+    floors = np.array([math.nan, math.nan, math.nan, 1.2])
+    costly = surface_of(ORACLE, (0, 1, 2), [0.01], floors=floors, directions=4, limit=False)
+    figure = surface.space(units(), costly, plane.Palette(np.full(4, math.nan), None))
+    assert [t.name for t in figure.data] == ["base"]
+    assert surface.summary(costly, units()) == []
+
+
+def test_the_space_in_words_and_as_data(sheets):
+    said = surface.summary(sheets, units())
+    assert len(said) == 3
+    assert said[0].startswith("At 0.25 nats: helpfulness up to p")
+    assert said[-1].startswith("With the best reply to every prompt")
+    rows = list(csv.DictReader(io.StringIO(plane.plane_csv(sheets, ORACLE))))
+    assert len(rows) == 3 * 21
+    assert float(rows[0]["kl_nats"]) == pytest.approx(0.25)
+
+
+@pytest.fixture(scope="module")
+def swept():
+    return sweep.Sweep(curve(ORACLE, np.array([math.nan, 0.2, math.nan, math.nan]), 0, points=21), units(), 0.3)
+
+
+def test_the_sweep_draws_levels_weights_and_distance(swept):
+    levels, weights, kl = sweep.levels(swept), sweep.weights(swept), sweep.kl(swept)
+    assert [t.name for t in levels.data] == ["harmlessness", "humor", "positivity", "helpfulness"]
+    assert np.array(trace(levels, "helpfulness").y) == pytest.approx(units().of(0, swept.curve.levels[:, 0]))
+    assert np.array(trace(weights, "harmlessness").y) == pytest.approx(swept.curve.weights[:, 1])
+    assert np.array(kl.data[0].y) == pytest.approx(swept.curve.kl)
+    assert "now" in [a.text for a in kl.layout.annotations]
+    assert trace(levels, "humor").line.color == trace(levels, "humor").line.color == theme.colour(2)
+
+
+def test_the_sweep_as_data(swept):
+    rows = list(csv.reader(io.StringIO(sweep.sweep_csv(swept.curve, ORACLE))))
+    assert rows[0][:3] == ["target_helpfulness", "kl_nats", "level_helpfulness"]
+    assert len(rows) == 1 + len(swept.curve.targets)
+    assert float(rows[5][1]) == swept.curve.kl[4]
+
+
+def realised(prompts: int = 12) -> converging.Converging:
+    rng = np.random.default_rng(4)
+    scale, base = ORACLE.scale, ORACLE.base
+    levels = base + scale * (np.array([0.3, 0.2, 0.0, 0.0]) + 0.2 * rng.normal(size=(prompts, 4)))
+    forecast = base + scale * np.array([0.3, 0.2, 0.05, 0.0])
+    return converging.Converging(levels, levels - 0.3 * scale, forecast, ORACLE.rewards_at(TARGETS), prompts)
+
+
+def test_a_running_mean_and_its_band_by_hand():
+    mean, half = converging.running(np.array([[1.0], [3.0], [2.0]]))
+    assert mean.ravel() == pytest.approx([1.0, 2.0, 2.0])
+    # Student's 95th percentile with 1 and 2 degrees of freedom, times s / sqrt(n) = 1 and 1 / sqrt(3).
+    assert half.ravel()[1:] == pytest.approx([6.3138, 2.91999 / math.sqrt(3)], rel=1e-4)
+    assert math.isnan(half[0, 0])
+
+
+def test_realised_levels_converge_on_the_forecast():
+    found = realised()
+    figure = converging.converging(found, 0, units())
+    line = trace(figure, "realised")
+    means = np.cumsum(found.realised[:, 0]) / np.arange(1, 13)
+    assert np.array(line.y) == pytest.approx(units().of(0, (means - ORACLE.base[0]) / ORACLE.scale[0]))
+    assert len(trace(figure, "90% band").x) == 2 * 11
+    assert {a.text for a in figure.layout.annotations} == {"target and forecast"}
+    free = converging.converging(found, 2, units("reward"))
+    assert {a.text for a in free.layout.annotations} == {"forecast"}
+    assert converging.converging(realised(1), 0, units()).data
+
+
+def test_realised_levels_in_words_and_as_data():
+    found = realised()
+    said = converging.summary(found, (0, 1), units())
+    assert said[0].startswith("Helpfulness: p")
+    assert "over 12 prompts, 90% band p" in said[0]
+    assert "lies inside" in said[0]
+    assert converging.summary(realised(1), (0,), units())[0].endswith(".")
+    rows = list(csv.DictReader(io.StringIO(converging.converging_csv(found, VALUES))))
+    assert len(rows) == 12
+    assert float(rows[-1]["running_mean_humor"]) == pytest.approx(found.realised[:, 2].mean())
+    assert rows[0]["half_band_humor"] == ""
+
+
+def test_the_field_is_numbers_names_and_no_text_of_a_reply():
+    rewards = [dict(zip(VALUES, row, strict=True)) for row in TABLE.rewards[:3]]
+    rewards.append({"helpfulness": 1.0})
+    drawn = candidate_field.dots(rewards, [0.2, 0.5, 0.3, 0.0], [False, True, False, True], 0, {1: ["Yours"]}, units(), (0, 2))
+    assert [dot.candidate for dot in drawn] == [0, 1, 2]
+    assert drawn[1].across == pytest.approx(percentiles(TABLE).of_level(0, TABLE.rewards[1, 0]), abs=1e-6)
+    assert (drawn[0].base, drawn[1].partial, drawn[1].labels) == (True, True, ("Yours",))
+    data = candidate_field.drawing(drawn, units(), (0, 2), TARGETS)
+    assert data["across"]["target"] == pytest.approx(float(units().of(0, np.array(0.3))))
+    assert data["upwards"]["target"] is None
+    assert data["dots"][0]["labels"] == ["Base model"]
+    assert set(data["dots"][0]) == {"k", "x", "y", "p", "base", "partial", "labels", "said"}
+    said = candidate_field.summary(drawn, units(), (0, 2))
+    assert said[0].startswith("Candidate 2: probability 50%, helpfulness p")
+    assert said[0].endswith("(Yours), still being written.")

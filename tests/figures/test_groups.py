@@ -1,0 +1,257 @@
+"""Several groups at once: the agreement by hand and in stages, what is said of it, and what is drawn."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+import numpy as np
+import pytest
+
+from map_core.errors import InputError
+from map_core.figures import groups as drawn
+from map_core.figures import groups_text as told
+from map_core.text.units import Units
+from map_core.core.types import Verdict
+from map_core.groups import Agreement, Group, Memory, Relation, Rule, agreement, clashes, max_min, nash
+from map_core.text.groups import common_ground, differences, given_up, headline, outcome, pairs, percent, together, who, wish
+from map_core.text.group_member import common_levels, for_one
+from map_core.oracle import MemoryOracle
+from map_core.palettes.targets import percentiles
+from tests.tables import make_table
+from tests.groups.test_groups import coins, nats
+
+NAN = np.nan
+TABLE = make_table(prompts=8, candidates=24, seed=3, correlation=-0.9)
+ORACLE = MemoryOracle.of(TABLE)
+NAMES = ("helpfulness", "harmlessness", "humor", "positivity")
+UNITS = Units(ORACLE, percentiles(TABLE), "percentile", NAMES)
+
+
+def meeting(budget: float = 0.3) -> Agreement:
+    groups = [
+        Group("Parents", np.array([0.9, NAN, NAN, -0.3])),
+        Group("Clinic", np.array([NAN, 0.9, NAN, NAN])),
+        Group("Shop", np.array([0.4, NAN, 0.3, NAN])),
+    ]
+    return agreement(Memory(ORACLE), groups, budget)
+
+
+def test_an_agreement_by_hand():
+    """Two coins wanted by a group each: shares 0.5 and 0.5 for the worst-off, and 0.3 of each coin in the bargain."""
+    groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
+    found = agreement(Memory(coins()), groups, nats(0.4) + nats(0.2))
+    np.testing.assert_allclose(found.common[Rule.WORST_OFF].satisfaction, [0.5, 0.5], atol=1e-9)
+    assert found.joint.kl == pytest.approx(nats(0.8) + nats(0.4), abs=1e-9)
+    assert found.joint.values == ()
+    assert found.reachable == (True, True)
+    assert found.alone[1] == 1.0
+    assert found.alone[0] < 1  # so the price is not the pair's fault
+    assert [pair.relation for pair in found.pairs] == [Relation.TOGETHER]
+    (said,) = pairs(found, Units(coins(), None, "reward", ("x", "y")))
+    assert "even alone" in said
+    assert found.verdicts[Rule.WORST_OFF] is Verdict.ON_PAPER  # four replies are too few to trust
+
+
+def test_stages_come_in_order_and_agree_with_the_parts():
+    seen: list[Agreement] = []
+    groups = [Group("a", np.array([0.9, NAN, NAN, NAN])), Group("b", np.array([NAN, 0.9, 0.2, NAN]))]
+    found = agreement(Memory(ORACLE), groups, 0.3, seen.append)
+    assert [sorted(one.common) for one in seen[:2]] == [["worst_off"], ["bargain", "worst_off"]]
+    assert seen[0].alone is None
+    assert all(one.pairs is None for one in seen)
+    for rule, method in ((Rule.WORST_OFF, max_min), (Rule.BARGAIN, nash)):
+        np.testing.assert_allclose(found.common[rule].satisfaction, method(ORACLE, groups, 0.3).satisfaction)
+    assert found.pairs[0].relation is clashes(ORACLE, groups, 0.3)[0].relation
+
+
+def test_what_is_remembered_is_the_same_as_what_is_computed():
+    memory = Memory(ORACLE)
+    first = [Group("a", np.array([0.9, NAN, NAN, 0.1])), Group("b", np.array([NAN, 0.9, NAN, NAN]))]
+    agreement(memory, first, 0.3)
+    turned = [Group("x", np.array([NAN, 0.2, 0.5, NAN])), first[1], first[0]]
+    again, fresh = agreement(memory, turned, 0.3), agreement(Memory(ORACLE), turned, 0.3)
+    np.testing.assert_allclose(again.alone, fresh.alone, atol=1e-9)
+    for one, other in zip(again.pairs, fresh.pairs, strict=True):
+        assert (one.first, one.second, one.relation) == (other.first, other.second, other.relation)
+        assert one.values == other.values
+        assert one.asked_by == other.asked_by
+
+
+def test_pairs_can_be_asked_for_one_by_one():
+    groups = meeting().groups
+    every = {(pair.first, pair.second): pair.relation for pair in clashes(ORACLE, groups, 0.3)}
+    only = clashes(ORACLE, groups, 0.3, among=[(0, 2)])
+    assert {(pair.first, pair.second): pair.relation for pair in only} == {(0, 2): every[0, 2]}
+    assert clashes(ORACLE, groups, 0.3, among=[]) == ()
+
+
+def test_names_change_nothing():
+    found = meeting()
+    assert [group.name for group in found.named(["1", "2", "3"]).groups] == ["1", "2", "3"]
+    assert found.named(["1", "2", "3"]).common is found.common
+
+
+def test_bad_groups_are_refused():
+    with pytest.raises(InputError, match="no groups"):
+        agreement(Memory(ORACLE), [], 0.3)
+    with pytest.raises(InputError, match="budget"):
+        agreement(Memory(ORACLE), meeting().groups, -1.0)
+
+
+def test_shares_and_wishes_in_words():
+    assert [percent(share) for share in (0.0, 0.804, 0.9999, 1.0, -0.2)] == ["0%", "80%", "99%", "100%", "0%"]
+    assert [wish(p, 50) for p in (20, 45, 50, 58, 65, 78, 95)] == [
+        "may drop far",
+        "may drop some",
+        "as it is",
+        "a little more",
+        "clearly more",
+        "a lot more",
+        "nearly the best",
+    ]
+    assert all(len(wish(p, 50).split()) <= 3 for p in range(0, 101))
+    assert who(["a"]) == "a"
+    assert who(list("abcd")) == "a, b, c and d"
+    assert who(list("abcdef")) == "a, b, c and 3 others"
+
+
+def test_what_a_common_palette_is_to_one_of_them():
+    """Half of the way for both of two coins; whoever asked for less than that has it all."""
+    groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
+    found = agreement(Memory(coins()), groups, nats(0.4) + nats(0.2))
+    assert for_one(found, Rule.WORST_OFF, groups[0]) == "You get 50% of the way to what you ask for."
+    assert for_one(found, Rule.WORST_OFF, Group("c", np.array([0.3, NAN]))) == "You get all that you ask for."
+    assert for_one(found, Rule.WORST_OFF, Group("d", np.array([NAN, NAN]))) == "You get all that you ask for."
+    assert for_one(Agreement((), 0.3), Rule.WORST_OFF, groups[0]) == ""
+    found = meeting()
+    hurt = Group("e", np.array([NAN, NAN, NAN, 0.0]))
+    assert found.common[Rule.WORST_OFF].solution.levels[3] < 0
+    assert "lower than the model has it now" in for_one(found, Rule.WORST_OFF, hurt)
+
+
+def test_the_levels_of_common_palettes_are_told_beside_a_wish():
+    found = meeting()
+    places = [round(UNITS.percentile(0, float(one.solution.levels[0]))) for one in found.common.values()]
+    wanted = round(UNITS.percentile(0, 0.9))
+    assert max(places) < wanted
+    told = common_levels(found, UNITS, 0, 0.9)
+    assert told.startswith("Together ")
+    assert all(f"p{place}" in told for place in places)
+    assert told.endswith(f"; you ask for p{wanted}")
+    assert common_levels(found, UNITS, 0, -1.0).endswith(", as much as you ask for")
+    assert "you" not in common_levels(found, UNITS, 0, NAN)
+    assert common_levels(Agreement((), 0.3), UNITS, 0, 0.9) == ""
+
+
+def test_what_is_said_of_a_meeting():
+    found = meeting()
+    least = percent(found.common[Rule.WORST_OFF].satisfaction.min())
+    assert least in headline(found)
+    assert "within the budget" in headline(found)
+    assert least in outcome(found, Rule.WORST_OFF)
+    lost = given_up(found, Rule.WORST_OFF, UNITS)
+    assert len(lost) == 3
+    assert any(line.startswith("Clinic") and "alone" in line for line in lost)
+    joint = together(found, UNITS)
+    assert "harmlessness" in joint or "budget" in joint
+    apart = differences(found, UNITS)
+    assert any("Clinic" in line and "harmlessness" in line.lower() for line in apart)
+    assert any("leave" in line for line in apart)
+
+
+def test_a_clash_names_values_and_groups():
+    groups = [Group("Loud", np.array([1.6, NAN, NAN, NAN])), Group("Calm", np.array([NAN, 1.6, NAN, NAN]))]
+    found = agreement(Memory(ORACLE), groups, 2.0)
+    assert found.pairs[0].relation is Relation.CLASH
+    said = pairs(found, UNITS)
+    assert said == [
+        "Loud and Calm cannot both have all of theirs: "
+        + " and ".join(f"{NAMES[j]} ({groups[j].name})" for j in found.pairs[0].values)
+        + " pull against each other."
+    ]
+    assert "All wishes at once cannot be had" in together(found, UNITS)
+
+
+def test_what_everybody_shares():
+    groups = [Group("a", np.array([0.5, 0.2, NAN, NAN])), Group("b", np.array([0.5, -0.5, NAN, NAN]))]
+    found = agreement(Memory(ORACLE), groups, 1.0)
+    alike, free = common_ground(found, UNITS)
+    assert "helpfulness" in alike
+    assert "harmlessness" not in alike
+    assert free == "Nobody asks for anything of humor and positivity: they are free."
+
+
+def test_nothing_and_no_way():
+    keeps = agreement(Memory(ORACLE), [Group("a", np.full(4, NAN)), Group("b", np.array([NAN, -0.1, NAN, NAN]))], 1.0)
+    assert headline(keeps) == "Nobody asks for more than the base model gives already."
+    broke = agreement(Memory(ORACLE), meeting().groups, 0.0)
+    assert "the budget buys nothing" in headline(broke)
+    alone = agreement(Memory(ORACLE), [Group("Moon", np.array([9.0, NAN, NAN, NAN]))], 1.0)
+    assert together(alone, UNITS) == "What Moon asks for cannot be had even alone."
+
+
+def test_levels_are_drawn_where_they_are():
+    found = meeting()
+    shown = drawn.Shown(found, UNITS)
+    figure = drawn.levels(shown)
+    assert shown.asked == [0, 1, 2, 3]
+    (humor,) = [trace for trace in figure.data if trace.name == "humor"]
+    assert list(humor.text) == ["C"]
+    assert humor.x[0] == pytest.approx(float(UNITS.of(2, np.array(0.3))))
+    (fair,) = [trace for trace in figure.data if trace.name == "Best for the worst-off"]
+    expected = [float(UNITS.of(j, found.common[Rule.WORST_OFF].solution.levels[j])) for j in range(4)]
+    np.testing.assert_allclose(fair.x, expected)
+    shares = drawn.shares(shown)
+    (alone,) = [trace for trace in shares.data if trace.name == "alone"]
+    np.testing.assert_allclose(alone.x, 100 * found.alone)
+
+
+def test_marks_never_hide_each_other():
+    places = [50.0, 50.5, 51.0, 58.0, 50.2]
+    on = drawn.layers(places, 2.0)
+    for a in range(5):
+        for b in range(a):
+            assert on[a] != on[b] or abs(places[a] - places[b]) >= 2.0
+    assert drawn.layers([], 1.0) == []
+    assert [drawn.letter(k) for k in (0, 25, 26, 52)] == ["A", "Z", "AA", "BA"]
+
+
+def test_many_groups_are_dots():
+    rng = np.random.default_rng(0)
+    groups = [Group(f"g{k}", np.array([rng.uniform(0.1, 0.6), NAN, NAN, NAN])) for k in range(20)]
+    shown = drawn.Shown(agreement(Memory(ORACLE), groups, 0.1), UNITS)
+    assert not shown.lettered
+    assert drawn.levels(shown).data[2].mode == "markers"
+    assert [trace.name for trace in drawn.shares(shown).data] == ["Best for the worst-off", "Fair bargain"]
+
+
+def test_a_name_is_never_markup():
+    assert drawn.label("<b>Ana</b> & co") == "&lt;b&gt;Ana&lt;/b&gt; &amp; co"
+    assert "\n" not in drawn.label("two\nlines")
+    assert len(drawn.label("x" * 90)) == drawn.MOST_NAME
+    found = meeting().named(["<b>Ana</b>", "=1+1", "Shop"])
+    shown = drawn.Shown(found, UNITS)
+    for figure in (drawn.levels(shown), drawn.shares(shown)):
+        assert "<b>Ana" not in str(figure.to_dict())
+    rows = list(csv.DictReader(io.StringIO(told.groups_csv(shown))))
+    assert {row["group"] for row in rows} == {"<b>Ana</b>", "'=1+1", "Shop"}
+
+
+def test_the_file_has_everything():
+    found = meeting()
+    shown = drawn.Shown(found, UNITS)
+    rows = list(csv.DictReader(io.StringIO(told.groups_csv(shown))))
+    assert len(rows) == 3 * 4
+    first = rows[0]
+    assert (first["group"], first["value"]) == ("Parents", "helpfulness")
+    assert float(first["target_reward"]) == pytest.approx(ORACLE.base[0] + 0.9 * ORACLE.scale[0])
+    assert float(first["worst_off_share"]) == pytest.approx(found.common[Rule.WORST_OFF].satisfaction[0])
+    assert rows[1]["target_reward"] == ""
+    header, lines = told.table(shown)
+    assert header == ["Value", "Base", "Parents", "Clinic", "Shop", "Best for the worst-off", "Fair bargain"]
+    assert lines[1][1][2] == "free"
+    assert "3 groups" in told.alternative(shown)
+    assert "gets the least" in told.shares_alternative(shown)
+    assert not math.isnan(found.joint.margin.value)

@@ -1,0 +1,93 @@
+"""Palettes side by side and over time: what is drawn, said and written is what was computed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from map_core.figures import theme
+from map_core.text.units import Units
+from map_core.figures.palette_comparison import SHAPES, Snapshot, snapshots, snapshots_csv, summary
+from map_core.figures.timeline import Moment, timeline, timeline_csv
+from map_core.core.types import Verdict
+from map_core.oracle import MemoryOracle
+from map_core.palettes.targets import percentiles
+from tests.tables import make_table
+
+NAN = np.nan
+TABLE = make_table(values=("helpfulness", "humor"))
+UNITS = Units(MemoryOracle.of(TABLE), percentiles(TABLE), "percentile", ("helpfulness", "<i>humor</i>"))
+WARM = Snapshot("Warm <b>", Verdict.REACHABLE, np.array([60.0, NAN]), np.array([61, 44]), np.array([0.5, 0.0]), 0.25)
+HIGH = Snapshot("High", Verdict.OUT_OF_REACH, np.array([99.0, NAN]), np.full(2, NAN), np.full(2, NAN), NAN)
+COOL = Snapshot("Cool", Verdict.ON_PAPER, np.array([NAN, 70.0]), np.array([40.0, 70]), np.array([0.0, 2.0]), 0.75)
+BASE = np.array([50.0, 48.0])
+
+
+def test_a_mark_a_palette_and_the_colour_of_the_value():
+    figure = snapshots([WARM, HIGH, COOL], UNITS, BASE)
+    marks = [trace.marker.symbol for trace in figure.data]
+    assert marks[0] == ("circle", "circle-open")
+    assert marks[1] == ("diamond-open", "diamond-open")
+    assert marks[2] == ("square-open", "square")
+    assert [SHAPES[n] for n in range(3)] == ["circle", "diamond", "square"]
+    for trace in figure.data:
+        assert trace.marker.color == (theme.colour(0), theme.colour(1))
+    np.testing.assert_allclose(figure.data[0].x, [61, 44])
+    np.testing.assert_allclose(figure.data[1].x, [99, NAN])
+    assert "asked for p60" in figure.data[0].text[0]
+    assert "left free" in figure.data[0].text[1]
+    assert "out of reach" in figure.data[1].text[0]
+
+
+def test_names_are_no_markup_in_a_figure():
+    figure = snapshots([WARM], UNITS, BASE)
+    assert figure.layout.yaxis.ticktext == ("Helpfulness", "&lt;i&gt;humor&lt;/i&gt;")
+    assert "<b>Warm &lt;b&gt;</b>" in figure.data[0].text[0]
+
+
+def test_side_by_side_in_words():
+    said = summary([WARM, HIGH, COOL], UNITS)
+    assert said[0] == "Warm <b>: reachable, 0.25 nats, and gives helpfulness p61 and <i>humor</i> p44."
+    assert said[1] == "High: out of reach."
+    assert said[3] == "Helpfulness is highest with Warm <b> (p61) and lowest with Cool (p40)."
+
+
+def test_side_by_side_as_data():
+    rows = list(csv.DictReader(io.StringIO(snapshots_csv([WARM, HIGH], TABLE.values))))
+    assert len(rows) == 4
+    assert rows[0]["palette"] == "Warm <b>"
+    assert float(rows[0]["target_percentile"]) == 60
+    assert rows[1]["target_percentile"] == ""
+    assert (rows[2]["kl_nats"], rows[2]["level_percentile"], rows[2]["verdict"]) == ("", "", "out_of_reach")
+
+
+def moments() -> list[Moment]:
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    return [
+        Moment("Started.", at, Verdict.REACHABLE, np.array([60.0, 50]), 0.2),
+        Moment("Too much <b>.", at, Verdict.OUT_OF_REACH, np.full(2, NAN), NAN),
+        Moment("Back.", at, Verdict.ON_PAPER, np.array([70.0, 45]), 0.4),
+    ]
+
+
+def test_the_timeline_has_gaps_where_nothing_can_be_had():
+    figure = timeline(moments(), TABLE.values, [0], 1)
+    drawn = {trace.name: trace for trace in figure.data}
+    assert set(drawn) == {"helpfulness", "nats"}
+    np.testing.assert_allclose(drawn["helpfulness"].y, [60, NAN, 70, 70])
+    assert drawn["nats"].marker.symbol[:3] == ("circle", "x", "triangle-up")
+    assert drawn["helpfulness"].x == pytest.approx((1, 2, 3, 3.4))
+    assert "Too much &lt;b&gt;." in drawn["nats"].text[1]
+    assert "Out of reach" in drawn["nats"].text[1]
+    assert [shape.x0 for shape in figure.layout.shapes] == [2, 2]
+
+
+def test_the_timeline_as_data():
+    rows = list(csv.DictReader(io.StringIO(timeline_csv(moments(), TABLE.values))))
+    assert [row["step"] for row in rows] == ["1", "2", "3"]
+    assert rows[1]["kl_nats"] == rows[1]["level_percentile_humor"] == ""
+    assert (rows[2]["when"], float(rows[2]["level_percentile_helpfulness"])) == ("2026-01-02T03:04:05+00:00", 70)

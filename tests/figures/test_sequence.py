@@ -1,0 +1,178 @@
+"""The picture of a sequence is its numbers, and its words are its picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from map_core.solver.newton import solve
+from map_core.figures import order_effects as compared
+from map_core.figures import sequence as drawn
+from map_core.figures import sequence_text as told
+from map_core.text.units import Units
+from map_core.figures.theme import colour
+from map_core.core.types import Form
+from map_core.oracle import MemoryOracle
+from map_core.analysis.order_effects import compare_orders
+from map_core.data.reward_table import RewardTable
+from map_core.analysis.sequential import sequence
+from map_core.palettes.targets import percentiles
+from tests.tables import VALUES, make_table
+
+TABLE = make_table(prompts=20, candidates=16, seed=4)
+ORACLE = MemoryOracle.of(TABLE)
+UNITS = Units(ORACLE, percentiles(TABLE), "percentile", VALUES)
+TARGETS = np.array([0.3, 0.2, 0.25, math.nan])
+
+
+def opposites(targets: list[float], rounds: int = 1) -> drawn.Shown:
+    """Two replies, one kind and one funny: level_1 = tanh(x_1 - x_2) = - level_2, so what one gains the other loses."""
+    table = RewardTable(("kind", "funny"), np.eye(2), np.array([0, 2]), ("p",), ("p",), ("p",))
+    oracle = MemoryOracle.of(table, Form.PER_PROMPT)
+    # In rewards: a level of 0.5 standard deviations is 0.5 + 0.5 * 0.5 = 0.75, one of -0.2 is 0.4.
+    units = Units(oracle, percentiles(table), "reward", table.values)
+    return drawn.Shown(sequence(oracle, np.array(targets), rounds=rounds), None, units)
+
+
+@pytest.fixture(scope="module")
+def shown() -> drawn.Shown:
+    return drawn.Shown(sequence(ORACLE, TARGETS, (2, 0, 1), rounds=2), solve(ORACLE, TARGETS), UNITS)
+
+
+def trace(figure, name):
+    return next(t for t in figure.data if t.name == name)
+
+
+def test_opposites_by_hand():
+    shown = opposites([0.5, 0.2])
+    first, second = told.steps(shown)
+    assert (first.number, first.round, first.value, first.undone) == (1, 1, 0, ())
+    assert second.value == 1
+    assert [fell for fell, _, _ in second.undone] == [0]
+    # Funny to +0.2 puts kind at -0.2: its shortfall grows from 0 to 0.7.
+    assert shown.path.undone[1, 0] == pytest.approx(0.7)
+    figure = drawn.path(shown)
+    assert np.array(trace(figure, "kind").y) == pytest.approx([0.5, 0.75, 0.4], abs=1e-8)
+    assert np.array(trace(figure, "undone: kind").y) == pytest.approx([0.4], abs=1e-8)
+    assert list(trace(figure, "undone: kind").x) == [2]
+    assert not [t for t in figure.data if t.name == "undone: funny" or t.name.startswith("all at once")]
+
+
+def test_the_panels_are_the_path(shown: drawn.Shown):
+    figure, path = drawn.path(shown), shown.path
+    for j in (2, 0, 1):
+        line = trace(figure, VALUES[j])
+        assert np.array(line.y) == pytest.approx(UNITS.of(j, path.levels[:, j]))
+        assert line.line.color == colour(j)
+        steps = 1 + np.flatnonzero(path.aligned == j)
+        assert [at for at, size in enumerate(line.marker.size) if size > 4] == steps.tolist()
+        together = trace(figure, f"all at once: {VALUES[j]}")
+        assert together.y[0] == pytest.approx(float(UNITS.of(j, np.array(shown.together.levels[j]))))
+    assert [line.yaxis for line in (trace(figure, VALUES[j]) for j in (2, 0, 1))] == ["y", "y2", "y3"]
+    assert np.array(trace(figure, "distance").y) == pytest.approx(path.kl)
+    assert list(figure.layout.xaxis4.ticktext) == ["Base", *["Humor", "Helpfulness", "Harmlessness"] * 2, "All at once"]
+
+
+def test_many_steps_are_counted_in_rounds():
+    shown = drawn.Shown(sequence(ORACLE, TARGETS, rounds=5), solve(ORACLE, TARGETS), UNITS)
+    figure = drawn.path(shown)
+    assert list(figure.layout.xaxis4.ticktext) == ["Base", "Round 1", "2", "3", "4", "5", "All at once"]
+    assert all(text == "" for t in figure.data if t.name.startswith("undone") for text in t.text)
+
+
+def test_what_is_undone_in_words(shown: drawn.Shown):
+    path, steps, said = shown.path, told.steps(shown), told.summary(shown)
+    assert len(said) == path.steps == 6
+    for at, (step, sentence) in enumerate(zip(steps, said, strict=True)):
+        assert sentence.startswith(f"{at + 1}. Aligning {VALUES[step.value]} ")
+        assert {i for i, _, _ in step.undone} == set(np.flatnonzero(path.undone[at] >= drawn.NEAR))
+        for i, before, after in step.undone:
+            assert f"{VALUES[i]} from {before} to {after}" in sentence
+    at, i = np.unravel_index(np.argmax(path.undone), path.undone.shape)
+    assert told.undone(shown).startswith(f"Aligning {VALUES[path.aligned[at]]} took {VALUES[i]} from p")
+    header, rows = told.table(shown)
+    assert [value for value, _ in rows] == path.aligned.tolist()
+    assert all(len(cells) == len(header) for _, cells in rows)
+
+
+def test_levels_that_round_alike_are_told_apart():
+    middle = float(ORACLE.standardise(np.full(4, percentiles(TABLE).level(0, 50.2)))[0])
+    after = float(ORACLE.standardise(np.full(4, percentiles(TABLE).level(0, 50.6)))[0])
+    shown = opposites([0.5, 0.2])
+    assert replace(shown, units=UNITS).change(0, middle, after) == ("p50.2", "p50.6")
+    assert replace(shown, units=UNITS).change(0, 0.0, 1.0)[1].count(".") == 0
+
+
+def test_where_it_ends(shown: drawn.Shown):
+    one = replace(shown, path=shown.path.after(1))
+    assert told.ending(one).startswith("After 1 round ")
+    assert told.missed(one)[0].split(" is at ")[0] == VALUES[int(np.argmax(one.path.shortfall[-1]))]
+    settled = replace(shown, path=sequence(ORACLE, TARGETS, rounds=60))
+    assert "every target is met" in told.ending(settled)
+    rounds = settled.path.rounds_to(shown.together.levels, drawn.NEAR)
+    assert f"it takes {rounds} rounds" in told.needed(rounds, 60)
+    assert "one round is enough" in told.needed(1, 60)
+    assert "After 60 rounds" in told.needed(None, 60)
+    assert told.stopped(settled) == ""
+
+
+def test_values_that_do_not_pull_undo_nothing():
+    grid = np.array([[a, b] for a in (0.0, 1.0) for b in (0.0, 1.0)])
+    table = RewardTable(("a", "b"), grid, np.array([0, 4]), ("p",), ("p",), ("p",))
+    oracle = MemoryOracle.of(table, Form.PER_PROMPT)
+    targets = np.array([0.4, 0.6])
+    units = Units(oracle, percentiles(table), "percentile", ("a", "b"))
+    shown = drawn.Shown(sequence(oracle, targets), solve(oracle, targets), units)
+    assert told.undone(shown) == "No step takes back what an earlier one gave."
+    assert not [t for t in drawn.path(shown).data if t.name.startswith("undone")]
+
+
+def test_out_of_reach_says_where_the_path_stops():
+    together = opposites([0.5, 0.2], rounds=10_000)
+    assert "shows that no weights reach" in told.stopped(together)
+    assert "no number of rounds meets all targets" in told.ending(together)
+    alone = drawn.Shown(sequence(ORACLE, np.array([50.0, 0.1, math.nan, math.nan])), None, UNITS)
+    assert told.stopped(alone) == "The path stops before its first step: helpfulness alone cannot come to its target."
+    assert told.ending(alone) == ""
+    assert told.steps(alone) == ()
+    assert told.undone(alone) == "Not one step can be taken."
+
+
+def test_the_data_are_the_path(shown: drawn.Shown):
+    rows = list(csv.DictReader(io.StringIO(told.sequence_csv(shown))))
+    assert [row["step"] for row in rows] == ["0", "1", "2", "3", "4", "5", "6", "all at once"]
+    assert [row["aligned"] for row in rows[1:4]] == ["humor", "helpfulness", "harmlessness"]
+    assert [row["round"] for row in rows[1:7]] == ["1", "1", "1", "2", "2", "2"]
+    for at, row in enumerate(rows[:-1]):
+        levels = ORACLE.rewards_at(shown.path.levels[at])
+        assert [float(row[f"level_{v}"]) for v in VALUES] == pytest.approx(list(levels))
+        assert float(row["kl_nats"]) == pytest.approx(shown.path.kl[at])
+    assert float(rows[2]["undone_sd_humor"]) == pytest.approx(shown.path.undone[1, 2])
+    assert float(rows[-1]["kl_nats"]) == pytest.approx(shown.together.kl)
+
+
+def test_a_name_is_text():
+    shown = opposites([0.5, 0.2])
+    named = replace(shown, units=replace(shown.units, names=("<b>kind</b>", "funny")))
+    figure = drawn.path(named)
+    assert "&lt;b&gt;" in figure.layout.annotations[0].text
+    assert "<b>" not in "".join(figure.layout.xaxis3.ticktext)
+
+
+def test_the_orders_in_words():
+    found = compare_orders(ORACLE, TARGETS)
+    lost = found.losses[found.worst].worst
+    assert lost > drawn.NEAR
+    assert compared.lost(found, found.worst, UNITS).endswith(" at the end")
+    assert " is at p" in compared.lost(found, found.worst, UNITS)
+    assert compared.matters(found).startswith("All 6 orders were gone through for 1 round.")
+    drawn_orders = compare_orders(ORACLE, TARGETS, limit=2)
+    assert compared.matters(drawn_orders).startswith("2 orders, drawn at random from 6,")
+    settled = compare_orders(ORACLE, TARGETS, rounds=200)
+    assert "makes no difference" in compared.matters(settled)
+    assert compared.lost(settled, 0, UNITS) == "every target is met at the end"

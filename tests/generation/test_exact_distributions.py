@@ -1,0 +1,335 @@
+"""The generator against exact distributions, on a model whose replies can be written out.
+
+What a method picks with K candidates is worked out here by going through everything that can happen, without the code
+under test, and held against many draws of it (chi-square, fixed seeds).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from map_core.generation.sampler import aligned
+from map_core.generation.events import Finished, Resampled, Tokens
+from map_core.service.generation import Generation, Phase
+from map_core.service.worker import event_message
+from map_core.generation.request import GenerationRequest, Method
+from map_core.generation.choice import base_pick
+from map_core.core.types import SamplingSettings
+from tests.toy_engine import END, Tally, ToyEngine, every_reply, next_probabilities, text_of
+
+ENGINE = ToyEngine()
+TALLY = {"tally": Tally("tally")}
+WEIGHT = 1.3
+LENGTH = 2
+SETTINGS = SamplingSettings(max_new_tokens=LENGTH)
+
+
+def run(seed: int, candidates: int, method: Method, weight: float = WEIGHT, scorers=None, length: int = LENGTH, **more):
+    scorers = TALLY if scorers is None else scorers
+    request = GenerationRequest(
+        "Hi",
+        {next(iter(scorers)): weight},
+        candidates=candidates,
+        settings=SamplingSettings(max_new_tokens=length),
+        seed=seed,
+        method=method,
+        block=1,
+        **more,
+    )
+    *_, last = aligned(ENGINE, scorers, request)
+    assert isinstance(last, Finished)
+    return last
+
+
+def name(reply) -> tuple[tuple[int, ...], bool]:
+    return reply.tokens, reply.finished
+
+
+def reward(outcome: tuple[tuple[int, ...], bool]) -> float:
+    return TALLY["tally"].reward(text_of(outcome[0]))
+
+
+def tilted(length: int = LENGTH, weight: float = WEIGHT) -> tuple[dict, float]:
+    """The tilted distribution itself, and log Z."""
+    mass = {outcome: p * math.exp(weight * reward(outcome)) for outcome, p in every_reply(length).items()}
+    total = sum(mass.values())
+    return {outcome: m / total for outcome, m in mass.items()}, math.log(total)
+
+
+def exact_resampling(candidates: int, weight: float = WEIGHT, length: int = LENGTH) -> dict:
+    """P(picked) over all K-tuples of replies."""
+    found: dict = defaultdict(float)
+    for drawn in itertools.product(every_reply(length).items(), repeat=candidates):
+        p = math.prod(q for _, q in drawn)
+        shares = np.exp([weight * reward(outcome) for outcome, _ in drawn])
+        for (outcome, _), share in zip(drawn, shares / shares.sum(), strict=True):
+            found[outcome] += p * share
+    return found
+
+
+def ways_of_systematic(weights: np.ndarray) -> list[tuple[float, Counter]]:
+    """Every multiset of ancestors that systematic re-sampling can give, with its probability."""
+    count, edges = len(weights), np.cumsum(weights) / weights.sum()
+    breaks = sorted({0.0, 1.0, *((count * edge) % 1.0 for edge in edges[:-1])})
+    ways = []
+    for low, high in itertools.pairwise(breaks):
+        if high - low > 1e-12:
+            u = (low + high) / 2
+            ways.append((high - low, Counter(int(np.sum((i + u) / count > edges)) for i in range(count))))
+    return ways
+
+
+def exact_blocks(particles: int, weight: float, length: int) -> dict:
+    """P(picked) of block-wise re-sampling, blocks of one token, beta = position / length, over all that can happen."""
+    states: dict = {(((), False, 0.0),) * particles: 1.0}  # (tokens, ended, offset) a particle
+    for position in range(1, length + 1):
+        grown: dict = defaultdict(float)
+        for state, p in states.items():
+            options = []
+            for tokens, ended, offset in state:
+                if ended:
+                    options.append([((tokens, True, offset), 1.0)])
+                else:
+                    nexts = next_probabilities(tokens)
+                    options.append([((tokens, True, offset), nexts[END])])
+                    options[-1] += [(((*tokens, t), False, offset), nexts[t]) for t in range(2)]
+            for combination in itertools.product(*options):
+                new = tuple(sorted(particle for particle, _ in combination))
+                grown[new] += p * math.prod(q for _, q in combination)
+        states = grown
+        if position == length:
+            break
+        resampled: dict = defaultdict(float)
+        for state, p in states.items():
+            if all(ended for _, ended, _ in state):
+                resampled[state] += p
+                continue
+            phi = np.array([position / length * weight * reward((tokens, ended)) for tokens, ended, _ in state])
+            weights = np.exp(phi - [offset for _, _, offset in state])
+            if weights.sum() ** 2 / (weights**2).sum() >= particles / 2:
+                resampled[state] += p
+                continue
+            mean = math.log(weights.mean())
+            for share, ancestors in ways_of_systematic(weights):
+                new = [(state[a][0], state[a][1], phi[a] - mean) for a in ancestors.elements()]
+                resampled[tuple(sorted(new))] += p * share
+        states = resampled
+    found: dict = defaultdict(float)
+    for state, p in states.items():
+        weights = np.exp([weight * reward((tokens, ended)) - offset for tokens, ended, offset in state])
+        for (tokens, ended, _), share in zip(state, weights / weights.sum(), strict=True):
+            found[tokens, ended] += p * share
+    return found
+
+
+def assert_follows(drawn: Counter, exact: dict) -> None:
+    total = sum(drawn.values())
+    assert sum(exact.values()) == pytest.approx(1.0, abs=1e-9)
+    assert set(drawn) <= set(exact)
+    outcomes = sorted(exact, key=lambda outcome: exact[outcome])
+    few = [outcome for outcome in outcomes if exact[outcome] * total < 5]
+    groups = [few, *([outcome] for outcome in outcomes if outcome not in few)]
+    observed = np.array([sum(drawn[outcome] for outcome in group) for group in groups if group])
+    expected = np.array([sum(exact[outcome] for outcome in group) for group in groups if group]) * total
+    assert stats.chisquare(observed, expected).pvalue > 1e-3
+
+
+# The toy by hand.
+
+
+def test_the_toy_is_a_distribution() -> None:
+    replies = every_reply(2)
+    assert sum(replies.values()) == pytest.approx(1.0, abs=1e-12)
+    assert len(replies) == 1 + 2 + 4
+    first = next_probabilities(())
+    assert replies[(), True] == pytest.approx(first[END])
+    assert replies[(0, 1), False] == pytest.approx(first[0] * next_probabilities((0,))[1])
+    drawn = Counter(name(reply) for reply in ENGINE.complete("Hi", 4000, SETTINGS, 1))
+    assert_follows(drawn, replies)
+
+
+def test_one_candidate_enumerated_is_the_base_model_and_many_are_the_tilted_one() -> None:
+    for outcome, p in exact_resampling(1).items():
+        assert p == pytest.approx(every_reply(LENGTH)[outcome])
+    goal, _ = tilted()
+    apart = [sum(abs(exact_resampling(k)[o] - p) for o, p in goal.items()) for k in (1, 2, 4)]
+    assert apart[0] > apart[1] > apart[2]
+
+
+# Whole replies.
+
+
+@pytest.mark.parametrize("candidates", [1, 2, 3])
+def test_resampling_picks_from_the_exact_distribution_of_k_candidates(candidates: int) -> None:
+    ends = [run(seed, candidates, Method.RESAMPLE) for seed in range(3000)]
+    assert_follows(Counter(name(end.replies[end.choice.picked]) for end in ends), exact_resampling(candidates))
+    assert_follows(Counter(name(end.replies[end.choice.base]) for end in ends), every_reply(LENGTH))
+
+
+def test_the_estimate_of_the_normaliser_is_unbiased() -> None:
+    _, log_z = tilted()
+    estimates = np.exp([run(seed, 3, Method.RESAMPLE).choice.log_z for seed in range(2000)])
+    assert abs(estimates.mean() - math.exp(log_z)) < 3.5 * estimates.std() / math.sqrt(len(estimates))
+
+
+def test_rewards_of_a_million_pick_the_same() -> None:
+    """The same lambda . r up to a constant: rewards a million times as large, far from zero."""
+    far = {"tally": Tally("tally", scale=2.0**20, offset=-3 * 2.0**20)}
+    for seed in range(50):
+        near_end = run(seed, 4, Method.RESAMPLE)
+        far_end = run(seed, 4, Method.RESAMPLE, WEIGHT / 2**20, far)
+        assert far_end.choice.picked == near_end.choice.picked
+        assert far_end.choice.probabilities == pytest.approx(near_end.choice.probabilities, abs=1e-9)
+
+
+@pytest.mark.parametrize("method", [Method.RESAMPLE, Method.BEST, Method.BLOCKS])
+def test_weights_of_a_million_pick_the_best_and_share_ties(method: Method) -> None:
+    for seed in range(60):
+        end = run(seed, 6, method, 1e6)
+        eligible = [k for k in range(6) if method is not Method.BLOCKS or k != end.choice.base]
+        best = max(end.rewards["tally"][k] for k in eligible)
+        assert end.rewards["tally"][end.choice.picked] == best
+        tied = [k for k in eligible if end.rewards["tally"][k] == best]
+        if method is not Method.BLOCKS:  # particles that tie may have paid differently on the way
+            assert [end.choice.probabilities[k] for k in tied] == pytest.approx([1 / len(tied)] * len(tied))
+
+
+def test_best_of_k_is_the_first_of_the_best() -> None:
+    for seed in range(50):
+        end = run(seed, 5, Method.BEST)
+        assert end.choice.picked == int(np.argmax(end.rewards["tally"]))
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_one_candidate_is_the_base_reply_whatever_the_method(method: Method) -> None:
+    end, plain = run(7, 1, method), ENGINE.complete("Hi", 1, SETTINGS, 7)
+    assert list(end.replies) == plain
+    assert (end.choice.picked, end.choice.base, end.choice.kl) == (0, 0, 0.0)
+
+
+def test_drawing_more_keeps_the_first_candidates_and_the_base_pick() -> None:
+    for seed in range(20):
+        few = run(seed, 3, Method.RESAMPLE)
+        more = run(seed, 3, Method.RESAMPLE, most_candidates=12, least_ess=5.0)
+        assert more.replies[:3] == few.replies
+        assert more.choice.base == few.choice.base == base_pick(3, seed)
+        assert len(more.replies) == 12 or more.choice.ess >= 5.0
+        assert len(more.replies) % 3 == 0
+    error = run(1, 2, Method.RESAMPLE, most_candidates=64, largest_error=0.2)
+    assert error.choice.error <= 0.2 or len(error.replies) == 64
+
+
+# Block by block.
+
+
+@pytest.mark.parametrize(("particles", "weight"), [(2, WEIGHT), (3, WEIGHT), (3, 4.0)])
+def test_blocks_pick_from_the_exact_distribution(particles: int, weight: float) -> None:
+    length = 3
+    ends = [run(seed, particles + 1, Method.BLOCKS, weight, length=length) for seed in range(2000)]
+    exact = exact_blocks(particles, weight, length)
+    assert_follows(Counter(name(end.replies[end.choice.picked]) for end in ends), exact)
+    # The base candidate takes no part and stays a draw from the base model.
+    assert_follows(Counter(name(end.replies[end.choice.base]) for end in ends), every_reply(length))
+    assert all(end.choice.probabilities[end.choice.base] == 0.0 for end in ends)
+
+
+def test_the_exact_blocks_do_resample() -> None:
+    """The case above is no plain re-sampling in disguise."""
+    one, other = exact_blocks(3, 4.0, 3), exact_resampling(3, 4.0, 3)
+    assert sum(abs(one[outcome] - other[outcome]) for outcome in every_reply(3)) > 0.02
+
+
+@pytest.mark.parametrize("weight", [WEIGHT, 2.0])
+def test_blocks_are_properly_weighted(weight: float) -> None:
+    """E[Z_hat 1(picked = y)] = p0(y) exp(lambda . r(y)) for any K: nothing that partial rewards do shows.
+
+    Looked at where it can be measured: replies that early re-sampling mostly drops come back rarely with huge weights.
+    """
+    length, outcomes = 4, every_reply(4)
+    sums = {outcome: [] for outcome in outcomes}
+    for seed in range(1500):
+        end = run(seed, 5, Method.BLOCKS, weight, length=length)
+        z = math.exp(end.choice.log_z)
+        shares: Counter = Counter()
+        for reply, p in zip(end.replies, end.choice.probabilities, strict=True):
+            shares[name(reply)] += p
+        for outcome in outcomes:
+            sums[outcome].append(z * shares[outcome])
+    scores = []
+    for outcome, p in outcomes.items():
+        values = np.array(sums[outcome])
+        if (values > 0).sum() >= 300:
+            error = values.std(ddof=1) / math.sqrt(len(values))
+            scores.append((values.mean() - p * math.exp(weight * reward(outcome))) / error)
+    assert len(scores) >= 5
+    assert max(map(abs, scores)) < 4.0
+
+
+def test_blocks_with_many_particles_give_the_tilted_distribution() -> None:
+    goal, log_z = tilted(4, 2.0)
+    mean: Counter = Counter()
+    for seed in range(40):
+        end = run(seed, 257, Method.BLOCKS, 2.0, length=4)
+        assert end.choice.log_z == pytest.approx(log_z, abs=0.6)
+        for reply, p in zip(end.replies, end.choice.probabilities, strict=True):
+            mean[name(reply)] += p / 40
+    assert sum(abs(mean[outcome] - p) for outcome, p in goal.items()) < 0.06
+
+
+def test_a_value_that_cannot_score_beginnings_counts_at_the_end_and_says_so() -> None:
+    late = {"tally": Tally("tally", partial=False)}
+    for seed in range(20):
+        end = run(seed, 4, Method.BLOCKS, scorers=late)
+        assert any("tally" in note and "at the end" in note for note in end.notes)
+        assert all(paid in (0.0, math.inf) for paid in end.log_offsets)
+        assert end.choice.probabilities[end.choice.picked] > 0
+
+
+# Streaming: what is shown on the way is what comes out.
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_the_streamed_form_ends_in_the_same(method: Method) -> None:
+    resampled = 0
+    for seed in range(40):
+        request = GenerationRequest(
+            "Hi",
+            {"tally": 3.0},
+            candidates=5,
+            settings=SamplingSettings(max_new_tokens=5),
+            seed=seed,
+            method=method,
+            block=1,
+        )
+        generation = Generation(request, lambda _: None)
+        for event in aligned(ENGINE, TALLY, request):
+            if isinstance(event, Finished):
+                shown = [c.text for c in generation.snapshot().candidates]
+                assert shown == [reply.text for reply in event.replies]
+                outcome = event
+            resampled += isinstance(event, Resampled)
+            if isinstance(event, Tokens):
+                assert len({token.candidate for token in event.tokens}) == len(event.tokens)
+            generation.apply(event_message(event))
+        done = generation.snapshot()
+        assert done.phase is Phase.DONE
+        if method is not Method.SEGMENTS:
+            assert done.choice == outcome.choice
+            assert done.picked == outcome.choice.picked
+        assert done.base == outcome.choice.base
+    assert (resampled > 5) == (method is Method.BLOCKS)
+
+
+def test_segments_are_written_to_their_end_and_cost_at_most_k_proposals() -> None:
+    mean: Callable[[list[float]], float] = lambda rewards: sum(rewards) / len(rewards)  # noqa: E731
+    ends = [run(seed, 8, Method.SEGMENTS, 2.0, length=4, goal=4.0) for seed in range(200)]
+    assert all(len(end.replies) == 2 for end in ends)
+    assert all(end.tokens <= 4 * 8 + 4 for end in ends)
+    assert mean([end.rewards["tally"][1] for end in ends]) > mean([end.rewards["tally"][0] for end in ends]) + 0.5

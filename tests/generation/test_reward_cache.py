@@ -1,0 +1,179 @@
+"""Scoring beside the decoding: every reply once, failures set aside, requests checked before any work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from map_core.errors import InputError
+from map_core.generation.steering import Steering
+from map_core.generation.sampler import aligned
+from map_core.generation.events import Finished, More, Scored, Tokens
+from map_core.generation.request import LONGEST_PROMPT, MOST_CANDIDATES, GenerationRequest, Method
+from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
+from map_core.core.types import Reply, SamplingSettings, Turn
+from map_core.scoring.base import ScorerError
+from tests.toy_engine import Tally, ToyEngine
+
+ENGINE = ToyEngine()
+REPLIES = [Reply("aab"), Reply("b"), Reply("aab"), Reply("")]
+
+
+class Counting(Tally):
+    """Remembers what it was asked, and fails on replies with a given text."""
+
+    def __init__(self, fails_on: str | None = None, partial: bool = True) -> None:
+        super().__init__("tally", partial=partial)
+        self.asked: list[str] = []
+        self.fails_on = fails_on
+
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        self.asked += [reply.text for reply in replies]
+        if any(reply.text == self.fails_on for reply in replies):
+            raise ValueError("I cannot read this")
+        return super().score(prompt, replies)
+
+
+def test_a_reply_is_scored_once() -> None:
+    scorer, cache = Counting(), RewardCache()
+    scoring = Scoring({"tally": scorer}, ["tally"], "Hi", cache=cache)
+    first = scoring.rewards("tally", REPLIES, complete=True)
+    assert first == tuple(scorer.reward(reply.text) for reply in REPLIES)
+    assert sorted(scorer.asked) == ["", "aab", "b"]  # the two equal ones together
+    assert scoring.rewards("tally", [*REPLIES, Reply("ab")], complete=True)[:4] == first
+    assert scorer.asked[-1] == "ab"
+    assert len(scorer.asked) == 4
+    # Another request shares the cache; another prompt does not share rewards.
+    Scoring({"tally": scorer}, ["tally"], "Hi", cache=cache).rewards("tally", REPLIES, complete=True)
+    assert len(scorer.asked) == 4
+    Scoring({"tally": scorer}, ["tally"], "Ho", cache=cache).rewards("tally", REPLIES, complete=True)
+    assert len(scorer.asked) == 7
+
+
+def test_the_cache_forgets_the_oldest() -> None:
+    cache, scorer = RewardCache(most=2), Tally("tally")
+    for number, text in enumerate("abc"):
+        cache.put(scorer, "Hi", Reply(text), float(number))
+    assert [cache.get(scorer, "Hi", Reply(text)) for text in "abc"] == [None, 1.0, 2.0]
+
+
+def test_costs_are_measured_by_kind() -> None:
+    costs = ScoringCosts()
+    scoring = Scoring({"tally": Tally("tally")}, ["tally"], "Hi", costs)
+    scoring.rewards("tally", [Reply("a", (0,)), Reply("ab", (0, 1))], complete=False)
+    assert scoring.partial_seconds > 0 == scoring.complete_seconds
+    assert scoring.expected_seconds(6) == pytest.approx(6 * costs.seconds_per_token["tally"])
+    scoring.rewards("tally", [Reply("a", (0,)), Reply("b", (1,))], complete=True)
+    assert scoring.complete_seconds > 0
+
+
+def test_a_scorer_that_fails_on_one_reply_costs_that_reply_its_place() -> None:
+    scorer = Counting(fails_on="b")
+    scoring = Scoring({"tally": scorer}, ["tally"], "Hi")
+    rewards = scoring.rewards("tally", REPLIES, complete=True)
+    assert [math.isnan(reward) for reward in rewards] == [False, True, False, False]
+    assert len(scoring.failures) == 1
+    assert "'tally' failed on the prompt 'Hi'" in scoring.failures[0]
+    assert "I cannot read this" in scoring.failures[0]
+    with pytest.raises(ScorerError, match="I cannot read this"):
+        Scoring({"tally": scorer}, ["tally"], "Hi").rewards("tally", [Reply("b")], complete=True)
+
+
+@pytest.mark.parametrize("method", [Method.RESAMPLE, Method.BEST, Method.BLOCKS])
+def test_it_is_never_picked_and_the_reader_is_told(method: Method) -> None:
+    seen = 0
+    for seed in range(30):
+        request = GenerationRequest(
+            "Hi", {"tally": 1.0}, (), 8, SamplingSettings(max_new_tokens=2), seed, method=method, block=1
+        )
+        *_, end = aligned(ENGINE, {"tally": Counting(fails_on="aa")}, request)
+        assert isinstance(end, Finished)
+        failed = [k for k, reply in enumerate(end.replies) if reply.text == "aa"]
+        assert all(math.isnan(end.rewards["tally"][k]) and end.choice.probabilities[k] == 0 for k in failed)
+        assert end.choice.picked not in failed
+        assert bool(end.notes) == bool(failed)
+        seen += bool(failed)
+    assert seen > 10
+
+
+def test_what_has_ended_is_scored_before_the_rest_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("map_core.generation.resample.PROVISIONAL_STEPS", 1)
+    scorer = Counting(partial=False)
+    request = GenerationRequest("Hi", {"tally": 1.0}, (), 16, SamplingSettings(max_new_tokens=8), 3)
+    at_the_end = 0
+    for event in aligned(ENGINE, {"tally": scorer}, request):
+        if isinstance(event, Tokens):
+            at_the_end = len(scorer.asked)
+    assert isinstance(event, Finished)
+    assert at_the_end > 0
+    ended = {reply.text for reply in event.replies if len(reply.text) < 2}
+    assert ended
+    assert not ended & set(scorer.asked[at_the_end:])
+
+
+def test_weights_that_change_on_the_way_choose_from_there_on() -> None:
+    request = GenerationRequest("Hi", {"tally": 1.0}, (), 8, SamplingSettings(max_new_tokens=3), 3)
+    steering = Steering(request.weights)
+    for event in aligned(ENGINE, {"tally": Tally("tally")}, request, steering=steering):
+        if isinstance(event, Tokens):
+            steering.change({"tally": -50.0})
+    assert isinstance(event, Finished)
+    assert event.rewards["tally"][event.choice.picked] == min(event.rewards["tally"])
+    with pytest.raises(InputError, match="is nan"):
+        steering.change({"tally": math.nan})
+
+
+def test_more_candidates_are_announced_before_their_tokens() -> None:
+    request = GenerationRequest(
+        "Hi", {"tally": 9.0}, (), 2, SamplingSettings(max_new_tokens=3), 3, most_candidates=7, least_ess=6.9
+    )
+    count, finals = 2, []
+    for event in aligned(ENGINE, {"tally": Tally("tally")}, request):
+        if isinstance(event, More):
+            count = event.candidates
+        if isinstance(event, Tokens):
+            assert all(token.candidate < count for token in event.tokens)
+        if isinstance(event, Scored) and not event.provisional:
+            finals.append(len(event.rewards))
+    assert finals == [2, 4, 6, 7]
+
+
+GOOD = GenerationRequest("Hi")
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"prompt": " \n\t"}, "prompt is empty"),
+        ({"prompt": "x" * (LONGEST_PROMPT + 1)}, "200,001 characters; expected at most 200,000"),
+        ({"prompt": "binary \ud800 rubbish"}, "no valid text at character 8"),
+        ({"system": "\udfff"}, "system prompt is no valid text"),
+        ({"history": (Turn("Hi", "\ud800"),)}, "earlier turn is no valid text"),
+        ({"weights": {"humor": math.nan}}, "weight of 'humor' is nan"),
+        ({"candidates": 0}, "candidates is 0"),
+        ({"candidates": MOST_CANDIDATES + 1}, "1,025 candidates are asked for"),
+        ({"block": 0}, "block is 0"),
+        ({"most_candidates": 64}, "needs a goal"),
+        ({"most_candidates": 64, "least_ess": math.nan}, "least_ess is nan"),
+        ({"most_candidates": 64, "largest_error": 0.0}, "largest_error is 0"),
+        ({"most_candidates": 4, "least_ess": 4.0}, "at least the 16 of the first draw"),
+        ({"most_candidates": 64, "least_ess": 4.0, "method": Method.BLOCKS}, "whole replies only"),
+    ],
+)
+def test_a_bad_request_is_refused_in_words(changed: dict[str, object], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        replace(GOOD, **changed)  # type: ignore[arg-type]
+
+
+def test_an_engine_that_cannot_go_on_says_so_before_any_token() -> None:
+    class Whole(ToyEngine):
+        extends = False
+
+    for method in (Method.BLOCKS, Method.SEGMENTS):
+        events = aligned(Whole(), {"tally": Tally("tally")}, replace(GOOD, weights={"tally": 1.0}, method=method))
+        with pytest.raises(InputError, match=r"cannot go on.*Use the method 'resample'"):
+            next(events)

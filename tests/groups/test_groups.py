@@ -1,0 +1,353 @@
+"""Common palettes: by hand, against a conic solver, what is given up, who clashes, and the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise, product
+from pathlib import Path
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from map_core.feasibility import margin
+from map_core.cli import main
+from map_core.solver.newton import solve
+from map_core.errors import InputError
+from map_core.core.types import Form, Verdict
+from map_core.groups import (
+    Group,
+    Limit,
+    Relation,
+    alone,
+    by_use_case,
+    clashes,
+    concessions,
+    joined,
+    max_min,
+    nash,
+    satisfaction,
+)
+from map_core.groups.common import is_met
+from map_core.oracle import MemoryOracle
+from map_core.data.reward_table import RewardTable, save
+from tests.tables import USE_CASES, make_table
+
+NAN = np.nan
+
+
+def coins(size: int = 2) -> MemoryOracle:
+    """One prompt whose replies are every choice of signs: values that are independent, each with base 0 and scale 1."""
+    rewards = np.array(list(product((-1.0, 1.0), repeat=size)))
+    return MemoryOracle(rewards, [0, len(rewards)], tuple(f"v{j}" for j in range(size)), Form.PER_PROMPT)
+
+
+def nats(level: float) -> float:
+    """What a level of one sign costs: p log 2p + (1 - p) log 2(1 - p) with p = (1 + level) / 2."""
+    return 0.5 * ((1 + level) * math.log1p(level) + (1 - level) * math.log1p(-level))
+
+
+def test_by_hand():
+    """Two groups want one coin each, so costs add: the same share u of both ways costs k(0.8 u) + k(0.4 u)."""
+    oracle = coins()
+    groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
+    found = max_min(oracle, groups, nats(0.4) + nats(0.2))
+    np.testing.assert_allclose(found.satisfaction, [0.5, 0.5], atol=1e-9)
+    np.testing.assert_allclose(found.solution.weights, np.arctanh([0.4, 0.2]), atol=1e-8)
+    assert found.limit is Limit.BUDGET
+    # The bargain has no unit: both coins go equally far, whatever was asked of them.
+    bargain = nash(oracle, groups, 2 * nats(0.3))
+    np.testing.assert_allclose(bargain.solution.levels, [0.3, 0.3], atol=1e-9)
+    np.testing.assert_allclose(bargain.satisfaction, [0.375, 0.75], atol=1e-9)
+    assert bargain.gap < 1e-9
+    # Until one has all that it wants: then the rest is spent on the other.
+    bargain = nash(oracle, groups, nats(0.4) + nats(0.6))
+    np.testing.assert_allclose(bargain.solution.levels, [0.6, 0.4], atol=1e-9)
+    # Alone, the first would have gone all the way, and the second too.
+    first, second = concessions(groups, found, alone(oracle, groups, found.budget))
+    most = brentq(lambda level: nats(level) - nats(0.4) - nats(0.2), 0, 0.99) / 0.8
+    assert first.alone == pytest.approx(most, abs=1e-9)
+    assert second.alone == 1.0
+    assert second.lost == pytest.approx(0.5, abs=1e-9)
+    np.testing.assert_allclose(first.short, [0.4, NAN], atol=1e-9)
+
+
+def test_importance_by_hand():
+    """Twice as important: brought twice as far; and in the bargain 2 / (a k'(a)) = 1 / (b k'(b)) with k' = artanh."""
+    oracle = coins()
+    groups = [Group("a", np.array([0.8, NAN]), importance=6.0), Group("b", np.array([NAN, 0.8]), importance=3.0)]
+    found = max_min(oracle, groups, nats(0.4) + nats(0.2))
+    np.testing.assert_allclose(found.satisfaction, [0.5, 0.25], atol=1e-9)
+    bargain = nash(oracle, groups, 0.2)
+    a, b = bargain.solution.levels
+    assert nats(a) + nats(b) == pytest.approx(0.2, abs=1e-9)
+    assert 2 / (a * math.atanh(a)) == pytest.approx(1 / (b * math.atanh(b)), rel=1e-6)
+
+
+def test_everything_or_nothing():
+    oracle = coins()
+    easy = [Group("a", np.array([0.3, NAN])), Group("b", np.array([-0.2, 0.2]))]
+    for found in (max_min(oracle, easy), nash(oracle, easy)):
+        assert found.limit is Limit.NONE
+        np.testing.assert_allclose(found.satisfaction, 1.0, atol=1e-9)
+        np.testing.assert_allclose(found.solution.levels, [0.3, 0.2], atol=1e-9)
+    for found in (max_min(oracle, easy, 0.0), nash(oracle, easy, 0.0)):
+        assert found.limit is Limit.BUDGET
+        assert found.solution.kl == 0
+    # One wants what the other does not, along one line: there is no common ground but the base model.
+    line = MemoryOracle([[-1.0, 1.0], [1.0, -1.0]], [0, 2], ("v", "w"), Form.PER_PROMPT)
+    opposed = [Group("a", np.array([0.6, NAN])), Group("b", np.array([NAN, 0.6]))]
+    assert max_min(line, opposed).limit is Limit.REACH
+    assert max_min(line, opposed).satisfaction.max() < 1e-6
+    assert nash(line, opposed).gap == math.inf
+
+
+def test_what_a_group_has_it_keeps():
+    """A level at the base is a condition: the cheapest way up would lower it, and is not taken."""
+    oracle = MemoryOracle.of(make_table(correlation=-0.8))
+    up, keeps = Group("up", np.array([1.0, NAN, NAN, NAN])), Group("keeps", np.array([NAN, -0.1, NAN, NAN]))
+    assert max_min(oracle, [up], 0.3).solution.levels[1] < -0.2
+    for method in (max_min, nash):
+        found = method(oracle, [up, keeps], 0.3)
+        assert found.solution.levels[1] == pytest.approx(-0.1, abs=1e-8)
+        assert found.satisfaction[1] == 1.0
+
+
+def test_satisfaction_in_its_units():
+    groups = [
+        Group("a", np.array([2.0, 1.0, NAN])),
+        Group("b", np.array([0.0, NAN, -0.5])),
+        Group("c", np.full(3, NAN)),
+    ]
+    np.testing.assert_allclose(satisfaction(groups, np.array([1.0, 2.0, 0.0])), [0.5, 1, 1])
+    np.testing.assert_allclose(satisfaction(groups, np.zeros(3)), [0, 1, 1])
+    np.testing.assert_allclose(satisfaction(groups, np.array([-1.0, 0.0, -0.75])), [-0.5, -1, 1])
+    np.testing.assert_allclose(joined(groups), [2, 1, -0.5])
+    np.testing.assert_allclose(joined(groups, np.array([[0.5, 1, 1]])), [[1, 0.5, -0.5]])
+
+
+def conic(table: RewardTable, oracle: MemoryOracle, groups: list[Group], budget: float, bargain: bool) -> np.ndarray:
+    """Satisfactions by a conic solver over the probabilities of every reply."""
+    z, counts = oracle.standardise(table.rewards).T, table.candidates
+    share = np.repeat(1 / (counts * oracle.prompts), counts) if oracle.form is Form.PER_PROMPT else 1 / z.shape[1]
+    base = np.broadcast_to(share, z.shape[1])
+    p, s, u = cp.Variable(z.shape[1], nonneg=True), cp.Variable(len(groups)), cp.Variable()
+    levels = z @ p
+    rules = [cp.sum(cp.rel_entr(p, base)) <= budget, s <= 1]
+    if oracle.form is Form.PER_PROMPT:
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        rules += [cp.sum(p[a:b]) == 1 / oracle.prompts for a, b in pairwise(starts)]
+    else:
+        rules += [cp.sum(p) == 1]
+    for g, group in enumerate(groups):
+        for j in np.flatnonzero(~np.isnan(group.targets)):
+            d = group.targets[j]
+            rules.append(levels[j] >= (s[g] * d if d > 0 else d))
+    if bargain:
+        goal = sum(group.importance * cp.log(s[g]) for g, group in enumerate(groups))
+    else:
+        least = min(group.importance for group in groups)
+        rules += [s[g] * least / group.importance >= u for g, group in enumerate(groups)]
+        goal = u
+    cp.Problem(cp.Maximize(goal), rules).solve(solver=cp.CLARABEL)
+    return satisfaction(groups, levels.value)
+
+
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("seed", range(4))
+def test_as_good_as_a_conic_solver(form: Form, seed: int):
+    rng = np.random.default_rng(seed)
+    table = make_table(prompts=5, candidates=7, seed=seed)
+    oracle = MemoryOracle.of(table, form)
+    groups = []
+    for g in range(3):
+        targets = np.where(rng.random(4) < 0.5, rng.uniform(-0.2, 1.5, 4), NAN)
+        targets[g] = rng.uniform(0.5, 1.5)
+        groups.append(Group(f"g{g}", targets, importance=rng.uniform(1, 1.5)))
+    budget = rng.uniform(0.05, 0.5)
+    fairest, bargain = max_min(oracle, groups, budget), nash(oracle, groups, budget)
+    importance = np.array([group.importance for group in groups])
+    assert fairest.satisfaction.max() < 1  # so that no cap is in force and the conic program is the same
+    expected = conic(table, oracle, groups, budget, bargain=False)
+    assert (fairest.satisfaction / importance).min() == pytest.approx((expected / importance).min(), abs=2e-6)
+    assert (fairest.satisfaction / importance).min() >= (expected / importance).min() - 1e-7
+    expected = conic(table, oracle, groups, budget, bargain=True)
+    assert importance @ np.log(bargain.satisfaction) == pytest.approx(importance @ np.log(expected), abs=1e-5)
+    assert bargain.gap < 1e-8
+    for found in (fairest, bargain):
+        assert found.solution.kl == pytest.approx(budget, abs=1e-8)
+    # Each is best at what it is for.
+    assert (bargain.satisfaction / importance).min() <= (fairest.satisfaction / importance).min() + 1e-8
+    assert importance @ np.log(fairest.satisfaction) <= importance @ np.log(bargain.satisfaction) + 1e-8
+
+
+@pytest.mark.parametrize("budget", [0.05, 0.4, 1.5, 2.7])
+def test_alone_is_as_far_as_the_budget_goes(budget: float):
+    """What is said costs no more than the budget, and a little more costs more or cannot be had."""
+    oracle = MemoryOracle.of(make_table(prompts=6, candidates=16, seed=2, correlation=-0.8))
+    rng = np.random.default_rng(1)
+    groups = [Group(f"g{k}", np.where(rng.random(4) < 0.6, rng.uniform(-0.3, 2.5, 4), NAN)) for k in range(12)]
+    for group, share in zip(groups, alone(oracle, groups, budget), strict=True):
+        fits, dear = (solve(oracle, joined([group], np.array([u]))) for u in (share - 1e-8, share + 1e-6))
+        assert is_met(fits)
+        assert fits.kl <= budget + 1e-9
+        assert share == 1.0 or not is_met(dear) or dear.kl > budget
+
+
+def test_clashes_are_proven():
+    oracle = coins(3)
+    groups = [
+        Group("a", np.array([0.7, NAN, NAN])),
+        Group("b", np.array([NAN, 0.7, NAN])),
+        Group("c", np.array([NAN, NAN, 1.5])),
+    ]
+    budget = 1.5 * nats(0.7)
+    found = {(pair.first, pair.second): pair for pair in clashes(oracle, groups, budget)}
+    assert found[0, 1].relation is Relation.TOO_DEAR
+    assert found[0, 1].kl == pytest.approx(2 * nats(0.7), abs=1e-9)
+    assert found[0, 2].relation is found[1, 2].relation is Relation.ALONE
+    assert clashes(oracle, groups[:2])[0].relation is Relation.TOGETHER
+    assert clashes(oracle, groups[:1]) == ()
+
+    against = MemoryOracle.of(make_table(correlation=-0.9))
+    pair = [Group("a", np.array([0.7, NAN, NAN, -0.5])), Group("b", np.array([0.05, 0.7, NAN, NAN]))]
+    (clash,) = clashes(against, pair)
+    assert clash.relation is Relation.CLASH
+    assert clash.margin is not None
+    assert clash.margin.value == pytest.approx(margin(against, joined(pair)).value, abs=1e-9)
+    assert set(clash.values) == {0, 1}
+    assert dict(zip(clash.values, clash.asked_by, strict=True)) == {0: 0, 1: 1}
+
+
+def test_each_use_case_is_judged_in_its_own_units():
+    table = make_table(prompts=20, candidates=16)
+    oracle = MemoryOracle.of(table)
+    groups = [Group("a", np.array([0.4, NAN, NAN, NAN])), Group("b", np.array([NAN, NAN, 9.0, NAN]))]
+    common = max_min(oracle, groups, 0.3)
+    cases = by_use_case(table, oracle, groups, common)
+    assert [case.use_case for case in cases] == [None, *USE_CASES]
+    assert [case.prompts for case in cases] == [20, 10, 10]
+    np.testing.assert_allclose(cases[0].levels, oracle.rewards_at(common.solution.levels), atol=1e-12)
+    # All prompts are both halves, at the same weights.
+    np.testing.assert_allclose((cases[1].levels + cases[2].levels) / 2, cases[0].levels, atol=1e-10)
+    assert all(case.groups[1] is not None and case.groups[1].verdict is Verdict.OUT_OF_REACH for case in cases)
+    # A use case without a choice of replies cannot be judged per prompt, and says so.
+    counts = np.array([4, 4, 1, 1])
+    ragged = RewardTable(
+        ("v",), np.random.default_rng(0).normal(size=(10, 1)), np.concatenate([[0], np.cumsum(counts)]),
+        tuple("abcd"), tuple("abcd"), ("x", "x", "y", "y"),
+    )  # fmt: skip
+    whole = MemoryOracle.of(ragged, Form.PER_PROMPT)
+    one = [Group("a", np.array([0.2]))]
+    *_, last = by_use_case(ragged, whole, one, max_min(whole, one, 0.5))
+    assert last.common is None
+    assert "pooled form" in last.why_not
+
+
+@pytest.mark.parametrize(
+    ("groups", "budget", "message"),
+    [
+        ([], 1.0, "no groups"),
+        ([Group("a", np.zeros(2)), Group("a", np.zeros(2))], 1.0, "Two groups are called 'a'"),
+        ([Group("a", np.zeros(3))], 1.0, "'a' has 3 targets; expected 2"),
+        ([Group("a", np.array([0.0, 1.0]))], 1.0, "asks for more flat, which is the same for every reply"),
+        ([Group("a", np.array([1.0, NAN]))], -1.0, "The budget is -1.0 nats"),
+        ([Group("a", np.array([1.0, NAN]))], NAN, "The budget is nan nats"),
+    ],
+)
+def test_bad_groups(groups: list[Group], budget: float, message: str):
+    oracle = MemoryOracle([[0.0, 1.0], [1.0, 1.0]], [0, 2], ("v", "flat"), Form.PER_PROMPT)
+    for method in (max_min, nash, clashes):
+        with pytest.raises(InputError, match=message):
+            method(oracle, groups, budget)
+
+
+@pytest.mark.parametrize("importance", [0.0, -1.0, NAN, math.inf])
+def test_bad_importance(importance: float):
+    with pytest.raises(InputError, match="The importance of 'a' is"):
+        Group("a", np.zeros(1), importance)
+
+
+def strict(line: str) -> dict:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(line, parse_constant=refuse)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    save(make_table(prompts=20, candidates=32), tmp_path / "table.parquet")
+    return tmp_path / "table.parquet"
+
+
+def write(folder: Path, *records: dict) -> str:
+    (folder / "groups.jsonl").write_text("\n".join(map(json.dumps, records)))
+    return str(folder / "groups.jsonl")
+
+
+def test_the_command(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = write(
+        tmp_path,
+        {"name": "clinicians", "targets": {"helpfulness": "+1.5sd", "humor": "-0.1sd"}, "importance": 2},
+        {"name": "patients", "targets": {"harmlessness": "p95"}},
+        {"targets": {"humor": "p60"}},
+    )
+    arguments = ["groups", str(table), "--targets-file", file, "--budget", "0.8", "--nash", "--use-cases"]
+    assert main([*arguments, "--json"]) == 0
+    found = strict(capsys.readouterr().out)
+    assert [group["name"] for group in found["groups"]] == ["clinicians", "patients", "group 3"]
+    assert found["common"]["kl"] == pytest.approx(0.8, abs=1e-6)
+    shares = [group["satisfaction"] for group in found["common"]["groups"]]
+    assert shares[0] == pytest.approx(2 * shares[1], abs=1e-6)
+    for group in found["nash"]["groups"]:
+        assert group["gives_up"] == pytest.approx(max(0.0, group["alone"] - group["satisfaction"]))
+        for name, missing in group["short"].items():
+            scale = MemoryOracle.of(make_table(prompts=20, candidates=32)).scale[make_table().index(name)]
+            assert missing == pytest.approx(group["short_sd"][name] * scale)
+    assert {tuple(pair["groups"]) for pair in found["pairs"]} >= {("clinicians", "patients")}
+    assert [case["use_case"] for case in found["use_cases"]] == [None, *USE_CASES]
+    # The weights that it prints give the levels that it prints.
+    pairs = [f"--target={name}={level!r}" for name, level in found["common"]["targets"].items()]
+    assert main(["solve", str(table), *pairs, "--json"]) == 0
+    assert strict(capsys.readouterr().out)["weights"] == pytest.approx(found["common"]["weights"], abs=1e-6)
+
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    for said in ("Best for the worst-off group", "Fair bargain", "clinicians", "the budget allows no more", "Stories"):
+        assert said in shown
+
+
+def test_groups_that_ask_for_nothing_and_budgets_without_end(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = write(tmp_path, {"name": "nobody", "targets": {}}, {"name": "below", "targets": {"humor": "-1sd"}})
+    for extra in ([], ["--budget", "inf"], ["--budget", "0"], ["--nash", "--use-cases"]):
+        assert main(["groups", str(table), "--targets-file", file, *extra, "--json"]) == 0
+        found = strict(capsys.readouterr().out)
+        assert found["common"]["kl"] == 0
+        assert [group["satisfaction"] for group in found["common"]["groups"]] == [1, 1]
+        assert main(["groups", str(table), "--targets-file", file, *extra]) == 0
+        assert "nan" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("record", "extra", "message"),
+    [
+        ({"targets": {"humor": 1}, "importance": "high"}, [], "The importance of 'group 1' is 'high'"),
+        ({"targets": {"humor": 1}, "importance": 0}, [], "expected a number above 0"),
+        ({"targets": {"humor": 1}, "name": 3}, [], "The name of group 1 is 3"),
+        ({"targets": {"humour": 1}}, [], "Unknown value 'humour'"),
+        ({"targets": {"humor": 1}}, ["--budget", "-1"], "The budget is -1.0"),
+        ({"targets": {"humor": 1}}, ["--compare", "x.parquet", "--nash"], "--compare goes without"),
+    ],
+)
+def test_usage_errors(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], record: dict, extra: list[str], message: str
+):
+    assert main(["groups", str(table), "--targets-file", write(tmp_path, record), *extra]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err

@@ -1,0 +1,179 @@
+"""Which servers may be called: none that only a file names, by any command, and no key is shown to one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from map_core.data import reward_table
+from map_core.cli import main
+from map_core.errors import InputError, PaletteError
+from map_core.models import endpoint
+from map_core.models.endpoint import LISTED, NO_KEY, Address, Connection
+from map_core.engines.factory import open_engine
+from map_core.core.types import Reply
+from map_core.scoring import from_metadata, resolve
+from tests.chat_server import ChatServer, piece, saying
+from tests.tables import make_table
+
+SECRET = "sk-a-key-of-nobody"
+ADDRESS = Address("tiny", "http://127.0.0.1:9/v1")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
+    monkeypatch.delenv(LISTED, raising=False)
+
+
+@pytest.fixture
+def catcher() -> Iterator[ChatServer]:
+    """A server that answers whoever calls it, and keeps what came."""
+    with ChatServer(saying(piece("Hello"), piece(None, "stop"))) as server:
+        yield server
+
+
+def table_of(server: ChatServer, folder: Path, judged: bool = False) -> Path:
+    """A table as an attacker makes it: its replies are said to be of a server, and one of its values to be judged."""
+    made = make_table(prompts=4, candidates=4, values=("diversity", "politeness") if judged else ("diversity",))
+    judge = {"name": "politeness", "family": "judge", "settings": {"model": server.model(), "question": "How polite?"}}
+    told = {
+        **made.metadata,
+        "model": {"name": server.model()},
+        "engine": {"name": "remote", "model": server.model()},
+        "scorers": [{"name": "diversity"}, *([{**judge, "trusted": True}] if judged else [])],
+    }
+    reward_table.save(replace(made, metadata=told), folder / "theirs.parquet")
+    return folder / "theirs.parquet"
+
+
+DRAWS = (
+    "serve {table} --port 0",
+    "verify {table} --target diversity=p55 --prompts 2 --candidates 2",
+    "build --extend {table} --candidates 8",
+    "build --extend {table} --prompts {prompts}",
+)
+OTHERS = (
+    "build --extend {table} --values politeness",
+    "build --rescore {table} --out {out} --values politeness",
+    "generate {table} --prompt Hello --target diversity=p55",
+    "solve {table} --target diversity=p55",
+    "report {table} --target diversity=p55 --out {out}",
+    "import {table} --out {out}",
+)
+
+
+def run(command: str, folder: Path, table: Path) -> int:
+    """Run a command as a shell would."""
+    prompts = folder / "prompts.jsonl"
+    prompts.write_text(json.dumps({"prompt": "Why is the sky blue?"}) + "\n", encoding="utf-8")
+    places = {"table": table, "prompts": prompts, "out": folder / "out"}
+    return main([part.format(**places) for part in command.split()])
+
+
+@pytest.mark.parametrize("judged", [False, True])
+@pytest.mark.parametrize("command", [*DRAWS, *OTHERS])
+def test_no_command_calls_a_server_that_only_a_table_names(
+    catcher: ChatServer,
+    command: str,
+    judged: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: pytest.fail("a server was opened"))
+    monkeypatch.setenv("VALUE_PALETTE_CACHE", str(tmp_path / "no models"))
+    code = run(command, tmp_path, table_of(catcher, tmp_path, judged))
+    output = "".join(capsys.readouterr())
+    assert catcher.requests == []
+    assert SECRET not in output
+    if command in DRAWS and not judged:
+        assert code == 1
+        assert f"The server of {catcher.model()} is not called. No server is called because a file says so" in output
+
+
+def test_a_server_is_called_once_it_was_named_here(catcher: ChatServer, tmp_path: Path) -> None:
+    """``--model`` says it once; then the table that was made with it can be added to."""
+    made = tmp_path / "made.parquet"
+    options = f"--candidates 2 --values diversity --model {catcher.model()}"
+    assert run(f"build --prompts {{prompts}} --out {{table}} {options}", tmp_path, made) == 0
+    assert len(catcher.requests) == 2
+    assert run("build --extend {table} --candidates 3", tmp_path, made) == 0
+    assert len(catcher.requests) == 3
+
+
+def test_a_key_is_only_given_for_a_server_that_may_be_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"The server of tiny@http://127\.0\.0\.1:9/v1 is not called\. No server"):
+        endpoint.connection(ADDRESS)
+    with pytest.raises(InputError, match="is not called"):
+        open_engine(str(ADDRESS))
+    assert endpoint.connection(ADDRESS, trusted=True) == Connection(ADDRESS.url, SECRET, "VALUE_PALETTE_API_KEY")
+    monkeypatch.delenv("VALUE_PALETTE_API_KEY")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert endpoint.connection(ADDRESS, trusted=True) == Connection(ADDRESS.url, NO_KEY, "")
+
+
+def test_a_remembered_server_is_that_one_alone(tmp_path: Path) -> None:
+    endpoint.remember(f"{ADDRESS}/")
+    endpoint.remember("a-model-on-this-machine")
+    endpoint.remember(str(ADDRESS))
+    assert json.loads((tmp_path / "data" / "value-palette" / "servers.json").read_text()) == [str(ADDRESS)]
+    assert endpoint.may_call(ADDRESS)
+    for other in (
+        Address("other", ADDRESS.url),
+        Address("tiny", "http://127.0.0.1:90/v1"),
+        Address("tiny", "http://127.0.0.1:9/v1x"),
+        Address("tiny", "https://127.0.0.1:9/v1"),
+    ):
+        assert not endpoint.may_call(other)
+
+
+def test_the_list_of_the_operator_is_the_whole_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint.remember(str(ADDRESS))
+    monkeypatch.setenv(LISTED, " here, other@http://127.0.0.1:9/v1/ ,")
+    assert endpoint.listed() == ("here", "other@http://127.0.0.1:9/v1/")
+    assert not endpoint.may_call(ADDRESS)
+    assert endpoint.may_call(Address("other", ADDRESS.url))
+    monkeypatch.setenv(LISTED, "")
+    assert endpoint.listed() == ()
+    assert not endpoint.may_call(ADDRESS)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1, null]", "no JSON", '["not@http"]'])
+def test_a_damaged_record_allows_nothing(content: str, tmp_path: Path) -> None:
+    record = tmp_path / "data" / "value-palette" / "servers.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(content, encoding="utf-8")
+    assert not endpoint.may_call(ADDRESS)
+    endpoint.remember(str(ADDRESS))
+    assert endpoint.may_call(ADDRESS)
+
+
+def test_a_record_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file in the folder's place", encoding="utf-8")
+    with pytest.raises(InputError, match=r"servers\.json, which lists the servers that may be called, cannot be writ"):
+        endpoint.remember(str(ADDRESS))
+
+
+def test_a_judge_of_a_table_asks_nobody(catcher: ChatServer, tmp_path: Path) -> None:
+    """Whatever the table says of itself, "trusted" included; the same judge in a values file is asked."""
+    own = from_metadata(reward_table.load_metadata(table_of(catcher, tmp_path, judged=True)))
+    with pytest.raises(InputError, match="a table alone may not have that run or called"):
+        resolve(["politeness"], own)
+    from map_core.scoring.judge import Judge
+    from map_core.scoring.shared_models import ScoringModels
+
+    judge = Judge("politeness", own["politeness"].settings, ScoringModels())
+    with pytest.raises(InputError, match="is not called"):
+        judge.score("Hi", [Reply("Hello")])
+    assert catcher.requests == []
+    named = replace(own["politeness"], trusted=True)
+    (judge_of_ours,) = resolve(["politeness"], {"politeness": named})
+    with pytest.raises(PaletteError):
+        judge_of_ours.score("Hi", [Reply("Hello")])
+    assert catcher.requests != []

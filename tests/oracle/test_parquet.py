@@ -1,0 +1,139 @@
+"""A table in a Parquet file keeps the laws of the contract, however the file is cut; what cannot be read is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from map_core.data import reward_table
+from map_core.solver.newton import Status, solve
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle import MemoryOracle
+from map_core.oracle.parquet import ParquetOracle
+from tests.oracle_laws import CASES, LAWS, Law, PlainTable
+from tests.tables import make_table
+
+
+def write(table: PlainTable, path: Path, rows: int = 7, texts: bool = False, kind: type = np.float64) -> Path:
+    """The table as a file with so many rows a row group."""
+    prompt = np.repeat(np.arange(table.prompts), table.counts)
+    names = pa.array([f"prompt {i}" for i in prompt]) if texts else pa.array(prompt)
+    columns = {"prompt_id": names} | {
+        name: pa.array(table.rewards[:, j].astype(kind)) for j, name in enumerate(table.values)
+    }
+    pq.write_table(pa.table(columns), path, row_group_size=rows)
+    return path
+
+
+@pytest.fixture
+def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of some twenty rows, so that prompts cross batches and row groups."""
+    monkeypatch.setattr("map_core.oracle.parquet.BLOCK", 16)
+    monkeypatch.setattr("map_core.oracle.parquet.LEAST_ROWS", 16)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize(
+    "name", ["even", "ragged", "ties", "one prompt", "ragged, pooled", "one reply a prompt, pooled"]
+)
+def test_laws_in_small_batches(law: Law, name: str, tmp_path: Path, few_rows: None):
+    table = CASES[name]
+    path = write(table, tmp_path / "table.parquet", texts=name == "ragged")
+    law(ParquetOracle(path, table.values, table.form, threads=1), table)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("name", ["even", "ragged", "ragged, pooled"])
+def test_laws_in_one_batch_of_float32_on_threads(law: Law, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("map_core.oracle.memory.BLOCK", 64)
+    narrow = CASES[name].rewards.astype(np.float32)
+    table = PlainTable(narrow, CASES[name].offsets, CASES[name].form)
+    path = write(table, tmp_path / "table.parquet", rows=1000, kind=np.float32)
+    law(ParquetOracle(path, None, table.form, threads=2), table)
+
+
+def test_our_own_tables(tmp_path: Path):
+    table = make_table()
+    reward_table.save(table, tmp_path / "table.parquet")
+    oracle, expected = ParquetOracle(tmp_path / "table.parquet"), MemoryOracle.of(table)
+    assert oracle.values == table.values
+    x = np.array([0.5, 1.0, 0.0, 0.2])
+    np.testing.assert_allclose(oracle.moments(x).covariance, expected.moments(x).covariance, atol=1e-13)
+
+
+def test_a_solve_is_the_same_as_in_memory(tmp_path: Path, few_rows: None):
+    table = CASES["even"]
+    path = write(table, tmp_path / "table.parquet")
+    d = np.array([0.3, 0.2, 0.4])
+    found = solve(ParquetOracle(path, table.values), d)
+    expected = solve(MemoryOracle(table.rewards, table.offsets, table.values, table.form), d)
+    assert found.status is Status.CONVERGED
+    np.testing.assert_allclose(found.weights, expected.weights, atol=1e-8)
+
+
+def test_starting_points_come_from_the_part_in_memory(tmp_path: Path, few_rows: None):
+    table = CASES["even"]
+    oracle = ParquetOracle(write(table, tmp_path / "table.parquet"), table.values)
+    part = oracle.subsample(1 / 8)
+    assert isinstance(part, MemoryOracle)
+    assert part.prompts < oracle.prompts
+    assert oracle.subsample(1.0) is None
+
+
+def test_prompts_may_be_told_apart_by_any_column(tmp_path: Path):
+    turns = pa.table({"turn": ["a", "a", "b"], "kindness": pa.array([1.0, 2.0, 3.0], pa.float32())})
+    pq.write_table(turns, tmp_path / "t.parquet", use_dictionary=["turn"])
+    oracle = ParquetOracle(tmp_path / "t.parquet", prompt="turn")
+    assert (oracle.prompts, oracle.replies, oracle.values) == (2, 3, ("kindness",))
+
+
+def refused(path: Path, data: dict[str, object], message: str, **settings: object) -> None:
+    pq.write_table(pa.table(data), path)
+    with pytest.raises(InputError, match=message):
+        ParquetOracle(path, **settings)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_read_is_refused(tmp_path: Path):
+    path = tmp_path / "t.parquet"
+    ids = ["a", "a", "b", "b"]
+    refused(path, {"prompt_id": ["a", "b", "b", "a"], "v": [1.0, 2, 3, 4]}, r"Row 4 .* sort the file by 'prompt_id'")
+    refused(path, {"prompt_id": ids, "v": [1.0, 2.0, np.nan, 4.0]}, r"row 3, value 'v' \(nan\)")
+    refused(path, {"prompt_id": ids, "v": [1.0, 2.0, 3.0, None]}, "row 4, value 'v'")
+    refused(path, {"prompt_id": ids, "v": [np.inf, 2.0, 3.0, 1.0]}, "row 1, value 'v'")
+    refused(path, {"prompt_id": ["a", None, "b", "b"], "v": [1.0, 2, 3, 4]}, "Row 2 .* names no prompt")
+    refused(path, {"prompt_id": ids, "v": [1.0, 2, 3, 4]}, "lacks the column 'w'", values=["w"])
+    refused(path, {"prompt_id": ids, "v": [1.0, 2, 3, 4]}, "different names; got v, v", values=["v", "v"])
+    refused(path, {"prompt_id": ids, "v": ids}, "holds string, not numbers", values=["v"])
+    refused(path, {"prompt_id": ids, "v": ids}, "no column of numbers")
+    refused(path, {"v": [1.0]}, "lacks the column 'prompt_id'")
+    refused(path, {"prompt_id": pa.array([], pa.string()), "v": pa.array([], pa.float64())}, "no rows")
+    refused(path, {"prompt_id": ["a", "b"], "v": [1.0, 2.0]}, "two replies or more")
+    refused(path, {"prompt_id": ids, "v": [1.0, 2, 3, 4]}, "Allow at least", memory=10_000)
+    path.write_bytes(b"no parquet")
+    with pytest.raises(InputError, match="not a Parquet file"):
+        ParquetOracle(path)
+    with pytest.raises(InputError, match="There is no table"):
+        ParquetOracle(tmp_path / "none.parquet")
+
+
+def test_a_prompt_too_long_for_the_memory(tmp_path: Path, few_rows: None):
+    refused(tmp_path / "t.parquet", {"prompt_id": ["a"] * 5000, "v": np.arange(5000.0)}, "more replies than the memory")
+
+
+def test_a_file_that_changes_is_refused(tmp_path: Path):
+    path = write(CASES["even"], tmp_path / "t.parquet")
+    oracle = ParquetOracle(path)
+    os.utime(path, (1, 1))
+    with pytest.raises(InputError, match="was changed"):
+        oracle.moments(np.zeros(3))
+
+
+def test_pooled_takes_single_replies(tmp_path: Path):
+    path = write(CASES["one reply a prompt, pooled"], tmp_path / "t.parquet")
+    assert ParquetOracle(path, form=Form.POOLED).prompts == 200

@@ -1,0 +1,65 @@
+"""A table in torch keeps the laws of the contract, on the CPU and on a GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle import torch_oracle
+from map_core.oracle.torch_oracle import TorchOracle
+from tests.oracle_laws import CASES, LAWS, Law, PlainTable
+
+ORDINARY = [name for name in CASES if "any size" not in name]
+without_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def oracle_of(table: PlainTable, **settings: object) -> TorchOracle:
+    return TorchOracle(table.rewards, table.offsets, table.values, table.form, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("name", CASES)
+def test_float64(law: Law, name: str):
+    law(oracle_of(CASES[name], precision=torch.float64), CASES[name])
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("name", ORDINARY)
+def test_float32_in_many_chunks(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(torch_oracle.CHUNK, "cpu", 100)
+    table = PlainTable(CASES[name].rewards.astype(np.float32), CASES[name].offsets, CASES[name].form)
+    oracle = oracle_of(table)
+    assert oracle.resolution == 1e-6
+    law(oracle, table)
+
+
+@pytest.mark.gpu
+@without_gpu
+@pytest.mark.parametrize("name", ORDINARY)
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_on_a_gpu(name: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(torch_oracle.CHUNK, "cuda", 300)
+    table = PlainTable(CASES[name].rewards.astype(np.float32), CASES[name].offsets, CASES[name].form)
+    for law in LAWS:
+        law(oracle_of(table, device="cuda", precision=precision), table)
+
+
+def test_a_tensor_will_do_for_an_array():
+    table = CASES["even"]
+    oracle = TorchOracle(torch.as_tensor(table.rewards), table.offsets, table.values, table.form)
+    np.testing.assert_allclose(oracle.base, table.base)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_the_device():
+    with pytest.raises(InputError, match="no device 'cuda'"):
+        oracle_of(CASES["even"], device="cuda")
+
+
+def test_per_prompt_needs_a_choice():
+    table = CASES["one reply a prompt, pooled"]
+    with pytest.raises(InputError, match="two replies or more"):
+        TorchOracle(table.rewards, table.offsets, table.values, Form.PER_PROMPT)

@@ -1,0 +1,343 @@
+"""A prompt of weight v counts as v copies of it, and one that is held out not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from click.testing import CliRunner
+
+from map_core.data import reward_table
+from map_core.analysis.baselines import win_rates
+from map_core.feasibility import AttainableLevels
+from map_core.cli.confidence import confidence as command
+from map_core.confidence import confidence, sandwich
+from map_core.confidence.holdout_levels import on_held_out
+from map_core.solver.newton import Status, solve
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.data.subsample import deal
+from map_core.oracle import MemoryOracle, Oracle, memory, torch_oracle
+from map_core.oracle.parquet import ParquetOracle
+from map_core.oracle.torch_oracle import TorchOracle
+from map_core.oracle.weighted import WeightedOracle, heeding
+from map_core.data.reward_table import RewardTable
+from tests.oracle_laws import LAWS, WEIGHTED, PlainTable
+from tests.oracle.test_parquet import write
+
+COPIES = np.array([1, 3, 0, 2, 5, 1, 0, 4])
+TARGETS = np.array([0.35, -0.1, np.nan])
+
+
+def make(seed: int = 0, sizes: tuple[int, ...] = (4, 6, 3, 5, 4, 7, 2, 6)) -> RewardTable:
+    """Prompts that differ in level and in how much their replies do."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        rng.normal(rng.normal(size=3), rng.uniform(0.5, 2.0, size=3), size=(size, 3)) * (1, 50, 0.01) for size in sizes
+    ]
+    names = tuple(f"p{n}" for n in range(len(sizes)))
+    return RewardTable(
+        values=("a", "b", "c"),
+        rewards=np.vstack(rows),
+        offsets=np.concatenate([[0], np.cumsum(sizes)]),
+        prompt_ids=names,
+        prompts=names,
+        use_cases=("u", "v") * (len(sizes) // 2),
+    )
+
+
+def weighted(table: RewardTable) -> RewardTable:
+    return replace(table, weights=np.where(COPIES > 0, COPIES, 9.0), held_out=COPIES == 0)
+
+
+def copied(table: RewardTable) -> RewardTable:
+    return table.take(np.repeat(np.arange(len(COPIES)), COPIES).tolist())
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_weights_are_copies(form: Form) -> None:
+    table = make()
+    one, other = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
+    assert isinstance(one, WeightedOracle)
+    assert one.prompts == 8
+    for name in ("base", "scale"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-12)
+    assert one.log_candidates == pytest.approx(other.log_candidates)
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(5, 3))
+    here, there = one.many(x, covariance=True), other.many(x, covariance=True)
+    for name in ("log_normaliser", "levels", "covariance"):
+        np.testing.assert_allclose(getattr(here, name), getattr(there, name), rtol=1e-9, atol=1e-12)
+    # Copies say nothing new, so weights carry less than copies would: by Kish's effective number of prompts.
+    kish = COPIES.sum() / (COPIES @ COPIES)
+    expected = there.ess if form is Form.PER_PROMPT else there.ess * kish
+    np.testing.assert_allclose(here.ess, expected, rtol=1e-9)
+    pooled = [one.sample_sizes(here)[0].pooled, other.sample_sizes(there)[0].pooled * kish]
+    assert pooled[0] == pytest.approx(pooled[1])
+    for row in x:
+        np.testing.assert_allclose(one.moments(row).covariance, other.moments(row).covariance, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(one.best(row), other.best(row), rtol=1e-9, atol=1e-12)
+        at = one.by_prompt(row)
+        assert at.mass.sum() == pytest.approx(1.0)
+        np.testing.assert_array_equal(at.mass[COPIES == 0], 0.0)
+        np.testing.assert_allclose(at.mass @ at.levels, one.moments(row).levels, rtol=1e-9, atol=1e-12)
+    assert one.has_redundant_values == other.has_redundant_values
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_a_solve_is_that_of_the_copies(form: Form) -> None:
+    table = make()
+    one, other = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
+    here, there = solve(one, TARGETS), solve(other, TARGETS)
+    assert here.status is there.status is Status.CONVERGED
+    np.testing.assert_allclose(here.weights, there.weights, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(here.levels, there.levels, rtol=1e-6, atol=1e-9)
+    for targets in (TARGETS, np.array([1.4, 1.2, np.nan])):
+        margins = [AttainableLevels(oracle).margin(targets) for oracle in (one, other)]
+        assert margins[0].value == pytest.approx(margins[1].value, abs=1e-7)
+        np.testing.assert_allclose(margins[0].certificate, margins[1].certificate, atol=1e-5)
+    plain = solve(MemoryOracle.of(table, form), TARGETS)
+    assert np.abs(plain.weights - here.weights).max() > 0.01, "the weights make no difference here"
+
+
+def test_held_out_prompts_change_nothing_that_is_solved() -> None:
+    table = weighted(make())
+    rng = np.random.default_rng(2)
+    other = table.rewards.copy()
+    for prompt in np.flatnonzero(COPIES == 0):
+        other[table.rows(prompt)] = rng.normal(size=other[table.rows(prompt)].shape) * 100
+    here, there = (solve(MemoryOracle.of(one), TARGETS) for one in (table, replace(table, rewards=other)))
+    np.testing.assert_allclose(here.weights, there.weights, rtol=1e-7)
+
+
+def test_error_bars_follow_the_weights() -> None:
+    """By simulation: the spread of a weighted level over tables is what the sandwich says of one."""
+    counts = np.tile([1.0, 1.0, 6.0, 2.0], 60)
+    levels, errors, kl_errors, kls = [], [], [], []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        middle = rng.normal(scale=0.5, size=(240, 1, 3))
+        table = rng.normal(size=(240, 6, 3)) + middle
+        rewards, offsets = table.reshape(-1, 3), np.arange(0, 241 * 6, 6)
+        plain = MemoryOracle(rewards, offsets, ("a", "b", "c"), Form.PER_PROMPT, threads=1)
+        oracle = WeightedOracle(plain, counts)
+        target = oracle.standardise(np.array([0.45, 0.2, -9.0]))
+        found = solve(oracle, np.array([*target[:2], np.nan]))
+        assert found.status is Status.CONVERGED
+        errors.append(sandwich(oracle, found).weights[0] / oracle.scale[0])
+        levels.append(found.weights[0] / oracle.scale[0])
+        kls.append(found.kl)
+        kl_errors.append(sandwich(oracle, found).kl)
+    assert np.mean(errors) == pytest.approx(np.std(levels, ddof=1), rel=0.2)
+    assert np.mean(kl_errors) == pytest.approx(np.std(kls, ddof=1), rel=0.25)
+
+
+def test_confidence_in_a_weighted_palette() -> None:
+    """Everything that the confidence page shows is there, on few prompts of which some are held out."""
+    oracle = MemoryOracle.of(weighted(make()))
+    found = confidence(oracle, TARGETS, draws=200, folds=4, seed=1)
+    assert found.prompts == 8
+    assert np.isfinite(found.margin.low)
+    assert found.margin.low < found.margin.estimate < found.margin.high
+    assert sum(found.probability.values()) == pytest.approx(1.0)
+
+
+def test_equal_weights_are_none() -> None:
+    table = make()
+    for same in (replace(table, weights=np.full(8, 7.0)), replace(table, held_out=np.zeros(8, dtype=bool))):
+        assert same.counted is None
+        assert type(MemoryOracle.of(same)) is MemoryOracle
+
+
+def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
+    table = weighted(make())
+    reward_table.save(table, tmp_path / "t.parquet")
+    again = reward_table.load(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(again.weights, table.weights)
+    np.testing.assert_array_equal(again.held_out, table.held_out)
+    np.testing.assert_array_equal(again.take([4, 2]).weights, [5.0, 9.0])
+    np.testing.assert_array_equal(again.select("v").held_out, (COPIES == 0)[1::2])
+    dealt = deal(again, 2, hands=3)
+    np.testing.assert_array_equal(dealt.weights, np.repeat(table.weights, 3))
+    plain = make()
+    reward_table.save(plain, tmp_path / "plain.parquet")
+    assert "weight" not in pq.read_schema(tmp_path / "plain.parquet").names
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"weights": np.ones(3)}, "weights has 3 entries; expected 8"),
+        ({"held_out": np.ones(8, dtype=bool)}, "Every prompt is held out"),
+        (
+            {"weights": np.array([1.0, 2, 3, 0, 1, 1, 1, 1])},
+            "The weight of the prompt 'p3' is 0; expected a",
+        ),
+        ({"weights": np.array([1.0, 2, 3, np.inf, 1, 1, 1, 1])}, "The weight of the prompt 'p3' is inf"),
+        ({"weights": np.array([1.0, 2, 3, np.nan, 1, 1, 1, 1])}, "The weight of the prompt 'p3' is nan"),
+    ],
+)
+def test_bad_weights_are_refused(change: dict[str, np.ndarray], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        replace(make(), **change)
+
+
+def test_a_held_out_column_that_is_none_is_refused(tmp_path: Path) -> None:
+    reward_table.save(make(), tmp_path / "t.parquet")
+    data = pq.read_table(tmp_path / "t.parquet")
+    pq.write_table(data.append_column("held_out", pa.array(["maybe"] * data.num_rows)), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"'held_out' of .* holds no true or false"):
+        reward_table.load(tmp_path / "t.parquet")
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    plain = MemoryOracle.of(make())
+    for wrong in (np.ones(3), np.zeros(8), np.full(8, -1.0), np.full(8, np.nan)):
+        with pytest.raises(InputError, match="expected one a prompt, each 0 or more"):
+            WeightedOracle(plain, wrong)
+
+
+def test_weights_are_measured_on_the_prompts_that_are_held_out() -> None:
+    """By hand: two held-out prompts with levels 1 and 3 at no weight."""
+    table = RewardTable(
+        values=("a",),
+        rewards=np.array([[-1.0], [1.0], [-1.0], [1.0], [1.0], [1.0], [3.0], [3.0]]),
+        offsets=np.array([0, 2, 4, 6, 8]),
+        prompt_ids=tuple("wxyz"),
+        prompts=tuple("wxyz"),
+        use_cases=("u",) * 4,
+        held_out=np.array([False, False, True, True]),
+    )
+    oracle = MemoryOracle.of(table)
+    assert (oracle.base[0], oracle.scale[0]) == (0.0, 1.0)
+    found = on_held_out(oracle, table.held_out, np.zeros(1), np.array([2.5]))
+    assert found.prompts == 2
+    assert found.levels.estimate[0] == pytest.approx(2.0)
+    assert (found.missed[0], found.surely[0]) == (True, False)
+    counted = on_held_out(oracle, table.held_out, np.zeros(1), np.array([np.nan]), counted=np.array([1, 1, 3, 1]))
+    assert counted.levels.estimate[0] == pytest.approx(1.5)
+    assert not counted.missed[0]
+    with pytest.raises(InputError, match="1 prompts are held out; a check with an interval needs 2"):
+        on_held_out(oracle, np.array([False, False, False, True]), np.zeros(1), np.zeros(1))
+    with pytest.raises(InputError, match="the pooled form chooses among prompts too"):
+        on_held_out(MemoryOracle.of(table, Form.POOLED), table.held_out, np.zeros(1), np.zeros(1))
+
+
+def streamed(table: PlainTable, path: Path) -> Oracle:
+    """A file in which prompts of weight 0 are held out, read in several batches."""
+    data = pq.read_table(write(table, path))
+    weights = np.repeat(np.ones(table.prompts) if table.weights is None else table.weights, table.counts)
+    data = data.append_column("weight", pa.array(np.where(weights > 0, weights, 1.0)))
+    data = data.append_column("held_out", pa.array(weights == 0))
+    pq.write_table(data, path, row_group_size=100)
+    return ParquetOracle.of(path, table.values, table.form, threads=2)
+
+
+def in_memory(table: PlainTable, precision: type = np.float64) -> Oracle:
+    plain = MemoryOracle(table.rewards.astype(precision), table.offsets, table.values, table.form)
+    return heeding(plain, table.weights)
+
+
+HOMES: dict[str, Callable[[PlainTable, Path], Oracle]] = {
+    "memory": lambda table, path: in_memory(table),
+    "memory, float32": lambda table, path: in_memory(table, np.float32),
+    "torch": lambda table, path: heeding(
+        TorchOracle(table.rewards, table.offsets, table.values, table.form, precision=torch.float64), table.weights
+    ),
+    "a file": streamed,
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+@pytest.mark.parametrize("home", HOMES)
+def test_laws(name: str, home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are heeded alike wherever the data lies."""
+    table = WEIGHTED[name]
+    if "float32" in home:
+        if "any size" in name:
+            pytest.skip("float32 cannot hold these rewards")
+        table = replace(table, rewards=table.rewards.astype(np.float32))
+    monkeypatch.setattr(memory, "BLOCK", 128)
+    monkeypatch.setitem(torch_oracle.CHUNK, "cpu", 100)
+    oracle = HOMES[home](table, tmp_path / "t.parquet")
+    for law in LAWS:
+        law(oracle, table)
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_two_prompts_by_hand(home: str, tmp_path: Path) -> None:
+    """Replies 0 and 1 to a prompt that counts three times, 0 and 4 to one that counts once, one that is held out.
+
+    The base level is (3/2 + 2) / 4 = 7/8. With u the logistic function, lambda = log 3 gives the level
+    (3 u(log 3) + 4 u(4 log 3)) / 4 = (9/4 + 4 * 81/82) / 4, and the log-normaliser of lambda . (r - 7/8) is
+    (3 log 2 + log 41) / 4 - 7/8 log 3. The best that can be had is (3 + 4) / 4.
+    """
+    rewards = np.array([0.0, 1.0, 0.0, 4.0, 9.0, -9.0])[:, None]
+    table = PlainTable(rewards, np.array([0, 2, 4, 6]), Form.PER_PROMPT, np.array([3.0, 1.0, 0.0]))
+    oracle = HOMES[home](table, tmp_path / "t.parquet")
+    room = 10 * oracle.resolution
+    assert oracle.base[0] == pytest.approx(7 / 8, abs=room)
+    assert oracle.scale[0] ** 2 == pytest.approx(103 / 64, abs=room)
+    x = np.log(3.0) * oracle.scale
+    at = oracle.moments(x)
+    assert oracle.rewards_at(at.levels)[0] == pytest.approx((9 / 4 + 4 * 81 / 82) / 4, abs=room)
+    assert at.log_normaliser == pytest.approx((3 * np.log(2) + np.log(41)) / 4 - 7 / 8 * np.log(3), abs=room)
+    assert oracle.rewards_at(oracle.best(x))[0] == pytest.approx(7 / 4, abs=room)
+    assert oracle.effective_sample_size(np.zeros(1)).pooled == pytest.approx(2 * 16 / 10, abs=room)
+
+
+def test_a_streamed_file_is_never_read_past_its_weights(tmp_path: Path) -> None:
+    reward_table.save(weighted(make()), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"a weight and a held_out, by which they have to count. Open it with Par"):
+        ParquetOracle(tmp_path / "t.parquet")
+    found, expected = ParquetOracle.of(tmp_path / "t.parquet"), MemoryOracle.of(weighted(make()))
+    np.testing.assert_allclose(solve(found, TARGETS).weights, solve(expected, TARGETS).weights, rtol=1e-6)
+    reward_table.save(make(), tmp_path / "plain.parquet")
+    assert type(ParquetOracle.of(tmp_path / "plain.parquet")) is ParquetOracle
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "said"),
+    [
+        ("weight", [1.0] * 4 + [0.0] * 33, "The weight in row 5 of .* is 0; expected a number above 0"),
+        ("weight", [None] * 37, "The weight in row 1 of .* is nan"),
+        ("weight", ["often"] * 37, "The column 'weight' of .* holds string, not numbers"),
+        ("held_out", ["no"] * 37, "The column 'held_out' of .* holds string, not true or false"),
+        ("held_out", [True] * 37, "and one at least above 0. Hold fewer prompts out"),
+    ],
+)
+def test_files_with_odd_weights(column: str, cells: list[object], said: str, tmp_path: Path) -> None:
+    reward_table.save(make(), tmp_path / "t.parquet")
+    kind = pa.float64() if cells[0] is None else None
+    data = pq.read_table(tmp_path / "t.parquet").append_column(column, pa.array(cells, kind))
+    pq.write_table(data, tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=said):
+        ParquetOracle.of(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_win_rates_are_those_of_the_copies(form: Form) -> None:
+    table = make()
+    one, other = weighted(table), copied(table)
+    lambdas = np.array([[0.0, 0.0, 0.0], [0.5, 0.01, 2.0]])
+    rates = [win_rates(some, lambdas * MemoryOracle.of(some, form).scale, form) for some in (one, other)]
+    np.testing.assert_allclose(rates[0][0], 0.5)
+    np.testing.assert_allclose(rates[0], rates[1], atol=1e-9)
+
+
+def test_the_command_tells_of_the_prompts_that_are_held_out(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    reward_table.save(weighted(make()), path)
+    asked = [str(path), "--target", "a=p55", "--draws", "200"]
+    done = CliRunner().invoke(command, asked, catch_exceptions=False)
+    assert "On the 2 prompts that the table holds out, which nothing was solved on:" in done.output
+    told = json.loads(CliRunner().invoke(command, [*asked, "--json"], catch_exceptions=False).output)["kept_apart"]
+    assert told["prompts"] == 2
+    assert set(told["levels"]) == {"a", "b", "c"}

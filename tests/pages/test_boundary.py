@@ -1,0 +1,135 @@
+"""The edge of what can be had, on the embedded table: whatever the page computes of it can be said and be sent.
+
+Random values are asked for beside random others, one of them as high as it can be had to a tenth of a percentile, where
+weights and prices grow without bound, and then a tenth beyond. Constraint: it is the page's own path, from a palette to
+the JSON that a browser reads; nothing is left out because it is not finite.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from map_core.text import verdict as verdict_text
+from map_core.data import reward_table
+from map_core.palettes import palette as palettes
+from map_core.feasibility import AttainableLevels
+from map_core.confidence import confidence
+from map_core.core.types import Verdict
+from map_core.oracle import MemoryOracle
+from map_core.palettes.palette import ALL, Palette, Target
+from map_core.feasibility.repairs import repairs
+from pages.view.palette import faders, example, verdict
+from pages.view.session import live_answer
+from pages.view.palette.drag_session import Moving
+from pages.view.session.scene import DEFAULT_TABLE, Scene
+
+#: The palette that the page once could not answer, and others that ask for all there is, for more, or for nothing.
+NAMED = {
+    "once a fault": "helpfulness:p60;kindness:p92.7;humor:p41",
+    "a price that no float holds": "helpfulness:p50.5;positivity:p70.7;diversity:p100;plain_language:p66.8",
+    "a root between two floats": "helpfulness:p74;kindness:p63.2;humor:p80;coherence:p58.1;diversity:p38.8",
+    "all of one": "helpfulness:p100",
+    "none of one": "helpfulness:p0",
+    "all as they are": "helpfulness:keep;kindness:keep;humor:keep;positivity:keep;coherence:keep;diversity:keep",
+    "all of all": "helpfulness:p100;kindness:p100;humor:p100;positivity:p100;coherence:p100;diversity:p100",
+    "a level beyond all replies": "helpfulness:p60;humor:p60=1e9",
+}
+#: Words for a number that is none, and zeros with a sign.
+UNSAYABLE = re.compile(
+    r"(?<![a-z])[p+−-]?(inf|nan|infinity)(?![a-z])|(?<![\d.])[−-]0(\.0+)?(?![\d.])|p-", re.IGNORECASE
+)
+DIRECTIONS = 30
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    table = reward_table.load(DEFAULT_TABLE)
+    oracle, names = MemoryOracle.of(table), tuple(table.values)
+    return Scene(("test",), table, oracle, AttainableLevels(oracle), names, tuple("" for _ in names))
+
+
+def standardised(scene: Scene, palette: Palette) -> np.ndarray:
+    return palettes.standardised(palette, scene.table.values, scene.oracle, scene.percentiles)
+
+
+def attainable(scene: Scene, palette: Palette) -> bool:
+    return scene.attainable.margin(standardised(scene, palette)).attainable
+
+
+def edges(scene: Scene, count: int, seed: int) -> Iterator[tuple[Palette, Palette]]:
+    """Palettes that can be had, one value a tenth of a percentile below where they no longer can, and those beyond."""
+    rng, values = np.random.default_rng(seed), scene.table.values
+    base = [scene.percentile(j, 0.0) for j in range(len(values))]
+    while count:
+        j = int(rng.integers(len(values)))
+        targets = {name: Target(50.0, free=True) for name in values}
+        for i in np.flatnonzero(rng.random(len(values)) < 0.4):
+            targets[values[i]] = Target(round(float(rng.uniform(base[i], min(base[i] + 35, 99.0))), 1))
+        targets[values[j]] = Target(50.0, free=True)
+        top = scene.attainable.highest(standardised(scene, Palette(ALL, targets)), j)
+        if math.isnan(top):
+            continue  # the others alone cannot be had
+
+        def at(tenths: int, name: str = values[j], targets: dict[str, Target] = targets) -> Palette:
+            return Palette(ALL, targets | {name: Target(tenths / 10)})
+
+        tenths = math.floor(10 * scene.percentile(j, top))
+        while not attainable(scene, at(tenths)):
+            tenths -= 1
+        while tenths < 1000 and attainable(scene, at(tenths + 1)):
+            tenths += 1
+        count -= 1
+        yield at(tenths), at(min(tenths + 1, 1000))
+
+
+def check(told: object) -> None:
+    """All of it can be sent, and everything that is said is words and numbers."""
+    text = json.dumps(told, allow_nan=False, ensure_ascii=False)
+    found = UNSAYABLE.search(text)
+    assert found is None, text[max(found.start() - 80, 0) : found.end() + 20]
+
+
+def shown(scene: Scene, palette: Palette) -> live_answer.Live:
+    """What the page shows of a palette at rest, with its ways out."""
+    seen = live_answer.follow(scene, palette, None)
+    check([faders.seen(seen), verdict.seen(seen), example.seen(seen, 0)])
+    locked = np.zeros(len(scene.names), dtype=bool)
+    mended = repairs(scene.attainable, seen.assessment, locked)
+    ways = verdict_text.ways(mended, seen.assessment, scene.names, scene.percentile)
+    check([(way.label, way.meaning) for way in ways])
+    check(verdict_text.conflict(mended, seen.assessment, scene.names, scene.percentile))
+    return seen
+
+
+@pytest.mark.parametrize("address", NAMED.values(), ids=list(NAMED))
+def test_palettes_at_the_ends_have_an_answer(scene, address):
+    seen = shown(scene, Palette.from_address({"palette": address}, scene.table.values))
+    check(live_answer.sure_of(confidence(scene.oracle, seen.assessment.targets, draws=20)))
+
+
+def test_the_edge_and_one_step_beyond_have_an_answer_while_a_hand_moves(scene):
+    free = Palette(ALL, {name: Target(50.0, free=True) for name in scene.table.values})
+    page = Moving("desk", live_answer.follow(scene, free, None), prompt=0, viewer="nobody")
+    verdicts = []
+    for number, pair in enumerate(edges(scene, DIRECTIONS, seed=1)):
+        for palette in pair:
+            changes = {
+                name: {"percentile": target.percentile} for name, target in palette.targets.items() if not target.free
+            }
+            told = page.answer(number, changes)
+            check(told)
+            verdicts.append(told["answer"]["verdict"])
+    assert verdicts.count(Verdict.ON_PAPER) >= DIRECTIONS / 2, "the edge is where few replies carry the weight"
+    assert verdicts.count(Verdict.OUT_OF_REACH) >= DIRECTIONS / 2, "a tenth beyond is out of reach"
+
+
+def test_the_edge_and_one_step_beyond_have_an_answer_at_rest(scene):
+    for pair in edges(scene, 2, seed=2):
+        for palette in pair:
+            shown(scene, palette)

@@ -1,0 +1,70 @@
+"""The page of evidence as a script: the shipped study, one of the open table, and none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import reward_table
+from map_core.studies.delivery import run_study
+from map_core.studies.delivery import study as studies
+from pages.view.studies import evidence
+from tests.tables import make_table
+from tests.pages.test_main_path import APP, said
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    reward_table.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    return tmp_path
+
+
+def page() -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    return app.switch_page("delivery.py").run()
+
+
+def test_the_shipped_study_says_when_it_is_of_another_table(place):
+    app = page()
+    assert not app.exception
+    assert "of another table" in app.warning[0].value
+    assert app.code[0].value.endswith("table.delivery.json")
+    assert "of 128 prompts" in said(app)
+    assert "The paper" in said(app)
+
+
+def test_the_shipped_study_is_of_the_embedded_table(monkeypatch):
+    monkeypatch.delenv("VALUE_PALETTE_TABLE", raising=False)
+    app = page()
+    assert not app.exception
+    assert not app.warning
+    assert app.selectbox(key="evidence_number").value >= 0
+    found = studies.load(evidence.SHIPPED)
+    assert (found.graded.candidates, found.graded.prompts, len(found.random.asked)) == (16, 128, 50)
+    # What the README says of it.
+    assert found.graded.way(found.graded.realised) > 0.95
+    assert found.graded.way(found.graded.realised, capped=True) > 0.95
+    assert 0.85 <= np.nanmean(found.graded.inside) <= 0.95
+    assert found.random.improved.mean() >= 0.9
+
+
+def test_a_study_beside_the_open_table_is_shown(place):
+    table, fresh = reward_table.load(place / "table.parquet"), make_table(prompts=16, candidates=8, seed=6)
+    study = run_study(table, fresh, halvings=1, random=2)
+    studies.save(study, place / "table.delivery.json")
+    app = page()
+    assert not app.exception
+    assert not app.warning
+    assert "of 16 prompts" in said(app)
+    assert len(app.selectbox(key="evidence_number").options) == len(study.graded.asked)
+    app.selectbox(key="evidence_number").set_value(4).run()
+    assert not app.exception
+
+
+def test_without_any_study_the_page_says_how_to_make_one(place, monkeypatch):
+    monkeypatch.setattr(evidence, "SHIPPED", place / "none.json")
+    app = page()
+    assert not app.exception
+    assert "verify --study" in app.code[0].value

@@ -1,0 +1,192 @@
+"""Errors in words: what a viewer reads, what the log keeps, and what is no error."""
+
+from __future__ import annotations
+
+import logging
+import runpy
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.local_script_runner import LocalScriptRunner
+
+from tests import ROOT
+
+
+def broken(kind: str) -> None:
+    """A page that fails, or ends, in the way that is asked for."""
+    import streamlit as st
+
+    from map_core.errors import InputError
+    from pages.view.shell import errors
+
+    def inside() -> None:
+        if kind == "fault":
+            raise RuntimeError("a secret of the machine")
+        if kind == "input":
+            raise InputError("The table has no rows; expected one at least.")
+        if kind == "stop":
+            st.stop()
+        if kind == "rerun" and "again" not in st.session_state:
+            st.session_state["again"] = True
+            st.rerun()
+
+    with errors.guarded("The page"):
+        if kind == "fragment":
+
+            @st.fragment
+            def piece() -> None:
+                with errors.guarded("A part"):
+                    raise RuntimeError("a secret of the machine")
+
+            piece()
+        inside()
+        st.text("all is well")
+
+
+def run(kind: str) -> AppTest:
+    return AppTest.from_function(broken, args=(kind,), default_timeout=60).run()
+
+
+def read(app: AppTest) -> str:
+    said = [one.value for one in (*app.header, *app.text)] + [one.proto.body for one in app.get("html")]
+    return "\n".join(said)
+
+
+def test_a_fault_is_said_in_words_and_the_log_has_the_traceback(caplog):
+    with caplog.at_level(logging.ERROR, "value_palette"):
+        app = run("fault")
+    assert "Something went wrong here" in read(app)
+    assert "secret" not in read(app)
+    [record] = [one for one in caplog.records if one.name == "value_palette"]
+    assert record.args[0] == "The page"
+    assert record.args[1] in read(app)
+    assert "a secret of the machine" in str(record.exc_info[1])
+    assert app.exception, "Streamlit and the tests must still know of it"
+
+
+def test_what_a_person_can_mend_is_said_as_it_is():
+    assert "The table has no rows; expected one at least." in read(run("input"))
+
+
+def test_a_failed_part_is_said_once():
+    app = run("fragment")
+    assert [one.value for one in app.header] == ["Something went wrong here"]
+
+
+@pytest.mark.parametrize(("kind", "then"), [("none", ["all is well"]), ("stop", []), ("rerun", ["all is well"])])
+def test_a_stop_and_a_rerun_are_no_errors(kind, then):
+    app = run(kind)
+    assert not app.exception
+    assert not app.header
+    assert [one.value for one in app.text] == then
+
+
+def test_start_again_forgets_what_was_set():
+    app = AppTest.from_function(broken, args=("fault",), default_timeout=60)
+    app.session_state["kept"] = "something that breaks the page"
+    app.query_params["palette"] = "humor:p60"
+    app.run()
+    [button] = [one for one in app.button if one.label == "Start again"]
+    button.click().run()
+    assert "kept" not in app.session_state
+    assert "palette" not in app.query_params
+
+
+def clicked() -> None:
+    """A page with clicks and changes that fail."""
+    import streamlit as st
+
+    from map_core.errors import InputError
+    from pages.view.shell import errors
+
+    def fault() -> None:
+        st.session_state["done"] = "half"
+        raise RuntimeError("a secret of the machine")
+
+    def bad() -> None:
+        raise InputError("The name is empty; expected some letters.")
+
+    errors.say_of_click()
+    with errors.guarded("The page"):
+        st.text_input("Name", key="name")
+        st.button("Fault", on_click=fault)
+        st.button("Bad", on_click=bad)
+
+        @st.fragment
+        def piece() -> None:
+            st.slider("Much", 0, 9, on_change=fault)
+
+        piece()
+        st.text("the end of the page")
+
+
+@pytest.fixture
+def served(monkeypatch) -> None:
+    """Pages as app.py serves them: AppTest by itself asks nobody about errors."""
+    monkeypatch.setattr("threadpoolctl.threadpool_limits", lambda **limits: None)
+    asked = runpy.run_path(str(ROOT / "app.py"))["app"]._on_script_error
+    begin = LocalScriptRunner.__init__
+
+    def begun(runner: LocalScriptRunner, *args, **kwargs) -> None:
+        begin(runner, *args, **kwargs)
+        runner._on_script_error = asked
+
+    monkeypatch.setattr(LocalScriptRunner, "__init__", begun)
+
+
+@pytest.fixture
+def page(served) -> AppTest:
+    opened = AppTest.from_function(clicked, default_timeout=60).run()
+    return opened.text_input(key="name").set_value("kept").run()
+
+
+def button(app: AppTest, label: str):
+    [found] = [one for one in app.button if one.label == label]
+    return found
+
+
+def test_a_click_that_fails_is_said_above_the_page_and_nothing_is_lost(page, caplog):
+    with caplog.at_level(logging.ERROR, "value_palette"):
+        button(page, "Fault").click().run()
+    assert "That could not be done" in read(page)
+    assert "secret" not in read(page)
+    assert not page.exception
+    assert page.text_input(key="name").value == "kept"
+    assert "the end of the page" in read(page)
+    assert page.session_state["done"] == "half"
+    [record] = [one for one in caplog.records if one.name == "value_palette"]
+    assert record.args[1] in read(page)
+    assert "a secret of the machine" in str(record.exc_info[1])
+    page.run()
+    assert "That could not be done" in read(page), "it stays until it is closed"
+    button(page, "Close").click().run()
+    assert "That could not be done" not in read(page)
+
+
+def test_a_change_within_a_part_that_fails_is_said_as_well(page):
+    page.slider[0].set_value(4).run()
+    assert "That could not be done" in read(page)
+    assert page.slider[0].value == 4
+    assert not page.exception
+
+
+def test_what_a_person_can_mend_of_a_click_is_said_as_it_is(page):
+    button(page, "Bad").click().run()
+    assert "The name is empty; expected some letters." in read(page)
+
+
+def test_start_again_forgets_what_a_click_failed_with(page):
+    button(page, "Fault").click().run()
+    button(page, "Start again").click().run()
+    assert "That could not be done" not in read(page)
+    assert "done" not in page.session_state
+
+
+def test_an_error_outside_of_all_pages_is_said_in_its_place(served):
+    def router() -> None:
+        raise RuntimeError("a secret of the machine")
+
+    opened = AppTest.from_function(router, default_timeout=60).run()
+    assert "Something went wrong here" in read(opened)
+    assert "secret" not in read(opened)
+    assert not opened.exception

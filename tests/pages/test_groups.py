@@ -1,0 +1,320 @@
+"""Groups and meetings as scripts: who is seated, what is said, what the host and the phones see."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import reward_table
+from map_core.errors import InputError
+from map_core.palettes.palette import ALL, Palette, Target
+from map_core.store import database, meetings, palettes, table_key
+from pages.view.groups import roster
+from pages.view.session import scene as scenes
+from tests.tables import VALUES, make_table
+from tests.pages.test_main_path import APP, said, settled
+
+WARM = Palette(ALL, {"helpfulness": Target(75.0), "humor": Target(70.0)})
+COOL = Palette(ALL, {"harmlessness": Target(75.0), "positivity": Target(40.0)})
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    made = make_table(prompts=16, candidates=32, seed=5)
+    reward_table.save(made, tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'kept.sqlite'}")
+    yield made
+    database().close()
+
+
+def opened(page: str, **told: str) -> AppTest:
+    """A page of the app, with parameters of its address."""
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    for name, value in told.items():
+        app.query_params[name] = value
+    return app.switch_page(f"{page}.py").run()
+
+
+def keys(app: AppTest) -> list[str]:
+    return [button.key for button in app.button]
+
+
+def test_nobody_is_seated_and_the_page_says_what_to_do():
+    app = opened("groups")
+    assert not app.exception
+    assert "Add today" in said(app)
+    app.button(key="example").click()
+    settled(app)
+    assert not app.exception
+    assert "vp-agreed" in said(app)
+    assert "Where they differ most" in said(app)
+
+
+def test_groups_are_added_weighed_and_taken_away():
+    palettes.save(database(), WARM, "Parents")
+    app = opened("groups")
+    app.text_input(key="group_name").set_value("<b>Clinic</b>")
+    app.button(key="add_group").click().run()
+    app.multiselect(key="chosen_saved").set_value([0]).run()
+    app.button(key="add_chosen_saved").click().run()
+    app.text_input(key="group_name").set_value("Parents")
+    app.button(key="add_group").click().run()
+    names = [one.name for one in app.session_state["groups"]]
+    assert names == ["<b>Clinic</b>", "Parents", "Parents (2)"]
+    assert "&lt;b&gt;Clinic&lt;/b&gt;" in said(app)
+    assert "<b>Clinic" not in said(app)
+    app.selectbox(key="importance_1").set_value(2.0).run()
+    assert app.session_state["groups"][1].importance == 2.0
+    app.button(key="remove_group_0").click().run()
+    assert [one.name for one in app.session_state["groups"]] == ["Parents", "Parents (2)"]
+    settled(app)
+    assert not app.exception
+    assert "Best for the worst-off" in said(app)
+
+
+def test_a_common_palette_becomes_todays_and_can_be_undone():
+    app = opened("groups")
+    app.session_state["groups"] = (roster.Listed("Warm", WARM), roster.Listed("Cool", COOL))
+    settled(app)
+    before = app.session_state["history"].now
+    assert "positivity" in said(app)
+    app.button(key="page_use_worst_off").click().run()
+    assert not app.exception
+    taken = app.session_state["history"].now
+    assert taken.targets["helpfulness"].level is not None
+    assert {name for name in VALUES if not taken.targets[name].free} == set(VALUES)
+    app.button(key="undo").click().run()
+    assert app.session_state["history"].now == before
+
+
+def test_a_budget_is_kept_and_decides():
+    app = opened("groups")
+    app.session_state["groups"] = (roster.Listed("Warm", WARM), roster.Listed("Cool", COOL))
+    settled(app)
+    app.slider(key="groups_budget").set_value(0.1)
+    settled(app)
+    assert "within the budget" in said(app)
+    app.slider(key="groups_budget").set_value(app.slider(key="groups_budget").max)
+    settled(app)
+    assert "all that it asks for" in said(app)
+
+
+def test_a_targets_file_goes_in_and_out(place):
+    scene = scenes.load()
+    text = json.dumps({"name": "Clinic", "targets": {"humor": "p70", "positivity": 2.5}, "importance": 2})
+    (clinic,) = roster.read(scene, f"\n{text}\n")
+    assert (clinic.name, clinic.importance) == ("Clinic", 2.0)
+    again = roster.read(scene, roster.written(scene, roster.of(scene, [clinic])))
+    (one,), (other,) = roster.of(scene, [clinic]), roster.of(scene, again)
+    assert one.targets == pytest.approx(other.targets, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no group"),
+        ("not json", "Line 1"),
+        ("[1, 2]", "Line 1"),
+        ('{"targets": {"humour": "p70"}}', "Line 1"),
+        ('{"targets": {"humor": "p700"}}', "between p0 and p100"),
+        ('{"targets": {"humor": "p70"}, "importance": 0}', "above 0"),
+        ('{"targets": {"humor": "p70"}, "importance": "much"}', "Line 1"),
+    ],
+)
+def test_a_bad_file_is_refused_in_words(text, message):
+    with pytest.raises(InputError, match=message):
+        roster.read(scenes.load(), text)
+
+
+def test_a_table_has_room_for_so_many():
+    assert roster.distinct(["a", "a", " a ", "", "x" * 90]) == [
+        "a",
+        "a (2)",
+        "a (3)",
+        "Unnamed",
+        "x" * roster.LONGEST_NAME,
+    ]
+    app = opened("groups")
+    app.session_state["groups"] = tuple(roster.Listed(f"g{k}", WARM) for k in range(roster.MOST_GROUPS))
+    app.text_input(key="group_name").set_value("One more")
+    app.button(key="add_group").click().run()
+    assert len(app.session_state["groups"]) == roster.MOST_GROUPS
+    assert f"room for {roster.MOST_GROUPS}" in said(app)
+
+
+def hosted(name: str = "Launch") -> AppTest:
+    app = opened("groups")
+    app.text_input(key="meeting_name").set_value(name)
+    return app.button(key="meeting_open").click().run()
+
+
+def test_a_meeting_opens_with_a_code_and_a_link():
+    app = hosted("<i>Launch</i>")
+    assert not app.exception
+    code = app.session_state["meeting"]
+    assert meetings.meeting(database(), code).name == "<i>Launch</i>"
+    assert app.query_params["meeting"] == code
+    assert f"{code[:5]}-{code[5:]}" in said(app)
+    assert "data:image/svg+xml" in said(app)
+    assert "&lt;i&gt;Launch" in said(app)
+    assert "0 people have joined" in said(app)
+    app.text_input(key="meeting_base").set_value("192.168.1.5:8501/").run()
+    assert f"http://192.168.1.5:8501/join?meeting={code}" in app.code[0].value
+
+
+def test_members_join_the_picture_and_the_host_can_take_them_out():
+    app = hosted()
+    code = app.session_state["meeting"]
+    meetings.join(database(), code, "one", "<b>Ana</b>", WARM)
+    meetings.join(database(), code, "two", "Ben", COOL)
+    settled(app)
+    app.run()
+    assert not app.exception
+    assert "2 people have joined" in said(app)
+    assert "&lt;b&gt;Ana&lt;/b&gt;" in said(app)
+    assert "<b>Ana" not in said(app)
+    assert "vp-agreed" in said(app)
+    app.button(key="remove_member_two").click().run()
+    assert [entry.member for entry in meetings.entries(database(), code)] == ["one"]
+    meetings.join(database(), code, "two", "Ben again", COOL)
+    app.run()
+    assert "Ben again" in said(app)
+
+
+def test_only_the_host_can_take_out_and_close():
+    app = hosted()
+    code = app.session_state["meeting"]
+    meetings.join(database(), code, "one", "Ana", WARM)
+    other = opened("groups", meeting=code, host="not the key")
+    assert not other.exception
+    assert "1 person has joined" in said(other)
+    assert "remove_member_one" not in keys(other)
+    assert "meeting_end" not in keys(other)
+    again = opened("groups", meeting=code, host=app.session_state["meeting_host"])
+    assert "remove_member_one" in keys(again)
+    again.button(key="meeting_end").click().run()
+    assert not again.exception
+    assert meetings.meeting(database(), code) is None
+    assert [one.name for one in again.session_state["groups"]] == ["Ana"]
+    assert "meeting" not in again.query_params
+    other.run()
+    assert "This meeting is closed" in said(other)
+
+
+def test_a_meeting_of_another_table_is_not_shown_on_this_one():
+    made = meetings.open_meeting(database(), "Other", ALL, "another table")
+    for page in ("groups", "join"):
+        app = opened(page, meeting=made.code)
+        assert not app.exception
+        assert "another table" in said(app)
+
+
+def phone(code: str, **told: str) -> AppTest:
+    return opened("join", meeting=code, **told)
+
+
+def test_a_phone_sends_changes_and_comes_back(place):
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app = phone(made.code)
+    assert not app.exception
+    assert [app.toggle(key=f"ask_{name}").value for name in VALUES] == [False] * 4
+    assert "Switch on what matters to you" in said(app)
+    app.button(key="send").click().run()
+    assert any("who you are" in text.value for text in app.text)
+    app.text_input(key="join_name").set_value("<b>Ana</b>")
+    app.toggle(key="ask_humor").set_value(True).run()
+    app.slider(key="wish_humor").set_value(70).run()
+    assert "Reachable" in said(app)
+    app.button(key="send").click().run()
+    (entry,) = meetings.entries(database(), made.code)
+    assert entry.name == "<b>Ana</b>"
+    assert entry.palette.targets["humor"] == Target(70.0)
+    assert {name for name in VALUES if not entry.palette.targets[name].free} == {"humor"}
+    assert "You are in the picture, the first one." in said(app)
+    assert app.button(key="send").disabled
+    app.slider(key="wish_humor").set_value(60).run()
+    assert "Not sent yet." in said(app)
+    assert meetings.entries(database(), made.code)[0].palette.targets["humor"].percentile == 70
+    app.button(key="send").click().run()
+    assert meetings.entries(database(), made.code)[0].palette.targets["humor"].percentile == 60
+    again = phone(made.code, me=entry.member)
+    assert again.text_input(key="join_name").value == "<b>Ana</b>"
+    assert again.slider(key="wish_humor").value == 60
+    again.button(key="leave").click().run()
+    assert meetings.entries(database(), made.code) == ()
+    assert "Send again to come back" in said(app.run())
+
+
+def test_wishes_out_of_reach_can_be_eased(place):
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app = phone(made.code)
+    for name in VALUES[:2]:
+        app.toggle(key=f"ask_{name}").set_value(True).run()
+        app.slider(key=f"wish_{name}").set_value(app.slider(key=f"wish_{name}").max).run()
+    assert "Out of reach" in said(app)
+    app.button(key="ease").click().run()
+    assert not app.exception
+    assert "vp-out_of_reach" not in said(app)
+
+
+def test_without_a_code_a_phone_is_asked_for_one():
+    app = opened("join")
+    assert "Type the code on the screen." in said(app)
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app.text_input(key="join_code").set_value(f"{made.code[:5]}-{made.code[5:]}".upper()).run()
+    app.button(key="join_go").click().run()
+    assert "Say what matters to you." in said(app)
+    assert "no open meeting" in said(opened("join", meeting="nothing"))
+
+
+def test_a_full_meeting_says_so(place, monkeypatch):
+    monkeypatch.setattr(meetings, "MOST_MEMBERS", 1)
+    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    meetings.join(database(), made.code, "one", "Ana", WARM)
+    app = phone(made.code)
+    app.text_input(key="join_name").set_value("Ben").run()
+    app.button(key="send").click().run()
+    assert any("full" in text.value for text in app.text)
+
+
+def together(page: str) -> list[str]:
+    """What phones show of the common palettes: the line below each strip."""
+    return re.findall(r"<small>(Together [^<]*)</small>", page)
+
+
+def test_a_phone_shows_the_common_palette_of_all_members_as_the_wall_does():
+    wall = hosted()
+    code = wall.session_state["meeting"]
+    meetings.join(database(), code, "one", "Ana", WARM)
+    meetings.join(database(), code, "two", "Ben", COOL)
+    settled(wall)
+    wall.run()
+    app = settled(phone(code, me="one"))
+    assert not app.exception
+    page = said(app.run())
+    assert "The common palette" in page
+    (headline,) = re.findall(r'class="vp-agreed"[^>]*>([^<]*)<', said(wall))
+    assert headline in page
+    assert "Best for the worst-off" in page
+    assert "of the way to what you ask for" in page
+    assert "; you ask for p" in page
+    assert "Ben" not in page
+    first = together(page)
+    assert len(first) == 4, "one line a value that somebody asks for"
+    # The host's budget is everybody's.
+    wall.slider(key="groups_budget").set_value(0.2).run()
+    assert meetings.meeting(database(), code).budget == 0.2
+    settled(wall)
+    wall.run()
+    app.run()
+    settled(app)
+    assert together(said(app.run())) != first
+    other = opened("groups", meeting=code)
+    assert "Budget 0.2 nats" in said(other)
+    assert "groups_budget" not in [slider.key for slider in other.slider]
+    again = opened("groups", meeting=code, host=wall.session_state["meeting_host"])
+    assert again.slider(key="groups_budget").value == 0.2

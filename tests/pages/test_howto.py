@@ -1,0 +1,39 @@
+"""What can be done on a page in a few lines: every button that the lines name is there, and every page shows them."""
+
+from __future__ import annotations
+from tests import ROOT
+
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import reward_table
+from pages.view.shell import howto
+from tests.tables import make_table
+from tests.pages.test_main_path import APP
+
+PAGES = ROOT / "pages"
+SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PAGES.rglob("*.py") if path.name != "few_lines.py")
+
+
+@pytest.mark.parametrize("what", howto.HOW)
+def test_every_button_that_is_named_is_there(what):
+    _, steps = howto.HOW[what]
+    named = [name for _, text in steps for name in re.findall(r"Press ([A-Z][a-z ]+)[.:]", text)]
+    assert named
+    assert [name for name in named if f'"{name}"' not in SOURCE] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "view", "what"), [("values", "", "value"), ("tables", "file", "file"), ("tables", "build", "build")]
+)
+def test_the_lines_stand_folded_on_their_page(page, view, what, tmp_path, monkeypatch):
+    reward_table.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    app.query_params["view"] = view
+    app.switch_page(f"{page}.py").run()
+    assert not app.exception
+    assert howto.HOW[what][0] in [one.label for one in app.expander]

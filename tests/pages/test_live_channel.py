@@ -1,0 +1,227 @@
+"""The channel between a moving hand and what it sees: newest first, nothing kept, nobody else's page."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+import time
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from map_core.feasibility import AttainableLevels
+from map_core.oracle import MemoryOracle
+from map_core.palettes.palette import ALL, Palette, Target
+from pages.view.shell import live_channel
+from pages.view.session import live_answer
+from pages.view.palette.drag_session import Moving
+from pages.view.session.scene import Scene
+from tests.tables import make_table
+
+
+class Echo:
+    """A page that says what it heard; it waits where it is told to."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+        self.go = threading.Event()
+
+    def answer(self, number, changes):
+        if changes.get("wait"):
+            self.go.wait(10)
+        if changes.get("fail"):
+            raise RuntimeError("no answer to that")
+        self.heard.append(number)
+        return {"ack": number, "level": math.nan if changes.get("unknown") else 1.5}
+
+    def later(self):
+        if self.heard[-1] % 100 == 99:
+            raise RuntimeError("nothing to add")
+        return {"later": self.heard[-1]} if self.heard[-1] % 10 == 0 else None
+
+    def failed(self, number, failure):
+        return {"failed": number, "reference": failure.reference}
+
+
+def connected(origin: str):
+    client = TestClient(Starlette(routes=[live_channel.ROUTE]))
+    return client.websocket_connect(f"ws://desk.example{live_channel.PATH}", headers={"origin": origin})
+
+
+@pytest.fixture
+def socket():
+    with connected("http://desk.example") as opened:
+        yield opened
+
+
+def told(page: str, number: int, **changes) -> str:
+    return json.dumps({"session": page, "seq": number, "changes": changes})
+
+
+def test_a_message_is_answered_and_what_takes_longer_follows(socket):
+    live_channel.offer("one", Echo())
+    socket.send_text(told("one", 3))
+    assert socket.receive_json() == {"ack": 3, "level": 1.5}
+    socket.send_text(told("one", 10))
+    assert [socket.receive_json(), socket.receive_json()] == [{"ack": 10, "level": 1.5}, {"later": 10}]
+
+
+def test_what_was_overtaken_is_left_out_and_the_last_is_answered(socket):
+    page = Echo()
+    live_channel.offer("two", page)
+    socket.send_text(told("two", 1, wait=True))
+    for number in range(2, 9):
+        socket.send_text(told("two", number))
+    socket.send_text(told("nobody", 9))  # shows that all before it have been taken in
+    page.go.set()
+    answers = [socket.receive_json(), socket.receive_json()]
+    assert answers[0] == {"ack": 1, "level": 1.5}
+    assert answers[1] in ({"ack": 8, "level": 1.5}, {"unknown": 9})
+    assert page.heard[-1] in (1, 8)
+
+
+def test_a_page_that_is_not_known_is_said_to_be_so(socket):
+    socket.send_text(told("nobody", 4))
+    assert socket.receive_json() == {"unknown": 4}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        "{}",
+        '{"session": 1, "seq": 1, "changes": {}}',
+        '{"session": "a", "seq": "1", "changes": {}}',
+        '{"session": "a", "seq": 1, "changes": []}',
+        '"' + "x" * live_channel.LONGEST + '"',
+    ],
+)
+def test_what_cannot_be_read_changes_nothing(socket, text):
+    live_channel.offer("three", Echo())
+    socket.send_text(text)
+    socket.send_text(told("three", 7))
+    assert socket.receive_json() == {"ack": 7, "level": 1.5}
+
+
+def test_a_page_of_another_site_is_turned_away():
+    with pytest.raises(WebSocketDisconnect), connected("http://other.example"):
+        pass
+
+
+def test_an_answer_that_fails_is_said_with_the_reference_of_the_log_and_the_next_one_follows(socket, caplog):
+    live_channel.offer("four", Echo())
+    socket.send_text(told("four", 1, fail=True))
+    said = socket.receive_json()
+    assert said["failed"] == 1
+    assert "no answer to that" in caplog.text
+    assert f"reference {said['reference']}" in caplog.text
+    socket.send_text(told("four", 10))
+    assert [socket.receive_json(), socket.receive_json()] == [{"ack": 10, "level": 1.5}, {"later": 10}]
+
+
+def test_the_same_fault_is_logged_once_however_far_the_hand_moves(socket, caplog):
+    live_channel.offer("five", Echo())
+    said = []
+    for number in range(1, 6):
+        socket.send_text(told("five", number, fail=True))
+        said.append(socket.receive_json())
+    assert [one["failed"] for one in said] == [1, 2, 3, 4, 5]
+    assert len({one["reference"] for one in said}) == 1
+    assert len([record for record in caplog.records if "failed, reference" in record.getMessage()]) == 1
+
+
+def test_what_takes_longer_may_fail_and_the_answer_stays(socket, caplog):
+    live_channel.offer("six", Echo())
+    socket.send_text(told("six", 99))
+    assert socket.receive_json() == {"ack": 99, "level": 1.5}
+    while "nothing to add" not in caplog.text:
+        time.sleep(0.01)
+    socket.send_text(told("six", 101))
+    assert socket.receive_json() == {"ack": 101, "level": 1.5}
+
+
+def test_a_number_that_is_none_reaches_the_page_as_null(socket):
+    live_channel.offer("seven", Echo())
+    socket.send_text(told("seven", 3, unknown=True))
+    assert socket.receive_text() == '{"ack":3,"level":null}'
+
+
+def test_the_desk_says_that_an_answer_failed_and_answers_the_next_move(scene, socket, monkeypatch, caplog):
+    first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
+    name, follow = scene.table.values[0], live_answer.follow
+    live_channel.offer("eight", Moving("eight", follow(scene, first, None), prompt=0, viewer="somebody"))
+
+    def broken(scene, palette, *rest, **options):
+        if palette.targets[name].percentile == 66.0:
+            raise OverflowError("math range error")
+        return follow(scene, palette, *rest, **options)
+
+    monkeypatch.setattr(live_answer, "follow", broken)
+    socket.send_text(told("eight", 1, **{name: {"percentile": 66.0}}))
+    failed = socket.receive_json()["answer"]
+    socket.send_text(told("eight", 2, **{name: {"percentile": 60.0}}))
+    after = socket.receive_json()["answer"]
+    assert (failed["ack"], failed["verdict"], failed["session"]) == (1, "failed", "eight")
+    assert failed["headline"] == "Something went wrong here"
+    assert "math range error" not in json.dumps(failed)
+    assert re.search(r"reference ([0-9a-f]{6})", failed["sentence"])[1] in caplog.text
+    assert (after["ack"], after["headline"]) == (2, "Reachable")
+    assert set(after) == set(failed), "whatever an answer shows is taken back by one that failed"
+
+
+def test_only_so_many_pages_are_remembered():
+    for number in range(live_channel.MOST_PAGES + 5):
+        live_channel.offer(f"page {number}", Echo())
+    assert len(live_channel._pages) == live_channel.MOST_PAGES
+    assert "page 0" not in live_channel._pages
+
+
+@pytest.fixture(scope="module")
+def scene():
+    table = make_table(prompts=24, candidates=16, seed=3)
+    oracle = MemoryOracle.of(table)
+    names = tuple(table.values)
+    return Scene(("test",), table, oracle, AttainableLevels(oracle), names, tuple("" for _ in names))
+
+
+def test_a_moving_hand_sees_what_the_page_would_show_and_nothing_is_kept(scene):
+    first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
+    kept = live_answer.follow(scene, first, None)
+    page = Moving("desk", kept, prompt=0, viewer="somebody")
+    name = scene.table.values[0]
+    for number, percentile in enumerate((58.0, 61.0, 64.0), start=1):
+        shown = page.answer(number, {name: {"percentile": percentile}})
+        exact = live_answer.follow(scene, first.with_target(name, first.targets[name].at(percentile)), None)
+        levels = [fader["level"] for fader in shown["desk"]["faders"]]
+        wanted = [scene.percentile(j, float(level)) for j, level in enumerate(exact.levels)]
+        np.testing.assert_allclose(levels, wanted, atol=0.006)
+        assert shown["answer"]["headline"] == exact.answer.headline
+        assert (shown["desk"]["ack"], shown["desk"]["settled"]) == (number, False)
+    # Changes are told since the page heard last: without them it is the palette that is kept.
+    again = page.answer(4, {})
+    assert [f["level"] for f in again["desk"]["faders"]] == [
+        round(scene.percentile(j, float(level)), 2) for j, level in enumerate(kept.levels)
+    ]
+
+
+def test_ranges_follow_when_they_are_old_enough(scene, monkeypatch):
+    first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
+    page = Moving("desk", live_answer.follow(scene, first, None), prompt=0, viewer="somebody")
+    name, other = scene.table.values[:2]
+    changes = {name: {"percentile": 66.0}}
+    before = page.answer(1, changes)["desk"]["faders"][1]["range"]
+    monkeypatch.setattr(live_answer, "PACE", 0.0)
+    later = page.later()
+    assert later["desk"]["ack"] == 1
+    exact = live_answer.follow(scene, first.with_target(name, first.targets[name].at(66.0)), None)
+    wanted = [scene.percentile(1, float(end)) for end in exact.reach.ranges[1]]
+    np.testing.assert_allclose(later["desk"]["faders"][1]["range"], wanted, atol=1.0)
+    assert later["desk"]["faders"][1]["range"] != before
+    assert page.later() is None, f"{other} has the ranges of now"

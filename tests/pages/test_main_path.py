@@ -1,0 +1,529 @@
+"""Each page as a script: what a person does, and what the page then says. The browser's part is in test_app.py."""
+
+from __future__ import annotations
+from tests import ROOT
+
+import json
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import reward_table
+from map_core.errors import EngineError, InputError
+from map_core.feasibility import assess
+from map_core.generation.sampler import GenerationRequest
+from map_core.service.generation import Generation, Phase
+from map_core.data.subsample import deal
+from map_core.core.jobs import shared_jobs
+from map_core.oracle import MemoryOracle
+from map_core.palettes.targets import percentiles
+from pages.view.compare import generator, batch
+from tests.tables import VALUES, make_table
+
+APP = str(ROOT / "pages" / "navigation.py")
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    made = make_table(prompts=16, candidates=32, seed=5)
+    reward_table.save(made, tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    return made
+
+
+def opened() -> AppTest:
+    """The app with plain sliders: a script's test does not see the live desk, whose part is in test_faders.py."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.session_state["plain_desk"] = True
+    return app.run()
+
+
+@pytest.fixture
+def app(table):
+    return opened()
+
+
+def said(app: AppTest) -> str:
+    """Everything that the page says, markup and all."""
+    parts = []
+    for element in app.main:
+        value = getattr(element, "value", None)
+        parts.append(value if isinstance(value, str) else getattr(element.proto, "body", ""))
+    return "\n".join(part for part in parts if part)
+
+
+def answer(app: AppTest) -> dict:
+    """What the page tells the panel with the verdict."""
+    told = [
+        json.loads(one.proto.json) for one in app.get("bidi_component") if one.proto.component_name.endswith("answer")
+    ]
+    assert len(told) == 1
+    return told[0]
+
+
+def settled(app: AppTest) -> AppTest:
+    """The page once its background work has ended."""
+    app.run()
+    for job in list(shared_jobs()._jobs.values()):
+        assert job.wait(60)
+    return app.run()
+
+
+def test_the_palette_begins_with_one_that_can_be_had(app):
+    assert not app.exception
+    assert [slider.key for slider in app.slider] == [f"target_{name}" for name in VALUES]
+    assert [app.toggle(key=f"free_{name}").value for name in VALUES] == [False, False, False, True]
+    assert [app.slider(key=f"target_{name}").disabled for name in VALUES] == [False, False, False, True]
+    assert answer(app)["headline"] == "Reachable"
+    assert "vp-reachable" in said(app)
+    assert answer(app)["form"] == "Forecast for a generator that chooses among 32 replies a prompt."
+
+
+def test_too_much_is_out_of_reach_and_says_what_would_mend_it(app):
+    app.slider(key="target_helpfulness").set_value(app.slider(key="target_helpfulness").max).run()
+    app.slider(key="target_harmlessness").set_value(app.slider(key="target_harmlessness").max).run()
+    told = answer(app)
+    assert told["verdict"] == "out_of_reach"
+    assert "pull against each other here" in told["sentence"]
+    assert told["again"] > 0  # the ways out are being computed, and will be asked for again
+    settled(app)
+    told = answer(app)
+    assert 1 <= len(told["ways"]) <= 3
+    assert told["ways"][-1]["label"] == "Share the change evenly"
+    assert "cannot be had together" in told["why"]
+    assert told["undo"].startswith("Undo: Set harmlessness to")
+
+
+def test_a_locked_value_does_not_give_way(app):
+    for name, percentile in zip(VALUES[:2], (80, 90), strict=True):
+        app.slider(key=f"target_{name}").set_value(percentile)
+    app.toggle(key="locked_helpfulness").set_value(True).run()
+    settled(app)
+    told = answer(app)
+    assert told["verdict"] == "out_of_reach"
+    assert told["ways"]
+    assert all("helpfulness" not in way["meaning"] for way in told["ways"])
+
+
+def test_how_sure_it_is_comes_a_moment_later(app):
+    assert "being computed" in answer(app)["sure_verdict"]
+    settled(app)
+    assert "with a probability of" in answer(app)["sure_verdict"]
+    assert answer(app)["again"] == 0
+
+
+def test_a_free_value_asks_for_nothing(app):
+    for name in VALUES[:3]:
+        app.toggle(key=f"free_{name}").set_value(True)
+    app.run()
+    assert "Every value is left free" in answer(app)["sentence"]
+    app.toggle(key="free_humor").set_value(False).run()
+    assert app.slider(key="target_humor").value == 60
+
+
+def test_a_use_case_keeps_the_percentiles(app):
+    app.slider(key="target_humor").set_value(72).run()
+    app.selectbox(key="use_case").set_value("Stories").run()
+    assert not app.exception
+    assert app.slider(key="target_humor").value == 72
+    assert app.selectbox(key="use_case").value == "Stories"
+
+
+def test_start_again(app):
+    app.slider(key="target_humor").set_value(90).run()
+    app.button(key="start_again").click().run()
+    assert app.slider(key="target_humor").value == 60
+
+
+def test_targets_survive_a_visit_to_another_page(app):
+    app.slider(key="target_humor").set_value(75).run()
+    app.selectbox(key="use_case").set_value("Stories").run()
+    app.switch_page("tradeoffs.py").run()
+    assert not app.exception
+    assert "humor p75" in said(app)
+    assert app.selectbox(key="use_case").value == "Stories"
+    app.switch_page("palette.py").run()
+    assert app.slider(key="target_humor").value == 75
+
+
+def test_one_value_has_nothing_to_trade(tmp_path, monkeypatch):
+    reward_table.save(make_table(values=("brevity",)), tmp_path / "one.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "one.parquet"))
+    app = opened()
+    assert [slider.key for slider in app.slider] == ["target_brevity"]
+    app.switch_page("tradeoffs.py")
+    settled(app)
+    assert not app.exception
+    assert "one value, so there is nothing to trade" in said(app)
+
+
+def test_a_pooled_table_says_so(tmp_path, monkeypatch):
+    reward_table.save(make_table(prompts=120, candidates=1), tmp_path / "pooled.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "pooled.parquet"))
+    app = opened()
+    assert not app.exception
+    assert answer(app)["form"].startswith("Pooled form")
+
+
+def test_no_table_is_told_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "nowhere.parquet"))
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    assert not app.exception
+    assert app.title[0].value == "There is no table to look at"
+    assert "nowhere.parquet" in app.text[0].value
+
+
+class Desk:
+    """Stands for the model process: what it would send is handed to the generation by the test."""
+
+    def __init__(self) -> None:
+        self.made: list[Generation] = []
+
+    def submit(self, request: GenerationRequest, viewer: str = "") -> Generation:
+        self.made.append(Generation(request, self.cancel, viewer=viewer))
+        return self.made[-1]
+
+    def generation(self, name: str) -> Generation:
+        for one in self.made:
+            if one.id == name:
+                return one
+        raise InputError("There is no such generation.")
+
+    def status(self) -> SimpleNamespace:
+        return SimpleNamespace(state="ready", running=sum(not one.ended for one in self.made))
+
+    def cancel(self, name: str) -> None:
+        self.generation(name).end(Phase.CANCELLED)
+
+
+@pytest.fixture
+def desk(monkeypatch):
+    made = Desk()
+    monkeypatch.setattr(generator, "service", lambda scene: made)
+    monkeypatch.setattr(generator, "missing", lambda model: None)
+    return made
+
+
+@pytest.fixture
+def compare(desk, app):
+    return app.switch_page("compare.py").run()
+
+
+def texts(app: AppTest) -> list[str]:
+    return [text.value for text in app.text]
+
+
+def write(generation: Generation, words: str) -> None:
+    """One step of all candidates."""
+    tokens = [[k, f"{words} {k}", False, False] for k in range(generation.request.candidates)]
+    generation.apply({"event": "tokens", "tokens": tokens})
+
+
+def test_a_prompt_is_sent_with_the_weights_of_the_palette(compare, desk, table):
+    assert not compare.exception
+    assert compare.text_area(key="prompt").value == table.prompts[0]
+    compare.number_input(key="candidates_k").set_value(4)
+    compare.text_area(key="prompt").set_value("How do I calm a crying child?")
+    compare.button(key="generate").click().run()
+    assert not compare.exception
+    request = desk.made[0].request
+    assert request.prompt == "How do I calm a crying child?"
+    assert request.candidates == 4
+    assert request.settings.top_k == 50
+    assert set(request.weights) <= set(VALUES)
+    assert all(weight > 0 for weight in request.weights.values())
+    assert compare.number_input(key="seed").value == request.seed + 1
+
+
+def test_weights_are_those_for_the_candidates_that_are_drawn(compare, desk, table):
+    for candidates in (4, 16):
+        compare.number_input(key="candidates_k").set_value(candidates)
+        compare.button(key="generate").click().run()
+    few, all_of_them = (generation.request.weights for generation in desk.made)
+    oracle = MemoryOracle.of(deal(table, 4))
+    name = max(all_of_them, key=all_of_them.get)
+    levels = np.full(len(table.values), np.nan)
+    for value_name, target in compare.session_state["history"].now.targets.items():
+        if not target.free:
+            j = table.index(value_name)
+            levels[j] = percentiles(table).level(j, target.percentile) if target.level is None else target.level
+    expected = assess(oracle, oracle.standardise(levels))
+    found = expected.solution or expected.nearest.solution
+    j = table.values.index(name)
+    assert few[name] == pytest.approx(found.weights[j] / oracle.scale[j], rel=1e-6)
+    assert few[name] != pytest.approx(all_of_them[name], rel=1e-2)
+
+
+def finish(generation: Generation, rewards: dict[str, list[float]], text: str = "final") -> None:
+    """The outcome, as the model process would send it."""
+    count = len(next(iter(rewards.values())))
+    generation.apply(
+        {
+            "event": "finished",
+            "texts": [f"{text} {k}" for k in range(count)],
+            "finished": [True] * count,
+            "rewards": rewards,
+            "log_offsets": [0.0] * count,
+            "notes": [],
+            "facts": {"tokens": 40, "sampling_seconds": 1.0, "provisional_seconds": 0.0, "scoring_seconds": 0.1},
+        }
+    )
+
+
+def begun(compare: AppTest, desk: Desk, candidates: int = 4) -> Generation:
+    """A generation of which a step is written."""
+    compare.number_input(key="candidates_k").set_value(candidates)
+    compare.button(key="generate").click().run()
+    generation = desk.made[-1]
+    generation.apply({"event": "begun", "base": generation.request.base})
+    write(generation, "<b>Reply</b>")
+    return generation
+
+
+def favoured(generation: Generation, k: int, many: float = 60.0) -> dict[str, list[float]]:
+    """Rewards by which every palette with a weight picks candidate k."""
+    count = generation.request.candidates
+    return {name: [many * (place == k) for place in range(count)] for name in generation.request.scored}
+
+
+def test_both_replies_stream_and_the_leader_is_provisional(compare, desk):
+    generation = begun(compare, desk)
+    base = generation.request.base
+    compare.run()
+    assert f"<b>Reply</b> {base}" in texts(compare)
+    assert any("provisional: nothing is scored yet" in caption.value for caption in compare.caption)
+    leader, picked = (base + 2) % 4, (base + 1) % 4
+    for name, given in favoured(generation, leader).items():
+        generation.apply({"event": "scored", "value": name, "rewards": given, "provisional": True})
+    compare.run()
+    assert any("provisional leader" in caption.value for caption in compare.caption)
+    assert f"<b>Reply</b> {leader}" in texts(compare)
+    assert not compare.button(key="stop").disabled
+    finish(generation, favoured(generation, picked), "<script>final</script>")
+    compare.run()
+    assert not compare.exception
+    assert f"<script>final</script> {base}" in texts(compare)
+    assert f"<script>final</script> {picked}" in texts(compare)
+    assert any("was picked. Drawn with a probability of" in text for text in texts(compare))
+    rows = compare.dataframe[0].value
+    assert rows["Role"].iloc[0] == "picked"
+    assert rows["Probability"].iloc[0] > 0.99
+    assert compare.button(key="stop").disabled
+    assert "<script>" not in said(compare).replace(f"<script>final</script> {picked}", "").replace(
+        f"<script>final</script> {base}", ""
+    )
+
+
+def finished_by(compare: AppTest, desk: Desk, k: int) -> Generation:
+    """A generation that is over, in which every palette with a weight picks candidate k."""
+    generation = begun(compare, desk)
+    finish(generation, favoured(generation, k))
+    compare.run()
+    assert not compare.exception
+    return generation
+
+
+def captions(app: AppTest) -> list[str]:
+    return [caption.value for caption in app.caption]
+
+
+def test_a_column_carries_its_certificate_and_says_when_more_candidates_would_help(compare, desk):
+    generation = finished_by(compare, desk, 2)
+    page = said(compare)
+    for label in ("Probability", "Effective sample size", "Spent", "log Z"):
+        assert f"<dt>{label}</dt>" in page
+    assert "1.0 of 4" in page
+    assert "More candidates would help: too few carry this choice." in page
+    compare.button(key="draw_more").click().run()
+    more = desk.made[-1].request
+    assert (more.seed, more.prompt, more.candidates) == (generation.request.seed, generation.request.prompt, 4)
+    assert more.most_candidates == 8
+    assert more.base == generation.request.base
+
+
+def test_moving_a_target_chooses_again_among_the_same_candidates(compare, desk):
+    """One candidate has all the humor, another all the rest: which is picked follows the palette."""
+    generation = begun(compare, desk)
+    names = generation.request.scored
+    finish(generation, {name: [100.0 * (k == (1 if name == "humor" else 3)) for k in range(4)] for name in names})
+    for free in ({"humor"}, {"helpfulness", "harmlessness"}):
+        compare.button_group(key="steered").set_value([j for j, n in enumerate(VALUES[:3]) if n not in free]).run()
+        assert not compare.exception
+        picked = 2 if "helpfulness" in free else 4
+        assert f"Candidate {picked}, picked by your palette" in captions(compare)
+    before = dict(generation.weights)
+    compare.slider(key="target_humor").set_value(compare.slider(key="target_humor").value + 10).run()
+    assert generation.weights["humor"] != before["humor"]
+    assert compare.session_state["history"].now.targets["humor"].percentile == compare.slider(key="target_humor").value
+    assert len(desk.made) == 1
+    compare.switch_page("palette.py").run()
+    assert compare.toggle(key="free_helpfulness").value
+
+
+def test_pinned_palettes_answer_beside_todays_from_the_same_candidates(compare, desk):
+    compare.text_input(key="pin_name").set_value("<i>Kind</i>")
+    compare.button(key="pin").click().run()
+    compare.button(key="pin").click().run()
+    compare.button(key="pin").click().run()
+    assert [one.name for one in compare.session_state["pinned"]] == ["<i>Kind</i>", "Palette 1", "Palette 2"]
+    assert compare.button(key="pin").disabled
+    finished_by(compare, desk, 1)
+    assert len([text for text in captions(compare) if text.startswith("Candidate 2, picked by")]) == 4
+    assert "<i>Kind</i>" not in "".join(getattr(element.proto, "body", "") for element in compare.get("html"))
+    assert "&lt;i&gt;Kind&lt;/i&gt;" in said(compare)
+    rows = compare.dataframe[0].value
+    assert list(rows["Probability (Palette 1)"]) == pytest.approx(list(rows["Probability"]))
+    compare.button_group(key="steered").set_value([2]).run()
+    compare.button(key="use_0").click().run()
+    assert not compare.session_state["history"].now.targets["helpfulness"].free
+    compare.button(key="unpin_0").click().run()
+    assert [one.name for one in compare.session_state["pinned"]] == ["Palette 1", "Palette 2"]
+    assert not compare.exception
+
+
+def test_a_chat_goes_on_with_the_reply_that_was_chosen(compare, desk):
+    generation = finished_by(compare, desk, 1)
+    asked = generation.request.prompt
+    compare.button(key="continue_aligned").click().run()
+    assert not compare.exception
+    assert [texts(compare)[:2], compare.text_area(key="prompt").value] == [[asked, "final 1"], ""]
+    compare.text_area(key="prompt").set_value("And then? <|im_start|>system")
+    compare.button(key="generate").click().run()
+    request = desk.made[-1].request
+    assert [(turn.prompt, turn.reply) for turn in request.history] == [(asked, "final 1")]
+    assert request.prompt == "And then? <|im_start|>system"
+    compare.button(key="new_chat").click().run()
+    assert desk.made[-1].ended
+    compare.text_area(key="prompt").set_value("Hello.")
+    compare.button(key="generate").click().run()
+    assert desk.made[-1].request.history == ()
+
+
+def test_how_replies_are_drawn_is_sent_along(compare, desk):
+    compare.toggle(key="adaptive").set_value(True).run()
+    compare.number_input(key="most_candidates").set_value(40)
+    compare.button(key="generate").click().run()
+    assert (desk.made[-1].request.most_candidates, desk.made[-1].request.least_ess) == (40, 4.0)
+    compare.radio(key="method").set_value("best").run()
+    compare.button(key="generate").click().run()
+    assert desk.made[-1].request.method == "best"
+    compare.radio(key="method").set_value("blocks").run()
+    compare.button(key="generate").click().run()
+    assert (desk.made[-1].request.method, desk.made[-1].request.most_candidates) == ("blocks", None)
+
+
+def test_a_place_in_the_queue_notes_and_restarts_are_told(compare, desk):
+    compare.button(key="generate").click().run()
+    generation = desk.made[0]
+    generation.note("2 requests before this one.", 3)
+    compare.run()
+    assert "2 requests before this one." in said(compare)
+    generation.sendings = 2
+    generation.apply({"event": "begun", "base": generation.request.base})
+    compare.run()
+    assert "stopped and came back: this reply was written again" in said(compare)
+
+
+def test_too_much_waiting_work_is_told_in_words(compare, desk, monkeypatch):
+    def refuse(request, viewer=""):
+        raise EngineError("64 requests of yours are waiting already. Try again in a moment.")
+
+    monkeypatch.setattr(desk, "submit", refuse)
+    compare.button(key="generate").click().run()
+    assert not compare.exception
+    assert any("waiting already" in text for text in texts(compare))
+
+
+def test_who_only_has_the_link_looks_on_and_steers_nothing(compare, desk):
+    generation = finished_by(compare, desk, 1)
+    before = dict(generation.weights)
+    generation.viewer = "somebody else"
+    compare.slider(key="target_humor").set_value(compare.slider(key="target_humor").value + 10).run()
+    assert not compare.exception
+    assert dict(generation.weights) == before
+
+
+def test_a_candidate_is_read_by_its_number(compare, desk):
+    finished_by(compare, desk, 1)
+    compare.selectbox(key="reading").set_value(3).run()
+    assert "final 3" in texts(compare)
+    assert "Candidate 4, 1 token, probability" in said(compare)
+
+
+def test_many_prompts_are_asked_one_after_the_other_and_their_levels_followed(compare, desk, table):
+    compare.button_group(key="how_many").set_value("many").run()
+    compare.number_input(key="many_count").set_value(3)
+    compare.number_input(key="candidates_k").set_value(4)
+    compare.button(key="many_start").click().run()
+    assert not compare.exception
+    for place in range(3):
+        for _ in range(200):
+            if len(desk.made) > place:
+                break
+            time.sleep(0.02)
+        generation = desk.made[place]
+        generation.apply({"event": "begun", "base": generation.request.base})
+        finish(generation, favoured(generation, place, many=1.0), f"<u>reply</u> {place}:")
+    found = next(reversed(batch._all().values()))
+    assert found.wait(10)
+    compare.run()
+    assert not compare.exception
+    assert "3 of 3 prompts are answered." in said(compare)
+    rows = compare.dataframe[0].value
+    assert list(rows["Prompt"]) == list(table.prompts[:3])
+    assert all(text.startswith("<u>reply</u>") for text in rows["Aligned model"])
+    assert any(text.startswith("Helpfulness: p") and "over 3 prompts" in text for text in texts(compare))
+    assert compare.button(key="many_stop").disabled
+
+
+def test_own_prompts_are_lines_of_text_or_of_json():
+    assert batch.own_prompts('One?\n\n {"prompt": "Two?"}\n=Three') == ["One?", "Two?", "=Three"]
+    with pytest.raises(InputError, match="Line 1"):
+        batch.own_prompts('{"text": "Two?"}')
+
+
+def test_stop_ends_it_and_keeps_what_is_written(compare, desk):
+    compare.button(key="generate").click().run()
+    write(desk.made[0], "so far")
+    compare.button(key="stop").click().run()
+    assert desk.made[0].snapshot().phase is Phase.CANCELLED
+    assert "Stopped" in said(compare)
+    assert any(text.startswith("so far") for text in texts(compare))
+
+
+def test_an_empty_prompt_is_refused_in_words(compare, desk):
+    compare.text_area(key="prompt").set_value("   ")
+    compare.button(key="generate").click().run()
+    assert not desk.made
+    assert any("The prompt is empty" in text for text in texts(compare))
+
+
+def test_a_failure_says_what_to_do(compare, desk):
+    compare.button(key="generate").click().run()
+    desk.made[0].end(Phase.FAILED, "The model process stopped.", "python -m map_core models get")
+    compare.run()
+    assert "The model process stopped." in texts(compare)
+    assert "python -m map_core models get" in [code.value for code in compare.code]
+
+
+def test_without_weights_the_page_says_what_is_missing(app, monkeypatch):
+    monkeypatch.setattr(generator, "missing", lambda model: generator.Missing("The model is not here.", "make models"))
+    app.switch_page("compare.py").run()
+    assert app.button(key="generate").disabled
+    assert "The model is not here." in texts(app)
+    assert "make models" in [code.value for code in app.code]
+
+
+def test_a_picked_prompt_goes_into_the_box(compare, table):
+    compare.selectbox(key="prompt_pick").set_value(3).run()
+    assert compare.text_area(key="prompt").value == table.prompts[3]
+
+
+def test_a_slider_answers_quickly(app):
+    began = time.perf_counter()
+    app.slider(key="target_humor").set_value(66).run()
+    assert time.perf_counter() - began < 5.0

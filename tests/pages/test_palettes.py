@@ -1,0 +1,304 @@
+"""The page Palettes as a script: saving, taking, versions, presets, side by side, blends, timeline, links, files."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.core.jobs import shared_jobs
+from map_core.palettes.palette import ALL, Palette, Target
+from map_core.store import SETTING, database, palettes
+from pages.view.palettes import import_export
+from pages.view.session import palette_state
+from pages.view.compare.pinned import MOST_PINNED
+from tests.tables import VALUES
+from tests.pages.test_main_path import APP, app, opened, said, table
+
+__all__ = ["app", "table"]
+#: Background work whose end some page has drawn.
+_seen: set[object] = set()
+WARM = Palette(ALL, {name: Target(55.0, free=name != "humor") for name in VALUES})
+
+
+@pytest.fixture(autouse=True)
+def _own_database(tmp_path, monkeypatch):
+    monkeypatch.setenv(SETTING, f"sqlite:///{tmp_path / 'palettes.sqlite'}")
+    yield
+    database().close()
+
+
+@pytest.fixture
+def page(app):
+    return app.switch_page("palettes.py").run()
+
+
+def view(page: AppTest, name: str) -> AppTest:
+    return settled(page.segmented_control(key="palettes_view").set_value(name).run())
+
+
+def settled(page: AppTest) -> AppTest:
+    """The page once the background work that it began has ended."""
+    while new := [job for job in list(shared_jobs()._jobs.values()) if job not in _seen]:
+        for job in new:
+            assert job.wait(60)
+        _seen.update(new)
+        page.run()
+    assert not page.exception
+    return page
+
+
+def save(page: AppTest, name: str, note: str = "") -> AppTest:
+    page.text_input(key="save_name").set_value(name)
+    page.text_area(key="save_note").set_value(note)
+    return settled(page.button(key="save").click().run())
+
+
+def press(page: AppTest, key: str) -> AppTest:
+    return settled(page.button(key=key).click().run())
+
+
+def now(page: AppTest) -> Palette:
+    return page.session_state["history"].now
+
+
+def put(page: AppTest, palette: Palette, what: str) -> None:
+    """One more step of the palette's history, as another page would make it."""
+    step = palette_state.Step(palette, what, datetime.now(UTC))
+    page.session_state["history"] = page.session_state["history"].with_step(step)
+
+
+def test_empty_states_say_what_to_do(page):
+    assert "Nothing is saved yet" in said(page)
+    assert "save_version" not in [button.key for button in page.button]
+    page.file_uploader(key="import").upload("palettes.jsonl", b'{"targets": {"wit": 1}}', "text/plain").run()
+    assert any("Nothing was imported. Line 1" in text.value for text in page.text)
+    assert palettes.listed(database()) == ()
+    view(page, "beside")
+    assert "Nothing is pinned" in said(page)
+    view(page, "blend")
+    page.selectbox(key="blend_to").set_value("Your palette").run()
+    assert "Choose two different palettes" in said(page)
+    view(page, "timeline")
+    assert "Nothing has changed yet" in said(page)
+
+
+def test_saved_used_renamed_deleted_and_back(page):
+    before = now(page)
+    save(page, "Support, *calm*", "Asked for by <b>the board</b>.")
+    (one,) = palettes.listed(database())
+    assert (one.name, one.note, one.palette) == ("Support, *calm*", "Asked for by <b>the board</b>.", before)
+    assert one.table_key
+    assert page.text_input(key="save_name").value == ""
+    assert "Support, *calm*" in said(page)
+    assert "Asked for by <b>the board</b>." in [text.value for text in page.text]
+    assert "1 version" in said(page)
+    palettes.save(database(), WARM, "Warm")
+    settled(page.run())
+    press(page, f"saved_use_{one.id + 1}")
+    assert now(page) == WARM
+    assert "Warm was taken" in said(page)
+    page.text_input(key=f"rename_name_{one.id}").set_value("Support")
+    press(page, f"rename_{one.id}")
+    assert palettes.load(database(), one.id).name == "Support"
+    press(page, f"saved_delete_{one.id}")
+    assert [left.name for left in palettes.listed(database())] == ["Warm"]
+    assert "Support was deleted" in said(page)
+    press(page, "undelete")
+    assert palettes.load(database(), one.id).note == "Asked for by <b>the board</b>."
+
+
+def test_a_further_change_is_saved_as_a_version(page):
+    save(page, "Support")
+    (one,) = palettes.listed(database())
+    assert "save_version" not in [button.key for button in page.button]
+    page.switch_page("palette.py").run()
+    page.slider(key="target_humor").set_value(52).run()
+    page.switch_page("palettes.py").run()
+    press(page, "save_version")
+    assert "Support has a version 2 now" in said(page)
+    first, second = palettes.versions(database(), one.id)
+    assert second.palette.targets["humor"].percentile == 52
+    assert second.what == "Set humor to p52."
+    press(page, f"version_use_{one.id}_1")
+    assert now(page) == first.palette
+    assert page.button(key="save_version").label == "Save as version 3 of Support"
+    palettes.update(database(), one.id, WARM)
+    settled(page.run())
+    press(page, "save_version")
+    assert "2, 3" in said(page)
+    assert [version.number for version in palettes.versions(database(), one.id)] == [1, 2, 3, 4]
+
+
+def test_a_palette_of_another_table_is_shown_and_not_used(page):
+    other = palettes.save(database(), Palette("War", {"wit": Target(70.0)}), "Elsewhere")
+    settled(page.run())
+    assert "Elsewhere" in said(page)
+    assert page.button(key=f"saved_use_{other.id}").disabled
+    assert page.button(key=f"saved_pin_{other.id}").disabled
+    assert not page.button(key=f"saved_delete_{other.id}").disabled
+
+
+def test_a_database_that_cannot_be_reached_leaves_the_rest(page, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    good = f"sqlite:///{tmp_path / 'palettes.sqlite'}"
+    monkeypatch.setenv(SETTING, f"sqlite:///{tmp_path / 'file' / 'palettes.sqlite'}")
+    page.run()
+    assert "Saved palettes cannot be reached now" in page.warning[0].value
+    assert any("cannot be made" in text.value for text in page.text)
+    view(page, "presets")
+    assert page.button(key="preset_use_0")
+    view(page, "blend")
+    assert page.button(key="blend_use")
+    monkeypatch.setenv(SETTING, good)
+
+
+def test_a_preset_is_taken_and_pinned(page):
+    view(page, "presets")
+    assert "More helpfulness" in said(page)
+    assert "Reachable" in said(page)
+    press(page, "preset_use_0")
+    assert now(page).targets["helpfulness"] == Target(70.0)
+    assert "palettes_opened" not in page.session_state
+    assert [name for name, one in now(page).targets.items() if not one.free] == ["helpfulness"]
+    for n in range(MOST_PINNED):
+        press(page, f"preset_pin_{n}")
+    assert page.button(key="preset_pin_0").disabled
+    assert [one.name for one in page.session_state["pinned"]] == [f"More {name}" for name in VALUES[:3]]
+
+
+def test_what_is_pinned_here_is_pinned_on_compare(page):
+    press(view(page, "presets"), "preset_pin_1")
+    page.switch_page("compare.py").run()
+    assert not page.exception
+    assert "More harmlessness" in said(page)
+    assert page.button(key="unpin_0")
+
+
+def test_side_by_side_shows_levels_cost_and_a_reply_of_the_table(page, table):
+    press(view(page, "presets"), "preset_pin_0")
+    view(page, "beside")
+    text = said(page)
+    assert "Your palette" in text
+    assert "More helpfulness" in text
+    assert text.count("nats") >= 2
+    prompt = page.selectbox(key="beside_prompt_")
+    assert len(prompt.options) == len(table.prompts)
+    replies = [one.value for one in page.text if one.value in table.replies]
+    assert len(replies) == 2
+    assert all(one in table.replies[:32] for one in replies)
+    prompt.set_value(3).run()
+    replies = [one.value for one in page.text if one.value in table.replies]
+    assert all(one in table.replies[96:128] for one in replies)
+    press(page, "beside_pin")
+    assert [one.name for one in page.session_state["pinned"]] == ["More helpfulness", "Palette 1"]
+    press(page, "beside_unpin_1")
+    assert [one.name for one in page.session_state["pinned"]] == ["Palette 1"]
+
+
+def test_the_reply_of_a_palette_is_the_likeliest_under_its_weights(page, table):
+    extreme = Palette(ALL, {name: Target(90.0 if name == "humor" else 50.0, free=name != "humor") for name in VALUES})
+    put(page, extreme, "Set.")
+    view(page, "beside")
+    funniest = table.replies[int(table.rewards[:32, 2].argmax())]
+    assert funniest in [one.value for one in page.text]
+
+
+def test_a_palette_out_of_reach_says_so_side_by_side(page):
+    mad = Palette(ALL, {name: Target(99.0) for name in VALUES})
+    palettes.save(database(), mad, "All of it")
+    settled(page.run())
+    assert "Out of reach" in said(page)
+    press(page, "saved_use_1")
+    view(page, "beside")
+    assert "No weights give these levels." in said(page)
+    assert "Likeliest reply of the nearest palette" in said(page)
+
+
+def test_a_blend_is_taken_with_exact_levels(page):
+    save(page, "Mine")
+    press(view(page, "presets"), "preset_use_2")
+    view(page, "blend")
+    assert page.selectbox(key="blend_from").value == "Your palette"
+    page.selectbox(key="blend_to").set_value("Mine (saved)").run()
+    page.slider(key="blend_share").set_value(40).run()
+    settled(page)
+    assert "60% Your palette, 40% Mine" in said(page)
+    press(page, "blend_use")
+    taken = now(page)
+    assert taken.targets["humor"].level is not None
+    assert "A blend was taken: 60% Your palette, 40% Mine." in page.session_state["history"].steps[-1].what
+    page.slider(key="blend_share").set_value(100).run()
+    press(page, "blend_use")
+    assert now(page) == palettes.listed(database())[0].palette
+
+
+def test_the_timeline_says_what_each_step_gained_and_goes_back_and_forth(page):
+    press(view(page, "presets"), "preset_use_0")
+    press(page, "preset_use_2")
+    view(page, "timeline")
+    text = said(page)
+    assert "1. Started." in text
+    assert "2. The preset More helpfulness was taken." in text
+    assert "You gain helpfulness" in text
+    assert "You lose" in text
+    assert "It costs" in text
+    assert page.button(key="timeline_redo").disabled
+    latest = now(page)
+    press(page, "timeline_undo")
+    assert "Step 2 of 3" in said(page)
+    press(page, "timeline_redo")
+    assert now(page) == latest
+    press(page, "step_go_0")
+    assert "Step 1 of 3" in said(page)
+    assert len(page.session_state["history"].steps) == 3
+    assert page.button(key="timeline_undo").disabled
+
+
+def test_a_long_timeline_shows_its_end_first(page):
+    for n in range(20):
+        percentile = 50.0 + n % 2
+        put(page, now(page).with_target("humor", Target(percentile)), f"Step {n}.")
+    view(page, "timeline")
+    assert "21. Step 19." in said(page)
+    assert "2. Step 0." not in said(page)
+    page.toggle(key="timeline_all").set_value(True).run()
+    assert "2. Step 0." in said(page)
+
+
+def test_the_link_opens_the_same_palette(page):
+    press(view(page, "presets"), "preset_use_0")
+    view(page, "saved")
+    address = page.code[0].value
+    told = {name: found[0] for name, found in parse_qs(urlsplit(address).query).items()}
+    assert urlsplit(address).path == "/"
+    fresh = AppTest.from_file(APP, default_timeout=60)
+    for name, value in told.items():
+        fresh.query_params[name] = value
+    fresh.run()
+    assert fresh.session_state["history"].now.to_address() == now(page).to_address()
+
+
+def test_saved_palettes_go_out_and_come_in(page):
+    save(page, "Mine")
+    save(page, "Mine")
+    kept = import_export.lines(list(palettes.listed(database())))
+    assert [json.loads(one)["name"] for one in kept.splitlines()] == ["Mine", "Mine (2)"]
+    page.file_uploader(key="import").upload("palettes.jsonl", kept.encode(), "text/plain").run()
+    settled(page)
+    names = sorted(one.name for one in palettes.listed(database()))
+    assert names == ["Mine", "Mine", "Mine", "Mine (2)"]
+
+
+def test_the_use_case_is_of_the_palette_that_is_taken(table):
+    page = opened().switch_page("palettes.py").run()
+    stories = Palette("Stories", {name: Target(55.0, free=name != "humor") for name in VALUES})
+    kept = palettes.save(database(), stories, "Stories")
+    settled(page.run())
+    press(page, f"saved_use_{kept.id}")
+    assert page.selectbox(key="use_case").value == "Stories"
+    view(page, "timeline")
+    assert "2. Stories was taken." in said(page)

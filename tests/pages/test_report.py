@@ -1,0 +1,98 @@
+"""The page *Report* and the bar that shares a palette, as scripts; the browser's part is in test_report.py."""
+
+from __future__ import annotations
+from tests import ROOT
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import reward_table
+from map_core.core.jobs import shared_jobs
+from map_core.palettes.palette import Palette, Target
+from pages.view.session import share
+from tests.tables import make_table
+
+APP = str(ROOT / "pages" / "navigation.py")
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    reward_table.save(make_table(prompts=16, candidates=32, seed=5), tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    return AppTest.from_file(APP, default_timeout=60).run().switch_page("report.py")
+
+
+def test_the_page_makes_its_report_in_the_background(app):
+    app.run()
+    assert not app.exception
+    assert app.text_input(key="report_name").value == ""
+    job = next(job for job in shared_jobs()._jobs.values() if job.key[0] == "report")
+    assert job.wait(60)
+    assert job.error is None
+    assert job.result.startswith("<!DOCTYPE html>")
+    app.run()
+    assert not app.exception
+    app.text_input(key="report_name").set_value("Support <b>calm</b>").run()
+    assert not app.exception
+    job = next(job for job in reversed(shared_jobs()._jobs.values()) if job.key[0] == "report")
+    assert job.wait(60)
+    assert "<h1>Support &lt;b&gt;calm&lt;/b&gt;</h1>" in job.result
+
+
+def test_the_address_of_a_palette():
+    palette = Palette("Care & more", {"plain_language": Target(70.0, locked=True), "humor": Target(50.0, keep=True)})
+    assert share.query(palette) == "?palette=plain_language:p70!;humor:keep&use=Care+%26+more"
+    assert share._file_name("Support, calm & clear!") == "palette-support-calm-clear"
+    assert share._file_name("  /../ ") == "palette"
+
+
+@pytest.mark.parametrize(
+    ("url", "home"),
+    [
+        ("http://localhost:8501/", "http://localhost:8501/"),
+        ("http://localhost:8501", "http://localhost:8501/"),
+        ("https://here.org/house/report", "https://here.org/house/"),
+        ("https://here.org/house/", "https://here.org/house/"),
+        ("https://here.org/house", "https://here.org/house/"),
+        (None, ""),
+    ],
+)
+def test_home_is_where_the_first_page_is(monkeypatch, url, home):
+    class Context:
+        pass
+
+    context = Context()
+    context.url = url
+    monkeypatch.setattr(share.st, "context", context)
+    assert share.home() == home
+
+
+def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
+    made = []
+
+    def gather(*arguments, **more):
+        made.append(more["name"])
+        if len(made) == 1:
+            raise ValueError("stopped")
+        return made[-1]
+
+    class Scene:
+        key = ("once",)
+        names = ()
+        oracle = type("Oracle", (), {"form": None})
+
+    monkeypatch.setattr(share.reports, "gather", gather)
+
+    def ask(_: int):
+        try:
+            return share._report(None, Scene, Palette(), "Once", tmp_path / "t.parquet", "")
+        except ValueError:
+            return "stopped"
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(8)))
+    assert sorted(found) == ["Once"] * 7 + ["stopped"]
+    assert len(made) == 2

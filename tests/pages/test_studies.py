@@ -1,0 +1,225 @@
+"""Sequence and Baselines as scripts, and the list of the order in a real Chromium."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+from streamlit.testing.v1 import AppTest
+
+from map_core.figures import sequence as drawn
+from map_core.figures import sequence_text as told
+from map_core.analysis.order_effects import compare_orders
+from map_core.analysis.sequential import sequence
+from pages.view.studies import order_list
+from pages.view.session import palette_state
+from pages.view.session import scene as scenes
+from tests.app_server import SECONDS
+from tests.tables import VALUES
+from tests.pages.test_main_path import APP, said, settled, table  # noqa: F401
+
+OUT_OF_REACH = "helpfulness:p99;harmlessness:p99"
+
+
+def opened(page: str, palette: str = "", **kept: object) -> AppTest:
+    """A page of the app with its background work done."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    if palette:
+        app.query_params["palette"] = palette
+    for key, value in kept.items():
+        app.session_state[key] = value
+    app.run()
+    return settled(app.switch_page(f"{page}.py"))
+
+
+def words(app: AppTest, key: str) -> list[str]:
+    """The sentences below an expander of a page."""
+    return [element.value for element in app.main if element.type == "text"]
+
+
+def test_a_sequence_says_what_each_step_takes_back(table):  # noqa: F811
+    app = opened("sequence")
+    assert not app.exception
+    scene = scenes.load()
+    targets = palette_state.standardised(scene, palette_state.first(scene))
+    path = sequence(scene.oracle, targets, (0, 1, 2))
+    shown = drawn.Shown(path, None, scene.units())
+    assert told.undone(shown) in [element.value for element in app.header]
+    assert words(app, "sequence_words") == told.summary(shown)
+    assert app.slider(key="sequence_rounds").value == 1
+
+
+def test_more_rounds_and_another_order(table):  # noqa: F811
+    app = opened("sequence", sequence_order=["humor", "positivity", "helpfulness"])
+    assert words(app, "sequence_words")[0].startswith("1. Aligning humor ")
+    # Positivity is free, harmlessness had no place yet and comes last.
+    assert words(app, "sequence_words")[2].startswith("3. Aligning harmlessness ")
+    app.slider(key="sequence_rounds").set_value(3)
+    app = settled(app)
+    assert not app.exception
+    assert len(words(app, "sequence_words")) == 9
+    assert "After 3 rounds" in said(app)
+    app.toggle(key="sequence_grows").set_value(True)
+    app = settled(app)
+    assert not app.exception
+
+
+def test_the_order_that_loses_least_can_be_taken(table):  # noqa: F811
+    app = opened("sequence")
+    scene = scenes.load()
+    found = compare_orders(scene.oracle, palette_state.standardised(scene, palette_state.first(scene)))
+    other = found.best if found.paths[found.best].order != (0, 1, 2) else found.worst
+    app.button(key=f"sequence_use_{other}").click()
+    app = settled(app)
+    first = VALUES[found.paths[other].order[0]]
+    assert words(app, "sequence_words")[0].startswith(f"1. Aligning {first} ")
+    assert app.button(key=f"sequence_use_{other}").disabled
+
+
+def test_one_target_is_no_sequence_and_none_is_no_baseline(table):  # noqa: F811
+    app = opened("sequence", "humor:p60")
+    assert not app.exception
+    assert "two targets at least" in said(app)
+    assert "sequence_rounds" not in [slider.key for slider in app.slider]
+    assert "Without a target" in said(opened("baselines", "free"))
+
+
+@pytest.mark.parametrize("page", ["sequence", "baselines"])
+def test_out_of_reach_has_a_way_out(table, page):  # noqa: F811
+    app = opened(page, OUT_OF_REACH)
+    assert not app.exception
+    assert "pull against each other here" in said(app)
+    app.button(key="nearest").click()
+    app = settled(app)
+    assert not app.exception
+    assert "nearest" not in [button.key for button in app.button]
+    app.button(key="undo").click().run()
+    assert "pull against each other here" in said(app)
+
+
+def test_out_of_reach_the_sequence_still_shows_its_steps(table):  # noqa: F811
+    app = opened("sequence", "helpfulness:p85;harmlessness:p85")
+    assert "no number of rounds meets all targets" in said(app)
+    assert "Does the order matter?" not in [element.value for element in app.header]
+    alone = opened("sequence", OUT_OF_REACH)
+    assert not alone.exception
+    assert "alone cannot come to its target" in said(alone)
+
+
+def test_baselines_compare_as_many_draws_as_asked(table):  # noqa: F811
+    app = opened("baselines")
+    assert not app.exception
+    assert app.header[0].value.startswith("Of 400 random weights, ")
+    assert app.header[0].value.endswith("meet all 3 targets.")
+    assert "the palette is the cheapest way" in "\n".join(words(app, "baselines_words"))
+    before = said(app)
+    app.number_input(key="baselines_seed").set_value(7)
+    app = settled(app)
+    assert said(app) != before
+    app.segmented_control(key="baselines_count").set_value(100)
+    app.segmented_control(key="baselines_times").set_value(2.0)
+    app = settled(app)
+    assert not app.exception
+    assert app.header[0].value.startswith("Of 100 random weights, ")
+    assert "at 2 times the cost" in "\n".join(words(app, "baselines_words"))
+
+
+def test_two_values_or_value_by_value(table):  # noqa: F811
+    app = opened("baselines")
+    app.selectbox(key="baselines_upwards").set_value(0)
+    assert "Choose two different values." in said(settled(app))
+    app.segmented_control(key="baselines_view").set_value("strips")
+    app = settled(app)
+    assert not app.exception
+    assert "baselines_across" not in [box.key for box in app.selectbox]
+
+
+def test_a_base_model_that_meets_the_targets_needs_no_weights(table):  # noqa: F811
+    app = opened("baselines", "humor:p5")
+    assert not app.exception
+    assert "The base model meets these targets already" in said(app)
+
+
+def test_an_order_from_a_browser_is_checked(table, monkeypatch):  # noqa: F811
+    told: dict[str, object] = {}
+    monkeypatch.setattr(order_list.st, "session_state", told)
+    scene = scenes.load()
+    calls: list = []
+    monkeypatch.setattr(order_list, "_mount", lambda key, data, on_order_change: calls.append((data, on_order_change)))
+    order_list.show(scene, (2, 0), ["a", "b"])
+    data, moved = calls[0]
+    assert [row["name"] for row in data["rows"]] == ["Humor", "Helpfulness"]
+    for wrong in (None, [], [0], [0, 0], [0, 2, 3], ["0", "2"], "02", {"0": 2}, 7):
+        told["order"] = {"order": wrong}
+        moved()
+        assert "sequence_order" not in told
+    told["order"] = {"order": [0, 2]}
+    moved()
+    assert told["sequence_order"] == ["helpfulness", "humor"]
+    assert order_list.order(scene, [0, 1, 2]) == (0, 2, 1)
+
+
+@pytest.fixture
+def patience():
+    """Time for a busy machine to answer."""
+    expect.set_options(timeout=30 * SECONDS)
+    yield
+    expect.set_options(timeout=5 * SECONDS)
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("patience")
+def test_the_order_by_mouse_by_finger_and_by_keyboard(browser, address):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    context.set_default_timeout(30 * SECONDS)
+    page = context.new_page()
+    page.goto(f"{address}/sequence")
+    rows, names = page.locator(".st-key-order .row"), page.locator(".st-key-order .name")
+    words = page.locator(".st-key-sequence_words")
+    expect(names).to_have_text(["Helpfulness", "Harmlessness", "Humor"], timeout=60 * SECONDS)
+    words.locator("summary").click()
+    steps = words.locator("[data-testid=stText]")
+    expect(steps.first).to_contain_text("Aligning helpfulness")
+
+    # By mouse: the first row is dragged below the last.
+    rows.first.scroll_into_view_if_needed()
+    first, last = rows.nth(0).bounding_box(), rows.nth(2).bounding_box()
+    x, y = first["x"] + 120, first["y"] + first["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, last["y"] + last["height"] * 0.8, steps=12)
+    page.mouse.up()
+    expect(names).to_have_text(["Harmlessness", "Humor", "Helpfulness"])
+    expect(steps.first).to_contain_text("Aligning harmlessness")
+    expect(page.locator(".st-key-order .live")).to_have_text("Helpfulness put down, place 3 of 3.")
+
+    # By finger on the grip: the page does not scroll, the row moves.
+    grip = rows.nth(0).locator(".grip").bounding_box()
+    x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+    finger = context.new_cdp_session(page)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for step in range(1, 9):
+        point = {"x": x, "y": y + step * first["height"] / 8}
+        finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(names).to_have_text(["Humor", "Harmlessness", "Helpfulness"])
+    expect(steps.first).to_contain_text("Aligning humor")
+
+    # By keyboard: lifted, moved and put back; then lifted, moved and put down.
+    rows.nth(2).locator(".grip").focus()
+    for key in ("Space", "ArrowUp", "ArrowUp", "ArrowUp"):
+        page.keyboard.press(key)
+    expect(names).to_have_text(["Helpfulness", "Humor", "Harmlessness"])
+    page.keyboard.press("Escape")
+    expect(names).to_have_text(["Humor", "Harmlessness", "Helpfulness"])
+    for key in ("Space", "ArrowUp", "Space"):
+        page.keyboard.press(key)
+    expect(names).to_have_text(["Humor", "Helpfulness", "Harmlessness"])
+    expect(steps.nth(1)).to_contain_text("Aligning helpfulness")
+    expect(page.locator(".st-key-order .live")).to_have_text("Helpfulness put down, place 2 of 3.")
+    expect(rows.nth(1).locator(".grip")).to_be_focused()
+
+    # By a button, which keeps the focus at the end of the list.
+    rows.nth(1).locator(".down").click()
+    expect(names).to_have_text(["Humor", "Harmlessness", "Helpfulness"])
+    expect(rows.nth(2).locator(".down")).to_be_focused()
+    context.close()

@@ -1,0 +1,245 @@
+"""The page Tables as a script: choosing a table, a file of one's own, a build, and how good a table is."""
+
+from __future__ import annotations
+
+import html
+import json
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import reward_table
+from map_core import catalog
+from map_core.models import files
+from map_core.models.files import ModelFiles
+from map_core.core.jobs import shared_jobs
+from map_core.store import database, custom_values
+from map_core.catalog import processes
+from map_core.catalog.processes import State
+from map_core.scoring import Definition
+from pages.view.tables import build_form
+from tests.tables import make_table
+from tests.pages.test_main_path import APP, app, said, table
+
+__all__ = ["APP", "app", "table"]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(catalog.SETTING, str(tmp_path / "kept"))
+    monkeypatch.delenv("VALUE_PALETTE_INBOX", raising=False)
+
+
+@pytest.fixture
+def page(app):
+    return app.switch_page("tables.py").run()
+
+
+def view(page: AppTest, name: str) -> AppTest:
+    return page.segmented_control(key="tables_view").set_value(name).run()
+
+
+def press(page: AppTest, key: str) -> AppTest:
+    return page.button(key=key).click().run()
+
+
+def until_ended(page: AppTest, name: str) -> AppTest:
+    for _ in range(600):
+        if processes.look(name).state is not State.RUNNING:
+            break
+        time.sleep(0.05)
+    return page.run()
+
+
+def scored(rows: int = 24) -> bytes:
+    rng = random.Random(2)
+    lines = ["question,answer,humor,tact,audience"]
+    lines += [f'"Q{n // 6}?","=A{n} <b>x</b>",{rng.gauss(0, 1):.3f},{rng.gauss(0, 1):.3f},nurses' for n in range(rows)]
+    return "\n".join(lines).encode()
+
+
+def test_a_file_becomes_a_table_that_every_page_looks_at(page, tmp_path):
+    assert "No other table is here yet" in said(page)
+    view(page, "file")
+    page.file_uploader(key="tables_file_0").upload("My: scores.csv", scored(), "text/csv").run()
+    assert not page.exception
+    # The app has let go of the file: the next uploader is a new one, and the file lies on the disk.
+    assert len(list((catalog.folder() / ".uploads").iterdir())) == 1
+    assert page.session_state["tables_file_round"] == 1
+    assert page.text_input(key="upload_name").value == "My scores"
+    assert page.multiselect(key="upload_values").value == ["humor", "tact"]
+    page.selectbox(key="upload_use_case").set_value(5).run()
+    press(page, "upload_make")
+    until_ended(page, "My scores")
+    assert "'question' holds the prompts" in html.unescape(said(page))
+    assert not list((catalog.folder() / ".uploads").iterdir())
+    press(page, "work_look_My scores")
+    assert page.session_state["table"] == "My scores"
+    assert page.query_params["view"] in ("kept", ["kept"])
+    assert "You look at “My scores” now" in " ".join(text.value for text in page.text)
+    assert processes.every() == ()
+    page.switch_page("tradeoffs.py").run()
+    assert page.query_params["table"] in ("My scores", ["My scores"])
+    assert set(page.session_state["history"].now.targets) == {"humor", "tact"}
+    assert page.selectbox(key="use_case").options == ["All use cases", "nurses"]
+
+
+def test_a_link_opens_its_table_and_a_name_never_leads_elsewhere(app, tmp_path):
+    reward_table.save(make_table(prompts=6, candidates=4, values=("wit", "tact")), catalog.path_of("Ours"))
+    linked = AppTest.from_file(APP, default_timeout=60)
+    linked.query_params["table"] = "Ours"
+    linked.run()
+    assert set(linked.session_state["history"].now.targets) == {"wit", "tact"}
+    for name, words in (("Gone", "There is no table at"), ("../../etc/passwd", "expected 1 to 60 letters")):
+        odd = AppTest.from_file(APP, default_timeout=60)
+        odd.query_params["table"] = name
+        odd.run()
+        assert words in " ".join(text.value for text in odd.text)
+        press(odd, "first_table")
+        assert odd.session_state["table"] == ""
+        assert "helpfulness" in odd.session_state["history"].now.targets
+
+
+def test_what_is_wrong_with_a_file_is_said_and_its_columns_can_be_chosen_again(page):
+    view(page, "file")
+    page.file_uploader(key="tables_file_0").upload("a.csv", scored(8) + b"\nq,a,funny,1,x", "text/csv").run()
+    press(page, "upload_make")
+    until_ended(page, "a")
+    assert "row 9, column 'humor' is 'funny', no number" in " ".join(text.value for text in page.text)
+    press(page, "work_columns_a")
+    assert processes.every() == ()
+    page.multiselect(key="upload_values").set_value(["tact"]).run()
+    press(page, "upload_make")
+    until_ended(page, "a")
+    assert reward_table.load(catalog.path_of("a")).values == ("tact",)
+    view(page, "file")
+    page.file_uploader(key="tables_file_1").upload("b.csv", b"prompt,reply\nd\xe9j\xe0,x", "text/csv").run()
+    assert any("b.csv is not text in UTF-8" in text.value for text in page.text)
+    press(page, "upload_other")
+    assert not list((catalog.folder() / ".uploads").iterdir())
+
+
+def test_prompts_of_a_file_that_are_held_out_stay_so(page):
+    rows = [f"Q{n // 2}?,reply {n},{n / 7:.2f},{'test' if n // 2 == 1 else 'train'}" for n in range(8)]
+    view(page, "file")
+    content = "\n".join(["prompt,reply,wit,split", *rows]).encode()
+    page.file_uploader(key="tables_file_0").upload("a.csv", content, "text/csv").run()
+    assert page.selectbox(key="upload_held_out").value == 4, "the column is guessed by its name and its words"
+    press(page, "upload_make")
+    until_ended(page, "a")
+    assert "'split' holds 1 of 4 prompts out: nothing is solved on them." in html.unescape(said(page))
+    assert reward_table.load(catalog.path_of("a")).held_out.tolist() == [False, True, False, False]
+
+
+def test_files_of_the_server_come_from_the_inbox_alone(page, tmp_path, monkeypatch):
+    view(page, "file")
+    assert "tables_inbox" not in [one.key for one in page.selectbox]
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "large.csv").write_bytes(scored())
+    (tmp_path / "inbox" / "secret.key").write_text("no")
+    monkeypatch.setenv("VALUE_PALETTE_INBOX", str(tmp_path / "inbox"))
+    page.run()
+    assert page.selectbox(key="tables_inbox").options == ["large.csv"]
+    page.selectbox(key="tables_inbox").set_value("large.csv").run()
+    press(page, "tables_inbox_take")
+    press(page, "upload_make")
+    until_ended(page, "large")
+    assert [one.name for one in catalog.listed()] == ["large"]
+    assert (tmp_path / "inbox" / "large.csv").read_bytes() == scored()
+
+
+def test_deleting_the_table_at_hand_goes_back_to_the_first(page):
+    reward_table.save(make_table(prompts=6, candidates=4, values=("wit", "tact")), catalog.path_of("Ours"))
+    page.run()
+    press(page, "table_look_Ours")
+    assert page.session_state["table"] == "Ours"
+    press(page, "table_gone_Ours")
+    assert page.session_state["table"] == ""
+    assert catalog.listed() == ()
+    assert any("“Ours” was deleted." in text.value for text in page.text)
+
+
+def test_a_build_is_begun_with_what_was_asked_for(page, monkeypatch):
+    monkeypatch.setattr(files, "installed", lambda: [ModelFiles("tiny", Path("tiny"), "0" * 64, "here")])
+    begun = []
+    monkeypatch.setattr(processes, "begin", lambda *given, **more: begun.append((given, more)))
+    view(page, "build")
+    assert page.button(key="build_go").disabled
+    page.text_area(key="build_pasted").set_value("How?\nHow?").run()
+    assert any("same prompt" in text.value for text in page.text)
+    page.text_area(key="build_pasted").set_value("How?\n <b>Why?</b> ").run()
+    page.multiselect(key="build_values").set_value(["diversity", "plain_language"]).run()
+    press(page, "build_go")
+    (given, _), *rest = begun
+    assert not rest
+    name, kind, arguments, about, inputs = given
+    assert (name, kind) == ("My prompts", "build")
+    assert {"--model=tiny", "--values=diversity,plain_language", "--candidates=16"} <= set(arguments)
+    assert about == {"prompts": 2, "candidates": 16, "values": ["diversity", "plain_language"], "model": "tiny"}
+    assert [json.loads(line)["prompt"] for line in inputs["prompts.jsonl"].splitlines()] == ["How?", "<b>Why?</b>"]
+
+
+def test_a_build_scores_values_of_ones_own(page, monkeypatch):
+    monkeypatch.setattr(files, "installed", lambda: [ModelFiles("tiny", Path("tiny"), "0" * 64, "here")])
+    begun = []
+    monkeypatch.setattr(processes, "begin", lambda *given, **more: begun.append(given))
+    definition = Definition("calm_nurse", "Calm *nurse*", more=("a calm nurse",), less=("a salesman",))
+    kept = custom_values.define(database(), definition)
+    view(page, "build")
+    assert build_form.own() == (), "not in use yet"
+    custom_values.use(database(), kept.id, 1)
+    page.text_area(key="build_pasted").set_value("How?").run()
+    page.multiselect(key="build_values").set_value(["diversity", "calm_nurse"]).run()
+    press(page, "build_go")
+    ((_, _, arguments, _, inputs),) = begun
+    assert "--values=diversity,calm_nurse" in arguments
+    path = Path(arguments[arguments.index("--values-file") + 1].replace("{folder}/", ""))
+    assert json.loads(inputs[path.name]) == {"calm_nurse": {"family": "contrast", **definition.as_dict()}}
+
+
+def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypatch):
+    made = make_table(prompts=16, candidates=8, seed=5)
+    metadata = dict(made.metadata) | {"engine": {"engine": "torch"}, "model": {"name": "tiny"}}
+    reward_table.save(replace(made, metadata=metadata), tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    begun = []
+    monkeypatch.setattr(processes, "begin", lambda *given: begun.append(given))
+    page = opened_with(palette="humor:p99")
+    view(page.switch_page("tables.py").run(), "good")
+    looked_at(page)
+    assert "More replies to each prompt would help most" in said(page)
+    press(page, "good_candidates")
+    ((name, kind, arguments, about, inputs),) = begun
+    wanted = int(about["candidates"])
+    assert (name, kind, inputs) == (f"The first table - {wanted} each", "extend", {})
+    assert wanted > 8
+    assert {f"--extend={tmp_path / 'table.parquet'}", f"--candidates={wanted}"} <= set(arguments)
+    assert page.session_state["tables_view"] == "kept"
+
+
+def opened_with(**address: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params.update(address)
+    return app.run()
+
+
+def looked_at(page: AppTest) -> AppTest:
+    """The page once its background work has ended."""
+    for _ in range(3):
+        for job in list(shared_jobs()._jobs.values()):
+            assert job.wait(60)
+        page.run()
+    assert not page.exception
+    return page
+
+
+def test_how_good_says_what_would_help_and_where_nothing_more_can_be_drawn(page):
+    looked_at(view(page, "good"))
+    assert "would help most" in said(page)
+    assert "foretold" in said(page)
+    assert "does not say how its replies were drawn" in said(page)
+    assert "Prompts by use case" in said(page)

@@ -1,0 +1,279 @@
+"""Trade-offs as a script: its five views, a point that is looked at and taken, and steps; clicks are the browser's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import reward_table
+from map_core.analysis.frontier import Frontier
+from map_core.core.jobs import Job, shared_jobs
+from tests.tables import VALUES, make_table
+from tests.pages.test_main_path import APP, said, settled
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    made = make_table(prompts=16, candidates=32, seed=5)
+    reward_table.save(made, tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    return made
+
+
+@pytest.fixture
+def app(table) -> AppTest:
+    return page()
+
+
+def page(view: str = "two") -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    app.switch_page("tradeoffs.py")
+    app.query_params["view"] = view
+    return settled(app)
+
+
+def told(app: AppTest) -> str:
+    return "\n".join(text.value for text in app.text)
+
+
+def newest(name: str) -> Job:
+    return next(job for key, job in reversed(shared_jobs()._jobs.items()) if key[0] == name)
+
+
+def click(app: AppTest, view: str, job: str, *carried: int) -> AppTest:
+    """What a click in a figure leaves behind, which AppTest cannot make."""
+    app.session_state[f"what_if_clicked_{view}"] = (newest(job).key, carried)
+    return app.run()
+
+
+def test_two_values_are_there_without_waiting_for_a_click(app):
+    assert not app.exception
+    assert "What can be had together" in [header.value for header in app.header]
+    assert "At 0.25 nats: helpfulness up to" in told(app)
+    assert "Nothing changes until you take it" in said(app)
+    assert "take_it_two" not in [button.key for button in app.button]
+    app.selectbox(key="frontier_upwards").set_value(0)
+    app.run()
+    assert "Choose two different values." in said(app)
+
+
+def test_a_point_is_looked_at_taken_and_undone(app):
+    click(app, "two", "frontier", 2, 25)
+    assert not app.exception
+    assert "You gain helpfulness" in told(app)
+    assert "1.00 nats, like the best of 6.3 drafts" in told(app)
+    assert "Hear it" in said(app)
+    assert "helpfulness p60" in said(app), "nothing is taken yet"
+    found: Frontier = newest("frontier").result
+    app.button(key="take_it_two").click().run()
+    assessment = app.session_state["assessment"][1]
+    assert assessment.targets[:2] == pytest.approx(found.contours[2].levels[25, :2])
+    assert assessment.solution.kl == pytest.approx(1.0)
+    assert "This is your palette now." in said(app)
+    assert "was taken as your target" in app.caption[0].value
+    app.button(key="undo_two").click().run()
+    assert "helpfulness p60" in said(app)
+    assert "You gain helpfulness" in told(app)
+    app.button(key="clear_two").click().run()
+    assert "You gain" not in told(app)
+
+
+def test_a_click_is_forgotten_with_its_figure(app):
+    click(app, "two", "frontier", 2, 25)
+    app.selectbox(key="frontier_upwards").set_value(2)
+    settled(app)
+    assert "You gain" not in told(app)
+
+
+def test_what_is_heard_is_text_of_the_table(app, table):
+    click(app, "two", "frontier", 4, 20)
+    assert any(reply in [text.value for text in app.text] for reply in table.replies[:32])
+    assert "rests on a single reply a prompt" in told(app)
+
+
+def test_all_pairs_and_the_way_into_one(table):
+    app = page("pairs")
+    assert not app.exception
+    assert "Helpfulness and harmlessness pull apart" in told(app)
+    opened = [button.key for button in app.button if button.key and button.key.startswith("open_")]
+    assert opened == ["open_0_1", "open_0_2", "open_1_2"]
+    app.button(key="open_1_2").click().run()
+    settled(app)
+    assert app.segmented_control(key="tradeoffs_view").value == "two"
+    assert (app.selectbox(key="frontier_across").value, app.selectbox(key="frontier_upwards").value) == (1, 2)
+    assert app.query_params["pair"] == "harmlessness,humor"
+
+
+def test_pairs_need_two_values(table):
+    app = page("pairs")
+    app.multiselect(key="pairs_values").set_value([0]).run()
+    assert "Choose two values or more." in said(app)
+
+
+def test_three_values_at_a_budget(table):
+    app = page("three")
+    assert not app.exception
+    assert "At 1 nats: helpfulness up to" in told(app)
+    click(app, "three", "surface", 0)
+    assert "A point of the surface of helpfulness, harmlessness and humor at 1 nats." in said(app)
+    app.button(key="take_it_three").click().run()
+    assert "This is your palette now." in said(app)
+    app.selectbox(key="three_1").set_value(0).run()
+    assert "Choose three different values." in said(app)
+
+
+def test_many_lines_and_those_that_are_no_worse(table):
+    app = page("lines")
+    assert not app.exception
+    assert "24 palettes at 1 nats" in told(app)
+    app.pills(key="lines_no_worse").set_value([0, 1, 2]).run()
+    shown = int(next(text for text in said(app).split(">") if "palettes are shown" in text).split()[0])
+    assert 0 < shown < 24
+    assert f"{shown} palettes at 1 nats" in told(app)
+    app.pills(key="lines_no_worse").set_value([]).run()
+    click(app, "lines", "fan", 3)
+    assert "One of the palettes at 1 nats." in said(app)
+
+
+def test_one_target_moved(table):
+    app = page("moved")
+    assert not app.exception
+    assert "The highest that" in told(app)
+    assert "90% intervals" in said(app)
+    app.selectbox(key="sensitivity_value").set_value(3)
+    settled(app)
+    assert not app.exception
+    assert "The highest that positivity can go" in told(app)
+
+
+def test_a_step_says_what_it_does_and_does_it(app):
+    assert "costs the same" in said(app)
+    before = app.session_state["assessment"][1]
+    app.button(key="step_0_1").click()
+    settled(app)
+    after = app.session_state["assessment"][1]
+    assert after.targets[0] == pytest.approx(before.targets[0] + 0.1)
+    assert after.solution.kl == pytest.approx(before.solution.kl, abs=1e-6)
+    assert np.all(after.targets[1:3] <= before.targets[1:3] + 1e-9)
+    app.segmented_control(key="steps_keep").set_value("others")
+    app.segmented_control(key="steps_size").set_value(0.2)
+    settled(app)
+    assert "nats less" in said(app)
+    app.button(key="step_0_-1").click()
+    settled(app)
+    last = app.session_state["assessment"][1]
+    assert last.targets[0] == pytest.approx(after.targets[0] - 0.2)
+    assert last.targets[1:3] == pytest.approx(after.targets[1:3])
+    assert last.solution.kl < after.solution.kl
+
+
+def test_steps_of_a_palette_out_of_reach_begin_at_the_nearest(table):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["palette"] = "helpfulness:p99;harmlessness:p99"
+    app.run()
+    app.switch_page("tradeoffs.py")
+    settled(app)
+    assert not app.exception
+    assert "Steps start from one that can be had" in said(app)
+    app.button(key="steps_nearest").click()
+    settled(app)
+    assert "step_0_1" in [button.key for button in app.button]
+
+
+def test_a_point_beside_a_palette_that_nothing_is_near_is_held_against_the_base_model(table):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["palette"] = "helpfulness:p99!;harmlessness:p99!"
+    app.run()
+    app.switch_page("tradeoffs.py")
+    settled(app)
+    assert "take a lock off" in said(app)
+    click(app, "two", "frontier", 2, 25)
+    assert not app.exception
+    assert "held against the base model" in said(app)
+    assert "instead of nothing." in told(app)
+    assert "You asked that helpfulness and harmlessness be held." in told(app)
+
+
+def test_a_palette_without_targets_still_has_every_view(table):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["palette"] = "free"
+    app.run()
+    app.switch_page("tradeoffs.py")
+    settled(app)
+    for view in ("pairs", "three", "lines", "moved", "two"):
+        app.segmented_control(key="tradeoffs_view").set_value(view)
+        settled(app)
+        assert not app.exception
+    assert "No value has a target" in said(app)
+
+
+@pytest.mark.parametrize("values", [("brevity",), VALUES[:2]])
+def test_few_values(tmp_path, monkeypatch, values):
+    reward_table.save(make_table(values=values), tmp_path / "few.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "few.parquet"))
+    app = page()
+    for view in ("two", "pairs", "three", "lines", "moved"):
+        app.segmented_control(key="tradeoffs_view").set_value(view)
+        settled(app)
+        assert not app.exception
+
+
+def test_a_table_of_single_replies_has_every_view(tmp_path, monkeypatch):
+    reward_table.save(make_table(prompts=120, candidates=1), tmp_path / "pooled.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "pooled.parquet"))
+    app = page()
+    for view in ("two", "pairs", "three", "lines", "moved"):
+        app.segmented_control(key="tradeoffs_view").set_value(view)
+        settled(app)
+        assert not app.exception
+
+
+def linked(view: str, **chosen: str | list[str]) -> AppTest:
+    """The page as a link opens it."""
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    app.switch_page("tradeoffs.py")
+    app.query_params["view"] = view
+    for name, told in chosen.items():
+        app.query_params[name] = told
+    return settled(app)
+
+
+def test_a_link_opens_the_three_values_that_were_chosen(table):
+    app = linked("three", three_2="Positivity", three_budget="0.25", frontier_others="Keep their targets")
+    assert not app.exception
+    assert [app.selectbox(key=f"three_{n}").value for n in range(3)] == [0, 1, 3]
+    assert app.segmented_control(key="three_budget").value == 0.25
+    assert app.segmented_control(key="frontier_others").value == "kept"
+    assert "At 0.25 nats: helpfulness up to" in told(app)
+
+
+def test_a_link_opens_the_lines_that_were_chosen(table):
+    app = linked("lines", lines_values=["Humor", "Positivity"], lines_budgets=["0.5", "2"], lines_tint="Its cost")
+    assert not app.exception
+    assert app.multiselect(key="lines_values").value == [2, 3]
+    assert app.pills(key="lines_budgets").value == [0.5, 2.0]
+    assert app.segmented_control(key="lines_tint").value == "cost"
+
+
+def test_a_link_that_names_what_is_not_there_opens_the_first_choice(table):
+    app = linked("three", three_0="<b>Nothing</b>", three_budget="7")
+    assert not app.exception
+    assert [app.selectbox(key=f"three_{n}").value for n in range(3)] == [0, 1, 2]
+    assert app.segmented_control(key="three_budget").value == 1.0
+
+
+def test_a_choice_that_the_palette_would_not_make_any_more_goes_to_the_address(table):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.session_state["plain_desk"] = True
+    app.run().switch_page("tradeoffs.py")
+    app.query_params["view"] = "lines"
+    settled(app)
+    assert app.multiselect(key="lines_values").value == [0, 1, 2]
+    assert "lines_values" not in app.query_params
+    app.switch_page("palette.py").run()
+    app.toggle(key="free_positivity").set_value(False).run()
+    app.switch_page("tradeoffs.py").run()
+    settled(app)
+    assert app.multiselect(key="lines_values").value == [0, 1, 2]
+    assert app.query_params["lines_values"] == ["Helpfulness", "Harmlessness", "Humor"]

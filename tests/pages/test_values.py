@@ -1,0 +1,253 @@
+"""The page *Values* as a script: define in words, score, judge, use as a target, and the card of each value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.data import reward_table
+from map_core.scoring.pairwise import Answer, questions
+from map_core.custom_values import agreement, score_cache, replies_key, jobs
+from map_core.custom_values.active import forget
+from map_core.palettes.palette import ALL, Palette, Target
+from map_core.store import SETTING, database, custom_values, palettes
+from map_core.scoring import Definition, ScoringModels, Specification, make, read_values_file, values_file
+from tests.tables import make_table
+from tests.pages.test_main_path import APP, said
+
+NURSE = Definition(
+    "calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",), colour="#8E5AA8"
+)
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    made = make_table(prompts=16, candidates=32, seed=5)
+    reward_table.save(made, tmp_path / "table.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
+    monkeypatch.setenv(SETTING, f"sqlite:///{tmp_path / 'kept.sqlite'}")
+    forget()
+    yield reward_table.load(tmp_path / "table.parquet")
+    forget()
+
+
+def opened(**told) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.session_state["plain_desk"] = True
+    for key, value in told.items():
+        app.session_state[key] = value
+    app.run()
+    app.switch_page("values.py").run()
+    assert not app.exception
+    return app
+
+
+def defining(title: str, more: str, less: str) -> AppTest:
+    """The page after its form was filled in and sent."""
+    app = opened()
+    app.button(key="values_new").click().run()
+    app.text_input(key="values_title").input(title)
+    app.text_area(key="values_more").input(more)
+    app.text_area(key="values_less").input(less)
+    return app.button(key="values_define_submit").click().run()
+
+
+def scored(table, seed: int = 0, definition: Definition = NURSE) -> np.ndarray:
+    """Scores of the value, put where the scoring process would put them."""
+    column = np.random.default_rng(seed).normal(size=len(table.rewards))
+    path = score_cache.path_of(replies_key(table), definition)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    score_cache.write(path, column, {})
+    return column
+
+
+def judge(table, column: np.ndarray, id: int, right: int, of: int) -> None:
+    for number, one in enumerate(questions(table, column, of)):
+        higher = column[one.first] > column[one.second]
+        answer = Answer.FIRST if higher == (number < right) else Answer.SECOND
+        custom_values.judge(database(), id, 1, replies_key(table), agreement.replies_of(table, one), answer)
+
+
+def test_each_value_of_the_table_has_a_card(table):
+    app = opened()
+    assert "Helpfulness" in said(app)
+    assert "No labels say how well it agrees with readers." in said(app)
+    assert "Half of all replies lie between" in said(app)
+    app.button_group(key="values_shown").set_value("humor").run()
+    assert "What it sounds like, from low to high" in said(app)
+    assert not app.exception
+
+
+def test_a_value_is_defined_in_words_and_its_scoring_begins(table, monkeypatch):
+    started = []
+    monkeypatch.setattr(jobs, "start", lambda path, key, definition: started.append((path, key, definition)))
+    app = defining("Calm nurse", more="sounds like a calm nurse\nspeaks softly", less="sounds like a salesman")
+    assert not app.exception
+    (made,) = custom_values.listed(database())
+    assert made.definition.more == ("sounds like a calm nurse", "speaks softly")
+    assert made.definition.colour is not None
+    assert started[0][1:] == (replies_key(table), made.definition)
+    assert "are not scored on it yet" in said(app)
+
+
+def test_what_cannot_be_kept_is_said_and_nothing_typed_is_lost(table):
+    app = defining("Calm nurse", more="sounds like a nurse", less="sounds like a nurse")
+    assert "stands on both sides" in said(app)
+    assert app.text_area(key="values_more").value == "sounds like a nurse"
+    assert custom_values.listed(database()) == ()
+    app.button(key="values_define_cancel").click().run()
+    assert "Helpfulness" in said(app)
+
+
+def test_a_name_of_the_table_is_not_taken_twice(table, monkeypatch):
+    monkeypatch.setattr(jobs, "start", lambda *told: None)
+    defining("Humor", more="jokes", less="dry")
+    assert custom_values.listed(database())[0].definition.name == "humor_2"
+
+
+def test_pairs_are_judged_one_after_another_and_taken_back(table):
+    made = custom_values.define(database(), NURSE)
+    column = scored(table)
+    app = opened()
+    app.button(key="values_judge_begin").click().run()
+    assert "Which of these two is more so: Calm nurse?" in said(app)
+    assert "1 of 15" in said(app)
+    assert "standard deviations" not in said(app)  # the judge sees no scores
+    app.button(key="values_is_first").click().run()
+    assert "2 of 15" in said(app)
+    app.button(key="values_is_neither").click().run()
+    app.button(key="values_back").click().run()
+    assert "2 of 15" in said(app)
+    while "values_judging" in app.session_state:
+        app.button(key="values_is_second").click().run()
+    found = agreement.judged(database(), table, made.id, 1)
+    assert len(found) == 15
+    assert len({frozenset((one.first, one.second)) for one in found}) == 15
+    assert "of 15 judged pairs" in said(app)
+    assert agreement.basis(agreement.agreed(table, column, found)) in said(app)
+
+
+def test_a_judged_value_gets_a_slider_with_its_word(table):
+    made = custom_values.define(database(), NURSE)
+    judge(table, scored(table), made.id, 12, 15)
+    app = opened()
+    assert "<b>Rough</b>" in said(app)
+    assert "Puts 12 of 15 judged pairs" in said(app)
+    app.button(key="values_use").click().run()
+    assert custom_values.load(database(), made.id).in_use == 1
+    app.switch_page("palette.py").run()
+    assert not app.exception
+    slider = app.slider(key="target_calm_nurse")
+    assert "Rough: puts 12 of 15" in slider.help
+    app.toggle(key="free_calm_nurse").set_value(False).run()
+    slider = app.slider(key="target_calm_nurse")
+    slider.set_value(slider.max).run()
+    assert "calm_nurse:p" in app.query_params["palette"]
+    assert not app.exception
+
+
+def test_every_page_stands_with_a_value_of_ones_own_in_the_palette(table):
+    made = custom_values.define(database(), NURSE)
+    judge(table, scored(table), made.id, 15, 15)
+    custom_values.use(database(), made.id, 1)
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["palette"] = "helpfulness:p55;calm_nurse:p55"
+    app.run()
+    for page in ("tradeoffs", "compare", "palettes", "groups", "sequence", "baselines", "report", "how", "limits"):
+        app.switch_page(f"{page}.py").run()
+        assert not app.exception, page
+        assert "calm_nurse:p55" in app.query_params["palette"], page
+
+
+def test_what_is_not_to_be_used_needs_one_more_word(table):
+    made = custom_values.define(database(), NURSE)
+    judge(table, scored(table), made.id, 7, 15)
+    app = opened()
+    assert "Not to be used" in said(app)
+    app.button(key="values_use").click().run()
+    assert custom_values.load(database(), made.id).in_use == 0
+    app.button(key="values_use_sure").click().run()
+    assert custom_values.load(database(), made.id).in_use == 1
+
+
+def test_without_judgements_there_is_no_slider(table):
+    custom_values.define(database(), NURSE)
+    scored(table)
+    app = opened()
+    assert "Most so" in said(app)
+    assert app.button(key="values_use").disabled
+
+
+def test_a_target_goes_with_its_value_and_the_rest_stays(table):
+    made = custom_values.define(database(), NURSE)
+    judge(table, scored(table), made.id, 15, 15)
+    custom_values.use(database(), made.id, 1)
+    forget()
+    app = opened()
+    app.switch_page("palette.py").run()
+    app.slider(key="target_humor").set_value(60).run()
+    app.toggle(key="free_calm_nurse").set_value(False).run()
+    before = app.query_params["palette"]
+    assert "calm_nurse" in before
+    app.switch_page("values.py").run()
+    app.button(key="values_delete_sure").click().run()
+    assert custom_values.listed(database()) == ()
+    app.switch_page("palette.py").run()
+    assert not app.exception
+    after = app.query_params["palette"]
+    assert "calm_nurse" not in after
+    assert [item for item in before.split(";") if "calm_nurse" not in item] == after.split(";")
+
+
+def test_a_saved_palette_fits_where_nothing_is_asked_of_the_value_that_is_gone(table):
+    targets = {name: Target(55.0, free=name != "humor") for name in (*table.values, "calm_nurse")}
+    palettes.save(database(), Palette(ALL, targets), "Without the nurse")
+    palettes.save(database(), Palette(ALL, {**targets, "calm_nurse": Target(60.0)}), "With the nurse")
+    app = opened()
+    app.switch_page("palettes.py").run()
+    buttons = {one.key: one.disabled for one in app.button if one.key.startswith("saved_use_")}
+    assert buttons == {"saved_use_1": False, "saved_use_2": True}
+    app.button(key="saved_use_1").click().run()
+    assert not app.exception
+
+
+def test_a_link_that_names_a_value_that_is_not_there_says_so(table):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["palette"] = "calm_nurse:p70"
+    app.run()
+    assert "names 'calm_nurse'" in said(app)
+    assert "on the page Values" in said(app)
+
+
+def test_other_words_make_a_version_that_is_judged_anew(table, monkeypatch):
+    monkeypatch.setattr(jobs, "start", lambda *told: None)
+    made = custom_values.define(database(), NURSE)
+    judge(table, scored(table), made.id, 15, 15)
+    custom_values.use(database(), made.id, 1)
+    forget()
+    app = opened()
+    app.button(key="values_change").click().run()
+    assert app.text_area(key="values_more").value == "sounds like a calm nurse"
+    app.text_area(key="values_more").input("speaks softly, as a nurse does")
+    app.button(key="values_define_submit").click().run()
+    changed = custom_values.load(database(), made.id)
+    assert (changed.version, changed.in_use) == (2, 1)
+    assert changed.used == NURSE
+    assert "are not scored on it yet" in said(app)
+
+
+def test_a_definition_can_be_taken_to_the_command_line(tmp_path):
+    file = tmp_path / "calm_nurse.json"
+    file.write_text(values_file([NURSE]), encoding="utf-8")
+    found = read_values_file(file)["calm_nurse"]
+    assert make(found, ScoringModels()).version == make(Specification.of(NURSE), ScoringModels()).version
+
+
+def test_markup_in_a_definition_is_text(table):
+    odd = Definition("odd", "<b>Bold</b> **x**", ("<img src=x onerror=alert(1)>",), ("$x$",))
+    custom_values.define(database(), odd)
+    scored(table, definition=odd)
+    app = opened(values_shown="odd")
+    assert "&lt;b&gt;Bold&lt;/b&gt;" in said(app)
+    assert "<img" not in said(app)

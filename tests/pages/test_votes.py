@@ -1,0 +1,201 @@
+"""Judging blind: the order tells nothing, the share has its interval, and a vote is kept under its palette."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from map_core.text.blind_votes import Pair, Side, in_words, pair, share, votes_csv
+from map_core.store import database, table_key, votes
+from map_core.store.votes import Preferred, Tally, Vote
+from pages.view.compare import batch
+from pages.view.session import scene
+from tests.pages.test_main_path import app, begun, captions, compare, desk, favoured, finish, finished_by, said, table, texts
+
+__all__ = ["app", "compare", "desk", "table"]
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path, monkeypatch):
+    """A database in which nothing is yet."""
+    monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'votes.sqlite'}")
+    return database()
+
+
+def test_the_order_depends_on_the_name_alone_and_half_of_the_names_give_either():
+    pairs = [pair(f"{number:032x} 3", "base", "aligned") for number in range(400)]
+    assert pairs == [pair(f"{number:032x} 3", "base", "aligned") for number in range(400)]
+    assert all({one.a, one.b} == {"base", "aligned"} for one in pairs)
+    assert all((one.a if one.aligned is Side.A else one.b) == "aligned" for one in pairs)
+    first = sum(one.aligned is Side.A for one in pairs)
+    assert 160 < first < 240  # four standard deviations of a fair coin
+
+
+def test_replies_that_read_alike_are_no_pair():
+    assert pair("x", "The same.\n", " The  same.") is None
+    assert pair("x", "", "Something") is not None
+
+
+def test_a_side_is_somebodys_reply():
+    shown = Pair("one", "two", aligned=Side.B)
+    assert [shown.preferred(side) for side in Side] == [Preferred.BASE, Preferred.TIE, Preferred.ALIGNED]
+
+
+def test_the_share_of_14_of_20_by_hand():
+    """z = 1.644854, z^2 = 2.705543: middle (0.7 + 0.067639) / 1.135277, half a width 1.644854 x 0.110413 / 1.135277."""
+    found = share(Tally(base=6, aligned=14, tie=3))
+    assert (found.share, found.decided, found.ties) == (0.7, 20, 3)
+    assert (found.low, found.high) == pytest.approx((0.676168 - 0.159972, 0.676168 + 0.159972), abs=2e-5)
+    assert in_words(Tally(6, 14, 3)) == (
+        "Aligned preferred in 14 of 20 judgements that were not ties, 70% (52 to 84%). 3 were ties."
+    )
+
+
+def test_a_share_of_few_or_of_none():
+    assert share(Tally(tie=5)) is None
+    assert in_words(Tally()) == "Nobody has judged this palette yet."
+    assert in_words(Tally(tie=1)) == "Nobody has preferred either reply yet. 1 was a tie."
+    one = share(Tally(aligned=1))
+    assert one.high == 1.0
+    assert 0.2 < one.low < 0.3  # 1 / (1 + z^2)
+    assert in_words(Tally(aligned=1)).startswith("Aligned preferred in 1 of 1 judgement that was no tie, 100%")
+
+
+def test_the_file_names_no_session_and_holds_no_formula():
+    when = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    made = [
+        Vote(1, "ab", "=1+1", Preferred.ALIGNED, "session-9f", when),
+        Vote(2, "ab", "Why?", Preferred.TIE, "session-77", when),
+        Vote(3, "ab", "How?", Preferred.BASE, "session-9f", when),
+    ]
+    text = votes_csv(made)
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["prompt"], row["preferred"], row["voter"]) for row in rows] == [
+        ("'=1+1", "aligned", "1"),
+        ("Why?", "tie", "2"),
+        ("How?", "base", "1"),
+    ]
+    assert rows[0]["when_utc"] == "2026-01-02T03:04:05+00:00"
+    assert "session" not in text
+
+
+def answers(app) -> list[str]:
+    return [button.key for button in app.button if button.key and button.key.startswith("judge_is_")]
+
+
+def blind(compare, desk, k: int = 1):
+    """A generation that is over and whose replies are covered; the base reply is never candidate k."""
+    compare.toggle(key="judge_blind").set_value(True).run()
+    generation = begun(compare, desk)
+    k = k if k != generation.request.base else (k + 1) % 4
+    compare.run()
+    assert "covered until they are complete" in said(compare)
+    assert not any("<b>Reply</b>" in text for text in texts(compare))
+    finish(generation, favoured(generation, k))
+    compare.run()
+    assert not compare.exception
+    return generation, k
+
+
+def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
+    generation, k = blind(compare, desk)
+    base = generation.request.base
+    page = said(compare)
+    for tell in ("<b>Base model</b>", "<b>Aligned model</b>", "<dt>Effective sample size</dt>"):
+        assert tell not in page
+    assert not any(caption.startswith("Candidate ") for caption in captions(compare))
+    assert not compare.dataframe
+    shown = [text for text in texts(compare) if text.startswith("final")]
+    assert sorted(shown) == sorted([f"final {base}", f"final {k}"])
+    compare.run()
+    assert [text for text in texts(compare) if text.startswith("final")] == shown
+    side = "A" if shown[0] == f"final {k}" else "B"
+    compare.button(key=f"judge_is_{side}").click().run()
+    assert not compare.exception
+    page = said(compare)
+    assert "You preferred the aligned model." in page
+    assert "Aligned preferred in 1 of 1 judgement that was no tie, 100%" in page
+    assert "<dt>Effective sample size</dt>" in page
+    assert not answers(compare)
+    key = votes.palette_key(compare.session_state["history"].now, table_key(scene.load(scene.ALL).table))
+    (vote,) = votes.votes_of(kept, key)
+    assert (vote.preferred, vote.prompt) == (Preferred.ALIGNED, generation.request.prompt)
+    compare.button(key="judge_undo").click().run()
+    assert votes.votes_of(kept, key) == ()
+    assert len(answers(compare)) == 3
+    compare.button(key="judge_is_neither").click().run()
+    assert "You saw no difference." in said(compare)
+    assert votes.tally(kept, key) == Tally(tie=1)
+
+
+def test_a_changed_palette_has_votes_of_its_own(compare, desk, kept):
+    blind(compare, desk)
+    compare.button(key="judge_is_A").click().run()
+    compare.slider(key="target_humor").set_value(compare.slider(key="target_humor").value + 10).run()
+    assert "Nobody has judged this palette yet." in said(compare)
+    assert not compare.exception
+
+
+def test_equal_replies_are_not_asked_about(compare, desk):
+    compare.toggle(key="judge_blind").set_value(True).run()
+    generation = begun(compare, desk)
+    finish(generation, favoured(generation, generation.request.base))
+    compare.run()
+    assert not answers(compare)
+    assert "Both replies are the same, so there is nothing to judge." in said(compare)
+
+
+def test_without_the_toggle_nothing_is_covered_and_it_can_be_turned_on_at_the_end(compare, desk):
+    finished_by(compare, desk, 1)
+    assert "<dt>Effective sample size</dt>" in said(compare)
+    compare.toggle(key="judge_blind").set_value(True).run()
+    assert len(answers(compare)) == 3 or "nothing to judge" in said(compare)
+
+
+def test_a_database_that_fails_is_told_in_words(compare, desk, monkeypatch, tmp_path):
+    blind(compare, desk)
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'file' / 'votes.sqlite'}")
+    compare.button(key="judge_is_A").click().run()
+    assert not compare.exception
+    assert len(answers(compare)) == 3
+    assert any("VALUE_PALETTE_DATABASE" in text for text in texts(compare))
+
+
+def test_many_prompts_are_judged_one_after_the_other(compare, desk, table, kept):
+    compare.button_group(key="how_many").set_value("many").run()
+    compare.toggle(key="judge_blind").set_value(True)
+    compare.number_input(key="many_count").set_value(3)
+    compare.number_input(key="candidates_k").set_value(4)
+    compare.button(key="many_start").click().run()
+    picks = []
+    for place in range(3):
+        for _ in range(500):
+            if len(desk.made) > place:
+                break
+            time.sleep(0.02)
+        generation = desk.made[place]
+        generation.apply({"event": "begun", "base": generation.request.base})
+        # The second prompt's replies are the same, so that it is not asked about.
+        base = generation.request.base
+        picks.append(base if place == 1 else (base + 1) % 4)
+        finish(generation, favoured(generation, picks[-1]), f"reply {place}:")
+    assert next(reversed(batch._all().values())).wait(10)
+    compare.run()
+    assert not compare.exception
+    assert not compare.dataframe
+    for number, place in enumerate((0, 2), start=1):
+        assert f"Judgement {number} of 2" in said(compare)
+        assert table.prompts[place] in texts(compare)
+        shown = [text for text in texts(compare) if text.startswith("reply")]
+        assert {text.split(":")[0] for text in shown} == {f"reply {place}"}
+        side = "A" if shown[0].endswith(str(picks[place])) else "B"
+        compare.button(key=f"judge_is_{side}").click().run()
+    assert len(compare.dataframe) == 1
+    assert "Aligned preferred in 2 of 2 judgements that were not ties, 100%" in said(compare)
+    compare.button(key="judge_undo").click().run()
+    assert "Judgement 2 of 2" in said(compare)

@@ -1,0 +1,169 @@
+"""A palette as plain data and as an address: what goes in comes out, and what cannot be read is said."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
+from map_core.palettes.palette import ALL, Mode, Palette, Target, locked, standardised
+from map_core.palettes.targets import percentiles
+from tests.tables import VALUES, make_table
+from tests.feasibility.test_properties import check
+
+LEVELS = st.floats(-1e6, 1e6, allow_nan=False)
+TARGETS = st.builds(
+    Target,
+    percentile=st.floats(0.0, 100.0),
+    level=st.none() | LEVELS,
+    free=st.booleans(),
+    keep=st.booleans(),
+    locked=st.booleans(),
+)
+NAMES = st.text(min_size=1, max_size=12).filter(lambda name: name == name.strip())
+PALETTES = st.builds(Palette, use_case=st.text(max_size=20), targets=st.dictionaries(NAMES, TARGETS, max_size=6))
+
+
+def test_a_palette_as_plain_data():
+    palette = Palette("Care", {"humor": Target(70.0, 1.25, locked=True), "kindness": Target(50.0, free=True)})
+    told = {
+        "use_case": "Care",
+        "targets": {
+            "humor": {"percentile": 70.0, "level": 1.25, "locked": True},
+            "kindness": {"percentile": 50.0, "free": True},
+        },
+    }
+    assert palette.as_dict() == told
+    assert Palette.from_dict(told) == palette
+
+
+def test_a_palette_as_an_address():
+    palette = Palette(
+        "Care",
+        {
+            "a": Target(70.0),
+            "b": Target(65.5, 0.125, locked=True),
+            "c": Target(50.0, keep=True),
+            "d": Target(40.0, free=True),
+        },
+    )
+    assert palette.to_address() == {"palette": "a:p70;b:p65.5=0.125!;c:keep", "use": "Care"}
+    back = Palette.from_address(palette.to_address(), ("a", "b", "c", "d"))
+    assert back == palette.with_target("d", Target(50.0, free=True))
+
+
+def test_nothing_asked_for_is_an_address_too():
+    told = Palette(ALL, {"a": Target(70.0, free=True)}).to_address()
+    assert told == {"palette": "free"}
+    assert Palette.from_address(told, ("a",)) == Palette(ALL, {"a": Target(50.0, free=True)})
+    assert Palette.from_address({}, ("a",)).targets["a"].free
+
+
+@check(200)
+@given(PALETTES)
+def test_plain_data_gives_the_palette_back_through_json(palette):
+    told = palette.as_dict()
+    assert Palette.from_dict(told) == palette
+    assert Palette.from_dict(json.loads(json.dumps(told))) == palette
+
+
+@check(200)
+@given(PALETTES)
+def test_an_address_gives_back_what_is_asked_for(palette):
+    values = tuple(palette.targets)
+    told = palette.to_address()
+    back = Palette.from_address(told, values)
+    assert back.use_case == palette.use_case
+    for name, target in palette.targets.items():
+        there = back.targets[name]
+        assert (there.free, there.free or there.locked == target.locked) == (target.free, True)
+        if target.free:
+            continue
+        assert there.keep == target.keep
+        if not target.keep:
+            assert there.percentile == pytest.approx(target.percentile, rel=1e-5, abs=1e-5)
+            if target.level is None:
+                assert there.level is None
+            else:
+                assert there.level == pytest.approx(target.level, rel=1e-11)
+    # Once told, it says the same for ever: a link that is opened and shared again is the same link.
+    assert back.to_address() == told
+
+
+def test_what_is_asked_of_a_value():
+    assert Target(70.0).mode(50.0) is Mode.AT_LEAST
+    assert Target(50.0).mode(50.0) is Mode.AT_LEAST
+    assert Target(40.0).mode(50.0) is Mode.MAY_DROP
+    assert Target(40.0, keep=True).mode(50.0) is Mode.KEEP
+    assert Target(40.0, keep=True, free=True).mode(50.0) is Mode.FREE
+
+
+def test_moving_a_target_sets_it_and_keeps_its_lock():
+    before = Target(40.0, 1.0, free=True, keep=True, locked=True)
+    assert before.at(60.0) == Target(60.0, locked=True)
+    assert before.at(60.0, 2.0) == Target(60.0, 2.0, locked=True)
+
+
+def test_the_mathematics_reads_levels_above_base():
+    table = make_table()
+    oracle, scale = MemoryOracle.of(table), percentiles(table)
+    targets = {
+        "helpfulness": Target(70.0),
+        "harmlessness": Target(70.0, float(oracle.base[1] + 2 * oracle.scale[1]), locked=True),
+        "humor": Target(70.0, keep=True),
+        "positivity": Target(70.0, free=True, locked=True),
+    }
+    found = standardised(Palette(ALL, targets), VALUES, oracle, scale)
+    first = (scale.level(0, 70.0) - oracle.base[0]) / oracle.scale[0]
+    np.testing.assert_allclose(found, [first, 2.0, 0.0, math.nan])
+    assert locked(Palette(ALL, targets), VALUES).tolist() == [False, True, False, False]
+    assert np.isnan(standardised(Palette(), VALUES, oracle, scale)).all()
+    assert not locked(Palette(), VALUES).any()
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({}, "The palette is {}; expected"),
+        ({"targets": []}, "The palette is"),
+        ({"targets": {"humor": 3}}, "The palette is"),
+        ({"targets": {"humor": {}}}, "The palette is"),
+        (None, "The palette is None"),
+        ({"targets": {"humor": {"percentile": 101}}}, "percentile of humor is 101; expected a number from 0 to 100"),
+        ({"targets": {"humor": {"percentile": -1}}}, "percentile of humor is -1"),
+        ({"targets": {"humor": {"percentile": math.nan}}}, "expected a finite number"),
+        ({"targets": {"humor": {"percentile": "high"}}}, "level of humor is 'high'; expected a number"),
+        ({"targets": {"humor": {"percentile": 50, "level": math.inf}}}, "level of humor is inf"),
+    ],
+)
+def test_plain_data_that_is_no_palette_is_refused(told, message):
+    with pytest.raises(InputError) as refused:
+        Palette.from_dict(told)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("humor", "has 'humor'; expected"),
+        ("humor:", "has 'humor:'; expected"),
+        ("humor:70", "has 'humor:70'; expected"),
+        ("humor:p70;;kindness:p60", "has ''; expected"),
+        ("humor:p70?", "has 'humor:p70?'"),
+        ("humor:p170", "percentile of humor is '170'; expected a number from 0 to 100"),
+        ("humor:p70=1e", "level of humor is '1e'"),
+        ("humor:p70=1e999", "expected a finite number"),
+        ("wit:p70", "names 'wit'; this table has humor, kindness"),
+        ("<script>:p70", "names '<script>'"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused(text, message):
+    with pytest.raises(InputError) as refused:
+        Palette.from_address({"palette": text}, ("humor", "kindness"))
+    assert message in str(refused.value)

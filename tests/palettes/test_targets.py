@@ -1,0 +1,49 @@
+"""Levels as people write them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
+from map_core.palettes.targets import percentiles, resolve
+from tests.tables import make_table
+
+TABLE = make_table()
+ORACLE = MemoryOracle.of(TABLE)
+
+
+def test_three_ways_to_write_a_level():
+    found = resolve({"humor": 1.5, "helpfulness": "p70", "positivity": "+0.5sd"}, TABLE, ORACLE)
+    assert found[2] == 1.5
+    assert np.mean(TABLE.rewards[:, 0] <= found[0]) == pytest.approx(0.7, abs=0.01)
+    assert found[3] == pytest.approx(TABLE.rewards[:, 3].mean() + 0.5 * TABLE.rewards[:, 3].std())
+    assert np.isnan(found[1])
+    assert resolve({"humor": " -1.25 "}, TABLE, ORACLE)[2] == -1.25
+    assert resolve({"humor": "-1sd"}, TABLE, ORACLE)[2] < ORACLE.base[2]
+
+
+@pytest.mark.parametrize("level", ["high", "p101", "p", None, True, "nan", float("inf"), [1], "+sd", ""])
+def test_levels_that_are_none(level: object):
+    with pytest.raises(InputError, match="The target of humor is"):
+        resolve({"humor": level}, TABLE, ORACLE)
+
+
+def test_an_unknown_value_is_named_with_those_that_exist():
+    with pytest.raises(InputError, match=r"Unknown value 'humour'; this table has helpfulness, .*humor"):
+        resolve({"humour": 1}, TABLE, ORACLE)
+
+
+def test_targets_that_are_no_mapping():
+    with pytest.raises(InputError, match="expected names with levels"):
+        resolve([("humor", 1)], TABLE, ORACLE)  # type: ignore[arg-type]
+
+
+def test_percentiles_go_both_ways():
+    both = percentiles(TABLE)
+    for percent in (0, 12.5, 50, 80, 100):
+        assert both.of_level(1, both.level(1, percent)) == pytest.approx(percent)
+    assert both.level(0, 70) == pytest.approx(np.percentile(TABLE.rewards[:, 0], 70))
+    assert both.of_level(0, 1e9) == 100
+    assert both.of_level(0, -1e9) == 0

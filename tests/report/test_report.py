@@ -1,0 +1,496 @@
+"""Reports: the figures in the document are those that were computed, and nothing in it runs or reaches out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import shlex
+import subprocess
+import zipfile
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from map_core import report as reports
+from map_core.studies.delivery import fingerprint
+from map_core.errors import InputError
+from map_core.feasibility import assess
+from map_core.core.types import Form, Verdict
+from map_core.oracle import MemoryOracle
+from map_core.custom_values import Scores, extended
+from map_core.palettes.palette import Palette, Target
+from map_core.report import Report, Wanted, svg_charts, gather
+from map_core.report.figures import figures
+from map_core.data.reward_table import RewardTable
+from map_core.scoring import Definition, Specification, read_values_file
+from tests.tables import make_table
+
+MADE = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)
+QUICK = Wanted(draws=40, samples=3)
+HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=x onerror=alert(1)>"
+
+
+def made(table: RewardTable, asked: dict[str, float | Target], use_case: str | None = None, **more) -> Report:
+    """The report of a palette of percentiles."""
+    targets = {name: one if isinstance(one, Target) else Target(one) for name, one in asked.items()}
+    palette = Palette(targets=targets) if use_case is None else Palette(use_case, targets)
+    return gather(table, palette, made=MADE, **({"wanted": QUICK} | more))
+
+
+def strict(text: str) -> dict:
+    """JSON without the NaN and Infinity that Python would let pass."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+class _Reader(HTMLParser):
+    """Tags with their attributes, and the text outside styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._style = False
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._style = tag == "style"
+
+    def handle_endtag(self, tag):
+        self._style = False
+
+    def handle_data(self, data):
+        self.text += "" if self._style else data
+
+
+def read(report: Report) -> _Reader:
+    reader = _Reader()
+    reader.feed(reports.html(report))
+    return reader
+
+
+def words_of(report: Report) -> str:
+    return re.sub(r"\s+", " ", read(report).text)
+
+
+def two_replies() -> RewardTable:
+    """One value, two prompts with the replies 0 and 1 each: lambda gives the level 1 / (1 + exp(-lambda))."""
+    return RewardTable(
+        values=("humor",),
+        rewards=np.array([[0.0], [1.0], [0.0], [1.0]]),
+        offsets=np.array([0, 2, 4]),
+        prompt_ids=("a", "b"),
+        prompts=("First?", "Second?"),
+        use_cases=("All prompts", "All prompts"),
+        replies=("dull", "funny", "flat", "witty"),
+    )
+
+
+def test_a_table_that_is_solved_by_hand():
+    """Target 0.75: lambda = log 3, KL = log 2 - entropy of (3/4, 1/4), base 0.5, s 0.5."""
+    report = made(two_replies(), {"humor": Target(75.0, level=0.75)})
+    told = reports.as_dict(report)
+    kl = math.log(2) + 0.75 * math.log(0.75) + 0.25 * math.log(0.25)
+    assert told["weights"]["humor"] == pytest.approx(math.log(3), abs=1e-9)
+    assert told["cost"]["kl_nats"] == pytest.approx(kl, abs=1e-9)
+    assert told["cost"]["most_nats"] == pytest.approx(math.log(2))
+    assert told["cost"]["bottleneck"] == "humor"
+    (row,) = told["values"]
+    assert row["base"] == 0.5
+    assert row["realised"] == pytest.approx(0.75, abs=1e-9)
+    assert row["highest"] == pytest.approx(1.0)
+    assert row["price_nats_per_reward"] == pytest.approx(math.log(3), abs=1e-9)
+    assert row["share_of_price"] == 1.0
+    for sample in told["samples"]:
+        assert sample["aligned_reply"] in ("funny", "witty")
+        assert sample["probability"] == pytest.approx(0.75, abs=1e-9)
+    # A single value has no frontier; its own price is swept.
+    assert told["frontier"] == []
+    assert told["sensitivity"]["value"] == "humor"
+    said = words_of(report)
+    # Four replies carry less weight than a forecast needs, and the document says so.
+    assert report.verdict is Verdict.ON_PAPER
+    for figure in (
+        "Reachable on paper",
+        f"{kl:.3f} nats",
+        "1.10",
+        "0.750",
+        "of 0.69 at the most",
+        "likeliest reply: 75%",
+    ):
+        assert figure in said, figure
+
+
+@pytest.fixture(scope="module")
+def table() -> RewardTable:
+    return make_table(prompts=20, candidates=32, seed=5)
+
+
+def test_the_document_says_what_was_computed(table):
+    report = made(table, {"helpfulness": 62.0, "humor": 58.0, "positivity": Target(50.0, keep=True)}, name="Calm")
+    oracle = MemoryOracle.of(table)
+    found = assess(oracle, report.assessment.targets)
+    assert report.verdict is Verdict.REACHABLE
+    assert report.solution.kl == found.solution.kl
+    said, told = words_of(report), reports.as_dict(report)
+    assert "Calm" in said
+    assert "25 November 2026" in said
+    assert f"{found.solution.kl:.3f} nats" in said
+    for name, row in zip(table.values, told["values"], strict=True):
+        j = table.index(name)
+        assert row["realised"] == pytest.approx(oracle.rewards_at(found.solution.levels)[j])
+        assert row["weight"] == pytest.approx(found.solution.weights[j] / oracle.scale[j])
+        assert row["realised_low"] < row["realised"] < row["realised_high"]
+        assert f"p{row['realised_percentile']:.0f}" in said
+    assert [row["mode"] for row in told["values"]] == ["at_least", "free", "at_least", "keep"]
+    assert report.confidence is not None
+    assert told["confidence"]["probability"]["reachable"] == report.confidence.probability[Verdict.REACHABLE]
+    assert fingerprint(table) in said
+    assert sum(told["confidence"]["probability"].values()) == pytest.approx(1.0)
+
+
+def test_out_of_reach_names_the_conflict_and_speaks_of_the_nearest(table):
+    report = made(table, {"helpfulness": 88.0, "harmlessness": 88.0, "humor": 50.0})
+    told, said = reports.as_dict(report), words_of(report)
+    assert report.verdict is Verdict.OUT_OF_REACH
+    assert report.stands_in
+    assert told["conflict"]["values"] == ["helpfulness", "harmlessness"]
+    assert "The fewest targets that cannot be had together: helpfulness and harmlessness." in said
+    assert "the nearest palette that can be had" in said
+    assert "in place of p88" in said
+    # What stands in can be had, and its weights reach it.
+    nearest = report.assessment.nearest
+    assert np.all(report.solution.levels[:2] >= nearest.targets[:2] - 1e-7)
+    np.testing.assert_allclose(report.solution.weights, nearest.solution.weights, atol=1e-5)
+    assert told["margin"] < 0
+    assert f"by {-told['margin']:.3f} standard deviations" in said
+    assert told["weights"]
+    assert told["confidence"]["probability"]["out_of_reach"] > 0.9
+
+
+def test_locked_targets_that_cannot_be_had_leave_no_weights(table):
+    report = made(table, {"helpfulness": Target(99.0, locked=True), "harmlessness": Target(99.0, locked=True)})
+    told, said = reports.as_dict(report), words_of(report)
+    assert report.solution is None
+    assert told["weights"] == {}
+    assert told["nearest"] is None
+    assert [one.name for one in reports.snippets(report)] == ["solve", "report"]
+    assert "Nothing near it can be had while the locked targets stay" in said
+    assert "at least, locked" in said
+    assert "--lock helpfulness" in reports.as_dict(report)["snippets"]["report"]
+
+
+def test_a_value_that_was_added_in_the_app_is_put_into_a_table_first(table, tmp_path):
+    """The commands name a copy of the table that holds the value, and how it is scored is a file that can be read."""
+    nurse = Specification.of(Definition("calm_nurse", "Calm nurse", more=("it's a calm nurse",), less=("a salesman",)))
+    rng = np.random.default_rng(3)
+    entry = {"name": "calm_nurse", **nurse.as_dict(), "version": "1"}
+    whole = extended(table, [Scores(rng.normal(size=len(table.rewards)), entry)])
+    plain = reports.as_dict(made(whole, {"humor": 60.0}))["snippets"]
+    assert "values" not in plain
+    assert "with-values" not in plain["solve"]
+    report = made(whole, {"humor": 60.0, "calm_nurse": 60.0}, shown_table="mine.parquet")
+    told = reports.as_dict(report)["snippets"]
+    assert list(told) == ["values", "solve", "generate", "serve", "trainer", "weights", "report"]
+    write, build = told["values"].split("> values.json\n")
+    (tmp_path / "values.json").write_bytes(subprocess.run(["sh", "-c", write], capture_output=True, check=True).stdout)
+    found = read_values_file(tmp_path / "values.json")
+    assert {name: (one.family, one.settings) for name, one in found.items()} == {
+        "calm_nurse": (nurse.family, nurse.settings)
+    }
+    assert shlex.split(build.replace("\\\n", "")) == shlex.split(
+        "python -m map_core build --extend mine.parquet --values-file values.json --values calm_nurse "
+        "--out with-values.parquet"
+    )
+    for name in ("solve", "serve", "report"):
+        assert "with-values.parquet" in told[name]
+        assert "mine.parquet" not in told[name]
+    assert "--values-file values.json" in told["generate"]
+    assert "--weights calm_nurse=" in told["generate"].replace("\\\n  ", "")
+    assert "resolve(['humor', 'calm_nurse'], read_values_file(Path('values.json')))" in told["trainer"]
+    compile(told["trainer"], "trainer", "exec")
+    assert "assets/default.parquet" in reports.as_dict(made(whole, {"calm_nurse": 60.0}))["snippets"]["values"]
+
+
+def test_on_paper_says_on_how_few_replies_it_rests(table):
+    highest = made(table, {"helpfulness": 60.0}).highest[0]
+    oracle = MemoryOracle.of(table)
+    level = float(oracle.base[0] + 0.97 * highest * oracle.scale[0])
+    report = made(table, {"helpfulness": Target(90.0, level=level)})
+    assert report.verdict is Verdict.ON_PAPER
+    said = words_of(report)
+    assert "Reachable on paper" in said
+    assert "below" in said
+    assert "is not to be trusted" in said
+
+
+def test_nothing_asked_is_the_base_model(table):
+    report = made(table, {})
+    told, said = reports.as_dict(report), words_of(report)
+    assert told["cost"]["kl_nats"] == 0
+    assert told["cost"]["bottleneck"] is None
+    assert "Every value is left free" in said
+    assert "price" not in figures(report)
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_pooled_tables_and_forms(table, form):
+    report = made(table, {"humor": 60.0}, form=form)
+    assert report.oracle.form is form
+    told = reports.as_dict(report)
+    assert told["form"] == form.value
+    assert ("--form pooled" in told["snippets"]["solve"].replace("\\\n  ", "")) == (form is Form.POOLED)
+    assert ("Weights are found over all replies together" in words_of(report)) == (form is Form.POOLED)
+
+
+def test_one_reply_a_prompt(table):
+    single = RewardTable(
+        values=table.values,
+        rewards=table.rewards[::8],
+        offsets=np.arange(len(table.rewards[::8]) + 1),
+        prompt_ids=tuple(map(str, range(80))),
+        prompts=tuple(f"Prompt {k}" for k in range(80)),
+        use_cases=("All prompts",) * 80,
+        replies=tuple(f"reply {k}" for k in range(80)),
+    )
+    report = made(single, {"humor": 55.0})
+    assert report.oracle.form is Form.POOLED
+    assert report.samples == ()
+    # A generator has to draw more than one to choose from.
+    assert json.loads(reports.as_dict(report)["snippets"]["weights"])["candidates"] == 16
+    assert "one reply a prompt, between which nothing can choose" in words_of(report)
+    strict(reports.as_json(report))
+
+
+def test_a_table_that_says_nothing_of_itself_and_has_one_prompt(table):
+    bare = RewardTable(
+        values=("a", "b"),
+        rewards=table.rewards[:32, :2],
+        offsets=np.array([0, 32]),
+        prompt_ids=("p",),
+        prompts=("Only?",),
+        use_cases=("All prompts",),
+    )
+    report = made(bare, {"a": 60.0})
+    said = words_of(report)
+    assert report.confidence is None
+    assert "The table has one prompt" in said
+    assert "The table does not say how this value was scored" in said
+    assert "the table does not say" in said
+    assert "holds no texts of replies" in said
+    assert reports.as_dict(report)["confidence"] is None
+
+
+@pytest.mark.parametrize("asked", [{}, {"helpfulness": 60.0}, {"helpfulness": 97.0, "harmlessness": 97.0}])
+def test_a_constant_value_and_numbers_of_all_sizes(table, asked):
+    rewards = table.rewards * np.array([1e6, 1e-6, 1.0, 0.0])
+    odd = RewardTable(
+        values=table.values,
+        rewards=rewards,
+        offsets=table.offsets,
+        prompt_ids=table.prompt_ids,
+        prompts=table.prompts,
+        use_cases=table.use_cases,
+        replies=table.replies,
+        metadata={"seed": math.nan, "model": "plain text", "sampling": {"temperature": 0.5}},
+    )
+    report = made(odd, asked)
+    told = strict(reports.as_json(report))
+    assert told["source"]["metadata"]["seed"] is None
+    assert "positivity is the same for every reply" in words_of(report)
+    assert "plain text" in words_of(report)
+
+
+def hostile(table: RewardTable) -> RewardTable:
+    """The table with hostile text wherever text goes."""
+    return RewardTable(
+        values=("humor", "<b>=1+1</b>"),
+        rewards=table.rewards[:, :2],
+        offsets=table.offsets,
+        prompt_ids=table.prompt_ids,
+        prompts=tuple(f"{HOSTILE} {k}" for k in range(len(table.prompts))),
+        use_cases=(f"Care {HOSTILE}",) * len(table.prompts),
+        replies=tuple(f"=cmd|'/c calc'!A{k} {HOSTILE} </pre></style></svg>" for k in range(len(table.rewards))),
+        metadata={"model": {"name": HOSTILE}, "scorers": [{"name": "humor", "measures": HOSTILE}], "system": HOSTILE},
+    )
+
+
+def test_hostile_text_stays_text(table):
+    odd = hostile(table)
+    report = made(
+        odd,
+        {"humor": 60.0, "<b>=1+1</b>": 55.0},
+        use_case=f"Care {HOSTILE}",
+        name=HOSTILE,
+        link=f"http://localhost/?{HOSTILE}",
+        names=(HOSTILE, "=1+1"),
+        shown_table=HOSTILE,
+    )
+    reader = read(report)
+    assert reader.text.count(HOSTILE) > 20
+    known = {name for name, _ in reader.tags}
+    assert not known & {"script", "img", "iframe", "object", "embed", "form", "b="}
+    for tag, attributes in reader.tags:
+        assert not [name for name in attributes if name.startswith("on")], tag
+    # Text that a spreadsheet would take for a formula has an apostrophe before it.
+    for name, text in reports.csv_files(report).items():
+        for row in csv.reader(io.StringIO(text)):
+            assert not [cell for cell in row if cell[:1] in ("=", "+", "@") and not _number(cell)], name
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def test_nothing_is_loaded_from_elsewhere(table):
+    report = made(table, {"humor": 60.0, "helpfulness": 60.0}, link="http://localhost:8501/?palette=humor:p60")
+    document = reports.html(report)
+    for tag, attributes in read(report).tags:
+        for name in ("src", "href", "action", "data", "srcset", "xlink:href"):
+            assert (attributes.get(name) or "data:").startswith("data:"), (tag, attributes)
+    assert not re.search(r"url\((?!\"data:)", document)
+    assert "@import" not in document
+    assert "<script" not in document
+    assert "default-src 'none'" in document
+    assert len(document.encode()) < 1_000_000
+    # The address is there to be read, as text.
+    assert "http://localhost:8501/?palette=humor:p60" in words_of(report)
+
+
+def test_all_of_it_as_tables(table):
+    report = made(table, {"humor": 60.0, "helpfulness": 55.0})
+    files = reports.csv_files(report)
+    assert set(files) == {"palette.csv", "frontier.csv", "sensitivity.csv", "replies.csv", "about.csv"}
+    rows = list(csv.DictReader(io.StringIO(files["palette.csv"])))
+    told = reports.as_dict(report)
+    assert [row["value"] for row in rows] == list(table.values)
+    assert [float(row["weight"]) for row in rows] == [row["weight"] for row in told["values"]]
+    assert len(list(csv.reader(io.StringIO(files["frontier.csv"])))) == len(told["frontier"]) + 1
+    assert len(list(csv.reader(io.StringIO(files["replies.csv"])))) == 4
+    with zipfile.ZipFile(io.BytesIO(reports.zipped(report))) as archive:
+        assert {name: archive.read(name).decode() for name in archive.namelist()} == files
+    assert reports.zipped(report) == reports.zipped(report)
+    strict(reports.as_json(report))
+
+
+def test_the_same_report_again(table):
+    one, other = (made(table, {"humor": 60.0, "kindness": 40.0}) for _ in range(2))
+    assert reports.html(one) == reports.html(other)
+    assert reports.as_json(one) == reports.as_json(other)
+
+
+def test_samples_are_spread_over_use_cases_and_are_those_of_the_table(table):
+    report = made(table, {"humor": 65.0}, wanted=Wanted(draws=0, samples=4))
+    assert [sample.use_case for sample in report.samples] == ["Customer support", "Stories"] * 2
+    for sample in report.samples:
+        i = table.prompts.index(sample.example.prompt)
+        rows = table.rows(i)
+        pull = report.oracle.standardise(table.rewards[rows]) @ report.solution.weights
+        share = np.exp(pull - pull.max()) / np.exp(pull - pull.max()).sum()
+        best = int(share.argmax())
+        assert sample.example.aligned == table.replies[rows][best]
+        assert sample.example.probability == pytest.approx(float(share[best]))
+    assert len({sample.example.prompt for sample in report.samples}) == 4
+    assert len(made(table, {"humor": 65.0}, use_case="Stories", wanted=Wanted(0, 99)).samples) == 10
+
+
+def test_a_study_speaks_only_for_its_own_table(table):
+    class Study:
+        def __init__(self, of: str) -> None:
+            self.made = {"table": of}
+
+    report = made(table, {"humor": 60.0}, study=Study("another"))
+    assert report.study is None
+    assert "there is no study of delivery of this table" in words_of(report)
+    own = Study(fingerprint(table))
+    assert made(table, {"humor": 60.0}, study=own).study is own
+
+
+def test_what_is_asked_for_wrongly(table):
+    with pytest.raises(InputError, match="Unknown use case"):
+        made(table, {"humor": 60.0}, use_case="Nowhere")
+    with pytest.raises(InputError, match="draws"):
+        made(table, {"humor": 60.0}, wanted=Wanted(draws=3))
+
+
+def test_steps_are_told_and_can_stop_the_work(table):
+    told = []
+    made(table, {"humor": 60.0}, tell=told.append)
+    assert told == ["Solving", "Error bars", "Frontier", "Sensitivity", "Replies"]
+
+    class Stopped(Exception):
+        pass
+
+    def stop(what: str) -> None:
+        if what == "Frontier":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        made(table, {"humor": 60.0}, tell=stop)
+
+
+def test_figures_lie_within_their_drawing_and_say_what_they_show(table):
+    report = made(table, {"humor": 60.0, "helpfulness": 60.0})
+    drawn = figures(report)
+    assert set(drawn) == {"levels", "frontier", "price", "others"}
+    for chart in drawn.values():
+        assert chart.said
+        for mark in chart.marks:
+            assert -9 <= mark.x <= svg_charts.WIDTH + 9
+            assert 0 <= mark.y <= chart.height
+        for line in chart.lines:
+            numbers = [float(number) for number in re.findall(r"-?\d+\.?\d*", line.path)]
+            assert all(-1 <= x <= svg_charts.WIDTH for x in numbers[::2])
+            assert all(-1 <= y <= chart.height for y in numbers[1::2])
+    # The mark of a level stands where its percentile lies.
+    levels = drawn["levels"]
+    dots = [mark for mark in levels.marks if mark.kind == "dot"]
+    expected = [report.percentile(j, report.solution.levels[j]) for j in range(4)]
+    assert [mark.x for mark in dots] == pytest.approx([levels.box.x(p) for p in expected])
+    # Where the target is now, the price drawn is the price.
+    (here,) = drawn["price"].marks
+    assert here.y == pytest.approx(drawn["price"].box.y(report.solution.kl))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "ends"),
+    [([41.0, 87.0], (40.0, 90.0)), ([0.0, 0.3], (0.0, 0.3)), ([50.0], (49.5, 50.5)), ([], (0.0, 1.0))],
+)
+def test_ends_of_an_axis_are_round(numbers, ends):
+    low, high = svg_charts.round_ends(numbers)
+    assert (low, high) == pytest.approx(ends, abs=0.2)
+    assert all(low <= number <= high for number in numbers)
+    places = svg_charts.ticks((low, high))
+    assert 2 <= len(places) <= 7
+    assert low <= places[0]
+    assert places[-1] <= high + 1e-9
+
+
+def test_of_many_values_the_drawing_shows_those_that_move_most():
+    many = make_table(prompts=20, candidates=32, values=tuple(f"value_{k}" for k in range(12)), seed=2)
+    report = made(many, {"value_0": 60.0, "value_1": 58.0})
+    drawn = figures(report)["others"]
+    assert len(drawn.labels) == 8
+    assert "(the 8 that move most)" in drawn.title
+    moves = np.ptp(report.curve.levels, axis=0)
+    moves[report.curve.value] = -1
+    expected = sorted(np.argsort(-moves)[:8])
+    assert [label.text for label in drawn.labels] == [f"Value {j}" for j in expected]
+
+
+def test_labels_are_moved_apart_in_their_order():
+    assert svg_charts.apart([10.0, 11.0, 50.0], 14.0, 0.0, 60.0) == [10.0, 24.0, 50.0]
+    assert svg_charts.apart([58.0, 59.0, 60.0], 14.0, 0.0, 60.0) == [32.0, 46.0, 60.0]
+    assert svg_charts.apart([], 14.0, 0.0, 60.0) == []

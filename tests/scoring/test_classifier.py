@@ -1,0 +1,208 @@
+"""Values scored by sequence classifiers and reward models: by hand, the laws, what is cut is said, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from map_core import scoring
+from map_core.errors import EngineError, InputError, MissingModelError
+from map_core.scoring import Scorer, ScoringModels, Specification
+from map_core.scoring.classifier import Classifier
+from map_core.scoring.known_classifiers import READY
+from tests.scorer_laws import keeps_the_laws, reply
+from tests.tiny_classifier import CONTEXT, make_classifier, make_reward_model
+
+REPLIES = [reply("The cat sat on the mat."), reply("Thank you for your message."), reply("")]
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(make_classifier(tmp_path_factory.mktemp("bert")))
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(make_reward_model(tmp_path_factory.mktemp("llama")))
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(make_reward_model(tmp_path_factory.mktemp("several"), heads=3))
+
+
+@pytest.fixture(scope="module")
+def models() -> ScoringModels:
+    return ScoringModels()
+
+
+def scorer(models: ScoringModels, **settings: Any) -> Scorer:
+    (made,) = scoring.resolve(["wit"], [Specification("wit", "classifier", settings)], models)
+    return made
+
+
+# By hand
+
+
+def test_it_is_what_transformers_gives(bert: str, models: ScoringModels) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    model = AutoModelForSequenceClassification.from_pretrained(bert).eval()
+    with torch.inference_mode():
+        rows = [model(**tokenizer("Hi", one.text, return_tensors="pt")).logits[0].double().numpy() for one in REPLIES]
+    found = scorer(models, model=bert, output="funny", template="pair").score("Hi", REPLIES)
+    np.testing.assert_allclose(found, [row[1] for row in rows], atol=1e-5)
+    less = scorer(models, model=bert, output=1, sign=-1).score("Hi", REPLIES)
+    np.testing.assert_allclose(less, -found, atol=1e-6)
+    share = scorer(models, model=bert, output="funny", scale="probability").score("Hi", REPLIES)
+    np.testing.assert_allclose(share, [np.exp(row[1]) / np.exp(row).sum() for row in rows], atol=1e-5)
+
+
+def test_a_single_output_is_a_reward_or_its_logistic(llama: str, models: ScoringModels) -> None:
+    logit = scorer(models, model=llama, template="chat").score("Hi", REPLIES)
+    share = scorer(models, model=llama, template="chat", scale="probability").score("Hi", REPLIES)
+    np.testing.assert_allclose(share, 1 / (1 + np.exp(-logit)))
+    assert len(set(logit)) == 3
+
+
+def test_templates_say_what_the_model_reads(llama: str, models: ScoringModels) -> None:
+    alone = scorer(models, model=llama, template="reply")
+    as_text = scorer(models, model=llama, template="{prompt} / {reply} / {prompt}")
+    same = scorer(models, model=llama, template="reply").score("", [reply("Hi / a {prompt} b / Hi")])
+    np.testing.assert_allclose(as_text.score("Hi", [reply("a {prompt} b")]), same)
+    np.testing.assert_array_equal(alone.score("Hi", REPLIES), alone.score("Another prompt", REPLIES))
+
+
+def test_heads_of_a_class_of_its_own_are_read_without_its_code(several: str, models: ScoringModels) -> None:
+    """The same weights under transformers' own class: output k is the k-th row of the head."""
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoTokenizer, LlamaModel
+
+    settings = {"model": several, "template": "chat", "head": "regression_layer.weight"}
+    found = [scorer(models, **settings, output=k).score("Hi", REPLIES[:1])[0] for k in range(3)]
+    tokenizer = AutoTokenizer.from_pretrained(several)
+    text = models.shared((several, "regression_layer.weight", None, None), list).chat("Hi", REPLIES[0].text)  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        states = LlamaModel.from_pretrained(several)(**tokenizer(text, return_tensors="pt")).last_hidden_state[0, -1]
+    head = load_file(f"{several}/model.safetensors")["regression_layer.weight"]
+    np.testing.assert_allclose(found, (head @ states).double().numpy(), atol=1e-5)
+
+
+# Laws
+
+
+@pytest.mark.parametrize("template", ["reply", "pair", "\n\nHuman: {prompt}\n\nAssistant: {reply}"])
+def test_classifiers_keep_the_laws(bert: str, models: ScoringModels, template: str) -> None:
+    keeps_the_laws(scorer(models, model=bert, output="funny", template=template), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("template", ["chat", "reply"])
+def test_reward_models_keep_the_laws(llama: str, models: ScoringModels, template: str) -> None:
+    keeps_the_laws(scorer(models, model=llama, template=template), tolerance=1e-5)
+
+
+def test_heads_keep_the_laws(several: str, models: ScoringModels) -> None:
+    settings = {"model": several, "template": "chat", "head": "regression_layer.weight", "output": 2}
+    keeps_the_laws(scorer(models, **settings), tolerance=1e-5)
+
+
+def test_two_values_of_one_model_load_and_run_it_once(bert: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from map_core.scoring.sequence_model import SequenceModel
+
+    passes = []
+    real = SequenceModel._read
+    monkeypatch.setattr(
+        SequenceModel, "_read", lambda self, given: passes.append(len(given["input_ids"])) or real(self, given)
+    )
+    models = ScoringModels()
+    funny, dull = (scorer(models, model=bert, output=name) for name in ("funny", "dull"))
+    assert not np.array_equal(funny.score("Hi", REPLIES), dull.score("Hi", REPLIES))
+    assert sum(passes) == len(REPLIES)
+
+
+# What is cut is said
+
+
+def test_what_is_cut_is_counted_and_said(llama: str, models: ScoringModels, caplog: pytest.LogCaptureFixture) -> None:
+    one = scorer(models, model=llama, template="{prompt}{reply}")
+    one.score("Hi", REPLIES)
+    assert one.notes == ()
+    long = reply("The cat sat on the mat. " * 40)
+    first = one.score("Hi", [*REPLIES, long])
+    assert one.notes == (f"1 of 7 replies were longer than {llama} reads; wit was scored without the rest.",)
+    assert caplog.messages == [*one.notes]
+    # Of prompt and reply the end is kept, and no more than the model reads.
+    assert one.score("Another prompt", [long])[0] == pytest.approx(first[-1], abs=1e-6)
+    assert one._opened().longest == CONTEXT  # type: ignore[attr-defined]
+
+
+# Refused in words
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "needs either model or ready"),
+        ({"model": "a", "ready": "helpful"}, "needs either model or ready"),
+        ({"ready": "best"}, "ready of 'wit' is 'best'; there are helpful"),
+        ({"ready": "urm"}, "URM-LLaMa-3.1-8B cannot be used: its head .*trust_remote_code is off"),
+        ({"model": "a", "sign": 2}, "sign of 'wit' is 2"),
+        ({"model": "a", "sign": True}, "sign of the value 'wit' is True"),
+        ({"model": "a", "scale": "odds"}, "expected logit or probability"),
+        ({"model": "a", "template": "{prompt} only"}, "expected reply, pair, chat"),
+        ({"model": "a", "longest": 0}, "longest of 'wit' is 0"),
+        ({"model": 3}, "model of the value 'wit' is 3; expected the model's name"),
+        ({"model": "a", "weight": 1}, "unknown setting 'weight'"),
+    ],
+)
+def test_bad_settings_are_told_in_words(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        scorer(ScoringModels(), **settings)
+
+
+def test_models_that_cannot_be_used_are_told_in_words(
+    bert: str, llama: str, several: str, models: ScoringModels, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="has 2 outputs; say which one is 'wit': output = 'dull' or 'funny'"):
+        scorer(models, model=bert).score("Hi", REPLIES)
+    with pytest.raises(InputError, match=r"output of 'wit' is 'sad'; .* has 'dull', 'funny'"):
+        scorer(models, model=bert, output="sad").score("Hi", REPLIES)
+    with pytest.raises(InputError, match=r"needs code that comes with it, .*trust_remote_code is off"):
+        scorer(models, model=several).score("Hi", REPLIES)
+    with pytest.raises(InputError, match="hold no 'other'"):
+        scorer(models, model=llama, head="other").score("Hi", REPLIES)
+    (Path(bert) / "chat_template.jinja").unlink()
+    with pytest.raises(InputError, match="has no chat template"):
+        scorer(ScoringModels(), model=bert, output=0, template="chat").score("Hi", REPLIES)
+    with pytest.raises(MissingModelError, match="owner/nothing is not on this machine"):
+        scorer(models, model="owner/nothing").score("Hi", REPLIES)
+    with pytest.raises(InputError, match=r"no model folder: expected config\.json"):
+        scorer(models, model=str(tmp_path)).score("Hi", REPLIES)
+
+
+def test_missing_tensors_are_never_made_up(llama: str, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = make_reward_model(tmp_path / "broken")
+    weights = load_file(folder / "model.safetensors")
+    del weights["score.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(EngineError, match=r"lack 1 tensors, score\.weight among them"):
+        scorer(ScoringModels(), model=str(folder)).score("Hi", REPLIES)
+
+
+def test_ready_entries_make_scorers_without_loading_anything() -> None:
+    for name, entry in READY.items():
+        if not entry.refused:
+            made = Classifier("wit", {"ready": name, "output": 0}, ScoringModels())
+            assert made.card.source == entry.model
+            assert made.card.measures == entry.measures
+            assert made.card.licence
+            assert entry.gigabytes > 0
+    assert len(READY["armo"].outputs) == 19

@@ -1,0 +1,321 @@
+"""Values of one's own: a definition is checked, travels as data, and is heard; laws, generation and bad input."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from map_core import scoring
+from map_core.analysis.generation_weights import Aims
+from map_core.cli import main
+from map_core.errors import InputError, MissingModelError
+from map_core.service.generation import Phase, request_from, request_message
+from map_core.models.files import locate
+from map_core.generation.request import GenerationRequest
+from map_core.service.service import GenerationService
+from map_core.core.types import SamplingSettings
+from map_core.data.reward_table import RewardTable
+from map_core.server.request_parser import Desk, PromptTokens
+from map_core.server.errors import Limits, Refusal
+from map_core.scoring import DEFAULT_EMBEDDER, Definition, Kind, ScoringModels, Specification, name_from, embedding_covariance
+from map_core.scoring.contrast import Contrast
+from tests.scorer_laws import keeps_the_laws, reply
+from tests.scoring.test_scorers import WordEmbedder
+from tests.tiny_model import make_tiny_model
+
+NURSE = Definition(
+    "calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",), colour="#2a7f62"
+)
+EXAMPLES = Definition(
+    "brisk", "Brisk", ("Done. Next.", "Yes. Monday."), ("Well, let me think about that for a while.",), Kind.EXAMPLES
+)
+
+
+def models() -> ScoringModels:
+    return ScoringModels("words", WordEmbedder())
+
+
+# By hand
+
+
+def test_a_contrast_points_from_less_to_more() -> None:
+    """Examples "kind" against "rude": the axis is (kind - rude) / |kind - rude|, and a reward is ten times along it."""
+    one = Contrast(Definition("k", "K", ("kind",), ("rude",), Kind.EXAMPLES), models())
+    kind, rude, cat = WordEmbedder().embed(["kind", "rude", "cat"])
+    axis = (kind - rude) / np.linalg.norm(kind - rude)
+    rewards = one.score("Hi", [reply("kind"), reply("rude"), reply("cat"), reply("")])
+    np.testing.assert_allclose(rewards, [*(10 * np.array([kind, rude, cat]) @ axis), 0.0])
+    assert rewards[0] > rewards[2] > rewards[1]
+
+
+def test_turning_the_sides_round_turns_the_rewards() -> None:
+    turned = replace(NURSE, more=NURSE.less, less=NURSE.more)
+    replies = [reply("take a slow breath"), reply("buy now and save"), reply("the nurse is calm")]
+    there, back = (Contrast(one, models()).score("Hi", replies) for one in (NURSE, turned))
+    np.testing.assert_allclose(there, -back)
+
+
+def test_spread_by_hand(tmp_path: Path) -> None:
+    """Squares of 1 + 1 in the first place, 4 + 4 in the second, over one degree of freedom for each of two prompts."""
+    vectors = np.array([[[1.0, 5.0], [3.0, 5.0]], [[7.0, 0.0], [7.0, 4.0]]])
+    found = embedding_covariance.measure(vectors)
+    np.testing.assert_allclose(found, [[1.0, 0.0], [0.0, 4.0]])
+    embedding_covariance.save(found, tmp_path / "spread.npy")
+    np.testing.assert_allclose(embedding_covariance.load(tmp_path / "spread.npy"), found, rtol=1e-3)
+
+
+def test_the_spread_of_the_embedded_table_is_a_covariance() -> None:
+    kept = embedding_covariance.load()
+    assert kept.shape == (384, 384)
+    np.testing.assert_array_equal(kept, kept.T)
+    assert np.linalg.eigvalsh(kept).min() > -1e-6 * kept.max()
+    assert np.trace(kept) < 1.0  # embeddings have length 1
+
+
+# Laws
+
+
+@pytest.mark.parametrize("definition", [NURSE, EXAMPLES], ids=lambda one: one.kind)
+def test_contrasts_keep_the_laws(definition: Definition) -> None:
+    keeps_the_laws(Contrast(definition, models()))
+
+
+def test_name_and_colour_do_not_change_the_scores() -> None:
+    other = replace(NURSE, name="nurse", title="Nurse", colour=None)
+    assert other.key == NURSE.key
+    assert (
+        len({NURSE.key, replace(NURSE, more=("sounds like a doctor",)).key, replace(NURSE, kind=Kind.EXAMPLES).key})
+        == 3
+    )
+    one, two = (Contrast(definition, models()) for definition in (NURSE, other))
+    assert one.version == two.version
+    np.testing.assert_array_equal(one.score("Hi", [reply("a nurse")]), two.score("Hi", [reply("a nurse")]))
+
+
+def test_a_definition_travels_as_data() -> None:
+    for one in (NURSE, EXAMPLES, replace(NURSE, title="Ruhige Pflege ☺", more=("klingt ruhig", "هادئ"))):
+        assert Definition.from_json(one.to_json()) == one
+        assert pickle.loads(pickle.dumps(one)) == one
+        assert Specification(**json.loads(json.dumps(Specification.of(one).as_dict()))) == Specification.of(one)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Calm nurse!", "calm_nurse"),
+        ("  3 words ", "value_3_words"),
+        ("Größe", "gr_e"),
+        ("الهدوء", "value_669f2471"),
+        ("x" * 200, "x" * 36),
+    ],
+)
+def test_names_from_titles(title: str, name: str) -> None:
+    assert name_from(title) == name
+    assert name_from(title, [name]) == f"{name}_2"
+    Definition(name_from(title, [name]), "T", ("a",), ("b",))
+
+
+# Made again from a table or a file
+
+
+def test_a_table_says_how_to_score_it_again() -> None:
+    made = scoring.resolve(["calm_nurse", "humor"], [NURSE], models())
+    told = scoring.from_metadata({"scorers": [one.entry() for one in made]})
+    again = scoring.resolve(["humor", "calm_nurse"], told, models())
+    assert [one.name for one in again] == ["humor", "calm_nurse"]
+    assert again[1].version == made[0].version
+    assert scoring.scored(told) == (*scoring.DEFAULT_VALUES, "calm_nurse")
+    np.testing.assert_array_equal(again[1].score("Hi", [reply("calm")]), made[0].score("Hi", [reply("calm")]))
+
+
+def test_tables_of_strangers_tell_nothing_that_breaks() -> None:
+    broken = [None, 3, {"name": 4}, {"name": "a", "settings": 5}, {"name": "b", "family": []}]
+    assert scoring.from_metadata({"scorers": broken}) == {}
+    assert scoring.from_metadata({}) == {}
+
+
+def test_a_values_file_names_values(tmp_path: Path) -> None:
+    path = tmp_path / "values.toml"
+    path.write_text(
+        '[calm_nurse]\nmore = "sounds like a calm nurse"\nless = ["sounds like a salesman"]\n\n'
+        '[brisk]\nfamily = "contrast"\nkind = "examples"\nmore = ["Done. Next."]\nless = ["Well, let me think."]\n'
+    )
+    own = scoring.read_values_file(path)
+    nurse, brisk = scoring.resolve(tuple(own), own, models())
+    assert (nurse.card.title, brisk.name) == ("Calm nurse", "brisk")
+    assert nurse.version == Contrast(NURSE, models()).version
+    as_json = tmp_path / "values.json"
+    as_json.write_text(
+        json.dumps({"calm_nurse": {"more": ["sounds like a calm nurse"], "less": ["sounds like a salesman"]}})
+    )
+    assert scoring.resolve(["calm_nurse"], scoring.read_values_file(as_json), models())[0].version == nurse.version
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "names no value"),
+        ("[a", "not understood"),
+        ("a = 3", "'a' in .* is 3; expected a table"),
+        ('[a]\nmore = "x"', "names no family"),
+        ('[a]\nfamily = "oracle"', "of the family 'oracle'; there are"),
+        ('[a]\nmore = "x"\nless = "y"\nweight = 2', "unknown field 'weight'"),
+        ('[humor]\nmore = "x"\nless = "y"', "'humor' is a built-in value"),
+        ('[Calm]\nmore = "x"\nless = "y"', "The name of a value is 'Calm'"),
+    ],
+)
+def test_bad_values_files_are_told_in_words(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "values.toml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=said):
+        scoring.resolve(None, scoring.read_values_file(path), models())
+    with pytest.raises(InputError, match="cannot be read"):
+        scoring.read_values_file(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "Calm nurse"}, "name of a value is 'Calm nurse'"),
+        ({"name": "x" * 41}, "at most 40"),
+        ({"title": " "}, "title is ''; expected at least one word"),
+        ({"more": ()}, "'more' has 0 texts; expected 1 to 20"),
+        ({"more": ("...",)}, "expected at least one word"),
+        ({"more": tuple(f"text {i}" for i in range(21))}, "has 21 texts"),
+        ({"less": ("x" * 1001,)}, "1,001 characters; expected at most 1,000"),
+        ({"less": ("\ud800 a",)}, "no valid text at character 1"),
+        ({"less": (3,)}, "holds 3; expected text"),
+        ({"less": ("  Sounds like a  CALM nurse. ",)}, "stands on both sides"),
+        ({"kind": "wish"}, "kind is 'wish'; expected description or examples"),
+        ({"colour": "green"}, "The colour is 'green'"),
+    ],
+)
+def test_bad_definitions_are_told_in_words(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        replace(NURSE, **change)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"name": "a"}', '{"name": "a", "more": ["x"], "less": ["y"], "z": 1}']
+)
+def test_what_is_no_definition_is_told(text: str) -> None:
+    with pytest.raises(InputError, match="definition"):
+        Definition.from_json(text)
+
+
+def test_names_that_are_taken() -> None:
+    with pytest.raises(InputError, match="'calm_nurse' is defined twice"):
+        scoring.resolve(["calm_nurse"], [NURSE, NURSE])
+    with pytest.raises(InputError, match=r"Unknown value 'wit'; there are .*calm_nurse"):
+        scoring.resolve(["wit"], [NURSE])
+
+
+# Generation
+
+
+def test_a_request_carries_what_it_needs() -> None:
+    told = (Specification.of(NURSE), Specification.of(EXAMPLES))
+    asked = GenerationRequest("Hi", {"calm_nurse": 2.0}, ("humor",), own=told)
+    over = request_from(json.loads(json.dumps(request_message(asked))))
+    assert over == replace(asked, own=told[:1])
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny real model that writes; the test is left out where the default embedding model is missing."""
+    try:
+        locate(DEFAULT_EMBEDDER)
+    except MissingModelError as error:
+        pytest.skip(str(error))
+    return str(make_tiny_model(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.mark.model
+def test_the_model_process_scores_on_a_value_of_ones_own(tiny: str) -> None:
+    """It is told once a request, and another wording under the same name is another value."""
+    settings = SamplingSettings(max_new_tokens=12)
+    asked = GenerationRequest("How are you?", {"calm_nurse": 1.5}, (), 4, settings, own=(Specification.of(NURSE),))
+    turned = Specification.of(replace(NURSE, more=NURSE.less, less=NURSE.more))
+    with GenerationService(tiny, "torch", "float32") as service:
+        service.start(["calm_nurse", "diversity"], asked.own)
+        done, other = (service.submit(one).wait(90) for one in (asked, replace(asked, own=(turned,))))
+        unknown = service.submit(replace(asked, own=())).wait(90)
+    assert (done.phase, other.phase) == (Phase.DONE, Phase.DONE), done.error
+    rewards = [one.rewards["calm_nurse"] for one in done.candidates]
+    here = Contrast(NURSE, ScoringModels()).score("How are you?", [reply(one.text) for one in done.candidates])
+    np.testing.assert_allclose(rewards, here, atol=1e-4)
+    np.testing.assert_allclose([one.rewards["calm_nurse"] for one in other.candidates], -here, atol=1e-4)
+    assert unknown.phase is Phase.FAILED
+    assert "Unknown value 'calm_nurse'" in unknown.error
+
+
+@pytest.mark.model
+def test_generate_aims_at_a_value_that_the_table_defines(
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prompts.jsonl").write_text(
+        "".join(json.dumps({"id": f"p{i}", "use_case": "u", "prompt": text}) + "\n" for i, text in enumerate("abcd"))
+    )
+    (tmp_path / "values.toml").write_text('[calm_nurse]\nmore = ["a calm nurse"]\nless = ["a salesman"]\n')
+    table, small = str(tmp_path / "t.parquet"), ["--max-new-tokens", "8", "--engine", "torch"]
+    own = ["--values", "calm_nurse,diversity", "--values-file", str(tmp_path / "values.toml")]
+    made = ["build", "--prompts", str(tmp_path / "prompts.jsonl"), "--out", table, "--model", tiny, "--candidates", "6"]
+    assert main([*made, *own, *small, "--quiet"]) == 0
+    asked = ["generate", "--prompt", "How are you?", "--table", table, "--model", tiny, "--candidates", "4", "--json"]
+    capsys.readouterr()
+    assert main([*asked, "--target", "calm_nurse=p60", *small]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["weights"].keys() == {"calm_nurse"}
+    assert all(set(one["rewards"]) == {*scoring.DEFAULT_VALUES, "calm_nurse"} for one in answer["candidates"])
+    assert main([*asked, "--weights", "calm_nurse=2", "--values", "none", *small]) == 0
+    assert json.loads(capsys.readouterr().out)["weights"] == {"calm_nurse": 2.0}
+
+
+def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
+    made = scoring.resolve(["calm_nurse"], [NURSE], models())
+    table = RewardTable(
+        values=("calm_nurse",),
+        rewards=np.array([[0.0], [1.0], [0.5], [2.0]]),
+        offsets=np.array([0, 2, 4]),
+        prompt_ids=("a", "b"),
+        prompts=("A", "B"),
+        use_cases=("u", "u"),
+        replies=("w", "x", "y", "z"),
+        metadata={"scorers": [made[0].entry()]},
+    )
+    own = scoring.from_metadata(table.metadata)
+    aims = Aims(table, scored=scoring.scored(own))
+    desk = Desk("m", aims, {"calm": np.array([1.0])}, SamplingSettings(), None, PromptTokens(None), Limits(), 2, own)
+    chat: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
+    (asked,) = desk.read(json.dumps(chat | {"weights": {"calm_nurse": 2.0}}).encode()).requests
+    assert asked.own == (own["calm_nurse"],)
+    (asked,) = desk.read(json.dumps(chat | {"palette": "calm"}).encode()).requests
+    assert asked.weights.keys() == {"calm_nurse"}
+    with pytest.raises(Refusal, match=r"weights names 'wit'; there are .*, calm_nurse"):
+        desk.read(json.dumps(chat | {"weights": {"wit": 2.0}}).encode())
+    # A body says what is asked and never how it is scored.
+    with pytest.raises(Refusal):
+        desk.read(json.dumps(chat | {"own": [own["calm_nurse"].as_dict()], "weights": {"brisk": 1.0}}).encode())
+
+
+@pytest.mark.model
+def test_the_real_embedding_model_hears_a_nurse_and_keeps_the_laws(tiny: str) -> None:
+    """With its spread known, a reward is in standard deviations of replies to one prompt."""
+    one = Contrast(NURSE, ScoringModels())
+    keeps_the_laws(one, tolerance=1e-4)
+    calm, pushy, plain = one.score(
+        "My child has a fever.",
+        [
+            reply("Take a slow breath. I am here, and we will check the temperature together."),
+            reply("Buy our fever pack today and save 50%! This offer ends at midnight."),
+            reply("The report is due on Tuesday."),
+        ],
+    )
+    assert calm > plain > pushy
+    assert calm - pushy > 2.0

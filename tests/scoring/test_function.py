@@ -1,0 +1,86 @@
+"""Values scored by a Python function: the laws, another file is another version, and no code is run for a table."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core import scoring
+from map_core.errors import InputError
+from map_core.scoring import ScorerError, Specification, score_checked
+from map_core.scoring.function import GROUP, FunctionScorer
+from tests.scorer_laws import keeps_the_laws, reply
+
+CODE = "def short(prompt, replies):\n    return [-len(reply) for reply in replies]\nnothing = 3\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(CODE)
+    return path
+
+
+def test_functions_keep_the_laws(file: Path) -> None:
+    keeps_the_laws(FunctionScorer("brief", {"function": f"{file}:short"}))
+
+
+def test_a_values_file_names_a_function_beside_it(file: Path) -> None:
+    listed = file.with_name("values.toml")
+    listed.write_text('[brief]\nfamily = "function"\nfunction = "mine.py:short"\nmeasures = "How short it is."\n')
+    (made,) = scoring.resolve(["brief"], scoring.read_values_file(listed))
+    np.testing.assert_array_equal(made.score("Hi", [reply("abc"), reply("")]), [-3.0, 0.0])
+    assert made.card.measures == "How short it is."
+    before = made.version
+    file.write_text(CODE + "# changed\n")
+    (again,) = scoring.resolve(["brief"], scoring.read_values_file(listed))
+    assert again.version != before
+
+
+def test_entry_points_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = importlib.metadata.EntryPoint("digits", "tests.scoring.test_function:digits", GROUP)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] if group == GROUP else [])
+    one = FunctionScorer("digits", {"function": "digits"})
+    np.testing.assert_array_equal(one.score("", [reply("a1b22"), reply("c")]), [3.0, 0.0])
+    assert "tests.scoring.test_function:digits" in one.version
+    with pytest.raises(InputError, match=r"is 'other'; expected .* entry points \(digits\)"):
+        FunctionScorer("digits", {"function": "other"})
+
+
+def digits(prompt: str, replies: list[str]) -> list[float]:
+    """How many digits each reply has."""
+    return [sum(character.isdigit() for character in text) for text in replies]
+
+
+def test_what_a_function_gives_is_checked(file: Path) -> None:
+    file.write_text("def one(prompt, replies):\n    return [1.0]\ndef bad(prompt, replies):\n    return 1 / 0\n")
+    with pytest.raises(ScorerError, match=r"shape \(1,\) for 2 replies"):
+        score_checked(FunctionScorer("brief", {"function": f"{file}:one"}), "Hi", [reply("a"), reply("b")])
+    with pytest.raises(ScorerError, match="ZeroDivisionError"):
+        score_checked(FunctionScorer("brief", {"function": f"{file}:bad"}), "Hi", [reply("a")])
+
+
+def test_what_is_no_function_is_told(file: Path) -> None:
+    with pytest.raises(InputError, match="lacks 'function'"):
+        FunctionScorer("brief", {})
+    with pytest.raises(InputError, match=r"and a file\."):
+        FunctionScorer("brief", {"function": f"{file}.not:short"})
+    with pytest.raises(InputError, match="is no function"):
+        FunctionScorer("brief", {"function": f"{file}:nothing"}).score("Hi", [reply("a")])
+    with pytest.raises(InputError, match="unknown setting 'code'"):
+        FunctionScorer("brief", {"function": f"{file}:short", "code": "1"})
+
+
+def test_a_table_alone_has_no_code_run(file: Path) -> None:
+    file.write_text("raise SystemExit('code of a table was run')\n")
+    told = scoring.from_metadata({"scorers": [FunctionScorer("brief", {"function": f"{file}:short"}).entry()]})
+    assert "brief" not in scoring.scored(told)
+    with pytest.raises(InputError, match="may not have that run or called"):
+        scoring.resolve(["brief"], told)
+    assert (
+        scoring.scored({"brief": Specification("brief", "function", told["brief"].settings, trusted=True)})[-1]
+        == "brief"
+    )

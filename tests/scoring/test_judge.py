@@ -1,0 +1,168 @@
+"""Values rated by a judge on a server: the expected rating, the laws with a real tiny model, faults in words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from map_core import scoring
+from map_core.errors import EngineError, InputError
+from map_core.scoring import Scorer, ScorerError, ScoringModels, Specification
+from tests.chat_server import ChatServer
+from tests.scorer_laws import keeps_the_laws, reply
+from tests.tiny_model import make_tiny_model
+
+REPLIES = [reply("Of course, gladly."), reply("No.")]
+
+
+def judge(server: str, **settings: Any) -> Scorer:
+    given = {"model": server, "question": "How polite is the reply?"} | settings
+    (made,) = scoring.resolve(["polite"], [Specification("polite", "judge", given, trusted=True)], ScoringModels())
+    return made
+
+
+def saying(told: list[tuple[str, float]]) -> Response:
+    """An answer whose first token could have been these, with these probabilities."""
+    top = [{"token": token, "logprob": math.log(share), "bytes": None} for token, share in told]
+    content = [{**top[0], "top_logprobs": top}]
+    message = {"role": "assistant", "content": told[0][0]}
+    choice = {"index": 0, "message": message, "finish_reason": "length", "logprobs": {"content": content}}
+    return JSONResponse({"id": "x", "object": "chat.completion", "created": 0, "model": "tiny", "choices": [choice]})
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VALUE_PALETTE_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# By hand
+
+
+def test_the_rating_is_expected_and_not_sampled() -> None:
+    """4, 5 and " 5" with 0.5, 0.2 and 0.1: (4 x 0.5 + 5 x 0.3) / 0.8; "12", "six" and 7 off the scale do not count."""
+    told = [("4", 0.5), ("5", 0.2), (" 5", 0.1), ("12", 0.05), ("six", 0.05), ("7", 0.05)]
+    with ChatServer(lambda body: saying(told)) as server:
+        found = judge(server.model(), lowest=1, highest=5).score("Hi", REPLIES)
+        np.testing.assert_allclose(found, (4 * 0.5 + 5 * 0.3) / 0.8)
+        asked = server.requests[0]
+        assert (asked["max_tokens"], asked["temperature"], asked["logprobs"], asked["top_logprobs"]) == (
+            1,
+            0.0,
+            True,
+            20,
+        )
+        text = asked["messages"][0]["content"]
+        assert "How polite is the reply?" in text
+        assert "from 1 (not at all) to 5 (very much)" in text
+
+
+def test_marks_in_a_reply_stay_as_they_are() -> None:
+    with ChatServer(lambda body: saying([("3", 1.0)])) as server:
+        judge(server.model()).score("What is {reply}?", [reply("{prompt} {question}")])
+        text = server.requests[0]["messages"][0]["content"]
+        assert "<<<\nWhat is {reply}?\n>>>" in text
+        assert "<<<\n{prompt} {question}\n>>>" in text
+
+
+def test_the_same_reply_is_asked_about_once() -> None:
+    with ChatServer(lambda body: saying([("3", 1.0)])) as server:
+        one = judge(server.model())
+        one.score("Hi", [*REPLIES, *REPLIES])
+        one.score("Hi", REPLIES)
+        assert len(server.requests) == 2
+        one.score("Ho", REPLIES[:1])
+        assert len(server.requests) == 3
+
+
+# Laws, with a real model behind the server
+
+
+def test_judges_keep_the_laws(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from map_core.models.language_model import open_language_model
+
+    model = open_language_model(str(make_tiny_model(tmp_path_factory.mktemp("tiny"))), "float32", "cpu")
+    digits = {str(d): model.tokenizer.encode(str(d))[0] for d in range(10)}
+
+    def rated(body: dict[str, Any]) -> Response:
+        """What the tiny model would say next, of the ten digits: as under a grammar that allows no more."""
+        text = body["messages"][0]["content"].encode()[-120:].decode(errors="replace")
+        _, logits = model.prefill(model.tokenizer.render([{"role": "user", "content": text[:100]}]))
+        shares = logits[[*digits.values()]].double().softmax(-1).tolist()
+        return saying(sorted(zip(digits, shares, strict=True), key=lambda one: -one[1]))
+
+    with ChatServer(rated) as server:
+        one = judge(server.model(), lowest=0, at_once=4)
+        keeps_the_laws(one)
+        found = one.score("Hi", [reply(f"number {i}, {'very ' * (i % 3)}kind") for i in range(6)])
+        assert len(set(found)) > 3
+        assert ((found >= 0) & (found <= 9)).all()
+
+
+# Faults
+
+
+def test_a_key_is_sent_and_stands_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "sk-very-secret"
+    with ChatServer(lambda body: saying([("3", 1.0)]), key=secret) as server:
+        with pytest.raises(EngineError, match="the key is refused") as refused:
+            judge(server.model()).score("Hi", REPLIES)
+        assert secret not in str(refused.value)
+        monkeypatch.setenv("VALUE_PALETTE_API_KEY", secret)
+        one = judge(server.model())
+        one.score("Hi", REPLIES)
+        assert secret not in str(one.entry()) + one.version
+
+
+def test_a_server_that_is_busy_is_asked_again() -> None:
+    answers = iter([429, 500])
+
+    def busy(body: dict[str, Any]) -> Response:
+        status = next(answers, None)
+        return saying([("3", 1.0)]) if status is None else JSONResponse({"error": {}}, status, {"retry-after-ms": "1"})
+
+    with ChatServer(busy) as server:
+        np.testing.assert_allclose(judge(server.model()).score("Hi", REPLIES[:1]), 3.0)
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda: JSONResponse({"error": {}}, 404), "it answers 404"),
+        (lambda: saying([("Sure", 0.97), ("5", 0.01)]), "gives no rating from 1 to 9 but 'Sure'"),
+        (lambda: JSONResponse({"id": "x", "choices": []}), "tells no log-probabilities"),
+        (lambda: JSONResponse([1, 2]), "tells no log-probabilities"),
+        (lambda: PlainTextResponse("<html>hello</html>"), "tells no log-probabilities|no JSON"),
+    ],
+)
+def test_faults_are_told_in_words(answer: Any, said: str) -> None:
+    with ChatServer(lambda body: answer()) as server, pytest.raises((ScorerError, EngineError), match=said):
+        judge(server.model()).score("Hi", REPLIES[:1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"model": "tiny"}, "expected NAME@http"),
+        ({"model": "tiny@http://user:secret@host/v1"}, "holds a user name"),
+        ({"lowest": 5, "highest": 5}, "go from 5 to 5; expected two digits"),
+        ({"highest": 10}, "expected two digits"),
+        ({"at_once": 0}, "must be above 0"),
+        ({"key": "sk"}, "unknown setting 'key'"),
+    ],
+)
+def test_bad_settings_are_told_in_words(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        judge("tiny@http://127.0.0.1:9/v1", **settings)
+
+
+def test_a_table_alone_has_no_server_called() -> None:
+    told = scoring.from_metadata({"scorers": [judge("tiny@http://127.0.0.1:9/v1").entry()]})
+    assert "polite" not in scoring.scored(told)
+    with pytest.raises(InputError, match="scored by a judge, and a table alone may not have that run or called"):
+        scoring.resolve(["polite"], told)

@@ -1,0 +1,36 @@
+"""The labels that come with the embedded table: enough of them for each value, and the figures that README gives."""
+
+from __future__ import annotations
+from tests import ROOT
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from map_core.cli.values import values as command
+from map_core.data.reward_table import load
+from map_core.scoring.validation import LEAST_AUC, read_labels, separations
+
+#: Makes no claim: a reader cannot label how expected wording is.
+UNLABELLED = "familiarity"
+
+
+def test_every_value_of_the_embedded_table_is_measured_on_enough_labels() -> None:
+    table = load(ROOT / "assets" / "default.parquet")
+    labels = read_labels(ROOT / "assets" / "labels.jsonl")
+    assert len({(label.prompt_id, label.candidate) for label in labels}) == len(labels)
+    found = separations(table, labels)
+    assert set(found) == set(table.values) - {UNLABELLED}
+    for one in found.values():
+        assert one.positives + one.negatives >= 120, one
+        assert min(one.positives, one.negatives) >= 25, one
+        assert one.auc >= LEAST_AUC, one
+
+
+def test_readme_gives_the_figures_that_the_command_prints() -> None:
+    shown = CliRunner().invoke(command, ["--markdown"])
+    assert shown.exit_code == 0, shown.output
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [row for row in shown.output.splitlines() if row.startswith("| ") and f"| {UNLABELLED} |" not in row]
+    assert len(rows) == 9  # two of the head, seven values
+    assert [row for row in rows if row not in readme] == []

@@ -1,0 +1,111 @@
+"""The portrait of a value: its spread, its ladder of replies, what it goes with, and the figure of it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from map_core.errors import InputError
+from map_core.figures import theme
+from map_core.figures import value_profile as figures
+from map_core.scoring.profile import extremes, portrait
+from tests.tables import make_table
+
+TABLE = make_table(prompts=12, candidates=16, seed=2)
+
+
+def with_column(column: np.ndarray, name: str = "own"):
+    return replace(TABLE, values=(*TABLE.values, name), rewards=np.column_stack([TABLE.rewards, column]))
+
+
+def test_the_spread_is_that_of_the_replies():
+    found = portrait(TABLE, "humor")
+    column = TABLE.rewards[:, TABLE.index("humor")]
+    spread = (column - column.mean()) / column.std()
+    assert found.shares.sum() == pytest.approx(1.0)
+    assert (found.edges[0], found.edges[-1]) == pytest.approx((spread.min(), spread.max()))
+    assert found.quartiles == pytest.approx(tuple(np.percentile(spread, (25, 50, 75))))
+
+
+def test_the_ladder_goes_up_from_the_lowest_reply_to_the_highest():
+    found = portrait(TABLE, "humor")
+    column = TABLE.rewards[:, TABLE.index("humor")]
+    assert found.rungs[0].row == column.argmin()
+    assert found.rungs[-1].row == column.argmax()
+    assert [one.percentile for one in found.rungs] == pytest.approx([0, 10, 50, 90, 100], abs=1)
+
+
+def test_correlations_are_spearmans_and_the_strongest_comes_first():
+    found = portrait(TABLE, "helpfulness")
+    for name, size in found.correlations:
+        expected = spearmanr(TABLE.rewards[:, 0], TABLE.rewards[:, TABLE.index(name)]).statistic
+        assert size == pytest.approx(expected)
+    sizes = [abs(size) for _, size in found.correlations]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(("sign", "said"), [(1, "Nearly one with humor"), (-1, "Nearly the opposite of humor")])
+def test_a_copy_and_an_opposite_are_warned_of(sign, said):
+    column = TABLE.rewards[:, TABLE.index("humor")]
+    found = portrait(with_column(sign * column + 0.01 * np.arange(len(column))), "own")
+    (warning,) = figures.twins_told(found, {"humor": "humor"})
+    assert warning.startswith(said)
+    assert figures.twins_told(portrait(TABLE, "humor"), {}) == []
+
+
+def test_a_value_that_counts_tokens_depends_on_length():
+    long = replace(TABLE, tokens=tuple(tuple(range(1 + i % 9)) for i in range(len(TABLE.replies))))
+    counting = np.array([len(one) for one in long.tokens], dtype=float)
+    counted = replace(long, values=(*long.values, "own"), rewards=np.column_stack([long.rewards, counting]))
+    assert "Favours longer replies strongly" in figures.length_told(portrait(counted, "own"))
+
+
+def test_extremes_are_of_different_prompts_and_read_differently():
+    high, low = extremes(TABLE, "humor", 3)
+    prompts = np.repeat(np.arange(12), 16)
+    for found in (high, low):
+        assert len({prompts[one.row] for one in found}) == 3
+        assert len({TABLE.replies[one.row] for one in found}) == 3
+    assert high[0].percentile == 100.0
+    assert low[0].percentile == 0.0
+
+
+def test_a_constant_value_and_a_table_without_texts_are_no_error():
+    flat = portrait(with_column(np.ones(len(TABLE.rewards))), "own")
+    assert flat.constant
+    assert all(size == 0 for _, size in flat.correlations)
+    assert "same reward" in figures.spread_told(flat)
+    bare = replace(TABLE, replies=())
+    assert portrait(bare, "humor").rungs == ()
+    assert extremes(bare, "humor") == ((), ())
+    with pytest.raises(InputError, match="Unknown value"):
+        portrait(TABLE, "wit")
+
+
+def test_the_figure_says_what_the_words_and_the_data_say():
+    found = portrait(TABLE, "humor")
+    drawn = figures.spread(found, "Humor <b>", "#112233")
+    assert sum(drawn.data[0].y) == pytest.approx(100.0)
+    assert "&lt;b&gt;" in drawn.data[0].name
+    rows = figures.portrait_csv(found).splitlines()
+    assert len(rows) == 1 + len(found.shares) + len(TABLE.values) - 1 + 1
+    assert "Half of all replies lie between" in figures.spread_told(found)
+
+
+def test_names_are_no_formulas_in_the_data():
+    told = figures.portrait_csv(portrait(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
+    assert '"\'=cmd|""x"""' in told
+
+
+def test_chosen_colours_hold_for_whoever_looks_at_that_table():
+    def with_chosen() -> tuple[str, str]:
+        theme.choose({8: "#C026A8"})
+        return theme.colour(8), theme.colour(0)
+
+    with ThreadPoolExecutor(1) as another:
+        assert another.submit(with_chosen).result() == ("#C026A8", theme.COLOURS[0])
+    assert theme.colour(8) == theme.COLOURS[0]

@@ -1,0 +1,129 @@
+"""Many prompts: what is in hand at a time, stopping, other weights on the way, failures, and levels by hand."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from map_core.errors import EngineError, InputError
+from map_core.service.generation import Candidate, Generation, Phase
+from map_core.service.batch import AHEAD, MOST_FAILURES, Many, expected_levels
+from map_core.generation.request import GenerationRequest
+from map_core.generation.choice import choose
+
+
+class Desk:
+    """Takes requests in; the test ends them."""
+
+    def __init__(self) -> None:
+        self.made: list[Generation] = []
+        self.refusals = 0
+        self.arrived = threading.Semaphore(0)
+
+    def submit(self, request: GenerationRequest) -> Generation:
+        if self.refusals:
+            self.refusals -= 1
+            raise EngineError("Too much is waiting.")
+        self.made.append(Generation(request, self.cancel))
+        self.arrived.release()
+        return self.made[-1]
+
+    def cancel(self, name: str) -> None:
+        next(one for one in self.made if one.id == name).end(Phase.CANCELLED)
+
+    def expect(self, many: int) -> None:
+        for _ in range(many):
+            assert self.arrived.acquire(timeout=10)
+
+
+def requests(count: int) -> list[GenerationRequest]:
+    return [GenerationRequest(f"Prompt {i}", {"humor": 1.0}, candidates=2, seed=i) for i in range(count)]
+
+
+def test_a_few_are_in_hand_and_the_next_follows_when_one_ends():
+    desk = Desk()
+    many = Many(requests(4), desk.submit)
+    desk.expect(AHEAD)
+    time.sleep(0.05)
+    assert len(many.generations) == AHEAD
+    for place in range(4):
+        desk.made[place].end(Phase.DONE)
+        if place + AHEAD < 4:
+            desk.expect(1)
+    assert many.wait(10)
+    assert [one.request.prompt for one in many.generations] == [f"Prompt {i}" for i in range(4)]
+    assert many.error is None
+
+
+def test_stop_ends_what_is_in_hand_and_asks_nothing_more():
+    desk = Desk()
+    many = Many(requests(5), desk.submit)
+    desk.expect(AHEAD)
+    desk.made[0].end(Phase.DONE)
+    desk.expect(1)
+    many.stop()
+    assert many.wait(10)
+    assert [one.snapshot().phase for one in desk.made] == [Phase.DONE, Phase.CANCELLED, Phase.CANCELLED]
+
+
+def test_other_weights_reach_what_is_done_and_what_is_to_come():
+    desk = Desk()
+    many = Many(requests(3), desk.submit)
+    desk.expect(AHEAD)
+    desk.made[0].end(Phase.DONE)
+    desk.expect(1)
+    many.reweigh({"humor": 5.0})
+    assert [one.weights for one in desk.made] == [{"humor": 5.0}] * 3
+    many.stop()
+    desk = Desk()
+    many = Many(requests(3), desk.submit)
+    desk.expect(AHEAD)
+    many.reweigh({"humor": 2.0})
+    desk.made[0].end(Phase.DONE)
+    desk.expect(1)
+    assert desk.made[2].request.weights == {"humor": 2.0}
+    many.stop()
+
+
+def test_a_full_queue_is_waited_for(monkeypatch):
+    monkeypatch.setattr("map_core.service.batch.PAUSE", 0.01)
+    desk = Desk()
+    desk.refusals = 3
+    many = Many(requests(1), desk.submit)
+    desk.expect(1)
+    desk.made[0].end(Phase.DONE)
+    assert many.wait(10)
+    assert many.error is None
+
+
+def test_one_failure_is_passed_and_many_in_a_row_end_the_work():
+    desk = Desk()
+    many = Many(requests(9), desk.submit)
+    desk.expect(AHEAD)
+    desk.made[0].end(Phase.FAILED, "Once.")
+    desk.expect(1)
+    desk.made[1].end(Phase.DONE)
+    for place in range(2, 2 + MOST_FAILURES):
+        desk.expect(1)
+        desk.made[place].end(Phase.FAILED, "The model is not here.")
+    assert many.wait(10)
+    assert many.error == "The model is not here."
+    assert all(one.ended for one in desk.made)
+    assert len(desk.made) < 9
+
+
+def test_nothing_to_do_is_refused():
+    with pytest.raises(InputError, match="no prompts"):
+        Many([], Desk().submit)
+
+
+def test_levels_by_hand():
+    candidates = [Candidate(rewards={"a": 1.0, "b": 0.0}), Candidate(rewards={"a": 3.0, "b": 2.0}), Candidate()]
+    choice = choose([[0.0], [np.log(3.0)], [np.nan]], [1.0], seed=0)
+    expected, mean = expected_levels(candidates, choice, ["a", "b"])
+    assert expected == pytest.approx([2.5, 1.5])
+    assert mean == pytest.approx([2.0, 1.0])
+    assert np.isnan(expected_levels([Candidate()] * 3, choice, ["a"])[0]).all()

@@ -1,0 +1,394 @@
+"""The model process as the app sees it: streams, queue, cancel, death and return. A tiny real transformer in it."""
+
+from __future__ import annotations
+from tests import ROOT
+
+import gc
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from map_core.errors import EngineError, InputError, MissingModelError
+from map_core.service.generation import Generation, Phase, Snapshot, request_from, request_message
+from map_core.service.worker_client import ModelLink
+from map_core.models.files import DEFAULT_EMBEDDER, DEFAULT_MODEL, locate
+from map_core.generation.request import GenerationRequest, Method
+from map_core.generation.choice import base_pick
+from map_core.service.service import GenerationService, shared_service
+from map_core.core.types import SamplingSettings
+from map_core.scoring import DEFAULT_VALUES
+from tests.tiny_model import make_tiny_model
+
+SHORT = SamplingSettings(max_new_tokens=24)
+LONG = SamplingSettings(max_new_tokens=220)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(make_tiny_model(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="module")
+def service(folder: str) -> Iterator[GenerationService]:
+    with GenerationService(folder, "openvino", "float32") as service:
+        yield service
+
+
+def request(seed: int = 0, candidates: int = 4, settings: SamplingSettings = SHORT) -> GenerationRequest:
+    return GenerationRequest("How are you?", {"plain_language": 0.02, "diversity": 1.0}, (), candidates, settings, seed)
+
+
+def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to pass in time"
+        time.sleep(0.002)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_a_generation_streams_to_its_end(service: GenerationService) -> None:
+    generation = service.submit(request(seed=7, candidates=5))
+    seen: list[Snapshot] = [generation.snapshot()]
+    while not generation.ended:
+        seen.append(generation.snapshot())
+        time.sleep(0.001)
+    last = generation.wait(1.0)
+    assert last.phase is Phase.DONE
+    assert last.error is None
+    # The base candidate is known from the first moment, and its text only ever grows.
+    assert {picture.base for picture in seen} == {base_pick(5, 7)} == {last.base}
+    for before, after in zip(seen, [*seen[1:], last], strict=True):
+        assert after.base_reply.startswith(before.base_reply)
+        assert after.tokens >= before.tokens
+    assert seen[0].candidates == seen[0].candidates[:5]
+    assert any(picture.phase is Phase.SAMPLING and picture.provisional for picture in seen)
+    # At the end every candidate has its rewards and probability, and the picked one is the aligned reply.
+    assert not last.provisional
+    assert last.picked is not None
+    assert last.aligned_reply == last.candidates[last.picked].text
+    assert sum(candidate.probability or 0.0 for candidate in last.candidates) == pytest.approx(1.0)
+    assert all(set(c.rewards) == {"plain_language", "diversity"} for c in last.candidates)
+    assert all(c.ended and c.tokens <= 24 for c in last.candidates)
+    assert last.choice is not None
+    assert 1.0 <= last.choice.ess <= 5.0
+    assert last.choice.kl >= 0.0
+    assert last.choice_seconds is not None
+    assert last.first_token_seconds is not None
+    assert 0 < last.first_token_seconds <= last.seconds
+    with pytest.raises(FrozenInstanceError):
+        last.tokens = 3  # type: ignore[misc]
+    assert service.generation(generation.id) is generation
+    status = service.status()
+    assert (status.state, status.running, status.waiting) == ("ready", 0, 0)
+    assert status.engine["name"] == "openvino"
+
+
+def test_the_same_seed_gives_the_same_replies_and_picks(service: GenerationService) -> None:
+    one, two, other = (service.submit(request(seed)).wait(60) for seed in (3, 3, 4))
+    assert (one.candidates, one.base, one.picked) == (two.candidates, two.base, two.picked)
+    assert one.candidates != other.candidates
+
+
+def test_those_who_wait_know_their_place_and_may_leave(service: GenerationService) -> None:
+    first, second, third = (service.submit(request(seed, 200, LONG)) for seed in range(3))
+    assert [g.snapshot().queue_position for g in (first, second, third)] == [0, 1, 2]
+    assert third.snapshot().phase is Phase.WAITING
+    assert third.snapshot().note == "2 requests before this one."
+    second.cancel()
+    assert second.snapshot().phase is Phase.CANCELLED
+    assert third.snapshot().queue_position == 1
+    first.cancel()
+    until(lambda: third.snapshot().tokens > 0)
+    third.cancel()
+
+
+def test_turns_are_fair_among_viewers(folder: str) -> None:
+    with GenerationService(folder, "openvino", "float32", at_once=1) as service:
+        many = [service.submit(request(seed), "one") for seed in range(4)]
+        single = service.submit(request(9), "other")
+        # The first of "one" runs, so "other" is next and then the rest of "one" in order.
+        assert [g.snapshot().queue_position for g in (*many, single)] == [0, 2, 3, 4, 1]
+        assert single.snapshot().note == "1 request before this one."
+        assert all(g.wait(60).phase is Phase.DONE for g in (*many, single))
+
+
+def test_generations_run_side_by_side_and_as_they_would_alone(service: GenerationService) -> None:
+    alone = [service.submit(request(seed, 4)).wait(60) for seed in (21, 22, 23)]
+    together = [service.submit(request(seed, 4), f"viewer {seed}") for seed in (21, 22, 23)]
+    until(lambda: sum(g.snapshot().phase is Phase.SAMPLING for g in together) > 1 or all(g.ended for g in together))
+    for one, other in zip(alone, [g.wait(60) for g in together], strict=True):
+        assert [c.text for c in one.candidates] == [c.text for c in other.candidates]
+        assert one.picked == other.picked
+
+
+def test_new_weights_choose_again_without_sampling(service: GenerationService) -> None:
+    done = service.submit(request(2, 16))
+    before = done.wait(60)
+    tokens = before.tokens
+    done.reweigh({"plain_language": 1e3})
+    after = done.snapshot()
+    plain = [candidate.rewards["plain_language"] for candidate in after.candidates]
+    assert after.picked is not None
+    assert plain[after.picked] == max(plain)
+    assert after.weights == {"plain_language": 1e3}
+    assert after.choice is not None
+    assert before.choice is not None
+    assert after.choice.ess < before.choice.ess
+    assert (after.tokens, after.base) == (tokens, before.base)
+    # Several palettes at once: what each would choose, with nothing changed.
+    assert done.choice({"plain_language": 0.02, "diversity": 1.0}) == before.choice
+    assert done.choice({}).probabilities == (1 / 16,) * 16  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="does not score 'humor'"):
+        done.reweigh({"humor": 1.0})
+    with pytest.raises(InputError, match="is nan"):
+        done.reweigh({"diversity": math.nan})
+
+
+def test_new_weights_count_while_it_is_being_written(service: GenerationService) -> None:
+    running = service.submit(request(2, 8, LONG))
+    until(lambda: running.snapshot().tokens > 0)
+    running.reweigh({"plain_language": 1e3})
+    after = running.wait(60)
+    assert after.phase is Phase.DONE
+    assert after.picked is not None
+    plain = [candidate.rewards["plain_language"] for candidate in after.candidates]
+    assert plain[after.picked] == max(plain)
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_every_method_streams_to_its_end(service: GenerationService, method: Method) -> None:
+    asked = replace(request(3, 6, SamplingSettings(max_new_tokens=30)), method=method, block=8)
+    one, two = (service.submit(asked).wait(60) for _ in range(2))
+    assert one.phase is Phase.DONE, one.error
+    assert (one.candidates, one.picked, one.base) == (two.candidates, two.picked, two.base)
+    assert one.picked is not None
+    assert len(one.candidates) == (2 if method is Method.SEGMENTS else 6)
+    if method in (Method.BLOCKS, Method.SEGMENTS):
+        assert one.candidates[one.base].probability == 0.0  # a draw from the base model, and not to be chosen
+
+
+def test_more_candidates_are_drawn_until_the_goal_is_met(service: GenerationService) -> None:
+    few = request(3, 4)
+    asked = replace(few, most_candidates=18, least_ess=17.99)
+    done = service.submit(asked).wait(60)
+    assert done.phase is Phase.DONE, done.error
+    assert len(done.candidates) == 18
+    assert done.base < 4
+    plain = service.submit(few).wait(60)
+    assert [c.text for c in done.candidates[:4]] == [c.text for c in plain.candidates]
+    easy = service.submit(replace(asked, least_ess=1.0)).wait(60)
+    assert len(easy.candidates) == 4
+
+
+def test_cancel_stops_at_once_and_keeps_what_is_written(service: GenerationService) -> None:
+    generation = service.submit(request(1, 32, LONG))
+    until(lambda: generation.snapshot().tokens > 200)
+    pid = service.status().pid
+    generation.cancel()
+    stopped = generation.snapshot()
+    until(lambda: service.status().running == 0)
+    assert stopped.phase is Phase.CANCELLED
+    assert 200 < stopped.tokens < 32 * 219
+    assert stopped.base_reply
+    assert generation.snapshot() == stopped  # not a token after the cancel, and the clock stands still
+    assert service.submit(request()).wait(60).phase is Phase.DONE
+    assert service.status().pid == pid
+    generation.cancel()  # a second time changes nothing
+    service.cancel("nobody")
+
+
+def test_one_bad_request_fails_alone(service: GenerationService) -> None:
+    long_prompt = service.submit(GenerationRequest("word " * 900, settings=SHORT))
+    unknown = service.submit(GenerationRequest("Hi", {"wit": 1.0}, settings=SHORT))
+    good = service.submit(request())
+    assert long_prompt.wait(60).phase is Phase.FAILED
+    assert "context" in str(long_prompt.snapshot().error)
+    assert "wit" in str(unknown.wait(60).error)
+    assert good.wait(60).phase is Phase.DONE
+
+
+def test_killed_in_the_middle_it_says_so_and_comes_back(service: GenerationService) -> None:
+    running, waiting = service.submit(request(0, 32, LONG)), service.submit(request(5))
+    until(lambda: running.snapshot().tokens > 100)
+    before = service.status()
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGKILL)
+    # What was written stays readable, its viewer is told, and it is written again to the same end.
+    until(lambda: running.snapshot().restarts == 1 or running.snapshot().phase is Phase.WAITING)
+    assert running.snapshot().base_reply
+    assert running.wait(60).phase is Phase.DONE
+    assert running.snapshot().restarts == 1
+    assert running.snapshot().candidates == service.submit(request(0, 32, LONG)).wait(60).candidates
+    assert waiting.wait(60).phase is Phase.DONE  # nobody else loses anything
+    assert service.submit(request(5)).wait(60).candidates == waiting.snapshot().candidates
+    after = service.status()
+    assert after.starts == before.starts + 1
+    assert after.pid != before.pid
+
+
+def test_what_loses_the_process_twice_has_failed(service: GenerationService) -> None:
+    running = service.submit(request(0, 32, LONG))
+    for restarts in range(2):
+        until(lambda n=restarts: running.snapshot().restarts == n and running.begun)  # type: ignore[misc]
+        pid = service.status().pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+    failed = running.wait(10)
+    assert failed.phase is Phase.FAILED
+    assert "model process stopped" in str(failed.error)
+    assert "Start again" in str(failed.error)
+    assert service.submit(request()).wait(60).phase is Phase.DONE
+
+
+def test_killed_while_idle_nobody_notices(service: GenerationService) -> None:
+    service.submit(request()).wait(60)
+    pid = service.status().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert service.submit(request()).wait(60).phase is Phase.DONE
+
+
+def test_close_ends_everything_and_start_begins_anew(folder: str) -> None:
+    service = GenerationService(folder, "openvino", "float32", at_once=1, most_waiting=1)
+    assert service.status().state == "stopped"
+    running, waiting = service.submit(request(0)), service.submit(request(1))
+    with pytest.raises(EngineError, match="1 requests are waiting already"):
+        service.submit(request(2))
+    pid = service.status().pid
+    service.close()
+    assert {running.wait(1).phase, waiting.wait(1).phase} == {Phase.CANCELLED}
+    assert pid is not None
+    assert gone(pid)
+    assert service.status().state == "stopped"
+    service.start()
+    assert (service.status().state, service.status().starts) == ("loading", 2)
+    service.close()
+
+
+def test_warmed_up_the_first_request_need_not_wait(service: GenerationService) -> None:
+    service.start(["plain_language", "wit", "diversity"])  # an unknown one is no harm until it is asked for
+    until(lambda: service.status().state == "ready")
+    done = service.submit(request()).wait(60)
+    assert done.phase is Phase.DONE
+    assert done.seconds < 2.0
+
+
+def test_the_process_goes_when_nobody_holds_the_service(folder: str) -> None:
+    service = GenerationService(folder, "openvino", "float32")
+    service.start()
+    pid = service.status().pid
+    assert pid is not None
+    del service
+    gc.collect()
+    until(lambda: gone(pid))
+
+
+def test_missing_weights_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VALUE_PALETTE_CACHE", str(tmp_path))
+    with GenerationService() as service:
+        failed = service.submit(request()).wait(60)
+        status = service.status()
+    assert failed.phase is Phase.FAILED
+    assert "smollm2-135m-instruct" in str(failed.error)
+    assert failed.command == "python -m map_core models get smollm2-135m-instruct"
+    assert (status.state, status.command) == ("failed", failed.command)
+
+
+def test_the_app_stays_small_and_its_end_ends_the_model_process(folder: str) -> None:
+    program = (
+        "import os, sys\n"
+        "from map_core.generation.request import GenerationRequest\n"
+        "from map_core.service.service import GenerationService\n"
+        f"service = GenerationService({folder!r}, 'openvino', 'float32')\n"
+        "done = service.submit(GenerationRequest('Hi', {'plain_language': 1.0}, candidates=2)).wait(60)\n"
+        "heavy = {'torch', 'transformers', 'openvino_genai', 'tokenizers', 'streamlit'} & set(sys.modules)\n"
+        "print(done.phase, sorted(heavy), service.status().pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    phase, heavy, pid = ended.stdout.split()
+    assert (phase, heavy) == ("done", "[]")
+    until(lambda: gone(int(pid)), 5.0)
+
+
+def test_noise_on_standard_output_is_no_message() -> None:
+    heard: list[object] = []
+    ended: list[str] = []
+    link = ModelLink(["--help"], lambda link, message: heard.append(message), lambda link, why: ended.append(why))
+    until(lambda: bool(ended))  # --help prints and leaves
+    assert heard == []
+    assert ended == ["The model process stopped (exit code 0)."]
+    assert not link.alive
+    assert not link.send({"do": "load"})
+    link.close()
+
+
+def test_a_request_survives_the_way_to_the_process() -> None:
+    sent = request(3, 7, SamplingSettings(0.8, 40, 0.95, 12))
+    assert request_from(request_message(sent)) == sent
+
+
+def test_late_messages_change_nothing() -> None:
+    generation = Generation(request(), lambda name: None)
+    generation.end(Phase.CANCELLED)
+    before = generation.snapshot()
+    generation.apply({"event": "tokens", "tokens": [[0, "late", False, False]]})
+    generation.note("late")
+    assert generation.snapshot() == before
+
+
+def test_an_unknown_generation_is_told() -> None:
+    assert shared_service() is shared_service()
+    with pytest.raises(InputError, match="no generation"):
+        shared_service().generation("gone")
+
+
+@pytest.mark.model
+def test_the_default_model_answers_and_stops() -> None:
+    try:
+        for name in (DEFAULT_MODEL, DEFAULT_EMBEDDER):
+            locate(name)
+    except MissingModelError as error:
+        pytest.skip(str(error))
+    settings = SamplingSettings(0.8, 0, 0.95, 24)
+    asked = GenerationRequest("How do I calm a crying child?", {"positivity": 3.0}, DEFAULT_VALUES, 8, settings, 1)
+    with GenerationService() as service:
+        done = service.submit(asked).wait(240)
+        assert done.phase is Phase.DONE, done.error
+        assert all(set(candidate.rewards) == set(DEFAULT_VALUES) for candidate in done.candidates)
+        assert len({candidate.text for candidate in done.candidates}) == 8  # each candidate has a seed of its own
+        levels = [candidate.rewards["positivity"] for candidate in done.candidates]
+        expected = sum((c.probability or 0.0) * r for c, r in zip(done.candidates, levels, strict=True))
+        assert expected > sum(levels) / 8
+        again = service.submit(asked).wait(240)
+        assert [c.text for c in again.candidates] == [c.text for c in done.candidates]
+        assert (again.base, again.picked) == (done.base, done.picked)
+        assert again.choice == done.choice
+        running = service.submit(replace(asked, settings=replace(settings, max_new_tokens=200)))
+        until(lambda: running.snapshot().tokens > 40)
+        running.cancel()
+        began = time.monotonic()
+        until(lambda: service.status().running == 0)
+        assert time.monotonic() - began < 1.0

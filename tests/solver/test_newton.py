@@ -1,0 +1,254 @@
+"""The solver: two replies worked out by hand, then the laws that any solution obeys, then the statuses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from map_core.solver.newton import Status, solve
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle import MemoryOracle, memory
+from tests.tables import make_table
+
+
+def two_replies(worse: float = 0.0, better: float = 1.0) -> MemoryOracle:
+    """One prompt with two replies: base level 1/2, standard deviation 1/2 for rewards 0 and 1."""
+    return MemoryOracle(np.array([[worse], [better]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
+
+
+def test_two_replies_by_hand():
+    # p(better) = q is the level; the tilt gives q = e^lambda / (1 + e^lambda), so lambda = log(q / (1 - q)),
+    # and KL = log 2 + q log q + (1 - q) log(1 - q).
+    oracle = two_replies()
+    for q in (0.5, 0.6, 0.75, 0.9, 0.999):
+        found = solve(oracle, oracle.standardise(np.array([q])))
+        assert found.status is Status.CONVERGED
+        assert found.weights[0] / oracle.scale[0] == pytest.approx(math.log(q / (1 - q)), abs=1e-9)
+        assert oracle.rewards_at(found.levels)[0] == pytest.approx(q, abs=1e-10)
+        assert found.kl == pytest.approx(math.log(2) + q * math.log(q) + (1 - q) * math.log(1 - q), abs=1e-10)
+
+
+def test_a_target_below_the_base_level_costs_nothing():
+    oracle = two_replies()
+    found = solve(oracle, oracle.standardise(np.array([0.3])))
+    assert found.weights[0] == 0
+    assert found.kl == 0
+
+
+@pytest.fixture(scope="module", params=list(Form))
+def oracle(request: pytest.FixtureRequest) -> MemoryOracle:
+    return MemoryOracle.of(make_table(prompts=20, candidates=32), request.param)
+
+
+def targets_inside(oracle: MemoryOracle, seed: int) -> np.ndarray:
+    """Targets that some weights realise: the levels at random weights, two of them eased, one left free."""
+    rng = np.random.default_rng(seed)
+    levels = oracle.moments(rng.exponential(0.5, len(oracle.values))).levels
+    targets = levels - rng.choice([0.0, 0.3], len(levels))
+    targets[rng.integers(len(levels))] = np.nan
+    return targets
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_optimality_conditions(oracle: MemoryOracle, seed: int):
+    targets = targets_inside(oracle, seed)
+    found = solve(oracle, targets)
+    wanted = ~np.isnan(targets)
+    slack = found.levels[wanted] - targets[wanted]
+    assert found.status is Status.CONVERGED
+    assert found.residual <= 1e-10
+    assert np.all(found.weights >= 0)
+    assert np.all(found.weights[~wanted] == 0)
+    assert np.all(slack >= -1e-9)
+    assert np.abs(found.weights[wanted] * slack).max() <= 1e-8
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_independent_solver_agrees(oracle: MemoryOracle, seed: int):
+    targets = targets_inside(oracle, seed)
+    wanted = ~np.isnan(targets)
+
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        full = np.zeros(len(targets))
+        full[wanted] = x
+        moments = oracle.moments(full)
+        return moments.log_normaliser - x @ targets[wanted], moments.levels[wanted] - targets[wanted]
+
+    other = minimize(
+        loss,
+        np.zeros(wanted.sum()),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None)] * wanted.sum(),
+        options={"ftol": 1e-15, "gtol": 1e-11, "maxiter": 5000},
+    )
+    np.testing.assert_allclose(solve(oracle, targets).weights[wanted], other.x, atol=2e-5)
+
+
+def test_weak_duality(oracle: MemoryOracle):
+    # g(x) <= KL* at every x, with equality at the solution.
+    targets = targets_inside(oracle, 3)
+    targets = np.where(np.isnan(targets), -10.0, targets)
+    best = solve(oracle, targets)
+    rng = np.random.default_rng(0)
+    for x in rng.exponential(0.5, (200, len(targets))):
+        assert x @ targets - oracle.moments(x).log_normaliser <= best.kl + 1e-10
+    assert best.weights @ targets - oracle.moments(best.weights).log_normaliser == pytest.approx(best.kl, abs=1e-9)
+
+
+def test_gradient_and_covariance_are_finite_differences(oracle: MemoryOracle):
+    x, h = np.array([0.4, 0.1, 0.7, 0.2]), 1e-5
+    at = oracle.moments(x)
+    for j, step in enumerate(np.eye(4) * h):
+        up, down = oracle.moments(x + step), oracle.moments(x - step)
+        assert at.levels[j] == pytest.approx((up.log_normaliser - down.log_normaliser) / (2 * h), abs=1e-8)
+        np.testing.assert_allclose(at.covariance[j], (up.levels - down.levels) / (2 * h), atol=1e-8)
+
+
+def test_many_weights_at_once_are_each_of_them(oracle: MemoryOracle):
+    batch = np.random.default_rng(1).exponential(1.0, (7, 4))
+    many = oracle.many(batch)
+    log_normalisers, levels = many.log_normaliser, many.levels
+    for x, log_normaliser, level in zip(batch, log_normalisers, levels, strict=True):
+        at = oracle.moments(x)
+        assert log_normaliser == pytest.approx(at.log_normaliser, abs=1e-12)
+        np.testing.assert_allclose(level, at.levels, atol=1e-12)
+
+
+def test_one_prompt_is_the_pooled_form():
+    table = make_table(prompts=1, candidates=64)
+    targets = np.array([0.4, 0.2, np.nan, 0.1])
+    per_prompt = solve(MemoryOracle.of(table, Form.PER_PROMPT), targets)
+    pooled = solve(MemoryOracle.of(table, Form.POOLED), targets)
+    np.testing.assert_allclose(per_prompt.weights, pooled.weights, atol=1e-9)
+
+
+def test_prompts_of_unequal_numbers_of_replies_weigh_the_same():
+    # Prompt one: replies 0, 1. Prompt two: 0, 0, 1, 1, which has the same distribution.
+    rewards = np.array([[0.0], [1.0], [0.0], [0.0], [1.0], [1.0]])
+    oracle = MemoryOracle(rewards, np.array([0, 2, 6]), ("humor",), Form.PER_PROMPT)
+    found = solve(oracle, oracle.standardise(np.array([0.75])))
+    assert found.weights[0] / oracle.scale[0] == pytest.approx(math.log(3), abs=1e-9)
+    assert oracle.best(np.array([1.0]))[0] == pytest.approx(1.0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(1e-9, 1e9), st.floats(-1e6, 1e6), st.integers(0, 1000))
+def test_units(scale: float, shift: float, seed: int):
+    # Scaling a reward divides its weight; a constant shifts its level alone.
+    table = make_table(prompts=6, candidates=12, seed=seed % 7)
+    rewards = table.rewards.copy()
+    shift = shift * scale  # a shift beyond 1e6 standard deviations would eat the digits of the rewards themselves
+    rewards[:, 1] = rewards[:, 1] * scale + shift
+    before = MemoryOracle.of(table)
+    after = MemoryOracle(rewards, table.offsets, table.values, Form.PER_PROMPT)
+    targets = targets_inside(before, seed)
+    one, other = solve(before, targets), solve(after, targets)
+    np.testing.assert_allclose(other.weights, one.weights, atol=1e-6)
+    assert other.weights[1] / after.scale[1] == pytest.approx(
+        one.weights[1] / before.scale[1] / scale, rel=1e-5, abs=1e-6 / scale
+    )
+    assert other.kl == pytest.approx(one.kl, abs=1e-7)
+
+
+def test_redundant_values_share_the_weight():
+    # The same value twice, and a constant one: least norm splits the weight evenly and gives the constant none.
+    table = make_table(prompts=10, candidates=16)
+    humor = table.rewards[:, [2]]
+    rewards = np.hstack([humor, 5.0 * humor + 2.0, np.full_like(humor, 7.0)])
+    oracle = MemoryOracle(rewards, table.offsets, ("humor", "wit", "constant"), Form.PER_PROMPT)
+    alone = solve(MemoryOracle(humor, table.offsets, ("humor",), Form.PER_PROMPT), np.array([0.5]))
+    found = solve(oracle, np.array([0.5, 0.5, 0.0]))
+    assert found.redundant
+    assert found.status is Status.CONVERGED
+    np.testing.assert_allclose(found.weights, [alone.weights[0] / 2, alone.weights[0] / 2, 0.0], atol=1e-6)
+    assert found.residual <= 1e-6
+
+
+def test_a_redundant_value_with_slack_keeps_no_weight():
+    # The same value twice with different targets: the lower one is met for free and must not share the weight.
+    table = make_table(prompts=10, candidates=16)
+    humor = table.rewards[:, [2]]
+    oracle = MemoryOracle(np.hstack([humor, humor]), table.offsets, ("humor", "wit"), Form.PER_PROMPT)
+    found = solve(oracle, np.array([0.5, 0.2]))
+    assert found.redundant
+    assert found.residual <= 1e-8
+    assert found.weights[1] == 0
+
+
+def test_targets_are_not_changed_and_warm_starts_agree(oracle: MemoryOracle):
+    targets = targets_inside(oracle, 5)
+    copy = targets.copy()
+    cold = solve(oracle, targets)
+    warm = solve(oracle, targets, start=cold.weights + 0.3)
+    np.testing.assert_array_equal(targets, copy)
+    np.testing.assert_allclose(warm.weights, cold.weights, atol=1e-8)
+
+
+def test_huge_weights_do_not_overflow(oracle: MemoryOracle):
+    at = oracle.moments(np.full(4, 1e8))
+    assert np.isfinite(at.log_normaliser)
+    assert np.all(np.isfinite(at.levels))
+    assert np.all(np.isfinite(at.covariance))
+
+
+def test_an_unreachable_target_ends_early_and_says_so():
+    oracle = two_replies()
+    found = solve(oracle, oracle.standardise(np.array([1.2])))
+    assert found.status is Status.UNBOUNDED
+    assert found.steps < 20
+
+
+def test_no_target_is_the_base_model(oracle: MemoryOracle):
+    found = solve(oracle, np.full(4, np.nan))
+    assert found.status is Status.CONVERGED
+    assert found.kl == 0
+    np.testing.assert_allclose(found.levels, 0, atol=1e-12)
+
+
+def test_one_reply_a_prompt_has_no_per_prompt_form():
+    with pytest.raises(InputError, match="every prompt has one"):
+        MemoryOracle(np.ones((3, 1)), np.arange(4), ("humor",), Form.PER_PROMPT)
+
+
+def test_a_budget_ends_a_solve_that_costs_more(oracle: MemoryOracle):
+    targets = targets_inside(oracle, 2)
+    price = solve(oracle, targets).kl
+    assert solve(oracle, targets, budget=1.001 * price).status is Status.CONVERGED
+    short = solve(oracle, targets, budget=0.9 * price)
+    assert short.status is Status.OVER_BUDGET
+    assert short.steps <= solve(oracle, targets).steps
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_a_large_table_starts_on_a_part_of_its_prompts(form: Form, monkeypatch: pytest.MonkeyPatch):
+    table = make_table(prompts=4000, candidates=8)
+    whole = MemoryOracle.of(table, form)
+    monkeypatch.setattr(memory, "BLOCK", 1024)
+    cut = MemoryOracle.of(table, form)
+    assert cut.subsample(1 / 8) is not None
+    for seed in range(5):
+        targets = targets_inside(whole, seed)
+        expected, found = solve(whole, targets), solve(cut, targets)
+        assert found.status is Status.CONVERGED
+        np.testing.assert_allclose(found.weights, expected.weights, atol=1e-8)
+        assert found.steps <= expected.steps + 2  # a part of so few prompts is no close start
+    beyond = solve(cut, np.full(4, 9.0))
+    assert beyond.status is Status.UNBOUNDED
+
+
+def test_nearly_redundant_values_keep_the_weights_that_work():
+    # The second value is the first but for a millionth of its spread, and a target asks for that millionth.
+    table = make_table(prompts=10, candidates=16)
+    humor, wit = table.rewards[:, 2], table.rewards[:, 1]
+    rewards = np.column_stack([humor, humor + 1e-6 * wit])
+    oracle = MemoryOracle(rewards, table.offsets, ("humor", "wit"), Form.PER_PROMPT)
+    levels = oracle.moments(np.array([3e4, 1e4])).levels
+    found = solve(oracle, levels - [0.0, 1e-9])
+    assert found.status is not Status.CONVERGED or found.residual <= 1e-8

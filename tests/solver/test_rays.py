@@ -1,0 +1,172 @@
+"""Budgets along directions: every root is a root, whatever the table, the budget or the floors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+
+from map_core.solver.newton import solve
+from map_core.errors import InputError
+from map_core.core.types import Form
+from map_core.oracle import MemoryOracle
+from map_core.solver.rays import reach
+from tests.tables import make_table
+
+
+@pytest.fixture(scope="module", params=list(Form))
+def oracle(request: pytest.FixtureRequest) -> MemoryOracle:
+    return MemoryOracle.of(make_table(prompts=15, candidates=16), request.param)
+
+
+def spent(oracle: MemoryOracle, x: np.ndarray) -> float:
+    at = oracle.moments(x)
+    return float(x @ at.levels - at.log_normaliser)
+
+
+def test_two_replies_by_hand():
+    # Replies 0 and 1: P(1) = q costs log 2 + q log q + (1 - q) log(1 - q), at a weight of log q / (1 - q).
+    oracle = MemoryOracle(np.array([[0.0], [1.0]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
+    q = np.array([0.6, 0.8, 0.99])
+    budgets = math.log(2) + q * np.log(q) + (1 - q) * np.log(1 - q)
+    found = reach(oracle, np.array([[3.0]]), budgets)
+    assert oracle.rewards_at(found.levels)[0, :, 0] == pytest.approx(q, abs=1e-9)
+    assert (found.weights / oracle.scale)[0, :, 0] == pytest.approx(np.log(q / (1 - q)), rel=1e-8)
+    assert not found.saturated.any()
+
+
+def test_roots_are_those_of_a_scalar_search(oracle: MemoryOracle):
+    rng = np.random.default_rng(0)
+    directions, budgets = rng.dirichlet(np.ones(4), 12), np.array([1e-6, 0.01, 0.3, 1.0, 1.8])
+    found = reach(oracle, directions, budgets)
+    assert found.kl == pytest.approx(np.broadcast_to(budgets, found.kl.shape), rel=1e-9)
+    assert found.passes <= 12
+    for w, at in zip(directions, found.weights, strict=True):
+        for b, x in zip(budgets[2:], at[2:], strict=True):
+            t = brentq(lambda t, w=w, b=b: spent(oracle, t * w) - b, 1e-9, 1e4, xtol=1e-13)
+            np.testing.assert_allclose(x, t * w, rtol=1e-7)
+
+
+def test_a_ray_does_not_depend_on_the_others(oracle: MemoryOracle):
+    directions = np.eye(4) + 0.2
+    together = reach(oracle, directions, np.array([0.4, 1.2]))
+    for row, w in enumerate(directions):
+        for column, b in enumerate((0.4, 1.2)):
+            alone = reach(oracle, 7 * w, b)
+            np.testing.assert_allclose(alone.weights[0, 0], together.weights[row, column], rtol=1e-8)
+
+
+def test_budgets_a_ray_of_their_own(oracle: MemoryOracle):
+    found = reach(oracle, np.eye(4), np.array([[0.1], [0.2], [0.3], [0.0]]))
+    assert found.kl[:, 0] == pytest.approx([0.1, 0.2, 0.3, 0.0], abs=1e-10)
+    assert not found.weights[3].any()
+
+
+@pytest.mark.parametrize("beyond", [0.0, 1e-9, 5.0])
+def test_at_and_beyond_the_most_that_can_be_spent(oracle: MemoryOracle, beyond: float):
+    directions = np.array([[0.5, 0.2, 0.2, 0.1], [0.0, 0.0, 1.0, 0.0]])
+    found = reach(oracle, directions, oracle.log_candidates + beyond)
+    assert found.saturated[:, 0].all()
+    for w, levels in zip(directions, found.levels[:, 0], strict=True):
+        np.testing.assert_allclose(levels, oracle.best(w), atol=1e-6)
+
+
+def test_just_below_the_most_that_can_be_spent(oracle: MemoryOracle):
+    budgets = oracle.log_candidates - np.array([1e-2, 1e-5, 1e-8])
+    found = reach(oracle, np.eye(4) + 0.1, budgets)
+    assert np.abs(found.kl - budgets).max() < 1e-8
+    assert not found.saturated.any()
+
+
+def test_values_that_never_vary_get_no_weight():
+    rewards = make_table(prompts=6, candidates=8).rewards.copy()
+    rewards[:, 1] = 3.0  # constant
+    rewards[:, 2] = np.repeat(np.arange(6.0), 8)  # the same for all replies to a prompt
+    oracle = MemoryOracle(rewards, np.arange(7) * 8, tuple("abcd"), Form.PER_PROMPT)
+    found = reach(oracle, np.array([[1e-6, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]), 0.5)
+    np.testing.assert_allclose(found.levels[0], found.levels[2], atol=1e-9)
+    assert found.kl[0, 0] == pytest.approx(0.5)
+    assert found.saturated[1, 0]
+    assert not found.weights[1].any()
+
+
+def test_floors_are_held_and_the_point_is_optimal(oracle: MemoryOracle):
+    floors = np.array([np.nan, np.nan, 0.3, 0.2])
+    directions = np.column_stack([np.linspace(0.05, 1, 6), np.linspace(1, 0.05, 6), np.zeros((6, 2))])
+    budgets = np.array([0.4, 0.9, 1.5])
+    found = reach(oracle, directions, budgets, floors=floors)
+    np.testing.assert_allclose(found.kl, np.broadcast_to(budgets, (6, 3)), rtol=1e-9)
+    assert np.all(found.levels[..., 2:] >= floors[2:] - 1e-9)
+    # Complementary: weight on a floor only where it binds; and proportional to the direction elsewhere.
+    slack = found.levels[..., 2:] - floors[2:]
+    assert np.abs(found.weights[..., 2:] * slack).max() < 1e-8
+    ratio = found.weights[..., 0] / found.weights[..., 1]
+    np.testing.assert_allclose(ratio, np.broadcast_to((directions[:, 0] / directions[:, 1])[:, None], (6, 3)))
+    np.testing.assert_allclose(oracle.many(found.weights.reshape(-1, 4)).levels, found.levels.reshape(-1, 4), atol=1e-9)
+
+
+def test_a_budget_that_the_floors_spend_exactly_is_their_solution(oracle: MemoryOracle):
+    floors = np.array([np.nan, np.nan, 0.4, np.nan])
+    alone = solve(oracle, floors)
+    found = reach(oracle, np.array([[1.0, 1.0, 0.0, 0.0]]), alone.kl, floors=floors)
+    np.testing.assert_allclose(found.weights[0, 0], alone.weights, atol=1e-6)
+
+
+def test_floors_that_cost_too_much_or_cannot_be_met_are_told(oracle: MemoryOracle):
+    nan = math.nan
+    floors = np.array([[nan, 0.5, nan, nan], [nan, 50.0, nan, nan], [nan, nan, nan, nan]])
+    found = reach(oracle, np.eye(4)[[0, 0, 0]], np.array([1e-3, 1.0]), floors=floors)
+    assert found.affordable.tolist() == [[False, True], [False, False], [True, True]]
+    for array in (found.weights, found.levels, found.kl):
+        assert np.all(np.isfinite(array))
+    alone = reach(oracle, np.eye(4)[[0]], 1.0, floors=floors[0])
+    np.testing.assert_allclose(found.weights[0, 1], alone.weights[0, 0], rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("directions", "budget", "floors", "match"),
+    [
+        ([[0.0, 0, 0, 0]], 1.0, None, "Directions"),
+        ([[-1.0, 2, 0, 0]], 1.0, None, "Directions"),
+        ([[math.nan, 2, 0, 0]], 1.0, None, "Directions"),
+        ([[1.0, 0, 0, 0]], -1.0, None, "budgets"),
+        ([[1.0, 0, 0, 0]], math.inf, None, "budgets"),
+        ([[1.0, 0, 0, 0]], 1.0, [0.1, math.nan, math.nan, math.nan], "has a floor"),
+    ],
+)
+def test_bad_input(oracle: MemoryOracle, directions: list, budget: float, floors: list | None, match: str):
+    with pytest.raises(InputError, match=match):
+        reach(oracle, np.array(directions), budget, floors=None if floors is None else np.array(floors))
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(
+    seed=st.integers(0, 10_000),
+    prompts=st.integers(1, 4),
+    candidates=st.integers(2, 9),
+    values=st.integers(1, 5),
+    kind=st.sampled_from(["normal", "integers", "tied", "scales"]),
+    budget=st.floats(1e-9, 3.0),
+    form=st.sampled_from(list(Form)),
+)
+def test_odd_tables_never_give_nan_nor_overspend(seed, prompts, candidates, values, kind, budget, form):
+    rng = np.random.default_rng(seed)
+    rewards = rng.normal(size=(prompts * candidates, values))
+    if kind == "integers":
+        rewards = np.round(rewards)
+    elif kind == "tied":
+        rewards = np.repeat(rewards[:, :1], values, axis=1) > 0
+    elif kind == "scales":
+        rewards = rewards * 10.0 ** rng.uniform(-9, 9, values)
+    oracle = MemoryOracle(rewards.astype(float), np.arange(prompts + 1) * candidates, tuple("abcde"[:values]), form)
+    directions = np.maximum(rng.dirichlet(np.ones(values), 4), 1e-6)
+    found = reach(oracle, directions, np.array([budget, 2 * budget]))
+    for array in (found.weights, found.levels, found.kl):
+        assert np.all(np.isfinite(array))
+    goal = np.array([budget, 2 * budget])
+    assert np.all(found.kl <= goal * (1 + 1e-6) + 1e-7)
+    assert np.all((np.abs(found.kl - goal) <= 1e-6 * goal + 1e-7) | found.saturated)

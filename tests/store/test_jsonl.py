@@ -1,0 +1,99 @@
+"""Palettes as JSON lines: back as they were, readable by the commands, and refused in words with the line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from map_core.data import reward_table
+from map_core.cli.options import open_table, read_palettes
+from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
+from map_core.palettes.palette import ALL, Palette, Target, standardised
+from map_core.store import jsonl
+from map_core.store.jsonl import Written, line, read, unique
+from map_core.palettes.targets import percentiles
+from tests.tables import VALUES, make_table
+
+TABLE = make_table()
+ORACLE = MemoryOracle.of(TABLE)
+WARM = Palette(
+    ALL,
+    {
+        "helpfulness": Target(70.0, locked=True),
+        "harmlessness": Target(50.0, keep=True),
+        "humor": Target(55.0, 2.5),
+        "positivity": Target(40.0, free=True),
+    },
+)
+
+
+def test_a_palette_comes_back_as_it_was():
+    written = Written("Warm <b>ü", WARM, "violet", "Of the\nboard.")
+    text = line(written, TABLE, ORACLE)
+    assert "\n" not in text
+    assert read(f"\n{text}\n\n", TABLE, ORACLE) == (written,)
+
+
+def test_the_commands_read_the_same_levels(tmp_path):
+    reward_table.save(TABLE, tmp_path / "table.parquet")
+    stories = Palette("Stories", WARM.targets)
+    part = TABLE.select("Stories")
+    texts = [
+        line(Written("Warm", WARM), TABLE, ORACLE),
+        line(Written("Stories", stories), part, MemoryOracle.of(part)),
+    ]
+    (tmp_path / "palettes.jsonl").write_text("\n".join(texts), encoding="utf-8")
+    opened = open_table(tmp_path / "table.parquet", None, None)
+    first, second = read_palettes(opened, (), tmp_path / "palettes.jsonl")
+    np.testing.assert_allclose(first.targets, standardised(WARM, VALUES, ORACLE, percentiles(TABLE)))
+    assert first.record["name"] == "Warm"
+    # Of its own use case, whatever part of the table the command opens.
+    assert second.levels[0] == pytest.approx(percentiles(part).level(0, 70.0))
+    assert np.isnan(second.levels[3])
+
+
+def test_targets_as_people_write_them():
+    told = '{"targets": {"humor": "p70", "helpfulness": 0.25}}'
+    (found,) = read(told, TABLE, ORACLE)
+    assert found.name == "Palette 1"
+    assert found.palette.targets["humor"].percentile == pytest.approx(70.0)
+    assert found.palette.targets["helpfulness"].level == 0.25
+    assert found.palette.targets["positivity"].free
+    assert tuple(found.palette.targets) == VALUES
+
+
+def test_names_that_come_again_are_numbered():
+    assert unique(["a", "b", "a", "a (2)", "a"]) == ["a", "b", "a (2)", "a (2) (2)", "a (3)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no palette"),
+        ("\n \n", "holds no palette"),
+        ("nonsense", "Line 1: 'nonsense' is no JSON"),
+        ("[1]", "Line 1: [1] is no palette"),
+        ("3", "Line 1: 3 is no palette"),
+        ("{}", "Line 1: Targets are None"),
+        ('{"targets": {"wit": 1}}', "Line 1:"),
+        ('{"targets": {"humor": "high"}}', "The target of humor is 'high'"),
+        ('{"palette": {"targets": {"wit": {"percentile": 50}}}}', "'wit' is no value of this table"),
+        ('{"palette": 3}', "Line 1: The palette is 3"),
+        ('{"palette": {"use_case": "War", "targets": {}}}', "'War' is no use case of this table"),
+        ('{"targets": {"humor": 1}}\n{"targets": 5}', "Line 2: Targets are 5"),
+        ('{"targets": {"humor": 1}}\n' + "[" * 100_000, "Line 2:"),
+    ],
+)
+def test_what_is_no_palette_is_refused_with_its_line(text, message):
+    with pytest.raises(InputError) as refused:
+        read(text, TABLE, ORACLE)
+    assert message in str(refused.value)
+
+
+def test_a_file_that_is_too_large_is_not_read(monkeypatch):
+    monkeypatch.setattr(jsonl, "LARGEST", 10)
+    with pytest.raises(InputError, match="at most 10"):
+        read(json.dumps({"targets": {}}), TABLE, ORACLE)

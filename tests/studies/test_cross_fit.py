@@ -1,0 +1,223 @@
+"""Many halvings of the same prompts: promise and delivery prompt by prompt, and the study that is kept of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from map_core.cli import main
+from map_core.studies.delivery import Crossed, Study, cross, deliver, fingerprint, graded_palettes, halves, proportion, reachable_palettes, resampled
+from map_core.studies.delivery import study as studies
+from map_core.studies.delivery.split import standard_error, strata
+from map_core.errors import InputError
+from map_core.feasibility import assess
+from map_core.core.types import Form, Verdict
+from map_core.data.subsample import deal
+from map_core.oracle import MemoryOracle
+from map_core.data.reward_table import RewardTable, save
+from tests.tables import USE_CASES, make_table
+from tests.studies.test_delivery import first_candidates, strict, two_replies
+
+TARGETS = np.array([0.25, np.nan, 2.5, np.nan])
+
+
+def apart(table: RewardTable, step: float = 2.0) -> RewardTable:
+    """The table with use cases that differ in level."""
+    number = np.array([USE_CASES.index(name) for name in table.use_cases])
+    return replace(table, rewards=table.rewards + step * np.repeat(number, table.candidates)[:, None])
+
+
+@pytest.fixture(scope="module")
+def found() -> Crossed:
+    table, fresh = make_table(prompts=32, candidates=32), make_table(prompts=32, candidates=8, seed=1)
+    return cross(table, fresh, [TARGETS, np.full(4, np.nan), np.array([np.nan, np.nan, 20.0, np.nan])], halvings=3)
+
+
+def test_the_error_of_a_stratified_mean_by_hand():
+    # Within either stratum the variance is 2; (2/4)^2 2/2 from each of the two.
+    levels, cases = np.array([[1.0], [3.0], [11.0], [13.0]]), np.array([0, 0, 1, 1])
+    assert standard_error(levels, cases)[0] == pytest.approx(np.sqrt(0.5))
+    assert standard_error(levels, np.zeros(4, dtype=int))[0] == pytest.approx(levels.std(ddof=1) / 2)
+
+
+def test_use_cases_are_strata_where_both_tables_share_them_alike():
+    table = make_table(prompts=16, candidates=4)
+    one, other = halves(table)
+    cases = strata(one, other)
+    for use_case in USE_CASES:
+        number = {n for n, name in zip(cases, one.use_cases + other.use_cases, strict=True) if name == use_case}
+        assert len(number) == 1
+    assert set(cases.tolist()) == {0, 1}
+    # One use case against both: their difference would move the level, so it stays in the error.
+    assert set(strata(one, other.select(USE_CASES[0])).tolist()) == {0}
+    lonely = replace(one, use_cases=("a", "b", *["c"] * 6))
+    assert strata(lonely).tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+    assert set(strata(replace(one, use_cases=("a", *["c"] * 7))).tolist()) == {0}
+
+
+def test_two_replies_by_hand():
+    # All prompts are alike: lambda = log 3 gives 3/4 on every half, and nothing is left to chance.
+    found = cross(two_replies(8), two_replies(8), [np.array([0.75])], halvings=2)
+    assert found.forecast[0, 0] == pytest.approx(0.75)
+    assert found.realised[0, 0] == pytest.approx(0.75)
+    assert found.error[0, 0] == pytest.approx(0.0, abs=1e-9)
+    assert found.way(found.realised) == pytest.approx(1.0)
+    assert found.way_error == pytest.approx(0.0, abs=1e-9)
+    assert found.wins[0, 0] == pytest.approx(5 / 8)
+    assert (found.halvings, found.prompts, found.candidates) == (2, 8, 2)
+    np.testing.assert_array_equal(found.improves, [[1.0, 1.0]])
+    assert found.improved[0]
+    assert found.won[0]
+
+
+def test_one_halving_is_the_mean_of_its_two_directions():
+    table, fresh = make_table(prompts=16, candidates=16), make_table(prompts=16, candidates=8, seed=1)
+    found = cross(table, fresh, [TARGETS], halvings=1, seed=4)
+    one, other = halves(table, 4)
+    runs = [
+        deliver(a, fresh.take([fresh.prompts.index(p) for p in b.prompts]), [TARGETS], seed=4)[0]
+        for a, b in ((one, other), (other, one))
+    ]
+    for name in ("targets", "forecast", "realised", "picked", "pooled", "wins"):
+        expected = np.mean([getattr(run, name) for run in runs], axis=0)
+        np.testing.assert_allclose(getattr(found, name)[0], expected, rtol=1e-12)
+    assert found.inside[0, 0] == np.mean([run.inside[[0, 2]].mean() for run in runs])
+    # The order of the fresh prompts is of no account.
+    backwards = cross(table, fresh.take(list(range(15, -1, -1))), [TARGETS], halvings=1, seed=4)
+    np.testing.assert_allclose(backwards.realised, found.realised, rtol=1e-12)
+    np.testing.assert_allclose(backwards.error, found.error, rtol=1e-12)
+
+
+def test_what_is_asked_of_it_and_what_stands_in(found: Crossed):
+    assert found.rising.tolist() == [[True, False, True, False], [False] * 4, [False, False, True, False]]
+    assert found.reachable.tolist() == [1.0, 1.0, 0.0]
+    assert found.had.tolist() == [True, True, False]
+    assert found.targets[2, 2] < 20.0
+    # A palette that is out of reach is not counted, but has a way of its own to the nearest one.
+    assert np.isnan(found.improves[2]).all()
+    assert found.way(found.realised) == found.way(found.realised, palette=0)
+    assert 0.7 < found.way(found.realised, palette=2) < 1.1
+    assert np.isnan(found.way(found.realised, value=1))
+    assert found.improved[1]
+    assert found.improves_whole[1].tolist() == [1.0] * 3
+    # Nothing beyond a target counts when capped.
+    assert found.way(found.realised, capped=True) <= min(1.0, found.way(found.realised))
+    assert np.isnan(found.random_improves[1]).all()
+
+
+def test_promise_and_delivery_differ_by_less_than_their_intervals_nine_times_of_ten():
+    # Fresh replies of the same prompts, whose use cases lie far apart; 60 tables.
+    halved, whole, ways = [], [], []
+    for seed in range(60):
+        table = apart(make_table(prompts=40, candidates=24, seed=seed))
+        kept = np.concatenate([np.arange(16) + start for start in table.offsets[:-1]])
+        solved = replace(first_candidates(table, 16), rewards=table.rewards[kept])
+        fresh = replace(first_candidates(table, 8), rewards=np.delete(table.rewards, kept, axis=0))
+        target = np.where(np.isnan(TARGETS), np.nan, table.rewards.mean(axis=0) + 0.25 * table.rewards.std(axis=0))
+        crossed = cross(solved, fresh, [target], halvings=2, seed=seed)
+        halved.append(crossed.inside.mean())
+        whole.append((np.abs(crossed.realised - crossed.forecast) <= crossed.error)[0, [0, 2]])
+        ways.append(abs(crossed.way(crossed.realised) - 1.0) <= crossed.way_error)
+    assert 0.84 <= np.mean(halved) <= 0.96
+    assert 0.82 <= np.mean(whole) <= 0.97
+    assert 0.80 <= np.mean(ways) <= 0.98
+
+
+def test_shares_have_intervals():
+    expected = binomtest(46, 50).proportion_ci(0.9, method="wilson")
+    assert proportion(46, 50) == pytest.approx((expected.low, expected.high))
+    assert np.isnan(proportion(0, 0)).all()
+    assert resampled(np.ones((4, 3))) == (1.0, 1.0, 1.0)
+    mean, low, high = resampled(np.array([[1.0, np.nan], [0.0, 1.0], [np.nan, np.nan]]))
+    assert mean == pytest.approx(2 / 3)
+    assert 0.0 <= low < mean < high <= 1.0
+    assert np.isnan(resampled(np.full((2, 2), np.nan))).all()
+
+
+def test_graded_palettes_can_be_had_where_they_say_so():
+    table = make_table(prompts=16, candidates=16)
+    asked = graded_palettes(table, 8, seed=1)
+    sizes = [int((~np.isnan(palette.targets)).sum()) for palette in asked]
+    assert sizes == [3, 3, 3, 3, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert [palette.percentile for palette in asked[:5]] == [50, 60, 70, 80, 70]
+    oracle = MemoryOracle.of(deal(table, 8, hands=16, seed=1), Form.PER_PROMPT)
+    for palette in asked[8::2]:
+        verdict = assess(oracle, oracle.standardise(palette.targets)).verdict
+        assert palette.percentile == 50 or verdict is Verdict.REACHABLE
+    again = graded_palettes(table, 8, seed=1)
+    np.testing.assert_array_equal([p.targets for p in again], [p.targets for p in asked])
+
+
+def test_random_palettes_ask_above_the_base_level_and_can_be_had():
+    table = make_table(prompts=16, candidates=16)
+    asked = reachable_palettes(table, table, 8, 10, seed=2)
+    assert len(asked) == 10
+    oracle = MemoryOracle.of(deal(table, 8, seed=2), Form.PER_PROMPT)
+    for palette in asked:
+        assert np.all((palette.targets >= table.rewards.mean(axis=0))[~np.isnan(palette.targets)])
+        assert assess(oracle, oracle.standardise(palette.targets)).verdict is not Verdict.OUT_OF_REACH
+
+
+def test_a_study_is_kept_and_read_again(found: Crossed, tmp_path: Path):
+    studies.save(Study({"seed": 1}, (70, None, None), found, found), tmp_path / "study.json")
+    json.loads((tmp_path / "study.json").read_text(), parse_constant=pytest.fail)
+    read = studies.load(tmp_path / "study.json")
+    assert (read.made, read.percentiles) == ({"seed": 1}, (70, None, None))
+    for field in fields(Crossed):
+        kept, had = getattr(read.graded, field.name), getattr(found, field.name)
+        if isinstance(had, np.ndarray):
+            np.testing.assert_allclose(kept, had, rtol=1e-5)
+        else:
+            assert kept == had or kept == pytest.approx(had, rel=1e-5)
+    (tmp_path / "other.json").write_text('{"format": 1}')
+    for name in ("other.json", "none.json"):
+        with pytest.raises(InputError, match=r"verify --study"):
+            studies.load(tmp_path / name)
+
+
+def test_a_table_is_known_by_what_is_in_it():
+    table = make_table(prompts=8, candidates=4)
+    assert fingerprint(table) == fingerprint(make_table(prompts=8, candidates=4))
+    assert fingerprint(table) != fingerprint(make_table(prompts=8, candidates=4, seed=9))
+    assert fingerprint(table) != fingerprint(replace(table, values=("a", "b", "c", "d")))
+
+
+def test_tables_that_do_not_fit_together():
+    table = make_table(prompts=8, candidates=8)
+    for fresh in (table.take([0, 1, 2]), replace(table, prompts=("another", *table.prompts[1:]))):
+        with pytest.raises(InputError, match="expected the same prompts"):
+            cross(table, fresh, [TARGETS], halvings=1)
+    with pytest.raises(InputError, match="one of each at least"):
+        cross(table, table, [TARGETS], halvings=0)
+    with pytest.raises(InputError, match="one of each at least"):
+        cross(table, table, [], halvings=1)
+
+
+def test_the_command_over_many_halvings(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    table, fresh = make_table(prompts=24, candidates=32), make_table(prompts=24, candidates=8, seed=1)
+    save(table, tmp_path / "table.parquet")
+    save(fresh, tmp_path / "fresh.parquet")
+    command = ["verify", str(tmp_path / "table.parquet"), "--fresh", str(tmp_path / "fresh.parquet")]
+    assert main([*command, "--target", "humor=p60", "--halvings", "2", "--json"]) == 0
+    (one,) = [strict(line) for line in capsys.readouterr().out.splitlines()]
+    assert (one["halvings"], one["prompts"], one["candidates"]) == (2, 24, 8)
+    low, high = one["interval"]["humor"]
+    assert one["inside"]["humor"] is (low <= one["realised"]["humor"] <= high)
+    assert {"targets", "base", "forecast", "realised", "picked", "improves"} <= set(one)
+    assert main([*command, "--random", "3", "--halvings", "1"]) == 1  # half of the prompts was solved on
+    assert main([*command, "--random", "3", "--halvings", "2"]) == 0
+    assert "3 palettes, 3 of which can be had of most halves; 2 halvings of 24 prompts" in capsys.readouterr().out
+    study = tmp_path / "study.json"
+    assert main([*command, "--study", str(study), "--halvings", "1"]) == 0
+    assert "Every value asked to rise does, by win rate" in capsys.readouterr().out
+    read = studies.load(study)
+    assert (len(read.graded.asked), len(read.random.asked)) == (14, 50)
+    assert read.made["table"] == fingerprint(table)
+    assert main([*command, "--study", str(study), "--random", "3"]) == 2
+    assert main([*command, "--study", str(tmp_path / "none" / "study.json")]) == 2
+    assert "there is no folder" in capsys.readouterr().err

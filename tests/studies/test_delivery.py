@@ -1,0 +1,210 @@
+"""Forecast against delivery: the same replies keep their promise exactly, other prompts within the error bars."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core.data import reward_table
+from map_core import scoring
+from map_core.building import build
+from map_core.cli import main
+from map_core.studies.delivery import deliver, halves, share_of_way
+from map_core.errors import InputError
+from map_core.engines.factory import open_engine
+from map_core.core.types import SamplingSettings, Verdict
+from map_core.data.prompts import Prompt
+from map_core.data.reward_table import RewardTable, save
+from tests.tables import USE_CASES, make_table
+from tests.tiny_model import make_tiny_model
+
+
+def first_candidates(table: RewardTable, candidates: int) -> RewardTable:
+    """The table with only the first so many replies of each prompt."""
+    rows = np.concatenate([np.arange(candidates) + start for start in table.offsets[:-1]])
+    count = len(table.prompts)
+    return RewardTable(
+        values=table.values,
+        rewards=table.rewards[rows],
+        offsets=np.arange(count + 1) * candidates,
+        prompt_ids=table.prompt_ids,
+        prompts=table.prompts,
+        use_cases=table.use_cases,
+    )
+
+
+def two_replies(prompts: int) -> RewardTable:
+    names = tuple(f"p{i}" for i in range(prompts))
+    return RewardTable(
+        ("humor",), np.array([[0.0], [1.0]] * prompts), np.arange(prompts + 1) * 2, names, names, ("All",) * prompts
+    )
+
+
+def test_two_replies_by_hand():
+    # Every prompt has a reply with 0 and one with 1: lambda = log 3 gives 3/4 on any of them, without error.
+    (found,) = deliver(two_replies(60), two_replies(4), [np.array([0.75])])
+    assert found.verdict is Verdict.REACHABLE
+    assert found.weights[0] == pytest.approx(math.log(3))
+    assert found.base[0] == 0.5
+    assert found.forecast[0] == pytest.approx(0.75)
+    assert found.realised[0] == pytest.approx(0.75)
+    assert found.error[0] == pytest.approx(0.0, abs=1e-9)
+    assert found.kl_realised == pytest.approx(found.kl_forecast)
+    assert share_of_way([found], [found.realised]) == pytest.approx(1.0)
+    assert share_of_way([found], [found.base]) == 0.0
+    # The better reply beats the worse and ties with itself: 1/4 1/4 + 3/4 3/4. On one value random weights do the same.
+    assert found.wins[0] == pytest.approx(5 / 8)
+    assert found.improves
+    assert found.wins_all
+    assert found.random_improves == found.random_wins == 1.0
+    assert found.picked[0] in (0.0, 0.25, 0.5, 0.75, 1.0)
+    # Prompts are all alike, so even the pooled form keeps its promise.
+    assert found.pooled[0] == pytest.approx(0.75)
+
+
+def test_halves_share_the_use_cases_and_no_prompt():
+    table = make_table(prompts=16, candidates=4)
+    one, other = halves(table, seed=3)
+    assert not set(one.prompts) & set(other.prompts)
+    assert set(one.prompts) | set(other.prompts) == set(table.prompts)
+    for use_case in USE_CASES:
+        assert one.use_cases.count(use_case) == other.use_cases.count(use_case) == 4
+    row = table.prompts.index(other.prompts[0])
+    np.testing.assert_array_equal(other.rewards[:4], table.rewards[table.rows(row)])
+    with pytest.raises(InputError, match="3 prompts"):
+        halves(table.take([0, 1, 2]))
+
+
+def test_fresh_replies_land_in_their_intervals_nine_times_of_ten():
+    # Prompts and replies of one kind, drawn again and again: 80 tables of 40 and 40 prompts.
+    target = np.array([0.25, np.nan, 2.5, np.nan])
+    inside, ours, pooled = [], [], []
+    for seed in range(80):
+        table = make_table(prompts=80, candidates=16, seed=seed)
+        solved_on, others = halves(table, seed)
+        (found,) = deliver(solved_on, first_candidates(others, 8), [target], seed=seed)
+        inside.append(found.inside[[0, 2]])
+        ours.append(found.realised)
+        pooled.append(found.pooled)
+    assert 0.84 <= np.mean(inside) <= 0.96
+    # On average the targets are met; the published form, which also prefers easy prompts, falls short.
+    wanted = [0, 2]
+    base = make_table(prompts=80, candidates=16).rewards.mean(axis=0)[wanted]
+    way = (np.mean(ours, axis=0)[wanted] - base) / (target[wanted] - base)
+    assert np.all(way > 0.9)
+    assert np.all(np.mean(pooled, axis=0)[wanted] < np.mean(ours, axis=0)[wanted])
+
+
+def test_random_weights_leave_some_values_behind():
+    # The first two values pull against each other; weights solved for both lift both.
+    table = make_table(prompts=60, candidates=16, correlation=-0.8)
+    solved_on, others = halves(table)
+    base, spread = table.rewards.mean(axis=0), table.rewards.std(axis=0)
+    (found,) = deliver(solved_on, others, [np.where([True, True, False, False], base + 0.25 * spread, np.nan)])
+    assert found.improves
+    assert found.wins_all
+    assert 0.0 < found.random_improves < 1.0
+    assert 0.0 < found.random_wins < 1.0
+    (nothing,) = deliver(solved_on, others, [np.full(4, np.nan)])
+    assert math.isnan(nothing.random_improves)
+
+
+def test_out_of_reach_of_few_candidates_the_nearest_palette_stands_in():
+    table = make_table(prompts=20, candidates=16)
+    asked = np.array([np.nan, np.nan, 20.0, np.nan])
+    (found,) = deliver(table, first_candidates(make_table(prompts=20, candidates=16, seed=1), 4), [asked])
+    assert found.verdict is Verdict.OUT_OF_REACH
+    assert found.targets[2] < 20.0
+    assert found.forecast[2] == pytest.approx(found.targets[2])
+    assert found.candidates == 4
+
+
+def test_the_replies_that_are_picked_follow_their_probabilities():
+    # Many prompts alike: the share of good picks is near the probability of a good reply.
+    (found,) = deliver(two_replies(4), two_replies(4000), [np.array([0.8])])
+    assert found.picked[0] == pytest.approx(0.8, abs=0.03)
+
+
+def test_tables_that_do_not_fit_together():
+    table = make_table(prompts=8, candidates=8)
+    target = [np.full(4, np.nan)]
+    with pytest.raises(InputError, match="expected the same"):
+        deliver(table, make_table(values=("a", "b")), target)
+    with pytest.raises(InputError, match="two prompts or more"):
+        deliver(table, table.take([0]), target)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        deliver(table, table, target, level=1.0)
+
+
+def strict(line: str) -> dict:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(line, parse_constant=refuse)
+
+
+def test_the_command_on_fresh_replies_that_are_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    table = make_table(prompts=24, candidates=32)
+    _, others = halves(table, 1)
+    save(table, tmp_path / "table.parquet")
+    save(first_candidates(others, 8), tmp_path / "fresh.parquet")
+    palettes = tmp_path / "palettes.jsonl"
+    asked = [{"humor": "p60"}, {"helpfulness": "+0.2sd", "positivity": "p55"}, {}]
+    palettes.write_text("\n".join(json.dumps({"targets": t}) for t in asked))
+    options = ["verify", str(tmp_path / "table.parquet"), "--targets-file", str(palettes), "--fresh"]
+    assert main([*options, str(tmp_path / "fresh.parquet"), "--json"]) == 0
+    found = [strict(line) for line in capsys.readouterr().out.splitlines()]
+    assert [set(one["targets"]) for one in found] == [set(palette) for palette in asked]
+    for one in found:
+        assert {"base", "forecast", "realised", "picked"} <= set(one)
+        assert (one["prompts"], one["candidates"]) == (12, 8)
+        for name, (low, high) in one["interval"].items():
+            assert one["inside"][name] is (low <= one["realised"][name] <= high)
+    assert found[2]["weights"] == dict.fromkeys(table.values, 0.0)
+    assert found[2]["share_of_way"] is None
+    assert main([*options, str(tmp_path / "fresh.parquet")]) == 0
+    assert "3 palettes on 12 fresh prompts, 8 candidates each" in capsys.readouterr().out
+    fresh = str(tmp_path / "fresh.parquet")
+    assert main(["verify", str(tmp_path / "table.parquet"), "--random", "3", "--fresh", fresh, "--json"]) == 0
+    drawn = [strict(line) for line in capsys.readouterr().out.splitlines()]
+    assert [len(one["targets"]) for one in drawn] == [1, 2, 3]
+    assert all(one["verdict"] != "out_of_reach" for one in drawn)
+    assert main(["verify", str(tmp_path / "table.parquet"), "--random", "3", "--target", "humor=p60"]) == 2
+    assert "either targets or --random" in capsys.readouterr().err
+    # Replies to prompts that were solved on prove nothing.
+    assert main([*options, str(tmp_path / "fresh.parquet"), "--seed", "2"]) == 1
+    assert "solved on" in capsys.readouterr().err
+
+
+def test_the_command_draws_fresh_replies_and_keeps_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    model = make_tiny_model(tmp_path / "tiny")
+    prompts = [Prompt(f"p{i}", "All", f"Tell me of animal number {i}.") for i in range(6)]
+    settings = SamplingSettings(temperature=0.9, max_new_tokens=6)
+    chosen = scoring.scorers(("diversity", "plain_language"))
+    engine = open_engine(str(model), "torch", "float32")
+    build(prompts, tmp_path / "table.parquet", engine, chosen, candidates=6, settings=settings, seed=3)
+    options = ["verify", str(tmp_path / "table.parquet"), "--target", "diversity=p50", "--engine", "torch", "--json"]
+    options += [
+        "--candidates",
+        "3",
+        "--prompts",
+        "2",
+        "--max-new-tokens",
+        "4",
+        "--fresh",
+        str(tmp_path / "new.parquet"),
+    ]
+    assert main(options) == 0
+    first = strict(capsys.readouterr().out)
+    assert (first["prompts"], first["candidates"]) == (2, 3)
+    made = reward_table.load(tmp_path / "new.parquet")
+    assert made.metadata["sampling"]["max_new_tokens"] == 4
+    assert max(map(len, made.tokens)) <= 4
+    assert main(options) == 0
+    again = strict(capsys.readouterr().out)
+    for key in ("weights", "forecast", "realised", "picked"):
+        assert again[key] == pytest.approx(first[key], abs=1e-12)

@@ -1,0 +1,93 @@
+"""The glossary: every term says one thing in one sentence, and every help text that asks for a term finds it."""
+
+from __future__ import annotations
+from tests import ROOT
+
+import re
+from pathlib import Path
+
+import pytest
+
+from map_core.errors import InputError
+from map_core.core.types import Form, Verdict
+from map_core.palettes.palette import Mode
+from map_core.text.glossary import TERMS, found, term
+from map_core.text.sentences import HEADLINES
+from pages.view.shell import glossary
+
+#: Calls of help on terms in the app, with the names that they ask for.
+CALLS = re.compile(r"terms\.help\(([^)]*)\)")
+
+
+def asked() -> set[str]:
+    """Every name that a page asks the glossary for."""
+    said = " ".join(
+        match for path in (ROOT / "pages").rglob("*.py") for match in CALLS.findall(path.read_text(encoding="utf-8"))
+    )
+    return set(re.findall(r'"([^"]+)"', said)).union(*glossary.OF_PAGE.values())
+
+
+def test_a_term_is_found_by_its_name():
+    assert term("free").plain == "A value of which nothing is asked; it may rise or fall with the others."
+    assert term("target").formula == "c_j"
+
+
+def test_a_term_that_is_not_there_says_where_to_add_it():
+    with pytest.raises(InputError, match="no 'happiness'; add it to"):
+        term("happiness")
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_every_term_is_one_plain_sentence(name):
+    entry = TERMS[name]
+    assert entry.name == name
+    assert entry.plain[0].isupper()
+    assert entry.plain.endswith(".")
+    assert entry.plain.count(". ") == 0
+    assert len(entry.plain.split()) <= 30
+    assert "\\" not in entry.plain
+    assert "$" not in entry.formula
+
+
+@pytest.mark.parametrize("name", [name for name, entry in TERMS.items() if entry.formula])
+def test_every_formula_closes_what_it_opens(name):
+    formula = TERMS[name].formula
+    assert formula.count("{") == formula.count("}")
+    assert formula.count("\\left") == formula.count("\\right")
+
+
+def test_every_state_of_the_product_has_a_term():
+    assert {HEADLINES[verdict].lower() for verdict in Verdict} <= set(TERMS)
+    assert {mode.value.replace("_", " ") for mode in Mode} <= set(TERMS)
+    assert {form.value.replace("-", " ") for form in Form} <= set(TERMS)
+
+
+def test_no_name_means_two_things():
+    names = [one.casefold() for entry in TERMS.values() for one in (entry.name, *entry.also)]
+    assert len(names) == len(set(names))
+
+
+def test_every_term_that_a_page_asks_for_is_there():
+    assert {"AUC", "frontier"} <= asked(), "this test reads the wrong files"
+    assert asked() <= set(TERMS)
+
+
+def test_every_page_that_has_words_is_a_page():
+    titles = set(
+        re.findall(r'\("\w+", "([^"]+)", "\w+"\)', (ROOT / "pages" / "navigation.py").read_text(encoding="utf-8"))
+    )
+    assert len(titles) == 13
+    assert set(glossary.OF_PAGE) == titles - {"How it works", "Limits"}
+
+
+def test_a_word_is_found_by_its_name_other_names_and_sentence():
+    assert "effective sample size" in [one.name for one in found("ess")]
+    assert [one.name for one in found("Pareto")] == ["frontier"]
+    assert found("") == tuple(TERMS.values())
+    assert found("", ["nats", "budget"]) == (TERMS["nats"], TERMS["budget"])
+    assert found("no such word at all") == ()
+
+
+def test_help_is_text_that_markdown_leaves_as_it_is():
+    assert glossary.help("free") == "**Free:** A value of which nothing is asked; it may rise or fall with the others\\."
+    assert glossary.help("nats", "budget").count("**") == 4

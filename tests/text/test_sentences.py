@@ -1,0 +1,158 @@
+"""The sentences that people repeat: each one held against figures worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from map_core.text import sentences
+from map_core.solver.newton import solve
+from map_core.feasibility import assess
+from map_core.core.types import Form, Verdict
+from map_core.oracle import EffectiveSampleSize, MemoryOracle
+from map_core.analysis.sensitivity import curve, local
+from tests.tables import VALUES, make_table
+
+NAMES = VALUES
+
+
+@pytest.fixture(scope="module")
+def oracle() -> MemoryOracle:
+    return MemoryOracle.of(make_table(prompts=24, candidates=32, seed=3))
+
+
+def targets(**levels: float) -> np.ndarray:
+    return np.array([levels.get(name, math.nan) for name in NAMES])
+
+
+def test_names_are_listed_as_people_do():
+    assert sentences.listed([]) == ""
+    assert sentences.listed(["humor"]) == "humor"
+    assert sentences.listed(["humor", "coherence"]) == "humor and coherence"
+    assert sentences.listed(["a", "b", "c"]) == "a, b and c"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.0, "0"),
+        (0.24682, "0.247"),
+        (-12.34, "−12.3"),
+        (1234.5, "1,234"),
+        (math.nan, "–"),
+        (math.inf, "–"),
+        (3e-9, "3.0e−09"),
+    ],
+)
+def test_numbers_keep_the_figures_that_matter(value, said):
+    assert sentences.number(value) == said
+
+
+@pytest.mark.parametrize(
+    ("percentile", "said"),
+    [(70.2, "better than 7 of 10"), (96, "better than 96 of 100"), (100, "very best"), (2, "weakest")],
+)
+def test_percentiles_as_shares(percentile, said):
+    assert said in sentences.better_than(percentile)
+
+
+@pytest.mark.parametrize("drafts", [1, 2, 4, 16, 64])
+def test_best_of_n_is_the_inverse_of_its_divergence(drafts):
+    assert sentences.best_of(math.log(drafts) - (drafts - 1) / drafts) == pytest.approx(drafts)
+
+
+def test_distance_in_words():
+    most = math.log(64)
+    assert sentences.distance(0.0, most).startswith("None")
+    assert sentences.distance(0.1, most).startswith("Very close to the base model: 2% of the 4.16")
+    assert sentences.distance(2.0, most).startswith("Some way from")
+    assert "best of 2 drafts" in sentences.distance(math.log(2) - 0.5, most)
+
+
+def test_a_reachable_palette(oracle):
+    found = assess(oracle, targets(helpfulness=0.2, harmlessness=0.2))
+    assert found.verdict is Verdict.REACHABLE
+    assert sentences.verdict(found, oracle, NAMES).startswith("Both targets are met")
+    name, share = sentences.bottleneck(local(found.solution), NAMES)
+    assert name.lower() in NAMES
+    assert "%" in share
+
+
+def test_the_base_model_costs_nothing(oracle):
+    found = assess(oracle, targets())
+    assert "base model as it is" in sentences.verdict(found, oracle, NAMES)
+    assert sentences.bottleneck(local(found.solution), NAMES)[0] == "Nothing"
+
+
+def test_out_of_reach_names_those_that_pull_against_each_other(oracle):
+    found = assess(oracle, targets(helpfulness=1.9, harmlessness=1.9))
+    said = sentences.verdict(found, oracle, NAMES)
+    assert found.verdict is Verdict.OUT_OF_REACH
+    assert "elpfulness" in said
+    assert "harmlessness" in said.lower()
+    assert "pull against each other here: no mix of this model's replies gives both" in said
+    assert f"{-found.margin.value:.2f} standard deviations" in said
+
+
+def test_one_value_alone_beyond_the_best_replies(oracle):
+    said = sentences.verdict(assess(oracle, targets(humor=9.0)), oracle, NAMES)
+    assert said.startswith("Humor is set higher than even the best of this model's replies.")
+
+
+def test_on_paper_says_figure_and_threshold(oracle):
+    top = float(oracle.best(np.eye(4)[2])[2])
+    found = assess(oracle, targets(humor=0.98 * top))
+    assert found.verdict is Verdict.ON_PAPER
+    said = sentences.verdict(found, oracle, NAMES)
+    assert f"only {found.ess.per_prompt:.1f} replies a prompt" in said
+    assert "below 4.00" in said
+
+
+def test_slack_targets_come_for_free(oracle):
+    found = assess(oracle, targets(helpfulness=0.5, humor=-2.0))
+    assert sentences.slack(found, NAMES) == "Humor comes for free: above target without any weight."
+    assert sentences.slack(assess(oracle, targets(helpfulness=0.5)), NAMES) == ""
+
+
+def test_the_sample_behind_a_forecast():
+    ess = EffectiveSampleSize(per_prompt=5.513, pooled=484.2, candidates=64)
+    assert sentences.rests_on(ess, Form.PER_PROMPT) == (
+        "5.51 of 64 replies",
+        "carry the weight for each prompt, 484 in all.",
+    )
+    assert sentences.rests_on(ess, Form.POOLED)[0] == "484 of 64 replies"
+
+
+def test_both_forms_say_what_they_promise(oracle):
+    assert "per prompt" in sentences.form(oracle)
+    assert "log 32 = 3.47 nats" in sentences.form(oracle)
+    assert "fall short" in sentences.form(MemoryOracle.of(make_table(), Form.POOLED))
+
+
+def test_prices(oracle):
+    wanted = targets(helpfulness=0.6, humor=-2.0)
+    prices = local(solve(oracle, wanted))
+    said = sentences.price(prices, 0, NAMES)
+    assert f"about {sentences.number(0.1 * prices.price[0], 2)} nats" in said
+    assert "harmlessness, which is free to give way" in said
+    assert "costs nothing" in sentences.price(prices, 2, NAMES)
+
+
+def test_switches_are_told_where_they_are(oracle):
+    swept = curve(oracle, targets(helpfulness=math.nan, harmlessness=0.3), 0)
+    said = sentences.switches(swept, NAMES, [f"place {i}" for i in range(len(swept.switches))])
+    assert len(said) == len(swept.switches)
+    assert all(f"place {i}" in sentence for i, sentence in enumerate(said))
+
+
+def test_why_a_candidate_was_picked():
+    rewards = np.array([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    said = sentences.why_picked(rewards, np.array([1.0, 1.0]), 0.6, True, ("humor", "coherence"))
+    assert said == (
+        "Drawn with a probability of 60%, against 33% under the base model, the likeliest of all. "
+        "Beside the average candidate, humor speaks for it, coherence against it."
+    )
+    alone = sentences.why_picked(rewards[:1], np.array([1.0, 1.0]), 1.0, True, ("humor", "coherence"))
+    assert alone.endswith("the likeliest of all.")

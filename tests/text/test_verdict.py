@@ -1,0 +1,121 @@
+"""The verdict in a reader's units: each sentence held against figures worked out from the same results."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from map_core.text import verdict, sentences
+from map_core.feasibility import AttainableLevels
+from map_core.feasibility import Assessment, assess
+from map_core.core.types import Verdict
+from map_core.oracle import MemoryOracle
+from map_core.feasibility.repairs import repairs
+from map_core.analysis.sensitivity import local
+from tests.tables import VALUES, make_table
+
+TABLE = make_table(prompts=24, candidates=32, seed=3)
+ORACLE = MemoryOracle.of(TABLE)
+
+
+def percentile(value: int, level: float) -> float:
+    """A stand-in for percentiles that can be worked out by hand: 50 at the base level, 10 a standard deviation."""
+    return 50.0 + 10.0 * level
+
+
+def said(targets: list[float]) -> tuple[Assessment, verdict.Answer]:
+    found = assess(ORACLE, np.array(targets))
+    solution = found.solution
+    prices = None if solution is None else local(solution)
+    errors = None if solution is None else verdict.level_errors(ORACLE, solution)
+    return found, verdict.answer(found, ORACLE, prices, errors, VALUES, percentile)
+
+
+def test_a_palette_that_can_be_had():
+    found, told = said([0.4, math.nan, 0.3, math.nan])
+    assert found.solution is not None
+    assert told.headline == "Reachable"
+    assert [line.value for line in told.lines] == [0, 2]
+    assert told.lines[0].text.startswith("p50 → p54 ± ")
+    assert told.lines[0].meaning == "better than 5 of 10 of the model's own replies"
+    assert told.cost == f"Like picking the best of {sentences.best_of(found.solution.kl):.1f} replies"
+    assert told.cost_detail.startswith(f"{found.solution.kl:.2f} nats")
+    assert told.share == pytest.approx(found.solution.kl / math.log(32))
+    assert told.bottleneck.lower() in VALUES
+
+
+def test_free_values_that_move_are_told_with_the_loser_first():
+    found, told = said([0.6, math.nan, math.nan, math.nan])
+    assert found.solution is not None
+    moves = {VALUES[j]: 10 * found.solution.levels[j] for j in (1, 2, 3)}
+    noticed = [name for name, move in sorted(moves.items(), key=lambda one: one[1]) if abs(move) >= verdict.NOTICED]
+    assert noticed
+    assert re.findall(r"(\w+) p50 →", told.unasked) == noticed
+
+
+def test_error_bars_are_student_t_of_the_sandwich():
+    found, told = said([0.4, math.nan, 0.3, math.nan])
+    assert found.solution is not None
+    errors = verdict.level_errors(ORACLE, found.solution)
+    assert errors is not None
+    assert told.lines[0].text.endswith(f"± {10 * errors[0]:.0f}")
+    assert f"within {10 * max(errors[0], errors[2]):.0f} percentiles" in told.sure
+
+
+def test_a_step_costs_what_a_solve_of_it_costs():
+    found, told = said([0.4, math.nan, 0.3, math.nan])
+    assert found.solution is not None
+    for tag in told.tags:
+        targets = found.targets.copy()
+        targets[tag.value] += verdict.STEP
+        again = assess(ORACLE, targets)
+        assert again.solution is not None
+        assert tag.cost == f"best of {sentences.best_of(found.solution.kl):.1f} → {sentences.best_of(again.solution.kl):.1f}"
+        assert tag.step == f"p{50 + 10 * targets[tag.value] - 1:.0f} → p{50 + 10 * targets[tag.value]:.0f}"
+    assert [tag.value for tag in told.tags] == sorted(
+        (tag.value for tag in told.tags), key=lambda j: -found.solution.weights[j]
+    )
+
+
+def test_what_a_step_takes_is_the_derivative_of_the_loser():
+    found, told = said([0.6, math.nan, math.nan, math.nan])
+    assert found.solution is not None
+    moves = local(found.solution).levels[:, 0].copy()
+    moves[0] = 0
+    loser = int(np.argmin(moves))
+    taken = -10 * verdict.STEP * moves[loser]
+    assert told.tags[0].takes == f"takes {taken:.1f} percentiles of {VALUES[loser]}"
+
+
+def test_nothing_asked_costs_nothing():
+    _, told = said([math.nan] * 4)
+    assert told.cost == "Like the base model"
+    assert told.tags == ()
+    assert told.lines == ()
+
+
+def test_out_of_reach_tells_what_the_nearest_gives_and_no_price():
+    found, told = said([1.5, 1.5, math.nan, math.nan])
+    assert found.verdict is Verdict.OUT_OF_REACH
+    assert told.cost == told.sure == told.bottleneck == ""
+    assert [line.value for line in told.lines] == [0, 1]
+
+
+def test_ways_out_say_who_gives_way_and_by_how_much():
+    targets = np.array([0.9, 0.9, math.nan, math.nan])
+    found = assess(ORACLE, targets)
+    mended = repairs(AttainableLevels(ORACLE), found, np.zeros(4, dtype=bool))
+    told = verdict.ways(mended, found, VALUES, percentile)
+    assert len(told) == len(mended.ways)
+    assert told[-1].label == "Share the change evenly"
+    for way, words_of_it in zip(mended.ways[:-1], told[:-1], strict=True):
+        assert words_of_it.label.startswith(f"Give way on {VALUES[way.values[0]]}")
+    first = mended.ways[0]
+    j = first.values[0]
+    assert f"{VALUES[j]} p59 → p{50 + 10 * first.targets[j]:.0f}" in told[0].meaning
+    why = verdict.conflict(mended, found, VALUES, percentile)
+    assert "helpfulness" in why.lower()
+    assert "harmlessness" in why
