@@ -37,7 +37,7 @@ $(VENV)/.compiled: $(VENV)/.testing
 	@touch $@
 
 $(VENV)/.browser: | $(VENV)/.testing
-	$(BIN)/python -m tests.browser
+	$(BIN)/python -m tests.browser_setup
 	@touch $@
 
 # Two processes, a file of tests to each in turn: on two cores one computes while the other waits for a server or browser.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pages.view.shell import live_channel, fonts, errors, operator
+from pages.view.shell import errors, fonts, live_channel, operator
 
 # Each answer is small, and its large sums are shared out by map_core itself: threads that wait for work in the linear
 # algebra library would only take the cores from the browser.

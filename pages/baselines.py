@@ -8,12 +8,12 @@ import numpy as np
 import streamlit as st
 
 from map_core.analysis.baselines import Baseline, compare
-from map_core.solver.newton import Status
-from map_core.core.types import Verdict
 from map_core.core.jobs import Job
+from map_core.core.types import Verdict
+from map_core.solver.newton import Status
+from pages.view.session import empty_states, header, palette_state
 from pages.view.shell import background
 from pages.view.studies import baselines
-from pages.view.session import palette_state, header, empty_states
 
 DRAWS = (100, 400, 1000, 2000)
 #: What the others may cost, as a multiple of the palette.
@@ -32,7 +32,9 @@ if np.isnan(targets).all():
     empty_states.too_few("Without a target there is nothing that weights could miss. Give one value a target at least.")
     st.stop()
 if solution is not None and solution.kl < 5e-4:
-    empty_states.too_few("The base model meets these targets already, so no weights have to be picked. Ask for more first.")
+    empty_states.too_few(
+        "The base model meets these targets already, so no weights have to be picked. Ask for more first."
+    )
     st.stop()
 empty_states.out_of_reach(
     scene, assessment, "No weights meet it, picked or solved; below is how near they come and what they improve."

@@ -6,9 +6,9 @@ import math
 
 import streamlit as st
 
-from pages.view.compare import prompt_form, replies, candidate_field, generator, blind_vote, batch, pinned
+from pages.view.compare import batch, blind_vote, candidate_field, generator, pinned, prompt_form, replies
+from pages.view.session import header, palette_state
 from pages.view.shell import live_channel, markup
-from pages.view.session import palette_state, header
 
 #: Seconds between two looks by how many generations run: each look is work for the one process that draws all pages.
 POLL_SECONDS = ((2, 0.12), (4, 0.4), (math.inf, 1.0))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.text import sentences
 from map_core.figures import delivery, theme
-from pages.view.session import palette_state, header
-from pages.view.shell import markup, glossary
+from map_core.text import sentences
+from pages.view.session import header, palette_state
+from pages.view.shell import glossary, markup
 from pages.view.studies.evidence import Evidence, evidence
 
 scene, _ = palette_state.current()

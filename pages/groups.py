@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.view.groups import meeting_host, results, roster
+from pages.view.session import header, palette_state
 from pages.view.shell import background, markup
-from pages.view.groups import roster, results, meeting_host
-from pages.view.session import palette_state, header
 
 scene, palette = palette_state.current()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view.about import walkthrough, mathematics
-from pages.view.session import live_answer, palette_state, header
-from pages.view.shell import markup, glossary
+from pages.view.about import mathematics, walkthrough
 from pages.view.palette import tour
+from pages.view.session import header, live_answer, palette_state
+from pages.view.shell import glossary, markup
 
 scene, palette = palette_state.current()
 seen = live_answer.look(scene, palette)

@@ -6,8 +6,8 @@ import streamlit as st
 
 from map_core.store import database, meetings, table_key
 from pages.view.groups import markup, meeting_member
-from pages.view.shell import markup as shell_markup
 from pages.view.session import scene as scenes
+from pages.view.shell import markup as shell_markup
 
 with st.container(key="join"):
     code = meetings.read_code(st.query_params.get("meeting", ""))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.text import sentences
-from pages.view.session import scene as scenes
-from pages.view.session import scorer_cards, palette_state
-from pages.view.shell import markup, glossary
 from pages.view.about.limits import limits
+from pages.view.session import palette_state, scorer_cards
+from pages.view.session import scene as scenes
+from pages.view.shell import glossary, markup
 
 palette_state.current()
 scene = scenes.load()  # limits are those of the whole table

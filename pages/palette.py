@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view.palette import faders, example, numbers, drag_session, plain_sliders, tour, verdict, welcome
-from pages.view.session import live_answer, share, palette_state, header
-from pages.view.shell import markup
+from pages.view.palette import drag_session, example, faders, numbers, plain_sliders, tour, verdict, welcome
+from pages.view.session import header, live_answer, palette_state, share
 from pages.view.session.live_answer import Live
+from pages.view.shell import markup
 
 palette_state.current()
 header.head(

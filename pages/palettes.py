@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view.palettes import side_by_side, blend, import_export, save_form, presets, saved, timeline
-from pages.view.session import palette_cache, palette_state, header
-from pages.view.shell import tabs
+from pages.view.palettes import blend, import_export, presets, save_form, saved, side_by_side, timeline
 from pages.view.palettes.blend import End
+from pages.view.session import header, palette_cache, palette_state
+from pages.view.shell import tabs
 
 VIEWS = {
     "saved": "Saved",

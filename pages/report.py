@@ -6,8 +6,8 @@ import streamlit as st
 
 from map_core import report as reports
 from map_core.core.jobs import Job
+from pages.view.session import header, palette_state, share
 from pages.view.shell import background, html_frame, markup
-from pages.view.session import share, palette_state, header
 
 scene, palette = palette_state.current()
 assessment = palette_state.assessed(scene, palette)

@@ -7,14 +7,15 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from map_core.core import amounts
-from map_core.figures.sequence import NEAR
-from map_core.core.jobs import Job
 from map_core.analysis.order_effects import Orders, compare_orders
 from map_core.analysis.sequential import SequentialPath, sequence
+from map_core.core import amounts
+from map_core.core.jobs import Job
+from map_core.figures.sequence import NEAR
+from pages.view.session import empty_states, header, palette_state
 from pages.view.shell import background
-from pages.view.studies import order_list, sequence as sequence_view
-from pages.view.session import palette_state, header, empty_states
+from pages.view.studies import order_list
+from pages.view.studies import sequence as sequence_view
 
 #: Rounds that a person can look at, and rounds that are gone through to see when the path has come to its end.
 MOST_ROUNDS, SEARCHED = 10, 60
@@ -41,7 +42,9 @@ chosen = order_list.order(scene, wanted)
 left, right = st.columns([1, 2.1], gap="large")
 with left, st.container(key="sequence_order_column"):
     st.header("Order")
-    order_list.show(scene, chosen, [f"target {amounts.percentile(scene.percentile(j, float(targets[j])))}" for j in chosen])
+    order_list.show(
+        scene, chosen, [f"target {amounts.percentile(scene.percentile(j, float(targets[j])))}" for j in chosen]
+    )
     rounds = int(
         st.slider(
             "Rounds",

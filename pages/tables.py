@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view.shell import howto, tabs
 from pages.view.session import header
-from pages.view.tables import build_form, import_form, catalog, quality, progress
+from pages.view.shell import howto, tabs
+from pages.view.tables import build_form, catalog, import_form, progress, quality
 
 VIEWS = {
     "kept": ("Tables", catalog.show),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view.session import palette_state, header
-from pages.view.tradeoffs import parallel, sweep, all_pairs, local_steps, three_values, two_values
+from pages.view.session import header, palette_state
 from pages.view.shell import tabs
+from pages.view.tradeoffs import all_pairs, local_steps, parallel, sweep, three_values, two_values
 from pages.view.tradeoffs.shared import Today, today
 
 VIEWS = {

@@ -6,8 +6,8 @@ import streamlit as st
 
 from map_core.errors import PaletteError
 from map_core.store import database
+from pages.view.session import header, palette_state
 from pages.view.shell import howto, markup
-from pages.view.session import palette_state, header
 from pages.view.values import card, define, judge, state, workflow
 from pages.view.values.state import Seen
 

@@ -5,7 +5,6 @@ browser serves one file of tests, because Playwright keeps an event loop running
 """
 
 from __future__ import annotations
-from tests import ROOT
 
 import os
 import socket
@@ -23,6 +22,7 @@ import pytest
 from playwright.sync_api import BrowserContext, sync_playwright
 
 from map_core.data import reward_table
+from tests import ROOT
 from tests.browser_setup import OPTIONS, find_chromium
 from tests.tables import make_table
 
@@ -89,7 +89,9 @@ def server(tmp_path_factory) -> Iterator[Server]:
     """The app on a small table, one for all files of tests."""
     folder = tmp_path_factory.mktemp("app")
     made = make_table(prompts=16, candidates=32, seed=5)
-    reward_table.save(replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet")
+    reward_table.save(
+        replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet"
+    )
     with running(folder, folder / "table.parquet") as started:
         yield started
 

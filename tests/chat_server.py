@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from map_core.engines.base import LocalEngine
 from map_core.core.types import SamplingSettings
+from map_core.engines.base import LocalEngine
 
 Answer = Callable[[dict[str, Any]], "AsyncIterator[str] | Response"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from map_core.models.chat_template import TextStream
-from map_core.engines.base import Engine, LocalEngine, Token, candidate_seed, reply_of
 from map_core.core.types import Reply, SamplingSettings, Turn
+from map_core.engines.base import Engine, LocalEngine, Token, candidate_seed, reply_of
+from map_core.models.chat_template import TextStream
 
 PROMPT = "Where is my parcel? It is a week late."
 UNCUT = SamplingSettings(max_new_tokens=24)

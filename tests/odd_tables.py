@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from map_core.core.types import Form
-from map_core.oracle import MemoryOracle
 from map_core.data.reward_table import RewardTable
+from map_core.oracle import MemoryOracle
 from tests.linear_program import full_margin
 
 KINDS = (

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from map_core.confidence import confidence
+from map_core.core.types import Form, Verdict
 from map_core.data import reward_table
 from map_core.feasibility import margin
-from map_core.confidence import confidence
-from map_core.solver.newton import Status, solve
-from map_core.core.types import Form, Verdict
 from map_core.oracle import MemoryOracle
+from map_core.solver.newton import Status, solve
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from map_core.store import SETTING
-from tests import visits
-from tests import ROOT
+from tests import ROOT, visits
 from tests.app_server import running
 from tests.browser_setup import find_chromium
 

@@ -1,46 +1,51 @@
 """The house holds: imports never point upwards, and the ground floors load no heavy library."""
 
 from __future__ import annotations
-from tests import ROOT
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
-#: From the ground up; modules of one floor may know each other.
+from tests import ROOT
+
+#: Packages of map_core from the ground up; those of one line stand side by side and do not import each other.
 FLOORS = (
-    {"errors", "amounts"},
-    {"glossary", "terms", "spreadsheet", "replacing", "parent"},
-    {"rewards"},
-    {"importing", "hands", "judgements"},
-    {"oracle"},
-    {"dual"},
-    {"batch"},
-    {"targets", "certificate", "trust", "rays"},
-    {"nearest"},
-    {"feasibility", "palette", "presets", "reach", "effective_range", "likely", "choice"},
-    {"repairs", "frontier", "sensitivity", "confidence", "sequence", "orders", "baselines"},
-    {"fan", "steps"},
-    {"groups", "drift", "aim"},
-    {"blends"},
-    {"reproduce"},
-    {"delivery"},
-    {"values", "generate"},
-    {"prompts", "parts", "portrait"},
-    {"build", "jobs", "answering", "store", "tables", "quality", "own_values"},
-    {"words", "judging", "answer", "changes", "groups_in_words", "member_in_words", "quality_in_words", "figures"},
-    {"serve", "report"},
-    {"command_line"},
-    {"__main__"},
+    "errors",
+    "core",
+    "data models",
+    "oracle",
+    "solver",
+    "palettes",
+    "feasibility",
+    "scoring",
+    "engines",
+    "generation",
+    "service",
+    "store",
+    "custom_values",
+    "building",
+    "catalog",
+    "analysis",
+    "groups",
+    "confidence",
+    "studies",
+    "text",
+    "figures",
+    "report",
+    "server",
+    "cli",
+    "__main__",
 )
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+#: The same of what the pages share, below the pages themselves.
+VIEWS = ("shell", "session", "about groups palette studies tables tradeoffs values", "compare", "palettes")
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports, wherever in the file it does so."""
+    """Every module that a file imports, wherever in the file it does so, for the type checker alone included."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -50,37 +55,84 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def part(path: Path) -> str:
-    """The floor that a file belongs to: its module or package below map_core."""
-    return path.relative_to(ROOT / "map_core").parts[0].removesuffix(".py")
+def package(name: str, root: str) -> str:
+    """The package below the root that a module belongs to; "" for the root itself and for what lies elsewhere."""
+    return name.removeprefix(f"{root}.").split(".")[0] if name.startswith(f"{root}.") else ""
 
 
-FILES = sorted((ROOT / "map_core").rglob("*.py"))
+def module(path: Path) -> str:
+    """The dotted name of a file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_never_point_upwards(path: Path):
-    if part(path) == "__init__":
-        assert not any(name.startswith("map_core") for name in imports(path))
-        return
-    here = FLOOR[part(path)]
-    for name in imports(path):
-        pieces = name.split(".")
-        if pieces[0] == "map_core" and len(pieces) > 1:
-            assert FLOOR[pieces[1]] <= here, f"{path} imports {name} from a floor above"
-        assert pieces[0] not in {"streamlit", "pages", "app", "tests"}, f"{path} imports {name}"
+def floors(lines: tuple[str, ...]) -> dict[str, int]:
+    """Each package's floor, counted from the ground."""
+    return {name: number for number, line in enumerate(lines) for name in line.split()}
+
+
+CORE = sorted((ROOT / "map_core").rglob("*.py"))
+PAGES = sorted((ROOT / "pages" / "view").rglob("*.py"))
+CASES = [
+    *(pytest.param(path, "map_core", floors(FLOORS), id=str(path.relative_to(ROOT))) for path in CORE),
+    *(pytest.param(path, "pages.view", floors(VIEWS), id=str(path.relative_to(ROOT))) for path in PAGES),
+]
+
+
+@pytest.mark.parametrize(("path", "root", "floor"), CASES)
+def test_imports_never_point_upwards(path: Path, root: str, floor: dict[str, int]):
+    here = package(module(path), root)
+    for name in sorted(imports(path)):
+        there = package(name, root)
+        if not there:
+            continue
+        assert here, f"{path} imports {name}: a root imports nothing of its own packages"
+        allowed = there == here or floor[there] < floor[here]
+        assert allowed, f"{path} imports {name} from its own floor or one above"
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_below_the_pages_knows_of_a_browser(path: Path):
+    above = {"streamlit", "pages", "app", "tests"}
+    assert not {name for name in imports(path) if name.split(".")[0] in above}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_pages_share_imports_no_page(path: Path):
+    pages = {f"pages.{one.stem}" for one in (ROOT / "pages").glob("*.py")}
+    assert not imports(path) & pages
+
+
+def test_every_package_has_its_floor():
+    for folder, lines in ((ROOT / "map_core", FLOORS), (ROOT / "pages" / "view", VIEWS)):
+        there = {path.parent.name for path in folder.glob("*/__init__.py")}
+        there |= {path.stem for path in folder.glob("*.py") if path.stem != "__init__"}
+        assert there == set(floors(lines))
+
+
+def test_modules_import_each_other_in_no_circle():
+    known = {module(path): path for path in (*CORE, *PAGES)}
+    asks = defaultdict(set)
+    for name, path in known.items():
+        asks[name] = {other for other in imports(path) if other in known and other != name}
+        # `from package import module` asks for the module; its package is only run on the way.
+        asks[name] -= {other for other in asks[name] if any(one.startswith(f"{other}.") for one in asks[name])}
+    left = dict(asks)
+    while free := [name for name, others in left.items() if not others & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, f"these import each other in a circle, or one that does: {sorted(left)}"
 
 
 def test_the_solver_loads_no_model_library():
-    ground = (
-        "dual batch feasibility frontier sensitivity confidence sequence baselines groups drift reproduce importing"
-    )
+    ground = "oracle solver palettes feasibility analysis groups confidence studies.reproduce data.importing"
     modules = [
-        *(f"map_core.{name}" for name in ground.split()),
-        "map_core.oracle.parquet",
-        "map_core.cli.solve",
+        module(path)
+        for name in ground.split()
+        for path in sorted((ROOT / "map_core").joinpath(*name.split(".")).glob("*.py"))
+        if path.stem not in ("torch_oracle", "ray_oracle")
     ]
-    heavy = {"torch", "transformers", "openvino_genai", "streamlit", "plotly", "ray"}
+    heavy = {"torch", "transformers", "openvino", "openvino_genai", "streamlit", "plotly", "ray"}
+    modules += ["map_core", "map_core.cli.solve"]
     code = f"import sys, {', '.join(modules)}\nprint(*{heavy!r} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == ""

@@ -13,8 +13,8 @@ from functools import cache
 
 import numpy as np
 
-from map_core.engines.base import Engine, EngineInfo, Token, candidate_seed
 from map_core.core.types import Reply, SamplingSettings, Turn
+from map_core.engines.base import Engine, EngineInfo, Token, candidate_seed
 from map_core.scoring.base import Card, Scorer
 
 LETTERS = "ab"

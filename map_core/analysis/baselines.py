@@ -18,13 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.oracle.weighted import heeding
+from map_core.solver.newton import Status, solve
 from map_core.solver.rays import reach
-from map_core.data.reward_table import RewardTable
 
 #: Largest total of random weights, as the paper draws them.
 LARGEST = 6.0

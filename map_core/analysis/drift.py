@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
+from map_core.core.types import Form
+from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, assess
-from map_core.core.types import Form
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.data.reward_table import RewardTable
 
 #: How often chance alone may be called drift in one comparison, over all values.
 FALSE_ALARMS = 0.05

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.analysis.softmax_choice import choose
+from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import Oracle
-from map_core.data.reward_table import RewardTable
 
 
 @dataclass(frozen=True, eq=False)

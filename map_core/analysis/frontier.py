@@ -18,10 +18,10 @@ from itertools import combinations
 
 import numpy as np
 
+from map_core.errors import InputError
 from map_core.feasibility import MARGIN_TOLERANCE, AttainableLevels
 from map_core.feasibility.cutting_planes import Corners
 from map_core.feasibility.margin import HEAVIEST
-from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.solver.rays import LONGEST, Reached, reach
 

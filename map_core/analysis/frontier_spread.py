@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats.qmc import Sobol
 
-from map_core.errors import InputError
 from map_core.analysis.frontier import TRACE
+from map_core.errors import InputError
+from map_core.feasibility.trust import log_trust
 from map_core.oracle import Oracle
 from map_core.solver.rays import reach
-from map_core.feasibility.trust import log_trust
 
 #: Directions that the well spread ones are picked from, as a power of 2.
 CANDIDATES = 11

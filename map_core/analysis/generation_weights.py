@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.feasibility import AttainableLevels
-from map_core.solver.newton import Solution
-from map_core.errors import InputError
-from map_core.feasibility import Assessment, assess
 from map_core.core.types import Form, Verdict
-from map_core.data.subsample import deal
-from map_core.oracle import MemoryOracle, Oracle
 from map_core.data.reward_table import RewardTable
+from map_core.data.subsample import deal
+from map_core.errors import InputError
+from map_core.feasibility import Assessment, AttainableLevels, assess
+from map_core.oracle import MemoryOracle, Oracle
+from map_core.solver.newton import Solution
 
 #: Weights below this, in units of one over a standard deviation, are none.
 NOTHING = 1e-9

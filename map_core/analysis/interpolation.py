@@ -18,10 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.analysis.generation_weights import in_force
-from map_core.feasibility import checked
-from map_core.errors import InputError
-from map_core.feasibility import Assessment
 from map_core.core.types import Verdict
+from map_core.errors import InputError
+from map_core.feasibility import Assessment, checked
 from map_core.oracle import Oracle
 
 

@@ -20,12 +20,12 @@ from enum import StrEnum
 
 import numpy as np
 
-from map_core.feasibility import AttainableLevels, checked
-from map_core.solver.newton import Solution, Status, solve
 from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels, checked
 from map_core.feasibility.nearest import nearest
-from map_core.oracle import Oracle
 from map_core.feasibility.trust import is_trusted
+from map_core.oracle import Oracle
+from map_core.solver.newton import Solution, Status, solve
 
 #: Nats to which the cost is kept, and the rise below which nothing moves any more.
 SPENT, STILL = 1e-9, 1e-10

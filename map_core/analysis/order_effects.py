@@ -12,10 +12,10 @@ from itertools import permutations
 
 import numpy as np
 
-from map_core.solver.newton import Solution, Status, solve
+from map_core.analysis.sequential import SequentialPath, checked_targets, sequences
 from map_core.errors import InputError
 from map_core.oracle import Oracle
-from map_core.analysis.sequential import SequentialPath, checked_targets, sequences
+from map_core.solver.newton import Solution, Status, solve
 
 #: All orders are compared where there are no more than this many.
 MAX_ORDERS = 720

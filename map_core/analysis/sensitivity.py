@@ -21,10 +21,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from map_core.feasibility import AttainableLevels
-from map_core.solver.newton import Solution, Status, solve
 from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels
 from map_core.oracle import Oracle
+from map_core.solver.newton import Solution, Status, solve
 
 #: A weight above this, in nats per standard deviation, makes its target active.
 ACTIVE = 1e-8

@@ -21,10 +21,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from map_core.solver.batched import solve_many
-from map_core.solver.newton import Status
 from map_core.errors import InputError
 from map_core.oracle import Oracle
+from map_core.solver.batched import solve_many
+from map_core.solver.newton import Status
 
 #: A target this far above a value's own highest level, in standard deviations, is out of reach.
 BEYOND = 1e-9

@@ -18,17 +18,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from map_core.building.progress import Progress
 from map_core.building.plan import prompt_seed
-from map_core.errors import InputError
-from map_core.generation.sampler import aligned
-from map_core.generation.events import Finished, Tokens
-from map_core.service.records import json_line, outcome
-from map_core.generation.request import GenerationRequest
-from map_core.generation.reward_cache import RewardCache, ScoringCosts
+from map_core.building.progress import Progress
 from map_core.core.file_lock import check_place, lock
 from map_core.data.prompts import Prompt
+from map_core.errors import InputError
+from map_core.generation.events import Finished, Tokens
+from map_core.generation.request import GenerationRequest
+from map_core.generation.reward_cache import RewardCache, ScoringCosts
+from map_core.generation.sampler import aligned
 from map_core.scoring.base import Scorer
+from map_core.service.records import json_line, outcome
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine

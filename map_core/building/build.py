@@ -15,18 +15,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from map_core.building.existing_table import Base
-from map_core.building.workers import Crew, Local
-from map_core.building.job import Column, Job, Work
-from map_core.building.plan import FORMAT, Built, Drawing, Keeping, digest, drawn_by, fingerprint, finished, refuse_overwrite
-from map_core.building.progress import Reporter
-from map_core.errors import InputError
-from map_core.engines.base import Engine, EngineInfo
-from map_core.core.types import SamplingSettings
 from map_core.building.checkpoints import Parts, folder_of
+from map_core.building.existing_table import Base
+from map_core.building.job import Column, Job, Work
+from map_core.building.plan import (
+    FORMAT,
+    Built,
+    Drawing,
+    Keeping,
+    digest,
+    drawn_by,
+    fingerprint,
+    finished,
+    refuse_overwrite,
+)
+from map_core.building.progress import Reporter
+from map_core.building.workers import Crew, Local
 from map_core.core.file_lock import lock
+from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import REPLY_COLUMNS, RewardTable
+from map_core.engines.base import Engine, EngineInfo
+from map_core.errors import InputError
 from map_core.scoring.base import Scorer
 
 

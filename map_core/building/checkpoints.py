@@ -7,28 +7,22 @@ more candidates or more values goes on from what there is. Constraint: no model 
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
 import re
 import shutil
-import socket
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import filelock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.errors import InputError
+from map_core.core.file_lock import lock, unwritable, write
 from map_core.core.types import Reply
-from map_core.core.atomic_files import replacing
+from map_core.errors import InputError
 
 ScoreKey = tuple[str, str]
 """A value's name and its scorer's version."""
@@ -197,96 +191,6 @@ def key_of(prompt: str, occurrence: int = 0) -> str:
 def folder_of(out: Path) -> Path:
     """Where the parts of a table are kept while it is built."""
     return out.with_name(out.name + ".parts")
-
-
-def check_place(out: Path, example: str = "table.parquet") -> None:
-    """Refuse a place where no file can be written.
-
-    Args:
-        out: the file that is to be written.
-        example: of a name, for whoever gave a folder.
-
-    Raises:
-        InputError: it is a folder, or its folder is missing.
-    """
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; give the name of a file, for example {out / example}.")
-    if not out.parent.is_dir():
-        raise InputError(f"There is no folder {out.parent} to write to. Make it first or choose another.")
-
-
-@contextmanager
-def lock(out: Path, who: str = "build") -> Iterator[None]:
-    """Hold a file against all others that would write it; the lock ends with the process at the latest.
-
-    Args:
-        out: a table, or whatever else goes on where it was stopped.
-        who: what such writers are called.
-
-    Raises:
-        InputError: another one is writing it, or it cannot be written there.
-    """
-    check_place(out)
-    path = out.with_name(out.name + ".lock")
-    held = filelock.FileLock(path)
-    try:
-        held.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise InputError(
-            f"Another {who}{_holder(path)} is writing {out}. Wait for it, or give this one another --out."
-        ) from error
-    except OSError as error:
-        raise unwritable(out, error) from error
-    try:
-        with contextlib.suppress(OSError):
-            path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)  # still held: whoever waits for this file sees that it is gone
-        held.release()
-
-
-def _holder(path: Path) -> str:
-    try:
-        told = json.loads(path.read_text())
-        since = time.strftime("%H:%M", time.localtime(told["since"]))
-        return f" (process {told['pid']} on {told['host']}, since {since})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def unwritable(path: Path, error: OSError) -> InputError:
-    """What to tell when a file cannot be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return InputError(
-            f"The disc is full: {path} cannot be written. Make room and start the same again; what is made is kept."
-        )
-    return InputError(f"{path} cannot be written ({error}). Choose another --out.")
-
-
-@contextmanager
-def durable(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write into, put in its place once it is whole and on the disc; else what was there is left.
-
-    What a kill leaves of it has the same name in every run, so the next one writes over it.
-
-    Raises:
-        InputError: the disc is full or the folder cannot be written.
-    """
-    try:
-        with replacing(path, path.with_name(path.name + ".part")) as partial, partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
-def write(path: Path, content: bytes) -> None:
-    """Put a whole file in its place, as :func:`durable` does."""
-    with durable(path) as file:
-        file.write(content)
 
 
 def _plan(path: Path) -> dict[str, Any] | None:

@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.data import reward_table
-from map_core.errors import InputError
-from map_core.models.files import sha256_of
 from map_core.core.types import Reply
+from map_core.data import reward_table
 from map_core.data.prompts import DEFAULT_USE_CASE, Prompt
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.models.files import sha256_of
 
 
 class Base:

@@ -12,16 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from map_core.building.existing_table import Base
-from map_core.building.workers import Crew, Hire, Local
-from map_core.building.job import Column, Job
 from map_core.building.build import already, carried_out, check_values
+from map_core.building.existing_table import Base
+from map_core.building.job import Column, Job
 from map_core.building.plan import FORMAT, Built, Drawing, Keeping, digest, drawn_by, fingerprint
 from map_core.building.progress import Reporter
-from map_core.errors import InputError
-from map_core.engines.base import EngineInfo
+from map_core.building.workers import Crew, Hire, Local
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
+from map_core.engines.base import EngineInfo
+from map_core.errors import InputError
 from map_core.scoring.base import Scorer
 
 Resolve = Callable[[Sequence[str]], list[Scorer]]

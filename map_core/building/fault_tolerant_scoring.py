@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from map_core.errors import InputError
-from map_core.core.types import Reply
 from map_core.building.checkpoints import ScoreKey
+from map_core.core.types import Reply
 from map_core.data.reward_table import LARGEST_REWARD
+from map_core.errors import InputError
 from map_core.scoring.base import ScorerError
 
 #: So many prompts in a row on which a scorer fails for every reply end the build.

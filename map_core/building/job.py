@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from map_core.building.checkpoints import Parts, ScoreKey, Scores, key_of
 from map_core.building.existing_table import Base
-from map_core.building.workers import Batch, Crew, Lack
+from map_core.building.fault_tolerant_scoring import Faults, Found
 from map_core.building.plan import Built, Mark
 from map_core.building.progress import Reporter, Steps
-from map_core.building.fault_tolerant_scoring import Faults, Found
+from map_core.building.workers import Batch, Crew, Lack
 from map_core.building.writer import Row, write_table
-from map_core.errors import InputError
 from map_core.core.types import Reply
-from map_core.building.checkpoints import Parts, ScoreKey, Scores, key_of
 from map_core.data.prompts import Prompt
+from map_core.errors import InputError
 from map_core.scoring.base import Scorer, ScorerError, log_prob
 
 #: Marks that a table's metadata tell one by one.

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from map_core.data import reward_table
-from map_core.errors import InputError
-from map_core.core.types import SamplingSettings
 from map_core.building.checkpoints import ScoreKey
 from map_core.core.file_lock import check_place
+from map_core.core.types import SamplingSettings
+from map_core.data import reward_table
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
 
 #: How replies are drawn unless something else is asked for.
 DEFAULT_SETTINGS = SamplingSettings(temperature=0.8, top_k=0, top_p=0.95, max_new_tokens=64)

@@ -14,13 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from map_core.building.workers import Batch, Drawn, Lack, Local, Scored
 from map_core.building.model_spec import Opening
 from map_core.building.plan import Drawing
-from map_core.errors import EngineError, InputError, PaletteError
-from map_core.engines.base import EngineInfo
-from map_core.oracle.ray_oracle import load_ray
+from map_core.building.workers import Batch, Drawn, Lack, Local, Scored
 from map_core.data.prompts import Prompt
+from map_core.engines.base import EngineInfo
+from map_core.errors import EngineError, InputError, PaletteError
+from map_core.oracle.ray_oracle import load_ray
 from map_core.scoring.base import Scorer
 
 T = TypeVar("T", Lack, Batch)

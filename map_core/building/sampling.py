@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from map_core.building.plan import Drawing, prompt_seed
-from map_core.errors import InputError
-from map_core.engines.base import Engine, Token, reply_of
 from map_core.core.types import Reply
 from map_core.data.prompts import Prompt
+from map_core.engines.base import Engine, Token, reply_of
+from map_core.errors import InputError
 
 
 def drawn(engine: Engine, drawing: Drawing, prompt: str, first: int, count: int) -> list[Reply]:

@@ -23,8 +23,8 @@ from typing import Protocol
 
 import numpy as np
 
-from map_core.errors import InputError, PaletteError
 from map_core.core.types import Reply
+from map_core.errors import InputError, PaletteError
 from map_core.scoring.base import Scorer, ScorerError
 
 #: Seconds that a scorer may take to load its models and to score one short reply.

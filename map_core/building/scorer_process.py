@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from map_core.building.scorer_host import asked
-from map_core.errors import EngineError, InputError, PaletteError
 from map_core.core.parent_watch import leave_with
+from map_core.errors import EngineError, InputError, PaletteError
 from map_core.scoring.base import Scorer, ScorerError
 
 

@@ -11,15 +11,15 @@ from typing import Protocol
 
 import numpy as np
 
-from map_core.building.scorer_host import Apart, Here, Host
+from map_core.building.fault_tolerant_scoring import each_score
 from map_core.building.plan import Drawing
 from map_core.building.retry import retried
 from map_core.building.sampling import drawn, usable
-from map_core.building.fault_tolerant_scoring import each_score
-from map_core.errors import InputError
-from map_core.engines.base import Engine, EngineInfo
+from map_core.building.scorer_host import Apart, Here, Host
 from map_core.core.types import Reply
 from map_core.data.prompts import Prompt
+from map_core.engines.base import Engine, EngineInfo
+from map_core.errors import InputError
 from map_core.scoring.base import Scorer
 
 

@@ -25,8 +25,8 @@ from typing import Any
 import filelock
 import psutil
 
-from map_core.errors import InputError
 from map_core.catalog.folder import folder, named, path_of
+from map_core.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds that another process may take to begin the same work.

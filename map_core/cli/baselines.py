@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from map_core.analysis.baselines import Baseline, compare
-from map_core.cli.options import Opened, by_name, columns, open_table, print_json, read_palettes, table_options, target_options
+from map_core.cli.options import (
+    Opened,
+    by_name,
+    columns,
+    open_table,
+    print_json,
+    read_palettes,
+    table_options,
+    target_options,
+)
 
 
 @click.command()

@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from map_core import building as builder
-from map_core.data import reward_table
 from map_core.building import Built, Crew, Drawing, Local, Opening
 from map_core.cli.progress import Watcher, watched
+from map_core.data import reward_table
+from map_core.data.prompts import Prompt, hold_out, read_prompts
 from map_core.models.endpoint import check_callable, remember
 from map_core.models.files import DEFAULT_MODEL
-from map_core.data.prompts import Prompt, hold_out, read_prompts
 from map_core.scoring import Scorer, Specification, from_metadata, read_values_file, resolve
 
 

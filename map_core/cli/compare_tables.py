@@ -10,10 +10,10 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.data import reward_table
-from map_core.cli.options import Opened, Palette, columns, print_json
 from map_core.analysis.drift import Change, Drift, drift
+from map_core.cli.options import Opened, Palette, columns, print_json
 from map_core.core.types import Form
+from map_core.data import reward_table
 
 VERDICTS = {"reachable": "reachable", "on_paper": "on paper", "out_of_reach": "out of reach", None: "–"}
 

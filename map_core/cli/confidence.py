@@ -10,15 +10,24 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.core import amounts
-from map_core.feasibility import AttainableLevels
-from map_core.cli.options import Opened, by_name, columns, open_table, print_json, read_palettes, table_options, target_options
+from map_core.cli.options import (
+    Opened,
+    by_name,
+    columns,
+    open_table,
+    print_json,
+    read_palettes,
+    table_options,
+    target_options,
+)
 from map_core.confidence import Confidence, Interval
 from map_core.confidence import confidence as error_bars
 from map_core.confidence.holdout_levels import on_held_out
 from map_core.confidence.verdict import SURE
-from map_core.errors import InputError
+from map_core.core import amounts
 from map_core.core.types import Form, Verdict
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels
 from map_core.oracle import Oracle
 
 

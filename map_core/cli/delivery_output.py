@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from map_core.core import amounts
 from map_core.cli.options import by_name, columns
-from map_core.studies.delivery import Crossed, Delivery, proportion, resampled, share_of_way
+from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.oracle import Oracle
+from map_core.studies.delivery import Crossed, Delivery, proportion, resampled, share_of_way
 
 
 def describe(found: Delivery, oracle: Oracle) -> dict[str, Any]:

@@ -11,11 +11,20 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.core import amounts
-from map_core.cli.options import Opened, by_name, columns, open_table, print_json, read_pairs, table_options, value_positions
-from map_core.errors import InputError
 from map_core.analysis.frontier import Contour, Frontier, Surface, frontiers
 from map_core.analysis.frontier import surface as surface_of
+from map_core.cli.options import (
+    Opened,
+    by_name,
+    columns,
+    open_table,
+    print_json,
+    read_pairs,
+    table_options,
+    value_positions,
+)
+from map_core.core import amounts
+from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.palettes.targets import resolve
 

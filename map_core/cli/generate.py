@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from map_core.data import reward_table
 from map_core.cli.progress import ProgressLines
-from map_core.errors import EngineError, InputError, PaletteError
-from map_core.generation.sampler import aligned
-from map_core.generation.events import Begun, Event, Finished, Tokens
-from map_core.service.records import outcome
-from map_core.generation.request import GenerationRequest, Method
 from map_core.core.types import SamplingSettings
+from map_core.data import reward_table
+from map_core.errors import EngineError, InputError, PaletteError
+from map_core.generation.events import Begun, Event, Finished, Tokens
+from map_core.generation.request import GenerationRequest, Method
+from map_core.generation.sampler import aligned
+from map_core.service.records import outcome
 
 if TYPE_CHECKING:
     from map_core.analysis.generation_weights import Aim
@@ -188,8 +188,8 @@ def generate(
         raise click.UsageError(f"Standard input is no text in UTF-8 ({error.reason}).") from error
     except InputError as error:
         raise click.UsageError(str(error)) from error
-    from map_core.models.endpoint import remember
     from map_core.engines.factory import open_engine
+    from map_core.models.endpoint import remember
     from map_core.models.files import DEFAULT_MODEL
 
     for note in aim.notes if aim and not as_json else ():
@@ -306,7 +306,9 @@ def sampling_settings(
         metadata: the table's; None for the embedded table's.
     """
     if metadata is None:
-        metadata = reward_table.load_metadata(reward_table.DEFAULT_TABLE) if reward_table.DEFAULT_TABLE.is_file() else {}
+        metadata = (
+            reward_table.load_metadata(reward_table.DEFAULT_TABLE) if reward_table.DEFAULT_TABLE.is_file() else {}
+        )
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     return replace(SamplingSettings.recorded(metadata), **given)
 

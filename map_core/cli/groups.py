@@ -10,12 +10,21 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.core import amounts
-from map_core.feasibility import AttainableLevels
 from map_core.cli.compare_tables import VERDICTS, compare_tables
-from map_core.cli.options import Palette, by_name, columns, open_table, print_json, read_palettes, table_options, target_options
+from map_core.cli.options import (
+    Palette,
+    by_name,
+    columns,
+    open_table,
+    print_json,
+    read_palettes,
+    table_options,
+    target_options,
+)
+from map_core.core import amounts
 from map_core.errors import InputError
-from map_core.feasibility import Assessment, assess
+from map_core.feasibility import Assessment, AttainableLevels, assess
+from map_core.feasibility.nearest import default_budget
 from map_core.groups import (
     CaseVerdict,
     Clash,
@@ -31,7 +40,6 @@ from map_core.groups import (
     max_min,
     nash,
 )
-from map_core.feasibility.nearest import default_budget
 from map_core.oracle import Oracle
 
 

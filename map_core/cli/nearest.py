@@ -9,10 +9,22 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core.cli.options import (
+    Opened,
+    Palette,
+    by_name,
+    columns,
+    open_table,
+    print_json,
+    read_pairs,
+    read_palettes,
+    table_options,
+    target_options,
+    value_positions,
+)
 from map_core.core import amounts
-from map_core.feasibility import AttainableLevels
-from map_core.cli.options import Opened, Palette, by_name, columns, open_table, print_json, read_pairs, read_palettes, table_options, target_options, value_positions
 from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels
 from map_core.feasibility.nearest import Nearest
 from map_core.feasibility.nearest import nearest as find_nearest
 from map_core.oracle import Oracle

@@ -16,11 +16,11 @@ import click
 import numpy as np
 
 from map_core.core import amounts
-from map_core.data import reward_table
-from map_core.errors import InputError
 from map_core.core.types import Form
-from map_core.oracle import MemoryOracle, Oracle
+from map_core.data import reward_table
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.targets import resolve
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -17,8 +17,8 @@ from typing import Any
 
 import click
 
-from map_core.core import amounts
 from map_core.building import Progress, ProgressFile
+from map_core.core import amounts
 from map_core.errors import InputError, PaletteError
 
 STOPPED = "Stopped. What is made is kept; the same command goes on where it stopped."

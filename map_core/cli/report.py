@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 import numpy as np
 
-from map_core.core import amounts
-from map_core.data import reward_table
 from map_core.cli.options import open_table, print_json, read_palettes, table_options, target_options, value_positions
-from map_core.studies.delivery import study as studies
-from map_core.errors import InputError
+from map_core.core import amounts
 from map_core.core.types import Form
+from map_core.data import reward_table
+from map_core.errors import InputError
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.palettes.targets import percentiles
+from map_core.studies.delivery import study as studies
 
 
 @click.command()

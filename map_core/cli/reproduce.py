@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from map_core.core import amounts
 from map_core.cli.options import open_table, print_json, table_options, value_positions
-from map_core.errors import InputError
+from map_core.core import amounts
 from map_core.core.types import Form
+from map_core.errors import InputError
 from map_core.studies.reproduce import PAPER, Size, Study
 from map_core.studies.reproduce import reproduce as run_study
 
@@ -77,8 +77,8 @@ def reproduce(
     except InputError as error:
         raise click.UsageError(str(error)) from error
     if figure is not None:
-        from map_core.figures.theme import CONFIG
         from map_core.figures.study import study_figure
+        from map_core.figures.theme import CONFIG
 
         try:
             study_figure(study).write_html(figure, config=CONFIG)

@@ -10,12 +10,22 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core.analysis.sensitivity import Curve, Local, curve, local
+from map_core.cli.options import (
+    Palette,
+    by_name,
+    columns,
+    open_table,
+    print_json,
+    read_palettes,
+    table_options,
+    target_options,
+    value_positions,
+)
 from map_core.core import amounts
 from map_core.feasibility import AttainableLevels
-from map_core.cli.options import Palette, by_name, columns, open_table, print_json, read_palettes, table_options, target_options, value_positions
-from map_core.solver.newton import Solution, solve
 from map_core.oracle import Oracle
-from map_core.analysis.sensitivity import Curve, Local, curve, local
+from map_core.solver.newton import Solution, solve
 
 
 @click.command()

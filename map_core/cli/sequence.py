@@ -9,13 +9,23 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.core import amounts
-from map_core.cli.options import Opened, by_name, columns, open_table, print_json, read_palettes, table_options, target_options, value_positions
-from map_core.solver.newton import Status
-from map_core.errors import InputError
-from map_core.oracle import Oracle
 from map_core.analysis.order_effects import MAX_ORDERS, Loss, Orders, compare_orders
 from map_core.analysis.sequential import SequentialPath
+from map_core.cli.options import (
+    Opened,
+    by_name,
+    columns,
+    open_table,
+    print_json,
+    read_palettes,
+    table_options,
+    target_options,
+    value_positions,
+)
+from map_core.core import amounts
+from map_core.errors import InputError
+from map_core.oracle import Oracle
+from map_core.solver.newton import Status
 
 
 @click.command()

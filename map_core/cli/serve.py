@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from map_core.data import reward_table
 from map_core.cli.generate import sampling_settings
 from map_core.cli.options import Opened, open_table, read_palettes
-from map_core.errors import EngineError, InputError
 from map_core.core.types import Form
+from map_core.data import reward_table
+from map_core.errors import EngineError, InputError
 
 if TYPE_CHECKING:
     from map_core.models.endpoint import Address
@@ -111,11 +111,11 @@ def serve(
     from map_core.analysis.generation_weights import Aims
     from map_core.models.endpoint import address_of, check_callable, remember
     from map_core.models.files import locate, recorded_model
-    from map_core.service.service import GenerationService
-    from map_core.server.app import create_app, is_loopback
-    from map_core.server.request_parser import Desk, PromptTokens
-    from map_core.server.errors import Limits
     from map_core.scoring import from_metadata, scored
+    from map_core.server.app import create_app, is_loopback
+    from map_core.server.errors import Limits
+    from map_core.server.request_parser import Desk, PromptTokens
+    from map_core.service.service import GenerationService
 
     opened = open_table(table, use_case, form)
     known = _named(opened, palettes)

@@ -11,16 +11,15 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.core import amounts
-from map_core.feasibility import AttainableLevels, Conflict, smallest_conflict
 from map_core.cli.nearest import describe_nearest
 from map_core.cli.options import by_name, columns, open_table, print_json, read_palettes, table_options, target_options
-from map_core.solver.newton import solve as solve_weights
-from map_core.feasibility import Assessment, assess
+from map_core.core import amounts
 from map_core.core.types import Form, Verdict
-from map_core.data.subsample import deal
-from map_core.oracle import MemoryOracle, Oracle
 from map_core.data.reward_table import RewardTable
+from map_core.data.subsample import deal
+from map_core.feasibility import Assessment, AttainableLevels, Conflict, assess, smallest_conflict
+from map_core.oracle import MemoryOracle, Oracle
+from map_core.solver.newton import solve as solve_weights
 
 
 @click.command()

@@ -12,18 +12,18 @@ import click
 import numpy as np
 
 from map_core import building as builder
-from map_core.data import reward_table
 from map_core.cli.delivery_output import as_text, crossed_as_text, crossed_summary, describe, describe_crossed, summary
 from map_core.cli.options import open_table, print_json, read_palettes, target_options
 from map_core.cli.progress import ProgressLines
-from map_core.studies.delivery import Crossed, cross, deliver, halves, reachable_palettes
-from map_core.studies.delivery import study as studies
-from map_core.errors import InputError
 from map_core.core.types import SamplingSettings
-from map_core.oracle import Oracle
+from map_core.data import reward_table
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.oracle import Oracle
 from map_core.scoring import from_metadata, resolve
+from map_core.studies.delivery import Crossed, cross, deliver, halves, reachable_palettes
+from map_core.studies.delivery import study as studies
 
 
 @click.command()

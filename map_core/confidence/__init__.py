@@ -1,21 +1,22 @@
 """How sure a palette's weights, cost, levels and verdict are, given that the table is a sample of prompts.
 
-interval    estimates with two ends: Student's t, and bias-corrected percentiles
-sandwich    standard errors from each prompt's score at the solution
-bootstrap   the palette solved again on draws of the prompts
-margins     the margins of such draws
-bands       intervals along a sensitivity curve
-held_out    levels on prompts that the weights were not solved on
-kept_apart  the same on prompts that the table holds out for good
-verdict     the probability of a verdict, and how many prompts would settle it
-summary     all of it for one palette
+interval        estimates with two ends: Student's t, and bias-corrected percentiles
+sandwich        standard errors from each prompt's score at the solution
+bootstrap       the palette solved again on draws of the prompts
+margins         the margins of such draws
+bands           intervals along a sensitivity curve
+cross_fit       levels on prompts that the weights were not solved on
+holdout_levels  the same on prompts that the table holds out for good
+verdict         the probability of a verdict, and how many prompts would settle it
+summary         all of it for one palette
+table_quality   whether more candidates or more prompts would help a palette more
 """
 
 from map_core.confidence.bands import Bands, bands
 from map_core.confidence.bootstrap import Draws, bootstrap
 from map_core.confidence.cross_fit import HeldOut, hold_out
-from map_core.confidence.interval import Interval
 from map_core.confidence.holdout_levels import KeptApart, on_held_out
+from map_core.confidence.interval import Interval
 from map_core.confidence.sandwich import Sandwich, sandwich
 from map_core.confidence.summary import Confidence, confidence
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from map_core.analysis.sensitivity import Curve
 from map_core.confidence.interval import t_interval
 from map_core.confidence.sandwich import sandwich
-from map_core.solver.newton import Solution, Status
 from map_core.errors import InputError
 from map_core.oracle import Oracle
-from map_core.analysis.sensitivity import Curve
+from map_core.solver.newton import Solution, Status
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.solver.batched import solve_many
-from map_core.feasibility import MARGIN_TOLERANCE, Margin
 from map_core.confidence.margins import margins_of
-from map_core.solver.newton import Solution, Status
-from map_core.errors import InputError
 from map_core.core.types import Form, Verdict
+from map_core.errors import InputError
+from map_core.feasibility import MARGIN_TOLERANCE, Margin
+from map_core.feasibility.trust import log_trust
 from map_core.oracle import Oracle
 from map_core.oracle.threads import one_blas_thread
-from map_core.feasibility.trust import log_trust
+from map_core.solver.batched import solve_many
+from map_core.solver.newton import Solution, Status
 
 #: Numbers in the (draw, prompt) array that is worked on at a time, 32 MB.
 CHUNK = 4_194_304

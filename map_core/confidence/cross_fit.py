@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.solver.batched import solve_many
 from map_core.confidence.interval import Interval, t_interval
 from map_core.errors import InputError
 from map_core.oracle import Oracle
+from map_core.solver.batched import solve_many
 
 #: A level this close to its target, in standard deviations, meets it.
 MET = 1e-6

@@ -11,8 +11,8 @@ import numpy as np
 
 from map_core.confidence.cross_fit import MET
 from map_core.confidence.interval import Interval, t_interval
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
 from map_core.oracle import Oracle
 
 

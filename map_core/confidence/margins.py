@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from map_core.solver.batched import newton_steps
 from map_core.feasibility import Margin
 from map_core.oracle import Oracle
+from map_core.solver.batched import newton_steps
 
 #: beta, in nats per standard deviation. On tables like the default one, margins are within a tenth of the draws' own
 #: standard deviation of exact ones; a sharper beta leaves too few prompts between two replies to tell a curvature.

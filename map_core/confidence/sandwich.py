@@ -23,10 +23,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.solver.newton import Solution
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
 from map_core.oracle import Oracle
+from map_core.solver.newton import Solution
 
 #: Directions of the covariance with less than this share of the largest variance are redundant.
 NEGLIGIBLE = 1e-10

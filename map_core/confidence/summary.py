@@ -23,17 +23,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from map_core.feasibility import MARGIN_TOLERANCE, AttainableLevels, Margin
 from map_core.confidence.bootstrap import Draws, bootstrap
 from map_core.confidence.cross_fit import HeldOut, hold_out
 from map_core.confidence.interval import Interval, percentile_interval, t_interval
 from map_core.confidence.sandwich import sandwich
 from map_core.confidence.verdict import probabilities, prompts_needed
-from map_core.solver.newton import Solution, Status, solve
-from map_core.errors import InputError
 from map_core.core.types import Verdict
-from map_core.oracle import Oracle
+from map_core.errors import InputError
+from map_core.feasibility import MARGIN_TOLERANCE, AttainableLevels, Margin
 from map_core.feasibility.trust import trust
+from map_core.oracle import Oracle
+from map_core.solver.newton import Solution, Status, solve
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,16 +24,16 @@ import numpy as np
 from scipy.special import ndtr
 from scipy.stats import t as student
 
-from map_core.feasibility import AttainableLevels, margin
 from map_core.confidence.sandwich import sandwich
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import deal
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels, margin
+from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.oracle.ragged import Groups
-from map_core.data.reward_table import RewardTable
-from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
+from map_core.solver.newton import Status, solve
 
 #: An error bar this narrow, in standard deviations, is good enough: about two percentiles.
 NARROW = 0.05

@@ -1,7 +1,13 @@
 """Values that people defined in words, on the replies of a table: scored once, kept, and added as columns.
 
-``kept`` says where scores lie and reads them; ``score`` makes them, in a process of its own (``python -m
-map_core.custom_values``) that ``running`` starts and follows; ``extend`` puts them beside the values of a table.
+score_cache      where scores are kept, and reading them
+embedding_cache  sentence embeddings kept on disk
+score_table      scoring all replies of a table, in a process of its own (``python -m map_core.custom_values``)
+jobs             starting and following that process
+add_column       a table with such values beside its own
+agreement        what kept judgements say of a value's scorer
+active           which values a table offers as targets
+
 Constraint: no model library is imported here but in that process.
 """
 

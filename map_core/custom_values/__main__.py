@@ -13,10 +13,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from map_core.data import reward_table
-from map_core.errors import PaletteError
 from map_core.custom_values.embedding_cache import RememberedEmbedder
 from map_core.custom_values.score_table import score
+from map_core.data import reward_table
+from map_core.errors import PaletteError
 from map_core.scoring import DEFAULT_EMBEDDER, Definition, ScoringModels, Specification, make
 from map_core.scoring.shared_models import Embedder
 

@@ -12,11 +12,11 @@ import time
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from map_core.errors import PaletteError
 from map_core.custom_values import agreement, score_cache
 from map_core.data.reward_table import RewardTable
-from map_core.store import database, custom_values
+from map_core.errors import PaletteError
 from map_core.scoring import Definition, cards
+from map_core.store import custom_values, database
 
 REMEMBERED_SECONDS = 1.0
 log = logging.getLogger("value_palette")

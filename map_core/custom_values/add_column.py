@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from map_core.errors import InputError
 from map_core.custom_values.score_cache import Scores
 from map_core.data.reward_table import ADDED, RewardTable
+from map_core.errors import InputError
 from map_core.store.keys import BENEATH, table_key
 
 

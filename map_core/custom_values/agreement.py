@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from map_core.core import amounts
-from map_core.scoring.pairwise import LEAST, Agreement, Judgement, Question, Word, agreement
 from map_core.custom_values.score_cache import replies_key
 from map_core.data.reward_table import RewardTable
+from map_core.scoring.pairwise import LEAST, Agreement, Judgement, Question, Word, agreement
 from map_core.store import Database, custom_values
 from map_core.store.custom_values import Judged, Reply
 

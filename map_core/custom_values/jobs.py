@@ -14,9 +14,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from map_core.errors import PaletteError
 from map_core.core.jobs import Job, Jobs
 from map_core.custom_values import score_cache
+from map_core.errors import PaletteError
 from map_core.scoring import Definition
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy.engine import make_url
 
-from map_core.errors import InputError
 from map_core.core.atomic_files import replacing
 from map_core.data.reward_table import RewardTable
-from map_core.store import setting
+from map_core.errors import InputError
 from map_core.scoring import Definition, Scorer, ScoringModels, Specification, make
+from map_core.store import setting
 
 _KEY = b"value_palette_scores"
 

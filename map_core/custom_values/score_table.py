@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from map_core.errors import InputError
+from map_core.core.atomic_files import replacing
 from map_core.core.types import Reply
 from map_core.custom_values import score_cache
-from map_core.core.atomic_files import replacing
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
 from map_core.scoring import Scorer, score_checked
 
 #: Prompts between two parts.

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.errors import InputError
-from map_core.core.types import Form
 from map_core.core.atomic_files import replacing
+from map_core.core.types import Form
+from map_core.errors import InputError
 
 #: The table that the app opens when it is told of no other.
 DEFAULT_TABLE = Path(__file__).parents[2] / "assets" / "default.parquet"

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from map_core.errors import InputError
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
 
 
 def deal(table: RewardTable, candidates: int, *, hands: int = 8, seed: int = 0) -> RewardTable:

@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
+from map_core.core.types import SamplingSettings
+from map_core.engines.base import Drawn, EngineInfo, LocalEngine
 from map_core.errors import EngineError, InputError
-from map_core.models import files as model_files, telemetry
+from map_core.models import files as model_files
+from map_core.models import telemetry
 from map_core.models.chat_template import ChatTokenizer
 from map_core.models.conversion import folder_to_gguf, obstacle, read_config
-from map_core.engines.base import Drawn, EngineInfo, LocalEngine
 from map_core.models.files import ModelFiles, Progress
-from map_core.core.types import SamplingSettings
 
 telemetry.off()
 

@@ -11,11 +11,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from map_core.core.types import SamplingSettings
+from map_core.engines.remote_engine import RemoteEngine
 from map_core.errors import InputError
 from map_core.models import files
 from map_core.models.endpoint import Address, address_of
-from map_core.engines.remote_engine import RemoteEngine
-from map_core.core.types import SamplingSettings
 
 #: Parts of the names of architectures that write replies, as config.json has them.
 WRITE = ("CausalLM", "LMHead", "DoubleHeads", "ConditionalGeneration")

@@ -24,10 +24,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from map_core.core.types import SamplingSettings, Turn
+from map_core.engines.base import UNKNOWN_TOKEN, Engine, EngineInfo, Token, candidate_seeds, chat_messages
 from map_core.errors import EngineError, InputError, PaletteError, TryAgainError
 from map_core.models.endpoint import KEY_VARIABLES, address_of, connection
-from map_core.engines.base import UNKNOWN_TOKEN, Engine, EngineInfo, Token, candidate_seeds, chat_messages
-from map_core.core.types import SamplingSettings, Turn
 
 _CONNECT_SECONDS = 5.0
 _LIST_SECONDS = 30.0

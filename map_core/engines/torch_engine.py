@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from map_core.engines.base import Drawn, EngineInfo, LocalEngine
-from map_core.models.language_model import LanguageModel, branched
-from map_core.models.files import ModelFiles
 from map_core.core.types import SamplingSettings
+from map_core.engines.base import Drawn, EngineInfo, LocalEngine
+from map_core.models.files import ModelFiles
+from map_core.models.language_model import LanguageModel, branched
 
 # Ended candidates leave the batch when they are this share of it: moving the cache costs about a step.
 _LEAVE_SHARE = 0.125

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels, Margin, checked
-from map_core.solver.newton import Solution, Status, solve
-from map_core.errors import InputError
 from map_core.core.types import Verdict
+from map_core.errors import InputError
+from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels, Margin, checked
 from map_core.feasibility.nearest import Nearest, nearest
-from map_core.oracle import EffectiveSampleSize, Oracle
 from map_core.feasibility.trust import trust
+from map_core.oracle import EffectiveSampleSize, Oracle
+from map_core.solver.newton import Solution, Status, solve
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.feasibility.cutting_planes import Corners
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
+from map_core.feasibility.cutting_planes import Corners
 from map_core.oracle import Oracle
 
 #: A margin this close to 0, in standard deviations, is on the boundary.

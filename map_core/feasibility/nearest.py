@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from map_core.feasibility.margin import AttainableLevels, checked
-from map_core.solver.newton import Solution, Status, solve
 from map_core.errors import InputError
-from map_core.oracle import Oracle
+from map_core.feasibility.margin import AttainableLevels, checked
 from map_core.feasibility.trust import trust
+from map_core.oracle import Oracle
+from map_core.solver.newton import Solution, Status, solve
 
 #: log rho is looked for up to this far from 0, and further down where targets are far away or very important. At one
 #: end a palette is as near as levels can be told apart, at the other nothing is spent on what is not locked.

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.solver.batched import solve_many
 from map_core.errors import InputError
 from map_core.oracle import Oracle
+from map_core.solver.batched import solve_many
 
 #: Weight on the value whose end is sought, in nats per standard deviation.
 SHARPNESS = 40.0

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.feasibility.margin import AttainableLevels
-from map_core.feasibility.conflict import Conflict, smallest_conflict
-from map_core.feasibility.assess import Assessment
 from map_core.core.types import Verdict
+from map_core.feasibility.assess import Assessment
+from map_core.feasibility.conflict import Conflict, smallest_conflict
+from map_core.feasibility.margin import AttainableLevels
 from map_core.feasibility.nearest import Nearest, nearest
 
 #: Ways in which one target alone gives way.

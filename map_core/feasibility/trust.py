@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from map_core.solver.newton import Solution
 from map_core.core.types import Form
 from map_core.oracle import EffectiveSampleSize, Oracle
+from map_core.solver.newton import Solution
 
 #: What a verdict of "reachable" rests on at least: replies a prompt (a quarter of the candidates where there are
 #: fewer than 16) and replies in all.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.oracle import Oracle
 from map_core.feasibility.trust import trust
+from map_core.oracle import Oracle
 
 #: Weights along which a range is looked for, in nats per standard deviation.
 STEPS = np.geomspace(0.02, 60.0, 64)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.core import amounts
-from map_core.text import sentences
 from map_core.analysis.baselines import Baseline
-from map_core.studies.delivery import proportion
+from map_core.core import amounts
 from map_core.figures.theme import ACCENT, NEUTRAL, laid_out
+from map_core.studies.delivery import proportion
+from map_core.text import sentences
 from map_core.text.units import Units
 
 #: Of each kind of random weights at most so many are drawn; shares are of all.

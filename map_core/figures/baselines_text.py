@@ -9,11 +9,11 @@ import io
 
 import numpy as np
 
-from map_core.core import amounts, safe_csv
-from map_core.text import sentences
 from map_core.analysis.baselines import Baseline
-from map_core.studies.delivery import proportion
+from map_core.core import amounts, safe_csv
 from map_core.figures.baselines import LEVEL, RANDOM, SAME, SOLVED, Shown, counts, percent
+from map_core.studies.delivery import proportion
+from map_core.text import sentences
 
 
 def share(of: int, rows: int) -> str:

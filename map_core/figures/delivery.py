@@ -15,8 +15,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
-from map_core.studies.delivery import Crossed, Study, proportion, resampled
 from map_core.figures.theme import ACCENT, NEUTRAL, colour, laid_out
+from map_core.studies.delivery import Crossed, Study, proportion, resampled
 from map_core.studies.reproduce import PAPER
 
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "star", "hexagram", "triangle-down")

@@ -18,10 +18,10 @@ import plotly.graph_objects as go
 
 from map_core.core import amounts
 from map_core.figures.theme import ACCENT, NEUTRAL, colour, laid_out
-from map_core.text.units import Units
 from map_core.groups import Agreement, Rule
 from map_core.text.groups import RULES, percent
 from map_core.text.sentences import capitalised
+from map_core.text.units import Units
 
 #: How a rule is drawn: its colour, the sign of its level, the pattern of its bars. Reads on white and on black alike.
 SLATE = "#6A7F9C"

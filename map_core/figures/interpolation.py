@@ -9,13 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core.core import amounts, safe_csv
-from map_core.text import sentences
 from map_core.analysis.interpolation import Blends
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, laid_out, see_through
-from map_core.text.units import Units
+from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, laid_out, see_through
 from map_core.oracle import Oracle
+from map_core.text import sentences
+from map_core.text.units import Units
 
 HEIGHT = 430
 _SHADES = {Verdict.ON_PAPER: "#E69F00", Verdict.OUT_OF_REACH: "#D55E00"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from map_core.text.units import Units
+from map_core.analysis.order_effects import Orders
 from map_core.figures.sequence import NEAR, Shown
 from map_core.figures.sequence_text import missed
-from map_core.analysis.order_effects import Orders
+from map_core.text.units import Units
 
 
 def lost(found: Orders, place: int, units: Units) -> str:

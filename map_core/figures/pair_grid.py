@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.core import amounts, safe_csv
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, escaped, laid_out, steady
-from map_core.text.units import Units
-from map_core.figures.plane import CONTOUR_COLOURS, Palette, columns, rows
 from map_core.analysis.frontier import Contour, Frontier
+from map_core.core import amounts, safe_csv
+from map_core.figures.plane import CONTOUR_COLOURS, Palette, columns, rows
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, escaped, laid_out, steady
 from map_core.oracle import Oracle
+from map_core.text.units import Units
 
 #: Of a cell, by the number of cells beside it.
 HEIGHTS = {1: 300, 2: 236, 3: 190}

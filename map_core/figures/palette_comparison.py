@@ -13,10 +13,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
-from map_core.text import sentences
-from map_core.figures.theme import NEUTRAL, colour, escaped, laid_out
-from map_core.text.units import Units
 from map_core.core.types import Verdict
+from map_core.figures.theme import NEUTRAL, colour, escaped, laid_out
+from map_core.text import sentences
+from map_core.text.units import Units
 
 #: Plotly's names of the marks, and the same as letters for text.
 SHAPES = ("circle", "diamond", "square", "triangle-up")

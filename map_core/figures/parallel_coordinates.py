@@ -13,13 +13,13 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.core import amounts, safe_csv
-from map_core.text.changes import price
 from map_core.analysis.frontier_spread import Fan
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, escaped, laid_out, steady
-from map_core.text.units import Units
+from map_core.core import amounts, safe_csv
 from map_core.figures.plane import CONTOUR_COLOURS, Palette
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, escaped, laid_out, steady
 from map_core.oracle import Oracle
+from map_core.text.changes import price
+from map_core.text.units import Units
 
 HEIGHT = 460
 Tint = Literal["favoured", "cost", "verdict"]

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.core import amounts, safe_csv
-from map_core.text.changes import price
-from map_core.figures.theme import ACCENT, NEUTRAL, escaped, laid_out, steady
-from map_core.text.units import Units
 from map_core.analysis.frontier import Contour, Frontier, Surface
-from map_core.oracle import Oracle
+from map_core.core import amounts, safe_csv
 from map_core.data.reward_table import RewardTable
+from map_core.figures.theme import ACCENT, NEUTRAL, escaped, laid_out, steady
+from map_core.oracle import Oracle
+from map_core.text.changes import price
+from map_core.text.units import Units
 
 CONTOUR_COLOURS = ("#8CB8E0", "#5B9BD5", "#3B7FC4", "#2E6BAE", "#25578F")
 #: Replies drawn behind the contours; more are only slower to draw.

@@ -13,12 +13,12 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core.core import amounts
-from map_core.text import sentences
-from map_core.solver.newton import Solution
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, laid_out
-from map_core.text.units import Units
 from map_core.analysis.sequential import SequentialPath
+from map_core.core import amounts
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, laid_out
+from map_core.solver.newton import Solution
+from map_core.text import sentences
+from map_core.text.units import Units
 
 #: Levels so close, in standard deviations, are the same to a reader.
 NEAR = 0.01

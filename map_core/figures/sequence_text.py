@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.core import amounts, safe_csv
-from map_core.text import sentences
-from map_core.solver.newton import Status
 from map_core.figures.sequence import NEAR, Shown, numbered
+from map_core.solver.newton import Status
+from map_core.text import sentences
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import io
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.core import amounts, safe_csv
 from map_core.analysis.softmax_choice import Choice
+from map_core.core import amounts, safe_csv
 from map_core.figures.theme import ACCENT, NEUTRAL, laid_out
 
 

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from map_core.core import amounts
-from map_core.figures.theme import COLOURS, NEUTRAL, laid_out
 from map_core.core.types import Form
+from map_core.figures.theme import COLOURS, NEUTRAL, laid_out
 from map_core.studies.reproduce import PAPER, Study
 
 HEIGHT = 720

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from map_core.analysis.frontier import Contour, Surface
 from map_core.core import amounts
+from map_core.figures.plane import CONTOUR_COLOURS, Palette, hover
 from map_core.figures.theme import ACCENT, NEUTRAL, colour, escaped, laid_out
 from map_core.text.units import Units
-from map_core.figures.plane import CONTOUR_COLOURS, Palette, hover
-from map_core.analysis.frontier import Contour, Surface
 
 HEIGHT = 440
 SHADES = [[n / (len(CONTOUR_COLOURS) - 1), tint] for n, tint in enumerate(CONTOUR_COLOURS)]

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.core import amounts, safe_csv
-from map_core.confidence import Bands
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, escaped, laid_out, see_through
-from map_core.text.units import Units
-from map_core.oracle import Oracle
 from map_core.analysis.sensitivity import Curve
+from map_core.confidence import Bands
+from map_core.core import amounts, safe_csv
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, escaped, laid_out, see_through
+from map_core.oracle import Oracle
+from map_core.text.units import Units
 
 HEIGHT, TALL = 300, 420
 #: Breakpoints closer than this share of the axis have their words at different ends of the line.

@@ -6,29 +6,19 @@ white as on black; dashes repeat what they say. Source: Okabe and Ito, "Color Un
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from html import escape
-from typing import Literal
 
-import numpy as np
 import plotly.graph_objects as go
-from scipy.stats import rankdata
 
 from map_core.core import amounts
-from map_core.text import sentences
-from map_core.oracle import Oracle
-from map_core.data.reward_table import RewardTable
-from map_core.palettes.targets import Percentiles
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6FC0", "#9A7B4F")
 DASHES = ("solid", "dash", "dot")
 #: Reads on white and on black alike.
 NEUTRAL = "#808A94"
 ACCENT = "#C2410C"
-Unit = Literal["percentile", "reward"]
 
 
 _chosen: ContextVar[Mapping[int, str]] = ContextVar("chosen colours")
@@ -47,67 +37,6 @@ def colour(position: int) -> str:
 def dash(position: int) -> str:
     """The line style of a value, which tells it apart without its colour."""
     return DASHES[position % len(DASHES)]
-
-
-@dataclass(frozen=True, eq=False)
-class Units:
-    """From standard deviations above base to what people read on an axis.
-
-    Args:
-        oracle: base level and scale.
-        percentiles: of the base model's replies.
-        unit: percentiles of those replies, or rewards as the scorer gives them.
-        names: of the values, as people read them.
-    """
-
-    oracle: Oracle
-    percentiles: Percentiles
-    unit: Unit
-    names: Sequence[str]
-
-    def of(self, value: int, levels: np.ndarray) -> np.ndarray:
-        """Standardised levels of one value, any shape, in this unit."""
-        levels = np.asarray(levels, dtype=float)
-        if self.unit == "reward":
-            return self.oracle.base[value] + levels * self.oracle.scale[value]
-        return np.array([self.percentile(value, float(level)) for level in levels.ravel()]).reshape(levels.shape)
-
-    def percentile(self, value: int, level: float) -> float:
-        """One standardised level as a percentile of the base model's replies; NaN for one that is not finite."""
-        if not math.isfinite(level):
-            return math.nan
-        # A hair below: where many replies tie (a diversity of exactly 1) their percentile would be the middle of the
-        # tie, and a level that rounding puts on either side of it would jump.
-        scale = float(self.oracle.scale[value])
-        return self.percentiles.of_level(value, float(self.oracle.base[value]) + level * scale - 1e-9 * scale)
-
-    def axis(self, value: int) -> str:
-        """The title of an axis of this value."""
-        name = self.names[value][:1].upper() + self.names[value][1:]
-        return f"{name} (percentile)" if self.unit == "percentile" else f"{name} (reward)"
-
-    def said(self, value: int, level: float) -> str:
-        """One level in words short enough for a label."""
-        shown = float(self.of(value, np.array(level)))
-        return amounts.percentile(shown) if self.unit == "percentile" else amounts.significant(shown, 3)
-
-    def meant(self, value: int, level: float) -> str:
-        """One level with its meaning, for a line of its own."""
-        percentile = float(Units(self.oracle, self.percentiles, "percentile", self.names).of(value, np.array(level)))
-        shown = (
-            amounts.percentile(percentile)
-            if self.unit == "percentile"
-            else f"{self.said(value, level)} ({amounts.percentile(percentile)})"
-        )
-        return f"{shown}, {sentences.better_than(percentile)}"
-
-    def cloud(self, table: RewardTable, value: int, rows: np.ndarray) -> np.ndarray:
-        """The rewards of some replies in this unit."""
-        column = table.rewards[:, value]
-        if self.unit == "reward":
-            return column[rows]
-        ranks = rankdata(column, method="min") - 1.0
-        return (100.0 * ranks / max(len(column) - 1, 1))[rows]
 
 
 def steady(figure: go.Figure) -> go.Figure:

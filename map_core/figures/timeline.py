@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from map_core.core import amounts, safe_csv
-from map_core.text import sentences
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, escaped, laid_out
 from map_core.core.types import Verdict
+from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, escaped, laid_out
+from map_core.text import sentences
 
 HEIGHT = 420
 _MARKS = {Verdict.REACHABLE: "circle", Verdict.ON_PAPER: "triangle-up", Verdict.OUT_OF_REACH: "x"}

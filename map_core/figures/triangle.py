@@ -12,11 +12,11 @@ import math
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.figures.theme import ACCENT, colour, escaped, laid_out, steady
-from map_core.text.units import Units
+from map_core.analysis.frontier import Contour, Surface
 from map_core.figures.plane import hover
 from map_core.figures.surface import SHADES
-from map_core.analysis.frontier import Contour, Surface
+from map_core.figures.theme import ACCENT, colour, escaped, laid_out, steady
+from map_core.text.units import Units
 
 HEIGHT = 330
 
@@ -72,7 +72,7 @@ def triangle(units: Units, found: Surface, contour: Contour) -> go.Figure:
 
 
 def places(points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the points of a sheet lie in a triangle with sides of 1, in the order of :func:`map_core.analysis.frontier.surface`.
+    """Where the points of a sheet lie in a triangle with sides of 1, in the order of ``frontier.surface``.
 
     The first value's corner is above, the second's to the right, the third's to the left.
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
-from map_core.text import sentences
 from map_core.figures.theme import NEUTRAL, escaped, laid_out
 from map_core.scoring.profile import NEARLY_ONE, Portrait
+from map_core.text import sentences
 
 
 def spread(found: Portrait, title: str, tint: str) -> go.Figure:

@@ -1,17 +1,15 @@
-"""Base models and what draws replies from them.
+"""From one request to one aligned reply: contents.
 
-models            where models lie: default ones from pinned packages, folders, hubs
-conversion        GGUF to safetensors, safetensors to F16 GGUF
-chat              tokenizer, chat template, text that grows token by token
-endpoint          models on servers, which of them may be called, and their key
-engine            the contract of an engine, and :func:`~map_core.engines.factory.open_engine`
-openvino_engine   OpenVINO GenAI, for the CPU
-torch_engine      transformers and torch, for GPUs and any model
-remote_engine     a model on an OpenAI-compatible server
-language_model    log-probabilities of given replies, in torch
-embedder          sentence embeddings
-reweight, aligned from K candidates and their rewards to one reply
-service           the model in a process of its own
+request       what is asked
+sampler       the one way from a prompt to a base and an aligned reply
+resample      whole replies: K candidates, one choice
+smc           block-wise re-sampling, sequential Monte Carlo
+segments      rejection by segments
+candidates    candidates as they are written, scored and chosen among
+choice        one of K candidates with probability softmax(lambda . r)
+reward_cache  rewards of one prompt's replies, each reply once
+steering      weights that may change on the way
+events        what happens on the way
 
 Nothing is imported here, so that looking at one of them loads no model library.
 """

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from map_core.core.types import SamplingSettings, Turn
 from map_core.errors import InputError
 from map_core.generation.choice import base_pick
-from map_core.core.types import SamplingSettings, Turn
 from map_core.scoring.specification import Specification
 
 #: Beyond these a request is refused: a page and a queue should survive a slip of the finger.

@@ -13,8 +13,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from map_core.errors import InputError
 from map_core.core.types import Reply
+from map_core.errors import InputError
 from map_core.scoring.base import Scorer, ScorerError, score_checked
 
 #: Rewards that are remembered, over all prompts and values.

@@ -3,7 +3,7 @@
 The one way from a prompt to a base and an aligned reply; the command line, the model process and the server walk
 through :func:`aligned`. It is a plain generator of frozen events (:mod:`map_core.generation.events`), so whoever
 reads it sets the pace, and closing it stops the engine within one token. How candidates become a reply is the
-request's method: :mod:`whole` replies, :mod:`blocks`, :mod:`segments`. Constraint: no thread, no queue, no model
+request's method: :mod:`resample`, :mod:`smc`, :mod:`segments`. Constraint: no thread, no queue, no model
 library; engine and scorers are handed in.
 """
 
@@ -13,41 +13,17 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 from map_core.errors import InputError
-from map_core.generation.smc import blocks
 from map_core.generation.events import Begun, Event
-from map_core.generation.request import GenerationRequest, Method, check_weights
+from map_core.generation.request import GenerationRequest, Method
+from map_core.generation.resample import whole
 from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
 from map_core.generation.segments import segments
-from map_core.generation.resample import whole
+from map_core.generation.smc import blocks
+from map_core.generation.steering import Steering
 from map_core.scoring.base import Scorer
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
-
-
-class Steering:
-    """The weights in force, which may change while replies are being written.
-
-    Args:
-        weights: lambda by value, 1/reward.
-    """
-
-    def __init__(self, weights: Mapping[str, float]) -> None:
-        self._weights = dict(weights)
-
-    @property
-    def weights(self) -> Mapping[str, float]:
-        """The weights now; a value that is not named has none."""
-        return self._weights
-
-    def change(self, weights: Mapping[str, float]) -> None:
-        """Put other weights in force.
-
-        Raises:
-            InputError: a weight is not finite.
-        """
-        check_weights(weights)
-        self._weights = dict(weights)
 
 
 def aligned(

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from map_core.core.types import Reply
+from map_core.generation.candidates import Growing, completed, outcome
+from map_core.generation.choice import Choice
 from map_core.generation.events import Event, Tokens
 from map_core.generation.request import GenerationRequest
-from map_core.generation.choice import Choice
 from map_core.generation.reward_cache import Scoring
-from map_core.generation.candidates import Growing, completed, outcome
-from map_core.core.types import Reply
 
 if TYPE_CHECKING:
-    from map_core.generation.steering import Steering
     from map_core.engines.base import Engine, Token
+    from map_core.generation.steering import Steering
 
 #: Rounds that the K proposals of a segment come in.
 ROUNDS = 4

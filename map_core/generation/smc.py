@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from map_core.core.types import SamplingSettings
+from map_core.generation.candidates import Growing, chosen, completed, outcome
 from map_core.generation.events import Event, Resampled, Scored, Tokens
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import Scoring
-from map_core.generation.candidates import Growing, chosen, completed, outcome
-from map_core.core.types import SamplingSettings
 
 if TYPE_CHECKING:
-    from map_core.generation.steering import Steering
     from map_core.engines.base import Engine, Token
+    from map_core.generation.steering import Steering
 
 #: Re-sample when fewer than this share of the particles carry the weight.
 RESAMPLE_BELOW = 0.5

@@ -15,16 +15,15 @@ from itertools import combinations
 
 import numpy as np
 
-from map_core.solver.batched import solve_many
-from map_core.feasibility import AttainableLevels, Margin
-from map_core.feasibility import assess
 from map_core.core.types import Verdict
+from map_core.feasibility import AttainableLevels, Margin, assess
 from map_core.groups.common import Common, max_min
 from map_core.groups.conflict import NAMED_SHARE, Clash, Concession, alone, clashes, concessions
 from map_core.groups.group import Group, check, joined
 from map_core.groups.nash import nash
 from map_core.oracle import Oracle
 from map_core.oracle.threads import one_blas_thread
+from map_core.solver.batched import solve_many
 
 #: What is remembered of groups and pairs; those not asked for the longest go first.
 CAPACITY = 20_000

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, assess
 from map_core.groups.common import Common
 from map_core.groups.group import Group
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.data.reward_table import RewardTable
 
 
 @dataclass(frozen=True, eq=False)

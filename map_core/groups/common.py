@@ -21,10 +21,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from map_core.solver.batched import solve_many
-from map_core.solver.newton import Solution, Status, solve
 from map_core.groups.group import Group, check, joined, satisfaction
 from map_core.oracle import Oracle
+from map_core.solver.batched import solve_many
+from map_core.solver.newton import Solution, Status, solve
 
 #: Shares tried side by side, and how often the interval is cut so: 1e-10 of the way from base to targets.
 TRIED = 24

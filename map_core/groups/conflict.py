@@ -13,12 +13,12 @@ from itertools import combinations
 
 import numpy as np
 
-from map_core.solver.batched import solve_many
 from map_core.feasibility import AttainableLevels, Margin
-from map_core.solver.newton import solve
 from map_core.groups.common import NO_BUDGET, Common, highest, is_met
 from map_core.groups.group import Group, check, joined
 from map_core.oracle import Oracle
+from map_core.solver.batched import solve_many
+from map_core.solver.newton import solve
 
 #: A value with less of the certificate than this has no part in a clash.
 NAMED_SHARE = 0.02

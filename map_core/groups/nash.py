@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import brentq
 
-from map_core.solver.newton import Solution, Status, longest_step, newton_step, solve
 from map_core.groups.common import NO_BUDGET, Common, Limit, is_met, max_min
 from map_core.groups.group import Group, joined, satisfaction
 from map_core.oracle import Moments, Oracle
+from map_core.solver.newton import Solution, Status, longest_step, newton_step, solve
 
 #: Largest violation of the optimality conditions, in standard deviations.
 TOLERANCE = 1e-10

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from map_core.errors import EngineError, InputError
-from map_core.models import files as model_files, telemetry
+from map_core.models import files as model_files
+from map_core.models import telemetry
 from map_core.models.conversion import read_config, read_safetensors, weight_files
 from map_core.models.files import DEFAULT_EMBEDDER, ModelFiles
 

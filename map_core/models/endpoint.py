@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 import filelock
 import platformdirs
 
-from map_core.errors import InputError
 from map_core.core.atomic_files import replacing
+from map_core.errors import InputError
 
 #: Names the models, folders and NAME@URL, that every visitor of the app may choose, with commas between them. When it
 #: is set, even to nothing, no server but those is called.

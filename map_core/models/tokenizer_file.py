@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from map_core.core.atomic_files import replacing
 from map_core.errors import InputError
 from map_core.models.files import cache_folder
-from map_core.core.atomic_files import replacing
 
 #: Files that a tokenizer may be made of.
 SOURCES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")

@@ -1,16 +1,16 @@
-"""All that the mathematics needs from data, behind one contract, and the homes that the data may have.
+"""Moments of a reward table, behind one contract, wherever the data is.
 
-contract    weights in; log-normaliser, levels, covariance, best replies and per-prompt scores out
-combine     the answers of parts of a table, put together
-spread      base levels and scales, from parts
-grouped, block, threads
-            the arithmetic of a part, and parts side by side
-weighted    prompts that count differently, in any of these homes
-memory      a table in memory (numpy)
-tensor      a table in torch, on the CPU or a GPU; import it from its module, it loads torch
-parquet, reading
-            a file streamed within a memory cap
-cluster     a table shared out over a Ray cluster; import it from its module, it loads ray
+base            weights in; log-normaliser, levels, covariance, best replies and per-prompt scores out
+combine         the answers of parts of a table, put together
+reward_stats    base levels and scales, from parts
+ragged, block, threads
+                the arithmetic of a part, and parts side by side
+weighted        prompts that count differently, with any backend
+memory          a table in memory (numpy)
+torch_oracle    a table in torch, on the CPU or a GPU; import it from its module, it loads torch
+parquet, parquet_reader
+                a file streamed within a memory cap
+ray_oracle      a table shared out over a Ray cluster; import it from its module, it loads ray
 """
 
 from map_core.oracle.base import REDUNDANT, Batch, EffectiveSampleSize, Moments, Oracle, PromptMoments, is_singular

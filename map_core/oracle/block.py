@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from map_core.core.types import Form
-from map_core.oracle.combine import prompt_mass
 from map_core.oracle.base import Batch, Moments, PromptMoments
+from map_core.oracle.combine import prompt_mass
 from map_core.oracle.ragged import Groups
 from map_core.oracle.reward_stats import Spread
 from map_core.oracle.threads import Scratch

@@ -13,15 +13,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.oracle.base import Batch, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.block import Block, stack_batches
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
-from map_core.oracle.base import Batch, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.reward_stats import Spread, combine_spreads
 from map_core.oracle.threads import available_threads, each
 from map_core.oracle.weighted import heeding
-from map_core.data.reward_table import RewardTable
 
 T = TypeVar("T")
 

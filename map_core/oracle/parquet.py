@@ -19,13 +19,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
+from map_core.oracle.base import Batch, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.block import Block
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
-from map_core.oracle.base import Batch, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.memory import BLOCK, CLEARING, MemoryOracle, block_cuts, clears, require_choice
-from map_core.oracle.parquet_reader import ahead, counting, counting_columns, load_schema, new_prompts, numbers, refuse_returning_prompts, rewards_in, value_columns
+from map_core.oracle.parquet_reader import (
+    ahead,
+    counting,
+    counting_columns,
+    load_schema,
+    new_prompts,
+    numbers,
+    refuse_returning_prompts,
+    rewards_in,
+    value_columns,
+)
 from map_core.oracle.reward_stats import Spread, combine_spreads
 from map_core.oracle.threads import available_threads, each
 from map_core.oracle.weighted import heeding

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from map_core.errors import InputError
 from map_core.data.reward_table import REPLY_COLUMNS, load_metadata
+from map_core.errors import InputError
 
 T = TypeVar("T")
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from map_core.errors import EngineError, InputError
 from map_core.core.types import Form
-from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
+from map_core.errors import EngineError, InputError
 from map_core.oracle.base import Batch, Moments, Oracle, PromptMoments, is_singular
+from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
 from map_core.oracle.memory import CLEARING, MemoryOracle, block_cuts, clears, require_choice
 from map_core.oracle.parquet import ParquetOracle
 from map_core.oracle.reward_stats import Spread, combine_spreads

@@ -12,11 +12,11 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
+from map_core.oracle.base import Batch, Oracle, PromptMoments
 from map_core.oracle.block import stack_batches
 from map_core.oracle.combine import combine_batches, combine_best, combine_prompts, prompt_mass
-from map_core.oracle.base import Batch, Oracle, PromptMoments
 from map_core.oracle.memory import require_choice
 from map_core.oracle.reward_stats import Spread, combine_spreads
 

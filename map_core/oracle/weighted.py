@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
 from map_core.oracle.base import Batch, Oracle, PromptMoments
 
 #: A variance below this share of the plain table's may be rounding: whether there is any is looked up in the replies.

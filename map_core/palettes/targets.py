@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import Oracle
-from map_core.data.reward_table import RewardTable
 
 _PERCENTILE = re.compile(r"p(\d+(?:\.\d+)?)", re.IGNORECASE)
 _DEVIATIONS = re.compile(r"([+-]\d*\.?\d+)\s*sd", re.IGNORECASE)

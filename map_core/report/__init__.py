@@ -1,21 +1,22 @@
 """A palette as a document that can be taken away: what was asked, the answer, the evidence, and how to do it again.
 
-gather      everything that a report says, computed once
-evidence    the study of delivery that may speak for a table
-samples     replies of a few prompts, straight from the table
-charts      lines and marks placed in a small drawing, without a browser
-figures     the drawings of a report
-commands    commands over several lines, and what values that were added in the app need
-snippets    the weights for the command line, for a server and for a trainer
-plain       everything as JSON values and as CSV
-document    the self-contained HTML document
+contents        everything that a report says, computed once
+sentences       the answers of a report in sentences
+evidence        the study of delivery that may speak for a table
+sample_replies  replies of a few prompts, straight from the table
+svg_charts      lines and marks placed in a small drawing, without a browser
+figures         the drawings of a report
+commands        commands over several lines, and what values that were added in the app need
+snippets        the weights for the command line, for a server and for a trainer
+export          everything as JSON values and as CSV
+document        the self-contained HTML document
 
 Constraint: results in, documents out; nothing here is shown on a screen, and no model is asked.
 """
 
+from map_core.report.contents import Report, Source, Wanted, gather
 from map_core.report.document import html
 from map_core.report.evidence import study_beside
-from map_core.report.contents import Report, Source, Wanted, gather
 from map_core.report.export import as_dict, as_json, csv_files, zipped
 from map_core.report.snippets import Snippet, snippets
 

@@ -9,8 +9,8 @@ import json
 import shlex
 
 from map_core.analysis.generation_weights import weights_by_value
-from map_core.report.contents import Report
 from map_core.data.reward_table import ADDED
+from map_core.report.contents import Report
 from map_core.scoring import Specification, from_metadata
 
 PYTHON = "python -m map_core"

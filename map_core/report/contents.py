@@ -17,22 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from map_core.feasibility import AttainableLevels, Conflict, smallest_conflict
+from map_core.analysis.frontier import Frontier, frontier
+from map_core.analysis.sensitivity import Curve, Local, curve, local
 from map_core.confidence import Confidence, confidence, sandwich
 from map_core.confidence.interval import Interval, t_interval
-from map_core.studies.delivery import Study, fingerprint
-from map_core.solver.newton import Solution, Status, solve
-from map_core.feasibility import Assessment, assess
-from map_core.figures import delivery
-from map_core.text.units import Units
-from map_core.analysis.frontier import Frontier, frontier
 from map_core.core.types import Form, Verdict
+from map_core.data.reward_table import RewardTable
+from map_core.feasibility import Assessment, AttainableLevels, Conflict, assess, smallest_conflict
+from map_core.figures import delivery
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.palette import ALL, Palette, locked, standardised
-from map_core.report.sample_replies import Sample, draw_samples
-from map_core.data.reward_table import RewardTable
-from map_core.analysis.sensitivity import Curve, Local, curve, local
 from map_core.palettes.targets import percentiles
+from map_core.report.sample_replies import Sample, draw_samples
+from map_core.solver.newton import Solution, Status, solve
+from map_core.studies.delivery import Study, fingerprint
+from map_core.text.units import Units
 
 #: Nats of the frontier's contours, as far as re-weighting can spend them.
 BUDGETS = (0.25, 0.5, 1.0, 2.0)

@@ -15,17 +15,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from map_core.core import amounts
-from map_core.text import sentences as phrases
-from map_core.text.verdict import PriceTag, price_tags
-from map_core.figures.theme import colour
 from map_core.core.types import Form
+from map_core.figures.theme import colour
 from map_core.palettes.palette import Mode
-from map_core.report import sentences, export
-from map_core.report.svg_charts import WIDTH
-from map_core.report.figures import figures
+from map_core.report import export, sentences
 from map_core.report.contents import Report
+from map_core.report.figures import figures
 from map_core.report.snippets import snippets
+from map_core.report.svg_charts import WIDTH
+from map_core.text import sentences as phrases
 from map_core.text.glossary import term
+from map_core.text.verdict import PriceTag, price_tags
 
 #: The words of the glossary that a report uses, in its order.
 WORDS = (

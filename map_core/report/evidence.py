@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from map_core.data.reward_table import DEFAULT_TABLE
+from map_core.errors import InputError
 from map_core.studies.delivery import Study
 from map_core.studies.delivery import study as studies
-from map_core.errors import InputError
-from map_core.data.reward_table import DEFAULT_TABLE
 
 SHIPPED = DEFAULT_TABLE.with_name("delivery.json")
 

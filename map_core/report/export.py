@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from map_core.core import safe_csv
-from map_core.text import sentences
-from map_core.feasibility import Conflict
 from map_core.confidence import Confidence, Interval
+from map_core.core import safe_csv
 from map_core.core.types import Verdict
+from map_core.feasibility import Conflict
 from map_core.oracle import Oracle
 from map_core.palettes.palette import Mode, Target
 from map_core.report.commands import weights_of
 from map_core.report.contents import Report
 from map_core.report.snippets import snippets
+from map_core.text import sentences
 
 FORMAT = 1
 

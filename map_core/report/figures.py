@@ -10,11 +10,11 @@ import math
 import numpy as np
 
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.figures import plane
 from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash
-from map_core.report.svg_charts import WIDTH, Box, Chart, Label, Line, Mark, Span, Tick, apart, round_ends, ticks
 from map_core.report.contents import Report
+from map_core.report.svg_charts import WIDTH, Box, Chart, Label, Line, Mark, Span, Tick, apart, round_ends, ticks
+from map_core.text import sentences
 
 DASHES = {"solid": "", "dash": "7 4", "dot": "2 3"}
 #: Heights: of a value's row, and of the drawings with two axes.

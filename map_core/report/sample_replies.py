@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.analysis.examples import Example, example
-from map_core.oracle import Oracle
 from map_core.data.reward_table import RewardTable
+from map_core.oracle import Oracle
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,9 @@ import math
 import numpy as np
 
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.core.types import Form, Verdict
 from map_core.report.contents import Report
+from map_core.text import sentences
 
 #: A level this far below base, in standard deviations, has fallen.
 FALLEN = 0.05
@@ -121,7 +121,9 @@ def gives(report: Report) -> str:
         if report.solution.levels[j] < -FALLEN
     ]
     said = (
-        f"Below the base model's level: {sentences.listed(fallen)}." if fallen else "No value falls below its base level."
+        f"Below the base model's level: {sentences.listed(fallen)}."
+        if fallen
+        else "No value falls below its base level."
     )
     free = "" if report.stands_in else sentences.slack(report.assessment, report.names)
     return f"{said} {free}".strip()

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from map_core.models.files import recorded_model
 from map_core.core.types import SamplingSettings
+from map_core.models.files import recorded_model
 from map_core.palettes.palette import ALL
 from map_core.report.commands import VALUES_FILE, WITH_VALUES, add_command, added, command, weights_of
 from map_core.report.contents import Report

@@ -1,4 +1,18 @@
-"""The values that replies can be scored on.
+"""Scorers, which give a reply its reward on a value: contents.
+
+base, specification, settings, definition
+                      the contract of a scorer, and scorers as plain data
+registry              scorers by name
+lexicon, likelihood, embedding, contrast, classifier, judge, function
+                      the families
+embedding_examples, embedding_covariance
+                      data of the embedding scorers
+sequence_model, known_classifiers
+                      models of the classifiers
+shared_models         models that scorers share
+transforms            units of rewards
+validation, pairwise  scores against labels, and against judgements of pairs
+profile               a value as it shows on a table's replies
 
 ``cards()`` tells about the built-in ones without loading a model; ``resolve(names, own)`` gives scorers, built-in ones
 and of one's own, that load their models when first asked for a score.
@@ -6,10 +20,10 @@ and of one's own, that load their models when first asked for a score.
 
 from __future__ import annotations
 
-from map_core.scoring.definition import Definition, Kind, name_from
-from map_core.scoring.shared_models import DEFAULT_EMBEDDER, ScoringModels
-from map_core.scoring.registry import DEFAULT_VALUES, FAMILIES, READ_LIKELIHOOD, cards, make, resolve, scored, scorers
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError, log_prob, score_checked
+from map_core.scoring.definition import Definition, Kind, name_from
+from map_core.scoring.registry import DEFAULT_VALUES, FAMILIES, READ_LIKELIHOOD, cards, make, resolve, scored, scorers
+from map_core.scoring.shared_models import DEFAULT_EMBEDDER, ScoringModels
 from map_core.scoring.specification import Specification, from_metadata, read_values_file, values_file
 
 __all__ = [

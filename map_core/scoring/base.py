@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from map_core.errors import PaletteError
 from map_core.core.types import Reply
+from map_core.errors import PaletteError
 
 
 class ScorerError(PaletteError):

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from map_core.errors import InputError
 from map_core.core.types import Reply
-from map_core.scoring.definition import title_from
-from map_core.scoring.shared_models import ScoringModels
-from map_core.scoring.known_classifiers import READY
+from map_core.errors import InputError
 from map_core.scoring.base import Card, Cost, Scorer
+from map_core.scoring.definition import title_from
+from map_core.scoring.known_classifiers import READY
 from map_core.scoring.sequence_model import SequenceModel, Text, open_sequence_model
 from map_core.scoring.settings import Setting, checked
+from map_core.scoring.shared_models import ScoringModels
 
 CLASSIFIER = "classifier"
 _LOG = logging.getLogger(__name__)

@@ -36,10 +36,10 @@ import numpy as np
 
 from map_core.core.types import Reply
 from map_core.scoring import embedding_covariance
+from map_core.scoring.base import Card, Cost
 from map_core.scoring.definition import Definition, Kind
 from map_core.scoring.embedding import EmbeddingScorer, along
 from map_core.scoring.shared_models import ScoringModels
-from map_core.scoring.base import Card, Cost
 from map_core.scoring.specification import CONTRAST
 
 #: Changes whenever the same definition would give another reward.

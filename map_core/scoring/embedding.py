@@ -15,9 +15,9 @@ import numpy as np
 
 from map_core.core.types import Reply
 from map_core.scoring import embedding_examples
+from map_core.scoring.base import Card, Cost, Scorer
 from map_core.scoring.lexicon import negativity, sentiment
 from map_core.scoring.shared_models import ScoringModels
-from map_core.scoring.base import Card, Cost, Scorer
 
 # Fixed scales, so that a reward means the same in every table: about the standard deviation of each part over replies
 # of the default model. How parts of humor and kindness are mixed was chosen on replies to other prompts than the

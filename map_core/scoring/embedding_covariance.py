@@ -17,7 +17,7 @@ import numpy as np
 from map_core.errors import PaletteError
 from map_core.models.files import DEFAULT_EMBEDDER
 
-FILE = Path(__file__).with_name("spread.npy")
+FILE = Path(__file__).with_name("embedding_covariance.npy")
 #: So many replies of each prompt were read.
 REPLIES = 16
 

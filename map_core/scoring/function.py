@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from map_core.errors import InputError
 from map_core.core.types import Reply
-from map_core.scoring.definition import title_from
+from map_core.errors import InputError
 from map_core.scoring.base import Card, Cost, Scorer
+from map_core.scoring.definition import title_from
 from map_core.scoring.settings import Setting, checked
 
 FUNCTION = "function"

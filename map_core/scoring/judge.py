@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from map_core.core.types import Reply
 from map_core.errors import EngineError, InputError
 from map_core.models.endpoint import KEY_VARIABLES, address_of, connection
-from map_core.core.types import Reply
-from map_core.scoring.definition import title_from
-from map_core.scoring.shared_models import ScoringModels
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError
+from map_core.scoring.definition import title_from
 from map_core.scoring.settings import Setting, checked
+from map_core.scoring.shared_models import ScoringModels
 
 JUDGE = "judge"
 _SETTINGS = {

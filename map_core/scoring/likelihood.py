@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from map_core.core.types import Reply
+from map_core.scoring.base import Card, Cost, Scorer, ScorerError, log_prob
 from map_core.scoring.embedding import EmbeddingScorer, along
 from map_core.scoring.lexicon import Diversity, words
-from map_core.scoring.base import Card, Cost, Scorer, ScorerError, log_prob
 
 #: Reward of a reply without tokens: below what any reply of words gets.
 EMPTY_FAMILIARITY = -6.0

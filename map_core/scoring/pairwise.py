@@ -20,9 +20,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from map_core.errors import InputError
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
 
 #: Judgements that are asked for at first, at the least before anything is said, and at the most.
 ASKED, LEAST, MOST = 15, 10, 40

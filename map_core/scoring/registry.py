@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from map_core.errors import InputError
+from map_core.scoring.base import Card, Scorer
 from map_core.scoring.classifier import CLASSIFIER, Classifier
 from map_core.scoring.contrast import Contrast
 from map_core.scoring.definition import Definition, check_name
@@ -18,7 +19,6 @@ from map_core.scoring.judge import JUDGE, Judge
 from map_core.scoring.lexicon import Diversity, PlainLanguage
 from map_core.scoring.likelihood import Familiarity, Helpfulness
 from map_core.scoring.shared_models import ScoringModels
-from map_core.scoring.base import Card, Scorer
 from map_core.scoring.specification import BUILT_IN, CONTRAST, Specification
 from map_core.scoring.transforms import Transform, Transformed
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from map_core.errors import InputError
 from map_core.core.types import Reply
+from map_core.errors import InputError
 from map_core.scoring.base import Scorer
 
 

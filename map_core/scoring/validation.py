@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from map_core.errors import InputError
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
 
 #: A value below this does not ship under its name.
 LEAST_AUC = 0.75

@@ -1,10 +1,10 @@
 """The aligned generator for programs: OpenAI's chat completions over HTTP.
 
-refusals   what is answered when a request cannot be served
-body       a request's JSON, read and checked
-desk       from a body to what the generator is asked: palette, weights, chat, seeds
-answers    from a generation to OpenAI's JSON, with its certificate
-app        the FastAPI application: routes, streams, keys, clients that vanish
+errors          what is answered when a request cannot be served
+request_body    a request's JSON, read and checked
+request_parser  from a body to what the generator is asked: palette, weights, chat, seeds
+responses       from a generation to OpenAI's JSON, with its certificate
+app             the FastAPI application: routes, streams, keys, clients that vanish
 
 Nothing is imported here, so that looking at one of them loads no server.
 """

@@ -25,12 +25,12 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from map_core.errors import EngineError
-from map_core.service.generation import Generation, Snapshot
-from map_core.service.service import GenerationService
-from map_core.server.responses import Answer, event
+from map_core.server.errors import Refusal
 from map_core.server.request_body import ChatBody
 from map_core.server.request_parser import Asked, Desk
-from map_core.server.errors import Refusal
+from map_core.server.responses import Answer, event
+from map_core.service.generation import Generation, Snapshot
+from map_core.service.service import GenerationService
 
 #: Seconds between looks at a generation and at its client.
 LOOK_SECONDS = 0.01

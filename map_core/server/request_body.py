@@ -1,7 +1,8 @@
 """A request's JSON, read and checked: OpenAI's fields and the ones that are added here.
 
 A field that would change the reply and cannot be honoured is refused, not passed over; so is one that nobody knows,
-which is mostly a slip of the pen. Constraint: what a value, a palette or a model is called is decided in :mod:`desk`.
+which is mostly a slip of the pen. Constraint: what a value, a palette or a model is called is decided in
+:mod:`request_parser`.
 """
 
 from __future__ import annotations

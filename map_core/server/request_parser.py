@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from map_core.analysis.generation_weights import Aim, Aims
-from map_core.errors import InputError
-from map_core.models.chat_template import ChatTokenizer
-from map_core.engines.base import chat_messages
-from map_core.generation.request import GenerationRequest, Method
 from map_core.core.types import SamplingSettings
-from map_core.server.request_body import ChatBody, read_body, read_chat, read_stops
-from map_core.server.errors import Limits, Refusal
+from map_core.engines.base import chat_messages
+from map_core.errors import InputError
+from map_core.generation.request import GenerationRequest, Method
+from map_core.models.chat_template import ChatTokenizer
 from map_core.scoring import Specification, cards, scored
+from map_core.server.errors import Limits, Refusal
+from map_core.server.request_body import ChatBody, read_body, read_chat, read_stops
 
 #: Larger weights would carry sums of weights times rewards beyond the largest number.
 LARGEST_WEIGHT = 1e100

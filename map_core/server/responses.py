@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from map_core.service.generation import Phase, Snapshot
-from map_core.server.request_parser import Asked
 from map_core.server.errors import Refusal
+from map_core.server.request_parser import Asked
+from map_core.service.generation import Phase, Snapshot
 
 #: A piece of a stream is a word with the space after it.
 _PIECES = re.compile(r"\S*\s*")

@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from map_core.errors import EngineError, InputError, PaletteError
-from map_core.service.generation import Candidate, Generation, Phase
-from map_core.generation.request import GenerationRequest
 from map_core.generation.choice import Choice
+from map_core.generation.request import GenerationRequest
+from map_core.service.generation import Candidate, Generation, Phase
 
 #: Requests in hand at a time: the next one is ready when one ends, and other viewers' come between.
 AHEAD = 2

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from map_core.errors import InputError
-from map_core.generation.request import GenerationRequest, Method, check_weights
-from map_core.generation.choice import Choice, choose
 from map_core.core.types import SamplingSettings, Turn
+from map_core.errors import InputError
+from map_core.generation.choice import Choice, choose
+from map_core.generation.request import GenerationRequest, Method, check_weights
 from map_core.scoring.specification import Specification
 
 

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from map_core.errors import EngineError, InputError
+from map_core.generation.request import GenerationRequest
+from map_core.models.files import DEFAULT_MODEL
+from map_core.scoring.specification import Specification
 from map_core.service.generation import Generation, Phase, request_message
 from map_core.service.worker_client import ModelLink
-from map_core.models.files import DEFAULT_MODEL
-from map_core.generation.request import GenerationRequest
-from map_core.scoring.specification import Specification
 
 #: Ended generations that can still be looked up by id.
 _REMEMBERED = 400

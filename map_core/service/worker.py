@@ -24,16 +24,16 @@ from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from map_core.core.parent_watch import leave_with
+from map_core.core.types import Reply, SamplingSettings
 from map_core.errors import PaletteError
-from map_core.generation.steering import Steering
-from map_core.generation.sampler import aligned
 from map_core.generation.events import Begun, Event, Finished, More, Resampled, Scored, Tokens
-from map_core.service.generation import request_from
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import RewardCache, ScoringCosts
-from map_core.core.types import Reply, SamplingSettings
-from map_core.core.parent_watch import leave_with
+from map_core.generation.sampler import aligned
+from map_core.generation.steering import Steering
 from map_core.scoring.specification import BUILT_IN, Specification
+from map_core.service.generation import request_from
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.solver.newton import MAX_STEPS, ROUNDING, Status, is_redundant, least_norm, longest_step, newton_step
 from map_core.core.types import Form
 from map_core.oracle import Batch, Oracle
+from map_core.solver.newton import MAX_STEPS, ROUNDING, Status, is_redundant, least_norm, longest_step, newton_step
 
 #: A row of the quadratic programs that has not settled after so many exchanges is solved on its own.
 MAX_EXCHANGES = 60

@@ -20,9 +20,9 @@ from typing import Protocol
 
 import numpy as np
 
-from map_core.solver.batched import solve_many
 from map_core.errors import InputError
 from map_core.oracle import Oracle
+from map_core.solver.batched import solve_many
 
 #: Weights beyond this many nats per standard deviation of the direction stand for the limit; with floors, beyond that.
 LONGEST, LONGEST_FLOORED = 1e7, 1e4

@@ -14,11 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from map_core.errors import InputError
+from map_core.scoring.definition import Definition
 from map_core.scoring.pairwise import Answer
 from map_core.store.database import Database
 from map_core.store.models import JudgementRow, OwnValueRow, OwnVersionRow
 from map_core.store.text_limits import key, label
-from map_core.scoring.definition import Definition
 
 #: Names a reply on every machine: the id of its prompt, and its number among that prompt's candidates.
 Reply = tuple[str, int]

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.palettes.palette import ALL, Palette, Target, standardised
-from map_core.data.reward_table import RewardTable
 from map_core.palettes.targets import percentiles, resolve
 
 #: The largest file that is read, in characters.

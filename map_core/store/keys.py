@@ -6,8 +6,8 @@ import hashlib
 import json
 from functools import lru_cache
 
-from map_core.palettes.palette import Palette
 from map_core.data.reward_table import RewardTable
+from map_core.palettes.palette import Palette
 
 #: In a table's metadata: the key of the table beneath, where values of one's own were added to it.
 BENEATH = "beneath"

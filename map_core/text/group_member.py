@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 
 from map_core.core import amounts
-from map_core.text.units import Units
 from map_core.groups import Agreement, Group, Rule, satisfaction
 from map_core.text.groups import MET, percent
+from map_core.text.units import Units
 
 
 def for_one(found: Agreement, rule: Rule, group: Group) -> str:

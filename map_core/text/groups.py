@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from map_core.core import amounts
-from map_core.text.units import Units
 from map_core.groups import Agreement, Clash, Limit, Relation, Rule
 from map_core.text.sentences import capitalised, drafts, listed, number
+from map_core.text.units import Units
 
 RULES = {Rule.WORST_OFF: "Best for the worst-off", Rule.BARGAIN: "Fair bargain"}
 MEANINGS = {

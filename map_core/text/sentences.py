@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from map_core.analysis.sensitivity import Curve, Local
 from map_core.core import amounts
 from map_core.core.amounts import NOTHING, chance, drafts, number
 from map_core.core.amounts import best_of as best_of
-from map_core.feasibility import Assessment
 from map_core.core.types import Form, Verdict
-from map_core.oracle import EffectiveSampleSize, Oracle
-from map_core.analysis.sensitivity import Curve, Local
+from map_core.feasibility import Assessment
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
+from map_core.oracle import EffectiveSampleSize, Oracle
 
 HEADLINES = {
     Verdict.REACHABLE: "Reachable",

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from map_core.core import amounts
 from map_core.confidence.table_quality import LEVEL, NARROW, Advice, Help, Reason
+from map_core.core import amounts
 
 HEADLINES = {
     Help.CANDIDATES: "More replies to each prompt would help most",

@@ -13,15 +13,15 @@ from enum import StrEnum
 import numpy as np
 from scipy.stats import t as student
 
-from map_core.core import amounts
-from map_core.text import sentences
-from map_core.confidence import sandwich
-from map_core.solver.newton import Solution
-from map_core.feasibility import Assessment
-from map_core.core.types import Form, Verdict
-from map_core.oracle import Oracle
-from map_core.feasibility.repairs import Repairs
 from map_core.analysis.sensitivity import Local
+from map_core.confidence import sandwich
+from map_core.core import amounts
+from map_core.core.types import Form, Verdict
+from map_core.feasibility import Assessment
+from map_core.feasibility.repairs import Repairs
+from map_core.oracle import Oracle
+from map_core.solver.newton import Solution
+from map_core.text import sentences
 
 #: The step that price tags speak of, in standard deviations.
 STEP = 0.1

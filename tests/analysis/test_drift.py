@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from map_core.cli import main
 from map_core.analysis.drift import DatedPalette, dated, drift, fingerprint
-from map_core.solver.newton import solve
-from map_core.errors import InputError
+from map_core.cli import main
 from map_core.core.types import Form, Verdict
-from map_core.oracle import MemoryOracle
 from map_core.data.reward_table import RewardTable, save
+from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
 from tests.tables import make_table
 
 NAN = np.nan

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from map_core.errors import InputError
 from map_core.analysis.examples import example
+from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from tests.tables import make_table
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from map_core.errors import InputError
 from map_core.analysis.frontier import Contour, frontier, frontiers, surface
 from map_core.core.types import Form
+from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from tests.odd_tables import Odd, odd_tables
 from tests.tables import make_table

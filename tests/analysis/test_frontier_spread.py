@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from map_core.solver.newton import solve
-from map_core.errors import InputError
-from map_core.analysis.frontier_spread import fan, spread
 from map_core.analysis.frontier import frontier
-from map_core.oracle import MemoryOracle
+from map_core.analysis.frontier_spread import fan, spread
+from map_core.errors import InputError
 from map_core.feasibility.trust import trust
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
 from tests.tables import make_table
 
 

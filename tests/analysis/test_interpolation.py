@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from map_core.analysis.interpolation import Ends, blends
+from map_core.core.types import Verdict
 from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.figures.interpolation import blend, blends_csv, stretches, summary
-from map_core.text.units import Units
-from map_core.core.types import Verdict
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
+from map_core.text.units import Units
 from tests.tables import make_table
 
 TABLE = make_table(prompts=16, candidates=32, seed=5)

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from map_core.feasibility import AttainableLevels
-from map_core.solver.newton import Solution, solve
-from map_core.errors import InputError
-from map_core.feasibility import assess
-from map_core.core.types import Form, Verdict
-from map_core.oracle import MemoryOracle
 from map_core.analysis.local_steps import Keep, Step, step
+from map_core.core.types import Form, Verdict
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels, assess
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import Solution, solve
 from tests.tables import make_table
 
 TARGETS = np.array([0.4, 0.2, np.nan, 0.3])

@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from map_core.analysis.baselines import judge, random_weights, win_rates
-from map_core.confidence import confidence
 from map_core.analysis.drift import drift
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
 from map_core.analysis.frontier import frontier
-from map_core.core.types import Form
-from map_core.groups import Group, Limit, alone, clashes, concessions, max_min, nash
-from map_core.data.importing import import_table
-from map_core.solver.rays import reach
-from map_core.data.reward_table import RewardTable, load, save
 from map_core.analysis.sensitivity import curve, local
 from map_core.analysis.sequential import sequence
-from tests.odd_tables import Odd, odd_tables
+from map_core.confidence import confidence
+from map_core.core.types import Form
+from map_core.data.importing import import_table
+from map_core.data.reward_table import RewardTable, load, save
+from map_core.errors import InputError
+from map_core.groups import Group, Limit, alone, clashes, concessions, max_min, nash
+from map_core.solver.newton import Status, solve
+from map_core.solver.rays import reach
 from tests.feasibility.test_properties import EDGE, check, finite
+from tests.odd_tables import Odd, odd_tables
 
 BUDGETS = st.sampled_from([0.0, 1e-9, 0.05, 1.0, np.inf])
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from map_core.feasibility import AttainableLevels
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
-from map_core.core.types import Form
-from map_core.oracle import MemoryOracle
 from map_core.analysis.sensitivity import ACTIVE, Curve, curve, local
+from map_core.core.types import Form
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import Status, solve
 from tests.odd_tables import Odd, odd_tables
 from tests.tables import make_table
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from map_core.feasibility import margin
-from map_core.cli import main
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
-from map_core.core.types import Form
-from map_core.oracle import MemoryOracle
 from map_core.analysis.order_effects import compare_orders, loss
-from map_core.data.reward_table import save
 from map_core.analysis.sequential import sequence, sequences
+from map_core.cli import main
+from map_core.core.types import Form
+from map_core.data.reward_table import save
+from map_core.errors import InputError
+from map_core.feasibility import margin
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import Status, solve
 from tests.tables import make_table
 
 TABLE = make_table(prompts=20, candidates=16, seed=4)

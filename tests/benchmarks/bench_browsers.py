@@ -7,7 +7,6 @@ words of the aligned reply on the page. ``python -m tests.benchmarks browsers``
 """
 
 from __future__ import annotations
-from tests import ROOT
 
 import asyncio
 import math
@@ -19,11 +18,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import psutil
 
+from tests import ROOT
 from tests.browser_setup import find_chromium
 
 VIEWERS = 8

@@ -14,9 +14,9 @@ from unittest.mock import patch
 
 import numpy as np
 
+from map_core.core.types import Form
 from map_core.data import reward_table
 from map_core.feasibility import AttainableLevels, cutting_planes, margin, smallest_conflict
-from map_core.core.types import Form
 from map_core.feasibility.nearest import nearest
 from map_core.oracle import MemoryOracle
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from map_core.confidence import bootstrap
 from map_core.data import reward_table
 from map_core.feasibility import margin
-from map_core.confidence import bootstrap
-from map_core.solver.newton import solve
 from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
 from tests.populations import Coverage, Population, coverage, default_table, synthetic
 
 TABLES, DRAWS = 60, 300

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from map_core.data import reward_table
 from map_core.cli.delivery_output import crossed_summary
 from map_core.cli.verify import fresh_replies
+from map_core.data import reward_table
 from map_core.studies.delivery import Crossed, resampled, run_study
 
 CANDIDATES, SEED = 16, 1

@@ -29,8 +29,8 @@ LONG_PROMPT = (
 def measure(engine: str, dtype: str | None, candidates: int, length: int) -> dict[str, object]:
     """Load one engine and draw from it; seconds to load, to the first tokens, and tokens a second."""
     start = time.perf_counter()
-    from map_core.engines.factory import open_engine
     from map_core.core.types import SamplingSettings
+    from map_core.engines.factory import open_engine
 
     opened = open_engine(engine=engine, dtype=dtype)
     load = time.perf_counter() - start

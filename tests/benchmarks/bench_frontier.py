@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from map_core.analysis.frontier import frontier, frontiers, surface
+from map_core.analysis.sensitivity import curve
+from map_core.core.types import Form
 from map_core.data import reward_table
 from map_core.feasibility import AttainableLevels
-from map_core.analysis.frontier import frontier, frontiers, surface
-from map_core.core.types import Form
 from map_core.oracle import MemoryOracle
 from map_core.solver.rays import reach
-from map_core.analysis.sensitivity import curve
 
 REPEATS = 5
 BUDGETS = (0.25, 0.5, 1.0, 2.0)

@@ -13,13 +13,13 @@ from typing import Any
 import psutil
 
 from map_core import scoring
-from map_core.generation.sampler import aligned
+from map_core.core.types import SamplingSettings
 from map_core.engines.factory import open_engine
 from map_core.generation.events import Finished
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import ScoringCosts
+from map_core.generation.sampler import aligned
 from map_core.service.service import GenerationService
-from map_core.core.types import SamplingSettings
 
 REPEATS = 3
 CANDIDATES = (16, 32)

@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from map_core.data import reward_table
 from map_core import scoring
-from map_core.solver.newton import solve
-from map_core.generation.sampler import aligned
+from map_core.core.types import SamplingSettings
+from map_core.data import reward_table
 from map_core.engines.base import Engine
 from map_core.engines.factory import open_engine
+from map_core.generation.choice import choose
 from map_core.generation.events import Finished
 from map_core.generation.request import GenerationRequest, Method
-from map_core.generation.choice import choose
 from map_core.generation.reward_cache import RewardCache
-from map_core.core.types import SamplingSettings
+from map_core.generation.sampler import aligned
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
+from map_core.solver.newton import solve
 
 TARGETED = ("helpfulness", "kindness", "humor")
 PERCENTILE = 70.0

@@ -96,9 +96,9 @@ def in_memory(prompts: int) -> dict[str, float]:
 
     ``process`` is the first solve of all, ``first`` that of a new table, ``again`` one more palette on the same table.
     """
-    from map_core.solver.newton import solve
     from map_core.core.types import Form
     from map_core.oracle import MemoryOracle
+    from map_core.solver.newton import solve
 
     rewards = np.concatenate([rewards_of(np.random.default_rng(i), prompts // 10) for i in range(10)])
     offsets = np.arange(prompts + 1) * CANDIDATES
@@ -154,8 +154,8 @@ def read_once(path: str) -> dict[str, float]:
 
 def from_file(path: str) -> dict[str, float]:
     """A solve from a file within the cap: seconds, and bytes beyond what the libraries take."""
-    from map_core.solver.newton import solve
     from map_core.oracle.parquet import ParquetOracle
+    from map_core.solver.newton import solve
 
     with Peak() as peak:
         began = time.perf_counter()
@@ -180,9 +180,9 @@ def from_file(path: str) -> dict[str, float]:
 
 def on_workers(prompts: int, workers: int) -> dict[str, float]:
     """A pass and a solve on a local Ray cluster, or with as many threads in one process where there are no workers."""
-    from map_core.solver.newton import solve
     from map_core.core.types import Form
     from map_core.oracle import MemoryOracle, Oracle
+    from map_core.solver.newton import solve
 
     rewards = np.concatenate([rewards_of(np.random.default_rng(i), prompts // 10) for i in range(10)])
     offsets = np.arange(prompts + 1) * CANDIDATES

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from map_core.core.types import Form
 from map_core.data import reward_table
 from map_core.feasibility import margin
-from map_core.solver.newton import solve
-from map_core.core.types import Form
 from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
 
 REPEATS = 7
 Solver = Callable[[np.ndarray], np.ndarray]

@@ -5,17 +5,16 @@ does it. The seconds of a value are those that it adds in this order: the first 
 """
 
 from __future__ import annotations
-from tests import ROOT
 
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 from map_core import scoring as scoring_values
-from map_core.engines.factory import open_engine
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import read_prompts
+from map_core.engines.factory import open_engine
+from tests import ROOT
 
 FILE = ROOT / "assets" / "prompts.jsonl"
 PROMPTS, CANDIDATES = 48, 64

@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 
 from map_core import scoring
-from map_core.service.generation import Snapshot
-from map_core.generation.request import GenerationRequest
-from map_core.service.service import GenerationService
 from map_core.core.types import SamplingSettings
+from map_core.generation.request import GenerationRequest
+from map_core.service.generation import Snapshot
+from map_core.service.service import GenerationService
 
 VIEWERS = 8
 REPEATS = 3

@@ -32,7 +32,9 @@ def own_address(tmp_path_factory):
     """An app of its own: a value in use would give every other test's desk one more fader."""
     folder = tmp_path_factory.mktemp("values")
     made = make_table(prompts=16, candidates=8, seed=5)
-    reward_table.save(replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet")
+    reward_table.save(
+        replace(made, replies=tuple(f"{text} {MARKUP}" for text in made.replies)), folder / "table.parquet"
+    )
     with running(folder, folder / "table.parquet") as started:
         yield started.address
 

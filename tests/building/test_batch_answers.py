@@ -1,7 +1,6 @@
 """``generate --prompts``: many prompts into one file, killed and gone on with."""
 
 from __future__ import annotations
-from tests import ROOT
 
 import json
 import os
@@ -16,15 +15,16 @@ from typing import Any
 import filelock
 import pytest
 
-from map_core.building.batch_answers import Answers, answer
 from map_core.building import Progress, prompt_seed
+from map_core.building.batch_answers import Answers, answer
 from map_core.cli import main
-from map_core.errors import EngineError, InputError
-from map_core.engines.base import Token
-from map_core.generation.request import GenerationRequest
 from map_core.core.types import SamplingSettings, Turn
 from map_core.data.prompts import Prompt
+from map_core.engines.base import Token
+from map_core.errors import EngineError, InputError
+from map_core.generation.request import GenerationRequest
 from map_core.scoring import ScorerError
+from tests import ROOT
 from tests.tiny_model import make_tiny_model
 from tests.toy_engine import Tally, ToyEngine
 

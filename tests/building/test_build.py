@@ -16,17 +16,17 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from map_core.data import reward_table
 from map_core import scoring
 from map_core.building import Keeping, Progress, build, prompt_seed, rescore
+from map_core.building.checkpoints import folder_of
 from map_core.cli.build import build as command
 from map_core.cli.progress import progress_text
-from map_core.errors import InputError
+from map_core.core.types import Reply, SamplingSettings
+from map_core.data import reward_table
+from map_core.data.prompts import Prompt, read_prompts
 from map_core.engines.base import Engine
 from map_core.engines.factory import open_engine
-from map_core.core.types import Reply, SamplingSettings
-from map_core.building.checkpoints import folder_of
-from map_core.data.prompts import Prompt, read_prompts
+from map_core.errors import InputError
 from map_core.scoring.base import Card, Scorer, ScorerError
 from tests.tiny_model import make_tiny_model
 
@@ -49,7 +49,9 @@ def engine(model: Path) -> Engine:
     return open_engine(str(model), "torch", "float32")
 
 
-def make(engine: Engine, out: Path, scorers: Sequence[Scorer] | None = None, **changes: object) -> reward_table.RewardTable:
+def make(
+    engine: Engine, out: Path, scorers: Sequence[Scorer] | None = None, **changes: object
+) -> reward_table.RewardTable:
     """A build with everything at its usual value but what is named."""
     asked: dict[str, object] = {"candidates": 3, "settings": SETTINGS, "seed": 7, "prompts": PROMPTS} | changes
     prompts = asked.pop("prompts")

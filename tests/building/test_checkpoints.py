@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from map_core.core.file_lock import write
 from map_core import scoring
 from map_core.building import build
-from map_core.errors import InputError
-from map_core.core.types import Reply, SamplingSettings
 from map_core.building.checkpoints import Parts, Scores, folder_of, key_of
-from map_core.core.file_lock import lock
+from map_core.core.file_lock import lock, write
+from map_core.core.types import Reply, SamplingSettings
 from map_core.data.prompts import Prompt
+from map_core.errors import InputError
 from tests.building.test_build import contents
 from tests.toy_engine import ToyEngine
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from map_core.data import reward_table
 from map_core import scoring
 from map_core.building import Built, Crew, Drawing, Keeping, Local, build, extend
+from map_core.building.checkpoints import folder_of
 from map_core.building.workers import Batch, Lack
 from map_core.cli.build import build as command
-from map_core.errors import InputError
-from map_core.engines.base import EngineInfo
 from map_core.core.types import SamplingSettings
-from map_core.building.checkpoints import folder_of
+from map_core.data import reward_table
 from map_core.data.prompts import Prompt
+from map_core.engines.base import EngineInfo
+from map_core.errors import InputError
 from map_core.scoring.base import Scorer
 from tests.building.test_build import contents
 from tests.tiny_model import make_tiny_model

@@ -15,15 +15,15 @@ import numpy as np
 import psutil
 import pytest
 
-from map_core.data import reward_table
 from map_core import scoring
 from map_core.building import Built, Drawing, Local, build, build_with, extend, rescore
-from map_core.building.scorer_host import Apart
-from map_core.building.fault_tolerant_scoring import each_score
-from map_core.errors import InputError
-from map_core.core.types import Reply, SamplingSettings
 from map_core.building.checkpoints import folder_of
+from map_core.building.fault_tolerant_scoring import each_score
+from map_core.building.scorer_host import Apart
+from map_core.core.types import Reply, SamplingSettings
+from map_core.data import reward_table
 from map_core.data.prompts import Prompt
+from map_core.errors import InputError
 from map_core.scoring.base import Scorer, ScorerError
 from tests import ROOT
 from tests.odd_scorers import Fault, Odd

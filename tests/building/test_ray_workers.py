@@ -13,9 +13,9 @@ import pytest
 from map_core import scoring
 from map_core.building import Drawing, Local, Opening, Progress, build_with
 from map_core.building.ray_workers import OnRay
-from map_core.errors import InputError
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
+from map_core.errors import InputError
 from tests.building.test_build import contents
 from tests.tiny_model import make_tiny_model
 

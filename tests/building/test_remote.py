@@ -11,21 +11,21 @@ import pytest
 from click.testing import CliRunner
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from map_core.data import reward_table
 from map_core import scoring
 from map_core.building import Built, Keeping, build
 from map_core.building import retry as module
+from map_core.building.checkpoints import folder_of
 from map_core.cli import main
 from map_core.cli.build import build as command
-from map_core.errors import EngineError, InputError, TryAgainError
+from map_core.core.types import SamplingSettings
+from map_core.data import reward_table
+from map_core.data.prompts import Prompt
 from map_core.engines.base import LocalEngine
 from map_core.engines.factory import open_engine
 from map_core.engines.remote_engine import RemoteEngine
-from map_core.core.types import SamplingSettings
-from map_core.building.checkpoints import folder_of
-from map_core.data.prompts import Prompt
-from tests.chat_server import Answer, ChatServer, from_model, line, piece, saying
+from map_core.errors import EngineError, InputError, TryAgainError
 from tests.building.test_build import contents
+from tests.chat_server import Answer, ChatServer, from_model, line, piece, saying
 from tests.tiny_model import make_tiny_model
 
 SETTINGS = SamplingSettings(temperature=0.9, top_p=0.95, max_new_tokens=8)

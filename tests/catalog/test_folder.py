@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from map_core.data import reward_table
 from map_core import catalog
+from map_core.data import reward_table
 from map_core.errors import InputError
 from tests.tables import VALUES, make_table
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from map_core.data import reward_table
 from map_core import catalog
-from map_core.errors import InputError
 from map_core.catalog import processes
 from map_core.catalog.processes import State
+from map_core.data import reward_table
+from map_core.errors import InputError
 
 CSV = b"prompt,reply,humor\na,x,1\na,y,2\nb,z,0.5\n"
 IMPORT = ("import", "{folder}/input.csv", "--out", "{out}", "--force", "--progress-file", "{progress}")

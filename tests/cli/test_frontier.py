@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from map_core.cli import main
-from map_core.solver.newton import solve
 from map_core.analysis.frontier import frontier
-from map_core.oracle import MemoryOracle
-from map_core.data.reward_table import save
 from map_core.analysis.sensitivity import curve, local
+from map_core.cli import main
+from map_core.data.reward_table import save
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
 from tests.tables import VALUES, make_table
 
 TABLE = make_table(prompts=20, candidates=32)

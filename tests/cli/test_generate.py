@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from map_core.data import reward_table
 from map_core.analysis.generation_weights import Aims
 from map_core.cli import main
 from map_core.cli.generate import read_weights, sampling_settings
-from map_core.errors import InputError
 from map_core.core.types import Reply, SamplingSettings
+from map_core.data import reward_table
 from map_core.data.prompts import read_prompts
+from map_core.errors import InputError
 from map_core.palettes.targets import resolve
 from map_core.scoring.lexicon import Diversity
 from tests.tiny_model import make_tiny_model

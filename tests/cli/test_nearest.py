@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from map_core.cli import main
+from map_core.data.reward_table import save
 from map_core.feasibility.nearest import nearest
 from map_core.oracle import MemoryOracle
-from map_core.data.reward_table import save
 from tests.tables import make_table
 
 ASKED = ["--target", "humor=+1.5sd", "--target", "helpfulness=+1.6sd", "--target", "harmlessness=+0.8sd"]

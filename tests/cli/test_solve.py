@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from map_core.cli import main
-from map_core.oracle import MemoryOracle
 from map_core.data.reward_table import RewardTable, save
+from map_core.oracle import MemoryOracle
 from tests.tables import make_table
 
 KEYS = {

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from map_core.confidence import bands, sandwich
-from map_core.solver.newton import solve
-from map_core.errors import InputError
-from map_core.core.types import Form
-from map_core.oracle import MemoryOracle
 from map_core.analysis.sensitivity import Curve, curve
+from map_core.confidence import bands, sandwich
+from map_core.core.types import Form
+from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
 from tests.tables import make_table
 
 OTHERS = np.array([np.nan, 0.2, np.nan, np.nan])

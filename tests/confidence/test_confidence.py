@@ -15,18 +15,18 @@ from scipy.optimize import linprog
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from map_core.feasibility import margin
 from map_core.cli import main
 from map_core.confidence import Draws, bootstrap, confidence, hold_out, sandwich
 from map_core.confidence.cross_fit import split
 from map_core.confidence.interval import percentile_interval
 from map_core.confidence.margins import margins_of
 from map_core.confidence.verdict import probabilities, prompts_needed
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
 from map_core.core.types import Form, Verdict
-from map_core.oracle import MemoryOracle
 from map_core.data.reward_table import save
+from map_core.errors import InputError
+from map_core.feasibility import margin
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import Status, solve
 from tests.populations import coverage, synthetic
 from tests.tables import make_table
 

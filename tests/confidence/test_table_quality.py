@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from map_core.confidence.sandwich import sandwich
-from map_core.solver.newton import solve
-from map_core.feasibility.trusted_ranges import ranges
-from map_core.core.types import Form
-from map_core.oracle import MemoryOracle
 from map_core.confidence.table_quality import Advice, Help, Outlook, Reason, advise, choosing_variance, replies_needed
+from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility.trust import is_trusted
+from map_core.feasibility.trusted_ranges import ranges
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
 from tests.populations import Population, synthetic
 from tests.tables import make_table
 

@@ -1,7 +1,6 @@
 """Numbers as text and as JSON: every function always returns, and none says "inf", "nan" or "-0"."""
 
 from __future__ import annotations
-from tests import ROOT
 
 import ast
 import json
@@ -15,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from map_core.core import amounts
-from map_core.text import verdict, changes, groups, sentences
+from map_core.text import changes, groups, sentences, verdict
+from tests import ROOT
 
 #: Zeros, what rounds to 0, the edges of what is written otherwise, and what is no number.
 ODD = (
@@ -175,10 +175,7 @@ def test_what_is_finite_stays_as_it_is():
 
 
 #: Modules that write what somebody reads, but for commands and code.
-PLACES = (
-    *("words", "answer", "changes", "judging", "groups_in_words", "member_in_words", "quality_in_words"),
-    *("figures", "report", "command_line", "own_values/judged"),
-)
+PLACES = (*("text", "figures", "report", "cli", "custom_values/agreement"),)
 WRITERS = [
     path
     for path in sorted((ROOT / "map_core").rglob("*.py")) + sorted((ROOT / "pages").rglob("*.py"))
@@ -209,7 +206,7 @@ def formats(path: Path) -> list[str]:
 
 
 def test_formats_of_floats_are_found():
-    path = ROOT / "map_core" / "amounts.py"
+    path = ROOT / "map_core" / "core" / "amounts.py"
     assert len(formats(path)) >= 4, "amounts itself is where they stand"
     assert len(WRITERS) > 150
 

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from map_core.errors import InputError
 from map_core.core.jobs import Job, Jobs, JobStatus, shared_jobs
+from map_core.errors import InputError
 
 
 @pytest.fixture

@@ -14,17 +14,18 @@ import numpy as np
 import psutil
 import pytest
 
-from map_core.data import reward_table
-from map_core.errors import InputError, PaletteError
-from map_core.models.files import locate
 from map_core.core.jobs import JobStatus
-from map_core.scoring.pairwise import Answer, Judgement, agreement, questions
-from map_core.custom_values import Scores, extended, agreement as agreements, score_cache, read, replies_key, jobs
+from map_core.custom_values import Scores, extended, jobs, read, replies_key, score_cache
+from map_core.custom_values import agreement as agreements
 from map_core.custom_values.active import forget, offered
 from map_core.custom_values.embedding_cache import RememberedEmbedder
 from map_core.custom_values.score_table import PROMPTS, score
-from map_core.store import SETTING, database, custom_values, table_key
+from map_core.data import reward_table
+from map_core.errors import InputError, PaletteError
+from map_core.models.files import locate
 from map_core.scoring import DEFAULT_EMBEDDER, Definition, scorers
+from map_core.scoring.pairwise import Answer, Judgement, agreement, questions
+from map_core.store import SETTING, custom_values, database, table_key
 from tests.tables import make_table
 
 NURSE = Definition("calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",))

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from map_core.cli import main
-from map_core.errors import InputError
 from map_core.core.types import Form
-from map_core.data.importing import Choice, encoding, readers, import_file, import_table, json_stream, preview, writer
-from map_core.oracle.parquet import ParquetOracle
+from map_core.data.importing import Choice, encoding, import_file, import_table, json_stream, preview, readers, writer
 from map_core.data.reward_table import load
+from map_core.errors import InputError
+from map_core.oracle.parquet import ParquetOracle
 from tests.tables import make_table
 
 ROWS = [

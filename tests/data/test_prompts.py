@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from map_core.errors import InputError
 from map_core.data.prompts import Prompt, hold_out, read_prompts
+from map_core.errors import InputError
 
 
 def read(tmp_path: Path, text: str, name: str = "p.jsonl", **how: bool) -> tuple[Prompt, ...]:

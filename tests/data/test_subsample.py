@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from map_core.solver.newton import solve
-from map_core.errors import InputError
 from map_core.core.types import Form
-from map_core.data.subsample import deal
-from map_core.oracle import MemoryOracle
 from map_core.data.reward_table import RewardTable
+from map_core.data.subsample import deal
+from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
 from tests.tables import make_table
 
 

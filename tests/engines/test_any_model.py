@@ -12,11 +12,11 @@ import pytest
 
 from map_core import scoring
 from map_core.building import Keeping, build
-from map_core.errors import InputError
-from map_core.engines.base import LocalEngine
-from map_core.engines.factory import open_engine
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
+from map_core.engines.base import LocalEngine
+from map_core.engines.factory import open_engine
+from map_core.errors import InputError
 from tests.tiny_model import make_tiny_model
 
 SIZES = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32, "max_position_embeddings": 128}

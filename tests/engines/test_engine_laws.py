@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from map_core.errors import EngineError, InputError, MissingModelError
-from map_core.models.chat_template import ChatTokenizer, TextStream
+from map_core.core.types import SamplingSettings
 from map_core.engines.base import LocalEngine as Engine
 from map_core.engines.base import candidate_seed
 from map_core.engines.factory import open_engine
+from map_core.errors import EngineError, InputError, MissingModelError
+from map_core.models.chat_template import ChatTokenizer, TextStream
 from map_core.models.files import locate
-from map_core.core.types import SamplingSettings
 from tests import engine_laws as laws
 from tests.tiny_model import CONTEXT, make_tiny_model
 
@@ -330,8 +330,8 @@ def test_a_model_goes_where_it_fits() -> None:
 
 def test_a_model_that_is_shared_out_draws_the_same(folder: Path, tiny: dict[str, Engine]) -> None:
     """device_map, here over the one device that there is."""
-    from map_core.models.files import locate
     from map_core.engines.torch_engine import TorchEngine
+    from map_core.models.files import locate
 
     shared = TorchEngine(locate(str(folder)), "float32", "auto")
     if shared.info.device != "cpu":

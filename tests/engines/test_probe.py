@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from starlette.responses import JSONResponse
 
-from map_core.errors import EngineError, InputError, MissingModelError
-from map_core.engines.probe import checked
 from map_core.core.types import Reply
+from map_core.engines.probe import checked
+from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.scoring import READ_LIKELIHOOD, ScorerError, ScoringModels, scorers
 from tests.chat_server import ChatServer, piece, saying
 from tests.scoring.test_scorers import WordEmbedder

@@ -27,13 +27,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from map_core import scoring
 from map_core.building import build
-from map_core.errors import EngineError, InputError
-from map_core.models.endpoint import KEY_VARIABLES, Address, address_of
+from map_core.core.types import SamplingSettings, Turn
+from map_core.data.prompts import Prompt
 from map_core.engines.base import UNKNOWN_TOKEN, LocalEngine, candidate_seed, reply_of
 from map_core.engines.factory import open_engine
 from map_core.engines.remote_engine import RemoteEngine
-from map_core.core.types import SamplingSettings, Turn
-from map_core.data.prompts import Prompt
+from map_core.errors import EngineError, InputError
+from map_core.models.endpoint import KEY_VARIABLES, Address, address_of
 from map_core.scoring.base import ScorerError
 from tests import engine_laws as laws
 from tests.chat_server import Answer, ChatServer, from_model, line, piece, saying

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from map_core.feasibility import AttainableLevels, margin
-from map_core.solver.newton import solve
-from map_core.errors import InputError
-from map_core.feasibility import assess
 from map_core.core.types import Form, Verdict
-from map_core.oracle import MemoryOracle, Oracle
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels, assess, margin
 from map_core.feasibility.trust import is_trusted
+from map_core.oracle import MemoryOracle, Oracle
+from map_core.solver.newton import solve
 from tests.linear_program import full_margin
 from tests.tables import make_table
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from map_core.feasibility import AttainableLevels, cutting_planes, margin as margins, margin, smallest_conflict
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels, cutting_planes, margin, smallest_conflict
+from map_core.feasibility import margin as margins
 from map_core.oracle import MemoryOracle
 from tests.linear_program import full_extreme, full_margin
 from tests.odd_tables import Odd, odd_tables

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from map_core.feasibility import AttainableLevels
-from map_core.solver.newton import solve
-from map_core.errors import InputError
-from map_core.feasibility import assess
 from map_core.core.types import Form, Verdict
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels, assess
 from map_core.feasibility.nearest import default_budget, nearest
-from map_core.oracle import MemoryOracle
 from map_core.feasibility.trust import is_trusted
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
 from tests.odd_tables import Odd, odd_tables
 from tests.tables import make_table
 

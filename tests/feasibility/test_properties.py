@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from map_core.solver.batched import solve_many
-from map_core.feasibility import AttainableLevels, margin
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
-from map_core.feasibility import assess
 from map_core.core.types import Form, Verdict
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels, assess, margin
 from map_core.oracle import MemoryOracle
+from map_core.solver.batched import solve_many
+from map_core.solver.newton import Status, solve
 from tests.odd_tables import Odd, odd_tables
 from tests.tables import make_table
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from map_core.feasibility import AttainableLevels
-from map_core.errors import InputError
 from map_core.core.types import Form
-from map_core.oracle import MemoryOracle
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels
 from map_core.feasibility.ranges import reach
+from map_core.oracle import MemoryOracle
 from tests.tables import make_table
 
 #: What smoothing may leave out at an end, in standard deviations, on tables of 32 candidates.

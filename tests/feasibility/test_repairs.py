@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from map_core.feasibility import AttainableLevels
-from map_core.feasibility import assess
 from map_core.core.types import Form, Verdict
-from map_core.oracle import MemoryOracle
+from map_core.feasibility import AttainableLevels, assess
 from map_core.feasibility.repairs import MOST_ALONE, Repairs, repairs
+from map_core.oracle import MemoryOracle
 from tests.tables import make_table
 
 NOTHING_LOCKED = np.zeros(4, dtype=bool)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from map_core.analysis import baselines
-from map_core.studies.delivery import proportion
 from map_core.figures import baselines as drawn
 from map_core.figures import baselines_text as told
-from map_core.text.units import Units
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
+from map_core.studies.delivery import proportion
+from map_core.text.units import Units
 from tests.tables import VALUES, make_table
 
 TABLE = make_table(prompts=20, candidates=16, seed=4)

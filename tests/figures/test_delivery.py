@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from map_core.studies.delivery import Study, cross
 from map_core.figures import delivery, theme
+from map_core.studies.delivery import Study, cross
 from tests.tables import VALUES, make_table
 
 FAR = 20.0

@@ -10,15 +10,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from map_core.feasibility import assess
-from map_core.text.units import Unit, Units
-from map_core.figures import converging, theme, candidate_field, plane, surface, sweep
 from map_core.analysis.frontier import frontier
 from map_core.analysis.frontier import surface as surface_of
-from map_core.core.types import Verdict
-from map_core.oracle import MemoryOracle
 from map_core.analysis.sensitivity import curve
+from map_core.core.types import Verdict
+from map_core.feasibility import assess
+from map_core.figures import candidate_field, converging, plane, surface, sweep, theme
+from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
+from map_core.text.units import Unit, Units
 from tests.tables import VALUES, make_table
 
 TABLE = make_table(prompts=24, candidates=32, seed=3)
@@ -246,7 +246,9 @@ def test_realised_levels_in_words_and_as_data():
 def test_the_field_is_numbers_names_and_no_text_of_a_reply():
     rewards = [dict(zip(VALUES, row, strict=True)) for row in TABLE.rewards[:3]]
     rewards.append({"helpfulness": 1.0})
-    drawn = candidate_field.dots(rewards, [0.2, 0.5, 0.3, 0.0], [False, True, False, True], 0, {1: ["Yours"]}, units(), (0, 2))
+    drawn = candidate_field.dots(
+        rewards, [0.2, 0.5, 0.3, 0.0], [False, True, False, True], 0, {1: ["Yours"]}, units(), (0, 2)
+    )
     assert [dot.candidate for dot in drawn] == [0, 1, 2]
     assert drawn[1].across == pytest.approx(percentiles(TABLE).of_level(0, TABLE.rewards[1, 0]), abs=1e-6)
     assert (drawn[0].base, drawn[1].partial, drawn[1].labels) == (True, True, ("Yours",))

@@ -9,18 +9,29 @@ import math
 import numpy as np
 import pytest
 
+from map_core.core.types import Verdict
 from map_core.errors import InputError
 from map_core.figures import groups as drawn
 from map_core.figures import groups_text as told
-from map_core.text.units import Units
-from map_core.core.types import Verdict
 from map_core.groups import Agreement, Group, Memory, Relation, Rule, agreement, clashes, max_min, nash
-from map_core.text.groups import common_ground, differences, given_up, headline, outcome, pairs, percent, together, who, wish
-from map_core.text.group_member import common_levels, for_one
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
-from tests.tables import make_table
+from map_core.text.group_member import common_levels, for_one
+from map_core.text.groups import (
+    common_ground,
+    differences,
+    given_up,
+    headline,
+    outcome,
+    pairs,
+    percent,
+    together,
+    who,
+    wish,
+)
+from map_core.text.units import Units
 from tests.groups.test_groups import coins, nats
+from tests.tables import make_table
 
 NAN = np.nan
 TABLE = make_table(prompts=8, candidates=24, seed=3, correlation=-0.9)

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from map_core.core.types import Verdict
 from map_core.figures import theme
-from map_core.text.units import Units
 from map_core.figures.palette_comparison import SHAPES, Snapshot, snapshots, snapshots_csv, summary
 from map_core.figures.timeline import Moment, timeline, timeline_csv
-from map_core.core.types import Verdict
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
+from map_core.text.units import Units
 from tests.tables import make_table
 
 NAN = np.nan

@@ -10,18 +10,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from map_core.solver.newton import solve
+from map_core.analysis.order_effects import compare_orders
+from map_core.analysis.sequential import sequence
+from map_core.core.types import Form
+from map_core.data.reward_table import RewardTable
 from map_core.figures import order_effects as compared
 from map_core.figures import sequence as drawn
 from map_core.figures import sequence_text as told
-from map_core.text.units import Units
 from map_core.figures.theme import colour
-from map_core.core.types import Form
 from map_core.oracle import MemoryOracle
-from map_core.analysis.order_effects import compare_orders
-from map_core.data.reward_table import RewardTable
-from map_core.analysis.sequential import sequence
 from map_core.palettes.targets import percentiles
+from map_core.solver.newton import solve
+from map_core.text.units import Units
 from tests.tables import VALUES, make_table
 
 TABLE = make_table(prompts=20, candidates=16, seed=4)

@@ -9,16 +9,16 @@ import math
 import numpy as np
 import pytest
 
-from map_core.confidence import bands
-from map_core.text.units import Units
-from map_core.solver.newton import solve
-from map_core.analysis.frontier_spread import fan
-from map_core.figures import theme, parallel_coordinates, pair_grid, plane, surface, sweep, triangle
 from map_core.analysis.frontier import Contour, frontier
 from map_core.analysis.frontier import surface as surface_of
-from map_core.oracle import MemoryOracle
+from map_core.analysis.frontier_spread import fan
 from map_core.analysis.sensitivity import Curve, Switch, curve
+from map_core.confidence import bands
+from map_core.figures import pair_grid, parallel_coordinates, plane, surface, sweep, theme, triangle
+from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
+from map_core.solver.newton import solve
+from map_core.text.units import Units
 from tests.tables import VALUES, make_table
 
 TABLE = make_table(prompts=24, candidates=32, seed=3)

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from map_core.generation.sampler import aligned
+from map_core.core.types import SamplingSettings
+from map_core.generation.choice import base_pick
 from map_core.generation.events import Finished, Resampled, Tokens
+from map_core.generation.request import GenerationRequest, Method
+from map_core.generation.sampler import aligned
 from map_core.service.generation import Generation, Phase
 from map_core.service.worker import event_message
-from map_core.generation.request import GenerationRequest, Method
-from map_core.generation.choice import base_pick
-from map_core.core.types import SamplingSettings
 from tests.toy_engine import END, Tally, ToyEngine, every_reply, next_probabilities, text_of
 
 ENGINE = ToyEngine()

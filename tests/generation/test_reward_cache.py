@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from map_core.core.types import Reply, SamplingSettings, Turn
 from map_core.errors import InputError
-from map_core.generation.steering import Steering
-from map_core.generation.sampler import aligned
 from map_core.generation.events import Finished, More, Scored, Tokens
 from map_core.generation.request import LONGEST_PROMPT, MOST_CANDIDATES, GenerationRequest, Method
 from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
-from map_core.core.types import Reply, SamplingSettings, Turn
+from map_core.generation.sampler import aligned
+from map_core.generation.steering import Steering
 from map_core.scoring.base import ScorerError
 from tests.toy_engine import Tally, ToyEngine
 

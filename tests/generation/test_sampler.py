@@ -9,16 +9,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from map_core.errors import InputError
-from map_core.generation.sampler import aligned
+from map_core.core.types import Reply, SamplingSettings
 from map_core.engines.base import Engine
+from map_core.errors import InputError
+from map_core.generation.choice import base_pick, choose
 from map_core.generation.events import Begun, Finished, Scored, Tokens
 from map_core.generation.request import GenerationRequest
-from map_core.generation.choice import base_pick, choose
 from map_core.generation.reward_cache import ScoringCosts
-from map_core.core.types import Reply, SamplingSettings
-from map_core.scoring.lexicon import Diversity, PlainLanguage
+from map_core.generation.sampler import aligned
 from map_core.scoring.base import Card, Scorer, ScorerError
+from map_core.scoring.lexicon import Diversity, PlainLanguage
 from tests.tiny_model import make_tiny_model
 
 SETTINGS = SamplingSettings(temperature=1.0, max_new_tokens=40)

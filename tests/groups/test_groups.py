@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from map_core.feasibility import margin
 from map_core.cli import main
-from map_core.solver.newton import solve
-from map_core.errors import InputError
 from map_core.core.types import Form, Verdict
+from map_core.data.reward_table import RewardTable, save
+from map_core.errors import InputError
+from map_core.feasibility import margin
 from map_core.groups import (
     Group,
     Limit,
@@ -32,7 +32,7 @@ from map_core.groups import (
 )
 from map_core.groups.common import is_met
 from map_core.oracle import MemoryOracle
-from map_core.data.reward_table import RewardTable, save
+from map_core.solver.newton import solve
 from tests.tables import USE_CASES, make_table
 
 NAN = np.nan

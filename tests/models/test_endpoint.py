@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from map_core.data import reward_table
 from map_core.cli import main
+from map_core.core.types import Reply
+from map_core.data import reward_table
+from map_core.engines.factory import open_engine
 from map_core.errors import InputError, PaletteError
 from map_core.models import endpoint
 from map_core.models.endpoint import LISTED, NO_KEY, Address, Connection
-from map_core.engines.factory import open_engine
-from map_core.core.types import Reply
 from map_core.scoring import from_metadata, resolve
 from tests.chat_server import ChatServer, piece, saying
 from tests.tables import make_table

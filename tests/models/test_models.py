@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from map_core.cli.models import models as command
 from map_core.errors import EngineError, InputError, MissingModelError
-from map_core.models import conversion, files as model_files
+from map_core.models import conversion
+from map_core.models import files as model_files
 from map_core.models.chat_template import ChatTokenizer
 from map_core.models.files import PACKAGED, Packaged, get, locate, sha256_of
 from tests.tiny_model import make_tiny_model

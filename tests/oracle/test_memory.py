@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
 from map_core.oracle import MemoryOracle, memory
 from tests.oracle_laws import CASES, LAWS, Law, PlainTable, close
 from tests.tables import make_table

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from map_core.data import reward_table
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.data import reward_table
+from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.oracle.parquet import ParquetOracle
+from map_core.solver.newton import Status, solve
 from tests.oracle_laws import CASES, LAWS, Law, PlainTable
 from tests.tables import make_table
 

@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from map_core.solver.newton import Status, solve
-from map_core.errors import EngineError, InputError
 from map_core.core.types import Form
+from map_core.errors import EngineError, InputError
 from map_core.oracle import MemoryOracle
 from map_core.oracle.ray_oracle import RayOracle
 from map_core.oracle.weighted import WeightedOracle
-from tests.oracle_laws import CASES, LAWS, WEIGHTED, Law, PlainTable
+from map_core.solver.newton import Status, solve
 from tests.oracle.test_parquet import write
+from tests.oracle_laws import CASES, LAWS, WEIGHTED, Law, PlainTable
 
 ray = pytest.importorskip("ray", reason="needs requirements-cluster.txt")
 

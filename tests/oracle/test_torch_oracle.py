@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
 from map_core.oracle import torch_oracle
 from map_core.oracle.torch_oracle import TorchOracle
 from tests.oracle_laws import CASES, LAWS, Law, PlainTable

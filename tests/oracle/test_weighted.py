@@ -14,23 +14,23 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from map_core.data import reward_table
 from map_core.analysis.baselines import win_rates
-from map_core.feasibility import AttainableLevels
 from map_core.cli.confidence import confidence as command
 from map_core.confidence import confidence, sandwich
 from map_core.confidence.holdout_levels import on_held_out
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.data import reward_table
+from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import deal
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels
 from map_core.oracle import MemoryOracle, Oracle, memory, torch_oracle
 from map_core.oracle.parquet import ParquetOracle
 from map_core.oracle.torch_oracle import TorchOracle
 from map_core.oracle.weighted import WeightedOracle, heeding
-from map_core.data.reward_table import RewardTable
-from tests.oracle_laws import LAWS, WEIGHTED, PlainTable
+from map_core.solver.newton import Status, solve
 from tests.oracle.test_parquet import write
+from tests.oracle_laws import LAWS, WEIGHTED, PlainTable
 
 COPIES = np.array([1, 3, 0, 2, 5, 1, 0, 4])
 TARGETS = np.array([0.35, -0.1, np.nan])

@@ -1,29 +1,28 @@
 """First visit, tour, How it works and Limits, as a person meets them; on tables of odd shape as well."""
 
 from __future__ import annotations
-from tests import ROOT
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import reward_table
 from map_core.analysis.softmax_choice import choose
+from map_core.core.types import Verdict
+from map_core.data import reward_table
 from map_core.feasibility import assess
 from map_core.figures import softmax_choice as choice_figures
-from map_core.core.types import Verdict
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import standardised
 from map_core.palettes.targets import percentiles
 from map_core.text.sentences import HEADLINES
 from pages.view.about import mathematics
-from pages.view.session import palette_state
 from pages.view.palette import tour_stops
-from pages.view.session import scene as scenes
 from pages.view.palette.tour_stops import Kind
+from pages.view.session import palette_state
+from pages.view.session import scene as scenes
+from tests import ROOT
 from tests.tables import make_table
 
 APP = str(ROOT / "pages" / "navigation.py")

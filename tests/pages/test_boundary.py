@@ -15,18 +15,18 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from map_core.text import verdict as verdict_text
-from map_core.data import reward_table
-from map_core.palettes import palette as palettes
-from map_core.feasibility import AttainableLevels
 from map_core.confidence import confidence
 from map_core.core.types import Verdict
-from map_core.oracle import MemoryOracle
-from map_core.palettes.palette import ALL, Palette, Target
+from map_core.data import reward_table
+from map_core.feasibility import AttainableLevels
 from map_core.feasibility.repairs import repairs
-from pages.view.palette import faders, example, verdict
-from pages.view.session import live_answer
+from map_core.oracle import MemoryOracle
+from map_core.palettes import palette as palettes
+from map_core.palettes.palette import ALL, Palette, Target
+from map_core.text import verdict as verdict_text
+from pages.view.palette import example, faders, verdict
 from pages.view.palette.drag_session import Moving
+from pages.view.session import live_answer
 from pages.view.session.scene import DEFAULT_TABLE, Scene
 
 #: The palette that the page once could not answer, and others that ask for all there is, for more, or for nothing.

@@ -10,8 +10,8 @@ from map_core.data import reward_table
 from map_core.studies.delivery import run_study
 from map_core.studies.delivery import study as studies
 from pages.view.studies import evidence
-from tests.tables import make_table
 from tests.pages.test_main_path import APP, said
+from tests.tables import make_table
 
 
 @pytest.fixture

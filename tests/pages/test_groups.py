@@ -14,8 +14,8 @@ from map_core.palettes.palette import ALL, Palette, Target
 from map_core.store import database, meetings, palettes, table_key
 from pages.view.groups import roster
 from pages.view.session import scene as scenes
-from tests.tables import VALUES, make_table
 from tests.pages.test_main_path import APP, said, settled
+from tests.tables import VALUES, make_table
 
 WARM = Palette(ALL, {"helpfulness": Target(75.0), "humor": Target(70.0)})
 COOL = Palette(ALL, {"harmlessness": Target(75.0), "positivity": Target(40.0)})

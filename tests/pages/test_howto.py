@@ -1,21 +1,20 @@
 """What can be done on a page in a few lines: every button that the lines name is there, and every page shows them."""
 
 from __future__ import annotations
-from tests import ROOT
 
 import re
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core.data import reward_table
 from pages.view.shell import howto
-from tests.tables import make_table
+from tests import ROOT
 from tests.pages.test_main_path import APP
+from tests.tables import make_table
 
 PAGES = ROOT / "pages"
-SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PAGES.rglob("*.py") if path.name != "few_lines.py")
+SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PAGES.rglob("*.py") if path.name != "howto.py")
 
 
 @pytest.mark.parametrize("what", howto.HOW)

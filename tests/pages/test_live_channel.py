@@ -17,10 +17,10 @@ from starlette.websockets import WebSocketDisconnect
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target
-from pages.view.shell import live_channel
-from pages.view.session import live_answer
 from pages.view.palette.drag_session import Moving
+from pages.view.session import live_answer
 from pages.view.session.scene import Scene
+from pages.view.shell import live_channel
 from tests.tables import make_table
 
 

@@ -1,27 +1,26 @@
 """Each page as a script: what a person does, and what the page then says. The browser's part is in test_app.py."""
 
 from __future__ import annotations
-from tests import ROOT
 
 import json
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from map_core.core.jobs import shared_jobs
 from map_core.data import reward_table
+from map_core.data.subsample import deal
 from map_core.errors import EngineError, InputError
 from map_core.feasibility import assess
 from map_core.generation.sampler import GenerationRequest
-from map_core.service.generation import Generation, Phase
-from map_core.data.subsample import deal
-from map_core.core.jobs import shared_jobs
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
-from pages.view.compare import generator, batch
+from map_core.service.generation import Generation, Phase
+from pages.view.compare import batch, generator
+from tests import ROOT
 from tests.tables import VALUES, make_table
 
 APP = str(ROOT / "pages" / "navigation.py")

@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import reward_table
 from map_core import catalog
+from map_core.catalog import processes
+from map_core.catalog.processes import State
+from map_core.data import reward_table
+from map_core.data.importing import import_file
 from map_core.errors import InputError
 from map_core.models import files
 from map_core.models.endpoint import LISTED, refusal, remember
 from map_core.models.files import ModelFiles
-from map_core.data.importing import import_file
-from map_core.catalog import processes
-from map_core.catalog.processes import State
 from pages.view.shell import operator
 from pages.view.tables import model_choice
 from tests.chat_server import ChatServer, piece, saying
-from tests.tables import make_table
 from tests.engines.test_probe import model_folder
 from tests.pages.test_main_path import APP, app, opened, said, table
 from tests.pages.test_tables import press, until_ended, view
+from tests.tables import make_table
 
 __all__ = ["APP", "app", "table"]
 

@@ -12,11 +12,11 @@ from streamlit.testing.v1 import AppTest
 from map_core.core.jobs import shared_jobs
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.store import SETTING, database, palettes
+from pages.view.compare.pinned import MOST_PINNED
 from pages.view.palettes import import_export
 from pages.view.session import palette_state
-from pages.view.compare.pinned import MOST_PINNED
-from tests.tables import VALUES
 from tests.pages.test_main_path import APP, app, opened, said, table
+from tests.tables import VALUES
 
 __all__ = ["app", "table"]
 #: Background work whose end some page has drawn.

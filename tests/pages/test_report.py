@@ -1,18 +1,17 @@
 """The page *Report* and the bar that shares a palette, as scripts; the browser's part is in test_report.py."""
 
 from __future__ import annotations
-from tests import ROOT
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import reward_table
 from map_core.core.jobs import shared_jobs
+from map_core.data import reward_table
 from map_core.palettes.palette import Palette, Target
 from pages.view.session import share
+from tests import ROOT
 from tests.tables import make_table
 
 APP = str(ROOT / "pages" / "navigation.py")

@@ -6,16 +6,16 @@ import pytest
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
-from map_core.figures import sequence as drawn
-from map_core.figures import sequence_text as told
 from map_core.analysis.order_effects import compare_orders
 from map_core.analysis.sequential import sequence
-from pages.view.studies import order_list
+from map_core.figures import sequence as drawn
+from map_core.figures import sequence_text as told
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
+from pages.view.studies import order_list
 from tests.app_server import SECONDS
-from tests.tables import VALUES
 from tests.pages.test_main_path import APP, said, settled, table  # noqa: F401
+from tests.tables import VALUES
 
 OUT_OF_REACH = "helpfulness:p99;harmlessness:p99"
 

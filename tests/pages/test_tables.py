@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import reward_table
 from map_core import catalog
-from map_core.models import files
-from map_core.models.files import ModelFiles
-from map_core.core.jobs import shared_jobs
-from map_core.store import database, custom_values
 from map_core.catalog import processes
 from map_core.catalog.processes import State
+from map_core.core.jobs import shared_jobs
+from map_core.data import reward_table
+from map_core.models import files
+from map_core.models.files import ModelFiles
 from map_core.scoring import Definition
+from map_core.store import custom_values, database
 from pages.view.tables import build_form
-from tests.tables import make_table
 from tests.pages.test_main_path import APP, app, said, table
+from tests.tables import make_table
 
 __all__ = ["APP", "app", "table"]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import reward_table
 from map_core.analysis.frontier import Frontier
 from map_core.core.jobs import Job, shared_jobs
-from tests.tables import VALUES, make_table
+from map_core.data import reward_table
 from tests.pages.test_main_path import APP, said, settled
+from tests.tables import VALUES, make_table
 
 
 @pytest.fixture

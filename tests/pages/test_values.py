@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.data import reward_table
-from map_core.scoring.pairwise import Answer, questions
-from map_core.custom_values import agreement, score_cache, replies_key, jobs
+from map_core.custom_values import agreement, jobs, replies_key, score_cache
 from map_core.custom_values.active import forget
+from map_core.data import reward_table
 from map_core.palettes.palette import ALL, Palette, Target
-from map_core.store import SETTING, database, custom_values, palettes
 from map_core.scoring import Definition, ScoringModels, Specification, make, read_values_file, values_file
-from tests.tables import make_table
+from map_core.scoring.pairwise import Answer, questions
+from map_core.store import SETTING, custom_values, database, palettes
 from tests.pages.test_main_path import APP, said
+from tests.tables import make_table
 
 NURSE = Definition(
     "calm_nurse", "Calm nurse", ("sounds like a calm nurse",), ("sounds like a salesman",), colour="#8E5AA8"

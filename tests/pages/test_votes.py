@@ -9,12 +9,24 @@ from datetime import UTC, datetime
 
 import pytest
 
-from map_core.text.blind_votes import Pair, Side, in_words, pair, share, votes_csv
 from map_core.store import database, table_key, votes
 from map_core.store.votes import Preferred, Tally, Vote
+from map_core.text.blind_votes import Pair, Side, in_words, pair, share, votes_csv
 from pages.view.compare import batch
 from pages.view.session import scene
-from tests.pages.test_main_path import app, begun, captions, compare, desk, favoured, finish, finished_by, said, table, texts
+from tests.pages.test_main_path import (
+    app,
+    begun,
+    captions,
+    compare,
+    desk,
+    favoured,
+    finish,
+    finished_by,
+    said,
+    table,
+    texts,
+)
 
 __all__ = ["app", "compare", "desk", "table"]
 

@@ -14,8 +14,8 @@ from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Mode, Palette, Target, locked, standardised
 from map_core.palettes.targets import percentiles
-from tests.tables import VALUES, make_table
 from tests.feasibility.test_properties import check
+from tests.tables import VALUES, make_table
 
 LEVELS = st.floats(-1e6, 1e6, allow_nan=False)
 TARGETS = st.builds(

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 
 from map_core import report as reports
-from map_core.studies.delivery import fingerprint
+from map_core.core.types import Form, Verdict
+from map_core.custom_values import Scores, extended
+from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import assess
-from map_core.core.types import Form, Verdict
 from map_core.oracle import MemoryOracle
-from map_core.custom_values import Scores, extended
 from map_core.palettes.palette import Palette, Target
-from map_core.report import Report, Wanted, svg_charts, gather
+from map_core.report import Report, Wanted, gather, svg_charts
 from map_core.report.figures import figures
-from map_core.data.reward_table import RewardTable
 from map_core.scoring import Definition, Specification, read_values_file
+from map_core.studies.delivery import fingerprint
 from tests.tables import make_table
 
 MADE = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)

@@ -14,17 +14,25 @@ import pytest
 from map_core import scoring
 from map_core.analysis.generation_weights import Aims
 from map_core.cli import main
-from map_core.errors import InputError, MissingModelError
-from map_core.service.generation import Phase, request_from, request_message
-from map_core.models.files import locate
-from map_core.generation.request import GenerationRequest
-from map_core.service.service import GenerationService
 from map_core.core.types import SamplingSettings
 from map_core.data.reward_table import RewardTable
-from map_core.server.request_parser import Desk, PromptTokens
-from map_core.server.errors import Limits, Refusal
-from map_core.scoring import DEFAULT_EMBEDDER, Definition, Kind, ScoringModels, Specification, name_from, embedding_covariance
+from map_core.errors import InputError, MissingModelError
+from map_core.generation.request import GenerationRequest
+from map_core.models.files import locate
+from map_core.scoring import (
+    DEFAULT_EMBEDDER,
+    Definition,
+    Kind,
+    ScoringModels,
+    Specification,
+    embedding_covariance,
+    name_from,
+)
 from map_core.scoring.contrast import Contrast
+from map_core.server.errors import Limits, Refusal
+from map_core.server.request_parser import Desk, PromptTokens
+from map_core.service.generation import Phase, request_from, request_message
+from map_core.service.service import GenerationService
 from tests.scorer_laws import keeps_the_laws, reply
 from tests.scoring.test_scorers import WordEmbedder
 from tests.tiny_model import make_tiny_model

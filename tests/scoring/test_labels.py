@@ -1,15 +1,13 @@
 """The labels that come with the embedded table: enough of them for each value, and the figures that README gives."""
 
 from __future__ import annotations
-from tests import ROOT
-
-from pathlib import Path
 
 from click.testing import CliRunner
 
 from map_core.cli.values import values as command
 from map_core.data.reward_table import load
 from map_core.scoring.validation import LEAST_AUC, read_labels, separations
+from tests import ROOT
 
 #: Makes no claim: a reader cannot label how expected wording is.
 UNLABELLED = "familiarity"

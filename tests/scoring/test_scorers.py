@@ -15,12 +15,12 @@ from click.testing import CliRunner
 
 from map_core import scoring
 from map_core.cli.values import values as command
-from map_core.errors import InputError
 from map_core.core.types import Reply
 from map_core.data.reward_table import RewardTable, save
+from map_core.errors import InputError
 from map_core.scoring import lexicon, likelihood, validation
-from map_core.scoring.shared_models import ScoringModels
 from map_core.scoring.base import Card, Scorer, ScorerError, score_checked
+from map_core.scoring.shared_models import ScoringModels
 from tests.scorer_laws import keeps_the_laws, reply
 
 

@@ -70,7 +70,9 @@ def test_a_transformed_scorer_keeps_the_laws_and_is_recorded() -> None:
 
 def test_a_values_file_may_ask_for_a_probability() -> None:
     settings = {"more": ["kind"], "less": ["rude"], "transform": "probability"}
-    (one,) = scoring.resolve(["kind"], [Specification("kind", "contrast", settings)], ScoringModels("w", WordEmbedder()))
+    (one,) = scoring.resolve(
+        ["kind"], [Specification("kind", "contrast", settings)], ScoringModels("w", WordEmbedder())
+    )
     found = one.score("Hi", [reply("kind"), reply("rude"), reply("")])
     assert found[0] > 0.5 > found[1]
     assert found[2] == 0.5

@@ -1,7 +1,6 @@
 """``python -m map_core serve`` as programs see it: the official client, a real process, a tiny model in it."""
 
 from __future__ import annotations
-from tests import ROOT
 
 import contextlib
 import http.client
@@ -26,16 +25,17 @@ import openai
 import psutil
 import pytest
 
-from map_core.data import reward_table
 from map_core.analysis.generation_weights import Aims
 from map_core.cli import main
-from map_core.engines.remote_engine import RemoteEngine
 from map_core.core.types import SamplingSettings
+from map_core.data import reward_table
+from map_core.engines.remote_engine import RemoteEngine
 from map_core.oracle import MemoryOracle
+from map_core.palettes.targets import resolve
+from map_core.server.errors import Limits, Refusal
 from map_core.server.request_body import read_body, read_chat
 from map_core.server.request_parser import reply_seed
-from map_core.server.errors import Limits, Refusal
-from map_core.palettes.targets import resolve
+from tests import ROOT
 from tests.tiny_model import make_tiny_model
 
 HELLO: Any = [{"role": "user", "content": "How are you?"}]

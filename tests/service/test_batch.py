@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from map_core.errors import EngineError, InputError
-from map_core.service.generation import Candidate, Generation, Phase
-from map_core.service.batch import AHEAD, MOST_FAILURES, Many, expected_levels
-from map_core.generation.request import GenerationRequest
 from map_core.generation.choice import choose
+from map_core.generation.request import GenerationRequest
+from map_core.service.batch import AHEAD, MOST_FAILURES, Many, expected_levels
+from map_core.service.generation import Candidate, Generation, Phase
 
 
 class Desk:

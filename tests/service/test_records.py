@@ -10,13 +10,13 @@ import math
 import pytest
 
 from map_core.core import safe_csv
-from map_core.service import records
+from map_core.core.types import Reply, Turn
+from map_core.generation.choice import choose
 from map_core.generation.events import Finished
+from map_core.generation.request import GenerationRequest
+from map_core.service import records
 from map_core.service.generation import Generation, Phase
 from map_core.service.worker import event_message
-from map_core.generation.request import GenerationRequest
-from map_core.generation.choice import choose
-from map_core.core.types import Reply, Turn
 
 REQUEST = GenerationRequest(
     "=cmd()|calc", {"humor": 1.0}, values=("humor", "length"), candidates=3, seed=4, history=(Turn("Hi.", "Hello."),)

@@ -1,7 +1,6 @@
 """The model process as the app sees it: streams, queue, cancel, death and return. A tiny real transformer in it."""
 
 from __future__ import annotations
-from tests import ROOT
 
 import gc
 import math
@@ -17,15 +16,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from map_core.errors import EngineError, InputError, MissingModelError
-from map_core.service.generation import Generation, Phase, Snapshot, request_from, request_message
-from map_core.service.worker_client import ModelLink
-from map_core.models.files import DEFAULT_EMBEDDER, DEFAULT_MODEL, locate
-from map_core.generation.request import GenerationRequest, Method
-from map_core.generation.choice import base_pick
-from map_core.service.service import GenerationService, shared_service
 from map_core.core.types import SamplingSettings
+from map_core.errors import EngineError, InputError, MissingModelError
+from map_core.generation.choice import base_pick
+from map_core.generation.request import GenerationRequest, Method
+from map_core.models.files import DEFAULT_EMBEDDER, DEFAULT_MODEL, locate
 from map_core.scoring import DEFAULT_VALUES
+from map_core.service.generation import Generation, Phase, Snapshot, request_from, request_message
+from map_core.service.service import GenerationService, shared_service
+from map_core.service.worker_client import ModelLink
+from tests import ROOT
 from tests.tiny_model import make_tiny_model
 
 SHORT = SamplingSettings(max_new_tokens=24)

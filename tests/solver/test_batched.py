@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from map_core.solver.batched import solve_many
-from map_core.solver.newton import Status, solve
 from map_core.core.types import Form
 from map_core.oracle import MemoryOracle
+from map_core.solver.batched import solve_many
+from map_core.solver.newton import Status, solve
 from tests.tables import make_table
 
 

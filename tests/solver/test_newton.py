@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
 from map_core.oracle import MemoryOracle, memory
+from map_core.solver.newton import Status, solve
 from tests.tables import make_table
 
 

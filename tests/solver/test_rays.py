@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from map_core.solver.newton import solve
-from map_core.errors import InputError
 from map_core.core.types import Form
+from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
 from map_core.solver.rays import reach
 from tests.tables import make_table
 

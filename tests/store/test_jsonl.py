@@ -7,14 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from map_core.data import reward_table
 from map_core.cli.options import open_table, read_palettes
+from map_core.data import reward_table
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target, standardised
+from map_core.palettes.targets import percentiles
 from map_core.store import jsonl
 from map_core.store.jsonl import Written, line, read, unique
-from map_core.palettes.targets import percentiles
 from tests.tables import VALUES, make_table
 
 TABLE = make_table()

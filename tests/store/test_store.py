@@ -1,14 +1,12 @@
 """What people keep: the same tests on SQLite and on a real PostgreSQL server."""
 
 from __future__ import annotations
-from tests import ROOT
 
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from textwrap import dedent
 
 import platformdirs
@@ -18,13 +16,24 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine, inspect, text
 
 from map_core.errors import InputError, StoreError
-from map_core.scoring.pairwise import Answer
 from map_core.palettes.palette import ALL, Palette, Target
-from map_core.store import SETTING, database, meetings, open_database, custom_values, palettes, setting, table_key, votes
+from map_core.scoring.definition import Definition
+from map_core.scoring.pairwise import Answer
+from map_core.store import (
+    SETTING,
+    custom_values,
+    database,
+    meetings,
+    open_database,
+    palettes,
+    setting,
+    table_key,
+    votes,
+)
 from map_core.store.migrate import migrate, revision, scripts
 from map_core.store.models import Base
 from map_core.store.votes import Preferred
-from map_core.scoring.definition import Definition
+from tests import ROOT
 from tests.postgres import find_postgres, server
 from tests.tables import make_table
 

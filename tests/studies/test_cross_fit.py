@@ -11,17 +11,28 @@ import pytest
 from scipy.stats import binomtest
 
 from map_core.cli import main
-from map_core.studies.delivery import Crossed, Study, cross, deliver, fingerprint, graded_palettes, halves, proportion, reachable_palettes, resampled
-from map_core.studies.delivery import study as studies
-from map_core.studies.delivery.split import standard_error, strata
+from map_core.core.types import Form, Verdict
+from map_core.data.reward_table import RewardTable, save
+from map_core.data.subsample import deal
 from map_core.errors import InputError
 from map_core.feasibility import assess
-from map_core.core.types import Form, Verdict
-from map_core.data.subsample import deal
 from map_core.oracle import MemoryOracle
-from map_core.data.reward_table import RewardTable, save
-from tests.tables import USE_CASES, make_table
+from map_core.studies.delivery import (
+    Crossed,
+    Study,
+    cross,
+    deliver,
+    fingerprint,
+    graded_palettes,
+    halves,
+    proportion,
+    reachable_palettes,
+    resampled,
+)
+from map_core.studies.delivery import study as studies
+from map_core.studies.delivery.split import standard_error, strata
 from tests.studies.test_delivery import first_candidates, strict, two_replies
+from tests.tables import USE_CASES, make_table
 
 TARGETS = np.array([0.25, np.nan, 2.5, np.nan])
 

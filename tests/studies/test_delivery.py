@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from map_core.data import reward_table
 from map_core import scoring
 from map_core.building import build
 from map_core.cli import main
-from map_core.studies.delivery import deliver, halves, share_of_way
-from map_core.errors import InputError
-from map_core.engines.factory import open_engine
 from map_core.core.types import SamplingSettings, Verdict
+from map_core.data import reward_table
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import RewardTable, save
+from map_core.engines.factory import open_engine
+from map_core.errors import InputError
+from map_core.studies.delivery import deliver, halves, share_of_way
 from tests.tables import USE_CASES, make_table
 from tests.tiny_model import make_tiny_model
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from map_core.feasibility import margin
 from map_core.cli import main
-from map_core.solver.newton import solve
-from map_core.errors import InputError
-from map_core.figures.study import study_figure
 from map_core.core.types import Form
-from map_core.oracle import MemoryOracle
-from map_core.studies.reproduce import PAPER, Study, published_solver, random_palettes, reproduce
 from map_core.data.reward_table import RewardTable, save
+from map_core.errors import InputError
+from map_core.feasibility import margin
+from map_core.figures.study import study_figure
+from map_core.oracle import MemoryOracle
+from map_core.solver.newton import solve
+from map_core.studies.reproduce import PAPER, Study, published_solver, random_palettes, reproduce
 from tests.tables import make_table
 
 TABLE = make_table(prompts=16, candidates=12, seed=2)

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from map_core.text import changes
-from map_core.text.changes import Change
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
+from map_core.text import changes
+from map_core.text.changes import Change
 from tests.tables import VALUES, make_table
 
 TABLE = make_table(prompts=24, candidates=32, seed=3)

@@ -1,22 +1,21 @@
 """The glossary: every term says one thing in one sentence, and every help text that asks for a term finds it."""
 
 from __future__ import annotations
-from tests import ROOT
 
 import re
-from pathlib import Path
 
 import pytest
 
-from map_core.errors import InputError
 from map_core.core.types import Form, Verdict
+from map_core.errors import InputError
 from map_core.palettes.palette import Mode
 from map_core.text.glossary import TERMS, found, term
 from map_core.text.sentences import HEADLINES
 from pages.view.shell import glossary
+from tests import ROOT
 
 #: Calls of help on terms in the app, with the names that they ask for.
-CALLS = re.compile(r"terms\.help\(([^)]*)\)")
+CALLS = re.compile(r"glossary\.help\(([^)]*)\)")
 
 
 def asked() -> set[str]:
@@ -89,5 +88,7 @@ def test_a_word_is_found_by_its_name_other_names_and_sentence():
 
 
 def test_help_is_text_that_markdown_leaves_as_it_is():
-    assert glossary.help("free") == "**Free:** A value of which nothing is asked; it may rise or fall with the others\\."
+    assert (
+        glossary.help("free") == "**Free:** A value of which nothing is asked; it may rise or fall with the others\\."
+    )
     assert glossary.help("nats", "budget").count("**") == 4

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from map_core.text import sentences
-from map_core.solver.newton import solve
-from map_core.feasibility import assess
-from map_core.core.types import Form, Verdict
-from map_core.oracle import EffectiveSampleSize, MemoryOracle
 from map_core.analysis.sensitivity import curve, local
+from map_core.core.types import Form, Verdict
+from map_core.feasibility import assess
+from map_core.oracle import EffectiveSampleSize, MemoryOracle
+from map_core.solver.newton import solve
+from map_core.text import sentences
 from tests.tables import VALUES, make_table
 
 NAMES = VALUES

@@ -8,13 +8,12 @@ import re
 import numpy as np
 import pytest
 
-from map_core.text import verdict, sentences
-from map_core.feasibility import AttainableLevels
-from map_core.feasibility import Assessment, assess
-from map_core.core.types import Verdict
-from map_core.oracle import MemoryOracle
-from map_core.feasibility.repairs import repairs
 from map_core.analysis.sensitivity import local
+from map_core.core.types import Verdict
+from map_core.feasibility import Assessment, AttainableLevels, assess
+from map_core.feasibility.repairs import repairs
+from map_core.oracle import MemoryOracle
+from map_core.text import sentences, verdict
 from tests.tables import VALUES, make_table
 
 TABLE = make_table(prompts=24, candidates=32, seed=3)
@@ -73,7 +72,10 @@ def test_a_step_costs_what_a_solve_of_it_costs():
         targets[tag.value] += verdict.STEP
         again = assess(ORACLE, targets)
         assert again.solution is not None
-        assert tag.cost == f"best of {sentences.best_of(found.solution.kl):.1f} → {sentences.best_of(again.solution.kl):.1f}"
+        assert (
+            tag.cost
+            == f"best of {sentences.best_of(found.solution.kl):.1f} → {sentences.best_of(again.solution.kl):.1f}"
+        )
         assert tag.step == f"p{50 + 10 * targets[tag.value] - 1:.0f} → p{50 + 10 * targets[tag.value]:.0f}"
     assert [tag.value for tag in told.tags] == sorted(
         (tag.value for tag in told.tags), key=lambda j: -found.solution.weights[j]

@@ -1,7 +1,14 @@
 """Reward tables from files of other people: Parquet, CSV, JSON lines, or a JSON list of objects.
 
-``table`` is what a caller needs; ``columns`` says which column is what; ``files``, ``json_rows`` and ``encoding`` read
-rows in chunks; ``cells`` reads numbers and texts; ``survey`` is the first reading of a file and ``writing`` the second.
+import_table  what a caller needs
+column_roles  which column is what
+readers       rows in chunks, whatever the kind of file
+json_stream   objects of JSON files, one after another
+encoding      whether a file is text, and in which encoding
+cells         numbers and texts
+held_out      cells that say whether a prompt is held out
+scan          the first reading of a file
+writer        the second reading, into a reward table
 """
 
 from map_core.data.importing.column_roles import Choice

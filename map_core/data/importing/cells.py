@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from map_core.errors import InputError
 from map_core.data.reward_table import LARGEST_REWARD as LARGEST
+from map_core.errors import InputError
 
 #: A column with at least this share of numbers is meant to be one of rewards, so its other cells are mistakes.
 MEANT_AS_NUMBERS = 0.5

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from map_core.errors import InputError
 from map_core.data.importing.cells import first_twice
 from map_core.data.reward_table import REPLY_COLUMNS
+from map_core.errors import InputError
 
 #: Names that a column goes by, the likelier first; compared in lower case with _ for spaces and dashes.
 PROMPT_NAMES = ("prompt", "question", "instruction", "query", "input", "user", "prompts", "user_prompt", "prompt_text")

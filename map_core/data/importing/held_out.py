@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from map_core.errors import InputError
 from map_core.data.importing.cells import Faults, is_empty, short
+from map_core.errors import InputError
 
 #: In lower case, with spaces for _ and dashes.
 YES = frozenset({"true", "yes", "y", "1", "1.0", "test", "held out", "heldout", "holdout", "hold out", "eval"}) | {

@@ -17,14 +17,14 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from map_core.data import reward_table
-from map_core.errors import InputError
 from map_core.data.importing.cells import Numbers
 from map_core.data.importing.column_roles import Choice, guessed, roles, value_names
-from map_core.data.importing.readers import Source, open_source
 from map_core.data.importing.held_out import Flags
+from map_core.data.importing.readers import Source, open_source
 from map_core.data.importing.scan import Report, survey
 from map_core.data.importing.writer import Written, write
 from map_core.data.reward_table import HANDED_IN, METADATA_KEY, RewardTable
+from map_core.errors import InputError
 
 #: Rows that a preview shows.
 SHOWN = 20

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from map_core.errors import InputError
 from map_core.data.importing.cells import first_twice, short
+from map_core.errors import InputError
 
 #: Characters that are read at once, and most that one line or one object may have.
 BLOCK, LONGEST = 2**20, 2**26

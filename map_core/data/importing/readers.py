@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.errors import InputError
 from map_core.data.importing.cells import first_twice
 from map_core.data.importing.encoding import check_text, encoding_of, undecodable
 from map_core.data.importing.json_stream import json_lines, json_list
+from map_core.errors import InputError
 
 #: A chunk ends after so many rows, or so many characters.
 ROWS, CHARACTERS = 4096, 2**23

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from map_core.errors import InputError
 from map_core.data.importing.cells import LISTED, Numbers, rows_of, text_cells
 from map_core.data.importing.column_roles import Roles
-from map_core.data.importing.readers import Chunk, Source
 from map_core.data.importing.held_out import Flags
+from map_core.data.importing.readers import Chunk, Source
+from map_core.errors import InputError
 
 DEFAULT_USE_CASE = "All prompts"
 Report = Callable[[str, float], None]

@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from map_core.errors import InputError
 from map_core.core.types import Form
 from map_core.data.importing.readers import Chunk, Source
 from map_core.data.importing.scan import Report, Survey, prompt_hash, texts, without_prompt
 from map_core.data.reward_table import noted, table_schema
+from map_core.errors import InputError
 
 #: Rows of a row group, and most pieces that are written at once.
 GROUP, PIECES = 2**15, 64

@@ -19,11 +19,11 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import t as student
 
-from map_core.studies.delivery.split import RISES, Delivery, deliver, halves, standard_error, strata
-from map_core.errors import InputError
 from map_core.core.types import Verdict
-from map_core.oracle import MemoryOracle
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.oracle import MemoryOracle
+from map_core.studies.delivery.split import RISES, Delivery, deliver, halves, standard_error, strata
 
 #: Draws of a bootstrap over palettes and halvings.
 DRAWS = 2000

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.feasibility import AttainableLevels
-from map_core.studies.delivery.split import HANDS
-from map_core.errors import InputError
-from map_core.feasibility import assess
 from map_core.core.types import Form, Verdict
-from map_core.data.subsample import deal
-from map_core.oracle import MemoryOracle
-from map_core.studies.reproduce import random_palettes
 from map_core.data.reward_table import RewardTable
+from map_core.data.subsample import deal
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels, assess
+from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import Percentiles
+from map_core.studies.delivery.split import HANDS
+from map_core.studies.reproduce import random_palettes
 
 #: The percentile of each value alone, and how much lower the second mixture of a size is.
 ALONE, LOWER = 70, 10

@@ -20,14 +20,14 @@ from scipy.stats import t as student
 
 from map_core.analysis.baselines import random_weights, win_rates
 from map_core.confidence.cross_fit import split
-from map_core.solver.newton import Status, solve
+from map_core.core.types import Form, Verdict
+from map_core.data.reward_table import RewardTable
+from map_core.data.subsample import deal
 from map_core.errors import InputError
 from map_core.feasibility import assess
-from map_core.core.types import Form, Verdict
-from map_core.data.subsample import deal
 from map_core.oracle import MemoryOracle, Oracle
+from map_core.solver.newton import Status, solve
 from map_core.solver.rays import reach
-from map_core.data.reward_table import RewardTable
 
 #: Hands that each prompt deals for the forecast.
 HANDS = 16

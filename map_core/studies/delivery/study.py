@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
 from map_core.studies.delivery.cross_fit import Crossed, cross
 from map_core.studies.delivery.palettes import graded_palettes, reachable_palettes
-from map_core.errors import InputError
-from map_core.data.reward_table import RewardTable
 
 FORMAT = 1
 #: Halvings and random palettes of a study.

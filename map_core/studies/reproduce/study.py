@@ -22,18 +22,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from map_core.analysis.baselines import LARGEST, judge, random_weights, win_rates
-from map_core.solver.batched import Solutions, solve_many
-from map_core.feasibility import AttainableLevels
-from map_core.solver.newton import Status, solve
-from map_core.errors import InputError
+from map_core.analysis.sequential import sequences
 from map_core.core.types import Form
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.feasibility import AttainableLevels
 from map_core.oracle import MemoryOracle, Oracle
+from map_core.palettes.targets import Percentiles
+from map_core.solver.batched import Solutions, solve_many
+from map_core.solver.newton import Status, solve
 from map_core.studies.reproduce.paper import PAPER
 from map_core.studies.reproduce.published_solver import published_solver
 from map_core.studies.reproduce.results import MISS, ROUNDS, Protocol, Rounds, Size, Study
-from map_core.data.reward_table import RewardTable
-from map_core.analysis.sequential import sequences
-from map_core.palettes.targets import Percentiles
 
 #: Palettes of each size that are timed one by one.
 TIMED = 7

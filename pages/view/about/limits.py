@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass
 
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.core.types import Form
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
+from map_core.text import sentences
 from pages.view.session.scene import Scene
 
 

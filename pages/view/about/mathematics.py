@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.core import amounts
-from map_core.text import sentences
-from map_core.core.types import Form, Verdict
 from map_core.analysis.sensitivity import local
+from map_core.core import amounts
+from map_core.core.types import Form, Verdict
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
+from map_core.text import sentences
 from pages.view.session.live_answer import Live
 
 

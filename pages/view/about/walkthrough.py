@@ -7,15 +7,15 @@ import math
 import numpy as np
 import streamlit as st
 
-from map_core.core import amounts
-from map_core.text import sentences
 from map_core.analysis.softmax_choice import Choice, choose
+from map_core.core import amounts
+from map_core.core.types import Form
 from map_core.figures import softmax_choice as figures
 from map_core.figures import theme
-from map_core.core.types import Form
-from pages.view.shell import markup
+from map_core.text import sentences
 from pages.view.session.live_answer import Live
 from pages.view.session.scene import Scene
+from pages.view.shell import markup
 
 #: How hard the weights push in the example, at the most, as a multiple of the palette's own.
 MOST_PUSH = 2.0

@@ -15,20 +15,20 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core.text import sentences
 from map_core.errors import InputError, PaletteError
 from map_core.feasibility import Assessment
 from map_core.figures import converging as figures
 from map_core.figures import theme
-from map_core.service import records
-from map_core.service.generation import Generation, Phase, Snapshot
-from map_core.service.batch import Many, expected_levels
 from map_core.generation.choice import Choice
-from pages.view.compare import prompt_form, candidate_field, generator, blind_vote, pinned
-from pages.view.shell import background, markup
-from pages.view.compare.replies import choices_of, place_of
+from map_core.service import records
+from map_core.service.batch import Many, expected_levels
+from map_core.service.generation import Generation, Phase, Snapshot
+from map_core.text import sentences
+from pages.view.compare import blind_vote, candidate_field, generator, pinned, prompt_form
 from pages.view.compare.pinned import Column
+from pages.view.compare.replies import choices_of, place_of
 from pages.view.session.scene import Scene
+from pages.view.shell import background, markup
 
 POLL_SECONDS = 0.5
 PROMPTS, MOST_PROMPTS = 16, 128

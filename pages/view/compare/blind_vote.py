@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import streamlit as st
 
 from map_core.errors import PaletteError
-from map_core.service.generation import Generation, Phase, Snapshot
 from map_core.generation.choice import Choice
-from map_core.text.blind_votes import Pair, Side, in_words, pair, votes_csv
 from map_core.palettes.palette import ALL
+from map_core.service.generation import Generation, Phase, Snapshot
 from map_core.store import database, setting, table_key, votes
 from map_core.store.votes import Preferred
-from pages.view.shell import background, markup
+from map_core.text.blind_votes import Pair, Side, in_words, pair, votes_csv
+from pages.view.compare.replies import place_of
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
-from pages.view.compare.replies import place_of
+from pages.view.shell import background, markup
 
 #: Longer prompts are kept with their beginning only.
 _PROMPT = 2_000

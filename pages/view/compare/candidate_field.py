@@ -8,12 +8,12 @@ from typing import Any
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.figures import candidate_field
 from map_core.service import records
-from pages.view.compare import replies, generator
-from pages.view.shell import component, markup
+from map_core.text import sentences
+from pages.view.compare import generator, replies
 from pages.view.compare.replies import View
+from pages.view.shell import component, markup
 
 _mount = component.registered(
     "field",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.service.generation import Generation
 from map_core.core.types import Turn
+from map_core.service.generation import Generation
 from pages.view.compare import generator
 from pages.view.session.scene import Scene
 

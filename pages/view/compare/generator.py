@@ -13,20 +13,19 @@ import numpy as np
 import streamlit as st
 
 from map_core.analysis.generation_weights import in_force, weights_by_value
-from map_core.feasibility import AttainableLevels
-from map_core.errors import InputError, MissingModelError, PaletteError
-from map_core.feasibility import Assessment
-from map_core.models.endpoint import address_of, refusal
-from map_core.service.generation import Generation
-from map_core.models.files import locate, recorded_model
-from map_core.generation.request import GenerationRequest
-from map_core.service.service import GenerationService, shared_service
 from map_core.core.types import Form, Verdict
 from map_core.data.subsample import deal
+from map_core.errors import InputError, MissingModelError, PaletteError
+from map_core.feasibility import Assessment, AttainableLevels
+from map_core.generation.request import GenerationRequest
+from map_core.models.endpoint import address_of, refusal
+from map_core.models.files import locate, recorded_model
 from map_core.oracle import MemoryOracle
 from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scored
-from pages.view.shell import background
+from map_core.service.generation import Generation
+from map_core.service.service import GenerationService, shared_service
 from pages.view.session.scene import Scene
+from pages.view.shell import background
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
+from map_core.text import sentences
 from pages.view.compare import generator
-from pages.view.session import palette_state, header
-from pages.view.shell import markup
+from pages.view.session import header, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
+from pages.view.shell import markup
 
 MOST_PINNED = 3
 

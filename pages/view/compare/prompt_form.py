@@ -9,9 +9,9 @@ import streamlit as st
 
 from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
-from map_core.service.generation import Generation
-from map_core.generation.request import GenerationRequest, Method
 from map_core.feasibility.trust import TRUSTED_PER_PROMPT
+from map_core.generation.request import GenerationRequest, Method
+from map_core.service.generation import Generation
 from pages.view.compare import chat, generator
 from pages.view.session.scene import Scene
 

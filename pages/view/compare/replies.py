@@ -10,15 +10,15 @@ import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.feasibility import Assessment
-from map_core.service.generation import Generation, Phase, Snapshot
-from map_core.generation.request import Method
 from map_core.generation.choice import Choice
-from pages.view.compare import prompt_form, chat, generator, pinned
-from pages.view.shell import background, markup
+from map_core.generation.request import Method
+from map_core.service.generation import Generation, Phase, Snapshot
+from map_core.text import sentences
+from pages.view.compare import chat, generator, pinned, prompt_form
 from pages.view.compare.pinned import Column
 from pages.view.session.scene import Scene
+from pages.view.shell import background, markup
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +188,11 @@ def _certificate(view: View, column: Column, choice: Choice, place: int) -> None
     st.html(
         markup.facts(
             [
-                ("Probability", sentences.chance(choice.probabilities[place]), f"{sentences.chance(1 / count)} under the base"),
+                (
+                    "Probability",
+                    sentences.chance(choice.probabilities[place]),
+                    f"{sentences.chance(1 / count)} under the base",
+                ),
                 ("Effective sample size", f"{amounts.fixed(choice.ess, 1)} of {count}", "candidates carry the choice"),
                 ("Spent", amounts.nats(choice.kl), sentences.spent(choice.kl, count)),
                 (

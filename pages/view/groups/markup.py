@@ -1,4 +1,4 @@
-"""The markup of Groups and of meetings. Constraint as in style.py: everything in it that is not ours is escaped."""
+"""The markup of Groups and of meetings; everything in it that is not ours is escaped."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import segno
 
 from map_core.core import amounts
-from map_core.figures.theme import colour
 from map_core.figures.groups import MARKS, letter
+from map_core.figures.theme import colour
 from map_core.groups import Rule
 from map_core.text.groups import MEANINGS, RULES
 

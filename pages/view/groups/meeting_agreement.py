@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from map_core.groups import Agreement, Group
 from map_core.core.jobs import Job, JobStatus, shared_jobs
+from map_core.groups import Agreement, Group
 from map_core.store import meetings
 from pages.view.groups import results
 from pages.view.session.scene import Scene

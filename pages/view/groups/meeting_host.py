@@ -16,18 +16,18 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import groups as said
 from map_core.errors import PaletteError
 from map_core.figures import groups as drawn
 from map_core.groups import Agreement, Group
 from map_core.store import database, meetings, table_key
-from pages.view.groups import roster, markup, results
-from pages.view.session import palette_state
-from pages.view.shell import markup as shell_markup
-from pages.view.session import scene as scenes
-from pages.view.groups.roster import Listed
+from map_core.text import groups as said
+from pages.view.groups import markup, results, roster
 from pages.view.groups.meeting_agreement import Known, budget, following
+from pages.view.groups.roster import Listed
+from pages.view.session import palette_state
+from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
+from pages.view.shell import markup as shell_markup
 
 #: Seconds between two looks at who has joined.
 LOOK_SECONDS = 1.5
@@ -220,7 +220,9 @@ def _live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool, lin
             else:
                 st.html(markup.headline("Waiting for the first palette."))
                 st.html(
-                    shell_markup.note("Whoever joins sees the values on the phone, says what matters to them, and sends it.")
+                    shell_markup.note(
+                        "Whoever joins sees the values on the phone, says what matters to them, and sends it."
+                    )
                 )
 
     piece()

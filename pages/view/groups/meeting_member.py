@@ -14,20 +14,20 @@ import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import group_member, sentences
-from map_core.text import groups as said
+from map_core.core.types import Verdict
 from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
-from map_core.core.types import Verdict
 from map_core.groups import Agreement, Group, Rule, satisfaction
 from map_core.palettes.palette import Palette, Target
 from map_core.store import database, meetings
-from pages.view.groups import roster, markup
-from pages.view.session import palette_state
-from pages.view.shell import markup as shell_markup
-from pages.view.groups.roster import Listed
+from map_core.text import group_member, sentences
+from map_core.text import groups as said
+from pages.view.groups import markup, roster
 from pages.view.groups.meeting_agreement import budget, following
+from pages.view.groups.roster import Listed
+from pages.view.session import palette_state
 from pages.view.session.scene import Scene
+from pages.view.shell import markup as shell_markup
 
 #: Seconds between two looks at the others.
 LOOK_SECONDS = 3.0
@@ -90,7 +90,9 @@ def faders(scene: Scene, held: Mapping[str, Wish]) -> None:
         with st.container(key=f"value_{j}", gap=None):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.session_state[f"ask_{name}"] = wish.asked
-                st.toggle(shell_markup.plain(title), key=f"ask_{name}", on_change=_ask, args=(name,), help=scene.cards[j])
+                st.toggle(
+                    shell_markup.plain(title), key=f"ask_{name}", on_change=_ask, args=(name,), help=scene.cards[j]
+                )
                 told = said.wish(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
                 st.html(shell_markup.readout(told, ""), width="content")
             if wish.asked:
@@ -252,7 +254,9 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: Agreement) ->
         )
     )
     signs = "Diamonds are common palettes, the" if common else "The"
-    st.html(shell_markup.note(f"{signs} ring is you, dots are the others, the tick is the model as it is. From p0 to p100."))
+    st.html(
+        shell_markup.note(f"{signs} ring is you, dots are the others, the tick is the model as it is. From p0 to p100.")
+    )
 
 
 def _near(found: Agreement, rule: Rule, mine: Group) -> tuple[float, str]:

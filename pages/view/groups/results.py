@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core.text import groups as said
-from map_core.feasibility import AttainableLevels
-from map_core.figures import theme, groups_text
-from map_core.figures import groups as drawn
-from map_core.groups import Agreement, Group, Memory, Rule, agreement
 from map_core.core.jobs import Job
+from map_core.feasibility import AttainableLevels
 from map_core.feasibility.nearest import default_budget
+from map_core.figures import groups as drawn
+from map_core.figures import groups_text, theme
+from map_core.groups import Agreement, Group, Memory, Rule, agreement
+from map_core.text import groups as said
 from map_core.text.sentences import HEADLINES
-from pages.view.groups import roster, markup
+from pages.view.groups import markup, roster
 from pages.view.session import palette_state
-from pages.view.shell import markup as shell_markup
 from pages.view.session.scene import Scene
+from pages.view.shell import markup as shell_markup
 
 #: The least budget and the step of its slider, in nats.
 LEAST, STEP = 0.1, 0.1
@@ -165,8 +165,12 @@ def _use(scene: Scene, found: Agreement, rule: Rule) -> None:
     now = palette_state.history().now
     targets = {name: replace(one, free=True, keep=False, locked=False) for name, one in now.targets.items()}
     levels = found.common[rule].targets
-    taken = palette_state.with_levels(scene, replace(now, use_case=scene.key[2] or "All use cases", targets=targets), levels)
-    palette_state.put(taken, f"The common palette of {len(found.groups)} groups was taken ({said.RULES[rule].lower()}).")
+    taken = palette_state.with_levels(
+        scene, replace(now, use_case=scene.key[2] or "All use cases", targets=targets), levels
+    )
+    palette_state.put(
+        taken, f"The common palette of {len(found.groups)} groups was taken ({said.RULES[rule].lower()})."
+    )
     st.session_state["taken"] = palette_state.history().place
 
 

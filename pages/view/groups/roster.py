@@ -14,17 +14,17 @@ import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.palettes import palette as palettes
 from map_core.errors import InputError, PaletteError
 from map_core.groups import Group
+from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette, Target
 from map_core.palettes.presets import Preset, presets
+from map_core.palettes.targets import resolve
 from map_core.store import database
 from map_core.store import palettes as saved_palettes
-from map_core.palettes.targets import resolve
 from pages.view.session import palette_state
-from pages.view.shell import markup
 from pages.view.session.scene import Scene
+from pages.view.shell import markup
 
 #: Groups at one table; more would not be told apart.
 MOST_GROUPS = 60
@@ -118,7 +118,9 @@ def read(scene: Scene, text: str) -> list[Listed]:
             raise InputError(f"Line {number} is {line[:60]!r}; expected a JSON object such as {expected}.") from error
         free = {value: Target(50.0, free=True) for value in scene.table.values}
         palette = Palette(scene.key[2] or palettes.ALL, free)
-        found.append(Listed(name, palette_state.with_levels(scene, palette, scene.oracle.standardise(levels)), importance))
+        found.append(
+            Listed(name, palette_state.with_levels(scene, palette, scene.oracle.standardise(levels)), importance)
+        )
     if not found:
         raise InputError('The file holds no group; expected a line such as {"name": "Clinic", "targets": {...}}.')
     return found

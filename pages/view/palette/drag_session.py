@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from map_core.core.jobs import shared_jobs
-from pages.view.shell import background, live_channel, errors
-from pages.view.palette import faders, example, verdict
+from pages.view.palette import example, faders, verdict
 from pages.view.session import live_answer
 from pages.view.session.live_answer import Live
+from pages.view.shell import background, errors, live_channel
 
 
 class Moving:

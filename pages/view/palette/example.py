@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from map_core.analysis.examples import Example, example
 from map_core.core import amounts
 from map_core.text import sentences
-from map_core.analysis.examples import Example, example
-from pages.view.shell import component
 from pages.view.session.live_answer import Live
+from pages.view.shell import component
 
 _mount = component.registered(
     "example",

@@ -15,12 +15,12 @@ import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.palettes.palette import Mode, Palette, Target
-from pages.view.shell import live_channel, component
+from map_core.text import sentences
 from pages.view.session import live_answer, palette_state
 from pages.view.session.live_answer import Live
 from pages.view.session.scene import Scene
+from pages.view.shell import component, live_channel
 
 _mount = component.registered(
     "desk",

@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from map_core.text import sentences
-from pages.view.shell import markup
 from pages.view.session.live_answer import Live
+from pages.view.shell import markup
 
 
 def show(seen: Live) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.palettes.palette import Target
+from map_core.text import sentences
 from pages.view.session import palette_state
-from pages.view.shell import markup
 from pages.view.session.live_answer import Live
+from pages.view.shell import markup
 
 
 def show(seen: Live) -> None:
@@ -72,4 +72,6 @@ def _readout(seen: Live, j: int, target: Target) -> tuple[str, str]:
     if target.keep:
         return "kept as it is", f"base model {sentences.number(base)}"
     level = scene.percentiles.level(j, target.percentile) if target.level is None else target.level
-    return amounts.percentile(target.percentile), f"reward {sentences.number(level)}, base model {sentences.number(base)}"
+    return amounts.percentile(
+        target.percentile
+    ), f"reward {sentences.number(level)}, base model {sentences.number(base)}"

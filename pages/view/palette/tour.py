@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from map_core.palettes.palette import Palette
-from pages.view.session import scene as scenes
-from pages.view.session import palette_state
-from pages.view.shell import markup
 from pages.view.palette import tour_stops, tour_text
-from pages.view.session.live_answer import Live
 from pages.view.palette.tour_stops import Stop
+from pages.view.session import palette_state
+from pages.view.session import scene as scenes
+from pages.view.session.live_answer import Live
+from pages.view.shell import markup
 
 #: Where the last stop leads.
 ONWARDS = (

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core.feasibility import Assessment
 from map_core.core.types import Verdict
+from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette, Target
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene

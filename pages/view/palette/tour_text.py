@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from map_core.core import amounts
-from map_core.text import verdict, sentences
-from map_core.core.types import Verdict
 from map_core.analysis.examples import example
-from map_core.palettes.palette import Palette
+from map_core.core import amounts
+from map_core.core.types import Verdict
 from map_core.feasibility.ranges import reach
+from map_core.palettes.palette import Palette
+from map_core.text import sentences, verdict
+from pages.view.palette.tour_stops import Kind, Stop
 from pages.view.session import palette_state
 from pages.view.session.live_answer import Live
 from pages.view.session.scene import Scene
-from pages.view.palette.tour_stops import Kind, Stop
 
 
 def title(stop: Stop, names: Sequence[str]) -> str:

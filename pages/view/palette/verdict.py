@@ -8,13 +8,13 @@ from typing import Any
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import verdict, sentences
 from map_core.core.types import Verdict
 from map_core.feasibility.repairs import Repairs
-from pages.view.shell import component, errors
+from map_core.text import sentences, verdict
 from pages.view.palette import faders
 from pages.view.session import live_answer, palette_state
 from pages.view.session.live_answer import Live
+from pages.view.shell import component, errors
 
 _mount = component.registered(
     "answer",

@@ -9,9 +9,9 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.text import sentences
+from pages.view.palette import tour
 from pages.view.session import palette_state
 from pages.view.shell import markup
-from pages.view.palette import tour
 
 PICTURE = (
     "Faders for each value lead to a verdict in words, reachable or out of reach with its price, and on to two replies "

@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
-from map_core.text import sentences
 from map_core.analysis.interpolation import Blends, Ends, blends
+from map_core.core.jobs import Job
 from map_core.figures import theme
 from map_core.figures.interpolation import blend, blends_csv, summary
-from map_core.core.jobs import Job
 from map_core.palettes.palette import Palette, Target
 from map_core.palettes.presets import presets
-from pages.view.shell import background, markup
-from pages.view.session import palette_cache, palette_state
+from map_core.text import sentences
 from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
-from pages.view.session import header as verdicts
 from pages.view.palettes.side_by_side import pinned_here
-from pages.view.session.scene import Scene
+from pages.view.session import header as verdicts
+from pages.view.session import palette_cache, palette_state
 from pages.view.session.palette_cache import Stand
+from pages.view.session.scene import Scene
+from pages.view.shell import background, markup
 
 OWN = "Your palette"
 POINTS = 21
@@ -111,7 +111,9 @@ def _mixture(mixed: Stand, a: End, b: End, share: int) -> None:
         st.html(marks.name(f"{100 - share}% {a.name}, {share}% {b.name}"))
         verdicts.badge(mixed.assessment.verdict)
         st.html(
-            markup.note(today.price(mixed) or sentences.verdict(mixed.assessment, mixed.scene.oracle, mixed.scene.names))
+            markup.note(
+                today.price(mixed) or sentences.verdict(mixed.assessment, mixed.scene.oracle, mixed.scene.names)
+            )
         )
         st.html(marks.levels(mixed))
         st.button(

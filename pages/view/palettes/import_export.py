@@ -9,8 +9,8 @@ from map_core.palettes.palette import ALL
 from map_core.store import Database, palettes, table_key
 from map_core.store.jsonl import Written, line, read, unique
 from map_core.store.palettes import Saved
+from pages.view.session import palette_cache, palette_state, share
 from pages.view.session import scene as scenes
-from pages.view.session import share, palette_cache, palette_state
 from pages.view.shell import markup
 
 

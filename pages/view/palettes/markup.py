@@ -8,8 +8,8 @@ from html import escape
 import numpy as np
 
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.figures.palette_comparison import LETTERS
+from map_core.text import sentences
 from pages.view.session.palette_cache import Stand
 from pages.view.shell.markup import swatch
 

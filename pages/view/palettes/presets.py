@@ -8,9 +8,9 @@ from map_core.palettes.presets import presets
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
-from pages.view.session import palette_cache, header
-from pages.view.shell import markup
+from pages.view.session import header, palette_cache
 from pages.view.session.scene import Scene
+from pages.view.shell import markup
 
 
 def show(scene: Scene, use_case: str) -> None:

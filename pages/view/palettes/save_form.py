@@ -11,8 +11,8 @@ from map_core.store import Database, database, palettes, table_key
 from map_core.store.palettes import Saved
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
-from pages.view.session import scene as scenes
 from pages.view.session import palette_state
+from pages.view.session import scene as scenes
 from pages.view.shell import markup
 
 

@@ -10,13 +10,13 @@ from map_core.palettes.palette import Palette
 from map_core.store import Database, palettes, table_key
 from map_core.store.palettes import Deleted, Saved, Version
 from pages.view.compare import pinned as pinning
-from pages.view.palettes import save_form as keep
 from pages.view.palettes import markup as marks
+from pages.view.palettes import save_form as keep
 from pages.view.palettes import shared as today
+from pages.view.session import header, palette_cache
 from pages.view.session import scene as scenes
-from pages.view.session import palette_cache, header
-from pages.view.shell import markup
 from pages.view.session.palette_cache import Stand
+from pages.view.shell import markup
 
 NOTHING = (
     "Nothing is saved yet. Set a palette on the page Palette, or begin from one of the presets, then give it a name "
@@ -39,7 +39,9 @@ def show(kept: Database, found: tuple[Saved, ...]) -> None:
     if len(found) > LISTED and not st.toggle(f"All {len(found)} palettes", key="saved_all", persist_state="session"):
         found = found[:LISTED]
     here = [one for one in found if palette_cache.fits(one.palette)]
-    known = dict(zip((one.id for one in here), palette_cache.look_at("shelf", [one.palette for one in here]), strict=True))
+    known = dict(
+        zip((one.id for one in here), palette_cache.look_at("shelf", [one.palette for one in here]), strict=True)
+    )
     for one in found:
         with st.container(border=True, key=f"saved_{one.id}"):
             _row(kept, one, known.get(one.id), one in here)

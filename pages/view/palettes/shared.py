@@ -10,11 +10,11 @@ import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text.changes import price as price_of
 from map_core.palettes.palette import ALL, Palette
+from map_core.text.changes import price as price_of
 from pages.view.compare import pinned as pinning
-from pages.view.session import scene as scenes
 from pages.view.session import palette_state
+from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import Stand
 
 PIN_FULL = f"At most {pinning.MOST_PINNED} are pinned; unpin one first."

@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from map_core.analysis.examples import example
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.figures import theme
 from map_core.figures.palette_comparison import snapshots, snapshots_csv, summary
-from map_core.analysis.examples import example
+from map_core.text import sentences
 from map_core.text.sentences import drafts
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
-from pages.view.session import scene as scenes
-from pages.view.session import palette_cache
-from pages.view.shell import markup
 from pages.view.session import header as verdicts
-from pages.view.session.scene import Scene
+from pages.view.session import palette_cache
+from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import Stand
+from pages.view.session.scene import Scene
+from pages.view.shell import markup
 
 
 def show(own: Stand) -> None:
@@ -145,9 +145,7 @@ def _reply(n: int, stand: Stand, scene: Scene, prompt: int) -> None:
         said = "A typical reply of the base model, which this palette leaves as it is."
     else:
         who = "Likeliest reply" if stand.solution is not None else "Likeliest reply of the nearest palette"
-        chances = (
-            f"{sentences.chance(found.probability)}, against {sentences.chance(1 / found.candidates)} under the base model"
-        )
+        chances = f"{sentences.chance(found.probability)}, against {sentences.chance(1 / found.candidates)} under the base model"
         said = f"{who}: {chances}."
     st.html(markup.note(said))
     with st.container(key=f"beside_reply_{n}"):

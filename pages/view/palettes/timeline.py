@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import streamlit as st
 
-from map_core.text import changes, sentences
+from map_core.core.types import Verdict
 from map_core.figures import theme
 from map_core.figures.timeline import Moment, timeline, timeline_csv
-from map_core.core.types import Verdict
+from map_core.text import changes, sentences
 from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
-from pages.view.session import palette_cache, palette_state
-from pages.view.shell import markup
 from pages.view.session import header as verdicts
+from pages.view.session import palette_cache, palette_state
 from pages.view.session.palette_cache import Stand
 from pages.view.session.palette_state import Step
+from pages.view.shell import markup
 
 #: Steps that are listed at first; the others follow on request.
 LISTED = 12
@@ -27,10 +27,20 @@ def show(own: Stand) -> None:
     history = palette_state.history()
     st.header("How this palette came about")
     with st.container(horizontal=True, vertical_alignment="center", key="timeline_controls"):
-        st.button("Undo", key="timeline_undo", icon=":material/undo:", on_click=palette_state.undo, disabled=history.place == 0)
+        st.button(
+            "Undo",
+            key="timeline_undo",
+            icon=":material/undo:",
+            on_click=palette_state.undo,
+            disabled=history.place == 0,
+        )
         last = len(history.steps) - 1
         st.button(
-            "Redo", key="timeline_redo", icon=":material/redo:", on_click=palette_state.redo, disabled=history.place == last
+            "Redo",
+            key="timeline_redo",
+            icon=":material/redo:",
+            on_click=palette_state.redo,
+            disabled=history.place == last,
         )
         st.html(markup.note(f"Step {history.place + 1} of {last + 1} in this session."), width="content")
     found = palette_cache.look_at("timeline", [step.palette for step in history.steps])

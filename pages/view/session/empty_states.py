@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.text import sentences
-from map_core.feasibility import Assessment
 from map_core.core.types import Verdict
+from map_core.feasibility import Assessment
+from map_core.text import sentences
 from pages.view.session import palette_state
-from pages.view.shell import markup
 from pages.view.session.scene import Scene
+from pages.view.shell import markup
 
 
 def too_few(message: str) -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import sentences
-from map_core.feasibility import Assessment
 from map_core.core.types import Verdict
+from map_core.feasibility import Assessment
+from map_core.text import sentences
 from pages.view.session import palette_state
-from pages.view.shell import markup, glossary
 from pages.view.session.scene import Scene
+from pages.view.shell import glossary, markup
 
 _COLOURS = {Verdict.REACHABLE: "green", Verdict.ON_PAPER: "orange", Verdict.OUT_OF_REACH: "red"}
 _ICONS = {
@@ -34,7 +34,9 @@ def head(title: str, note: str, start_again: bool = False, use_case: bool = True
         if use_case:
             palette_state.use_case_picker()
         if start_again:
-            st.button("Start again", icon=":material/restart_alt:", on_click=palette_state.start_again, key="start_again")
+            st.button(
+                "Start again", icon=":material/restart_alt:", on_click=palette_state.start_again, key="start_again"
+            )
         glossary.words(title)
 
 

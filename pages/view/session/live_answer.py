@@ -12,21 +12,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
-from map_core.text import verdict, sentences
-from map_core.palettes import palette as palettes
-from map_core.text.verdict import Answer
-from map_core.feasibility import AttainableLevels
+from map_core.analysis.sensitivity import Local, local
 from map_core.confidence import Confidence, confidence
-from map_core.feasibility import Assessment
-from map_core.core.types import Verdict
 from map_core.core.jobs import Job
-from map_core.palettes.palette import Palette
+from map_core.core.types import Verdict
+from map_core.feasibility import Assessment, AttainableLevels
 from map_core.feasibility.ranges import Reach, reach
 from map_core.feasibility.repairs import Repairs, repairs
-from map_core.analysis.sensitivity import Local, local
-from pages.view.shell import background
+from map_core.palettes import palette as palettes
+from map_core.palettes.palette import Palette
+from map_core.text import sentences, verdict
+from map_core.text.verdict import Answer
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
+from pages.view.shell import background
 
 #: Seconds between two looks, while a hand moves, at what costs more than the verdict itself: ranges, nearest palette.
 PACE = 0.35

@@ -15,17 +15,17 @@ from functools import cached_property
 import numpy as np
 import streamlit as st
 
-from map_core.palettes import palette as palettes
 from map_core.analysis.generation_weights import in_force
-from map_core.solver.newton import Solution
+from map_core.core.jobs import Job, shared_jobs
 from map_core.feasibility import Assessment
 from map_core.figures.palette_comparison import Snapshot
-from map_core.core.jobs import Job, shared_jobs
+from map_core.palettes import palette as palettes
 from map_core.palettes.palette import ALL, Palette
-from pages.view.shell import background, markup
+from map_core.solver.newton import Solution
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
+from pages.view.shell import background, markup
 
 REMEMBERED = 2048
 

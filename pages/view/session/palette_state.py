@@ -13,15 +13,15 @@ import numpy as np
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import sentences
-from map_core.palettes import palette as palettes
+from map_core.core.types import Verdict
 from map_core.errors import InputError
 from map_core.feasibility import Assessment
-from map_core.core.types import Verdict
+from map_core.palettes import palette as palettes
 from map_core.palettes.palette import ALL, Palette, Target
+from map_core.text import sentences
 from pages.view.session import scene as scenes
-from pages.view.shell import markup
 from pages.view.session.scene import Scene
+from pages.view.shell import markup
 
 #: Where a new palette begins: so many values above the base level, the others free.
 FIRST_TARGETS, FIRST_PERCENTILE = 3, 60.0

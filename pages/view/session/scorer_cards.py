@@ -9,8 +9,8 @@ from pathlib import Path
 import streamlit as st
 
 from map_core.core import amounts, safe_csv
-from map_core.errors import InputError
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
 from map_core.scoring.validation import LEAST_AUC, Separation, length_correlations, read_labels, separations
 from pages.view.session import scene as scenes
 

@@ -21,14 +21,14 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import streamlit as st
 
 from map_core import report as reports
-from map_core.feasibility import Assessment
 from map_core.core.types import Verdict
+from map_core.data.reward_table import RewardTable
+from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
 from map_core.report import Report, Wanted
-from map_core.data.reward_table import RewardTable
-from pages.view.shell import component, markup
 from pages.view.session import scene as scenes
 from pages.view.session.scene import ALL, Scene
+from pages.view.shell import component, markup
 
 PAGES = Path(__file__).resolve().parents[2]
 #: Reports that are remembered, over all viewers.

@@ -13,8 +13,8 @@ from pathlib import Path
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.figures.theme import colour, dash
 from map_core.core.types import Verdict
+from map_core.figures.theme import colour, dash
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 

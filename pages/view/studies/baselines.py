@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from map_core.text import sentences
+from map_core.core.jobs import Job
 from map_core.figures import baselines as drawn
 from map_core.figures import baselines_text as told
 from map_core.figures import theme
-from map_core.core.jobs import Job
-from pages.view.shell import markup
+from map_core.text import sentences
 from pages.view.session.scene import Scene
+from pages.view.shell import markup
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from map_core.studies.delivery import Study, fingerprint
-from map_core.studies.delivery import study as studies
 from map_core.errors import InputError
 from map_core.figures.delivery import Shown
+from map_core.studies.delivery import Study, fingerprint
+from map_core.studies.delivery import study as studies
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 

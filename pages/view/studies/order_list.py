@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from map_core.text import sentences
 from map_core.figures.theme import colour
-from pages.view.shell import component
+from map_core.text import sentences
 from pages.view.session.scene import Scene
+from pages.view.shell import component
 
 _HOW = "Drag a row, or press its arrows. On its grip: Space lifts, arrow keys move, Space puts down, Escape puts back."
 _mount = component.registered(

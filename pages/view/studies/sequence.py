@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from map_core.solver.newton import Solution
-from map_core.figures import theme, sequence, sequence_text
-from map_core.figures import order_effects as compared
-from map_core.core.jobs import Job
 from map_core.analysis.order_effects import Orders
 from map_core.analysis.sequential import SequentialPath
-from pages.view.studies import order_list
-from pages.view.shell import markup
+from map_core.core.jobs import Job
+from map_core.figures import order_effects as compared
+from map_core.figures import sequence, sequence_text, theme
+from map_core.solver.newton import Solution
 from pages.view.session.scene import Scene
+from pages.view.shell import markup
+from pages.view.studies import order_list
 
 
 @dataclass(frozen=True, eq=False)

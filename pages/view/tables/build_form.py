@@ -12,15 +12,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from map_core.core import amounts
 from map_core import catalog
-from map_core.errors import InputError, PaletteError
-from map_core.data.prompts import DEFAULT_USE_CASE, Prompt, read_prompts
-from map_core.store import database, custom_values
 from map_core.catalog import processes
+from map_core.core import amounts
+from map_core.data.prompts import DEFAULT_USE_CASE, Prompt, read_prompts
+from map_core.errors import InputError, PaletteError
 from map_core.scoring import DEFAULT_VALUES, Definition, cards, values_file
+from map_core.store import custom_values, database
 from pages.view.shell import markup
-from pages.view.tables import markup as table_markup, model_choice
+from pages.view.tables import markup as table_markup
+from pages.view.tables import model_choice
 
 #: Candidates that can be asked for, and the longest reply.
 CANDIDATES = (2, 4, 8, 16, 32, 64, 128)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core import catalog
-from map_core.errors import InputError
 from map_core.catalog import Kept
+from map_core.errors import InputError
 from pages.view.session import scene as scenes
 from pages.view.shell import markup
 from pages.view.tables import markup as table_markup

@@ -19,11 +19,11 @@ import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from map_core.core import amounts
 from map_core import catalog
-from map_core.errors import InputError
-from map_core.data.importing import Choice, Preview, preview
 from map_core.catalog import processes
+from map_core.core import amounts
+from map_core.data.importing import Choice, Preview, preview
+from map_core.errors import InputError
 from pages.view.shell import markup
 from pages.view.tables import markup as table_markup
 

@@ -6,8 +6,8 @@ from html import escape
 
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.catalog import Kept
+from map_core.core import amounts
 
 _SAID = "tables_said"
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.errors import PaletteError
-from map_core.models import endpoint, files as model_files
 from map_core.engines.probe import Checked, checked
+from map_core.errors import PaletteError
+from map_core.models import endpoint
+from map_core.models import files as model_files
 from map_core.scoring import READ_LIKELIHOOD, cards
-from pages.view.shell import operator, markup
+from pages.view.shell import markup, operator
 
 #: The choice that opens the field.
 OTHER = ""

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from map_core.core import amounts
-from map_core.errors import InputError
 from map_core.catalog import processes
 from map_core.catalog.processes import Making, State
+from map_core.core import amounts
+from map_core.errors import InputError
 from pages.view.shell import errors, markup
-from pages.view.tables import import_form, catalog, markup as table_markup
+from pages.view.tables import catalog, import_form
+from pages.view.tables import markup as table_markup
 
 SECONDS = 1.0
 _AGAIN = "tables_work_again"

@@ -8,21 +8,22 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from map_core.catalog import processes
+from map_core.confidence.table_quality import Advice, Help, advise
 from map_core.core import amounts
-from map_core.text import table_quality as words
-from map_core.feasibility.trusted_ranges import Ranges, ranges
-from map_core.errors import InputError
-from map_core.models.endpoint import refusal
 from map_core.core.jobs import Job, JobStatus
 from map_core.data.prompts import Prompt
-from map_core.confidence.table_quality import Advice, Help, advise
-from map_core.catalog import processes
+from map_core.errors import InputError
+from map_core.feasibility.trusted_ranges import Ranges, ranges
+from map_core.models.endpoint import refusal
+from map_core.text import table_quality as words
 from map_core.text.sentences import capitalised
-from pages.view.shell import background, markup
-from pages.view.session import palette_state, header
-from pages.view.tables import build_form, markup as table_markup
+from pages.view.session import header, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
+from pages.view.shell import background, markup
+from pages.view.tables import build_form
+from pages.view.tables import markup as table_markup
 from pages.view.tables.catalog import FIRST
 
 #: Candidates beyond which the page offers no more.

@@ -6,9 +6,9 @@ from itertools import combinations
 
 import streamlit as st
 
-from map_core.figures import theme, pair_grid
 from map_core.analysis.frontier import Frontier, frontier
 from map_core.core.jobs import Job
+from map_core.figures import pair_grid, theme
 from pages.view.shell import background, markup
 from pages.view.tradeoffs.shared import Today, again, download, in_words, open_pair, others, values_picker
 

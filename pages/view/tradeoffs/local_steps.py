@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from map_core.core import amounts
-from map_core.text import sentences
-from map_core.feasibility import AttainableLevels
-from map_core.core.jobs import Job
 from map_core.analysis.local_steps import Keep, Step, step
-from pages.view.shell import background, markup
+from map_core.core import amounts
+from map_core.core.jobs import Job
+from map_core.feasibility import AttainableLevels
+from map_core.text import sentences
 from pages.view.session import palette_state
+from pages.view.shell import background, markup
 from pages.view.tradeoffs.shared import Today, again, take
 
 SIZES = (0.05, 0.1, 0.2)

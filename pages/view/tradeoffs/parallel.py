@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.core import amounts
 from map_core.analysis.frontier_spread import Fan, fan
-from map_core.figures import theme, parallel_coordinates, plane
+from map_core.core import amounts
 from map_core.core.jobs import Job
+from map_core.figures import parallel_coordinates, plane, theme
 from pages.view.shell import background, markup
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import BUDGETS, Today, download, in_words, others, values_picker
 
 LINES = 24
-_TINTS: dict[parallel_coordinates.Tint, str] = {"favoured": "The value it favours", "cost": "Its cost", "verdict": "Its verdict"}
+_TINTS: dict[parallel_coordinates.Tint, str] = {
+    "favoured": "The value it favours",
+    "cost": "Its cost",
+    "verdict": "Its verdict",
+}
 HOW = (
     "Each line is a palette that can be had. Click a mark on one to see what it would give against yours, what it "
     "costs and what it sounds like. Nothing changes until you take it."

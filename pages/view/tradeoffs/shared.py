@@ -8,16 +8,16 @@ from functools import cached_property
 import numpy as np
 import streamlit as st
 
-from map_core.palettes import palette as palettes
-from map_core.text import sentences
 from map_core.analysis.generation_weights import in_force
-from map_core.solver.newton import Solution
 from map_core.feasibility import Assessment
 from map_core.figures.plane import Palette as Stand
+from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette
+from map_core.solver.newton import Solution
+from map_core.text import sentences
 from pages.view.session import palette_state
-from pages.view.shell import markup, tabs
 from pages.view.session.scene import Scene
+from pages.view.shell import markup, tabs
 
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
 _AGAIN = "tradeoffs_again"

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core.core import amounts
-from map_core.text import sentences
-from map_core.feasibility import AttainableLevels
-from map_core.confidence import Bands, bands
-from map_core.figures import theme, sweep
-from map_core.core.jobs import Job
 from map_core.analysis.sensitivity import Curve, curve, local
-from pages.view.shell import background, markup, glossary
+from map_core.confidence import Bands, bands
+from map_core.core import amounts
+from map_core.core.jobs import Job
+from map_core.feasibility import AttainableLevels
+from map_core.figures import sweep, theme
+from map_core.text import sentences
+from pages.view.shell import background, glossary, markup
 from pages.view.tradeoffs.shared import Today, download, in_words, value_picker
 
 LEVEL = 0.9

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.core import amounts
-from map_core.figures import theme, plane, triangle
-from map_core.figures import surface as space
 from map_core.analysis.frontier import Surface, surface
+from map_core.core import amounts
 from map_core.core.jobs import Job
+from map_core.figures import plane, theme, triangle
+from map_core.figures import surface as space
 from pages.view.shell import background, markup
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import BUDGETS, Today, download, in_words, others, value_picker

@@ -6,12 +6,12 @@ import math
 
 import streamlit as st
 
-from map_core.core import amounts
-from map_core.text.units import Unit
-from map_core.figures import theme, plane
 from map_core.analysis.frontier import Frontier, frontier
+from map_core.core import amounts
 from map_core.core.jobs import Job
-from pages.view.shell import background, markup, glossary
+from map_core.figures import plane, theme
+from map_core.text.units import Unit
+from pages.view.shell import background, glossary, markup
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import BUDGETS, Today, axis_picker, download, in_words, others
 

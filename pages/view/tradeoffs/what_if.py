@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core.core import amounts
-from map_core.text import changes, sentences
-from map_core.errors import InputError
-from map_core.figures import plane
-from map_core.analysis.frontier import Contour
 from map_core.analysis.examples import example
+from map_core.analysis.frontier import Contour
+from map_core.core import amounts
+from map_core.errors import InputError
 from map_core.feasibility.trust import trust
+from map_core.figures import plane
+from map_core.text import changes, sentences
 from pages.view.session import palette_state
 from pages.view.shell import markup
 from pages.view.tradeoffs.shared import Today, again, take, undo

@@ -11,11 +11,11 @@ from typing import Any
 import streamlit as st
 
 from map_core.core import amounts
-from map_core.text import sentences
 from map_core.figures import theme
 from map_core.figures import value_profile as figures
 from map_core.scoring.pairwise import word
 from map_core.scoring.profile import Portrait, Rung, extremes, portrait
+from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.session import scorer_cards
 from pages.view.shell import markup

@@ -10,11 +10,11 @@ import re
 
 import streamlit as st
 
-from map_core.errors import PaletteError
-from map_core.custom_values import replies_key, jobs
+from map_core.custom_values import jobs, replies_key
 from map_core.custom_values.active import forget
-from map_core.store import custom_values
+from map_core.errors import PaletteError
 from map_core.scoring import Definition, Kind, name_from
+from map_core.store import custom_values
 from pages.view.session import scene as scenes
 from pages.view.shell import markup
 from pages.view.values import markup as marks

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.errors import PaletteError
-from map_core.scoring.pairwise import ASKED, MOST, Answer, Question, questions
 from map_core.custom_values import agreement, replies_key
 from map_core.custom_values.active import forget
 from map_core.data.reward_table import RewardTable
-from map_core.store import database, custom_values
+from map_core.errors import PaletteError
 from map_core.scoring import Definition
+from map_core.scoring.pairwise import ASKED, MOST, Answer, Question, questions
+from map_core.store import custom_values, database
 from pages.view.shell import background, markup
 from pages.view.values import markup as marks
 from pages.view.values.state import Own, Seen, look

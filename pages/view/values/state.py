@@ -10,13 +10,13 @@ from functools import cached_property
 
 import numpy as np
 
-from map_core.figures.theme import COLOURS
-from map_core.scoring.pairwise import Agreement
 from map_core.custom_values import agreement, read, replies_key
 from map_core.data.reward_table import RewardTable
+from map_core.figures.theme import COLOURS
+from map_core.scoring import cards
+from map_core.scoring.pairwise import Agreement
 from map_core.store import Database, custom_values
 from map_core.store.custom_values import Judged, OwnValue
-from map_core.scoring import cards
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 

@@ -10,16 +10,16 @@ from functools import partial
 
 import streamlit as st
 
-from map_core.errors import PaletteError
 from map_core.core.jobs import Job, JobStatus
-from map_core.scoring.pairwise import ASKED, LEAST, MOST, RELIABLE_FROM, ROUGH_FROM, Word
-from map_core.custom_values import agreement, replies_key, jobs
+from map_core.custom_values import agreement, jobs, replies_key
 from map_core.custom_values.active import forget
-from map_core.store import custom_values
+from map_core.errors import PaletteError
 from map_core.scoring import values_file
+from map_core.scoring.pairwise import ASKED, LEAST, MOST, RELIABLE_FROM, ROUGH_FROM, Word
+from map_core.store import custom_values
+from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
 from pages.view.values import define, judge
-from pages.view.session import scene as scenes
 from pages.view.values import markup as marks
 from pages.view.values.state import Own, Seen
 

@@ -1,0 +1,10 @@
+"""Utilities without knowledge of the domain: contents.
+
+types         the words of the product as types
+amounts       numbers as text and as JSON
+jobs          background work, one registry a process
+parent_watch  child processes that leave with their parent
+atomic_files  files that are complete or not there
+file_lock     files held against other writers
+safe_csv      CSV in which no text is a formula
+"""

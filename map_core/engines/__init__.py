@@ -1,0 +1,11 @@
+"""Engines, which draw replies from base models: contents.
+
+base             the contract of an engine
+factory          the engine that suits a model and this machine
+openvino_engine  OpenVINO GenAI, for the CPU
+torch_engine     transformers and torch, for GPUs and any model
+remote_engine    a model on an OpenAI-compatible server
+probe            a model looked at before any work begins
+
+Nothing is imported here, so that looking at one of them loads no model library.
+"""

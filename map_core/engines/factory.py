@@ -1,0 +1,87 @@
+"""Open the engine that suits a model and this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from map_core.engines.base import Engine
+from map_core.errors import EngineError, InputError
+from map_core.models.endpoint import address_of
+from map_core.models.files import DEFAULT_MODEL, ModelFiles
+
+
+def open_engine(
+    model: str = DEFAULT_MODEL,
+    engine: str = "auto",
+    dtype: str | None = None,
+    device: str | None = None,
+    *,
+    trusted: bool = False,
+) -> Engine:
+    """Load a model into the engine that suits this machine, or reach it on its server.
+
+    Args:
+        model: a name from ``models list``, a folder, a name on a model hub that is on this machine, or NAME@URL for
+            a model on an OpenAI-compatible server, see :mod:`map_core.engines.remote_engine`.
+        engine: "torch", "openvino", "remote", or "auto": remote for NAME@URL, torch where there is a CUDA device,
+            else OpenVINO where it is installed and knows the model, else torch.
+        dtype: "float32" or "bfloat16"; None takes the engine's default.
+        device: "cpu", "cuda", "cuda:1" or "auto" (shared out over all GPUs) for torch, which it asks for by itself;
+            None takes what suits the machine.
+        trusted: whoever runs this program named this model for this call, so its server may be called; else only a
+            server that is listed is, see :mod:`map_core.models.endpoint`.
+
+    Raises:
+        InputError: a server that is not listed, an unknown engine, a model that the engine asked for by name cannot
+            take, a dtype or a device for a server, or a device that is not there.
+        MissingModelError: the weights are not on this machine.
+        EngineError: the files are damaged, the engine is not installed, or the server cannot be reached.
+    """
+    if engine not in ("auto", "torch", "openvino", "remote"):
+        raise InputError(f"The engine is {engine!r}; expected auto, torch, openvino or remote.")
+    if engine == "remote" or address_of(model):
+        if engine not in ("auto", "remote"):
+            raise InputError(f"The model {model} is on a server and the engine is {engine!r}; expected auto or remote.")
+        if dtype is not None or device is not None:
+            what = f"dtype is {dtype!r}" if dtype is not None else f"device is {device!r}"
+            raise InputError(f"The {what}; a server decides on its own. Leave it out.")
+        from map_core.engines.remote_engine import RemoteEngine
+
+        return RemoteEngine(model, trusted=trusted)
+    from map_core.models import files as model_files
+
+    files = model_files.locate(model)
+    if device is not None and engine == "openvino":
+        raise InputError(f"The device is {device!r}, which goes with the engine torch; OpenVINO runs on the processor.")
+    if engine == "auto":
+        engine = "torch" if device is not None else _suited(files)
+    if engine == "openvino":
+        from map_core.engines.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(files, dtype=dtype)
+    from map_core.engines.torch_engine import TorchEngine
+
+    return TorchEngine(files, dtype=dtype, device=device)
+
+
+def _suited(files: ModelFiles) -> str:
+    from map_core.models.conversion import can_convert
+
+    if _cuda_is_likely():
+        import torch
+
+        if torch.cuda.is_available():
+            return "torch"
+    if importlib.util.find_spec("openvino_genai") is not None and can_convert(files.folder):
+        return "openvino"
+    if importlib.util.find_spec("torch") is None:
+        raise EngineError("Neither torch nor openvino_genai is installed. Run: pip install -r requirements.txt")
+    return "torch"
+
+
+def _cuda_is_likely() -> bool:
+    """Whether asking torch is worth its seconds of loading: a driver's device file or library is there."""
+    import ctypes.util
+    from pathlib import Path
+
+    return Path("/dev/nvidia0").exists() or any(ctypes.util.find_library(n) for n in ("cuda", "nvcuda"))

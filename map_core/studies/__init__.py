@@ -1,0 +1,5 @@
+"""Studies of whole tables: contents.
+
+delivery   forecasts against fresh replies to other prompts
+reproduce  the published experiments
+"""

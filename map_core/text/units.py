@@ -1,0 +1,80 @@
+"""Convert levels from standard deviations above base to what people read on an axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import rankdata
+
+from map_core.core import amounts
+from map_core.data.reward_table import RewardTable
+from map_core.oracle import Oracle
+from map_core.palettes.targets import Percentiles
+from map_core.text import sentences
+
+Unit = Literal["percentile", "reward"]
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """From standard deviations above base to what people read on an axis.
+
+    Args:
+        oracle: base level and scale.
+        percentiles: of the base model's replies.
+        unit: percentiles of those replies, or rewards as the scorer gives them.
+        names: of the values, as people read them.
+    """
+
+    oracle: Oracle
+    percentiles: Percentiles
+    unit: Unit
+    names: Sequence[str]
+
+    def of(self, value: int, levels: np.ndarray) -> np.ndarray:
+        """Standardised levels of one value, any shape, in this unit."""
+        levels = np.asarray(levels, dtype=float)
+        if self.unit == "reward":
+            return self.oracle.base[value] + levels * self.oracle.scale[value]
+        return np.array([self.percentile(value, float(level)) for level in levels.ravel()]).reshape(levels.shape)
+
+    def percentile(self, value: int, level: float) -> float:
+        """One standardised level as a percentile of the base model's replies; NaN for one that is not finite."""
+        if not math.isfinite(level):
+            return math.nan
+        # A hair below: where many replies tie (a diversity of exactly 1) their percentile would be the middle of the
+        # tie, and a level that rounding puts on either side of it would jump.
+        scale = float(self.oracle.scale[value])
+        return self.percentiles.of_level(value, float(self.oracle.base[value]) + level * scale - 1e-9 * scale)
+
+    def axis(self, value: int) -> str:
+        """The title of an axis of this value."""
+        name = self.names[value][:1].upper() + self.names[value][1:]
+        return f"{name} (percentile)" if self.unit == "percentile" else f"{name} (reward)"
+
+    def said(self, value: int, level: float) -> str:
+        """One level in words short enough for a label."""
+        shown = float(self.of(value, np.array(level)))
+        return amounts.percentile(shown) if self.unit == "percentile" else amounts.significant(shown, 3)
+
+    def meant(self, value: int, level: float) -> str:
+        """One level with its meaning, for a line of its own."""
+        percentile = float(Units(self.oracle, self.percentiles, "percentile", self.names).of(value, np.array(level)))
+        shown = (
+            amounts.percentile(percentile)
+            if self.unit == "percentile"
+            else f"{self.said(value, level)} ({amounts.percentile(percentile)})"
+        )
+        return f"{shown}, {sentences.better_than(percentile)}"
+
+    def cloud(self, table: RewardTable, value: int, rows: np.ndarray) -> np.ndarray:
+        """The rewards of some replies in this unit."""
+        column = table.rewards[:, value]
+        if self.unit == "reward":
+            return column[rows]
+        ranks = rankdata(column, method="min") - 1.0
+        return (100.0 * ranks / max(len(column) - 1, 1))[rows]

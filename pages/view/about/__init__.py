@@ -1,0 +1,1 @@
+"""Parts of *How it works* and *Limits*."""

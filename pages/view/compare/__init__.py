@@ -1,0 +1,1 @@
+"""Parts of the page *Compare*: prompt, replies, candidates, blind votes, many prompts."""

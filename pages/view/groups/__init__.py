@@ -1,0 +1,1 @@
+"""Parts of the page *Groups* and of meetings."""

@@ -1,0 +1,1 @@
+"""Parts of the page *Palette*: faders, verdict, example, landing and tour."""

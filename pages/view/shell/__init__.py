@@ -1,0 +1,1 @@
+"""The frame of every page: markup, errors, help, live components and the live channel."""

@@ -1,0 +1,1 @@
+"""Parts of *Sequence*, *Baselines* and *Evidence*."""

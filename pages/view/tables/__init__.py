@@ -1,0 +1,1 @@
+"""Parts of the page *Tables*: the catalog, imports, builds and quality."""

@@ -1,0 +1,1 @@
+"""Parts of the page *Trade-offs*, a file a view."""

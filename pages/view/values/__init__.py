@@ -1,0 +1,1 @@
+"""Parts of the page *Values*: cards, definitions, judgements."""
