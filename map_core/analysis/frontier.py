@@ -2,9 +2,9 @@
 
 For each direction w on the quarter circle of a pair, or the spherical triangle of a triple: maximise w . mu subject
 to KL <= b, the other values free or kept at or above their floors. Linear weights suffice: the answer is
-x = t w + nu with nu >= 0 on the floors, and t a monotone root, see :mod:`map_core.solver.rays`. Without a budget every prompt
-answers with its best reply, a linear program where there are floors. Constraint: standardised units throughout; every
-point is returned with the weights that give it; all pairs, budgets and directions move in one batch.
+x = t w + nu with nu >= 0 on the floors, and t a monotone root, see :mod:`map_core.solver.rays`. Without a budget
+every prompt answers with its best reply, a linear program where there are floors. Constraint: standardised units
+throughout; every point is returned with the weights that give it; all pairs, budgets and directions move in one batch.
 
 Source: Wang et al., ICLR 2025, Theorem 2 (any point of the frontier is reached by linear weights).
 """

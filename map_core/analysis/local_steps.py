@@ -2,14 +2,14 @@
 
     keep the others    d'_j = d_j + h and d' = d elsewhere; what it costs follows
     keep the cost      d'_j = d_j + h and KL(d') <= KL(d). A step more: the others give way as little as can be, by
-                       :mod:`map_core.feasibility.nearest`. A step less: the others rise together by t, as far as what was
-                       saved goes
+                       :mod:`map_core.feasibility.nearest`. A step less: the others rise together by t, as far as
+                       what was saved goes
 
 KL is convex in the targets and its gradient is x, so t is the root of a convex increasing function and Newton's method
 within a bracket finds it. Constraint: a step that cannot be had is no step, None; that is decided by the certificate.
 
-Source: shadow prices as in :mod:`map_core.analysis.sensitivity`; the two ways to move along a frontier are those of interactive
-multi-objective optimisation, Miettinen, "Nonlinear Multiobjective Optimization", 1999, chapter II.5.
+Source: shadow prices as in :mod:`map_core.analysis.sensitivity`; the two ways to move along a frontier are those of
+interactive multi-objective optimisation, Miettinen, "Nonlinear Multiobjective Optimization", 1999, chapter II.5.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Where scorers run: in this process, or in one of their own that can be ended.
 
 A scorer that hangs cannot be stopped from inside its own process, and one that eats all memory takes its process along.
-So scorers run in a child process (:mod:`map_core.building.scorer_process`), which is killed when a batch takes longer than
-its limit, and started again. It is a plain process and none of ``multiprocessing``'s, which would run the caller's own
-script once more in it. Constraint: the child holds nothing that is not made again from what it was started with.
+So scorers run in a child process (:mod:`map_core.building.scorer_process`), which is killed when a batch takes
+longer than its limit, and started again. It is a plain process and none of ``multiprocessing``'s, which would run
+the caller's own script once more in it. Constraint: the child holds nothing that is not made again from what it was
+started with.
 """
 
 from __future__ import annotations

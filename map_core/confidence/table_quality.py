@@ -10,8 +10,9 @@ Twice the candidates and twice the prompts cost the same, so they are what is co
     reach           the margin grows with log K, slower and slower: its growth from K / 2 to K, times the ratio of that
                     growth to the one from K / 4 to K / 2, all three measured; prompts only make it surer
 
-Constraint: what a table says of itself is measured on it; what lies beyond is marked as foretold. tests/confidence/test_table_quality.py
-holds the foretold figures against tables that really have twice as many of either.
+Constraint: what a table says of itself is measured on it; what lies beyond is marked as foretold.
+tests/confidence/test_table_quality.py holds the foretold figures against tables that really have twice as many of
+either.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """How far each value of a table goes by itself: with weights that rest on enough replies, and at the very most.
 
-Constraint: a range is of one value with all others free; together they reach less, see :mod:`map_core.feasibility.ranges`.
+Constraint: a range is of one value with all others free; together they reach less, see
+:mod:`map_core.feasibility.ranges`.
 """
 
 from __future__ import annotations

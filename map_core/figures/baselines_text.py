@@ -102,8 +102,8 @@ def summary(shown: Shown) -> list[str]:
             if met and paid:
                 hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())
                 sentence += (
-                    f" Those that meet {_targets(shown)} cost {sentences.number(hit)} nats, {sentences.number(hit / paid, 2)} "
-                    "times the palette."
+                    f" Those that meet {_targets(shown)} cost {sentences.number(hit)} nats, "
+                    f"{sentences.number(hit / paid, 2)} times the palette."
                 )
             said.append(sentence)
         elif way.name == SAME:

@@ -94,7 +94,8 @@ def stretches(found: Blends) -> list[tuple[Verdict, float, float]]:
 def summary(found: Blends, units: Units, shown: Sequence[int], names: tuple[str, str]) -> list[str]:
     """The figure in words: where the verdict changes, the cost at both ends, and how each level moves."""
     told = [
-        f"From {amounts.percent(start)} to {amounts.percent(end)} of {names[1]}: {sentences.HEADLINES[verdict].lower()}."
+        f"From {amounts.percent(start)} to {amounts.percent(end)} of {names[1]}: "
+        f"{sentences.HEADLINES[verdict].lower()}."
         for verdict, start, end in stretches(found)
     ]
     if np.isfinite(found.kl[[0, -1]]).all():

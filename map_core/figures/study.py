@@ -1,7 +1,7 @@
 """The published experiments on one table, in four panels: what can be had, what is missed, times, and order.
 
-Every line is a field of :class:`map_core.studies.reproduce.Size`; the paper's own figures are dotted. Each panel has its own
-legend beside it.
+Every line is a field of :class:`map_core.studies.reproduce.Size`; the paper's own figures are dotted. Each panel has
+its own legend beside it.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ weights theta >= 0 on the conditions and x their sums by value, the dual is smoo
     maximise over theta >= 0   sum_g psi_g(a_g) + sum_j floor_j theta_j - A(x),     a_g = sum_j d_gj theta_gj
     psi_g(a) = a  up to  k_g = w_g / tau,   k_g (1 + log(a / k_g))  beyond,         s_g = psi_g'(a_g) = min(1, k_g / a)
 
-and is solved by the projected Newton steps of :mod:`map_core.solver.newton`. The nats spent fall with tau, so the budget fixes
-it. Weak duality bounds what any other palette could give: the gap that is reported.
+and is solved by the projected Newton steps of :mod:`map_core.solver.newton`. The nats spent fall with tau, so the
+budget fixes it. Weak duality bounds what any other palette could give: the gap that is reported.
 
 Source: Nash, "The Bargaining Problem", 1950; with importances, Kalai, "Nonsymmetric Nash Solutions", 1977.
 """

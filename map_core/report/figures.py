@@ -219,8 +219,8 @@ def others(report: Report) -> Chart | None:
         for j, place in zip(ys, places, strict=True)
     ]
     said = [
-        f"{sentences.capitalised(report.names[j])}: {amounts.percentile(y[0])} at the left, {amounts.percentile(y[-1])} "
-        "at the right."
+        f"{sentences.capitalised(report.names[j])}: {amounts.percentile(y[0])} at the left, "
+        f"{amounts.percentile(y[-1])} at the right."
         for j, y in ys.items()
     ]
     few = "" if len(shown) == len(varying) else f" (the {len(shown)} that move most)"

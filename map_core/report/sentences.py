@@ -139,12 +139,12 @@ def sure(report: Report) -> str:
     told = chance(likely)
     if likely < LIKELY:
         return (
-            f"Not sure: the verdict, {sentences.HEADLINES[found.verdict].lower()}, holds for all prompts of this kind with "
-            f"a probability of {told}, judged by the {found.prompts} in the table."
+            f"Not sure: the verdict, {sentences.HEADLINES[found.verdict].lower()}, holds for all prompts of this kind "
+            f"with a probability of {told}, judged by the {found.prompts} in the table."
         )
     return (
-        f"{sentences.capitalised(told)} sure that the verdict, {sentences.HEADLINES[found.verdict].lower()}, holds for all "
-        f"prompts of this kind, judged by the {found.prompts} in the table."
+        f"{sentences.capitalised(told)} sure that the verdict, {sentences.HEADLINES[found.verdict].lower()}, holds "
+        f"for all prompts of this kind, judged by the {found.prompts} in the table."
     )
 
 

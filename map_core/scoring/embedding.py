@@ -1,9 +1,9 @@
 """Values read off sentence embeddings: coherence, humor, kindness, positivity.
 
 A tone is a direction in the space of embeddings: from plain sentences to playful ones on the same matters, from unkind
-and reckless ones to kind and careful ones (:mod:`map_core.scoring.embedding_examples`). On this project's small base model that
-separates replies at least as well as comparing their likelihood under two opposed personas, in a tenth of the time.
-Constraint: no model library at import time.
+and reckless ones to kind and careful ones (:mod:`map_core.scoring.embedding_examples`). On this project's small base
+model that separates replies at least as well as comparing their likelihood under two opposed personas, in a tenth of
+the time. Constraint: no model library at import time.
 """
 
 from __future__ import annotations

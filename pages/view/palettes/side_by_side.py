@@ -47,8 +47,8 @@ def show(own: Stand) -> None:
         snapshots(shown, units, base),
         key="beside_chart",
         config=theme.CONFIG,
-        alt=f"What {sentences.listed([name for name, _ in named])} give of each value, in percentiles, a row a value. The "
-        "same in words below.",
+        alt=f"What {sentences.listed([name for name, _ in named])} give of each value, in percentiles, a row a value. "
+        "The same in words below.",
     )
     with st.expander("In words"):
         for sentence in summary(shown, units):

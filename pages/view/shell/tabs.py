@@ -1,7 +1,8 @@
 """The choice between the views of a page, and choices within one; the address says which, so a link opens the same.
 
 A view is an entry of the browser's history, so Back leads to the view before. Choices within a view, whose widgets are
-bound to the address, only change the entry that is there (:mod:`pages.view.shell.browser_back`), so Back is not filled with them.
+bound to the address, only change the entry that is there (:mod:`pages.view.shell.browser_back`), so Back is not
+filled with them.
 """
 
 from __future__ import annotations
