@@ -145,8 +145,8 @@ def _reply(n: int, stand: Stand, scene: Scene, prompt: int) -> None:
         said = "A typical reply of the base model, which this palette leaves as it is."
     else:
         who = "Likeliest reply" if stand.solution is not None else "Likeliest reply of the nearest palette"
-        chances = f"{sentences.chance(found.probability)}, against {sentences.chance(1 / found.candidates)} under the base model"
-        said = f"{who}: {chances}."
+        under_base = sentences.chance(1 / found.candidates)
+        said = f"{who}: {sentences.chance(found.probability)}, against {under_base} under the base model."
     st.html(markup.note(said))
     with st.container(key=f"beside_reply_{n}"):
         st.text(found.aligned)
