@@ -113,10 +113,11 @@ def show(seen: Live) -> None:
 
 def _sentence(found: Choice) -> str:
     replies, top = len(found.shares), float(found.shares.max())
+    chances = f"{sentences.chance(top)}, against {sentences.chance(1 / replies)} under the base model"
+    carry, most = amounts.fixed(found.ess, 1), amounts.fixed(math.log(replies), 2)
     return (
-        f"Of {replies} replies the likeliest is drawn with {sentences.chance(top)}, against "
-        f"{sentences.chance(1 / replies)} under the base model. {amounts.fixed(found.ess, 1)} replies carry the choice, "
-        f"and it spends {amounts.nats(found.kl)} of the {amounts.fixed(math.log(replies), 2)} that {replies} replies allow."
+        f"Of {replies} replies the likeliest is drawn with {chances}. {carry} replies carry the choice, and it spends "
+        f"{amounts.nats(found.kl)} of the {most} that {replies} replies allow."
     )
 
 
