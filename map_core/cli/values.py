@@ -10,13 +10,12 @@ from typing import Any
 import click
 
 from map_core.core import amounts
+from map_core.core.assets import ASSETS
 from map_core.data import reward_table
 from map_core.data.reward_table import RewardTable
 from map_core.scoring import cards, read_values_file, resolve
 from map_core.scoring.known_classifiers import READY
 from map_core.scoring.validation import LEAST_AUC, Separation, length_correlations, read_labels, separations
-
-_ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 
 @click.command(
@@ -80,9 +79,9 @@ def values(
         for scorer in resolve(tuple(own), own):
             _show(scorer.name, scorer.entry(), None, None, as_json)
         return
-    if table is None and (_ASSETS / "default.parquet").is_file():
-        table = _ASSETS / "default.parquet"
-        labels = labels or next(iter(_ASSETS.glob("labels.jsonl")), None)
+    if table is None and (ASSETS / "default.parquet").is_file():
+        table = ASSETS / "default.parquet"
+        labels = labels or next(iter(ASSETS.glob("labels.jsonl")), None)
     loaded = reward_table.load(table) if table is not None else None
     measured = separations(loaded, read_labels(labels)) if loaded is not None and labels is not None else {}
     lengths = length_correlations(loaded) if loaded is not None else {}

@@ -1,6 +1,7 @@
 """Utilities without knowledge of the domain: contents.
 
 types         the words of the product as types
+assets        the files that are shipped beside the code
 amounts       numbers as text and as JSON
 jobs          background work, one registry a process
 parent_watch  child processes that leave with their parent

@@ -20,12 +20,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from map_core.core.assets import ASSETS
 from map_core.core.atomic_files import replacing
 from map_core.core.types import Form
 from map_core.errors import InputError
 
 #: The table that the app opens when it is told of no other.
-DEFAULT_TABLE = Path(__file__).parents[2] / "assets" / "default.parquet"
+DEFAULT_TABLE = ASSETS / "default.parquet"
 METADATA_KEY = b"value_palette"
 #: In the metadata of a table in memory: names of values that were added to it and that its file does not hold.
 ADDED = "added"

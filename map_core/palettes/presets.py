@@ -10,11 +10,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
+from map_core.core.assets import ASSETS
 from map_core.palettes.palette import ALL, Palette, Target
 
-FILE = Path(__file__).resolve().parents[2] / "assets" / "presets.json"
+FILE = ASSETS / "presets.json"
 #: What a table of other values is offered: so many of its values, each raised to this percentile.
 MOST_OWN, RAISED, EVENLY = 4, 70.0, 55.0
 

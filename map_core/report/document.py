@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from map_core.core import amounts
+from map_core.core.assets import asset
 from map_core.core.types import Form
 from map_core.figures.theme import colour
 from map_core.palettes.palette import Mode
@@ -35,8 +36,7 @@ WORDS = (
     *("held-out", "forecast", "delivery"),
 )
 TEMPLATES = Path(__file__).parent / "templates"
-#: The faces of the app, written into the document where they are there: family, weights and file.
-FONTS = Path(__file__).parents[2] / "static" / "fonts"
+#: The faces of the app, which are written into the document: family, weights and file.
 FACES = (
     ("Hanken Grotesk", "100 900", "hanken-grotesk-latin.woff2"),
     ("Newsreader", "200 800", "newsreader-latin.woff2"),
@@ -104,11 +104,14 @@ def _template() -> Any:
 
 @lru_cache(maxsize=1)
 def _faces() -> tuple[tuple[str, str, str], ...]:
-    """Family, weights and data of each face; none where the files are not there."""
+    """Return family, weights and data of each face.
+
+    Raises:
+        InputError: a font's file is missing.
+    """
     return tuple(
-        (family, weights, base64.b64encode((FONTS / file).read_bytes()).decode())
+        (family, weights, base64.b64encode(asset("fonts", file).read_bytes()).decode())
         for family, weights, file in FACES
-        if (FONTS / file).is_file()
     )
 
 

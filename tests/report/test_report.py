@@ -1,6 +1,6 @@
 """Reports: the figures in the document are those that were computed, and nothing in it runs or reaches out."""
 
-from __future__ import annotations
+from __future__ import base64
 
 import csv
 import io
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from map_core import report as reports
+from map_core.core.assets import asset
 from map_core.core.types import Form, Verdict
 from map_core.custom_values import Scores, extended
 from map_core.data.reward_table import RewardTable
@@ -367,6 +368,17 @@ def test_nothing_is_loaded_from_elsewhere(table):
     assert len(document.encode()) < 1_000_000
     # The address is there to be read, as text.
     assert "http://localhost:8501/?palette=humor:p60" in words_of(report)
+
+
+def test_the_fonts_of_the_app_are_in_the_document(table):
+    """A reader without a network sees the same letters; a report is never quietly set in another font."""
+    page = reports.html(made(table, {"humor": 0.2}))
+    for family, file in (
+        ("Hanken Grotesk", "hanken-grotesk-latin.woff2"),
+        ("Newsreader", "newsreader-latin.woff2"),
+    ):
+        assert f'font-family: "{family}"' in page or f"font-family: '{family}'" in page
+        assert base64.b64encode(asset("fonts", file).read_bytes()).decode() in page
 
 
 def test_all_of_it_as_tables(table):

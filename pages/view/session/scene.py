@@ -21,7 +21,7 @@ from map_core.core.types import SamplingSettings
 from map_core.custom_values import extended, read, replies_key
 from map_core.custom_values.active import offered
 from map_core.data import reward_table
-from map_core.data.reward_table import RewardTable
+from map_core.data.reward_table import DEFAULT_TABLE, RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, AttainableLevels, assess
 from map_core.figures import theme
@@ -31,7 +31,6 @@ from map_core.palettes.targets import Percentiles, percentiles
 from map_core.scoring import Definition, cards
 from map_core.text.units import Unit, Units
 
-DEFAULT_TABLE = Path(__file__).resolve().parents[3] / "assets" / "default.parquet"
 #: Where this viewer's choice of a table is kept.
 CHOSEN = "table"
 

@@ -21,6 +21,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import streamlit as st
 
 from map_core import report as reports
+from map_core.core.assets import app_folder
 from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import Assessment
@@ -30,7 +31,7 @@ from pages.view.session import scene as scenes
 from pages.view.session.scene import ALL, Scene
 from pages.view.shell import component, markup
 
-PAGES = Path(__file__).resolve().parents[2]
+PAGES = app_folder() / "pages"
 #: Reports that are remembered, over all viewers.
 REMEMBERED = 8
 #: What the snippets need: the weights alone.

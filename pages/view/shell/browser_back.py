@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.view.shell import markup
+from map_core.core.assets import ASSETS
 
 _spare = st.components.v2.component(
-    "value_palette_back", js=(markup.ASSETS / "back.js").read_text(encoding="utf-8"), html="<i hidden></i>"
+    "value_palette_back", js=(ASSETS / "back.js").read_text(encoding="utf-8"), html="<i hidden></i>"
 )
 
 

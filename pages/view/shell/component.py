@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from map_core.core import amounts
-from pages.view.shell import markup
+from map_core.core.assets import ASSETS
 
 
 def registered(
@@ -28,13 +28,13 @@ def registered(
             the page's own style sheets count, and it may use the shared scripts.
         scripts: of assets, that come before its own when it is not isolated.
     """
-    script = (markup.ASSETS / f"{name}.js").read_text(encoding="utf-8")
+    script = (ASSETS / f"{name}.js").read_text(encoding="utf-8")
     if not isolated:
-        script = "".join((markup.ASSETS / f"{shared}.js").read_text(encoding="utf-8") for shared in scripts) + script
+        script = "".join((ASSETS / f"{shared}.js").read_text(encoding="utf-8") for shared in scripts) + script
     made = st.components.v2.component(
         f"value_palette_{name}",
         html=html,
-        css=(markup.ASSETS / f"{name}.css").read_text(encoding="utf-8"),
+        css=(ASSETS / f"{name}.css").read_text(encoding="utf-8"),
         js=script,
         isolate_styles=isolated,
     )

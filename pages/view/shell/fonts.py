@@ -5,6 +5,6 @@ from __future__ import annotations
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from pages.view.shell import markup
+from map_core.core.assets import ASSETS
 
-ROUTE = Mount("/app/static/fonts", StaticFiles(directory=markup.ASSETS / "fonts"))
+ROUTE = Mount("/app/static/fonts", StaticFiles(directory=ASSETS / "fonts"))

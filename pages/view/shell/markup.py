@@ -8,15 +8,13 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 import streamlit as st
 
 from map_core.core import amounts
+from map_core.core.assets import ASSETS
 from map_core.core.types import Verdict
 from map_core.figures.theme import colour, dash
-
-ASSETS = Path(__file__).resolve().parents[3] / "assets"
 
 
 def apply() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from map_core.core.assets import ASSETS
 from map_core.errors import InputError
 from map_core.figures.delivery import Shown
 from map_core.studies.delivery import Study, fingerprint
@@ -16,7 +17,7 @@ from map_core.studies.delivery import study as studies
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 
-SHIPPED = Path(__file__).resolve().parents[3] / "assets" / "delivery.json"
+SHIPPED = ASSETS / "delivery.json"
 
 
 @dataclass(frozen=True, eq=False)

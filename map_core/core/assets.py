@@ -1,0 +1,44 @@
+"""Find the files that the product ships beside its code: the embedded table, presets, labels, fonts, pages.
+
+In a checkout they lie beside ``map_core``; in an installed wheel in ``value_palette_app``, also beside it.
+Constraint: standard library only; nothing else in the project works out where it lies.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from map_core.errors import InputError
+
+#: The folder of an installed wheel that holds what is no package: ``app.py``, ``pages``, ``assets``.
+INSTALLED = "value_palette_app"
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def app_folder(root: Path = _ROOT) -> Path:
+    """Return the folder with ``app.py``, ``pages`` and ``assets``.
+
+    Args:
+        root: the folder that holds ``map_core``: the checkout, or site-packages.
+    """
+    return root if (root / "app.py").is_file() and (root / "assets").is_dir() else root / INSTALLED
+
+
+#: The shipped files; whether one is there is looked at when it is used.
+ASSETS = app_folder() / "assets"
+
+
+def asset(*names: str, folder: Path = ASSETS) -> Path:
+    """Return the path of a shipped file.
+
+    Args:
+        names: its path below ``assets``, such as ``"fonts", "newsreader-latin.woff2"``.
+        folder: where they lie.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    path = folder.joinpath(*names)
+    if not path.exists():
+        raise InputError(f"{path} is missing. Restore the checkout, or install Value Palette again.")
+    return path

@@ -1,0 +1,29 @@
+"""Where shipped files are found: in a checkout and in an installation, and what is said when one is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from map_core.core import assets
+from map_core.errors import InputError
+from tests import ROOT
+
+
+def test_a_checkout_has_its_assets_beside_the_code() -> None:
+    assert assets.app_folder() == ROOT
+    assert assets.asset("fonts", "newsreader-latin.woff2").is_file()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.parquet is missing\. Restore the checkout, or install"):
+        assets.asset("none.parquet", folder=tmp_path)
+
+
+def test_an_installation_has_them_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    assert assets.app_folder(tmp_path) == tmp_path / assets.INSTALLED
+    (tmp_path / "app.py").touch()
+    assert assets.app_folder(tmp_path) == tmp_path / assets.INSTALLED, "somebody else's app.py"
+    (tmp_path / "assets").mkdir()
+    assert assets.app_folder(tmp_path) == tmp_path
