@@ -1,7 +1,8 @@
 """Reports: the figures in the document are those that were computed, and nothing in it runs or reaches out."""
 
-from __future__ import base64
+from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
