@@ -1,8 +1,10 @@
-"""From a palette to the weights that a generator with K candidates is steered by, and what must be said of them.
+"""Solve the weights that a generator with K candidates uses for a palette, and report what happened as plain facts.
 
-A generator that draws fewer candidates than the table holds can give less, so the weights are solved on hands of K
-dealt from each prompt's replies; where the palette is out of reach of them, the nearest one that can be had stands in.
-Constraint: a table in, frozen results out; may be asked from several threads.
+A generator that draws fewer candidates than the table holds can reach less, so the weights are solved on a subsample
+of K replies a prompt; where the palette is out of reach of that subsample, the nearest reachable one replaces it.
+:mod:`map_core.text.generation_weights` words the facts.
+
+Constraint: a table in, frozen results out; may be called from several threads.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -22,39 +25,73 @@ from map_core.feasibility import Assessment, AttainableLevels, assess
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.solver.newton import Solution
 
-#: Weights below this, in units of one over a standard deviation, are none.
+#: Weights below this, in units of one over a standard deviation, count as zero.
 NOTHING = 1e-9
-#: How many numbers of candidates, and how many aims, are remembered.
-REMEMBERED_HANDS, REMEMBERED_AIMS = 8, 512
+#: Cache sizes: numbers of candidates with a subsample, and solved palettes.
+CACHED_SUBSAMPLES, CACHED_PALETTES = 8, 512
+
+
+class WeightsSource(StrEnum):
+    """Which palette the weights in force belong to."""
+
+    PALETTE = "palette"
+    NEAREST = "nearest"
+    NONE = "none"
 
 
 @dataclass(frozen=True)
-class Aim:
-    """What a generator is steered by, and to.
+class WeightsFacts:
+    """Facts about the weights in force, for sentences to be made from.
+
+    Args:
+        verdict: on the palette, for so many candidates.
+        candidates: K that the weights were solved for.
+        source: the palette itself, the nearest reachable one, or none.
+        given_up: values of which the nearest palette gives up some.
+        weighted: some value has a weight, with a scorer or without one.
+        unscored: values that have a weight but no scorer, so that new replies cannot be steered by them.
+        pooled: the weights are those of the pooled form.
+        table_verdict: on the palette with all candidates of the table; None where it was not assessed.
+    """
+
+    verdict: Verdict
+    candidates: int
+    source: WeightsSource
+    given_up: tuple[str, ...] = ()
+    weighted: bool = False
+    unscored: tuple[str, ...] = ()
+    pooled: bool = False
+    table_verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class GenerationWeights:
+    """The weights in force for one palette and one number of candidates.
 
     Args:
         asked: the palette's levels by value, in reward units.
         targets: the levels that the weights were solved for: those asked, or those of the nearest palette.
         weights: lambda by value, 1/reward, of the values that have one and a scorer.
-        verdict: on what was asked, for so many candidates.
-        candidates: K that it was solved for.
-        notes: what a reader should know, a sentence each.
+        facts: what happened on the way from the palette to the weights.
     """
 
     asked: Mapping[str, float]
     targets: Mapping[str, float]
     weights: Mapping[str, float]
-    verdict: Verdict
-    candidates: int
-    notes: tuple[str, ...]
+    facts: WeightsFacts
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the palette, for so many candidates."""
+        return self.facts.verdict
 
 
-class Aims:
-    """The aims that can be taken on one table.
+class GenerationWeightsSolver:
+    """Solves palettes of one table for any number of candidates, and caches the results.
 
     Args:
         table: replies of the base model.
-        form: in which it is solved where no hands are dealt; the table's own when None.
+        form: of the whole table; the table's own when None. Subsamples are always solved per prompt.
         scored: the values that new replies can be scored on; None for all of the table.
     """
 
@@ -64,11 +101,11 @@ class Aims:
         self._scored = frozenset(table.values if scored is None else scored)
         self._most = int(table.candidates.max())
         self._lock = threading.Lock()
-        self._hands: OrderedDict[int, tuple[Oracle, AttainableLevels]] = OrderedDict()
-        self._aims: OrderedDict[tuple[bytes, int], Aim] = OrderedDict()
+        self._subsamples: OrderedDict[int, tuple[Oracle, AttainableLevels]] = OrderedDict()
+        self._solved: OrderedDict[tuple[bytes, int], GenerationWeights] = OrderedDict()
 
-    def at(self, levels: np.ndarray, candidates: int) -> Aim:
-        """The weights for a palette and so many candidates, from memory when they were had before.
+    def solve(self, levels: np.ndarray, candidates: int) -> GenerationWeights:
+        """Solve a palette for so many candidates, or return the cached result.
 
         Args:
             levels: (value,) targets in reward units, NaN for a free value.
@@ -81,78 +118,92 @@ class Aims:
             raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
         key = (np.asarray(levels, dtype=np.float64).tobytes(), min(candidates, self._most))
         with self._lock:  # one solve at a time: they would only slow each other down
-            if key not in self._aims:
-                self._aims[key] = self._taken(np.asarray(levels, dtype=np.float64), candidates)
-                while len(self._aims) > REMEMBERED_AIMS:
-                    self._aims.popitem(last=False)
-            return self._aims[key]
+            if key not in self._solved:
+                self._solved[key] = self._solve(np.asarray(levels, dtype=np.float64), candidates)
+                while len(self._solved) > CACHED_PALETTES:
+                    self._solved.popitem(last=False)
+            return self._solved[key]
 
-    def _taken(self, levels: np.ndarray, candidates: int) -> Aim:
+    def _solve(self, levels: np.ndarray, candidates: int) -> GenerationWeights:
         asked = _named(self.table.values, levels)
         if candidates == 1:
-            said = "With a single candidate there is nothing to choose from: the reply is the base model's."
-            return Aim(asked, {}, {}, Verdict.OUT_OF_REACH, 1, (said,))
-        oracle, attainable = self._in_hands(candidates)
-        found = assess(oracle, oracle.standardise(levels), attainable=attainable)
-        nearest = found.nearest if found.verdict is Verdict.OUT_OF_REACH else None
-        solution = in_force(found)
-        targets = oracle.rewards_at(nearest.targets) if nearest else levels
-        weights: dict[str, float] = {}
-        notes = [self._said(found, candidates)]
-        if solution is not None:
-            weights = weights_by_value(oracle, solution)
-            unknown = [name for name in weights if name not in self._scored]
-            if unknown:
-                notes.append(f"There is no scorer for {', '.join(unknown)}, so new replies are not steered by it.")
-            weights = {name: weight for name, weight in weights.items() if name in self._scored}
-            if not (weights or unknown):
-                notes.append("No target asks for more than the base model gives, so nothing is steered.")
-        if oracle.form is Form.POOLED:
-            notes.append("These are weights of the pooled form: used prompt by prompt they may miss the targets.")
-        named = _named(self.table.values, targets) if solution is not None else {}
-        return Aim(asked, named, weights, found.verdict, candidates, tuple(filter(None, notes)))
+            return GenerationWeights(asked, {}, {}, WeightsFacts(Verdict.OUT_OF_REACH, 1, WeightsSource.NONE))
+        oracle, attainable = self._subsample(candidates)
+        assessment = assess(oracle, oracle.standardise(levels), attainable=attainable)
+        weights, facts = scored_weights(assessment, oracle, candidates, self._scored)
+        targets: dict[str, float] = {}
+        if facts.source is WeightsSource.PALETTE:
+            targets = asked
+        elif assessment.nearest is not None:
+            targets = _named(self.table.values, oracle.rewards_at(assessment.nearest.targets))
+        return GenerationWeights(asked, targets, weights, facts)
 
-    def _in_hands(self, candidates: int) -> tuple[Oracle, AttainableLevels]:
-        """What a generator that draws so many candidates can choose from."""
-        dealt = self.oracle.form is Form.PER_PROMPT and candidates < self._most
-        key = candidates if dealt else self._most
-        if key not in self._hands:
-            oracle = MemoryOracle.of(deal(self.table, candidates), Form.PER_PROMPT) if dealt else self.oracle
-            self._hands[key] = (oracle, AttainableLevels(oracle))
-            while len(self._hands) > REMEMBERED_HANDS:
-                self._hands.popitem(last=False)
-        self._hands.move_to_end(key)
-        return self._hands[key]
-
-    def _said(self, found: Assessment, candidates: int) -> str:
-        many = f"With {candidates} candidates to choose from the palette is"
-        if found.verdict is Verdict.ON_PAPER:
-            return f"{many} reachable on paper only: expect replies to fall short of it, or draw more candidates."
-        if found.verdict is Verdict.REACHABLE:
-            return ""
-        if found.nearest is None:
-            return f"{many} out of reach, and nothing near it can be had: nothing is steered."
-        given_up = [name for name, short in zip(self.table.values, found.nearest.given_up, strict=True) if short > 0]
-        what = f" It gives up some of {', '.join(given_up)}." if given_up else ""
-        return (
-            f"{many} out of reach: the nearest palette that can be had stands in.{what} More candidates reach further."
-        )
+    def _subsample(self, candidates: int) -> tuple[Oracle, AttainableLevels]:
+        """Return the oracle of a table with at most so many candidates a prompt, and its attainable levels."""
+        smaller = self.oracle.form is Form.PER_PROMPT and candidates < self._most
+        key = candidates if smaller else self._most
+        if key not in self._subsamples:
+            oracle = MemoryOracle.of(deal(self.table, candidates), Form.PER_PROMPT) if smaller else self.oracle
+            self._subsamples[key] = (oracle, AttainableLevels(oracle))
+            while len(self._subsamples) > CACHED_SUBSAMPLES:
+                self._subsamples.popitem(last=False)
+        self._subsamples.move_to_end(key)
+        return self._subsamples[key]
 
 
-def in_force(found: Assessment) -> Solution | None:
-    """What a generator is steered by: a palette's own solution, or that of the nearest one where it is out of reach."""
-    if found.verdict is not Verdict.OUT_OF_REACH:
-        return found.solution
-    return found.nearest.solution if found.nearest else None
+def effective_solution(assessment: Assessment) -> Solution | None:
+    """Return a palette's own solution, or that of the nearest reachable one; None where there is neither."""
+    if assessment.verdict is not Verdict.OUT_OF_REACH:
+        return assessment.solution
+    return assessment.nearest.solution if assessment.nearest else None
+
+
+def scored_weights(
+    assessment: Assessment,
+    oracle: Oracle,
+    candidates: int,
+    scored: Collection[str],
+    table_verdict: Verdict | None = None,
+) -> tuple[dict[str, float], WeightsFacts]:
+    """Return the weights in force that new replies can be steered by, and the facts about them.
+
+    Args:
+        assessment: of the palette, with ``oracle``.
+        oracle: of the table, or of its subsample of so many candidates.
+        candidates: K that the weights are for.
+        scored: the values that new replies can be scored on.
+        table_verdict: on the palette with all candidates of the table, where it was assessed.
+
+    Returns:
+        Lambda by value, 1/reward, without values that have no scorer; and the facts.
+    """
+    solution = effective_solution(assessment)
+    by_value = {} if solution is None else weights_by_value(oracle, solution)
+    nearest = assessment.nearest if assessment.verdict is Verdict.OUT_OF_REACH else None
+    source = WeightsSource.NONE
+    if solution is not None:
+        source = WeightsSource.PALETTE if nearest is None else WeightsSource.NEAREST
+    given_up = () if nearest is None else nearest.given_up
+    facts = WeightsFacts(
+        assessment.verdict,
+        candidates,
+        source,
+        given_up=tuple(name for name, amount in zip(oracle.values, given_up, strict=False) if amount > 0),
+        weighted=bool(by_value),
+        unscored=tuple(name for name in by_value if name not in scored),
+        pooled=oracle.form is Form.POOLED,
+        table_verdict=table_verdict,
+    )
+    return {name: weight for name, weight in by_value.items() if name in scored}, facts
 
 
 def weights_by_value(oracle: Oracle, solution: Solution) -> dict[str, float]:
-    """The weights of a solution as plain numbers, 1/reward, of the values that have one."""
+    """Return the weights of a solution as plain numbers, 1/reward, of the values that have one."""
     lam = solution.weights / oracle.scale
-    kept = (solution.weights > NOTHING) & np.isfinite(lam)
-    return {name: float(lam[j]) for j, name in enumerate(oracle.values) if kept[j]}
+    nonzero = (solution.weights > NOTHING) & np.isfinite(lam)
+    return {name: float(lam[j]) for j, name in enumerate(oracle.values) if nonzero[j]}
 
 
 def _named(names: tuple[str, ...], levels: np.ndarray) -> dict[str, float]:
-    """(value,) levels as plain numbers by name, without free values."""
+    """Return (value,) levels as plain numbers by name, without free values."""
     return {name: float(level) for name, level in zip(names, levels, strict=True) if not np.isnan(level)}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.analysis.generation_weights import in_force
+from map_core.analysis.generation_weights import effective_solution
 from map_core.core.types import Verdict
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, checked
@@ -107,6 +107,6 @@ def blends(
 
 def _asked(one: Assessment, other: Assessment) -> np.ndarray:
     """The targets of one palette, with the levels that it gives unasked where only the other asks."""
-    speaks = in_force(one)
+    speaks = effective_solution(one)
     unasked = np.zeros(len(one.targets)) if speaks is None else speaks.levels
     return np.where(np.isnan(one.targets) & ~np.isnan(other.targets), unasked, one.targets)

@@ -23,7 +23,7 @@ from map_core.generation.sampler import aligned
 from map_core.service.records import outcome
 
 if TYPE_CHECKING:
-    from map_core.analysis.generation_weights import Aim
+    from map_core.analysis.generation_weights import GenerationWeights
     from map_core.engines.base import Engine
     from map_core.scoring import Scorer
 
@@ -192,7 +192,12 @@ def generate(
     from map_core.models.endpoint import remember
     from map_core.models.files import DEFAULT_MODEL
 
-    for note in aim.notes if aim and not as_json else ():
+    notes: tuple[str, ...] = ()
+    if aim:
+        from map_core.text.generation_weights import generation_notes
+
+        notes = generation_notes(aim.facts)
+    for note in () if as_json else notes:
         click.echo(note, err=True)
     began = time.perf_counter()
     if model:
@@ -200,7 +205,7 @@ def generate(
     opened = open_engine(model or DEFAULT_MODEL, engine)
     more: dict[str, Any] = {"model": opened.info.model, "engine": opened.info.as_dict()}
     if aim:
-        more["palette"] = {"asked": aim.asked, "targets": aim.targets, "verdict": aim.verdict, "notes": list(aim.notes)}
+        more["palette"] = {"asked": aim.asked, "targets": aim.targets, "verdict": aim.verdict, "notes": list(notes)}
     if out:
         from map_core.building.batch_answers import Answers
 
@@ -217,14 +222,14 @@ def generate(
         _print_outcome(request, finished, timing["seconds"])
 
 
-def _aim(table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[str, ...]) -> Aim:
+def _aim(table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[str, ...]) -> GenerationWeights:
     """The weights of a palette for so many candidates, of the values that new replies can be scored on."""
-    from map_core.analysis.generation_weights import Aims
+    from map_core.analysis.generation_weights import GenerationWeightsSolver
     from map_core.cli.options import open_table, read_palettes
 
     opened = open_table(table, None, None)
     (palette,) = read_palettes(opened, targets, None)
-    return Aims(opened.table, opened.oracle.form, scored=scored).at(palette.levels, candidates)
+    return GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scored).solve(palette.levels, candidates)
 
 
 def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], quiet: bool) -> None:

@@ -108,7 +108,7 @@ def serve(
     """
     import uvicorn
 
-    from map_core.analysis.generation_weights import Aims
+    from map_core.analysis.generation_weights import GenerationWeightsSolver
     from map_core.models.endpoint import address_of, check_callable, remember
     from map_core.models.files import locate, recorded_model
     from map_core.scoring import from_metadata, scored
@@ -140,7 +140,7 @@ def serve(
     scorable = scored(own)
     desk = Desk(
         _told(name, address),
-        Aims(opened.table, opened.oracle.form, scored=scorable),
+        GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scorable),
         known,
         sampling_settings({}, opened.table.metadata),
         opened.table.metadata.get("system"),

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from map_core.analysis.generation_weights import Aim, Aims
+from map_core.analysis.generation_weights import GenerationWeights, GenerationWeightsSolver
 from map_core.core.types import SamplingSettings
 from map_core.engines.base import chat_messages
 from map_core.errors import InputError
@@ -25,6 +25,7 @@ from map_core.models.chat_template import ChatTokenizer
 from map_core.scoring import Specification, cards, scored
 from map_core.server.errors import Limits, Refusal
 from map_core.server.request_body import ChatBody, read_body, read_chat, read_stops
+from map_core.text.generation_weights import generation_notes
 
 #: Larger weights would carry sums of weights times rewards beyond the largest number.
 LARGEST_WEIGHT = 1e100
@@ -50,7 +51,7 @@ class Asked:
     requests: tuple[GenerationRequest, ...]
     model: str
     palette: str | None
-    aim: Aim | None
+    aim: GenerationWeights | None
     stops: tuple[str, ...]
     stream: bool
     usage: bool
@@ -77,7 +78,7 @@ class Asked:
             "method": first.method.value,
             "candidates": first.candidates,
             "sampling": first.settings.as_dict(),
-            "notes": [*(aim.notes if aim else ()), *self.notes],
+            "notes": [*(generation_notes(aim.facts) if aim else ()), *self.notes],
         }
 
 
@@ -133,7 +134,7 @@ class Desk:
     def __init__(
         self,
         model: str,
-        aims: Aims,
+        aims: GenerationWeightsSolver,
         palettes: Mapping[str, np.ndarray],
         settings: SamplingSettings,
         system: str | None,
@@ -195,7 +196,7 @@ class Desk:
         prompt_tokens = self._tokens.count(request)
         aim = None
         if palette is not None:
-            aim = self._aims.at(self._palettes[palette], body.most_candidates or candidates)
+            aim = self._aims.solve(self._palettes[palette], body.most_candidates or candidates)
             told = tuple(name for name in aim.asked if name in self._scored)
             request = replace(request, weights=dict(aim.weights), values=(*told, *shown))
         return Asked(

@@ -136,7 +136,7 @@ def best_of(kl: float) -> str:
 
     Example:
         >>> best_of(0.0), best_of(0.6)
-        ('Like the base model', 'Like picking the best of 3.9 replies')
+        ('Like the base model', 'Like picking the best of 3.8 replies')
     """
     if kl < amounts.NOTHING:
         return "Like the base model"

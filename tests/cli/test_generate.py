@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from map_core.analysis.generation_weights import Aims
+from map_core.analysis.generation_weights import GenerationWeightsSolver
 from map_core.cli import main
 from map_core.cli.generate import read_weights, sampling_settings
 from map_core.core.types import Reply, SamplingSettings
@@ -175,12 +175,12 @@ def test_methods_and_more_candidates(arguments: list[str], capsys: pytest.Captur
 
 def test_targets_are_solved_for_the_k_in_force(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     table = reward_table.load(reward_table.DEFAULT_TABLE)
-    aims = Aims(table)
-    levels = resolve({"diversity": "p60"}, table, aims.oracle)
+    solver = GenerationWeightsSolver(table)
+    levels = resolve({"diversity": "p60"}, table, solver.oracle)
     answer = run_json([*arguments, "--target", "diversity=p60"], capsys)
-    assert answer["weights"] == pytest.approx(aims.at(levels, 4).weights)
+    assert answer["weights"] == pytest.approx(solver.solve(levels, 4).weights)
     grown = run_json([*arguments, "--target", "diversity=p60", "--until-ess", "1", "--most-candidates", "8"], capsys)
-    assert grown["weights"] == pytest.approx(aims.at(levels, 8).weights)
+    assert grown["weights"] == pytest.approx(solver.solve(levels, 8).weights)
     assert main([*arguments, "--target", "diversity=p60", "--target", "familiarity=9"]) == 0
     assert "out of reach: the nearest palette that can be had stands in" in capsys.readouterr().err
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from map_core import scoring
-from map_core.analysis.generation_weights import Aims
+from map_core.analysis.generation_weights import GenerationWeightsSolver
 from map_core.cli import main
 from map_core.core.types import SamplingSettings
 from map_core.data.reward_table import RewardTable
@@ -298,8 +298,8 @@ def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
         metadata={"scorers": [made[0].entry()]},
     )
     own = scoring.from_metadata(table.metadata)
-    aims = Aims(table, scored=scoring.scored(own))
-    desk = Desk("m", aims, {"calm": np.array([1.0])}, SamplingSettings(), None, PromptTokens(None), Limits(), 2, own)
+    solver = GenerationWeightsSolver(table, scored=scoring.scored(own))
+    desk = Desk("m", solver, {"calm": np.array([1.0])}, SamplingSettings(), None, PromptTokens(None), Limits(), 2, own)
     chat: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
     (asked,) = desk.read(json.dumps(chat | {"weights": {"calm_nurse": 2.0}}).encode()).requests
     assert asked.own == (own["calm_nurse"],)

@@ -25,7 +25,7 @@ import openai
 import psutil
 import pytest
 
-from map_core.analysis.generation_weights import Aims
+from map_core.analysis.generation_weights import GenerationWeightsSolver
 from map_core.cli import main
 from map_core.core.types import SamplingSettings
 from map_core.data import reward_table
@@ -35,6 +35,7 @@ from map_core.palettes.targets import resolve
 from map_core.server.errors import Limits, Refusal
 from map_core.server.request_body import read_body, read_chat
 from map_core.server.request_parser import reply_seed
+from map_core.text.generation_weights import generation_notes
 from tests import ROOT
 from tests.tiny_model import make_tiny_model
 
@@ -266,7 +267,7 @@ def test_palettes_by_name_and_as_models(server: Running) -> None:
     assert by_field.choices[0].message.content == by_model.choices[0].message.content
     force = by_field.value_palette
     assert force["palette"] == "plain"
-    assert force["weights"] == pytest.approx(Aims(table).at(levels, 16).weights)
+    assert force["weights"] == pytest.approx(GenerationWeightsSolver(table).solve(levels, 16).weights)
     assert set(by_field.choices[0].value_palette["rewards"]) == {"plain_language", "diversity"}
     more = server.ask(seed=1, palette="plain", candidates=32).value_palette
     assert more["weights"] != force["weights"]  # solved for the K in force
@@ -549,18 +550,18 @@ def test_seeds_of_replies_differ() -> None:
     assert reply_seed(5, 0) == 5
 
 
-def test_aims_by_hand() -> None:
+def test_generation_weights_by_hand() -> None:
     table = reward_table.load(reward_table.DEFAULT_TABLE)
-    aims = Aims(table, scored=("humor",))
-    levels = resolve({"humor": "p60", "kindness": "p55"}, table, aims.oracle)
-    full = aims.at(levels, 64)
-    assert full is aims.at(levels, 1000)  # the table as it is
+    solver = GenerationWeightsSolver(table, scored=("humor",))
+    levels = resolve({"humor": "p60", "kindness": "p55"}, table, solver.oracle)
+    full = solver.solve(levels, 64)
+    assert full is solver.solve(levels, 1000)  # the table as it is
     assert set(full.weights) == {"humor"}
-    assert "no scorer for kindness" in full.notes[-1]
+    assert "no scorer for kindness" in generation_notes(full.facts)[-1]
     assert full.targets == pytest.approx(full.asked)
-    single = aims.at(levels, 1)
+    single = solver.solve(levels, 1)
     assert not single.weights
-    assert "nothing to choose from" in single.notes[0]
-    low = aims.at(resolve({"humor": "p1"}, table, aims.oracle), 16)
+    assert "nothing to choose from" in generation_notes(single.facts)[0]
+    low = solver.solve(resolve({"humor": "p1"}, table, solver.oracle), 16)
     assert not low.weights
     assert np.isnan(levels).sum() == 6

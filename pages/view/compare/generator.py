@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.generation_weights import in_force, weights_by_value
-from map_core.core.types import Form, Verdict
+from map_core.analysis.generation_weights import effective_solution, scored_weights
+from map_core.core.types import Form
 from map_core.data.subsample import deal
 from map_core.errors import InputError, MissingModelError, PaletteError
 from map_core.feasibility import Assessment, AttainableLevels
@@ -24,6 +24,7 @@ from map_core.oracle import MemoryOracle
 from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scored
 from map_core.service.generation import Generation
 from map_core.service.service import GenerationService, shared_service
+from map_core.text.generation_weights import page_note
 from pages.view.session.scene import Scene
 from pages.view.shell import background
 
@@ -133,31 +134,10 @@ def _weights(key: tuple[Any, ...], candidates: int, _asked: _Question) -> Weight
         found = fewer.assess(fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets)))
     else:
         fewer, found = scene, assessment
-    solution, notes = in_force(found), []
-    many = f"With {candidates} candidates to choose from, your palette is"
-    match assessment.verdict, found.verdict:
-        case Verdict.OUT_OF_REACH, _:
-            notes.append("Your palette is out of reach, so the weights of the nearest one that works are used.")
-        case _, Verdict.OUT_OF_REACH:
-            notes.append(f"{many} out of reach: the nearest one that works is used. More candidates reach further.")
-        case Verdict.REACHABLE, Verdict.ON_PAPER:
-            notes.append(
-                f"{many} reachable on paper only: expect replies to fall short of it, or draw more candidates."
-            )
-        case _, Verdict.ON_PAPER:
-            notes.append("Your palette is reachable on paper only: expect replies to fall short of it.")
-    if solution is None:
-        return Weights(
-            {}, "Nothing near your palette can be had, so there are no weights to steer by.", scene.oracle.base
-        )
-    by_value = weights_by_value(fewer.oracle, solution)
-    unknown = [name for name in by_value if name not in scored_values(scene)]
-    if unknown:
-        notes.append(f"This app has no scorer for {', '.join(unknown)}, so new replies are not steered by it.")
-    if not by_value:
-        notes.append("No target asks for more than the base model gives, so both replies are drawn alike.")
-    levels = fewer.oracle.rewards_at(solution.levels)
-    return Weights({name: w for name, w in by_value.items() if name not in unknown}, " ".join(notes), levels)
+    by_value, facts = scored_weights(found, fewer.oracle, candidates, scored_values(scene), assessment.verdict)
+    solution = effective_solution(found)
+    levels = scene.oracle.base if solution is None else fewer.oracle.rewards_at(solution.levels)
+    return Weights(by_value, page_note(facts), levels)
 
 
 def submit(scene: Scene, request: GenerationRequest) -> None:

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.generation_weights import in_force
+from map_core.analysis.generation_weights import effective_solution
 from map_core.core.jobs import Job, shared_jobs
 from map_core.feasibility import Assessment
 from map_core.figures.palette_comparison import Snapshot
@@ -52,7 +52,7 @@ class Stand:
     @property
     def speaks(self) -> Solution | None:
         """What speaks for it: its own solution, or that of the nearest palette that can be had."""
-        return in_force(self.assessment)
+        return effective_solution(self.assessment)
 
     @cached_property
     def targets(self) -> np.ndarray:

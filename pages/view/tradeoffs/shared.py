@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.generation_weights import in_force
+from map_core.analysis.generation_weights import effective_solution
 from map_core.feasibility import Assessment
 from map_core.figures.plane import Palette as Stand
 from map_core.palettes import palette as palettes
@@ -55,7 +55,7 @@ class Today:
     @property
     def solution(self) -> Solution | None:
         """What speaks for this palette: its own solution, or that of the nearest one that can be had."""
-        return in_force(self.assessment)
+        return effective_solution(self.assessment)
 
     @property
     def stand(self) -> Stand:

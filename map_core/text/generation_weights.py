@@ -1,0 +1,73 @@
+"""Sentences about the weights in force: whether they are the palette's own, the nearest one's, and what they lack.
+
+The command line, the server and the page take their sentences from here; a page speaks to the person whose palette it
+is, a program's log about the palette. Constraint: facts in, plain text out; nothing is solved here.
+"""
+
+from __future__ import annotations
+
+from map_core.analysis.generation_weights import WeightsFacts, WeightsSource
+from map_core.core.types import Verdict
+
+_EXPECT = "expect replies to fall short of it"
+
+
+def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
+    """Word what a program's reader should know about the weights, a sentence each; none where all is as asked.
+
+    Example:
+        >>> generation_notes(WeightsFacts(Verdict.REACHABLE, 8, WeightsSource.PALETTE))[0]
+        'No target asks for more than the base model gives, so nothing is steered.'
+    """
+    if facts.candidates == 1:
+        return ("With a single candidate there is nothing to choose from: the reply is the base model's.",)
+    notes = []
+    subject = f"With {facts.candidates} candidates to choose from the palette is"
+    if facts.verdict is Verdict.ON_PAPER:
+        notes.append(f"{subject} reachable on paper only: {_EXPECT}, or draw more candidates.")
+    elif facts.source is WeightsSource.NONE:
+        notes.append(f"{subject} out of reach, and nothing near it can be had: nothing is steered.")
+    elif facts.source is WeightsSource.NEAREST:
+        given_up = f" It gives up some of {', '.join(facts.given_up)}." if facts.given_up else ""
+        notes.append(
+            f"{subject} out of reach: the nearest palette that can be had stands in.{given_up} More candidates reach "
+            "further."
+        )
+    if facts.unscored:
+        notes.append(f"There is no scorer for {_unscored(facts)}.")
+    if facts.source is not WeightsSource.NONE and not facts.weighted:
+        notes.append("No target asks for more than the base model gives, so nothing is steered.")
+    if facts.pooled:
+        notes.append("These are weights of the pooled form: used prompt by prompt they may miss the targets.")
+    return tuple(notes)
+
+
+def page_note(facts: WeightsFacts) -> str:
+    """Word what a visitor should know about the weights of their palette; empty where all is as asked.
+
+    Example:
+        >>> page_note(WeightsFacts(Verdict.OUT_OF_REACH, 8, WeightsSource.NONE))
+        'Nothing near your palette can be had, so there are no weights to steer by.'
+    """
+    if facts.source is WeightsSource.NONE:
+        return "Nothing near your palette can be had, so there are no weights to steer by."
+    notes = []
+    subject = f"With {facts.candidates} candidates to choose from, your palette is"
+    match facts.table_verdict, facts.verdict:
+        case Verdict.OUT_OF_REACH, _:
+            notes.append("Your palette is out of reach, so the weights of the nearest one that works are used.")
+        case _, Verdict.OUT_OF_REACH:
+            notes.append(f"{subject} out of reach: the nearest one that works is used. More candidates reach further.")
+        case Verdict.REACHABLE, Verdict.ON_PAPER:
+            notes.append(f"{subject} reachable on paper only: {_EXPECT}, or draw more candidates.")
+        case _, Verdict.ON_PAPER:
+            notes.append(f"Your palette is reachable on paper only: {_EXPECT}.")
+    if facts.unscored:
+        notes.append(f"This app has no scorer for {_unscored(facts)}.")
+    if not facts.weighted:
+        notes.append("No target asks for more than the base model gives, so both replies are drawn alike.")
+    return " ".join(notes)
+
+
+def _unscored(facts: WeightsFacts) -> str:
+    return f"{', '.join(facts.unscored)}, so new replies are not steered by it"

@@ -1,0 +1,118 @@
+"""Sentences about the weights in force: every case, for a program's log and for a visitor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from map_core.analysis.generation_weights import GenerationWeightsSolver, WeightsFacts, WeightsSource, scored_weights
+from map_core.core.types import Form, Verdict
+from map_core.feasibility import assess
+from map_core.oracle import MemoryOracle
+from map_core.text.generation_weights import generation_notes, page_note
+from tests.tables import make_table
+
+FINE = WeightsFacts(Verdict.REACHABLE, 16, WeightsSource.PALETTE, weighted=True, table_verdict=Verdict.REACHABLE)
+ON_PAPER = replace(FINE, verdict=Verdict.ON_PAPER)
+NEAREST = replace(FINE, verdict=Verdict.OUT_OF_REACH, source=WeightsSource.NEAREST)
+NONE = WeightsFacts(Verdict.OUT_OF_REACH, 16, WeightsSource.NONE, table_verdict=Verdict.OUT_OF_REACH)
+FAR = "With 16 candidates to choose from the palette is"
+
+
+@pytest.mark.parametrize(
+    ("facts", "notes"),
+    [
+        (FINE, ()),
+        (
+            ON_PAPER,
+            (f"{FAR} reachable on paper only: expect replies to fall short of it, or draw more candidates.",),
+        ),
+        (
+            replace(NEAREST, given_up=("humor", "kindness")),
+            (
+                f"{FAR} out of reach: the nearest palette that can be had stands in. It gives up some of humor, "
+                "kindness. More candidates reach further.",
+            ),
+        ),
+        (
+            replace(NONE, pooled=True),
+            (
+                f"{FAR} out of reach, and nothing near it can be had: nothing is steered.",
+                "These are weights of the pooled form: used prompt by prompt they may miss the targets.",
+            ),
+        ),
+        (
+            replace(FINE, unscored=("calm", "wit")),
+            ("There is no scorer for calm, wit, so new replies are not steered by it.",),
+        ),
+        (
+            replace(FINE, weighted=False),
+            ("No target asks for more than the base model gives, so nothing is steered.",),
+        ),
+        (
+            replace(NONE, candidates=1, pooled=True),
+            ("With a single candidate there is nothing to choose from: the reply is the base model's.",),
+        ),
+    ],
+)
+def test_notes_of_a_generation(facts: WeightsFacts, notes: tuple[str, ...]):
+    assert generation_notes(facts) == notes
+
+
+@pytest.mark.parametrize(
+    ("facts", "note"),
+    [
+        (FINE, ""),
+        (NONE, "Nothing near your palette can be had, so there are no weights to steer by."),
+        (
+            replace(NEAREST, table_verdict=Verdict.OUT_OF_REACH),
+            "Your palette is out of reach, so the weights of the nearest one that works are used.",
+        ),
+        (
+            NEAREST,
+            "With 16 candidates to choose from, your palette is out of reach: the nearest one that works is used. "
+            "More candidates reach further.",
+        ),
+        (
+            ON_PAPER,
+            "With 16 candidates to choose from, your palette is reachable on paper only: expect replies to fall short "
+            "of it, or draw more candidates.",
+        ),
+        (
+            replace(ON_PAPER, table_verdict=Verdict.ON_PAPER),
+            "Your palette is reachable on paper only: expect replies to fall short of it.",
+        ),
+        (
+            replace(FINE, unscored=("calm",)),
+            "This app has no scorer for calm, so new replies are not steered by it.",
+        ),
+        (
+            replace(FINE, weighted=False),
+            "No target asks for more than the base model gives, so both replies are drawn alike.",
+        ),
+    ],
+)
+def test_note_on_a_page(facts: WeightsFacts, note: str):
+    assert page_note(facts) == note
+
+
+def test_facts_of_a_solve():
+    table = make_table()
+    oracle = MemoryOracle.of(table)
+    targets = np.full(len(table.values), np.nan)
+    targets[0] = 1e3
+    weights, facts = scored_weights(assess(oracle, targets), oracle, 4, table.values)
+    assert (facts.verdict, facts.source) == (Verdict.OUT_OF_REACH, WeightsSource.NEAREST)
+    assert facts.given_up == (table.values[0],)
+    assert set(weights) == {table.values[0]}
+    none, facts = scored_weights(assess(oracle, targets), oracle, 4, ())
+    assert none == {}
+    assert facts.weighted
+    assert facts.unscored == (table.values[0],)
+    solver = GenerationWeightsSolver(table, Form.POOLED)
+    pooled = solver.solve(np.full(len(table.values), np.nan), 2)
+    assert pooled.facts.pooled
+    assert pooled.verdict is Verdict.REACHABLE
+    assert pooled.targets == pooled.weights == {}
