@@ -28,3 +28,5 @@ From the ground up, an import never pointing upwards:
 
 Constraint: nothing here imports streamlit, and importing this package or the solver loads no model library.
 """
+
+__version__ = "0.9.0"

@@ -7,15 +7,18 @@ Constraint: a command's module is imported only when that command is called, so 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 from keyword import iskeyword
 
 import click
 
+from map_core import __version__
 from map_core.errors import PaletteError
 
 #: Each command, its module, and the line that ``--help`` shows.
 COMMANDS = {
+    "app": "Open the app in the browser.",
     "solve": "Find the weights that reach a palette, or why nothing does.",
     "nearest": "Find the attainable palette closest to one that is not.",
     "frontier": "Trace the Pareto frontier of pairs and triples of values.",
@@ -55,6 +58,7 @@ class _Commands(click.Group):
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
 def command_line() -> None:
     """Value Palette: set a target level for each human value, get the weights that reach them.
 
@@ -66,12 +70,22 @@ def command_line() -> None:
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+def console() -> None:
+    """Run the console script ``value-palette``."""
+    sys.exit(main(program="value-palette"))
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "python -m map_core") -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: of the command line; None for those of this process.
+        program: how help and errors call it.
+    """
     try:
         result = command_line.main(
             args=None if arguments is None else list(arguments),
-            prog_name="python -m map_core",
+            prog_name=program,
             standalone_mode=False,
         )
     except click.ClickException as error:

@@ -1,0 +1,37 @@
+"""``value-palette app``: the app in the browser, from a checkout or an installed wheel, in any folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import click
+
+from map_core.core.assets import app_folder
+
+#: Settings that name files or folders, which are given relative to the folder that the command was called in.
+PLACES = ("VALUE_PALETTE_TABLE", "VALUE_PALETTE_TABLES", "VALUE_PALETTE_INBOX", "VALUE_PALETTE_CACHE")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--table", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The table to open.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
+@click.argument("streamlit_options", nargs=-1, type=click.UNPROCESSED)
+def app(table: Path | None, port: int, streamlit_options: tuple[str, ...]) -> None:
+    """Open the app in the browser; Ctrl-C ends it.
+
+    Further options go to Streamlit, such as --server.address=0.0.0.0 or --server.headless=true.
+    """
+    if importlib.util.find_spec("streamlit") is None:
+        raise click.ClickException("The app needs streamlit. Run: pip install 'value-palette[app]'")
+    if table is not None:
+        os.environ["VALUE_PALETTE_TABLE"] = str(table)
+    for name in PLACES:
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).expanduser().absolute())
+    # Streamlit reads its configuration from the working directory when it is imported.
+    os.chdir(app_folder())
+    from streamlit.web import cli
+
+    cli.main(["run", "app.py", f"--server.port={port}", *streamlit_options], standalone_mode=False)
