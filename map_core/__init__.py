@@ -1,6 +1,11 @@
-"""Value Palette's engine room: target levels in, weights, certificates, trade-offs and aligned replies out.
+"""Value Palette: target levels for human values in; weights, certificates, trade-offs and aligned replies out.
 
-From the ground up, an import never pointing upwards:
+    >>> import map_core as vp
+    >>> palette = vp.assess(vp.load_table(), {"helpfulness": "p70", "humor": "+0.3sd"})
+    >>> palette
+    <Assessed: reachable, 0.575 nats from the base model; helpfulness 0.847, humor 0.806>
+
+The packages from the ground up, an import never pointing upwards:
 
     errors, core    exceptions; types, amounts, jobs, atomic files, file locks, safe CSV
     data            reward tables, prompts, tables from other people's files
@@ -22,6 +27,7 @@ From the ground up, an import never pointing upwards:
     groups          common palettes of several groups
     studies         delivery and reproduction
     text, figures   results in; sentences, units and Plotly figures out
+    interface       the library for programs and notebooks, in reward units
     report          a palette as a document, as JSON and as CSV
     server          an OpenAI-compatible HTTP server
     cli             python -m map_core COMMAND
@@ -29,4 +35,47 @@ From the ground up, an import never pointing upwards:
 Constraint: nothing here imports streamlit, and importing this package or the solver loads no model library.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from map_core.errors import PaletteError
+    from map_core.interface import (
+        Table,
+        assess,
+        confidence,
+        frontier,
+        load_table,
+        sample_aligned,
+        scorers,
+        sensitivity,
+        solve,
+    )
+
 __version__ = "0.9.0"
+
+__all__ = [
+    "PaletteError",
+    "Table",
+    "assess",
+    "confidence",
+    "frontier",
+    "load_table",
+    "sample_aligned",
+    "scorers",
+    "sensitivity",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for, so that ``import map_core`` costs nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "map_core.errors" if name == "PaletteError" else "map_core.interface"
+    value = globals()[name] = getattr(importlib.import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -32,6 +33,5 @@ def app(table: Path | None, port: int, streamlit_options: tuple[str, ...]) -> No
             os.environ[name] = str(Path(os.environ[name]).expanduser().absolute())
     # Streamlit reads its configuration from the working directory when it is imported.
     os.chdir(app_folder())
-    from streamlit.web import cli
-
-    cli.main(["run", "app.py", f"--server.port={port}", *streamlit_options], standalone_mode=False)
+    arguments = ["-m", "streamlit", "run", "app.py", f"--server.port={port}", *streamlit_options]
+    os.execv(sys.executable, [sys.executable, *arguments])  # signals and Ctrl-C reach the app itself
