@@ -10,7 +10,9 @@ import numpy as np
 from scipy import stats
 
 from map_core.core.types import Reply, SamplingSettings, Turn
-from map_core.engines.base import Engine, LocalEngine, Token, candidate_seed, reply_of
+from map_core.engines.base import Engine, LocalEngine
+from map_core.engines.draw_request import DrawRequest, candidate_seed
+from map_core.engines.tokens import Token, reply_of
 from map_core.models.chat_template import TextStream
 
 PROMPT = "Where is my parcel? It is a week late."
@@ -25,26 +27,26 @@ def words(reply: Reply) -> tuple[int, ...] | str:
 
 
 def steps_of(engine: Engine, candidates: int, settings: SamplingSettings, seed: int = 5) -> list[list[Token]]:
-    return list(engine.sample(PROMPT, candidates, settings, seed))
+    return list(engine.sample(DrawRequest(PROMPT, candidates, settings, seed)))
 
 
 def the_same_call_gives_the_same_tokens(
     engine: Engine, kinds: tuple[SamplingSettings, ...] = (UNCUT, CUT), candidates: int = 6
 ) -> None:
     for settings in kinds:
-        first, second, third = (engine.complete(PROMPT, candidates, settings, 5) for _ in range(3))
+        first, second, third = (engine.complete(DrawRequest(PROMPT, candidates, settings, 5)) for _ in range(3))
         assert first == second == third
 
 
 def candidates_and_seeds_differ(engine: Engine) -> None:
-    replies = engine.complete(PROMPT, 6, UNCUT, 5)
+    replies = engine.complete(DrawRequest(PROMPT, 6, UNCUT, 5))
     assert len({words(reply) for reply in replies}) == 6
-    others = engine.complete(PROMPT, 6, UNCUT, 6)
+    others = engine.complete(DrawRequest(PROMPT, 6, UNCUT, 6))
     assert all(words(one) != words(other) for one, other in zip(replies, others, strict=True))
 
 
 def a_candidate_does_not_depend_on_how_many_there_are(engine: Engine) -> None:
-    few, many = engine.complete(PROMPT, 2, UNCUT, 5), engine.complete(PROMPT, 7, UNCUT, 5)
+    few, many = engine.complete(DrawRequest(PROMPT, 2, UNCUT, 5)), engine.complete(DrawRequest(PROMPT, 7, UNCUT, 5))
     assert [words(reply) for reply in few] == [words(reply) for reply in many[:2]]
 
 
@@ -80,7 +82,7 @@ def streamed_log_probs_are_those_of_the_model(engine: LocalEngine, largest: floa
 
 
 def log_probs_do_not_depend_on_the_batch(engine: LocalEngine, largest: float) -> None:
-    replies = [reply.tokens for reply in engine.complete(PROMPT, 5, UNCUT, 5)]
+    replies = [reply.tokens for reply in engine.complete(DrawRequest(PROMPT, 5, UNCUT, 5))]
     replies = [replies[0][:3], (), *replies[1:], replies[0][:1]]
     together = engine.log_probs(PROMPT, replies)
     assert [len(log_probs) for log_probs in together] == [len(reply) for reply in replies]
@@ -96,7 +98,7 @@ def draws_follow_the_model(engine: LocalEngine, settings: SamplingSettings, draw
     log_probs = np.array([scored[0] for scored in engine.log_probs(PROMPT, [[word] for word in range(size)])])
     np.testing.assert_allclose(np.exp(log_probs).sum(), 1.0, atol=1e-4)
     expected = cut(log_probs, settings)
-    tokens = [token.token for step in engine.sample(PROMPT, draws, one, 11) for token in step]
+    tokens = [token.token for step in engine.sample(DrawRequest(PROMPT, draws, one, 11)) for token in step]
     counts = np.bincount(tokens, minlength=size)
     assert counts[expected == 0].sum() == 0
     # Words that are expected less than five times are counted together, as the test asks for.
@@ -123,22 +125,22 @@ def cut(log_probs: np.ndarray, settings: SamplingSettings) -> np.ndarray:
 
 
 def closing_leaves_the_engine_ready(engine: Engine) -> None:
-    whole = engine.complete(PROMPT, 4, UNCUT, 5)
+    whole = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
     for count in (0, 1, 3):
-        stream = engine.sample(PROMPT, 4, UNCUT, 5)
+        stream = engine.sample(DrawRequest(PROMPT, 4, UNCUT, 5))
         taken = [next(stream) for _ in range(count)]
         stream.close()
         assert len(taken) == count
-        again = engine.complete(PROMPT, 4, UNCUT, 5)
+        again = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
         assert [words(reply) for reply in again] == [words(reply) for reply in whole]
         for one, other in zip(again, whole, strict=True):
             np.testing.assert_allclose(one.log_probs, other.log_probs, rtol=0, atol=1e-4)
 
 
 def calls_may_take_turns(engine: Engine) -> None:
-    alone = [engine.complete(PROMPT, 3, UNCUT, seed) for seed in (5, 6)]
-    streams = [engine.sample(PROMPT, 3, UNCUT, seed) for seed in (5, 6)]
-    cancelled = engine.sample(PROMPT, 3, UNCUT, 7)
+    alone = [engine.complete(DrawRequest(PROMPT, 3, UNCUT, seed)) for seed in (5, 6)]
+    streams = [engine.sample(DrawRequest(PROMPT, 3, UNCUT, seed)) for seed in (5, 6)]
+    cancelled = engine.sample(DrawRequest(PROMPT, 3, UNCUT, 7))
     drawn: list[list[Token]] = [[], []]
     running = [0, 1]
     next(cancelled)
@@ -157,7 +159,7 @@ def calls_may_take_turns(engine: Engine) -> None:
 
 def both_read_the_same(one: LocalEngine, other: LocalEngine, largest: float | None, mean: float) -> None:
     """The same tokens have the same log-probabilities under two engines."""
-    replies = [reply.tokens for reply in one.complete(PROMPT, 4, CUT, 5)]
+    replies = [reply.tokens for reply in one.complete(DrawRequest(PROMPT, 4, CUT, 5))]
     assert one.render(PROMPT) == other.render(PROMPT)
     pairs = zip(one.log_probs(PROMPT, replies), other.log_probs(PROMPT, replies), strict=True)
     apart = np.concatenate([np.abs(first - second) for first, second in pairs])
@@ -167,9 +169,9 @@ def both_read_the_same(one: LocalEngine, other: LocalEngine, largest: float | No
 
 
 def later_candidates_are_those_of_a_larger_call(engine: Engine) -> None:
-    many = engine.complete(PROMPT, 5, UNCUT, 5)
+    many = engine.complete(DrawRequest(PROMPT, 5, UNCUT, 5))
     drawn: list[list[Token]] = [[], []]
-    for step in engine.sample(PROMPT, 2, UNCUT, 5, first=3):
+    for step in engine.sample(DrawRequest(PROMPT, 2, UNCUT, 5, first=3)):
         for token in step:
             drawn[token.candidate].append(token)
     assert [words(reply_of(tokens)) for tokens in drawn] == [words(reply) for reply in many[3:]]
@@ -178,12 +180,12 @@ def later_candidates_are_those_of_a_larger_call(engine: Engine) -> None:
 def replies_go_on_from_their_beginnings(engine: LocalEngine, largest: float) -> None:
     """Block by block: copies of a reply part ways, texts join, and every token's log-probability is the model's."""
     block = SamplingSettings(max_new_tokens=8)
-    begun = [reply for reply in engine.complete(PROMPT, 8, block, 5) if not reply.finished]
+    begun = [reply for reply in engine.complete(DrawRequest(PROMPT, 8, block, 5)) if not reply.finished]
     beginnings = [begun[0].tokens, begun[0].tokens, *(reply.tokens for reply in begun)]
     for number in range(2):
         seeds = [candidate_seed(9 + number, k) for k in range(len(beginnings))]
         drawn: list[list[Token]] = [[] for _ in beginnings]
-        for step in engine.extend(PROMPT, beginnings, block, seeds):
+        for step in engine.extend(DrawRequest(PROMPT, settings=block), beginnings, seeds):
             for token in step:
                 drawn[token.candidate].append(token)
         if number == 0:
@@ -212,22 +214,22 @@ def the_same_beginnings_give_the_same_tokens(engine: LocalEngine) -> None:
     def go_on(beginnings: list[tuple[int, ...]]) -> list[list[int]]:
         drawn: list[list[int]] = [[] for _ in beginnings]
         seeds = [candidate_seed(3, k) for k in range(len(beginnings))]
-        for step in engine.extend(PROMPT, beginnings, block, seeds):
+        for step in engine.extend(DrawRequest(PROMPT, settings=block), beginnings, seeds):
             for token in step:
                 drawn[token.candidate].append(token.token)
         return drawn
 
-    begun = [reply.tokens for reply in engine.complete(PROMPT, 6, block, 5) if not reply.finished]
+    begun = [reply.tokens for reply in engine.complete(DrawRequest(PROMPT, 6, block, 5)) if not reply.finished]
     beginnings = [begun[-1], *begun, begun[0]]
     first = go_on(beginnings)
-    engine.complete("Another prompt.", 2, block, 1)
+    engine.complete(DrawRequest("Another prompt.", 2, block, 1))
     assert go_on(beginnings) == first
 
 
 def an_earlier_turn_is_part_of_the_prompt(engine: Engine, candidates: int = 3) -> None:
-    with_it = engine.complete(PROMPT, candidates, UNCUT, 5, history=HISTORY)
-    assert with_it == engine.complete(PROMPT, candidates, UNCUT, 5, history=HISTORY)
-    assert with_it != engine.complete(PROMPT, candidates, UNCUT, 5)
+    with_it = engine.complete(DrawRequest(PROMPT, candidates, UNCUT, 5, history=HISTORY))
+    assert with_it == engine.complete(DrawRequest(PROMPT, candidates, UNCUT, 5, history=HISTORY))
+    assert with_it != engine.complete(DrawRequest(PROMPT, candidates, UNCUT, 5))
 
 
 def an_earlier_turn_is_rendered(engine: LocalEngine) -> None:

@@ -13,8 +13,10 @@ from functools import cache
 
 import numpy as np
 
-from map_core.core.types import Reply, SamplingSettings, Turn
-from map_core.engines.base import Engine, EngineInfo, Token, candidate_seed
+from map_core.core.types import Reply
+from map_core.engines.base import Engine, EngineInfo
+from map_core.engines.draw_request import DrawRequest
+from map_core.engines.tokens import Token
 from map_core.scoring.base import Card, Scorer
 
 LETTERS = "ab"
@@ -58,41 +60,24 @@ class ToyEngine(Engine):
     def info(self) -> EngineInfo:
         return EngineInfo("toy", "toy", "", "float64", "cpu")
 
-    def sample(
-        self,
-        prompt: str,
-        candidates: int,
-        settings: SamplingSettings,
-        seed: int,
-        *,
-        first: int = 0,
-        system: str | None = None,
-        history: Sequence[Turn] = (),
-    ) -> Iterator[list[Token]]:
-        seeds = [candidate_seed(seed, k) for k in range(first, first + candidates)]
-        return self.extend(prompt, [()] * candidates, settings, seeds)
+    def sample(self, request: DrawRequest) -> Iterator[list[Token]]:
+        return self.extend(request, [()] * request.candidates, request.seeds)
 
     def extend(
-        self,
-        prompt: str,
-        beginnings: Sequence[Sequence[int]],
-        settings: SamplingSettings,
-        seeds: Sequence[int],
-        *,
-        system: str | None = None,
-        history: Sequence[Turn] = (),
+        self, request: DrawRequest, beginnings: Sequence[Sequence[int]], seeds: Sequence[int]
     ) -> Iterator[list[Token]]:
+        length = request.settings.max_new_tokens
         assert len({len(beginning) for beginning in beginnings}) == 1
         written = [list(beginning) for beginning in beginnings]
-        uniform = [np.random.default_rng(seed).random(settings.max_new_tokens) for seed in seeds]
+        uniform = [np.random.default_rng(seed).random(length) for seed in seeds]
         alive = list(range(len(written)))
-        for position in range(settings.max_new_tokens):
+        for position in range(length):
             step = []
             for k in list(alive):
                 p, sums = steps(tuple(written[k]))
                 token = bisect_right(sums, uniform[k][position])
                 finished = token == END
-                last = finished or position + 1 == settings.max_new_tokens
+                last = finished or position + 1 == length
                 step.append(Token(k, token, "" if finished else LETTERS[token], math.log(p[token]), last, finished))
                 if finished:
                     alive.remove(k)

@@ -174,7 +174,7 @@ def answer(
         for number in range(resumed, count):
             asked = answers.request(number)
             try:
-                engine.check(asked.prompt, asked.settings, system=asked.system, history=asked.history)
+                engine.check(asked.draw_request())
             except InputError as error:
                 raise InputError(f"The prompt {answers.prompts[number].id!r} cannot be used. {error}") from error
         costs, cache = ScoringCosts(), RewardCache()

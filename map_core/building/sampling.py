@@ -10,18 +10,15 @@ from collections.abc import Sequence
 from map_core.building.plan import Drawing, prompt_seed
 from map_core.core.types import Reply
 from map_core.data.prompts import Prompt
-from map_core.engines.base import Engine, Token, reply_of
+from map_core.engines.base import Engine
+from map_core.engines.draw_request import DrawRequest
 from map_core.errors import InputError
 
 
 def drawn(engine: Engine, drawing: Drawing, prompt: str, first: int, count: int) -> list[Reply]:
     """The candidates ``first`` to ``first + count - 1`` of a prompt, whole."""
     seed = prompt_seed(drawing.seed, prompt)
-    tokens: list[list[Token]] = [[] for _ in range(count)]
-    for step in engine.sample(prompt, count, drawing.settings, seed, first=first, system=drawing.system):
-        for token in step:
-            tokens[token.candidate].append(token)
-    return [reply_of(some) for some in tokens]
+    return engine.complete(DrawRequest(prompt, count, drawing.settings, seed, first, drawing.system))
 
 
 def usable(engine: Engine, drawing: Drawing, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
@@ -39,7 +36,7 @@ def usable(engine: Engine, drawing: Drawing, prompts: Sequence[Prompt], skip: bo
     kept, refused = [], []
     for prompt in prompts:
         try:
-            engine.check(prompt.text, drawing.settings, system=drawing.system)
+            engine.check(DrawRequest(prompt.text, settings=drawing.settings, system=drawing.system))
         except InputError as error:
             refused.append((prompt, error))
         else:

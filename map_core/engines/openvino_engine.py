@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from map_core.core.types import SamplingSettings
-from map_core.engines.base import Drawn, EngineInfo, LocalEngine
+from map_core.engines.base import EngineInfo, LocalEngine, SampledToken
 from map_core.errors import EngineError, InputError
 from map_core.models import files as model_files
 from map_core.models import telemetry
@@ -158,7 +158,7 @@ class OpenVinoEngine(LocalEngine):
 
     def _decode(
         self, prompt: list[int], beginnings: list[list[int]], settings: SamplingSettings, seeds: list[int]
-    ) -> Iterator[list[Drawn]]:
+    ) -> Iterator[list[SampledToken]]:
         import openvino
         import openvino_genai as genai
 
@@ -202,7 +202,7 @@ class OpenVinoEngine(LocalEngine):
                             finished = token in stops
                             last = finished or drawn[candidate] == settings.max_new_tokens
                             open_ -= last
-                            step.append(Drawn(candidate, token, log_prob, last, finished))
+                            step.append(SampledToken(candidate, token, log_prob, last, finished))
                 if step:
                     yield step
                     for candidate in range(len(handles), candidates):

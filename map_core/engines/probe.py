@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from map_core.core.types import SamplingSettings
+from map_core.engines.draw_request import DrawRequest
 from map_core.engines.remote_engine import RemoteEngine
 from map_core.errors import InputError
 from map_core.models import files
@@ -87,7 +88,7 @@ def _on_server(address: Address, seconds: float) -> Checked:
     model = str(address)
     engine = RemoteEngine(model, retries=0, timeout=seconds, trusted=True)
     settings = SamplingSettings(max_new_tokens=1)
-    tokens = [token for step in engine.sample("Hello.", 1, settings, seed=0) for token in step]
+    tokens = [token for step in engine.sample(DrawRequest("Hello.", settings=settings)) for token in step]
     tells = any(not math.isnan(token.log_prob) for token in tokens)
     how = "tells how likely its words are" if tells else "does not tell how likely its words are"
     return Checked(model, f"The server answers with this model, and {how}.", tells)

@@ -20,12 +20,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from map_core.core.types import SamplingSettings, Turn
-from map_core.engines.base import UNKNOWN_TOKEN, Engine, EngineInfo, Token, candidate_seeds, chat_messages
+from map_core.core.types import SamplingSettings
+from map_core.engines.base import Engine, EngineInfo
+from map_core.engines.draw_request import DrawRequest
+from map_core.engines.tokens import UNKNOWN_TOKEN, Token
 from map_core.errors import EngineError, InputError, PaletteError, TryAgainError
 from map_core.models.endpoint import KEY_VARIABLES, address_of, connection
 
@@ -85,34 +87,23 @@ class RemoteEngine(Engine):
         """What is drawing the replies."""
         return self._info
 
-    def sample(
-        self,
-        prompt: str,
-        candidates: int,
-        settings: SamplingSettings,
-        seed: int,
-        *,
-        first: int = 0,
-        system: str | None = None,
-        history: Sequence[Turn] = (),
-    ) -> Iterator[list[Token]]:
+    def sample(self, request: DrawRequest) -> Iterator[list[Token]]:
         """Draw K replies side by side, see :meth:`Engine.sample`.
 
         An item holds what has come since the last one, at most one token a candidate; a slow candidate does not hold
         the others up. The generator raises what only the server can tell.
 
         Raises:
-            InputError: as :meth:`Engine.sample`, or the server refuses the request: an unknown model, no room in the
-                context, a setting that it does not know.
+            InputError: the server refuses the request: an unknown model, no room in the context, a setting that it does
+                not know.
             EngineError: the server cannot be reached, refuses the key, has too much to do, or a stream broke off.
         """
-        self.check(prompt, settings, system=system, history=history)
-        seeds = candidate_seeds(seed, candidates, first)
-        request = {"messages": chat_messages(prompt, system, history)} | self._drawing(settings)
-        growing = [_Growing(candidate, settings.max_new_tokens) for candidate in range(candidates)]
+        body = {"messages": request.messages} | self._drawing(request.settings)
+        seeds, count = request.seeds, request.candidates
+        growing = [_Growing(candidate, request.settings.max_new_tokens) for candidate in range(count)]
         if self._together:
-            return self._stream([(request | {"seed": seeds[0], "n": candidates}, growing)])
-        return self._stream([(request | {"seed": s}, [one]) for s, one in zip(seeds, growing, strict=True)])
+            return self._stream([(body | {"seed": seeds[0], "n": count}, growing)])
+        return self._stream([(body | {"seed": s}, [one]) for s, one in zip(seeds, growing, strict=True)])
 
     def _drawing(self, settings: SamplingSettings) -> dict[str, Any]:
         """The part of a request that says how to draw."""

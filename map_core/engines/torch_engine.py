@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from map_core.core.types import SamplingSettings
-from map_core.engines.base import Drawn, EngineInfo, LocalEngine
+from map_core.engines.base import EngineInfo, LocalEngine, SampledToken
 from map_core.models.files import ModelFiles
 from map_core.models.language_model import LanguageModel, branched
 
@@ -56,7 +56,7 @@ class TorchEngine(LocalEngine):
 
     def _decode(
         self, prompt: list[int], beginnings: list[list[int]], settings: SamplingSettings, seeds: list[int]
-    ) -> Iterator[list[Drawn]]:
+    ) -> Iterator[list[SampledToken]]:
         uniform = np.stack([np.random.default_rng(seed).random(settings.max_new_tokens) for seed in seeds])
         stops = self.tokenizer.stop_tokens
         device = self._model.device
@@ -86,7 +86,7 @@ class TorchEngine(LocalEngine):
             for row, (token, log_prob) in enumerate(zip(tokens.tolist(), log_probs.tolist(), strict=True)):
                 if (candidate := alive[row]) >= 0:
                     finished = token in stops
-                    step.append(Drawn(candidate, token, log_prob, last or finished, finished))
+                    step.append(SampledToken(candidate, token, log_prob, last or finished, finished))
                     written[candidate].append(token)
                     if finished:
                         alive[row] = -1

@@ -4,7 +4,6 @@ request       what is asked
 sampler       the one way from a prompt to a base and an aligned reply
 resample      whole replies: K candidates, one choice
 smc           block-wise re-sampling, sequential Monte Carlo
-segments      rejection by segments
 candidates    candidates as they are written, scored and chosen among
 choice        one of K candidates with probability softmax(lambda . r)
 reward_cache  rewards of one prompt's replies, each reply once

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from map_core.core.types import Reply
+from map_core.engines.tokens import Token, reply_of
 from map_core.generation.choice import Choice, choose
 from map_core.generation.events import Finished, Scored
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.reward_cache import Scoring
 
 if TYPE_CHECKING:
-    from map_core.engines.base import Token
     from map_core.generation.steering import Steering
 
 
@@ -34,8 +34,6 @@ class Growing:
 
     def replies(self) -> list[Reply]:
         """The candidates so far, in order."""
-        from map_core.engines.base import reply_of
-
         return [reply_of(tokens) for tokens in self.tokens]
 
     @property

@@ -1,19 +1,16 @@
 """What happens on the way from a prompt to an aligned reply, as frozen events.
 
-The methods (:mod:`resample`, :mod:`smc`, :mod:`segments`) yield them; the command line prints them, the model process
+The methods (:mod:`resample`, :mod:`smc`) yield them; the command line prints them, the model process
 sends them on. Constraint: no model library, no clock.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from map_core.core.types import Reply
+from map_core.engines.tokens import Token
 from map_core.generation.choice import Choice
-
-if TYPE_CHECKING:
-    from map_core.engines.base import Token
 
 
 @dataclass(frozen=True)

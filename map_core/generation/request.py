@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from map_core.core.types import SamplingSettings, Turn
+from map_core.engines.draw_request import DrawRequest
 from map_core.errors import InputError
 from map_core.generation.choice import base_pick
 from map_core.scoring.specification import Specification
@@ -27,13 +28,15 @@ class Method(StrEnum):
     ``RESAMPLE``: K whole replies, one picked with probability softmax(lambda . r); what tables forecast.
     ``BEST``: K whole replies, the one with the highest lambda . r.
     ``BLOCKS``: sequential Monte Carlo, K replies that are re-sampled every block of tokens by their partial rewards.
-    ``SEGMENTS``: one reply, each segment proposed again until its reward is accepted.
     """
 
     RESAMPLE = "resample"
     BEST = "best"
     BLOCKS = "blocks"
-    SEGMENTS = "segments"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Method:
+        raise InputError(f"There is no method {value!r}; there are {', '.join(cls)}.")
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,7 @@ class GenerationRequest:
         history: the exchanges before this prompt, the earliest first.
         provisional: score partial replies on the way.
         method: see :class:`Method`.
-        block: tokens of a block or segment, from 1; of no matter to whole replies.
-        goal: segments only: the lambda . r that a reply should have, lambda . c for targets c; None for one standard
-            deviation above the first proposals of each segment.
+        block: tokens of a block, from 1; of no matter to whole replies.
         most_candidates: whole replies only: draw K at a time until the goals below are met, up to so many in all; None
             draws K once.
         least_ess: goal of drawing more: effective sample size of the choice.
@@ -77,7 +78,6 @@ class GenerationRequest:
     provisional: bool = True
     method: Method = Method.RESAMPLE
     block: int = 16
-    goal: float | None = None
     most_candidates: int | None = None
     least_ess: float | None = None
     largest_error: float | None = None
@@ -119,14 +119,15 @@ class GenerationRequest:
                 raise InputError(f"{name} is {goal}; expected a number above 0.")
 
     @property
-    def written(self) -> int:
-        """How many replies are written at first: K, or two where one reply is written by segments."""
-        return 2 if self.method is Method.SEGMENTS and self.candidates > 1 else self.candidates
-
-    @property
     def base(self) -> int:
         """The candidate that stands for the base model: uniform over the first K, known before sampling starts."""
-        return 0 if self.method is Method.SEGMENTS else base_pick(self.candidates, self.seed)
+        return base_pick(self.candidates, self.seed)
+
+    def draw_request(self) -> DrawRequest:
+        """What an engine draws for it at first: K replies of the base model."""
+        return DrawRequest(
+            self.prompt, self.candidates, self.settings, self.seed, system=self.system, history=self.history
+        )
 
     @property
     def scored(self) -> tuple[str, ...]:

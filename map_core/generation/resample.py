@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from map_core.engines.tokens import Token
 from map_core.generation.candidates import Growing, chosen, completed, outcome
 from map_core.generation.choice import Choice
 from map_core.generation.events import Event, More, Scored, Tokens
@@ -20,7 +21,7 @@ from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import Scoring
 
 if TYPE_CHECKING:
-    from map_core.engines.base import Engine, Token
+    from map_core.engines.base import Engine
     from map_core.generation.steering import Steering
 
 #: Partial replies are looked at every so many decoding steps ...
@@ -63,15 +64,7 @@ def whole(
 def _draw(
     engine: Engine, scoring: Scoring, request: GenerationRequest, growing: Growing, first: int, count: int
 ) -> Iterator[Event]:
-    stream = engine.sample(
-        request.prompt,
-        count,
-        request.settings,
-        request.seed,
-        first=first,
-        system=request.system,
-        history=request.history,
-    )
+    stream = engine.sample(replace(request.draw_request(), candidates=count, first=first))
     began = growing.step
     watched = request.provisional and len(growing.tokens) > 1
     for tokens in growing.read(stream):

@@ -3,7 +3,7 @@
 The one way from a prompt to a base and an aligned reply; the command line, the model process and the server walk
 through :func:`aligned`. It is a plain generator of frozen events (:mod:`map_core.generation.events`), so whoever
 reads it sets the pace, and closing it stops the engine within one token. How candidates become a reply is the
-request's method: :mod:`resample`, :mod:`smc`, :mod:`segments`. Constraint: no thread, no queue, no model
+request's method: :mod:`resample` or :mod:`smc`. Constraint: no thread, no queue, no model
 library; engine and scorers are handed in.
 """
 
@@ -17,7 +17,6 @@ from map_core.generation.events import Begun, Event
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.resample import whole
 from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
-from map_core.generation.segments import segments
 from map_core.generation.smc import blocks
 from map_core.generation.steering import Steering
 from map_core.scoring.base import Scorer
@@ -52,14 +51,14 @@ def aligned(
         ScorerError: a scorer failed on every reply.
     """
     scoring = Scoring(scorers, request.scored, request.prompt, costs, cache)
-    engine.check(request.prompt, request.settings, system=request.system, history=request.history)
-    by_parts = request.method in (Method.BLOCKS, Method.SEGMENTS) and request.candidates > 1
-    if by_parts and not engine.extends:
+    engine.check(request.draw_request())
+    blockwise = request.method is Method.BLOCKS and request.candidates > 1
+    if blockwise and not engine.extends:
         raise InputError(
             f"The engine {engine.info.name!r} cannot go on from the beginning of a reply, which the method "
             f"{request.method.value!r} needs. Use the method 'resample'."
         )
     steering = Steering(request.weights) if steering is None else steering
     yield Begun(request.base)
-    method = (blocks if request.method is Method.BLOCKS else segments) if by_parts else whole
+    method = blocks if blockwise else whole
     yield from method(engine, scoring, request, steering)

@@ -26,13 +26,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from map_core.core.types import SamplingSettings
+from map_core.engines.draw_request import candidate_seed
+from map_core.engines.tokens import Token
 from map_core.generation.candidates import Growing, chosen, completed, outcome
 from map_core.generation.events import Event, Resampled, Scored, Tokens
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import Scoring
 
 if TYPE_CHECKING:
-    from map_core.engines.base import Engine, Token
+    from map_core.engines.base import Engine
     from map_core.generation.steering import Steering
 
 #: Re-sample when fewer than this share of the particles carry the weight.
@@ -99,20 +101,12 @@ def written(
     engine: Engine, request: GenerationRequest, growing: Growing, settings: SamplingSettings, number: int, final: bool
 ) -> Iterator[Tokens]:
     """One block of tokens for all replies that have not ended."""
-    from map_core.engines.base import candidate_seed
-
     going = [k for k, tokens in enumerate(growing.tokens) if not (tokens and tokens[-1].last)]
     if not going:
         return
     seeds = [candidate_seed(request.seed, number * _BLOCK_SEEDS + k) for k in going]
-    stream = engine.extend(
-        request.prompt,
-        [[token.token for token in growing.tokens[k]] for k in going],
-        settings,
-        seeds,
-        system=request.system,
-        history=request.history,
-    )
+    beginnings = [[token.token for token in growing.tokens[k]] for k in going]
+    stream = engine.extend(replace(request.draw_request(), settings=settings), beginnings, seeds)
     for tokens in growing.read(stream):
         moved = tuple(_placed(token, going[token.candidate], final) for token in tokens)
         for token in moved:

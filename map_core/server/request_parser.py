@@ -18,7 +18,6 @@ import numpy as np
 
 from map_core.analysis.generation_weights import GenerationWeights, GenerationWeightsSolver
 from map_core.core.types import SamplingSettings
-from map_core.engines.base import chat_messages
 from map_core.errors import InputError
 from map_core.generation.request import GenerationRequest, Method
 from map_core.models.chat_template import ChatTokenizer
@@ -29,7 +28,6 @@ from map_core.text.generation_weights import generation_notes
 
 #: Larger weights would carry sums of weights times rewards beyond the largest number.
 LARGEST_WEIGHT = 1e100
-_METHODS = (Method.RESAMPLE, Method.BEST, Method.BLOCKS)
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class PromptTokens:
         """
         if self._tokenizer is None:
             return 0
-        count = len(self._tokenizer.render(chat_messages(request.prompt, request.system, request.history)))
+        count = len(self._tokenizer.render(request.draw_request().messages))
         longest = request.settings.max_new_tokens
         if self._context is not None and count + longest > self._context:
             raise Refusal(
@@ -308,8 +306,8 @@ def _check_values(field: str, names: tuple[str, ...], known: Sequence[str]) -> N
 def _method(body: ChatBody) -> Method:
     if body.method is None:
         return Method.RESAMPLE
-    if body.method not in _METHODS:
-        raise Refusal(f"method is {_cut(body.method)!r}; expected {', '.join(_METHODS)}.", param="method")
+    if body.method not in list(Method):
+        raise Refusal(f"method is {_cut(body.method)!r}; expected {', '.join(Method)}.", param="method")
     return Method(body.method)
 
 

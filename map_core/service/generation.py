@@ -168,7 +168,7 @@ class Generation:
 
     def _clear(self) -> None:
         """No token yet."""
-        count = self.request.written
+        count = self.request.candidates
         self._texts: list[list[str]] = [[] for _ in range(count)]
         self._counts = [0] * count
         self._ends = [(False, False)] * count
@@ -391,7 +391,6 @@ def request_message(request: GenerationRequest) -> dict[str, Any]:
         "provisional": request.provisional,
         "method": request.method.value,
         "block": request.block,
-        "goal": request.goal,
         "most_candidates": request.most_candidates,
         "least_ess": request.least_ess,
         "largest_error": request.largest_error,

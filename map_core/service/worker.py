@@ -26,6 +26,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from map_core.core.parent_watch import leave_with
 from map_core.core.types import Reply, SamplingSettings
+from map_core.engines.draw_request import DrawRequest
 from map_core.errors import PaletteError
 from map_core.generation.events import Begun, Event, Finished, More, Resampled, Scored, Tokens
 from map_core.generation.request import GenerationRequest
@@ -140,7 +141,7 @@ class ModelProcess:
         """Let the engine (None) or a scorer work once while nobody waits; a fault is told when it is asked for."""
         try:
             if value is None:
-                self._example = engine.complete("Hello.", 2, SamplingSettings(max_new_tokens=4), seed=0)
+                self._example = engine.complete(DrawRequest("Hello.", 2, SamplingSettings(max_new_tokens=4)))
             else:
                 self._gather([value.name], [value])[value.name].score("Hello.", self._example)
         except Exception as error:

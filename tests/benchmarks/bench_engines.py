@@ -30,18 +30,20 @@ def measure(engine: str, dtype: str | None, candidates: int, length: int) -> dic
     """Load one engine and draw from it; seconds to load, to the first tokens, and tokens a second."""
     start = time.perf_counter()
     from map_core.core.types import SamplingSettings
+    from map_core.engines.draw_request import DrawRequest
     from map_core.engines.factory import open_engine
 
     opened = open_engine(engine=engine, dtype=dtype)
     load = time.perf_counter() - start
     settings = SamplingSettings(temperature=0.8, top_p=0.95, max_new_tokens=length)
-    opened.complete(PROMPTS[0], 2, SamplingSettings(max_new_tokens=4), seed=1)  # the first call sets up its memory
+    # The first call sets up its memory.
+    opened.complete(DrawRequest(PROMPTS[0], 2, SamplingSettings(max_new_tokens=4), seed=1))
     raw = _raw(opened, candidates, settings)
     raw(PROMPTS[0])
     rates, raw_rates, firsts = [], [], []
     for prompt in PROMPTS:
         start, first, tokens = time.perf_counter(), 0.0, 0
-        for step in opened.sample(prompt, candidates, settings, seed=1):
+        for step in opened.sample(DrawRequest(prompt, candidates, settings, seed=1)):
             first = first or time.perf_counter() - start
             tokens += len(step)
         rates.append(tokens / (time.perf_counter() - start))
@@ -72,9 +74,10 @@ def measure(engine: str, dtype: str | None, candidates: int, length: int) -> dic
 def _until_all_have_begun(opened: Any, prompt: str, candidates: int) -> float:
     """Seconds until every candidate of a long prompt has two tokens: its prompt work, and little else."""
     from map_core.core.types import SamplingSettings
+    from map_core.engines.draw_request import DrawRequest
 
     start = time.perf_counter()
-    opened.complete(prompt, candidates, SamplingSettings(max_new_tokens=2), seed=1)
+    opened.complete(DrawRequest(prompt, candidates, SamplingSettings(max_new_tokens=2), seed=1))
     return time.perf_counter() - start
 
 

@@ -14,6 +14,7 @@ import psutil
 
 from map_core import scoring
 from map_core.core.types import SamplingSettings
+from map_core.engines.draw_request import DrawRequest
 from map_core.engines.factory import open_engine
 from map_core.generation.events import Finished
 from map_core.generation.request import GenerationRequest
@@ -45,7 +46,7 @@ def run() -> dict[str, Any]:
         whole: list[float] = []
         for seed in range(REPEATS + 1):  # the first warms up and is not counted
             began = time.perf_counter()
-            for _ in engine.sample(PROMPT, candidates, SETTINGS, seed):
+            for _ in engine.sample(DrawRequest(PROMPT, candidates, SETTINGS, seed)):
                 pass
             plain.append(time.perf_counter() - began)
             request = GenerationRequest(PROMPT, WEIGHTS, scoring.DEFAULT_VALUES, candidates, SETTINGS, seed)

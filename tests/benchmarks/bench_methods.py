@@ -1,4 +1,4 @@
-"""What each method reaches with the same tokens: whole replies, best of K, block by block, rejection by segments.
+"""What each method reaches with the same tokens: whole replies, best of K, block by block.
 
 The same weights for all: those that raise helpfulness, kindness and humor to the 70th percentile on the embedded
 table, for its 64 candidates. For some prompts of the table replies are drawn for K = 4 to 64; whole replies and best of
@@ -53,7 +53,6 @@ def run(prompts: int = PROMPTS, sizes: tuple[int, ...] = CANDIDATES) -> dict[str
     solution = solve(oracle, oracle.standardise(levels))
     scale = dict(zip(table.values, oracle.scale, strict=True))
     weights = {name: float(solution.weights[table.index(name)]) / scale[name] for name in TARGETED}
-    goal = sum(weights[name] * levels[table.index(name)] for name in TARGETED)
     chosen = [table.prompts[i] for i in np.linspace(0, len(table.prompts) - 1, prompts).astype(int)]
     engine = open_engine()
     scorers = {scorer.name: scorer for scorer in scoring.scorers(TARGETED)}
@@ -61,7 +60,7 @@ def run(prompts: int = PROMPTS, sizes: tuple[int, ...] = CANDIDATES) -> dict[str
     base: dict[str, list[float]] = {name: [] for name in TARGETED}
     for number, prompt in enumerate(chosen):
         for size in sizes:
-            _one_prompt(engine, scorers, prompt, size, 100 + number, weights, goal, found, base)
+            _one_prompt(engine, scorers, prompt, size, 100 + number, weights, found, base)
         print(f"\r{number + 1} of {prompts} prompts", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     means = {name: float(np.mean(base[name])) for name in TARGETED}
@@ -100,13 +99,12 @@ def _one_prompt(
     size: int,
     seed: int,
     weights: dict[str, float],
-    goal: float,
     found: dict[tuple[str, int], list[dict[str, Any]]],
     base: dict[str, list[float]],
 ) -> None:
-    for method in (Method.RESAMPLE, Method.BLOCKS, Method.SEGMENTS):
+    for method in (Method.RESAMPLE, Method.BLOCKS):
         request = GenerationRequest(
-            prompt, weights, (), size, SETTINGS, seed, provisional=False, method=method, block=BLOCK, goal=goal
+            prompt, weights, (), size, SETTINGS, seed, provisional=False, method=method, block=BLOCK
         )
         began = time.perf_counter()
         *_, end = aligned(engine, scorers, request, cache=RewardCache())

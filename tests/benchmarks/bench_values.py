@@ -13,6 +13,7 @@ from typing import Any
 from map_core import scoring as scoring_values
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import read_prompts
+from map_core.engines.draw_request import DrawRequest
 from map_core.engines.factory import open_engine
 from tests import ROOT
 
@@ -26,7 +27,7 @@ def run() -> dict[str, Any]:
     every = read_prompts(FILE)
     prompts = every[:: len(every) // PROMPTS][:PROMPTS]
     engine, scorers = open_engine(), scoring_values.scorers()
-    warm = engine.complete(prompts[0].text, 2, SETTINGS, seed=1)
+    warm = engine.complete(DrawRequest(prompts[0].text, 2, SETTINGS, seed=1))
     for scorer in scorers:  # the models load here
         scorer.score(prompts[0].text, warm)
     sampling: list[float] = []
@@ -34,7 +35,7 @@ def run() -> dict[str, Any]:
     tokens = 0
     for number, prompt in enumerate(prompts):
         began = time.perf_counter()
-        replies = engine.complete(prompt.text, CANDIDATES, SETTINGS, seed=number)
+        replies = engine.complete(DrawRequest(prompt.text, CANDIDATES, SETTINGS, seed=number))
         sampling.append(time.perf_counter() - began)
         tokens += sum(len(reply.log_probs) for reply in replies)
         for scorer in scorers:

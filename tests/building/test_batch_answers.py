@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ import pytest
 from map_core.building import Progress, prompt_seed
 from map_core.building.batch_answers import Answers, answer
 from map_core.cli import main
-from map_core.core.types import SamplingSettings, Turn
+from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
-from map_core.engines.base import Token
+from map_core.engines.draw_request import DrawRequest
+from map_core.engines.tokens import Token
 from map_core.errors import EngineError, InputError
 from map_core.generation.request import GenerationRequest
 from map_core.scoring import ScorerError
@@ -39,19 +40,9 @@ class Stopping(ToyEngine):
     def __init__(self, at: int) -> None:
         self.left = at
 
-    def sample(
-        self,
-        prompt: str,
-        candidates: int,
-        settings: SamplingSettings,
-        seed: int,
-        *,
-        first: int = 0,
-        system: str | None = None,
-        history: Sequence[Turn] = (),
-    ) -> Iterator[list[Token]]:
+    def sample(self, request: DrawRequest) -> Iterator[list[Token]]:
         self.left -= 1
-        steps = super().sample(prompt, candidates, settings, seed, first=first, system=system, history=history)
+        steps = super().sample(request)
         for number, step in enumerate(steps):
             if self.left < 0 and number:
                 raise EngineError("The engine stopped.")

@@ -15,6 +15,7 @@ from map_core.building import Keeping, build
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.engines.base import LocalEngine
+from map_core.engines.draw_request import DrawRequest
 from map_core.engines.factory import open_engine
 from map_core.errors import InputError
 from tests.tiny_model import make_tiny_model
@@ -72,7 +73,7 @@ def test_a_family_says_what_transformers_says(family: str, tmp_path: Path) -> No
     folder = make(tmp_path / family, family)
     engine = open_engine(str(folder), "torch", "float32")
     assert isinstance(engine, LocalEngine)
-    replies = engine.complete("Tell me of the cat and the dog on the mat.", 4, SETTINGS, seed=3)
+    replies = engine.complete(DrawRequest("Tell me of the cat and the dog on the mat.", 4, SETTINGS, seed=3))
     assert len({reply.text for reply in replies}) > 1
     ids = engine.render("Tell me of the cat and the dog on the mat.")
     for reply in replies:

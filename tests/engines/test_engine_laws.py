@@ -10,7 +10,7 @@ import pytest
 
 from map_core.core.types import SamplingSettings
 from map_core.engines.base import LocalEngine as Engine
-from map_core.engines.base import candidate_seed
+from map_core.engines.draw_request import DrawRequest, candidate_seed
 from map_core.engines.factory import open_engine
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.models.chat_template import ChatTokenizer, TextStream
@@ -155,7 +155,7 @@ def test_torch_stops_within_one_token(tiny: dict[str, Engine]) -> None:
     calls = []
     hook = engine._model.model.register_forward_pre_hook(lambda *_: calls.append(1))  # type: ignore[attr-defined]
     try:
-        stream = engine.sample(laws.PROMPT, 3, laws.UNCUT, 5)
+        stream = engine.sample(DrawRequest(laws.PROMPT, 3, laws.UNCUT, 5))
         for _ in range(4):
             next(stream)
         stream.close()
@@ -166,7 +166,7 @@ def test_torch_stops_within_one_token(tiny: dict[str, Engine]) -> None:
 
 def test_openvino_stops_within_one_token(tiny: dict[str, Engine]) -> None:
     engine = tiny["openvino"]
-    stream = engine.sample(laws.PROMPT, 3, laws.UNCUT, 5)
+    stream = engine.sample(DrawRequest(laws.PROMPT, 3, laws.UNCUT, 5))
     for _ in range(4):
         next(stream)
     pipeline = engine._pipeline  # type: ignore[attr-defined]
@@ -227,19 +227,19 @@ def test_a_model_without_template_reads_the_bare_prompt(folder: Path, tmp_path: 
 
 def test_bad_requests_are_refused_before_any_work(engine: Engine) -> None:
     with pytest.raises(InputError, match="prompt is empty"):
-        engine.sample("  \n", 2, laws.UNCUT, 0)
+        engine.sample(DrawRequest("  \n", 2, laws.UNCUT, 0))
     with pytest.raises(InputError, match="candidates is 0"):
-        engine.sample("Hi", 0, laws.UNCUT, 0)
+        engine.sample(DrawRequest("Hi", 0, laws.UNCUT, 0))
     with pytest.raises(InputError, match="seed is -1"):
-        engine.sample("Hi", 1, laws.UNCUT, -1)
+        engine.sample(DrawRequest("Hi", 1, laws.UNCUT, -1))
     long = "cat " * 300
     with pytest.raises(InputError, match=f"prompt has {len(engine.render(long))} tokens .* holds {CONTEXT}"):
-        engine.sample(long, 1, laws.UNCUT, 0)
+        engine.sample(DrawRequest(long, 1, laws.UNCUT, 0))
     with pytest.raises(InputError, match="outside 0 to"):
         engine.log_probs("Hi", [[10**6]])
     for beginnings, seeds in (([[5], [5, 6]], [1, 2]), ([[5]], [1, 2]), ([], [])):
         with pytest.raises(InputError, match="one length and one seed each"):
-            engine.extend("Hi", beginnings, laws.UNCUT, seeds)
+            engine.extend(DrawRequest("Hi", settings=laws.UNCUT), beginnings, seeds)
 
 
 def test_the_longest_prompt_that_fits(engine: Engine) -> None:
@@ -247,9 +247,9 @@ def test_the_longest_prompt_that_fits(engine: Engine) -> None:
     prompt = "a" + "\x00" * (free - 8)  # a control character is a token by itself
     assert len(engine.render(prompt)) == CONTEXT - 8
     settings = SamplingSettings(max_new_tokens=8)
-    assert len(engine.complete(prompt, 2, settings, 0)) == 2
+    assert len(engine.complete(DrawRequest(prompt, 2, settings, 0))) == 2
     with pytest.raises(InputError, match="holds"):
-        engine.sample(prompt + "\x00", 2, settings, 0)
+        engine.sample(DrawRequest(prompt + "\x00", 2, settings, 0))
 
 
 def test_an_engine_has_a_known_name_and_dtype(folder: Path) -> None:
@@ -336,4 +336,6 @@ def test_a_model_that_is_shared_out_draws_the_same(folder: Path, tiny: dict[str,
     shared = TorchEngine(locate(str(folder)), "float32", "auto")
     if shared.info.device != "cpu":
         pytest.skip("a GPU draws with other rounding")
-    assert shared.complete(laws.PROMPT, 3, laws.UNCUT, 5) == tiny["torch"].complete(laws.PROMPT, 3, laws.UNCUT, 5)
+    assert shared.complete(DrawRequest(laws.PROMPT, 3, laws.UNCUT, 5)) == tiny["torch"].complete(
+        DrawRequest(laws.PROMPT, 3, laws.UNCUT, 5)
+    )

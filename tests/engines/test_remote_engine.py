@@ -29,9 +29,11 @@ from map_core import scoring
 from map_core.building import build
 from map_core.core.types import SamplingSettings, Turn
 from map_core.data.prompts import Prompt
-from map_core.engines.base import UNKNOWN_TOKEN, LocalEngine, candidate_seed, reply_of
+from map_core.engines.base import LocalEngine
+from map_core.engines.draw_request import DrawRequest, candidate_seed
 from map_core.engines.factory import open_engine
 from map_core.engines.remote_engine import RemoteEngine
+from map_core.engines.tokens import UNKNOWN_TOKEN, reply_of
 from map_core.errors import EngineError, InputError
 from map_core.models.endpoint import KEY_VARIABLES, Address, address_of
 from map_core.scoring.base import ScorerError
@@ -68,7 +70,7 @@ def local(folder: Path, one_torch_thread: None) -> LocalEngine:
 def asked(server: ChatServer, **request: Any) -> list[str]:
     """The texts that an engine draws from this server."""
     engine = RemoteEngine(server.model(), retries=0, trusted=True)
-    return [reply.text for reply in engine.complete("Hi", settings=SHORT, seed=0, **{"candidates": 1} | request)]
+    return [reply.text for reply in engine.complete(DrawRequest("Hi", settings=SHORT, **request))]
 
 
 # How a model on a server is named.
@@ -129,7 +131,7 @@ def test_what_is_asked() -> None:
         engine = RemoteEngine(server.model(), trusted=True)
         settings = SamplingSettings(temperature=0.7, top_k=9, top_p=0.9, max_new_tokens=5)
         history = (Turn("I am Ada.", "Hello Ada."),)
-        for _ in engine.sample("Hi", 2, settings, 3, first=4, system="Be kind.", history=history):
+        for _ in engine.sample(DrawRequest("Hi", 2, settings, 3, first=4, system="Be kind.", history=history)):
             pass
     messages = [
         {"role": "system", "content": "Be kind."},
@@ -156,7 +158,7 @@ def test_what_is_asked() -> None:
 def test_known_servers_are_told_not_to_cut(owner: str, temperature: float, expected: dict[str, Any]) -> None:
     with ChatServer(saying(piece("Hello", "stop")), owner) as server:
         name = "any" if owner == "llamacpp" else "tiny"
-        RemoteEngine(server.model(name), trusted=True).complete("Hi", 1, SamplingSettings(temperature), 0)
+        RemoteEngine(server.model(name), trusted=True).complete(DrawRequest("Hi", 1, SamplingSettings(temperature), 0))
     always = {"model", "messages", "temperature", "top_p", "max_tokens", "stream", "seed"}
     assert {name: server.requests[0][name] for name in server.requests[0].keys() - always} == expected
 
@@ -165,7 +167,9 @@ def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
     lines = (piece(""), piece("Hel"), piece("lo"), piece(None, "stop"), line("[DONE]"))
     with ChatServer(saying(*lines)) as server:
         tokens = [
-            token for step in RemoteEngine(server.model(), trusted=True).sample("Hi", 1, SHORT, 0) for token in step
+            token
+            for step in RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 1, SHORT, 0))
+            for token in step
         ]
     assert [token.text for token in tokens] == ["Hel", "lo", ""]
     assert [token.last for token in tokens] == [token.finished for token in tokens] == [False, False, True]
@@ -202,7 +206,7 @@ def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
 )
 def test_what_comes_back(lines: list[str], text: str, log_probs: tuple[float, ...], finished: bool) -> None:
     with ChatServer(saying(*lines)) as server:
-        steps = list(RemoteEngine(server.model(), trusted=True).sample("Hi", 1, SHORT, 0))
+        steps = list(RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 1, SHORT, 0)))
     tokens = [token for step in steps for token in step]
     assert all(len(step) == 1 for step in steps)
     assert [t.last for t in tokens] == [False] * (len(tokens) - 1) + [True]
@@ -218,13 +222,13 @@ def test_a_server_that_refuses_to_tell_log_probabilities_is_asked_without() -> N
 
     with ChatServer(answer) as server:
         engine = RemoteEngine(server.model(), trusted=True)
-        assert [engine.complete("Hi", 1, SHORT, seed)[0].log_probs for seed in range(3)] == [()] * 3
+        assert [engine.complete(DrawRequest("Hi", 1, SHORT, seed))[0].log_probs for seed in range(3)] == [()] * 3
         assert ["logprobs" in request for request in server.requests] == [True, False, False, False]
 
 
 def test_values_that_need_log_probabilities_say_so() -> None:
     with ChatServer(saying(piece("Hello", "stop"))) as server:
-        replies = RemoteEngine(server.model(), trusted=True).complete("Hi", 1, SHORT, 0)
+        replies = RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 1, SHORT, 0))
     with pytest.raises(
         ScorerError, match=r"candidate 0 has none\. Leave this value out, .* on a server that tells them"
     ):
@@ -282,8 +286,8 @@ def test_the_same_call_gives_the_same_tokens(engine: RemoteEngine) -> None:
 
 def test_a_served_model_says_what_it_says_here(seeded: ChatServer, engine: RemoteEngine, local: LocalEngine) -> None:
     for settings in (laws.UNCUT, laws.CUT):
-        here = local.complete(laws.PROMPT, 6, settings, 5, history=laws.HISTORY, system="Be kind.")
-        there = engine.complete(laws.PROMPT, 6, settings, 5, history=laws.HISTORY, system="Be kind.")
+        here = local.complete(DrawRequest(laws.PROMPT, 6, settings, 5, history=laws.HISTORY, system="Be kind."))
+        there = engine.complete(DrawRequest(laws.PROMPT, 6, settings, 5, history=laws.HISTORY, system="Be kind."))
         for one, other in zip(here, there, strict=True):
             assert (one.text, one.finished) == (other.text, other.finished)
             assert other.log_probs == pytest.approx(one.log_probs, abs=1e-4)
@@ -333,7 +337,7 @@ def test_a_slow_candidate_does_not_hold_the_others_up() -> None:
         return stream()
 
     with ChatServer(answer) as server:
-        stream = RemoteEngine(server.model(), trusted=True).sample("Hi", 3, SHORT, 0)
+        stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 3, SHORT, 0))
         tokens: list[Any] = []
         while sum(token.last for token in tokens) < 2:
             tokens += next(stream)
@@ -352,7 +356,7 @@ async def _endless() -> AsyncIterator[str]:
 @pytest.mark.parametrize("count", [1, 5])
 def test_closing_ends_every_stream_at_once(count: int) -> None:
     with ChatServer(lambda request: _endless()) as server:
-        stream = RemoteEngine(server.model(), trusted=True).sample("Hi", 8, laws.UNCUT, 0)
+        stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 8, laws.UNCUT, 0))
         for _ in range(count):
             next(stream)
         began = time.perf_counter()
@@ -377,7 +381,7 @@ def test_closing_while_no_stream_has_begun() -> None:
         return _endless() if request["seed"] == candidate_seed(0, 0) else silent()
 
     with ChatServer(answer) as server:
-        stream = RemoteEngine(server.model(), trusted=True).sample("Hi", 4, laws.UNCUT, 0)
+        stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 4, laws.UNCUT, 0))
         next(stream)
         stream.close()  # type: ignore[attr-defined]
         assert server.emptied()
@@ -385,7 +389,7 @@ def test_closing_while_no_stream_has_begun() -> None:
 
 def test_a_call_that_is_never_read_asks_nothing() -> None:
     with ChatServer(lambda request: _endless()) as server:
-        stream = RemoteEngine(server.model(), trusted=True).sample("Hi", 4, laws.UNCUT, 0)
+        stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 4, laws.UNCUT, 0))
         stream.close()  # type: ignore[attr-defined]
         del stream
         assert server.requests == []
@@ -398,13 +402,13 @@ def test_bad_requests_are_refused_before_any_work() -> None:
     with ChatServer(saying()) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         with pytest.raises(InputError, match="prompt is empty"):
-            engine.sample("  \n", 2, SHORT, 0)
+            engine.sample(DrawRequest("  \n", 2, SHORT, 0))
         with pytest.raises(InputError, match="candidates is 0"):
-            engine.sample("Hi", 0, SHORT, 0)
+            engine.sample(DrawRequest("Hi", 0, SHORT, 0))
         with pytest.raises(InputError, match="seed is -1"):
-            engine.sample("Hi", 1, SHORT, -1)
+            engine.sample(DrawRequest("Hi", 1, SHORT, -1))
         with pytest.raises(InputError, match="'remote' cannot go on from the beginning"):
-            engine.extend("Hi", [[1]], SHORT, [1])
+            engine.extend(DrawRequest("Hi", settings=SHORT), [[1]], [1])
         assert server.requests == []
 
 
@@ -416,7 +420,7 @@ def test_a_server_that_is_not_there() -> None:
     with ChatServer(saying(piece("a", "stop"))) as server:
         engine = RemoteEngine(server.model(), retries=0, trusted=True)
     with pytest.raises(EngineError, match="cannot be reached"):
-        engine.complete("Hi", 2, SHORT, 0)
+        engine.complete(DrawRequest("Hi", 2, SHORT, 0))
 
 
 def test_a_server_that_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,7 +429,7 @@ def test_a_server_that_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
             RemoteEngine(server.model(), trusted=True)
         monkeypatch.setenv("OPENAI_API_KEY", "right-key")
         engine = RemoteEngine(server.model(), trusted=True)
-        assert engine.complete("Hi", 1, SHORT, 0)[0].text == "a"
+        assert engine.complete(DrawRequest("Hi", 1, SHORT, 0))[0].text == "a"
         assert "right-key" not in str(engine.info.as_dict())
         monkeypatch.setenv("VALUE_PALETTE_API_KEY", "wrong-key")
         with pytest.raises(EngineError, match=r"refuses the key in VALUE_PALETTE_API_KEY \(401\)") as refused:
@@ -433,7 +437,7 @@ def test_a_server_that_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "wrong-key" not in str(refused.value)
         server.answer = lambda request: JSONResponse({"detail": "No room for right-key"}, 400)
         with pytest.raises(InputError, match=r"No room for \*\*\*"):
-            engine.complete("Hi", 1, SHORT, 0)
+            engine.complete(DrawRequest("Hi", 1, SHORT, 0))
 
 
 def test_a_model_that_the_server_does_not_have() -> None:
@@ -441,7 +445,7 @@ def test_a_model_that_the_server_does_not_have() -> None:
     with ChatServer(lambda request: JSONResponse(body, 404), models=("tiny", "huge")) as server:
         expected = r"no model 'other', .*\(404: The model `other` does not exist\)\. It offers huge, tiny\. Check"
         with pytest.raises(InputError, match=expected):
-            RemoteEngine(server.model("other"), trusted=True).complete("Hi", 1, SHORT, 0)
+            RemoteEngine(server.model("other"), trusted=True).complete(DrawRequest("Hi", 1, SHORT, 0))
 
 
 def test_a_prompt_that_does_not_fit() -> None:
@@ -459,11 +463,11 @@ def test_a_busy_server_is_asked_again_by_the_client(status: int) -> None:
     with ChatServer(lambda request: busy) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         with pytest.raises(EngineError, match=rf"could not answer \({status}: too much to do\), asked up to 3 times"):
-            engine.complete("Hi", 1, SHORT, 0)
+            engine.complete(DrawRequest("Hi", 1, SHORT, 0))
         assert len(server.requests) == 3
         good = saying(piece("a", "stop"))
         server.answer = lambda request: good(request) if len(server.requests) > 4 else busy
-        assert engine.complete("Hi", 1, SHORT, 0)[0].text == "a"
+        assert engine.complete(DrawRequest("Hi", 1, SHORT, 0))[0].text == "a"
 
 
 def test_a_stream_that_breaks_in_the_middle() -> None:
@@ -473,7 +477,7 @@ def test_a_stream_that_breaks_in_the_middle() -> None:
         raise ConnectionError("the server fell over")
 
     with ChatServer(lambda request: broken()) as server:
-        stream = RemoteEngine(server.model(), trusted=True).sample("Hi", 1, SHORT, 0)
+        stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 1, SHORT, 0))
         texts = []
         with pytest.raises(EngineError, match=r"The stream of the server .* broke off: .* Try again"):
             texts += [token.text for step in stream for token in step]
@@ -487,7 +491,7 @@ def test_one_broken_stream_ends_the_others() -> None:
 
     with ChatServer(answer) as server:
         with pytest.raises(EngineError, match="does not read as a chat completion"):
-            RemoteEngine(server.model(), trusted=True).complete("Hi", 4, laws.UNCUT, 0)
+            RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 4, laws.UNCUT, 0))
         assert server.emptied()
 
 
@@ -521,7 +525,7 @@ def test_a_server_that_does_not_draw_several_at_once() -> None:
     with ChatServer(saying(piece("a"), piece(None, "stop"))) as server:
         engine = RemoteEngine(server.model(), together=True, trusted=True)
         with pytest.raises(EngineError, match=r"1 of 3 replies whole; it does not draw several in one request"):
-            engine.complete("Hi", 3, SHORT, 0)
+            engine.complete(DrawRequest("Hi", 3, SHORT, 0))
 
 
 def test_a_server_that_falls_silent() -> None:
@@ -532,7 +536,7 @@ def test_a_server_that_falls_silent() -> None:
     with ChatServer(lambda request: silent()) as server:
         engine = RemoteEngine(server.model(), retries=0, timeout=0.3, trusted=True)
         with pytest.raises(EngineError, match="did not answer in time"):
-            engine.complete("Hi", 1, SHORT, 0)
+            engine.complete(DrawRequest("Hi", 1, SHORT, 0))
 
 
 def test_a_server_that_lists_no_models() -> None:
@@ -580,7 +584,7 @@ def served(serve: str) -> RemoteEngine:
 
 def test_transformers_serve_repeats_a_request_by_itself(served: RemoteEngine) -> None:
     laws.the_same_call_gives_the_same_tokens(served, kinds=(laws.UNCUT,), candidates=1)
-    first, second = (served.complete(laws.PROMPT, 1, laws.UNCUT, seed)[0].text for seed in (5, 6))
+    first, second = (served.complete(DrawRequest(laws.PROMPT, 1, laws.UNCUT, seed))[0].text for seed in (5, 6))
     assert first != second
 
 
@@ -598,27 +602,27 @@ def test_transformers_serve_reads_an_earlier_turn(served: RemoteEngine) -> None:
 
 def test_transformers_serve_is_ready_after_closing(served: RemoteEngine) -> None:
     for count in (0, 1, 3):
-        stream = served.sample(laws.PROMPT, 4, laws.UNCUT, 5)
+        stream = served.sample(DrawRequest(laws.PROMPT, 4, laws.UNCUT, 5))
         for _ in range(count):
             next(stream)
         stream.close()  # type: ignore[attr-defined]
-        assert all(reply.text for reply in served.complete(laws.PROMPT, 2, SHORT, 5))
+        assert all(reply.text for reply in served.complete(DrawRequest(laws.PROMPT, 2, SHORT, 5)))
 
 
 def test_transformers_serve_tells_no_log_probabilities(served: RemoteEngine) -> None:
-    reply = served.complete(laws.PROMPT, 1, SHORT, 5)[0]
+    reply = served.complete(DrawRequest(laws.PROMPT, 1, SHORT, 5))[0]
     assert (reply.tokens, reply.log_probs) == ((), ())
 
 
 def test_transformers_serve_refuses_top_k(served: RemoteEngine) -> None:
     with pytest.raises(InputError, match=r"refuses the request \(422: Unexpected fields .*top_k"):
-        served.complete(laws.PROMPT, 1, laws.CUT, 5)
+        served.complete(DrawRequest(laws.PROMPT, 1, laws.CUT, 5))
 
 
 def test_transformers_serve_has_one_model(serve: str) -> None:
     other = RemoteEngine(f"other@{serve.rpartition('@')[2]}", trusted=True)
     with pytest.raises(InputError, match=r"refuses the request \(400: Server is pinned to"):
-        other.complete(laws.PROMPT, 1, SHORT, 5)
+        other.complete(DrawRequest(laws.PROMPT, 1, SHORT, 5))
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from map_core.core.types import SamplingSettings
+from map_core.engines.draw_request import DrawRequest
 from map_core.generation.choice import base_pick
 from map_core.generation.events import Finished, Resampled, Tokens
 from map_core.generation.request import GenerationRequest, Method
@@ -151,7 +151,7 @@ def test_the_toy_is_a_distribution() -> None:
     first = next_probabilities(())
     assert replies[(), True] == pytest.approx(first[END])
     assert replies[(0, 1), False] == pytest.approx(first[0] * next_probabilities((0,))[1])
-    drawn = Counter(name(reply) for reply in ENGINE.complete("Hi", 4000, SETTINGS, 1))
+    drawn = Counter(name(reply) for reply in ENGINE.complete(DrawRequest("Hi", 4000, SETTINGS, 1)))
     assert_follows(drawn, replies)
 
 
@@ -209,7 +209,7 @@ def test_best_of_k_is_the_first_of_the_best() -> None:
 
 @pytest.mark.parametrize("method", list(Method))
 def test_one_candidate_is_the_base_reply_whatever_the_method(method: Method) -> None:
-    end, plain = run(7, 1, method), ENGINE.complete("Hi", 1, SETTINGS, 7)
+    end, plain = run(7, 1, method), ENGINE.complete(DrawRequest("Hi", 1, SETTINGS, 7))
     assert list(end.replies) == plain
     assert (end.choice.picked, end.choice.base, end.choice.kl) == (0, 0, 0.0)
 
@@ -320,16 +320,7 @@ def test_the_streamed_form_ends_in_the_same(method: Method) -> None:
             generation.apply(event_message(event))
         done = generation.snapshot()
         assert done.phase is Phase.DONE
-        if method is not Method.SEGMENTS:
-            assert done.choice == outcome.choice
-            assert done.picked == outcome.choice.picked
+        assert done.choice == outcome.choice
+        assert done.picked == outcome.choice.picked
         assert done.base == outcome.choice.base
     assert (resampled > 5) == (method is Method.BLOCKS)
-
-
-def test_segments_are_written_to_their_end_and_cost_at_most_k_proposals() -> None:
-    mean: Callable[[list[float]], float] = lambda rewards: sum(rewards) / len(rewards)  # noqa: E731
-    ends = [run(seed, 8, Method.SEGMENTS, 2.0, length=4, goal=4.0) for seed in range(200)]
-    assert all(len(end.replies) == 2 for end in ends)
-    assert all(end.tokens <= 4 * 8 + 4 for end in ends)
-    assert mean([end.rewards["tally"][1] for end in ends]) > mean([end.rewards["tally"][0] for end in ends]) + 0.5

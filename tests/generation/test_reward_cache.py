@@ -173,7 +173,11 @@ def test_an_engine_that_cannot_go_on_says_so_before_any_token() -> None:
     class Whole(ToyEngine):
         extends = False
 
-    for method in (Method.BLOCKS, Method.SEGMENTS):
-        events = aligned(Whole(), {"tally": Tally("tally")}, replace(GOOD, weights={"tally": 1.0}, method=method))
-        with pytest.raises(InputError, match=r"cannot go on.*Use the method 'resample'"):
-            next(events)
+    blocks = replace(GOOD, weights={"tally": 1.0}, method=Method.BLOCKS)
+    with pytest.raises(InputError, match=r"cannot go on.*Use the method 'resample'"):
+        next(aligned(Whole(), {"tally": Tally("tally")}, blocks))
+
+
+def test_a_method_that_is_none_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"There is no method 'segments'; there are resample, best, blocks\."):
+        Method("segments")

@@ -11,6 +11,7 @@ import pytest
 
 from map_core.core.types import Reply, SamplingSettings
 from map_core.engines.base import Engine
+from map_core.engines.draw_request import DrawRequest
 from map_core.errors import InputError
 from map_core.generation.choice import base_pick, choose
 from map_core.generation.events import Begun, Finished, Scored, Tokens
@@ -63,7 +64,7 @@ def test_the_walk_from_prompt_to_choice(engine: Engine) -> None:
         if isinstance(event, Tokens):
             for token in event.tokens:
                 streamed[token.candidate] += token.text
-    assert list(finished.replies) == engine.complete("How are you?", 6, SETTINGS, 3)
+    assert list(finished.replies) == engine.complete(DrawRequest("How are you?", 6, SETTINGS, 3))
     assert streamed == [reply.text for reply in finished.replies]
     steps = [event.step for event in events if isinstance(event, Tokens)]
     assert steps == list(range(1, len(steps) + 1))

@@ -29,6 +29,7 @@ from map_core.analysis.generation_weights import GenerationWeightsSolver
 from map_core.cli import main
 from map_core.core.types import SamplingSettings
 from map_core.data import reward_table
+from map_core.engines.draw_request import DrawRequest
 from map_core.engines.remote_engine import RemoteEngine
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import resolve
@@ -354,6 +355,7 @@ def test_methods_chats_and_stops(server: Running) -> None:
         ({"stop": ["a", ""]}, "stop is"),
         ({"stop": 3}, "stop is 3; expected text or a list of texts"),
         ({"method": "magic"}, "method is 'magic'; expected resample, best, blocks"),
+        ({"method": "segments"}, "method is 'segments'; expected resample, best, blocks"),
         ({"least_ess": 3}, "least_ess needs most_candidates"),
         ({"most_candidates": 30}, "needs a goal"),
         ({"least_ess": math.nan, "most_candidates": 30}, "least_ess is nan"),
@@ -508,11 +510,11 @@ def test_whoever_waits_is_told_when_the_server_ends(strict: Running) -> None:
 def test_the_remote_engine_speaks_to_it(server: Running) -> None:
     engine = RemoteEngine(f"tiny@{server.url}", trusted=True)
     settings = SamplingSettings(max_new_tokens=12)
-    one, two = (engine.complete("How are you?", 3, settings, seed=5, system="Be brief.") for _ in range(2))
+    one, two = (engine.complete(DrawRequest("How are you?", 3, settings, seed=5, system="Be brief.")) for _ in range(2))
     assert one == two
     assert len({reply.text for reply in one}) == 3
     aligned = RemoteEngine(f"tiny:plain@{server.url}", trusted=True)
-    assert all(reply.text for reply in aligned.complete("How are you?", 2, settings, seed=5))
+    assert all(reply.text for reply in aligned.complete(DrawRequest("How are you?", 2, settings, seed=5)))
 
 
 def test_what_keeps_it_from_starting(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,8 +184,8 @@ def test_every_method_streams_to_its_end(service: GenerationService, method: Met
     assert one.phase is Phase.DONE, one.error
     assert (one.candidates, one.picked, one.base) == (two.candidates, two.picked, two.base)
     assert one.picked is not None
-    assert len(one.candidates) == (2 if method is Method.SEGMENTS else 6)
-    if method in (Method.BLOCKS, Method.SEGMENTS):
+    assert len(one.candidates) == 6
+    if method is Method.BLOCKS:
         assert one.candidates[one.base].probability == 0.0  # a draw from the base model, and not to be chosen
 
 

@@ -1,0 +1,82 @@
+"""The request that every engine takes: which replies are drawn, from which prompt, how and with which seed.
+
+Constraint: numpy and the standard library only, so that a request can be stated without loading a tokenizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from map_core.core.types import SamplingSettings, Turn
+from map_core.errors import InputError
+
+_SEED_STEP = 0x9E3779B1  # odd, so that the seeds of 2^32 candidates are all different
+
+
+@dataclass(frozen=True)
+class DrawRequest:
+    """K replies of one prompt to be drawn.
+
+    Args:
+        prompt: the user's text; never empty.
+        candidates: K, from 1.
+        settings: temperature, cut-offs and length.
+        seed: a whole number from 0; candidate k's random stream depends on (seed, k) alone.
+        first: the number of the first candidate; later ones follow, so that more can be drawn to those there are.
+        system: the system message; None leaves it to the model's template.
+        history: the exchanges before this prompt, the earliest first.
+
+    Raises:
+        InputError: an empty prompt, a K below 1 or a negative seed.
+    """
+
+    prompt: str
+    candidates: int = 1
+    settings: SamplingSettings = field(default_factory=SamplingSettings)
+    seed: int = 0
+    first: int = 0
+    system: str | None = None
+    history: tuple[Turn, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prompt, str) or not self.prompt.strip():
+            raise InputError("The prompt is empty; write what the model should answer.")
+        if self.candidates < 1:
+            raise InputError(f"candidates is {self.candidates}; expected a whole number from 1.")
+        _check_seed(self.seed)
+
+    @property
+    def messages(self) -> list[Mapping[str, str]]:
+        """The chat as messages: the system message where there is one, the exchanges before, the prompt."""
+        messages = [] if self.system is None else [{"role": "system", "content": self.system}]
+        for turn in self.history:
+            messages += [{"role": "user", "content": turn.prompt}, {"role": "assistant", "content": turn.reply}]
+        return [*messages, {"role": "user", "content": self.prompt}]
+
+    @property
+    def seeds(self) -> list[int]:
+        """One 32-bit seed per candidate, see :func:`candidate_seed`."""
+        return [candidate_seed(self.seed, self.first + k) for k in range(self.candidates)]
+
+
+def candidate_seed(seed: int, candidate: int) -> int:
+    """Return the seed (32 bits) of one candidate's random stream; different for every candidate of a request.
+
+    Args:
+        seed: the request's seed, a whole number from 0.
+        candidate: its number, from 0.
+
+    Raises:
+        InputError: the seed is negative.
+    """
+    _check_seed(seed)
+    start = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    return (start + candidate * _SEED_STEP) % 2**32
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise InputError(f"The seed is {seed}; expected a whole number from 0.")
