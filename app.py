@@ -11,6 +11,8 @@ from pages.view.shell import errors, fonts, live_channel, operator
 # algebra library would only take the cores from the browser.
 threadpool_limits(limits=1, user_api="blas")
 
-operator.announce()
+operator.print_token()
 
-app = st.App("pages/navigation.py", routes=[live_channel.ROUTE, fonts.ROUTE], on_script_error=errors.unguarded)
+app = st.App(
+    "pages/navigation.py", routes=[live_channel.ROUTE, fonts.ROUTE], on_script_error=errors.handle_script_error
+)

@@ -20,23 +20,27 @@ DRAWS = (100, 400, 1000, 2000)
 TIMES = {1.0: "The same", 1.5: "1.5 times", 2.0: "Twice"}
 
 scene, palette = palette_state.current()
-assessment = palette_state.assessed(scene, palette)
+assessment = palette_state.current_assessment(scene, palette)
 targets, solution = assessment.targets, assessment.solution
 if solution is not None and solution.status is not Status.CONVERGED:
     solution = None  # on the very edge: there is no cost to hold others against
 
-header.head("Baselines", "What weights give that are picked without targets, beside those that are solved for yours.")
-header.palette_line(scene, assessment)
-palette_state.undo_line()
+header.draw_header(
+    "Baselines", "What weights give that are picked without targets, beside those that are solved for yours."
+)
+header.draw_palette_line(scene, assessment)
+palette_state.draw_undo_line()
 if np.isnan(targets).all():
-    empty_states.too_few("Without a target there is nothing that weights could miss. Give one value a target at least.")
+    empty_states.draw_too_few(
+        "Without a target there is nothing that weights could miss. Give one value a target at least."
+    )
     st.stop()
 if solution is not None and solution.kl < 5e-4:
-    empty_states.too_few(
+    empty_states.draw_too_few(
         "The base model meets these targets already, so no weights have to be picked. Ask for more first."
     )
     st.stop()
-empty_states.out_of_reach(
+empty_states.draw_out_of_reach(
     scene, assessment, "No weights meet it, picked or solved; below is how near they come and what they improve."
 )
 
@@ -79,7 +83,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="baselines_c
 budget = None if solution is None else min(times * solution.kl, 0.98 * scene.oracle.log_candidates)
 
 
-asked = baselines.Asked(scene, targets, times if solution is not None else 1.0)
+asked = baselines.BaselineQuery(scene, targets, times if solution is not None else 1.0)
 
 
 def work(job: Job) -> tuple[Baseline, ...]:
@@ -88,4 +92,4 @@ def work(job: Job) -> tuple[Baseline, ...]:
 
 
 key = (scene.key, targets.tobytes(), count, times, seed, assessment.verdict is Verdict.OUT_OF_REACH)
-background.follow(background.job("baselines", key, work), partial(baselines.show, asked))
+background.poll(background.job("baselines", key, work), partial(baselines.draw_baselines, asked))

@@ -16,19 +16,19 @@ POLL_SECONDS = ((2, 0.12), (4, 0.4), (math.inf, 1.0))
 PATIENT_SECONDS = 0.6
 
 scene, palette = palette_state.current()
-assessment = palette_state.assessed(scene, palette)
-missing = generator.missing(scene)
+assessment = palette_state.current_assessment(scene, palette)
+missing = generator.missing_model(scene)
 if missing is None:
-    generator.prepare(scene)
+    generator.warm_up(scene)
 generation = generator.current(scene)
 running = generation is not None and not generation.ended
 
-header.head(
+header.draw_header(
     "Compare",
     "One prompt, one set of candidate replies from the base model. The left reply is any one of them; the others are "
     "chosen among them by the weights of a palette.",
 )
-pinned.line(scene, assessment, prompt_form.candidates())
+pinned.draw_palettes(scene, assessment, prompt_form.candidate_count())
 
 
 def looks() -> float | None:
@@ -37,7 +37,7 @@ def looks() -> float | None:
         return None
     busy = generator.service(scene).status().running
     seconds = next(seconds for most, seconds in POLL_SECONDS if busy <= most)
-    return max(seconds, PATIENT_SECONDS) if live_channel.in_use() else seconds
+    return max(seconds, PATIENT_SECONDS) if live_channel.is_busy() else seconds
 
 
 interval = looks()
@@ -46,19 +46,19 @@ interval = looks()
 def one_prompt() -> None:
     """Columns, candidates and the state of the work; drawn again while there is more to come."""
     if generation is None:
-        replies.empty(pinned.columns(scene, assessment, prompt_form.candidates()))
+        replies.draw_empty_columns(pinned.columns(scene, assessment, prompt_form.candidate_count()))
         return
-    view = replies.look(scene, assessment, generation)
-    replies.progress(view.shown)
-    asked = blind_vote.question(generation, view.shown, view.choices[0])
+    view = replies.comparison(scene, assessment, generation)
+    replies.draw_progress(view.shown)
+    asked = blind_vote.vote_question(generation, view.shown, view.choices[0])
     questions = [asked] if asked else []
-    if not blind_vote.hides(questions, waiting=not view.shown.phase.ended):
-        blind_vote.outcome(asked)
-        replies.replies(view)
+    if not blind_vote.draw_instead_of_replies(questions, waiting=not view.shown.phase.ended):
+        blind_vote.draw_outcome(asked)
+        replies.draw_replies(view)
         if view.shown.phase.ended:
-            blind_vote.summary()
+            blind_vote.draw_summary()
         with st.container(key="candidates"):
-            candidate_field.show(view)
+            candidate_field.draw_candidates(view)
     ended = running and view.shown.phase.ended
     if ended or looks() != interval or st.session_state.get("generation") != generation.id:
         st.rerun()
@@ -73,27 +73,27 @@ if missing is not None:
     if missing.command:
         st.code(missing.command, language=None, wrap_lines=True)
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="compare_how"):
-    several = batch.switch(default=generation is None and batch.current() is not None)
-    blind_vote.switch()
+    several = batch.draw_mode_switch(default=generation is None and batch.current_batch() is not None)
+    blind_vote.draw_blind_switch()
 left, right = st.columns([1.45, 1], gap="large")
 with left:
     if several:
-        batch.controls(scene, assessment, ready=missing is None)
+        batch.draw_controls(scene, assessment, ready=missing is None)
     else:
-        prompt_form.one_prompt(scene, assessment, generation, ready=missing is None)
+        prompt_form.draw_prompt_form(scene, assessment, generation, ready=missing is None)
 with right, st.expander("Steer while it writes", icon=":material/tune:", key="steer", expanded=True):
-    pinned.faders(scene, palette)
+    pinned.draw_faders(scene, palette)
     st.html(
         markup.note(
             "Moving a target changes leader, probabilities and pick at once, among the candidates that there are; "
             "nothing is drawn anew."
         )
     )
-    pinned.pin_control()
+    pinned.draw_pin_control()
 if several:
-    found = batch.current()
-    generator.address("many", found.id if found else None)
-    batch.show(scene, assessment)
+    found = batch.current_batch()
+    generator.write_address("many", found.id if found else None)
+    batch.draw_batch(scene, assessment)
 else:
-    generator.address("generation", generation.id if generation else None)
+    generator.write_address("generation", generation.id if generation else None)
     st.fragment(one_prompt, run_every=interval)()

@@ -8,15 +8,15 @@ from map_core.figures import delivery, theme
 from map_core.text import sentences
 from pages.view.session import header, palette_state
 from pages.view.shell import glossary, markup
-from pages.view.studies.evidence import Evidence, evidence
+from pages.view.studies.evidence import DeliveryEvidence, find_evidence
 
 scene, _ = palette_state.current()
-header.head(
+header.draw_header(
     "Evidence",
     "Whether replies keep what the faders promise: forecasts held against new replies to other prompts.",
     use_case=False,
 )
-found: Evidence | None = evidence(scene)
+found: DeliveryEvidence | None = find_evidence(scene)
 if found is None:
     st.html(markup.note("There is no study to show. Make one, which takes as long as the model needs for the replies:"))
     st.code("python -m map_core verify --study assets/delivery.json", language=None, wrap_lines=True)
@@ -36,7 +36,7 @@ with st.container(key="evidence"):
         st.html(markup.note(not_improved))
     left, right = st.columns([1.5, 1], gap="large")
     with left:
-        st.header("Forecast and delivery", help=glossary.help("forecast", "delivery", "held-out"))
+        st.header("Forecast and delivery", help=glossary.help_text("forecast", "delivery", "held-out"))
         st.html(
             markup.note(
                 "A mark is one value of one palette, with the interval that its level should lie in 90% of the time: "

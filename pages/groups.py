@@ -11,24 +11,24 @@ from pages.view.shell import background, markup
 scene, palette = palette_state.current()
 
 if meeting_host.is_open():
-    meeting_host.show()
+    meeting_host.draw_meeting()
     st.stop()
 
-header.head(
+header.draw_header(
     "Groups",
     "Different people want different things of one model. Seat their palettes here, see where they conflict, and take "
     "a common palette that gives each as much as can be had.",
 )
-palette_state.undo_line()
-roster.problem()
+palette_state.draw_undo_line()
+roster.draw_problem()
 
 with st.container(horizontal=True, vertical_alignment="center", key="group_ways"):
     st.html(markup.note("Add a group from"), width="content")
-    roster.ways_in(scene, palette)
+    roster.draw_add_menus(scene, palette)
     with st.popover("Open a meeting", icon=":material/qr_code_2:", type="primary", key="open_meeting"):
-        meeting_host.open_form(scene)
+        meeting_host.draw_open_form(scene)
 
-everyone = roster.listed()
+everyone = roster.seated_groups()
 if not everyone:
     with st.container(border=True, key="no_groups"):
         st.header("Nobody is seated yet", anchor=False)
@@ -42,15 +42,17 @@ if not everyone:
             "Look at an example",
             icon=":material/groups:",
             key="example",
-            on_click=roster.example,
+            on_click=roster.seat_example,
             args=(scene, palette),
         )
     st.stop()
 
 with st.container(key="group_list"):
-    roster.show(scene)
-groups = roster.of(scene, everyone)
+    roster.draw_roster(scene)
+groups = roster.to_groups(scene, everyone)
 with st.container(key="group_budget"):
-    spend = results.budget(scene)
-job = background.job("groups", results.asked(scene, groups, spend), results.work(scene, groups, spend))
-background.follow(job, lambda job: results.show(scene, groups, results.so_far(job, groups), job.error))
+    spend = results.draw_budget(scene)
+job = background.job("groups", results.job_key(scene, groups, spend), results.agreement_work(scene, groups, spend))
+background.poll(
+    job, lambda job: results.draw_agreement(scene, groups, results.partial_agreement(job, groups), job.error)
+)

@@ -10,26 +10,27 @@ from pages.view.session import header, live_answer, palette_state
 from pages.view.shell import glossary, markup
 
 scene, palette = palette_state.current()
-seen = live_answer.look(scene, palette)
-header.head(
+seen = live_answer.current_answer(scene, palette)
+header.draw_header(
     "How it works",
     "You state the levels; the weights that give them follow, or a proof that none do. First in plain words, then on "
     "one "
     "prompt of the table that is open, then in mathematics.",
 )
-header.palette_line(scene, seen.assessment)
+header.draw_palette_line(scene, seen.assessment)
 
 with st.container(key="how_words"):
     st.header("In plain words")
-    st.html(markup.steps(walkthrough.in_words(scene)))
+    st.html(markup.steps(walkthrough.method_steps(scene)))
     if st.button("Take the tour on the desk", key="how_tour", icon=":material/tour:"):
         tour.start()
         st.switch_page("palette.py")
 with st.container(key="how_example"):
     st.header(
-        "One prompt, and how your weights choose", help=glossary.help("candidate", "weights", "effective sample size")
+        "One prompt, and how your weights choose",
+        help=glossary.help_text("candidate", "weights", "effective sample size"),
     )
-    walkthrough.show(seen)
+    walkthrough.draw_walkthrough(seen)
 with st.container(key="how_mathematics"):
     st.header("The mathematics, for those who ask")
     st.html(
@@ -39,7 +40,7 @@ with st.container(key="how_mathematics"):
             "y a reply, r its rewards, c the targets, λ the weights, s standard deviations under the base model."
         )
     )
-    for piece in mathematics.pieces(seen):
+    for piece in mathematics.formula_sections(seen):
         with st.expander(piece.title):
             st.html(markup.note(piece.plain))
             with st.container(horizontal=True, vertical_alignment="center", gap="large"):
@@ -49,7 +50,7 @@ with st.container(key="how_mathematics"):
                 st.text(piece.here)
 with st.container(key="how_glossary"):
     st.header("All words")
-    glossary.glossary()
+    glossary.draw_glossary()
 with st.container(key="how_source"):
     st.header("Source")
     st.markdown(

@@ -19,26 +19,26 @@ with st.container(key="join"):
             )
         )
         st.text_input("Code", key="join_code", max_chars=20)
-        st.button("Join", key="join_go", type="primary", on_click=meeting_member.by_code)
+        st.button("Join", key="join_go", type="primary", on_click=meeting_member.join_by_code)
         st.stop()
     whole = scenes.load(scenes.ALL).table
     if held.table_key != table_key(whole) or held.use_case not in (scenes.ALL, *whole.use_case_names):
         st.html(markup.title(held.name, "This meeting is about another table than the one that is open here."))
         st.stop()
     scene = scenes.load(held.use_case)
-    me = meeting_member.member()
+    me = meeting_member.member_id()
     sent = next((entry for entry in meetings.entries(database(), held.code) if entry.member == me), None)
     st.html(markup.title(held.name, "Say what matters to you. The others see it join the picture on the screen."))
     st.html(markup.anchor())
-    meeting_member.picture(scene, held.code, me)
+    meeting_member.draw_picture(scene, held.code, me)
     st.session_state.setdefault("join_name", sent.name if sent else "")
     st.text_input("You, or the group that you speak for", key="join_name", max_chars=40, persist_state="session")
-    wishes = meeting_member.wishes(scene, sent)
-    meeting_member.faders(scene, wishes)
-    mine = meeting_member.palette(scene, held.use_case, wishes)
+    wishes = meeting_member.current_wishes(scene, sent)
+    meeting_member.draw_faders(scene, wishes)
+    mine = meeting_member.wished_palette(scene, held.use_case, wishes)
     with st.container(key="join_verdict"):
-        meeting_member.verdict(scene, mine)
-    meeting_member.send(scene, held.code, me, mine, sent)
+        meeting_member.draw_verdict(scene, mine)
+    meeting_member.draw_send(scene, held.code, me, mine, sent)
     st.html(
         shell_markup.note(
             "Your name and wishes are kept in the app's database until the host closes the meeting. The bookmark of "

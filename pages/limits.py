@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.text import sentences
-from pages.view.about.limits import limits
+from pages.view.about.limits import product_limits
 from pages.view.session import palette_state, scorer_cards
 from pages.view.session import scene as scenes
 from pages.view.shell import glossary, markup
@@ -21,15 +21,15 @@ st.html(
     )
 )
 with st.container(key="limits"):
-    for number, limit in enumerate(limits(scene)):
+    for number, limit in enumerate(product_limits(scene)):
         with st.container(border=True, key=f"limit_{number}", gap="small"):
             st.header(limit.title, anchor=False)
             st.text(limit.why)
             st.html(markup.note(limit.then))
 
-found = scorer_cards.judged()
+found = scorer_cards.scorer_quality()
 with st.container(key="scorers"):
-    st.header("What each value hears, and what it misses", help=glossary.help("value", "scorer", "AUC"))
+    st.header("What each value hears, and what it misses", help=glossary.help_text("value", "scorer", "AUC"))
     if found.problem:
         st.warning("The labels beside this table could not be used.", icon=":material/warning:")
         st.text(found.problem)
@@ -44,10 +44,10 @@ with st.container(key="scorers"):
         with st.container(key=f"scorer_{j}", gap=None):
             st.html(markup.chips([(j, sentences.capitalised(scene.names[j]))]))
             st.text(scene.cards[j].replace("**", "").replace("\n\n", "\n"))
-            st.text(f"{scorer_cards.agreement(found, name)} {scorer_cards.length(found, name)}")
+            st.text(f"{scorer_cards.agreement_sentence(found, name)} {scorer_cards.length_sentence(found, name)}")
     st.download_button(
         "Data (CSV)",
-        scorer_cards.csv(found, scene.table),
+        scorer_cards.scorers_csv(found, scene.table),
         "scorers.csv",
         "text/csv",
         icon=":material/download:",

@@ -45,6 +45,6 @@ bar = {section: [page(*line) for line in lines] for section, lines in PAGES.item
 # The phone's side of a meeting is reached by its link only.
 bar[""].append(st.Page("join.py", title="Join a meeting", url_path="join", visibility="hidden"))
 chosen = st.navigation(bar, position="top")
-errors.say_of_click()
+errors.draw_failed_click()
 with errors.guarded(chosen.title):
     chosen.run()

@@ -6,28 +6,28 @@ import streamlit as st
 
 from pages.view.palette import drag_session, example, faders, numbers, plain_sliders, tour, verdict, welcome
 from pages.view.session import header, live_answer, palette_state, share
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import markup
 
 palette_state.current()
-header.head(
+header.draw_header(
     "Palette",
     ""
-    if welcome.large()
+    if welcome.is_expanded()
     else "Say how much of each value you want, and leave free what you do not mind. At once you "
     "see whether this model can give it, what it costs and what stands in the way.",
     start_again=True,
 )
-palette_state.address_error()
-welcome.show()
+palette_state.draw_address_error()
+welcome.draw_welcome()
 
 
-def _more(seen: Live) -> None:
+def _draw_numbers(seen: LiveAnswer) -> None:
     """The numbers, for those who open them, and the other kind of slider."""
     box = st.expander("The numbers: levels and weights in reward units", key="numbers_box", on_change="rerun")
     if box.open:
         with box:
-            numbers.show(seen)
+            numbers.draw_numbers(seen)
     st.toggle(
         "Plain sliders",
         key="plain_desk",
@@ -37,29 +37,29 @@ def _more(seen: Live) -> None:
 
 
 @st.fragment
-def play() -> None:
+def draw_desk() -> None:
     """Faders, verdict and example: one piece, drawn when a hand rests; while it moves, the channel serves them."""
-    held = not faders.settled()
+    held = not faders.is_settled()
     scene, palette = palette_state.current(address=not held)
-    seen = live_answer.look(scene, palette, moving=held)
-    drag_session.offer(seen)
-    tour.show(seen)
+    seen = live_answer.current_answer(scene, palette, moving=held)
+    drag_session.register(seen)
+    tour.draw_tour(seen)
     with st.container(key="desk"):
         left, right = st.columns([1.22, 1], gap="large")
         with left:
             st.html(markup.strip(seen.assessment.verdict, seen.answer.headline))
             if st.session_state.get("plain_desk"):
-                plain_sliders.show(seen)
+                plain_sliders.draw_sliders(seen)
             else:
-                st.html(faders.key())
-                faders.show(seen)
+                st.html(faders.legend())
+                faders.draw_faders(seen)
                 st.html(faders.hint())
-            example.show(seen)
+            example.draw_example(seen)
         with right:
             with st.container(key="verdict"):
-                verdict.show(seen)
-            share.bar(scene, palette, seen.assessment)
-            _more(seen)
+                verdict.draw_verdict(seen)
+            share.draw_share_bar(scene, palette, seen.assessment)
+            _draw_numbers(seen)
 
 
-play()
+draw_desk()

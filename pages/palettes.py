@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.view.palettes import blend, import_export, presets, save_form, saved, side_by_side, timeline
-from pages.view.palettes.blend import End
+from pages.view.palettes.blend import BlendEnd
 from pages.view.session import header, palette_cache, palette_state
 from pages.view.shell import tabs
 
@@ -18,34 +18,36 @@ VIEWS = {
 }
 
 scene, palette = palette_state.current()
-own = palette_cache.Stand(scene, palette, palette_state.assessed(scene, palette))
-header.head(
+own = palette_cache.AssessedPalette(scene, palette, palette_state.current_assessment(scene, palette))
+header.draw_header(
     "Palettes", "Keep a palette under a name, begin from another, hold several side by side, and see how yours changed."
 )
-header.palette_line(scene, own.assessment)
-palette_state.undo_line()
-view = tabs.choose("palettes", VIEWS)
-kept = save_form.store() if view in ("saved", "blend") else None
-found = save_form.saved(kept) if kept is not None else ()
+header.draw_palette_line(scene, own.assessment)
+palette_state.draw_undo_line()
+view = tabs.choose_view("palettes", VIEWS)
+kept = save_form.open_store() if view in ("saved", "blend") else None
+found = save_form.saved_palettes(kept) if kept is not None else ()
 with st.container(key=f"palettes_{view}"):
     if view == "saved":
         if kept is not None:
             left, right = st.columns([1, 1.5], gap="large")
             with left:
-                save_form.form(kept)
+                save_form.draw_save_form(kept)
             with right:
-                saved.show(kept, found)
+                saved.draw_saved(kept, found)
         left, right = st.columns([1, 1.5], gap="large")
         with left:
-            import_export.show_link()
+            import_export.draw_link()
         with right:
             if kept is not None:
-                import_export.show(kept, found)
+                import_export.draw_files(kept, found)
     elif view == "presets":
-        presets.show(scene, palette.use_case)
+        presets.draw_presets(scene, palette.use_case)
     elif view == "beside":
-        side_by_side.show(own)
+        side_by_side.draw_side_by_side(own)
     elif view == "blend":
-        blend.show(own, [End(one.name, one.palette) for one in found if palette_cache.fits(one.palette)])
+        blend.draw_blend(
+            own, [BlendEnd(one.name, one.palette) for one in found if palette_cache.fits_table(one.palette)]
+        )
     else:
-        timeline.show(own)
+        timeline.draw_timeline(own)

@@ -10,12 +10,12 @@ from pages.view.session import header, palette_state, share
 from pages.view.shell import background, html_frame, markup
 
 scene, palette = palette_state.current()
-assessment = palette_state.assessed(scene, palette)
-header.head(
+assessment = palette_state.current_assessment(scene, palette)
+header.draw_header(
     "Report", "The palette as one document for people who were not there: it needs no network and prints to PDF."
 )
-header.palette_line(scene, assessment)
-palette_state.undo_line()
+header.draw_palette_line(scene, assessment)
+palette_state.draw_undo_line()
 
 left, right = st.columns([1, 1.15], gap="large", vertical_alignment="bottom")
 with left:
@@ -27,11 +27,11 @@ with left:
         persist_state="session",
     )
 with right:
-    share.bar(scene, palette, assessment, name)
-make = share.maker(scene, palette, name)
+    share.draw_share_bar(scene, palette, assessment, name)
+make = share.report_factory(scene, palette, name)
 
 
-def show(job: Job) -> None:
+def draw_report(job: Job) -> None:
     """The document once it is made; before, what is being computed."""
     if job.error:
         st.html(markup.note(f"The report could not be made: {job.error}"))
@@ -39,7 +39,7 @@ def show(job: Job) -> None:
         with st.container(key="report_waiting"):
             st.html(markup.note(f"{job.partial or 'Starting'}: the report takes a second or two."))
     else:
-        html_frame.document(job.result, key="report_preview")
+        html_frame.draw_document(job.result, key="report_preview")
 
 
 def work(job: Job) -> str:
@@ -47,4 +47,4 @@ def work(job: Job) -> str:
     return reports.html(make(tell=job.report))
 
 
-background.follow(background.job("report", (scene.key, repr(palette), name, share.home()), work), show)
+background.poll(background.job("report", (scene.key, repr(palette), name, share.app_address()), work), draw_report)

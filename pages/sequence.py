@@ -23,26 +23,28 @@ MOST_ROUNDS, SEARCHED = 10, 60
 MOST_ORDERS = 60
 
 scene, palette = palette_state.current()
-assessment = palette_state.assessed(scene, palette)
+assessment = palette_state.current_assessment(scene, palette)
 targets, solution = assessment.targets, assessment.solution
 wanted = [int(j) for j in np.flatnonzero(~np.isnan(targets))]
 
-header.head("Sequence", "What happens when values are aligned one after another, and what each step takes back.")
-header.palette_line(scene, assessment)
-palette_state.undo_line()
+header.draw_header("Sequence", "What happens when values are aligned one after another, and what each step takes back.")
+header.draw_palette_line(scene, assessment)
+palette_state.draw_undo_line()
 if len(wanted) < 2:
-    empty_states.too_few("A sequence needs two targets at least: with one value there is no other that it could undo.")
+    empty_states.draw_too_few(
+        "A sequence needs two targets at least: with one value there is no other that it could undo."
+    )
     st.stop()
-empty_states.out_of_reach(
+empty_states.draw_out_of_reach(
     scene, assessment, "One value after another, each step takes back what the last one gave, as shown below."
 )
-chosen = order_list.order(scene, wanted)
+chosen = order_list.current_order(scene, wanted)
 
 
 left, right = st.columns([1, 2.1], gap="large")
 with left, st.container(key="sequence_order_column"):
     st.header("Order")
-    order_list.show(
+    order_list.draw_order_list(
         scene, chosen, [f"target {amounts.percentile(scene.percentile(j, float(targets[j])))}" for j in chosen]
     )
     rounds = int(
@@ -64,7 +66,7 @@ with left, st.container(key="sequence_order_column"):
             help="Each step starts from the last model as it is, and never takes weight back from a value.",
         )
     )
-asked = sequence_view.Asked(scene, targets, solution, chosen, rounds, grows)
+asked = sequence_view.SequenceQuery(scene, targets, solution, chosen, rounds, grows)
 
 
 def walk(job: Job) -> SequentialPath:
@@ -86,8 +88,8 @@ def compare(job: Job) -> Orders:
 
 what = (scene.key, targets.tobytes(), grows)
 with right:
-    background.follow(background.job("sequence", (*what, chosen), walk), partial(sequence_view.show, asked))
+    background.poll(background.job("sequence", (*what, chosen), walk), partial(sequence_view.draw_sequence, asked))
 if solution is not None:
     with st.container(key="sequence_orders"):
         st.header("Does the order matter?")
-        background.follow(background.job("orders", (*what, rounds), compare), partial(sequence_view.orders, asked))
+        background.poll(background.job("orders", (*what, rounds), compare), partial(sequence_view.draw_orders, asked))

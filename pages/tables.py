@@ -9,21 +9,21 @@ from pages.view.shell import howto, tabs
 from pages.view.tables import build_form, catalog, import_form, progress, quality
 
 VIEWS = {
-    "kept": ("Tables", catalog.show),
-    "file": ("From a file", import_form.show),
-    "build": ("Build", build_form.show),
-    "good": ("How good", quality.show),
+    "kept": ("Tables", catalog.draw_catalog),
+    "file": ("From a file", import_form.draw_import_form),
+    "build": ("Build", build_form.draw_build_form),
+    "good": ("How good", quality.draw_quality),
 }
 
-header.head(
+header.draw_header(
     "Tables",
     "A table holds prompts, replies to each of them, and a number a value for every reply. Everything that this app "
     "says rests on one. Choose which, bring your own, or have one made.",
     use_case=False,
 )
-view = tabs.choose("tables", {name: title for name, (title, _) in VIEWS.items()})
-howto.show(view)
+view = tabs.choose_view("tables", {name: title for name, (title, _) in VIEWS.items()})
+howto.draw_howto(view)
 if view != "good":
-    progress.show()
+    progress.draw_progress()
 with st.container(key=f"tables_{view}"):
     VIEWS[view][1]()

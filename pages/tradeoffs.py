@@ -7,46 +7,46 @@ import streamlit as st
 from pages.view.session import header, palette_state
 from pages.view.shell import tabs
 from pages.view.tradeoffs import all_pairs, local_steps, parallel, sweep, three_values, two_values
-from pages.view.tradeoffs.shared import Today, today
+from pages.view.tradeoffs.shared import CurrentPalette, current_palette
 
 VIEWS = {
-    "two": ("Two values", two_values.show),
-    "pairs": ("All pairs", all_pairs.show),
-    "three": ("Three values", three_values.show),
-    "lines": ("Many lines", parallel.show),
-    "moved": ("One target moved", sweep.show),
+    "two": ("Two values", two_values.draw_two_values),
+    "pairs": ("All pairs", all_pairs.draw_all_pairs),
+    "three": ("Three values", three_values.draw_three_values),
+    "lines": ("Many lines", parallel.draw_parallel),
+    "moved": ("One target moved", sweep.draw_sweep),
 }
 
 
 TITLES = {name: title for name, (title, _) in VIEWS.items()}
 
 
-def choose(now: Today) -> str:
+def choose(now: CurrentPalette) -> str:
     """The view, and the two values of the first one: asked for by a click or by the address, else as they were."""
     table, asked = now.scene.table, st.session_state
     if "tradeoffs_open" in asked:
         asked["frontier_across"], asked["frontier_upwards"] = asked.pop("tradeoffs_open")
         asked["tradeoffs_view"] = "two"
-    elif tabs.heard("tradeoffs", TITLES):
+    elif tabs.read_address("tradeoffs", TITLES):
         named = st.query_params.get("pair", "").split(",")
         if len(named) == 2 and set(named) <= set(table.values):
             asked["frontier_across"], asked["frontier_upwards"] = (table.index(name) for name in named)
-    return tabs.control("tradeoffs", TITLES)
+    return tabs.draw_tabs("tradeoffs", TITLES)
 
 
-now = today()
-header.head(
+now = current_palette()
+header.draw_header(
     "Trade-offs", "Where values pull against each other, how far each budget reaches, and what one more step costs."
 )
-header.palette_line(now.scene, now.assessment)
-palette_state.undo_line()
+header.draw_palette_line(now.scene, now.assessment)
+palette_state.draw_undo_line()
 view = choose(now)
 figures = st.container(key=f"view_{view}")
 # Asked for first: steps are there in a moment, and would else wait behind a figure that takes seconds.
 with st.container(key="steps"):
-    local_steps.show(now)
+    local_steps.draw_local_steps(now)
 with figures:
     VIEWS[view][1](now)
 pair = [st.session_state.get(f"frontier_{axis}") for axis in ("across", "upwards")]
 names = [now.scene.table.values[j] for j in pair if j is not None]
-tabs.tell({"view": view} | ({"pair": ",".join(names)} if len(names) == 2 else {}))
+tabs.write_address({"view": view} | ({"pair": ",".join(names)} if len(names) == 2 else {}))

@@ -9,10 +9,10 @@ from map_core.store import database
 from pages.view.session import header, palette_state
 from pages.view.shell import howto, markup
 from pages.view.values import card, define, judge, state, workflow
-from pages.view.values.state import Seen
+from pages.view.values.state import ValuesView
 
 palette_state.current()
-header.head(
+header.draw_header(
     "Values",
     "What each slider stands for, and how far to trust what it hears. Define a value of your own in words, judge a few "
     "pairs of replies, and it has a slider too.",
@@ -20,7 +20,7 @@ header.head(
 )
 
 
-def _choose(seen: Seen) -> str:
+def _choose(seen: ValuesView) -> str:
     """The value that is looked at: the one chosen here, or the one that the address names."""
     held = st.session_state
     if held.get("values_shown") not in seen.names:
@@ -39,12 +39,12 @@ def _choose(seen: Seen) -> str:
     return str(chosen)
 
 
-def _page(seen: Seen) -> None:
-    if (asked := judge.asked(seen)) is not None:
-        judge.show(asked.key)
+def _page(seen: ValuesView) -> None:
+    if (asked := judge.judged_value(seen)) is not None:
+        judge.draw_judging(asked.key)
         return
     if define.is_open():
-        define.show(seen)
+        define.draw_form(seen)
         return
     with st.container(horizontal=True, vertical_alignment="center", key="values_bar"):
         chosen = _choose(seen)
@@ -55,18 +55,18 @@ def _page(seen: Seen) -> None:
             type="primary",
             on_click=define.begin,
         )
-    howto.show("value")
+    howto.draw_howto("value")
     if said := st.session_state.pop("values_failed", None):
         st.warning("This could not be done.", icon=":material/error:")
         st.text(said)
-    card.head(seen, chosen)
+    card.draw_card_title(seen, chosen)
     if (own := seen.own_named(chosen)) is not None:
-        workflow.show(seen, own)
-    card.show(seen, chosen)
+        workflow.draw_workflow(seen, own)
+    card.draw_card(seen, chosen)
 
 
 try:
-    _seen = state.look(database())
+    _seen = state.load_values(database())
 except PaletteError as error:
     st.warning("Values of your own cannot be kept or shown now.", icon=":material/error:")
     st.text(str(error))

@@ -19,7 +19,7 @@ from map_core.palettes.targets import percentiles
 from map_core.text.sentences import HEADLINES
 from pages.view.about import mathematics
 from pages.view.palette import tour_stops
-from pages.view.palette.tour_stops import Kind
+from pages.view.palette.tour_stops import StopKind
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from tests import ROOT
@@ -100,18 +100,18 @@ def test_the_tour_moves_the_palette_and_its_text_follows_the_verdict(app, table)
         assert f"{tour.place + 1} of {len(tour.stops)}" in said(app)
         found = verdict(app, table)
         seen.append((stop.kind, found))
-        if stop.kind not in (Kind.HEAR, Kind.NEXT):
+        if stop.kind not in (StopKind.HEAR, StopKind.NEXT):
             assert f"The verdict: {HEADLINES[found].lower()}." in said(app)
         app.button(key="tour_next").click().run()
         if app.session_state["tour"].over:
             break
     assert seen == [
-        (Kind.UP, Verdict.REACHABLE),
-        (Kind.CONFLICT, Verdict.OUT_OF_REACH),
-        (Kind.REPAIR, Verdict.REACHABLE),
-        (Kind.DROP, Verdict.REACHABLE),
-        (Kind.HEAR, Verdict.REACHABLE),
-        (Kind.NEXT, Verdict.REACHABLE),
+        (StopKind.UP, Verdict.REACHABLE),
+        (StopKind.CONFLICT, Verdict.OUT_OF_REACH),
+        (StopKind.REPAIR, Verdict.REACHABLE),
+        (StopKind.DROP, Verdict.REACHABLE),
+        (StopKind.HEAR, Verdict.REACHABLE),
+        (StopKind.NEXT, Verdict.REACHABLE),
     ]
     app.button(key="tour_restore").click().run()
     assert app.session_state["history"].now == own
@@ -138,7 +138,7 @@ def test_back_and_end_and_undo(app):
 def test_the_text_follows_a_hand_on_the_tour(app):
     app.button(key="tour_start").click().run()
     assert "You have moved on by yourself" not in said(app)
-    moved = tour_stops.find(scenes.load())[1].palette
+    moved = tour_stops.find_stops(scenes.load())[1].palette
     history = app.session_state["history"]
     app.session_state["history"] = history.with_step(replace(history.steps[-1], palette=moved))
     app.run()
@@ -228,8 +228,8 @@ def test_every_formula_is_in_parts_that_close(app, table):
     seen = scenes.load()
     from pages.view.session import live_answer
 
-    palette = palette_state.first(seen)
-    pieces = mathematics.pieces(live_of(seen, palette, live_answer))
+    palette = palette_state.initial_palette(seen)
+    pieces = mathematics.formula_sections(live_of(seen, palette, live_answer))
     assert len(pieces) > 10
     for piece in pieces:
         for part in piece.parts:

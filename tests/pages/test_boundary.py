@@ -25,7 +25,7 @@ from map_core.palettes import palette as palettes
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.text import verdict as verdict_text
 from pages.view.palette import example, faders, verdict
-from pages.view.palette.drag_session import Moving
+from pages.view.palette.drag_session import DragSession
 from pages.view.session import live_answer
 from pages.view.session.scene import DEFAULT_TABLE, Scene
 
@@ -95,10 +95,10 @@ def check(told: object) -> None:
     assert found is None, text[max(found.start() - 80, 0) : found.end() + 20]
 
 
-def shown(scene: Scene, palette: Palette) -> live_answer.Live:
+def shown(scene: Scene, palette: Palette) -> live_answer.LiveAnswer:
     """What the page shows of a palette at rest, with its ways out."""
-    seen = live_answer.follow(scene, palette, None)
-    check([faders.seen(seen), verdict.seen(seen), example.seen(seen, 0)])
+    seen = live_answer.compute_answer(scene, palette, None)
+    check([faders.fader_data(seen), verdict.verdict_data(seen), example.example_data(seen, 0)])
     locked = np.zeros(len(scene.names), dtype=bool)
     mended = repairs(scene.attainable, seen.assessment, locked)
     ways = verdict_text.ways(mended, seen.assessment, scene.names, scene.percentile)
@@ -110,12 +110,12 @@ def shown(scene: Scene, palette: Palette) -> live_answer.Live:
 @pytest.mark.parametrize("address", NAMED.values(), ids=list(NAMED))
 def test_palettes_at_the_ends_have_an_answer(scene, address):
     seen = shown(scene, Palette.from_address({"palette": address}, scene.table.values))
-    check(live_answer.sure_of(confidence(scene.oracle, seen.assessment.targets, draws=20)))
+    check(live_answer.confidence_sentence(confidence(scene.oracle, seen.assessment.targets, draws=20)))
 
 
 def test_the_edge_and_one_step_beyond_have_an_answer_while_a_hand_moves(scene):
     free = Palette(ALL, {name: Target(50.0, free=True) for name in scene.table.values})
-    page = Moving("desk", live_answer.follow(scene, free, None), prompt=0, viewer="nobody")
+    page = DragSession("desk", live_answer.compute_answer(scene, free, None), prompt=0, viewer="nobody")
     verdicts = []
     for number, pair in enumerate(edges(scene, DIRECTIONS, seed=1)):
         for palette in pair:

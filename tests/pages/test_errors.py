@@ -106,7 +106,7 @@ def clicked() -> None:
     def bad() -> None:
         raise InputError("The name is empty; expected some letters.")
 
-    errors.say_of_click()
+    errors.draw_failed_click()
     with errors.guarded("The page"):
         st.text_input("Name", key="name")
         st.button("Fault", on_click=fault)

@@ -78,7 +78,7 @@ def test_groups_are_added_weighed_and_taken_away():
 
 def test_a_common_palette_becomes_todays_and_can_be_undone():
     app = opened("groups")
-    app.session_state["groups"] = (roster.Listed("Warm", WARM), roster.Listed("Cool", COOL))
+    app.session_state["groups"] = (roster.SeatedGroup("Warm", WARM), roster.SeatedGroup("Cool", COOL))
     settled(app)
     before = app.session_state["history"].now
     assert "positivity" in said(app)
@@ -93,7 +93,7 @@ def test_a_common_palette_becomes_todays_and_can_be_undone():
 
 def test_a_budget_is_kept_and_decides():
     app = opened("groups")
-    app.session_state["groups"] = (roster.Listed("Warm", WARM), roster.Listed("Cool", COOL))
+    app.session_state["groups"] = (roster.SeatedGroup("Warm", WARM), roster.SeatedGroup("Cool", COOL))
     settled(app)
     app.slider(key="groups_budget").set_value(0.1)
     settled(app)
@@ -106,10 +106,10 @@ def test_a_budget_is_kept_and_decides():
 def test_a_targets_file_goes_in_and_out(place):
     scene = scenes.load()
     text = json.dumps({"name": "Clinic", "targets": {"humor": "p70", "positivity": 2.5}, "importance": 2})
-    (clinic,) = roster.read(scene, f"\n{text}\n")
+    (clinic,) = roster.parse_groups(scene, f"\n{text}\n")
     assert (clinic.name, clinic.importance) == ("Clinic", 2.0)
-    again = roster.read(scene, roster.written(scene, roster.of(scene, [clinic])))
-    (one,), (other,) = roster.of(scene, [clinic]), roster.of(scene, again)
+    again = roster.parse_groups(scene, roster.groups_jsonl(scene, roster.to_groups(scene, [clinic])))
+    (one,), (other,) = roster.to_groups(scene, [clinic]), roster.to_groups(scene, again)
     assert one.targets == pytest.approx(other.targets, nan_ok=True)
 
 
@@ -127,23 +127,23 @@ def test_a_targets_file_goes_in_and_out(place):
 )
 def test_a_bad_file_is_refused_in_words(text, message):
     with pytest.raises(InputError, match=message):
-        roster.read(scenes.load(), text)
+        roster.parse_groups(scenes.load(), text)
 
 
 def test_a_table_has_room_for_so_many():
-    assert roster.distinct(["a", "a", " a ", "", "x" * 90]) == [
+    assert roster.unique_names(["a", "a", " a ", "", "x" * 90]) == [
         "a",
         "a (2)",
         "a (3)",
         "Unnamed",
-        "x" * roster.LONGEST_NAME,
+        "x" * roster.MAX_NAME_LENGTH,
     ]
     app = opened("groups")
-    app.session_state["groups"] = tuple(roster.Listed(f"g{k}", WARM) for k in range(roster.MOST_GROUPS))
+    app.session_state["groups"] = tuple(roster.SeatedGroup(f"g{k}", WARM) for k in range(roster.MAX_GROUPS))
     app.text_input(key="group_name").set_value("One more")
     app.button(key="add_group").click().run()
-    assert len(app.session_state["groups"]) == roster.MOST_GROUPS
-    assert f"room for {roster.MOST_GROUPS}" in said(app)
+    assert len(app.session_state["groups"]) == roster.MAX_GROUPS
+    assert f"room for {roster.MAX_GROUPS}" in said(app)
 
 
 def hosted(name: str = "Launch") -> AppTest:

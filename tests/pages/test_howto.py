@@ -17,9 +17,9 @@ PAGES = ROOT / "pages"
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PAGES.rglob("*.py") if path.name != "howto.py")
 
 
-@pytest.mark.parametrize("what", howto.HOW)
+@pytest.mark.parametrize("what", howto.STEPS)
 def test_every_button_that_is_named_is_there(what):
-    _, steps = howto.HOW[what]
+    _, steps = howto.STEPS[what]
     named = [name for _, text in steps for name in re.findall(r"Press ([A-Z][a-z ]+)[.:]", text)]
     assert named
     assert [name for name in named if f'"{name}"' not in SOURCE] == []
@@ -35,4 +35,4 @@ def test_the_lines_stand_folded_on_their_page(page, view, what, tmp_path, monkey
     app.query_params["view"] = view
     app.switch_page(f"{page}.py").run()
     assert not app.exception
-    assert howto.HOW[what][0] in [one.label for one in app.expander]
+    assert howto.STEPS[what][0] in [one.label for one in app.expander]

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target
-from pages.view.palette.drag_session import Moving
+from pages.view.palette.drag_session import DragSession
 from pages.view.session import live_answer
 from pages.view.session.scene import Scene
 from pages.view.shell import live_channel
@@ -64,7 +64,7 @@ def told(page: str, number: int, **changes) -> str:
 
 
 def test_a_message_is_answered_and_what_takes_longer_follows(socket):
-    live_channel.offer("one", Echo())
+    live_channel.register("one", Echo())
     socket.send_text(told("one", 3))
     assert socket.receive_json() == {"ack": 3, "level": 1.5}
     socket.send_text(told("one", 10))
@@ -73,7 +73,7 @@ def test_a_message_is_answered_and_what_takes_longer_follows(socket):
 
 def test_what_was_overtaken_is_left_out_and_the_last_is_answered(socket):
     page = Echo()
-    live_channel.offer("two", page)
+    live_channel.register("two", page)
     socket.send_text(told("two", 1, wait=True))
     for number in range(2, 9):
         socket.send_text(told("two", number))
@@ -100,11 +100,11 @@ def test_a_page_that_is_not_known_is_said_to_be_so(socket):
         '{"session": 1, "seq": 1, "changes": {}}',
         '{"session": "a", "seq": "1", "changes": {}}',
         '{"session": "a", "seq": 1, "changes": []}',
-        '"' + "x" * live_channel.LONGEST + '"',
+        '"' + "x" * live_channel.MAX_MESSAGE_LENGTH + '"',
     ],
 )
 def test_what_cannot_be_read_changes_nothing(socket, text):
-    live_channel.offer("three", Echo())
+    live_channel.register("three", Echo())
     socket.send_text(text)
     socket.send_text(told("three", 7))
     assert socket.receive_json() == {"ack": 7, "level": 1.5}
@@ -116,7 +116,7 @@ def test_a_page_of_another_site_is_turned_away():
 
 
 def test_an_answer_that_fails_is_said_with_the_reference_of_the_log_and_the_next_one_follows(socket, caplog):
-    live_channel.offer("four", Echo())
+    live_channel.register("four", Echo())
     socket.send_text(told("four", 1, fail=True))
     said = socket.receive_json()
     assert said["failed"] == 1
@@ -127,7 +127,7 @@ def test_an_answer_that_fails_is_said_with_the_reference_of_the_log_and_the_next
 
 
 def test_the_same_fault_is_logged_once_however_far_the_hand_moves(socket, caplog):
-    live_channel.offer("five", Echo())
+    live_channel.register("five", Echo())
     said = []
     for number in range(1, 6):
         socket.send_text(told("five", number, fail=True))
@@ -138,7 +138,7 @@ def test_the_same_fault_is_logged_once_however_far_the_hand_moves(socket, caplog
 
 
 def test_what_takes_longer_may_fail_and_the_answer_stays(socket, caplog):
-    live_channel.offer("six", Echo())
+    live_channel.register("six", Echo())
     socket.send_text(told("six", 99))
     assert socket.receive_json() == {"ack": 99, "level": 1.5}
     while "nothing to add" not in caplog.text:
@@ -148,22 +148,22 @@ def test_what_takes_longer_may_fail_and_the_answer_stays(socket, caplog):
 
 
 def test_a_number_that_is_none_reaches_the_page_as_null(socket):
-    live_channel.offer("seven", Echo())
+    live_channel.register("seven", Echo())
     socket.send_text(told("seven", 3, unknown=True))
     assert socket.receive_text() == '{"ack":3,"level":null}'
 
 
 def test_the_desk_says_that_an_answer_failed_and_answers_the_next_move(scene, socket, monkeypatch, caplog):
     first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
-    name, follow = scene.table.values[0], live_answer.follow
-    live_channel.offer("eight", Moving("eight", follow(scene, first, None), prompt=0, viewer="somebody"))
+    name, follow = scene.table.values[0], live_answer.compute_answer
+    live_channel.register("eight", DragSession("eight", follow(scene, first, None), prompt=0, viewer="somebody"))
 
     def broken(scene, palette, *rest, **options):
         if palette.targets[name].percentile == 66.0:
             raise OverflowError("math range error")
         return follow(scene, palette, *rest, **options)
 
-    monkeypatch.setattr(live_answer, "follow", broken)
+    monkeypatch.setattr(live_answer, "compute_answer", broken)
     socket.send_text(told("eight", 1, **{name: {"percentile": 66.0}}))
     failed = socket.receive_json()["answer"]
     socket.send_text(told("eight", 2, **{name: {"percentile": 60.0}}))
@@ -177,9 +177,9 @@ def test_the_desk_says_that_an_answer_failed_and_answers_the_next_move(scene, so
 
 
 def test_only_so_many_pages_are_remembered():
-    for number in range(live_channel.MOST_PAGES + 5):
-        live_channel.offer(f"page {number}", Echo())
-    assert len(live_channel._pages) == live_channel.MOST_PAGES
+    for number in range(live_channel.MAX_PAGES + 5):
+        live_channel.register(f"page {number}", Echo())
+    assert len(live_channel._pages) == live_channel.MAX_PAGES
     assert "page 0" not in live_channel._pages
 
 
@@ -193,12 +193,12 @@ def scene():
 
 def test_a_moving_hand_sees_what_the_page_would_show_and_nothing_is_kept(scene):
     first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
-    kept = live_answer.follow(scene, first, None)
-    page = Moving("desk", kept, prompt=0, viewer="somebody")
+    kept = live_answer.compute_answer(scene, first, None)
+    page = DragSession("desk", kept, prompt=0, viewer="somebody")
     name = scene.table.values[0]
     for number, percentile in enumerate((58.0, 61.0, 64.0), start=1):
         shown = page.answer(number, {name: {"percentile": percentile}})
-        exact = live_answer.follow(scene, first.with_target(name, first.targets[name].at(percentile)), None)
+        exact = live_answer.compute_answer(scene, first.with_target(name, first.targets[name].at(percentile)), None)
         levels = [fader["level"] for fader in shown["desk"]["faders"]]
         wanted = [scene.percentile(j, float(level)) for j, level in enumerate(exact.levels)]
         np.testing.assert_allclose(levels, wanted, atol=0.006)
@@ -213,14 +213,14 @@ def test_a_moving_hand_sees_what_the_page_would_show_and_nothing_is_kept(scene):
 
 def test_ranges_follow_when_they_are_old_enough(scene, monkeypatch):
     first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
-    page = Moving("desk", live_answer.follow(scene, first, None), prompt=0, viewer="somebody")
+    page = DragSession("desk", live_answer.compute_answer(scene, first, None), prompt=0, viewer="somebody")
     name, other = scene.table.values[:2]
     changes = {name: {"percentile": 66.0}}
     before = page.answer(1, changes)["desk"]["faders"][1]["range"]
-    monkeypatch.setattr(live_answer, "PACE", 0.0)
+    monkeypatch.setattr(live_answer, "RANGE_SECONDS", 0.0)
     later = page.later()
     assert later["desk"]["ack"] == 1
-    exact = live_answer.follow(scene, first.with_target(name, first.targets[name].at(66.0)), None)
+    exact = live_answer.compute_answer(scene, first.with_target(name, first.targets[name].at(66.0)), None)
     wanted = [scene.percentile(1, float(end)) for end in exact.reach.ranges[1]]
     np.testing.assert_allclose(later["desk"]["faders"][1]["range"], wanted, atol=1.0)
     assert later["desk"]["faders"][1]["range"] != before

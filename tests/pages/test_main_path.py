@@ -203,7 +203,7 @@ class Desk:
 def desk(monkeypatch):
     made = Desk()
     monkeypatch.setattr(generator, "service", lambda scene: made)
-    monkeypatch.setattr(generator, "missing", lambda model: None)
+    monkeypatch.setattr(generator, "missing_model", lambda model: None)
     return made
 
 
@@ -467,7 +467,7 @@ def test_many_prompts_are_asked_one_after_the_other_and_their_levels_followed(co
         generation = desk.made[place]
         generation.apply({"event": "begun", "base": generation.request.base})
         finish(generation, favoured(generation, place, many=1.0), f"<u>reply</u> {place}:")
-    found = next(reversed(batch._all().values()))
+    found = next(reversed(batch._batches().values()))
     assert found.wait(10)
     compare.run()
     assert not compare.exception
@@ -480,9 +480,9 @@ def test_many_prompts_are_asked_one_after_the_other_and_their_levels_followed(co
 
 
 def test_own_prompts_are_lines_of_text_or_of_json():
-    assert batch.own_prompts('One?\n\n {"prompt": "Two?"}\n=Three') == ["One?", "Two?", "=Three"]
+    assert batch.parse_prompts('One?\n\n {"prompt": "Two?"}\n=Three') == ["One?", "Two?", "=Three"]
     with pytest.raises(InputError, match="Line 1"):
-        batch.own_prompts('{"text": "Two?"}')
+        batch.parse_prompts('{"text": "Two?"}')
 
 
 def test_stop_ends_it_and_keeps_what_is_written(compare, desk):
@@ -510,7 +510,9 @@ def test_a_failure_says_what_to_do(compare, desk):
 
 
 def test_without_weights_the_page_says_what_is_missing(app, monkeypatch):
-    monkeypatch.setattr(generator, "missing", lambda model: generator.Missing("The model is not here.", "make models"))
+    monkeypatch.setattr(
+        generator, "missing_model", lambda model: generator.MissingModel("The model is not here.", "make models")
+    )
     app.switch_page("compare.py").run()
     assert app.button(key="generate").disabled
     assert "The model is not here." in texts(app)

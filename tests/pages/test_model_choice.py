@@ -82,18 +82,18 @@ def test_the_token_is_printed_once_at_the_start_unless_the_operator_chose_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(operator.SETTING, raising=False)
-    operator.announce()
+    operator.print_token()
     assert operator.token() in capsys.readouterr().err
     assert len(operator.token()) >= 32
     monkeypatch.setattr(operator, "token", operator.token.__wrapped__)
     assert operator.token() != operator.token(), "another one at every start"
     monkeypatch.setenv(operator.SETTING, "a-token-that-the-operator-chose")
-    operator.announce()
+    operator.print_token()
     assert capsys.readouterr().err == ""
     assert operator.token() == "a-token-that-the-operator-chose"
     monkeypatch.setenv(operator.SETTING, "short")
     with pytest.raises(InputError, match="VALUE_PALETTE_OPERATOR_TOKEN has 5 characters; expected at least 16"):
-        operator.announce()
+        operator.print_token()
 
 
 def test_a_folder_that_is_typed_is_looked_at(form: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from map_core.core.jobs import shared_jobs
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.store import SETTING, database, palettes
-from pages.view.compare.pinned import MOST_PINNED
+from pages.view.compare.pinned import MAX_PINNED
 from pages.view.palettes import import_export
 from pages.view.session import palette_state
 from tests.pages.test_main_path import APP, app, opened, said, table
@@ -67,7 +67,7 @@ def now(page: AppTest) -> Palette:
 
 def put(page: AppTest, palette: Palette, what: str) -> None:
     """One more step of the palette's history, as another page would make it."""
-    step = palette_state.Step(palette, what, datetime.now(UTC))
+    step = palette_state.HistoryStep(palette, what, datetime.now(UTC))
     page.session_state["history"] = page.session_state["history"].with_step(step)
 
 
@@ -164,7 +164,7 @@ def test_a_preset_is_taken_and_pinned(page):
     assert now(page).targets["helpfulness"] == Target(70.0)
     assert "palettes_opened" not in page.session_state
     assert [name for name, one in now(page).targets.items() if not one.free] == ["helpfulness"]
-    for n in range(MOST_PINNED):
+    for n in range(MAX_PINNED):
         press(page, f"preset_pin_{n}")
     assert page.button(key="preset_pin_0").disabled
     assert [one.name for one in page.session_state["pinned"]] == [f"More {name}" for name in VALUES[:3]]
@@ -285,7 +285,7 @@ def test_the_link_opens_the_same_palette(page):
 def test_saved_palettes_go_out_and_come_in(page):
     save(page, "Mine")
     save(page, "Mine")
-    kept = import_export.lines(list(palettes.listed(database())))
+    kept = import_export.saved_jsonl(list(palettes.listed(database())))
     assert [json.loads(one)["name"] for one in kept.splitlines()] == ["Mine", "Mine (2)"]
     page.file_uploader(key="import").upload("palettes.jsonl", kept.encode(), "text/plain").run()
     settled(page)

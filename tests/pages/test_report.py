@@ -43,7 +43,7 @@ def test_the_page_makes_its_report_in_the_background(app):
 
 def test_the_address_of_a_palette():
     palette = Palette("Care & more", {"plain_language": Target(70.0, locked=True), "humor": Target(50.0, keep=True)})
-    assert share.query(palette) == "?palette=plain_language:p70!;humor:keep&use=Care+%26+more"
+    assert share.address_query(palette) == "?palette=plain_language:p70!;humor:keep&use=Care+%26+more"
     assert share._file_name("Support, calm & clear!") == "palette-support-calm-clear"
     assert share._file_name("  /../ ") == "palette"
 
@@ -66,7 +66,7 @@ def test_home_is_where_the_first_page_is(monkeypatch, url, home):
     context = Context()
     context.url = url
     monkeypatch.setattr(share.st, "context", context)
-    assert share.home() == home
+    assert share.app_address() == home
 
 
 def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):

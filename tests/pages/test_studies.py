@@ -40,7 +40,7 @@ def test_a_sequence_says_what_each_step_takes_back(table):  # noqa: F811
     app = opened("sequence")
     assert not app.exception
     scene = scenes.load()
-    targets = palette_state.standardised(scene, palette_state.first(scene))
+    targets = palette_state.standardised(scene, palette_state.initial_palette(scene))
     path = sequence(scene.oracle, targets, (0, 1, 2))
     shown = drawn.Shown(path, None, scene.units())
     assert told.undone(shown) in [element.value for element in app.header]
@@ -66,7 +66,7 @@ def test_more_rounds_and_another_order(table):  # noqa: F811
 def test_the_order_that_loses_least_can_be_taken(table):  # noqa: F811
     app = opened("sequence")
     scene = scenes.load()
-    found = compare_orders(scene.oracle, palette_state.standardised(scene, palette_state.first(scene)))
+    found = compare_orders(scene.oracle, palette_state.standardised(scene, palette_state.initial_palette(scene)))
     other = found.best if found.paths[found.best].order != (0, 1, 2) else found.worst
     app.button(key=f"sequence_use_{other}").click()
     app = settled(app)
@@ -145,7 +145,7 @@ def test_an_order_from_a_browser_is_checked(table, monkeypatch):  # noqa: F811
     scene = scenes.load()
     calls: list = []
     monkeypatch.setattr(order_list, "_mount", lambda key, data, on_order_change: calls.append((data, on_order_change)))
-    order_list.show(scene, (2, 0), ["a", "b"])
+    order_list.draw_order_list(scene, (2, 0), ["a", "b"])
     data, moved = calls[0]
     assert [row["name"] for row in data["rows"]] == ["Humor", "Helpfulness"]
     for wrong in (None, [], [0], [0, 0], [0, 2, 3], ["0", "2"], "02", {"0": 2}, 7):
@@ -155,7 +155,7 @@ def test_an_order_from_a_browser_is_checked(table, monkeypatch):  # noqa: F811
     told["order"] = {"order": [0, 2]}
     moved()
     assert told["sequence_order"] == ["helpfulness", "humor"]
-    assert order_list.order(scene, [0, 1, 2]) == (0, 2, 1)
+    assert order_list.current_order(scene, [0, 1, 2]) == (0, 2, 1)
 
 
 @pytest.fixture

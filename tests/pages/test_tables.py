@@ -190,7 +190,7 @@ def test_a_build_scores_values_of_ones_own(page, monkeypatch):
     definition = Definition("calm_nurse", "Calm *nurse*", more=("a calm nurse",), less=("a salesman",))
     kept = custom_values.define(database(), definition)
     view(page, "build")
-    assert build_form.own() == (), "not in use yet"
+    assert build_form.own_definitions() == (), "not in use yet"
     custom_values.use(database(), kept.id, 1)
     page.text_area(key="build_pasted").set_value("How?").run()
     page.multiselect(key="build_values").set_value(["diversity", "calm_nurse"]).run()

@@ -196,7 +196,7 @@ def test_many_prompts_are_judged_one_after_the_other(compare, desk, table, kept)
         base = generation.request.base
         picks.append(base if place == 1 else (base + 1) % 4)
         finish(generation, favoured(generation, picks[-1]), f"reply {place}:")
-    assert next(reversed(batch._all().values())).wait(10)
+    assert next(reversed(batch._batches().values())).wait(10)
     compare.run()
     assert not compare.exception
     assert not compare.dataframe

@@ -23,7 +23,7 @@ def asked() -> set[str]:
     said = " ".join(
         match for path in (ROOT / "pages").rglob("*.py") for match in CALLS.findall(path.read_text(encoding="utf-8"))
     )
-    return set(re.findall(r'"([^"]+)"', said)).union(*glossary.OF_PAGE.values())
+    return set(re.findall(r'"([^"]+)"', said)).union(*glossary.PAGE_TERMS.values())
 
 
 def test_a_term_is_found_by_its_name():
@@ -76,7 +76,7 @@ def test_every_page_that_has_words_is_a_page():
         re.findall(r'\("\w+", "([^"]+)", "\w+"\)', (ROOT / "pages" / "navigation.py").read_text(encoding="utf-8"))
     )
     assert len(titles) == 13
-    assert set(glossary.OF_PAGE) == titles - {"How it works", "Limits"}
+    assert set(glossary.PAGE_TERMS) == titles - {"How it works", "Limits"}
 
 
 def test_a_word_is_found_by_its_name_other_names_and_sentence():
@@ -89,6 +89,7 @@ def test_a_word_is_found_by_its_name_other_names_and_sentence():
 
 def test_help_is_text_that_markdown_leaves_as_it_is():
     assert (
-        glossary.help("free") == "**Free:** A value of which nothing is asked; it may rise or fall with the others\\."
+        glossary.help_text("free")
+        == "**Free:** A value of which nothing is asked; it may rise or fall with the others\\."
     )
-    assert glossary.help("nats", "budget").count("**") == 4
+    assert glossary.help_text("nats", "budget").count("**") == 4

@@ -16,7 +16,7 @@ from pages.view.session.scene import Scene
 
 
 @dataclass(frozen=True)
-class Limit:
+class ProductLimit:
     """One limit: its title, why it is there, and what to do about it."""
 
     title: str
@@ -24,13 +24,13 @@ class Limit:
     then: str
 
 
-def limits(scene: Scene) -> list[Limit]:
+def product_limits(scene: Scene) -> list[ProductLimit]:
     """The limits for the table that is open; the scene of all use cases."""
     return [_scorers(), _average(scene), _replies(scene), _candidates(scene), _form(scene), _sure(scene), *_people()]
 
 
-def _scorers() -> Limit:
-    return Limit(
+def _scorers() -> ProductLimit:
+    return ProductLimit(
         "Scorers hear words and tone, not truth",
         "A high level says that replies score high. A wrong answer in a kind tone is kind to a scorer, and whoever "
         "pushes a "
@@ -39,11 +39,11 @@ def _scorers() -> Limit:
     )
 
 
-def _average(scene: Scene) -> Limit:
+def _average(scene: Scene) -> ProductLimit:
     table = scene.table
     cases = table.use_case_names
     where = f" in {len(cases)} use cases ({sentences.listed(cases)})" if len(cases) > 1 else ""
-    return Limit(
+    return ProductLimit(
         "A level is an average over prompts",
         f"This table has {len(table.prompts):,} prompts{where}. A palette that is met on average is not met by every "
         "reply, "
@@ -52,7 +52,7 @@ def _average(scene: Scene) -> Limit:
     )
 
 
-def _replies(scene: Scene) -> Limit:
+def _replies(scene: Scene) -> ProductLimit:
     table, settings = scene.table, scene.sampling
     model = table.metadata.get("model") or {}
     name = model.get("name") if isinstance(model, dict) else None
@@ -63,7 +63,7 @@ def _replies(scene: Scene) -> Limit:
         if table.metadata.get("sampling")
         else ""
     )
-    return Limit(
+    return ProductLimit(
         "It is about one model and its settings",
         f"All replies are{by}{drawn}. What another model, a newer version or other settings would give, the table "
         "does not "
@@ -72,17 +72,17 @@ def _replies(scene: Scene) -> Limit:
     )
 
 
-def _candidates(scene: Scene) -> Limit:
+def _candidates(scene: Scene) -> ProductLimit:
     oracle = scene.oracle
     if oracle.form is Form.POOLED:
-        return Limit(
+        return ProductLimit(
             "Few candidates reach less far",
             "Choosing among K candidates spends log K nats at the most, and this table, with one reply a prompt, says "
             "nothing of what K of them would give.",
             "Build a table with several replies a prompt before you rely on a level.",
         )
     replies = math.exp(oracle.log_candidates)
-    return Limit(
+    return ProductLimit(
         "Few candidates reach less far",
         f"The forecast on Palette is for {amounts.fixed(replies)} candidates a prompt, which can spend log "
         f"{amounts.fixed(replies)} = {amounts.nats(oracle.log_candidates)} at the most. A generator that draws fewer "
@@ -91,16 +91,16 @@ def _candidates(scene: Scene) -> Limit:
     )
 
 
-def _form(scene: Scene) -> Limit:
+def _form(scene: Scene) -> ProductLimit:
     if scene.oracle.form is Form.PER_PROMPT:
-        return Limit(
+        return ProductLimit(
             "The form is per prompt",
             "Each prompt is answered from its own replies, as a generator must. The pooled form of the published work "
             "also "
             "prefers easy prompts and promises more than is delivered; it is here for tables with one reply a prompt.",
             "Hold promises made in the pooled form against fresh replies: the page Evidence does.",
         )
-    return Limit(
+    return ProductLimit(
         "The form is pooled",
         "This table has one reply for most prompts, so weights also prefer prompts. A generator that answers the "
         "prompt at "
@@ -109,14 +109,14 @@ def _form(scene: Scene) -> Limit:
     )
 
 
-def _sure(scene: Scene) -> Limit:
+def _sure(scene: Scene) -> ProductLimit:
     oracle, threshold = scene.oracle, amounts.significant(trust_threshold(scene.oracle))
     least = (
         f"{threshold} replies a prompt, and {TRUSTED_POOLED:g} in all,"
         if oracle.form is Form.PER_PROMPT
         else f"{threshold} replies"
     )
-    return Limit(
+    return ProductLimit(
         "Error bars hold for prompts like these",
         f"They come from how much {oracle.prompts:,} prompts differ, and say nothing of scorers that are wrong or of "
         "prompts "
@@ -127,23 +127,23 @@ def _sure(scene: Scene) -> Limit:
     )
 
 
-def _people() -> tuple[Limit, ...]:
+def _people() -> tuple[ProductLimit, ...]:
     return (
-        Limit(
+        ProductLimit(
             "It carries the biases of what it is made of",
             "The base model, the example sentences of the scorers and the labels are of their makers, mostly in "
             "English, and "
             "few labels of some kinds. What reads as kind or plain differs between people and places.",
             "Let those who are spoken to label replies and vote, and compare the groups.",
         ),
-        Limit(
+        ProductLimit(
             "It does not say what is right",
             "It says what can be had together and at what price. Which levels are right, who has a say, and what must "
             "never "
             "be traded are decisions of people. A common palette is a proposal by a stated rule, not consent.",
             "Decide with those whom it concerns, write down why, and look again when things change.",
         ),
-        Limit(
+        ProductLimit(
             "It is no safety system",
             "Values steer tendencies. A re-weighted model can still say what it must not, with a lower probability.",
             "Keep filters, tests and people in the loop where harm is possible.",

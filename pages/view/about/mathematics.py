@@ -16,11 +16,11 @@ from map_core.core import amounts
 from map_core.core.types import Form, Verdict
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
 from map_core.text import sentences
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 
 
 @dataclass(frozen=True)
-class Piece:
+class FormulaSection:
     """One piece.
 
     Args:
@@ -41,7 +41,7 @@ class Piece:
         return [part.strip().removesuffix(",") for one in self.formulas for part in re.split(r"\\q?quad", one)]
 
 
-def pieces(seen: Live) -> list[Piece]:
+def formula_sections(seen: LiveAnswer) -> list[FormulaSection]:
     """All of it, in the order in which one follows from another."""
     oracle, found, names = seen.scene.oracle, seen.assessment, seen.scene.names
     solution, ess = found.solution, found.ess
@@ -53,7 +53,7 @@ def pieces(seen: Live) -> list[Piece]:
     )
     best = r"\frac{1}{n} \sum_i \max_k\, w \cdot r_{ik}" if per_prompt else r"\max_{i,k}\, w \cdot r_{ik}"
     return [
-        Piece(
+        FormulaSection(
             "The problem",
             "Of all ways to answer, take the one closest to the base model that meets every target.",
             (
@@ -63,14 +63,14 @@ def pieces(seen: Live) -> list[Piece]:
             ),
             f"Today {_count(seen)} of {len(names)} values have a target.",
         ),
-        Piece(
+        FormulaSection(
             "Its solution",
             "The answer has one shape: a reply becomes likelier by the exponential of its weighted rewards. So one "
             "number a "
             "value, its weight, says everything, and no other way of weighing values reaches further.",
             (r"p_\lambda(y \mid x) \propto p_0(y \mid x)\, e^{\lambda \cdot r(x, y)}, \qquad \lambda \ge 0",),
         ),
-        Piece(
+        FormulaSection(
             "The dual",
             "The weights are the highest point of a smooth concave hill with one dimension a value, so there is one "
             "summit "
@@ -82,7 +82,7 @@ def pieces(seen: Live) -> list[Piece]:
             ),
             _dual(seen),
         ),
-        Piece(
+        FormulaSection(
             "What holds at the solution",
             "Every target is met. A value that gets more than it asked for has no weight; a value with a weight gets "
             "exactly "
@@ -92,7 +92,7 @@ def pieces(seen: Live) -> list[Piece]:
             if solution is None
             else f"The largest violation here is {amounts.scientific(solution.residual)} standard deviations.",
         ),
-        Piece(
+        FormulaSection(
             "Whether it can be had",
             "For any mix w of the values there is a best that replies can give. If some mix of your targets lies "
             "above that "
@@ -105,7 +105,7 @@ def pieces(seen: Live) -> list[Piece]:
             ),
             _margin(seen),
         ),
-        Piece(
+        FormulaSection(
             "The three verdicts",
             "Reachable: the margin is above 0 and enough replies carry the weights. On paper: it can be met in the "
             "table, "
@@ -116,7 +116,7 @@ def pieces(seen: Live) -> list[Piece]:
             else f"{_carried(seen)} Trusted from {amounts.significant(trust_threshold(oracle))} "
             f"{'replies a prompt' if per_prompt else 'replies'} on{_pooled(per_prompt)}.",
         ),
-        Piece(
+        FormulaSection(
             "The nearest palette",
             "Where the targets cannot be had, the closest ones that can, in standard deviations; the same solver with "
             "a "
@@ -130,14 +130,14 @@ def pieces(seen: Live) -> list[Piece]:
             ),
             _nearest(seen),
         ),
-        Piece(
+        FormulaSection(
             "The frontier",
             "The most of two values together for a budget of nats. Every point of it is the aligned model of some "
             "weights, "
             "so linear weights suffice.",
             (r"\max_p\; w \cdot \mu \quad \text{subject to} \quad \mathrm{KL} \le b",),
         ),
-        Piece(
+        FormulaSection(
             "What one step more costs",
             "The weight of a value is its price: nats for one more unit of it. The same derivatives say how the other "
             "levels "
@@ -149,7 +149,7 @@ def pieces(seen: Live) -> list[Piece]:
             ),
             _price(seen),
         ),
-        Piece(
+        FormulaSection(
             "How sure it is",
             "The table is a sample of prompts, so every figure has an error. It comes from how much the prompts "
             "differ, by a "
@@ -160,7 +160,7 @@ def pieces(seen: Live) -> list[Piece]:
             ),
             seen.answer.sure,
         ),
-        Piece(
+        FormulaSection(
             "Generating",
             "The base model writes K candidates and one is drawn. That can spend log K nats at the most, and does "
             "what the "
@@ -171,7 +171,7 @@ def pieces(seen: Live) -> list[Piece]:
             if per_prompt
             else "",
         ),
-        Piece(
+        FormulaSection(
             "One value after another",
             "Aligning values in turn, each step from the last model, moves one weight at a time. One round depends on "
             "the "
@@ -182,7 +182,7 @@ def pieces(seen: Live) -> list[Piece]:
                 r"j \text{ in order}",
             ),
         ),
-        Piece(
+        FormulaSection(
             "Several groups",
             "A common palette raises the share of the way that the worst-off group gets, or the product of all "
             "shares, for a "
@@ -192,7 +192,7 @@ def pieces(seen: Live) -> list[Piece]:
                 r"\mathrm{KL} \le b",
             ),
         ),
-        Piece(
+        FormulaSection(
             "Training a model",
             "Because one weighted reward is enough, any trainer with a KL penalty of 1 towards the base model aims at "
             "the "
@@ -202,11 +202,11 @@ def pieces(seen: Live) -> list[Piece]:
     ]
 
 
-def _count(seen: Live) -> int:
+def _count(seen: LiveAnswer) -> int:
     return int(np.sum(~np.isnan(seen.assessment.targets)))
 
 
-def _dual(seen: Live) -> str:
+def _dual(seen: LiveAnswer) -> str:
     solution = seen.assessment.solution
     if solution is None:
         return "This palette is out of reach, where the hill has no summit."
@@ -219,7 +219,7 @@ def _dual(seen: Live) -> str:
     )
 
 
-def _margin(seen: Live) -> str:
+def _margin(seen: LiveAnswer) -> str:
     margin, names = seen.assessment.margin, seen.scene.names
     if math.isinf(margin.value):
         return "Nothing is asked for, so there is nothing to miss."
@@ -232,7 +232,7 @@ def _margin(seen: Live) -> str:
     return f"Here the margin is {amounts.fixed(margin.value, 3)}, and the proof is the mix {sentences.listed(mix)}."
 
 
-def _carried(seen: Live) -> str:
+def _carried(seen: LiveAnswer) -> str:
     assert seen.assessment.ess is not None
     figure, meaning = sentences.rests_on(seen.assessment.ess, seen.scene.oracle.form)
     return f"Here {figure} {meaning}"
@@ -242,7 +242,7 @@ def _pooled(per_prompt: bool) -> str:
     return f", and {TRUSTED_POOLED:g} in all" if per_prompt else ""
 
 
-def _nearest(seen: Live) -> str:
+def _nearest(seen: LiveAnswer) -> str:
     found = seen.assessment.nearest
     if seen.assessment.verdict is Verdict.REACHABLE:
         return "This palette can be had, so it is its own nearest one."
@@ -252,7 +252,7 @@ def _nearest(seen: Live) -> str:
     return f"Here it gives up {given_up} standard deviations in all."
 
 
-def _price(seen: Live) -> str:
+def _price(seen: LiveAnswer) -> str:
     solution = seen.assessment.solution
     if solution is None or local(solution).bottleneck is None:
         return ""

@@ -13,17 +13,17 @@ from map_core.core.types import Form
 from map_core.figures import softmax_choice as figures
 from map_core.figures import theme
 from map_core.text import sentences
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
 
 #: How hard the weights push in the example, at the most, as a multiple of the palette's own.
-MOST_PUSH = 2.0
+MAX_PUSH = 2.0
 #: Replies that are read beside the figure.
-READ = 2
+SHOWN_REPLIES = 2
 
 
-def in_words(scene: Scene) -> list[tuple[str, str]]:
+def method_steps(scene: Scene) -> list[tuple[str, str]]:
     """The method in five steps, with the numbers of the table that is open."""
     table, oracle = scene.table, scene.oracle
     rows, prompts, model = len(table.rewards), len(table.prompts), table.metadata.get("model") or {}
@@ -64,7 +64,7 @@ def in_words(scene: Scene) -> list[tuple[str, str]]:
     ]
 
 
-def show(seen: Live) -> None:
+def draw_walkthrough(seen: LiveAnswer) -> None:
     """The example: a prompt, how hard the weights push, the probabilities, and the likeliest replies."""
     scene, table = seen.scene, seen.scene.table
     several = [i for i in range(len(table.prompts)) if table.candidates[i] > 1]
@@ -82,7 +82,7 @@ def show(seen: Live) -> None:
         push = st.slider(
             "How hard the weights push",
             0.0,
-            MOST_PUSH,
+            MAX_PUSH,
             1.0,
             0.05,
             format="%.2f times",
@@ -108,7 +108,7 @@ def show(seen: Live) -> None:
             key="how_csv",
         )
     with right:
-        _read(found, table.replies[rows] if table.replies else ())
+        _draw_replies(found, table.replies[rows] if table.replies else ())
 
 
 def _sentence(found: Choice) -> str:
@@ -121,12 +121,12 @@ def _sentence(found: Choice) -> str:
     )
 
 
-def _read(found: Choice, replies: tuple[str, ...] | list[str]) -> None:
+def _draw_replies(found: Choice, replies: tuple[str, ...] | list[str]) -> None:
     """The likeliest replies, as text."""
     if not replies:
         st.html(markup.note("This table has rewards and no texts of replies."))
         return
-    for k in found.order[:READ]:
+    for k in found.order[:SHOWN_REPLIES]:
         with st.container(border=True, key=f"how_reply_{k}"):
             st.html(markup.name(f"Drawn with {sentences.chance(float(found.shares[k]))}"))
             st.text(replies[int(k)])

@@ -25,14 +25,14 @@ from map_core.service.batch import Many, expected_levels
 from map_core.service.generation import Generation, Phase, Snapshot
 from map_core.text import sentences
 from pages.view.compare import blind_vote, candidate_field, generator, pinned, prompt_form
-from pages.view.compare.pinned import Column
-from pages.view.compare.replies import choices_of, place_of
+from pages.view.compare.pinned import PaletteColumn
+from pages.view.compare.replies import choices, shown_candidate
 from pages.view.session.scene import Scene
 from pages.view.shell import background, markup
 
 POLL_SECONDS = 0.5
-PROMPTS, MOST_PROMPTS = 16, 128
-_REMEMBERED = 64
+PROMPTS, MAX_PROMPTS = 16, 128
+_MAX_BATCHES = 64
 _STATES = {
     Phase.WAITING: "waiting",
     Phase.SAMPLING: "writing",
@@ -44,21 +44,21 @@ _STATES = {
 
 
 @st.cache_resource(show_spinner=False)
-def _all() -> OrderedDict[str, Many]:
+def _batches() -> OrderedDict[str, Many]:
     """Those of all viewers, by name."""
     return OrderedDict()
 
 
-def current() -> Many | None:
+def current_batch() -> Many | None:
     """This viewer's, the one that a reload left behind included."""
     name = st.session_state.get("many") or st.query_params.get("many")
-    found = _all().get(name) if name else None
+    found = _batches().get(name) if name else None
     if found is not None:
         st.session_state["many"] = found.id
     return found
 
 
-def switch(default: bool) -> bool:
+def draw_mode_switch(default: bool) -> bool:
     """The choice between one prompt and many; whether it is many."""
     chosen = st.segmented_control(
         "How many prompts",
@@ -75,11 +75,11 @@ def switch(default: bool) -> bool:
 
 def stop() -> None:
     """Callback: what is done stays."""
-    if (found := current()) is not None:
+    if (found := current_batch()) is not None:
         found.stop()
 
 
-def own_prompts(text: str) -> list[str]:
+def parse_prompts(text: str) -> list[str]:
     """The prompts that somebody pasted or uploaded: a line each, as text or as JSON with a "prompt".
 
     Raises:
@@ -100,36 +100,36 @@ def own_prompts(text: str) -> list[str]:
 
 def start(scene: Scene, assessment: Assessment) -> None:
     """Callback: a request a prompt, one after the other."""
-    prompt_form.refused(None)
+    prompt_form.remember_refusal(None)
     stop()
     try:
         if st.session_state.get("many_source") == "own":
             text = str(st.session_state.get("many_own") or "")
             if (file := st.session_state.get("many_file")) is not None:
                 text += "\n" + file.getvalue().decode("utf-8", errors="replace")
-            prompts = own_prompts(text)
+            prompts = parse_prompts(text)
         else:
             prompts = list(scene.table.prompts)
         prompts = prompts[: int(st.session_state.get("many_count", PROMPTS))]
         seed, service, viewer = int(st.session_state.get("seed", 0)), generator.service(scene), background.viewer()
         made = Many(
-            [prompt_form.request(scene, assessment, prompt, seed + i) for i, prompt in enumerate(prompts)],
+            [prompt_form.build_request(scene, assessment, prompt, seed + i) for i, prompt in enumerate(prompts)],
             lambda request: service.submit(request, viewer=viewer),
             viewer,
         )
     except PaletteError as error:
-        prompt_form.refused(error)
+        prompt_form.remember_refusal(error)
         return
-    held = _all()
+    held = _batches()
     held[made.id] = made
-    while len(held) > _REMEMBERED:
+    while len(held) > _MAX_BATCHES:
         held.popitem(last=False)[1].stop()
     st.session_state["many"] = made.id
 
 
-def controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
+def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
     """Which prompts, how many, and how they are answered."""
-    found = current()
+    found = current_batch()
     with st.container(key="ask_many"):
         source = st.segmented_control(
             "Prompts",
@@ -147,9 +147,9 @@ def controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
             st.file_uploader("Or a file of them (text or JSON lines)", ["txt", "jsonl"], key="many_file")
         with st.container(horizontal=True, vertical_alignment="bottom", key="many_controls"):
             st.number_input(
-                "Prompts at most", 1, MOST_PROMPTS, PROMPTS, key="many_count", persist_state="session", width=140
+                "Prompts at most", 1, MAX_PROMPTS, PROMPTS, key="many_count", persist_state="session", width=140
             )
-            prompt_form.numbers(scene)
+            prompt_form.draw_number_inputs(scene)
             st.button(
                 "Start",
                 key="many_start",
@@ -162,12 +162,12 @@ def controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
             st.button(
                 "Stop", key="many_stop", icon=":material/stop:", on_click=stop, disabled=found is None or found.ended
             )
-        prompt_form.how()
-        prompt_form.refusal()
+        prompt_form.draw_method()
+        prompt_form.draw_refusal()
 
 
 @dataclass(frozen=True, eq=False)
-class _Answered:
+class _PromptResult:
     """One prompt as it stands, and what each palette makes of it."""
 
     generation: Generation
@@ -175,9 +175,9 @@ class _Answered:
     choices: tuple[Choice | None, ...]
 
 
-def show(scene: Scene, assessment: Assessment) -> None:
+def draw_batch(scene: Scene, assessment: Assessment) -> None:
     """The table and the figures, drawn again while there is more to come."""
-    found = current()
+    found = current_batch()
     if found is None:
         st.html(markup.note("Each prompt gets candidates of its own; the table and the levels fill in as they end."))
         return
@@ -199,7 +199,7 @@ def _draw(scene: Scene, assessment: Assessment, found: Many) -> None:
     answered = []
     for generation in found.generations:
         shown = generation.snapshot()
-        answered.append(_Answered(generation, shown, choices_of(generation, shown, columns)))
+        answered.append(_PromptResult(generation, shown, choices(generation, shown, columns)))
     done = [one for one in answered if one.shown.phase is Phase.DONE and one.choices[0] is not None]
     said = f"{len(done)} of {len(found.requests)} prompts are answered."
     waiting = next((one.shown.note for one in answered if one.shown.phase is Phase.WAITING and one.shown.note), "")
@@ -209,24 +209,24 @@ def _draw(scene: Scene, assessment: Assessment, found: Many) -> None:
     if found.error:
         st.error("This ended early.", icon=":material/error:")
         st.text(found.error)
-    asked = [blind_vote.question(one.generation, one.shown, one.choices[0]) for one in done]
+    asked = [blind_vote.vote_question(one.generation, one.shown, one.choices[0]) for one in done]
     questions = [one for one in asked if one is not None]
-    if blind_vote.hides(questions, waiting=not found.ended):
+    if blind_vote.draw_instead_of_replies(questions, waiting=not found.ended):
         return
-    _table(scene, found, columns, answered)
+    _draw_table(scene, found, columns, answered)
     if questions:
-        blind_vote.summary()
+        blind_vote.draw_summary()
     if done:
-        _levels(scene, assessment, columns[0], done, len(found.requests))
+        _draw_levels(scene, assessment, columns[0], done, len(found.requests))
     if found.ended and answered:
         others = {one.name: one.weights.by_value for one in columns[1:]}
         weights, model = columns[0].weights.by_value, generator.model_name(scene)
-        candidate_field.files(
+        candidate_field.draw_downloads(
             [records.of_generation(one.generation, weights, others, model=model) for one in answered], "many-prompts"
         )
 
 
-def _table(scene: Scene, found: Many, columns: Sequence[Column], answered: Sequence[_Answered]) -> None:
+def _draw_table(scene: Scene, found: Many, columns: Sequence[PaletteColumn], answered: Sequence[_PromptResult]) -> None:
     """A prompt a row, those that wait included."""
     names = [name for name in found.requests[0].scored if columns[0].weights.by_value.get(name)]
     rows: list[dict[str, Any]] = []
@@ -240,11 +240,11 @@ def _table(scene: Scene, found: Many, columns: Sequence[Column], answered: Seque
             row[column.name] = None
         if one is not None:
             row["State"] = one.shown.error or _STATES[one.shown.phase]
-            places = [place_of(one.shown, choice) for choice in one.choices]
+            places = [shown_candidate(one.shown, choice) for choice in one.choices]
             for column, place in zip(columns, places, strict=True):
                 row[column.name] = None if place is None else candidates[place].text
             for name in names:
-                title = sentences.capitalised(generator.title(scene, name))
+                title = sentences.capitalised(generator.value_title(scene, name))
                 row[f"{title}, base"] = candidates[one.shown.base].rewards.get(name)
                 row[title] = None if places[0] is None else candidates[places[0]].rewards.get(name)
         rows.append(row)
@@ -264,14 +264,16 @@ def _table(scene: Scene, found: Many, columns: Sequence[Column], answered: Seque
             **{
                 title: kinds.NumberColumn(format="%.3g", width=110)
                 for name in names
-                for shown in [sentences.capitalised(generator.title(scene, name))]
+                for shown in [sentences.capitalised(generator.value_title(scene, name))]
                 for title in (shown, f"{shown}, base")
             },
         },
     )
 
 
-def _levels(scene: Scene, assessment: Assessment, column: Column, done: Sequence[_Answered], prompts: int) -> None:
+def _draw_levels(
+    scene: Scene, assessment: Assessment, column: PaletteColumn, done: Sequence[_PromptResult], prompts: int
+) -> None:
     """Realised levels of the values that have a target, against what was forecast for them."""
     values = [int(j) for j in np.flatnonzero(~np.isnan(assessment.targets))]
     scored = done[0].generation.request.scored

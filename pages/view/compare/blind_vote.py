@@ -18,15 +18,15 @@ from map_core.service.generation import Generation, Phase, Snapshot
 from map_core.store import database, setting, table_key, votes
 from map_core.store.votes import Preferred
 from map_core.text.blind_votes import Pair, Side, in_words, pair, votes_csv
-from pages.view.compare.replies import place_of
+from pages.view.compare.replies import shown_candidate
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
 
 #: Longer prompts are kept with their beginning only.
-_PROMPT = 2_000
+_MAX_PROMPT_LENGTH = 2_000
 _ANSWERS = {Side.A: "A is better", Side.NEITHER: "No difference", Side.B: "B is better"}
-_SAID = {
+_OUTCOMES = {
     Preferred.ALIGNED: "You preferred the aligned model.",
     Preferred.BASE: "You preferred the base model.",
     Preferred.TIE: "You saw no difference.",
@@ -34,7 +34,7 @@ _SAID = {
 
 
 @dataclass(frozen=True)
-class Question:
+class VoteQuestion:
     """Two replies that can be judged: a name for the pair, the prompt and the replies; None where they are equal."""
 
     name: str
@@ -43,38 +43,38 @@ class Question:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _CastVote:
     """A judgement of this viewer: the id of the vote, and what it was."""
 
     vote: int
     preferred: Preferred
 
 
-def question(generation: Generation, shown: Snapshot, choice: Choice | None) -> Question | None:
+def vote_question(generation: Generation, shown: Snapshot, choice: Choice | None) -> VoteQuestion | None:
     """What can be asked of a generation; None before its end, and where nothing was picked."""
-    place = place_of(shown, choice)
+    place = shown_candidate(shown, choice)
     if shown.phase is not Phase.DONE or place is None:
         return None
     # Another palette may pick another reply: that is another pair, in an order of its own.
     name = f"{generation.id} {place}"
-    return Question(name, generation.request.prompt, pair(name, shown.base_reply, shown.candidates[place].text))
+    return VoteQuestion(name, generation.request.prompt, pair(name, shown.base_reply, shown.candidates[place].text))
 
 
-def covered() -> bool:
+def is_blind() -> bool:
     """This viewer judges blind."""
     return bool(st.session_state.get("judge_blind", False))
 
 
-def _judged() -> dict[str, _Judged]:
+def _cast_votes() -> dict[str, _CastVote]:
     return st.session_state.setdefault("judged", {})
 
 
-def _open(questions: Sequence[Question]) -> list[Question]:
+def _open_questions(questions: Sequence[VoteQuestion]) -> list[VoteQuestion]:
     """Those still to be answered; equal replies are not asked about."""
-    return [one for one in questions if one.pair is not None and one.name not in _judged()]
+    return [one for one in questions if one.pair is not None and one.name not in _cast_votes()]
 
 
-def switch() -> None:
+def draw_blind_switch() -> None:
     """The toggle that covers the replies; the database is opened meanwhile."""
     background.job("database", setting(), lambda job: database())
     st.toggle(
@@ -86,18 +86,18 @@ def switch() -> None:
     )
 
 
-def hides(questions: Sequence[Question], waiting: bool) -> bool:
+def draw_instead_of_replies(questions: Sequence[VoteQuestion], waiting: bool) -> bool:
     """Draw what is asked in place of the replies; False when there is nothing to hide any more.
 
     Args:
         questions: of what has ended.
         waiting: more is still being written.
     """
-    if not covered():
+    if not is_blind():
         return False
-    left = _open(questions)
+    left = _open_questions(questions)
     if left:
-        _ask(left[0], len([one for one in questions if one.pair is not None]), len(left))
+        _draw_question(left[0], len([one for one in questions if one.pair is not None]), len(left))
         return True
     if waiting:
         st.html(markup.note("The replies are covered until they are complete. Then you are asked which one is better."))
@@ -105,7 +105,7 @@ def hides(questions: Sequence[Question], waiting: bool) -> bool:
     return False
 
 
-def _ask(asked: Question, of: int, left: int) -> None:
+def _draw_question(asked: VoteQuestion, of: int, left: int) -> None:
     assert asked.pair is not None
     with st.container(key="judge"):
         if of > 1:
@@ -118,33 +118,33 @@ def _ask(asked: Question, of: int, left: int) -> None:
                     st.text(reply)
         with st.container(horizontal=True, key="judge_answers"):
             for side, said in _ANSWERS.items():
-                st.button(said, key=f"judge_is_{side.value}", on_click=_answer, args=(asked, side))
-        _refusal()
+                st.button(said, key=f"judge_is_{side.value}", on_click=_on_answer, args=(asked, side))
+        _draw_refusal()
 
 
 def _palette_key() -> str:
     return votes.palette_key(palette_state.history().now, table_key(scenes.load(ALL).table))
 
 
-def _answer(asked: Question, side: Side) -> None:
+def _on_answer(asked: VoteQuestion, side: Side) -> None:
     """Callback: the vote is kept."""
     st.session_state.pop("judge_refused", None)
-    if asked.pair is None or asked.name in _judged():
+    if asked.pair is None or asked.name in _cast_votes():
         return
-    prompt = asked.prompt if len(asked.prompt) <= _PROMPT else asked.prompt[:_PROMPT] + "…"
+    prompt = asked.prompt if len(asked.prompt) <= _MAX_PROMPT_LENGTH else asked.prompt[:_MAX_PROMPT_LENGTH] + "…"
     preferred = asked.pair.preferred(side)
     try:
         kept = votes.vote(database(), _palette_key(), prompt, preferred, background.viewer())
     except PaletteError as error:
         st.session_state["judge_refused"] = str(error)
         return
-    st.session_state["judged"] = {**_judged(), asked.name: _Judged(kept.id, preferred)}
+    st.session_state["judged"] = {**_cast_votes(), asked.name: _CastVote(kept.id, preferred)}
 
 
 def _take_back() -> None:
     """Callback: the last judgement of this viewer is withdrawn, and asked for again while the replies are covered."""
     st.session_state.pop("judge_refused", None)
-    if not (kept := dict(_judged())):
+    if not (kept := dict(_cast_votes())):
         return
     _, last = kept.popitem()
     try:
@@ -155,30 +155,30 @@ def _take_back() -> None:
     st.session_state["judged"] = kept
 
 
-def _refusal() -> None:
+def _draw_refusal() -> None:
     if said := st.session_state.get("judge_refused"):
         st.warning("This judgement could not be kept.", icon=":material/error:")
         st.text(said)
 
 
-def outcome(asked: Question | None) -> None:
+def draw_outcome(asked: VoteQuestion | None) -> None:
     """What this viewer said of two replies that are now shown with their names, or why nothing was asked."""
     if asked is None:
         return
-    if (mine := _judged().get(asked.name)) is not None:
-        st.html(f'<div role="status">{markup.note(_SAID[mine.preferred])}</div>')
-    elif covered() and asked.pair is None:
+    if (mine := _cast_votes().get(asked.name)) is not None:
+        st.html(f'<div role="status">{markup.note(_OUTCOMES[mine.preferred])}</div>')
+    elif is_blind() and asked.pair is None:
         st.html(markup.note("Both replies are the same, so there is nothing to judge."))
 
 
-def summary() -> None:
+def draw_summary() -> None:
     """What all judgements on this palette say, and both to take away or take back."""
     with st.container(key="judged"):
-        _refusal()
-        _tally()
+        _draw_refusal()
+        _draw_tally()
 
 
-def _tally() -> None:
+def _draw_tally() -> None:
     """The judgements on this palette by everybody."""
     try:
         kept = votes.votes_of(database(), _palette_key())
@@ -198,7 +198,7 @@ def _tally() -> None:
                 key="judgements_csv",
                 on_click="ignore",
             )
-        if _judged():
+        if _cast_votes():
             st.button(
                 "Take back my last one", key="judge_undo", icon=":material/undo:", type="tertiary", on_click=_take_back
             )

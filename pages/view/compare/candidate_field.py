@@ -12,33 +12,33 @@ from map_core.figures import candidate_field
 from map_core.service import records
 from map_core.text import sentences
 from pages.view.compare import generator, replies
-from pages.view.compare.replies import View
+from pages.view.compare.replies import ComparisonView
 from pages.view.shell import component, markup
 
-_mount = component.registered(
+_mount = component.register(
     "field",
     '<svg role="group"></svg>',
 )
 
 
-def show(view: View) -> None:
+def draw_candidates(view: ComparisonView) -> None:
     """Field, reading, table and files."""
     st.header("Candidates")
-    replies.why(view)
-    _field(view)
-    _reading(view)
-    _table(view)
+    replies.draw_reason(view)
+    _draw_field(view)
+    _draw_reading(view)
+    _draw_table(view)
     if view.shown.phase.ended:
-        _files(view)
+        _draw_downloads(view)
 
 
-def _chosen() -> None:
+def _on_chosen() -> None:
     """Callback: a dot was clicked."""
     if (chosen := st.session_state["field"].get("chosen")) is not None:
         st.session_state["reading"] = int(chosen)
 
 
-def _field(view: View) -> None:
+def _draw_field(view: ComparisonView) -> None:
     scene, scored = view.scene, view.generation.request.scored
     positions = [j for j, name in enumerate(scene.table.values) if name in scored]
     if len(positions) < 2:
@@ -72,7 +72,7 @@ def _field(view: View) -> None:
     _mount(
         key="field",
         data=data | {"reading": st.session_state.get("reading")},
-        on_chosen_change=_chosen,
+        on_chosen_change=_on_chosen,
     )
     if not drawn and not view.shown.phase.ended:
         st.html(markup.note("The marks appear with the first rewards."))
@@ -84,7 +84,7 @@ def _field(view: View) -> None:
                 st.text(sentence)
 
 
-def _dots(view: View, pair: tuple[int, int]) -> tuple[candidate_field.Dot, ...]:
+def _dots(view: ComparisonView, pair: tuple[int, int]) -> tuple[candidate_field.Dot, ...]:
     choice = view.choices[0]
     if choice is None:
         return ()
@@ -104,7 +104,7 @@ def _dots(view: View, pair: tuple[int, int]) -> tuple[candidate_field.Dot, ...]:
     )
 
 
-def _reading(view: View) -> None:
+def _draw_reading(view: ComparisonView) -> None:
     """The candidate that was clicked, or chosen by its number."""
     candidates = view.shown.candidates
     if (st.session_state.get("reading") or 0) >= len(candidates):
@@ -135,14 +135,16 @@ def _reading(view: View) -> None:
         for name, reward in candidate.rewards.items():
             j = table.values.index(name) if name in table.values else -1
             rank = f", {amounts.percentile(percentiles.of_level(j, reward))}" if j >= 0 else ""
-            chips.append((j, f"{generator.title(view.scene, name)} {sentences.number(reward)}{rank}"))
+            chips.append((j, f"{generator.value_title(view.scene, name)} {sentences.number(reward)}{rank}"))
         st.html(markup.chips(chips))
 
 
-def _table(view: View) -> None:
+def _draw_table(view: ComparisonView) -> None:
     shown, main = view.shown, view.choices[0]
     places = [view.place(choice) for choice in view.choices]
-    titles = {name: sentences.capitalised(generator.title(view.scene, name)) for name in view.generation.request.scored}
+    titles = {
+        name: sentences.capitalised(generator.value_title(view.scene, name)) for name in view.generation.request.scored
+    }
     rows: list[dict[str, Any]] = []
     for k, candidate in enumerate(shown.candidates):
         role = ["base"] if shown.base == k else []
@@ -177,7 +179,7 @@ def _table(view: View) -> None:
     )
 
 
-def _files(view: View) -> None:
+def _draw_downloads(view: ComparisonView) -> None:
     """Everything of this generation, as files."""
     record = records.of_generation(
         view.generation,
@@ -185,10 +187,10 @@ def _files(view: View) -> None:
         {column.name: column.weights.by_value for column in view.columns[1:]},
         model=generator.model_name(view.scene),
     )
-    files([record], "candidates")
+    draw_downloads([record], "candidates")
 
 
-def files(made: list[dict[str, Any]], name: str) -> None:
+def draw_downloads(made: list[dict[str, Any]], name: str) -> None:
     """Records to take away, in both forms; made when they are asked for."""
     with st.container(horizontal=True, key=f"{name}_files"):
         for label, write, kind, mime in (

@@ -13,7 +13,7 @@ from pages.view.compare import generator
 from pages.view.session.scene import Scene
 
 
-def history(generation: Generation | None) -> tuple[Turn, ...]:
+def earlier_turns(generation: Generation | None) -> tuple[Turn, ...]:
     """The turns before the prompt; those of the generation that a reload has found again."""
     if "chat" not in st.session_state:
         st.session_state["chat"] = generation.request.history if generation else ()
@@ -21,7 +21,7 @@ def history(generation: Generation | None) -> tuple[Turn, ...]:
     return turns
 
 
-def go_on(scene: Scene, generation: Generation, reply: str) -> None:
+def continue_with(scene: Scene, generation: Generation, reply: str) -> None:
     """Callback: this reply was the assistant's turn, and the next prompt is being asked for."""
     st.session_state["chat"] = (*generation.request.history, Turn(generation.request.prompt, reply))
     st.session_state["prompt"] = ""
@@ -34,9 +34,9 @@ def start_new(scene: Scene) -> None:
     generator.forget(scene)
 
 
-def transcript(scene: Scene, generation: Generation | None) -> None:
+def draw_transcript(scene: Scene, generation: Generation | None) -> None:
     """The earlier turns above the prompt, and a way out of them."""
-    turns = history(generation)
+    turns = earlier_turns(generation)
     if not turns:
         return
     with st.container(key="chat"):

@@ -30,7 +30,7 @@ from pages.view.shell import background
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingModel:
     """Why nothing can be generated now, and the command that mends it where there is one."""
 
     reason: str
@@ -38,7 +38,7 @@ class Missing:
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class SteeringWeights:
     """What the aligned model is steered by.
 
     Args:
@@ -57,24 +57,24 @@ def model_name(scene: Scene) -> str:
     return recorded_model(scene.table.metadata)
 
 
-def missing(scene: Scene) -> Missing | None:
+def missing_model(scene: Scene) -> MissingModel | None:
     """What is missing for the generator to run; looked at again every few seconds."""
     if reason := refusal(scene.table.metadata):
-        return Missing(reason, None)
-    return _missing(model_name(scene))
+        return MissingModel(reason, None)
+    return _missing_model(model_name(scene))
 
 
 @st.cache_data(ttl=5.0, show_spinner=False)
-def _missing(model: str) -> Missing | None:
+def _missing_model(model: str) -> MissingModel | None:
     for name in (model, DEFAULT_EMBEDDER):
         if address_of(name):  # a model on a server; whether it answers shows when it is asked
             continue
         try:
             locate(name)
         except MissingModelError as error:
-            return Missing(str(error).split(" Run: ")[0], error.command)
+            return MissingModel(str(error).split(" Run: ")[0], error.command)
         except PaletteError as error:
-            return Missing(str(error), None)
+            return MissingModel(str(error), None)
     return None
 
 
@@ -83,11 +83,11 @@ def service(scene: Scene) -> GenerationService:
     return shared_service(model_name(scene))
 
 
-def prepare(scene: Scene) -> None:
+def warm_up(scene: Scene) -> None:
     """Load the models while the prompt is being written."""
     generating = service(scene)
     if generating.status().state == "stopped":
-        generating.start(scored_values(scene), own(scene))
+        generating.start(scored_values(scene), custom_specifications(scene))
 
 
 def scored_values(scene: Scene) -> tuple[str, ...]:
@@ -96,30 +96,30 @@ def scored_values(scene: Scene) -> tuple[str, ...]:
     return tuple(name for name in scene.table.values if name in known)
 
 
-def own(scene: Scene) -> tuple[Specification, ...]:
+def custom_specifications(scene: Scene) -> tuple[Specification, ...]:
     """How the table's values that are not built in are scored on new replies, as far as it tells."""
     told = from_metadata(scene.table.metadata)
     return tuple(told[name] for name in scored_values(scene) if name not in cards())
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _dealt(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Scene:
+def _scene_of_fewer(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Scene:
     """The scene of a generator that draws so many candidates."""
     table = deal(_scene.table, candidates)
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
     return Scene((*key, candidates), table, oracle, AttainableLevels(oracle), _scene.names, _scene.cards)
 
 
-def weights(scene: Scene, assessment: Assessment, candidates: int) -> Weights:
+def steering_weights(scene: Scene, assessment: Assessment, candidates: int) -> SteeringWeights:
     """The weights of the palette for a generator that draws so many candidates, from memory when they were had before.
 
     Where the palette is out of reach, or is so with this few candidates, they are those of the nearest one that works.
     """
-    return _weights((scene.key, assessment.targets.tobytes()), candidates, _Question(scene, assessment))
+    return _steering_weights((scene.key, assessment.targets.tobytes()), candidates, _WeightsQuery(scene, assessment))
 
 
 @dataclass(frozen=True, eq=False)
-class _Question:
+class _WeightsQuery:
     """What weights are asked for; its content is the key under which they are remembered."""
 
     scene: Scene
@@ -127,17 +127,17 @@ class _Question:
 
 
 @st.cache_resource(show_spinner=False, max_entries=512)
-def _weights(key: tuple[Any, ...], candidates: int, _asked: _Question) -> Weights:
+def _steering_weights(key: tuple[Any, ...], candidates: int, _asked: _WeightsQuery) -> SteeringWeights:
     scene, assessment = _asked.scene, _asked.assessment
     if scene.oracle.form is Form.PER_PROMPT and 2 <= candidates < scene.table.candidates.max():
-        fewer = _dealt(scene.key, candidates, scene)
+        fewer = _scene_of_fewer(scene.key, candidates, scene)
         found = fewer.assess(fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets)))
     else:
         fewer, found = scene, assessment
     by_value, facts = scored_weights(found, fewer.oracle, candidates, scored_values(scene), assessment.verdict)
     solution = effective_solution(found)
     levels = scene.oracle.base if solution is None else fewer.oracle.rewards_at(solution.levels)
-    return Weights(by_value, page_note(facts), levels)
+    return SteeringWeights(by_value, page_note(facts), levels)
 
 
 def submit(scene: Scene, request: GenerationRequest) -> None:
@@ -176,7 +176,7 @@ def forget(scene: Scene) -> None:
     st.query_params.pop("generation", None)
 
 
-def address(name: str, shown: str | None) -> None:
+def write_address(name: str, shown: str | None) -> None:
     """What is shown stands in the address, and nothing else of this page, so that a reload finds it again.
 
     Args:
@@ -192,7 +192,7 @@ def address(name: str, shown: str | None) -> None:
                 st.query_params[known] = wanted
 
 
-def title(scene: Scene, name: str) -> str:
+def value_title(scene: Scene, name: str) -> str:
     """A value's name as it reads within a sentence, those included that the table does not have."""
     if name in scene.table.values:
         return scene.names[scene.table.values.index(name)]

@@ -17,11 +17,11 @@ from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
 
-MOST_PINNED = 3
+MAX_PINNED = 3
 
 
 @dataclass(frozen=True)
-class Pinned:
+class PinnedPalette:
     """A palette that was set aside under a name, with the targets of the moment."""
 
     name: str
@@ -29,31 +29,35 @@ class Pinned:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class PaletteColumn:
     """A palette as it speaks: its name, the key of its place, and its weights for the candidates that there are."""
 
     name: str
     key: str
-    weights: generator.Weights
+    weights: generator.SteeringWeights
 
 
-def pinned() -> tuple[Pinned, ...]:
+def pinned_palettes() -> tuple[PinnedPalette, ...]:
     """The palettes that this viewer has pinned, the first one first."""
     return st.session_state.get("pinned", ())
 
 
-def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[Column, ...]:
+def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[PaletteColumn, ...]:
     """Today's palette and the pinned ones, with weights for so many candidates."""
-    beside = pinned()
+    beside = pinned_palettes()
     made = [
-        Column(
-            "Your palette" if beside else "Aligned model", "aligned", generator.weights(scene, assessment, candidates)
+        PaletteColumn(
+            "Your palette" if beside else "Aligned model",
+            "aligned",
+            generator.steering_weights(scene, assessment, candidates),
         )
     ]
     for number, one in enumerate(beside, start=1):
         its_scene = scenes.load(one.palette.use_case)
         found = _assessed(its_scene.key, palette_state.standardised(its_scene, one.palette).tobytes(), its_scene)
-        made.append(Column(one.name, f"pinned_{number}", generator.weights(its_scene, found, candidates)))
+        made.append(
+            PaletteColumn(one.name, f"pinned_{number}", generator.steering_weights(its_scene, found, candidates))
+        )
     return tuple(made)
 
 
@@ -64,62 +68,62 @@ def _assessed(key: tuple[object, ...], targets: bytes, _scene: Scene) -> Assessm
 
 def pin(name: str, palette: Palette) -> None:
     """Callback: set a palette aside under a name, to which a number is added where it is taken; nothing when full."""
-    taken = {"Your palette", "Base model", *(one.name for one in pinned())}
+    taken = {"Your palette", "Base model", *(one.name for one in pinned_palettes())}
     shown, number = name, 2
     while shown in taken:
         shown, number = f"{name} ({number})", number + 1
-    if len(pinned()) < MOST_PINNED:
-        st.session_state["pinned"] = (*pinned(), Pinned(shown, palette))
+    if len(pinned_palettes()) < MAX_PINNED:
+        st.session_state["pinned"] = (*pinned_palettes(), PinnedPalette(shown, palette))
 
 
 def _pin() -> None:
     """Callback: today's palette stays as it is under a name; what the faders do from here on is another one."""
-    pin(str(st.session_state.get("pin_name") or "").strip() or next_name(), palette_state.history().now)
+    pin(str(st.session_state.get("pin_name") or "").strip() or next_pin_name(), palette_state.history().now)
     st.session_state["pin_name"] = ""
 
 
-def next_name() -> str:
+def next_pin_name() -> str:
     """What a palette is called that is pinned without a name."""
-    taken = {one.name for one in pinned()}
-    return next(name for number in range(1, MOST_PINNED + 2) if (name := f"Palette {number}") not in taken)
+    taken = {one.name for one in pinned_palettes()}
+    return next(name for number in range(1, MAX_PINNED + 2) if (name := f"Palette {number}") not in taken)
 
 
 def unpin(place: int) -> None:
     """Callback: a pinned palette is set aside no more."""
-    st.session_state["pinned"] = tuple(one for k, one in enumerate(pinned()) if k != place)
+    st.session_state["pinned"] = tuple(one for k, one in enumerate(pinned_palettes()) if k != place)
 
 
 def _use(place: int) -> None:
     """Callback: a pinned palette becomes today's; the page Palette then shows it."""
-    palette_state.put(pinned()[place].palette, f"{pinned()[place].name} was taken.")
+    palette_state.apply(pinned_palettes()[place].palette, f"{pinned_palettes()[place].name} was taken.")
 
 
-def line(scene: Scene, assessment: Assessment, candidates: int) -> None:
+def draw_palettes(scene: Scene, assessment: Assessment, candidates: int) -> None:
     """Today's palette with its verdict and weights, the pinned ones, and the way to pin."""
-    steering = generator.weights(scene, assessment, candidates)
-    header.palette_line(scene, assessment, steering.by_value, candidates)
-    palette_state.undo_line()
+    steering = generator.steering_weights(scene, assessment, candidates)
+    header.draw_palette_line(scene, assessment, steering.by_value, candidates)
+    palette_state.draw_undo_line()
     if steering.note:
         st.html(markup.note(steering.note))
-    for place, one in enumerate(pinned()):
+    for place, one in enumerate(pinned_palettes()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"pinned_line_{place}"):
             st.html(markup.name(one.name), width="content")
-            st.html(markup.chips(_asked(one.palette)) or markup.note("every value is free"), width="content")
+            st.html(markup.chips(_target_chips(one.palette)) or markup.note("every value is free"), width="content")
             with st.container(horizontal=True, width="content", key=f"pinned_buttons_{place}"):
                 st.button("Use", key=f"use_{place}", type="tertiary", on_click=_use, args=(place,))
                 st.button("Unpin", key=f"unpin_{place}", type="tertiary", on_click=unpin, args=(place,))
 
 
-def pin_control() -> None:
+def draw_pin_control() -> None:
     """Pin today's palette under a name."""
-    full = len(pinned()) >= MOST_PINNED
+    full = len(pinned_palettes()) >= MAX_PINNED
     with st.popover("Pin this palette", icon=":material/keep:", disabled=full, key="pin_popover"):
-        st.text_input("Name", key="pin_name", max_chars=40, placeholder=next_name())
+        st.text_input("Name", key="pin_name", max_chars=40, placeholder=next_pin_name())
         st.button("Pin", key="pin", type="primary", on_click=_pin, disabled=full)
         st.html(markup.note("It then answers in a column of its own, from the same candidates."))
 
 
-def _asked(palette: Palette) -> list[tuple[int, str]]:
+def _target_chips(palette: Palette) -> list[tuple[int, str]]:
     scene = scenes.load(palette.use_case)
     where = [] if palette.use_case == scenes.ALL else [(-1, palette.use_case)]
     return where + [
@@ -129,7 +133,7 @@ def _asked(palette: Palette) -> list[tuple[int, str]]:
     ]
 
 
-def faders(scene: Scene, palette: Palette) -> None:
+def draw_faders(scene: Scene, palette: Palette) -> None:
     """The targets of today's palette as on its own page, small; a move re-weights what is being written."""
     values = list(range(len(scene.table.values)))
     st.html(markup.value_colours(len(values)))
@@ -158,7 +162,7 @@ def faders(scene: Scene, palette: Palette) -> None:
                     step=1,
                     format="p%d",
                     key=f"target_{name}",
-                    on_change=palette_state.move,
+                    on_change=palette_state.on_slider_moved,
                     args=(scene, name),
                 )
 
@@ -170,4 +174,4 @@ def _steer(scene: Scene) -> None:
         name: replace(palette.targets[name], free=j not in st.session_state["steered"])
         for j, name in enumerate(scene.table.values)
     }
-    palette_state.put(replace(palette, targets=targets), "Chose which values have a target.")
+    palette_state.apply(replace(palette, targets=targets), "Chose which values have a target.")

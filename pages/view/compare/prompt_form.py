@@ -15,7 +15,7 @@ from map_core.service.generation import Generation
 from pages.view.compare import chat, generator
 from pages.view.session.scene import Scene
 
-CANDIDATES, MOST_CANDIDATES, MOST_DRAWN, MOST_TOKENS = 16, 64, 256, 256
+CANDIDATES, MAX_CANDIDATES, MAX_DRAWN, MAX_TOKENS = 16, 64, 256, 256
 METHODS = {
     Method.RESAMPLE: (
         "Whole replies (what the forecast is for)",
@@ -34,43 +34,43 @@ METHODS = {
 }
 
 
-def candidates() -> int:
+def candidate_count() -> int:
     """K for the next generation."""
     return int(st.session_state.get("candidates_k", CANDIDATES))
 
 
-def request(scene: Scene, assessment: Assessment, prompt: str, seed: int) -> GenerationRequest:
+def build_request(scene: Scene, assessment: Assessment, prompt: str, seed: int) -> GenerationRequest:
     """A prompt with the controls as they stand.
 
     Raises:
         InputError: it cannot be asked.
     """
-    number, method = candidates(), Method(st.session_state.get("method", Method.RESAMPLE))
+    number, method = candidate_count(), Method(st.session_state.get("method", Method.RESAMPLE))
     more = st.session_state.get("adaptive", False) and method is not Method.BLOCKS
     tokens = int(st.session_state.get("max_new_tokens", scene.sampling.max_new_tokens))
     return GenerationRequest(
         prompt=prompt,
-        weights=dict(generator.weights(scene, assessment, number).by_value),
+        weights=dict(generator.steering_weights(scene, assessment, number).by_value),
         values=generator.scored_values(scene),
-        own=generator.own(scene),
+        own=generator.custom_specifications(scene),
         candidates=number,
-        settings=replace(scene.sampling, max_new_tokens=min(tokens, MOST_TOKENS)),
+        settings=replace(scene.sampling, max_new_tokens=min(tokens, MAX_TOKENS)),
         seed=seed,
         method=method,
-        most_candidates=max(int(st.session_state.get("most_candidates", MOST_CANDIDATES)), number) if more else None,
+        most_candidates=max(int(st.session_state.get("most_candidates", MAX_CANDIDATES)), number) if more else None,
         least_ess=TRUSTED_PER_PROMPT if more else None,
     )
 
 
-def refused(error: PaletteError | None) -> None:
-    """Remember why a request could not be handed in, for :func:`refusal`; None when it could."""
+def remember_refusal(error: PaletteError | None) -> None:
+    """Remember why a request could not be handed in, for :func:`draw_refusal`; None when it could."""
     if error is None:
         st.session_state.pop("prompt_refused", None)
     else:
         st.session_state["prompt_refused"] = str(error)
 
 
-def refusal() -> None:
+def draw_refusal() -> None:
     """Why the last request could not be handed in, in words."""
     if said := st.session_state.get("prompt_refused"):
         with st.container(key="refused"):
@@ -87,19 +87,19 @@ def pick_prompt(scene: Scene) -> None:
 
 def generate(scene: Scene, assessment: Assessment) -> None:
     """Callback of the button: the request in words when it cannot be made, else it is on its way."""
-    refused(None)
+    remember_refusal(None)
     seed = int(st.session_state.get("seed", 0))
     try:
-        asked = request(scene, assessment, st.session_state.get("prompt", ""), seed)
+        asked = build_request(scene, assessment, st.session_state.get("prompt", ""), seed)
         generator.submit(scene, replace(asked, history=st.session_state.get("chat", ())))
         st.session_state["seed"] = seed + 1
     except PaletteError as error:
-        refused(error)
+        remember_refusal(error)
 
 
 def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]) -> None:
     """Callback: the same candidates, which the same seed gives again, and as many more."""
-    refused(None)
+    remember_refusal(None)
     now = len(generation.snapshot().candidates)
     asked = generation.request
     try:
@@ -109,15 +109,15 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
                 asked,
                 weights={name: w for name, w in weights.items() if name in asked.scored},
                 values=asked.scored,
-                most_candidates=min(2 * now, MOST_DRAWN),
-                least_ess=2.0 * MOST_DRAWN,  # never met: so many are drawn in any case
+                most_candidates=min(2 * now, MAX_DRAWN),
+                least_ess=2.0 * MAX_DRAWN,  # never met: so many are drawn in any case
             ),
         )
     except PaletteError as error:
-        refused(error)
+        remember_refusal(error)
 
 
-def one_prompt(scene: Scene, assessment: Assessment, generation: Generation | None, ready: bool) -> None:
+def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generation | None, ready: bool) -> None:
     """The prompt box with all that belongs to it."""
     running = generation is not None and not generation.ended
     st.session_state.setdefault("prompt", scene.table.prompts[0])
@@ -132,7 +132,7 @@ def one_prompt(scene: Scene, assessment: Assessment, generation: Generation | No
             on_change=pick_prompt,
             args=(scene,),
         )
-        chat.transcript(scene, generation)
+        chat.draw_transcript(scene, generation)
         st.text_area(
             "Prompt" if not st.session_state.get("chat") else "Next prompt",
             key="prompt",
@@ -141,7 +141,7 @@ def one_prompt(scene: Scene, assessment: Assessment, generation: Generation | No
             placeholder="What should the model answer?",
         )
         with st.container(horizontal=True, vertical_alignment="bottom", key="ask_controls"):
-            numbers(scene)
+            draw_number_inputs(scene)
             st.button(
                 "Generate",
                 key="generate",
@@ -154,17 +154,17 @@ def one_prompt(scene: Scene, assessment: Assessment, generation: Generation | No
             st.button(
                 "Stop", key="stop", icon=":material/stop:", on_click=generator.stop, args=(scene,), disabled=not running
             )
-        how()
-        refusal()
+        draw_method()
+        draw_refusal()
 
 
-def numbers(scene: Scene) -> None:
+def draw_number_inputs(scene: Scene) -> None:
     """Candidates, longest reply and seed."""
     st.session_state.setdefault("seed", 1)
     st.number_input(
         "Candidates",
         2,
-        MOST_CANDIDATES,
+        MAX_CANDIDATES,
         CANDIDATES,
         key="candidates_k",
         persist_state="session",
@@ -174,8 +174,8 @@ def numbers(scene: Scene) -> None:
     st.number_input(
         "Longest reply (tokens)",
         8,
-        MOST_TOKENS,
-        min(scene.sampling.max_new_tokens, MOST_TOKENS),
+        MAX_TOKENS,
+        min(scene.sampling.max_new_tokens, MAX_TOKENS),
         key="max_new_tokens",
         persist_state="session",
         width=160,
@@ -191,7 +191,7 @@ def numbers(scene: Scene) -> None:
     )
 
 
-def how() -> None:
+def draw_method() -> None:
     """The method, and drawing more until enough candidates carry the choice."""
     with st.expander("How replies are drawn", key="how"):
         method = st.radio(
@@ -214,8 +214,8 @@ def how() -> None:
             st.number_input(
                 "Up to",
                 2,
-                MOST_DRAWN,
-                MOST_CANDIDATES,
+                MAX_DRAWN,
+                MAX_CANDIDATES,
                 key="most_candidates",
                 persist_state="session",
                 width=120,

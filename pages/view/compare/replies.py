@@ -16,13 +16,13 @@ from map_core.generation.request import Method
 from map_core.service.generation import Generation, Phase, Snapshot
 from map_core.text import sentences
 from pages.view.compare import chat, generator, pinned, prompt_form
-from pages.view.compare.pinned import Column
+from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
 from pages.view.shell import background, markup
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class ComparisonView:
     """A generation at one moment, and what each palette makes of its candidates.
 
     Args:
@@ -38,7 +38,7 @@ class View:
     assessment: Assessment
     generation: Generation
     shown: Snapshot
-    columns: tuple[Column, ...]
+    columns: tuple[PaletteColumn, ...]
     choices: tuple[Choice | None, ...]
 
     @property
@@ -47,35 +47,35 @@ class View:
         return self.shown.phase is Phase.DONE
 
     def place(self, choice: Choice | None) -> int | None:
-        """The candidate that a palette shows, see :func:`place_of`."""
-        return place_of(self.shown, choice)
+        """The candidate that a palette shows, see :func:`shown_candidate`."""
+        return shown_candidate(self.shown, choice)
 
 
-def look(scene: Scene, assessment: Assessment, generation: Generation) -> View:
+def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> ComparisonView:
     """The state of now; the weights in force follow the palette and the number of candidates."""
     shown = generation.snapshot()
     columns = pinned.columns(scene, assessment, len(shown.candidates))
     if generation.viewer == background.viewer():  # who only has the link looks on and steers nothing
         scored = set(generation.request.scored)
         generation.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in scored})
-    return View(scene, assessment, generation, shown, columns, choices_of(generation, shown, columns))
+    return ComparisonView(scene, assessment, generation, shown, columns, choices(generation, shown, columns))
 
 
-def choices_of(generation: Generation, shown: Snapshot, columns: Sequence[Column]) -> tuple[Choice | None, ...]:
+def choices(generation: Generation, shown: Snapshot, columns: Sequence[PaletteColumn]) -> tuple[Choice | None, ...]:
     """What each palette makes of the candidates that are shown; None before any rewards."""
     made = [generation.choice(column.weights.by_value) for column in columns]
     # Candidates may have been added between the two looks: then there are no choices until the next one.
     return tuple(c if c is not None and len(c.probabilities) == len(shown.candidates) else None for c in made)
 
 
-def place_of(shown: Snapshot, choice: Choice | None) -> int | None:
+def shown_candidate(shown: Snapshot, choice: Choice | None) -> int | None:
     """The candidate that a choice shows: its pick when all is done, before that the leader."""
     if choice is None:
         return None
     return choice.picked if shown.phase is Phase.DONE else int(np.argmax(choice.probabilities))
 
 
-def progress(shown: Snapshot) -> None:
+def draw_progress(shown: Snapshot) -> None:
     """Where the work is: the queue, what is being written, what went wrong and what to do."""
     speed = (
         f", {amounts.fixed(shown.tokens / shown.sampling_seconds, grouped=True)} tokens/s"
@@ -110,7 +110,7 @@ def progress(shown: Snapshot) -> None:
         st.code(shown.command, language=None, wrap_lines=True)
 
 
-def empty(columns: tuple[Column, ...]) -> None:
+def draw_empty_columns(columns: tuple[PaletteColumn, ...]) -> None:
     """The columns before anything was asked."""
     with st.container(horizontal=True, key="columns"):
         with st.container(border=True, key="base_reply"):
@@ -122,7 +122,7 @@ def empty(columns: tuple[Column, ...]) -> None:
                 st.html(markup.note("The reply that your palette would choose."))
 
 
-def replies(view: View) -> None:
+def draw_replies(view: ComparisonView) -> None:
     """A column for the base model and one for each palette."""
     shown = view.shown
     with st.container(horizontal=True, key="columns"):
@@ -130,16 +130,16 @@ def replies(view: View) -> None:
             st.html(markup.name("Base model"))
             st.caption(f"Candidate {shown.base + 1}, any one of the {len(shown.candidates)}")
             st.text(shown.base_reply)
-            _go_on(view, "base", shown.base_reply)
+            _draw_continue(view, "base", shown.base_reply)
         for column, choice in zip(view.columns, view.choices, strict=True):
             with st.container(border=True, key=f"{column.key}_reply"):
-                _aligned(view, column, choice)
+                _draw_aligned(view, column, choice)
     if view.done:
-        _more(view)
-        _side_by_side(view)
+        _draw_more(view)
+        _draw_rewards(view)
 
 
-def _aligned(view: View, column: Column, choice: Choice | None) -> None:
+def _draw_aligned(view: ComparisonView, column: PaletteColumn, choice: Choice | None) -> None:
     shown, place = view.shown, view.place(choice)
     if place is None:
         other = (shown.base + 1) % len(shown.candidates)
@@ -166,23 +166,23 @@ def _aligned(view: View, column: Column, choice: Choice | None) -> None:
     if choice is not None:
         if view.done and place == shown.base:
             st.html(markup.note("This time both draws fell on the same candidate."))
-        _go_on(view, column.key, shown.candidates[place].text)
-        _certificate(view, column, choice, place)
+        _draw_continue(view, column.key, shown.candidates[place].text)
+        _draw_certificate(view, column, choice, place)
 
 
-def _go_on(view: View, key: str, reply: str) -> None:
+def _draw_continue(view: ComparisonView, key: str, reply: str) -> None:
     if view.done:
         st.button(
             "Continue the chat with this",
             key=f"continue_{key}",
             type="tertiary",
             icon=":material/reply:",
-            on_click=chat.go_on,
+            on_click=chat.continue_with,
             args=(view.scene, view.generation, reply),
         )
 
 
-def _certificate(view: View, column: Column, choice: Choice, place: int) -> None:
+def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choice, place: int) -> None:
     """What this choice rests on and what it has cost; provisional like the choice itself."""
     count = len(choice.probabilities)
     st.html(
@@ -221,7 +221,7 @@ def _certificate(view: View, column: Column, choice: Choice, place: int) -> None
 
 
 def _details(
-    view: View, column: Column, choice: Choice, place: int
+    view: ComparisonView, column: PaletteColumn, choice: Choice, place: int
 ) -> tuple[list[str], list[tuple[int, tuple[str, ...]]]]:
     """Value by value: the weight, the average candidate, the expected and the shown reward."""
     rows = []
@@ -238,7 +238,7 @@ def _details(
     return ["Value", "Weight", "Average", "Expected", "This reply"], rows
 
 
-def _side_by_side(view: View) -> None:
+def _draw_rewards(view: ComparisonView) -> None:
     """The rewards of the replies shown, with their percentiles among the base model's replies."""
     table, places = view.scene.table, [view.shown.base, *(view.place(choice) for choice in view.choices)]
     percentiles, rows = view.scene.percentiles, []
@@ -258,12 +258,12 @@ def _side_by_side(view: View) -> None:
         st.html(markup.levels_table(["Reward", "Base model", *(column.name for column in view.columns)], rows))
 
 
-def _more(view: View) -> None:
+def _draw_more(view: ComparisonView) -> None:
     """Draw as many candidates again, where that can help and there is room."""
     now = len(view.shown.candidates)
-    if view.generation.request.method is Method.BLOCKS or now >= prompt_form.MOST_DRAWN:
+    if view.generation.request.method is Method.BLOCKS or now >= prompt_form.MAX_DRAWN:
         return
-    more = min(now, prompt_form.MOST_DRAWN - now)
+    more = min(now, prompt_form.MAX_DRAWN - now)
     wanted = any(choice is not None and choice.more_would_help for choice in view.choices)
     with st.container(horizontal=True, vertical_alignment="center", key="more"):
         st.button(
@@ -278,7 +278,7 @@ def _more(view: View) -> None:
             st.html(markup.note("More candidates would help here: the choice then rests on more of them."))
 
 
-def why(view: View) -> None:
+def draw_reason(view: ComparisonView) -> None:
     """Why today's palette has picked its candidate."""
     choice, place = view.choices[0], view.place(view.choices[0])
     if not view.done or choice is None or place is None:
@@ -298,14 +298,14 @@ def why(view: View) -> None:
             np.array([view.columns[0].weights.by_value[name] for name in names]),
             probability,
             probability >= max(choice.probabilities) - 1e-12,
-            [generator.title(view.scene, name) for name in names],
+            [generator.value_title(view.scene, name) for name in names],
         )
     )
 
 
-def _title(view: View, name: str) -> str:
-    return sentences.capitalised(generator.title(view.scene, name))
+def _title(view: ComparisonView, name: str) -> str:
+    return sentences.capitalised(generator.value_title(view.scene, name))
 
 
-def _position(view: View, name: str) -> int:
+def _position(view: ComparisonView, name: str) -> int:
     return view.scene.table.values.index(name) if name in view.scene.table.values else 0

@@ -50,7 +50,7 @@ def sentences(lines: Sequence[str]) -> str:
     return '<ul class="vp-said">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
-def part(title: str, lines: Sequence[str]) -> str:
+def titled_list(title: str, lines: Sequence[str]) -> str:
     """A small title and its lines; nothing without lines."""
     return f'<h2 class="vp-small-title">{escape(title)}</h2>{sentences(lines)}' if lines else ""
 

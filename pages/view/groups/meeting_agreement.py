@@ -20,7 +20,7 @@ from pages.view.session.scene import Scene
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class KnownAgreement:
     """What is known now: the newest agreement, and why the last one could not be computed."""
 
     found: Agreement | None
@@ -28,7 +28,7 @@ class Known:
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class _AgreementJob:
     """A job of the meeting, and whom it was asked for."""
 
     key: Hashable
@@ -49,34 +49,36 @@ class _Asked:
         return self.job.ended
 
 
-class Following:
+class SharedAgreement:
     """The agreement of one meeting as its members and its budget change."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._asked: _Asked | None = None
+        self._asked: _AgreementJob | None = None
         self._found: Agreement | None = None
 
-    def look(self, scene: Scene, groups: tuple[Group, ...], spend: float) -> Known:
+    def look(self, scene: Scene, groups: tuple[Group, ...], spend: float) -> KnownAgreement:
         """What these groups come to as far as it is known, after asking for it where nobody has."""
-        key = results.asked(scene, groups, spend)
+        key = results.job_key(scene, groups, spend)
         with self._lock:
             asked = self._asked
             if asked is None or asked.is_over(key):
-                asked = _Asked(key, shared_jobs().submit(key, results.work(scene, groups, spend)), groups)
+                asked = _AgreementJob(
+                    key, shared_jobs().submit(key, results.agreement_work(scene, groups, spend)), groups
+                )
             elif asked.key == key:
                 asked = replace(asked, groups=groups)  # the same wishes under other names
             self._asked = asked
-            self._found = results.so_far(asked.job, asked.groups) or self._found
-            return Known(self._found, asked.job.error)
+            self._found = results.partial_agreement(asked.job, asked.groups) or self._found
+            return KnownAgreement(self._found, asked.job.error)
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)
-def following(code: str) -> Following:
+def shared_agreement(code: str) -> SharedAgreement:
     """What everybody who looks at a meeting shares."""
-    return Following()
+    return SharedAgreement()
 
 
-def budget(scene: Scene, held: meetings.Meeting) -> float:
+def meeting_budget(scene: Scene, held: meetings.Meeting) -> float:
     """What the common palette may spend: as the host's screen has said, or the usual."""
-    return results.usual_budget(scene) if held.budget is None else held.budget
+    return results.initial_budget(scene) if held.budget is None else held.budget

@@ -22,8 +22,8 @@ from map_core.groups import Agreement, Group
 from map_core.store import database, meetings, table_key
 from map_core.text import groups as said
 from pages.view.groups import markup, results, roster
-from pages.view.groups.meeting_agreement import Known, budget, following
-from pages.view.groups.roster import Listed
+from pages.view.groups.meeting_agreement import KnownAgreement, meeting_budget, shared_agreement
+from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
@@ -58,7 +58,7 @@ def _forget() -> None:
         st.query_params.pop(name, None)
 
 
-def open_form(scene: Scene) -> None:
+def draw_open_form(scene: Scene) -> None:
     """What the host says to open a meeting."""
     st.text_input("What is it about?", key="meeting_name", max_chars=60, placeholder="A name for the meeting")
     st.html(shell_markup.note(f"About the use case that is chosen above: {scene.key[2] or scenes.ALL}."))
@@ -105,7 +105,7 @@ def base_address() -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def own_address() -> str:
+def network_address() -> str:
     """The address of this machine in its network, as far as it has one; nothing is sent to find out."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
@@ -115,7 +115,7 @@ def own_address() -> str:
             return ""
 
 
-def show() -> None:
+def draw_meeting() -> None:
     """The picture of the meeting, one screen."""
     code = str(st.session_state["meeting"])
     held = meetings.meeting(database(), code)
@@ -133,17 +133,17 @@ def show() -> None:
     with st.container(key="meeting"):
         with st.container(horizontal=True, vertical_alignment="center", key="meeting_bar"):
             st.html(markup.title(held.name, held.use_case), width="stretch")
-            spend = _budget(scene, held, is_host)
+            spend = _draw_budget(scene, held, is_host)
             with st.popover("Address", icon=":material/link:", key="meeting_address"):
-                link = _address(held.code)
-            _way_out(scene, held, is_host)
-        palette_state.undo_line()
-        _live(scene, held, spend, is_host, link)
+                link = _draw_address(held.code)
+            _draw_exit(scene, held, is_host)
+        palette_state.draw_undo_line()
+        _draw_live(scene, held, spend, is_host, link)
 
 
-def _budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
+def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
     """What the common palette may spend: the host's to choose, the same for everybody."""
-    spend = budget(scene, held)
+    spend = meeting_budget(scene, held)
     if not is_host:
         st.html(shell_markup.note(f"Budget {amounts.nats(spend, 1)}"), width="content")
         return spend
@@ -151,13 +151,13 @@ def _budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
         st.session_state.setdefault("groups_budget", held.budget)
     kept = st.session_state.get("groups_budget", spend)
     with st.popover(f"Budget {amounts.nats(kept, 1)}", icon=":material/savings:", key="meeting_budget"):
-        chosen = results.budget(scene)
+        chosen = results.draw_budget(scene)
     if chosen != held.budget:
         meetings.spend(database(), held.code, chosen)
     return chosen
 
 
-def _address(code: str) -> str:
+def _draw_address(code: str) -> str:
     """The link that the QR code holds, with the address in front of it to be changed."""
     st.session_state.setdefault("meeting_base", base_address())
     base = st.text_input("Address that the phones can reach", key="meeting_base", persist_state="session")
@@ -165,7 +165,7 @@ def _address(code: str) -> str:
     if not base.startswith(("http://", "https://")):
         base = f"http://{base}"
     note = "Phones must be able to reach the app: start it with --server.address 0.0.0.0 and be in the same network."
-    if urlsplit(base).hostname in ("localhost", "127.0.0.1", "::1") and (own := own_address()):
+    if urlsplit(base).hostname in ("localhost", "127.0.0.1", "::1") and (own := network_address()):
         note += f" localhost means the phone itself there; this machine may be {own} in its network."
     st.html(shell_markup.note(note))
     link = f"{base}/join?{urlencode({'meeting': code} | scenes.address())}"
@@ -173,7 +173,7 @@ def _address(code: str) -> str:
     return link
 
 
-def _way_out(scene: Scene, held: meetings.Meeting, is_host: bool) -> None:
+def _draw_exit(scene: Scene, held: meetings.Meeting, is_host: bool) -> None:
     if not is_host:
         st.button("Leave", key="meeting_leave", icon=":material/arrow_back:", on_click=_forget)
         return
@@ -189,7 +189,7 @@ def _way_out(scene: Scene, held: meetings.Meeting, is_host: bool) -> None:
 
 
 def _close(code: str) -> None:
-    roster.add(Listed(entry.name, entry.palette) for entry in meetings.entries(database(), code))
+    roster.add(SeatedGroup(entry.name, entry.palette) for entry in meetings.entries(database(), code))
     meetings.end(database(), code)
     _forget()
 
@@ -198,25 +198,25 @@ def _remove(code: str, member: str) -> None:
     meetings.leave(database(), code, member)
 
 
-def _live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool, link: str) -> None:
+def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool, link: str) -> None:
     """What follows the phones: who is there, and what they come to."""
 
     @st.fragment(run_every=LOOK_SECONDS)
     def piece() -> None:
         members = meetings.entries(database(), held.code)
-        names = roster.distinct(entry.name for entry in members)
-        groups = roster.of(scene, [Listed(n, e.palette) for n, e in zip(names, members, strict=True)])
-        within = spend if is_host else budget(scene, meetings.meeting(database(), held.code) or held)
-        known = following(held.code).look(scene, groups, within) if groups else None
+        names = roster.unique_names(entry.name for entry in members)
+        groups = roster.to_groups(scene, [SeatedGroup(n, e.palette) for n, e in zip(names, members, strict=True)])
+        within = spend if is_host else meeting_budget(scene, meetings.meeting(database(), held.code) or held)
+        known = shared_agreement(held.code).look(scene, groups, within) if groups else None
         side, picture = st.columns([1, 4.4], gap="medium")
         with side, st.container(key="meeting_side"):
             st.html(markup.invitation(link, held.code))
-            _members(held.code, members, names, is_host)
+            _draw_members(held.code, members, names, is_host)
             if known is not None and known.found is not None:
-                results.files(scene, drawn.Shown(known.found, scene.units()), "meeting")
+                results.draw_downloads(scene, drawn.Shown(known.found, scene.units()), "meeting")
         with picture, st.container(key="meeting_picture"):
             if known is not None:
-                _picture(scene, groups, within, known)
+                _draw_picture(scene, groups, within, known)
             else:
                 st.html(markup.headline("Waiting for the first palette."))
                 st.html(
@@ -228,7 +228,7 @@ def _live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool, lin
     piece()
 
 
-def _members(code: str, members: Sequence[meetings.Entry], names: Sequence[str], is_host: bool) -> None:
+def _draw_members(code: str, members: Sequence[meetings.Entry], names: Sequence[str], is_host: bool) -> None:
     count = len(members)
     st.html(markup.count(f"{count} {'person has' if count == 1 else 'people have'} joined"))
     if count and is_host:
@@ -246,7 +246,7 @@ def _members(code: str, members: Sequence[meetings.Entry], names: Sequence[str],
             st.html(shell_markup.note("Whoever is removed may come back on the same phone by sending again."))
 
 
-def _picture(scene: Scene, groups: tuple[Group, ...], spend: float, known: Known) -> None:
+def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, known: KnownAgreement) -> None:
     """Where everybody stands now, and the newest agreement that is known."""
     found = known.found
     at_all = found or Agreement((), spend)
@@ -254,10 +254,10 @@ def _picture(scene: Scene, groups: tuple[Group, ...], spend: float, known: Known
     st.html(markup.headline(said.headline(found) if found else "Looking for what you have in common."))
     st.html(markup.legend([group.name for group in groups], now.lettered))
     settled = drawn.Shown(at_all, scene.units(), large=True, height=HEIGHT) if found else None
-    results.figures(now, "meeting", settled)
+    results.draw_figures(now, "meeting", settled)
     if settled is None or found is None:
         return
-    results.rules(scene, found, "meeting")
+    results.draw_rules(scene, found, "meeting")
     units = scene.units()
     lines = [*said.differences(found, units, most=1), said.together(found, units), *said.pairs(found, units, most=1)]
     if told := [line for line in lines if line][:2]:

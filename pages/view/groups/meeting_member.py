@@ -23,8 +23,8 @@ from map_core.store import database, meetings
 from map_core.text import group_member, sentences
 from map_core.text import groups as said
 from pages.view.groups import markup, roster
-from pages.view.groups.meeting_agreement import budget, following
-from pages.view.groups.roster import Listed
+from pages.view.groups.meeting_agreement import meeting_budget, shared_agreement
+from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
@@ -43,19 +43,19 @@ class Wish:
     percentile: int
 
 
-def by_code() -> None:
+def join_by_code() -> None:
     """Callback: to the meeting whose code was typed."""
     st.query_params["meeting"] = meetings.read_code(str(st.session_state.get("join_code") or ""))
 
 
-def member() -> str:
+def member_id() -> str:
     """Who this phone is; a new one gets a random text in its address."""
     if "me" not in st.query_params:
         st.query_params["me"] = st.session_state.setdefault("member", secrets.token_urlsafe(12))
     return st.query_params["me"][:64]
 
 
-def wishes(scene: Scene, sent: meetings.Entry | None) -> dict[str, Wish]:
+def current_wishes(scene: Scene, sent: meetings.Entry | None) -> dict[str, Wish]:
     """The wishes as they stand on this phone: from before, from what was sent, or none."""
     held: dict[str, Wish] | None = st.session_state.get("wishes")
     if held is None or set(held) != set(scene.table.values):
@@ -71,7 +71,7 @@ def wishes(scene: Scene, sent: meetings.Entry | None) -> dict[str, Wish]:
     return held
 
 
-def palette(scene: Scene, use_case: str, held: Mapping[str, Wish]) -> Palette:
+def wished_palette(scene: Scene, use_case: str, held: Mapping[str, Wish]) -> Palette:
     """The wishes as a palette; what nothing is asked of is free."""
     return Palette(
         use_case,
@@ -79,7 +79,7 @@ def palette(scene: Scene, use_case: str, held: Mapping[str, Wish]) -> Palette:
     )
 
 
-def faders(scene: Scene, held: Mapping[str, Wish]) -> None:
+def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
     """A line a value: whether it matters, and how much of it, in three words."""
     st.html(shell_markup.value_colours(len(scene.names)))
     for j, name in enumerate(scene.table.values):
@@ -91,7 +91,7 @@ def faders(scene: Scene, held: Mapping[str, Wish]) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.session_state[f"ask_{name}"] = wish.asked
                 st.toggle(
-                    shell_markup.plain(title), key=f"ask_{name}", on_change=_ask, args=(name,), help=scene.cards[j]
+                    shell_markup.plain(title), key=f"ask_{name}", on_change=_on_asked, args=(name,), help=scene.cards[j]
                 )
                 told = said.wish(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
                 st.html(shell_markup.readout(told, ""), width="content")
@@ -104,25 +104,25 @@ def faders(scene: Scene, held: Mapping[str, Wish]) -> None:
                     step=1,
                     format="p%d",
                     key=f"wish_{name}",
-                    on_change=_wish,
+                    on_change=_on_wished,
                     args=(name,),
                     label_visibility="collapsed",
                 )
                 st.html(shell_markup.note(sentences.capitalised(sentences.better_than(wish.percentile)) + "."))
 
 
-def _ask(name: str) -> None:
+def _on_asked(name: str) -> None:
     held = st.session_state["wishes"]
     wish = Wish(bool(st.session_state[f"ask_{name}"]), held[name].percentile)
     st.session_state["wishes"] = {**held, name: wish}
 
 
-def _wish(name: str) -> None:
+def _on_wished(name: str) -> None:
     wish = Wish(True, int(st.session_state[f"wish_{name}"]))
     st.session_state["wishes"] = {**st.session_state["wishes"], name: wish}
 
 
-def verdict(scene: Scene, mine: Palette) -> None:
+def draw_verdict(scene: Scene, mine: Palette) -> None:
     """Whether one's own wishes can be had, and the way to those that can."""
     found = scene.assess(palette_state.standardised(scene, mine))
     if not np.any(~np.isnan(found.targets)):
@@ -154,7 +154,7 @@ def _ease(scene: Scene, found: Assessment) -> None:
     st.session_state["wishes"] = held
 
 
-def send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.Entry | None) -> None:
+def draw_send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.Entry | None) -> None:
     """The way to send, to send again, and to leave."""
     changed = sent is not None and (sent.palette != mine or sent.name != _name())
     with st.container(horizontal=True, vertical_alignment="center", key="join_send"):
@@ -193,7 +193,7 @@ def _send(scene: Scene, code: str, me: str, use_case: str) -> None:
     }
     st.session_state["wishes"] = now
     try:
-        meetings.join(database(), code, me, _name(), palette(scene, use_case, now))
+        meetings.join(database(), code, me, _name(), wished_palette(scene, use_case, now))
     except PaletteError as error:
         st.session_state["join_problem"] = str(error)
 
@@ -202,7 +202,7 @@ def _leave(code: str, me: str) -> None:
     meetings.leave(database(), code, me)
 
 
-def picture(scene: Scene, code: str, me: str) -> None:
+def draw_picture(scene: Scene, code: str, me: str) -> None:
     """Everybody's wishes, as they come in."""
 
     @st.fragment(run_every=LOOK_SECONDS)
@@ -215,8 +215,8 @@ def picture(scene: Scene, code: str, me: str) -> None:
                 st.html(shell_markup.note("You are not in the picture any more. Send again to come back."))
             return
         st.session_state["was_in"] = True
-        names = roster.distinct(entry.name for entry in members)
-        groups = roster.of(scene, [Listed(n, e.palette) for n, e in zip(names, members, strict=True)])
+        names = roster.unique_names(entry.name for entry in members)
+        groups = roster.to_groups(scene, [SeatedGroup(n, e.palette) for n, e in zip(names, members, strict=True)])
         others = len(members) - 1
         st.html(
             markup.count(
@@ -226,7 +226,7 @@ def picture(scene: Scene, code: str, me: str) -> None:
             )
         )
         held = meetings.meeting(database(), code)
-        known = None if held is None else following(code).look(scene, groups, budget(scene, held)).found
+        known = None if held is None else shared_agreement(code).look(scene, groups, meeting_budget(scene, held)).found
         _draw(scene, groups, mine, known or Agreement((), 0.0))
 
     piece()

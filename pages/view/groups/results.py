@@ -27,9 +27,9 @@ from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
 
 #: The least budget and the step of its slider, in nats.
-LEAST, STEP = 0.1, 0.1
+MIN_BUDGET, BUDGET_STEP = 0.1, 0.1
 #: Groups for which it is told at once what each gives up.
-MOST_TOLD = 4
+MAX_EXPANDED = 4
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -37,46 +37,46 @@ def _memory(key: tuple[Any, ...], _scene: Scene) -> Memory:
     return Memory(_scene.oracle, AttainableLevels(_scene.oracle))
 
 
-def asked(scene: Scene, groups: Sequence[Group], budget: float) -> tuple[Any, ...]:
+def job_key(scene: Scene, groups: Sequence[Group], budget: float) -> tuple[Any, ...]:
     """What the job is named by: the same for the same wishes, whatever the groups are called."""
     wishes = tuple((group.targets.tobytes(), group.importance) for group in groups)
     return ("groups", scene.key, wishes, budget)
 
 
-def work(scene: Scene, groups: Sequence[Group], budget: float) -> Any:
+def agreement_work(scene: Scene, groups: Sequence[Group], budget: float) -> Any:
     """The work of that job; it reports after each stage."""
     memory = _memory(scene.key, scene)
     nameless = [replace(group, name=str(g)) for g, group in enumerate(groups)]
     return lambda job: agreement(memory, nameless, budget, job.report)
 
 
-def so_far(job: Job, groups: Sequence[Group]) -> Agreement | None:
+def partial_agreement(job: Job, groups: Sequence[Group]) -> Agreement | None:
     """What the job has found, with the groups' names; None before its first report."""
     found: Agreement | None = job.result or job.partial
     return None if found is None else found.named([group.name for group in groups])
 
 
-def usual_budget(scene: Scene) -> float:
+def initial_budget(scene: Scene) -> float:
     """Nats to begin with."""
-    return round(min(_most(scene), default_budget(scene.oracle)), 1)
+    return round(min(_max_budget(scene), default_budget(scene.oracle)), 1)
 
 
-def _most(scene: Scene) -> float:
+def _max_budget(scene: Scene) -> float:
     """All that choosing among the table's candidates can spend, on a step of the slider."""
-    return float(np.floor(scene.oracle.log_candidates / STEP) * STEP)
+    return float(np.floor(scene.oracle.log_candidates / BUDGET_STEP) * BUDGET_STEP)
 
 
-def budget(scene: Scene) -> float:
+def draw_budget(scene: Scene) -> float:
     """The choice of the budget, with what it means."""
-    most = _most(scene)
+    most = _max_budget(scene)
     kept = st.session_state.get("groups_budget")
-    if kept is None or not LEAST <= kept <= most:
-        st.session_state["groups_budget"] = usual_budget(scene)
+    if kept is None or not MIN_BUDGET <= kept <= most:
+        st.session_state["groups_budget"] = initial_budget(scene)
     chosen = st.slider(
         "Budget of the common palette",
-        LEAST,
-        max(most, LEAST + STEP),
-        step=STEP,
+        MIN_BUDGET,
+        max(most, MIN_BUDGET + BUDGET_STEP),
+        step=BUDGET_STEP,
         format="%.1f nats",
         key="groups_budget",
         persist_state="session",
@@ -87,7 +87,7 @@ def budget(scene: Scene) -> float:
     return float(chosen)
 
 
-def show(scene: Scene, groups: Sequence[Group], found: Agreement | None, error: str | None) -> None:
+def draw_agreement(scene: Scene, groups: Sequence[Group], found: Agreement | None, error: str | None) -> None:
     """The page's picture: what they come to, figures, both rules, words, table and files."""
     if error:
         st.html(shell_markup.note(f"This could not be computed: {error}"))
@@ -98,20 +98,20 @@ def show(scene: Scene, groups: Sequence[Group], found: Agreement | None, error: 
     shown = drawn.Shown(found, scene.units())
     st.html(markup.headline(said.headline(found)))
     st.html(markup.legend([group.name for group in groups], shown.lettered))
-    figures(shown, "page")
-    rules(scene, found, "page")
-    words(shown)
-    with st.expander("What each gives up, in words", expanded=len(groups) <= MOST_TOLD):
+    draw_figures(shown, "page")
+    draw_rules(scene, found, "page")
+    draw_words(shown)
+    with st.expander("What each gives up, in words", expanded=len(groups) <= MAX_EXPANDED):
         if found.alone is None:
             st.html(shell_markup.note("Being computed."))
         for rule in found.common if found.alone is not None else ():
-            st.html(markup.part(said.RULES[rule], said.given_up(found, rule, shown.units)))
+            st.html(markup.titled_list(said.RULES[rule], said.given_up(found, rule, shown.units)))
     with st.expander("Table"):
         st.html(shell_markup.levels_table(*groups_text.table(shown)))
-    files(scene, shown, "page")
+    draw_downloads(scene, shown, "page")
 
 
-def figures(shown: drawn.Shown, key: str, settled: drawn.Shown | None = None) -> None:
+def draw_figures(shown: drawn.Shown, key: str, settled: drawn.Shown | None = None) -> None:
     """Levels and shares side by side.
 
     Args:
@@ -141,7 +141,7 @@ def figures(shown: drawn.Shown, key: str, settled: drawn.Shown | None = None) ->
         )
 
 
-def rules(scene: Scene, found: Agreement, key: str) -> None:
+def draw_rules(scene: Scene, found: Agreement, key: str) -> None:
     """What each rule gives, and the way to take its palette."""
     with st.container(horizontal=True, key=f"{key}_rules"):
         for rule in Rule:
@@ -168,13 +168,13 @@ def _use(scene: Scene, found: Agreement, rule: Rule) -> None:
     taken = palette_state.with_levels(
         scene, replace(now, use_case=scene.key[2] or "All use cases", targets=targets), levels
     )
-    palette_state.put(
+    palette_state.apply(
         taken, f"The common palette of {len(found.groups)} groups was taken ({said.RULES[rule].lower()})."
     )
     st.session_state["taken"] = palette_state.history().place
 
 
-def words(shown: drawn.Shown) -> None:
+def draw_words(shown: drawn.Shown) -> None:
     """Where the groups differ, what cannot be had together, and what they share."""
     found, units = shown.agreement, shown.units
     joint = said.together(found, units)
@@ -186,10 +186,10 @@ def words(shown: drawn.Shown) -> None:
         ):
             if lines:
                 with st.container():
-                    st.html(markup.part(title, lines))
+                    st.html(markup.titled_list(title, lines))
 
 
-def files(scene: Scene, shown: drawn.Shown, key: str) -> None:
+def draw_downloads(scene: Scene, shown: drawn.Shown, key: str) -> None:
     """Everything as files."""
     with st.container(horizontal=True):
         st.download_button(
@@ -203,7 +203,7 @@ def files(scene: Scene, shown: drawn.Shown, key: str) -> None:
         )
         st.download_button(
             "Groups (JSON lines)",
-            lambda: roster.written(scene, shown.agreement.groups),
+            lambda: roster.groups_jsonl(scene, shown.agreement.groups),
             "groups.jsonl",
             "application/jsonl",
             icon=":material/download:",

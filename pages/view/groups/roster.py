@@ -27,15 +27,15 @@ from pages.view.session.scene import Scene
 from pages.view.shell import markup
 
 #: Groups at one table; more would not be told apart.
-MOST_GROUPS = 60
-LONGEST_NAME = 40
+MAX_GROUPS = 60
+MAX_NAME_LENGTH = 40
 #: Nats for the example: little enough that somebody has to give.
 EXAMPLE_BUDGET = 0.5
 IMPORTANCE = (0.5, 1.0, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
-class Listed:
+class SeatedGroup:
     """A group at the table.
 
     Args:
@@ -49,12 +49,12 @@ class Listed:
     importance: float = 1.0
 
 
-def listed() -> tuple[Listed, ...]:
+def seated_groups() -> tuple[SeatedGroup, ...]:
     """The groups at this viewer's table."""
     return st.session_state.get("groups", ())
 
 
-def distinct(names: Iterable[str]) -> list[str]:
+def unique_names(names: Iterable[str]) -> list[str]:
     """The names, each on one line, the second of a kind with a number.
 
     Example:
@@ -63,7 +63,7 @@ def distinct(names: Iterable[str]) -> list[str]:
     """
     found: list[str] = []
     for name in names:
-        text = " ".join(str(name).split())[:LONGEST_NAME] or "Unnamed"
+        text = " ".join(str(name).split())[:MAX_NAME_LENGTH] or "Unnamed"
         shown, number = text, 2
         while shown in found:
             shown, number = f"{text} ({number})", number + 1
@@ -71,17 +71,17 @@ def distinct(names: Iterable[str]) -> list[str]:
     return found
 
 
-def add(new: Iterable[Listed]) -> None:
+def add(new: Iterable[SeatedGroup]) -> None:
     """Seat more groups, as many as there is room for."""
-    everyone = (*listed(), *new)
-    names = distinct(one.name for one in everyone)
-    seated = tuple(replace(one, name=name) for one, name in zip(everyone, names, strict=True))[:MOST_GROUPS]
+    everyone = (*seated_groups(), *new)
+    names = unique_names(one.name for one in everyone)
+    seated = tuple(replace(one, name=name) for one, name in zip(everyone, names, strict=True))[:MAX_GROUPS]
     if len(seated) < len(everyone):
-        st.session_state["groups_problem"] = f"A table has room for {MOST_GROUPS} groups; the others were left out."
+        st.session_state["groups_problem"] = f"A table has room for {MAX_GROUPS} groups; the others were left out."
     st.session_state["groups"] = seated
 
 
-def of(scene: Scene, everyone: Sequence[Listed]) -> tuple[Group, ...]:
+def to_groups(scene: Scene, everyone: Sequence[SeatedGroup]) -> tuple[Group, ...]:
     """What the groups ask for on this scene; percentiles are kept where a palette belongs to another use case."""
     found = []
     for one in everyone:
@@ -94,7 +94,7 @@ def of(scene: Scene, everyone: Sequence[Listed]) -> tuple[Group, ...]:
     return tuple(found)
 
 
-def read(scene: Scene, text: str) -> list[Listed]:
+def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
     """The groups of a targets file, a JSON object a line, as the command line reads it.
 
     Raises:
@@ -119,15 +119,15 @@ def read(scene: Scene, text: str) -> list[Listed]:
         free = {value: Target(50.0, free=True) for value in scene.table.values}
         palette = Palette(scene.key[2] or palettes.ALL, free)
         found.append(
-            Listed(name, palette_state.with_levels(scene, palette, scene.oracle.standardise(levels)), importance)
+            SeatedGroup(name, palette_state.with_levels(scene, palette, scene.oracle.standardise(levels)), importance)
         )
     if not found:
         raise InputError('The file holds no group; expected a line such as {"name": "Clinic", "targets": {...}}.')
     return found
 
 
-def written(scene: Scene, groups: Sequence[Group]) -> str:
-    """The groups as a targets file, in reward units, as :func:`read` and the command line read it."""
+def groups_jsonl(scene: Scene, groups: Sequence[Group]) -> str:
+    """The groups as a targets file, in reward units, as :func:`parse_groups` and the command line read it."""
     lines = []
     for group in groups:
         rewards = scene.oracle.rewards_at(group.targets)
@@ -136,12 +136,12 @@ def written(scene: Scene, groups: Sequence[Group]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def show(scene: Scene) -> None:
+def draw_roster(scene: Scene) -> None:
     """A line a group, with what it asks for, how much it counts, and the way out."""
-    for place, one in enumerate(listed()):
+    for place, one in enumerate(seated_groups()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"group_{place}"):
             st.html(f"{markup.name(one.name)}", width="content")
-            st.html(markup.chips(_asked(scene, one)) or markup.note("asks for nothing"), width="stretch")
+            st.html(markup.chips(_target_chips(scene, one)) or markup.note("asks for nothing"), width="stretch")
             st.session_state[f"importance_{place}"] = min(IMPORTANCE, key=lambda to: abs(to - one.importance))
             st.selectbox(
                 f"How much {markup.plain(one.name)} counts",
@@ -163,8 +163,8 @@ def show(scene: Scene) -> None:
             )
 
 
-def _asked(scene: Scene, one: Listed) -> list[tuple[int, str]]:
-    (group,) = of(scene, [one])
+def _target_chips(scene: Scene, one: SeatedGroup) -> list[tuple[int, str]]:
+    (group,) = to_groups(scene, [one])
     return [
         (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(group.targets[j])))}")
         for j in np.flatnonzero(~np.isnan(group.targets))
@@ -174,18 +174,18 @@ def _asked(scene: Scene, one: Listed) -> list[tuple[int, str]]:
 def _weigh(place: int) -> None:
     chosen = float(st.session_state[f"importance_{place}"])
     st.session_state["groups"] = tuple(
-        replace(one, importance=chosen) if k == place else one for k, one in enumerate(listed())
+        replace(one, importance=chosen) if k == place else one for k, one in enumerate(seated_groups())
     )
 
 
 def _remove(place: int) -> None:
-    st.session_state["groups"] = tuple(one for k, one in enumerate(listed()) if k != place)
+    st.session_state["groups"] = tuple(one for k, one in enumerate(seated_groups()) if k != place)
 
 
-def ways_in(scene: Scene, palette: Palette) -> None:
+def draw_add_menus(scene: Scene, palette: Palette) -> None:
     """The ways to seat a group: today's palette, saved ones, presets, a file."""
     with st.popover("Today's palette", icon=":material/tune:", key="add_today"):
-        st.text_input("Whose palette is it?", key="group_name", max_chars=LONGEST_NAME, placeholder="A name")
+        st.text_input("Whose palette is it?", key="group_name", max_chars=MAX_NAME_LENGTH, placeholder="A name")
         st.button("Add", key="add_group", type="primary", on_click=_add_today, args=(palette,))
     with st.popover("Saved palettes", icon=":material/bookmark:", key="add_saved"):
         _saved()
@@ -201,7 +201,7 @@ def ways_in(scene: Scene, palette: Palette) -> None:
         st.button("Add", key="add_groups_file", type="primary", on_click=_add_file, args=(scene,))
 
 
-def problem() -> None:
+def draw_problem() -> None:
     """Say once what went wrong when groups were added."""
     if said := st.session_state.pop("groups_problem", None):
         st.warning("Not all was added.", icon=":material/error:")
@@ -209,8 +209,8 @@ def problem() -> None:
 
 
 def _add_today(palette: Palette) -> None:
-    name = str(st.session_state.get("group_name") or "").strip() or f"Group {len(listed()) + 1}"
-    add([Listed(name, palette)])
+    name = str(st.session_state.get("group_name") or "").strip() or f"Group {len(seated_groups()) + 1}"
+    add([SeatedGroup(name, palette)])
     st.session_state["group_name"] = ""
 
 
@@ -228,18 +228,18 @@ def _saved() -> None:
 
 
 def _add_saved(kept: Sequence[saved_palettes.Saved]) -> None:
-    add(Listed(kept[k].name, kept[k].palette) for k in st.session_state["chosen_saved"])
+    add(SeatedGroup(kept[k].name, kept[k].palette) for k in st.session_state["chosen_saved"])
     st.session_state["chosen_saved"] = []
 
 
 def _add_presets(offered: Sequence[Preset]) -> None:
-    add(Listed(offered[k].name, offered[k].palette) for k in st.session_state["chosen_presets"])
+    add(SeatedGroup(offered[k].name, offered[k].palette) for k in st.session_state["chosen_presets"])
     st.session_state["chosen_presets"] = []
 
 
-def example(scene: Scene, palette: Palette) -> None:
+def seat_example(scene: Scene, palette: Palette) -> None:
     """Callback: seat the presets of the use case, so that there is something to look at."""
-    add(Listed(one.name, one.palette) for one in presets(scene.table.values, scene.names, palette.use_case)[:3])
+    add(SeatedGroup(one.name, one.palette) for one in presets(scene.table.values, scene.names, palette.use_case)[:3])
     st.session_state["groups_budget"] = EXAMPLE_BUDGET
 
 
@@ -249,6 +249,6 @@ def _add_file(scene: Scene) -> None:
         st.session_state["groups_problem"] = "No file was chosen."
         return
     try:
-        add(read(scene, uploaded.getvalue().decode("utf-8", "replace")))
+        add(parse_groups(scene, uploaded.getvalue().decode("utf-8", "replace")))
     except InputError as error:
         st.session_state["groups_problem"] = str(error)

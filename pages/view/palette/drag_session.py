@@ -13,11 +13,11 @@ from typing import Any
 from map_core.core.jobs import shared_jobs
 from pages.view.palette import example, faders, verdict
 from pages.view.session import live_answer
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import background, errors, live_channel
 
 
-class Moving:
+class DragSession:
     """What answers for one viewer's desk.
 
     Args:
@@ -27,7 +27,7 @@ class Moving:
         viewer: whose background work on the palette that is kept gives way to the hand.
     """
 
-    def __init__(self, session: str, kept: Live, prompt: int, viewer: str) -> None:
+    def __init__(self, session: str, kept: LiveAnswer, prompt: int, viewer: str) -> None:
         self.session, self.prompt, self.viewer = session, prompt, viewer
         self._kept = self._seen = kept
         self._number = 0
@@ -38,8 +38,8 @@ class Moving:
         if self._seen is self._kept:
             for name in live_answer.JOBS:
                 shared_jobs().release((self.viewer, name))
-        palette, _ = faders.moved(self._kept.scene, self._kept.palette, changes)
-        seen = live_answer.follow(self._kept.scene, palette, self._seen, moving=True)
+        palette, _ = faders.apply_changes(self._kept.scene, self._kept.palette, changes)
+        seen = live_answer.compute_answer(self._kept.scene, palette, self._seen, moving=True)
         with self._lock:
             # Ranges may have come while the verdict was being found.
             self._seen = replace(seen, reach=self._seen.reach, when=self._seen.when)
@@ -49,9 +49,9 @@ class Moving:
     def later(self) -> dict[str, Any] | None:
         """The same with ranges, and the nearest palette, of now, once those that are shown are old enough."""
         seen = self._seen
-        if not seen.hasty or time.monotonic() - seen.when < live_answer.PACE:
+        if not seen.hasty or time.monotonic() - seen.when < live_answer.RANGE_SECONDS:
             return None
-        found = live_answer.ranged(seen)
+        found = live_answer.with_ranges(seen)
         with self._lock:
             still = self._seen is seen
             self._seen = found if still else replace(self._seen, reach=found.reach, when=found.when)
@@ -60,17 +60,19 @@ class Moving:
     def failed(self, number: int, failure: errors.Failure) -> dict[str, Any]:
         """What the answer shows where there is none; the desk goes on showing its guess, and asks again."""
         stamp = {"session": self.session, "ack": number, "settled": False}
-        return {"answer": verdict.failed(failure) | stamp}
+        return {"answer": verdict.failure_data(failure) | stamp}
 
     def _told(self) -> dict[str, Any]:
         stamp = {"session": self.session, "ack": self._number, "settled": False}
         return {
-            "desk": faders.seen(self._seen) | stamp,
-            "answer": verdict.seen(self._seen) | verdict.NOT_YET | stamp,
-            "example": example.seen(self._seen, self.prompt),
+            "desk": faders.fader_data(self._seen) | stamp,
+            "answer": verdict.verdict_data(self._seen) | verdict.PENDING | stamp,
+            "example": example.example_data(self._seen, self.prompt),
         }
 
 
-def offer(seen: Live) -> None:
+def register(seen: LiveAnswer) -> None:
     """Be ready for a hand on this viewer's desk, which shows what was seen."""
-    live_channel.offer(faders.session(), Moving(faders.session(), seen, example.chosen(), background.viewer()))
+    live_channel.register(
+        faders.desk_id(), DragSession(faders.desk_id(), seen, example.prompt_number(), background.viewer())
+    )

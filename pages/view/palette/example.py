@@ -13,10 +13,10 @@ import streamlit as st
 from map_core.analysis.examples import Example, example
 from map_core.core import amounts
 from map_core.text import sentences
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import component
 
-_mount = component.registered(
+_mount = component.register(
     "example",
     '<section class="vp-example" aria-label="Example replies"></section>',
     isolated=False,
@@ -25,18 +25,18 @@ _mount = component.registered(
 NOTICED = 5.0
 
 
-def show(found: Live) -> None:
+def draw_example(found: LiveAnswer) -> None:
     """Mount the example for the prompt that is looked at."""
-    if (told := seen(found, chosen())) is not None:
-        _mount(key="example_panel", data=told, on_turned_change=_turned)
+    if (told := example_data(found, prompt_number())) is not None:
+        _mount(key="example_panel", data=told, on_turned_change=_on_turned)
 
 
-def chosen() -> int:
+def prompt_number() -> int:
     """The prompt that this viewer looks at, counted on without an end."""
     return int(st.session_state.get("example_prompt", 0))
 
 
-def seen(found: Live, prompt: int) -> dict[str, Any] | None:
+def example_data(found: LiveAnswer, prompt: int) -> dict[str, Any] | None:
     """What an example shows of a palette; None where the table has no replies."""
     table = found.scene.table
     if not table.replies:
@@ -45,14 +45,14 @@ def seen(found: Live, prompt: int) -> dict[str, Any] | None:
     return _data(found, example(table, found.scene.oracle, found.weights, prompt), prompt)
 
 
-def _turned() -> None:
+def _on_turned() -> None:
     """Callback: another prompt."""
     step = st.session_state["example_panel"].get("turned")
     if isinstance(step, (int, float)):
-        st.session_state["example_prompt"] = chosen() + (1 if step > 0 else -1)
+        st.session_state["example_prompt"] = prompt_number() + (1 if step > 0 else -1)
 
 
-def _data(seen: Live, found: Example, prompt: int) -> dict[str, Any]:
+def _data(seen: LiveAnswer, found: Example, prompt: int) -> dict[str, Any]:
     out = seen.assessment.solution is None
     moved = bool(np.any(seen.weights))
     chance = sentences.chance(found.probability)
@@ -75,7 +75,7 @@ def _data(seen: Live, found: Example, prompt: int) -> dict[str, Any]:
     }
 
 
-def _marks(seen: Live, found: Example) -> list[dict[str, str]]:
+def _marks(seen: LiveAnswer, found: Example) -> list[dict[str, str]]:
     """The values on which the two replies differ the most, of those with a weight first."""
     scene, marks = seen.scene, []
     for j in np.argsort(-np.abs(seen.weights * (found.aligned_levels - found.base_levels)))[:3]:

@@ -18,11 +18,11 @@ from map_core.core import amounts
 from map_core.palettes.palette import Mode, Palette, Target
 from map_core.text import sentences
 from pages.view.session import live_answer, palette_state
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
 from pages.view.shell import component, live_channel
 
-_mount = component.registered(
+_mount = component.register(
     "desk",
     '<div class="vp-desk" role="group" aria-label="Faders, one a value"></div>',
     isolated=False,
@@ -31,17 +31,17 @@ _mount = component.registered(
 _FLAGS = ("free", "keep", "locked")
 
 
-def show(found: Live) -> None:
+def draw_faders(found: LiveAnswer) -> None:
     """Mount the desk with the answer to the last message."""
-    _mount(key="desk_faders", data=data(found), on_moved_change=_heard)
+    _mount(key="desk_faders", data=desk_data(found), on_moved_change=_on_moved)
 
 
-def data(found: Live) -> dict[str, Any]:
+def desk_data(found: LiveAnswer) -> dict[str, Any]:
     """What this viewer's desk shows, and where it may ask while the hand moves."""
-    return seen(found) | stamp() | {"channel": live_channel.PATH}
+    return fader_data(found) | stamp() | {"channel": live_channel.PATH}
 
 
-def seen(found: Live) -> dict[str, Any]:
+def fader_data(found: LiveAnswer) -> dict[str, Any]:
     """What a desk shows of a palette."""
     return {
         "faders": [_fader(found, j) for j in range(len(found.scene.names))],
@@ -51,10 +51,10 @@ def seen(found: Live) -> dict[str, Any]:
 
 def stamp() -> dict[str, Any]:
     """Of which desk an answer is, to which message, and whether the hand rests: by which late answers are known."""
-    return {"session": session(), "ack": acknowledged(), "settled": settled()}
+    return {"session": desk_id(), "ack": acknowledged(), "settled": is_settled()}
 
 
-def session() -> str:
+def desk_id() -> str:
     """A name for this viewer's count of messages, which begins anew with a new session."""
     return str(st.session_state.setdefault("desk_session", secrets.token_hex(16)))
 
@@ -64,22 +64,22 @@ def acknowledged() -> int:
     return int(st.session_state.get("desk_heard", 0))
 
 
-def settled() -> bool:
+def is_settled() -> bool:
     """Whether the hand rests."""
     return bool(st.session_state.get("desk_settled", True))
 
 
-def rested() -> bool:
+def is_rested() -> bool:
     """Whether the hand has rested for a moment, so that what takes long is worth beginning."""
-    return settled() and bool(st.session_state.get("desk_rested", True))
+    return is_settled() and bool(st.session_state.get("desk_rested", True))
 
 
-def rest() -> None:
+def on_rested() -> None:
     """Callback of whoever waits for that moment."""
     st.session_state["desk_rested"] = True
 
 
-def _heard() -> None:
+def _on_moved() -> None:
     """Callback of the desk: the hand moved."""
     told = st.session_state["desk_faders"].get("moved")
     if not isinstance(told, dict) or not isinstance(told.get("changes"), dict):
@@ -91,29 +91,29 @@ def _heard() -> None:
     st.session_state["desk_settled"] = bool(told.get("final"))
     st.session_state["desk_rested"] = False
     scene, before = palette_state.current()
-    palette, said = moved(scene, before, told["changes"])
+    palette, said = apply_changes(scene, before, told["changes"])
     if palette != before:
-        palette_state.put(palette, said, merge=f"desk {told.get('gesture')}")
+        palette_state.apply(palette, said, merge=f"desk {told.get('gesture')}")
 
 
-def moved(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tuple[Palette, str]:
+def apply_changes(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tuple[Palette, str]:
     """A palette after what the hand did, and that in words.
 
     Args:
         scene, palette: before.
-        changes: by value, as :func:`changed` reads them; those that cannot be read are left out.
+        changes: by value, as :func:`changed_target` reads them; those that cannot be read are left out.
     """
     said = []
     for name, change in changes.items():
         if name in scene.table.values and isinstance(change, dict):
-            target = changed(palette.targets[name], change)
+            target = changed_target(palette.targets[name], change)
             if target != palette.targets[name]:
-                said.append(_said(scene, scene.table.index(name), palette.targets[name], target))
+                said.append(_change_sentence(scene, scene.table.index(name), palette.targets[name], target))
                 palette = palette.with_target(name, target)
     return palette, " ".join(said)
 
 
-def changed(target: Target, change: dict[str, Any]) -> Target:
+def changed_target(target: Target, change: dict[str, Any]) -> Target:
     """A target after what the hand did; anything that cannot be read is left out.
 
     Args:
@@ -134,7 +134,7 @@ def _number(told: Any) -> float | None:
     return float(told)
 
 
-def _said(scene: Scene, j: int, before: Target, after: Target) -> str:
+def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str:
     """A change in words, for the history."""
     name = scene.names[j]
     if after.free and not before.free:
@@ -149,7 +149,7 @@ def _said(scene: Scene, j: int, before: Target, after: Target) -> str:
     )
 
 
-def _fader(seen: Live, j: int) -> dict[str, Any]:
+def _fader(seen: LiveAnswer, j: int) -> dict[str, Any]:
     """What one fader shows, in percentiles of the base model's replies."""
     scene, assessment = seen.scene, seen.assessment
     name, title = scene.table.values[j], sentences.capitalised(scene.names[j])
@@ -176,21 +176,21 @@ def _fader(seen: Live, j: int) -> dict[str, Any]:
         "base": amounts.rounded(base, 2),
         "level": amounts.rounded(level, 2),
         "near": near,
-        "error": _both(error),
-        "range": _both(span),
+        "error": _bar_ends(error),
+        "range": _bar_ends(span),
         "ever": ever,
-        "said": _below(seen, j, base, level, span),
-        "spoken": _spoken(base, level, near, span),
+        "said": _caption(seen, j, base, level, span),
+        "spoken": _spoken_text(base, level, near, span),
     }
 
 
-def _both(ends: list[float] | None) -> list[float | None] | None:
+def _bar_ends(ends: list[float] | None) -> list[float | None] | None:
     """Both ends of a bar; None where one of them is not known."""
     both = [amounts.rounded(end, 2) for end in ends or ()]
     return both if both and None not in both else None
 
 
-def _below(seen: Live, j: int, base: float, level: float | None, span: list[float] | None) -> str:
+def _caption(seen: LiveAnswer, j: int, base: float, level: float | None, span: list[float] | None) -> str:
     """The line below a fader."""
     if seen.scene.oracle.constant[j]:
         return "The same for every reply, so nothing can move it."
@@ -204,7 +204,7 @@ def _below(seen: Live, j: int, base: float, level: float | None, span: list[floa
     return ", ".join(parts)
 
 
-def _spoken(base: float, level: float | None, near: bool, span: list[float] | None) -> str:
+def _spoken_text(base: float, level: float | None, near: bool, span: list[float] | None) -> str:
     """What a screen reader adds to a fader's target."""
     said = f"Base model {amounts.percentile(base)}."
     if level is not None:
@@ -216,7 +216,7 @@ def _spoken(base: float, level: float | None, near: bool, span: list[float] | No
     return said
 
 
-def key() -> str:
+def legend() -> str:
     """What the marks of a fader mean, as markup."""
     return (
         '<div class="vp-key vp-desk-key"><span><i class="vp-k-handle"></i>your target</span>'

@@ -6,11 +6,11 @@ import numpy as np
 import streamlit as st
 
 from map_core.text import sentences
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import markup
 
 
-def show(seen: Live) -> None:
+def draw_numbers(seen: LiveAnswer) -> None:
     """The table of numbers; those of the nearest palette when out of reach."""
     scene, assessment = seen.scene, seen.assessment
     nearest = assessment.nearest.solution if assessment.nearest else None

@@ -9,11 +9,11 @@ from map_core.core import amounts
 from map_core.palettes.palette import Target
 from map_core.text import sentences
 from pages.view.session import palette_state
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import markup
 
 
-def show(seen: Live) -> None:
+def draw_sliders(seen: LiveAnswer) -> None:
     """A slider for each value, with base and realised level along it."""
     scene, solution = seen.scene, seen.assessment.solution
     st.html(markup.value_colours(len(scene.names)))
@@ -27,7 +27,7 @@ def show(seen: Live) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.markdown(f"**{markup.plain(title)}**", help=scene.cards[j])
                 st.html(markup.readout(*_readout(seen, j, target)))
-                _toggles(name, scene.names[j], target)
+                _draw_toggles(name, scene.names[j], target)
             st.session_state[f"target_{name}"] = int(
                 np.clip(round(base if target.keep else target.percentile), low, high)
             )
@@ -38,7 +38,7 @@ def show(seen: Live) -> None:
                 step=1,
                 format="p%d",
                 key=f"target_{name}",
-                on_change=palette_state.move,
+                on_change=palette_state.on_slider_moved,
                 args=(scene, name),
                 disabled=target.free,
                 label_visibility="collapsed",
@@ -50,21 +50,21 @@ def show(seen: Live) -> None:
             st.html(markup.rail(j, (base - low) / span, None if realised is None else (realised - low) / span, along))
 
 
-def _toggles(name: str, title: str, target: Target) -> None:
+def _draw_toggles(name: str, title: str, target: Target) -> None:
     st.session_state[f"locked_{name}"] = target.locked
     st.session_state[f"free_{name}"] = target.free
     st.toggle(
         "Locked",
         key=f"locked_{name}",
-        on_change=palette_state.set_locked,
+        on_change=palette_state.on_locked_toggled,
         args=(name, title),
         disabled=target.free,
         help="A locked value does not give way where the palette cannot be had.",
     )
-    st.toggle("Free", key=f"free_{name}", on_change=palette_state.set_free, args=(name, title))
+    st.toggle("Free", key=f"free_{name}", on_change=palette_state.on_free_toggled, args=(name, title))
 
 
-def _readout(seen: Live, j: int, target: Target) -> tuple[str, str]:
+def _readout(seen: LiveAnswer, j: int, target: Target) -> tuple[str, str]:
     scene = seen.scene
     base = scene.oracle.base[j]
     if target.free:

@@ -1,7 +1,8 @@
 """The tour: a strip above the desk that moves real faders, one stop after another, and says what to look at.
 
-Every palette is set by :func:`state.put`, so that the real solver answers and undo works; every figure in the text is
-taken from what the desk shows. Constraint: drawn in the desk's own fragment, so that the text follows the faders.
+Every palette is set by :func:`palette_state.apply`, so that the real solver answers and undo works; every figure in the
+text is taken from what the desk shows. Constraint: drawn in the desk's own fragment, so that the text follows the
+faders.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import streamlit as st
 
 from map_core.palettes.palette import Palette
 from pages.view.palette import tour_stops, tour_text
-from pages.view.palette.tour_stops import Stop
+from pages.view.palette.tour_stops import TourStop
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import markup
 
 #: Where the last stop leads.
-ONWARDS = (
+NEXT_PAGES = (
     ("tradeoffs", "Trade-offs", ":material/balance:"),
     ("compare", "Compare", ":material/compare:"),
     ("groups", "Groups", ":material/groups:"),
@@ -38,7 +39,7 @@ class Tour:
         own: the viewer's palette from before.
     """
 
-    stops: tuple[Stop, ...]
+    stops: tuple[TourStop, ...]
     place: int
     own: Palette
 
@@ -48,7 +49,7 @@ class Tour:
         return self.place >= len(self.stops)
 
 
-def running() -> Tour | None:
+def current_tour() -> Tour | None:
     """The tour of this viewer, None when there is none."""
     return st.session_state.get("tour")
 
@@ -59,25 +60,29 @@ def start() -> None:
     found = tour_stops.stops(scenes.load(palette.use_case))
     if found:
         st.session_state["tour"] = Tour(found, 0, palette)
-        _set(found[0])
+        _apply_stop(found[0])
 
 
-def show(seen: Live) -> None:
+def draw_tour(seen: LiveAnswer) -> None:
     """The strip, while there is a tour; its buttons move faders before anything is drawn."""
     # Always one container, so that the desk below keeps its place on the page and is not mounted anew.
     with st.container(key="tour_place", gap=None):
-        if tour := running():
-            _strip(tour, seen)
+        if tour := current_tour():
+            _draw_strip(tour, seen)
 
 
-def _strip(tour: Tour, seen: Live) -> None:
+def _draw_strip(tour: Tour, seen: LiveAnswer) -> None:
     with st.container(border=True, key="tour"):
         if tour.over:
-            _ended()
+            _draw_end()
             return
         stop = tour.stops[tour.place]
         progress = f"{tour.place + 1} of {len(tour.stops)}"
-        st.html(markup.region("Tour", tour_text.title(stop, seen.scene.names), progress, tour_text.said(stop, seen)))
+        st.html(
+            markup.region(
+                "Tour", tour_text.stop_title(stop, seen.scene.names), progress, tour_text.stop_sentences(stop, seen)
+            )
+        )
         with st.container(horizontal=True, vertical_alignment="center", key="tour_buttons"):
             last = tour.place + 1 == len(tour.stops)
             st.button(
@@ -99,11 +104,11 @@ def _strip(tour: Tour, seen: Live) -> None:
             if not last:
                 st.button("End the tour", key="tour_end", type="tertiary", on_click=_end)
             else:
-                for name, title, icon in ONWARDS:
+                for name, title, icon in NEXT_PAGES:
                     st.page_link(f"{name}.py", label=title, icon=icon)
 
 
-def _ended() -> None:
+def _draw_end() -> None:
     """The way back to the palette from before."""
     st.html(
         markup.region(
@@ -125,12 +130,12 @@ def _ended() -> None:
         st.button("Keep this one", key="tour_keep", on_click=_close, args=(False,))
 
 
-def _set(stop: Stop) -> None:
-    palette_state.put(stop.palette, "Set by the tour.")
+def _apply_stop(stop: TourStop) -> None:
+    palette_state.apply(stop.palette, "Set by the tour.")
 
 
 def _go(step: int) -> None:
-    tour = running()
+    tour = current_tour()
     if tour is None:
         return
     tour = replace(tour, place=min(max(tour.place + step, 0), len(tour.stops)))
@@ -138,11 +143,11 @@ def _go(step: int) -> None:
     if tour.over:
         _end()
     else:
-        _set(tour.stops[tour.place])
+        _apply_stop(tour.stops[tour.place])
 
 
 def _end() -> None:
-    tour = running()
+    tour = current_tour()
     if tour is None:
         return
     if palette_state.history().now == tour.own:
@@ -154,4 +159,4 @@ def _end() -> None:
 def _close(restore: bool) -> None:
     tour = st.session_state.pop("tour", None)
     if restore and tour is not None:
-        palette_state.put(tour.own, "Brought back the palette from before the tour.")
+        palette_state.apply(tour.own, "Brought back the palette from before the tour.")

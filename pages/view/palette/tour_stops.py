@@ -20,14 +20,14 @@ from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 
 #: By how many percentiles the first fader goes up, the first of them that can still be had.
-UP = (10.0, 5.0, 2.0)
+STEPS_UP = (10.0, 5.0, 2.0)
 #: How far beyond the first palette that is out of reach the conflict is shown, in percentiles.
 BEYOND = 4
 #: How far below the base level a value may drop, in percentiles.
 DROP = 10.0
 
 
-class Kind(StrEnum):
+class StopKind(StrEnum):
     """What a stop shows."""
 
     UP = "up"
@@ -39,7 +39,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Stop:
+class TourStop:
     """One stop.
 
     Args:
@@ -49,28 +49,28 @@ class Stop:
         values: positions of the values that it speaks of.
     """
 
-    kind: Kind
+    kind: StopKind
     palette: Palette
     before: Palette
     values: tuple[int, ...] = ()
 
 
-def stops(scene: Scene) -> tuple[Stop, ...]:
+def stops(scene: Scene) -> tuple[TourStop, ...]:
     """The stops on a table, found once for all viewers; none where nothing on it can be moved."""
-    return _found(scene.key, scene)
+    return _cached_stops(scene.key, scene)
 
 
 @st.cache_resource(show_spinner="Setting up the tour", max_entries=16)
-def _found(key: tuple[Any, ...], _scene: Scene) -> tuple[Stop, ...]:
-    return find(_scene)
+def _cached_stops(key: tuple[Any, ...], _scene: Scene) -> tuple[TourStop, ...]:
+    return find_stops(_scene)
 
 
-def find(scene: Scene) -> tuple[Stop, ...]:
+def find_stops(scene: Scene) -> tuple[TourStop, ...]:
     """The stops on a table, computed."""
     movable = [j for j in range(len(scene.names)) if not scene.oracle.constant[j]]
     if not movable:
         return ()
-    start = palette_state.first(scene)
+    start = palette_state.initial_palette(scene)
     found = [_up(scene, start, movable)]
     conflict = _conflict(scene, found[-1].palette, movable)
     if conflict:
@@ -78,11 +78,11 @@ def find(scene: Scene) -> tuple[Stop, ...]:
         closest = _assess(scene, conflict.palette).nearest
         if closest is not None:
             repaired = palette_state.with_levels(scene, conflict.palette, closest.targets)
-            found.append(Stop(Kind.REPAIR, repaired, conflict.palette, conflict.values))
+            found.append(TourStop(StopKind.REPAIR, repaired, conflict.palette, conflict.values))
             if len(conflict.values) == 2:
                 found.append(_drop(scene, repaired, *conflict.values))
     last = found[-1].palette
-    return (*found, Stop(Kind.HEAR, last, last), Stop(Kind.NEXT, last, last))
+    return (*found, TourStop(StopKind.HEAR, last, last), TourStop(StopKind.NEXT, last, last))
 
 
 def _assess(scene: Scene, palette: Palette) -> Assessment:
@@ -98,19 +98,19 @@ def _reachable(scene: Scene, palette: Palette) -> bool:
     return _assess(scene, palette).verdict is Verdict.REACHABLE
 
 
-def _up(scene: Scene, start: Palette, movable: list[int]) -> Stop:
+def _up(scene: Scene, start: Palette, movable: list[int]) -> TourStop:
     """One fader a little higher, where that can be had."""
     for j in movable:
         name = scene.table.values[j]
         target = start.targets[name]
-        for step in UP:
+        for step in STEPS_UP:
             raised = start.with_target(name, target.at(min(round(target.percentile) + step, 100.0)))
             if not target.free and _reachable(scene, raised):
-                return Stop(Kind.UP, raised, start, (j,))
-    return Stop(Kind.UP, start, start, (movable[0],))
+                return TourStop(StopKind.UP, raised, start, (j,))
+    return TourStop(StopKind.UP, start, start, (movable[0],))
 
 
-def _conflict(scene: Scene, before: Palette, movable: list[int]) -> Stop | None:
+def _conflict(scene: Scene, before: Palette, movable: list[int]) -> TourStop | None:
     """The two values that pull hardest against each other, both just too high, and the others free."""
     covariance = scene.oracle.moments(np.zeros(len(scene.names))).covariance
     spread = np.sqrt(np.maximum(np.diag(covariance), 1e-30))
@@ -131,10 +131,10 @@ def _conflict(scene: Scene, before: Palette, movable: list[int]) -> Stop | None:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if _attainable(scene, at(middle)) else (low, middle)
-    return Stop(Kind.CONFLICT, at(min(high + BEYOND, 100)), before, asked)
+    return TourStop(StopKind.CONFLICT, at(min(high + BEYOND, 100)), before, asked)
 
 
-def _drop(scene: Scene, repaired: Palette, kept: int, given: int) -> Stop:
+def _drop(scene: Scene, repaired: Palette, kept: int, given: int) -> TourStop:
     """One of the two may drop below the base model, and the other takes what room that leaves."""
     name, other = scene.table.values[given], scene.table.values[kept]
     low, base = scene.ranges[given][0], scene.percentile(given, 0.0)
@@ -143,5 +143,5 @@ def _drop(scene: Scene, repaired: Palette, kept: int, given: int) -> Stop:
     for percentile in range(top, now, -3):
         raised = dropped.with_target(other, Target(float(percentile)))
         if _reachable(scene, raised):
-            return Stop(Kind.DROP, raised, repaired, (kept, given))
-    return Stop(Kind.DROP, dropped, repaired, (kept, given))
+            return TourStop(StopKind.DROP, raised, repaired, (kept, given))
+    return TourStop(StopKind.DROP, dropped, repaired, (kept, given))

@@ -16,45 +16,45 @@ from map_core.core.types import Verdict
 from map_core.feasibility.ranges import reach
 from map_core.palettes.palette import Palette
 from map_core.text import sentences, verdict
-from pages.view.palette.tour_stops import Kind, Stop
+from pages.view.palette.tour_stops import StopKind, TourStop
 from pages.view.session import palette_state
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
 
 
-def title(stop: Stop, names: Sequence[str]) -> str:
+def stop_title(stop: TourStop, names: Sequence[str]) -> str:
     """The headline of a stop."""
     of = [names[j] for j in stop.values]
     return {
-        Kind.UP: lambda: f"{sentences.capitalised(of[0])} goes up",
-        Kind.CONFLICT: lambda: f"Too much {sentences.listed(of)}",
-        Kind.REPAIR: lambda: "The way out",
-        Kind.DROP: lambda: f"{sentences.capitalised(of[1])} may drop",
-        Kind.HEAR: lambda: "What it sounds like",
-        Kind.NEXT: lambda: "Where to go next",
+        StopKind.UP: lambda: f"{sentences.capitalised(of[0])} goes up",
+        StopKind.CONFLICT: lambda: f"Too much {sentences.listed(of)}",
+        StopKind.REPAIR: lambda: "The way out",
+        StopKind.DROP: lambda: f"{sentences.capitalised(of[1])} may drop",
+        StopKind.HEAR: lambda: "What it sounds like",
+        StopKind.NEXT: lambda: "Where to go next",
     }[stop.kind]()
 
 
-def said(stop: Stop, seen: Live) -> list[str]:
+def stop_sentences(stop: TourStop, seen: LiveAnswer) -> list[str]:
     """What to look at, sentence by sentence.
 
     Args:
         stop: the stop in force.
         seen: what the desk shows now, which is the stop's palette until a hand moves a fader.
     """
-    if seen.palette != stop.palette and stop.kind not in (Kind.HEAR, Kind.NEXT):
+    if seen.palette != stop.palette and stop.kind not in (StopKind.HEAR, StopKind.NEXT):
         return [f"You have moved on by yourself. {_now(seen)}", "Next goes on from the tour's own palette."]
     return {
-        Kind.UP: _up,
-        Kind.CONFLICT: _conflict,
-        Kind.REPAIR: _repair,
-        Kind.DROP: _drop,
-        Kind.HEAR: _hear,
-        Kind.NEXT: _next,
+        StopKind.UP: _up,
+        StopKind.CONFLICT: _conflict,
+        StopKind.REPAIR: _repair,
+        StopKind.DROP: _drop,
+        StopKind.HEAR: _hear,
+        StopKind.NEXT: _next,
     }[stop.kind](stop, seen)
 
 
-def _now(seen: Live) -> str:
+def _now(seen: LiveAnswer) -> str:
     """The verdict and the price in one sentence."""
     found = seen.answer
     price = f" The price: {_price(found.cost)}." if found.cost else ""
@@ -70,7 +70,7 @@ def _at(scene: Scene, palette: Palette, j: int) -> str:
     return "free" if target.free else amounts.percentile(scene.percentile(j, 0.0) if target.keep else target.percentile)
 
 
-def _up(stop: Stop, seen: Live) -> list[str]:
+def _up(stop: TourStop, seen: LiveAnswer) -> list[str]:
     scene, j = seen.scene, stop.values[0]
     before, after = (_at(scene, one, j) for one in (stop.before, stop.palette))
     target = stop.palette.targets[scene.table.values[j]]
@@ -87,7 +87,7 @@ def _up(stop: Stop, seen: Live) -> list[str]:
     ]
 
 
-def _conflict(stop: Stop, seen: Live) -> list[str]:
+def _conflict(stop: TourStop, seen: LiveAnswer) -> list[str]:
     scene = seen.scene
     asked = sentences.listed([f"{scene.names[j]} at {_at(scene, stop.palette, j)}" for j in stop.values])
     found = seen.answer
@@ -97,7 +97,7 @@ def _conflict(stop: Stop, seen: Live) -> list[str]:
     return lines
 
 
-def _repair(stop: Stop, seen: Live) -> list[str]:
+def _repair(stop: TourStop, seen: LiveAnswer) -> list[str]:
     scene = seen.scene
     gave = [
         f"{scene.names[j]} from {_at(scene, stop.before, j)} to {_at(scene, stop.palette, j)}"
@@ -111,7 +111,7 @@ def _repair(stop: Stop, seen: Live) -> list[str]:
     ]
 
 
-def _drop(stop: Stop, seen: Live) -> list[str]:
+def _drop(stop: TourStop, seen: LiveAnswer) -> list[str]:
     scene, (kept, given) = seen.scene, stop.values
     free = next((j for j, name in enumerate(scene.table.values) if stop.palette.targets[name].free), None)
     first = (
@@ -135,7 +135,7 @@ def _top(scene: Scene, palette: Palette, j: int) -> float:
     return float("nan") if np.isnan(ends).any() else scene.percentile(j, float(ends[1]))
 
 
-def _hear(stop: Stop, seen: Live) -> list[str]:
+def _hear(stop: TourStop, seen: LiveAnswer) -> list[str]:
     table = seen.scene.table
     if not table.replies:
         return ["This table has rewards and no texts. Compare asks a model, and shows its replies beside aligned ones."]
@@ -152,6 +152,6 @@ def _hear(stop: Stop, seen: Live) -> list[str]:
     ]
 
 
-def _next(stop: Stop, seen: Live) -> list[str]:
+def _next(stop: TourStop, seen: LiveAnswer) -> list[str]:
     seen_all = "You have seen whether it can be had, what it costs, what gives and what it sounds like."
     return [f"{seen_all} {seen.answer.sure}".strip(), "From here:"]

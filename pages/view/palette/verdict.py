@@ -13,32 +13,32 @@ from map_core.feasibility.repairs import Repairs
 from map_core.text import sentences, verdict
 from pages.view.palette import faders
 from pages.view.session import live_answer, palette_state
-from pages.view.session.live_answer import Live
+from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import component, errors
 
-_mount = component.registered(
+_mount = component.register(
     "answer",
     '<div class="vp-answer"></div>',
     isolated=False,
 )
 #: Milliseconds after which what is computed in the background is asked for again.
-AGAIN = 350
+POLL_MILLISECONDS = 350
 #: In place of what takes longer, while a hand moves.
-NOT_YET: dict[str, Any] = {"why": "", "ways": [], "sure_verdict": "", "again": 0}
+PENDING: dict[str, Any] = {"why": "", "ways": [], "sure_verdict": "", "again": 0}
 
 
-def show(found: Live) -> None:
+def draw_verdict(found: LiveAnswer) -> None:
     """Mount the answer."""
-    _mount(key="answer_panel", data=data(found), on_pressed_change=_pressed, on_again_change=faders.rest)
+    _mount(key="answer_panel", data=panel_data(found), on_pressed_change=_on_pressed, on_again_change=faders.on_rested)
 
 
-def data(found: Live) -> dict[str, Any]:
+def panel_data(found: LiveAnswer) -> dict[str, Any]:
     """What this viewer's answer shows, with what takes longer as soon as it is there."""
     history = palette_state.history()
     place, steps = history.place, history.steps
     return (
-        seen(found)
-        | _longer(found)
+        verdict_data(found)
+        | _background_data(found)
         | faders.stamp()
         | {
             "undo": f"Undo: {steps[place].what}" if place > 0 else "",
@@ -48,7 +48,7 @@ def data(found: Live) -> dict[str, Any]:
     )
 
 
-def seen(found: Live) -> dict[str, Any]:
+def verdict_data(found: LiveAnswer) -> dict[str, Any]:
     """What an answer shows of a palette at once."""
     said = found.answer
     out = found.assessment.verdict is Verdict.OUT_OF_REACH
@@ -64,14 +64,14 @@ def seen(found: Live) -> dict[str, Any]:
         "bottleneck_detail": said.bottleneck_detail,
         "slack": said.slack,
         "lines_title": "What the nearest palette gives" if out else "What you get",
-        "lines": [asdict(line) | _of(found, line.value) for line in said.lines],
+        "lines": [asdict(line) | _value_label(found, line.value) for line in said.lines],
         "unasked": said.unasked,
-        "tags": [asdict(tag) | _of(found, tag.value) for tag in said.tags],
+        "tags": [asdict(tag) | _value_label(found, tag.value) for tag in said.tags],
         "form": verdict.form(found.scene.oracle),
     }
 
 
-def failed(failure: errors.Failure) -> dict[str, Any]:
+def failure_data(failure: errors.Failure) -> dict[str, Any]:
     """What an answer shows where there is none: that something went wrong, and what helps."""
     fault = failure.words or "This is a fault of the app and not of your palette."
     nothing = dict.fromkeys(
@@ -86,26 +86,26 @@ def failed(failure: errors.Failure) -> dict[str, Any]:
         "lines": [],
         "tags": [],
         **nothing,
-        **NOT_YET,
+        **PENDING,
     }
 
 
-def _longer(found: Live) -> dict[str, Any]:
+def _background_data(found: LiveAnswer) -> dict[str, Any]:
     """The ways out and how sure the verdict is: computed in the background once the hand has rested."""
     scene = found.scene
-    if not faders.rested():
-        return NOT_YET | {"again": AGAIN if faders.settled() else 0}
+    if not faders.is_rested():
+        return PENDING | {"again": POLL_MILLISECONDS if faders.is_settled() else 0}
     why, sure = "", ""
     ways: tuple[verdict.Way, ...] = ()
-    repaired, waiting_ways = _result(live_answer.ways_job(found))
+    repaired, waiting_ways = _job_state(live_answer.repairs_job(found))
     if isinstance(repaired, Repairs):
         ways = verdict.ways(repaired, found.assessment, scene.names, scene.percentile)
         why = verdict.conflict(repaired, found.assessment, scene.names, scene.percentile)
         st.session_state["ways"] = (found.assessment.targets, repaired)
     elif waiting_ways:
         why = "Looking for what would work."
-    confidence, waiting_sure = _result(live_answer.sure_job(found))
-    sure = "" if confidence is None else live_answer.sure_of(confidence)
+    confidence, waiting_sure = _job_state(live_answer.confidence_job(found))
+    sure = "" if confidence is None else live_answer.confidence_sentence(confidence)
     if waiting_sure:
         sure = "How sure the verdict is, is being computed."
     waiting = waiting_ways or waiting_sure
@@ -115,20 +115,20 @@ def _longer(found: Live) -> dict[str, Any]:
         "why": why,
         "ways": [asdict(way) for way in ways],
         "sure_verdict": sure,
-        "again": AGAIN if waiting else 0,
+        "again": POLL_MILLISECONDS if waiting else 0,
     }
 
 
-def _of(found: Live, value: int) -> dict[str, str]:
+def _value_label(found: LiveAnswer, value: int) -> dict[str, str]:
     return {"name": sentences.capitalised(found.scene.names[value]), "colour": found.scene.colour(value)}
 
 
-def _result(job: Any) -> tuple[Any, bool]:
+def _job_state(job: Any) -> tuple[Any, bool]:
     """What a job has come to, and whether it is worth asking again."""
     return (None, False) if job is None else (job.result, not job.ended)
 
 
-def _pressed() -> None:
+def _on_pressed() -> None:
     """Callback: a button of the answer."""
     told = str(st.session_state["answer_panel"].get("pressed") or "").partition("#")[0]
     if told == "undo":
@@ -146,4 +146,4 @@ def _pressed() -> None:
             return
         way = found.ways[number]
         names = sentences.listed([scene.names[j] for j in way.values])
-        palette_state.take(scene, way.targets, f"{sentences.capitalised(names)} gave way.")
+        palette_state.take_targets(scene, way.targets, f"{sentences.capitalised(names)} gave way.")

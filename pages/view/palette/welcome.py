@@ -18,42 +18,47 @@ PICTURE = (
     "to the same question: the model as it is, and the model as the palette has it."
 )
 #: Names of values in the first sentence.
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 
-def show() -> None:
+def draw_welcome() -> None:
     """The landing, or the line that brings it back."""
     scene, _ = palette_state.current()
     # Always one container, so that the desk below keeps its place on the page and is not mounted anew.
     with st.container(key="first_visit", gap=None):
-        if large():
-            _large(scene.names)
-        elif tour.running() is None:
-            _line()
+        if is_expanded():
+            _draw_expanded(scene.names)
+        elif tour.current_tour() is None:
+            _draw_collapsed()
 
 
-def _line() -> None:
+def _draw_collapsed() -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="welcome_line"):
         st.html(markup.note("New here?"), width="content")
         st.button("Take the tour", key="tour_start", type="tertiary", icon=":material/tour:", on_click=tour.start)
         st.button(
-            "What this is", key="welcome_show", type="tertiary", icon=":material/info:", on_click=_shown, args=(True,)
+            "What this is",
+            key="welcome_show",
+            type="tertiary",
+            icon=":material/info:",
+            on_click=_set_expanded,
+            args=(True,),
         )
 
 
-def large() -> bool:
+def is_expanded() -> bool:
     """Whether the landing stands above the desk."""
-    opened = palette_state.history().steps[0].what == palette_state.OPENED
-    return tour.running() is None and bool(st.session_state.get("welcome", not opened))
+    opened = palette_state.history().steps[0].what == palette_state.OPENED_FROM_LINK
+    return tour.current_tour() is None and bool(st.session_state.get("welcome", not opened))
 
 
-def _large(names: tuple[str, ...]) -> None:
-    several = sentences.listed(names[:MOST_NAMED])
+def _draw_expanded(names: tuple[str, ...]) -> None:
+    several = sentences.listed(names[:MAX_NAMED])
     with (
         st.container(border=True, key="welcome"),
         st.container(horizontal=True, vertical_alignment="center", key="welcome_row"),
     ):
-        st.html(markup.picture("welcome.svg", PICTURE), width="content")
+        st.html(markup.image("welcome.svg", PICTURE), width="content")
         with st.container(key="welcome_words"):
             st.html(
                 markup.region(
@@ -75,8 +80,8 @@ def _large(names: tuple[str, ...]) -> None:
                     icon=":material/tour:",
                     on_click=tour.start,
                 )
-                st.button("Hide", key="welcome_hide", icon=":material/close:", on_click=_shown, args=(False,))
+                st.button("Hide", key="welcome_hide", icon=":material/close:", on_click=_set_expanded, args=(False,))
 
 
-def _shown(wanted: bool) -> None:
+def _set_expanded(wanted: bool) -> None:
     st.session_state["welcome"] = wanted

@@ -16,10 +16,10 @@ from map_core.palettes.presets import presets
 from map_core.text import sentences
 from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
-from pages.view.palettes.side_by_side import pinned_here
+from pages.view.palettes.side_by_side import pinned_of_table
 from pages.view.session import header as verdicts
 from pages.view.session import palette_cache, palette_state
-from pages.view.session.palette_cache import Stand
+from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.shell import background, markup
 
@@ -28,24 +28,24 @@ POINTS = 21
 
 
 @dataclass(frozen=True)
-class End:
+class BlendEnd:
     """A palette that can be an end of a blend."""
 
     name: str
     palette: Palette
 
 
-def ends(own: Stand, kept: list[End]) -> dict[str, End]:
+def blend_ends(own: AssessedPalette, kept: list[BlendEnd]) -> dict[str, BlendEnd]:
     """All palettes that can be blended, by what the choice calls them: today's, the pinned, the saved, the presets."""
-    offered = [(OWN, End(OWN, own.palette))]
-    offered += [(f"{one.name} (pinned)", End(one.name, one.palette)) for one in pinned_here()]
+    offered = [(OWN, BlendEnd(OWN, own.palette))]
+    offered += [(f"{one.name} (pinned)", BlendEnd(one.name, one.palette)) for one in pinned_of_table()]
     offered += [(f"{one.name} (saved)", one) for one in kept]
     scene, use_case = own.scene, own.palette.use_case
     offered += [
-        (f"{one.name} (preset)", End(one.name, one.palette))
+        (f"{one.name} (preset)", BlendEnd(one.name, one.palette))
         for one in presets(scene.table.values, scene.names, use_case)
     ]
-    found: dict[str, End] = {}
+    found: dict[str, BlendEnd] = {}
     for label, end in offered:
         number, shown = 2, label
         while shown in found:
@@ -54,10 +54,10 @@ def ends(own: Stand, kept: list[End]) -> dict[str, End]:
     return found
 
 
-def show(own: Stand, kept: list[End]) -> None:
+def draw_blend(own: AssessedPalette, kept: list[BlendEnd]) -> None:
     """The two choices, the slider, what the mixture gives, and the chart of the way."""
     st.header("Between two palettes")
-    offered = ends(own, kept)
+    offered = blend_ends(own, kept)
     labels = list(offered)
     with st.container(horizontal=True, vertical_alignment="bottom", key="blend_controls"):
         for key, index in (("blend_from", 0), ("blend_to", 1)):
@@ -76,7 +76,7 @@ def show(own: Stand, kept: list[End]) -> None:
     mine = [_here(one.palette, own.palette.use_case) for one in (a, b)]
     if any(one.palette.use_case != own.palette.use_case for one in (a, b)):
         st.html(markup.note(f"Both are taken at their percentiles in {own.palette.use_case}."))
-    found = Ends(*(palette_cache.look(scene, one).assessment for one in mine))
+    found = Ends(*(palette_cache.assessed_palette(scene, one).assessment for one in mine))
 
     def work(job: Job) -> Blends:
         return blends(scene.oracle, found, scene.assess, POINTS, job.check)
@@ -86,33 +86,34 @@ def show(own: Stand, kept: list[End]) -> None:
     mixed = _mixed(scene, own.palette, mine, found, share)
     left, right = st.columns([1, 1.5], gap="large")
     with left:
-        _mixture(mixed, a, b, share)
+        _draw_mixture(mixed, a, b, share)
     with right:
-        background.follow(job, lambda job: _way(job, mixed, (a, b), share))
+        background.poll(job, lambda job: _draw_way(job, mixed, (a, b), share))
 
 
 def _here(palette: Palette, use_case: str) -> Palette:
     return palette if palette.use_case == use_case else palette_state.in_use_case(palette, use_case)
 
 
-def _mixed(scene: Scene, now: Palette, mine: list[Palette], found: Ends, share: int) -> Stand:
+def _mixed(scene: Scene, now: Palette, mine: list[Palette], found: Ends, share: int) -> AssessedPalette:
     """The mixture as a palette: an end as it is, exact levels between, nothing locked that one of both may move."""
     if share in (0, 100):
-        return palette_cache.look(scene, today.whole(mine[1 if share else 0]))
+        return palette_cache.assessed_palette(scene, today.completed(mine[1 if share else 0]))
     targets = found.targets(share / 100)
     empty = {name: Target(now.targets[name].percentile, free=True) for name in scene.table.values}
     made = palette_state.with_levels(scene, replace(now, targets=empty), targets)
-    return palette_cache.look(scene, made)
+    return palette_cache.assessed_palette(scene, made)
 
 
-def _mixture(mixed: Stand, a: End, b: End, share: int) -> None:
+def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) -> None:
     """What the mixture asks for, gives and costs."""
     with st.container(border=True, key="blend_mixture"):
         st.html(marks.name(f"{100 - share}% {a.name}, {share}% {b.name}"))
-        verdicts.badge(mixed.assessment.verdict)
+        verdicts.draw_verdict_badge(mixed.assessment.verdict)
         st.html(
             markup.note(
-                today.price(mixed) or sentences.verdict(mixed.assessment, mixed.scene.oracle, mixed.scene.names)
+                today.price_sentence(mixed)
+                or sentences.verdict(mixed.assessment, mixed.scene.oracle, mixed.scene.names)
             )
         )
         st.html(marks.levels(mixed))
@@ -121,12 +122,12 @@ def _mixture(mixed: Stand, a: End, b: End, share: int) -> None:
             key="blend_use",
             type="primary",
             icon=":material/input:",
-            on_click=today.use,
+            on_click=today.use_palette,
             args=(mixed.palette, f"A blend was taken: {100 - share}% {a.name}, {share}% {b.name}."),
         )
 
 
-def _way(job: Job, mixed: Stand, both: tuple[End, End], share: int) -> None:
+def _draw_way(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd], share: int) -> None:
     found: Blends | None = job.result
     if job.error:
         st.html(markup.note(f"The way between them could not be computed: {job.error}"))
@@ -153,4 +154,4 @@ def _way(job: Job, mixed: Stand, both: tuple[End, End], share: int) -> None:
     with st.expander("In words"):
         for sentence in summary(found, units, shown, (both[0].name, both[1].name)):
             st.text(sentence)
-    today.download(blends_csv(found, scene.oracle), "palettes-blend", "blend_csv")
+    today.draw_download(blends_csv(found, scene.oracle), "palettes-blend", "blend_csv")

@@ -14,17 +14,21 @@ from pages.view.session import scene as scenes
 from pages.view.shell import markup
 
 
-def show_link() -> None:
+def draw_link() -> None:
     """Today's palette as a link to copy."""
     st.header("Link to today's palette")
-    st.code(f"{share.home() or '/'}{share.query(palette_state.history().now)}", language=None, wrap_lines=True)
+    st.code(
+        f"{share.app_address() or '/'}{share.address_query(palette_state.history().now)}",
+        language=None,
+        wrap_lines=True,
+    )
     st.html(markup.note("Whoever opens it in this app on the same table sees the same palette. Nothing else is sent."))
 
 
-def show(opened: Database, kept: tuple[Saved, ...]) -> None:
+def draw_files(opened: Database, kept: tuple[Saved, ...]) -> None:
     """Export all saved palettes, import some."""
     st.header("Files")
-    here = [one for one in kept if palette_cache.fits(one.palette)]
+    here = [one for one in kept if palette_cache.fits_table(one.palette)]
     st.html(
         markup.note(
             "A palette a line, as JSON. Another copy of the app reads them here, and so does every command that takes "
@@ -34,7 +38,7 @@ def show(opened: Database, kept: tuple[Saved, ...]) -> None:
     with st.container(horizontal=True, key="files"):
         st.download_button(
             "Export saved palettes",
-            lines(here),
+            saved_jsonl(here),
             "palettes.jsonl",
             "application/x-ndjson",
             icon=":material/download:",
@@ -53,7 +57,7 @@ def show(opened: Database, kept: tuple[Saved, ...]) -> None:
         st.text(st.session_state.get("import_said", ""))
 
 
-def lines(kept: list[Saved]) -> str:
+def saved_jsonl(kept: list[Saved]) -> str:
     """Saved palettes as JSON lines; a name that comes again has a number."""
     told = []
     for one, name in zip(kept, unique(one.name for one in kept), strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 from map_core.core import amounts
 from map_core.figures.palette_comparison import LETTERS
 from map_core.text import sentences
-from pages.view.session.palette_cache import Stand
+from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell.markup import swatch
 
 #: Colours that people give palettes: names that Streamlit's text knows as well, so that a choice can be shown in them.
@@ -27,7 +27,7 @@ def name(text: str, colour: str = "", tag: str = "", shape: int | None = None) -
     return f'<h3 class="vp-kept">{mark}<span>{escape(text)}</span>{small}</h3>'
 
 
-def levels(stand: Stand) -> str:
+def levels(stand: AssessedPalette) -> str:
     """A row a value: what is asked for, what is given, and the weight."""
     scene, weights = stand.scene, stand.snapshot("").weights
     targets = [stand.palette.targets.get(name) for name in scene.table.values]

@@ -13,29 +13,29 @@ from pages.view.session.scene import Scene
 from pages.view.shell import markup
 
 
-def show(scene: Scene, use_case: str) -> None:
+def draw_presets(scene: Scene, use_case: str) -> None:
     """A card a preset."""
     st.header("Begin from a preset")
     offered = presets(scene.table.values, scene.names, use_case)
     st.html(markup.note(f"Starting points for {use_case[:1].lower() + use_case[1:]}. Take one, then move its targets."))
-    known = palette_cache.look_at("presets", [one.palette for one in offered])
-    full = len(pinning.pinned()) >= pinning.MOST_PINNED
+    known = palette_cache.known_palettes("presets", [one.palette for one in offered])
+    full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
     with st.container(horizontal=True, key="presets"):
         for n, (one, stand) in enumerate(zip(offered, known, strict=True)):
             with st.container(border=True, key=f"preset_{n}"):
                 st.html(marks.name(one.name))
                 st.html(markup.note(one.what))
                 if stand is not None:
-                    st.html(markup.chips(today.asked(stand)))
+                    st.html(markup.chips(today.target_chips(stand)))
                     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"preset_is_{n}"):
-                        header.badge(stand.assessment.verdict)
-                        st.html(markup.note(today.price(stand)), width="content")
+                        header.draw_verdict_badge(stand.assessment.verdict)
+                        st.html(markup.note(today.price_sentence(stand)), width="content")
                 with st.container(horizontal=True, key=f"preset_buttons_{n}"):
                     st.button(
                         "Use",
                         key=f"preset_use_{n}",
                         icon=":material/input:",
-                        on_click=today.use,
+                        on_click=today.use_palette,
                         args=(one.palette, f"The preset {one.name} was taken."),
                     )
                     st.button(

@@ -17,14 +17,14 @@ from pages.view.shell import markup
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedVersion:
     """The saved palette that today's began from, and which version of it."""
 
     id: int
     version: int
 
 
-def store() -> Database | None:
+def open_store() -> Database | None:
     """The database; None, with words, where there is none."""
     try:
         return database()
@@ -34,7 +34,7 @@ def store() -> Database | None:
         return None
 
 
-def saved(kept: Database) -> tuple[Saved, ...]:
+def saved_palettes(kept: Database) -> tuple[Saved, ...]:
     """The palettes that are saved, the last one first; none, with words, where the database does not answer."""
     try:
         return palettes.listed(kept)
@@ -44,7 +44,7 @@ def saved(kept: Database) -> tuple[Saved, ...]:
         return ()
 
 
-def form(kept: Database) -> None:
+def draw_save_form(kept: Database) -> None:
     """Save today's palette as a new one, or as a version of the one that it began from."""
     st.header("Save today's palette")
     began = _began(kept)
@@ -60,8 +60,8 @@ def form(kept: Database) -> None:
         )
         st.html(markup.note("Or as a palette of its own:"))
     with st.form("save_form", border=False):
-        st.text_input("Name", key="save_name", max_chars=80, placeholder=pinning.next_name())
-        colour_choice("save_colour")
+        st.text_input("Name", key="save_name", max_chars=80, placeholder=pinning.next_pin_name())
+        draw_colour_choice("save_colour")
         st.text_area("Note", key="save_note", max_chars=2000, height=76, placeholder="Who wants it so, and why")
         st.form_submit_button(
             "Save",
@@ -76,7 +76,7 @@ def form(kept: Database) -> None:
         st.html(markup.note(said))
 
 
-def colour_choice(key: str, chosen: str | None = None) -> None:
+def draw_colour_choice(key: str, chosen: str | None = None) -> None:
     """The choice of a palette's colour by name, kept under its key."""
     st.pills(
         "Colour",
@@ -87,18 +87,18 @@ def colour_choice(key: str, chosen: str | None = None) -> None:
     )
 
 
-def say(what: str) -> None:
+def set_message(what: str) -> None:
     """What came of the last thing that was done, shown until the palette changes."""
     st.session_state["palettes_said"] = (what, palette_state.history().place)
 
 
-def opened(id: int, version: int) -> None:
+def remember_opened(id: int, version: int) -> None:
     """Remember which saved palette today's began from."""
-    st.session_state["palettes_opened"] = Opened(id, version)
+    st.session_state["palettes_opened"] = OpenedVersion(id, version)
 
 
 def _began(kept: Database) -> Saved | None:
-    began: Opened | None = st.session_state.get("palettes_opened")
+    began: OpenedVersion | None = st.session_state.get("palettes_opened")
     try:
         return None if began is None else palettes.load(kept, began.id)
     except PaletteError:
@@ -111,31 +111,31 @@ def _save(kept: Database) -> None:
         one = palettes.save(
             kept,
             palette_state.history().now,
-            str(asked.get("save_name") or "").strip() or pinning.next_name(),
+            str(asked.get("save_name") or "").strip() or pinning.next_pin_name(),
             colour=str(asked.get("save_colour") or ""),
             note=str(asked.get("save_note") or ""),
             table_key=table_key(scenes.load().table),
         )
     except PaletteError as error:
-        say(str(error))
+        set_message(str(error))
         return
-    opened(one.id, one.version)
-    say(f"{one.name} is saved.")
+    remember_opened(one.id, one.version)
+    set_message(f"{one.name} is saved.")
     asked["save_name"], asked["save_note"], asked["save_colour"] = "", "", None
 
 
 def _save_version(kept: Database, began: Saved) -> None:
     history = palette_state.history()
-    based: Opened = st.session_state["palettes_opened"]
+    based: OpenedVersion = st.session_state["palettes_opened"]
     try:
         what = history.steps[history.place].what
         one = palettes.update(kept, began.id, history.now, what, based_on=based.version)
     except PaletteError as error:
-        say(str(error))
+        set_message(str(error))
         return
     said = f"{one.name} has a version {one.version} now."
     if one.meanwhile:
         between = ", ".join(map(str, one.meanwhile))
         said += f" Version {between} was saved after the one that you began from; it is kept beside yours."
-    opened(one.id, one.version)
-    say(said)
+    remember_opened(one.id, one.version)
+    set_message(said)

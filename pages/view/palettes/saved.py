@@ -15,7 +15,7 @@ from pages.view.palettes import save_form as keep
 from pages.view.palettes import shared as today
 from pages.view.session import header, palette_cache
 from pages.view.session import scene as scenes
-from pages.view.session.palette_cache import Stand
+from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell import markup
 
 NOTHING = (
@@ -23,53 +23,55 @@ NOTHING = (
     "here. It stays in this app's database until you delete it."
 )
 #: Palettes that are listed at first; the others follow on request.
-LISTED = 12
+FIRST_LISTED = 12
 FOREIGN = (
     "It speaks of values or a use case that this table does not have; a value of your own must be in use on the page "
     "Values"
 )
 
 
-def show(kept: Database, found: tuple[Saved, ...]) -> None:
+def draw_saved(kept: Database, found: tuple[Saved, ...]) -> None:
     """The list, the one saved last first."""
     st.header("Saved palettes")
-    _deleted_line(kept)
+    _draw_deleted(kept)
     if not found:
         st.html(markup.note(NOTHING))
-    if len(found) > LISTED and not st.toggle(f"All {len(found)} palettes", key="saved_all", persist_state="session"):
-        found = found[:LISTED]
-    here = [one for one in found if palette_cache.fits(one.palette)]
+    if len(found) > FIRST_LISTED and not st.toggle(
+        f"All {len(found)} palettes", key="saved_all", persist_state="session"
+    ):
+        found = found[:FIRST_LISTED]
+    here = [one for one in found if palette_cache.fits_table(one.palette)]
     known = dict(
-        zip((one.id for one in here), palette_cache.look_at("shelf", [one.palette for one in here]), strict=True)
+        zip((one.id for one in here), palette_cache.known_palettes("shelf", [one.palette for one in here]), strict=True)
     )
     for one in found:
         with st.container(border=True, key=f"saved_{one.id}"):
-            _row(kept, one, known.get(one.id), one in here)
+            _draw_row(kept, one, known.get(one.id), one in here)
 
 
-def _row(kept: Database, one: Saved, stand: Stand | None, fits: bool) -> None:
+def _draw_row(kept: Database, one: Saved, stand: AssessedPalette | None, fits: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_head_{one.id}"):
         st.html(marks.name(one.name, one.colour), width="content")
         if stand is not None:
-            header.badge(stand.assessment.verdict)
+            header.draw_verdict_badge(stand.assessment.verdict)
         elif not fits:
             st.badge("Of another table", icon=":material/table:", color="gray")
-    facts = [today.when(one.updated), one.palette.use_case]
+    facts = [today.moment_text(one.updated), one.palette.use_case]
     facts.append("1 version" if one.version == 1 else f"{one.version} versions")
     facts += [] if stand is None or stand.solution is None else [amounts.nats(stand.kl)]
     if fits and one.table_key not in ("", table_key(scenes.load().table)):
         facts.append("saved on another table, where its levels were others")
     st.html(markup.note(" · ".join(facts)))
     if stand is not None:
-        st.html(markup.chips(today.asked(stand)) or markup.note("Every value is free."))
+        st.html(markup.chips(today.target_chips(stand)) or markup.note("Every value is free."))
     if one.note:
         st.text(one.note)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_buttons_{one.id}"):
-        _buttons(kept, one, fits)
+        _draw_buttons(kept, one, fits)
 
 
-def _buttons(kept: Database, one: Saved, fits: bool) -> None:
-    full = len(pinning.pinned()) >= pinning.MOST_PINNED
+def _draw_buttons(kept: Database, one: Saved, fits: bool) -> None:
+    full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
     st.button(
         "Use",
         key=f"saved_use_{one.id}",
@@ -86,14 +88,14 @@ def _buttons(kept: Database, one: Saved, fits: bool) -> None:
         icon=":material/keep:",
         type="tertiary",
         on_click=pinning.pin,
-        args=(one.name, today.whole(one.palette)),
+        args=(one.name, today.completed(one.palette)),
         disabled=full or not fits,
         help=today.PIN_FULL if full else "Look at it side by side",
     )
     with st.popover("Rename", icon=":material/edit:", type="tertiary", key=f"saved_rename_{one.id}"):
         _rename_form(kept, one)
     with st.popover("Versions", icon=":material/history:", type="tertiary", key=f"saved_versions_{one.id}"):
-        _versions(kept, one)
+        _draw_versions(kept, one)
     st.button(
         "Delete",
         key=f"saved_delete_{one.id}",
@@ -107,18 +109,18 @@ def _buttons(kept: Database, one: Saved, fits: bool) -> None:
 def _rename_form(kept: Database, one: Saved) -> None:
     with st.form(f"rename_form_{one.id}", border=False):
         st.text_input("Name", one.name, max_chars=80, key=f"rename_name_{one.id}")
-        keep.colour_choice(f"rename_colour_{one.id}", one.colour)
+        keep.draw_colour_choice(f"rename_colour_{one.id}", one.colour)
         st.text_area("Note", one.note, max_chars=2000, height=76, key=f"rename_note_{one.id}")
         st.form_submit_button("Keep", key=f"rename_{one.id}", on_click=_rename, args=(kept, one))
 
 
-def _versions(kept: Database, one: Saved) -> None:
+def _draw_versions(kept: Database, one: Saved) -> None:
     """What it asked for from the first time on, the newest first."""
     for version in reversed(palettes.versions(kept, one.id)):
-        fits = palette_cache.fits(version.palette)
+        fits = palette_cache.fits_table(version.palette)
         with st.container(key=f"version_{one.id}_{version.number}"):
             st.html(marks.name(f"Version {version.number}", tag="now" if version.number == one.version else ""))
-            st.html(markup.note(f"{today.when(version.created)}. {version.what}"))
+            st.html(markup.note(f"{today.moment_text(version.created)}. {version.what}"))
             st.html(_targets(version.palette) if fits else markup.note(f"{FOREIGN}."))
             st.button(
                 "Use this version",
@@ -141,7 +143,7 @@ def _targets(palette: Palette) -> str:
     return markup.chips(said) or markup.note("Every value is free.")
 
 
-def _deleted_line(kept: Database) -> None:
+def _draw_deleted(kept: Database) -> None:
     gone: Deleted | None = st.session_state.get("palettes_deleted")
     if gone is not None:
         with st.container(horizontal=True, vertical_alignment="center", key="deleted"):
@@ -155,30 +157,30 @@ def _rename(kept: Database, one: Saved) -> None:
     try:
         palettes.rename(kept, one.id, name, colour=colour, note=note)
     except PaletteError as error:
-        keep.say(str(error))
+        keep.set_message(str(error))
 
 
 def _use(one: Saved) -> None:
-    today.use(one.palette, f"{one.name} was taken.")
-    keep.opened(one.id, one.version)
+    today.use_palette(one.palette, f"{one.name} was taken.")
+    keep.remember_opened(one.id, one.version)
 
 
 def _use_version(one: Saved, version: Version) -> None:
-    today.use(version.palette, f"Version {version.number} of {one.name} was taken.")
-    keep.opened(one.id, version.number)
+    today.use_palette(version.palette, f"Version {version.number} of {one.name} was taken.")
+    keep.remember_opened(one.id, version.number)
 
 
 def _delete(kept: Database, one: Saved) -> None:
     try:
         st.session_state["palettes_deleted"] = palettes.delete(kept, one.id)
     except PaletteError as error:  # somebody else deleted it meanwhile, or the database does not answer
-        keep.say(str(error))
+        keep.set_message(str(error))
 
 
 def _put_back(kept: Database, gone: Deleted) -> None:
     try:
         palettes.put_back(kept, gone)
     except PaletteError as error:
-        keep.say(str(error))
+        keep.set_message(str(error))
     else:
         st.session_state.pop("palettes_deleted", None)

@@ -15,26 +15,26 @@ from map_core.text.changes import price as price_of
 from pages.view.compare import pinned as pinning
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
-from pages.view.session.palette_cache import Stand
+from pages.view.session.palette_cache import AssessedPalette
 
-PIN_FULL = f"At most {pinning.MOST_PINNED} are pinned; unpin one first."
+PIN_FULL = f"At most {pinning.MAX_PINNED} are pinned; unpin one first."
 
 
-def use(palette: Palette, what: str) -> None:
+def use_palette(palette: Palette, what: str) -> None:
     """Callback: a palette becomes today's, as a step that can be undone."""
-    palette_state.put(whole(palette), what)
+    palette_state.apply(completed(palette), what)
     st.session_state.pop("palettes_opened", None)  # what it began from is another one now
     st.session_state["taken"] = palette_state.history().place
 
 
-def whole(palette: Palette) -> Palette:
+def completed(palette: Palette) -> Palette:
     """A palette with a target for each value of this table, free where it says nothing."""
     now = palette_state.history().now.targets
     targets = {name: palette.targets.get(name, replace(now[name], free=True)) for name in scenes.load(ALL).table.values}
     return Palette(palette.use_case, targets)
 
 
-def asked(stand: Stand) -> list[tuple[int, str]]:
+def target_chips(stand: AssessedPalette) -> list[tuple[int, str]]:
     """What a palette asks for, a chip a value."""
     targets = [stand.palette.targets.get(name) for name in stand.scene.table.values]
     return [
@@ -44,24 +44,24 @@ def asked(stand: Stand) -> list[tuple[int, str]]:
     ]
 
 
-def price(stand: Stand) -> str:
+def price_sentence(stand: AssessedPalette) -> str:
     """What a palette costs, in words; "" when it is out of reach."""
     return "" if stand.solution is None else f"Costs {price_of(stand.kl)}"
 
 
-def shown_first(found: list[Stand], most: int = 4) -> list[int]:
+def initial_values(found: list[AssessedPalette], most: int = 4) -> list[int]:
     """Positions of the values that are drawn to begin with: those that any of the palettes asks for."""
     wanted = [j for j in range(len(found[0].scene.names)) if any(not np.isnan(one.targets[j]) for one in found)]
     others = [j for j in range(len(found[0].scene.names)) if j not in wanted]
     return sorted((wanted + others)[: max(most, 1)])
 
 
-def when(moment: datetime) -> str:
+def moment_text(moment: datetime) -> str:
     """A moment in the viewer's time."""
-    return f"{local(moment):%d %b %Y, %H:%M}".removeprefix("0")
+    return f"{local_time(moment):%d %b %Y, %H:%M}".removeprefix("0")
 
 
-def local(moment: datetime) -> datetime:
+def local_time(moment: datetime) -> datetime:
     """A moment in the viewer's time zone; in UTC where the browser does not say which."""
     try:
         return moment.astimezone(ZoneInfo(st.context.timezone or "UTC"))
@@ -69,7 +69,7 @@ def local(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
 
 
-def download(data: str, name: str, key: str) -> None:
+def draw_download(data: str, name: str, key: str) -> None:
     """A figure's numbers as a file."""
     st.download_button(
         "Data (CSV)", data, f"{name}.csv", "text/csv", icon=":material/download:", type="tertiary", key=key

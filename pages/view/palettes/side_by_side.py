@@ -17,16 +17,19 @@ from pages.view.palettes import shared as today
 from pages.view.session import header as verdicts
 from pages.view.session import palette_cache
 from pages.view.session import scene as scenes
-from pages.view.session.palette_cache import Stand
+from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
 
 
-def show(own: Stand) -> None:
+def draw_side_by_side(own: AssessedPalette) -> None:
     """The columns, then the chart of all of them."""
     st.header("Side by side")
     named = [("Your palette", own)]
-    named += [(one.name, palette_cache.look(scenes.load(one.palette.use_case), one.palette)) for one in pinned_here()]
+    named += [
+        (one.name, palette_cache.assessed_palette(scenes.load(one.palette.use_case), one.palette))
+        for one in pinned_of_table()
+    ]
     if len(named) == 1:
         st.html(
             markup.note(
@@ -38,7 +41,7 @@ def show(own: Stand) -> None:
     with st.container(horizontal=True, key="beside"):
         for n, (name, stand) in enumerate(named):
             with st.container(border=True, key=f"beside_{n}"):
-                _column(n, name, stand, own.scene, prompt)
+                _draw_column(n, name, stand, own.scene, prompt)
     shown = [stand.snapshot(name) for name, stand in named]
     units = own.scene.units()
     base = np.array([own.scene.percentile(j, 0.0) for j in range(len(own.scene.names))])
@@ -53,12 +56,12 @@ def show(own: Stand) -> None:
     with st.expander("In words"):
         for sentence in summary(shown, units):
             st.text(sentence)
-    today.download(snapshots_csv(shown, own.scene.table.values), "palettes-side-by-side", "beside_csv")
+    today.draw_download(snapshots_csv(shown, own.scene.table.values), "palettes-side-by-side", "beside_csv")
 
 
-def pinned_here() -> list[pinning.Pinned]:
+def pinned_of_table() -> list[pinning.PinnedPalette]:
     """The pinned palettes that speak of this table."""
-    return [one for one in pinning.pinned() if palette_cache.fits(one.palette)]
+    return [one for one in pinning.pinned_palettes() if palette_cache.fits_table(one.palette)]
 
 
 def _prompt(scene: Scene) -> int | None:
@@ -77,10 +80,10 @@ def _prompt(scene: Scene) -> int | None:
     )
 
 
-def _column(n: int, name: str, stand: Stand, scene: Scene, prompt: int | None) -> None:
+def _draw_column(n: int, name: str, stand: AssessedPalette, scene: Scene, prompt: int | None) -> None:
     st.html(marks.name(name, shape=n))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"beside_is_{n}"):
-        verdicts.badge(stand.assessment.verdict)
+        verdicts.draw_verdict_badge(stand.assessment.verdict)
         if stand.palette.use_case != scenes.ALL:
             st.html(markup.note(stand.palette.use_case), width="content")
     if stand.solution is None:
@@ -92,17 +95,17 @@ def _column(n: int, name: str, stand: Stand, scene: Scene, prompt: int | None) -
         st.html(markup.facts([("Cost", amounts.nats(stand.kl), meaning)]))
     st.html(marks.levels(stand))
     if prompt is not None:
-        _reply(n, stand, scene, prompt)
+        _draw_reply(n, stand, scene, prompt)
     with st.container(horizontal=True, key=f"beside_buttons_{n}"):
         if n == 0:
-            full = len(pinning.pinned()) >= pinning.MOST_PINNED
+            full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
             st.button(
                 "Pin as it is now",
                 key="beside_pin",
                 icon=":material/keep:",
                 type="tertiary",
                 on_click=pinning.pin,
-                args=(pinning.next_name(), stand.palette),
+                args=(pinning.next_pin_name(), stand.palette),
                 disabled=full,
                 help=today.PIN_FULL if full else "It stays as it is while you change yours",
             )
@@ -112,7 +115,7 @@ def _column(n: int, name: str, stand: Stand, scene: Scene, prompt: int | None) -
                 key=f"beside_use_{n}",
                 icon=":material/input:",
                 type="tertiary",
-                on_click=today.use,
+                on_click=today.use_palette,
                 args=(stand.palette, f"{name} was taken."),
             )
             st.button(
@@ -127,10 +130,10 @@ def _column(n: int, name: str, stand: Stand, scene: Scene, prompt: int | None) -
 
 def _unpin(name: str) -> None:
     """Callback: by its name, for some of the pinned may be of another table and not be shown."""
-    pinning.unpin([one.name for one in pinning.pinned()].index(name))
+    pinning.unpin([one.name for one in pinning.pinned_palettes()].index(name))
 
 
-def _reply(n: int, stand: Stand, scene: Scene, prompt: int) -> None:
+def _draw_reply(n: int, stand: AssessedPalette, scene: Scene, prompt: int) -> None:
     """The reply of the table that is likeliest under the palette's weights; those of the nearest when out of reach."""
     speaks = stand.speaks
     weights = np.zeros(len(scene.names))

@@ -14,15 +14,15 @@ from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
 from pages.view.session import header as verdicts
 from pages.view.session import palette_cache, palette_state
-from pages.view.session.palette_cache import Stand
-from pages.view.session.palette_state import Step
+from pages.view.session.palette_cache import AssessedPalette
+from pages.view.session.palette_state import HistoryStep
 from pages.view.shell import markup
 
 #: Steps that are listed at first; the others follow on request.
-LISTED = 12
+FIRST_LISTED = 12
 
 
-def show(own: Stand) -> None:
+def draw_timeline(own: AssessedPalette) -> None:
     """Undo and redo, the chart, and the steps with the last one first."""
     history = palette_state.history()
     st.header("How this palette came about")
@@ -43,23 +43,23 @@ def show(own: Stand) -> None:
             disabled=history.place == last,
         )
         st.html(markup.note(f"Step {history.place + 1} of {last + 1} in this session."), width="content")
-    found = palette_cache.look_at("timeline", [step.palette for step in history.steps])
+    found = palette_cache.known_palettes("timeline", [step.palette for step in history.steps])
     if None not in found and last > 0:
-        _chart(own, [one for one in found if one is not None], history.steps, history.place)
+        _draw_chart(own, [one for one in found if one is not None], history.steps, history.place)
     elif last == 0:
         st.html(markup.note("Nothing has changed yet. Each change of the palette becomes a step here."))
-    everything = last < LISTED or st.toggle(f"All {last + 1} steps", key="timeline_all", persist_state="session")
-    for n in range(last, -1 if everything else last - LISTED, -1):
+    everything = last < FIRST_LISTED or st.toggle(f"All {last + 1} steps", key="timeline_all", persist_state="session")
+    for n in range(last, -1 if everything else last - FIRST_LISTED, -1):
         with st.container(key=f"step_{'now' if n == history.place else 'past' if n < history.place else 'undone'}_{n}"):
-            _step(n, history.steps[n], found[n], found[n - 1] if n else None, n == history.place)
+            _draw_step(n, history.steps[n], found[n], found[n - 1] if n else None, n == history.place)
 
 
-def _chart(own: Stand, found: list[Stand], steps: tuple[Step, ...], place: int) -> None:
+def _draw_chart(own: AssessedPalette, found: list[AssessedPalette], steps: tuple[HistoryStep, ...], place: int) -> None:
     moments = [
-        Moment(step.what, today.local(step.when), one.assessment.verdict, one.levels, one.kl)
+        Moment(step.what, today.local_time(step.when), one.assessment.verdict, one.levels, one.kl)
         for step, one in zip(steps, found, strict=True)
     ]
-    names, shown = own.scene.names, today.shown_first(found)
+    names, shown = own.scene.names, today.initial_values(found)
     chosen = st.pills(
         "Values",
         range(len(names)),
@@ -77,25 +77,27 @@ def _chart(own: Stand, found: list[Stand], steps: tuple[Step, ...], place: int) 
         config=theme.CONFIG,
         alt="Levels and cost of this palette over the steps of this session. The steps in words are below.",
     )
-    today.download(timeline_csv(moments, own.scene.table.values), "palette-timeline", "timeline_csv")
+    today.draw_download(timeline_csv(moments, own.scene.table.values), "palette-timeline", "timeline_csv")
 
 
-def _step(n: int, step: Step, now: Stand | None, before: Stand | None, current: bool) -> None:
+def _draw_step(
+    n: int, step: HistoryStep, now: AssessedPalette | None, before: AssessedPalette | None, current: bool
+) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"step_head_{n}"):
         st.html(marks.name(f"{n + 1}. {step.what}", tag="now" if current else ""), width="content")
         if now is not None:
-            verdicts.badge(now.assessment.verdict)
-        st.html(markup.note(f"{today.local(step.when):%H:%M:%S}"), width="content")
+            verdicts.draw_verdict_badge(now.assessment.verdict)
+        st.html(markup.note(f"{today.local_time(step.when):%H:%M:%S}"), width="content")
         if not current:
-            st.button("Go to this step", key=f"step_go_{n}", type="tertiary", on_click=jump, args=(n,))
+            st.button("Go to this step", key=f"step_go_{n}", type="tertiary", on_click=go_to_step, args=(n,))
     if now is not None:
-        st.html(marks.steps(said(now, before)))
+        st.html(marks.steps(step_sentences(now, before)))
 
 
-def said(now: Stand, before: Stand | None) -> list[str]:
+def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list[str]:
     """What a step gained and lost, in sentences; the first step says what it gives."""
     if before is None or now.scene is not before.scene:
-        return [f"{today.price(now)}."] if now.solution is not None else []
+        return [f"{today.price_sentence(now)}."] if now.solution is not None else []
     told = []
     if now.assessment.verdict is not before.assessment.verdict:
         verdicts_said = [sentences.HEADLINES[one.assessment.verdict].lower() for one in (before, now)]
@@ -110,6 +112,6 @@ def said(now: Stand, before: Stand | None) -> list[str]:
     return [sentence for sentence in told if sentence]
 
 
-def jump(place: int) -> None:
+def go_to_step(place: int) -> None:
     """Callback: go back or forward to a step; nothing is given up by that."""
     st.session_state["history"] = replace(palette_state.history(), place=place)

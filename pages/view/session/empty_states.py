@@ -12,14 +12,14 @@ from pages.view.session.scene import Scene
 from pages.view.shell import markup
 
 
-def too_few(message: str) -> None:
+def draw_too_few(message: str) -> None:
     """Say what is missing, and lead to where it can be given."""
     with st.container(border=True, key="too_few"):
         st.html(markup.note(message))
         st.page_link("palette.py", label="Set targets on the palette", icon=":material/tune:")
 
 
-def out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> None:
+def draw_out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> None:
     """Where the palette is out of reach: why, what that means here, and the nearest one that is not, with an undo.
 
     Args:
@@ -40,6 +40,6 @@ def out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> None:
             key="nearest",
             type="primary",
             icon=":material/my_location:",
-            on_click=palette_state.take,
+            on_click=palette_state.take_targets,
             args=(scene, assessment.nearest.targets, "The nearest palette that works was taken."),
         )

@@ -23,7 +23,7 @@ _ICONS = {
 }
 
 
-def head(title: str, note: str, start_again: bool = False, use_case: bool = True) -> None:
+def draw_header(title: str, note: str, start_again: bool = False, use_case: bool = True) -> None:
     """Title and purpose of a page, and the choice of the use case and the page's words beside them."""
     left, right = st.columns([1.15, 1], gap="large", vertical_alignment="bottom")
     with left:
@@ -32,25 +32,25 @@ def head(title: str, note: str, start_again: bool = False, use_case: bool = True
             st.html(markup.note(note))
     with right, st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="right", key="toolbar"):
         if use_case:
-            palette_state.use_case_picker()
+            palette_state.draw_use_case_picker()
         if start_again:
             st.button(
                 "Start again", icon=":material/restart_alt:", on_click=palette_state.start_again, key="start_again"
             )
-        glossary.words(title)
+        glossary.draw_page_terms(title)
 
 
-def badge(verdict: Verdict) -> None:
+def draw_verdict_badge(verdict: Verdict) -> None:
     """The verdict as a small mark, with its name and an icon."""
     st.badge(sentences.HEADLINES[verdict], icon=_ICONS[verdict], color=_COLOURS[verdict])  # type: ignore[arg-type]
 
 
-def palette_line(
+def draw_palette_line(
     scene: Scene, assessment: Assessment, weights: Mapping[str, float] | None = None, candidates: int = 0
 ) -> None:
     """The verdict and the targets of this viewer's palette; where they are given, weights for so many candidates."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
-        badge(assessment.verdict)
+        draw_verdict_badge(assessment.verdict)
         asked = [
             (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(assessment.targets[j])))}")
             for j in np.flatnonzero(~np.isnan(assessment.targets))

@@ -28,9 +28,9 @@ from pages.view.session.scene import Scene
 from pages.view.shell import background
 
 #: Seconds between two looks, while a hand moves, at what costs more than the verdict itself: ranges, nearest palette.
-PACE = 0.35
+RANGE_SECONDS = 0.35
 #: A percentile's slope is taken over so many standard deviations to both sides.
-SIDE = 0.02
+SLOPE_STEP = 0.02
 #: Draws of the bootstrap behind the probability of a verdict.
 DRAWS = 200
 #: Background work on a palette at rest: its ways out, and how sure the verdict is.
@@ -38,7 +38,7 @@ JOBS = ("ways", "sure")
 
 
 @dataclass(frozen=True, eq=False)
-class Live:
+class LiveAnswer:
     """A palette and what follows from it.
 
     Args:
@@ -76,24 +76,24 @@ class Live:
         return np.zeros(len(self.scene.names)) if found is None else found.weights
 
 
-def look(scene: Scene, palette: Palette, moving: bool = False) -> Live:
+def current_answer(scene: Scene, palette: Palette, moving: bool = False) -> LiveAnswer:
     """What there is to see of this viewer's palette now; from memory when nothing moved.
 
     Args:
         scene, palette: what is asked, of what.
-        moving: a hand is on a fader, as in :func:`follow`.
+        moving: a hand is on a fader, as in :func:`compute_answer`.
     """
-    held: Live | None = st.session_state.get("live")
+    held: LiveAnswer | None = st.session_state.get("live")
     if held and held.scene is scene and held.palette == palette and (moving or not held.hasty):
         return held
-    assessment = None if moving else palette_state.assessed(scene, palette)
-    seen = st.session_state["live"] = follow(scene, palette, held, moving, assessment)
+    assessment = None if moving else palette_state.current_assessment(scene, palette)
+    seen = st.session_state["live"] = compute_answer(scene, palette, held, moving, assessment)
     return seen
 
 
-def follow(
-    scene: Scene, palette: Palette, held: Live | None, moving: bool = False, assessment: Assessment | None = None
-) -> Live:
+def compute_answer(
+    scene: Scene, palette: Palette, held: LiveAnswer | None, moving: bool = False, assessment: Assessment | None = None
+) -> LiveAnswer:
     """What there is to see of a palette, given what was seen before.
 
     Args:
@@ -119,18 +119,18 @@ def follow(
         ranges = reach(scene.oracle, assessment.targets, held.reach if held else None)
         when = time.monotonic()
     said = verdict.answer(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
-    return Live(scene, palette, assessment, prices, errors, ranges, said, when, kept is not None)
+    return LiveAnswer(scene, palette, assessment, prices, errors, ranges, said, when, kept is not None)
 
 
-def ranged(seen: Live) -> Live:
+def with_ranges(seen: LiveAnswer) -> LiveAnswer:
     """The same palette with ranges, and where it needs one the nearest palette, of now."""
     if seen.assessment.verdict is not Verdict.REACHABLE:
-        return follow(seen.scene, seen.palette, seen)
+        return compute_answer(seen.scene, seen.palette, seen)
     ranges = reach(seen.scene.oracle, seen.assessment.targets, seen.reach)
     return replace(seen, reach=ranges, when=time.monotonic(), hasty=False)
 
 
-def predictions(live: Live) -> list[list[float]] | None:
+def predictions(live: LiveAnswer) -> list[list[float]] | None:
     """(value, value) percentiles that each level moves by per percentile of each target, to first order."""
     solution, prices = live.assessment.solution, live.prices
     if solution is None or prices is None or not prices.active.any():
@@ -145,10 +145,12 @@ def predictions(live: Live) -> list[list[float]] | None:
 
 def slope(scene: Scene, value: int, level: float) -> float:
     """Percentiles per standard deviation at a level."""
-    return (scene.percentile(value, level + SIDE) - scene.percentile(value, level - SIDE)) / (2 * SIDE)
+    return (scene.percentile(value, level + SLOPE_STEP) - scene.percentile(value, level - SLOPE_STEP)) / (
+        2 * SLOPE_STEP
+    )
 
 
-def ways_job(live: Live) -> Job | None:
+def repairs_job(live: LiveAnswer) -> Job | None:
     """The repairs of a palette that cannot be had or trusted, computed once the hand rests."""
     scene, assessment = live.scene, live.assessment
     if assessment.verdict is Verdict.REACHABLE:
@@ -161,7 +163,7 @@ def ways_job(live: Live) -> Job | None:
     return background.job("ways", (scene.key, assessment.targets.tobytes(), locked.tobytes()), work)
 
 
-def sure_job(live: Live) -> Job | None:
+def confidence_job(live: LiveAnswer) -> Job | None:
     """The probability of the verdict, computed once the hand rests; None where nothing is asked of few prompts."""
     scene, targets = live.scene, live.assessment.targets
     if scene.oracle.prompts < 4 or np.isnan(targets).all():
@@ -173,7 +175,7 @@ def sure_job(live: Live) -> Job | None:
     return background.job("sure", (scene.key, targets.tobytes()), work)
 
 
-def sure_of(found: Confidence) -> str:
+def confidence_sentence(found: Confidence) -> str:
     """The probability of the verdict in one sentence."""
     # No sample of prompts makes anything certain.
     chance = sentences.chance(min(found.probability[found.verdict], 0.999))

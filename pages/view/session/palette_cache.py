@@ -31,7 +31,7 @@ REMEMBERED = 2048
 
 
 @dataclass(frozen=True, eq=False)
-class Stand:
+class AssessedPalette:
     """A palette and what is said of it.
 
     Args:
@@ -81,16 +81,16 @@ class Stand:
         return np.array([float(units.of(j, np.array(levels[j]))) for j in range(len(levels))])
 
 
-_known: OrderedDict[Hashable, Stand] = OrderedDict()
+_known: OrderedDict[Hashable, AssessedPalette] = OrderedDict()
 _lock = threading.Lock()
 
 
-def look(scene: Scene, palette: Palette) -> Stand:
+def assessed_palette(scene: Scene, palette: Palette) -> AssessedPalette:
     """Where a palette stands in the scene of its use case, from memory when somebody looked before."""
     key, targets, locked = _asked(scene, palette)
     known = _remembered(key)
     if known is None:
-        known = Stand(scene, palette, scene.assess(targets, locked))
+        known = AssessedPalette(scene, palette, scene.assess(targets, locked))
         with _lock:
             _known[key] = known
             while len(_known) > REMEMBERED:
@@ -98,12 +98,12 @@ def look(scene: Scene, palette: Palette) -> Stand:
     return known
 
 
-def look_at(name: str, wanted: Sequence[Palette]) -> tuple[Stand | None, ...]:
+def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalette | None, ...]:
     """Where several palettes stand, None where that is not known yet; the page is drawn again when it is.
 
     Args:
         name: of the place on the page that asks.
-        wanted: palettes that :func:`fits` calls this table's.
+        wanted: palettes that :func:`fits_table` calls this table's.
     """
     asked = [(scenes.load(one.use_case), one) for one in wanted]
     found = tuple(_remembered(_asked(scene, palette)[0]) for scene, palette in asked)
@@ -113,7 +113,7 @@ def look_at(name: str, wanted: Sequence[Palette]) -> tuple[Stand | None, ...]:
         def work(job: Job) -> int:
             for scene, palette in missing:
                 job.check()
-                look(scene, palette)
+                assessed_palette(scene, palette)
             return len(missing)
 
         key = tuple(_asked(scene, palette)[0] for scene, palette in missing)
@@ -121,7 +121,7 @@ def look_at(name: str, wanted: Sequence[Palette]) -> tuple[Stand | None, ...]:
         if before is not None and before.error:  # it would fail again, and the page be drawn for ever
             st.html(markup.note(f"Some palettes could not be looked at: {before.error}"))
         else:
-            background.follow(background.job(name, key, work), lambda job: None)
+            background.poll(background.job(name, key, work), lambda job: None)
     return found
 
 
@@ -131,14 +131,14 @@ def _asked(scene: Scene, palette: Palette) -> tuple[Hashable, np.ndarray, np.nda
     return (scene.key, targets.tobytes(), locked.tobytes()), targets, locked
 
 
-def _remembered(key: Hashable) -> Stand | None:
+def _remembered(key: Hashable) -> AssessedPalette | None:
     with _lock:
         if key in _known:
             _known.move_to_end(key)
         return _known.get(key)
 
 
-def fits(palette: Palette) -> bool:
+def fits_table(palette: Palette) -> bool:
     """The palette speaks of the table that is looked at: it asks for values of it, in one of its use cases."""
     table = scenes.load(ALL).table
     asked = {name for name, target in palette.targets.items() if not target.free}

@@ -26,15 +26,15 @@ from pages.view.shell import markup
 #: Where a new palette begins: so many values above the base level, the others free.
 FIRST_TARGETS, FIRST_PERCENTILE = 3, 60.0
 #: Steps that are remembered.
-MOST_STEPS = 200
+MAX_STEPS = 200
 #: How the history of somebody begins who opened a link.
-OPENED = "Opened from a link."
+OPENED_FROM_LINK = "Opened from a link."
 #: Parameters of the address that say what the palette is.
 ADDRESS = ("palette", "use")
 
 
 @dataclass(frozen=True)
-class Step:
+class HistoryStep:
     """A palette as it was after one change.
 
     Args:
@@ -54,7 +54,7 @@ class Step:
 class History:
     """The steps of this viewer, and the one in force; those after it were undone and can be done again."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[HistoryStep, ...]
     place: int
 
     @property
@@ -62,12 +62,12 @@ class History:
         """The palette in force."""
         return self.steps[self.place].palette
 
-    def with_step(self, step: Step) -> History:
+    def with_step(self, step: HistoryStep) -> History:
         """One step further; undone steps are given up, and a merging step replaces the one of its name."""
         kept = self.steps[: self.place + 1]
         if step.merge and len(kept) > 1 and kept[-1].merge == step.merge:
             kept = kept[:-1]
-        kept = (*kept, step)[-MOST_STEPS:]
+        kept = (*kept, step)[-MAX_STEPS:]
         return History(kept, len(kept) - 1)
 
 
@@ -85,19 +85,19 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
     held: History | None = st.session_state.get("history")
     scene = scenes.load(held.now.use_case if held else ALL)
     if held is not None and set(held.now.targets) != set(scene.table.values):
-        held = _adapted(scene, held)
+        held = _adapt_to_table(scene, held)
     if held is None:
-        palette, what = _begin(scene)
+        palette, what = _palette_of_address(scene)
         scene = scenes.load(palette.use_case)
         if not palette.targets:
-            palette = first(scene)
-        st.session_state["history"] = held = History((Step(palette, what, datetime.now(UTC)),), 0)
+            palette = initial_palette(scene)
+        st.session_state["history"] = held = History((HistoryStep(palette, what, datetime.now(UTC)),), 0)
     if address:
-        show_address(held.now)
+        write_address(held.now)
     return scene, held.now
 
 
-def _adapted(scene: Scene, held: History) -> History | None:
+def _adapt_to_table(scene: Scene, held: History) -> History | None:
     """The history where values of somebody's own came or went; None where the table is another one altogether."""
     values, now = scene.table.values, held.now.targets
     if not set(now) & set(values):
@@ -117,7 +117,7 @@ def _adapted(scene: Scene, held: History) -> History | None:
     return adapted
 
 
-def _begin(scene: Scene) -> tuple[Palette, str]:
+def _palette_of_address(scene: Scene) -> tuple[Palette, str]:
     """The palette that the address names, or an empty one; what cannot be read is said and left out."""
     told = {name: st.query_params[name] for name in ADDRESS if name in st.query_params}
     if "palette" in told:
@@ -127,21 +127,21 @@ def _begin(scene: Scene) -> tuple[Palette, str]:
                 raise InputError(
                     f"The address names the use case {palette.use_case!r}, which this table does not have."
                 )
-            return palette, OPENED
+            return palette, OPENED_FROM_LINK
         except InputError as error:
             st.session_state["address_error"] = str(error)
     use_case = told.get("use", ALL)
     return Palette(use_case if use_case in scene.table.use_case_names else ALL), "Started."
 
 
-def address_error() -> None:
+def draw_address_error() -> None:
     """Say once what was wrong with the link that was opened."""
     if error := st.session_state.pop("address_error", None):
         st.warning("The link could not be read, so a first palette is shown.", icon=":material/link_off:")
         st.text(error)
 
 
-def show_address(palette: Palette) -> None:
+def write_address(palette: Palette) -> None:
     """The palette stands in the address, so that a link opens the same view."""
     wanted = palette.to_address()
     for name in ADDRESS:
@@ -152,7 +152,7 @@ def show_address(palette: Palette) -> None:
                 st.query_params.pop(name, None)
 
 
-def first(scene: Scene) -> Palette:
+def initial_palette(scene: Scene) -> Palette:
     """Where a new viewer begins: a few values above base, moved to the nearest palette that can be had."""
     targets = {}
     for j, name in enumerate(scene.table.values):
@@ -183,7 +183,7 @@ def with_levels(scene: Scene, palette: Palette, targets: np.ndarray) -> Palette:
     return replace(palette, targets=changed)
 
 
-def put(palette: Palette, what: str, merge: str = "") -> None:
+def apply(palette: Palette, what: str, merge: str = "") -> None:
     """Make a palette this viewer's, as a step that can be undone.
 
     Args:
@@ -192,12 +192,12 @@ def put(palette: Palette, what: str, merge: str = "") -> None:
         merge: further changes of the same name become one step, as those of one fader that is dragged.
     """
     if palette != history().now:
-        st.session_state["history"] = history().with_step(Step(palette, what, datetime.now(UTC), merge))
+        st.session_state["history"] = history().with_step(HistoryStep(palette, what, datetime.now(UTC), merge))
 
 
-def take(scene: Scene, targets: np.ndarray, what: str) -> None:
+def take_targets(scene: Scene, targets: np.ndarray, what: str) -> None:
     """Make exact targets this viewer's palette; NaN leaves a value as it is."""
-    put(with_levels(scene, history().now, targets), what)
+    apply(with_levels(scene, history().now, targets), what)
     st.session_state["taken"] = history().place
 
 
@@ -217,7 +217,7 @@ def _go(place: int) -> None:
         st.session_state["history"] = replace(held, place=place)
 
 
-def undo_line() -> None:
+def draw_undo_line() -> None:
     """What was taken last, with a way back, as long as it is the last thing that happened."""
     held = history()
     if held.place > 0 and st.session_state.get("taken") == held.place:
@@ -228,10 +228,10 @@ def undo_line() -> None:
 
 def start_again() -> None:
     """Go back to the first palette of the same use case; that is a step as well."""
-    put(first(scenes.load(history().now.use_case)), "Started again.")
+    apply(initial_palette(scenes.load(history().now.use_case)), "Started again.")
 
 
-def assessed(scene: Scene, palette: Palette) -> Assessment:
+def current_assessment(scene: Scene, palette: Palette) -> Assessment:
     """The verdict on this viewer's palette, from memory when nothing moved."""
     targets, locked = standardised(scene, palette), palettes.locked(palette, scene.table.values)
     key = (scene.key, targets.tobytes(), locked.tobytes())
@@ -249,40 +249,40 @@ def in_use_case(palette: Palette, use_case: str) -> Palette:
     return Palette(use_case, kept)
 
 
-def _choose_use_case() -> None:
+def _on_use_case_chosen() -> None:
     chosen = st.session_state["use_case"]
-    put(in_use_case(history().now, chosen), f"Changed to the use case {chosen}.")
+    apply(in_use_case(history().now, chosen), f"Changed to the use case {chosen}.")
 
 
-def use_case_picker() -> None:
+def draw_use_case_picker() -> None:
     """The choice of the use case, the same one on every page."""
     _, palette = current()
     whole = scenes.load(ALL).table
     st.session_state["use_case"] = palette.use_case
-    st.selectbox("Use case", [ALL, *whole.use_case_names], key="use_case", on_change=_choose_use_case)
+    st.selectbox("Use case", [ALL, *whole.use_case_names], key="use_case", on_change=_on_use_case_chosen)
 
 
-def move(scene: Scene, name: str) -> None:
+def on_slider_moved(scene: Scene, name: str) -> None:
     """Callback of a plain slider: its percentile becomes the target."""
     palette, title = history().now, scene.names[scene.table.index(name)]
     target = palette.targets[name].at(float(st.session_state[f"target_{name}"]))
-    put(
+    apply(
         palette.with_target(name, target),
         f"Set {title} to {amounts.percentile(target.percentile)}.",
         merge=f"target {name}",
     )
 
 
-def set_free(name: str, title: str) -> None:
+def on_free_toggled(name: str, title: str) -> None:
     """Callback of a toggle: the value is left free, or has its target again."""
     palette = history().now
     free = bool(st.session_state[f"free_{name}"])
     target = replace(palette.targets[name], free=free)
-    put(palette.with_target(name, target), f"Left {title} free." if free else f"Gave {title} a target.")
+    apply(palette.with_target(name, target), f"Left {title} free." if free else f"Gave {title} a target.")
 
 
-def set_locked(name: str, title: str) -> None:
+def on_locked_toggled(name: str, title: str) -> None:
     """Callback of a toggle: the value must not give way, or may again."""
     palette = history().now
     target = replace(palette.targets[name], locked=bool(st.session_state[f"locked_{name}"]))
-    put(palette.with_target(name, target), f"{'Locked' if target.locked else 'Unlocked'} {title}.")
+    apply(palette.with_target(name, target), f"{'Locked' if target.locked else 'Unlocked'} {title}.")

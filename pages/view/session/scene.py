@@ -46,7 +46,7 @@ class Scene:
         attainable: the levels that can be had, with the corners that all viewers have found.
         names: of the values, as they read within a sentence.
         cards: what each value measures and misses, as far as that is known.
-        chosen: by position, the colours that people gave to values of their own.
+        custom_colours: by position, the colours that people gave to values of their own.
     """
 
     key: tuple[Any, ...]
@@ -55,12 +55,12 @@ class Scene:
     attainable: AttainableLevels
     names: tuple[str, ...]
     cards: tuple[str, ...]
-    chosen: Mapping[int, str] = field(default_factory=dict)
+    custom_colours: Mapping[int, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def colour(self, value: int) -> str:
         """The colour of a value, the same in every figure and on every page."""
-        return self.chosen.get(value) or theme.colour(value)
+        return self.custom_colours.get(value) or theme.colour(value)
 
     @property
     def percentiles(self) -> Percentiles:
@@ -109,7 +109,7 @@ class Scene:
         return SamplingSettings.recorded(self.table.metadata)
 
 
-def chosen() -> str:
+def chosen_table() -> str:
     """The name of the table that this viewer has chosen on the page Tables; "" for the app's own.
 
     A link names it; it is kept for the visit. Outside of a visit there is none.
@@ -123,10 +123,10 @@ def chosen() -> str:
 
 def address() -> dict[str, str]:
     """What an address says of the table: its name, never a path; nothing for the app's own."""
-    return {"table": name} if (name := chosen()) else {}
+    return {"table": name} if (name := chosen_table()) else {}
 
 
-def first_path() -> Path:
+def default_table_path() -> Path:
     """The app's own table: the one that VALUE_PALETTE_TABLE names, or the embedded default."""
     return Path(os.environ.get("VALUE_PALETTE_TABLE") or DEFAULT_TABLE)
 
@@ -137,10 +137,10 @@ def table_path() -> Path:
     Raises:
         InputError: the name that an address gives can be none of a table.
     """
-    return catalog.path_of(name) if (name := chosen()) else first_path()
+    return catalog.path_of(name) if (name := chosen_table()) else default_table_path()
 
 
-def look_at(name: str) -> None:
+def open_table(name: str) -> None:
     """Look at another table from here on, "" for the app's own: what this viewer has set belongs to the old one."""
     kept = {key: st.session_state[key] for key in ("welcome",) if key in st.session_state}
     st.session_state.clear()
@@ -170,7 +170,7 @@ def _extended(path: str, modified: float, added: tuple[str, ...]) -> RewardTable
 def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[str, str], ...]) -> Scene:
     table = _extended(path, modified, tuple(one for one, _ in added)).select(use_case)
     oracle = MemoryOracle.of(table)
-    known = known_cards(table)
+    known = value_cards(table)
     own = {definition.name: (definition, trust) for definition, trust in _definitions(added)}
     names, notes = [], []
     for name in table.values:
@@ -194,7 +194,7 @@ def _definitions(added: tuple[tuple[str, str], ...]) -> list[tuple[Definition, s
     return [(Definition.from_json(one), trust) for one, trust in added]
 
 
-def known_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
+def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
     """The card of each value that the table says how it scored; this project's own where it only gives a name.
 
     A value of the same name in a table that does not say so was scored by somebody else's scorer: no card.
@@ -204,7 +204,7 @@ def known_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
     return {str(one["name"]): ours.get(one["name"], {}) | dict(one) for one in scorers if "name" in one}
 
 
-def beneath(added: tuple[Definition, ...] = ()) -> RewardTable:
+def file_table(added: tuple[Definition, ...] = ()) -> RewardTable:
     """The whole table as its file has it, and these values of one's own instead of those in use; after :func:`load`."""
     path = table_path()
     return _extended(str(path), path.stat().st_mtime, tuple(one.to_json() for one in added))
@@ -212,20 +212,20 @@ def beneath(added: tuple[Definition, ...] = ()) -> RewardTable:
 
 def load(use_case: str = ALL) -> Scene:
     """The scene of a use case; stops the page with words when there is no table."""
-    if (name := chosen()) and st.query_params.get("table") != name:
+    if (name := chosen_table()) and st.query_params.get("table") != name:
         st.query_params["table"] = name
     try:
         path = table_path()
         modified = path.stat().st_mtime if path.exists() else 0.0
         added = tuple((one.definition.to_json(), one.trust) for one in offered(_load(str(path), modified)))
         scene = _scene(str(path), modified, None if use_case == ALL else use_case, added)
-        theme.choose(scene.chosen)
+        theme.choose(scene.custom_colours)
         return scene
     except InputError as error:
         st.title("There is no table to look at")
         st.text(str(error))
         if name:
-            st.button("Look at the first table", type="primary", key="first_table", on_click=look_at, args=("",))
+            st.button("Look at the first table", type="primary", key="first_table", on_click=open_table, args=("",))
         st.markdown("Point the app at a table of your own, or build one:")
         st.code(
             "VALUE_PALETTE_TABLE=my-table.parquet make run\n.venv/bin/python -m map_core build --help", language=None

@@ -15,11 +15,11 @@ from map_core.scoring.validation import LEAST_AUC, Separation, length_correlatio
 from pages.view.session import scene as scenes
 
 #: A rank correlation with the length of the reply that is worth a word.
-LENGTHY = 0.2
+NOTABLE_CORRELATION = 0.2
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScorerQuality:
     """How well the values of a table do.
 
     Args:
@@ -35,29 +35,29 @@ class Judged:
     problem: str = ""
 
 
-def judged() -> Judged:
+def scorer_quality() -> ScorerQuality:
     """The whole table that is open, whatever the use case, measured once for all viewers."""
     path = scenes.table_path()
     labels = path.with_suffix(".labels.jsonl")
     if path == scenes.DEFAULT_TABLE:
         labels = path.with_name("labels.jsonl")
     scene = scenes.load()
-    return _judged(scene.key, labels, scene.table)
+    return _scorer_quality(scene.key, labels, scene.table)
 
 
 @st.cache_resource(show_spinner="Reading the labels", max_entries=2)
-def _judged(key: tuple[object, ...], labels: Path, _table: RewardTable) -> Judged:
+def _scorer_quality(key: tuple[object, ...], labels: Path, _table: RewardTable) -> ScorerQuality:
     lengths = length_correlations(_table)
     if not labels.is_file():
-        return Judged({}, lengths, 0)
+        return ScorerQuality({}, lengths, 0)
     try:
         read = read_labels(labels)
-        return Judged(separations(_table, read), lengths, len(read))
+        return ScorerQuality(separations(_table, read), lengths, len(read))
     except InputError as error:
-        return Judged({}, lengths, 0, str(error))
+        return ScorerQuality({}, lengths, 0, str(error))
 
 
-def agreement(found: Judged, name: str) -> str:
+def agreement_sentence(found: ScorerQuality, name: str) -> str:
     """How well a value agrees with readers, in one sentence."""
     one = found.separations.get(name)
     if one is None:
@@ -71,10 +71,10 @@ def agreement(found: Judged, name: str) -> str:
     return said
 
 
-def length(found: Judged, name: str) -> str:
+def length_sentence(found: ScorerQuality, name: str) -> str:
     """Whether a value favours long or short replies, in one sentence."""
     size = found.lengths.get(name, 0.0)
-    if abs(size) < LENGTHY:
+    if abs(size) < NOTABLE_CORRELATION:
         return f"Hardly depends on the length of the reply (rank correlation {_signed(size)})."
     return f"Favours {'longer' if size > 0 else 'shorter'} replies (rank correlation {_signed(size)})."
 
@@ -83,7 +83,7 @@ def _signed(number: float) -> str:
     return amounts.fixed(number, 2, signed=True).replace("-", "−")
 
 
-def csv(found: Judged, table: RewardTable) -> str:
+def scorers_csv(found: ScorerQuality, table: RewardTable) -> str:
     """All of it as rows, with the version of each scorer as the table tells it."""
     versions = {str(one.get("name")): str(one.get("version", "")) for one in table.metadata.get("scorers") or ()}
     out = io.StringIO()

@@ -1,7 +1,7 @@
 """What a person takes away: the link, the report, its data, and the weights for engineers.
 
-A report is computed on a click and not before, and once for all its forms. Constraint: :func:`bar` costs next to
-nothing until something is asked of it, so that it may stand on a page that is drawn again with every move.
+A report is computed on a click and not before, and once for all its forms. Constraint: :func:`draw_share_bar` costs
+next to nothing until a button is pressed, so that it may stand on a page that is drawn again with every move.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from pages.view.shell import component, markup
 
 PAGES = app_folder() / "pages"
 #: Reports that are remembered, over all viewers.
-REMEMBERED = 8
+MAX_REPORTS = 8
 #: What the snippets need: the weights alone.
-BRIEF = Wanted(draws=0, samples=0, figures=False)
+WEIGHTS_ONLY = Wanted(draws=0, samples=0, figures=False)
 
 _CHAIN = "M10 14a4.5 4.5 0 0 0 6.4 0l3.2-3.2a4.5 4.5 0 0 0-6.4-6.4L12 5.6M14 10a4.5 4.5 0 0 0-6.4 0l-3.2 3.2"
 
-_copy = component.registered(
+_mount = component.register(
     "share",
     f"""<div>
 <button type="button"><svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2"
@@ -51,7 +51,7 @@ _made: OrderedDict[tuple[Any, ...], Future[Report]] = OrderedDict()
 _making = threading.Lock()
 
 
-def bar(scene: Scene, palette: Palette, assessment: Assessment, name: str = "") -> None:
+def draw_share_bar(scene: Scene, palette: Palette, assessment: Assessment, name: str = "") -> None:
     """A row of ways to take the palette along.
 
     Args:
@@ -60,10 +60,10 @@ def bar(scene: Scene, palette: Palette, assessment: Assessment, name: str = "") 
         assessment: what came of it.
         name: of the palette, for the report and its file.
     """
-    make = maker(scene, palette, name)
+    make = report_factory(scene, palette, name)
     file = _file_name(name)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="share"):
-        _copy(key="share_link", width="content", data={"home": home(), "query": query(palette)})
+        _mount(key="share_link", width="content", data={"home": app_address(), "query": address_query(palette)})
         st.download_button(
             "Report",
             lambda: reports.html(make()).encode(),
@@ -78,25 +78,25 @@ def bar(scene: Scene, palette: Palette, assessment: Assessment, name: str = "") 
         data = st.popover("Data", icon=":material/table:", key="share_data", on_change="rerun")
         if data.open:
             with data:
-                _data(make, file)
+                _draw_data(make, file)
         engineers = st.popover("For engineers", icon=":material/terminal:", key="share_engineers", on_change="rerun")
         if engineers.open:
             with engineers:
-                _snippets(make, assessment)
+                _draw_snippets(make, assessment)
 
 
-def maker(scene: Scene, palette: Palette, name: str = "") -> Callable[..., Report]:
+def report_factory(scene: Scene, palette: Palette, name: str = "") -> Callable[..., Report]:
     """A function that gives the report of a palette, from memory when it was made before.
 
     It touches nothing of Streamlit, so that it may run in any thread; what it needs is read here. It takes ``wanted``
     and ``tell`` of :func:`map_core.report.contents`.
     """
     path = scenes.table_path()
-    link = f"{home()}{query(palette)}" if home() else ""
+    link = f"{app_address()}{address_query(palette)}" if app_address() else ""
     return partial(_report, scenes.load(ALL).table, scene, palette, name, path, link)
 
 
-def home() -> str:
+def app_address() -> str:
     """The address of the app's first page in this viewer's browser, without parameters; "" where it is not known."""
     url = st.context.url
     if not url:
@@ -107,7 +107,7 @@ def home() -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
-def query(palette: Palette) -> str:
+def address_query(palette: Palette) -> str:
     """The palette, and the table where another one was chosen, as the end of an address."""
     return f"?{urlencode(palette.to_address() | scenes.address(), safe=':;=!')}"
 
@@ -157,12 +157,12 @@ def _report(
         raise
     coming.set_result(found)
     with _making:
-        while len(_made) > REMEMBERED:
+        while len(_made) > MAX_REPORTS:
             _made.popitem(last=False)
     return found
 
 
-def _data(make: Callable[..., Report], file: str) -> None:
+def _draw_data(make: Callable[..., Report], file: str) -> None:
     """Everything in the report, for programs and for spreadsheets."""
     st.download_button(
         "Everything (JSON)",
@@ -186,11 +186,11 @@ def _data(make: Callable[..., Report], file: str) -> None:
     )
 
 
-def _snippets(make: Callable[..., Report], assessment: Assessment) -> None:
+def _draw_snippets(make: Callable[..., Report], assessment: Assessment) -> None:
     """The weights as text to copy."""
     if assessment.verdict is Verdict.OUT_OF_REACH:
         st.html(markup.note("The palette is out of reach: weights are those of the nearest one that can be had."))
-    found = reports.snippets(make(wanted=BRIEF))
+    found = reports.snippets(make(wanted=WEIGHTS_ONLY))
     for tab, one in zip(st.tabs([one.title for one in found]), found, strict=True):
         with tab:
             st.html(markup.note(one.note))

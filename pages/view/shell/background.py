@@ -30,7 +30,7 @@ def job(name: str, key: Hashable, work: Callable[[Job], Any]) -> Job:
     return shared_jobs().submit((name, key), work, slot=(viewer(), name))
 
 
-def follow(job: Job, draw: Callable[[Job], None]) -> None:
+def poll(job: Job, draw: Callable[[Job], None]) -> None:
     """Draw a job now, and again while it runs; drawing stops by itself once it has ended."""
     running = not job.ended
 

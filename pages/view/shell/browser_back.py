@@ -10,11 +10,11 @@ import streamlit as st
 
 from map_core.core.assets import ASSETS
 
-_spare = st.components.v2.component(
+_mount = st.components.v2.component(
     "value_palette_back", js=(ASSETS / "back.js").read_text(encoding="utf-8"), html="<i hidden></i>"
 )
 
 
 def install() -> None:
     """Put the script on the page; it does its work once."""
-    _spare(key="back")
+    _mount(key="back")

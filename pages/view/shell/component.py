@@ -14,7 +14,7 @@ from map_core.core import amounts
 from map_core.core.assets import ASSETS
 
 
-def registered(
+def register(
     name: str, html: str, *, isolated: bool = True, scripts: tuple[str, ...] = ("nodes",)
 ) -> Callable[..., Any]:
     """Register the component of assets/NAME.js and assets/NAME.css, to be mounted with a key.

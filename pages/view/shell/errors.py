@@ -68,34 +68,34 @@ def guarded(what: str) -> Iterator[None]:
     except Exception as error:
         # What a fragment says by itself passes here again, wrapped, when it ran with its page.
         cause: Exception = error.args[0] if isinstance(error, FragmentHandledException) and error.args else error
-        if not _is_said(cause):
-            _say_of_page(Failure.of(cause, what))
+        if not _is_reported(cause):
+            _draw_failure(Failure.of(cause, what))
         raise
 
 
-def unguarded(error: Exception) -> bool:
+def handle_script_error(error: Exception) -> bool:
     """What Streamlit asks about an error that ended a run; whether the words take the place of its own box.
 
     A click's or a change's error comes before the page: its words are kept, and the page runs again below them.
     """
-    if _is_said(error):
+    if _is_reported(error):
         return False
     context = get_script_run_ctx()
     if context is None or context.has_script_started:
-        _say_of_page(Failure.of(error, "A part outside of the pages"))
+        _draw_failure(Failure.of(error, "A part outside of the pages"))
     else:
         st.session_state[_OF_A_CLICK] = Failure.of(error, "A click or a change")
         st.rerun()
     return True
 
 
-def say_of_click() -> None:
+def draw_failed_click() -> None:
     """Above the page: what the last click failed with, until it is closed."""
     failure: Failure | None = st.session_state.get(_OF_A_CLICK)
     if failure is None:
         return
     with st.container(border=True, key=f"failed_{failure.reference}"):
-        _words(
+        _draw_message(
             failure,
             "That could not be done",
             "What you did last went wrong, or only part of it was done. This is a fault of the app and not of your "
@@ -103,19 +103,19 @@ def say_of_click() -> None:
             "from a palette that can be had.",
         )
         with st.container(horizontal=True):
-            st.button("Close", key=f"close_{failure.reference}", icon=":material/close:", on_click=_close)
-            _start_again(failure)
-        _who_to_tell(failure)
+            st.button("Close", key=f"close_{failure.reference}", icon=":material/close:", on_click=_dismiss)
+            _draw_reset_button(failure)
+        _draw_contact(failure)
 
 
-def _is_said(error: Exception) -> bool:
+def _is_reported(error: Exception) -> bool:
     return bool(getattr(error, "said_in_words", False))
 
 
-def _say_of_page(failure: Failure) -> None:
+def _draw_failure(failure: Failure) -> None:
     """What happened, what is safe, and two ways on."""
     with st.container(border=True, key=f"failed_{failure.reference}"):
-        _words(
+        _draw_message(
             failure,
             "This cannot be shown" if failure.words else "Something went wrong here",
             "This is a fault of the app and not of your palette, which is in the address of this page. Try again; "
@@ -123,11 +123,11 @@ def _say_of_page(failure: Failure) -> None:
         )
         with st.container(horizontal=True):
             st.button("Try again", key=f"try_{failure.reference}", icon=":material/refresh:")
-            _start_again(failure)
-        _who_to_tell(failure)
+            _draw_reset_button(failure)
+        _draw_contact(failure)
 
 
-def _words(failure: Failure, title: str, fault: str) -> None:
+def _draw_message(failure: Failure, title: str, fault: str) -> None:
     """The error's own words where a person can mend it, else what a fault of the app means."""
     st.header(title, anchor=False)
     if failure.words:
@@ -138,25 +138,25 @@ def _words(failure: Failure, title: str, fault: str) -> None:
         st.code(failure.command, language=None, wrap_lines=True)
 
 
-def _start_again(failure: Failure) -> None:
+def _draw_reset_button(failure: Failure) -> None:
     st.button(
         "Start again",
         key=f"afresh_{failure.reference}",
         icon=":material/restart_alt:",
         type="primary",
-        on_click=_afresh,
+        on_click=_reset,
     )
 
 
-def _who_to_tell(failure: Failure) -> None:
+def _draw_contact(failure: Failure) -> None:
     st.html(markup.note(failure.who_to_tell))
 
 
-def _close() -> None:
+def _dismiss() -> None:
     st.session_state.pop(_OF_A_CLICK, None)
 
 
-def _afresh() -> None:
+def _reset() -> None:
     """Forget all that this viewer has set, the address included."""
     st.session_state.clear()
     st.query_params.from_dict({})  # clear() refuses where a widget is bound to the address

@@ -10,7 +10,7 @@ from map_core.text.glossary import found, term
 from pages.view.shell import markup
 
 #: The words that a page speaks in, by its title.
-OF_PAGE = {
+PAGE_TERMS = {
     "Palette": (
         "value",
         "percentile",
@@ -63,26 +63,26 @@ OF_PAGE = {
 }
 
 
-def help(*names: str) -> str:
+def help_text(*names: str) -> str:
     """The text of a ``help=`` argument for one term or several, as Markdown.
 
     Raises:
         InputError: the glossary lacks a name.
     """
-    return "\n\n".join(f"**{_headed(name)}:** {markup.plain(term(name).plain)}" for name in names)
+    return "\n\n".join(f"**{_heading(name)}:** {markup.plain(term(name).plain)}" for name in names)
 
 
-def words(title: str) -> None:
+def draw_page_terms(title: str) -> None:
     """A popover that explains the words of a page, the mathematics included; nothing for a page without."""
-    if title not in OF_PAGE:
+    if title not in PAGE_TERMS:
         return
     with st.popover("Words", icon=":material/menu_book:", type="tertiary", key="words"):
-        for name in OF_PAGE[title]:
-            _entry(name)
+        for name in PAGE_TERMS[title]:
+            _draw_entry(name)
         st.page_link("how.py", label="How it works, and all words", icon=":material/functions:")
 
 
-def glossary() -> None:
+def draw_glossary() -> None:
     """All words, with a field to find one."""
     text = st.text_input("Find a word", key="glossary_search", placeholder="nats, frontier, target")
     entries = found(text)
@@ -92,7 +92,7 @@ def glossary() -> None:
     for column, half in zip((left, right), _halves([one.name for one in entries]), strict=True):
         with column:
             for name in half:
-                _entry(name)
+                _draw_entry(name)
 
 
 def _halves(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -100,12 +100,12 @@ def _halves(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return names[:middle], names[middle:]
 
 
-def _entry(name: str) -> None:
+def _draw_entry(name: str) -> None:
     entry = term(name)
     other = f" ({', '.join(entry.also)})" if entry.also else ""
     formula = f"  \n${entry.formula}$" if entry.formula else ""
-    st.markdown(f"**{_headed(name)}**{markup.plain(other)}  \n{markup.plain(entry.plain)}{formula}")
+    st.markdown(f"**{_heading(name)}**{markup.plain(other)}  \n{markup.plain(entry.plain)}{formula}")
 
 
-def _headed(name: str) -> str:
+def _heading(name: str) -> str:
     return markup.plain(name[:1].upper() + name[1:])

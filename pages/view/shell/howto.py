@@ -9,12 +9,12 @@ import streamlit as st
 
 from pages.view.shell import markup
 
-_LOOK = (
+_OPEN_TABLE = (
     "Look at it",
     "Press Look at it: from then on every page is about your table. The app's own one is still there, under Tables.",
 )
 #: A title, and the steps: (what, in a sentence or two) each.
-HOW = {
+STEPS = {
     "value": (
         "How to make a value of your own",
         (
@@ -56,7 +56,7 @@ HOW = {
                 "The file is read and checked, and you can leave the page meanwhile. What cannot be read is said in "
                 "words.",
             ),
-            _LOOK,
+            _OPEN_TABLE,
         ),
     ),
     "build": (
@@ -76,20 +76,20 @@ HOW = {
                 "It goes on when you close the page. Stop it when you like and go on later: nothing that was made is "
                 "lost.",
             ),
-            _LOOK,
+            _OPEN_TABLE,
         ),
     ),
 }
 
 
-def show(what: str) -> None:
+def draw_howto(what: str) -> None:
     """The steps of one job, folded until somebody asks.
 
     Args:
-        what: a name of :data:`HOW`; nothing is shown for any other.
+        what: a name of :data:`STEPS`; nothing is shown for any other.
     """
-    if what not in HOW:
+    if what not in STEPS:
         return
-    title, steps = HOW[what]
+    title, steps = STEPS[what]
     with st.expander(title, icon=":material/help:", key=f"few_lines_{what}"):
         st.html(markup.steps(steps))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pages.view.shell import component
 
-_mount = component.registered(
+_mount = component.register(
     "preview",
     '<iframe sandbox="" title="The report" tabindex="0"></iframe>',
 )
 
 
-def document(html: str, key: str) -> None:
+def draw_document(html: str, key: str) -> None:
     """Show a document as it would look by itself.
 
     Args:

@@ -33,16 +33,16 @@ from pages.view.shell import errors
 #: Where it is: the same path below any base path that Streamlit is served under.
 PATH = f"/{config.get_option('server.baseUrlPath').strip('/')}/live/desk".replace("//", "/")
 #: Pages that are remembered; one that was forgotten is told so.
-MOST_PAGES = 512
+MAX_PAGES = 512
 #: Characters of the longest message that is read.
-LONGEST = 100_000
+MAX_MESSAGE_LENGTH = 100_000
 #: Seconds after a message for which a hand counts as moving.
 MOVING_SECONDS = 0.7
 
 log = logging.getLogger("value_palette")
 
 
-class Page(Protocol):
+class LivePage(Protocol):
     """What answers for one viewer's page; the two are called from a thread each, at the same time."""
 
     def answer(self, number: int, changes: dict[str, Any]) -> dict[str, Any]:
@@ -55,27 +55,27 @@ class Page(Protocol):
         """What is shown where there is no answer to message number; it must not fail itself."""
 
 
-_pages: dict[str, Page] = {}
+_pages: dict[str, LivePage] = {}
 _lock = threading.Lock()
-_heard = [-math.inf]
+_last_message_at = [-math.inf]
 
 
-def in_use() -> bool:
+def is_busy() -> bool:
     """Whether somebody's hand is on a fader, so that whatever can wait a little should."""
-    return time.monotonic() - _heard[0] < MOVING_SECONDS
+    return time.monotonic() - _last_message_at[0] < MOVING_SECONDS
 
 
-def offer(name: str, page: Page) -> None:
+def register(name: str, page: LivePage) -> None:
     """Let a page be asked for, in place of the one that had its name."""
     with _lock:
         _pages.pop(name, None)
         _pages[name] = page
-        while len(_pages) > MOST_PAGES:
+        while len(_pages) > MAX_PAGES:
             _pages.pop(next(iter(_pages)))
 
 
 @dataclass(frozen=True)
-class Told:
+class Message:
     """A message: the name of a page, the message's number, and the changes since the page heard last."""
 
     page: str
@@ -83,10 +83,10 @@ class Told:
     changes: dict[str, Any]
 
 
-def read(text: str) -> Told | None:
+def parse_message(text: str) -> Message | None:
     """A message; None for one that cannot be read."""
     try:
-        told = json.loads(text) if len(text) <= LONGEST else None
+        told = json.loads(text) if len(text) <= MAX_MESSAGE_LENGTH else None
     except ValueError:
         return None
     if not isinstance(told, dict):
@@ -94,7 +94,7 @@ def read(text: str) -> Told | None:
     page, number, changes = told.get("session"), told.get("seq"), told.get("changes")
     if not isinstance(page, str) or not isinstance(number, int) or not isinstance(changes, dict):
         return None
-    return Told(page, number, changes)
+    return Message(page, number, changes)
 
 
 @lru_cache(maxsize=1)
@@ -106,41 +106,41 @@ def _keep() -> None:
 
 async def _serve(socket: WebSocket) -> None:
     """Answer the newest message, and meanwhile say what is left to say of the one before."""
-    if not _at_home(socket):
+    if not _is_same_origin(socket):
         await socket.close(1008)
         return
     await socket.accept()
     _keep()
     newest: asyncio.Queue[str] = asyncio.Queue(1)
-    answered: asyncio.Queue[Page] = asyncio.Queue(1)
+    answered: asyncio.Queue[LivePage] = asyncio.Queue(1)
     faults: dict[tuple[str, int], errors.Failure] = {}
 
     async def answer() -> None:
         while True:
-            told = read(await newest.get())
+            told = parse_message(await newest.get())
             if told is None:
                 continue
             if (page := _pages.get(told.page)) is None:
-                await _say(socket, _json({"unknown": told.number}))
+                await _send(socket, _to_json({"unknown": told.number}))
                 continue
-            said, there = await anyio.to_thread.run_sync(_answer, page, told, faults)
-            await _say(socket, said)
+            said, there = await anyio.to_thread.run_sync(_answer_json, page, told, faults)
+            await _send(socket, said)
             if there:
                 _put(answered, page)
 
     async def say_more() -> None:
         while True:
             page = await answered.get()
-            await _say(socket, await anyio.to_thread.run_sync(_later, page, faults))
+            await _send(socket, await anyio.to_thread.run_sync(_followup_json, page, faults))
 
     speaking = [asyncio.create_task(answer()), asyncio.create_task(say_more())]
     for one in speaking:
-        one.add_done_callback(_noted)
+        one.add_done_callback(_log_failure)
     try:
         async for text in socket.iter_text():
             if any(one.done() for one in speaking):
                 break
-            _heard[0] = time.monotonic()
+            _last_message_at[0] = time.monotonic()
             _put(newest, text)
     finally:
         for one in speaking:
@@ -156,25 +156,25 @@ def _put(queue: asyncio.Queue[Any], item: Any) -> None:
     queue.put_nowait(item)
 
 
-def _answer(page: Page, told: Told, faults: dict[tuple[str, int], errors.Failure]) -> tuple[str, bool]:
+def _answer_json(page: LivePage, told: Message, faults: dict[tuple[str, int], errors.Failure]) -> tuple[str, bool]:
     """A page's answer as JSON, or what is shown in its place where it failed; and whether it is there."""
     try:
-        return _json(page.answer(told.number, told.changes)), True
+        return _to_json(page.answer(told.number, told.changes)), True
     except Exception as error:
-        return _json(page.failed(told.number, _fault(error, faults))), False
+        return _to_json(page.failed(told.number, _failure_of(error, faults))), False
 
 
-def _later(page: Page, faults: dict[tuple[str, int], errors.Failure]) -> str:
+def _followup_json(page: LivePage, faults: dict[tuple[str, int], errors.Failure]) -> str:
     """What takes longer as JSON; "" where there is nothing. Where it failed, the answer that is shown stays."""
     try:
         more = page.later()
-        return "" if more is None else _json(more)
+        return "" if more is None else _to_json(more)
     except Exception as error:
-        _fault(error, faults)
+        _failure_of(error, faults)
         return ""
 
 
-def _fault(error: Exception, faults: dict[tuple[str, int], errors.Failure]) -> errors.Failure:
+def _failure_of(error: Exception, faults: dict[tuple[str, int], errors.Failure]) -> errors.Failure:
     """What is said of an error; a hand that moves on meets the same one many times, which is logged once."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = (frame.filename, frame.lineno or 0)
@@ -183,23 +183,23 @@ def _fault(error: Exception, faults: dict[tuple[str, int], errors.Failure]) -> e
     return faults[place]
 
 
-def _json(what: dict[str, Any]) -> str:
+def _to_json(what: dict[str, Any]) -> str:
     return json.dumps(amounts.plain(what), separators=(",", ":"), allow_nan=False)
 
 
-async def _say(socket: WebSocket, said: str) -> None:
+async def _send(socket: WebSocket, said: str) -> None:
     if said:
         with contextlib.suppress(WebSocketDisconnect):  # the one who listens hears of it too
             await socket.send_text(said)
 
 
-def _noted(speaking: asyncio.Task[None]) -> None:
+def _log_failure(speaking: asyncio.Task[None]) -> None:
     """A fault of the channel itself goes to the log; the desk goes on by way of Streamlit."""
     if not speaking.cancelled() and (error := speaking.exception()):
         log.error("The channel of a desk failed.", exc_info=error)
 
 
-def _at_home(socket: WebSocket) -> bool:
+def _is_same_origin(socket: WebSocket) -> bool:
     """Whether a page of this very app asks, and no other that is open in the same browser."""
     origin = socket.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == socket.headers.get("host")

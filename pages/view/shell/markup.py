@@ -161,7 +161,7 @@ def region(label: str, title: str, progress: str, sentences: Sequence[str]) -> s
     return f'<section class="vp-region" role="region" aria-label="{named}"><h2>{escape(title)}{of}</h2>{said}</section>'
 
 
-def picture(name: str, said: str) -> str:
+def image(name: str, said: str) -> str:
     """A drawing of our own from assets/, and its meaning in words."""
     drawn = b64encode((ASSETS / name).read_bytes()).decode()
     return f'<img class="vp-picture" src="data:image/svg+xml;base64,{drawn}" alt="{escape(said, quote=True)}">'

@@ -19,7 +19,7 @@ from map_core.errors import InputError
 
 #: The operator's token, for several processes that are to share one; made anew at every start where it is not set.
 SETTING = "VALUE_PALETTE_OPERATOR_TOKEN"
-SHORTEST = 16
+MIN_LENGTH = 16
 _IS_OPERATOR, _TYPED, _REFUSED = "operator", "operator_typed", "operator_refused"
 
 
@@ -31,12 +31,12 @@ def token() -> str:
         InputError: the one in the environment is so short that it can be guessed.
     """
     given = os.environ.get(SETTING, "").strip()
-    if given and len(given) < SHORTEST:
-        raise InputError(f"{SETTING} has {len(given)} characters; expected at least {SHORTEST}.")
+    if given and len(given) < MIN_LENGTH:
+        raise InputError(f"{SETTING} has {len(given)} characters; expected at least {MIN_LENGTH}.")
     return given or secrets.token_urlsafe(24)
 
 
-def announce() -> None:
+def print_token() -> None:
     """Print the token where the app was started; one that the environment holds is known there and not printed."""
     if not os.environ.get(SETTING, "").strip():
         print(f"  Operator token (to name a model on the page Tables): {token()}", file=sys.stderr, flush=True)
@@ -49,7 +49,7 @@ def is_operator() -> bool:
     return bool(st.session_state.get(_IS_OPERATOR))
 
 
-def ask() -> None:
+def draw_token_field() -> None:
     """Draw the field for the token, and say when what was typed is not it."""
     st.text_input(
         "Operator token",

@@ -13,20 +13,20 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 
-def choose(page: str, titles: Mapping[str, str]) -> str:
+def choose_view(page: str, titles: Mapping[str, str]) -> str:
     """The view that is chosen: the one that the address names, when it is opened and when the browser goes back to it.
 
     Args:
         page: tells the choices of two pages apart; its choice is kept as PAGE_view.
         titles: of the views, by the name that the address gives them.
     """
-    heard(page, titles)
-    view = control(page, titles)
-    tell({"view": view})
+    read_address(page, titles)
+    view = draw_tabs(page, titles)
+    write_address({"view": view})
     return view
 
 
-def heard(page: str, titles: Mapping[str, str]) -> bool:
+def read_address(page: str, titles: Mapping[str, str]) -> bool:
     """Take over the view that the address names, when the page is opened and on Back; whether there was one."""
     context, asked = get_script_run_ctx(), st.query_params.get("view")
     back = context is not None and context.is_history_navigation
@@ -36,7 +36,7 @@ def heard(page: str, titles: Mapping[str, str]) -> bool:
     return True
 
 
-def control(page: str, titles: Mapping[str, str]) -> str:
+def draw_tabs(page: str, titles: Mapping[str, str]) -> str:
     """The row of views, at first the first."""
     st.session_state.setdefault(f"{page}_view", next(iter(titles)))
     view = st.segmented_control(
@@ -51,13 +51,13 @@ def control(page: str, titles: Mapping[str, str]) -> str:
     return str(view)
 
 
-def tell(said: Mapping[str, str]) -> None:
+def write_address(said: Mapping[str, str]) -> None:
     """Put the view, and what belongs to it, into the address."""
     if any(st.query_params.get(name) != text for name, text in said.items()):
         st.query_params.update(said)
 
 
-def stay(key: str, first: int | Sequence[int]) -> None:
+def keep_in_address(key: str, first: int | Sequence[int]) -> None:
     """Before a widget that is bound to the address: a choice that is not its first one any more goes there as well.
 
     Streamlit leaves out of the address what is a widget's default. Where the default follows the palette, it may have

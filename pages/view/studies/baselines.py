@@ -17,7 +17,7 @@ from pages.view.shell import markup
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class BaselineQuery:
     """What the page was asked for.
 
     Args:
@@ -31,7 +31,7 @@ class Asked:
     times: float
 
 
-def show(asked: Asked, job: Job) -> None:
+def draw_baselines(asked: BaselineQuery, job: Job) -> None:
     """Shares, every draw, words, tables and data.
 
     Args:
@@ -80,7 +80,7 @@ def show(asked: Asked, job: Job) -> None:
     )
 
 
-def _draws(asked: Asked, shown: drawn.Shown) -> None:
+def _draws(asked: BaselineQuery, shown: drawn.Shown) -> None:
     """The draws, value by value or in the plane of two."""
     names, wanted = asked.scene.names, shown.wanted
     pairs = len(names) > 1

@@ -21,7 +21,7 @@ SHIPPED = ASSETS / "delivery.json"
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class DeliveryEvidence:
     """What is shown.
 
     Args:
@@ -39,7 +39,7 @@ class Evidence:
     first: int
 
 
-def evidence(scene: Scene) -> Evidence | None:
+def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     """The study for the table that is open, or None when there is none at all."""
     table = scenes.table_path()
     own = table.with_suffix(".delivery.json")
@@ -54,7 +54,7 @@ def evidence(scene: Scene) -> Evidence | None:
             names[number], colours[number] = scene.names[position], position
     sizes = np.where(study.graded.had, (~np.isnan(study.graded.asked)).sum(axis=1), 0)
     command = f"python -m map_core verify {shlex.quote(str(table))} --study {shlex.quote(str(own))}"
-    return Evidence(
+    return DeliveryEvidence(
         study,
         Shown(study.graded, study.percentiles, names, colours),
         study.made.get("table") == _fingerprint(str(table), table.stat().st_mtime),
@@ -78,4 +78,4 @@ def _load(path: str, modified: float) -> Study | None:
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _fingerprint(path: str, modified: float) -> str:
     """Of the whole table as its file has it, whichever use case is looked at."""
-    return fingerprint(scenes.beneath())
+    return fingerprint(scenes.file_table())

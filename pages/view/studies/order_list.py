@@ -12,13 +12,13 @@ from pages.view.session.scene import Scene
 from pages.view.shell import component
 
 _HOW = "Drag a row, or press its arrows. On its grip: Space lifts, arrow keys move, Space puts down, Escape puts back."
-_mount = component.registered(
+_mount = component.register(
     "order",
     f'<div class="frame"><ol></ol><p class="hint" id="how">{_HOW}</p><div class="live" aria-live="polite"></div></div>',
 )
 
 
-def order(scene: Scene, wanted: Sequence[int]) -> tuple[int, ...]:
+def current_order(scene: Scene, wanted: Sequence[int]) -> tuple[int, ...]:
     """The order in force of the values that have a target: as it was left, new ones last.
 
     Args:
@@ -33,14 +33,14 @@ def order(scene: Scene, wanted: Sequence[int]) -> tuple[int, ...]:
     return (*(j for j in held if j in wanted), *(j for j in wanted if j not in held))
 
 
-def put(scene: Scene, positions: Sequence[int]) -> None:
+def set_order(scene: Scene, positions: Sequence[int]) -> None:
     """Make an order this viewer's; values that have no target now keep their place behind it."""
     now = [scene.table.values[j] for j in positions]
     before: list[str] = st.session_state.get("sequence_order", [])
     st.session_state["sequence_order"] = now + [name for name in before if name not in now]
 
 
-def show(scene: Scene, positions: Sequence[int], notes: Sequence[str]) -> None:
+def draw_order_list(scene: Scene, positions: Sequence[int], notes: Sequence[str]) -> None:
     """The list.
 
     Args:
@@ -58,6 +58,6 @@ def show(scene: Scene, positions: Sequence[int], notes: Sequence[str]) -> None:
         # From a browser: whatever it sends, only an order of the values that were asked about is taken.
         told = chosen if isinstance(chosen, list) and all(isinstance(j, (int, float)) for j in chosen) else []
         if sorted(told) == sorted(positions):
-            put(scene, [int(j) for j in told])
+            set_order(scene, [int(j) for j in told])
 
     _mount(key="order", data={"rows": rows, "label": "Order of alignment"}, on_order_change=moved)

@@ -19,7 +19,7 @@ from pages.view.studies import order_list
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class SequenceQuery:
     """What the page was asked for.
 
     Args:
@@ -39,7 +39,7 @@ class Asked:
     grows: bool
 
 
-def show(asked: Asked, job: Job) -> None:
+def draw_sequence(asked: SequenceQuery, job: Job) -> None:
     """The path, in a picture, in words, in a table and as data.
 
     Args:
@@ -56,7 +56,11 @@ def show(asked: Asked, job: Job) -> None:
     shown = sequence.Shown(whole.after(asked.rounds), asked.solution, asked.scene.units())
     with st.container(key="sequence_said"):
         st.header(sequence_text.undone(shown))
-        for sentence in (sequence_text.ending(shown), sequence_text.stopped(shown), _needed(asked, job, whole)):
+        for sentence in (
+            sequence_text.ending(shown),
+            sequence_text.stopped(shown),
+            _rounds_sentence(asked, job, whole),
+        ):
             if sentence:
                 st.html(markup.note(sentence))
     if not shown.path.steps:
@@ -85,7 +89,7 @@ def show(asked: Asked, job: Job) -> None:
     )
 
 
-def _needed(asked: Asked, job: Job, whole: SequentialPath) -> str:
+def _rounds_sentence(asked: SequenceQuery, job: Job, whole: SequentialPath) -> str:
     if asked.solution is None or asked.grows:
         return ""
     found = whole.rounds_to(asked.solution.levels, sequence.NEAR)
@@ -94,7 +98,7 @@ def _needed(asked: Asked, job: Job, whole: SequentialPath) -> str:
     return sequence_text.needed(found, whole.rounds)
 
 
-def orders(asked: Asked, job: Job) -> None:
+def draw_orders(asked: SequenceQuery, job: Job) -> None:
     """Of all orders the one that loses least and the one that loses most, each a click away.
 
     Args:
@@ -122,7 +126,7 @@ def orders(asked: Asked, job: Job) -> None:
                 key=f"sequence_use_{place}",
                 type="tertiary",
                 disabled=its == asked.chosen,
-                on_click=order_list.put,
+                on_click=order_list.set_order,
                 args=(asked.scene, its),
             ):
                 st.rerun()  # the whole page, and not this piece alone

@@ -27,22 +27,22 @@ from pages.view.tables import model_choice
 CANDIDATES = (2, 4, 8, 16, 32, 64, 128)
 FIRST_CANDIDATES, FIRST_LENGTH = 16, 64
 #: Megabytes of a file of prompts.
-MOST = 20
+MAX_MEGABYTES = 20
 
 
-def show() -> None:
+def draw_build_form() -> None:
     """The form, and what comes of it."""
-    table_markup.said()
+    table_markup.draw_message()
     st.header("Have a model reply to your prompts")
-    if not model_choice.offered():
+    if not model_choice.offered_models():
         st.html(markup.note("No model is on this machine yet. This brings the one of the app's own table:"))
         st.code("python -m map_core models get", language=None)
-        if not model_choice.free():
-            model_choice.how_to_offer_others()
+        if not model_choice.may_name_any():
+            model_choice.draw_offer_hint()
             return
-    found = prompts()
+    found = draw_prompts_input()
     with st.container(horizontal=True, gap="medium", key="build_how"):
-        model_choice.select()
+        model_choice.draw_select()
         st.select_slider(
             "Replies to each prompt",
             CANDIDATES,
@@ -63,7 +63,7 @@ def show() -> None:
             "Seed", 0, 2**31 - 1, 0, key="build_seed", help="All chance comes from it: the same number, the same table."
         )
     below = st.container(key="build_model_found")
-    titles = {name: cards()[name].title for name in DEFAULT_VALUES} | {one.name: one.title for one in own()}
+    titles = {name: cards()[name].title for name in DEFAULT_VALUES} | {one.name: one.title for one in own_definitions()}
     st.multiselect(
         "Values",
         list(titles),
@@ -73,7 +73,7 @@ def show() -> None:
         help="Those of your own that are in use on the page Values are at the end.",
     )
     with below:
-        model_choice.further()
+        model_choice.draw_details()
     st.text_input("Name of the table", processes.free_name("My prompts"), max_chars=catalog.LONGEST, key="build_name")
     count = st.session_state["build_candidates"] * len(found)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="build_start"):
@@ -84,14 +84,14 @@ def show() -> None:
             icon=":material/play_arrow:",
             on_click=_start,
             args=(found,),
-            disabled=not found or not st.session_state["build_values"] or not model_choice.usable(),
+            disabled=not found or not st.session_state["build_values"] or not model_choice.usable_model(),
         )
         if found:
             said = f"{table_markup.counted(count, 'reply', 'replies')} to {table_markup.counted(len(found), 'prompt')}."
             st.html(markup.note(f"{said} It goes on when you close this page, and can be stopped and gone on with."))
 
 
-def own() -> tuple[Definition, ...]:
+def own_definitions() -> tuple[Definition, ...]:
     """The values of one's own that are in use; none where the database does not answer."""
     try:
         found = [one.used for one in custom_values.listed(database())]
@@ -100,7 +100,7 @@ def own() -> tuple[Definition, ...]:
     return tuple(one for one in found if one is not None and one.name not in DEFAULT_VALUES)
 
 
-def prompts(key: str = "build") -> tuple[Prompt, ...]:
+def draw_prompts_input(key: str = "build") -> tuple[Prompt, ...]:
     """Prompts that a person pasted or uploaded; none, with the reason in words, where they cannot be used.
 
     Args:
@@ -116,23 +116,25 @@ def prompts(key: str = "build") -> tuple[Prompt, ...]:
             "Or a file of prompts",
             type=["txt", "csv", "tsv", "jsonl", "json"],
             key=f"{key}_file",
-            max_upload_size=MOST,
+            max_upload_size=MAX_MEGABYTES,
             help="A prompt a line; or CSV or JSON lines with prompt, and if you like use_case, weight, held_out.",
         )
     if file is None and not str(pasted or "").strip():
         return ()
     suffix = Path(file.name).suffix.lower() if file else ".txt"
     try:
-        found = read(file.getvalue() if file else str(pasted).encode(), ".jsonl" if suffix == ".json" else suffix)
+        found = parse_prompts(
+            file.getvalue() if file else str(pasted).encode(), ".jsonl" if suffix == ".json" else suffix
+        )
     except InputError as error:
         st.text(str(error))
         return ()
-    st.html(markup.note(in_words(found)))
+    st.html(markup.note(prompts_sentence(found)))
     return found
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
-def read(content: bytes, suffix: str) -> tuple[Prompt, ...]:
+def parse_prompts(content: bytes, suffix: str) -> tuple[Prompt, ...]:
     """Prompts of a file's content.
 
     Raises:
@@ -147,7 +149,7 @@ def read(content: bytes, suffix: str) -> tuple[Prompt, ...]:
             raise InputError(str(error).replace(str(path), "the prompts")) from error
 
 
-def in_words(found: Sequence[Prompt]) -> str:
+def prompts_sentence(found: Sequence[Prompt]) -> str:
     """How many prompts, of which use cases, and which are weighted or held out."""
     cases = list(dict.fromkeys(one.use_case for one in found))
     said = table_markup.counted(len(found), "prompt")
@@ -162,7 +164,7 @@ def in_words(found: Sequence[Prompt]) -> str:
     return f"{said}."
 
 
-def lines(found: Sequence[Prompt]) -> bytes:
+def prompts_jsonl(found: Sequence[Prompt]) -> bytes:
     """Prompts as JSON lines, as builds read them."""
     rows = []
     for one in found:
@@ -176,9 +178,9 @@ def lines(found: Sequence[Prompt]) -> bytes:
 def _start(found: Sequence[Prompt]) -> None:
     """Callback: begin the build."""
     state = st.session_state
-    values, model = [str(name) for name in state["build_values"]], model_choice.usable()
+    values, model = [str(name) for name in state["build_values"]], model_choice.usable_model()
     if not model:
-        table_markup.say("This model cannot be used for a build here. Choose another one.")
+        table_markup.set_message("This model cannot be used for a build here. Choose another one.")
         return
     arguments = ["build", "--prompts", "{folder}/prompts.jsonl", "--out", "{out}", "--progress-file", "{progress}"]
     arguments += [f"--model={model}", f"--values={','.join(values)}", "--quiet"]
@@ -190,13 +192,13 @@ def _start(found: Sequence[Prompt]) -> None:
         "values": values,
         "model": model,
     }
-    inputs: dict[str, bytes | Path] = {"prompts.jsonl": lines(found)}
-    if defined := [one for one in own() if one.name in values]:
+    inputs: dict[str, bytes | Path] = {"prompts.jsonl": prompts_jsonl(found)}
+    if defined := [one for one in own_definitions() if one.name in values]:
         inputs["values.json"] = values_file(defined).encode()
         arguments += ["--values-file", "{folder}/values.json"]
     try:
         processes.begin(str(state["build_name"]), "build", arguments, about, inputs)
     except InputError as error:
-        table_markup.say(str(error))
+        table_markup.set_message(str(error))
         return
     state.pop("build_name", None)

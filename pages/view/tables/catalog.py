@@ -12,17 +12,17 @@ from pages.view.shell import markup
 from pages.view.tables import markup as table_markup
 
 #: What the app's own table is called in the list.
-FIRST = "The app's own table"
+DEFAULT_TITLE = "The app's own table"
 
 
-def show() -> None:
+def draw_catalog() -> None:
     """The list: the app's own table, then those that were brought or made, the newest first."""
-    table_markup.said()
-    looked_at = scenes.chosen()
+    table_markup.draw_message()
+    looked_at = scenes.chosen_table()
     found = catalog.listed()
-    _row(catalog.described(scenes.first_path()), "", looked_at == "")
+    _draw_row(catalog.described(scenes.default_table_path()), "", looked_at == "")
     for one in found:
-        _row(one, one.name, looked_at == one.name)
+        _draw_row(one, one.name, looked_at == one.name)
     if not found:
         st.html(
             markup.note(
@@ -32,14 +32,14 @@ def show() -> None:
         )
 
 
-def _row(one: Kept, name: str, looked_at: bool) -> None:
+def _draw_row(one: Kept, name: str, looked_at: bool) -> None:
     key = name or "first"
     with st.container(border=True, key=f"table_{key}"):
-        st.html(table_markup.title(name or FIRST, "you look at this one" if looked_at else ""))
+        st.html(table_markup.title(name or DEFAULT_TITLE, "you look at this one" if looked_at else ""))
         if one.fault:
             st.text(one.fault)
         else:
-            st.html(markup.note(table_markup.holds(one)))
+            st.html(markup.note(table_markup.table_facts(one)))
             st.html(markup.note(f"Values: {', '.join(value.replace('_', ' ') for value in one.values)}."))
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"table_buttons_{key}"):
             if looked_at:
@@ -51,7 +51,7 @@ def _row(one: Kept, name: str, looked_at: bool) -> None:
                     key=f"table_look_{key}",
                     icon=":material/visibility:",
                     type="tertiary",
-                    on_click=look_at,
+                    on_click=open_table,
                     args=(name,),
                     disabled=bool(one.fault),
                 )
@@ -65,19 +65,19 @@ def _row(one: Kept, name: str, looked_at: bool) -> None:
                     )
 
 
-def look_at(name: str) -> None:
+def open_table(name: str) -> None:
     """Callback: look at another table, "" for the app's own, and say so."""
-    scenes.look_at(name)
-    what = f"“{name}”" if name else FIRST.lower()
-    table_markup.say(f"You look at {what} now, on every page. A link from here opens the same table.")
+    scenes.open_table(name)
+    what = f"“{name}”" if name else DEFAULT_TITLE.lower()
+    table_markup.set_message(f"You look at {what} now, on every page. A link from here opens the same table.")
 
 
 def _delete(name: str) -> None:
     try:
         catalog.delete(name)
     except InputError as error:
-        table_markup.say(str(error))
+        table_markup.set_message(str(error))
         return
-    if scenes.chosen() == name:
-        scenes.look_at("")
-    table_markup.say(f"“{name}” was deleted.")
+    if scenes.chosen_table() == name:
+        scenes.open_table("")
+    table_markup.set_message(f"“{name}” was deleted.")

@@ -28,13 +28,13 @@ from pages.view.shell import markup
 from pages.view.tables import markup as table_markup
 
 INBOX = "VALUE_PALETTE_INBOX"
-KINDS = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "pq")
+SUFFIXES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "pq")
 #: Megabytes that can be uploaded.
-MOST = int(st.get_option("server.maxUploadSize"))
+MAX_MEGABYTES = int(st.get_option("server.maxUploadSize"))
 #: Seconds after which an upload that nobody made a table of is thrown away.
-FORGOTTEN = 24 * 3600
+KEPT_SECONDS = 24 * 3600
 #: Characters of a cell that a preview shows.
-SHOWN = 160
+PREVIEW_LENGTH = 160
 NONE = "(none)"
 
 
@@ -53,25 +53,25 @@ class Upload:
     stays: bool = False
 
 
-def show() -> None:
+def draw_import_form() -> None:
     """Bring a file; then choose its columns."""
-    table_markup.said()
+    table_markup.draw_message()
     held: Upload | None = st.session_state.get("tables_upload")
     if held is None or not held.path.is_file():
-        _bring()
+        _draw_upload()
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="upload_head"):
         st.html(table_markup.title(held.name, table_markup.size(held.path.stat().st_size)), width="content")
-        st.button("Another file", key="upload_other", icon=":material/close:", type="tertiary", on_click=_let_go)
+        st.button("Another file", key="upload_other", icon=":material/close:", type="tertiary", on_click=_discard)
     try:
         found = _preview(str(held.path), held.path.stat().st_mtime)
     except InputError as error:
         st.text(str(error).replace(str(held.path), held.name))
         return
-    _columns(held, found)
+    _draw_columns(held, found)
 
 
-def _bring() -> None:
+def _draw_upload() -> None:
     st.header("Bring your own replies")
     st.html(
         markup.note(
@@ -82,39 +82,39 @@ def _bring() -> None:
     )
     st.file_uploader(
         "A file of scored replies",
-        type=list(KINDS),
+        type=list(SUFFIXES),
         key=f"tables_file_{st.session_state.get('tables_file_round', 0)}",
-        on_change=_take,
-        max_upload_size=MOST,
+        on_change=_on_uploaded,
+        max_upload_size=MAX_MEGABYTES,
     )
     st.html(
         markup.note(
-            f"Up to {amounts.significant(MOST / 1024, 3)} GB through the browser. Larger files: python -m map_core "
-            f"import FILE --out TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files can be "
-            "chosen here."
+            f"Up to {amounts.significant(MAX_MEGABYTES / 1024, 3)} GB through the browser. Larger files: python -m "
+            f"map_core import FILE --out TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files can "
+            "be chosen here."
         )
     )
     inbox = Path(os.environ[INBOX]) if os.environ.get(INBOX) else None
     if inbox is not None and inbox.is_dir():
-        files = sorted(one.name for one in inbox.iterdir() if one.is_file() and one.suffix.lower()[1:] in KINDS)
+        files = sorted(one.name for one in inbox.iterdir() if one.is_file() and one.suffix.lower()[1:] in SUFFIXES)
         name = st.selectbox("Or a file of the inbox", files, index=None, key="tables_inbox")
         if name in files:
             st.button("Take it", key="tables_inbox_take", on_click=_take_from_inbox, args=(inbox / str(name),))
 
 
-def _take() -> None:
+def _on_uploaded() -> None:
     """Callback: what was uploaded goes to the disk, and the app lets go of it."""
     round_ = st.session_state.get("tables_file_round", 0)
     file = st.session_state.get(f"tables_file_{round_}")
     if file is None:
         return
-    place = _waiting() / f"{uuid.uuid4().hex}{_suffix(file.name)}"
+    place = _uploads_folder() / f"{uuid.uuid4().hex}{_suffix(file.name)}"
     try:
         with place.open("wb") as out:
             shutil.copyfileobj(file, out, 2**20)
     except OSError as error:
         place.unlink(missing_ok=True)
-        table_markup.say(f"The file could not be kept ({error.strerror}). Make room on the app's machine.")
+        table_markup.set_message(f"The file could not be kept ({error.strerror}). Make room on the app's machine.")
         return
     st.session_state["tables_file_round"] = round_ + 1
     st.session_state["tables_upload"] = Upload(place, file.name)
@@ -129,32 +129,32 @@ def _take_from_inbox(path: Path) -> None:
     st.session_state["tables_upload"] = Upload(path, path.name, stays=True)
 
 
-def hold(path: Path, name: str) -> None:
+def hold_upload(path: Path, name: str) -> None:
     """Take a file that an import has, so that its columns can be chosen again."""
-    place = _waiting() / f"{uuid.uuid4().hex}{_suffix(path.name)}"
+    place = _uploads_folder() / f"{uuid.uuid4().hex}{_suffix(path.name)}"
     shutil.move(path, place)
     st.session_state["tables_upload"] = Upload(place, name)
 
 
-def _let_go() -> None:
+def _discard() -> None:
     held: Upload | None = st.session_state.pop("tables_upload", None)
     if held is not None and not held.stays:
         held.path.unlink(missing_ok=True)
 
 
-def _waiting() -> Path:
+def _uploads_folder() -> Path:
     """Where uploads wait; those that were forgotten are thrown away."""
     folder = catalog.folder() / ".uploads"
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
-        if time.time() - old.stat().st_mtime > FORGOTTEN:
+        if time.time() - old.stat().st_mtime > KEPT_SECONDS:
             old.unlink(missing_ok=True)
     return folder
 
 
 def _suffix(name: str) -> str:
     suffix = Path(name).suffix.lower()
-    return suffix if suffix[1:] in KINDS else ".txt"
+    return suffix if suffix[1:] in SUFFIXES else ".txt"
 
 
 @st.cache_data(show_spinner="Looking at the file", max_entries=8)
@@ -162,18 +162,18 @@ def _preview(path: str, modified: float) -> Preview:
     return preview(Path(path))
 
 
-def _columns(held: Upload, found: Preview) -> None:
+def _draw_columns(held: Upload, found: Preview) -> None:
     """What the file holds, which column is what, and the name of the table."""
     st.html(markup.note(f"{found.kind}, {table_markup.counted(len(found.columns), 'column')}. Its first rows:"))
     # As text, cut: a cell is shown as it is and never as markup or as a formula.
-    cut = [{name: _short(cell) for name, cell in row.items()} for row in found.rows]
+    cut = [{name: _shortened(cell) for name, cell in row.items()} for row in found.rows]
     st.dataframe(cut, hide_index=True, height=248, key="upload_rows")
     if found.ours:
         st.html(markup.note("This is a table of this app, so it is taken as it is."))
         choice = None
     else:
-        choice = _choice(found)
-    st.text_input("Name of the table", _free(held.name), max_chars=catalog.LONGEST, key="upload_name")
+        choice = _draw_roles(found)
+    st.text_input("Name of the table", _free_name(held.name), max_chars=catalog.LONGEST, key="upload_name")
     missing = choice is not None and not (choice.prompt and choice.reply and choice.values)
     st.button(
         "Make the table",
@@ -188,7 +188,7 @@ def _columns(held: Upload, found: Preview) -> None:
         st.html(markup.note("Say which column holds the prompts, which the replies, and at least one value."))
 
 
-def _choice(found: Preview) -> Choice:
+def _draw_roles(found: Preview) -> Choice:
     guess = found.guess
 
     def pick(label: str, guessed: str | None, key: str, help_: str) -> str:
@@ -240,17 +240,17 @@ def _make(held: Upload, choice: Choice | None) -> None:
     try:
         processes.begin(name, "import", arguments, about, {} if held.stays else {file: held.path})
     except InputError as error:
-        table_markup.say(str(error))
+        table_markup.set_message(str(error))
         return
     st.session_state.pop("tables_upload", None)
 
 
-def _free(file: str) -> str:
+def _free_name(file: str) -> str:
     """A name for the table that is not taken, after that of the file."""
     stem = " ".join(re.sub(r"[^\w \-]+", " ", Path(file).stem).split()).lstrip("-_ ")[: catalog.LONGEST - 4]
     return processes.free_name(stem or "My replies")
 
 
-def _short(cell: object) -> str:
+def _shortened(cell: object) -> str:
     text = "" if cell is None else str(cell)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return text if len(text) <= PREVIEW_LENGTH else f"{text[: PREVIEW_LENGTH - 1]}…"

@@ -18,7 +18,7 @@ def title(name: str, tag: str = "") -> str:
     return f'<h2 class="vp-table">{escape(name)}{mark}</h2>'
 
 
-def holds(one: Kept) -> str:
+def table_facts(one: Kept) -> str:
     """What a table holds, in one line."""
     each = one.replies / max(1, one.prompts)
     facts = [
@@ -49,12 +49,12 @@ def size(count: int) -> str:
     return f"{amounts.fixed(count / 1e9, 2, grouped=True)} GB"
 
 
-def say(text: str) -> None:
+def set_message(text: str) -> None:
     """Say what was done, or why not, at the top of the next view."""
     st.session_state[_SAID] = text
 
 
-def said() -> None:
+def draw_message() -> None:
     """What was done last, once."""
     if text := st.session_state.pop(_SAID, ""):
         with st.container(key="tables_said_line"):

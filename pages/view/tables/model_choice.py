@@ -18,58 +18,58 @@ from pages.view.shell import markup, operator
 
 #: The choice that opens the field.
 OTHER = ""
-LONGEST = 500
+MAX_LENGTH = 500
 _LOOKED = "build_model_looked"
 
 
-def offered() -> list[str]:
+def offered_models() -> list[str]:
     """Models that can be chosen by everybody: those of this machine, and those that the operator names."""
     here = [files.name for files in model_files.installed() if files.name != model_files.DEFAULT_EMBEDDER]
     return list(dict.fromkeys([*here, *(endpoint.listed() or ())]))
 
 
-def free() -> bool:
+def may_name_any() -> bool:
     """Whether this visitor may name any model."""
     return endpoint.listed() is None and operator.is_operator()
 
 
-def select() -> None:
+def draw_select() -> None:
     """The select box."""
     st.selectbox(
         "Model",
-        [*offered(), *([OTHER] if free() else [])],
+        [*offered_models(), *([OTHER] if may_name_any() else [])],
         key="build_model",
         format_func=lambda name: name if name != OTHER else "Another model…",
         help=f"Those on this machine, and those that whoever runs the app names in {endpoint.LISTED}.",
     )
 
 
-def further() -> None:
+def draw_details() -> None:
     """What is said below the select box: the field for another model, and what was found of the chosen one."""
     if st.session_state.get("build_model") == OTHER:
         st.text_input(
             "Folder of a model, or NAME@URL",
             key="build_model_other",
-            max_chars=LONGEST,
+            max_chars=MAX_LENGTH,
             placeholder="/models/my-model or Qwen/Qwen3-8B@http://gpu-box:8000/v1",
             help="A folder on this machine with config.json and safetensors weights, or a model on a server of "
             f"OpenAI's protocol. A key that the server wants comes from {' or '.join(endpoint.KEY_VARIABLES)}, in the "
             "app's environment or in .streamlit/secrets.toml; it is not written here.",
         )
-    elif not free():
-        how_to_offer_others()
-    name = wanted()
-    found = _looked(name) if name and name not in _installed() else None
+    elif not may_name_any():
+        draw_offer_hint()
+    name = wanted_model()
+    found = _checked_model(name) if name and name not in _installed() else None
     if isinstance(found, Checked):
         st.html(markup.note(found.told))
-        if clash := unlikely(found):
+        if clash := likelihood_problem(found):
             st.text(clash)
     elif found:
         st.text(found)
         st.button("Look again", key="build_model_again", icon=":material/refresh:", type="tertiary", on_click=_forget)
 
 
-def how_to_offer_others() -> None:
+def draw_offer_hint() -> None:
     """Say how other models come into the list, with the field for the token where it would open the list."""
     st.html(
         markup.note(
@@ -77,27 +77,27 @@ def how_to_offer_others() -> None:
         )
     )
     if endpoint.listed() is None:
-        operator.ask()
+        operator.draw_token_field()
 
 
-def wanted() -> str:
+def wanted_model() -> str:
     """The model that is asked for; "" where there is none yet, or this visitor may not name it."""
     name = str(st.session_state.get("build_model") or "")
-    if name == OTHER and free():
+    if name == OTHER and may_name_any():
         return str(st.session_state.get("build_model_other") or "").strip()
-    return name if name in offered() else ""
+    return name if name in offered_models() else ""
 
 
-def usable() -> str:
+def usable_model() -> str:
     """The model as a command takes it; "" where it was not found, or cannot give what the chosen values need."""
-    name = wanted()
+    name = wanted_model()
     if not name or name in _installed():
         return name
-    found = _looked(name)
-    return found.model if isinstance(found, Checked) and not unlikely(found) else ""
+    found = _checked_model(name)
+    return found.model if isinstance(found, Checked) and not likelihood_problem(found) else ""
 
 
-def unlikely(found: Checked) -> str:
+def likelihood_problem(found: Checked) -> str:
     """Which of the chosen values need what this model does not tell, in words; "" where there is none."""
     chosen = [name for name in st.session_state.get("build_values") or () if name in READ_LIKELIHOOD]
     if found.log_probs or not chosen:
@@ -114,17 +114,17 @@ def _installed() -> list[str]:
     return [files.name for files in model_files.installed()]
 
 
-def _looked(name: str) -> Checked | str:
+def _checked_model(name: str) -> Checked | str:
     """What was found of a model, or what is wrong with it; looked at once, until it is asked for again."""
     held = st.session_state.get(_LOOKED)
     if held is None or held[0] != name:
         with st.spinner("Looking at the model"):
-            held = st.session_state[_LOOKED] = (name, _look(name))
+            held = st.session_state[_LOOKED] = (name, _check_model(name))
     found: Checked | str = held[1]
     return found
 
 
-def _look(name: str) -> Checked | str:
+def _check_model(name: str) -> Checked | str:
     try:
         return checked(name)
     except PaletteError as error:

@@ -18,7 +18,7 @@ from pages.view.shell import errors, markup
 from pages.view.tables import catalog, import_form
 from pages.view.tables import markup as table_markup
 
-SECONDS = 1.0
+POLL_SECONDS = 1.0
 _AGAIN = "tables_work_again"
 _KINDS = {"build": "Build", "import": "Import", "extend": "Additions"}
 _STAGES = {
@@ -37,11 +37,11 @@ _ICONS = {
 }
 
 
-def show() -> None:
+def draw_progress() -> None:
     """A card for each, drawn again while one of them runs."""
     running = any(one.state is State.RUNNING for one in processes.every())
 
-    @st.fragment(run_every=SECONDS if running else None)
+    @st.fragment(run_every=POLL_SECONDS if running else None)
     def piece() -> None:
         if st.session_state.pop(_AGAIN, False):
             st.rerun()  # something was done here that the whole page shows
@@ -49,69 +49,73 @@ def show() -> None:
             now = processes.every()
             for one in now:
                 with st.container(border=True, key=f"work_{one.name}"):
-                    _card(one)
+                    _draw_card(one)
         if running and not any(one.state is State.RUNNING for one in now):
             st.rerun()  # once more as a whole, without the clock and with the new table in the list
 
     piece()
 
 
-def _card(one: Making) -> None:
+def _draw_card(one: Making) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_head_{one.name}"):
         st.html(table_markup.title(one.name), width="content")
         icon, colour = _ICONS[one.state]
         st.badge(one.state.capitalize(), icon=icon, color=colour)  # type: ignore[arg-type]
     st.html(markup.note(f"{_KINDS.get(one.kind, one.kind)}: {_about(one)}"))
     if one.state is State.RUNNING:
-        st.progress(one.done / one.total if one.total else 0.0, markup.plain(_far(one)))
+        st.progress(one.done / one.total if one.total else 0.0, markup.plain(_progress_text(one)))
     elif one.state is State.INTERRUPTED:
         st.html(
             markup.note(
-                f"It was interrupted {_so_far(one)}: the machine or its process was ended in the middle. What was made "
-                "is kept."
+                f"It was interrupted {_stopped_at(one)}: the machine or its process was ended in the middle. What was "
+                "made is kept."
             )
         )
     elif one.state is State.STOPPED:
-        st.html(markup.note(f"It was stopped {_so_far(one)}. What was made is kept."))
+        st.html(markup.note(f"It was stopped {_stopped_at(one)}. What was made is kept."))
     elif one.state is State.FAILED:
         st.text(one.error or "It ended without a word.")
     for note in one.notes:
         st.html(markup.note(note))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_buttons_{one.name}"):
-        _buttons(one)
+        _draw_buttons(one)
 
 
-def _buttons(one: Making) -> None:
+def _draw_buttons(one: Making) -> None:
     if one.state is State.RUNNING:
-        _button("Stop", "stop", one, ":material/stop_circle:", processes.stop)
+        _draw_button("Stop", "stop", one, ":material/stop_circle:", processes.stop)
         return
     if one.state is State.DONE:
-        _button("Look at it", "look", one, ":material/visibility:", _look_at)
-        _button("Clear this line", "clear", one, ":material/done:", processes.give_up)
+        _draw_button("Look at it", "look", one, ":material/visibility:", _look_at)
+        _draw_button("Clear this line", "clear", one, ":material/done:", processes.give_up)
         return
-    _button("Try again" if one.state is State.FAILED else "Go on", "on", one, ":material/play_arrow:", processes.go_on)
+    _draw_button(
+        "Try again" if one.state is State.FAILED else "Go on", "on", one, ":material/play_arrow:", processes.go_on
+    )
     if one.kind == "import":
-        _button("Choose columns again", "columns", one, ":material/table_chart:", _columns_again)
+        _draw_button("Choose columns again", "columns", one, ":material/table_chart:", _columns_again)
     with st.popover("Give up", icon=":material/delete:", type="tertiary", key=f"work_give_up_{one.name}"):
         st.html(markup.note("What was made so far is thrown away."))
-        _button("Throw it away", "gone", one, ":material/delete:", processes.give_up)
+        _draw_button("Throw it away", "gone", one, ":material/delete:", processes.give_up)
 
 
-def _button(label: str, key: str, one: Making, icon: str, action: Callable[[str], None]) -> None:
-    st.button(label, key=f"work_{key}_{one.name}", icon=icon, type="tertiary", on_click=_do, args=(action, one.name))
+def _draw_button(label: str, key: str, one: Making, icon: str, action: Callable[[str], None]) -> None:
+    st.button(
+        label, key=f"work_{key}_{one.name}", icon=icon, type="tertiary", on_click=_on_pressed, args=(action, one.name)
+    )
 
 
-def _do(action: Callable[[str], None], name: str) -> None:
+def _on_pressed(action: Callable[[str], None], name: str) -> None:
     try:
         action(name)
     except InputError as error:
-        table_markup.say(str(error))
+        table_markup.set_message(str(error))
     st.session_state[_AGAIN] = True
 
 
 def _look_at(name: str) -> None:
     processes.give_up(name)
-    catalog.look_at(name)
+    catalog.open_table(name)
 
 
 def _columns_again(name: str) -> None:
@@ -119,7 +123,7 @@ def _columns_again(name: str) -> None:
     about = processes.look(name).about
     file = processes.place(name) / str(about.get("input", ""))
     if file.is_file():
-        import_form.hold(file, Path(str(about.get("file", file.name))).name)
+        import_form.hold_upload(file, Path(str(about.get("file", file.name))).name)
         st.session_state["tables_view"] = "file"
     processes.give_up(name)
 
@@ -139,7 +143,7 @@ def _about(one: Making) -> str:
     return " · ".join(fact for fact in facts if fact)
 
 
-def _far(one: Making) -> str:
+def _progress_text(one: Making) -> str:
     """How far it is, its rate and the time left."""
     text = _STAGES.get(one.stage, one.stage)
     if one.unit == "%":
@@ -153,7 +157,7 @@ def _far(one: Making) -> str:
     return text
 
 
-def _so_far(one: Making) -> str:
+def _stopped_at(one: Making) -> str:
     """Where it ended, as the middle of a sentence."""
     if not one.total or not one.done:
         return "at its beginning"

@@ -24,29 +24,29 @@ from pages.view.session.scene import Scene
 from pages.view.shell import background, markup
 from pages.view.tables import build_form
 from pages.view.tables import markup as table_markup
-from pages.view.tables.catalog import FIRST
+from pages.view.tables.catalog import DEFAULT_TITLE
 
 #: Candidates beyond which the page offers no more.
-MOST_CANDIDATES = 512
+MAX_CANDIDATES = 512
 _BEGUN = "tables_extension_begun"
 
 
-def show() -> None:
+def draw_quality() -> None:
     """Facts, ranges, advice."""
     scene, palette = palette_state.current()
-    assessment = palette_state.assessed(scene, palette)
+    assessment = palette_state.current_assessment(scene, palette)
     with st.container(horizontal=True, vertical_alignment="bottom", key="good_head"):
-        st.html(table_markup.title(scenes.chosen() or FIRST))
-        palette_state.use_case_picker()
-    table_markup.said()
-    header.palette_line(scene, assessment)
+        st.html(table_markup.title(scenes.chosen_table() or DEFAULT_TITLE))
+        palette_state.draw_use_case_picker()
+    table_markup.draw_message()
+    header.draw_palette_line(scene, assessment)
     st.html(markup.facts(_facts(scene)))
     targets = assessment.targets
     asked = background.job("advice", (scene.key, targets.tobytes()), partial(_advise, scene, targets))
-    background.follow(asked, partial(_advice, scene))
+    background.poll(asked, partial(_draw_advice, scene))
     st.header("How far each value goes by itself")
-    background.follow(background.job("ranges", scene.key, partial(_ranges, scene)), partial(_reach, scene))
-    _use_cases(scene)
+    background.poll(background.job("ranges", scene.key, partial(_ranges, scene)), partial(_draw_ranges, scene))
+    _draw_use_cases(scene)
 
 
 def _facts(scene: Scene) -> list[tuple[str, str, str]]:
@@ -83,7 +83,7 @@ def _ended_badly(job: Job) -> bool:
     return job.status is not JobStatus.DONE
 
 
-def _advice(scene: Scene, job: Job) -> None:
+def _draw_advice(scene: Scene, job: Job) -> None:
     if st.session_state.pop(_BEGUN, False):
         st.rerun()  # the whole page shows what was begun, or why not
     if _ended_badly(job):
@@ -95,10 +95,10 @@ def _advice(scene: Scene, job: Job) -> None:
         if rows := words.rows(advice):
             header = ("", "this table", "twice the replies, foretold", "twice the prompts, foretold")
             st.html(markup.levels_table(header, [(-1, row) for row in rows], wide=True))
-        _more(scene, advice)
+        _draw_more(scene, advice)
 
 
-def _reach(scene: Scene, job: Job) -> None:
+def _draw_ranges(scene: Scene, job: Job) -> None:
     if _ended_badly(job):
         return
     found: Ranges = job.result
@@ -116,7 +116,7 @@ def _reach(scene: Scene, job: Job) -> None:
     )
 
 
-def _use_cases(scene: Scene) -> None:
+def _draw_use_cases(scene: Scene) -> None:
     """How many prompts each use case has, how often they count, and how many are held out."""
     table = scenes.load(scenes.ALL).table
     cases = np.array(table.use_cases)
@@ -139,7 +139,7 @@ def _use_cases(scene: Scene) -> None:
         st.html(markup.note("Prompts that are held out are never used to solve; they check what was promised."))
 
 
-def _more(scene: Scene, advice: Advice) -> None:
+def _draw_more(scene: Scene, advice: Advice) -> None:
     """A button that makes just what would help; where the table's replies cannot be drawn again, it says so."""
     if advice.help is Help.NEITHER:
         return
@@ -155,34 +155,34 @@ def _more(scene: Scene, advice: Advice) -> None:
     if reason := refusal(metadata):
         st.text(reason)
         return
-    source = scenes.chosen() or "The first table"
+    source = scenes.chosen_table() or "The first table"
     if advice.help is Help.CANDIDATES:
         now = int(np.median(scene.table.candidates))
         factor = 2.0 if not math.isfinite(advice.factor) else min(max(advice.factor, 1.25), 4.0)
-        wanted = min(MOST_CANDIDATES, 4 * math.ceil(now * factor / 4))
+        wanted = min(MAX_CANDIDATES, 4 * math.ceil(now * factor / 4))
         st.button(
             f"Draw {wanted - now} more replies to every prompt",
             key="good_candidates",
             type="primary",
             icon=":material/add:",
             on_click=_extend,
-            args=(_named(source, f"{wanted} each"), (f"--candidates={wanted}",), {"candidates": wanted}, ()),
+            args=(_larger_name(source, f"{wanted} each"), (f"--candidates={wanted}",), {"candidates": wanted}, ()),
             disabled=wanted <= now,
         )
         return
-    found = build_form.prompts("good")
+    found = build_form.draw_prompts_input("good")
     st.button(
         "Add these prompts",
         key="good_prompts",
         type="primary",
         icon=":material/add:",
         on_click=_extend,
-        args=(_named(source, "more prompts"), (), {"prompts": len(found)}, found),
+        args=(_larger_name(source, "more prompts"), (), {"prompts": len(found)}, found),
         disabled=not found,
     )
 
 
-def _named(source: str, what: str) -> str:
+def _larger_name(source: str, what: str) -> str:
     """A name for the larger table."""
     return f"{source[:40].rstrip()} - {what}"
 
@@ -201,12 +201,12 @@ def _extend(name: str, options: tuple[str, ...], about: dict[str, object], added
     inputs = {}
     if added:
         arguments += ["--prompts", "{folder}/prompts.jsonl"]
-        inputs["prompts.jsonl"] = build_form.lines(added)
-    about = about | {"table": scenes.chosen() or FIRST.lower()}
+        inputs["prompts.jsonl"] = build_form.prompts_jsonl(added)
+    about = about | {"table": scenes.chosen_table() or DEFAULT_TITLE.lower()}
     st.session_state[_BEGUN] = True
     try:
         processes.begin(name, "extend", [*arguments, *options], about, inputs)
     except InputError as error:
-        table_markup.say(str(error))
+        table_markup.set_message(str(error))
         return
     st.session_state["tables_view"] = "kept"

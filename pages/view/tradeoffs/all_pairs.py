@@ -10,16 +10,24 @@ from map_core.analysis.frontier import Frontier, frontier
 from map_core.core.jobs import Job
 from map_core.figures import pair_grid, theme
 from pages.view.shell import background, markup
-from pages.view.tradeoffs.shared import Today, again, download, in_words, open_pair, others, values_picker
+from pages.view.tradeoffs.shared import (
+    CurrentPalette,
+    draw_download,
+    draw_others_choice,
+    draw_words,
+    open_pair,
+    pick_values,
+    rerun_if_changed,
+)
 
 BUDGETS = (0.5, 2.0)
-MOST = 5
+MAX_VALUES = 5
 DIRECTIONS = 15
 
-Found = dict[tuple[int, int], Frontier]
+PairFrontiers = dict[tuple[int, int], Frontier]
 
 
-def show(today: Today) -> None:
+def draw_all_pairs(today: CurrentPalette) -> None:
     """The choice of values, and a cell a pair."""
     if len(today.names) < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
@@ -33,16 +41,16 @@ def show(today: Today) -> None:
         )
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="pairs_controls"):
-        first = today.wanted[:MOST] if len(today.wanted) > 1 else today.first(min(3, len(today.names)))
-        chosen = values_picker("Values", today, first, "pairs_values", most=MOST)
-        kept = others()
+        first = today.wanted[:MAX_VALUES] if len(today.wanted) > 1 else today.first(min(3, len(today.names)))
+        chosen = pick_values("Values", today, first, "pairs_values", most=MAX_VALUES)
+        kept = draw_others_choice()
     if len(chosen) < 2:
         st.html(markup.note("Choose two values or more."))
         return
     cells = list(combinations(chosen, 2))
 
-    def work(job: Job) -> Found:
-        found: Found = {}
+    def work(job: Job) -> PairFrontiers:
+        found: PairFrontiers = {}
         for pair in cells:
             floors = today.floors(kept, list(pair))
             found[pair] = frontier(today.scene.oracle, pair, BUDGETS, floors=floors, directions=DIRECTIONS, limit=False)
@@ -51,35 +59,37 @@ def show(today: Today) -> None:
 
     floors = today.floors(kept, []).tobytes()
     key = (today.scene.key, tuple(cells), floors)
-    background.follow(background.job("pairs", key, work), lambda job: _draw(job, today, cells))
+    background.poll(background.job("pairs", key, work), lambda job: _draw(job, today, cells))
 
 
-def _draw(job: Job, today: Today, cells: list[tuple[int, int]]) -> None:
-    again()
-    found: Found = job.result or job.partial or {}
+def _draw(job: Job, today: CurrentPalette, cells: list[tuple[int, int]]) -> None:
+    rerun_if_changed()
+    found: PairFrontiers = job.result or job.partial or {}
     units = today.scene.units()
     if job.error:
         st.html(markup.note(f"The pairs could not be computed: {job.error}"))
     values = sorted({j for pair in cells for j in pair})
-    st.html(_places(values))
+    st.html(_grid_rules(values))
     height = pair_grid.HEIGHTS.get(len(values) - 1, pair_grid.LEAST_HEIGHT)
     ends = pair_grid.scale(units, list(found.values()), today.stand)
     with st.container(key="pairs_matrix"):
         for pair in cells:
             with st.container(key=f"pair_{pair[0]}_{pair[1]}", border=True, gap=None):
-                _cell(today, pair, found.get(pair), ends, height)
+                _draw_cell(today, pair, found.get(pair), ends, height)
         with st.container(key="pairs_words"):
             sentences = pair_grid.summary(found, units)
             if not job.ended:
                 st.html(markup.note(f"{len(found)} of {len(cells)} pairs are there."))
             for sentence in sentences[:3]:
                 st.text(sentence)
-    in_words(sentences)
+    draw_words(sentences)
     if job.result:
-        download(pair_grid.pairs_csv(job.result, today.scene.oracle), "frontier-pairs", "pairs_csv")
+        draw_download(pair_grid.pairs_csv(job.result, today.scene.oracle), "frontier-pairs", "pairs_csv")
 
 
-def _cell(today: Today, pair: tuple[int, int], found: Frontier | None, ends: tuple[float, float], height: int) -> None:
+def _draw_cell(
+    today: CurrentPalette, pair: tuple[int, int], found: Frontier | None, ends: tuple[float, float], height: int
+) -> None:
     across, upwards = (markup.plain(today.titles[pair[0]]), markup.plain(today.names[pair[1]]))
     st.button(
         f"{across} and {upwards}",
@@ -110,10 +120,10 @@ def _cell(today: Today, pair: tuple[int, int], found: Frontier | None, ends: tup
     st.html(markup.note(pair_grid.said(pair_grid.together(reached[-1], pair))))
     if event and event.selection.points:
         open_pair(pair)
-        again()
+        rerun_if_changed()
 
 
-def _places(values: list[int]) -> str:
+def _grid_rules(values: list[int]) -> str:
     """Where each cell stands on a wide screen: a row and a column a value, below the diagonal."""
     rules = "".join(
         f"[data-testid]:has(> .st-key-pair_{a}_{b}), .st-key-pairs_matrix > .st-key-pair_{a}_{b} "

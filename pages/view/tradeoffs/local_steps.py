@@ -12,21 +12,21 @@ from map_core.feasibility import AttainableLevels
 from map_core.text import sentences
 from pages.view.session import palette_state
 from pages.view.shell import background, markup
-from pages.view.tradeoffs.shared import Today, again, take
+from pages.view.tradeoffs.shared import CurrentPalette, rerun_if_changed, take_targets
 
 SIZES = (0.05, 0.1, 0.2)
-_KEPT = {Keep.COST: "Keep the cost", Keep.OTHERS: "Keep the others"}
-_MEANT = {
+_KEEP_TITLES = {Keep.COST: "Keep the cost", Keep.OTHERS: "Keep the others"}
+_KEEP_MEANINGS = {
     Keep.COST: "The nats stay as they are. A step more: the other targets give way as little as they can. A step less: "
     "they rise together on what was saved.",
     Keep.OTHERS: "The other targets stay as they are, and the cost follows.",
 }
-_MOVED = {Keep.COST: "The cost was kept.", Keep.OTHERS: "The others were kept."}
+_KEEP_SENTENCES = {Keep.COST: "The cost was kept.", Keep.OTHERS: "The others were kept."}
 
-Found = dict[tuple[int, int], Step | None]
+LocalSteps = dict[tuple[int, int], Step | None]
 
 
-def show(today: Today) -> None:
+def draw_local_steps(today: CurrentPalette) -> None:
     """The size of a step, what is kept, and a row a target."""
     st.header("Move a step")
     own = today.assessment.solution
@@ -42,7 +42,7 @@ def show(today: Today) -> None:
                 "Go to the nearest palette that works",
                 key="steps_nearest",
                 icon=":material/my_location:",
-                on_click=palette_state.take,
+                on_click=palette_state.take_targets,
                 args=(today.scene, today.assessment.nearest.targets, "The nearest palette that works was taken."),
             )
         return
@@ -50,7 +50,7 @@ def show(today: Today) -> None:
         keep: Keep = st.segmented_control(
             "What stays",
             list(Keep)[::-1],
-            format_func=_KEPT.__getitem__,
+            format_func=_KEEP_TITLES.__getitem__,
             default=Keep.COST,
             required=True,
             key="steps_keep",
@@ -65,10 +65,10 @@ def show(today: Today) -> None:
             key="steps_size",
             persist_state="session",
         )
-        st.html(markup.note(_MEANT[keep]))
+        st.html(markup.note(_KEEP_MEANINGS[keep]))
 
-    def work(job: Job) -> Found:
-        oracle, found = today.scene.oracle, Found()
+    def work(job: Job) -> LocalSteps:
+        oracle, found = today.scene.oracle, LocalSteps()
         attainable = AttainableLevels(oracle)
         for j in today.wanted:
             for sign in (-1, 1):
@@ -86,12 +86,12 @@ def show(today: Today) -> None:
         return found
 
     key = (today.scene.key, today.targets.tobytes(), today.fixed.tobytes(), size, keep)
-    background.follow(background.job("steps", key, work), lambda job: _draw(job, today, keep))
+    background.poll(background.job("steps", key, work), lambda job: _draw(job, today, keep))
 
 
-def _draw(job: Job, today: Today, keep: Keep) -> None:
-    again()
-    found: Found = job.result or job.partial or {}
+def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
+    rerun_if_changed()
+    found: LocalSteps = job.result or job.partial or {}
     if job.error:
         st.html(markup.note(f"The steps could not be computed: {job.error}"))
     for j in today.wanted:
@@ -102,14 +102,14 @@ def _draw(job: Job, today: Today, keep: Keep) -> None:
             for sign, label, icon in ((-1, "Less", "remove"), (1, "More", "add")):
                 with st.container(key=f"steps_{j}_{'more' if sign > 0 else 'less'}", gap="small"):
                     one = found.get((j, sign))
-                    told = f"{today.titles[j]}: a step {label.lower()}. {_MOVED[keep]}"
+                    told = f"{today.titles[j]}: a step {label.lower()}. {_KEEP_SENTENCES[keep]}"
                     st.button(
                         f"{label} {markup.plain(today.names[j])}",
                         key=f"step_{j}_{sign}",
                         icon=f":material/{icon}:",
                         disabled=one is None,
                         width="stretch",
-                        on_click=take,
+                        on_click=take_targets,
                         args=None if one is None else (today.scene, _moved(today, one), told),
                     )
                     if one is None:
@@ -123,12 +123,12 @@ def _draw(job: Job, today: Today, keep: Keep) -> None:
                             st.html(markup.note("The others hardly move."))
 
 
-def _moved(today: Today, one: Step) -> np.ndarray:
+def _moved(today: CurrentPalette, one: Step) -> np.ndarray:
     """(value,) the targets that a step changes, NaN for the others."""
     return np.where(np.abs(one.targets - today.targets) > 1e-9, one.targets, np.nan)
 
 
-def _why_not(today: Today, keep: Keep, value: int, sign: int) -> str:
+def _why_not(today: CurrentPalette, keep: Keep, value: int, sign: int) -> str:
     """Why a step cannot be had."""
     if keep is Keep.OTHERS:
         return "Out of reach while the others stay."
@@ -143,7 +143,7 @@ def _cost(one: Step) -> str:
     return said if one.trusted else f"{said}; on paper only"
 
 
-def _others(today: Today, value: int, one: Step) -> list[tuple[int, str]]:
+def _others(today: CurrentPalette, value: int, one: Step) -> list[tuple[int, str]]:
     """The other targets that move by a percentile, most first."""
     ends = {j: _ends(today, j, one) for j in today.wanted if j != value}
     moved = [j for j, (before, after) in ends.items() if amounts.percentile(before) != amounts.percentile(after)]
@@ -151,13 +151,13 @@ def _others(today: Today, value: int, one: Step) -> list[tuple[int, str]]:
     return [(j, f"{today.names[j]} {_from_to(today, j, one)}") for j in moved]
 
 
-def _ends(today: Today, value: int, one: Step) -> tuple[float, float]:
+def _ends(today: CurrentPalette, value: int, one: Step) -> tuple[float, float]:
     """A target before and after, in percentiles."""
     before, after = (today.scene.percentile(value, float(at[value])) for at in (today.targets, one.targets))
     return before, after
 
 
-def _from_to(today: Today, value: int, one: Step) -> str:
+def _from_to(today: CurrentPalette, value: int, one: Step) -> str:
     before, after = _ends(today, value, one)
     digits = 0 if amounts.percentile(after) != amounts.percentile(before) else 1
     return f"{amounts.percentile(before, digits)} → {amounts.percentile(after, digits)}"

@@ -10,7 +10,14 @@ from map_core.core.jobs import Job
 from map_core.figures import parallel_coordinates, plane, theme
 from pages.view.shell import background, markup
 from pages.view.tradeoffs import what_if
-from pages.view.tradeoffs.shared import BUDGETS, Today, download, in_words, others, values_picker
+from pages.view.tradeoffs.shared import (
+    BUDGETS,
+    CurrentPalette,
+    draw_download,
+    draw_others_choice,
+    draw_words,
+    pick_values,
+)
 
 LINES = 24
 _TINTS: dict[parallel_coordinates.Tint, str] = {
@@ -24,7 +31,7 @@ HOW = (
 )
 
 
-def show(today: Today) -> None:
+def draw_parallel(today: CurrentPalette) -> None:
     """The choice of values and budgets, the lines, and the panel."""
     if len(today.names) < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
@@ -39,7 +46,7 @@ def show(today: Today) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="lines_controls"):
         first = today.wanted if len(today.wanted) > 1 else today.first(2)
-        chosen = values_picker("Values that are weighed", today, first, "lines_values")
+        chosen = pick_values("Values that are weighed", today, first, "lines_values")
         budgets = st.pills(
             "Budgets in nats",
             list(BUDGETS),
@@ -60,7 +67,7 @@ def show(today: Today) -> None:
             bind="query-params",
             persist_state="session",
         )
-        kept = others()
+        kept = draw_others_choice()
     if len(chosen) < 2 or not budgets:
         st.html(markup.note("Choose two values or more, and a budget."))
         return
@@ -70,10 +77,10 @@ def show(today: Today) -> None:
         return fan(today.scene.oracle, chosen, nats, lines=max(LINES, len(chosen)), floors=floors)
 
     key = (today.scene.key, tuple(chosen), nats, floors.tobytes())
-    background.follow(background.job("fan", key, work), lambda job: _draw(job, today, tint))
+    background.poll(background.job("fan", key, work), lambda job: _draw(job, today, tint))
 
 
-def _draw(job: Job, today: Today, tint: parallel_coordinates.Tint) -> None:
+def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> None:
     found: Fan | None = job.result
     scene = today.scene
     units = scene.units()
@@ -104,9 +111,9 @@ def _draw(job: Job, today: Today, tint: parallel_coordinates.Tint) -> None:
             )
             shown = parallel_coordinates.no_worse(found, units, now.levels, [int(j) for j in must])
             st.html(markup.note(f"{len(shown)} of {len(found.kl)} palettes are shown."))
-        key = f"lines_{what_if.round_of('lines')}"
+        key = f"lines_{what_if.selection_round('lines')}"
         # Read before the figure is drawn, which shows the chosen line in full.
-        clicked = what_if.clicked("lines", st.session_state.get(key), job.key)
+        clicked = what_if.clicked_point("lines", st.session_state.get(key), job.key)
         chosen = clicked[0] if clicked is not None and clicked[0] in shown else None
         st.plotly_chart(
             parallel_coordinates.lines(found, shown, units, axes, today.stand, tint, chosen),
@@ -123,8 +130,8 @@ def _draw(job: Job, today: Today, tint: parallel_coordinates.Tint) -> None:
             levels = found.levels[chosen]
             said = f"One of the palettes at {amounts.significant(found.budget[chosen])} nats."
             new = plane.taken(today.targets, levels, found.values)
-            point = what_if.Point(said, levels, found.weights[chosen], float(found.kl[chosen]), new)
-        what_if.panel(today, "lines", point, HOW)
-    what_if.heard(today, "lines", point)
-    in_words(parallel_coordinates.summary(found, shown, units))
-    download(parallel_coordinates.fan_csv(found, scene.oracle), "palettes-at-budgets", "lines_csv")
+            point = what_if.WhatIfPoint(said, levels, found.weights[chosen], float(found.kl[chosen]), new)
+        what_if.draw_panel(today, "lines", point, HOW)
+    what_if.draw_replies(today, "lines", point)
+    draw_words(parallel_coordinates.summary(found, shown, units))
+    draw_download(parallel_coordinates.fan_csv(found, scene.oracle), "palettes-at-budgets", "lines_csv")

@@ -24,7 +24,7 @@ _AGAIN = "tradeoffs_again"
 
 
 @dataclass(frozen=True, eq=False)
-class Today:
+class CurrentPalette:
     """The palette in force.
 
     Args:
@@ -86,16 +86,16 @@ class Today:
         return floors
 
 
-def today() -> Today:
+def current_palette() -> CurrentPalette:
     """The palette of this viewer, assessed; asked for once by every run of the whole page."""
     st.session_state.pop(_AGAIN, None)
     scene, palette = palette_state.current()
-    return Today(scene, palette, palette_state.assessed(scene, palette))
+    return CurrentPalette(scene, palette, palette_state.current_assessment(scene, palette))
 
 
-def take(scene: Scene, targets: np.ndarray, what: str) -> None:
+def take_targets(scene: Scene, targets: np.ndarray, what: str) -> None:
     """Callback within a figure's fragment: exact targets become the palette; NaN leaves a value as it is."""
-    palette_state.take(scene, targets, what)
+    palette_state.take_targets(scene, targets, what)
     st.session_state[_AGAIN] = True
 
 
@@ -111,13 +111,13 @@ def open_pair(pair: tuple[int, int]) -> None:
     st.session_state[_AGAIN] = True
 
 
-def again() -> None:
+def rerun_if_changed() -> None:
     """Within a fragment: run the whole page where one of the callbacks above has changed what it shows."""
     if st.session_state.pop(_AGAIN, False):
         st.rerun()
 
 
-def others() -> bool:
+def draw_others_choice() -> bool:
     """The choice of what the values that are not looked at do, the same in all views; True when they keep targets."""
     kept = st.segmented_control(
         "The other values",
@@ -133,9 +133,9 @@ def others() -> bool:
     return kept == "kept"
 
 
-def value_picker(label: str, today: Today, first: int, key: str) -> int:
+def pick_value(label: str, today: CurrentPalette, first: int, key: str) -> int:
     """The choice of one value, which stands in the address."""
-    tabs.stay(key, first)
+    tabs.keep_in_address(key, first)
     return int(
         st.selectbox(
             label,
@@ -149,7 +149,7 @@ def value_picker(label: str, today: Today, first: int, key: str) -> int:
     )
 
 
-def axis_picker(label: str, today: Today, first: int, key: str) -> int:
+def pick_axis(label: str, today: CurrentPalette, first: int, key: str) -> int:
     """The choice of one value, which a click elsewhere may make as well; both axes stand in the address as a pair."""
     st.session_state.setdefault(key, first)  # and not as an index: a click may have chosen already
     return int(
@@ -163,9 +163,9 @@ def axis_picker(label: str, today: Today, first: int, key: str) -> int:
     )
 
 
-def values_picker(label: str, today: Today, first: list[int], key: str, most: int | None = None) -> list[int]:
+def pick_values(label: str, today: CurrentPalette, first: list[int], key: str, most: int | None = None) -> list[int]:
     """The choice of several values, in the table's order, which stands in the address."""
-    tabs.stay(key, first)
+    tabs.keep_in_address(key, first)
     chosen = st.multiselect(
         label,
         range(len(today.names)),
@@ -180,14 +180,14 @@ def values_picker(label: str, today: Today, first: list[int], key: str, most: in
     return sorted(int(j) for j in chosen)
 
 
-def download(data: str, name: str, key: str) -> None:
+def draw_download(data: str, name: str, key: str) -> None:
     """A figure's numbers as a file."""
     st.download_button(
         "Data (CSV)", data, f"{name}.csv", "text/csv", icon=":material/download:", type="tertiary", key=key
     )
 
 
-def in_words(sentences: list[str]) -> None:
+def draw_words(sentences: list[str]) -> None:
     """A figure as sentences."""
     with st.expander("In words"):
         for sentence in sentences:

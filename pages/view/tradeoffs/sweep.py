@@ -16,21 +16,21 @@ from map_core.feasibility import AttainableLevels
 from map_core.figures import sweep, theme
 from map_core.text import sentences
 from pages.view.shell import background, glossary, markup
-from pages.view.tradeoffs.shared import Today, download, in_words, value_picker
+from pages.view.tradeoffs.shared import CurrentPalette, draw_download, draw_words, pick_value
 
 LEVEL = 0.9
 #: Lines that are drawn to begin with, the swept value's and those with a target first.
 FIRST = 4
 
 
-def show(today: Today) -> None:
+def draw_sweep(today: CurrentPalette) -> None:
     """The choice of the value, the curves, and what they say."""
-    st.header("What a target costs", help=glossary.help("sensitivity", "shadow price"))
+    st.header("What a target costs", help=glossary.help_text("sensitivity", "shadow price"))
     names, own = today.names, today.assessment.solution
     prices = None if own is None else local(own)
     with st.container(horizontal=True, vertical_alignment="bottom", key="sensitivity_controls"):
         first = (prices.bottleneck if prices else None) or 0
-        value = value_picker("Move the target of", today, first, "sensitivity_value")
+        value = pick_value("Move the target of", today, first, "sensitivity_value")
         shown = st.pills(
             "Also show",
             [j for j in range(len(names)) if j != value],
@@ -54,10 +54,10 @@ def show(today: Today) -> None:
 
     key = (today.scene.key, value, kept.tobytes())
     drawn = [int(j) for j in shown]
-    background.follow(background.job("sensitivity", key, work), lambda job: _draw(job, today, value, drawn))
+    background.poll(background.job("sensitivity", key, work), lambda job: _draw(job, today, value, drawn))
 
 
-def _draw(job: Job, today: Today, value: int, shown: list[int]) -> None:
+def _draw(job: Job, today: CurrentPalette, value: int, shown: list[int]) -> None:
     if job.error:
         st.html(markup.note(f"The curves could not be computed: {job.error}"))
     done: tuple[Curve, Bands | None] | None = job.result or job.partial
@@ -85,9 +85,9 @@ def _draw(job: Job, today: Today, value: int, shown: list[int]) -> None:
         most = units.said(value, found.highest)
         st.text(f"The highest that {names[value]} can go while the others keep their targets is {most}.")
     st.html(markup.note(_method(error)))
-    in_words(sweep.summary(drawn))
+    draw_words(sweep.summary(drawn))
     name = f"sensitivity-{today.scene.table.values[value]}"
-    download(sweep.sweep_csv(found, today.scene.oracle, error), name, "sensitivity_csv")
+    draw_download(sweep.sweep_csv(found, today.scene.oracle, error), name, "sensitivity_csv")
 
 
 def _chart(name: str, figure: Any, value: int, said: str) -> None:

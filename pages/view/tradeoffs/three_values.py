@@ -11,7 +11,14 @@ from map_core.figures import plane, theme, triangle
 from map_core.figures import surface as space
 from pages.view.shell import background, markup
 from pages.view.tradeoffs import what_if
-from pages.view.tradeoffs.shared import BUDGETS, Today, download, in_words, others, value_picker
+from pages.view.tradeoffs.shared import (
+    BUDGETS,
+    CurrentPalette,
+    draw_download,
+    draw_others_choice,
+    draw_words,
+    pick_value,
+)
 
 DIRECTIONS = 11
 HOW = (
@@ -20,7 +27,7 @@ HOW = (
 )
 
 
-def show(today: Today) -> None:
+def draw_three_values(today: CurrentPalette) -> None:
     """The choice of three values and a budget, the two figures, and the panel."""
     if len(today.names) < 3:
         st.html(markup.note("This table has fewer than three values. Two values shows all there is to trade."))
@@ -36,7 +43,7 @@ def show(today: Today) -> None:
     first = today.first(3)
     with st.container(horizontal=True, vertical_alignment="bottom", key="three_controls"):
         chosen = [
-            value_picker(label, today, j, f"three_{n}")
+            pick_value(label, today, j, f"three_{n}")
             for n, (label, j) in enumerate(zip(("First value", "Second value", "Third value"), first, strict=True))
         ]
         budget = st.segmented_control(
@@ -49,7 +56,7 @@ def show(today: Today) -> None:
             bind="query-params",
             persist_state="session",
         )
-        kept = others()
+        kept = draw_others_choice()
     if len(set(chosen)) < 3:
         st.html(markup.note("Choose three different values."))
         return
@@ -60,10 +67,10 @@ def show(today: Today) -> None:
         return surface(today.scene.oracle, triple, [nats], floors=floors, directions=DIRECTIONS, limit=False)
 
     key = (today.scene.key, triple, nats, floors.tobytes())
-    background.follow(background.job("surface", key, work), lambda job: _draw(job, today, triple, nats))
+    background.poll(background.job("surface", key, work), lambda job: _draw(job, today, triple, nats))
 
 
-def _draw(job: Job, today: Today, triple: tuple[int, int, int], nats: float) -> None:
+def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: float) -> None:
     found: Surface | None = job.result
     names, units = today.names, today.scene.units()
     if job.error:
@@ -87,18 +94,18 @@ def _draw(job: Job, today: Today, triple: tuple[int, int, int], nats: float) -> 
         with st.container(key="three_flat"):
             event = st.plotly_chart(
                 triangle.triangle(units, found, sheet),
-                key=f"triangle_{triple}_{nats}_{what_if.round_of('three')}",
+                key=f"triangle_{triple}_{nats}_{what_if.selection_round('three')}",
                 on_select="rerun",
                 selection_mode="points",
                 config=theme.CONFIG | {"displayModeBar": False},
                 alt=f"How {amounts.significant(nats)} nats can be divided among {said}: each mark is a palette. The "
                 "same in words below.",
             )
-        clicked = what_if.clicked("three", event, job.key)
+        clicked = what_if.clicked_point("three", event, job.key)
         point = None
         if clicked is not None and clicked[0] < len(sheet.levels):
             title = f"A point of the surface of {said} at {amounts.significant(nats)} nats."
-            point = what_if.of_contour(today, title, triple, sheet, clicked[0])
+            point = what_if.contour_point(today, title, triple, sheet, clicked[0])
         with st.container(key="three_space"):
             st.plotly_chart(
                 space.space(units, found, today.stand, None if point is None else point.levels),
@@ -108,8 +115,8 @@ def _draw(job: Job, today: Today, triple: tuple[int, int, int], nats: float) -> 
                 "the base model, your target and what your palette gives. The same in words below.",
             )
     with right:
-        what_if.panel(today, "three", point, HOW)
-    what_if.heard(today, "three", point)
-    in_words(space.summary(found, units))
+        what_if.draw_panel(today, "three", point, HOW)
+    what_if.draw_replies(today, "three", point)
+    draw_words(space.summary(found, units))
     values = "-".join(today.scene.table.values[j] for j in triple)
-    download(plane.plane_csv(found, today.scene.oracle), f"surface-{values}", "three_csv")
+    draw_download(plane.plane_csv(found, today.scene.oracle), f"surface-{values}", "three_csv")

@@ -13,7 +13,14 @@ from map_core.figures import plane, theme
 from map_core.text.units import Unit
 from pages.view.shell import background, glossary, markup
 from pages.view.tradeoffs import what_if
-from pages.view.tradeoffs.shared import BUDGETS, Today, axis_picker, download, in_words, others
+from pages.view.tradeoffs.shared import (
+    BUDGETS,
+    CurrentPalette,
+    draw_download,
+    draw_others_choice,
+    draw_words,
+    pick_axis,
+)
 
 HOW = (
     "Click a point on a line to see what it would give against your palette, what it costs and what it sounds like. "
@@ -21,13 +28,13 @@ HOW = (
 )
 
 
-def show(today: Today) -> None:
+def draw_two_values(today: CurrentPalette) -> None:
     """The controls, the plane, and the panel beside it."""
     names = today.names
     if len(names) < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return
-    st.header("What can be had together", help=glossary.help("frontier", "budget"))
+    st.header("What can be had together", help=glossary.help_text("frontier", "budget"))
     st.html(
         markup.note(
             "Grey dots are the model's own replies. Each line is as far as a budget goes, in nats from the base model."
@@ -35,8 +42,8 @@ def show(today: Today) -> None:
     )
     first, second = today.first(2)
     with st.container(horizontal=True, vertical_alignment="bottom", key="frontier_controls"):
-        across = axis_picker("Across", today, first, "frontier_across")
-        upwards = axis_picker("Upwards", today, second, "frontier_upwards")
+        across = pick_axis("Across", today, first, "frontier_across")
+        upwards = pick_axis("Upwards", today, second, "frontier_upwards")
         unit: Unit = st.segmented_control(
             "Units",
             ["percentile", "reward"],
@@ -46,7 +53,7 @@ def show(today: Today) -> None:
             key="frontier_unit",
             persist_state="session",
         )
-        kept = others()
+        kept = draw_others_choice()
     if across == upwards:
         st.html(markup.note("Choose two different values."))
         return
@@ -59,10 +66,10 @@ def show(today: Today) -> None:
     def draw(job: Job) -> None:
         _draw(job, today, pair, unit, kept)
 
-    background.follow(background.job("frontier", (today.scene.key, pair, floors.tobytes()), work), draw)
+    background.poll(background.job("frontier", (today.scene.key, pair, floors.tobytes()), work), draw)
 
 
-def _draw(job: Job, today: Today, pair: tuple[int, int], unit: Unit, kept: bool) -> None:
+def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, kept: bool) -> None:
     scene, names = today.scene, today.names
     units = scene.units(unit)
     found: Frontier | None = job.result
@@ -70,7 +77,7 @@ def _draw(job: Job, today: Today, pair: tuple[int, int], unit: Unit, kept: bool)
     with left:
         event = st.plotly_chart(
             plane.plane(scene.table, units, pair, found, today.stand),
-            key=f"plane_{pair}_{unit}_{kept}_{what_if.round_of('two')}",
+            key=f"plane_{pair}_{unit}_{kept}_{what_if.selection_round('two')}",
             on_select="rerun",
             selection_mode="points",
             config=theme.CONFIG,
@@ -82,21 +89,21 @@ def _draw(job: Job, today: Today, pair: tuple[int, int], unit: Unit, kept: bool)
         if found is None and not job.ended:
             st.html(markup.note("Computing the frontier."))
     with right:
-        clicked = what_if.clicked("two", event, job.key) if found else None
+        clicked = what_if.clicked_point("two", event, job.key) if found else None
         point = None
         if found is not None and clicked is not None and len(clicked) == 2:
             contour, direction = plane.point(found, clicked)
             both = f"{names[pair[0]]} and {names[pair[1]]}"
             at = "at the limit" if math.isinf(contour.budget) else f"at {amounts.significant(contour.budget)} nats"
-            point = what_if.of_contour(today, f"A point of the frontier of {both} {at}.", pair, contour, direction)
-        what_if.panel(today, "two", point, HOW)
-    what_if.heard(today, "two", point)
+            point = what_if.contour_point(today, f"A point of the frontier of {both} {at}.", pair, contour, direction)
+        what_if.draw_panel(today, "two", point, HOW)
+    what_if.draw_replies(today, "two", point)
     if found is None:
         return
     if not any(len(contour.levels) for contour in found.contours if math.isfinite(contour.budget)):
         most = amounts.significant(BUDGETS[-1])
         said = f"The targets of the other values alone cost more than {most} nats, or cannot be met."
         st.html(markup.note(said))
-    in_words(plane.summary(found, units))
+    draw_words(plane.summary(found, units))
     values = scene.table.values
-    download(plane.plane_csv(found, scene.oracle), f"frontier-{values[pair[0]]}-{values[pair[1]]}", "frontier_csv")
+    draw_download(plane.plane_csv(found, scene.oracle), f"frontier-{values[pair[0]]}-{values[pair[1]]}", "frontier_csv")

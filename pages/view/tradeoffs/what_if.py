@@ -19,14 +19,14 @@ from map_core.figures import plane
 from map_core.text import changes, sentences
 from pages.view.session import palette_state
 from pages.view.shell import markup
-from pages.view.tradeoffs.shared import Today, again, take, undo
+from pages.view.tradeoffs.shared import CurrentPalette, rerun_if_changed, take_targets, undo
 
 #: The limit of a direction is read at weights so many times as long.
-FAR = 1e4
+LIMIT_FACTOR = 1e4
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class WhatIfPoint:
     """A palette that is looked at and not yet taken.
 
     Args:
@@ -46,16 +46,18 @@ class Point:
     limit: bool = False
 
 
-def of_contour(today: Today, said: str, values: tuple[int, ...], contour: Contour, number: int) -> Point:
+def contour_point(
+    today: CurrentPalette, said: str, values: tuple[int, ...], contour: Contour, number: int
+) -> WhatIfPoint:
     """A point of a frontier: its levels become the targets of these values; others that it misses give way."""
     limit = math.isinf(contour.budget)
-    weights = contour.weights[number] * (FAR if limit else 1.0)
+    weights = contour.weights[number] * (LIMIT_FACTOR if limit else 1.0)
     kl = float(contour.kl[number])
     levels = contour.levels[number]
-    return Point(said, levels, weights, kl, plane.taken(today.targets, levels, values), limit)
+    return WhatIfPoint(said, levels, weights, kl, plane.taken(today.targets, levels, values), limit)
 
 
-def clicked(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | None:
+def clicked_point(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | None:
     """What the point that was clicked last in a figure carries.
 
     Args:
@@ -70,17 +72,17 @@ def clicked(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | None:
     return held[1] if held and held[0] == mark else None
 
 
-def round_of(view: str) -> int:
+def selection_round(view: str) -> int:
     """Part of a figure's key: another number clears what was clicked."""
     return int(st.session_state.get(f"what_if_round_{view}", 0))
 
 
 def _clear(view: str) -> None:
-    st.session_state[f"what_if_round_{view}"] = round_of(view) + 1
+    st.session_state[f"what_if_round_{view}"] = selection_round(view) + 1
     st.session_state.pop(f"what_if_clicked_{view}", None)
 
 
-def panel(today: Today, view: str, point: Point | None, how: str) -> None:
+def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how: str) -> None:
     """The panel beside a figure.
 
     Args:
@@ -89,19 +91,19 @@ def panel(today: Today, view: str, point: Point | None, how: str) -> None:
         point: what was clicked.
         how: what to do when nothing was.
     """
-    again()
+    rerun_if_changed()
     with st.container(key=f"what_if_{view}", border=True):
         st.html('<h3 class="vp-small-title">What if</h3>')
         if point is None:
             st.html(markup.note(how))
-            _undo(view)
+            _draw_undo(view)
             return
         st.html(markup.note(point.said))
         same = bool(np.allclose(point.targets, today.targets, atol=1e-9, equal_nan=True))
         if same:
             st.html(markup.note("This is your palette now."))
         else:
-            _compared(today, point)
+            _draw_comparison(today, point)
         with st.container(horizontal=True, vertical_alignment="center"):
             if not same:
                 moved = ~(np.abs(point.targets - today.targets) <= 1e-9)
@@ -111,22 +113,22 @@ def panel(today: Today, view: str, point: Point | None, how: str) -> None:
                     key=f"take_it_{view}",
                     type="primary",
                     icon=":material/check:",
-                    on_click=take,
+                    on_click=take_targets,
                     args=(today.scene, np.where(moved, point.targets, np.nan), told),
                 )
             if same:
-                _undo(view)
+                _draw_undo(view)
             st.button("Clear", key=f"clear_{view}", type="tertiary", on_click=_clear, args=(view,))
 
 
-def _undo(view: str) -> None:
+def _draw_undo(view: str) -> None:
     """The way back, as long as taking a point is the last thing that happened."""
     place = palette_state.history().place
     if place > 0 and st.session_state.get("taken") == place:
         st.button("Undo", key=f"undo_{view}", icon=":material/undo:", type="tertiary", on_click=undo)
 
 
-def _compared(today: Today, point: Point) -> None:
+def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
     scene, now = today.scene, today.solution
     if today.assessment.solution is None:
         what = "the base model, for nothing near it can be had" if now is None else "the nearest one that is not"
@@ -153,13 +155,13 @@ def _compared(today: Today, point: Point) -> None:
     st.html(markup.levels_table(["Value", "Base" if now is None else "Now", "There", "Change"], rows))
 
 
-def _cost(now: float, point: Point) -> str:
+def _cost(now: float, point: WhatIfPoint) -> str:
     if math.isnan(point.kl):
         return "It costs the most that choosing among the replies can cost at these levels."
     return changes.cost(now, point.kl)
 
 
-def _gives_way(today: Today, point: Point) -> str:
+def _gives_way(today: CurrentPalette, point: WhatIfPoint) -> str:
     """The targets that taking it would lower."""
     lowered = [int(j) for j in np.flatnonzero(point.targets < today.targets - 1e-6)]
     if not lowered:
@@ -170,7 +172,7 @@ def _gives_way(today: Today, point: Point) -> str:
     return f"Taking it lowers your target{'s' * (len(lowered) > 1)} of {said}.{held}"
 
 
-def _doubt(today: Today, point: Point) -> str:
+def _doubt(today: CurrentPalette, point: WhatIfPoint) -> str:
     """Whether too few replies carry it."""
     if point.limit:
         return "It rests on a single reply a prompt, so it is reachable on paper only."
@@ -185,7 +187,7 @@ def _signed(moved: int) -> str:
     return f"{moved:+d}".replace("-", "−") if moved else "0"
 
 
-def heard(today: Today, view: str, point: Point | None) -> None:
+def draw_replies(today: CurrentPalette, view: str, point: WhatIfPoint | None) -> None:
     """The likeliest reply here and there to one prompt of the use case, straight from the table."""
     if point is None:
         return

@@ -20,10 +20,10 @@ from pages.view.session import scene as scenes
 from pages.view.session import scorer_cards
 from pages.view.shell import markup
 from pages.view.values import markup as marks
-from pages.view.values.state import Own, Seen
+from pages.view.values.state import CustomValue, ValuesView
 
 
-def head(seen: Seen, name: str) -> None:
+def draw_card_title(seen: ValuesView, name: str) -> None:
     """Name, colour, and what kind of value it is."""
     own = seen.own_named(name)
     if own is None:
@@ -33,7 +33,7 @@ def head(seen: Seen, name: str) -> None:
     st.html(marks.title(seen.title(name), seen.tint(name), tags))
 
 
-def show(seen: Seen, name: str) -> None:
+def draw_card(seen: ValuesView, name: str) -> None:
     """The card below the head."""
     own = seen.own_named(name)
     if own is not None and own.rewards is None:
@@ -41,27 +41,27 @@ def show(seen: Seen, name: str) -> None:
     table = seen.portrayed
     found = portrait(table, name)
     if own is None:
-        _trusted(name)
+        _draw_trust(name)
     else:
-        _ends(seen, name)
-    _facts(seen, name, own, found)
-    _spread(seen, name, found)
-    _beside(seen, found)
+        _draw_extremes(seen, name)
+    _draw_facts(seen, name, own, found)
+    _draw_spread(seen, name, found)
+    _draw_correlations(seen, found)
     if own is None:
-        _ladder(seen, found.rungs)
+        _draw_ladder(seen, found.rungs)
 
 
-def _trusted(name: str) -> None:
+def _draw_trust(name: str) -> None:
     """The word on a value of the table, from labels."""
-    of_table = scorer_cards.judged()
+    of_table = scorer_cards.scorer_quality()
     one = of_table.separations.get(name)
     if one is None:
-        st.html(marks.word(None, scorer_cards.agreement(of_table, name)))
+        st.html(marks.word(None, scorer_cards.agreement_sentence(of_table, name)))
     else:
-        st.html(marks.word(word(one.auc, one.low), scorer_cards.agreement(of_table, name)))
+        st.html(marks.word(word(one.auc, one.low), scorer_cards.agreement_sentence(of_table, name)))
 
 
-def _facts(seen: Seen, name: str, own: Own | None, found: Portrait) -> None:
+def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, found: Portrait) -> None:
     told = _entry(seen, name)
     if not told:
         st.html(markup.note("This table does not say how this value was scored."))
@@ -77,10 +77,10 @@ def _facts(seen: Seen, name: str, own: Own | None, found: Portrait) -> None:
     st.html(marks.facts([(label, str(text), small) for label, text, small in facts if text]))
 
 
-def _area(name: str, own: Own | None) -> tuple[str, str]:
+def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
     """The AUC, and on how many labels it rests."""
     if own is None:
-        one = scorer_cards.judged().separations.get(name)
+        one = scorer_cards.scorer_quality().separations.get(name)
         if one is None:
             return "Not known", "nobody labelled replies of this table for it"
         return (
@@ -96,11 +96,11 @@ def _area(name: str, own: Own | None) -> tuple[str, str]:
     )
 
 
-def _entry(seen: Seen, name: str) -> dict[str, Any]:
-    return scenes.known_cards(seen.portrayed).get(name, {})
+def _entry(seen: ValuesView, name: str) -> dict[str, Any]:
+    return scenes.value_cards(seen.portrayed).get(name, {})
 
 
-def _ends(seen: Seen, name: str) -> None:
+def _draw_extremes(seen: ValuesView, name: str) -> None:
     """The highest and the lowest replies beside each other."""
     high, low = extremes(seen.portrayed, name)
     with st.container(horizontal=True, gap="medium", key="values_ends"):
@@ -108,18 +108,18 @@ def _ends(seen: Seen, name: str) -> None:
             with st.container(gap="small", key=f"values_end_{end}"):
                 st.subheader(f"{end.capitalize()} so", anchor=False)
                 for rung in rungs:
-                    _rung(seen, rung, f"{end}_{rung.row}")
+                    _draw_rung(seen, rung, f"{end}_{rung.row}")
 
 
-def _ladder(seen: Seen, rungs: Sequence[Rung]) -> None:
+def _draw_ladder(seen: ValuesView, rungs: Sequence[Rung]) -> None:
     if not rungs:
         return
     st.subheader("What it sounds like, from low to high", anchor=False)
     for number, rung in enumerate(rungs):
-        _rung(seen, rung, str(number))
+        _draw_rung(seen, rung, str(number))
 
 
-def _rung(seen: Seen, rung: Rung, key: str) -> None:
+def _draw_rung(seen: ValuesView, rung: Rung, key: str) -> None:
     table = seen.portrayed
     prompt = table.prompts[table.prompt_of(rung.row)]
     sign = "+" if rung.standardised > 0 else ""
@@ -140,7 +140,7 @@ def _place(percentile: float) -> str:
     return "below p1" if percentile < 1 else amounts.percentile(percentile)
 
 
-def _spread(seen: Seen, name: str, found: Portrait) -> None:
+def _draw_spread(seen: ValuesView, name: str, found: Portrait) -> None:
     st.subheader("How it is spread over the replies", anchor=False)
     if not found.constant:
         figure = figures.spread(found, seen.title(name), seen.tint(name))
@@ -158,7 +158,7 @@ def _spread(seen: Seen, name: str, found: Portrait) -> None:
     )
 
 
-def _beside(seen: Seen, found: Portrait) -> None:
+def _draw_correlations(seen: ValuesView, found: Portrait) -> None:
     """What it goes together with, and a warning where two are nearly one."""
     if not found.correlations:
         return

@@ -18,10 +18,10 @@ from map_core.store import custom_values
 from pages.view.session import scene as scenes
 from pages.view.shell import markup
 from pages.view.values import markup as marks
-from pages.view.values.state import TINTS, Own, Seen, first_tint, taken_names
+from pages.view.values.state import TINTS, CustomValue, ValuesView, first_tint, taken_names
 
 _KINDS = {Kind.DESCRIPTION: "Describe it", Kind.EXAMPLES: "Give example replies"}
-_ASKED = {
+_PLACEHOLDERS = {
     Kind.DESCRIPTION: ("One description a line.", "sounds like a calm nurse", "sounds like a salesman"),
     Kind.EXAMPLES: (
         "An empty line between two replies; three or more on each side do best.",
@@ -33,7 +33,7 @@ _ASKED = {
 _FIELDS = ("values_title", "values_kind", "values_more", "values_less", "values_colour")
 
 
-def begin(own: Own | None = None) -> None:
+def begin(own: CustomValue | None = None) -> None:
     """Callback: open the form, empty or with a value that is there."""
     for field in _FIELDS:
         st.session_state.pop(field, None)
@@ -51,7 +51,7 @@ def is_open() -> bool:
     return "values_form" in st.session_state
 
 
-def show(seen: Seen) -> None:
+def draw_form(seen: ValuesView) -> None:
     """The form for a new value, or to change the one that it was opened with."""
     own = next((one for one in seen.own if one.value.id == st.session_state["values_form"]), None)
     with st.container(border=True, key="values_define"):
@@ -72,7 +72,7 @@ def show(seen: Seen) -> None:
             key="values_kind",
         )
         with st.form("values_form_fields", border=False):
-            _fields(seen, kind or Kind.DESCRIPTION)
+            _draw_fields(seen, kind or Kind.DESCRIPTION)
             with st.container(horizontal=True, gap="small"):
                 st.form_submit_button(
                     "Keep the change" if own else "Define and score it",
@@ -88,8 +88,8 @@ def show(seen: Seen) -> None:
             st.text(said)
 
 
-def _fields(seen: Seen, kind: Kind) -> None:
-    how, more, less = _ASKED[kind]
+def _draw_fields(seen: ValuesView, kind: Kind) -> None:
+    how, more, less = _PLACEHOLDERS[kind]
     st.text_input("Name", key="values_title", max_chars=60, placeholder="Calm nurse")
     left, right = st.columns(2, gap="medium")
     with left:
@@ -103,7 +103,7 @@ def _fields(seen: Seen, kind: Kind) -> None:
     st.html(marks.tints(TINTS))
 
 
-def _define(seen: Seen, own: Own | None) -> None:
+def _define(seen: ValuesView, own: CustomValue | None) -> None:
     """Callback: keep what was typed and score the table on it."""
     told = st.session_state
     told.pop("values_refused", None)

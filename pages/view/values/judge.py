@@ -17,18 +17,18 @@ from map_core.scoring.pairwise import ASKED, MOST, Answer, Question, questions
 from map_core.store import custom_values, database
 from pages.view.shell import background, markup
 from pages.view.values import markup as marks
-from pages.view.values.state import Own, Seen, look
+from pages.view.values.state import CustomValue, ValuesView, load_values
 
-_SAID = {Answer.FIRST: "This one", Answer.SECOND: "This one", Answer.NEITHER: "Cannot say"}
-_KEYS = {Answer.FIRST: "1", Answer.SECOND: "2", Answer.NEITHER: "0"}
+_LABELS = {Answer.FIRST: "This one", Answer.SECOND: "This one", Answer.NEITHER: "Cannot say"}
+_SHORTCUTS = {Answer.FIRST: "1", Answer.SECOND: "2", Answer.NEITHER: "0"}
 
 
-def goal(own: Own) -> int:
+def goal(own: CustomValue) -> int:
     """How many judgements there are to be at the next stop; the most there can be once they are there."""
     return min(MOST, ASKED * (len(own.judged) // ASKED + 1))
 
 
-def begin(own: Own) -> None:
+def begin(own: CustomValue) -> None:
     """Callback: cover the page and ask."""
     st.session_state["values_judging"] = (own.value.id, own.value.version, goal(own))
     st.session_state["values_given"] = []
@@ -40,7 +40,7 @@ def stop() -> None:
     st.session_state.pop("values_judge_refused", None)
 
 
-def asked(seen: Seen) -> Own | None:
+def judged_value(seen: ValuesView) -> CustomValue | None:
     """The value that pairs are judged for now."""
     held = st.session_state.get("values_judging")
     if held is None:
@@ -50,28 +50,32 @@ def asked(seen: Seen) -> Own | None:
 
 
 @st.fragment
-def show(name: str) -> None:
+def draw_judging(name: str) -> None:
     """One pair after another, until there are as many judgements as were asked for.
 
     Args:
         name: of the value.
     """
-    seen = look(database())
+    seen = load_values(database())
     own = seen.own_named(name)
     held = st.session_state.get("values_judging")
     if own is None or own.rewards is None or held is None:
         st.rerun()
-    left = _open(seen, own)
+    left = _open_pairs(seen, own)
     if len(own.judged) >= held[2] or not left:
         stop()
         st.rerun()
     with st.container(key="values_judge"):
-        _progress(own.value.definition, len(own.judged), held[2])
-        _pair(seen, own, left[0])
+        _draw_progress(own.value.definition, len(own.judged), held[2])
+        _draw_pair(seen, own, left[0])
         with st.container(horizontal=True, vertical_alignment="center", key="values_judge_end"):
             if st.session_state.get("values_given"):
                 st.button(
-                    "Take back the last one", key="values_back", icon=":material/undo:", type="tertiary", on_click=_back
+                    "Take back the last one",
+                    key="values_back",
+                    icon=":material/undo:",
+                    type="tertiary",
+                    on_click=_take_back,
                 )
             if st.button("Stop here", key="values_judge_stop", type="tertiary", icon=":material/close:"):
                 stop()
@@ -81,7 +85,7 @@ def show(name: str) -> None:
             st.text(said)
 
 
-def _open(seen: Seen, own: Own) -> list[Question]:
+def _open_pairs(seen: ValuesView, own: CustomValue) -> list[Question]:
     """The pairs that nobody has judged yet, in the order in which they are asked."""
     assert own.rewards is not None
     given = {frozenset((one.first, one.second)) for one in own.judged}
@@ -89,7 +93,7 @@ def _open(seen: Seen, own: Own) -> list[Question]:
     return [one for one in found if frozenset(agreement.replies_of(seen.table, one)) not in given]
 
 
-def _progress(definition: Definition, done: int, of: int) -> None:
+def _draw_progress(definition: Definition, done: int, of: int) -> None:
     st.html(marks.question(f"Which of these two is more so: {definition.title}?", f"{done + 1} of {of}"))
     st.progress(done / of)
     st.html(markup.note(f"More like: {definition.more[0]}. Less like: {definition.less[0]}."))
@@ -101,7 +105,7 @@ def _progress(definition: Definition, done: int, of: int) -> None:
     )
 
 
-def _pair(seen: Seen, own: Own, question: Question) -> None:
+def _draw_pair(seen: ValuesView, own: CustomValue, question: Question) -> None:
     prompts = [seen.table.prompts[seen.table.prompt_of(row)] for row in (question.first, question.second)]
     if prompts[0] == prompts[1]:
         with st.container(key="values_prompt", gap=None):
@@ -116,22 +120,22 @@ def _pair(seen: Seen, own: Own, question: Question) -> None:
                         st.html(markup.note("Answers this prompt:"))
                         st.text(prompts[number])
                     st.text(seen.table.replies[row] or "(no words)")
-                _button(own, seen, question, answer)
-    _button(own, seen, question, Answer.NEITHER)
+                _draw_answer(own, seen, question, answer)
+    _draw_answer(own, seen, question, Answer.NEITHER)
 
 
-def _button(own: Own, seen: Seen, question: Question, answer: Answer) -> None:
+def _draw_answer(own: CustomValue, seen: ValuesView, question: Question, answer: Answer) -> None:
     st.button(
-        _SAID[answer],
+        _LABELS[answer],
         key=f"values_is_{answer.value}",
-        shortcut=_KEYS[answer],
+        shortcut=_SHORTCUTS[answer],
         width="stretch",
-        on_click=_answer,
+        on_click=_on_answer,
         args=(own.value.id, own.value.version, seen.table, question, answer),
     )
 
 
-def _answer(id: int, version: int, table: RewardTable, question: Question, answer: Answer) -> None:
+def _on_answer(id: int, version: int, table: RewardTable, question: Question, answer: Answer) -> None:
     """Callback: the judgement is kept."""
     st.session_state.pop("values_judge_refused", None)
     pair = agreement.replies_of(table, question)
@@ -147,7 +151,7 @@ def _answer(id: int, version: int, table: RewardTable, question: Question, answe
     forget()
 
 
-def _back() -> None:
+def _take_back() -> None:
     """Callback: the last judgement of this viewer is withdrawn and asked for again."""
     given: list[int] = list(st.session_state.get("values_given", []))
     if not given:

@@ -34,7 +34,7 @@ TINTS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Own:
+class CustomValue:
     """A value of one's own on the table that is looked at.
 
     Args:
@@ -61,7 +61,7 @@ class Own:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ValuesView:
     """All of it.
 
     Args:
@@ -74,14 +74,14 @@ class Seen:
     database: Database
     scene: Scene
     table: RewardTable
-    own: tuple[Own, ...]
+    own: tuple[CustomValue, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
         """What can be looked at: values of one's own, then those of the table."""
         return (*(one.key for one in self.own), *self.table.values)
 
-    def own_named(self, name: str) -> Own | None:
+    def own_named(self, name: str) -> CustomValue | None:
         """A value of one's own by name; None for one of the table."""
         return next((one for one in self.own if one.key == name), None)
 
@@ -101,35 +101,35 @@ class Seen:
     @cached_property
     def portrayed(self) -> RewardTable:
         """The table with the newest version of every value of one's own that is scored on it."""
-        return scenes.beneath(tuple(one.value.definition for one in self.own if one.rewards is not None))
+        return scenes.file_table(tuple(one.value.definition for one in self.own if one.rewards is not None))
 
 
-def look(database: Database) -> Seen:
+def load_values(database: Database) -> ValuesView:
     """What there is now.
 
     Raises:
         StoreError: the database does not answer.
     """
     scene = scenes.load()
-    table = scenes.beneath()
+    table = scenes.file_table()
     listed = custom_values.listed(database)
-    own = [_own(database, table, one) for one in listed if one.definition.name not in table.values]
-    return Seen(database, scene, table, tuple(own))
+    own = [_custom_value(database, table, one) for one in listed if one.definition.name not in table.values]
+    return ValuesView(database, scene, table, tuple(own))
 
 
-def _own(database: Database, table: RewardTable, value: OwnValue) -> Own:
+def _custom_value(database: Database, table: RewardTable, value: OwnValue) -> CustomValue:
     scores = read(replies_key(table), value.definition) if table.replies else None
     kept = agreement.judged(database, table, value.id, value.version)
     rewards = None if scores is None else scores.rewards
-    return Own(value, rewards, kept, None if rewards is None else agreement.agreed(table, rewards, kept))
+    return CustomValue(value, rewards, kept, None if rewards is None else agreement.agreed(table, rewards, kept))
 
 
-def taken_names(seen: Seen) -> tuple[str, ...]:
+def taken_names(seen: ValuesView) -> tuple[str, ...]:
     """Names that a new value cannot have."""
     return (*seen.table.values, *cards(), *(one.key for one in seen.own))
 
 
-def first_tint(seen: Seen) -> str:
+def first_tint(seen: ValuesView) -> str:
     """A colour that no value of one's own has yet."""
     used = {one.value.definition.colour for one in seen.own}
     return next((tint for tint in TINTS.values() if tint not in used), next(iter(TINTS.values())))

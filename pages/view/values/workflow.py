@@ -21,7 +21,7 @@ from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
 from pages.view.values import define, judge
 from pages.view.values import markup as marks
-from pages.view.values.state import Own, Seen
+from pages.view.values.state import CustomValue, ValuesView
 
 #: How the words begin, for whoever asks.
 THRESHOLDS = (
@@ -36,21 +36,21 @@ ESTIMATED = (
 )
 
 
-def show(seen: Seen, own: Own) -> None:
+def draw_workflow(seen: ValuesView, own: CustomValue) -> None:
     """What can be done with it now."""
-    _tools(seen, own)
+    _draw_tools(seen, own)
     st.html(marks.sides(own.value.definition.more, own.value.definition.less))
     if own.rewards is None:
         with st.container(key="values_step_score", gap="small"):
-            _score(seen, own)
+            _draw_scoring(seen, own)
         return
     with st.container(key="values_step_judge", gap="small"):
-        _judge(own)
+        _draw_judging(own)
     with st.container(key="values_step_use", gap="small"):
-        _use(seen, own)
+        _draw_use(seen, own)
 
 
-def _tools(seen: Seen, own: Own) -> None:
+def _draw_tools(seen: ValuesView, own: CustomValue) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_tools"):
         st.button(
             "Change",
@@ -83,7 +83,7 @@ def _tools(seen: Seen, own: Own) -> None:
             st.button("Delete it", key="values_delete_sure", type="primary", on_click=_delete, args=(seen, own))
 
 
-def _score(seen: Seen, own: Own) -> None:
+def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
     """Not scored yet: how far it is, and the way to stop or go on."""
     if not seen.table.replies:
         st.html(markup.note("This table has no texts of replies, so nothing can be scored on it."))
@@ -112,10 +112,10 @@ def _score(seen: Seen, own: Own) -> None:
             args=(seen, own),
         )
         return
-    background.follow(job, partial(_progress, seen))
+    background.poll(job, partial(_draw_progress, seen))
 
 
-def _progress(seen: Seen, job: Job) -> None:
+def _draw_progress(seen: ValuesView, job: Job) -> None:
     far = job.partial
     done, total = (0, len(seen.table.prompts)) if far is None else (far.done, far.total)
     said = f"Scoring: {done:,} of {total:,} prompts" if done else "Scoring: the model that reads the replies is loading"
@@ -130,12 +130,12 @@ def _progress(seen: Seen, job: Job) -> None:
         st.button("Stop", key="values_stop", icon=":material/stop:", on_click=job.cancel)
 
 
-def _start(seen: Seen, own: Own) -> None:
+def _start(seen: ValuesView, own: CustomValue) -> None:
     """Callback: score, or go on."""
     jobs.start(scenes.table_path(), replies_key(seen.table), own.value.definition)
 
 
-def _judge(own: Own) -> None:
+def _draw_judging(own: CustomValue) -> None:
     found, done = own.agreement, len(own.judged)
     said = agreement.basis(found)
     if found is not None and found.undecided:
@@ -162,7 +162,7 @@ def _judge(own: Own) -> None:
             st.html(markup.note(THRESHOLDS))
 
 
-def _use(seen: Seen, own: Own) -> None:
+def _draw_use(seen: ValuesView, own: CustomValue) -> None:
     found = own.agreement
     name = own.value.definition.title
     if own.used:
@@ -203,22 +203,22 @@ def _ask_twice(of: tuple[int, int] | None) -> None:
     st.session_state["values_sure"] = of
 
 
-def _switch(seen: Seen, own: Own, version: int) -> None:
+def _switch(seen: ValuesView, own: CustomValue, version: int) -> None:
     """Callback: a slider appears, or goes."""
     st.session_state.pop("values_sure", None)
-    _kept(lambda: custom_values.use(seen.database, own.value.id, version))
+    _try_change(lambda: custom_values.use(seen.database, own.value.id, version))
 
 
-def _delete(seen: Seen, own: Own) -> None:
+def _delete(seen: ValuesView, own: CustomValue) -> None:
     """Callback: it goes with everything that belongs to it."""
     job = jobs.job(replies_key(seen.table), own.value.definition)
     if job is not None:
         job.cancel()
-    if _kept(lambda: custom_values.delete(seen.database, own.value.id)):
+    if _try_change(lambda: custom_values.delete(seen.database, own.value.id)):
         st.session_state.pop("values_shown", None)
 
 
-def _kept(change: Callable[[], object]) -> bool:
+def _try_change(change: Callable[[], object]) -> bool:
     """Do a change and say so where it cannot be done."""
     st.session_state.pop("values_failed", None)
     try:
