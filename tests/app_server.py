@@ -61,7 +61,7 @@ def running(folder: Path, table: Path | None = None) -> Iterator[Server]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
-        _wait_for(f"http://localhost:{port}/_stcore/health", process, folder / "log")
+        wait_for(f"http://localhost:{port}/_stcore/health", process, folder / "log")
         yield Server(f"http://localhost:{port}", process.pid)
     finally:
         process.terminate()
@@ -72,7 +72,12 @@ def running(folder: Path, table: Path | None = None) -> Iterator[Server]:
             process.wait()
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers.
+
+    Raises:
+        RuntimeError: it has ended, or does not answer within a minute.
+    """
     for _ in range(300):
         if process.poll() is not None:
             raise RuntimeError(f"The server ended: {log.read_text()[-2000:]}")

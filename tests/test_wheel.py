@@ -1,0 +1,169 @@
+"""The wheel in an environment of its own: what is shipped is found from any folder, by child processes too."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+import map_core
+from tests import ROOT
+from tests.app_server import wait_for
+from tests.browser_setup import OPTIONS, find_chromium
+
+pytestmark = pytest.mark.slow
+
+#: An import as the app starts it: in a child process, in a folder of its own.
+IMPORT = """
+import time
+from pathlib import Path
+from map_core import catalog
+from map_core.catalog import processes
+
+processes.begin("mine", "import", ["import", "{folder}/scored.csv", "--out", "{out}", "--progress-file", "{progress}"],
+                {}, {"scored.csv": Path("scored.csv").read_bytes()})
+while processes.look("mine").state is processes.State.RUNNING:
+    time.sleep(0.2)
+print(processes.look("mine").state.value, processes.look("mine").error)
+print(catalog.path_of("mine").is_file())
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of the files, so that nothing that lies about gets into it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    with tarfile.open(folder / "source.tar", "w") as archive:
+        for name in subprocess.run(
+            ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split("\n"):
+            if name and (ROOT / name).is_file():
+                archive.add(ROOT / name, name)
+    with tarfile.open(folder / "source.tar") as archive:
+        archive.extractall(folder / "source", filter="data")
+    build = [
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(folder),
+        str(folder / "source"),
+    ]
+    subprocess.run([sys.executable, "-m", "pip", *build], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment that holds nothing but the wheel and what it asks for."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile"]
+    subprocess.run([*pip, "--constraint", str(ROOT / "requirements.txt"), f"{wheel}[app]"], check=True)
+    return folder / "bin"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that knows nothing of the checkout."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("VALUE_PALETTE_TABLES", str(tmp_path / "tables"))
+    monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'kept.sqlite'}")
+    return tmp_path
+
+
+def test_what_is_in_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    for needed in (
+        "map_core/report/templates/report.html.j2",
+        "map_core/scoring/embedding_covariance.npy",
+        "map_core/store/migrations/versions/r0004_budget_of_a_meeting.py",
+        "value_palette_app/app.py",
+        "value_palette_app/pages/navigation.py",
+        "value_palette_app/assets/default.parquet",
+        "value_palette_app/assets/fonts/newsreader-latin.woff2",
+        "value_palette_app/.streamlit/config.toml",
+        f"value_palette-{map_core.__version__}.dist-info/licenses/LICENSE",
+    ):
+        assert needed in names
+    assert {name.split("/")[0] for name in names} == {
+        "map_core",
+        "value_palette_app",
+        f"value_palette-{map_core.__version__}.dist-info",
+    }
+    assert not [name for name in names if "__pycache__" in name or "/tests/" in name or "screenshot" in name]
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_solve_gives_what_the_checkout_gives(installed: Path) -> None:
+    arguments = ["solve", "--target", "helpfulness=p70", "--target", "humor=+0.3sd", "--json"]
+    answers = [
+        subprocess.run([*program, *arguments], capture_output=True, text=True, check=True, env={**os.environ, **more})
+        for program, more in (
+            ([str(installed / "value-palette")], {}),
+            ([sys.executable, "-m", "map_core"], {"PYTHONPATH": str(ROOT)}),
+        )
+    ]
+    theirs, ours = (json.loads(answer.stdout) for answer in answers)
+    assert theirs["verdict"] == ours["verdict"] == "reachable"
+    assert theirs["weights"] == pytest.approx(ours["weights"], rel=1e-9)
+    version = subprocess.run(
+        [str(installed / "value-palette"), "--version"], capture_output=True, text=True, check=True
+    )
+    assert map_core.__version__ in version.stdout
+
+
+def test_child_processes_find_the_library(installed: Path, elsewhere: Path) -> None:
+    rows = [f"p{i},Why {i}?,Because {k}.,{i * k % 7}" for i in range(4) for k in range(4)]
+    (elsewhere / "scored.csv").write_text("prompt_id,prompt,reply,wit\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    answer = subprocess.run(
+        [str(installed / "python"), "-c", IMPORT], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert answer.stdout.split() == ["done", "True"]
+
+
+@pytest.fixture
+def address(installed: Path, elsewhere: Path) -> Iterator[str]:
+    """The app of the wheel, started from another folder."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = elsewhere / "log"
+    command = [str(installed / "value-palette"), "app", "--port", str(port), "--server.headless=true"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=elsewhere, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait_for(f"http://localhost:{port}/_stcore/health", process, log)
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+@pytest.mark.browser
+def test_the_app_shows_a_verdict(address: str) -> None:
+    path = find_chromium()
+    if path is None:
+        pytest.skip("There is no Chromium; CHROMIUM can name one.")
+    with urllib.request.urlopen(f"{address}/app/static/fonts/newsreader-latin.woff2", timeout=10) as font:
+        assert font.status == 200
+    with sync_playwright() as playwright:
+        browser: Browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
+        page = browser.new_page()
+        page.goto(f"{address}/?palette=helpfulness:p60")
+        expect(page.get_by_text("Reachable", exact=True).first).to_be_visible(timeout=60_000)
+        browser.close()
