@@ -51,7 +51,7 @@ with st.container(key="evidence"):
         )
     with right:
         st.header("Value by value")
-        st.html(markup.levels_table(*delivery.by_value(shown)))
+        st.html(markup.levels_table(*delivery.by_value(shown), theme=shown.theme))
         st.html(
             markup.note(
                 "Expected: over all candidates of a prompt, by their probabilities. Picked: of the one reply that is "

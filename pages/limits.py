@@ -42,7 +42,7 @@ with st.container(key="scorers"):
         )
     for j, name in enumerate(scene.table.values):
         with st.container(key=f"scorer_{j}", gap=None):
-            st.html(markup.chips([(j, sentences.capitalised(scene.names[j]))]))
+            st.html(markup.chips([(j, sentences.capitalised(scene.names[j]))], scene.theme))
             st.text(scene.cards[j].replace("**", "").replace("\n\n", "\n"))
             st.text(f"{scorer_cards.agreement_sentence(found, name)} {scorer_cards.length_sentence(found, name)}")
     st.download_button(

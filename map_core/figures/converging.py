@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from scipy.stats import t as student
 
 from map_core.core import safe_csv
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, laid_out
 from map_core.text.units import Units
 
 HEIGHT = 270
@@ -63,18 +63,19 @@ def running(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, half
 
 
-def converging(found: Converging, value: int, units: Units) -> go.Figure:
+def converging(found: Converging, value: int, units: Units, theme: Theme = DEFAULT_THEME) -> go.Figure:
     """One value's realised level against the number of prompts, beside its forecast, its target and the base model.
 
     Args:
         found: at least one prompt.
         value: its position.
         units: of the level.
+        theme: colours of the values.
     """
     across = np.arange(1, len(found.realised) + 1)
     mean, half = running(found.realised[:, [value]])
     base, _ = running(found.base[:, [value]])
-    shade = colour(value)
+    shade = theme.colour(value)
     figure = go.Figure()
     wide = across >= 2
     low, high = (_in(units, value, (mean + sign * half)[wide, 0]) for sign in (-1, 1))

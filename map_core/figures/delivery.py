@@ -15,7 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, laid_out
 from map_core.studies.delivery import Crossed, Study, proportion, resampled
 from map_core.studies.reproduce import PAPER
 
@@ -34,12 +34,14 @@ class Shown:
         percentiles: of each palette's targets; None where they differ.
         names: of the values, as people read them.
         colours: position of each value in the open table, which has its colour.
+        theme: colours of the values.
     """
 
     found: Crossed
     percentiles: Sequence[int | None]
     names: Sequence[str]
     colours: Sequence[int]
+    theme: Theme = DEFAULT_THEME
 
     def above(self, levels: np.ndarray) -> np.ndarray:
         """(palette, value) levels in standard deviations above the base level of the fresh candidates."""
@@ -95,7 +97,7 @@ def overview(shown: Shown) -> go.Figure:
         rows = np.flatnonzero(targeted[:, j])
         if not len(rows):
             continue
-        shade = colour(shown.colours[j])
+        shade = shown.theme.colour(shown.colours[j])
         target = shown.above(found.targets)[rows, j]
         figure.add_scatter(
             x=forecast[rows, j],
@@ -128,7 +130,7 @@ def palette(shown: Shown, number: int) -> go.Figure:
     }
     half = (found.error / found.scale)[number][rows]
     heights = list(range(len(rows)))
-    shades = [colour(shown.colours[j]) for j in rows]
+    shades = [shown.theme.colour(shown.colours[j]) for j in rows]
     figure.add_vline(x=0.0, line={"color": NEUTRAL, "width": 1.5})
     figure.add_scatter(
         x=at["forecast"],

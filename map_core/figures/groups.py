@@ -17,7 +17,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.core import amounts
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, laid_out
 from map_core.groups import Agreement, Rule
 from map_core.text.groups import RULES, percent
 from map_core.text.sentences import capitalised
@@ -41,12 +41,14 @@ class Shown:
         units: of the axis.
         large: for a wall: larger type and marks.
         height: of the figure of levels in pixels; by the number of rows when None.
+        theme: colours of the values.
     """
 
     agreement: Agreement
     units: Units
     large: bool = False
     height: int | None = None
+    theme: Theme = DEFAULT_THEME
 
     @property
     def lettered(self) -> bool:
@@ -137,7 +139,7 @@ def levels(shown: Shown) -> go.Figure:
             x=[places.min(), places.max()],
             y=[k, k],
             mode="lines",
-            line={"color": colour(j), "width": 5 if shown.large else 4},
+            line={"color": shown.theme.colour(j), "width": 5 if shown.large else 4},
             opacity=0.35,
             hoverinfo="skip",
             name="span",
@@ -150,8 +152,11 @@ def levels(shown: Shown) -> go.Figure:
             mode="markers+text" if shown.lettered else "markers",
             marker={
                 "size": size if shown.lettered else size // 2,
-                "color": "white" if shown.lettered else colour(j),
-                "line": {"width": 2.5 if shown.lettered else 1, "color": colour(j) if shown.lettered else "white"},
+                "color": "white" if shown.lettered else shown.theme.colour(j),
+                "line": {
+                    "width": 2.5 if shown.lettered else 1,
+                    "color": shown.theme.colour(j) if shown.lettered else "white",
+                },
             },
             text=[letter(int(g)) for g in asking] if shown.lettered else None,
             textfont={"size": shown.type_size - 2, "color": "#1D2530"},

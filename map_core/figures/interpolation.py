@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from map_core.analysis.interpolation import Blends
 from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, laid_out, see_through
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, dash, laid_out, see_through
 from map_core.oracle import Oracle
 from map_core.text import sentences
 from map_core.text.units import Units
@@ -21,7 +21,7 @@ HEIGHT = 430
 _SHADES = {Verdict.ON_PAPER: "#E69F00", Verdict.OUT_OF_REACH: "#D55E00"}
 
 
-def blend(found: Blends, units: Units, shown: Sequence[int], share: float) -> go.Figure:
+def blend(found: Blends, units: Units, shown: Sequence[int], share: float, theme: Theme = DEFAULT_THEME) -> go.Figure:
     """Levels above, nats below, over the share of the second palette.
 
     Args:
@@ -29,6 +29,7 @@ def blend(found: Blends, units: Units, shown: Sequence[int], share: float) -> go
         units: in percentiles.
         shown: positions of the values that are drawn.
         share: of the mixture that is looked at, 0 to 1.
+        theme: colours of the values.
     """
     across = 100 * found.shares
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.64, 0.36], vertical_spacing=0.09)
@@ -37,7 +38,7 @@ def blend(found: Blends, units: Units, shown: Sequence[int], share: float) -> go
             x=across,
             y=units.of(j, found.levels[:, j]),
             mode="lines",
-            line={"color": colour(j), "dash": dash(j), "width": 2.5},
+            line={"color": theme.colour(j), "dash": dash(j), "width": 2.5},
             hovertemplate=f"{sentences.capitalised(units.names[j])}: p%{{y:.0f}}<extra></extra>",
             name=units.names[j],
             row=1,

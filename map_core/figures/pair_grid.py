@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from map_core.analysis.frontier import Contour, Frontier
 from map_core.core import amounts, safe_csv
 from map_core.figures.plane import CONTOUR_COLOURS, Palette, columns, rows
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, escaped, laid_out, steady
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, escaped, laid_out, steady
 from map_core.oracle import Oracle
 from map_core.text.units import Units
 
@@ -46,6 +46,7 @@ def cell(
     palette: Palette,
     ends: tuple[float, float],
     height: int = LEAST_HEIGHT,
+    theme: Theme = DEFAULT_THEME,
 ) -> go.Figure:
     """The figure of one pair.
 
@@ -56,6 +57,7 @@ def cell(
         palette: the user's.
         ends: of both axes.
         height: in pixels.
+        theme: colours of the values.
 
     Returns:
         A figure; every point carries the pair.
@@ -92,8 +94,8 @@ def cell(
         _add_mark(figure, units, pair, palette.realised, "realised", ACCENT, "diamond", 7)
     figure = steady(laid_out(figure, height))
     ticks = {"range": list(ends), "tickvals": [25, 50, 75, 100], "tickfont": {"size": 10}, "fixedrange": True}
-    figure.update_xaxes(**ticks, linecolor=colour(across), linewidth=2)
-    figure.update_yaxes(**ticks, showline=True, linecolor=colour(upwards), linewidth=2)
+    figure.update_xaxes(**ticks, linecolor=theme.colour(across), linewidth=2)
+    figure.update_yaxes(**ticks, showline=True, linecolor=theme.colour(upwards), linewidth=2)
     return figure.update_layout(margin={"l": 2, "r": 4, "t": 6, "b": 2})
 
 

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
-from map_core.figures.theme import NEUTRAL, colour, escaped, laid_out
+from map_core.figures.theme import DEFAULT_THEME, NEUTRAL, Theme, escaped, laid_out
 from map_core.text import sentences
 from map_core.text.units import Units
 
@@ -45,13 +45,14 @@ class Snapshot:
     kl: float
 
 
-def snapshots(shown: Sequence[Snapshot], units: Units, base: np.ndarray) -> go.Figure:
+def snapshots(shown: Sequence[Snapshot], units: Units, base: np.ndarray, theme: Theme = DEFAULT_THEME) -> go.Figure:
     """The figure.
 
     Args:
         shown: up to four palettes.
         units: of the values' names.
         base: (value,) percentiles of the base model's levels.
+        theme: colours of the values.
     """
     values = len(units.names)
     figure = go.Figure()
@@ -64,7 +65,7 @@ def snapshots(shown: Sequence[Snapshot], units: Units, base: np.ndarray) -> go.F
         for n, one in enumerate(shown):
             if not np.isnan(one.targets[j]) and not np.isnan(one.levels[j]):
                 ends = {"x0": base[j], "x1": one.levels[j]}
-                line = {"color": colour(j), "width": 2, "dash": "solid"}
+                line = {"color": theme.colour(j), "width": 2, "dash": "solid"}
                 figure.add_shape(type="line", **ends, y0=j + shift[n], y1=j + shift[n], line=line, opacity=0.4)
     for n, one in enumerate(shown):
         asked = ~np.isnan(one.targets)
@@ -83,8 +84,8 @@ def snapshots(shown: Sequence[Snapshot], units: Units, base: np.ndarray) -> go.F
             marker={
                 "symbol": [f"{SHAPES[n]}-open" if missing[j] or not asked[j] else SHAPES[n] for j in range(values)],
                 "size": 13,
-                "color": [colour(j) for j in range(values)],
-                "line": {"width": 2, "color": [colour(j) for j in range(values)]},
+                "color": [theme.colour(j) for j in range(values)],
+                "line": {"width": 2, "color": [theme.colour(j) for j in range(values)]},
             },
             hovertemplate="%{text}<extra></extra>",
             text=said,

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from map_core.analysis.frontier_spread import Fan
 from map_core.core import amounts, safe_csv
 from map_core.figures.plane import CONTOUR_COLOURS, Palette
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, escaped, laid_out, steady
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, escaped, laid_out, steady
 from map_core.oracle import Oracle
 from map_core.text.changes import price
 from map_core.text.units import Units
@@ -37,6 +37,7 @@ def lines(
     palette: Palette,
     tint: Tint = "favoured",
     chosen: int | None = None,
+    theme: Theme = DEFAULT_THEME,
 ) -> go.Figure:
     """The figure of a fan.
 
@@ -48,6 +49,7 @@ def lines(
         palette: the user's, drawn on top.
         tint: a line has the colour of the value that it weighs most, of its cost, or of its verdict.
         chosen: the line that is looked at, drawn thick.
+        theme: colours of the values.
 
     Returns:
         A figure; a line's points carry its number. A line that cannot be trusted is dotted.
@@ -57,7 +59,7 @@ def lines(
     budgets = np.unique(fan.budget)
     levels = {j: units.of(j, fan.levels[:, j]) for j in axes}
     for n in shown:
-        drawn = _tint(fan, n, budgets, tint)
+        drawn = _tint(fan, n, budgets, tint, theme)
         trusted = bool(fan.trusted[n])
         said = [f"<b>{escaped(units.names[j])}</b> {amounts.percentile(levels[j][n])}" for j in fan.values]
         cost = f"Costs {price(float(fan.kl[n]))}" + ("" if trusted else ", on paper only")
@@ -86,7 +88,7 @@ def lines(
         name="targets",
     )
     figure = steady(laid_out(figure, HEIGHT))
-    names = [f"<span style='color:{colour(j)}'>●</span> {escaped(units.names[j])}" for j in axes]
+    names = [f"<span style='color:{theme.colour(j)}'>●</span> {escaped(units.names[j])}" for j in axes]
     figure.update_xaxes(
         tickvals=places,
         ticktext=names,
@@ -102,10 +104,10 @@ def lines(
     return figure.update_layout(hovermode="closest", margin={"r": 44})
 
 
-def _tint(fan: Fan, n: int, budgets: np.ndarray, tint: Tint) -> str:
+def _tint(fan: Fan, n: int, budgets: np.ndarray, tint: Tint, theme: Theme) -> str:
     """The colour of a line."""
     if tint == "favoured":
-        return colour(max(fan.values, key=lambda j: float(fan.weights[n, j])))
+        return theme.colour(max(fan.values, key=lambda j: float(fan.weights[n, j])))
     if tint == "verdict":
         return GOOD if fan.trusted[n] else DOUBTFUL
     of = int(np.searchsorted(budgets, fan.budget[n]))

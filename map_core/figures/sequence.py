@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from map_core.analysis.sequential import SequentialPath
 from map_core.core import amounts
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, dash, laid_out
 from map_core.solver.newton import Solution
 from map_core.text import sentences
 from map_core.text.units import Units
@@ -38,11 +38,13 @@ class Shown:
         path: of as many rounds as are looked at.
         together: all values at once; None where the targets are out of reach.
         units: percentiles of the base model's replies.
+        theme: colours of the values.
     """
 
     path: SequentialPath
     together: Solution | None
     units: Units
+    theme: Theme = DEFAULT_THEME
 
     def name(self, value: int) -> str:
         """A value as it begins a line."""
@@ -104,7 +106,7 @@ def _distance(shown: Shown) -> str:
 def _panel(
     figure: go.Figure, shown: Shown, row: int, value: int, levels: np.ndarray, goal: float, together: float, end: int
 ) -> None:
-    found, shade, name = shown.path, colour(value), shown.units.names[value]
+    found, shade, name = shown.path, shown.theme.colour(value), shown.units.names[value]
     at = np.arange(found.steps + 1)
     figure.add_scatter(
         x=[0, end],

@@ -14,14 +14,20 @@ import plotly.graph_objects as go
 from map_core.analysis.frontier import Contour, Surface
 from map_core.core import amounts
 from map_core.figures.plane import CONTOUR_COLOURS, Palette, hover
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, escaped, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, escaped, laid_out
 from map_core.text.units import Units
 
 HEIGHT = 440
 SHADES = [[n / (len(CONTOUR_COLOURS) - 1), tint] for n, tint in enumerate(CONTOUR_COLOURS)]
 
 
-def space(units: Units, found: Surface, palette: Palette, chosen: np.ndarray | None = None) -> go.Figure:
+def space(
+    units: Units,
+    found: Surface,
+    palette: Palette,
+    chosen: np.ndarray | None = None,
+    theme: Theme = DEFAULT_THEME,
+) -> go.Figure:
     """The figure of a triple of values.
 
     Args:
@@ -29,6 +35,7 @@ def space(units: Units, found: Surface, palette: Palette, chosen: np.ndarray | N
         found: the surfaces.
         palette: the user's.
         chosen: (value,) levels of a point that is looked at, in standard deviations above base.
+        theme: colours of the values.
 
     Returns:
         A figure; its meshes are named ``contour <number>``, and their points are the surface's own in order.
@@ -51,7 +58,7 @@ def space(units: Units, found: Surface, palette: Palette, chosen: np.ndarray | N
     axes = ("xaxis", "yaxis", "zaxis")
     grid = {"gridcolor": "#98A2AC", "showbackground": False, "zeroline": False, "nticks": 5}
     titles = {
-        axis: {"title": {"text": _title(units, value), "font": {"size": 12, "color": colour(value)}}, **grid}
+        axis: {"title": {"text": _title(units, value), "font": {"size": 12, "color": theme.colour(value)}}, **grid}
         for axis, value in zip(axes, found.triple, strict=True)
     }
     figure = laid_out(figure, HEIGHT)

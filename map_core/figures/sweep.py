@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from map_core.analysis.sensitivity import Curve
 from map_core.confidence import Bands
 from map_core.core import amounts, safe_csv
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, escaped, laid_out, see_through
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, dash, escaped, laid_out, see_through
 from map_core.oracle import Oracle
 from map_core.text.units import Units
 
@@ -35,6 +35,7 @@ class Sweep:
         current: where the user's own target stands, in standard deviations above base; NaN when free.
         bands: error bands of the curve, where there are any.
         shown: positions of the values whose lines are drawn; all of them by default.
+        theme: colours of the values.
     """
 
     curve: Curve
@@ -42,6 +43,7 @@ class Sweep:
     current: float
     bands: Bands | None = None
     shown: Sequence[int] | None = None
+    theme: Theme = DEFAULT_THEME
 
     def draws(self, value: int) -> bool:
         """Whether the line of a value is drawn; that of the swept one always is."""
@@ -114,7 +116,11 @@ def _add_line(figure: go.Figure, sweep: Sweep, y: np.ndarray, value: int, shown:
         x=sweep.across,
         y=y,
         mode="lines",
-        line={"color": colour(value), "width": 3.5 if value == sweep.curve.value else 2, "dash": dash(value)},
+        line={
+            "color": sweep.theme.colour(value),
+            "width": 3.5 if value == sweep.curve.value else 2,
+            "dash": dash(value),
+        },
         hovertemplate=f"{shown}<extra>{escaped(name)}</extra>",
         name=name,
     )
@@ -128,7 +134,7 @@ def _add_band(figure: go.Figure, sweep: Sweep, low: np.ndarray, high: np.ndarray
         mode="lines",
         line={"width": 0},
         fill="toself",
-        fillcolor=see_through(NEUTRAL if value is None else colour(value), 0.16),
+        fillcolor=see_through(NEUTRAL if value is None else sweep.theme.colour(value), 0.16),
         hoverinfo="skip",
         name="band" if value is None else f"band of {sweep.units.names[value]}",
     )
@@ -138,7 +144,7 @@ def _finish(figure: go.Figure, sweep: Sweep, title: str, height: int = HEIGHT) -
     value = sweep.curve.value
     for switch in sweep.curve.switches:
         x = float(sweep.units.of(value, np.array(switch.target)))
-        figure.add_vline(x=x, line={"color": colour(switch.value), "width": 1.2, "dash": "dot"})
+        figure.add_vline(x=x, line={"color": sweep.theme.colour(switch.value), "width": 1.2, "dash": "dot"})
     if not np.isnan(sweep.current) and sweep.curve.targets[0] <= sweep.current <= sweep.curve.highest:
         x = float(sweep.units.of(value, np.array(sweep.current)))
         figure.add_vline(

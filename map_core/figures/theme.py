@@ -7,7 +7,7 @@ white as on black; dashes repeat what they say. Source: Okabe and Ito, "Color Un
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
+from dataclasses import dataclass, field
 from html import escape
 
 import plotly.graph_objects as go
@@ -21,17 +21,27 @@ NEUTRAL = "#808A94"
 ACCENT = "#C2410C"
 
 
-_chosen: ContextVar[Mapping[int, str]] = ContextVar("chosen colours")
+@dataclass(frozen=True)
+class Theme:
+    """The colours of a table's values, the same in every figure and on every page.
+
+    Args:
+        chosen: by position in the table, colours (#rrggbb) that people chose for values of their own.
+
+    Example:
+        >>> Theme({1: "#C026A8"}).colour(1), Theme().colour(8)
+        ('#C026A8', '#0072B2')
+    """
+
+    chosen: Mapping[int, str] = field(default_factory=dict)
+
+    def colour(self, value: int) -> str:
+        """Return the colour of the value at this position: the chosen one, else one of :data:`COLOURS` in turn."""
+        return self.chosen.get(value) or COLOURS[value % len(COLOURS)]
 
 
-def choose(colours: Mapping[int, str]) -> None:
-    """From here on, in this thread, values at these positions have colours that people chose for them."""
-    _chosen.set(colours)
-
-
-def colour(position: int) -> str:
-    """The colour of the value at this position of the table, the same in every figure and on every page."""
-    return _chosen.get({}).get(position) or COLOURS[position % len(COLOURS)]
+#: Where nobody chose a colour.
+DEFAULT_THEME = Theme()
 
 
 def dash(position: int) -> str:

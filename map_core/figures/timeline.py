@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash, escaped, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, dash, escaped, laid_out
 from map_core.text import sentences
 
 HEIGHT = 420
@@ -39,7 +39,13 @@ class Moment:
     kl: float
 
 
-def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[int], place: int) -> go.Figure:
+def timeline(
+    moments: Sequence[Moment],
+    names: Sequence[str],
+    shown: Sequence[int],
+    place: int,
+    theme: Theme = DEFAULT_THEME,
+) -> go.Figure:
     """Levels above, nats below, over the steps.
 
     Args:
@@ -47,6 +53,7 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[in
         names: of the values.
         shown: positions of the values that are drawn.
         place: of the step that is in force.
+        theme: colours of the values.
     """
     # A step lasts until the next one; the last one is drawn half a step long.
     across = [*range(1, len(moments) + 1), len(moments) + 0.4]
@@ -59,8 +66,8 @@ def timeline(moments: Sequence[Moment], names: Sequence[str], shown: Sequence[in
             x=across,
             y=[float(one.levels[j]) for one in drawn],
             mode="lines+markers",
-            line={"color": colour(j), "dash": dash(j), "width": 2.2, "shape": "hv"},
-            marker={"size": small, "color": colour(j)},
+            line={"color": theme.colour(j), "dash": dash(j), "width": 2.2, "shape": "hv"},
+            marker={"size": small, "color": theme.colour(j)},
             text=said,
             hovertemplate=f"%{{text}}<br><b>{escaped(sentences.capitalised(names[j]))}</b> p%{{y:.0f}}<extra></extra>",
             name=names[j],

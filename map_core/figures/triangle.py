@@ -15,19 +15,20 @@ import plotly.graph_objects as go
 from map_core.analysis.frontier import Contour, Surface
 from map_core.figures.plane import hover
 from map_core.figures.surface import SHADES
-from map_core.figures.theme import ACCENT, colour, escaped, laid_out, steady
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, Theme, escaped, laid_out, steady
 from map_core.text.units import Units
 
 HEIGHT = 330
 
 
-def triangle(units: Units, found: Surface, contour: Contour) -> go.Figure:
+def triangle(units: Units, found: Surface, contour: Contour, theme: Theme = DEFAULT_THEME) -> go.Figure:
     """The figure of one sheet.
 
     Args:
         units: of what is said of a point.
         found: the surface.
         contour: one of its sheets.
+        theme: colours of the values.
 
     Returns:
         A figure; each point carries its number on the sheet.
@@ -58,7 +59,7 @@ def triangle(units: Units, found: Surface, contour: Contour) -> go.Figure:
         figure.add_annotation(
             x=across,
             y=up,
-            text=f"<span style='color:{colour(value)}'>●</span> All to {escaped(units.names[value])}",
+            text=f"<span style='color:{theme.colour(value)}'>●</span> All to {escaped(units.names[value])}",
             font={"size": 12},
             showarrow=False,
             yshift=16 if side == "bottom" else -16,

@@ -25,6 +25,7 @@ from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import Assessment, AttainableLevels, Conflict, assess, smallest_conflict
 from map_core.figures import delivery
+from map_core.figures.theme import DEFAULT_THEME, Theme
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.palette import ALL, Palette, locked, standardised
 from map_core.palettes.targets import percentiles
@@ -125,6 +126,7 @@ class Report:
         curve: the target in force of the value that costs most, swept; None where nothing costs.
         samples: replies.
         study: of delivery, where there is one of this very table.
+        theme: colours of the values.
     """
 
     name: str
@@ -148,6 +150,7 @@ class Report:
     curve: Curve | None
     samples: tuple[Sample, ...]
     study: Study | None
+    theme: Theme = DEFAULT_THEME
 
     @property
     def verdict(self) -> Verdict:
@@ -205,6 +208,7 @@ def gather(
     study: Study | None = None,
     form: Form | None = None,
     wanted: Wanted | None = None,
+    theme: Theme = DEFAULT_THEME,
     tell: Callable[[str], None] | None = None,
 ) -> Report:
     """Compute all that a report says.
@@ -220,6 +224,7 @@ def gather(
         study: of delivery; kept only when it is of this very table.
         form: per prompt or pooled; the table's own by default.
         wanted: error bars and samples.
+        theme: colours of the values.
         tell: called with a few words before each step; what it raises stops the work.
 
     Raises:
@@ -283,6 +288,7 @@ def gather(
         curve=swept if swept is not None and len(swept.targets) > 1 else None,
         samples=() if weights is None else draw_samples(part, oracle, weights, wanted.samples, wanted.seed),
         study=study if study is not None and study.made.get("table") == mark else None,
+        theme=theme,
     )
 
 

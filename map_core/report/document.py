@@ -17,7 +17,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from map_core.core import amounts
 from map_core.core.assets import asset
 from map_core.core.types import Form
-from map_core.figures.theme import colour
 from map_core.palettes.palette import Mode
 from map_core.report import export, sentences
 from map_core.report.contents import Report
@@ -96,7 +95,6 @@ def _template() -> Any:
         "percent": amounts.percent,
         "fixed": amounts.fixed,
         "capitalised": phrases.capitalised,
-        "colour": colour,
         "asked": lambda row: export.asked(Mode(row["mode"]), row["locked"]),
     }
     return environment.get_template("report.html.j2")

@@ -11,7 +11,7 @@ import numpy as np
 
 from map_core.core import amounts
 from map_core.figures import plane
-from map_core.figures.theme import ACCENT, NEUTRAL, colour, dash
+from map_core.figures.theme import ACCENT, NEUTRAL, dash
 from map_core.report.contents import Report
 from map_core.report.svg_charts import WIDTH, Box, Chart, Label, Line, Mark, Span, Tick, apart, round_ends, ticks
 from map_core.text import sentences
@@ -43,7 +43,7 @@ def levels(report: Report) -> Chart | None:
         y = box.top + ROW * j + 22
         base, given = report.percentile(j, 0.0), report.percentile(j, float(report.solution.levels[j]))
         target = report.percentile(j, float(report.aim[j]))
-        name, shade = sentences.capitalised(report.names[j]), colour(j)
+        name, shade = sentences.capitalised(report.names[j]), report.theme.colour(j)
         labels.append(Label(box.left, y - 9, name, strong=not math.isnan(target)))
         labels.append(Label(box.right, y - 9, f"{amounts.percentile(base)} to {amounts.percentile(given)}", "end"))
         spans.append(Span(box.left, box.right, y, _TRACK, 2.0, 1.0))
@@ -160,7 +160,7 @@ def price(report: Report) -> Chart | None:
     xs, at = report.units.of(found.value, found.targets), report.solution.kl
     now = report.percentile(found.value, float(report.aim[found.value]))
     box = Box(40, WIDTH - 14, 12, HEIGHT - 42, _ends(xs, now), round_ends([0.0, at, *found.kl], low=0.0))
-    lines = [_now(box, now), Line(box.path(xs, found.kl), colour(found.value), width=2.4)]
+    lines = [_now(box, now), Line(box.path(xs, found.kl), report.theme.colour(found.value), width=2.4)]
     name = report.names[found.value]
     first, last = (
         f"{sentences.number(float(end))} nats at {amounts.percentile(x)}"
@@ -206,12 +206,12 @@ def others(report: Report) -> Chart | None:
         round_ends([float(y) for column in ys.values() for y in column], low=0.0, high=100.0),
     )
     lines = [_now(box, now)]
-    lines += [Line(box.path(xs, y), colour(j), DASHES[dash(j)], 2.0) for j, y in ys.items()]
+    lines += [Line(box.path(xs, y), report.theme.colour(j), DASHES[dash(j)], 2.0) for j, y in ys.items()]
     places = apart([box.y(float(y[-1])) for y in ys.values()], 14, box.top + 4, box.bottom)
     # A leader in the value's colour joins each line to its name, which stays dark enough to read.
     ends = [box.path([float(xs[-1])], [float(y[-1])]) for y in ys.values()]
     lines += [
-        Line(f"{end}L{box.right + 10} {amounts.fixed(place, 1)}", colour(j), "", 1.2)
+        Line(f"{end}L{box.right + 10} {amounts.fixed(place, 1)}", report.theme.colour(j), "", 1.2)
         for j, end, place in zip(ys, ends, places, strict=True)
     ]
     labels = [

@@ -45,7 +45,7 @@ def test_all_palettes_stand_in_the_overview(shown: delivery.Shown):
     above = (found.realised[:, 2] - found.base[2]) / found.scale[2]
     assert np.array(humor.y) == pytest.approx(above)
     assert np.array(humor.error_y.array) == pytest.approx(found.error[:, 2] / found.scale[2])
-    assert humor.marker.color == theme.colour(1)  # as in the table that is open
+    assert humor.marker.color == theme.DEFAULT_THEME.colour(1)  # as in the table that is open
     assert len(trace(figure, "harmlessness").x) == 1
     assert len({t.marker.symbol for t in figure.data if t.name in VALUES}) == 4
     assert len(trace(figure, "pooled weights").x) == 2 + 4 + 1

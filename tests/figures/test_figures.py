@@ -40,9 +40,9 @@ def trace(figure, name):
 
 
 def test_every_value_has_its_own_colour_and_line():
-    looks = [(theme.colour(j), theme.dash(j)) for j in range(24)]
+    looks = [(theme.DEFAULT_THEME.colour(j), theme.dash(j)) for j in range(24)]
     assert len(set(looks)) == 24
-    assert theme.colour(0) == theme.colour(len(theme.COLOURS))
+    assert theme.DEFAULT_THEME.colour(0) == theme.DEFAULT_THEME.colour(len(theme.COLOURS))
 
 
 def test_units_are_of_the_reply_and_of_the_reward():
@@ -191,7 +191,7 @@ def test_the_sweep_draws_levels_weights_and_distance(swept):
     assert np.array(trace(weights, "harmlessness").y) == pytest.approx(swept.curve.weights[:, 1])
     assert np.array(kl.data[0].y) == pytest.approx(swept.curve.kl)
     assert "now" in [a.text for a in kl.layout.annotations]
-    assert trace(levels, "humor").line.color == trace(levels, "humor").line.color == theme.colour(2)
+    assert trace(levels, "humor").line.color == trace(levels, "humor").line.color == theme.DEFAULT_THEME.colour(2)
 
 
 def test_the_sweep_as_data(swept):

@@ -35,7 +35,7 @@ def test_a_mark_a_palette_and_the_colour_of_the_value():
     assert marks[2] == ("square-open", "square")
     assert [SHAPES[n] for n in range(3)] == ["circle", "diamond", "square"]
     for trace in figure.data:
-        assert trace.marker.color == (theme.colour(0), theme.colour(1))
+        assert trace.marker.color == (theme.DEFAULT_THEME.colour(0), theme.DEFAULT_THEME.colour(1))
     np.testing.assert_allclose(figure.data[0].x, [61, 44])
     np.testing.assert_allclose(figure.data[1].x, [99, NAN])
     assert "asked for p60" in figure.data[0].text[0]

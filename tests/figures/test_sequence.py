@@ -17,7 +17,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.figures import order_effects as compared
 from map_core.figures import sequence as drawn
 from map_core.figures import sequence_text as told
-from map_core.figures.theme import colour
+from map_core.figures.theme import DEFAULT_THEME
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
 from map_core.solver.newton import solve
@@ -68,7 +68,7 @@ def test_the_panels_are_the_path(shown: drawn.Shown):
     for j in (2, 0, 1):
         line = trace(figure, VALUES[j])
         assert np.array(line.y) == pytest.approx(UNITS.of(j, path.levels[:, j]))
-        assert line.line.color == colour(j)
+        assert line.line.color == DEFAULT_THEME.colour(j)
         steps = 1 + np.flatnonzero(path.aligned == j)
         assert [at for at, size in enumerate(line.marker.size) if size > 4] == steps.tolist()
         together = trace(figure, f"all at once: {VALUES[j]}")

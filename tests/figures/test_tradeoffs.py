@@ -86,7 +86,7 @@ def test_a_cell_draws_its_pair_and_catches_clicks_anywhere(found):
     assert (min(trace(figure, "open").x), max(trace(figure, "open").x)) == ends
     assert trace(figure, "target").x[0] == pytest.approx(float(UNITS.of(0, np.array(0.3))))
     assert trace(figure, "realised").x[0] == pytest.approx(float(UNITS.of(0, STAND.realised[0])))
-    assert figure.layout.xaxis.linecolor == theme.colour(0)
+    assert figure.layout.xaxis.linecolor == theme.DEFAULT_THEME.colour(0)
     free = pair_grid.cell(UNITS, (0, 2), found[0, 2], plane.Palette(TARGETS, None), ends)
     assert not [t for t in free.data if t.name in ("target", "realised")]
 
@@ -136,8 +136,8 @@ def test_a_line_goes_through_all_values_and_carries_its_number(spread):
 def test_the_colour_of_a_line(spread):
     figure = parallel_coordinates.lines(spread, range(10), UNITS, range(4), plane.Palette(TARGETS, None), "favoured")
     # The first direction of each budget is all for the first value, the second all for the second.
-    assert trace(figure, "line 0").line.color == trace(figure, "line 5").line.color == theme.colour(0)
-    assert trace(figure, "line 1").line.color == theme.colour(1)
+    assert trace(figure, "line 0").line.color == trace(figure, "line 5").line.color == theme.DEFAULT_THEME.colour(0)
+    assert trace(figure, "line 1").line.color == theme.DEFAULT_THEME.colour(1)
     told = parallel_coordinates.lines(spread, range(10), UNITS, range(4), STAND, "verdict")
     for n in range(10):
         assert (trace(told, f"line {n}").line.dash == "solid") == bool(spread.trusted[n])

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from map_core.core.jobs import shared_jobs
 from map_core.data import reward_table
+from map_core.figures.theme import DEFAULT_THEME
 from map_core.palettes.palette import Palette, Target
 from pages.view.session import share
 from tests import ROOT
@@ -82,6 +83,7 @@ def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
         key = ("once",)
         names = ()
         oracle = type("Oracle", (), {"form": None})
+        theme = DEFAULT_THEME
 
     monkeypatch.setattr(share.reports, "gather", gather)
 

@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -24,6 +25,7 @@ from map_core.custom_values import Scores, extended
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import assess
+from map_core.figures.theme import DEFAULT_THEME, Theme
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import Palette, Target
 from map_core.report import Report, Wanted, gather, svg_charts
@@ -380,6 +382,20 @@ def test_the_fonts_of_the_app_are_in_the_document(table):
     ):
         assert f'font-family: "{family}"' in page or f"font-family: '{family}'" in page
         assert base64.b64encode(asset("fonts", file).read_bytes()).decode() in page
+
+
+def test_chosen_colours_are_in_a_report_made_in_another_thread(table):
+    """A page hands the colours that people chose to the thread in which the report is made."""
+    chosen = {table.index("humor"): "#C026A8"}
+
+    def rendered(theme: Theme) -> str:
+        return reports.html(made(table, {"humor": 60.0, "helpfulness": 55.0}, theme=theme))
+
+    with ThreadPoolExecutor(1) as another:
+        mine, plain = (another.submit(rendered, theme).result() for theme in (Theme(chosen), DEFAULT_THEME))
+    shade = DEFAULT_THEME.colour(table.index("humor"))
+    assert mine.count("#C026A8") == plain.count(shade) - mine.count(shade) > 10  # swatches, marks and lines
+    assert "#C026A8" not in plain
 
 
 def test_all_of_it_as_tables(table):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from scipy.stats import spearmanr
 
 from map_core.errors import InputError
-from map_core.figures import theme
 from map_core.figures import value_profile as figures
 from map_core.scoring.profile import extremes, portrait
 from tests.tables import make_table
@@ -99,13 +97,3 @@ def test_the_figure_says_what_the_words_and_the_data_say():
 def test_names_are_no_formulas_in_the_data():
     told = figures.portrait_csv(portrait(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
     assert '"\'=cmd|""x"""' in told
-
-
-def test_chosen_colours_hold_for_whoever_looks_at_that_table():
-    def with_chosen() -> tuple[str, str]:
-        theme.choose({8: "#C026A8"})
-        return theme.colour(8), theme.colour(0)
-
-    with ThreadPoolExecutor(1) as another:
-        assert another.submit(with_chosen).result() == ("#C026A8", theme.COLOURS[0])
-    assert theme.colour(8) == theme.COLOURS[0]

@@ -304,7 +304,7 @@ def _draw_levels(
     with st.container(horizontal=True, key="many_charts"):
         for j in values:
             st.plotly_chart(
-                figures.converging(found, j, units),
+                figures.converging(found, j, units, scene.theme),
                 key=f"converging_{j}",
                 config=theme.CONFIG,
                 alt=f"Realised level of {scene.names[j]} against the number of prompts answered",

@@ -107,7 +107,7 @@ def _scene_of_fewer(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Sce
     """The scene of a generator that draws so many candidates."""
     table = deal(_scene.table, candidates)
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
-    return Scene((*key, candidates), table, oracle, AttainableLevels(oracle), _scene.names, _scene.cards)
+    return Scene((*key, candidates), table, oracle, AttainableLevels(oracle), _scene.names, _scene.cards, _scene.theme)
 
 
 def steering_weights(scene: Scene, assessment: Assessment, candidates: int) -> SteeringWeights:

@@ -108,7 +108,7 @@ def draw_palettes(scene: Scene, assessment: Assessment, candidates: int) -> None
     for place, one in enumerate(pinned_palettes()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"pinned_line_{place}"):
             st.html(markup.name(one.name), width="content")
-            st.html(markup.chips(_target_chips(one.palette)) or markup.note("every value is free"), width="content")
+            st.html(markup.chips(_target_chips(one.palette), scene.theme) or markup.note("every value is free"), width="content")
             with st.container(horizontal=True, width="content", key=f"pinned_buttons_{place}"):
                 st.button("Use", key=f"use_{place}", type="tertiary", on_click=_use, args=(place,))
                 st.button("Unpin", key=f"unpin_{place}", type="tertiary", on_click=unpin, args=(place,))
@@ -136,7 +136,7 @@ def _target_chips(palette: Palette) -> list[tuple[int, str]]:
 def draw_faders(scene: Scene, palette: Palette) -> None:
     """The targets of today's palette as on its own page, small; a move re-weights what is being written."""
     values = list(range(len(scene.table.values)))
-    st.html(markup.value_colours(len(values)))
+    st.html(markup.value_colours(len(values), scene.theme))
     st.session_state["steered"] = [j for j in values if not palette.targets[scene.table.values[j]].free]
     st.pills(
         "Values with a target",

@@ -217,7 +217,7 @@ def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choic
         )
     if view.done:
         with st.expander("Weights and rewards", key=f"details_{column.key}"):
-            st.html(markup.levels_table(*_details(view, column, choice, place)))
+            st.html(markup.levels_table(*_details(view, column, choice, place), theme=view.scene.theme))
 
 
 def _details(
@@ -255,7 +255,11 @@ def _draw_rewards(view: ComparisonView) -> None:
                 cells.append(sentences.number(reward))
         rows.append((_position(view, name), cells))
     if rows:
-        st.html(markup.levels_table(["Reward", "Base model", *(column.name for column in view.columns)], rows))
+        st.html(
+            markup.levels_table(
+                ["Reward", "Base model", *(column.name for column in view.columns)], rows, theme=view.scene.theme
+            )
+        )
 
 
 def _draw_more(view: ComparisonView) -> None:

@@ -10,7 +10,7 @@ import segno
 
 from map_core.core import amounts
 from map_core.figures.groups import MARKS, letter
-from map_core.figures.theme import colour
+from map_core.figures.theme import Theme
 from map_core.groups import Rule
 from map_core.text.groups import MEANINGS, RULES
 
@@ -126,6 +126,7 @@ def strips(
     said: Sequence[str],
     common: Mapping[Rule, Sequence[float]],
     told: Sequence[str],
+    theme: Theme,
 ) -> str:
     """What everybody asks for, a strip a value, light enough for a phone.
 
@@ -138,17 +139,19 @@ def strips(
         said: each strip in words.
         common: percentile of each value in each common palette that is known.
         told: what the common palettes give of each value, shown below its strip.
+        theme: colours of the values.
     """
     rows = []
     for k, j in enumerate(values):
         marks = [f'<i class="vp-base" style="left:{amounts.fixed(bases[k], 1)}%"></i>']
         for g, place in enumerate(places[k]):
             if not np.isnan(place) and g != mine:
-                marks.append(f'<i class="vp-one" style="left:{amounts.fixed(place, 1)}%;background:{colour(j)}"></i>')
+                marks.append(
+                    f'<i class="vp-one" style="left:{amounts.fixed(place, 1)}%;background:{theme.colour(j)}"></i>'
+                )
         if mine is not None and not np.isnan(places[k][mine]):
-            marks.append(
-                f'<i class="vp-mine" style="left:{amounts.fixed(places[k][mine], 1)}%;border-color:{colour(j)}"></i>'
-            )
+            left, shade = amounts.fixed(places[k][mine], 1), theme.colour(j)
+            marks.append(f'<i class="vp-mine" style="left:{left}%;border-color:{shade}"></i>')
         for rule, levels in common.items():
             shade, symbol, _ = MARKS[rule]
             place = f"left:{amounts.fixed(levels[k], 1)}%;--shade:{shade}"

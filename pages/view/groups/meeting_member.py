@@ -81,7 +81,7 @@ def wished_palette(scene: Scene, use_case: str, held: Mapping[str, Wish]) -> Pal
 
 def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
     """A line a value: whether it matters, and how much of it, in three words."""
-    st.html(shell_markup.value_colours(len(scene.names)))
+    st.html(shell_markup.value_colours(len(scene.names), scene.theme))
     for j, name in enumerate(scene.table.values):
         if scene.oracle.constant[j]:
             continue
@@ -251,6 +251,7 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: Agreement) ->
             [_in_words(scene.names[j], places[j], mine) for j in asking],
             {rule: [units.percentile(j, float(given[j])) for j in asking] for rule, given in levels.items()},
             [group_member.common_levels(known, units, j, float(groups[mine].targets[j])) for j in asking],
+            scene.theme,
         )
     )
     signs = "Diamonds are common palettes, the" if common else "The"

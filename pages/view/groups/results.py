@@ -95,7 +95,7 @@ def draw_agreement(scene: Scene, groups: Sequence[Group], found: Agreement | Non
         if not error:
             st.html(shell_markup.note("Looking for what these groups have in common."))
         return
-    shown = drawn.Shown(found, scene.units())
+    shown = drawn.Shown(found, scene.units(), theme=scene.theme)
     st.html(markup.headline(said.headline(found)))
     st.html(markup.legend([group.name for group in groups], shown.lettered))
     draw_figures(shown, "page")
@@ -107,7 +107,7 @@ def draw_agreement(scene: Scene, groups: Sequence[Group], found: Agreement | Non
         for rule in found.common if found.alone is not None else ():
             st.html(markup.titled_list(said.RULES[rule], said.given_up(found, rule, shown.units)))
     with st.expander("Table"):
-        st.html(shell_markup.levels_table(*groups_text.table(shown)))
+        st.html(shell_markup.levels_table(*groups_text.table(shown), theme=shown.theme))
     draw_downloads(scene, shown, "page")
 
 

@@ -27,7 +27,7 @@ def draw_numbers(seen: LiveAnswer) -> None:
             cells.append(sentences.number(float(shown.weights[j] / scene.oracle.scale[j])))
         rows.append((j, cells))
     header = ["Value", "Base", "Target", "Realised" if assessment.solution else "Nearest", "Weight"]
-    st.html(markup.levels_table(header, rows))
+    st.html(markup.levels_table(header, rows, theme=scene.theme))
     if assessment.ess is not None:
         figure, meaning = sentences.rests_on(assessment.ess, scene.oracle.form)
         st.html(markup.note(f"Rests on {figure}, which {meaning}"))

@@ -16,7 +16,7 @@ from pages.view.shell import markup
 def draw_sliders(seen: LiveAnswer) -> None:
     """A slider for each value, with base and realised level along it."""
     scene, solution = seen.scene, seen.assessment.solution
-    st.html(markup.value_colours(len(scene.names)))
+    st.html(markup.value_colours(len(scene.names), scene.theme))
     st.html(markup.rail_key())
     for j, name in enumerate(scene.table.values):
         target, title = seen.palette.targets[name], sentences.capitalised(scene.names[j])
@@ -47,7 +47,11 @@ def draw_sliders(seen: LiveAnswer) -> None:
             along = f"{title}: base model at {amounts.percentile(base)}"
             along += "" if realised is None else f", realised at {amounts.percentile(realised)}"
             span = high - low
-            st.html(markup.rail(j, (base - low) / span, None if realised is None else (realised - low) / span, along))
+            st.html(
+                markup.rail(
+                    j, (base - low) / span, None if realised is None else (realised - low) / span, along, scene.theme
+                )
+            )
 
 
 def _draw_toggles(name: str, title: str, target: Target) -> None:

@@ -138,9 +138,9 @@ def _draw_way(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd],
     scene = mixed.scene
     units = scene.units()
     shown = [j for j in range(len(scene.names)) if not np.isnan(found.targets[:, j]).all()]
-    st.html(markup.legend([(j, scene.names[j]) for j in shown]))
+    st.html(markup.legend([(j, scene.names[j]) for j in shown], scene.theme))
     st.plotly_chart(
-        blend(found, units, shown, share / 100),
+        blend(found, units, shown, share / 100, scene.theme),
         key="blend_chart",
         config=theme.CONFIG,
         alt=f"Levels and cost on the way from {both[0].name} to {both[1].name}. The same in words below.",

@@ -33,7 +33,7 @@ def levels(stand: AssessedPalette) -> str:
     targets = [stand.palette.targets.get(name) for name in scene.table.values]
     kept = [one is not None and one.keep and not one.free for one in targets]
     rows = "".join(
-        f'<tr><th scope="row">{swatch(j)}{escape(sentences.capitalised(title))}</th>'
+        f'<tr><th scope="row">{swatch(j, scene.theme)}{escape(sentences.capitalised(title))}</th>'
         f"<td>{'as it is' if kept[j] else _percentile(stand.targets[j], 'free')}</td>"
         f"<td>{_percentile(stand.levels[j], '–')}</td>"
         f"<td>{'–' if np.isnan(weights[j]) else sentences.number(float(weights[j]), 2)}</td></tr>"

@@ -26,7 +26,7 @@ def draw_presets(scene: Scene, use_case: str) -> None:
                 st.html(marks.name(one.name))
                 st.html(markup.note(one.what))
                 if stand is not None:
-                    st.html(markup.chips(today.target_chips(stand)))
+                    st.html(markup.chips(today.target_chips(stand), scene.theme))
                     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"preset_is_{n}"):
                         header.draw_verdict_badge(stand.assessment.verdict)
                         st.html(markup.note(today.price_sentence(stand)), width="content")

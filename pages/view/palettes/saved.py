@@ -63,7 +63,7 @@ def _draw_row(kept: Database, one: Saved, stand: AssessedPalette | None, fits: b
         facts.append("saved on another table, where its levels were others")
     st.html(markup.note(" · ".join(facts)))
     if stand is not None:
-        st.html(markup.chips(today.target_chips(stand)) or markup.note("Every value is free."))
+        st.html(markup.chips(today.target_chips(stand), stand.scene.theme) or markup.note("Every value is free."))
     if one.note:
         st.text(one.note)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_buttons_{one.id}"):
@@ -140,7 +140,7 @@ def _targets(palette: Palette) -> str:
         for j, one in enumerate(asked)
         if one is not None and not one.free
     ]
-    return markup.chips(said) or markup.note("Every value is free.")
+    return markup.chips(said, scene.theme) or markup.note("Every value is free.")
 
 
 def _draw_deleted(kept: Database) -> None:

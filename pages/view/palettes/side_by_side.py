@@ -47,7 +47,7 @@ def draw_side_by_side(own: AssessedPalette) -> None:
     base = np.array([own.scene.percentile(j, 0.0) for j in range(len(own.scene.names))])
     st.html(marks.shapes([name for name, _ in named]))
     st.plotly_chart(
-        snapshots(shown, units, base),
+        snapshots(shown, units, base, own.scene.theme),
         key="beside_chart",
         config=theme.CONFIG,
         alt=f"What {sentences.listed([name for name, _ in named])} give of each value, in percentiles, a row a value. "

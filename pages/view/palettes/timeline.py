@@ -70,9 +70,9 @@ def _draw_chart(own: AssessedPalette, found: list[AssessedPalette], steps: tuple
         persist_state="session",
     )
     shown = sorted(int(j) for j in chosen)
-    st.html(markup.legend([(j, names[j]) for j in shown]))
+    st.html(markup.legend([(j, names[j]) for j in shown], own.scene.theme))
     st.plotly_chart(
-        timeline(moments, names, shown, place),
+        timeline(moments, names, shown, place, own.scene.theme),
         key="timeline_chart",
         config=theme.CONFIG,
         alt="Levels and cost of this palette over the steps of this session. The steps in words are below.",

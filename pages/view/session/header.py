@@ -55,7 +55,7 @@ def draw_palette_line(
             (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(assessment.targets[j])))}")
             for j in np.flatnonzero(~np.isnan(assessment.targets))
         ]
-        st.html(markup.chips(asked) if asked else markup.note("every value is free"), width="content")
+        st.html(markup.chips(asked, scene.theme) if asked else markup.note("every value is free"), width="content")
         if weights:
             said = sentences.listed(
                 [f"{scene.names[scene.table.index(name)]} {sentences.number(w)}" for name, w in weights.items()]

@@ -6,7 +6,6 @@ import gc
 import math
 import os
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +23,7 @@ from map_core.data import reward_table
 from map_core.data.reward_table import DEFAULT_TABLE, RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, AttainableLevels, assess
-from map_core.figures import theme
+from map_core.figures.theme import Theme
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.palette import ALL
 from map_core.palettes.targets import Percentiles, percentiles
@@ -46,7 +45,7 @@ class Scene:
         attainable: the levels that can be had, with the corners that all viewers have found.
         names: of the values, as they read within a sentence.
         cards: what each value measures and misses, as far as that is known.
-        custom_colours: by position, the colours that people gave to values of their own.
+        theme: colours of the values, with those that people chose for values of their own.
     """
 
     key: tuple[Any, ...]
@@ -55,12 +54,12 @@ class Scene:
     attainable: AttainableLevels
     names: tuple[str, ...]
     cards: tuple[str, ...]
-    custom_colours: Mapping[int, str] = field(default_factory=dict)
+    theme: Theme = field(default_factory=Theme)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def colour(self, value: int) -> str:
         """The colour of a value, the same in every figure and on every page."""
-        return self.custom_colours.get(value) or theme.colour(value)
+        return self.theme.colour(value)
 
     @property
     def percentiles(self) -> Percentiles:
@@ -187,7 +186,7 @@ def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[
         notes.append("\n\n".join(lines) or "This table does not say how this value was scored.")
     key = (path, modified, use_case, oracle.form.value, *added)
     colours = {table.index(name): one.colour for name, (one, _) in own.items() if name in table.values and one.colour}
-    return Scene(key, table, oracle, AttainableLevels(oracle), tuple(names), tuple(notes), colours)
+    return Scene(key, table, oracle, AttainableLevels(oracle), tuple(names), tuple(notes), Theme(colours))
 
 
 def _definitions(added: tuple[tuple[str, str], ...]) -> list[tuple[Definition, str]]:
@@ -218,9 +217,7 @@ def load(use_case: str = ALL) -> Scene:
         path = table_path()
         modified = path.stat().st_mtime if path.exists() else 0.0
         added = tuple((one.definition.to_json(), one.trust) for one in offered(_load(str(path), modified)))
-        scene = _scene(str(path), modified, None if use_case == ALL else use_case, added)
-        theme.choose(scene.custom_colours)
-        return scene
+        return _scene(str(path), modified, None if use_case == ALL else use_case, added)
     except InputError as error:
         st.title("There is no table to look at")
         st.text(str(error))

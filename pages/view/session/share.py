@@ -148,6 +148,7 @@ def _report(
             study=reports.study_beside(path) if wanted.figures else None,
             form=scene.oracle.form,
             wanted=wanted,
+            theme=scene.theme,
             tell=tell,
         )
     except BaseException as error:

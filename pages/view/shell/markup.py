@@ -14,7 +14,7 @@ import streamlit as st
 from map_core.core import amounts
 from map_core.core.assets import ASSETS
 from map_core.core.types import Verdict
-from map_core.figures.theme import colour, dash
+from map_core.figures.theme import DEFAULT_THEME, Theme, dash
 
 
 def apply() -> None:
@@ -49,11 +49,11 @@ def rail_key() -> str:
     )
 
 
-def value_colours(values: int) -> str:
+def value_colours(values: int, theme: Theme) -> str:
     """A rule a row of the desk: the edge of each value's row has its colour."""
     return (
         "<style>"
-        + "".join(f".st-key-value_{j} {{ border-left-color: {colour(j)}; }}" for j in range(values))
+        + "".join(f".st-key-value_{j} {{ border-left-color: {theme.colour(j)}; }}" for j in range(values))
         + "</style>"
     )
 
@@ -68,18 +68,18 @@ def facts(pairs: Sequence[tuple[str, str, str]]) -> str:
     return f'<dl class="vp-facts">{cells}</dl>'
 
 
-def swatch(value: int) -> str:
+def swatch(value: int, theme: Theme) -> str:
     """The mark of a value's colour."""
-    return f'<i class="vp-swatch" style="background:{colour(value)}"></i>'
+    return f'<i class="vp-swatch" style="background:{theme.colour(value)}"></i>'
 
 
-def legend(items: Sequence[tuple[int, str]]) -> str:
+def legend(items: Sequence[tuple[int, str]], theme: Theme) -> str:
     """The line of each value, as the sweep's figures draw it."""
     kinds = {"solid": "solid", "dash": "dashed", "dot": "dotted"}
     return (
         '<div class="vp-chips">'
         + "".join(
-            f'<span><i class="vp-line" style="border-top:3px {kinds[dash(value)]} {colour(value)}"></i>'
+            f'<span><i class="vp-line" style="border-top:3px {kinds[dash(value)]} {theme.colour(value)}"></i>'
             f"{escape(text)}</span>"
             for value, text in items
         )
@@ -87,14 +87,19 @@ def legend(items: Sequence[tuple[int, str]]) -> str:
     )
 
 
-def levels_table(header: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]], wide: bool = False) -> str:
+def levels_table(
+    header: Sequence[str],
+    rows: Sequence[tuple[int, Sequence[str]]],
+    wide: bool = False,
+    theme: Theme = DEFAULT_THEME,
+) -> str:
     """A table with a value a row; each row is (position of the value, cells), one of no value has no colour: -1.
 
     A wide one scrolls on a narrow screen, and does so by the keyboard too.
     """
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
     body = "".join(
-        f'<tr><th scope="row">{swatch(value) if value >= 0 else ""}{escape(cells[0])}</th>'
+        f'<tr><th scope="row">{swatch(value, theme) if value >= 0 else ""}{escape(cells[0])}</th>'
         + "".join(f"<td>{escape(cell)}</td>" for cell in cells[1:])
         + "</tr>"
         for value, cells in rows
@@ -103,18 +108,19 @@ def levels_table(header: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]
     return f'<div class="vp-scroll"{" tabindex=0" if wide else ""}>{table}</div>'
 
 
-def rail(value: int, base: float, realised: float | None, said: str) -> str:
+def rail(value: int, base: float, realised: float | None, said: str, theme: Theme) -> str:
     """Where base and realised level lie along a slider.
 
     Args:
         value: position of the value, for its colour.
         base, realised: share of the slider's way from 0 to 1; None when there is no realised level.
         said: the same in words, for those who do not see it.
+        theme: colours of the values.
     """
     start = 100 * min(max(base, 0.0), 1.0)
     marks = f'<span class="vp-base" style="left:{amounts.fixed(start, 2)}%"></span>'
     if realised is not None:
-        end, of_value = 100 * min(max(realised, 0.0), 1.0), f"background:{colour(value)}"
+        end, of_value = 100 * min(max(realised, 0.0), 1.0), f"background:{theme.colour(value)}"
         left, width = amounts.fixed(min(start, end), 2), amounts.fixed(abs(end - start), 2)
         marks += f'<span class="vp-gain" style="left:{left}%;width:{width}%;{of_value}"></span>'
         marks += f'<span class="vp-realised" style="left:{amounts.fixed(end, 2)}%;{of_value}"></span>'
@@ -131,13 +137,13 @@ def note(text: str) -> str:
     return f'<p class="vp-note">{escape(text)}</p>'
 
 
-def chips(items: Sequence[tuple[int, str]]) -> str:
+def chips(items: Sequence[tuple[int, str]], theme: Theme) -> str:
     """Small labels, a value each; one of no value has no colour. Nothing when there are none."""
     if not items:
         return ""
     return (
         '<div class="vp-chips">'
-        + "".join(f"<span>{swatch(value) if value >= 0 else ''}{escape(text)}</span>" for value, text in items)
+        + "".join(f"<span>{swatch(value, theme) if value >= 0 else ''}{escape(text)}</span>" for value, text in items)
         + "</div>"
     )
 

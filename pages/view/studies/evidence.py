@@ -56,7 +56,7 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     command = f"python -m map_core verify {shlex.quote(str(table))} --study {shlex.quote(str(own))}"
     return DeliveryEvidence(
         study,
-        Shown(study.graded, study.percentiles, names, colours),
+        Shown(study.graded, study.percentiles, names, colours, scene.theme),
         study.made.get("table") == _fingerprint(str(table), table.stat().st_mtime),
         command,
         int(sizes.argmax()),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from map_core.figures.theme import colour
 from map_core.text import sentences
 from pages.view.session.scene import Scene
 from pages.view.shell import component
@@ -49,7 +48,7 @@ def draw_order_list(scene: Scene, positions: Sequence[int], notes: Sequence[str]
         notes: a short text a row.
     """
     rows = [
-        {"value": j, "name": sentences.capitalised(scene.names[j]), "colour": colour(j), "note": note}
+        {"value": j, "name": sentences.capitalised(scene.names[j]), "colour": scene.colour(j), "note": note}
         for j, note in zip(positions, notes, strict=True)
     ]
 

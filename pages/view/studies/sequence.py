@@ -53,7 +53,7 @@ def draw_sequence(asked: SequenceQuery, job: Job) -> None:
         with st.container(height=420, border=False):
             st.html(markup.note("" if job.ended else "Aligning one value after another."))
         return
-    shown = sequence.Shown(whole.after(asked.rounds), asked.solution, asked.scene.units())
+    shown = sequence.Shown(whole.after(asked.rounds), asked.solution, asked.scene.units(), asked.scene.theme)
     with st.container(key="sequence_said"):
         st.header(sequence_text.undone(shown))
         for sentence in (
@@ -77,7 +77,7 @@ def draw_sequence(asked: SequenceQuery, job: Job) -> None:
         for sentence in sequence_text.summary(shown):
             st.text(sentence)
     with st.expander("Step by step", key="sequence_steps"):
-        st.html(markup.levels_table(*sequence_text.table(shown), wide=True))
+        st.html(markup.levels_table(*sequence_text.table(shown), wide=True, theme=asked.scene.theme))
     st.download_button(
         "Data (CSV)",
         sequence_text.sequence_csv(shown),
@@ -119,7 +119,7 @@ def draw_orders(asked: SequenceQuery, job: Job) -> None:
         with st.container(horizontal=True, vertical_alignment="center", key=f"sequence_{how}"):
             st.html(f'<h3 class="vp-small-title">{how.capitalize()} is lost</h3>', width="content")
             places = [(j, f"{number}. {asked.scene.names[j]}") for number, j in enumerate(its, start=1)]
-            st.html(markup.chips(places), width="content")
+            st.html(markup.chips(places, asked.scene.theme), width="content")
             st.html(markup.note(compared.lost(found, place, asked.scene.units())), width="content")
             if st.button(
                 "Use this order",

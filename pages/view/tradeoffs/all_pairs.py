@@ -110,7 +110,7 @@ def _draw_cell(
             st.html(markup.note("The targets of the other values alone cost more than this."))
         return
     event = st.plotly_chart(
-        pair_grid.cell(units, pair, found, today.stand, ends, height),
+        pair_grid.cell(units, pair, found, today.stand, ends, height, today.scene.theme),
         key=f"cell_{pair[0]}_{pair[1]}",
         on_select="rerun",
         selection_mode="points",

@@ -98,7 +98,7 @@ def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
         with st.container(key=f"steps_{j}", horizontal=True, vertical_alignment="top", gap="medium"):
             at = today.scene.percentile(j, float(today.targets[j]))
             with st.container(key=f"steps_name_{j}"):
-                st.html(markup.chips([(j, f"{today.titles[j]} {amounts.percentile(at)}")]))
+                st.html(markup.chips([(j, f"{today.titles[j]} {amounts.percentile(at)}")], today.scene.theme))
             for sign, label, icon in ((-1, "Less", "remove"), (1, "More", "add")):
                 with st.container(key=f"steps_{j}_{'more' if sign > 0 else 'less'}", gap="small"):
                     one = found.get((j, sign))
@@ -118,7 +118,7 @@ def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
                         st.html(markup.readout(_from_to(today, j, one), _cost(one)))
                         given = _others(today, j, one)
                         if given:
-                            st.html(markup.chips(given))
+                            st.html(markup.chips(given, today.scene.theme))
                         elif keep is Keep.COST and len(today.wanted) > 1:
                             st.html(markup.note("The others hardly move."))
 

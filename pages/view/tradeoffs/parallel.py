@@ -116,7 +116,7 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
         clicked = what_if.clicked_point("lines", st.session_state.get(key), job.key)
         chosen = clicked[0] if clicked is not None and clicked[0] in shown else None
         st.plotly_chart(
-            parallel_coordinates.lines(found, shown, units, axes, today.stand, tint, chosen),
+            parallel_coordinates.lines(found, shown, units, axes, today.stand, tint, chosen, scene.theme),
             key=key,
             on_select="rerun",
             selection_mode="points",

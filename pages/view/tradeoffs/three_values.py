@@ -93,7 +93,7 @@ def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: f
     with left, st.container(horizontal=True, key="three_figures"):
         with st.container(key="three_flat"):
             event = st.plotly_chart(
-                triangle.triangle(units, found, sheet),
+                triangle.triangle(units, found, sheet, today.scene.theme),
                 key=f"triangle_{triple}_{nats}_{what_if.selection_round('three')}",
                 on_select="rerun",
                 selection_mode="points",
@@ -108,7 +108,7 @@ def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: f
             point = what_if.contour_point(today, title, triple, sheet, clicked[0])
         with st.container(key="three_space"):
             st.plotly_chart(
-                space.space(units, found, today.stand, None if point is None else point.levels),
+                space.space(units, found, today.stand, None if point is None else point.levels, today.scene.theme),
                 key=f"space_{triple}_{nats}",
                 config=theme.CONFIG,
                 alt=f"The levels of {said} that {amounts.significant(nats)} nats reach, as a surface in space, with "

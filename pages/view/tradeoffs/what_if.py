@@ -152,7 +152,11 @@ def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
         )
         for one in found
     ]
-    st.html(markup.levels_table(["Value", "Base" if now is None else "Now", "There", "Change"], rows))
+    st.html(
+        markup.levels_table(
+            ["Value", "Base" if now is None else "Now", "There", "Change"], rows, theme=today.scene.theme
+        )
+    )
 
 
 def _cost(now: float, point: WhatIfPoint) -> str:
