@@ -108,7 +108,10 @@ def draw_palettes(scene: Scene, assessment: Assessment, candidates: int) -> None
     for place, one in enumerate(pinned_palettes()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"pinned_line_{place}"):
             st.html(markup.name(one.name), width="content")
-            st.html(markup.chips(_target_chips(one.palette), scene.theme) or markup.note("every value is free"), width="content")
+            st.html(
+                markup.chips(_target_chips(one.palette), scene.theme) or markup.note("every value is free"),
+                width="content",
+            )
             with st.container(horizontal=True, width="content", key=f"pinned_buttons_{place}"):
                 st.button("Use", key=f"use_{place}", type="tertiary", on_click=_use, args=(place,))
                 st.button("Unpin", key=f"unpin_{place}", type="tertiary", on_click=unpin, args=(place,))

@@ -141,7 +141,9 @@ def draw_roster(scene: Scene) -> None:
     for place, one in enumerate(seated_groups()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"group_{place}"):
             st.html(f"{markup.name(one.name)}", width="content")
-            st.html(markup.chips(_target_chips(scene, one), scene.theme) or markup.note("asks for nothing"), width="stretch")
+            st.html(
+                markup.chips(_target_chips(scene, one), scene.theme) or markup.note("asks for nothing"), width="stretch"
+            )
             st.session_state[f"importance_{place}"] = min(IMPORTANCE, key=lambda to: abs(to - one.importance))
             st.selectbox(
                 f"How much {markup.plain(one.name)} counts",
