@@ -13,8 +13,9 @@ import numpy as np
 from map_core.cli.options import by_name, columns
 from map_core.core import amounts
 from map_core.core.types import Verdict
+from map_core.core.wilson import wilson_interval
 from map_core.oracle import Oracle
-from map_core.studies.delivery import Crossed, Delivery, proportion, resampled, share_of_way
+from map_core.studies.delivery import Crossed, Delivery, resampled, share_of_way
 
 
 def describe(found: Delivery, oracle: Oracle) -> dict[str, Any]:
@@ -176,7 +177,7 @@ def crossed_summary(found: Crossed, name: str) -> list[str]:
         ("win rate", found.won, found.wins_all, found.random_wins),
     ):
         count = int(overall[asking].sum())
-        low, high = proportion(count, int(asking.sum()), found.level)
+        low, high = wilson_interval(count, int(asking.sum()), found.level)
         a, a_low, a_high = resampled(ours[asking], found.level)
         b, b_low, b_high = resampled(random[asking], found.level)
         lines.append(

@@ -3,6 +3,7 @@
 types         the words of the product as types
 assets        the files that are shipped beside the code
 amounts       numbers as text and as JSON
+wilson        confidence interval of a share
 jobs          background work, one registry a process
 parent_watch  child processes that leave with their parent
 atomic_files  files that are complete or not there

@@ -15,8 +15,8 @@ import plotly.graph_objects as go
 
 from map_core.analysis.baselines import Baseline
 from map_core.core import amounts
+from map_core.core.wilson import wilson_interval
 from map_core.figures.theme import ACCENT, NEUTRAL, laid_out
-from map_core.studies.delivery import proportion
 from map_core.text import sentences
 from map_core.text.units import Units
 
@@ -105,7 +105,7 @@ def shares(shown: Shown, improved: bool = False) -> go.Figure:
     names, parts, labels, above, below = [], [], [], [], []
     for way in ways:
         of, rows = counts(way)[int(improved)], counts(way)[2]
-        low, high = proportion(of, rows, LEVEL) if rows > 1 else (of / rows, of / rows)
+        low, high = wilson_interval(of, rows, LEVEL) if rows > 1 else (of / rows, of / rows)
         names.append(escape(shown.title(way)))
         parts.append(of / rows)
         above.append(max(high - of / rows, 0.0))

@@ -11,8 +11,8 @@ import numpy as np
 
 from map_core.analysis.baselines import Baseline
 from map_core.core import amounts, safe_csv
+from map_core.core.wilson import wilson_interval
 from map_core.figures.baselines import LEVEL, RANDOM, SAME, SOLVED, Shown, counts, percent
-from map_core.studies.delivery import proportion
 from map_core.text import sentences
 
 
@@ -27,7 +27,7 @@ def share(of: int, rows: int) -> str:
 
 
 def _ends(of: int, rows: int) -> str:
-    low, high = (100 * end for end in proportion(of, rows, LEVEL))
+    low, high = (100 * end for end in wilson_interval(of, rows, LEVEL))
     digits = 0 if high - low >= 1 else 1
     return f"{amounts.fixed(max(low, 0.0), digits)} to {amounts.fixed(min(high, 100.0), digits)}%".replace(
         "0.0 to", "0 to"

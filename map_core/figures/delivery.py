@@ -15,8 +15,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
+from map_core.core.wilson import wilson_interval
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, laid_out
-from map_core.studies.delivery import Crossed, Study, proportion, resampled
+from map_core.studies.delivery import Crossed, Study, resampled
 from map_core.studies.reproduce import PAPER
 
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "star", "hexagram", "triangle-down")
@@ -183,7 +184,7 @@ def facts(study: Study) -> list[tuple[str, str, str]]:
     share, low, high = resampled(graded.inside, graded.level)
     asking = random.had & random.rising.any(axis=1)
     count, of = int(random.improved[asking].sum()), int(asking.sum())
-    ends = proportion(count, of, random.level)
+    ends = wilson_interval(count, of, random.level)
     chance = resampled(random.random_improves[asking], random.level)[0]
     half, wins = (resampled(shares[asking], random.level)[0] for shares in (random.improves, random.wins_all))
     within = f"within {amounts.percent(graded.level)} intervals"

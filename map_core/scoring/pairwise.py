@@ -13,7 +13,6 @@ A judge who decides every pair makes it lower.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +20,7 @@ from enum import StrEnum
 import numpy as np
 
 from map_core.core.types import Form
+from map_core.core.wilson import wilson_interval
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 
@@ -32,7 +32,6 @@ PARTS = 5
 _LOOKED_AT = 64
 #: Where the words begin: (AUC, lower end of its 95% interval).
 RELIABLE_FROM, ROUGH_FROM = (0.75, 0.65), (0.65, 0.5)
-_NORMAL_95 = 1.959964
 
 
 class Answer(StrEnum):
@@ -184,8 +183,8 @@ class _Deck:
 def agreement(scores: np.ndarray, judged: Sequence[Judgement]) -> Agreement | None:
     """How well scores agree with judgements, with Wilson's interval.
 
-    With p = agreed / n and z = 1.96, its ends are (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
-    It takes pairs for independent draws; the spread over differences makes it a little wide.
+    See :func:`map_core.core.wilson.wilson_interval`. It takes pairs for independent draws; the spread over
+    differences makes it a little wide.
 
     Args:
         scores: (reply,) of the value.
@@ -193,8 +192,6 @@ def agreement(scores: np.ndarray, judged: Sequence[Judgement]) -> Agreement | No
 
     Returns:
         None while no pair was decided.
-
-    Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927.
     """
     decided = [one for one in judged if one.answer is not Answer.NEITHER]
     if not decided:
@@ -203,14 +200,8 @@ def agreement(scores: np.ndarray, judged: Sequence[Judgement]) -> Agreement | No
     for one in decided:
         more, less = (one.first, one.second) if one.answer is Answer.FIRST else (one.second, one.first)
         agreed += 0.5 * (1.0 + float(np.sign(scores[more] - scores[less])))
-    low, high = _wilson(agreed, len(decided))
+    low, high = wilson_interval(agreed, len(decided))
     return Agreement(agreed, len(decided), len(judged) - len(decided), low, high)
-
-
-def _wilson(agreed: float, n: int) -> tuple[float, float]:
-    p, z2 = agreed / n, _NORMAL_95**2
-    middle, half = p + z2 / (2 * n), _NORMAL_95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return max(0.0, (middle - half) / (1 + z2 / n)), min(1.0, (middle + half) / (1 + z2 / n))
 
 
 def word(auc: float, low: float) -> Word:

@@ -12,9 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scipy.stats import binomtest
-
 from map_core.core import amounts, safe_csv
+from map_core.core.wilson import wilson_interval
 from map_core.store.votes import Preferred, Tally, Vote
 
 #: Of the interval of a share.
@@ -97,23 +96,19 @@ class Share:
 def share(tally: Tally) -> Share | None:
     """The share that prefers the aligned reply, with Wilson's interval.
 
-    With p = aligned / n and z the normal quantile, its ends are
-    (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n). It takes judgements for independent.
+    See :func:`map_core.core.wilson.wilson_interval`. It takes judgements for independent.
 
     Args:
         tally: of the votes on a palette.
 
     Returns:
         None while nobody preferred either.
-
-    Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927;
-    ``scipy.stats.binomtest(...).proportion_ci``.
     """
     decided = tally.aligned + tally.base
     if not decided:
         return None
-    interval = binomtest(tally.aligned, decided).proportion_ci(CONFIDENCE, method="wilson")
-    return Share(tally.aligned, decided, tally.tie, float(interval.low), float(interval.high))
+    low, high = wilson_interval(tally.aligned, decided, CONFIDENCE)
+    return Share(tally.aligned, decided, tally.tie, low, high)
 
 
 def in_words(tally: Tally) -> str:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from map_core.analysis import baselines
+from map_core.core.wilson import wilson_interval
 from map_core.figures import baselines as drawn
 from map_core.figures import baselines_text as told
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
-from map_core.studies.delivery import proportion
 from map_core.text.units import Units
 from tests.tables import VALUES, make_table
 
@@ -55,7 +55,7 @@ def test_shares_by_hand():
     # Wilson for 2 of 4 at 90%: z = 1.645, middle 1/2, half width (z / (4 + z^2)) sqrt(2 * 2 / 4 + z^2 / 4) = 0.318.
     z = 1.6448536
     half = z / (4 + z * z) * math.sqrt(1 + z * z / 4)
-    assert proportion(2, 4, 0.9) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)
+    assert wilson_interval(2, 4, 0.9) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)
     assert told.share(2, 4) == f"50% ({50 - 100 * half:.0f} to {50 + 100 * half:.0f}%)"
 
 
@@ -76,7 +76,7 @@ def test_bars_are_the_shares_and_only_random_ones_have_an_interval(shown: drawn.
         interval = trace(figure, "interval")
         assert list(interval.y) == ["Random, same cost", "Random, any cost"]
         of, rows = drawn.counts(shown.way("random"))[improved], 60
-        low, high = proportion(of, rows, 0.9)
+        low, high = wilson_interval(of, rows, 0.9)
         assert interval.error_x.array[1] == pytest.approx(high - of / rows, abs=1e-9)
         assert interval.error_x.arrayminus[1] == pytest.approx(of / rows - low, abs=1e-9)
         assert trace(figure, "label").text[-1] == "yes"

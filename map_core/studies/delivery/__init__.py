@@ -6,7 +6,7 @@
 * :mod:`map_core.studies.delivery.study`: what a study found, in a file.
 """
 
-from map_core.studies.delivery.cross_fit import Crossed, cross, proportion, resampled
+from map_core.studies.delivery.cross_fit import Crossed, cross, resampled
 from map_core.studies.delivery.palettes import Asked, graded_palettes, reachable_palettes
 from map_core.studies.delivery.split import Delivery, deliver, halves, share_of_way
 from map_core.studies.delivery.study import Study, fingerprint, run_study
@@ -21,7 +21,6 @@ __all__ = [
     "fingerprint",
     "graded_palettes",
     "halves",
-    "proportion",
     "reachable_palettes",
     "resampled",
     "run_study",

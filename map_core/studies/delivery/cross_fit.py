@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 from scipy.stats import t as student
 
 from map_core.core.types import Verdict
@@ -256,18 +255,6 @@ def _mean(numbers: np.ndarray, axis: int) -> np.ndarray:
 
 def _share(flags: np.ndarray) -> float:
     return float(flags.mean()) if len(flags) else math.nan
-
-
-def proportion(successes: int, of: int, level: float = 0.9) -> tuple[float, float]:
-    """The interval of Wilson for a share, when what is counted was drawn at random and independently.
-
-    Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    """
-    if of < 1:
-        return math.nan, math.nan
-    z, share = float(ndtri((1 + level) / 2)), successes / of
-    middle, spread = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + (z / (2 * of)) ** 2)
-    return (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)
 
 
 def resampled(shares: np.ndarray, level: float = 0.9, seed: int = 0) -> tuple[float, float, float]:
