@@ -484,7 +484,7 @@ def sample_aligned(
     from map_core.engines.factory import open_engine
     from map_core.generation.events import Finished
     from map_core.generation.request import GenerationRequest
-    from map_core.generation.sampler import aligned
+    from map_core.generation.sampler import generation_events
     from map_core.models.files import DEFAULT_MODEL
 
     if settings is None:
@@ -494,8 +494,8 @@ def sample_aligned(
     )
     made = {scorer.name: scorer for scorer in scorers(request.scored)} if request.scored else {}
     engine = open_engine(model or DEFAULT_MODEL)
-    *_, finished = aligned(engine, made, request)
-    assert isinstance(finished, Finished), "aligned() ends with Finished"
+    *_, finished = generation_events(engine, made, request)
+    assert isinstance(finished, Finished), "generation_events() ends with Finished"
     choice, texts = finished.choice, tuple(reply.text for reply in finished.replies)
     return AlignedSample(
         prompt,

@@ -26,7 +26,7 @@ from map_core.errors import InputError
 from map_core.generation.events import Finished, Tokens
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import RewardCache, ScoringCosts
-from map_core.generation.sampler import aligned
+from map_core.generation.sampler import generation_events
 from map_core.scoring.base import Scorer
 from map_core.service.records import json_line, outcome
 
@@ -188,7 +188,7 @@ def answer(
         for number in range(resumed, count):
             asked = answers.request(number)
             started, first = time.perf_counter(), None
-            for event in aligned(engine, scorers, asked, costs=costs, cache=cache):
+            for event in generation_events(engine, scorers, asked, costs=costs, cache=cache):
                 if isinstance(event, Tokens) and first is None:
                     first = time.perf_counter() - started
                 if isinstance(event, Finished):

@@ -19,7 +19,7 @@ from map_core.data import reward_table
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.generation.events import Begun, Event, Finished, Tokens
 from map_core.generation.request import GenerationRequest, Method
-from map_core.generation.sampler import aligned
+from map_core.generation.sampler import generation_events
 from map_core.service.records import outcome
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def generate(
         _answer_all(Answers(out, asked, request, more, fresh), opened, scorers, quiet)
         return
     more["load_seconds"] = time.perf_counter() - began
-    finished, timing = _watch(aligned(opened, scorers, request), candidates, stream=not as_json)
+    finished, timing = _watch(generation_events(opened, scorers, request), candidates, stream=not as_json)
     if as_json:
         from map_core.building.batch_answers import described
 

@@ -1,4 +1,4 @@
-"""Collect candidates as they are written, score the complete ones, and choose one by the weights in force."""
+"""Collect candidates as they are written, score the complete ones, and choose one by the current weights."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.reward_cache import Scoring
 
 if TYPE_CHECKING:
-    from map_core.generation.steering import Steering
+    from map_core.generation.weights import CurrentWeights
 
 
-class Growing:
-    """The candidates as they are written, and what they have cost.
+class CandidateBuffer:
+    """The tokens of each candidate as they are written, and what they have cost.
 
     Args:
         candidates: how many there are at first.
+
+    Attributes:
+        tokens: (candidate, token).
+        step: decoding steps with tokens so far.
+        drawn: tokens so far, over all candidates, replaced ones included.
+        seconds: time spent in the engine.
     """
 
     def __init__(self, candidates: int) -> None:
@@ -33,7 +39,7 @@ class Growing:
         self.seconds = 0.0
 
     def replies(self) -> list[Reply]:
-        """The candidates so far, in order."""
+        """Return the candidates so far, in order."""
         return [reply_of(tokens) for tokens in self.tokens]
 
     @property
@@ -42,7 +48,7 @@ class Growing:
         return all(tokens and tokens[-1].last for tokens in self.tokens)
 
     def read(self, stream: Iterator[list[Token]]) -> Iterator[list[Token]]:
-        """The steps of an engine's stream; its time is counted, and it is closed at the end."""
+        """Yield the steps of an engine's stream, count its time, and close it at the end."""
         with closing(cast("Generator[list[Token], None, None]", stream)):
             while True:
                 began = time.perf_counter()
@@ -55,8 +61,8 @@ class Growing:
                 yield tokens
 
 
-def completed(scoring: Scoring, replies: Sequence[Reply]) -> Generator[Scored, None, dict[str, tuple[float, ...]]]:
-    """Score complete replies on every value of the request; their rewards come back."""
+def score_complete(scoring: Scoring, replies: Sequence[Reply]) -> Generator[Scored, None, dict[str, tuple[float, ...]]]:
+    """Score complete replies on every value of the request, yield each value's, and return rewards by value."""
     rewards: dict[str, tuple[float, ...]] = {}
     for name in scoring.names:
         rewards[name] = scoring.rewards(name, replies, complete=True)
@@ -64,8 +70,8 @@ def completed(scoring: Scoring, replies: Sequence[Reply]) -> Generator[Scored, N
     return rewards
 
 
-def outcome(
-    growing: Growing,
+def finished_event(
+    buffer: CandidateBuffer,
     scoring: Scoring,
     replies: Sequence[Reply],
     rewards: dict[str, tuple[float, ...]],
@@ -73,34 +79,34 @@ def outcome(
     log_offsets: tuple[float, ...],
     *notes: str,
 ) -> Finished:
-    """What came of it, with what it has cost; notes come before those of scorers that failed."""
+    """Build the last event; the notes come before those of scorers that failed."""
     return Finished(
         replies=tuple(replies),
         rewards=rewards,
         log_offsets=log_offsets,
         choice=choice,
-        tokens=growing.drawn,
-        sampling_seconds=growing.seconds,
+        tokens=buffer.drawn,
+        sampling_seconds=buffer.seconds,
         provisional_seconds=scoring.partial_seconds,
         scoring_seconds=scoring.complete_seconds,
         notes=(*notes, *scoring.failures),
     )
 
 
-def chosen(
+def choose_by_weights(
     rewards: dict[str, tuple[float, ...]],
     request: GenerationRequest,
-    steering: Steering,
+    weights: CurrentWeights,
     candidates: int,
     log_offsets: np.ndarray | None = None,
 ) -> Choice:
-    """The choice by the weights in force; values without a weight are not asked for."""
-    weights = steering.weights
-    names = [name for name in rewards if weights.get(name, 0.0) != 0.0]
+    """Choose by the current weights; values without a weight do not count."""
+    by_value = weights.by_value
+    names = [name for name in rewards if by_value.get(name, 0.0) != 0.0]
     table = np.array([rewards[name] for name in names], dtype=np.float64).reshape(len(names), candidates).T
     return choose(
         table,
-        [weights[name] for name in names],
+        [by_value[name] for name in names],
         request.seed,
         log_offsets=log_offsets,
         best=request.method is Method.BEST,

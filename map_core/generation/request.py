@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from map_core.core.types import SamplingSettings, Turn
@@ -117,6 +117,10 @@ class GenerationRequest:
         for name, goal in (("least_ess", self.least_ess), ("largest_error", self.largest_error)):
             if goal is not None and not 0.0 < goal < math.inf:
                 raise InputError(f"{name} is {goal}; expected a number above 0.")
+
+    def with_used_values(self) -> GenerationRequest:
+        """Return the request without the specifications of values that it does not score."""
+        return replace(self, own=tuple(value for value in self.own if value.name in self.scored))
 
     @property
     def base(self) -> int:

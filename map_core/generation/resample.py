@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from map_core.engines.tokens import Token
-from map_core.generation.candidates import Growing, chosen, completed, outcome
+from map_core.generation.candidates import CandidateBuffer, choose_by_weights, finished_event, score_complete
 from map_core.generation.choice import Choice
 from map_core.generation.events import Event, More, Scored, Tokens
 from map_core.generation.request import GenerationRequest
@@ -22,7 +22,7 @@ from map_core.generation.reward_cache import Scoring
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
-    from map_core.generation.steering import Steering
+    from map_core.generation.weights import CurrentWeights
 
 #: Partial replies are looked at every so many decoding steps ...
 PROVISIONAL_STEPS = 16
@@ -30,57 +30,59 @@ PROVISIONAL_STEPS = 16
 PROVISIONAL_SHARE = 0.2
 
 
-def whole(
-    engine: Engine, scoring: Scoring, request: GenerationRequest, steering: Steering
+def sample_whole(
+    engine: Engine, scoring: Scoring, request: GenerationRequest, weights: CurrentWeights
 ) -> Generator[Event, None, None]:
     """Draw whole replies and choose among them.
 
     Args:
         engine: the base model.
         scoring: of this prompt's replies.
-        request: what is asked, with the method "resample" or "best".
-        steering: the weights in force.
+        request: what is generated, with the method "resample" or "best".
+        weights: the current weights.
 
     Yields:
         :class:`Tokens` with :class:`Scored` between them, :class:`More` before a further draw, :class:`Finished`.
     """
-    growing = Growing(0)
+    buffer = CandidateBuffer(0)
     most = request.most_candidates or request.candidates
     while True:
-        first = len(growing.tokens)
+        first = len(buffer.tokens)
         count = min(request.candidates, most - first)
         if first:
             yield More(first + count)
-        growing.tokens += [[] for _ in range(count)]
-        yield from _draw(engine, scoring, request, growing, first, count)
-        replies = growing.replies()
-        rewards = yield from completed(scoring, replies)
-        choice = chosen(rewards, request, steering, len(replies))
-        if len(replies) >= most or _good_enough(request, choice):
+        buffer.tokens += [[] for _ in range(count)]
+        yield from _draw(engine, scoring, request, buffer, first, count)
+        replies = buffer.replies()
+        rewards = yield from score_complete(scoring, replies)
+        choice = choose_by_weights(rewards, request, weights, len(replies))
+        if len(replies) >= most or _goals_met(request, choice):
             break
-    yield outcome(growing, scoring, replies, rewards, choice, (0.0,) * len(replies))
+    yield finished_event(buffer, scoring, replies, rewards, choice, (0.0,) * len(replies))
 
 
 def _draw(
-    engine: Engine, scoring: Scoring, request: GenerationRequest, growing: Growing, first: int, count: int
+    engine: Engine, scoring: Scoring, request: GenerationRequest, buffer: CandidateBuffer, first: int, count: int
 ) -> Iterator[Event]:
     stream = engine.sample(replace(request.draw_request(), candidates=count, first=first))
-    began = growing.step
-    watched = request.provisional and len(growing.tokens) > 1
-    for tokens in growing.read(stream):
-        moved = [_numbered(token, first) for token in tokens]
-        for token in moved:
-            growing.tokens[token.candidate].append(token)
-        yield Tokens(growing.step, tuple(moved))
-        step = growing.step - began
-        if not watched or not moved or step % PROVISIONAL_STEPS or growing.ended:
+    first_step = buffer.step
+    watch = request.provisional and len(buffer.tokens) > 1
+    for tokens in buffer.read(stream):
+        numbered = [_numbered(token, first) for token in tokens]
+        for token in numbered:
+            buffer.tokens[token.candidate].append(token)
+        yield Tokens(buffer.step, tuple(numbered))
+        step = buffer.step - first_step
+        if not watch or not numbered or step % PROVISIONAL_STEPS or buffer.ended:
             continue
-        replies = growing.replies()
-        complete = [reply for reply, one in zip(replies, growing.tokens, strict=True) if one and one[-1].last]
+        replies = buffer.replies()
+        complete = [
+            reply for reply, written in zip(replies, buffer.tokens, strict=True) if written and written[-1].last
+        ]
         for name in request.scored if complete else ():
             scoring.rewards(name, complete, complete=False)  # remembered for the end
-        expected = scoring.partial_seconds + scoring.expected_seconds(growing.drawn)
-        if expected <= PROVISIONAL_SHARE * growing.seconds * request.settings.max_new_tokens / step:
+        expected = scoring.partial_seconds + scoring.expected_seconds(buffer.drawn)
+        if expected <= PROVISIONAL_SHARE * buffer.seconds * request.settings.max_new_tokens / step:
             for name in scoring.partial:
                 yield Scored(name, scoring.rewards(name, replies, complete=False), provisional=True)
 
@@ -89,6 +91,6 @@ def _numbered(token: Token, first: int) -> Token:
     return replace(token, candidate=token.candidate + first) if first else token
 
 
-def _good_enough(request: GenerationRequest, choice: Choice) -> bool:
+def _goals_met(request: GenerationRequest, choice: Choice) -> bool:
     enough = request.least_ess is None or choice.ess >= request.least_ess
     return enough and (request.largest_error is None or choice.error <= request.largest_error)

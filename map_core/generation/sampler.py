@@ -1,10 +1,9 @@
 """Aligned sampling: candidates of the base model, their rewards, one reply by the weights.
 
-The one way from a prompt to a base and an aligned reply; the command line, the model process and the server walk
-through :func:`aligned`. It is a plain generator of frozen events (:mod:`map_core.generation.events`), so whoever
-reads it sets the pace, and closing it stops the engine within one token. How candidates become a reply is the
-request's method: :mod:`resample` or :mod:`smc`. Constraint: no thread, no queue, no model
-library; engine and scorers are handed in.
+The one way from a prompt to a base and an aligned reply, for the command line, the worker and the library.
+:func:`generation_events` is a plain generator of frozen events (:mod:`map_core.generation.events`), so whoever reads it
+sets the pace, and closing it stops the engine within one token. How candidates become a reply is the request's method:
+:mod:`resample` or :mod:`smc`. Constraint: no thread, no queue, no model library; engine and scorers are handed in.
 """
 
 from __future__ import annotations
@@ -15,36 +14,37 @@ from typing import TYPE_CHECKING
 from map_core.errors import InputError
 from map_core.generation.events import Begun, Event
 from map_core.generation.request import GenerationRequest, Method
-from map_core.generation.resample import whole
+from map_core.generation.resample import sample_whole
 from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
-from map_core.generation.smc import blocks
-from map_core.generation.steering import Steering
+from map_core.generation.smc import sample_blocks
+from map_core.generation.weights import CurrentWeights
 from map_core.scoring.base import Scorer
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
 
 
-def aligned(
+def generation_events(
     engine: Engine,
     scorers: Mapping[str, Scorer],
     request: GenerationRequest,
     *,
     costs: ScoringCosts | None = None,
     cache: RewardCache | None = None,
-    steering: Steering | None = None,
+    weights: CurrentWeights | None = None,
 ) -> Generator[Event, None, None]:
     """Draw candidates, score them, and pick the aligned reply.
-
-    Yields :class:`Begun`, then :class:`Tokens` a decoding step with other events between them, and :class:`Finished`.
 
     Args:
         engine: the base model.
         scorers: by name; at least those of ``request.scored``.
-        request: what is asked.
+        request: what is generated.
         costs: what scoring cost in earlier requests, updated on the way.
         cache: rewards of earlier requests, updated on the way.
-        steering: weights that may be changed on the way, in place of the request's; changed ones count from there on.
+        weights: in place of the request's, and may be changed on the way; changed ones count from there on.
+
+    Yields:
+        :class:`Begun`, then :class:`Tokens` a decoding step with other events between them, and :class:`Finished`.
 
     Raises:
         InputError: an unknown value, a prompt that the engine refuses, or a method that it cannot carry out.
@@ -58,7 +58,7 @@ def aligned(
             f"The engine {engine.info.name!r} cannot go on from the beginning of a reply, which the method "
             f"{request.method.value!r} needs. Use the method 'resample'."
         )
-    steering = Steering(request.weights) if steering is None else steering
+    weights = CurrentWeights(request.weights) if weights is None else weights
     yield Begun(request.base)
-    method = blocks if blockwise else whole
-    yield from method(engine, scoring, request, steering)
+    method = sample_blocks if blockwise else sample_whole
+    yield from method(engine, scoring, request, weights)

@@ -28,14 +28,14 @@ import numpy as np
 from map_core.core.types import SamplingSettings
 from map_core.engines.draw_request import candidate_seed
 from map_core.engines.tokens import Token
-from map_core.generation.candidates import Growing, chosen, completed, outcome
+from map_core.generation.candidates import CandidateBuffer, choose_by_weights, finished_event, score_complete
 from map_core.generation.events import Event, Resampled, Scored, Tokens
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import Scoring
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
-    from map_core.generation.steering import Steering
+    from map_core.generation.weights import CurrentWeights
 
 #: Re-sample when fewer than this share of the particles carry the weight.
 RESAMPLE_BELOW = 0.5
@@ -44,78 +44,84 @@ _BLOCK_SEEDS = 4096
 _RESAMPLING_STREAM = 0xB10C
 
 
-def blocks(
-    engine: Engine, scoring: Scoring, request: GenerationRequest, steering: Steering
+def sample_blocks(
+    engine: Engine, scoring: Scoring, request: GenerationRequest, weights: CurrentWeights
 ) -> Generator[Event, None, None]:
-    """Draw replies block by block, re-sampled on the way.
+    """Draw replies block by block, re-sampling them on the way.
 
     Args:
         engine: the base model; one that goes on from beginnings.
         scoring: of this prompt's replies.
-        request: what is asked; at least two candidates.
-        steering: the weights in force.
+        request: what is generated; at least two candidates.
+        weights: the current weights.
 
     Yields:
         :class:`Tokens`, after a block :class:`Scored` and, where it comes to that, :class:`Resampled`; then
         :class:`Scored` a value and :class:`Finished`.
     """
     count, longest = request.candidates, request.settings.max_new_tokens
-    growing = Growing(count)
+    buffer = CandidateBuffer(count)
     offsets = np.zeros(count)
     offsets[request.base] = math.inf
     particles = np.flatnonzero(np.isfinite(offsets))
     stream = np.random.default_rng([request.seed, _RESAMPLING_STREAM])
     for number, start in enumerate(range(0, longest, request.block)):
         settings = replace(request.settings, max_new_tokens=min(request.block, longest - start))
-        yield from written(engine, request, growing, settings, number, final=start + settings.max_new_tokens >= longest)
-        guides = [name for name in scoring.partial if steering.weights.get(name, 0.0) != 0.0]
-        if growing.ended or not guides:
+        final = start + settings.max_new_tokens >= longest
+        yield from _extend_block(engine, request, buffer, settings, number, final)
+        guides = [name for name in scoring.partial if weights.by_value.get(name, 0.0) != 0.0]
+        if buffer.ended or not guides:
             continue
-        replies, phi = growing.replies(), np.zeros(count)
+        replies, phi = buffer.replies(), np.zeros(count)
         beta = (start + settings.max_new_tokens) / longest
         for name in guides:
             rewards = scoring.rewards(name, replies, complete=False)
             yield Scored(name, rewards, provisional=True)
-            phi += beta * steering.weights[name] * np.nan_to_num(rewards)
-        moved = resample(phi[particles], offsets[particles], stream)
-        if moved is not None:
+            phi += beta * weights.by_value[name] * np.nan_to_num(rewards)
+        resampled = resample(phi[particles], offsets[particles], stream)
+        if resampled is not None:
             ancestors = np.arange(count)
-            ancestors[particles] = particles[moved[0]]
-            offsets[particles] = moved[1]
-            growing.tokens = [
-                [replace(token, candidate=k) for token in growing.tokens[ancestor]]
+            ancestors[particles] = particles[resampled[0]]
+            offsets[particles] = resampled[1]
+            buffer.tokens = [
+                [replace(token, candidate=k) for token in buffer.tokens[ancestor]]
                 if k != ancestor
-                else growing.tokens[k]
+                else buffer.tokens[k]
                 for k, ancestor in enumerate(ancestors.tolist())
             ]
-            yield Resampled(growing.step, tuple(ancestors.tolist()))
-    replies = growing.replies()
-    final = yield from completed(scoring, replies)
-    late = [name for name, weight in steering.weights.items() if weight and name not in scoring.partial]
-    said = [f"Only whole replies can be scored on {', '.join(late)}, so it counts at the end."] if late else []
-    choice = chosen(final, request, steering, count, offsets)
-    yield outcome(growing, scoring, replies, final, choice, tuple(offsets.tolist()), *said)
+            yield Resampled(buffer.step, tuple(ancestors.tolist()))
+    replies = buffer.replies()
+    rewards = yield from score_complete(scoring, replies)
+    late = [name for name, weight in weights.by_value.items() if weight and name not in scoring.partial]
+    notes = [f"Only whole replies can be scored on {', '.join(late)}, so it counts at the end."] if late else []
+    choice = choose_by_weights(rewards, request, weights, count, offsets)
+    yield finished_event(buffer, scoring, replies, rewards, choice, tuple(offsets.tolist()), *notes)
 
 
-def written(
-    engine: Engine, request: GenerationRequest, growing: Growing, settings: SamplingSettings, number: int, final: bool
+def _extend_block(
+    engine: Engine,
+    request: GenerationRequest,
+    buffer: CandidateBuffer,
+    settings: SamplingSettings,
+    number: int,
+    final: bool,
 ) -> Iterator[Tokens]:
-    """One block of tokens for all replies that have not ended."""
-    going = [k for k, tokens in enumerate(growing.tokens) if not (tokens and tokens[-1].last)]
+    """Write one block of tokens to all replies that have not ended."""
+    going = [k for k, tokens in enumerate(buffer.tokens) if not (tokens and tokens[-1].last)]
     if not going:
         return
     seeds = [candidate_seed(request.seed, number * _BLOCK_SEEDS + k) for k in going]
-    beginnings = [[token.token for token in growing.tokens[k]] for k in going]
+    beginnings = [[token.token for token in buffer.tokens[k]] for k in going]
     stream = engine.extend(replace(request.draw_request(), settings=settings), beginnings, seeds)
-    for tokens in growing.read(stream):
-        moved = tuple(_placed(token, going[token.candidate], final) for token in tokens)
-        for token in moved:
-            growing.tokens[token.candidate].append(token)
-        yield Tokens(growing.step, moved)
+    for tokens in buffer.read(stream):
+        placed = tuple(_placed(token, going[token.candidate], final) for token in tokens)
+        for token in placed:
+            buffer.tokens[token.candidate].append(token)
+        yield Tokens(buffer.step, placed)
 
 
 def _placed(token: Token, candidate: int, final: bool) -> Token:
-    """A block's token as one of its reply, which goes on unless it ended by itself or this is the last block."""
+    """Return a block's token as one of its reply, which continues unless it ended by itself or in the last block."""
     if token.last and not token.finished and not final:
         # The engine closes a character that the end of the block cut in two; the next block brings it whole.
         return replace(token, candidate=candidate, last=False, text=token.text.rstrip("\ufffd"))
@@ -123,7 +129,7 @@ def _placed(token: Token, candidate: int, final: bool) -> Token:
 
 
 def resample(phi: np.ndarray, offsets: np.ndarray, stream: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
-    """Systematic re-sampling, where the weights have become uneven.
+    """Re-sample systematically where the weights have become uneven.
 
     Args:
         phi: (particle,) log of the guide at what is written, in nats.
@@ -147,12 +153,12 @@ def resample(phi: np.ndarray, offsets: np.ndarray, stream: np.random.Generator) 
     ancestors = np.minimum(np.searchsorted(edges, ticks, side="right"), int(np.flatnonzero(weights)[-1]))
     log_mean = float(top) + math.log(total / count)
     # A particle with children keeps its own place: its text stays where people read it.
-    ancestors = _kept_in_place(ancestors)
+    ancestors = _parents_in_place(ancestors)
     return ancestors, phi[ancestors] - log_mean
 
 
-def _kept_in_place(ancestors: np.ndarray) -> np.ndarray:
-    """The same ancestors in an order in which every particle that has children is its own first child."""
+def _parents_in_place(ancestors: np.ndarray) -> np.ndarray:
+    """Order the ancestors so that every particle that has children is its own first child."""
     count = len(ancestors)
     placed = np.full(count, -1)
     children = np.bincount(ancestors, minlength=count)

@@ -29,7 +29,7 @@ from map_core.server.errors import Refusal
 from map_core.server.request_body import ChatBody
 from map_core.server.request_parser import Asked, Desk
 from map_core.server.responses import Answer, event
-from map_core.service.generation import Generation, Snapshot
+from map_core.service.generation import Generation, GenerationSnapshot
 from map_core.service.service import GenerationService
 
 #: Seconds between looks at a generation and at its client.
@@ -173,7 +173,7 @@ class Server:
             ) from error
         return generations
 
-    def _outcomes(self, generations: Sequence[Generation]) -> list[Snapshot]:
+    def _outcomes(self, generations: Sequence[Generation]) -> list[GenerationSnapshot]:
         shown = [generation.snapshot() for generation in generations]
         self._seconds = 0.8 * self._seconds + 0.2 * max(one.seconds for one in shown)
         return shown

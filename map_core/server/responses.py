@@ -14,7 +14,7 @@ from typing import Any
 
 from map_core.server.errors import Refusal
 from map_core.server.request_parser import Asked
-from map_core.service.generation import Phase, Snapshot
+from map_core.service.generation import GenerationSnapshot, Phase
 
 #: A piece of a stream is a word with the space after it.
 _PIECES = re.compile(r"\S*\s*")
@@ -31,7 +31,7 @@ class Answer:
         self._asked = asked
         self._id, self._created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
 
-    def whole(self, shown: Sequence[Snapshot]) -> dict[str, Any]:
+    def whole(self, shown: Sequence[GenerationSnapshot]) -> dict[str, Any]:
         """All replies at once, ``chat.completion``.
 
         Raises:
@@ -52,7 +52,7 @@ class Answer:
         own = {"choices": choices, "usage": self.usage(shown), "value_palette": self._asked.in_force}
         return self._envelope("chat.completion") | own
 
-    def reply(self, number: int, shown: Snapshot) -> tuple[str, str, dict[str, Any]]:
+    def reply(self, number: int, shown: GenerationSnapshot) -> tuple[str, str, dict[str, Any]]:
         """Text, reason of the end and certificate of one reply.
 
         Raises:
@@ -69,7 +69,7 @@ class Answer:
         certificate = certificate_of(shown) | {"seed": self._asked.requests[number].seed, "notes": notes}
         return text[:cut], "stop" if ended else "length", certificate
 
-    def usage(self, shown: Sequence[Snapshot]) -> dict[str, int]:
+    def usage(self, shown: Sequence[GenerationSnapshot]) -> dict[str, int]:
         """Tokens of the chat, and of the replies that were chosen."""
         prompt = self._asked.prompt_tokens
         completion = sum(one.candidates[one.picked].tokens for one in shown if one.picked is not None)
@@ -94,7 +94,7 @@ class Answer:
         own = {"value_palette": self._asked.in_force}
         return self._piece(number, {}, finish, {"value_palette": dict(certificate)}, own)
 
-    def used(self, shown: Sequence[Snapshot]) -> str:
+    def used(self, shown: Sequence[GenerationSnapshot]) -> str:
         """The event that tells the tokens, after all replies."""
         return event(self._envelope("chat.completion.chunk") | {"choices": [], "usage": self.usage(shown)})
 
@@ -118,7 +118,7 @@ def event(data: Mapping[str, Any] | str) -> str:
     return f"data: {data if isinstance(data, str) else json.dumps(data, allow_nan=False)}\n\n"
 
 
-def certificate_of(shown: Snapshot) -> dict[str, Any]:
+def certificate_of(shown: GenerationSnapshot) -> dict[str, Any]:
     """What the choice of a reply rests on, in nats and reward units.
 
     Args:
@@ -151,7 +151,7 @@ def certificate_of(shown: Snapshot) -> dict[str, Any]:
     }
 
 
-def failure(shown: Snapshot) -> Refusal:
+def failure(shown: GenerationSnapshot) -> Refusal:
     """Why there is no reply."""
     if shown.phase is Phase.CANCELLED:
         return Refusal("The server is being stopped.", status=503, kind="server_error")

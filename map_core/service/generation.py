@@ -12,18 +12,18 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
-from map_core.core.types import SamplingSettings, Turn
+from map_core.engines.tokens import Token
 from map_core.errors import InputError
 from map_core.generation.choice import Choice, choose
+from map_core.generation.events import Begun, Finished, More, Resampled, Scored, Tokens
 from map_core.generation.request import GenerationRequest, Method, check_weights
-from map_core.scoring.specification import Specification
+from map_core.service.messages import GenerationCancelled, GenerationEvent, GenerationFailed
 
 
 class Phase(StrEnum):
@@ -63,7 +63,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class GenerationSnapshot:
     """A generation at one moment.
 
     Args:
@@ -131,58 +131,72 @@ class Snapshot:
         return math.log(len(self.candidates))
 
 
+@dataclass
+class _Draft:
+    """A candidate as it is written: pieces of its text, its tokens, and whether and why no more is to come."""
+
+    pieces: list[str] = field(default_factory=list)
+    tokens: int = 0
+    ended: bool = False
+    finished: bool = False
+
+
 class Generation:
     """A request and what has come of it; thread-safe. Made by :meth:`GenerationService.submit`.
 
     Args:
-        request: what was asked.
+        request: what is generated.
         cancel: called with the id to stop it.
-        steer: called with the id and new weights while it runs.
+        reweigh: called with the id and new weights while it runs.
         viewer: whose it is; turns are fair among viewers.
+
+    Attributes:
+        id: its name within this process.
+        begun: the worker has begun with it.
+        attempts: how often it was sent to a worker.
     """
 
     def __init__(
         self,
         request: GenerationRequest,
         cancel: Callable[[str], None],
-        steer: Callable[[str, Mapping[str, float]], None] | None = None,
+        reweigh: Callable[[str, Mapping[str, float]], None] | None = None,
         viewer: str = "",
     ) -> None:
         self.id = uuid.uuid4().hex
         self.request = request
         self.viewer = viewer
         self.begun = False
-        self.sendings = 0
-        self._cancel, self._steer = cancel, steer
+        self.attempts = 0
+        self._cancel, self._reweigh = cancel, reweigh
         self._changed = threading.Condition()
         self._submitted = time.monotonic()
-        self._over: float | None = None
-        self._weights: dict[str, float] = dict(request.weights)
-        self._facts: dict[str, Any] = {
-            "phase": Phase.WAITING,
-            "queue_position": 0,
-            "note": "",
-            "base": request.base,
-        }
-        self._clear()
-
-    def _clear(self) -> None:
-        """No token yet."""
-        count = self.request.candidates
-        self._texts: list[list[str]] = [[] for _ in range(count)]
-        self._counts = [0] * count
-        self._ends = [(False, False)] * count
-        self._rewards: dict[str, tuple[float, ...]] = {}
-        self._offsets = np.zeros(count)
-        if self.request.method is Method.BLOCKS and count > 1:
-            self._offsets[self._facts["base"]] = math.inf
+        self._first_token: float | None = None
         self._last_token: float | None = None
-        self._facts["tokens"] = 0
+        self._ended: float | None = None
+        self._weights: dict[str, float] = dict(request.weights)
+        self._phase = Phase.WAITING
+        self._queue_position, self._note = 0, ""
+        self._outcome: Finished | None = None
+        self._failure: GenerationFailed | None = None
+        self._clear(request.base)
+
+    def _clear(self, base: int) -> None:
+        """Return to the state before the first token."""
+        count = self.request.candidates
+        self._base = base
+        self._drafts = [_Draft() for _ in range(count)]
+        self._rewards: dict[str, tuple[float, ...]] = {}
+        self._log_offsets = np.zeros(count)
+        if self.request.method is Method.BLOCKS and count > 1:
+            self._log_offsets[base] = math.inf
+        self._last_token = None
+        self._tokens = self._resampled = 0
 
     @property
     def ended(self) -> bool:
         """Done, cancelled or failed."""
-        return self._over is not None
+        return self._ended is not None
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -210,10 +224,10 @@ class Generation:
             if dict(weights) == self._weights:
                 return
             self._weights = dict(weights)
-        if self._steer is not None and not self.ended:
-            self._steer(self.id, weights)
+        if self._reweigh is not None and not self.ended:
+            self._reweigh(self.id, weights)
 
-    def wait(self, timeout: float | None = None) -> Snapshot:
+    def wait(self, timeout: float | None = None) -> GenerationSnapshot:
         """Wait for the end, or for ``timeout`` seconds, and return the state then."""
         with self._changed:
             self._changed.wait_for(lambda: self.ended, timeout)
@@ -230,180 +244,169 @@ class Generation:
             return self._choice(self._weights if weights is None else weights)
 
     def _choice(self, weights: Mapping[str, float]) -> Choice | None:
-        done = self._facts["phase"] is Phase.DONE
+        done = self._phase is Phase.DONE
         if not (self._rewards or done):
             return None
         names = [name for name in self._rewards if weights.get(name, 0.0) != 0.0]
-        table = np.array([self._rewards[name] for name in names]).reshape(len(names), len(self._offsets)).T
+        table = np.array([self._rewards[name] for name in names]).reshape(len(names), len(self._log_offsets)).T
         try:
             return choose(
                 table,
                 [weights[name] for name in names],
                 self.request.seed,
-                log_offsets=self._offsets if done else np.where(np.isinf(self._offsets), math.inf, 0.0),
+                log_offsets=self._log_offsets if done else np.where(np.isinf(self._log_offsets), math.inf, 0.0),
                 best=self.request.method is Method.BEST,
-                base=self._facts["base"],
+                base=self._base,
             )
         except InputError:  # no candidate can be scored, or sums beyond the largest number
             return None
 
-    def snapshot(self) -> Snapshot:
-        """The state now, frozen."""
+    def snapshot(self) -> GenerationSnapshot:
+        """Return the state now, frozen."""
         with self._changed:
             choice = self._choice(self._weights)
-            candidates = tuple(
-                Candidate(
-                    text="".join(self._texts[k]),
-                    tokens=self._counts[k],
-                    ended=self._ends[k][0],
-                    finished=self._ends[k][1],
-                    rewards={
-                        value: rewards[k]
-                        for value, rewards in self._rewards.items()
-                        if k < len(rewards) and not math.isnan(rewards[k])
-                    },
-                    probability=None if choice is None else choice.probabilities[k],
-                )
-                for k in range(len(self._texts))
-            )
-            seconds = (time.monotonic() if self._over is None else self._over) - self._submitted
-            done = self._facts["phase"] is Phase.DONE
-            return Snapshot(
+            done = self._phase is Phase.DONE
+            outcome, failure = self._outcome, self._failure
+            return GenerationSnapshot(
                 id=self.id,
-                candidates=candidates,
+                phase=self._phase,
+                queue_position=self._queue_position,
+                note=self._note,
+                candidates=tuple(
+                    Candidate(
+                        text="".join(draft.pieces),
+                        tokens=draft.tokens,
+                        ended=draft.ended,
+                        finished=draft.finished,
+                        rewards={
+                            value: rewards[k] for value, rewards in self._rewards.items() if not math.isnan(rewards[k])
+                        },
+                        probability=None if choice is None else choice.probabilities[k],
+                    )
+                    for k, draft in enumerate(self._drafts)
+                ),
+                base=self._base,
                 weights=dict(self._weights),
                 leader=None if choice is None else choice.picked if done else int(np.argmax(choice.probabilities)),
                 picked=choice.picked if done and choice is not None else None,
                 provisional=not done,
                 choice=choice,
-                seconds=seconds,
-                restarts=max(self.sendings - 1, 0),
-                **self._facts,
+                tokens=self._tokens,
+                seconds=(time.monotonic() if self._ended is None else self._ended) - self._submitted,
+                first_token_seconds=None if self._first_token is None else self._first_token - self._submitted,
+                choice_seconds=self._choice_seconds(),
+                sampling_seconds=None if outcome is None else outcome.sampling_seconds,
+                provisional_seconds=None if outcome is None else outcome.provisional_seconds,
+                scoring_seconds=None if outcome is None else outcome.scoring_seconds,
+                resampled=self._resampled,
+                restarts=max(self.attempts - 1, 0),
+                notes=() if outcome is None else outcome.notes,
+                error=None if failure is None else failure.error,
+                command=None if failure is None else failure.command,
             )
 
+    def _choice_seconds(self) -> float | None:
+        if self._outcome is None or self._ended is None or self._last_token is None:
+            return None
+        return self._ended - self._last_token
+
     def note(self, note: str, queue_position: int = 0) -> None:
-        """Say what is being waited for."""
+        """Set the line about what is being waited for."""
         with self._changed:
             if not self.ended:
-                self._facts.update(note=note, queue_position=queue_position)
+                self._note, self._queue_position = note, queue_position
 
-    def wait_again(self, note: str) -> None:
-        """Back into the queue: the model process was lost; what is written stays in sight until it is begun anew."""
+    def requeue(self, note: str) -> None:
+        """Return to the queue after the worker was lost; what is written stays in sight until it is begun anew."""
         with self._changed:
             if not self.ended:
                 self.begun = False
-                self._facts.update(phase=Phase.WAITING, note=note)
+                self._phase, self._note = Phase.WAITING, note
 
     def end(self, phase: Phase, error: str | None = None, command: str | None = None) -> None:
         """Come to an end; the first end counts."""
         with self._changed:
-            if self._over is None:
-                self._over = time.monotonic()
-                self._facts.update(phase=phase, note="", queue_position=0, error=error, command=command)
+            if self._ended is None:
+                self._ended = time.monotonic()
+                self._phase, self._note, self._queue_position = phase, "", 0
+                self._failure = None if error is None else GenerationFailed(error, command)
                 self._changed.notify_all()
 
-    def apply(self, message: Mapping[str, Any]) -> None:
-        """Take in a message of the model process (:func:`model_process.event_message`); late ones change nothing."""
+    def apply(self, event: GenerationEvent) -> None:
+        """Take in an event of the sampler or an end that the worker reports; late ones change nothing.
+
+        Raises:
+            IndexError, KeyError, ValueError: the event does not fit this generation, such as one of a candidate that
+                it does not have.
+        """
         with self._changed:
             if self.ended:
                 return
-            match message["event"]:
-                case "begun":
+            match event:
+                case Begun():
                     self.begun = True
-                    self._clear()
-                    self._facts.update(phase=Phase.SAMPLING, note="", queue_position=0, base=message["base"])
-                case "tokens":
-                    self._apply_tokens(message["tokens"])
-                case "more":
-                    self._grow(message["candidates"])
-                case "scored":
-                    if not message["provisional"] and self._facts["phase"] != Phase.SCORING:
-                        self._facts["phase"] = Phase.SCORING
-                        self._rewards = {}
-                    self._rewards[message["value"]] = _numbers(message["rewards"])
-                case "resampled":
-                    self._apply_resampled(message["ancestors"])
-                case "finished":
-                    self._apply_finished(message)
-                case "cancelled":
+                    self._clear(event.base)
+                    self._phase, self._note, self._queue_position = Phase.SAMPLING, "", 0
+                case Tokens():
+                    self._add_tokens(event.tokens)
+                case More():
+                    self._add_candidates(event.candidates)
+                case Scored():
+                    self._set_rewards(event)
+                case Resampled():
+                    self._resample(event.ancestors)
+                case Finished():
+                    self._finish(event)
+                case GenerationCancelled():
                     self.end(Phase.CANCELLED)
-                case "failed":
-                    self.end(Phase.FAILED, message["error"], message.get("command"))
+                case GenerationFailed():
+                    self.end(Phase.FAILED, event.error, event.command)
 
-    def _apply_tokens(self, tokens: list[list[Any]]) -> None:
+    def _add_tokens(self, tokens: Sequence[Token]) -> None:
         if not tokens:
             return
         self._last_token = time.monotonic()
-        self._facts["phase"] = Phase.SAMPLING
-        if "first_token_seconds" not in self._facts:
-            self._facts["first_token_seconds"] = self._last_token - self._submitted
-        for candidate, text, last, finished in tokens:
-            self._texts[candidate].append(text)
-            self._counts[candidate] += not finished
-            self._ends[candidate] = (last, finished)
-        self._facts["tokens"] += len(tokens)
+        if self._first_token is None:
+            self._first_token = self._last_token
+        self._phase = Phase.SAMPLING
+        for token in tokens:
+            draft = self._drafts[token.candidate]
+            draft.pieces.append(token.text)
+            draft.tokens += not token.finished
+            draft.ended, draft.finished = token.last, token.finished
+        self._tokens += len(tokens)
 
-    def _grow(self, candidates: int) -> None:
-        """More candidates are drawn; rewards so far do not speak of them."""
-        added = candidates - len(self._texts)
-        self._texts += [[] for _ in range(added)]
-        self._counts += [0] * added
-        self._ends += [(False, False)] * added
-        self._offsets = np.zeros(candidates)
+    def _add_candidates(self, candidates: int) -> None:
+        """Begin further candidates; rewards so far say nothing about them."""
+        self._drafts += [_Draft() for _ in range(candidates - len(self._drafts))]
+        self._log_offsets = np.zeros(candidates)
         self._rewards = {}
 
-    def _apply_resampled(self, ancestors: list[int]) -> None:
-        self._texts = [list(self._texts[k]) for k in ancestors]
-        self._counts = [self._counts[k] for k in ancestors]
-        self._ends = [self._ends[k] for k in ancestors]
+    def _set_rewards(self, scored: Scored) -> None:
+        if len(scored.rewards) != len(self._drafts):
+            raise ValueError(f"there are {len(scored.rewards)} rewards of {len(self._drafts)} candidates")
+        if not scored.provisional and self._phase is not Phase.SCORING:
+            self._phase = Phase.SCORING
+            self._rewards = {}
+        self._rewards[scored.value] = scored.rewards
+
+    def _resample(self, ancestors: Sequence[int]) -> None:
+        self._drafts = [replace(self._drafts[k], pieces=list(self._drafts[k].pieces)) for k in ancestors]
         self._rewards = {value: tuple(rewards[k] for k in ancestors) for value, rewards in self._rewards.items()}
-        self._facts["resampled"] = self._facts.get("resampled", 0) + 1
+        self._resampled += 1
 
-    def _apply_finished(self, message: Mapping[str, Any]) -> None:
-        self._texts = [[text] for text in message["texts"]]
-        missing = len(self._texts) - len(self._counts)
-        self._counts = (self._counts + [0] * missing)[: len(self._texts)]
-        self._ends = [(True, finished) for finished in message["finished"]]
-        self._rewards = {value: _numbers(rewards) for value, rewards in message["rewards"].items()}
-        self._offsets = np.array([math.inf if paid is None else paid for paid in message["log_offsets"]])
-        facts = dict(message["facts"], notes=tuple(message["notes"]))
-        if self._last_token is not None:
-            facts["choice_seconds"] = time.monotonic() - self._last_token
-        self._facts.update(facts)
+    def _finish(self, outcome: Finished) -> None:
+        count = len(outcome.replies)
+        lengths = {len(outcome.log_offsets), *map(len, outcome.rewards.values())}
+        if lengths != {count}:
+            raise ValueError(f"there are {count} replies, and rewards or offsets of {sorted(lengths)}")
+        written = [draft.tokens for draft in self._drafts[:count]] + [0] * (count - len(self._drafts))
+        self._drafts = [
+            _Draft([reply.text], tokens, ended=True, finished=reply.finished)
+            for reply, tokens in zip(outcome.replies, written, strict=True)
+        ]
+        self._rewards = dict(outcome.rewards)
+        self._log_offsets = np.array(outcome.log_offsets)
+        self._tokens = outcome.tokens
+        self._outcome = outcome
         self.end(Phase.DONE)
-
-
-def _numbers(rewards: list[float | None]) -> tuple[float, ...]:
-    return tuple(math.nan if reward is None else float(reward) for reward in rewards)
-
-
-def request_message(request: GenerationRequest) -> dict[str, Any]:
-    """A request as plain JSON values, for the way to the model process."""
-    return {
-        "prompt": request.prompt,
-        "weights": {name: float(weight) for name, weight in request.weights.items()},
-        "values": list(request.values),
-        "candidates": int(request.candidates),
-        "settings": request.settings.as_dict(),
-        "seed": int(request.seed),
-        "system": request.system,
-        "history": [[turn.prompt, turn.reply] for turn in request.history],
-        "provisional": request.provisional,
-        "method": request.method.value,
-        "block": request.block,
-        "most_candidates": request.most_candidates,
-        "least_ess": request.least_ess,
-        "largest_error": request.largest_error,
-        "own": [one.as_dict() for one in request.own if one.name in request.scored],
-    }
-
-
-def request_from(message: Mapping[str, Any]) -> GenerationRequest:
-    """The request that :func:`request_message` took apart."""
-    parts = dict(message)
-    parts["settings"] = SamplingSettings(**parts["settings"])
-    parts["values"] = tuple(parts["values"])
-    parts["history"] = tuple(Turn(*turn) for turn in parts["history"])
-    parts["method"] = Method(parts["method"])
-    parts["own"] = tuple(Specification(**one) for one in parts["own"])
-    return GenerationRequest(**parts)

@@ -11,23 +11,41 @@ Under Streamlit keep one service for all sessions: ``st.cache_resource(shared_se
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from map_core.errors import EngineError, InputError
+from map_core.generation.events import Finished
 from map_core.generation.request import GenerationRequest
 from map_core.models.files import DEFAULT_MODEL
 from map_core.scoring.specification import Specification
-from map_core.service.generation import Generation, Phase, request_message
-from map_core.service.worker_client import ModelLink
+from map_core.service.generation import Generation, Phase
+from map_core.service.messages import (
+    Cancel,
+    ChangeWeights,
+    Generate,
+    GenerationCancelled,
+    GenerationFailed,
+    GenerationMessage,
+    LoadModel,
+    WorkerStatus,
+    from_json,
+    to_json,
+)
+from map_core.service.worker_client import WorkerClient
 
 #: Ended generations that can still be looked up by id.
-_REMEMBERED = 400
+_MOST_KNOWN = 400
+_LOADING = "The model is being loaded."
 _LOST = "The model process stopped and comes back; this reply is written again from its beginning."
+_STOPPED = WorkerStatus("stopped", "", None, {})
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,7 @@ class ServiceStatus:
     state: str
     note: str
     command: str | None
-    engine: dict[str, Any]
+    engine: dict[str, str]
     pid: int | None
     running: int
     waiting: int
@@ -88,14 +106,12 @@ class GenerationService:
         self._at_once, self._candidates_at_once = at_once, candidates_at_once
         self._most_waiting, self._most_of_viewer = most_waiting, most_of_viewer
         self._lock = threading.RLock()
-        self._link: ModelLink | None = None
+        self._worker: WorkerClient | None = None
         self._waiting: list[Generation] = []
         self._running: dict[str, Generation] = {}
-        self._farewell: weakref.finalize[..., GenerationService]
-        self._known: OrderedDict[str, Generation] = OrderedDict()
-        self._state, self._note = "stopped", ""
-        self._command: str | None = None
-        self._engine: dict[str, Any] = {}
+        self._finalizer: weakref.finalize[..., GenerationService]
+        self._generations: OrderedDict[str, Generation] = OrderedDict()
+        self._worker_status = _STOPPED
         self._starts = 0
 
     def start(self, values: Sequence[str] = (), own: Sequence[Specification] = ()) -> None:
@@ -106,7 +122,7 @@ class GenerationService:
             own: how those of them that are not built in are scored.
         """
         with self._lock:
-            self._alive_link().send({"do": "load", "values": list(values), "own": [one.as_dict() for one in own]})
+            self._live_worker().send(to_json(LoadModel(tuple(values), tuple(own))))
 
     def submit(self, request: GenerationRequest, viewer: str = "") -> Generation:
         """Hand in a request; it is served in its turn.
@@ -125,32 +141,32 @@ class GenerationService:
             ):
                 if waiting >= most:
                     raise EngineError(f"{waiting} requests{whose} are waiting already. Try again in a moment.")
-            generation = Generation(request, _weakly(self.cancel), _weakly(self._steer), viewer)
-            self._known[generation.id] = generation
+            generation = Generation(request, _weak(self.cancel), _weak(self._reweigh), viewer)
+            self._generations[generation.id] = generation
             self._waiting.append(generation)
-            self._forget_old()
-            self._serve()
+            self._evict_ended()
+            self._start_waiting()
         return generation
 
-    def _steer(self, generation_id: str, weights: Mapping[str, float]) -> None:
+    def _reweigh(self, generation_id: str, weights: Mapping[str, float]) -> None:
         """Tell the process of new weights for what it is writing."""
         with self._lock:
-            if generation_id in self._running and self._link is not None:
-                self._link.send({"do": "weights", "id": generation_id, "weights": dict(weights)})
+            if generation_id in self._running and self._worker is not None:
+                self._worker.send(to_json(ChangeWeights(generation_id, dict(weights))))
 
     def cancel(self, generation_id: str) -> None:
         """Stop a generation within one token; one that has ended or is unknown is left as it is."""
         with self._lock:
-            generation = self._known.get(generation_id)
+            generation = self._generations.get(generation_id)
             if generation is None or generation.ended:
                 return
             generation.end(Phase.CANCELLED)
             if generation in self._waiting:
                 self._waiting.remove(generation)
-                self._tell_positions()
-            elif self._link is not None:
+                self._update_positions()
+            elif self._worker is not None:
                 # Its place stays taken until the process says that it has stopped.
-                self._link.send({"do": "cancel", "id": generation_id})
+                self._worker.send(to_json(Cancel(generation_id)))
 
     def generation(self, generation_id: str) -> Generation:
         """A generation by its id, so that a reloaded page can attach to it again.
@@ -160,7 +176,7 @@ class GenerationService:
         """
         with self._lock:
             try:
-                return self._known[generation_id]
+                return self._generations[generation_id]
             except KeyError as error:
                 raise InputError(f"There is no generation {generation_id!r} any more. Start a new one.") from error
 
@@ -168,11 +184,11 @@ class GenerationService:
         """How the model process is."""
         with self._lock:
             return ServiceStatus(
-                state=self._state,
-                note=self._note,
-                command=self._command,
-                engine=dict(self._engine),
-                pid=self._link.pid if self._link is not None and self._link.alive else None,
+                state=self._worker_status.state,
+                note=self._worker_status.note,
+                command=self._worker_status.command,
+                engine=dict(self._worker_status.engine),
+                pid=self._worker.pid if self._worker is not None and self._worker.alive else None,
                 running=len(self._running),
                 waiting=len(self._waiting),
                 starts=self._starts,
@@ -181,15 +197,15 @@ class GenerationService:
     def close(self) -> None:
         """End the process and what was running; the next request starts it again."""
         with self._lock:
-            link, self._link = self._link, None
-            if link is not None:
-                self._farewell.detach()
+            worker, self._worker = self._worker, None
+            if worker is not None:
+                self._finalizer.detach()
             for generation in (*self._running.values(), *self._waiting):
                 generation.end(Phase.CANCELLED)
             self._running, self._waiting = {}, []
-            self._state, self._note, self._command, self._engine = "stopped", "", None, {}
-        if link is not None:
-            link.close()
+            self._worker_status = _STOPPED
+        if worker is not None:
+            worker.close()
 
     def __enter__(self) -> GenerationService:
         return self
@@ -197,35 +213,35 @@ class GenerationService:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _alive_link(self) -> ModelLink:
-        if self._link is None or not self._link.alive:
-            if self._link is not None:
-                self._clear_away("The model process stopped.")
-            self._link = ModelLink(self._arguments, _weakly(self._take_in), _weakly(self._lose))
+    def _live_worker(self) -> WorkerClient:
+        if self._worker is None or not self._worker.alive:
+            if self._worker is not None:
+                self._requeue_running("The model process stopped.")
+            self._worker = WorkerClient(self._arguments, _weak(self._on_message), _weak(self._on_exit))
             # At the end of the app, or when nobody holds this service any more, the process goes too.
-            self._farewell = weakref.finalize(self, self._link.close)
+            self._finalizer = weakref.finalize(self, self._worker.close)
             self._starts += 1
-            self._state, self._note, self._command = "loading", "The model is being loaded.", None
-        return self._link
+            self._worker_status = replace(self._worker_status, state="loading", note=_LOADING, command=None)
+        return self._worker
 
-    def _serve(self) -> None:
+    def _start_waiting(self) -> None:
         """Give the process what it has room for, in order."""
         while self._waiting and len(self._running) < self._at_once:
-            generation = self._in_order()[0]
+            generation = self._in_turn()[0]
             taken = sum(one.request.candidates for one in self._running.values())
             if self._running and taken + generation.request.candidates > self._candidates_at_once:
                 break
-            link = self._alive_link()
+            worker = self._live_worker()
             self._waiting.remove(generation)
             self._running[generation.id] = generation
-            generation.sendings += 1
-            generation.note("" if self._state == "ready" else "The model is being loaded.")
-            link.send({"do": "generate", "id": generation.id, "request": request_message(generation.request)})
+            generation.attempts += 1
+            generation.note("" if self._worker_status.state == "ready" else _LOADING)
+            worker.send(to_json(Generate(generation.id, generation.request.with_used_values())))
             if generation.weights != generation.request.weights:
-                link.send({"do": "weights", "id": generation.id, "weights": dict(generation.weights)})
-        self._tell_positions()
+                worker.send(to_json(ChangeWeights(generation.id, dict(generation.weights))))
+        self._update_positions()
 
-    def _in_order(self) -> list[Generation]:
+    def _in_turn(self) -> list[Generation]:
         """Those that wait, in the order of their turns: a viewer's n-th request comes after everybody's n-1st."""
         turns = Counter(one.viewer for one in self._running.values())
         order = []
@@ -234,48 +250,52 @@ class GenerationService:
             turns[generation.viewer] += 1
         return [generation for _, _, generation in sorted(order, key=lambda one: one[:2])]
 
-    def _tell_positions(self) -> None:
-        for place, generation in enumerate(self._in_order(), start=1):
+    def _update_positions(self) -> None:
+        for place, generation in enumerate(self._in_turn(), start=1):
             before = len(self._running) + place - 1
-            again = f"{_LOST} " if generation.sendings else ""
+            again = f"{_LOST} " if generation.attempts else ""
             generation.note(f"{again}{before} request{'s' * (before != 1)} before this one.", place)
 
-    def _take_in(self, link: ModelLink, message: dict[str, Any]) -> None:
-        """One message of the process, in its reader's thread."""
+    def _on_message(self, worker: WorkerClient, message: dict[str, Any]) -> None:
+        """Take in one message of the worker, in its client's reader thread."""
         with self._lock:
-            if link is not self._link:
+            if worker is not self._worker:
                 return
-            if message["event"] == "status":
-                self._state, self._note = message["state"], message["note"]
-                self._command, self._engine = message.get("command"), message.get("engine", {})
+            if message.get("type") == WorkerStatus.__name__:
+                self._worker_status = from_json(WorkerStatus, message)
                 return
-            generation = self._running.get(message["id"])
+            generation = self._running.get(str(message.get("id")))
             if generation is None:
                 return
-            if message["event"] in ("finished", "cancelled", "failed"):
+            try:
+                event = from_json(GenerationMessage, message).event
+                generation.apply(event)
+            except Exception as error:
+                _log.exception("A message about a generation could not be taken in.")
+                worker.send(to_json(Cancel(generation.id)))
+                event = GenerationFailed(f"The model process sent what cannot be read ({error}). Start again.", None)
+                generation.apply(event)
+            if isinstance(event, Finished | GenerationCancelled | GenerationFailed):
                 del self._running[generation.id]
-                generation.apply(message)
-                self._serve()
-            else:
-                generation.apply(message)
+                self._start_waiting()
 
-    def _lose(self, link: ModelLink, why: str) -> None:
+    def _on_exit(self, worker: WorkerClient, why: str) -> None:
         """The process has ended, as its reader's thread noticed."""
         with self._lock:
-            if link is self._link:
-                self._clear_away(why)
-                self._serve()
+            if worker is self._worker:
+                self._requeue_running(why)
+                self._start_waiting()
 
-    def _clear_away(self, why: str) -> None:
+    def _requeue_running(self, why: str) -> None:
         """What ran is tried once more, before those that wait; what ran for the second time has failed."""
-        self._farewell.detach()
-        self._link = None
-        self._state, self._note, self._command, self._engine = "stopped", why, None, {}
+        self._finalizer.detach()
+        self._worker = None
+        self._worker_status = replace(_STOPPED, note=why)
         lost, self._running = [one for one in self._running.values() if not one.ended], {}
-        again = [one for one in lost if one.sendings < 2]
+        again = [one for one in lost if one.attempts < 2]
         for generation in lost:
             if generation in again:
-                generation.wait_again(_LOST)
+                generation.requeue(_LOST)
             else:
                 generation.end(
                     Phase.FAILED,
@@ -284,14 +304,14 @@ class GenerationService:
                 )
         self._waiting = again + self._waiting
 
-    def _forget_old(self) -> None:
-        for known in [one.id for one in self._known.values() if one.ended]:
-            if len(self._known) <= _REMEMBERED:
+    def _evict_ended(self) -> None:
+        for known in [one.id for one in self._generations.values() if one.ended]:
+            if len(self._generations) <= _MOST_KNOWN:
                 break
-            del self._known[known]
+            del self._generations[known]
 
 
-def _weakly(method: Callable[..., None]) -> Callable[..., None]:
+def _weak(method: Callable[..., None]) -> Callable[..., None]:
     """The method without keeping its object alive; nothing once that is gone."""
     reference = weakref.WeakMethod(method)
 

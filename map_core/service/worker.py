@@ -1,7 +1,8 @@
 """The model process: owns the engine and the scorers, and serves what its parent sends.
 
-Run by :class:`map_core.service.worker_client.ModelLink`, never by hand. Commands come in on standard input and messages
-go out on what was standard output, a JSON object a line; whatever a library prints goes to standard error instead.
+Run by :class:`map_core.service.worker_client.WorkerClient`, never by hand. Commands come in on standard input and
+messages go out on what was standard output, a JSON object a line (:mod:`map_core.service.messages`); whatever a library
+prints goes to standard error instead.
 Constraint: it leaves when standard input ends, so that it never outlives the app.
 
 Generations are advanced a token at a time in turn (from the last token to the choice in one go), in the thread that
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import queue
 import signal
@@ -28,13 +28,25 @@ from map_core.core.parent_watch import leave_with
 from map_core.core.types import Reply, SamplingSettings
 from map_core.engines.draw_request import DrawRequest
 from map_core.errors import PaletteError
-from map_core.generation.events import Begun, Event, Finished, More, Resampled, Scored, Tokens
+from map_core.generation.events import Event, Finished, Scored
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import RewardCache, ScoringCosts
-from map_core.generation.sampler import aligned
-from map_core.generation.steering import Steering
+from map_core.generation.sampler import generation_events
+from map_core.generation.weights import CurrentWeights
 from map_core.scoring.specification import BUILT_IN, Specification
-from map_core.service.generation import request_from
+from map_core.service.messages import (
+    Cancel,
+    ChangeWeights,
+    Command,
+    Generate,
+    GenerationCancelled,
+    GenerationFailed,
+    GenerationMessage,
+    LoadModel,
+    WorkerStatus,
+    from_json,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
@@ -47,7 +59,7 @@ NICENESS = 10
 _SCORERS_KEPT = 64
 
 
-class ModelProcess:
+class ModelWorker:
     """Serves generations with one engine.
 
     Args:
@@ -62,183 +74,151 @@ class ModelProcess:
         self._cancelled: set[str] = set()
         self._running: dict[str, Generator[Event, None, None]] = {}
         self._engine: Engine | None = None
-        self._cold: list[Specification | None] = []
+        self._to_warm_up: list[Specification | None] = []
         self._example: list[Reply] = []
         self._scoring_models: ScoringModels | None = None
         self._scorers: OrderedDict[str, Scorer] = OrderedDict()
         self._costs, self._cache = ScoringCosts(), RewardCache()
-        self._steering: dict[str, Steering] = {}
+        self._weights: dict[str, CurrentWeights] = {}
 
     def listen(self, commands: IO[bytes]) -> None:
         """Take in commands until the parent is gone, then leave at once."""
         for line in commands:
-            command = json.loads(line)
-            if command["do"] == "cancel":
-                self._cancelled.add(command["id"])
+            message = json.loads(line)
+            if message["type"] == Cancel.__name__:
+                self._cancelled.add(message["id"])
             else:
-                self._commands.put(command)
+                self._commands.put(message)
         os._exit(0)
 
     def serve(self) -> None:
         """Advance every running generation by one event in turn, for ever."""
         while True:
             while not self._running or not self._commands.empty():
-                if self._cold and not self._running and self._commands.empty():
-                    self._warm(self._load(), self._cold.pop(0))
+                if self._to_warm_up and not self._running and self._commands.empty():
+                    self._warm_up(self._load(), self._to_warm_up.pop(0))
                 else:
-                    self._take(self._commands.get())
-            for name in list(self._running):
-                self._advance(name)
+                    self._carry_out(self._commands.get())
+            for generation_id in list(self._running):
+                self._advance(generation_id)
 
-    def _take(self, command: dict[str, Any]) -> None:
-        if command["do"] == "weights":
-            if steering := self._steering.get(command["id"]):
-                steering.change(command["weights"])
+    def _carry_out(self, message: dict[str, Any]) -> None:
+        try:
+            command = from_json(Command, message)
+        except Exception as error:
+            failure = _failure(error, "The request could not be read")
+            self._send(GenerationMessage(str(message.get("id")), failure))
+            return
+        if isinstance(command, ChangeWeights):
+            if weights := self._weights.get(command.id):
+                weights.change(command.weights)
             return
         try:
             engine = self._load()
         except Exception as error:
-            problem = _problem(error, "The model could not be loaded")
-            self._send(event="status", state="failed", note=problem["error"], command=problem["command"])
-            if command["do"] == "generate":
-                self._send(id=command["id"], event="failed", **problem)
+            failure = _failure(error, "The model could not be loaded")
+            self._send(WorkerStatus("failed", failure.error, failure.command, {}))
+            if isinstance(command, Generate):
+                self._send(GenerationMessage(command.id, failure))
             return
-        if command["do"] == "load":
-            own = {one["name"]: Specification(**one) for one in command["own"]}
-            wanted = (None, *(own.get(name, Specification(name)) for name in command["values"]))
-            self._cold += [one for one in wanted if one not in self._cold]
+        if isinstance(command, LoadModel):
+            own = {specification.name: specification for specification in command.own}
+            targets = (None, *(own.get(name, Specification(name)) for name in command.values))
+            self._to_warm_up += [target for target in targets if target not in self._to_warm_up]
         else:
             try:
-                self._running[command["id"]] = self._begin(engine, command["id"], request_from(command["request"]))
+                self._running[command.id] = self._start(engine, command.id, command.request)
             except Exception as error:
-                self._send(id=command["id"], event="failed", **_problem(error, "The generation failed"))
+                self._send(GenerationMessage(command.id, _failure(error, "The generation failed")))
 
-    def _begin(self, engine: Engine, name: str, request: GenerationRequest) -> Generator[Event, None, None]:
-        scorers = self._gather(request.scored, request.own)
-        steering = self._steering[name] = Steering(request.weights)
-        return aligned(engine, scorers, request, costs=self._costs, cache=self._cache, steering=steering)
+    def _start(self, engine: Engine, generation_id: str, request: GenerationRequest) -> Generator[Event, None, None]:
+        scorers = self._scorers_of(request.scored, request.own)
+        weights = self._weights[generation_id] = CurrentWeights(request.weights)
+        return generation_events(engine, scorers, request, costs=self._costs, cache=self._cache, weights=weights)
 
-    def _gather(self, names: Sequence[str], own: Sequence[Specification]) -> dict[str, Scorer]:
-        """Scorers by name; a value of one's own is made once for as long as it is defined alike."""
+    def _scorers_of(self, names: Sequence[str], own: Sequence[Specification]) -> dict[str, Scorer]:
+        """Return scorers by name; that of a custom value is made once for as long as its specification is the same."""
         from map_core import scoring
 
         if self._scoring_models is None:
             self._scoring_models = scoring.ScoringModels()
-        known = {one.name: one for one in own if one.family != BUILT_IN}
-        found = {}
+        custom = {value.name: value for value in own if value.family != BUILT_IN}
+        scorers = {}
         for name in names:
-            key = json.dumps(known[name].as_dict() if name in known else name, sort_keys=True)
+            key = json.dumps(custom[name].as_dict() if name in custom else name, sort_keys=True)
             if key not in self._scorers:
-                of_it = [known[name]] if name in known else []
-                (self._scorers[key],) = scoring.resolve([name], of_it, self._scoring_models)
+                specifications = [custom[name]] if name in custom else []
+                (self._scorers[key],) = scoring.resolve([name], specifications, self._scoring_models)
                 if len(self._scorers) > _SCORERS_KEPT:
                     self._scorers.popitem(last=False)
             self._scorers.move_to_end(key)
-            found[name] = self._scorers[key]
-        return found
+            scorers[name] = self._scorers[key]
+        return scorers
 
-    def _warm(self, engine: Engine, value: Specification | None) -> None:
-        """Let the engine (None) or a scorer work once while nobody waits; a fault is told when it is asked for."""
+    def _warm_up(self, engine: Engine, value: Specification | None) -> None:
+        """Let the engine (None) or a scorer work once while nobody waits; a fault is reported when it is asked for."""
         try:
             if value is None:
                 self._example = engine.complete(DrawRequest("Hello.", 2, SamplingSettings(max_new_tokens=4)))
             else:
-                self._gather([value.name], [value])[value.name].score("Hello.", self._example)
+                self._scorers_of([value.name], [value])[value.name].score("Hello.", self._example)
         except Exception as error:
             print(f"Warming up {value.name if value else 'the engine'} failed: {error}", file=sys.stderr)
 
-    def _advance(self, name: str) -> None:
-        events = self._running[name]
-        if name in self._cancelled:
+    def _advance(self, generation_id: str) -> None:
+        events = self._running[generation_id]
+        if generation_id in self._cancelled:
             events.close()
-            self._end(name, event="cancelled")
+            self._end(generation_id, GenerationCancelled())
             return
         while True:
             try:
                 event = next(events)
             except Exception as error:
-                self._end(name, event="failed", **_problem(error, "The generation failed"))
+                self._end(generation_id, _failure(error, "The generation failed"))
                 return
-            message = event_message(event)
             if isinstance(event, Finished):
                 events.close()
-                self._end(name, **message)
+                self._end(generation_id, event)
                 return
-            self._send(id=name, **message)
+            self._send(GenerationMessage(generation_id, event))
             if not isinstance(event, Scored) or event.provisional:
                 return
             # Once its last token is drawn it comes to its choice in one go; others would draw between its scores.
 
-    def _end(self, name: str, **message: Any) -> None:
-        del self._running[name]
-        self._steering.pop(name, None)
-        self._cancelled.discard(name)
-        self._send(id=name, **message)
+    def _end(self, generation_id: str, event: Finished | GenerationCancelled | GenerationFailed) -> None:
+        del self._running[generation_id]
+        self._weights.pop(generation_id, None)
+        self._cancelled.discard(generation_id)
+        self._send(GenerationMessage(generation_id, event))
 
     def _load(self) -> Engine:
         if self._engine is None:
             from map_core.engines.factory import open_engine
 
-            self._send(event="status", state="loading", note="The model is being loaded.")
+            self._send(WorkerStatus("loading", "The model is being loaded.", None, {}))
             began = time.perf_counter()
             self._engine = open_engine(self._model, self._engine_name, self._dtype)
             seconds = time.perf_counter() - began
             info = self._engine.info.as_dict()
             note = f"{info['model']} on {info['device']} ({info['name']}, {info['dtype']}), loaded in {seconds:.1f} s."
-            self._send(event="status", state="ready", note=note, engine=info)
+            self._send(WorkerStatus("ready", note, None, info))
         return self._engine
 
-    def _send(self, **message: Any) -> None:
+    def _send(self, message: WorkerStatus | GenerationMessage) -> None:
         try:
-            self._output.write(json.dumps(message, allow_nan=False).encode() + b"\n")
+            self._output.write(json.dumps(to_json(message), allow_nan=False).encode() + b"\n")
             self._output.flush()
         except BrokenPipeError:  # the parent is gone
             os._exit(0)
 
 
-def event_message(event: Event) -> dict[str, Any]:
-    """An event of :func:`aligned` as plain JSON values; :meth:`Generation.apply` takes it in."""
-    match event:
-        case Begun():
-            return {"event": "begun", "base": event.base}
-        case Tokens():
-            drawn = [[token.candidate, token.text, token.last, token.finished] for token in event.tokens]
-            return {"event": "tokens", "step": event.step, "tokens": drawn}
-        case Scored():
-            rewards = _plain(event.rewards)
-            return {"event": "scored", "value": event.value, "rewards": rewards, "provisional": event.provisional}
-        case More():
-            return {"event": "more", "candidates": event.candidates}
-        case Resampled():
-            return {"event": "resampled", "step": event.step, "ancestors": event.ancestors}
-        case Finished():
-            return {
-                "event": "finished",
-                "texts": [reply.text for reply in event.replies],
-                "finished": [reply.finished for reply in event.replies],
-                "rewards": {name: _plain(rewards) for name, rewards in event.rewards.items()},
-                "log_offsets": _plain(event.log_offsets),
-                "notes": event.notes,
-                "facts": {
-                    "tokens": event.tokens,
-                    "sampling_seconds": event.sampling_seconds,
-                    "provisional_seconds": event.provisional_seconds,
-                    "scoring_seconds": event.scoring_seconds,
-                },
-            }
-
-
-def _plain(numbers: Sequence[float]) -> list[float | None]:
-    """Numbers as JSON has them: None for what is not finite."""
-    return [number if math.isfinite(number) else None for number in numbers]
-
-
-def _problem(error: Exception, what: str) -> dict[str, Any]:
-    """What to tell the person; anything that is not ours also leaves its traceback in the log."""
+def _failure(error: Exception, what: str) -> GenerationFailed:
+    """Word an error for people; one that is not ours also leaves its traceback in the log."""
     if isinstance(error, PaletteError):
-        return {"error": str(error), "command": getattr(error, "command", None)}
+        return GenerationFailed(str(error), getattr(error, "command", None))
     traceback.print_exception(error)
-    return {"error": f"{what} ({type(error).__name__}: {error}). Try again.", "command": None}
+    return GenerationFailed(f"{what} ({type(error).__name__}: {error}). Try again.", None)
 
 
 def main() -> None:
@@ -258,11 +238,11 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
 
-    process = ModelProcess(options.model, options.engine, options.dtype, output)
-    threading.Thread(target=process.listen, args=(commands,), daemon=True).start()
+    worker = ModelWorker(options.model, options.engine, options.dtype, output)
+    threading.Thread(target=worker.listen, args=(commands,), daemon=True).start()
     if hasattr(os, "getppid") and sys.platform != "win32":
         leave_with(options.parent, code=0)  # something else may hold our standard input open
-    process.serve()
+    worker.serve()
 
 
 if __name__ == "__main__":

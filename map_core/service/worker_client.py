@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-class ModelLink:
+class WorkerClient:
     """One running model process.
 
     Args:
@@ -42,8 +42,8 @@ class ModelLink:
     def __init__(
         self,
         arguments: Sequence[str],
-        on_message: Callable[[ModelLink, dict[str, Any]], None],
-        on_end: Callable[[ModelLink, str], None],
+        on_message: Callable[[WorkerClient, dict[str, Any]], None],
+        on_end: Callable[[WorkerClient, str], None],
     ) -> None:
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._on_message, self._on_end = on_message, on_end

@@ -19,7 +19,7 @@ from map_core.engines.factory import open_engine
 from map_core.generation.events import Finished
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import ScoringCosts
-from map_core.generation.sampler import aligned
+from map_core.generation.sampler import generation_events
 from map_core.service.service import GenerationService
 
 REPEATS = 3
@@ -51,7 +51,7 @@ def run() -> dict[str, Any]:
             plain.append(time.perf_counter() - began)
             request = GenerationRequest(PROMPT, WEIGHTS, scoring.DEFAULT_VALUES, candidates, SETTINGS, seed)
             began = time.perf_counter()
-            *_, last = aligned(engine, scorers, request, costs=costs)
+            *_, last = generation_events(engine, scorers, request, costs=costs)
             whole.append(time.perf_counter() - began)
             assert isinstance(last, Finished)
             finished.append(last)

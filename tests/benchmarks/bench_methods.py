@@ -25,7 +25,7 @@ from map_core.generation.choice import choose
 from map_core.generation.events import Finished
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.reward_cache import RewardCache
-from map_core.generation.sampler import aligned
+from map_core.generation.sampler import generation_events
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
 from map_core.solver.newton import solve
@@ -107,7 +107,7 @@ def _one_prompt(
             prompt, weights, (), size, SETTINGS, seed, provisional=False, method=method, block=BLOCK
         )
         began = time.perf_counter()
-        *_, end = aligned(engine, scorers, request, cache=RewardCache())
+        *_, end = generation_events(engine, scorers, request, cache=RewardCache())
         seconds = time.perf_counter() - began
         assert isinstance(end, Finished)
         kinds = [(method, end.choice.probabilities)]

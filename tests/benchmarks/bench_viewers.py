@@ -17,7 +17,7 @@ import psutil
 from map_core import scoring
 from map_core.core.types import SamplingSettings
 from map_core.generation.request import GenerationRequest
-from map_core.service.generation import Snapshot
+from map_core.service.generation import GenerationSnapshot
 from map_core.service.service import GenerationService
 
 VIEWERS = 8
@@ -77,7 +77,9 @@ def run() -> dict[str, Any]:
     return figures
 
 
-def _together(service: GenerationService, viewers: int, candidates: int, seed: int) -> list[tuple[Snapshot, float]]:
+def _together(
+    service: GenerationService, viewers: int, candidates: int, seed: int
+) -> list[tuple[GenerationSnapshot, float]]:
     """So many viewers ask at once; each one's end and the seconds until all had ended."""
     began = time.perf_counter()
     asked = [
@@ -94,7 +96,7 @@ def _together(service: GenerationService, viewers: int, candidates: int, seed: i
     return [(end, seconds) for end in ends]
 
 
-def _rate(ends: list[tuple[Snapshot, float]]) -> float:
+def _rate(ends: list[tuple[GenerationSnapshot, float]]) -> float:
     """Tokens a second over all viewers, from the first request to the last choice."""
     return sum(end.tokens for end, _ in ends) / ends[0][1]
 

@@ -7,6 +7,7 @@ under test, and held against many draws of it (chi-square, fixed seeds).
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections import Counter, defaultdict
 
@@ -19,9 +20,9 @@ from map_core.engines.draw_request import DrawRequest
 from map_core.generation.choice import base_pick
 from map_core.generation.events import Finished, Resampled, Tokens
 from map_core.generation.request import GenerationRequest, Method
-from map_core.generation.sampler import aligned
+from map_core.generation.sampler import generation_events
 from map_core.service.generation import Generation, Phase
-from map_core.service.worker import event_message
+from map_core.service.messages import GenerationEvent, from_json, to_json
 from tests.toy_engine import END, Tally, ToyEngine, every_reply, next_probabilities, text_of
 
 ENGINE = ToyEngine()
@@ -43,7 +44,7 @@ def run(seed: int, candidates: int, method: Method, weight: float = WEIGHT, scor
         block=1,
         **more,
     )
-    *_, last = aligned(ENGINE, scorers, request)
+    *_, last = generation_events(ENGINE, scorers, request)
     assert isinstance(last, Finished)
     return last
 
@@ -309,7 +310,7 @@ def test_the_streamed_form_ends_in_the_same(method: Method) -> None:
             block=1,
         )
         generation = Generation(request, lambda _: None)
-        for event in aligned(ENGINE, TALLY, request):
+        for event in generation_events(ENGINE, TALLY, request):
             if isinstance(event, Finished):
                 shown = [c.text for c in generation.snapshot().candidates]
                 assert shown == [reply.text for reply in event.replies]
@@ -317,7 +318,7 @@ def test_the_streamed_form_ends_in_the_same(method: Method) -> None:
             resampled += isinstance(event, Resampled)
             if isinstance(event, Tokens):
                 assert len({token.candidate for token in event.tokens}) == len(event.tokens)
-            generation.apply(event_message(event))
+            generation.apply(from_json(GenerationEvent, json.loads(json.dumps(to_json(event)))))
         done = generation.snapshot()
         assert done.phase is Phase.DONE
         assert done.choice == outcome.choice

@@ -14,8 +14,8 @@ from map_core.errors import InputError
 from map_core.generation.events import Finished, More, Scored, Tokens
 from map_core.generation.request import LONGEST_PROMPT, MOST_CANDIDATES, GenerationRequest, Method
 from map_core.generation.reward_cache import RewardCache, Scoring, ScoringCosts
-from map_core.generation.sampler import aligned
-from map_core.generation.steering import Steering
+from map_core.generation.sampler import generation_events
+from map_core.generation.weights import CurrentWeights
 from map_core.scoring.base import ScorerError
 from tests.toy_engine import Tally, ToyEngine
 
@@ -90,7 +90,7 @@ def test_it_is_never_picked_and_the_reader_is_told(method: Method) -> None:
         request = GenerationRequest(
             "Hi", {"tally": 1.0}, (), 8, SamplingSettings(max_new_tokens=2), seed, method=method, block=1
         )
-        *_, end = aligned(ENGINE, {"tally": Counting(fails_on="aa")}, request)
+        *_, end = generation_events(ENGINE, {"tally": Counting(fails_on="aa")}, request)
         assert isinstance(end, Finished)
         failed = [k for k, reply in enumerate(end.replies) if reply.text == "aa"]
         assert all(math.isnan(end.rewards["tally"][k]) and end.choice.probabilities[k] == 0 for k in failed)
@@ -105,7 +105,7 @@ def test_what_has_ended_is_scored_before_the_rest_is_written(monkeypatch: pytest
     scorer = Counting(partial=False)
     request = GenerationRequest("Hi", {"tally": 1.0}, (), 16, SamplingSettings(max_new_tokens=8), 3)
     at_the_end = 0
-    for event in aligned(ENGINE, {"tally": scorer}, request):
+    for event in generation_events(ENGINE, {"tally": scorer}, request):
         if isinstance(event, Tokens):
             at_the_end = len(scorer.asked)
     assert isinstance(event, Finished)
@@ -117,14 +117,14 @@ def test_what_has_ended_is_scored_before_the_rest_is_written(monkeypatch: pytest
 
 def test_weights_that_change_on_the_way_choose_from_there_on() -> None:
     request = GenerationRequest("Hi", {"tally": 1.0}, (), 8, SamplingSettings(max_new_tokens=3), 3)
-    steering = Steering(request.weights)
-    for event in aligned(ENGINE, {"tally": Tally("tally")}, request, steering=steering):
+    weights = CurrentWeights(request.weights)
+    for event in generation_events(ENGINE, {"tally": Tally("tally")}, request, weights=weights):
         if isinstance(event, Tokens):
-            steering.change({"tally": -50.0})
+            weights.change({"tally": -50.0})
     assert isinstance(event, Finished)
     assert event.rewards["tally"][event.choice.picked] == min(event.rewards["tally"])
     with pytest.raises(InputError, match="is nan"):
-        steering.change({"tally": math.nan})
+        weights.change({"tally": math.nan})
 
 
 def test_more_candidates_are_announced_before_their_tokens() -> None:
@@ -132,7 +132,7 @@ def test_more_candidates_are_announced_before_their_tokens() -> None:
         "Hi", {"tally": 9.0}, (), 2, SamplingSettings(max_new_tokens=3), 3, most_candidates=7, least_ess=6.9
     )
     count, finals = 2, []
-    for event in aligned(ENGINE, {"tally": Tally("tally")}, request):
+    for event in generation_events(ENGINE, {"tally": Tally("tally")}, request):
         if isinstance(event, More):
             count = event.candidates
         if isinstance(event, Tokens):
@@ -175,7 +175,7 @@ def test_an_engine_that_cannot_go_on_says_so_before_any_token() -> None:
 
     blocks = replace(GOOD, weights={"tally": 1.0}, method=Method.BLOCKS)
     with pytest.raises(InputError, match=r"cannot go on.*Use the method 'resample'"):
-        next(aligned(Whole(), {"tally": Tally("tally")}, blocks))
+        next(generation_events(Whole(), {"tally": Tally("tally")}, blocks))
 
 
 def test_a_method_that_is_none_is_refused_with_those_there_are() -> None:

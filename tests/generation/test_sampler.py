@@ -17,7 +17,7 @@ from map_core.generation.choice import base_pick, choose
 from map_core.generation.events import Begun, Finished, Scored, Tokens
 from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import ScoringCosts
-from map_core.generation.sampler import aligned
+from map_core.generation.sampler import generation_events
 from map_core.scoring.base import Card, Scorer, ScorerError
 from map_core.scoring.lexicon import Diversity, PlainLanguage
 from tests.tiny_model import make_tiny_model
@@ -53,7 +53,7 @@ class Letters(Scorer):
 
 def test_the_walk_from_prompt_to_choice(engine: Engine) -> None:
     request = GenerationRequest("How are you?", {"letters": 0.7}, ("diversity",), 6, SETTINGS, seed=3)
-    events = list(aligned(engine, {"letters": Letters(), **SCORERS}, request))
+    events = list(generation_events(engine, {"letters": Letters(), **SCORERS}, request))
     assert isinstance(events[0], Begun)
     assert events[0].base == base_pick(6, 3)
     assert isinstance(events[-1], Finished)
@@ -79,7 +79,7 @@ def test_the_walk_from_prompt_to_choice(engine: Engine) -> None:
 
 def test_without_weights_the_aligned_model_is_the_base_model(engine: Engine) -> None:
     request = GenerationRequest("Hello", candidates=4, settings=SETTINGS)
-    events = list(aligned(engine, SCORERS, request))
+    events = list(generation_events(engine, SCORERS, request))
     assert not any(isinstance(event, Scored) for event in events)
     finished = events[-1]
     assert isinstance(finished, Finished)
@@ -91,7 +91,7 @@ def test_without_weights_the_aligned_model_is_the_base_model(engine: Engine) -> 
 def test_scoring_on_the_way_changes_nothing_in_the_outcome(engine: Engine) -> None:
     def outcome(provisional: bool, seed: int = 5) -> Finished:
         request = GenerationRequest("Hi", {"letters": 1.0}, (), 5, SETTINGS, seed, provisional=provisional)
-        *_, last = aligned(engine, {"letters": Letters()}, request)
+        *_, last = generation_events(engine, {"letters": Letters()}, request)
         assert isinstance(last, Finished)
         return last
 
@@ -104,7 +104,7 @@ def test_scoring_on_the_way_changes_nothing_in_the_outcome(engine: Engine) -> No
 
 def test_partial_replies_are_scored_on_the_way(engine: Engine) -> None:
     request = GenerationRequest("Hi", {"letters": 1.0, "diversity": 0.0}, ("plain_language",), 5, SETTINGS, 1)
-    events = list(aligned(engine, {"letters": Letters(), **SCORERS}, request))
+    events = list(generation_events(engine, {"letters": Letters(), **SCORERS}, request))
     early = [event for event in events if isinstance(event, Scored) and event.provisional]
     # Values without a weight too: they may be given one while the replies are written.
     assert [event.value for event in early[:3]] == ["letters", "diversity", "plain_language"]
@@ -114,7 +114,7 @@ def test_partial_replies_are_scored_on_the_way(engine: Engine) -> None:
 def test_partial_replies_are_scored_only_where_that_is_fair_and_cheap(engine: Engine) -> None:
     request = GenerationRequest("Hi", {"letters": 1.0}, (), 4, SETTINGS)
     whole = Letters(partial=False)
-    events = list(aligned(engine, {"letters": whole}, request))
+    events = list(generation_events(engine, {"letters": whole}, request))
     assert not any(isinstance(event, Scored) and event.provisional for event in events)
 
     class Slow(Letters):
@@ -123,7 +123,7 @@ def test_partial_replies_are_scored_only_where_that_is_fair_and_cheap(engine: En
             return super().score(prompt, replies)
 
     dear = ScoringCosts({"letters": 1e3})
-    events = list(aligned(engine, {"letters": Slow()}, request, costs=dear))
+    events = list(generation_events(engine, {"letters": Slow()}, request, costs=dear))
     assert not any(isinstance(event, Scored) and event.provisional for event in events)
     assert 0 < dear.seconds_per_token["letters"] < 1.0  # measured again on the complete replies
 
@@ -143,22 +143,24 @@ def test_closing_stops_the_engine_within_one_token(engine: Engine, monkeypatch: 
             closed.append(True)
 
     monkeypatch.setattr(engine, "_decode", counted)
-    events = aligned(engine, {"letters": Letters()}, GenerationRequest("Hi", {"letters": 1.0}, (), 4, SETTINGS))
+    events = generation_events(
+        engine, {"letters": Letters()}, GenerationRequest("Hi", {"letters": 1.0}, (), 4, SETTINGS)
+    )
     for event in events:
         if isinstance(event, Tokens) and event.step == 5:
             break
     events.close()  # type: ignore[attr-defined]
     assert len(steps) == 5
     assert closed == [True]
-    *_, last = aligned(engine, {}, GenerationRequest("Hi", {}, (), 4, SETTINGS))
+    *_, last = generation_events(engine, {}, GenerationRequest("Hi", {}, (), 4, SETTINGS))
     assert isinstance(last, Finished)
 
 
 def test_two_generations_side_by_side_do_not_mix(engine: Engine) -> None:
     requests = [GenerationRequest(prompt, {"letters": 1.0}, (), 3, SETTINGS, 2) for prompt in ("Hi", "Tell me a story")]
     scorers = {"letters": Letters()}
-    alone = [list(aligned(engine, scorers, request))[-1] for request in requests]
-    turns = [aligned(engine, scorers, request) for request in requests]
+    alone = [list(generation_events(engine, scorers, request))[-1] for request in requests]
+    turns = [generation_events(engine, scorers, request) for request in requests]
     together: list[object] = [None, None]
     while any(not isinstance(last, Finished) for last in together):
         together = [
@@ -187,9 +189,9 @@ def test_a_bad_request_is_refused_at_once(arguments: dict[str, object], says: st
 
 def test_unknown_values_and_long_prompts(engine: Engine) -> None:
     with pytest.raises(InputError, match=r"Unknown value 'wit'.*plain_language"):
-        next(aligned(engine, SCORERS, GenerationRequest("Hi", {"wit": 1.0})))
+        next(generation_events(engine, SCORERS, GenerationRequest("Hi", {"wit": 1.0})))
     with pytest.raises(InputError, match="context"):
-        list(aligned(engine, SCORERS, GenerationRequest("word " * 500, settings=SETTINGS)))
+        list(generation_events(engine, SCORERS, GenerationRequest("word " * 500, settings=SETTINGS)))
 
 
 def test_a_scorer_that_fails_is_named(engine: Engine) -> None:
@@ -198,4 +200,6 @@ def test_a_scorer_that_fails_is_named(engine: Engine) -> None:
             return np.full(len(replies), math.nan)
 
     with pytest.raises(ScorerError, match="letters"):
-        list(aligned(engine, {"letters": Broken()}, GenerationRequest("Hi", {"letters": 1.0}, (), 2, SETTINGS)))
+        list(
+            generation_events(engine, {"letters": Broken()}, GenerationRequest("Hi", {"letters": 1.0}, (), 2, SETTINGS))
+        )

@@ -11,11 +11,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core.core.jobs import shared_jobs
+from map_core.core.types import Reply
 from map_core.data import reward_table
 from map_core.data.subsample import deal
+from map_core.engines.tokens import Token
 from map_core.errors import EngineError, InputError
 from map_core.feasibility import assess
-from map_core.generation.sampler import GenerationRequest
+from map_core.generation.choice import choose
+from map_core.generation.events import Begun, Finished, Scored, Tokens
+from map_core.generation.request import GenerationRequest
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
 from map_core.service.generation import Generation, Phase
@@ -218,8 +222,8 @@ def texts(app: AppTest) -> list[str]:
 
 def write(generation: Generation, words: str) -> None:
     """One step of all candidates."""
-    tokens = [[k, f"{words} {k}", False, False] for k in range(generation.request.candidates)]
-    generation.apply({"event": "tokens", "tokens": tokens})
+    tokens = [Token(k, 1, f"{words} {k}", -1.0, False, False) for k in range(generation.request.candidates)]
+    generation.apply(Tokens(1, tuple(tokens)))
 
 
 def test_a_prompt_is_sent_with_the_weights_of_the_palette(compare, desk, table):
@@ -260,16 +264,18 @@ def test_weights_are_those_for_the_candidates_that_are_drawn(compare, desk, tabl
 def finish(generation: Generation, rewards: dict[str, list[float]], text: str = "final") -> None:
     """The outcome, as the model process would send it."""
     count = len(next(iter(rewards.values())))
+    weights = {name: weight for name, weight in generation.weights.items() if name in rewards}
     generation.apply(
-        {
-            "event": "finished",
-            "texts": [f"{text} {k}" for k in range(count)],
-            "finished": [True] * count,
-            "rewards": rewards,
-            "log_offsets": [0.0] * count,
-            "notes": [],
-            "facts": {"tokens": 40, "sampling_seconds": 1.0, "provisional_seconds": 0.0, "scoring_seconds": 0.1},
-        }
+        Finished(
+            replies=tuple(Reply(f"{text} {k}") for k in range(count)),
+            rewards={name: tuple(given) for name, given in rewards.items()},
+            log_offsets=(0.0,) * count,
+            choice=choose(np.array([rewards[name] for name in weights]).reshape(-1, count).T, [*weights.values()], 0),
+            tokens=40,
+            sampling_seconds=1.0,
+            provisional_seconds=0.0,
+            scoring_seconds=0.1,
+        )
     )
 
 
@@ -278,7 +284,7 @@ def begun(compare: AppTest, desk: Desk, candidates: int = 4) -> Generation:
     compare.number_input(key="candidates_k").set_value(candidates)
     compare.button(key="generate").click().run()
     generation = desk.made[-1]
-    generation.apply({"event": "begun", "base": generation.request.base})
+    generation.apply(Begun(generation.request.base))
     write(generation, "<b>Reply</b>")
     return generation
 
@@ -297,7 +303,7 @@ def test_both_replies_stream_and_the_leader_is_provisional(compare, desk):
     assert any("provisional: nothing is scored yet" in caption.value for caption in compare.caption)
     leader, picked = (base + 2) % 4, (base + 1) % 4
     for name, given in favoured(generation, leader).items():
-        generation.apply({"event": "scored", "value": name, "rewards": given, "provisional": True})
+        generation.apply(Scored(name, tuple(given), provisional=True))
     compare.run()
     assert any("provisional leader" in caption.value for caption in compare.caption)
     assert f"<b>Reply</b> {leader}" in texts(compare)
@@ -421,8 +427,8 @@ def test_a_place_in_the_queue_notes_and_restarts_are_told(compare, desk):
     generation.note("2 requests before this one.", 3)
     compare.run()
     assert "2 requests before this one." in said(compare)
-    generation.sendings = 2
-    generation.apply({"event": "begun", "base": generation.request.base})
+    generation.attempts = 2
+    generation.apply(Begun(generation.request.base))
     compare.run()
     assert "stopped and came back: this reply was written again" in said(compare)
 
@@ -465,7 +471,7 @@ def test_many_prompts_are_asked_one_after_the_other_and_their_levels_followed(co
                 break
             time.sleep(0.02)
         generation = desk.made[place]
-        generation.apply({"event": "begun", "base": generation.request.base})
+        generation.apply(Begun(generation.request.base))
         finish(generation, favoured(generation, place, many=1.0), f"<u>reply</u> {place}:")
     found = next(reversed(batch._batches().values()))
     assert found.wait(10)

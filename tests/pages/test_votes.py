@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from map_core.generation.events import Begun
 from map_core.store import database, table_key, votes
 from map_core.store.votes import Preferred, Tally, Vote
 from map_core.text.blind_votes import Pair, Side, in_words, pair, share, votes_csv
@@ -191,7 +192,7 @@ def test_many_prompts_are_judged_one_after_the_other(compare, desk, table, kept)
                 break
             time.sleep(0.02)
         generation = desk.made[place]
-        generation.apply({"event": "begun", "base": generation.request.base})
+        generation.apply(Begun(generation.request.base))
         # The second prompt's replies are the same, so that it is not asked about.
         base = generation.request.base
         picks.append(base if place == 1 else (base + 1) % 4)

@@ -31,7 +31,8 @@ from map_core.scoring import (
 from map_core.scoring.contrast import Contrast
 from map_core.server.errors import Limits, Refusal
 from map_core.server.request_parser import Desk, PromptTokens
-from map_core.service.generation import Phase, request_from, request_message
+from map_core.service.generation import Phase
+from map_core.service.messages import from_json, to_json
 from map_core.service.service import GenerationService
 from tests.scorer_laws import keeps_the_laws, reply
 from tests.scoring.test_scorers import WordEmbedder
@@ -230,7 +231,7 @@ def test_names_that_are_taken() -> None:
 def test_a_request_carries_what_it_needs() -> None:
     told = (Specification.of(NURSE), Specification.of(EXAMPLES))
     asked = GenerationRequest("Hi", {"calm_nurse": 2.0}, ("humor",), own=told)
-    over = request_from(json.loads(json.dumps(request_message(asked))))
+    over = from_json(GenerationRequest, json.loads(json.dumps(to_json(asked.with_used_values()))))
     assert over == replace(asked, own=told[:1])
 
 

@@ -11,12 +11,12 @@ import pytest
 
 from map_core.core import safe_csv
 from map_core.core.types import Reply, Turn
+from map_core.engines.tokens import Token
 from map_core.generation.choice import choose
-from map_core.generation.events import Finished
+from map_core.generation.events import Begun, Finished, Tokens
 from map_core.generation.request import GenerationRequest
 from map_core.service import records
 from map_core.service.generation import Generation, Phase
-from map_core.service.worker import event_message
 
 REQUEST = GenerationRequest(
     "=cmd()|calc", {"humor": 1.0}, values=("humor", "length"), candidates=3, seed=4, history=(Turn("Hi.", "Hello."),)
@@ -41,8 +41,8 @@ def finished() -> Finished:
 @pytest.fixture
 def generation() -> Generation:
     made = Generation(REQUEST, lambda name: None)
-    made.apply({"event": "begun", "base": REQUEST.base})
-    made.apply({"event": "tokens", "tokens": [[k, "word", False, False] for k in range(3)]})
+    made.apply(Begun(REQUEST.base))
+    made.apply(Tokens(1, tuple(Token(k, 1, "word", -1.0, last=False, finished=False) for k in range(3))))
     return made
 
 
@@ -59,7 +59,7 @@ def test_the_record_of_an_outcome_by_hand():
 
 
 def test_a_buffer_gives_the_same_record(generation):
-    generation.apply(event_message(finished()))
+    generation.apply(finished())
     here, there = records.of_generation(generation, model="m"), records.outcome(REQUEST, finished())
     assert here.pop("model") == "m"
     for one in (here, there):
@@ -70,7 +70,7 @@ def test_a_buffer_gives_the_same_record(generation):
 
 
 def test_other_weights_and_further_palettes_choose_among_the_same_candidates(generation):
-    generation.apply(event_message(finished()))
+    generation.apply(finished())
     record = records.of_generation(generation, {"humor": 0.0}, {"Funny": {"humor": 50.0}})
     assert [c["probability"] for c in record["candidates"]] == pytest.approx([1 / 3] * 3)
     assert record["kl"] == pytest.approx(0.0)
@@ -91,7 +91,7 @@ def test_what_was_stopped_has_no_picks(generation):
 
 
 def test_json_lines_and_csv_hold_everything_and_no_formula(generation):
-    generation.apply(event_message(finished()))
+    generation.apply(finished())
     record = records.of_generation(generation, model="-m")
     lines = records.json_lines([record, record]).splitlines()
     assert len(lines) == 2

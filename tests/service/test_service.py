@@ -12,19 +12,23 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from map_core.core.types import SamplingSettings
+from map_core.core.types import Reply, SamplingSettings
+from map_core.engines.tokens import Token
 from map_core.errors import EngineError, InputError, MissingModelError
-from map_core.generation.choice import base_pick
+from map_core.generation.choice import base_pick, choose
+from map_core.generation.events import Begun, Finished, Resampled, Scored, Tokens
 from map_core.generation.request import GenerationRequest, Method
 from map_core.models.files import DEFAULT_EMBEDDER, DEFAULT_MODEL, locate
 from map_core.scoring import DEFAULT_VALUES
-from map_core.service.generation import Generation, Phase, Snapshot, request_from, request_message
+from map_core.service.generation import Generation, GenerationSnapshot, Phase
+from map_core.service.messages import Cancel, GenerationCancelled, GenerationMessage, LoadModel, to_json
 from map_core.service.service import GenerationService, shared_service
-from map_core.service.worker_client import ModelLink
+from map_core.service.worker_client import WorkerClient
 from tests import ROOT
 from tests.tiny_model import make_tiny_model
 
@@ -70,7 +74,7 @@ def gone(pid: int) -> bool:
 
 def test_a_generation_streams_to_its_end(service: GenerationService) -> None:
     generation = service.submit(request(seed=7, candidates=5))
-    seen: list[Snapshot] = [generation.snapshot()]
+    seen: list[GenerationSnapshot] = [generation.snapshot()]
     while not generation.ended:
         seen.append(generation.snapshot())
         time.sleep(0.001)
@@ -336,27 +340,85 @@ def test_the_app_stays_small_and_its_end_ends_the_model_process(folder: str) -> 
 def test_noise_on_standard_output_is_no_message() -> None:
     heard: list[object] = []
     ended: list[str] = []
-    link = ModelLink(["--help"], lambda link, message: heard.append(message), lambda link, why: ended.append(why))
+    client = WorkerClient(["--help"], lambda _, message: heard.append(message), lambda _, why: ended.append(why))
     until(lambda: bool(ended))  # --help prints and leaves
     assert heard == []
     assert ended == ["The model process stopped (exit code 0)."]
-    assert not link.alive
-    assert not link.send({"do": "load"})
-    link.close()
-
-
-def test_a_request_survives_the_way_to_the_process() -> None:
-    sent = request(3, 7, SamplingSettings(0.8, 40, 0.95, 12))
-    assert request_from(request_message(sent)) == sent
+    assert not client.alive
+    assert not client.send(to_json(LoadModel((), ())))
+    client.close()
 
 
 def test_late_messages_change_nothing() -> None:
     generation = Generation(request(), lambda name: None)
     generation.end(Phase.CANCELLED)
     before = generation.snapshot()
-    generation.apply({"event": "tokens", "tokens": [[0, "late", False, False]]})
+    generation.apply(Tokens(1, (Token(0, 1, "late", -1.0, last=False, finished=False),)))
     generation.note("late")
     assert generation.snapshot() == before
+
+
+class FakeWorker:
+    """A worker that does nothing by itself; the test speaks for it."""
+
+    alive, pid = True, 1
+
+    def __init__(self, arguments: object, on_message: Callable[..., None], on_exit: object) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self._on_message = on_message
+
+    def send(self, message: dict[str, Any]) -> bool:
+        self.sent.append(message)
+        return True
+
+    def close(self) -> None:
+        pass
+
+    def say(self, generation: Generation, event: Any) -> None:
+        self.say_plain(to_json(GenerationMessage(generation.id, event)))
+
+    def say_plain(self, message: dict[str, Any]) -> None:
+        self._on_message(self, message)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "Tokens", "step": 1, "tokens": [{"type": "Token", "candidate": 0}]},
+        {"type": "Surprise"},
+        None,
+        to_json(Tokens(1, (Token(99, 1, "of no candidate", -1.0, last=False, finished=False),))),
+        to_json(Scored("diversity", (0.0,) * 99, provisional=True)),
+        to_json(Resampled(1, (99,) * 4)),
+        to_json(Finished((), {}, (0.0,), choose([[0.0]], [0.0], 0), 0, 0.0, 0.0, 0.0)),
+    ],
+    ids=["fields", "type", "none", "candidate", "rewards", "ancestors", "finished"],
+)
+def test_what_cannot_be_applied_fails_that_generation_and_no_other(event: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("map_core.service.service.WorkerClient", FakeWorker)
+    service = GenerationService(at_once=2)
+    broken, neighbour, waiting = (service.submit(request(seed)) for seed in range(3))
+    worker: Any = service._worker
+    worker.say(broken, Begun(broken.request.base))
+    worker.say(neighbour, Begun(neighbour.request.base))
+    worker.say_plain({"type": "GenerationMessage", "id": broken.id, "event": event})
+    failed = broken.wait(5)
+    assert failed.phase is Phase.FAILED
+    assert "The model process sent what cannot be read" in str(failed.error)
+    assert to_json(Cancel(broken.id)) in worker.sent
+    # Its place is free at once, whatever it still sends changes nothing, and the neighbour comes to its end.
+    worker.say(waiting, Begun(waiting.request.base))
+    assert waiting.snapshot().phase is Phase.SAMPLING
+    worker.say(broken, Begun(broken.request.base))
+    worker.say(broken, GenerationCancelled())
+    assert broken.snapshot() == failed
+    replies = tuple(Reply(f"reply {k}") for k in range(4))
+    rewards = dict.fromkeys(neighbour.request.scored, (0.0, 1.0, 2.0, 3.0))
+    choice = choose([[0.0]] * 4, [0.0], 0)
+    worker.say(neighbour, Finished(replies, rewards, (0.0,) * 4, choice, 8, 1.0, 0.0, 0.1))
+    assert neighbour.wait(5).phase is Phase.DONE
+    assert service.status().running == 1
+    service.close()
 
 
 def test_an_unknown_generation_is_told() -> None:

@@ -22,7 +22,7 @@ from map_core.figures import theme
 from map_core.generation.choice import Choice
 from map_core.service import records
 from map_core.service.batch import Many, expected_levels
-from map_core.service.generation import Generation, Phase, Snapshot
+from map_core.service.generation import Generation, GenerationSnapshot, Phase
 from map_core.text import sentences
 from pages.view.compare import blind_vote, candidate_field, generator, pinned, prompt_form
 from pages.view.compare.pinned import PaletteColumn
@@ -171,7 +171,7 @@ class _PromptResult:
     """One prompt as it stands, and what each palette makes of it."""
 
     generation: Generation
-    shown: Snapshot
+    shown: GenerationSnapshot
     choices: tuple[Choice | None, ...]
 
 

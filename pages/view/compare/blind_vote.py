@@ -14,7 +14,7 @@ import streamlit as st
 from map_core.errors import PaletteError
 from map_core.generation.choice import Choice
 from map_core.palettes.palette import ALL
-from map_core.service.generation import Generation, Phase, Snapshot
+from map_core.service.generation import Generation, GenerationSnapshot, Phase
 from map_core.store import database, setting, table_key, votes
 from map_core.store.votes import Preferred
 from map_core.text.blind_votes import Pair, Side, in_words, pair, votes_csv
@@ -50,7 +50,7 @@ class _CastVote:
     preferred: Preferred
 
 
-def vote_question(generation: Generation, shown: Snapshot, choice: Choice | None) -> VoteQuestion | None:
+def vote_question(generation: Generation, shown: GenerationSnapshot, choice: Choice | None) -> VoteQuestion | None:
     """What can be asked of a generation; None before its end, and where nothing was picked."""
     place = shown_candidate(shown, choice)
     if shown.phase is not Phase.DONE or place is None:

@@ -13,7 +13,7 @@ from map_core.core import amounts
 from map_core.feasibility import Assessment
 from map_core.generation.choice import Choice
 from map_core.generation.request import Method
-from map_core.service.generation import Generation, Phase, Snapshot
+from map_core.service.generation import Generation, GenerationSnapshot, Phase
 from map_core.text import sentences
 from pages.view.compare import chat, generator, pinned, prompt_form
 from pages.view.compare.pinned import PaletteColumn
@@ -37,7 +37,7 @@ class ComparisonView:
     scene: Scene
     assessment: Assessment
     generation: Generation
-    shown: Snapshot
+    shown: GenerationSnapshot
     columns: tuple[PaletteColumn, ...]
     choices: tuple[Choice | None, ...]
 
@@ -61,21 +61,23 @@ def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> 
     return ComparisonView(scene, assessment, generation, shown, columns, choices(generation, shown, columns))
 
 
-def choices(generation: Generation, shown: Snapshot, columns: Sequence[PaletteColumn]) -> tuple[Choice | None, ...]:
+def choices(
+    generation: Generation, shown: GenerationSnapshot, columns: Sequence[PaletteColumn]
+) -> tuple[Choice | None, ...]:
     """What each palette makes of the candidates that are shown; None before any rewards."""
     made = [generation.choice(column.weights.by_value) for column in columns]
     # Candidates may have been added between the two looks: then there are no choices until the next one.
     return tuple(c if c is not None and len(c.probabilities) == len(shown.candidates) else None for c in made)
 
 
-def shown_candidate(shown: Snapshot, choice: Choice | None) -> int | None:
+def shown_candidate(shown: GenerationSnapshot, choice: Choice | None) -> int | None:
     """The candidate that a choice shows: its pick when all is done, before that the leader."""
     if choice is None:
         return None
     return choice.picked if shown.phase is Phase.DONE else int(np.argmax(choice.probabilities))
 
 
-def draw_progress(shown: Snapshot) -> None:
+def draw_progress(shown: GenerationSnapshot) -> None:
     """Where the work is: the queue, what is being written, what went wrong and what to do."""
     speed = (
         f", {amounts.fixed(shown.tokens / shown.sampling_seconds, grouped=True)} tokens/s"

@@ -1,4 +1,4 @@
-"""Hold the weights in force, which may change while replies are being written."""
+"""Weights that may change while replies are being written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from map_core.generation.request import check_weights
 
 
-class Steering:
+class CurrentWeights:
     """The weights in force, which may change while replies are being written.
 
     Args:
@@ -18,8 +18,8 @@ class Steering:
         self._weights = dict(weights)
 
     @property
-    def weights(self) -> Mapping[str, float]:
-        """The weights now; a value that is not named has none."""
+    def by_value(self) -> Mapping[str, float]:
+        """Lambda by value now, 1/reward; a value that is not named has none."""
         return self._weights
 
     def change(self, weights: Mapping[str, float]) -> None:
