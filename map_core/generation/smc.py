@@ -75,9 +75,9 @@ def sample_blocks(
         replies, phi = buffer.replies(), np.zeros(count)
         beta = (start + settings.max_new_tokens) / longest
         for name in guides:
-            rewards = scoring.rewards(name, replies, complete=False)
-            yield Scored(name, rewards, provisional=True)
-            phi += beta * weights.by_value[name] * np.nan_to_num(rewards)
+            partial_rewards = scoring.rewards(name, replies, complete=False)
+            yield Scored(name, partial_rewards, provisional=True)
+            phi += beta * weights.by_value[name] * np.nan_to_num(partial_rewards)
         resampled = resample(phi[particles], offsets[particles], stream)
         if resampled is not None:
             ancestors = np.arange(count)

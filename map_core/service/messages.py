@@ -160,7 +160,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return _union_reader(arguments)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return _dataclass_reader(kind)
     if origin is tuple and arguments[-1] is Ellipsis:
         part = _reader(arguments[0])
