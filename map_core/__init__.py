@@ -30,6 +30,7 @@ The packages from the ground up, an import never pointing upwards:
     interface       the library for programs and notebooks, in reward units
     report          a palette as a document, as JSON and as CSV
     server          an OpenAI-compatible HTTP server
+    testing         laws that every oracle, engine and scorer keeps, for tests of new ones
     cli             python -m map_core COMMAND
 
 Constraint: nothing here imports streamlit, and importing this package or the solver loads no model library.

@@ -38,6 +38,7 @@ FLOORS = (
     "interface",
     "report",
     "server",
+    "testing",
     "cli",
     "__main__",
 )
@@ -105,6 +106,11 @@ def test_nothing_below_the_pages_knows_of_a_browser(path: Path):
 def test_what_pages_share_imports_no_page(path: Path):
     pages = {f"pages.{one.stem}" for one in (ROOT / "pages").glob("*.py")}
     assert not imports(path) & pages
+
+
+@pytest.mark.parametrize("path", [path for path in CORE if path.parent.name != "testing"], ids=str)
+def test_the_laws_are_imported_by_tests_alone(path: Path):
+    assert not {name for name in imports(path) if name.split(".")[0] == "pytest" or "map_core.testing" in name}
 
 
 def test_every_package_has_its_floor():

@@ -74,9 +74,9 @@ class Card:
 class Scorer(ABC):
     """A value that can be scored; a subclass states its card and gives :meth:`score`.
 
-    Laws that every scorer keeps (``tests/scorer_laws.py``, which every family goes through): the reward of a reply
-    does not depend on the replies beside it, on their order or on padding, the same call gives the same rewards, and
-    every reward is finite, for an empty reply too.
+    Laws that every scorer keeps (:mod:`map_core.testing.scorer_laws`): the reward of a reply does not depend on the
+    replies beside it, on their order or on padding, the same call gives the same rewards, and every reward is finite,
+    for an empty reply too.
     """
 
     card: Card

@@ -15,7 +15,7 @@ from map_core.engines.factory import open_engine
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.models.chat_template import ChatTokenizer, TextStream
 from map_core.models.files import locate
-from tests import engine_laws as laws
+from map_core.testing import engine_laws as laws
 from tests.tiny_model import CONTEXT, make_tiny_model
 
 ENGINES = ("torch", "openvino")

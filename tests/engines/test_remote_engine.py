@@ -37,7 +37,7 @@ from map_core.engines.tokens import UNKNOWN_TOKEN, reply_of
 from map_core.errors import EngineError, InputError
 from map_core.models.endpoint import KEY_VARIABLES, Address, address_of
 from map_core.scoring.base import ScorerError
-from tests import engine_laws as laws
+from map_core.testing import engine_laws as laws
 from tests.chat_server import Answer, ChatServer, from_model, line, piece, saying
 from tests.tiny_model import make_tiny_model
 
@@ -264,18 +264,7 @@ def engine(seeded: ChatServer) -> RemoteEngine:
     return RemoteEngine(seeded.model(), trusted=True)
 
 
-LAWS: tuple[Callable[[Any], None], ...] = (
-    laws.candidates_and_seeds_differ,
-    laws.a_candidate_does_not_depend_on_how_many_there_are,
-    laws.streams_are_whole_and_in_order,
-    laws.closing_leaves_the_engine_ready,
-    laws.calls_may_take_turns,
-    laws.later_candidates_are_those_of_a_larger_call,
-    laws.an_earlier_turn_is_part_of_the_prompt,
-)
-
-
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
 def test_law(engine: RemoteEngine, law: Callable[[RemoteEngine], None]) -> None:
     law(engine)
 

@@ -12,7 +12,7 @@ import pytest
 from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle, memory
-from tests.oracle_laws import CASES, LAWS, Law, PlainTable, close
+from map_core.testing.oracle_laws import CASES, LAWS, Law, PlainTable, assert_close
 from tests.tables import make_table
 
 
@@ -64,7 +64,7 @@ def test_blocks_agree_with_one_another(monkeypatch: pytest.MonkeyPatch):
     whole = oracle_of(table)
     monkeypatch.setattr(memory, "BLOCK", 40)
     x = np.array([1.0, 0.5, 0.0, 2.0])
-    close(oracle_of(table).moments(x).covariance, whole.moments(x).covariance, whole, 1e-3)
+    assert_close(oracle_of(table).moments(x).covariance, whole.moments(x).covariance, whole, 1e-3)
 
 
 def test_threads_share_an_oracle(monkeypatch: pytest.MonkeyPatch):

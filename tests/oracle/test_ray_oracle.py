@@ -20,8 +20,8 @@ from map_core.oracle import MemoryOracle
 from map_core.oracle.ray_oracle import RayOracle
 from map_core.oracle.weighted import WeightedOracle
 from map_core.solver.newton import Status, solve
+from map_core.testing.oracle_laws import CASES, LAWS, WEIGHTED, Law, PlainTable
 from tests.oracle.test_parquet import write
-from tests.oracle_laws import CASES, LAWS, WEIGHTED, Law, PlainTable
 
 ray = pytest.importorskip("ray", reason="needs requirements-cluster.txt")
 

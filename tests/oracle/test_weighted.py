@@ -29,8 +29,8 @@ from map_core.oracle.parquet import ParquetOracle
 from map_core.oracle.torch_oracle import TorchOracle
 from map_core.oracle.weighted import WeightedOracle, heeding
 from map_core.solver.newton import Status, solve
+from map_core.testing.oracle_laws import LAWS, WEIGHTED, PlainTable
 from tests.oracle.test_parquet import write
-from tests.oracle_laws import LAWS, WEIGHTED, PlainTable
 
 COPIES = np.array([1, 3, 0, 2, 5, 1, 0, 4])
 TARGETS = np.array([0.35, -0.1, np.nan])

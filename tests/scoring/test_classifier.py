@@ -13,7 +13,7 @@ from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.scoring import Scorer, ScoringModels, Specification
 from map_core.scoring.classifier import Classifier
 from map_core.scoring.known_classifiers import READY
-from tests.scorer_laws import keeps_the_laws, reply
+from map_core.testing.scorer_laws import check_scorer, reply
 from tests.tiny_classifier import CONTEXT, make_classifier, make_reward_model
 
 REPLIES = [reply("The cat sat on the mat."), reply("Thank you for your message."), reply("")]
@@ -99,17 +99,17 @@ def test_heads_of_a_class_of_its_own_are_read_without_its_code(several: str, mod
 
 @pytest.mark.parametrize("template", ["reply", "pair", "\n\nHuman: {prompt}\n\nAssistant: {reply}"])
 def test_classifiers_keep_the_laws(bert: str, models: ScoringModels, template: str) -> None:
-    keeps_the_laws(scorer(models, model=bert, output="funny", template=template), tolerance=1e-5)
+    check_scorer(scorer(models, model=bert, output="funny", template=template), tolerance=1e-5)
 
 
 @pytest.mark.parametrize("template", ["chat", "reply"])
 def test_reward_models_keep_the_laws(llama: str, models: ScoringModels, template: str) -> None:
-    keeps_the_laws(scorer(models, model=llama, template=template), tolerance=1e-5)
+    check_scorer(scorer(models, model=llama, template=template), tolerance=1e-5)
 
 
 def test_heads_keep_the_laws(several: str, models: ScoringModels) -> None:
     settings = {"model": several, "template": "chat", "head": "regression_layer.weight", "output": 2}
-    keeps_the_laws(scorer(models, **settings), tolerance=1e-5)
+    check_scorer(scorer(models, **settings), tolerance=1e-5)
 
 
 def test_two_values_of_one_model_load_and_run_it_once(bert: str, monkeypatch: pytest.MonkeyPatch) -> None:

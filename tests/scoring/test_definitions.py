@@ -34,7 +34,7 @@ from map_core.server.request_parser import Desk, PromptTokens
 from map_core.service.generation import Phase
 from map_core.service.messages import from_json, to_json
 from map_core.service.service import GenerationService
-from tests.scorer_laws import keeps_the_laws, reply
+from map_core.testing.scorer_laws import check_scorer, reply
 from tests.scoring.test_scorers import WordEmbedder
 from tests.tiny_model import make_tiny_model
 
@@ -92,7 +92,7 @@ def test_the_spread_of_the_embedded_table_is_a_covariance() -> None:
 
 @pytest.mark.parametrize("definition", [NURSE, EXAMPLES], ids=lambda one: one.kind)
 def test_contrasts_keep_the_laws(definition: Definition) -> None:
-    keeps_the_laws(Contrast(definition, models()))
+    check_scorer(Contrast(definition, models()))
 
 
 def test_name_and_colour_do_not_change_the_scores() -> None:
@@ -317,7 +317,7 @@ def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
 def test_the_real_embedding_model_hears_a_nurse_and_keeps_the_laws(tiny: str) -> None:
     """With its spread known, a reward is in standard deviations of replies to one prompt."""
     one = Contrast(NURSE, ScoringModels())
-    keeps_the_laws(one, tolerance=1e-4)
+    check_scorer(one, tolerance=1e-4)
     calm, pushy, plain = one.score(
         "My child has a fever.",
         [

@@ -12,7 +12,7 @@ from map_core import scoring
 from map_core.errors import InputError
 from map_core.scoring import ScorerError, Specification, score_checked
 from map_core.scoring.function import GROUP, FunctionScorer
-from tests.scorer_laws import keeps_the_laws, reply
+from map_core.testing.scorer_laws import check_scorer, reply
 
 CODE = "def short(prompt, replies):\n    return [-len(reply) for reply in replies]\nnothing = 3\n"
 
@@ -25,7 +25,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_functions_keep_the_laws(file: Path) -> None:
-    keeps_the_laws(FunctionScorer("brief", {"function": f"{file}:short"}))
+    check_scorer(FunctionScorer("brief", {"function": f"{file}:short"}))
 
 
 def test_a_values_file_names_a_function_beside_it(file: Path) -> None:

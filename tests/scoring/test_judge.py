@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from map_core import scoring
 from map_core.errors import EngineError, InputError
 from map_core.scoring import Scorer, ScorerError, ScoringModels, Specification
+from map_core.testing.scorer_laws import check_scorer, reply
 from tests.chat_server import ChatServer
-from tests.scorer_laws import keeps_the_laws, reply
 from tests.tiny_model import make_tiny_model
 
 REPLIES = [reply("Of course, gladly."), reply("No.")]
@@ -97,7 +97,7 @@ def test_judges_keep_the_laws(tmp_path_factory: pytest.TempPathFactory) -> None:
 
     with ChatServer(rated) as server:
         one = judge(server.model(), lowest=0, at_once=4)
-        keeps_the_laws(one)
+        check_scorer(one)
         found = one.score("Hi", [reply(f"number {i}, {'very ' * (i % 3)}kind") for i in range(6)])
         assert len(set(found)) > 3
         assert ((found >= 0) & (found <= 9)).all()

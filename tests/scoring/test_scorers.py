@@ -21,7 +21,7 @@ from map_core.errors import InputError
 from map_core.scoring import lexicon, likelihood, validation
 from map_core.scoring.base import Card, Scorer, ScorerError, score_checked
 from map_core.scoring.shared_models import ScoringModels
-from tests.scorer_laws import keeps_the_laws, reply
+from map_core.testing.scorer_laws import check_scorer, reply
 
 
 class WordEmbedder:
@@ -119,7 +119,7 @@ def test_an_axis_points_from_the_second_to_the_first_of_its_pairs() -> None:
 
 @pytest.mark.parametrize("scorer", every_scorer(), ids=lambda s: s.name)
 def test_built_in_scorers_keep_the_laws(scorer: Scorer) -> None:
-    keeps_the_laws(scorer)
+    check_scorer(scorer)
 
 
 def test_a_text_is_embedded_once_for_all_values() -> None:
@@ -344,7 +344,7 @@ def test_real_scorers_separate_plain_cases(
 @pytest.mark.model
 def test_real_scorers_keep_the_laws(real_scorers: dict[str, Scorer]) -> None:
     for scorer in real_scorers.values():
-        keeps_the_laws(scorer, tolerance=1e-4)
+        check_scorer(scorer, tolerance=1e-4)
 
 
 def test_the_command_shows_values_of_a_file_and_what_is_ready(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from map_core.errors import InputError
 from map_core.scoring import Definition, ScoringModels, Specification
 from map_core.scoring.contrast import Contrast
 from map_core.scoring.transforms import Transform, Transformed, Unit, fitted
-from tests.scorer_laws import keeps_the_laws, reply
+from map_core.testing.scorer_laws import check_scorer, reply
 from tests.scoring.test_scorers import WordEmbedder
 
 BASE = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
@@ -59,7 +59,7 @@ def test_a_transformed_scorer_keeps_the_laws_and_is_recorded() -> None:
     plain = Contrast(Definition("kind", "Kind", ("kind words",), ("rude words",)), models)
     transform = fitted(Unit.STANDARD, plain.score("Hi", [reply("kind"), reply("rude"), reply("cat")]))
     one = Transformed(plain, transform)
-    keeps_the_laws(one)
+    check_scorer(one)
     assert one.version != plain.version
     told = scoring.from_metadata({"scorers": [json.loads(json.dumps(one.entry()))]})
     (again,) = scoring.resolve(["kind"], told, models)

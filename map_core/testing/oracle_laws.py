@@ -1,7 +1,7 @@
-"""The laws of the contract between the mathematics and the data, for any home that the data may have.
+"""Laws of :class:`map_core.oracle.Oracle`, for any storage of a reward table.
 
-A law takes an oracle and the plain table that it was made from; ``CASES`` are such tables, and ``WEIGHTED`` are tables
-whose prompts count differently. Each test file puts its oracle through every law on every case.
+A law takes an oracle and the plain table that it was made from. ``CASES`` are tables by name, ``WEIGHTED`` those whose
+prompts count differently; a test parametrises over ``LAWS`` and the tables, see :mod:`map_core.testing`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ Law = Callable[[Oracle, "PlainTable"], None]
 
 @dataclass(frozen=True, eq=False)
 class PlainTable:
-    """Rewards (reply, value) and where prompts begin (prompt + 1,); everything computed slowly and in the open.
+    """A reward table with the definitions written out, slow and readable.
 
-    ``weights``, (prompt,), say how much each prompt counts; None where all count alike.
+    Args:
+        rewards: (reply, value), ordered by prompt.
+        offsets: (prompt + 1,) where each prompt's replies begin.
+        form: per prompt or pooled.
+        weights: (prompt,) how much each prompt counts; None where all count alike.
     """
 
     rewards: np.ndarray
@@ -33,43 +37,46 @@ class PlainTable:
 
     @property
     def values(self) -> tuple[str, ...]:
+        """Names of the values, one a column of `rewards`."""
         return tuple(f"value{j}" for j in range(self.rewards.shape[1]))
 
     @property
     def counts(self) -> np.ndarray:
+        """Number of replies of each prompt, (prompt,)."""
         return np.diff(self.offsets)
 
     @property
     def prompts(self) -> int:
+        """Number of prompts."""
         return len(self.offsets) - 1
 
     @cached_property
     def counted(self) -> np.ndarray:
-        """(prompt,) how much each counts, 1 on average."""
+        """Weight of each prompt, (prompt,), 1 on average."""
         return np.ones(self.prompts) if self.weights is None else self.weights / self.weights.mean()
 
     @property
     def carried(self) -> float:
-        """Kish's effective number of prompts, as a share of all."""
+        """Kish's effective number of prompts, as a share of all prompts."""
         return float(self.counted.sum() ** 2 / (self.counted @ self.counted) / self.prompts)
 
     def size(self, copies: np.ndarray) -> np.ndarray:
-        """(batch,) prompts that count, or replies when pooled, where they count so often: (batch, prompt)."""
+        """Number of prompts, or of replies when pooled, (batch,), at multiplicities (batch, prompt)."""
         often = copies * self.counted
         return (often.sum(axis=1) if self.form is Form.PER_PROMPT else often @ self.counts) * self.carried
 
     @cached_property
     def one_level(self) -> np.ndarray:
-        """(value,) bool, every reply that counts has the same reward."""
+        """Whether every reply that counts has the same reward, (value,) bool."""
         return np.ptp(self.rewards[np.repeat(self.counted > 0, self.counts)], axis=0) == 0
 
     @cached_property
     def share(self) -> np.ndarray:
-        """(reply,) its probability under the base model."""
+        """Probability of each reply under the base model, (reply,)."""
         return self.shares(np.ones(self.prompts))
 
     def shares(self, copies: np.ndarray) -> np.ndarray:
-        """(reply,) base probability where each prompt counts so often, beside its weight."""
+        """Base probability of each reply, (reply,), at multiplicities (prompt,) times the weights."""
         copies = copies * self.counted
         if self.form is Form.POOLED:
             of_reply = np.repeat(copies, self.counts)
@@ -79,30 +86,34 @@ class PlainTable:
 
     @cached_property
     def base(self) -> np.ndarray:
+        """Base level of each value, (value,), in reward units."""
         return self.share @ self.rewards.astype(np.float64)
 
     @cached_property
     def scale(self) -> np.ndarray:
+        """Standard deviation of each value under the base model, (value,); 1 where it never varies."""
         spread = np.sqrt(self.share @ (self.rewards.astype(np.float64) - self.base) ** 2)
         return np.where(self.one_level, 1.0, spread)
 
     @cached_property
     def z(self) -> np.ndarray:
+        """Standardised rewards, (reply, value); 0 for a constant value."""
         alike = np.ptp(self.rewards, axis=0) == 0
         return np.where(alike, 0.0, (self.rewards.astype(np.float64) - self.base) / self.scale)
 
     def replies_of(self, prompt: int) -> slice:
+        """Rows of the replies to one prompt."""
         return slice(self.offsets[prompt], self.offsets[prompt + 1])
 
     @cached_property
     def groups(self) -> list[slice]:
-        """Replies that share a log-sum-exp."""
+        """Rows of the replies that share a log-sum-exp."""
         if self.form is Form.POOLED:
             return [slice(0, len(self.rewards))]
         return [self.replies_of(i) for i in range(self.prompts)]
 
     def moments(self, x: np.ndarray, copies: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray]:
-        """A, levels and covariance at x, group after group."""
+        """Log-normaliser, levels and covariance at x, summed group after group."""
         share = self.shares(np.ones(self.prompts) if copies is None else np.asarray(copies, dtype=float))
         a, levels, covariance = 0.0, np.zeros(len(x)), np.zeros((len(x), len(x)))
         for rows in self.groups:
@@ -120,7 +131,7 @@ class PlainTable:
         return a, levels, covariance
 
     def concentrations(self, x: np.ndarray) -> np.ndarray:
-        """(group,) sum of P^2; when pooled, of copies of replies, as many as their prompt counts."""
+        """Sum of P^2 of each group, (group,); when pooled, over as many copies of a reply as its prompt counts."""
         found = []
         copies = np.repeat(self.counted, self.counts) if self.form is Form.POOLED else np.ones(len(self.rewards))
         for rows in self.groups:
@@ -131,18 +142,19 @@ class PlainTable:
 
 
 def weights_for(table: PlainTable, rows: int = 5) -> np.ndarray:
-    """(row, value) weight vectors: none, moderate and large ones."""
+    """Weight vectors from 0 to large ones, (row, value)."""
     rng = np.random.default_rng(7)
     return np.linspace(0.0, 2.5, rows)[:, None] * rng.uniform(0.0, 1.0, (rows, table.rewards.shape[1]))
 
 
-def close(found: np.ndarray | float, expected: np.ndarray | float, oracle: Oracle, room: float = 10.0) -> None:
-    """Equal to within what the oracle's arithmetic can resolve."""
+def assert_close(actual: np.ndarray | float, expected: np.ndarray | float, oracle: Oracle, room: float = 10.0) -> None:
+    """Assert equality to within ``room`` times the resolution of the oracle's arithmetic."""
     tolerance = room * oracle.resolution
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
 def describes_the_table(oracle: Oracle, table: PlainTable) -> None:
+    """Values, form, sizes, base levels, scales and log K are those of the table."""
     assert oracle.values == table.values
     assert oracle.form is table.form
     assert (oracle.prompts, oracle.replies) == (table.prompts, len(table.rewards))
@@ -160,28 +172,32 @@ def describes_the_table(oracle: Oracle, table: PlainTable) -> None:
 
 
 def rewards_and_standard_units_are_inverse(oracle: Oracle, table: PlainTable) -> None:
+    """`rewards_at` undoes `standardise`."""
     some = table.rewards[:3].astype(np.float64)
     np.testing.assert_allclose(oracle.rewards_at(oracle.standardise(some)), some, rtol=1e-9, atol=1e-12)
 
 
 def base_levels_are_zero(oracle: Oracle, table: PlainTable) -> None:
+    """At weights 0 the log-normaliser and the levels are 0."""
     at = oracle.base_moments
-    close(at.log_normaliser, 0.0, oracle)
-    close(at.levels, np.zeros(len(table.values)), oracle)
-    close(at.covariance, table.moments(np.zeros(len(table.values)))[2], oracle)
+    assert_close(at.log_normaliser, 0.0, oracle)
+    assert_close(at.levels, np.zeros(len(table.values)), oracle)
+    assert_close(at.covariance, table.moments(np.zeros(len(table.values)))[2], oracle)
 
 
 def moments_are_those_of_the_definition(oracle: Oracle, table: PlainTable) -> None:
+    """A, its gradient and its Hessian equal the sums written out prompt by prompt."""
     for x in weights_for(table):
         a, levels, covariance = table.moments(x)
         at = oracle.moments(x)
-        close(at.log_normaliser, a, oracle)
-        close(at.levels, levels, oracle)
-        close(at.covariance, covariance, oracle)
-        close(at.covariance, at.covariance.T, oracle, 1e-3)
+        assert_close(at.log_normaliser, a, oracle)
+        assert_close(at.levels, levels, oracle)
+        assert_close(at.covariance, covariance, oracle)
+        assert_close(at.covariance, at.covariance.T, oracle, 1e-3)
 
 
 def gradient_is_the_finite_difference(oracle: Oracle, table: PlainTable) -> None:
+    """Levels and covariance are central differences of A and of the levels."""
     x, h = weights_for(table)[2], 1e-4 if oracle.resolution < 1e-8 else 1e-2
     at = oracle.moments(x)
     for j, unit in enumerate(np.eye(len(x))):
@@ -192,26 +208,28 @@ def gradient_is_the_finite_difference(oracle: Oracle, table: PlainTable) -> None
 
 
 def a_batch_is_a_loop(oracle: Oracle, table: PlainTable) -> None:
+    """`many` equals one call of `moments` a row."""
     weights = weights_for(table, rows=7)
     batch = oracle.many(weights, covariance=True)
     assert oracle.many(weights).covariance is None
     assert batch.covariance is not None
-    close(oracle.many(weights).levels, batch.levels, oracle, 1.0)
+    assert_close(oracle.many(weights).levels, batch.levels, oracle, 1.0)
     for row, x in enumerate(weights):
         alone, at = oracle.many(x[None], covariance=True), oracle.moments(x)
         assert alone.covariance is not None
         for one in (alone.log_normaliser[0], at.log_normaliser):
-            close(batch.log_normaliser[row], one, oracle)
+            assert_close(batch.log_normaliser[row], one, oracle)
         for levels in (alone.levels[0], at.levels):
-            close(batch.levels[row], levels, oracle)
+            assert_close(batch.levels[row], levels, oracle)
         for covariance in (alone.covariance[0], at.covariance):
-            close(batch.covariance[row], covariance, oracle)
-        close(batch.ess[row], alone.ess[0], oracle)
-        close(batch.concentration[row], alone.concentration[0], oracle)
+            assert_close(batch.covariance[row], covariance, oracle)
+        assert_close(batch.ess[row], alone.ess[0], oracle)
+        assert_close(batch.concentration[row], alone.concentration[0], oracle)
     np.testing.assert_allclose(batch.size, table.size(np.ones((7, table.prompts))))
 
 
 def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
+    """A prompt of multiplicity m counts as m copies of it would; fractions too."""
     rng = np.random.default_rng(3)
     weights = weights_for(table, rows=4)[1:]
     copies = np.stack(
@@ -223,73 +241,77 @@ def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
     assert batch.covariance is not None
     for row, x in enumerate(weights):
         a, levels, covariance = table.moments(x, copies[row])
-        close(batch.log_normaliser[row], a, oracle)
-        close(batch.levels[row], levels, oracle)
-        close(batch.covariance[row], covariance, oracle)
+        assert_close(batch.log_normaliser[row], a, oracle)
+        assert_close(batch.levels[row], levels, oracle)
+        assert_close(batch.covariance[row], covariance, oracle)
     np.testing.assert_allclose(batch.size, table.size(copies))
     # Twice everything is the same distribution, with twice the replies when pooled.
     once = oracle.many(weights[1:2])
-    close(batch.ess[1], once.ess[0] * (1.0 if table.form is Form.PER_PROMPT else 2.0), oracle)
+    assert_close(batch.ess[1], once.ess[0] * (1.0 if table.form is Form.PER_PROMPT else 2.0), oracle)
 
 
 def prompts_make_up_the_whole(oracle: Oracle, table: PlainTable) -> None:
+    """The prompts' moments average to those of the table."""
     for x in weights_for(table):
         each, whole = oracle.by_prompt(x), oracle.moments(x)
         np.testing.assert_array_equal(each.replies, table.counts)
         assert each.mass.sum() == pytest.approx(1.0)
-        close(each.mass @ each.levels, whole.levels, oracle)
+        assert_close(each.mass @ each.levels, whole.levels, oracle)
         if table.form is Form.PER_PROMPT:
-            close(each.mass @ each.log_normaliser, whole.log_normaliser, oracle)
+            assert_close(each.mass @ each.log_normaliser, whole.log_normaliser, oracle)
             np.testing.assert_allclose(each.mass, table.counted / table.prompts)
         else:
             often = table.counted * table.counts
-            close(np.log(often @ np.exp(each.log_normaliser) / often.sum()), whole.log_normaliser, oracle)
+            assert_close(np.log(often @ np.exp(each.log_normaliser) / often.sum()), whole.log_normaliser, oracle)
         alone = replace(table, form=Form.PER_PROMPT)
         first = table.replies_of(0)
         p = np.exp(table.z[first] @ x - (table.z[first] @ x).max())
-        close(each.levels[0], (p / p.sum()) @ table.z[first], oracle)
+        assert_close(each.levels[0], (p / p.sum()) @ table.z[first], oracle)
         assert len(alone.groups) == len(each.levels) == len(each.mass)
 
 
 def best_is_a_maximum_and_a_subgradient(oracle: Oracle, table: PlainTable) -> None:
+    """The product x . best(x) is the maximum over replies, and best(x) a subgradient of it."""
     tried = [*weights_for(table), *np.random.default_rng(1).normal(size=(3, len(table.values)))]
     for x in tried:
         each = oracle.best_by_prompt(x)
         highest = np.array([(table.z[table.replies_of(i)] @ x).max() for i in range(table.prompts)])
-        close(each @ x, highest, oracle)
+        assert_close(each @ x, highest, oracle)
         best = oracle.best(x)
         if table.form is Form.PER_PROMPT:
             h = np.average(highest, weights=table.counted)
         else:
             h = highest[table.counted > 0].max()
-        close(x @ best, h, oracle)
+        assert_close(x @ best, h, oracle)
         for other in tried:
             assert other @ oracle.best(other) >= other @ best - 100 * oracle.resolution * (1 + np.abs(other).sum())
         if table.form is Form.PER_PROMPT:
-            close(np.average(each, axis=0, weights=table.counted), best, oracle)
+            assert_close(np.average(each, axis=0, weights=table.counted), best, oracle)
 
 
 def the_first_of_equals_is_best(oracle: Oracle, table: PlainTable) -> None:
-    """At no weights all replies are equal."""
-    close(oracle.best_by_prompt(np.zeros(len(table.values))), table.z[table.offsets[:-1]], oracle)
+    """At weights 0 all replies are equal, and the first of each prompt is taken."""
+    assert_close(oracle.best_by_prompt(np.zeros(len(table.values))), table.z[table.offsets[:-1]], oracle)
 
 
 def sample_sizes_are_those_of_the_definition(oracle: Oracle, table: PlainTable) -> None:
+    """Effective sample sizes are 1 / sum P^2, per prompt and pooled."""
     for x in weights_for(table):
-        found = oracle.effective_sample_size(x)
+        sizes = oracle.effective_sample_size(x)
         concentrations = table.concentrations(x)
         if table.form is Form.PER_PROMPT:
             carried = np.average(1.0 / concentrations, weights=table.counted)
             pooled = table.prompts * table.carried / np.average(concentrations, weights=table.counted)
         else:
             carried = pooled = table.carried / concentrations[0]
-        close(found.per_prompt, carried, oracle, 100.0)
-        close(found.pooled, pooled, oracle, 100.0)
+        assert_close(sizes.per_prompt, carried, oracle, 100.0)
+        assert_close(sizes.pooled, pooled, oracle, 100.0)
         expected = len(table.rewards) / (table.prompts if table.form is Form.PER_PROMPT else 1)
-        assert found.candidates == pytest.approx(expected)
+        assert sizes.candidates == pytest.approx(expected)
 
 
 def huge_weights_stay_finite(oracle: Oracle, table: PlainTable) -> None:
+    """At weights of 1e7 nothing overflows, and h - log K <= A <= h."""
     x = 1e7 * weights_for(table)[-1]
     at, batch, each = oracle.moments(x), oracle.many(x[None], covariance=True), oracle.by_prompt(x)
     for array in (at.levels, at.covariance, batch.levels, batch.covariance, batch.ess, each.levels, each.mass):
@@ -301,6 +323,7 @@ def huge_weights_stay_finite(oracle: Oracle, table: PlainTable) -> None:
 
 
 def never_changes(oracle: Oracle, table: PlainTable) -> None:
+    """Later calls change neither the oracle nor what it returned."""
     x = weights_for(table)[3]
     first, each, best = oracle.moments(x), oracle.by_prompt(x), oracle.best(x)
     kept = first.levels.copy(), first.covariance.copy(), each.levels.copy(), best.copy()
@@ -310,11 +333,12 @@ def never_changes(oracle: Oracle, table: PlainTable) -> None:
     again = oracle.moments(x)
     for array, before in zip((first.levels, first.covariance, each.levels, best), kept, strict=True):
         np.testing.assert_array_equal(array, before)
-    close(again.levels, kept[0], oracle, 1e-3)
-    close(again.covariance, kept[1], oracle, 1e-3)
+    assert_close(again.levels, kept[0], oracle, 1e-3)
+    assert_close(again.covariance, kept[1], oracle, 1e-3)
 
 
 def subsamples_are_nested_and_in_the_same_units(oracle: Oracle, table: PlainTable) -> None:
+    """A smaller subsample is a part of a larger one, in the units of the whole table."""
     parts = [part for part in (oracle.subsample(1 / 8), oracle.subsample(1 / 4), oracle.subsample(1 / 2)) if part]
     rows: set[tuple[float, ...]] = set()
     for part in parts:
@@ -359,7 +383,7 @@ def _cases() -> dict[str, PlainTable]:
     even, ragged = _table([8] * 40, 3, 0), _table([int(k) for k in rng.integers(1, 9, 50)], 4, 1)
     constant = even.rewards.copy()
     constant[:, 1] = 0.1
-    found = {
+    tables = {
         "even": even,
         "ragged": ragged,
         "more replies than prompts": _table([30] * 4, 3, 2),
@@ -370,9 +394,9 @@ def _cases() -> dict[str, PlainTable]:
         "ties": replace(even, rewards=np.round(even.rewards)),
         "some prompts with one reply": _table([1, 1, 2, 1, 3, 1], 2, 6),
     }
-    pooled = {f"{name}, pooled": replace(table, form=Form.POOLED) for name, table in found.items()}
+    pooled = {f"{name}, pooled": replace(table, form=Form.POOLED) for name, table in tables.items()}
     pooled["one reply a prompt, pooled"] = replace(_table([1] * 200, 3, 7), form=Form.POOLED)
-    return found | pooled
+    return tables | pooled
 
 
 CASES = _cases()
@@ -380,20 +404,22 @@ CASES = _cases()
 
 def _weighted() -> dict[str, PlainTable]:
     """Tables with weights from 0.5 to 8, and every fifth prompt held out."""
-    found = {}
+    tables = {}
     chosen = ("even", "ragged", "one value has one level", "far from zero and of any size")
     pooled = ("even, pooled", "ragged, pooled", "one reply a prompt, pooled")
     for name in (*chosen, "some prompts with one reply", *pooled):
         table = CASES[name]
         weights = np.random.default_rng(11).integers(1, 17, table.prompts) / 2.0
         weights[1::5] = 0.0
-        found[name] = replace(table, weights=weights)
+        tables[name] = replace(table, weights=weights)
     # One value varies among the replies to the held-out prompts alone, and so cannot be moved.
     rewards = CASES["even"].rewards.copy()
-    rewards[np.repeat(found["even"].counted > 0, 8), 1] = 0.1
+    rewards[np.repeat(tables["even"].counted > 0, 8), 1] = 0.1
     for form in Form:
-        found[f"one level but for held-out prompts, {form.value}"] = replace(found["even"], rewards=rewards, form=form)
-    return found
+        tables[f"one level but for held-out prompts, {form.value}"] = replace(
+            tables["even"], rewards=rewards, form=form
+        )
+    return tables
 
 
 WEIGHTED = _weighted()

@@ -1,10 +1,13 @@
-"""The laws of the engine contract, as functions that any implementation can be put through.
+"""Laws of :class:`map_core.engines.base.Engine`, for any way to draw replies.
 
-Those that take an :class:`Engine` hold for a server too, which tells texts and no token ids; those that take a
-:class:`LocalEngine` are about tokens and their log-probabilities.
+``LAWS`` take an engine alone and hold for a server too, which may return texts without token ids. The laws of a
+:class:`map_core.engines.base.LocalEngine` are about tokens and log-probabilities; some take a tolerance in nats. The
+model must be able to write 24 different tokens, see :mod:`map_core.testing` for how a test uses them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
@@ -21,36 +24,41 @@ HISTORY = (Turn("I am Ada.", "Hello Ada."),)
 CUT = SamplingSettings(temperature=0.8, top_k=20, top_p=0.9, max_new_tokens=24)
 
 
-def words(reply: Reply) -> tuple[int, ...] | str:
-    """What tells a reply from another: its token ids, or its text where the engine does not tell them."""
+def reply_key(reply: Reply) -> tuple[int, ...] | str:
+    """Identify a reply by its token ids, or by its text where the engine returns no ids."""
     return reply.tokens or reply.text
 
 
 def steps_of(engine: Engine, candidates: int, settings: SamplingSettings, seed: int = 5) -> list[list[Token]]:
+    """Collect every step of a stream of candidates for :data:`PROMPT`."""
     return list(engine.sample(DrawRequest(PROMPT, candidates, settings, seed)))
 
 
 def the_same_call_gives_the_same_tokens(
     engine: Engine, kinds: tuple[SamplingSettings, ...] = (UNCUT, CUT), candidates: int = 6
 ) -> None:
+    """Equal prompt, settings and seed give equal replies."""
     for settings in kinds:
         first, second, third = (engine.complete(DrawRequest(PROMPT, candidates, settings, 5)) for _ in range(3))
         assert first == second == third
 
 
 def candidates_and_seeds_differ(engine: Engine) -> None:
+    """Candidates of one call differ, and so do calls with different seeds."""
     replies = engine.complete(DrawRequest(PROMPT, 6, UNCUT, 5))
-    assert len({words(reply) for reply in replies}) == 6
+    assert len({reply_key(reply) for reply in replies}) == 6
     others = engine.complete(DrawRequest(PROMPT, 6, UNCUT, 6))
-    assert all(words(one) != words(other) for one, other in zip(replies, others, strict=True))
+    assert all(reply_key(one) != reply_key(other) for one, other in zip(replies, others, strict=True))
 
 
 def a_candidate_does_not_depend_on_how_many_there_are(engine: Engine) -> None:
+    """Candidate k is the same in a call for 2 and in one for 7."""
     few, many = engine.complete(DrawRequest(PROMPT, 2, UNCUT, 5)), engine.complete(DrawRequest(PROMPT, 7, UNCUT, 5))
-    assert [words(reply) for reply in few] == [words(reply) for reply in many[:2]]
+    assert [reply_key(reply) for reply in few] == [reply_key(reply) for reply in many[:2]]
 
 
 def streams_are_whole_and_in_order(engine: Engine) -> None:
+    """Each candidate has one token a step at most, and its last token is marked."""
     steps = steps_of(engine, 5, SamplingSettings(max_new_tokens=40))
     for step in steps:
         assert len({token.candidate for token in step}) == len(step) > 0
@@ -62,6 +70,7 @@ def streams_are_whole_and_in_order(engine: Engine) -> None:
 
 
 def streams_end_where_the_model_ends_them(engine: LocalEngine) -> None:
+    """A stream ends at an end-of-turn token or at the length limit."""
     steps = steps_of(engine, 5, SamplingSettings(max_new_tokens=40))
     for candidate in range(5):
         tokens = [token for step in steps for token in step if token.candidate == candidate]
@@ -72,7 +81,7 @@ def streams_end_where_the_model_ends_them(engine: LocalEngine) -> None:
 
 
 def streamed_log_probs_are_those_of_the_model(engine: LocalEngine, largest: float) -> None:
-    """Under any settings: the model's own at temperature 1, nothing cut; the end-of-turn token's too."""
+    """Streamed log-probabilities are those at temperature 1 without truncation, whatever the settings."""
     for settings in (UNCUT, CUT):
         steps = steps_of(engine, 5, settings)
         drawn = [[t for step in steps for t in step if t.candidate == k] for k in range(5)]
@@ -82,6 +91,7 @@ def streamed_log_probs_are_those_of_the_model(engine: LocalEngine, largest: floa
 
 
 def log_probs_do_not_depend_on_the_batch(engine: LocalEngine, largest: float) -> None:
+    """Scoring replies together or alone gives the same log-probabilities."""
     replies = [reply.tokens for reply in engine.complete(DrawRequest(PROMPT, 5, UNCUT, 5))]
     replies = [replies[0][:3], (), *replies[1:], replies[0][:1]]
     together = engine.log_probs(PROMPT, replies)
@@ -92,12 +102,12 @@ def log_probs_do_not_depend_on_the_batch(engine: LocalEngine, largest: float) ->
 
 
 def draws_follow_the_model(engine: LocalEngine, settings: SamplingSettings, draws: int = 600) -> None:
-    """The first tokens of many candidates against the model's probabilities under the settings (chi-square)."""
+    """First tokens of many candidates have the model's probabilities under the settings (chi-square test)."""
     one = SamplingSettings(settings.temperature, settings.top_k, settings.top_p, max_new_tokens=1)
     size = engine.tokenizer.vocabulary_size
-    log_probs = np.array([scored[0] for scored in engine.log_probs(PROMPT, [[word] for word in range(size)])])
+    log_probs = np.array([scored[0] for scored in engine.log_probs(PROMPT, [[token] for token in range(size)])])
     np.testing.assert_allclose(np.exp(log_probs).sum(), 1.0, atol=1e-4)
-    expected = cut(log_probs, settings)
+    expected = truncated(log_probs, settings)
     tokens = [token.token for step in engine.sample(DrawRequest(PROMPT, draws, one, 11)) for token in step]
     counts = np.bincount(tokens, minlength=size)
     assert counts[expected == 0].sum() == 0
@@ -111,8 +121,8 @@ def draws_follow_the_model(engine: LocalEngine, settings: SamplingSettings, draw
     assert stats.chisquare(observed, wanted * observed.sum() / wanted.sum()).pvalue > 1e-3
 
 
-def cut(log_probs: np.ndarray, settings: SamplingSettings) -> np.ndarray:
-    """Temperature, then top-k, then top-p, written out the long way."""
+def truncated(log_probs: np.ndarray, settings: SamplingSettings) -> np.ndarray:
+    """Probabilities (token,) after temperature, then top-k, then top-p."""
     scaled = np.exp(log_probs / settings.temperature)
     order = np.argsort(-scaled)
     kept = order[: settings.top_k] if settings.top_k else order
@@ -125,6 +135,7 @@ def cut(log_probs: np.ndarray, settings: SamplingSettings) -> np.ndarray:
 
 
 def closing_leaves_the_engine_ready(engine: Engine) -> None:
+    """A stream that is closed early does not change later calls."""
     whole = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
     for count in (0, 1, 3):
         stream = engine.sample(DrawRequest(PROMPT, 4, UNCUT, 5))
@@ -132,12 +143,13 @@ def closing_leaves_the_engine_ready(engine: Engine) -> None:
         stream.close()
         assert len(taken) == count
         again = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
-        assert [words(reply) for reply in again] == [words(reply) for reply in whole]
+        assert [reply_key(reply) for reply in again] == [reply_key(reply) for reply in whole]
         for one, other in zip(again, whole, strict=True):
             np.testing.assert_allclose(one.log_probs, other.log_probs, rtol=0, atol=1e-4)
 
 
 def calls_may_take_turns(engine: Engine) -> None:
+    """Interleaved streams give what each gives alone."""
     alone = [engine.complete(DrawRequest(PROMPT, 3, UNCUT, seed)) for seed in (5, 6)]
     streams = [engine.sample(DrawRequest(PROMPT, 3, UNCUT, seed)) for seed in (5, 6)]
     cancelled = engine.sample(DrawRequest(PROMPT, 3, UNCUT, 7))
@@ -154,11 +166,11 @@ def calls_may_take_turns(engine: Engine) -> None:
         cancelled.close()
     for tokens, replies in zip(drawn, alone, strict=True):
         for candidate, reply in enumerate(replies):
-            assert words(reply_of([t for t in tokens if t.candidate == candidate])) == words(reply)
+            assert reply_key(reply_of([t for t in tokens if t.candidate == candidate])) == reply_key(reply)
 
 
 def both_read_the_same(one: LocalEngine, other: LocalEngine, largest: float | None, mean: float) -> None:
-    """The same tokens have the same log-probabilities under two engines."""
+    """The same tokens have the same log-probabilities under two engines, within tolerances in nats."""
     replies = [reply.tokens for reply in one.complete(DrawRequest(PROMPT, 4, CUT, 5))]
     assert one.render(PROMPT) == other.render(PROMPT)
     pairs = zip(one.log_probs(PROMPT, replies), other.log_probs(PROMPT, replies), strict=True)
@@ -169,16 +181,17 @@ def both_read_the_same(one: LocalEngine, other: LocalEngine, largest: float | No
 
 
 def later_candidates_are_those_of_a_larger_call(engine: Engine) -> None:
+    """With ``first=3`` the candidates are those after the third of a larger call."""
     many = engine.complete(DrawRequest(PROMPT, 5, UNCUT, 5))
     drawn: list[list[Token]] = [[], []]
     for step in engine.sample(DrawRequest(PROMPT, 2, UNCUT, 5, first=3)):
         for token in step:
             drawn[token.candidate].append(token)
-    assert [words(reply_of(tokens)) for tokens in drawn] == [words(reply) for reply in many[3:]]
+    assert [reply_key(reply_of(tokens)) for tokens in drawn] == [reply_key(reply) for reply in many[3:]]
 
 
 def replies_go_on_from_their_beginnings(engine: LocalEngine, largest: float) -> None:
-    """Block by block: copies of a reply part ways, texts join, and every token's log-probability is the model's."""
+    """Extended block by block, copies of a reply diverge, texts join and log-probabilities are the model's."""
     block = SamplingSettings(max_new_tokens=8)
     begun = [reply for reply in engine.complete(DrawRequest(PROMPT, 8, block, 5)) if not reply.finished]
     beginnings = [begun[0].tokens, begun[0].tokens, *(reply.tokens for reply in begun)]
@@ -208,10 +221,11 @@ def replies_go_on_from_their_beginnings(engine: LocalEngine, largest: float) -> 
 
 
 def the_same_beginnings_give_the_same_tokens(engine: LocalEngine) -> None:
-    """Whether or not the call that wrote the beginnings came just before."""
+    """Extending beginnings with the same seeds repeats, whatever was called in between."""
     block = SamplingSettings(max_new_tokens=8)
 
-    def go_on(beginnings: list[tuple[int, ...]]) -> list[list[int]]:
+    def extended(beginnings: list[tuple[int, ...]]) -> list[list[int]]:
+        """Extend beginnings by one block; return the new tokens of each."""
         drawn: list[list[int]] = [[] for _ in beginnings]
         seeds = [candidate_seed(3, k) for k in range(len(beginnings))]
         for step in engine.extend(DrawRequest(PROMPT, settings=block), beginnings, seeds):
@@ -221,18 +235,32 @@ def the_same_beginnings_give_the_same_tokens(engine: LocalEngine) -> None:
 
     begun = [reply.tokens for reply in engine.complete(DrawRequest(PROMPT, 6, block, 5)) if not reply.finished]
     beginnings = [begun[-1], *begun, begun[0]]
-    first = go_on(beginnings)
+    first = extended(beginnings)
     engine.complete(DrawRequest("Another prompt.", 2, block, 1))
-    assert go_on(beginnings) == first
+    assert extended(beginnings) == first
 
 
 def an_earlier_turn_is_part_of_the_prompt(engine: Engine, candidates: int = 3) -> None:
+    """The history of a chat changes the replies, reproducibly."""
     with_it = engine.complete(DrawRequest(PROMPT, candidates, UNCUT, 5, history=HISTORY))
     assert with_it == engine.complete(DrawRequest(PROMPT, candidates, UNCUT, 5, history=HISTORY))
     assert with_it != engine.complete(DrawRequest(PROMPT, candidates, UNCUT, 5))
 
 
 def an_earlier_turn_is_rendered(engine: LocalEngine) -> None:
+    """The history of a chat is rendered into the prompt tokens."""
     ids = engine.render(PROMPT, None, HISTORY)
     assert len(ids) > len(engine.render(PROMPT))
     assert "Hello Ada." in engine.decode(ids)
+
+
+#: The laws that hold for any engine and take nothing else.
+LAWS: tuple[Callable[[Engine], None], ...] = (
+    candidates_and_seeds_differ,
+    a_candidate_does_not_depend_on_how_many_there_are,
+    streams_are_whole_and_in_order,
+    closing_leaves_the_engine_ready,
+    calls_may_take_turns,
+    later_candidates_are_those_of_a_larger_call,
+    an_earlier_turn_is_part_of_the_prompt,
+)

@@ -1,7 +1,6 @@
-"""The laws of a scorer, as test functions that every family is put through.
+"""Laws of :class:`map_core.scoring.Scorer`, for any value.
 
-A test module makes its scorers, small and real, and calls :func:`keeps_the_laws` with each. Constraint: nothing here
-knows a family.
+A test makes a small, real scorer and calls :func:`check_scorer`. Constraint: nothing here knows a family of scorers.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from map_core.scoring.base import Cost
 
 
 def reply(text: str, log_prob: float = -1.5) -> Reply:
-    """A reply of which every word is a token with the same log-probability."""
+    """Make a reply of which every word is a token with the same log-probability."""
     count = len(text.split())
     return Reply(text, tuple(range(count)), (log_prob,) * count)
 
@@ -41,8 +40,8 @@ REPLIES = (
 )
 
 
-def keeps_the_laws(scorer: Scorer, tolerance: float = 1e-9) -> None:
-    """Every law in turn.
+def check_scorer(scorer: Scorer, tolerance: float = 1e-9) -> None:
+    """Check every law in turn.
 
     Args:
         scorer: of any family.
@@ -59,7 +58,7 @@ def keeps_the_laws(scorer: Scorer, tolerance: float = 1e-9) -> None:
 
 
 def rewards_are_finite_one_a_reply(scorer: Scorer) -> None:
-    """Whatever the text; and none for no reply."""
+    """Rewards are finite float64, one a reply, whatever the text; none for no reply."""
     for prompt in PROMPTS:
         rewards = score_checked(scorer, prompt, REPLIES)
         assert rewards.shape == (len(REPLIES),)
@@ -68,25 +67,25 @@ def rewards_are_finite_one_a_reply(scorer: Scorer) -> None:
 
 
 def batch_equals_one_by_one(scorer: Scorer, tolerance: float = 1e-9) -> None:
-    """Neither the replies beside it nor the padding that they bring change a reward."""
+    """A reward does not depend on the replies beside it or on the padding that they bring."""
     alone = [scorer.score(PROMPTS[0], [one])[0] for one in REPLIES]
     np.testing.assert_allclose(scorer.score(PROMPTS[0], REPLIES), alone, atol=tolerance)
 
 
 def order_does_not_matter(scorer: Scorer, tolerance: float = 1e-9) -> None:
-    """A reward stays with its reply."""
+    """A reward stays with its reply when replies are shuffled."""
     order = np.random.default_rng(3).permutation(len(REPLIES))
     shuffled = scorer.score(PROMPTS[0], [REPLIES[i] for i in order])
     np.testing.assert_allclose(shuffled, scorer.score(PROMPTS[0], REPLIES)[order], atol=tolerance)
 
 
 def the_same_call_gives_the_same_rewards(scorer: Scorer) -> None:
-    """To the last bit."""
+    """Scoring twice gives the same rewards to the last bit."""
     np.testing.assert_array_equal(scorer.score(PROMPTS[0], REPLIES), scorer.score(PROMPTS[0], REPLIES))
 
 
 def many_prompts_equal_one_by_one(scorer: Scorer, tolerance: float = 1e-9) -> None:
-    """A batch over prompts, some without replies, is what each prompt gives by itself."""
+    """`score_many`, also with prompts without replies, equals `score` prompt by prompt."""
     of_each = [REPLIES[:5], (), REPLIES[5:9]]
     together = scorer.score_many(PROMPTS, of_each)
     assert [len(rewards) for rewards in together] == [5, 0, 4]
@@ -96,7 +95,7 @@ def many_prompts_equal_one_by_one(scorer: Scorer, tolerance: float = 1e-9) -> No
 
 
 def the_card_is_complete(scorer: Scorer) -> None:
-    """In words, as JSON, with what it costs and needs."""
+    """The card has every text, its cost and its needs, and is plain JSON."""
     card = scorer.card.as_dict()
     assert all(card[key] for key in ("name", "title", "measures", "misses", "licence", "source", "version"))
     assert card["costs"] in list(Cost)
@@ -107,15 +106,15 @@ def the_card_is_complete(scorer: Scorer) -> None:
 
 
 def its_entry_makes_it_again(scorer: Scorer) -> None:
-    """What goes into a table's metadata is JSON and says all that is needed to score the value again."""
+    """The metadata entry is JSON and says all that is needed to score the value again."""
     entry = json.loads(json.dumps(scorer.entry(), allow_nan=False))
     assert entry["version"] == scorer.version
-    told = from_metadata({"scorers": [entry]})[scorer.name]
-    assert told == Specification(scorer.name, scorer.family, scorer.settings())
+    specification = from_metadata({"scorers": [entry]})[scorer.name]
+    assert specification == Specification(scorer.name, scorer.family, scorer.settings())
 
 
 def it_travels_to_another_process(scorer: Scorer, tolerance: float = 1e-9) -> None:
-    """After it has scored, too: builds run scorers in a process of their own, which can be ended."""
+    """A scorer that has scored can be pickled: builds run scorers in a worker process."""
     other = pickle.loads(pickle.dumps(scorer))
     assert other.version == scorer.version
     np.testing.assert_allclose(

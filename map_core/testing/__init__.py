@@ -1,0 +1,23 @@
+"""Laws of the three contracts (oracle, engine, scorer) as test functions, for implementations outside this repository.
+
+oracle_laws  moments, best replies, subsamples: any storage of a reward table
+engine_laws  seeded streams of tokens: any way to draw replies
+scorer_laws  finite, order-free, picklable rewards: any value
+
+A test module of your own, with pytest (`pip install value-palette[test]`):
+
+    from map_core.testing import oracle_laws, scorer_laws
+
+    @pytest.mark.parametrize("law", oracle_laws.LAWS)
+    @pytest.mark.parametrize("table", oracle_laws.CASES.values(), ids=oracle_laws.CASES)
+    def test_my_oracle(law, table):
+        law(MyOracle(table.rewards, table.offsets, table.values, table.form), table)
+
+`scorer_laws.check_scorer(MyScorer())` runs every law of a scorer; each of `engine_laws.LAWS` takes an engine.
+Constraint: nothing in map_core imports this package; it needs pytest, which running the app does not.
+"""
+
+import pytest
+
+# Failing assertions in the laws then show their values, as those of a test module do.
+pytest.register_assert_rewrite(*(f"{__name__}.{contract}_laws" for contract in ("oracle", "engine", "scorer")))
