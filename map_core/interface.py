@@ -488,7 +488,7 @@ def sample_aligned(
     from map_core.models.files import DEFAULT_MODEL
 
     if settings is None:
-        settings = SamplingSettings.recorded(reward_table.load_metadata(reward_table.DEFAULT_TABLE))
+        settings = SamplingSettings.from_metadata(reward_table.load_metadata(reward_table.DEFAULT_TABLE))
     request = GenerationRequest(
         prompt, dict(weights), candidates=candidates, settings=settings, seed=seed, provisional=False
     )

@@ -22,9 +22,9 @@ from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.oracle.weighted import heeding
+from map_core.oracle.weighted import apply_prompt_weights
 from map_core.solver.newton import Status, solve
-from map_core.solver.rays import reach
+from map_core.solver.rays import solve_rays
 
 #: Largest total of random weights, as the paper draws them.
 LARGEST = 6.0
@@ -73,8 +73,8 @@ def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
     When pooled, of the replies to any prompt, each as often as its prompt counts: that form has one crowd of replies,
     not one a prompt.
     """
-    if (form or table.form) is Form.POOLED and table.counted is not None:
-        return _crowd(table.rewards, np.repeat(table.counted, table.candidates))
+    if (form or table.form) is Form.POOLED and table.prompt_weights is not None:
+        return _crowd(table.rewards, np.repeat(table.prompt_weights, table.candidates))
     groups = table.offsets if (form or table.form) is Form.PER_PROMPT else np.array([0, len(table.rewards)])
     counts = np.diff(groups)
     group = np.repeat(np.arange(len(counts)), counts)
@@ -119,9 +119,11 @@ def win_rates(table: RewardTable, weights: np.ndarray, form: Form | None = None)
     ranks = base_ranks(table, form)
     # A win rate is a level as any other: the shares stand beside the rewards as values without weight.
     names = (*table.values, *(f"share below in {name}" for name in table.values))
-    oracle = heeding(MemoryOracle(np.hstack([table.rewards, ranks]), table.offsets, names, form), table.counted)
+    oracle = apply_prompt_weights(
+        MemoryOracle(np.hstack([table.rewards, ranks]), table.offsets, names, form), table.prompt_weights
+    )
     rows = np.atleast_2d(weights)
-    levels = oracle.many(np.hstack([rows, np.zeros_like(rows)])).levels
+    levels = oracle.batch_moments(np.hstack([rows, np.zeros_like(rows)])).levels
     rates = oracle.rewards_at(levels)[:, size:]
     return np.asarray(rates.reshape(weights.shape))
 
@@ -172,7 +174,7 @@ def judge(oracle: Oracle, weights: np.ndarray, targets: np.ndarray | None = None
     """
     x = np.atleast_2d(np.asarray(weights, dtype=float))
     d = np.full(x.shape[1], np.nan) if targets is None else np.asarray(targets, dtype=float)
-    at = oracle.many(x)
+    at = oracle.batch_moments(x)
     kl = at.kl(x)
     near = max(MET, oracle.resolution)
     asked = np.broadcast_to(~np.isnan(d), x.shape)
@@ -250,7 +252,7 @@ def compare(
     size = len(wanted)
     random = on_wanted(random_weights(count, size, largest=largest, seed=seed))
     directions = np.vstack([random, on_wanted(equal_weights(size)), on_wanted(single_weights(size))])
-    scaled = reach(oracle, directions, budget).weights[:, 0]
+    scaled = solve_rays(oracle, directions, budget).weights[:, 0]
     found += [("random", random), ("random at the same cost", scaled[:count]), ("equal", scaled[count, None])]
     single = scaled[count + 1 :]
     found += [(f"only {table.values[j]}", row[None]) for j, row in zip(wanted, single, strict=True)]

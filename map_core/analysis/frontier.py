@@ -23,7 +23,7 @@ from map_core.feasibility import MARGIN_TOLERANCE, AttainableLevels
 from map_core.feasibility.cutting_planes import Corners
 from map_core.feasibility.margin import HEAVIEST
 from map_core.oracle import Oracle
-from map_core.solver.rays import LONGEST, Reached, reach
+from map_core.solver.rays import LONGEST, RaySolutions, solve_rays
 
 #: The ends of a pair weigh the other value by this: a trace of weight keeps them on the frontier, not on a flat edge.
 TRACE = 1e-6
@@ -205,7 +205,7 @@ def _contours(
         w[number][:, list(group)] = corners
         kept[number, list(group)] = np.nan
     rays, held = w.reshape(-1, size), np.repeat(kept, len(corners), axis=0)
-    reached = reach(oracle, rays, nats, floors=held)
+    reached = solve_rays(oracle, rays, nats, floors=held)
     ends: list[Contour | None] = [None] * len(groups)
     if limit and np.isnan(kept).all():
         ends = _parts(_limit(oracle, rays), len(groups))
@@ -224,7 +224,7 @@ def _contours(
     return found
 
 
-def _contour(reached: Reached, part: slice, column: int, budget: float) -> Contour:
+def _contour(reached: RaySolutions, part: slice, column: int, budget: float) -> Contour:
     """Some rays of a batch at one budget."""
     arrays = (reached.weights, reached.levels, reached.kl, reached.saturated)
     return Contour(budget, *(array[part, column] for array in arrays))
@@ -238,7 +238,7 @@ def _parts(whole: Contour, count: int) -> list[Contour | None]:
 
 def _limit(oracle: Oracle, w: np.ndarray) -> Contour:
     """Every prompt answers with its best reply."""
-    at = oracle.many(LONGEST * w)
+    at = oracle.batch_moments(LONGEST * w)
     spent = LONGEST * np.sum(w * at.levels, axis=1) - at.log_normaliser
     levels = np.array([oracle.best(row) for row in w])
     return Contour(math.inf, w, levels, np.clip(spent, 0.0, oracle.log_candidates), np.ones(len(w), dtype=bool))

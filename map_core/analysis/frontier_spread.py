@@ -18,7 +18,7 @@ from map_core.analysis.frontier import TRACE
 from map_core.errors import InputError
 from map_core.feasibility.trust import log_trust
 from map_core.oracle import Oracle
-from map_core.solver.rays import reach
+from map_core.solver.rays import solve_rays
 
 #: Directions that the well spread ones are picked from, as a power of 2.
 CANDIDATES = 11
@@ -85,10 +85,10 @@ def fan(
     rays[:, list(chosen)] = np.maximum(spread(len(chosen), lines), TRACE)
     kept = np.full(size, np.nan) if floors is None else np.array(floors, dtype=float)
     kept[list(chosen)] = np.nan
-    found = reach(oracle, rays, nats, floors=kept)
+    found = solve_rays(oracle, rays, nats, floors=kept)
     row, column = np.nonzero(found.affordable.T)[::-1]
     weights = found.weights[row, column]
-    at = oracle.many(weights)
+    at = oracle.batch_moments(weights)
     ess = np.array([(one.per_prompt, one.pooled) for one in oracle.sample_sizes(at)]).reshape(-1, 2)
     trusted = log_trust(oracle, ess[:, 0], ess[:, 1]) >= 0
     return Fan(chosen, nats[column], weights, found.levels[row, column], found.kl[row, column], trusted)

@@ -19,7 +19,7 @@ import numpy as np
 
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
-from map_core.data.subsample import deal
+from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, AttainableLevels, assess
 from map_core.oracle import MemoryOracle, Oracle
@@ -143,7 +143,11 @@ class GenerationWeightsSolver:
         smaller = self.oracle.form is Form.PER_PROMPT and candidates < self._most
         key = candidates if smaller else self._most
         if key not in self._subsamples:
-            oracle = MemoryOracle.of(deal(self.table, candidates), Form.PER_PROMPT) if smaller else self.oracle
+            oracle = (
+                MemoryOracle.of(subsample_candidates(self.table, candidates), Form.PER_PROMPT)
+                if smaller
+                else self.oracle
+            )
             self._subsamples[key] = (oracle, AttainableLevels(oracle))
             while len(self._subsamples) > CACHED_SUBSAMPLES:
                 self._subsamples.popitem(last=False)

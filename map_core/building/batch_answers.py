@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from map_core.building.plan import prompt_seed
 from map_core.building.progress import Progress
-from map_core.core.file_lock import check_place, lock
+from map_core.core.file_lock import check_output_path, lock
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
 from map_core.generation.events import Finished, Tokens
@@ -61,7 +61,7 @@ class Answers:
     ) -> None:
         self.out, self.prompts = out, tuple(prompts)
         self._request, self._more, self._fresh = request, dict(more or {}), fresh
-        check_place(out, "replies.jsonl")
+        check_output_path(out, "replies.jsonl")
 
     def request(self, number: int) -> GenerationRequest:
         """What is asked of one prompt; its seed depends on the request's and on the prompt's text alone."""

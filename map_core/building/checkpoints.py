@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.core.file_lock import lock, unwritable, write
+from map_core.core.file_lock import lock, write_durable, write_error
 from map_core.core.types import Reply
 from map_core.errors import InputError
 
@@ -83,7 +83,7 @@ class Parts:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise unwritable(self.folder, error) from error
+                raise write_error(self.folder, error) from error
             self._check_plan()
             for path in self.folder.iterdir():
                 if found := _NAME.fullmatch(path.name):
@@ -107,7 +107,7 @@ class Parts:
         if differs or found is None:
             for part in self.folder.glob("*.parquet"):
                 part.unlink()
-        write(path, json.dumps(asked).encode())
+        write_durable(path, json.dumps(asked).encode())
 
     def _differing(self, found: Mapping[str, Any]) -> set[str]:
         """What of another plan is not what is asked for; more candidates than there are can still be drawn."""
@@ -214,4 +214,4 @@ def _read(path: Path) -> pa.Table:
 def _write(path: Path, data: pa.Table) -> None:
     buffer = pa.BufferOutputStream()
     pq.write_table(data, buffer, compression="zstd")
-    write(path, buffer.getvalue().to_pybytes())
+    write_durable(path, buffer.getvalue().to_pybytes())

@@ -156,7 +156,7 @@ def _drawing(base: Base, table: Path) -> Drawing:
             f"{table} does not tell how its replies were drawn, so no replies like them can be added. Add values "
             "alone, or build a table."
         )
-    return Drawing(SamplingSettings.recorded(told), told["seed"], told.get("system"))
+    return Drawing(SamplingSettings.from_metadata(told), told["seed"], told.get("system"))
 
 
 def _same_model(engine: EngineInfo, base: Base, table: Path) -> None:

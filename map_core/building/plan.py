@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from map_core.building.checkpoints import ScoreKey
-from map_core.core.file_lock import check_place
+from map_core.core.file_lock import check_output_path
 from map_core.core.types import SamplingSettings
 from map_core.data import reward_table
 from map_core.data.prompts import Prompt
@@ -158,7 +158,7 @@ def refuse_overwrite(out: Path, force: bool) -> None:
     Raises:
         InputError: ``out`` is there and ``force`` is off, it is a folder, or its folder is missing.
     """
-    check_place(out)
+    check_output_path(out)
     if out.exists() and not force:
         raise InputError(
             f"{out} is there already and is left as it is. Choose another --out, add to it: --extend, or replace it: "

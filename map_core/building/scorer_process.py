@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from map_core.building.scorer_host import asked
-from map_core.core.parent_watch import leave_with
+from map_core.core.parent_watch import exit_with_parent
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.scoring.base import Scorer, ScorerError
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     number, parent = map(int, arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    leave_with(parent, code=1)
+    exit_with_parent(parent, code=1)
     with Connection(number) as pipe:
         try:
             _answer(pipe)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.core.file_lock import durable
+from map_core.core.file_lock import open_durable
 from map_core.core.types import Reply
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import table_schema
@@ -65,7 +65,7 @@ def write_table(
     counted = any((prompt.weight, prompt.held_out) != (1.0, False) for prompt in prompts)
     schema = table_schema(values, metadata, counted)
     count = 0
-    with durable(out) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    with open_durable(out) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for group in _groups(prompts, rows):
             writer.write_table(_columns(group, schema, values))
             count += len(group)

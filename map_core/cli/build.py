@@ -15,7 +15,7 @@ from map_core.building import Built, Crew, Drawing, Local, Opening
 from map_core.cli.progress import Watcher, watched
 from map_core.data import reward_table
 from map_core.data.prompts import Prompt, hold_out, read_prompts
-from map_core.models.endpoint import check_callable, remember
+from map_core.models.endpoint import check_callable, remember_server
 from map_core.models.files import DEFAULT_MODEL
 from map_core.scoring import Scorer, Specification, from_metadata, read_values_file, resolve
 
@@ -190,7 +190,7 @@ class _Asked:
         given, opening = self._given, None
         if model is not None:
             if given["model"]:
-                remember(given["model"])
+                remember_server(given["model"])
             model = given["model"] or model
             check_callable(model)
             opening = Opening(model, given["engine"], given["dtype"], given["device"], trusted=True)

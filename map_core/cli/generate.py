@@ -189,7 +189,7 @@ def generate(
     except InputError as error:
         raise click.UsageError(str(error)) from error
     from map_core.engines.factory import open_engine
-    from map_core.models.endpoint import remember
+    from map_core.models.endpoint import remember_server
     from map_core.models.files import DEFAULT_MODEL
 
     notes: tuple[str, ...] = ()
@@ -201,7 +201,7 @@ def generate(
         click.echo(note, err=True)
     began = time.perf_counter()
     if model:
-        remember(model)
+        remember_server(model)
     opened = open_engine(model or DEFAULT_MODEL, engine)
     more: dict[str, Any] = {"model": opened.info.model, "engine": opened.info.as_dict()}
     if aim:
@@ -315,7 +315,7 @@ def sampling_settings(
             reward_table.load_metadata(reward_table.DEFAULT_TABLE) if reward_table.DEFAULT_TABLE.is_file() else {}
         )
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    return replace(SamplingSettings.recorded(metadata), **given)
+    return replace(SamplingSettings.from_metadata(metadata), **given)
 
 
 def _print_outcome(request: GenerationRequest, finished: Finished, seconds: float) -> None:

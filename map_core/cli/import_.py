@@ -11,7 +11,7 @@ import click
 
 from map_core.building.progress import Progress
 from map_core.cli.progress import watched
-from map_core.data.importing import Choice, import_file
+from map_core.data.importing import ColumnChoice, import_file
 
 
 @click.command("import")
@@ -65,12 +65,14 @@ def import_(
     if values is not None and one_by_one:
         raise click.UsageError("Give --values or --value, not both.")
     listed = None if values is None else tuple(name.strip() for name in values.split(",") if name.strip())
-    chosen = Choice(one_by_one or listed, prompt_column, reply_column, use_case_column, weight_column, held_out_column)
+    chosen = ColumnChoice(
+        one_by_one or listed, prompt_column, reply_column, use_case_column, weight_column, held_out_column
+    )
     with watched(out, True, progress_file, unit="%") as watcher:
         done = import_file(
             file,
             out,
-            None if chosen == Choice() else chosen,
+            None if chosen == ColumnChoice() else chosen,
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             name=name,
             report=Hundredths(watcher),

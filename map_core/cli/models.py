@@ -53,7 +53,7 @@ def _prepare(files: ModelFiles, say: registry.Progress, verify: bool) -> None:
     """Have OpenVINO's form of a language model ready too, so that its first use is not slow."""
     if files.name == DEFAULT_EMBEDDER:
         return
-    if registry.fault(registry.graph_folder(files), files.sha256, verify) is None:
+    if registry.cache_fault(registry.graph_folder(files), files.sha256, verify) is None:
         return
     from map_core.models.conversion import can_convert
 
@@ -83,7 +83,7 @@ def list_(as_json: bool) -> None:
             click.echo(json.dumps(facts))
             continue
         use = "base model" if entry.name == DEFAULT_MODEL else "embeddings"
-        where = str(files.folder) if files else f"not here; {registry.command_for(entry.name)}"
+        where = str(files.folder) if files else f"not here; {registry.download_command(entry.name)}"
         click.echo(f"{entry.name}  ({use})\n    {entry.title}\n    {entry.licence}, {entry.megabytes} MB, {where}")
     if not as_json:
         click.echo("Any folder with config.json and *.safetensors, or a model hub's owner/model, is a model too.")

@@ -141,4 +141,4 @@ def progress_text(progress: Progress) -> str:
         return f"{text}, {amounts.fixed(progress.seconds)} s"
     if progress.seconds_left is None or progress.rate is None:
         return text + (f", {progress.resumed} of them from before" if progress.resumed else "")
-    return f"{text}, {amounts.fixed(progress.rate, 1)} a minute, {amounts.clock(progress.seconds_left)} left"
+    return f"{text}, {amounts.fixed(progress.rate, 1)} a minute, {amounts.minutes_seconds(progress.seconds_left)} left"

@@ -102,7 +102,7 @@ def _palette(table: reward_table.RewardTable, levels: np.ndarray, use_case: str 
     for j, value in enumerate(table.values):
         free = bool(np.isnan(levels[j]))
         level = None if free else float(levels[j])
-        place = 50.0 if level is None else known.of_level(j, level)
+        place = 50.0 if level is None else known.percentile_of(j, level)
         targets[value] = Target(place, level, free=free, locked=value in kept)
     return Palette(use_case or ALL, targets)
 

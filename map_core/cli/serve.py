@@ -109,7 +109,7 @@ def serve(
     import uvicorn
 
     from map_core.analysis.generation_weights import GenerationWeightsSolver
-    from map_core.models.endpoint import address_of, check_callable, remember
+    from map_core.models.endpoint import address_of, check_callable, remember_server
     from map_core.models.files import locate, recorded_model
     from map_core.scoring import from_metadata, scored
     from map_core.server.app import create_app, is_loopback
@@ -123,7 +123,7 @@ def serve(
     name = model or made_with
     address = address_of(name)
     if model:
-        remember(model)
+        remember_server(model)
     check_callable(name)
     files = None if address else locate(name)
     limits = Limits(

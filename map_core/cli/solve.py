@@ -16,7 +16,7 @@ from map_core.cli.options import by_name, columns, open_table, print_json, read_
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
-from map_core.data.subsample import deal
+from map_core.data.subsample import subsample_candidates
 from map_core.feasibility import Assessment, AttainableLevels, Conflict, assess, smallest_conflict
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.solver.newton import solve as solve_weights
@@ -60,7 +60,9 @@ def solve(
     """
     opened = open_table(table, use_case, form)
     oracle = (
-        opened.oracle if candidates is None else MemoryOracle.of(deal(opened.table, candidates), opened.oracle.form)
+        opened.oracle
+        if candidates is None
+        else MemoryOracle.of(subsample_candidates(opened.table, candidates), opened.oracle.form)
     )
     attainable = AttainableLevels(oracle)
     for palette in read_palettes(opened, pairs, targets_file):

@@ -162,7 +162,7 @@ def fresh_replies(
     from map_core.models.files import recorded_model
 
     metadata = others.metadata
-    settings = SamplingSettings.recorded(metadata)
+    settings = SamplingSettings.from_metadata(metadata)
     if max_new_tokens is not None:
         settings = replace(settings, max_new_tokens=max_new_tokens)
     chosen = resolve(others.values, from_metadata(others.metadata))

@@ -46,7 +46,7 @@ def margins_of(
         return np.full(len(multiplicity), edge.value), np.zeros(len(multiplicity))
     wanted = ~np.isnan(targets) & ~(oracle.constant & ~(targets > 0))
     d = np.where(wanted, targets, 0.0)
-    counted = multiplicity if oracle.counted is None else multiplicity * oracle.counted
+    counted = multiplicity if oracle.prompt_weights is None else multiplicity * oracle.prompt_weights
     share = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1e-300)
     here = share @ (oracle.best_by_prompt(edge.certificate) @ edge.certificate) - float(edge.certificate @ d)
     if wanted.sum() < 2:
@@ -57,7 +57,7 @@ def margins_of(
     finest = SHARPNESS[-1]
     start = share @ oracle.by_prompt(finest * edge.certificate).log_normaliser / finest - float(edge.certificate @ d)
     for beta in SHARPNESS:
-        at = oracle.many(beta * w, multiplicity=multiplicity, covariance=True)
+        at = oracle.batch_moments(beta * w, multiplicity=multiplicity, covariance=True)
         assert at.covariance is not None
         hessian = beta * at.covariance
         trace = np.maximum(np.trace(hessian, axis1=1, axis2=2), FLAT)[:, None, None]
@@ -65,6 +65,6 @@ def margins_of(
         w = np.maximum(w + newton_steps(hessian, np.where(wanted, d - at.levels, 0.0), w, every), 0.0)
         total = w.sum(axis=1, keepdims=True)
         w = np.where(total > 0, w / np.where(total > 0, total, 1.0), edge.certificate)
-    end = oracle.many(finest * w, multiplicity=multiplicity).log_normaliser / finest - w @ d
+    end = oracle.batch_moments(finest * w, multiplicity=multiplicity).log_normaliser / finest - w @ d
     gain = np.maximum(0.0, start - end)
     return here - gain, gain

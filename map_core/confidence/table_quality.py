@@ -28,7 +28,7 @@ from scipy.stats import t as student
 from map_core.confidence.sandwich import sandwich
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
-from map_core.data.subsample import deal
+from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels, margin
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
@@ -231,7 +231,11 @@ def _with_hands(
     whole = oracle if part is table else MemoryOracle.of(part)
     margins, carrying = [], []
     for candidates in (most, most // 2, most // 4):
-        held = whole if candidates == most else MemoryOracle.of(deal(part, candidates, hands=8, seed=seed))
+        held = (
+            whole
+            if candidates == most
+            else MemoryOracle.of(subsample_candidates(part, candidates, subsets=8, seed=seed))
+        )
         margins.append(margin(held, held.standardise(wanted)).value)
         if weights is not None:
             carrying.append(held.effective_sample_size(weights * held.scale / oracle.scale).per_prompt)

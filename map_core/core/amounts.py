@@ -2,7 +2,7 @@
 
 Each function takes any float, None for an unknown number included, and always returns: what is not finite is written as
 :data:`UNKNOWN`, what rounds to 0 has no sign, what is too long to read is written with a power of ten, and what counts
-beyond :data:`MOST_DRAFTS` is said to be more than that. A test reads the modules that write text and holds them to
+beyond :data:`LARGEST_BEST_OF` is said to be more than that. A test reads the modules that write text and holds them to
 this: no format of a float stands anywhere else. Constraint: no import of the project, so that every module may use it.
 """
 
@@ -19,9 +19,9 @@ UNKNOWN = "–"
 #: From here on the digits of a number are no help: it is written with a power of ten.
 LONG = 1e15
 #: Replies that one can picture to pick the best of; more are said to be more than a million.
-MOST_DRAFTS = 1e6
+LARGEST_BEST_OF = 1e6
 #: Nats below which a palette costs nothing.
-NOTHING = 5e-4
+FREE_NATS = 5e-4
 
 #: Any number that there is, or none.
 Number = SupportsFloat | None
@@ -161,11 +161,11 @@ def nats(kl: Number, decimals: int = 2) -> str:
     return f"{fixed(kl, decimals)} nats"
 
 
-def about(count: Number) -> str:
+def rounded_up(count: Number) -> str:
     """A count that is foretold, rounded up to two figures.
 
     Example:
-        >>> about(1234.0), about(7.2), about(1e12), about(math.nan)
+        >>> rounded_up(1234.0), rounded_up(7.2), rounded_up(1e12), rounded_up(math.nan)
         ('1,300', '8', 'more than a billion', '–')
     """
     there = _float(count)
@@ -177,11 +177,11 @@ def about(count: Number) -> str:
     return f"{math.ceil(there / step) * step:,}"
 
 
-def clock(seconds: Number) -> str:
+def minutes_seconds(seconds: Number) -> str:
     """A time as minutes and seconds.
 
     Example:
-        >>> clock(125.4), clock(math.inf)
+        >>> minutes_seconds(125.4), minutes_seconds(math.inf)
         ('2:05', '–')
     """
     there = _finite(seconds)
@@ -219,7 +219,7 @@ def best_of(kl: Number) -> float:
     return math.inf if log_n > 700 else math.exp(log_n)
 
 
-def drafts(kl: Number, *, exact: bool = False) -> str:
+def best_of_text(kl: Number, *, exact: bool = False) -> str:
     """:func:`best_of` as people write it.
 
     Args:
@@ -227,11 +227,11 @@ def drafts(kl: Number, *, exact: bool = False) -> str:
         exact: keep the decimal of a large number and of a whole one, so that two of them can be told apart.
 
     Example:
-        >>> drafts(0.62), drafts(3.0), drafts(3.0, exact=True), drafts(800.0)
+        >>> best_of_text(0.62), best_of_text(3.0), best_of_text(3.0, exact=True), best_of_text(800.0)
         ('3.9', '54', '53.6', 'more than a million')
     """
     many = best_of(kl)
-    if many > MOST_DRAFTS:
+    if many > LARGEST_BEST_OF:
         return "more than a million"
     if exact:
         return fixed(many, 1, grouped=True)
@@ -249,19 +249,19 @@ def rounded(value: Number, decimals: int) -> float | None:
     return None if there is None else round(there, decimals) + 0.0
 
 
-def plain(told: Any) -> Any:
+def json_safe(told: Any) -> Any:
     """What is told, as values for JSON: None in place of every number that is not finite, lists in place of tuples.
 
     Example:
-        >>> plain({"level": math.nan, "range": (1.0, math.inf)})
+        >>> json_safe({"level": math.nan, "range": (1.0, math.inf)})
         {'level': None, 'range': [1.0, None]}
     """
     if isinstance(told, float):
         return told if math.isfinite(told) else None
     if isinstance(told, Mapping):
-        return {key: plain(value) for key, value in told.items()}
+        return {key: json_safe(value) for key, value in told.items()}
     if isinstance(told, list | tuple):
-        return [plain(value) for value in told]
+        return [json_safe(value) for value in told]
     return told
 
 

@@ -18,11 +18,11 @@ from typing import IO
 
 import filelock
 
-from map_core.core.atomic_files import replacing
+from map_core.core.atomic_files import atomic_write
 from map_core.errors import InputError
 
 
-def check_place(out: Path, example: str = "table.parquet") -> None:
+def check_output_path(out: Path, example: str = "table.parquet") -> None:
     """Refuse a place where no file can be written.
 
     Args:
@@ -49,7 +49,7 @@ def lock(out: Path, who: str = "build") -> Iterator[None]:
     Raises:
         InputError: another one is writing it, or it cannot be written there.
     """
-    check_place(out)
+    check_output_path(out)
     path = out.with_name(out.name + ".lock")
     held = filelock.FileLock(path)
     try:
@@ -59,7 +59,7 @@ def lock(out: Path, who: str = "build") -> Iterator[None]:
             f"Another {who}{_holder(path)} is writing {out}. Wait for it, or give this one another --out."
         ) from error
     except OSError as error:
-        raise unwritable(out, error) from error
+        raise write_error(out, error) from error
     try:
         with contextlib.suppress(OSError):
             path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
@@ -79,7 +79,7 @@ def _holder(path: Path) -> str:
         return ""
 
 
-def unwritable(path: Path, error: OSError) -> InputError:
+def write_error(path: Path, error: OSError) -> InputError:
     """What to tell when a file cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(
@@ -89,7 +89,7 @@ def unwritable(path: Path, error: OSError) -> InputError:
 
 
 @contextmanager
-def durable(path: Path) -> Iterator[IO[bytes]]:
+def open_durable(path: Path) -> Iterator[IO[bytes]]:
     """A file to write into, put in its place once it is whole and on the disc; else what was there is left.
 
     What a kill leaves of it has the same name in every run, so the next one writes over it.
@@ -98,15 +98,15 @@ def durable(path: Path) -> Iterator[IO[bytes]]:
         InputError: the disc is full or the folder cannot be written.
     """
     try:
-        with replacing(path, path.with_name(path.name + ".part")) as partial, partial.open("wb") as file:
+        with atomic_write(path, path.with_name(path.name + ".part")) as partial, partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
 
 
-def write(path: Path, content: bytes) -> None:
-    """Put a whole file in its place, as :func:`durable` does."""
-    with durable(path) as file:
+def write_durable(path: Path, content: bytes) -> None:
+    """Put a whole file in its place, as :func:`open_durable` does."""
+    with open_durable(path) as file:
         file.write(content)

@@ -31,7 +31,7 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Cancelled(Exception):
+class JobCancelled(Exception):
     """Raised inside a job's work when nobody wants its answer any more."""
 
 
@@ -73,10 +73,10 @@ class Job:
         """Called by the work: stop here when nobody waits any more.
 
         Raises:
-            Cancelled: stop now.
+            JobCancelled: stop now.
         """
         if self._stop.is_set():
-            raise Cancelled
+            raise JobCancelled
 
     def report(self, partial: Any) -> None:
         """Called by the work: show what there is so far, and stop here when nobody waits any more."""
@@ -89,7 +89,7 @@ class Job:
             self.status = JobStatus.RUNNING
             self.result = work(self)
             self.status = JobStatus.DONE
-        except Cancelled:
+        except JobCancelled:
             self.status = JobStatus.CANCELLED
         except PaletteError as error:
             self.error, self.status = str(error), JobStatus.FAILED

@@ -10,7 +10,7 @@ import threading
 import time
 
 
-def leave_with(parent: int, code: int) -> None:
+def exit_with_parent(parent: int, code: int) -> None:
     """Watch the parent from now on; end this process within a second of its end, whatever is being done.
 
     Args:

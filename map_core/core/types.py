@@ -66,7 +66,7 @@ class SamplingSettings:
         return asdict(self)
 
     @classmethod
-    def recorded(cls, metadata: Mapping[str, Any]) -> SamplingSettings:
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> SamplingSettings:
         """The settings that a table's metadata tells; the defaults for those that it does not."""
         told = metadata.get("sampling") or {}
         return cls(**{name: told[name] for name in cls.__dataclass_fields__ if told.get(name) is not None})

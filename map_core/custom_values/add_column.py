@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from map_core.custom_values.score_cache import Scores
-from map_core.data.reward_table import ADDED, RewardTable
+from map_core.data.reward_table import ADDED_VALUES, RewardTable
 from map_core.errors import InputError
 from map_core.store.keys import BENEATH, table_key
 
@@ -34,6 +34,6 @@ def extended(table: RewardTable, added: Sequence[Scores]) -> RewardTable:
         if one.rewards.shape != (len(table.rewards),):
             raise InputError(f"{name!r} has {len(one.rewards)} scores; this table has {len(table.rewards)} replies.")
     scorers = [*(table.metadata.get("scorers") or ()), *(one.entry for one in added)]
-    told = {"values": list(values), "scorers": scorers, BENEATH: table_key(table), ADDED: names}
+    told = {"values": list(values), "scorers": scorers, BENEATH: table_key(table), ADDED_VALUES: names}
     rewards = np.column_stack([table.rewards, *(one.rewards for one in added)])
     return replace(table, values=values, rewards=rewards, metadata={**table.metadata, **told})

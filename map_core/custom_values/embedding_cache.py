@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from map_core.core.atomic_files import replacing
+from map_core.core.atomic_files import atomic_write
 from map_core.scoring.shared_models import Embedder
 
 
@@ -48,5 +48,5 @@ class RememberedEmbedder:
     def _keep(self, path: Path, vectors: np.ndarray) -> None:
         with suppress(OSError):  # it is only faster with it
             self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as partial, partial.open("wb") as file:
+            with atomic_write(path) as partial, partial.open("wb") as file:
                 np.save(file, vectors)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy.engine import make_url
 
-from map_core.core.atomic_files import replacing
+from map_core.core.atomic_files import atomic_write
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.scoring import Definition, Scorer, ScoringModels, Specification, make
@@ -110,7 +110,7 @@ def write(path: Path, rewards: np.ndarray, told: dict[str, Any]) -> None:
     data = pa.table({"reward": pa.array(rewards, pa.float64())})
     data = data.replace_schema_metadata({_KEY: json.dumps(told).encode()})
     try:
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             pq.write_table(data, partial, compression="zstd")
     except OSError as error:
         raise InputError(f"The scores cannot be written to {path} ({error}).") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from map_core.core.atomic_files import replacing
+from map_core.core.atomic_files import atomic_write
 from map_core.core.types import Reply
 from map_core.custom_values import score_cache
 from map_core.data.reward_table import RewardTable
@@ -86,7 +86,7 @@ def _rewards(table: RewardTable, scorer: Scorer, prompts: range) -> np.ndarray:
 
 def _save(path: Path, rewards: np.ndarray) -> None:
     try:
-        with replacing(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.save(file, rewards)
     except OSError as error:
         raise InputError(

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from map_core.core.assets import ASSETS
-from map_core.core.atomic_files import replacing
+from map_core.core.atomic_files import atomic_write
 from map_core.core.types import Form
 from map_core.errors import InputError
 
@@ -29,9 +29,9 @@ from map_core.errors import InputError
 DEFAULT_TABLE = ASSETS / "default.parquet"
 METADATA_KEY = b"value_palette"
 #: In the metadata of a table in memory: names of values that were added to it and that its file does not hold.
-ADDED = "added"
+ADDED_VALUES = "added"
 #: In the metadata of a table of this format that somebody handed in: the file. What it tells may come from anybody.
-HANDED_IN = "handed_in"
+UPLOADED = "handed_in"
 FORMAT = 1
 #: Columns of a table that are not values.
 REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob", "weight", "held_out")
@@ -84,7 +84,7 @@ class RewardTable:
         return np.diff(self.offsets)
 
     @cached_property
-    def counted(self) -> np.ndarray | None:
+    def prompt_weights(self) -> np.ndarray | None:
         """(prompt,) how much each prompt counts where something is solved: its weight, 0 when it is held out.
 
         None when all count alike.
@@ -111,7 +111,7 @@ class RewardTable:
         constant = np.ptp(self.rewards, axis=0) == 0
         repeated = len(self.prompts) - len(set(zip(self.use_cases, self.prompts, strict=True)))
         single = int(np.sum(self.candidates == 1))
-        return noted(self.values, constant, repeated, single, len(self.prompts))
+        return table_notes(self.values, constant, repeated, single, len(self.prompts))
 
     def index(self, value: str) -> int:
         """Position of a value by name.
@@ -176,7 +176,9 @@ class RewardTable:
         return replace(self, values=tuple(values), rewards=self.rewards[:, [self.index(value) for value in values]])
 
 
-def noted(values: Sequence[str], constant: np.ndarray, repeated: int, single: int, prompts: int) -> tuple[str, ...]:
+def table_notes(
+    values: Sequence[str], constant: np.ndarray, repeated: int, single: int, prompts: int
+) -> tuple[str, ...]:
     """What a reader should know about a table.
 
     Args:
@@ -371,7 +373,7 @@ def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
     """
     data = as_arrow(table)
     try:
-        with replacing(Path(path)) as partial:
+        with atomic_write(Path(path)) as partial:
             pq.write_table(data, partial, compression="zstd")
     except OSError as error:
         raise InputError(f"The table cannot be written to {path} ({error}). Choose another place.") from error

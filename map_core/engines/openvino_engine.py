@@ -32,7 +32,7 @@ from map_core.models.chat_template import ChatTokenizer
 from map_core.models.conversion import folder_to_gguf, obstacle, read_config
 from map_core.models.files import ModelFiles, Progress
 
-telemetry.off()
+telemetry.disable()
 
 _GRAPH = "openvino_model.xml"
 _SCORED_AT_ONCE = 1024  # tokens a pass when scoring: their logits over 50,000 words take 200 MB
@@ -52,13 +52,13 @@ def prepare(files: ModelFiles, progress: Progress | None = None, again: bool = F
     if reason := obstacle(files.folder):
         raise InputError(f"{files.name} cannot be run by OpenVINO: {reason}. Use --engine torch.")
     home = model_files.graph_folder(files)
-    if model_files.fault(home, files.sha256, verify=again) is None:
+    if model_files.cache_fault(home, files.sha256, verify=again) is None:
         return home
     from filelock import FileLock
 
     home.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(home.with_suffix(".lock")):
-        if model_files.fault(home, files.sha256, verify=again) is None:
+        if model_files.cache_fault(home, files.sha256, verify=again) is None:
             return home
         if progress:
             progress(f"{files.name}: preparing for OpenVINO")
@@ -90,7 +90,7 @@ def _make_graph(files: ModelFiles, work: Path) -> Path:
     except InputError:
         raise
     except (RuntimeError, ValueError, KeyError, OSError) as error:
-        raise model_files.damaged(files, error) from error
+        raise model_files.load_error(files, error) from error
     del pipeline
     for path in (raw / _GRAPH, (raw / _GRAPH).with_suffix(".bin")):
         path.rename(made / path.name)
@@ -148,7 +148,7 @@ class OpenVinoEngine(LocalEngine):
             )
         except RuntimeError as error:
             prepare(files, again=True)
-            raise model_files.damaged(files, error) from error
+            raise model_files.load_error(files, error) from error
         self._requests = 0
 
     @property

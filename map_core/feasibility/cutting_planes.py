@@ -67,7 +67,7 @@ class Corners:
         self.oracle = oracle
         size, prompts = len(oracle.values), oracle.prompts
         # Where prompts count differently, the oracle itself averages over them.
-        whole = oracle.form is Form.POOLED or prompts * size > MAX_NUMBERS or oracle.counted is not None
+        whole = oracle.form is Form.POOLED or prompts * size > MAX_NUMBERS or oracle.prompt_weights is not None
         groups = 1 if whole else min(prompts, MAX_GROUPS)
         self._starts = None if whole else np.linspace(0, prompts, groups + 1).astype(int)[:-1]
         self._counts = np.diff(np.append(self._starts, prompts)) if self._starts is not None else np.array([prompts])

@@ -39,7 +39,7 @@ def ranges(oracle: Oracle) -> Ranges:
             continue
         unit = np.eye(size)[j]
         furthest[j] = oracle.best(unit)[j]
-        batch = oracle.many(STEPS[:, None] * unit)
+        batch = oracle.batch_moments(STEPS[:, None] * unit)
         enough = np.array([trust(oracle, one) >= 0 for one in oracle.sample_sizes(batch)])
         count = len(enough) if enough.all() else int(np.argmin(enough))
         trusted[j] = batch.levels[count - 1, j] if count else 0.0

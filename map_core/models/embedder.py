@@ -18,7 +18,7 @@ from map_core.models import telemetry
 from map_core.models.conversion import read_config, read_safetensors, weight_files
 from map_core.models.files import DEFAULT_EMBEDDER, ModelFiles
 
-telemetry.off()
+telemetry.disable()
 
 _LONGEST = 256  # tokens of a text that are read, as the model was trained
 _TOKENS_AT_ONCE = 2048
@@ -58,7 +58,7 @@ class Embedder:
         except InputError:
             raise
         except (KeyError, ValueError, RuntimeError) as error:
-            raise model_files.damaged(files, error) from error
+            raise model_files.load_error(files, error) from error
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """The meaning of texts as vectors of length 1.

@@ -2,7 +2,7 @@
 
 A model on a server is named NAME@URL. Such a name also stands in tables, and a table may come from anybody, so a
 server is called only if whoever runs this program named it: in ``VALUE_PALETTE_MODELS``, or, where that variable is not
-set, once on this machine by a command or in the app (:func:`remember`). Constraint: the key is read in
+set, once on this machine by a command or in the app (:func:`remember_server`). Constraint: the key is read in
 :func:`connection` alone, after that check, so nothing can show it to a server that is not listed.
 """
 
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import filelock
 import platformdirs
 
-from map_core.core.atomic_files import replacing
+from map_core.core.atomic_files import atomic_write
 from map_core.errors import InputError
 
 #: Names the models, folders and NAME@URL, that every visitor of the app may choose, with commas between them. When it
@@ -93,13 +93,13 @@ def address_of(model: str) -> Address | None:
     return Address(name, url)
 
 
-def listed() -> tuple[str, ...] | None:
+def listed_models() -> tuple[str, ...] | None:
     """The models that :data:`LISTED` names; None where it is not set."""
     names = os.environ.get(LISTED)
     return None if names is None else tuple(name for name in map(str.strip, names.split(",")) if name)
 
 
-def remember(model: str) -> None:
+def remember_server(model: str) -> None:
     """Record that whoever runs this program named this model, so that its server may be called from now on.
 
     Call it only with what a person typed here, never with what a file tells. A model on this machine needs no record.
@@ -113,7 +113,7 @@ def remember(model: str) -> None:
     path = _record()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{path}.lock", timeout=_LOCK_SECONDS), replacing(path) as partial:
+        with filelock.FileLock(f"{path}.lock", timeout=_LOCK_SECONDS), atomic_write(path) as partial:
             names = sorted({*_remembered(), str(address)})
             partial.write_text(json.dumps(names, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except (OSError, filelock.Timeout) as error:
@@ -125,12 +125,12 @@ def remember(model: str) -> None:
 
 def may_call(address: Address) -> bool:
     """Whether this server may be called: it is listed, or named on this machine where there is no list."""
-    names = listed()
+    names = listed_models()
     known = _remembered() if names is None else names
     return address in (address_of(name) for name in known)
 
 
-def refusal(metadata: Mapping[str, Any]) -> str:
+def refusal_reason(metadata: Mapping[str, Any]) -> str:
     """Why the server that a table's metadata names is not called, in words; "" where it may be, or it names none.
 
     Args:

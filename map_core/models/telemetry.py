@@ -5,6 +5,6 @@ from __future__ import annotations
 import sys
 
 
-def off() -> None:
+def disable() -> None:
     """Keep OpenVINO's telemetry from being loaded; it would fork a process that calls home. Call before openvino."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from map_core.core.atomic_files import replacing
+from map_core.core.atomic_files import atomic_write
 from map_core.errors import InputError
 from map_core.models.files import cache_folder
 
@@ -57,5 +57,5 @@ def _make(folder: Path, made: Path) -> None:
             "Save the model's tokenizer beside it with save_pretrained."
         ) from error
     made.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(made) as partial:
+    with atomic_write(made) as partial:
         tokenizer.save(str(partial))

@@ -13,13 +13,21 @@ parquet, parquet_reader
 ray_oracle      a table shared out over a Ray cluster; import it from its module, it loads ray
 """
 
-from map_core.oracle.base import REDUNDANT, Batch, EffectiveSampleSize, Moments, Oracle, PromptMoments, is_singular
+from map_core.oracle.base import (
+    REDUNDANT,
+    BatchMoments,
+    EffectiveSampleSize,
+    Moments,
+    Oracle,
+    PromptMoments,
+    is_singular,
+)
 from map_core.oracle.memory import MemoryOracle
 from map_core.oracle.weighted import WeightedOracle
 
 __all__ = [
     "REDUNDANT",
-    "Batch",
+    "BatchMoments",
     "EffectiveSampleSize",
     "MemoryOracle",
     "Moments",

@@ -53,7 +53,7 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class BatchMoments:
     """The tilted distributions at many weight vectors at once.
 
     Args:
@@ -123,7 +123,7 @@ class Oracle(ABC):
         constant: (value,) bool, the value is the same for every reply.
         log_candidates: the most nats that any re-weighting can spend: the mean of log K over prompts,
             or the log of the number of replies when pooled.
-        counted: (prompt,) how much each prompt counts beside the others, 0 when it is held out; None when all alike.
+        prompt_weights: (prompt,) how much each prompt counts, 0 when held out; None when all count alike.
         resolution: the residual, in standard deviations, that the arithmetic can tell from 0: 1e-10 in float64.
     """
 
@@ -135,11 +135,13 @@ class Oracle(ABC):
     scale: np.ndarray
     constant: np.ndarray
     log_candidates: float
-    counted: np.ndarray | None = None
+    prompt_weights: np.ndarray | None = None
     resolution: float = 1e-10
 
     @abstractmethod
-    def many(self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False) -> Batch:
+    def batch_moments(
+        self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
+    ) -> BatchMoments:
         """Moments at many weight vectors in one pass.
 
         Args:
@@ -160,7 +162,7 @@ class Oracle(ABC):
 
     def moments(self, weights: np.ndarray) -> Moments:
         """Log-normaliser, levels and covariance at weights x, (value,)."""
-        at = self.many(weights[None], covariance=True)
+        at = self.batch_moments(weights[None], covariance=True)
         assert at.covariance is not None
         return Moments(float(at.log_normaliser[0]), at.levels[0], at.covariance[0])
 
@@ -174,9 +176,9 @@ class Oracle(ABC):
 
     def effective_sample_size(self, weights: np.ndarray) -> EffectiveSampleSize:
         """How many replies the tilted distribution at x, (value,), rests on."""
-        return self.sample_sizes(self.many(weights[None]))[0]
+        return self.sample_sizes(self.batch_moments(weights[None]))[0]
 
-    def sample_sizes(self, batch: Batch) -> list[EffectiveSampleSize]:
+    def sample_sizes(self, batch: BatchMoments) -> list[EffectiveSampleSize]:
         """The effective sample size of each distribution of a batch."""
         if self.form is Form.POOLED:
             return [EffectiveSampleSize(float(ess), float(ess), float(self.replies)) for ess in batch.ess]

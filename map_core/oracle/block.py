@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from map_core.core.types import Form
-from map_core.oracle.base import Batch, Moments, PromptMoments
+from map_core.oracle.base import BatchMoments, Moments, PromptMoments
 from map_core.oracle.combine import prompt_mass
 from map_core.oracle.ragged import Groups
 from map_core.oracle.reward_stats import Spread
@@ -80,7 +80,7 @@ class Block:
         return cls.of(columns, counts, spread, form, out)
 
     @classmethod
-    def beginnings(cls, blocks: Sequence[Block], share: float) -> Block:
+    def subsample(cls, blocks: Sequence[Block], share: float) -> Block:
         """One block of the first prompts, about this share and at least one, of each of these blocks."""
         counts, parts = [], []
         for block in blocks:
@@ -112,8 +112,8 @@ class Block:
         log_normaliser, within = self._groups.tilt(logits)
         return float(log_normaliser.sum()) / len(log_normaliser), within
 
-    def many(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> Batch:
-        """Moments at x of shape (batch, value), a few weight vectors at a time; see :meth:`Oracle.many`."""
+    def batch_moments(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> BatchMoments:
+        """Moments at x of shape (batch, value), a few weight vectors at a time; see :meth:`Oracle.batch_moments`."""
         z = self._precise()
         second_moments = _SecondMoments(z, len(weights)) if covariance else None
         tilt = self._tilted_prompts if self._form is Form.PER_PROMPT else self._tilted_whole
@@ -132,7 +132,7 @@ class Block:
 
     def _tilted_prompts(
         self, z: np.ndarray, second_moments: _SecondMoments | None, weights: np.ndarray, multiplicity: np.ndarray | None
-    ) -> Batch:
+    ) -> BatchMoments:
         of_prompt, within = self._prompts.tilt(np.dot(weights, z))
         weighted = _scratch.take("weighted", within.shape, within.dtype)
         concentration = self._prompts.sum(np.square(within, out=weighted))
@@ -146,7 +146,7 @@ class Block:
             self._prompts.combine(np.multiply, within, share)
             between = (means * share[:, :, None]).transpose(0, 2, 1) @ means
             second = second_moments(within) - between
-        return Batch(
+        return BatchMoments(
             size,
             (share * of_prompt).sum(axis=1),
             levels,
@@ -157,7 +157,7 @@ class Block:
 
     def _tilted_whole(
         self, z: np.ndarray, second_moments: _SecondMoments | None, weights: np.ndarray, multiplicity: np.ndarray | None
-    ) -> Batch:
+    ) -> BatchMoments:
         logits, copies = np.dot(weights, z), np.ones((1, 1))
         size = np.full(len(weights), float(z.shape[1]))
         if multiplicity is not None:
@@ -174,7 +174,7 @@ class Block:
         if second_moments is not None:
             second = second_moments(mass) - levels[:, :, None] * levels[:, None, :]
         log_size = np.log(np.where(size > 0, size, 1.0) / z.shape[1])
-        return Batch(size, log_mean[:, 0] - log_size, levels, second, 1.0 / concentration, concentration)
+        return BatchMoments(size, log_mean[:, 0] - log_size, levels, second, 1.0 / concentration, concentration)
 
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
         """Each prompt's own moments at x, (value,)."""
@@ -214,14 +214,14 @@ def _within(z: np.ndarray, within: np.ndarray, groups: Groups) -> tuple[np.ndarr
     return of_group.sum(axis=1, dtype=np.float64) / count, (second - of_group @ of_group.T) / count
 
 
-def stack_batches(parts: list[Batch]) -> Batch:
+def stack_batches(parts: list[BatchMoments]) -> BatchMoments:
     """Batches of the same data, one after another."""
 
     def column(name: str) -> np.ndarray:
         return np.concatenate([getattr(part, name) for part in parts])
 
     covariance = None if parts[0].covariance is None else column("covariance")
-    return Batch(
+    return BatchMoments(
         column("size"), column("log_normaliser"), column("levels"), covariance, column("ess"), column("concentration")
     )
 

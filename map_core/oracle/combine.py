@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from map_core.core.types import Form
-from map_core.oracle.base import Batch, Moments, PromptMoments
+from map_core.oracle.base import BatchMoments, Moments, PromptMoments
 
 
-def combine_batches(form: Form, parts: Sequence[Batch]) -> Batch:
+def combine_batches(form: Form, parts: Sequence[BatchMoments]) -> BatchMoments:
     """The batch of the whole table from the batches of its parts; a part may have size 0 in a row."""
     if len(parts) == 1:
         return parts[0]
@@ -36,8 +36,8 @@ def combine_batches(form: Form, parts: Sequence[Batch]) -> Batch:
             covariance += np.einsum("pb,pbi,pbj->bij", mass, apart, apart)
     if form is Form.POOLED:
         concentration = (mass**2 * concentration).sum(axis=0)
-        return Batch(size.sum(axis=0), total, mean, covariance, 1.0 / concentration, concentration)
-    return Batch(
+        return BatchMoments(size.sum(axis=0), total, mean, covariance, 1.0 / concentration, concentration)
+    return BatchMoments(
         size.sum(axis=0), total, mean, covariance, (mass * ess).sum(axis=0), (mass * concentration).sum(axis=0)
     )
 

@@ -16,12 +16,12 @@ import numpy as np
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.oracle.base import Batch, Moments, Oracle, PromptMoments, is_singular
+from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.block import Block, stack_batches
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
 from map_core.oracle.reward_stats import Spread, combine_spreads
 from map_core.oracle.threads import available_threads, each
-from map_core.oracle.weighted import heeding
+from map_core.oracle.weighted import apply_prompt_weights
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class MemoryOracle(Oracle):
         if rewards.dtype != np.float32:
             rewards = rewards.astype(np.float64, copy=False)
         counts = np.diff(offsets)
-        require_choice(form, int(counts.max()))
+        check_form(form, int(counts.max()))
         threads = available_threads() if threads is None else threads
         parts = [
             (rewards[offsets[a] : offsets[b]], counts[a:b]) for a, b in block_cuts(offsets, rewards.shape[1], threads)
@@ -121,13 +121,15 @@ class MemoryOracle(Oracle):
         Where its prompts have weights or some are held out, each counts by that, see :mod:`map_core.oracle.weighted`.
         """
         form = table.form if form is None else form
-        return heeding(cls(table.rewards, table.offsets, table.values, form), table.counted)
+        return apply_prompt_weights(cls(table.rewards, table.offsets, table.values, form), table.prompt_weights)
 
     def moments(self, weights: np.ndarray) -> Moments:
         weights = np.asarray(weights, dtype=np.float64)
         return combine_moments(self.form, self._sizes, self._each(lambda block: block.moments(weights)))
 
-    def many(self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False) -> Batch:
+    def batch_moments(
+        self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
+    ) -> BatchMoments:
         weights = np.asarray(weights, dtype=np.float64)
         ends = list(accumulate((block.prompts for block in self._blocks), initial=0))
         # One block answers a large batch in as many pieces as there are threads.
@@ -135,12 +137,12 @@ class MemoryOracle(Oracle):
         pieces = min(self._threads, len(weights)) if large else 1
         rows = list(pairwise(np.linspace(0, len(weights), pieces + 1).astype(int)))
 
-        def ask(part: tuple[int, tuple[int, int]]) -> Batch:
+        def ask(part: tuple[int, tuple[int, int]]) -> BatchMoments:
             number, (first, last) = part
             counted = None
             if multiplicity is not None:
                 counted = np.asarray(multiplicity[first:last, ends[number] : ends[number + 1]], dtype=np.float64)
-            return self._blocks[number].many(weights[first:last], counted, covariance)
+            return self._blocks[number].batch_moments(weights[first:last], counted, covariance)
 
         answers = each(ask, list(product(range(len(self._blocks)), rows)), self._threads)
         return stack_batches(answers) if pieces > 1 else combine_batches(self.form, answers)
@@ -164,7 +166,7 @@ class MemoryOracle(Oracle):
 
     @cached_property
     def has_redundant_values(self) -> bool:
-        return not clears(self.subsample(CLEARING)) and is_singular(self.base_moments.covariance)
+        return not shows_full_rank(self.subsample(CLEARING)) and is_singular(self.base_moments.covariance)
 
     def _beginnings(self, share: float) -> MemoryOracle:
         run = round(1.0 / share)
@@ -172,7 +174,7 @@ class MemoryOracle(Oracle):
         part = copy(self)
         for cached in ("base_moments", "has_redundant_values"):
             part.__dict__.pop(cached, None)
-        part._hold(each(lambda run: Block.beginnings(run, share), runs, self._threads), self._threads)
+        part._hold(each(lambda run: Block.subsample(run, share), runs, self._threads), self._threads)
         part.prompts, part.replies = sum(b.prompts for b in part._blocks), sum(b.replies for b in part._blocks)
         return part
 
@@ -182,7 +184,7 @@ class MemoryOracle(Oracle):
         return each(ask, self._blocks, self._threads)
 
 
-def clears(part: Oracle | None) -> bool:
+def shows_full_rank(part: Oracle | None) -> bool:
     """Whether a part of a table shows that no values are redundant, so that the whole need not be asked.
 
     The covariance of the whole is at least that of the part times its share.
@@ -190,7 +192,7 @@ def clears(part: Oracle | None) -> bool:
     return part is not None and bool(np.linalg.eigvalsh(part.base_moments.covariance)[0] > 1e-3)
 
 
-def require_choice(form: Form, most: int) -> None:
+def check_form(form: Form, most: int) -> None:
     """Refuse the per-prompt form where no prompt has two replies.
 
     Raises:

@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 
 from map_core.core.types import Form
 from map_core.errors import InputError
-from map_core.oracle.base import Batch, Moments, Oracle, PromptMoments, is_singular
+from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.block import Block
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
-from map_core.oracle.memory import BLOCK, CLEARING, MemoryOracle, block_cuts, clears, require_choice
+from map_core.oracle.memory import BLOCK, CLEARING, MemoryOracle, block_cuts, check_form, shows_full_rank
 from map_core.oracle.parquet_reader import (
     ahead,
     counting,
@@ -38,7 +38,7 @@ from map_core.oracle.parquet_reader import (
 )
 from map_core.oracle.reward_stats import Spread, combine_spreads
 from map_core.oracle.threads import available_threads, each
-from map_core.oracle.weighted import heeding
+from map_core.oracle.weighted import apply_prompt_weights
 
 T = TypeVar("T")
 
@@ -68,10 +68,10 @@ class ParquetOracle(Oracle):
         prompt: name of the column whose equal neighbours are replies to one prompt.
         memory: bytes that reading and computing may take, beside some 30 bytes a prompt.
         threads: most threads that compute; the cores of this machine by default.
-        heeded: the caller sees to it that prompts count by ``counted``, as :meth:`of` does.
+        weights_applied: the caller sees to it that prompts count by ``prompt_weights``, as :meth:`of` does.
 
     Attributes:
-        counted: (prompt,) each prompt's weight, 0 where it is held out; None where the file says nothing of it.
+        prompt_weights: (prompt,) each prompt's weight, 0 where it is held out; None where the file says nothing of it.
 
     Raises:
         InputError: no such file or column; a reward is missing or not finite; a prompt comes back after others; the
@@ -87,7 +87,7 @@ class ParquetOracle(Oracle):
         prompt: str = "prompt_id",
         memory: int = 2**30,
         threads: int | None = None,
-        heeded: bool = False,
+        weights_applied: bool = False,
     ) -> None:
         form, self._path, self._prompt = Form(form), Path(path), prompt
         self._threads = available_threads() if threads is None else threads
@@ -97,7 +97,7 @@ class ParquetOracle(Oracle):
         if len(set(self._columns)) < len(self._columns):
             raise InputError(f"Values must have different names; got {', '.join(self._columns)}.")
         self._counting = counting_columns(self._path, schema, self._columns)
-        if self._counting and not heeded:
+        if self._counting and not weights_applied:
             raise InputError(
                 f"{path} gives its prompts a {' and a '.join(self._counting)}, by which they have to count. Open it "
                 "with ParquetOracle.of, or leave these columns out."
@@ -114,7 +114,7 @@ class ParquetOracle(Oracle):
         self._rows = self._rows_at_once(memory)
         self.spread, self._kept = self._first_pass(form, KEPT_MEMORY * memory)
         self._describe(self._columns, form, self.spread)
-        require_choice(form, int(np.diff(self._offsets).max()))
+        check_form(form, int(np.diff(self._offsets).max()))
 
     @classmethod
     def of(
@@ -132,8 +132,8 @@ class ParquetOracle(Oracle):
         Raises:
             InputError: as above, or every prompt is held out.
         """
-        plain = cls(path, values, form, heeded=True, **settings)
-        return heeding(plain, plain.counted)
+        plain = cls(path, values, form, weights_applied=True, **settings)
+        return apply_prompt_weights(plain, plain.prompt_weights)
 
     def in_units_of(self, spread: Spread) -> ParquetOracle:
         """The same rows as a part of a larger table with this spread."""
@@ -148,14 +148,16 @@ class ParquetOracle(Oracle):
         sizes, parts = self._pass(lambda block, rows: block.moments(weights))
         return combine_moments(self.form, sizes, parts)
 
-    def many(self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False) -> Batch:
+    def batch_moments(
+        self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
+    ) -> BatchMoments:
         weights = np.asarray(weights, dtype=np.float64)
 
-        def ask(block: Block, rows: Rows) -> Batch:
+        def ask(block: Block, rows: Rows) -> BatchMoments:
             counted = None
             if multiplicity is not None:
                 counted = np.asarray(multiplicity[:, rows.first : rows.first + block.prompts], dtype=np.float64)
-            return block.many(weights, counted, covariance)
+            return block.batch_moments(weights, counted, covariance)
 
         return combine_batches(self.form, self._pass(ask)[1])
 
@@ -179,7 +181,7 @@ class ParquetOracle(Oracle):
 
     @cached_property
     def has_redundant_values(self) -> bool:
-        return not clears(self.subsample(CLEARING)) and is_singular(self.base_moments.covariance)
+        return not shows_full_rank(self.subsample(CLEARING)) and is_singular(self.base_moments.covariance)
 
     @cached_property
     def _part(self) -> MemoryOracle:
@@ -268,7 +270,7 @@ class ParquetOracle(Oracle):
                 )
         take(left, np.array([len(left[0])]))
         self._offsets = np.concatenate([*starts, [row]])
-        self.counted = np.concatenate(counts_of) if self._counting else None
+        self.prompt_weights = np.concatenate(counts_of) if self._counting else None
         refuse_returning_prompts(np.concatenate(names), self._offsets, self._path, self._prompt)
         return combine_spreads(form, spreads), kept
 

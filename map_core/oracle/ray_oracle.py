@@ -18,12 +18,12 @@ import numpy as np
 
 from map_core.core.types import Form
 from map_core.errors import EngineError, InputError
-from map_core.oracle.base import Batch, Moments, Oracle, PromptMoments, is_singular
+from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
-from map_core.oracle.memory import CLEARING, MemoryOracle, block_cuts, clears, require_choice
+from map_core.oracle.memory import CLEARING, MemoryOracle, block_cuts, check_form, shows_full_rank
 from map_core.oracle.parquet import ParquetOracle
 from map_core.oracle.reward_stats import Spread, combine_spreads
-from map_core.oracle.weighted import heeding
+from map_core.oracle.weighted import apply_prompt_weights
 
 #: Seconds that the workers of a cluster may take to start and to read their shares.
 START = 600.0
@@ -81,7 +81,7 @@ class RayOracle(Oracle):
             rewards = rewards.astype(np.float64, copy=False)
         counts = np.diff(offsets)
         form = Form(form)
-        require_choice(form, int(counts.max()))
+        check_form(form, int(counts.max()))
         wanted = np.searchsorted(offsets, np.linspace(0, offsets[-1], workers + 1)[1:-1])
         cuts = sorted({0, *(int(cut) for cut in wanted), len(counts)})
         shares = [(rewards[offsets[a] : offsets[b]], counts[a:b]) for a, b in pairwise(cuts)]
@@ -115,7 +115,7 @@ class RayOracle(Oracle):
         started = _start(len(paths), Form(form), cpus)
         opened = [w.open.remote(os.fspath(path), values, settings) for w, path in zip(started, paths, strict=True)]
         oracle = cls(started, form, opened)
-        return heeding(oracle, oracle._counts())
+        return apply_prompt_weights(oracle, oracle._counts())
 
     def _counts(self) -> np.ndarray | None:
         """(prompt,) how much each counts; None where no file says anything of it."""
@@ -128,12 +128,14 @@ class RayOracle(Oracle):
     def moments(self, weights: np.ndarray) -> Moments:
         return combine_moments(self.form, self._sizes, self._ask("moments", weights))
 
-    def many(self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False) -> Batch:
+    def batch_moments(
+        self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
+    ) -> BatchMoments:
         counted: list[np.ndarray | None] = [None] * len(self._workers)
         if multiplicity is not None:
             counted = list(np.split(np.asarray(multiplicity), np.cumsum(self._prompts)[:-1], axis=1))
         asked = [
-            worker.ask.remote(self._share, "many", weights, multiplicity=part, covariance=covariance)
+            worker.ask.remote(self._share, "batch_moments", weights, multiplicity=part, covariance=covariance)
             for worker, part in zip(self._workers, counted, strict=True)
         ]
         return combine_batches(self.form, _gather(asked))
@@ -155,7 +157,7 @@ class RayOracle(Oracle):
 
     @cached_property
     def has_redundant_values(self) -> bool:
-        return not clears(self.subsample(CLEARING)) and is_singular(self.base_moments.covariance)
+        return not shows_full_rank(self.subsample(CLEARING)) and is_singular(self.base_moments.covariance)
 
     def _part(self, share: float) -> RayOracle | None:
         counts = _gather([worker.sizes.remote(share) for worker in self._workers])
@@ -187,12 +189,12 @@ class Worker:
 
     def open(self, path: str, columns: Sequence[str] | None, settings: Any) -> tuple[tuple[str, ...], Spread]:
         """Take a file as the share; its values, and where its rewards lie."""
-        self._file = ParquetOracle(path, columns, self._form, heeded=True, **{"threads": 1} | settings)
+        self._file = ParquetOracle(path, columns, self._form, weights_applied=True, **{"threads": 1} | settings)
         return self._file.values, self._file.spread
 
     def counts(self) -> np.ndarray | None:
         """(prompt,) how much each of the file's prompts counts; None where it does not say."""
-        return None if self._file is None else self._file.counted
+        return None if self._file is None else self._file.prompt_weights
 
     def take(self, rewards: np.ndarray, counts: np.ndarray, values: tuple[str, ...]) -> tuple[tuple[str, ...], Spread]:
         """Take arrays as the share; the values, and where the rewards lie."""

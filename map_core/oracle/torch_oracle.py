@@ -14,10 +14,10 @@ import torch
 
 from map_core.core.types import Form
 from map_core.errors import InputError
-from map_core.oracle.base import Batch, Oracle, PromptMoments
+from map_core.oracle.base import BatchMoments, Oracle, PromptMoments
 from map_core.oracle.block import stack_batches
 from map_core.oracle.combine import combine_batches, combine_best, combine_prompts, prompt_mass
-from map_core.oracle.memory import require_choice
+from map_core.oracle.memory import check_form
 from map_core.oracle.reward_stats import Spread, combine_spreads
 
 #: Numbers in a chunk: as much as keeps a device busy.
@@ -68,14 +68,16 @@ class Chunk:
         total = self.sum(logits)
         return top + total.log() - self._log_counts, logits.div_(self.spread(total))
 
-    def many(self, weights: torch.Tensor, multiplicity: torch.Tensor | None, covariance: bool) -> Batch:
+    def batch_moments(self, weights: torch.Tensor, multiplicity: torch.Tensor | None, covariance: bool) -> BatchMoments:
         """Moments at x of shape (batch, value), with multiplicities (batch, prompt)."""
         z = self._stored.double()
         ask = self._per_prompt if self._form is Form.PER_PROMPT else self._pooled
         counted = torch.ones(len(weights), self.prompts, dtype=z.dtype, device=z.device)
         return ask(z, weights, counted if multiplicity is None else multiplicity, covariance)
 
-    def _per_prompt(self, z: torch.Tensor, weights: torch.Tensor, counted: torch.Tensor, covariance: bool) -> Batch:
+    def _per_prompt(
+        self, z: torch.Tensor, weights: torch.Tensor, counted: torch.Tensor, covariance: bool
+    ) -> BatchMoments:
         of_prompt, within = self.tilt(z, weights)
         concentration = self.sum(within.square())
         size = counted.sum(1)
@@ -85,7 +87,7 @@ class Chunk:
         if covariance:
             between = torch.einsum("pb,pbi,pbj->bij", share, means, means)
             second = _second_moments(z, within.mul_(self.spread(share))) - between
-        return Batch(
+        return BatchMoments(
             _array(size),
             _array((share * of_prompt).sum(0)),
             _array(torch.einsum("pb,pbi->bi", share, means)),
@@ -94,7 +96,7 @@ class Chunk:
             _array((share * concentration).sum(0)),
         )
 
-    def _pooled(self, z: torch.Tensor, weights: torch.Tensor, counted: torch.Tensor, covariance: bool) -> Batch:
+    def _pooled(self, z: torch.Tensor, weights: torch.Tensor, counted: torch.Tensor, covariance: bool) -> BatchMoments:
         size = counted @ self._lengths.to(z.dtype)
         # A row without any reply here is told by its size alone.
         copies = self.spread(torch.where(size[:, None] > 0, counted, 1.0).T)
@@ -109,7 +111,7 @@ class Chunk:
         if covariance:
             second = _second_moments(z, mass) - levels[:, :, None] * levels[:, None, :]
         log_normaliser = top + total.log() - torch.where(size > 0, size, 1.0).log()
-        return Batch(
+        return BatchMoments(
             _array(size),
             _array(log_normaliser),
             _array(levels),
@@ -167,7 +169,7 @@ class TorchOracle(Oracle):
             raise InputError(f"There is no device {device!r} on this machine. Use device='cpu'.")
         rewards, offsets = torch.as_tensor(rewards), np.asarray(offsets, dtype=np.int64)
         counts = np.diff(offsets)
-        require_choice(form, int(counts.max()))
+        check_form(form, int(counts.max()))
         self._numbers = CHUNK.get(self._device.type, CHUNK["cuda"])
         wanted = np.searchsorted(offsets, np.arange(0, offsets[-1], max(1, self._numbers // rewards.shape[1])))
         parts = list(pairwise(sorted({0, *(int(cut) for cut in wanted), len(counts)})))
@@ -186,7 +188,9 @@ class TorchOracle(Oracle):
         ]
         self._sizes = [chunk.size for chunk in self._chunks]
 
-    def many(self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False) -> Batch:
+    def batch_moments(
+        self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
+    ) -> BatchMoments:
         step = max(1, TILTED * self._numbers // (self._chunks[0].replies * len(self.values)))
         parts = [
             self._together(
@@ -210,12 +214,12 @@ class TorchOracle(Oracle):
         x = self._tensor(weights)
         return np.concatenate([_array(chunk.best_by_prompt(x)) for chunk in self._chunks])
 
-    def _together(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> Batch:
+    def _together(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> BatchMoments:
         x, first, parts = self._tensor(weights), 0, []
         for chunk in self._chunks:
             last = first + chunk.prompts
             counted = None if multiplicity is None else self._tensor(multiplicity[:, first:last])
-            parts.append(chunk.many(x, counted, covariance))
+            parts.append(chunk.batch_moments(x, counted, covariance))
             first = last
         return combine_batches(self.form, parts)
 

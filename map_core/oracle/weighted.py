@@ -15,7 +15,7 @@ import numpy as np
 
 from map_core.core.types import Form
 from map_core.errors import InputError
-from map_core.oracle.base import Batch, Oracle, PromptMoments
+from map_core.oracle.base import BatchMoments, Oracle, PromptMoments
 
 #: A variance below this share of the plain table's may be rounding: whether there is any is looked up in the replies.
 LITTLE_VARIANCE = 1e-9
@@ -38,7 +38,7 @@ class WeightedOracle(Oracle):
         0.875
     """
 
-    counted: np.ndarray
+    prompt_weights: np.ndarray
 
     def __init__(self, oracle: Oracle, weights: np.ndarray) -> None:
         weights = np.asarray(weights, dtype=np.float64)
@@ -50,17 +50,17 @@ class WeightedOracle(Oracle):
         self._plain = oracle
         self.values, self.form, self.resolution = oracle.values, oracle.form, oracle.resolution
         self.prompts, self.replies = oracle.prompts, oracle.replies
-        self.counted = weights / weights.mean()
+        self.prompt_weights = weights / weights.mean()
         # Weights that differ carry less than as many equal ones would (Kish's effective number of prompts).
-        self._carried = self.counted.sum() ** 2 / (self.counted @ self.counted) / len(weights)
+        self._carried = self.prompt_weights.sum() ** 2 / (self.prompt_weights @ self.prompt_weights) / len(weights)
         self._use_weighted_units()
 
     def _use_weighted_units(self) -> None:
         plain, nothing = self._plain, np.zeros((1, len(self.values)))
-        at = plain.many(nothing, multiplicity=self.counted[None], covariance=True)
+        at = plain.batch_moments(nothing, multiplicity=self.prompt_weights[None], covariance=True)
         assert at.covariance is not None
         by_prompt = plain.by_prompt(nothing[0])
-        mass = self.counted if self.form is Form.PER_PROMPT else self.counted * by_prompt.replies
+        mass = self.prompt_weights if self.form is Form.PER_PROMPT else self.prompt_weights * by_prompt.replies
         mass = mass / mass.sum()
         self._middle = at.levels[0]
         variance = np.diag(at.covariance[0]).copy()
@@ -75,25 +75,27 @@ class WeightedOracle(Oracle):
         if self.form is Form.PER_PROMPT:
             self.log_candidates = float(mass @ np.log(by_prompt.replies))
         else:
-            least = self.counted[self.counted > 0].min()
-            self.log_candidates = float(np.log(self.counted @ by_prompt.replies / least))
+            least = self.prompt_weights[self.prompt_weights > 0].min()
+            self.log_candidates = float(np.log(self.prompt_weights @ by_prompt.replies / least))
 
     def _has_one_level(self, value: int) -> bool:
         """Whether a value is the same for every reply to the prompts that count."""
         unit = np.eye(len(self.values))[value]
-        ends = [self._plain.best_by_prompt(sign * unit)[self.counted > 0, value] for sign in (1.0, -1.0)]
+        ends = [self._plain.best_by_prompt(sign * unit)[self.prompt_weights > 0, value] for sign in (1.0, -1.0)]
         return bool(np.ptp(ends) == 0)
 
-    def many(self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False) -> Batch:
+    def batch_moments(
+        self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
+    ) -> BatchMoments:
         inner = np.asarray(weights, dtype=np.float64) / self._units
-        counted = np.broadcast_to(self.counted, (len(inner), self.prompts))
+        counted = np.broadcast_to(self.prompt_weights, (len(inner), self.prompts))
         if multiplicity is not None:
             counted = counted * multiplicity
             # A draw of nothing but held-out prompts says nothing: the whole table stands in for it.
-            counted = np.where(counted.sum(axis=1, keepdims=True) > 0, counted, self.counted)
-        at = self._plain.many(inner, multiplicity=np.ascontiguousarray(counted), covariance=covariance)
+            counted = np.where(counted.sum(axis=1, keepdims=True) > 0, counted, self.prompt_weights)
+        at = self._plain.batch_moments(inner, multiplicity=np.ascontiguousarray(counted), covariance=covariance)
         carried = self._carried if self.form is Form.POOLED else 1.0
-        return Batch(
+        return BatchMoments(
             at.size * self._carried,
             at.log_normaliser - inner @ self._middle,
             (at.levels - self._middle) / self._units,
@@ -105,11 +107,11 @@ class WeightedOracle(Oracle):
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
         inner = np.asarray(weights, dtype=np.float64) / self._units
         at = self._plain.by_prompt(inner)
-        mass = self.counted
+        mass = self.prompt_weights
         if self.form is Form.POOLED:
             # Beside the highest that counts: one that is held out may lie far above it.
-            above = at.log_normaliser - at.log_normaliser[self.counted > 0].max()
-            mass = self.counted * at.replies * np.exp(np.minimum(above, 0.0))
+            above = at.log_normaliser - at.log_normaliser[self.prompt_weights > 0].max()
+            mass = self.prompt_weights * at.replies * np.exp(np.minimum(above, 0.0))
         return PromptMoments(
             mass / mass.sum(),
             at.log_normaliser - inner @ self._middle,
@@ -124,12 +126,12 @@ class WeightedOracle(Oracle):
     def best(self, weights: np.ndarray) -> np.ndarray:
         levels = self.best_by_prompt(weights)
         if self.form is Form.PER_PROMPT:
-            return np.average(levels, axis=0, weights=self.counted)
-        counted = np.flatnonzero(self.counted > 0)
+            return np.average(levels, axis=0, weights=self.prompt_weights)
+        counted = np.flatnonzero(self.prompt_weights > 0)
         return levels[counted[np.argmax(levels[counted] @ weights)]]
 
 
-def heeding(oracle: Oracle, weights: np.ndarray | None) -> Oracle:
+def apply_prompt_weights(oracle: Oracle, weights: np.ndarray | None) -> Oracle:
     """The oracle itself where all prompts count alike, else one that heeds their weights.
 
     Args:

@@ -121,11 +121,11 @@ class Palette:
             expected = '{"use_case": ..., "targets": {name: {"percentile": 70}}}'
             raise InputError(f"The palette is {told!r:.200}; expected {expected}.") from error
 
-    def to_address(self) -> dict[str, str]:
+    def to_query(self) -> dict[str, str]:
         """The palette as parameters of an address; free values are left out.
 
         Example:
-            >>> Palette("Care", {"humor": Target(70.0, locked=True)}).to_address()
+            >>> Palette("Care", {"humor": Target(70.0, locked=True)}).to_query()
             {'palette': 'humor:p70!', 'use': 'Care'}
         """
         items = []
@@ -139,11 +139,11 @@ class Palette:
         return told if self.use_case == ALL else told | {"use": self.use_case}
 
     @classmethod
-    def from_address(cls, told: Mapping[str, str], values: Sequence[str]) -> Palette:
+    def from_query(cls, told: Mapping[str, str], values: Sequence[str]) -> Palette:
         """A palette from the parameters of an address; values that are not named are free.
 
         Args:
-            told: "palette" and "use", as :meth:`to_address` gave them.
+            told: "palette" and "use", as :meth:`to_query` gave them.
             values: of the table.
 
         Raises:

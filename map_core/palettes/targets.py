@@ -85,7 +85,7 @@ class Percentiles:
         count = self._sorted.shape[1]
         self._share = np.linspace(0.0, 100.0, count) if count > 1 else np.array([50.0])
 
-    def of_level(self, value: int, level: float) -> float:
+    def percentile_of(self, value: int, level: float) -> float:
         """The percentile, 0 to 100, at which a level lies among the replies; the inverse of :meth:`level`.
 
         Equal replies share the middle of their percentiles.

@@ -9,7 +9,7 @@ import json
 import shlex
 
 from map_core.analysis.generation_weights import weights_by_value
-from map_core.data.reward_table import ADDED
+from map_core.data.reward_table import ADDED_VALUES
 from map_core.report.contents import Report
 from map_core.scoring import Specification, from_metadata
 
@@ -37,7 +37,7 @@ def added(report: Report) -> dict[str, Specification]:
     metadata = report.source.metadata
     asked = {report.table.values[j] for j in report.asked} | set(weights_of(report))
     known = from_metadata(metadata)
-    return {name: known[name] for name in metadata.get(ADDED) or () if name in asked and name in known}
+    return {name: known[name] for name in metadata.get(ADDED_VALUES) or () if name in asked and name in known}
 
 
 def add_command(report: Report) -> str:

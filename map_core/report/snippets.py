@@ -137,7 +137,7 @@ def report_command(report: Report, out: str = "report.html") -> str:
 def generate_command(report: Report, weights: Mapping[str, float]) -> str:
     """``generate`` with these weights, sampling as the table was sampled."""
     metadata = report.source.metadata
-    settings = SamplingSettings.recorded(metadata)
+    settings = SamplingSettings.from_metadata(metadata)
     words = [word for name, weight in weights.items() for word in ("--weights", f"{name}={weight!r}")]
     for name, number in settings.as_dict().items():
         words += [f"--{name.replace('_', '-')}", f"{number:g}"]
@@ -187,7 +187,7 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
     own = [name for name in weights if name not in known]
     scored = [name for name in weights if name in known]
     likely = any(name in READ_LIKELIHOOD for name in scored)
-    model, settings = model_name(report), SamplingSettings.recorded(report.source.metadata)
+    model, settings = model_name(report), SamplingSettings.from_metadata(report.source.metadata)
     lines = [
         "# One number a reply: lambda . r. With KL coefficient 1 the best policy is p0(y|x) exp(lambda . r) / Z.",
         f"# Weights in 1 / reward, solved on the table {report.source.fingerprint[:16]}.",

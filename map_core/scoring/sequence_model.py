@@ -59,7 +59,7 @@ class SequenceModel:
         except (InputError, EngineError, MissingModelError, MemoryError):
             raise
         except Exception as error:  # the libraries below raise many kinds for damaged files
-            raise model_files.damaged(files, error) from error
+            raise model_files.load_error(files, error) from error
         config = self._body.config
         spare = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else config.eos_token_id
         self._padding = int(

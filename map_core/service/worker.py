@@ -24,7 +24,7 @@ from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from map_core.core.parent_watch import leave_with
+from map_core.core.parent_watch import exit_with_parent
 from map_core.core.types import Reply, SamplingSettings
 from map_core.engines.draw_request import DrawRequest
 from map_core.errors import PaletteError

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.core.types import Form
-from map_core.oracle import Batch, Oracle
+from map_core.oracle import BatchMoments, Oracle
 from map_core.solver.newton import MAX_STEPS, ROUNDING, Status, is_redundant, least_norm, longest_step, newton_step
 
 #: A row of the quadratic programs that has not settled after so many exchanges is solved on its own.
@@ -121,7 +121,7 @@ def solve_many(
     step, slope, value = np.zeros((rows, size)), np.zeros(rows), np.full(rows, -np.inf)
     passes = 0
     while len(live) and passes < max_steps:
-        batch = oracle.many(
+        batch = oracle.batch_moments(
             fixed[live] + candidate[live],
             multiplicity=None if multiplicity is None else multiplicity[live],
             covariance=True,
@@ -182,7 +182,7 @@ class _Evaluated:
         self.covariance = np.zeros((rows, size, size))
         self.ess, self.pooled_ess = np.zeros(rows), np.zeros(rows)
 
-    def take(self, rows: np.ndarray, batch: Batch, chosen: np.ndarray) -> None:
+    def take(self, rows: np.ndarray, batch: BatchMoments, chosen: np.ndarray) -> None:
         """Set rows to the chosen entries of a batch."""
         assert batch.covariance is not None
         self.log_normaliser[rows] = batch.log_normaliser[chosen]
@@ -291,7 +291,7 @@ def _share_evenly(
     if not len(moved):
         return 0
     counted = None if multiplicity is None else multiplicity[moved]
-    batch = oracle.many(fixed[moved] + shared[moved], multiplicity=counted, covariance=True)
+    batch = oracle.batch_moments(fixed[moved] + shared[moved], multiplicity=counted, covariance=True)
     gradient = np.where(wanted[moved], d[moved] - batch.levels, 0.0)
     # Nearly redundant values may still matter to a few replies: then the weights stay as they were.
     kept = _residual(shared[moved], gradient) <= max(ROUNDING, tolerance)

@@ -39,7 +39,7 @@ CLOSE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Reached:
+class RaySolutions:
     """Where each budget is spent along each ray.
 
     Args:
@@ -63,9 +63,9 @@ class Reached:
     rows: int
 
 
-def reach(
+def solve_rays(
     oracle: Oracle, directions: np.ndarray, budgets: np.ndarray | float, *, floors: np.ndarray | None = None
-) -> Reached:
+) -> RaySolutions:
     """Spend budgets along directions: the points that maximise w . levels subject to KL <= b and the floors.
 
     Args:
@@ -134,7 +134,7 @@ class _Free:
 
     def ask(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         x = t[:, None] * self.w[ray]
-        at = self.oracle.many(x)
+        at = self.oracle.batch_moments(x)
         self.passes, self.rows = self.passes + 1, self.rows + len(x)
         return x, at.levels, at.kl(x)
 
@@ -188,7 +188,7 @@ class _Floored:
         return slope, np.maximum(np.sum(w * pulled, axis=1) + np.sum(slope * pulled, axis=1), 0.0)
 
 
-def _roots(along: _Along, nats: np.ndarray) -> Reached:
+def _roots(along: _Along, nats: np.ndarray) -> RaySolutions:
     """The root t of KL(t) = b of each ray and budget."""
     rays, budgets = nats.shape
     unit = np.sqrt(along.variance)
@@ -254,7 +254,7 @@ def _roots(along: _Along, nats: np.ndarray) -> Reached:
         safe = gains[here] & (guess > a) & np.where(bounded, guess < b, guess <= middle)
         t[here] = np.where(safe, guess, middle)
     saturated |= affordable & (kl < nats * (1.0 - 1e-6) - 1e-9)  # a plateau that rounding hides the end of
-    return Reached(weights, levels, kl, saturated, affordable, along.passes, along.rows)
+    return RaySolutions(weights, levels, kl, saturated, affordable, along.passes, along.rows)
 
 
 def _slope_at(nodes: np.ndarray, s: np.ndarray) -> np.ndarray:

@@ -126,7 +126,7 @@ def _of_levels(levels: np.ndarray, table: RewardTable, use_case: str) -> Palette
         {
             name: Target(50.0, free=True)
             if np.isnan(levels[j])
-            else Target(scale.of_level(j, float(levels[j])), float(levels[j]))
+            else Target(scale.percentile_of(j, float(levels[j])), float(levels[j]))
             for j, name in enumerate(table.values)
         },
     )

@@ -210,12 +210,12 @@ def gradient_is_the_finite_difference(oracle: Oracle, table: PlainTable) -> None
 def a_batch_is_a_loop(oracle: Oracle, table: PlainTable) -> None:
     """`many` equals one call of `moments` a row."""
     weights = weights_for(table, rows=7)
-    batch = oracle.many(weights, covariance=True)
-    assert oracle.many(weights).covariance is None
+    batch = oracle.batch_moments(weights, covariance=True)
+    assert oracle.batch_moments(weights).covariance is None
     assert batch.covariance is not None
-    assert_close(oracle.many(weights).levels, batch.levels, oracle, 1.0)
+    assert_close(oracle.batch_moments(weights).levels, batch.levels, oracle, 1.0)
     for row, x in enumerate(weights):
-        alone, at = oracle.many(x[None], covariance=True), oracle.moments(x)
+        alone, at = oracle.batch_moments(x[None], covariance=True), oracle.moments(x)
         assert alone.covariance is not None
         for one in (alone.log_normaliser[0], at.log_normaliser):
             assert_close(batch.log_normaliser[row], one, oracle)
@@ -237,7 +237,7 @@ def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
     ).astype(float)
     copies[0, 0] = 2.0  # each row has a positive sum, but the second half of the prompts may count for nothing
     copies[0, 1 + table.prompts // 2 :] = 0.0
-    batch = oracle.many(weights, multiplicity=copies, covariance=True)
+    batch = oracle.batch_moments(weights, multiplicity=copies, covariance=True)
     assert batch.covariance is not None
     for row, x in enumerate(weights):
         a, levels, covariance = table.moments(x, copies[row])
@@ -246,7 +246,7 @@ def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
         assert_close(batch.covariance[row], covariance, oracle)
     np.testing.assert_allclose(batch.size, table.size(copies))
     # Twice everything is the same distribution, with twice the replies when pooled.
-    once = oracle.many(weights[1:2])
+    once = oracle.batch_moments(weights[1:2])
     assert_close(batch.ess[1], once.ess[0] * (1.0 if table.form is Form.PER_PROMPT else 2.0), oracle)
 
 
@@ -313,7 +313,8 @@ def sample_sizes_are_those_of_the_definition(oracle: Oracle, table: PlainTable) 
 def huge_weights_stay_finite(oracle: Oracle, table: PlainTable) -> None:
     """At weights of 1e7 nothing overflows, and h - log K <= A <= h."""
     x = 1e7 * weights_for(table)[-1]
-    at, batch, each = oracle.moments(x), oracle.many(x[None], covariance=True), oracle.by_prompt(x)
+    at, batch, each = oracle.moments(x), oracle.batch_moments(x[None], covariance=True), oracle.by_prompt(x)
+    assert batch.covariance is not None
     for array in (at.levels, at.covariance, batch.levels, batch.covariance, batch.ess, each.levels, each.mass):
         assert np.all(np.isfinite(array))
     assert np.isfinite(at.log_normaliser)
@@ -329,7 +330,7 @@ def never_changes(oracle: Oracle, table: PlainTable) -> None:
     kept = first.levels.copy(), first.covariance.copy(), each.levels.copy(), best.copy()
     oracle.moments(0.5 * x)
     oracle.by_prompt(0.5 * x)
-    oracle.many(np.stack([x, -x]), covariance=True)
+    oracle.batch_moments(np.stack([x, -x]), covariance=True)
     again = oracle.moments(x)
     for array, before in zip((first.levels, first.covariance, each.levels, best), kept, strict=True):
         np.testing.assert_array_equal(array, before)

@@ -42,7 +42,7 @@ def changes(oracle: Oracle, percentiles: Percentiles, before: np.ndarray, after:
     # A hair below, as on every axis: a level within a tie of replies must not jump with rounding.
     ends = [oracle.rewards_at(np.asarray(levels) - 1e-9) for levels in (before, after)]
     return tuple(
-        Change(j, percentiles.of_level(j, float(ends[0][j])), percentiles.of_level(j, float(ends[1][j])))
+        Change(j, percentiles.percentile_of(j, float(ends[0][j])), percentiles.percentile_of(j, float(ends[1][j])))
         for j in range(len(oracle.values))
     )
 
@@ -54,7 +54,7 @@ def price(kl: float) -> str:
         >>> price(0.62), price(0.0)
         ('0.62 nats, like the best of 3.9 drafts', 'nothing')
     """
-    if kl < amounts.NOTHING:
+    if kl < amounts.FREE_NATS:
         return "nothing"
     return f"{amounts.nats(kl)}, like the best of {sentences.drafts(kl)} drafts"
 
@@ -75,11 +75,11 @@ def cost(before: float, after: float) -> str:
     """What it costs against before, both in nats."""
     if abs(after - before) < 5e-3:
         return f"It costs as much as now: {price(after)}."
-    if after < amounts.NOTHING:
+    if after < amounts.FREE_NATS:
         return f"It costs nothing, instead of {price(before)}."
     less = "less" if after < before else "more"
     said = f"{amounts.fixed(before, 2)}, like the best of {sentences.drafts(before)}"
-    before_said = "nothing" if before < amounts.NOTHING else said
+    before_said = "nothing" if before < amounts.FREE_NATS else said
     return f"It costs {amounts.nats(abs(after - before))} {less}: {price(after)}, instead of {before_said}."
 
 

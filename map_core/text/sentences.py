@@ -13,8 +13,9 @@ import numpy as np
 
 from map_core.analysis.sensitivity import Curve, Local
 from map_core.core import amounts
-from map_core.core.amounts import NOTHING, chance, drafts, number
+from map_core.core.amounts import FREE_NATS, chance, number
 from map_core.core.amounts import best_of as best_of
+from map_core.core.amounts import best_of_text as drafts
 from map_core.core.types import Form, Verdict
 from map_core.feasibility import Assessment
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
@@ -61,7 +62,7 @@ def better_than(percentile: float) -> str:
 
 def distance(kl: float, most: float) -> str:
     """The distance from the base model in words, against the most that can be spent."""
-    if kl < NOTHING:
+    if kl < FREE_NATS:
         return "None: the base model does this already."
     share = kl / most if most > 0 else 0.0
     near = "Very close to" if share < 0.06 else "Close to" if share < 0.2 else "Some way from"
@@ -75,7 +76,7 @@ def distance(kl: float, most: float) -> str:
 def spent(kl: float, candidates: int) -> str:
     """What choosing among so many candidates has spent, against the most that it can, in words."""
     most = math.log(candidates)
-    if kl < NOTHING:
+    if kl < FREE_NATS:
         return f"of log {candidates} = {amounts.fixed(most, 2)} at most: all candidates are as likely."
     return f"of log {candidates} = {amounts.fixed(most, 2)} at most, like sending the best of {drafts(kl)} drafts."
 

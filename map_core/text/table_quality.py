@@ -66,14 +66,14 @@ def why(advice: Advice, prompts: int) -> str:
     if reason is Reason.FEW_IN_ALL:
         return (
             f"The palette rests on {amounts.fixed(now.carrying_all)} replies in all, too few to trust, while each "
-            f"prompt has enough. About {amounts.about(advice.factor * prompts)} prompts in all would do."
+            f"prompt has enough. About {amounts.rounded_up(advice.factor * prompts)} prompts in all would do."
         )
     bar = f"{LEVEL:.0%} error bar of its least certain level is ± {amounts.fixed(now.error, 2)} standard deviations"
     if reason is Reason.WIDE:
         return (
             f"The palette can be had, and the {bar}. Twice the prompts make that ± "
             f"{amounts.fixed(advice.prompts.error, 2)}, twice the replies to each prompt only ± "
-            f"{amounts.fixed(more.error, 2)}. About {amounts.about(advice.factor * prompts)} prompts in all would "
+            f"{amounts.fixed(more.error, 2)}. About {amounts.rounded_up(advice.factor * prompts)} prompts in all would "
             f"bring it to ± {NARROW:.2f}."
         )
     return f"The palette can be had, rests on enough replies, and the {bar}, which is narrow."

@@ -49,7 +49,7 @@ class Units:
         # A hair below: where many replies tie (a diversity of exactly 1) their percentile would be the middle of the
         # tie, and a level that rounding puts on either side of it would jump.
         scale = float(self.oracle.scale[value])
-        return self.percentiles.of_level(value, float(self.oracle.base[value]) + level * scale - 1e-9 * scale)
+        return self.percentiles.percentile_of(value, float(self.oracle.base[value]) + level * scale - 1e-9 * scale)
 
     def axis(self, value: int) -> str:
         """The title of an axis of this value."""

@@ -138,9 +138,9 @@ def best_of(kl: float) -> str:
         >>> best_of(0.0), best_of(0.6)
         ('Like the base model', 'Like picking the best of 3.8 replies')
     """
-    if kl < amounts.NOTHING:
+    if kl < amounts.FREE_NATS:
         return "Like the base model"
-    return f"Like picking the best of {amounts.drafts(kl)} replies"
+    return f"Like picking the best of {amounts.best_of_text(kl)} replies"
 
 
 def answer(
@@ -270,7 +270,7 @@ def price_tags(solution: Solution, prices: Local, names: Sequence[str], percenti
             PriceTag(
                 int(j),
                 " → ".join(amounts.percentile(percentile(int(j), level)) for level in (now, now + STEP)),
-                f"best of {amounts.drafts(solution.kl, exact=True)} → {amounts.drafts(after, exact=True)}",
+                f"best of {amounts.best_of_text(solution.kl, exact=True)} → {amounts.best_of_text(after, exact=True)}",
                 takes,
                 grade,
             )

@@ -25,7 +25,7 @@ from map_core.data.reward_table import RewardTable, load, save
 from map_core.errors import InputError
 from map_core.groups import Group, Limit, alone, clashes, concessions, max_min, nash
 from map_core.solver.newton import Status, solve
-from map_core.solver.rays import reach
+from map_core.solver.rays import solve_rays
 from tests.feasibility.test_properties import EDGE, check, finite
 from tests.odd_tables import Odd, odd_tables
 
@@ -151,7 +151,7 @@ def test_error_bars(odd: Odd):
 @given(odd_tables(), st.sampled_from([0.0, 1e-9, 0.3, 50.0]))
 def test_baselines(odd: Odd, budget: float):
     directions = random_weights(5, len(odd.table.values), seed=1)
-    weights = reach(odd.oracle, directions, budget).weights[:, 0]
+    weights = solve_rays(odd.oracle, directions, budget).weights[:, 0]
     judged = judge(odd.oracle, weights, odd.targets(1)[0])
     assert finite(weights, judged.kl, judged.levels)
     assert np.all(judged.kl <= budget + 1e-8)
@@ -175,7 +175,7 @@ def test_frontiers(odd: Odd, floored: bool):
     pair = np.zeros((5, size))
     pair[:, 0], pair[:, -1] = np.sin(np.linspace(0, np.pi / 2, 5)), np.cos(np.linspace(0, np.pi / 2, 5))
     tried = odd.rng.exponential(0.5, (50, size)) * [1.0, *odd.rng.integers(0, 2, size - 2), 1.0]
-    other = odd.oracle.many(tried)
+    other = odd.oracle.batch_moments(tried)
     other_kl = np.sum(tried * other.levels, axis=1) - other.log_normaliser
     for contour in found.contours:
         assert finite(contour.weights, contour.levels)

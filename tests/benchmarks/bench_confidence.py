@@ -110,7 +110,7 @@ def bootstraps() -> list[dict[str, Any]]:
         times, passes = [], []
         for _ in range(3):
             began = time.perf_counter()
-            oracle.many(np.tile(solution.weights, (1000, 1)), multiplicity=drawn, covariance=True)
+            oracle.batch_moments(np.tile(solution.weights, (1000, 1)), multiplicity=drawn, covariance=True)
             passes.append(time.perf_counter() - began)
             began = time.perf_counter()
             found = bootstrap(oracle, d, solution=solution, edge=edge, draws=1000)

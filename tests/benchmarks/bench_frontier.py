@@ -21,7 +21,7 @@ from map_core.core.types import Form
 from map_core.data import reward_table
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import MemoryOracle
-from map_core.solver.rays import reach
+from map_core.solver.rays import solve_rays
 
 REPEATS = 5
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
@@ -64,9 +64,9 @@ def run() -> dict[str, Any]:
     for form in Form:
         oracle = MemoryOracle(mixed, np.arange(49) * 64, tuple("abcdef"), form)
         w = pairs_of(6)
-        found = reach(oracle, w, np.array(BUDGETS))
+        found = solve_rays(oracle, w, np.array(BUDGETS))
         weights = found.weights.reshape(-1, 6)
-        limit = timed(lambda oracle=oracle, weights=weights: oracle.many(weights))
+        limit = timed(lambda oracle=oracle, weights=weights: oracle.batch_moments(weights))
         seconds = timed(lambda oracle=oracle: frontiers(oracle, BUDGETS, directions=DIRECTIONS, limit=False))
         title = f"15 pairs x 4 budgets x 40 directions, {form.value}"
         error = float(np.abs(found.kl - np.array(BUDGETS)).max())
@@ -77,8 +77,8 @@ def run() -> dict[str, Any]:
     bests = timed(lambda: [oracle.best(row) for row in w])
     results |= [row("the same with the limit contour, per-prompt", seconds, limit + bests)]
     floors = np.array([np.nan, np.nan, 0.2, 0.1, 0.1, 0.0])
-    weights = reach(oracle, w[:DIRECTIONS], np.array(BUDGETS), floors=floors).weights.reshape(-1, 6)
-    limit = timed(lambda: oracle.many(weights, covariance=True))
+    weights = solve_rays(oracle, w[:DIRECTIONS], np.array(BUDGETS), floors=floors).weights.reshape(-1, 6)
+    limit = timed(lambda: oracle.batch_moments(weights, covariance=True))
     seconds = timed(lambda: frontier(oracle, (0, 1), BUDGETS, floors=floors, directions=DIRECTIONS, limit=False))
     results |= [row("a pair with 4 floors x 4 budgets x 40 directions", seconds, limit)]
     kept = np.array([0.1, 0.1, 0.2, 0.1, 0.1, 0.0])
@@ -86,7 +86,7 @@ def run() -> dict[str, Any]:
     results |= [row("15 pairs with 4 floors each", seconds, 15 * limit)]
     sheet = surface(oracle, (0, 1, 2), BUDGETS, limit=False)
     weights = np.concatenate([contour.weights for contour in sheet.contours])
-    limit = timed(lambda: oracle.many(weights))
+    limit = timed(lambda: oracle.batch_moments(weights))
     seconds = timed(lambda: surface(oracle, (0, 1, 2), BUDGETS, limit=False))
     results |= [row(f"a surface, 4 budgets x {len(weights) // 4} directions", seconds, limit)]
 

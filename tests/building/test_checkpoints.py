@@ -14,7 +14,7 @@ import pytest
 from map_core import scoring
 from map_core.building import build
 from map_core.building.checkpoints import Parts, Scores, folder_of, key_of
-from map_core.core.file_lock import lock, write
+from map_core.core.file_lock import lock, write_durable
 from map_core.core.types import Reply, SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
@@ -166,4 +166,4 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no folder .*missing"), lock(missing):
         pass
     with pytest.raises(InputError, match=r"cannot be written .* Choose another --out"):
-        write(tmp_path / "missing" / "part", b"x")
+        write_durable(tmp_path / "missing" / "part", b"x")

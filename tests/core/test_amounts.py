@@ -39,8 +39,8 @@ FORMS = {
     "percent, no sign": lambda x: amounts.percent(x, sign=False),
     "chance": amounts.chance,
     "nats": amounts.nats,
-    "drafts": amounts.drafts,
-    "drafts, exact": lambda x: amounts.drafts(x, exact=True),
+    "drafts": amounts.best_of_text,
+    "drafts, exact": lambda x: amounts.best_of_text(x, exact=True),
     "best of": verdict.best_of,
     "better than": sentences.better_than,
     "distance": lambda x: sentences.distance(x, math.log(64)),
@@ -155,13 +155,13 @@ def test_best_of_ends_where_floats_end():
     ],
 )
 def test_drafts_end_at_a_million(kl, said, exact):
-    assert amounts.drafts(kl) == said
-    assert amounts.drafts(kl, exact=True) == exact
+    assert amounts.best_of_text(kl) == said
+    assert amounts.best_of_text(kl, exact=True) == exact
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)
 def test_json_has_no_number_that_is_none(value):
-    told = amounts.plain({"one": value, "two": [value, (value, "text")], "three": amounts.rounded(value, 2)})
+    told = amounts.json_safe({"one": value, "two": [value, (value, "text")], "three": amounts.rounded(value, 2)})
     read = json.loads(json.dumps(told, allow_nan=False))
     assert (read["one"] is None) == (not math.isfinite(value))
     assert read["two"][1][1] == "text"
@@ -169,7 +169,7 @@ def test_json_has_no_number_that_is_none(value):
 
 def test_what_is_finite_stays_as_it_is():
     told = {"level": 0.1, "count": 3, "free": True, "name": "nan", "none": None}
-    assert amounts.plain(told) == told
+    assert amounts.json_safe(told) == told
     assert amounts.rounded(-0.001, 2) == 0.0
     assert math.copysign(1.0, amounts.rounded(-0.001, 2)) == 1.0
 

@@ -11,7 +11,16 @@ import pytest
 
 from map_core.cli import main
 from map_core.core.types import Form
-from map_core.data.importing import Choice, encoding, import_file, import_table, json_stream, preview, readers, writer
+from map_core.data.importing import (
+    ColumnChoice,
+    encoding,
+    import_file,
+    import_table,
+    json_stream,
+    preview,
+    readers,
+    writer,
+)
 from map_core.data.reward_table import load
 from map_core.errors import InputError
 from map_core.oracle.parquet import ParquetOracle
@@ -156,7 +165,7 @@ def test_weights_are_one_number_a_prompt(tmp_path: Path):
     assert "'often' how often prompts occur" in found.notes[0]
     assert found.table.metadata["source"]["columns"]["weight"] == "often"
     out = tmp_path / "out.parquet"
-    import_file(path, out, Choice(values=("humor",), weight="often"))
+    import_file(path, out, ColumnChoice(values=("humor",), weight="often"))
     assert pd.read_parquet(out)["weight"].tolist() == [3.0, 3.0, 0.5]
     for odd, message in ((4, "row 2, column 'often' is another number"), (None, "row 2, column 'often' is empty")):
         rows[1]["often"] = odd
@@ -190,7 +199,7 @@ def test_held_out_prompts_stay_held_out(tmp_path: Path, name: str, yes: object, 
     assert found.table.values == ("humor",)
     assert found.table.prompts == ("b", "a")
     np.testing.assert_array_equal(found.table.held_out, [False, True])
-    np.testing.assert_array_equal(found.table.counted, [1.0, 0.0])
+    np.testing.assert_array_equal(found.table.prompt_weights, [1.0, 0.0])
     assert f"{name!r} which of them are held out" in found.notes[0]
     assert f"{name!r} holds 1 of 2 prompts out: nothing is solved on them." in found.notes
     assert found.table.metadata["source"]["columns"]["held_out"] == name
@@ -201,7 +210,7 @@ def test_held_out_prompts_stay_held_out(tmp_path: Path, name: str, yes: object, 
 def test_held_out_prompts_of_a_csv_beside_weights(tmp_path: Path):
     path = write(tmp_path, "a.csv", "prompt,reply,humor,often,keep\na,x,1,3,0\na,y,2,3,0\nb,x,1,5,1\nc,x,1,1,\n")
     table = import_table(path, values=["humor"], weight_column="often", held_out_column="keep").table
-    np.testing.assert_array_equal(table.counted, [3.0, 0.0, 1.0])
+    np.testing.assert_array_equal(table.prompt_weights, [3.0, 0.0, 1.0])
     none = import_table(write(tmp_path, "b.csv", "prompt,reply,humor,held_out\na,x,1,false\nb,y,2,no\n"))
     assert none.table.held_out.size == 0
     assert "'held_out' holds no prompt out." in none.notes
@@ -246,7 +255,7 @@ def test_a_preview_guesses_and_refuses_nothing(tmp_path: Path):
     assert found.kind == "CSV"
     assert found.columns == ("asked", "Response", "humor", "note", "id")
     assert found.rows[1] == {"asked": "", "Response": "y", "humor": "", "note": "=1", "id": "8"}
-    assert found.guess == Choice(("humor",), "", "Response", "", "", "")
+    assert found.guess == ColumnChoice(("humor",), "", "Response", "", "", "")
     assert found.numeric == ("humor", "id")
     assert not found.ours
     with pytest.raises(InputError, match="no rows"):

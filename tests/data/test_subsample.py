@@ -1,4 +1,4 @@
-"""Hands of K replies: every reply is dealt once a deal, and a forecast for K is what choosing among K gives."""
+"""Random subsets of K replies: disjoint until all are used, and a forecast for K is what choosing among K gives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
-from map_core.data.subsample import deal
+from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import solve
@@ -24,25 +24,27 @@ def one_prompt(rewards: list[float]) -> RewardTable:
 def test_pairs_of_three_replies_by_hand():
     # Rewards 0, 0, 1. Of the three pairs two hold the good reply: choosing the best of 2 gives level 2/3 on average.
     table = one_prompt([0.0, 0.0, 1.0])
-    dealt = deal(table, 2, hands=30_000)
-    level = MemoryOracle.of(dealt).best(np.ones(1))
-    oracle = MemoryOracle.of(dealt)
+    smaller = subsample_candidates(table, 2, subsets=30_000)
+    level = MemoryOracle.of(smaller).best(np.ones(1))
+    oracle = MemoryOracle.of(smaller)
     assert oracle.rewards_at(level)[0] == pytest.approx(2 / 3, abs=0.01)
     assert oracle.log_candidates == pytest.approx(math.log(2))
 
 
-def test_every_reply_is_dealt_once_a_deal():
+def test_every_reply_is_in_one_subset_of_a_shuffle():
     table = make_table(prompts=5, candidates=16)
-    dealt = deal(table, 4, hands=8)
-    assert dealt.candidates.tolist() == [4] * 40
+    smaller = subsample_candidates(table, 4, subsets=8)
+    assert smaller.candidates.tolist() == [4] * 40
     for prompt in range(5):
         rows = table.rewards[table.rows(prompt)]
-        for first in (0, 4):  # four hands make a deal
-            hands = dealt.rewards[dealt.offsets[8 * prompt + first] : dealt.offsets[8 * prompt + first + 4]]
-            np.testing.assert_array_equal(np.sort(hands, axis=0), np.sort(rows, axis=0))
-    np.testing.assert_allclose(MemoryOracle.of(dealt).base, MemoryOracle.of(table).base)
-    assert dealt.prompts[8] == table.prompts[1]
-    assert dealt.use_cases[-1] == table.use_cases[-1]
+        for first in (0, 4):  # four subsets use every reply once
+            rows_of_four = smaller.rewards[
+                smaller.offsets[8 * prompt + first] : smaller.offsets[8 * prompt + first + 4]
+            ]
+            np.testing.assert_array_equal(np.sort(rows_of_four, axis=0), np.sort(rows, axis=0))
+    np.testing.assert_allclose(MemoryOracle.of(smaller).base, MemoryOracle.of(table).base)
+    assert smaller.prompts[8] == table.prompts[1]
+    assert smaller.use_cases[-1] == table.use_cases[-1]
 
 
 def test_the_forecast_is_the_average_over_all_subsets():
@@ -53,7 +55,7 @@ def test_the_forecast_is_the_average_over_all_subsets():
     for subset in combinations(table.rewards[:, 0], 3):
         tilted = np.exp(weight * np.array(subset))
         levels.append(tilted @ subset / tilted.sum())
-    oracle = MemoryOracle.of(deal(table, 3, hands=20_000))
+    oracle = MemoryOracle.of(subsample_candidates(table, 3, subsets=20_000))
     found = oracle.rewards_at(oracle.moments(weight * oracle.scale).levels)
     assert found[0] == pytest.approx(np.mean(levels), abs=2e-3)
 
@@ -63,7 +65,7 @@ def test_fewer_candidates_need_more_weight_for_the_same_level():
     target = MemoryOracle.of(table).base + 0.4 * MemoryOracle.of(table).scale
     weights = []
     for candidates in (32, 16, 8, 4):
-        oracle = MemoryOracle.of(deal(table, candidates))
+        oracle = MemoryOracle.of(subsample_candidates(table, candidates))
         targets = oracle.standardise(target)
         targets[1:] = np.nan
         weights.append(solve(oracle, targets).weights[0] / oracle.scale[0])
@@ -74,20 +76,22 @@ def test_fewer_candidates_need_more_weight_for_the_same_level():
 def test_prompts_with_few_replies_keep_them_and_count_the_same():
     rewards = np.arange(7.0)[:, None]
     table = RewardTable(("a",), rewards, np.array([0, 5, 7]), ("x", "y"), ("X", "Y"), ("All", "All"))
-    dealt = deal(table, 3, hands=4)
-    assert dealt.candidates.tolist() == [3] * 4 + [2] * 4
-    np.testing.assert_array_equal(dealt.rewards[12:14, 0], [5.0, 6.0])
-    assert MemoryOracle.of(dealt, Form.PER_PROMPT).prompts == 8
+    smaller = subsample_candidates(table, 3, subsets=4)
+    assert smaller.candidates.tolist() == [3] * 4 + [2] * 4
+    np.testing.assert_array_equal(smaller.rewards[12:14, 0], [5.0, 6.0])
+    assert MemoryOracle.of(smaller, Form.PER_PROMPT).prompts == 8
 
 
 def test_as_many_candidates_as_there_are_change_nothing_and_seeds_repeat():
     table = make_table(prompts=4, candidates=8)
-    assert deal(table, 8) is table
-    np.testing.assert_array_equal(deal(table, 4, seed=1).rewards, deal(table, 4, seed=1).rewards)
-    assert np.any(deal(table, 4, seed=1).rewards != deal(table, 4, seed=2).rewards)
+    assert subsample_candidates(table, 8) is table
+    np.testing.assert_array_equal(
+        subsample_candidates(table, 4, seed=1).rewards, subsample_candidates(table, 4, seed=1).rewards
+    )
+    assert np.any(subsample_candidates(table, 4, seed=1).rewards != subsample_candidates(table, 4, seed=2).rewards)
 
 
-@pytest.mark.parametrize(("candidates", "hands"), [(0, 8), (4, 0)])
-def test_nothing_can_be_dealt(candidates: int, hands: int):
+@pytest.mark.parametrize(("candidates", "subsets"), [(0, 8), (4, 0)])
+def test_numbers_below_one_are_refused(candidates: int, subsets: int):
     with pytest.raises(InputError, match="expected a whole number from 1"):
-        deal(make_table(), candidates, hands=hands)
+        subsample_candidates(make_table(), candidates, subsets=subsets)

@@ -109,7 +109,7 @@ def test_huge_weights(odd: Odd, size: float):
     """Moments stay finite and within the replies, however large the weights."""
     oracle, z = odd.oracle, odd.z
     weights = odd.rng.normal(size=(3, z.shape[1])) * size
-    batch = oracle.many(weights, covariance=True)
+    batch = oracle.batch_moments(weights, covariance=True)
     assert finite(batch.log_normaliser, batch.levels, batch.covariance, batch.ess, batch.concentration)
     assert np.all(batch.levels <= z.max(axis=0) + 1e-9 * (1 + np.abs(z).max()))
     assert np.all(batch.levels >= z.min(axis=0) - 1e-9 * (1 + np.abs(z).max()))

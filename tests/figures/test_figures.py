@@ -49,7 +49,9 @@ def test_units_are_of_the_reply_and_of_the_reward():
     levels = np.array([[0.0, 1.0]])
     rewards = units("reward").of(2, levels)
     assert rewards == pytest.approx(ORACLE.base[2] + levels * ORACLE.scale[2])
-    assert units().of(2, levels)[0] == pytest.approx([percentiles(TABLE).of_level(2, float(r)) for r in rewards[0]])
+    assert units().of(2, levels)[0] == pytest.approx(
+        [percentiles(TABLE).percentile_of(2, float(r)) for r in rewards[0]]
+    )
     assert units().axis(2) == "Humor (percentile)"
     assert units().said(0, 0.0).startswith("p")
 
@@ -57,7 +59,7 @@ def test_units_are_of_the_reply_and_of_the_reward():
 def test_cloud_percentiles_agree_with_those_of_levels():
     rows = np.arange(10)
     cloud = units().cloud(TABLE, 1, rows)
-    assert cloud == pytest.approx([percentiles(TABLE).of_level(1, float(r)) for r in TABLE.rewards[:10, 1]])
+    assert cloud == pytest.approx([percentiles(TABLE).percentile_of(1, float(r)) for r in TABLE.rewards[:10, 1]])
     assert units("reward").cloud(TABLE, 1, rows) == pytest.approx(TABLE.rewards[:10, 1])
 
 
@@ -250,7 +252,7 @@ def test_the_field_is_numbers_names_and_no_text_of_a_reply():
         rewards, [0.2, 0.5, 0.3, 0.0], [False, True, False, True], 0, {1: ["Yours"]}, units(), (0, 2)
     )
     assert [dot.candidate for dot in drawn] == [0, 1, 2]
-    assert drawn[1].across == pytest.approx(percentiles(TABLE).of_level(0, TABLE.rewards[1, 0]), abs=1e-6)
+    assert drawn[1].across == pytest.approx(percentiles(TABLE).percentile_of(0, TABLE.rewards[1, 0]), abs=1e-6)
     assert (drawn[0].base, drawn[1].partial, drawn[1].labels) == (True, True, ("Yours",))
     data = candidate_field.drawing(drawn, units(), (0, 2), TARGETS)
     assert data["across"]["target"] == pytest.approx(float(units().of(0, np.array(0.3))))

@@ -119,9 +119,9 @@ def test_a_key_is_only_given_for_a_server_that_may_be_called(monkeypatch: pytest
 
 
 def test_a_remembered_server_is_that_one_alone(tmp_path: Path) -> None:
-    endpoint.remember(f"{ADDRESS}/")
-    endpoint.remember("a-model-on-this-machine")
-    endpoint.remember(str(ADDRESS))
+    endpoint.remember_server(f"{ADDRESS}/")
+    endpoint.remember_server("a-model-on-this-machine")
+    endpoint.remember_server(str(ADDRESS))
     assert json.loads((tmp_path / "data" / "value-palette" / "servers.json").read_text()) == [str(ADDRESS)]
     assert endpoint.may_call(ADDRESS)
     for other in (
@@ -134,13 +134,13 @@ def test_a_remembered_server_is_that_one_alone(tmp_path: Path) -> None:
 
 
 def test_the_list_of_the_operator_is_the_whole_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    endpoint.remember(str(ADDRESS))
+    endpoint.remember_server(str(ADDRESS))
     monkeypatch.setenv(LISTED, " here, other@http://127.0.0.1:9/v1/ ,")
-    assert endpoint.listed() == ("here", "other@http://127.0.0.1:9/v1/")
+    assert endpoint.listed_models() == ("here", "other@http://127.0.0.1:9/v1/")
     assert not endpoint.may_call(ADDRESS)
     assert endpoint.may_call(Address("other", ADDRESS.url))
     monkeypatch.setenv(LISTED, "")
-    assert endpoint.listed() == ()
+    assert endpoint.listed_models() == ()
     assert not endpoint.may_call(ADDRESS)
 
 
@@ -150,14 +150,14 @@ def test_a_damaged_record_allows_nothing(content: str, tmp_path: Path) -> None:
     record.parent.mkdir(parents=True)
     record.write_text(content, encoding="utf-8")
     assert not endpoint.may_call(ADDRESS)
-    endpoint.remember(str(ADDRESS))
+    endpoint.remember_server(str(ADDRESS))
     assert endpoint.may_call(ADDRESS)
 
 
 def test_a_record_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file in the folder's place", encoding="utf-8")
     with pytest.raises(InputError, match=r"servers\.json, which lists the servers that may be called, cannot be writ"):
-        endpoint.remember(str(ADDRESS))
+        endpoint.remember_server(str(ADDRESS))
 
 
 def test_a_judge_of_a_table_asks_nobody(catcher: ChatServer, tmp_path: Path) -> None:

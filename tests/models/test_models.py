@@ -238,7 +238,7 @@ def test_openvino_keeps_its_form_of_a_model(shop: Path, tmp_path: Path) -> None:
     (home / "openvino_model.bin").write_bytes(b"half")
     prepare(files, lines.append)
     assert len(lines) == 2
-    assert model_files.fault(home, files.sha256, verify=True) is None
+    assert model_files.cache_fault(home, files.sha256, verify=True) is None
     assert sorted(path.suffix for path in home.parent.iterdir()) == ["", ".lock"]
 
 

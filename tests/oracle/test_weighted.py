@@ -21,13 +21,13 @@ from map_core.confidence.holdout_levels import on_held_out
 from map_core.core.types import Form
 from map_core.data import reward_table
 from map_core.data.reward_table import RewardTable
-from map_core.data.subsample import deal
+from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import MemoryOracle, Oracle, memory, torch_oracle
 from map_core.oracle.parquet import ParquetOracle
 from map_core.oracle.torch_oracle import TorchOracle
-from map_core.oracle.weighted import WeightedOracle, heeding
+from map_core.oracle.weighted import WeightedOracle, apply_prompt_weights
 from map_core.solver.newton import Status, solve
 from map_core.testing.oracle_laws import LAWS, WEIGHTED, PlainTable
 from tests.oracle.test_parquet import write
@@ -72,7 +72,7 @@ def test_weights_are_copies(form: Form) -> None:
     assert one.log_candidates == pytest.approx(other.log_candidates)
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5, 3))
-    here, there = one.many(x, covariance=True), other.many(x, covariance=True)
+    here, there = one.batch_moments(x, covariance=True), other.batch_moments(x, covariance=True)
     for name in ("log_normaliser", "levels", "covariance"):
         np.testing.assert_allclose(getattr(here, name), getattr(there, name), rtol=1e-9, atol=1e-12)
     # Copies say nothing new, so weights carry less than copies would: by Kish's effective number of prompts.
@@ -152,7 +152,7 @@ def test_confidence_in_a_weighted_palette() -> None:
 def test_equal_weights_are_none() -> None:
     table = make()
     for same in (replace(table, weights=np.full(8, 7.0)), replace(table, held_out=np.zeros(8, dtype=bool))):
-        assert same.counted is None
+        assert same.prompt_weights is None
         assert type(MemoryOracle.of(same)) is MemoryOracle
 
 
@@ -164,7 +164,7 @@ def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.held_out, table.held_out)
     np.testing.assert_array_equal(again.take([4, 2]).weights, [5.0, 9.0])
     np.testing.assert_array_equal(again.select("v").held_out, (COPIES == 0)[1::2])
-    dealt = deal(again, 2, hands=3)
+    dealt = subsample_candidates(again, 2, subsets=3)
     np.testing.assert_array_equal(dealt.weights, np.repeat(table.weights, 3))
     plain = make()
     reward_table.save(plain, tmp_path / "plain.parquet")
@@ -242,13 +242,13 @@ def streamed(table: PlainTable, path: Path) -> Oracle:
 
 def in_memory(table: PlainTable, precision: type = np.float64) -> Oracle:
     plain = MemoryOracle(table.rewards.astype(precision), table.offsets, table.values, table.form)
-    return heeding(plain, table.weights)
+    return apply_prompt_weights(plain, table.weights)
 
 
 HOMES: dict[str, Callable[[PlainTable, Path], Oracle]] = {
     "memory": lambda table, path: in_memory(table),
     "memory, float32": lambda table, path: in_memory(table, np.float32),
-    "torch": lambda table, path: heeding(
+    "torch": lambda table, path: apply_prompt_weights(
         TorchOracle(table.rewards, table.offsets, table.values, table.form, precision=torch.float64), table.weights
     ),
     "a file": streamed,
@@ -258,7 +258,7 @@ HOMES: dict[str, Callable[[PlainTable, Path], Oracle]] = {
 @pytest.mark.parametrize("name", WEIGHTED)
 @pytest.mark.parametrize("home", HOMES)
 def test_laws(name: str, home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights are heeded alike wherever the data lies."""
+    """Weights are weights_applied alike wherever the data lies."""
     table = WEIGHTED[name]
     if "float32" in home:
         if "any size" in name:

@@ -109,7 +109,7 @@ def shown(scene: Scene, palette: Palette) -> live_answer.LiveAnswer:
 
 @pytest.mark.parametrize("address", NAMED.values(), ids=list(NAMED))
 def test_palettes_at_the_ends_have_an_answer(scene, address):
-    seen = shown(scene, Palette.from_address({"palette": address}, scene.table.values))
+    seen = shown(scene, Palette.from_query({"palette": address}, scene.table.values))
     check(live_answer.confidence_sentence(confidence(scene.oracle, seen.assessment.targets, draws=20)))
 
 

@@ -247,7 +247,7 @@ def test_weights_are_those_for_the_candidates_that_are_drawn(compare, desk, tabl
         compare.number_input(key="candidates_k").set_value(candidates)
         compare.button(key="generate").click().run()
     few, all_of_them = (generation.request.weights for generation in desk.made)
-    oracle = MemoryOracle.of(deal(table, 4))
+    oracle = MemoryOracle.of(subsample_candidates(table, 4))
     name = max(all_of_them, key=all_of_them.get)
     levels = np.full(len(table.values), np.nan)
     for value_name, target in compare.session_state["history"].now.targets.items():

@@ -15,7 +15,7 @@ from map_core.data import reward_table
 from map_core.data.importing import import_file
 from map_core.errors import InputError
 from map_core.models import files
-from map_core.models.endpoint import LISTED, refusal, remember
+from map_core.models.endpoint import LISTED, refusal_reason, remember_server
 from map_core.models.files import ModelFiles
 from pages.view.shell import operator
 from pages.view.tables import model_choice
@@ -177,15 +177,15 @@ def test_no_server_is_called_because_a_file_says_so(tmp_path: Path, monkeypatch:
     import_file(tmp_path / "built.parquet", tmp_path / "table.parquet", name="theirs.parquet")
     handed_in = reward_table.load_metadata(tmp_path / "table.parquet")
     for metadata in (handed_in, reward_table.load_metadata(tmp_path / "built.parquet")):
-        assert "No server is called because a file says so" in refusal(metadata)
-    assert refusal({**handed_in, "model": {"name": "here"}}) == ""
+        assert "No server is called because a file says so" in refusal_reason(metadata)
+    assert refusal_reason({**handed_in, "model": {"name": "here"}}) == ""
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     page = opened().switch_page("compare.py").run()
     assert f"This table says that its replies are of {model}" in texts(page)
     monkeypatch.setenv(LISTED, model)
-    assert refusal(handed_in) == ""
+    assert refusal_reason(handed_in) == ""
     monkeypatch.setenv(LISTED, "")
-    remember(model)
-    assert refusal(handed_in) != "", "the operator's list is the whole list"
+    remember_server(model)
+    assert refusal_reason(handed_in) != "", "the operator's list is the whole list"
     monkeypatch.delenv(LISTED)
-    assert refusal(handed_in) == ""
+    assert refusal_reason(handed_in) == ""

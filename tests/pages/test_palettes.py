@@ -279,7 +279,7 @@ def test_the_link_opens_the_same_palette(page):
     for name, value in told.items():
         fresh.query_params[name] = value
     fresh.run()
-    assert fresh.session_state["history"].now.to_address() == now(page).to_address()
+    assert fresh.session_state["history"].now.to_query() == now(page).to_query()
 
 
 def test_saved_palettes_go_out_and_come_in(page):

@@ -53,16 +53,16 @@ def test_a_palette_as_an_address():
             "d": Target(40.0, free=True),
         },
     )
-    assert palette.to_address() == {"palette": "a:p70;b:p65.5=0.125!;c:keep", "use": "Care"}
-    back = Palette.from_address(palette.to_address(), ("a", "b", "c", "d"))
+    assert palette.to_query() == {"palette": "a:p70;b:p65.5=0.125!;c:keep", "use": "Care"}
+    back = Palette.from_query(palette.to_query(), ("a", "b", "c", "d"))
     assert back == palette.with_target("d", Target(50.0, free=True))
 
 
 def test_nothing_asked_for_is_an_address_too():
-    told = Palette(ALL, {"a": Target(70.0, free=True)}).to_address()
+    told = Palette(ALL, {"a": Target(70.0, free=True)}).to_query()
     assert told == {"palette": "free"}
-    assert Palette.from_address(told, ("a",)) == Palette(ALL, {"a": Target(50.0, free=True)})
-    assert Palette.from_address({}, ("a",)).targets["a"].free
+    assert Palette.from_query(told, ("a",)) == Palette(ALL, {"a": Target(50.0, free=True)})
+    assert Palette.from_query({}, ("a",)).targets["a"].free
 
 
 @check(200)
@@ -77,8 +77,8 @@ def test_plain_data_gives_the_palette_back_through_json(palette):
 @given(PALETTES)
 def test_an_address_gives_back_what_is_asked_for(palette):
     values = tuple(palette.targets)
-    told = palette.to_address()
-    back = Palette.from_address(told, values)
+    told = palette.to_query()
+    back = Palette.from_query(told, values)
     assert back.use_case == palette.use_case
     for name, target in palette.targets.items():
         there = back.targets[name]
@@ -93,7 +93,7 @@ def test_an_address_gives_back_what_is_asked_for(palette):
             else:
                 assert there.level == pytest.approx(target.level, rel=1e-11)
     # Once told, it says the same for ever: a link that is opened and shared again is the same link.
-    assert back.to_address() == told
+    assert back.to_query() == told
 
 
 def test_what_is_asked_of_a_value():
@@ -165,5 +165,5 @@ def test_plain_data_that_is_no_palette_is_refused(told, message):
 )
 def test_an_address_that_cannot_be_read_is_refused(text, message):
     with pytest.raises(InputError) as refused:
-        Palette.from_address({"palette": text}, ("humor", "kindness"))
+        Palette.from_query({"palette": text}, ("humor", "kindness"))
     assert message in str(refused.value)

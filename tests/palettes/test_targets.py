@@ -43,7 +43,7 @@ def test_targets_that_are_no_mapping():
 def test_percentiles_go_both_ways():
     both = percentiles(TABLE)
     for percent in (0, 12.5, 50, 80, 100):
-        assert both.of_level(1, both.level(1, percent)) == pytest.approx(percent)
+        assert both.percentile_of(1, both.level(1, percent)) == pytest.approx(percent)
     assert both.level(0, 70) == pytest.approx(np.percentile(TABLE.rewards[:, 0], 70))
-    assert both.of_level(0, 1e9) == 100
-    assert both.of_level(0, -1e9) == 0
+    assert both.percentile_of(0, 1e9) == 100
+    assert both.percentile_of(0, -1e9) == 0

@@ -121,7 +121,7 @@ def test_twenty_values_settle():
     rng = np.random.default_rng(5)
     rewards = rng.normal(size=(40 * 32, 20)) @ rng.normal(size=(20, 20))
     oracle = MemoryOracle(rewards, np.arange(41) * 32, tuple(map(str, range(20))), Form.PER_PROMPT)
-    targets = oracle.many(rng.exponential(0.3, (25, 20))).levels - rng.choice([0.0, 0.3], (25, 20))
+    targets = oracle.batch_moments(rng.exponential(0.3, (25, 20))).levels - rng.choice([0.0, 0.3], (25, 20))
     found = solve_many(oracle, targets)
     assert found.converged.all()
     assert found.residual.max() <= 1e-10

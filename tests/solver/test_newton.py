@@ -113,7 +113,7 @@ def test_gradient_and_covariance_are_finite_differences(oracle: MemoryOracle):
 
 def test_many_weights_at_once_are_each_of_them(oracle: MemoryOracle):
     batch = np.random.default_rng(1).exponential(1.0, (7, 4))
-    many = oracle.many(batch)
+    many = oracle.batch_moments(batch)
     log_normalisers, levels = many.log_normaliser, many.levels
     for x, log_normaliser, level in zip(batch, log_normalisers, levels, strict=True):
         at = oracle.moments(x)

@@ -14,7 +14,7 @@ from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import solve
-from map_core.solver.rays import reach
+from map_core.solver.rays import solve_rays
 from tests.tables import make_table
 
 
@@ -33,7 +33,7 @@ def test_two_replies_by_hand():
     oracle = MemoryOracle(np.array([[0.0], [1.0]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
     q = np.array([0.6, 0.8, 0.99])
     budgets = math.log(2) + q * np.log(q) + (1 - q) * np.log(1 - q)
-    found = reach(oracle, np.array([[3.0]]), budgets)
+    found = solve_rays(oracle, np.array([[3.0]]), budgets)
     assert oracle.rewards_at(found.levels)[0, :, 0] == pytest.approx(q, abs=1e-9)
     assert (found.weights / oracle.scale)[0, :, 0] == pytest.approx(np.log(q / (1 - q)), rel=1e-8)
     assert not found.saturated.any()
@@ -42,7 +42,7 @@ def test_two_replies_by_hand():
 def test_roots_are_those_of_a_scalar_search(oracle: MemoryOracle):
     rng = np.random.default_rng(0)
     directions, budgets = rng.dirichlet(np.ones(4), 12), np.array([1e-6, 0.01, 0.3, 1.0, 1.8])
-    found = reach(oracle, directions, budgets)
+    found = solve_rays(oracle, directions, budgets)
     assert found.kl == pytest.approx(np.broadcast_to(budgets, found.kl.shape), rel=1e-9)
     assert found.passes <= 12
     for w, at in zip(directions, found.weights, strict=True):
@@ -53,15 +53,15 @@ def test_roots_are_those_of_a_scalar_search(oracle: MemoryOracle):
 
 def test_a_ray_does_not_depend_on_the_others(oracle: MemoryOracle):
     directions = np.eye(4) + 0.2
-    together = reach(oracle, directions, np.array([0.4, 1.2]))
+    together = solve_rays(oracle, directions, np.array([0.4, 1.2]))
     for row, w in enumerate(directions):
         for column, b in enumerate((0.4, 1.2)):
-            alone = reach(oracle, 7 * w, b)
+            alone = solve_rays(oracle, 7 * w, b)
             np.testing.assert_allclose(alone.weights[0, 0], together.weights[row, column], rtol=1e-8)
 
 
 def test_budgets_a_ray_of_their_own(oracle: MemoryOracle):
-    found = reach(oracle, np.eye(4), np.array([[0.1], [0.2], [0.3], [0.0]]))
+    found = solve_rays(oracle, np.eye(4), np.array([[0.1], [0.2], [0.3], [0.0]]))
     assert found.kl[:, 0] == pytest.approx([0.1, 0.2, 0.3, 0.0], abs=1e-10)
     assert not found.weights[3].any()
 
@@ -69,7 +69,7 @@ def test_budgets_a_ray_of_their_own(oracle: MemoryOracle):
 @pytest.mark.parametrize("beyond", [0.0, 1e-9, 5.0])
 def test_at_and_beyond_the_most_that_can_be_spent(oracle: MemoryOracle, beyond: float):
     directions = np.array([[0.5, 0.2, 0.2, 0.1], [0.0, 0.0, 1.0, 0.0]])
-    found = reach(oracle, directions, oracle.log_candidates + beyond)
+    found = solve_rays(oracle, directions, oracle.log_candidates + beyond)
     assert found.saturated[:, 0].all()
     for w, levels in zip(directions, found.levels[:, 0], strict=True):
         np.testing.assert_allclose(levels, oracle.best(w), atol=1e-6)
@@ -77,7 +77,7 @@ def test_at_and_beyond_the_most_that_can_be_spent(oracle: MemoryOracle, beyond: 
 
 def test_just_below_the_most_that_can_be_spent(oracle: MemoryOracle):
     budgets = oracle.log_candidates - np.array([1e-2, 1e-5, 1e-8])
-    found = reach(oracle, np.eye(4) + 0.1, budgets)
+    found = solve_rays(oracle, np.eye(4) + 0.1, budgets)
     assert np.abs(found.kl - budgets).max() < 1e-8
     assert not found.saturated.any()
 
@@ -87,7 +87,7 @@ def test_values_that_never_vary_get_no_weight():
     rewards[:, 1] = 3.0  # constant
     rewards[:, 2] = np.repeat(np.arange(6.0), 8)  # the same for all replies to a prompt
     oracle = MemoryOracle(rewards, np.arange(7) * 8, tuple("abcd"), Form.PER_PROMPT)
-    found = reach(oracle, np.array([[1e-6, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]), 0.5)
+    found = solve_rays(oracle, np.array([[1e-6, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]), 0.5)
     np.testing.assert_allclose(found.levels[0], found.levels[2], atol=1e-9)
     assert found.kl[0, 0] == pytest.approx(0.5)
     assert found.saturated[1, 0]
@@ -98,7 +98,7 @@ def test_floors_are_held_and_the_point_is_optimal(oracle: MemoryOracle):
     floors = np.array([np.nan, np.nan, 0.3, 0.2])
     directions = np.column_stack([np.linspace(0.05, 1, 6), np.linspace(1, 0.05, 6), np.zeros((6, 2))])
     budgets = np.array([0.4, 0.9, 1.5])
-    found = reach(oracle, directions, budgets, floors=floors)
+    found = solve_rays(oracle, directions, budgets, floors=floors)
     np.testing.assert_allclose(found.kl, np.broadcast_to(budgets, (6, 3)), rtol=1e-9)
     assert np.all(found.levels[..., 2:] >= floors[2:] - 1e-9)
     # Complementary: weight on a floor only where it binds; and proportional to the direction elsewhere.
@@ -106,24 +106,26 @@ def test_floors_are_held_and_the_point_is_optimal(oracle: MemoryOracle):
     assert np.abs(found.weights[..., 2:] * slack).max() < 1e-8
     ratio = found.weights[..., 0] / found.weights[..., 1]
     np.testing.assert_allclose(ratio, np.broadcast_to((directions[:, 0] / directions[:, 1])[:, None], (6, 3)))
-    np.testing.assert_allclose(oracle.many(found.weights.reshape(-1, 4)).levels, found.levels.reshape(-1, 4), atol=1e-9)
+    np.testing.assert_allclose(
+        oracle.batch_moments(found.weights.reshape(-1, 4)).levels, found.levels.reshape(-1, 4), atol=1e-9
+    )
 
 
 def test_a_budget_that_the_floors_spend_exactly_is_their_solution(oracle: MemoryOracle):
     floors = np.array([np.nan, np.nan, 0.4, np.nan])
     alone = solve(oracle, floors)
-    found = reach(oracle, np.array([[1.0, 1.0, 0.0, 0.0]]), alone.kl, floors=floors)
+    found = solve_rays(oracle, np.array([[1.0, 1.0, 0.0, 0.0]]), alone.kl, floors=floors)
     np.testing.assert_allclose(found.weights[0, 0], alone.weights, atol=1e-6)
 
 
 def test_floors_that_cost_too_much_or_cannot_be_met_are_told(oracle: MemoryOracle):
     nan = math.nan
     floors = np.array([[nan, 0.5, nan, nan], [nan, 50.0, nan, nan], [nan, nan, nan, nan]])
-    found = reach(oracle, np.eye(4)[[0, 0, 0]], np.array([1e-3, 1.0]), floors=floors)
+    found = solve_rays(oracle, np.eye(4)[[0, 0, 0]], np.array([1e-3, 1.0]), floors=floors)
     assert found.affordable.tolist() == [[False, True], [False, False], [True, True]]
     for array in (found.weights, found.levels, found.kl):
         assert np.all(np.isfinite(array))
-    alone = reach(oracle, np.eye(4)[[0]], 1.0, floors=floors[0])
+    alone = solve_rays(oracle, np.eye(4)[[0]], 1.0, floors=floors[0])
     np.testing.assert_allclose(found.weights[0, 1], alone.weights[0, 0], rtol=1e-8)
 
 
@@ -140,7 +142,7 @@ def test_floors_that_cost_too_much_or_cannot_be_met_are_told(oracle: MemoryOracl
 )
 def test_bad_input(oracle: MemoryOracle, directions: list, budget: float, floors: list | None, match: str):
     with pytest.raises(InputError, match=match):
-        reach(oracle, np.array(directions), budget, floors=None if floors is None else np.array(floors))
+        solve_rays(oracle, np.array(directions), budget, floors=None if floors is None else np.array(floors))
 
 
 @settings(derandomize=True, deadline=None, max_examples=150)
@@ -164,7 +166,7 @@ def test_odd_tables_never_give_nan_nor_overspend(seed, prompts, candidates, valu
         rewards = rewards * 10.0 ** rng.uniform(-9, 9, values)
     oracle = MemoryOracle(rewards.astype(float), np.arange(prompts + 1) * candidates, tuple("abcde"[:values]), form)
     directions = np.maximum(rng.dirichlet(np.ones(values), 4), 1e-6)
-    found = reach(oracle, directions, np.array([budget, 2 * budget]))
+    found = solve_rays(oracle, directions, np.array([budget, 2 * budget]))
     for array in (found.weights, found.levels, found.kl):
         assert np.all(np.isfinite(array))
     goal = np.array([budget, 2 * budget])

@@ -12,7 +12,7 @@ import pytest
 from map_core.cli import main
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable, save
-from map_core.data.subsample import deal
+from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.oracle import MemoryOracle
@@ -151,7 +151,7 @@ def test_graded_palettes_can_be_had_where_they_say_so():
     sizes = [int((~np.isnan(palette.targets)).sum()) for palette in asked]
     assert sizes == [3, 3, 3, 3, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4]
     assert [palette.percentile for palette in asked[:5]] == [50, 60, 70, 80, 70]
-    oracle = MemoryOracle.of(deal(table, 8, hands=16, seed=1), Form.PER_PROMPT)
+    oracle = MemoryOracle.of(subsample_candidates(table, 8, subsets=16, seed=1), Form.PER_PROMPT)
     for palette in asked[8::2]:
         verdict = assess(oracle, oracle.standardise(palette.targets)).verdict
         assert palette.percentile == 50 or verdict is Verdict.REACHABLE
@@ -163,7 +163,7 @@ def test_random_palettes_ask_above_the_base_level_and_can_be_had():
     table = make_table(prompts=16, candidates=16)
     asked = reachable_palettes(table, table, 8, 10, seed=2)
     assert len(asked) == 10
-    oracle = MemoryOracle.of(deal(table, 8, seed=2), Form.PER_PROMPT)
+    oracle = MemoryOracle.of(subsample_candidates(table, 8, seed=2), Form.PER_PROMPT)
     for palette in asked:
         assert np.all((palette.targets >= table.rewards.mean(axis=0))[~np.isnan(palette.targets)])
         assert assess(oracle, oracle.standardise(palette.targets)).verdict is not Verdict.OUT_OF_REACH

@@ -21,7 +21,7 @@ def test_levels_become_percentiles():
     oracle = MemoryOracle.of(TABLE)
     here, there = np.array([0.3, 0.0, -0.2, 0.0]), np.array([0.5, 0.0, -0.4, 0.1])
     found = changes.changes(oracle, percentiles(TABLE), here, there)
-    ranks = [percentiles(TABLE).of_level(2, float(oracle.rewards_at(levels)[2])) for levels in (here, there)]
+    ranks = [percentiles(TABLE).percentile_of(2, float(oracle.rewards_at(levels)[2])) for levels in (here, there)]
     assert (found[2].before, found[2].after) == pytest.approx(tuple(ranks), abs=0.1)
     assert [one.value for one in found] == [0, 1, 2, 3]
     assert found[0].moved > 0 > found[2].moved

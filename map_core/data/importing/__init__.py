@@ -11,8 +11,8 @@ scan          the first reading of a file
 writer        the second reading, into a reward table
 """
 
-from map_core.data.importing.column_roles import Choice
-from map_core.data.importing.import_table import Imported, Preview, import_file, import_table, preview
-from map_core.data.importing.writer import Written
+from map_core.data.importing.column_roles import ColumnChoice
+from map_core.data.importing.import_table import ImportedTable, Preview, import_file, import_table, preview
+from map_core.data.importing.writer import ImportResult
 
-__all__ = ["Choice", "Imported", "Preview", "Written", "import_file", "import_table", "preview"]
+__all__ = ["ColumnChoice", "ImportResult", "ImportedTable", "Preview", "import_file", "import_table", "preview"]

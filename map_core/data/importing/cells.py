@@ -1,6 +1,6 @@
 """Cells of a file as numbers and texts, refused by row and column where they are neither.
 
-A file is read in chunks, so what is known of a column is gathered: :class:`Numbers` for one that may be of rewards,
+A file is read in chunks, so what is known of a column is gathered: :class:`NumberColumn` for one of rewards,
 :func:`text_cells` for one of text. Constraint: no number is invented; what is empty, no number or not finite is an
 error that says where it stands.
 """
@@ -23,7 +23,7 @@ MEANT_AS_NUMBERS = 0.5
 LISTED = 5
 
 
-class Numbers:
+class NumberColumn:
     """What is known of a column that may be one of rewards.
 
     Args:
@@ -91,7 +91,7 @@ class Numbers:
         return np.array([float(cell) for cell in cells]) if quick is None else quick
 
 
-class Faults:
+class CellFaults:
     """The cells of a column that cannot be used: the first, and the rows of some."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Faults:
         return f"{where}: row {self.rows[0] + 1}, column {column!r} {why}{more}"
 
 
-class _NoNumbers(Faults):
+class _NoNumbers(CellFaults):
     """The cells of a column that are no finite numbers."""
 
     def check(self, cell: Any, row: int) -> None:

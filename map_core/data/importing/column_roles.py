@@ -27,7 +27,7 @@ COUNTERS = frozenset({"", "id", "idx", "index", "row", "row_id", "unnamed:_0", "
 
 
 @dataclass(frozen=True)
-class Choice:
+class ColumnChoice:
     """What a person says of the columns; None where their names are to say it.
 
     Args:
@@ -46,7 +46,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Roles:
+class ColumnRoles:
     """The columns by what they are.
 
     Args:
@@ -72,7 +72,7 @@ class Roles:
         return tuple(name for name in (self.prompt, self.reply, self.use_case, self.weight, self.held_out) if name)
 
 
-def roles(columns: Sequence[str], where: str, choice: Choice) -> Roles:
+def roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> ColumnRoles:
     """What each column is.
 
     Args:
@@ -102,7 +102,7 @@ def roles(columns: Sequence[str], where: str, choice: Choice) -> Roles:
     split = choice.held_out is None and held_out is not None and _plain(held_out) == "split"
     if choice.values is None:
         possible = tuple(_possible(columns, texts))
-        return Roles(prompt, reply, use_case, weight, held_out, possible, False, split)
+        return ColumnRoles(prompt, reply, use_case, weight, held_out, possible, False, split)
     unknown = [name for name in choice.values if name not in columns]
     if unknown or not choice.values:
         raise InputError(
@@ -114,10 +114,10 @@ def roles(columns: Sequence[str], where: str, choice: Choice) -> Roles:
         raise InputError(f"The value {first_twice(choice.values)!r} is named twice.")
     if clash := next((name for name in choice.values if name in texts), None):
         raise InputError(f"The column {clash!r} holds text of the table, so it cannot be a value.")
-    return Roles(prompt, reply, use_case, weight, held_out, choice.values, True, split)
+    return ColumnRoles(prompt, reply, use_case, weight, held_out, choice.values, True, split)
 
 
-def guessed(columns: Sequence[str], numeric: Collection[str]) -> Choice:
+def guessed(columns: Sequence[str], numeric: Collection[str]) -> ColumnChoice:
     """What the names of columns suggest, for a person to look at; "" where none does.
 
     Args:
@@ -129,7 +129,7 @@ def guessed(columns: Sequence[str], numeric: Collection[str]) -> Choice:
     use_case = _known([name for name in columns if name not in (prompt, reply)], USE_CASE_NAMES) or ""
     held_out = _known([name for name in columns if name not in (prompt, reply, use_case)], HELD_OUT_NAMES) or ""
     possible = _possible(columns, (prompt, reply, use_case, held_out))
-    return Choice(tuple(name for name in possible if name in numeric), prompt, reply, use_case, "", held_out)
+    return ColumnChoice(tuple(name for name in possible if name in numeric), prompt, reply, use_case, "", held_out)
 
 
 def value_names(columns: Sequence[str], where: str) -> dict[str, str]:

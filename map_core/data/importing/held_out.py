@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from map_core.data.importing.cells import Faults, is_empty, short
+from map_core.data.importing.cells import CellFaults, is_empty, short
 from map_core.errors import InputError
 
 #: In lower case, with spaces for _ and dashes.
@@ -20,7 +20,7 @@ YES = frozenset({"true", "yes", "y", "1", "1.0", "test", "held out", "heldout", 
 NO = frozenset({"false", "no", "n", "0", "0.0", "train", "training", "nan", ""})
 
 
-class Flags:
+class FlagColumn:
     """What is known of a column that says which prompts are held out.
 
     Args:
@@ -29,7 +29,7 @@ class Flags:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._faults = Faults()
+        self._faults = CellFaults()
 
     @property
     def clear(self) -> bool:

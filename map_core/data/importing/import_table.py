@@ -17,13 +17,13 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from map_core.data import reward_table
-from map_core.data.importing.cells import Numbers
-from map_core.data.importing.column_roles import Choice, guessed, roles, value_names
-from map_core.data.importing.held_out import Flags
-from map_core.data.importing.readers import Source, open_source
-from map_core.data.importing.scan import Report, survey
-from map_core.data.importing.writer import Written, write
-from map_core.data.reward_table import HANDED_IN, METADATA_KEY, RewardTable
+from map_core.data.importing.cells import NumberColumn
+from map_core.data.importing.column_roles import ColumnChoice, guessed, roles, value_names
+from map_core.data.importing.held_out import FlagColumn
+from map_core.data.importing.readers import SourceFile, open_source
+from map_core.data.importing.scan import Report, scan_file
+from map_core.data.importing.writer import ImportResult, write
+from map_core.data.reward_table import METADATA_KEY, UPLOADED, RewardTable
 from map_core.errors import InputError
 
 #: Rows that a preview shows.
@@ -31,7 +31,7 @@ SHOWN = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Imported:
+class ImportedTable:
     """A table and what was made of the file's columns.
 
     Args:
@@ -59,7 +59,7 @@ class Preview:
     kind: str
     columns: tuple[str, ...]
     rows: tuple[dict[str, Any], ...]
-    guess: Choice
+    guess: ColumnChoice
     numeric: tuple[str, ...]
     ours: bool
 
@@ -77,14 +77,14 @@ def preview(path: Path, rows: int = SHOWN) -> Preview:
     columns = source.header or tuple(chunk.columns)
     numeric = []
     for name in columns:
-        numbers = Numbers(name, source.mark == ";")
+        numbers = NumberColumn(name, source.mark == ";")
         numbers.learn(chunk.columns[name], 0)
         if numbers.holds_numbers:
             numeric.append(name)
     shown = tuple({name: chunk.columns[name][row] for name in columns} for row in range(min(rows, chunk.rows)))
     guess = guessed(columns, numeric)
     if guess.held_out:
-        flags = Flags(guess.held_out)
+        flags = FlagColumn(guess.held_out)
         flags.read(chunk.columns[guess.held_out], 0)
         guess = guess if flags.clear else replace(guess, held_out="")
     return Preview(source.kind, columns, shown, guess, tuple(numeric), _is_ours(source))
@@ -93,12 +93,12 @@ def preview(path: Path, rows: int = SHOWN) -> Preview:
 def import_file(
     path: Path,
     out: Path,
-    choice: Choice | None = None,
+    choice: ColumnChoice | None = None,
     *,
     date: str = "",
     name: str = "",
     report: Report | None = None,
-) -> Written:
+) -> ImportResult:
     """Write a file of scored replies as a reward table; only a small part of either is in memory at a time.
 
     A table of this project is taken as it is unless columns are chosen.
@@ -115,7 +115,8 @@ def import_file(
         InputError: the file cannot be read, a column is missing, a cell cannot be used, or ``out`` cannot be written.
 
     Example:
-        >>> import_file(Path("scored.csv"), Path("table.parquet"), Choice(values=("humor",))).values  # doctest: +SKIP
+        >>> choice = ColumnChoice(values=("humor",))
+        >>> import_file(Path("scored.csv"), Path("table.parquet"), choice).values  # doctest: +SKIP
         ('humor',)
     """
     source = open_source(path)
@@ -124,7 +125,7 @@ def import_file(
     columns = source.columns()
     if not columns:
         raise InputError(f"{path} has no rows. A table needs at least one reply.")
-    found = survey(source, roles(columns, str(path), choice or Choice()), report)
+    found = scan_file(source, roles(columns, str(path), choice or ColumnChoice()), report)
     chosen = [one.name for one in found.rewards]
     names = value_names(chosen, str(path))
     role = found.roles
@@ -166,7 +167,7 @@ def import_table(
     weight_column: str | None = None,
     held_out_column: str | None = None,
     date: str = "",
-) -> Imported:
+) -> ImportedTable:
     """Read a file of scored replies as a reward table in memory; :func:`import_file` has the rest.
 
     Example:
@@ -174,25 +175,25 @@ def import_table(
         ('humor', 'tact')
     """
     chosen = None if values is None else tuple(values)
-    choice = Choice(chosen, prompt_column, reply_column, use_case_column, weight_column, held_out_column)
+    choice = ColumnChoice(chosen, prompt_column, reply_column, use_case_column, weight_column, held_out_column)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "table.parquet"
         done = import_file(path, out, choice, date=date)
-        return Imported(reward_table.load(out), done.notes)
+        return ImportedTable(reward_table.load(out), done.notes)
 
 
-def _is_ours(source: Source) -> bool:
+def _is_ours(source: SourceFile) -> bool:
     """Whether the file is a table that this project has written."""
     return source.kind == "Parquet" and METADATA_KEY in (pq.read_schema(source.path).metadata or {})
 
 
-def _taken(path: Path, out: Path, name: str) -> Written:
+def _taken(path: Path, out: Path, name: str) -> ImportResult:
     """A table of this project, checked and written again as it is; it says that it was handed in."""
     table = reward_table.load(path)
-    table = replace(table, metadata={**table.metadata, HANDED_IN: name})
+    table = replace(table, metadata={**table.metadata, UPLOADED: name})
     reward_table.save(table, out)
     notes = ("The file is a table of this app and is taken as it is.", *table.notes)
-    return Written(len(table.prompts), len(table.rewards), table.values, table.form, notes)
+    return ImportResult(len(table.prompts), len(table.rewards), table.values, table.form, notes)
 
 
 def _sha256(path: Path) -> str:

@@ -32,7 +32,7 @@ DELIMITED = (".csv", ".tsv")
 
 
 @dataclass(frozen=True, eq=False)
-class Chunk:
+class RowChunk:
     """Some rows that follow one another.
 
     Args:
@@ -49,7 +49,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class SourceFile:
     """A file with a row a reply.
 
     Args:
@@ -76,7 +76,7 @@ class Source:
             return self.header
         return tuple(dict.fromkeys(name for chunk in self.chunks() for name in chunk.columns))
 
-    def chunks(self, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+    def chunks(self, columns: Collection[str] | None = None) -> Iterator[RowChunk]:
         """The rows, some at a time.
 
         Args:
@@ -96,7 +96,7 @@ class Source:
             yield from _cut(rows, self.path, file, columns)
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path) -> SourceFile:
     """What kind of file it is.
 
     Raises:
@@ -115,16 +115,16 @@ def open_source(path: Path) -> Source:
         raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with a row a reply.")
     if head[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
         with _open_parquet(path) as opened:
-            return Source(path, "Parquet", header=_once(opened.schema_arrow.names, path))
+            return SourceFile(path, "Parquet", header=_once(opened.schema_arrow.names, path))
     encoding = encoding_of(head)
     beginning = check_text(head, encoding, path)
     delimited = path.suffix.lower() in DELIMITED
     if beginning[:1] == "[" and not delimited:
-        return Source(path, "JSON list", encoding)
+        return SourceFile(path, "JSON list", encoding)
     if beginning[:1] == "{" and not delimited:
-        return Source(path, "JSON lines", encoding)
+        return SourceFile(path, "JSON lines", encoding)
     mark, names = _header(path, encoding)
-    return Source(path, "CSV", encoding, mark, names)
+    return SourceFile(path, "CSV", encoding, mark, names)
 
 
 @contextmanager
@@ -141,16 +141,16 @@ def _text(path: Path, encoding: str) -> Iterator[TextIO]:
 
 def _cut(
     rows: Iterator[Mapping[str, Any]], path: Path, file: TextIO, columns: Collection[str] | None
-) -> Iterator[Chunk]:
+) -> Iterator[RowChunk]:
     """Rows as chunks of columns."""
     size, first = max(1, path.stat().st_size), 0
     held: list[Mapping[str, Any]] = []
     characters = 0
 
-    def chunk() -> Chunk:
+    def chunk() -> RowChunk:
         names = dict.fromkeys(name for row in held for name in row) if columns is None else columns
         share = min(1.0, file.buffer.tell() / size)
-        return Chunk(first, len(held), {name: [row.get(name) for row in held] for name in names}, share)
+        return RowChunk(first, len(held), {name: [row.get(name) for row in held] for name in names}, share)
 
     for row in rows:
         held.append(row)
@@ -169,14 +169,14 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         raise InputError(f"{path} is not a Parquet file that can be read ({error}).") from error
 
 
-def _parquet(path: Path, columns: list[str] | None) -> Iterator[Chunk]:
+def _parquet(path: Path, columns: list[str] | None) -> Iterator[RowChunk]:
     first = 0
     with _open_parquet(path) as file:
         total = max(1, file.metadata.num_rows)
         try:
             for batch in file.iter_batches(ROWS, columns=columns):
                 held = {name: _cells(batch.column(name)) for name in batch.schema.names}
-                yield Chunk(first, batch.num_rows, held, (first + batch.num_rows) / total)
+                yield RowChunk(first, batch.num_rows, held, (first + batch.num_rows) / total)
                 first += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path} is damaged after row {first} ({error}).") from error
@@ -211,7 +211,7 @@ def _reader(file: TextIO, mark: str) -> Any:
     return csv.reader(file, delimiter=mark, strict=True)
 
 
-def _delimited(file: TextIO, source: Source) -> Iterator[Mapping[str, Any]]:
+def _delimited(file: TextIO, source: SourceFile) -> Iterator[Mapping[str, Any]]:
     reader, number = _reader(file, source.mark), -1
 
     def refused(why: str) -> InputError:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from map_core.data.importing.cells import LISTED, Numbers, rows_of, text_cells
-from map_core.data.importing.column_roles import Roles
-from map_core.data.importing.held_out import Flags
-from map_core.data.importing.readers import Chunk, Source
+from map_core.data.importing.cells import LISTED, NumberColumn, rows_of, text_cells
+from map_core.data.importing.column_roles import ColumnRoles
+from map_core.data.importing.held_out import FlagColumn
+from map_core.data.importing.readers import RowChunk, SourceFile
 from map_core.errors import InputError
 
 DEFAULT_USE_CASE = "All prompts"
@@ -26,7 +26,7 @@ Report = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class FileScan:
     """What the first reading found.
 
     Args:
@@ -40,8 +40,8 @@ class Survey:
         notes: sentences that a person should read.
     """
 
-    roles: Roles
-    rewards: tuple[Numbers, ...]
+    roles: ColumnRoles
+    rewards: tuple[NumberColumn, ...]
     prompt_of: np.ndarray
     counts: np.ndarray
     weights: np.ndarray
@@ -55,7 +55,7 @@ class Survey:
         return bool(np.all(np.diff(self.prompt_of) >= 0))
 
 
-def survey(source: Source, roles: Roles, report: Report | None = None) -> Survey:
+def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = None) -> FileScan:
     """Read a file through once.
 
     Raises:
@@ -92,15 +92,15 @@ def survey(source: Source, roles: Roles, report: Report | None = None) -> Survey
         if seen.whole:
             notes.append(f"{seen.whole} do not and are kept whole, in rows {rows_of(seen.whole_rows, seen.whole)}.")
     prompt_of = np.frombuffer(seen.prompt_of, dtype=np.int32)
-    return Survey(seen.roles, chosen, prompt_of, np.bincount(prompt_of), weights, held_out, strips, tuple(notes))
+    return FileScan(seen.roles, chosen, prompt_of, np.bincount(prompt_of), weights, held_out, strips, tuple(notes))
 
 
 @dataclass(eq=False)
 class _Seen:
     """What is known so far."""
 
-    source: Source
-    roles: Roles
+    source: SourceFile
+    roles: ColumnRoles
     rows: int = 0
     whole: int = 0
     whole_rows: list[int] = field(default_factory=list)
@@ -108,17 +108,17 @@ class _Seen:
 
     def __post_init__(self) -> None:
         commas = self.source.mark == ";"
-        self.numbers = {name: Numbers(name, commas) for name in self.roles.values}
+        self.numbers = {name: NumberColumn(name, commas) for name in self.roles.values}
         self.prompt_of = array("i")
         self._prompts: dict[bytes, int] = {}
-        self._weight = Numbers(self.roles.weight, commas) if self.roles.weight else None
+        self._weight = NumberColumn(self.roles.weight, commas) if self.roles.weight else None
         self._weights: list[Any] = []
         self._unlike: int | None = None
-        self._flags = Flags(self.roles.held_out) if self.roles.held_out else None
+        self._flags = FlagColumn(self.roles.held_out) if self.roles.held_out else None
         self._held: list[bool] = []
         self._held_unlike: int | None = None
 
-    def learn(self, chunk: Chunk) -> None:
+    def learn(self, chunk: RowChunk) -> None:
         for name, numbers in self.numbers.items():
             numbers.learn(chunk.columns[name], chunk.first)
         self.rows += chunk.rows
@@ -206,7 +206,7 @@ class _Seen:
         return held_out, [f"{name!r} holds {count} of {len(held_out)} prompts out: nothing is solved on them."]
 
 
-def texts(chunk: Chunk, roles: Roles, where: str) -> tuple[list[str], list[str], list[str]]:
+def texts(chunk: RowChunk, roles: ColumnRoles, where: str) -> tuple[list[str], list[str], list[str]]:
     """Prompts, replies and use cases of a chunk.
 
     Raises:

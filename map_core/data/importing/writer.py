@@ -22,9 +22,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from map_core.core.types import Form
-from map_core.data.importing.readers import Chunk, Source
-from map_core.data.importing.scan import Report, Survey, prompt_hash, texts, without_prompt
-from map_core.data.reward_table import noted, table_schema
+from map_core.data.importing.readers import RowChunk, SourceFile
+from map_core.data.importing.scan import FileScan, Report, prompt_hash, texts, without_prompt
+from map_core.data.reward_table import table_notes, table_schema
 from map_core.errors import InputError
 
 #: Rows of a row group, and most pieces that are written at once.
@@ -34,7 +34,7 @@ PIECE = 2**17
 
 
 @dataclass(frozen=True, eq=False)
-class Written:
+class ImportResult:
     """What became of a file.
 
     Args:
@@ -52,13 +52,13 @@ class Written:
 
 
 def write(
-    source: Source,
-    found: Survey,
+    source: SourceFile,
+    found: FileScan,
     names: Mapping[str, str],
     out: Path,
     metadata: Mapping[str, Any],
     report: Report | None = None,
-) -> Written:
+) -> ImportResult:
     """Write the table.
 
     Args:
@@ -87,17 +87,17 @@ def write(
     finally:
         partial.unlink(missing_ok=True)
     single = int(np.sum(found.counts == 1))
-    notes = (*rows.notes(), *noted(values, rows.low == rows.high, 0, single, len(found.counts)))
+    notes = (*rows.notes(), *table_notes(values, rows.low == rows.high, 0, single, len(found.counts)))
     form = Form.POOLED if 2 * single > len(found.counts) else Form.PER_PROMPT
-    return Written(len(found.counts), len(found.prompt_of), values, form, notes)
+    return ImportResult(len(found.counts), len(found.prompt_of), values, form, notes)
 
 
 @dataclass(eq=False)
 class _Rows:
     """The rows of the file as those of the table."""
 
-    source: Source
-    found: Survey
+    source: SourceFile
+    found: FileScan
     values: tuple[str, ...]
     schema: pa.Schema
     report: Report | None
@@ -143,7 +143,7 @@ class _Rows:
                     yield table.take(pc.sort_indices(table, [("number", "ascending"), ("candidate", "ascending")]))
                 Path(f"{held}/{piece}.arrow").unlink()
 
-    def _table(self, chunk: Chunk) -> pa.Table:
+    def _table(self, chunk: RowChunk) -> pa.Table:
         roles = self.found.roles
         prompts, replies, use_cases = texts(chunk, roles, str(self.source.path))
         rows = slice(chunk.first, chunk.first + chunk.rows)

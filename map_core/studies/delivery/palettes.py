@@ -11,7 +11,7 @@ import numpy as np
 
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
-from map_core.data.subsample import deal
+from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels, assess
 from map_core.oracle import MemoryOracle
@@ -53,7 +53,7 @@ def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tu
         candidates: K of the generator.
         seed: of the mixtures and the hands.
     """
-    oracle = MemoryOracle.of(deal(table, candidates, hands=HANDS, seed=seed), Form.PER_PROMPT)
+    oracle = MemoryOracle.of(subsample_candidates(table, candidates, subsets=HANDS, seed=seed), Form.PER_PROMPT)
     scale, size = Percentiles(table), len(table.values)
 
     def at(values: np.ndarray, percentile: int) -> Asked:
@@ -92,7 +92,7 @@ def reachable_palettes(
     Raises:
         InputError: too few random palettes can be had.
     """
-    oracle = MemoryOracle.of(deal(solved_on, candidates, seed=seed), Form.PER_PROMPT)
+    oracle = MemoryOracle.of(subsample_candidates(solved_on, candidates, seed=seed), Form.PER_PROMPT)
     base, attainable = MemoryOracle.of(table), AttainableLevels(oracle)
     found: list[Asked] = []
     for draw in range(100):

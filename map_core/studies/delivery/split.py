@@ -22,12 +22,12 @@ from map_core.analysis.baselines import random_weights, win_rates
 from map_core.confidence.cross_fit import split
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
-from map_core.data.subsample import deal
+from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.solver.newton import Status, solve
-from map_core.solver.rays import reach
+from map_core.solver.rays import solve_rays
 
 #: Hands that each prompt deals for the forecast.
 HANDS = 16
@@ -176,7 +176,7 @@ def deliver(
         )
     if not 0.0 < level < 1.0:
         raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.9.")
-    dealt = deal(solved_on, candidates, hands=HANDS, seed=seed)
+    dealt = subsample_candidates(solved_on, candidates, subsets=HANDS, seed=seed)
     promising = MemoryOracle.of(dealt, Form.PER_PROMPT)
     hands = len(dealt.prompts) // len(solved_on.prompts)
     pooled, new = MemoryOracle.of(solved_on, Form.POOLED), MemoryOracle.of(fresh, Form.PER_PROMPT)
@@ -284,8 +284,8 @@ def _random(
         return math.nan, math.nan
     directions = np.zeros((RANDOM, len(rising)))
     directions[:, rising] = random_weights(RANDOM, int(rising.sum()), seed=seed)
-    x = reach(promising, directions, nats).weights[:, 0] / promising.scale * new.scale
-    above = new.many(x).levels[:, rising] > 0
+    x = solve_rays(promising, directions, nats).weights[:, 0] / promising.scale * new.scale
+    above = new.batch_moments(x).levels[:, rising] > 0
     ahead = win_rates(fresh, x, Form.PER_PROMPT)[:, rising] > 0.5
     return float(above.all(axis=1).mean()), float(ahead.all(axis=1).mean())
 

@@ -68,7 +68,7 @@ def random_palettes(
     """
     chosen = np.arange(len(table.values)) if values is None else np.asarray(values)
     rng, scale = np.random.default_rng(seed), Percentiles(table)
-    base = np.array([scale.of_level(j, float(level)) for j, level in enumerate(oracle.base)])
+    base = np.array([scale.percentile_of(j, float(level)) for j, level in enumerate(oracle.base)])
     palettes = np.full((count, len(table.values)), np.nan)
     for row in palettes:
         for j in rng.permutation(chosen)[:size]:
@@ -190,7 +190,7 @@ def _missed(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
     """Share of the rows in which a level is further below its target than ``MISS``."""
     if not len(weights):
         return math.nan
-    lack = np.nan_to_num(d - oracle.many(weights).levels)
+    lack = np.nan_to_num(d - oracle.batch_moments(weights).levels)
     return _share(lack.max(axis=1) > MISS)
 
 
@@ -198,7 +198,7 @@ def _residual(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
     """Median over rows of the largest violation of the optimality conditions."""
     if not len(weights):
         return math.nan
-    slack = np.nan_to_num(oracle.many(weights).levels - d)
+    slack = np.nan_to_num(oracle.batch_moments(weights).levels - d)
     return float(np.median(np.abs(np.minimum(weights, slack)).max(axis=1)))
 
 
@@ -258,7 +258,7 @@ def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> Rounds
     def quantiles(standardised: np.ndarray) -> tuple[float, ...]:
         # A hair below, where rounding would put a level on either side of many equal replies.
         reached = oracle.rewards_at(standardised - 1e-9)
-        return tuple(scale.of_level(j, float(reached[j])) / 100.0 for j in chosen)
+        return tuple(scale.percentile_of(j, float(reached[j])) / 100.0 for j in chosen)
 
     return Rounds(
         tuple(table.values[j] for j in chosen),

@@ -134,7 +134,7 @@ def _draw_reading(view: ComparisonView) -> None:
         chips = []
         for name, reward in candidate.rewards.items():
             j = table.values.index(name) if name in table.values else -1
-            rank = f", {amounts.percentile(percentiles.of_level(j, reward))}" if j >= 0 else ""
+            rank = f", {amounts.percentile(percentiles.percentile_of(j, reward))}" if j >= 0 else ""
             chips.append((j, f"{generator.value_title(view.scene, name)} {sentences.number(reward)}{rank}"))
         st.html(markup.chips(chips, view.scene.theme))
 

@@ -14,11 +14,11 @@ import streamlit as st
 
 from map_core.analysis.generation_weights import effective_solution, scored_weights
 from map_core.core.types import Form
-from map_core.data.subsample import deal
+from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError, MissingModelError, PaletteError
 from map_core.feasibility import Assessment, AttainableLevels
 from map_core.generation.request import GenerationRequest
-from map_core.models.endpoint import address_of, refusal
+from map_core.models.endpoint import address_of, refusal_reason
 from map_core.models.files import locate, recorded_model
 from map_core.oracle import MemoryOracle
 from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scored
@@ -59,7 +59,7 @@ def model_name(scene: Scene) -> str:
 
 def missing_model(scene: Scene) -> MissingModel | None:
     """What is missing for the generator to run; looked at again every few seconds."""
-    if reason := refusal(scene.table.metadata):
+    if reason := refusal_reason(scene.table.metadata):
         return MissingModel(reason, None)
     return _missing_model(model_name(scene))
 
@@ -105,7 +105,7 @@ def custom_specifications(scene: Scene) -> tuple[Specification, ...]:
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _scene_of_fewer(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Scene:
     """The scene of a generator that draws so many candidates."""
-    table = deal(_scene.table, candidates)
+    table = subsample_candidates(_scene.table, candidates)
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
     return Scene((*key, candidates), table, oracle, AttainableLevels(oracle), _scene.names, _scene.cards, _scene.theme)
 

@@ -251,7 +251,7 @@ def _draw_rewards(view: ComparisonView) -> None:
             if reward is None:
                 cells.append("–")
             elif name in table.values:
-                percentile = percentiles.of_level(table.values.index(name), reward)
+                percentile = percentiles.percentile_of(table.values.index(name), reward)
                 cells.append(f"{sentences.number(reward)} ({amounts.percentile(percentile)})")
             else:
                 cells.append(sentences.number(reward))

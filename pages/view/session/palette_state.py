@@ -122,7 +122,7 @@ def _palette_of_address(scene: Scene) -> tuple[Palette, str]:
     told = {name: st.query_params[name] for name in ADDRESS if name in st.query_params}
     if "palette" in told:
         try:
-            palette = Palette.from_address(told, scene.table.values)
+            palette = Palette.from_query(told, scene.table.values)
             if palette.use_case not in (ALL, *scene.table.use_case_names):
                 raise InputError(
                     f"The address names the use case {palette.use_case!r}, which this table does not have."
@@ -143,7 +143,7 @@ def draw_address_error() -> None:
 
 def write_address(palette: Palette) -> None:
     """The palette stands in the address, so that a link opens the same view."""
-    wanted = palette.to_address()
+    wanted = palette.to_query()
     for name in ADDRESS:
         if st.query_params.get(name) != wanted.get(name):
             if name in wanted:

@@ -105,7 +105,7 @@ class Scene:
     @property
     def sampling(self) -> SamplingSettings:
         """The settings that the table's replies were drawn with; the model's own where it does not say."""
-        return SamplingSettings.recorded(self.table.metadata)
+        return SamplingSettings.from_metadata(self.table.metadata)
 
 
 def chosen_table() -> str:

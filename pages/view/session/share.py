@@ -109,7 +109,7 @@ def app_address() -> str:
 
 def address_query(palette: Palette) -> str:
     """The palette, and the table where another one was chosen, as the end of an address."""
-    return f"?{urlencode(palette.to_address() | scenes.address(), safe=':;=!')}"
+    return f"?{urlencode(palette.to_query() | scenes.address(), safe=':;=!')}"
 
 
 def _report(

@@ -40,6 +40,6 @@ def register(
     )
 
     def mount(*, data: Any = None, **options: Any) -> Any:
-        return made(data=amounts.plain(data), **options)
+        return made(data=amounts.json_safe(data), **options)
 
     return mount

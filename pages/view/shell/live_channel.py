@@ -184,7 +184,7 @@ def _failure_of(error: Exception, faults: dict[tuple[str, int], errors.Failure])
 
 
 def _to_json(what: dict[str, Any]) -> str:
-    return json.dumps(amounts.plain(what), separators=(",", ":"), allow_nan=False)
+    return json.dumps(amounts.json_safe(what), separators=(",", ":"), allow_nan=False)
 
 
 async def _send(socket: WebSocket, said: str) -> None:

@@ -22,7 +22,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from map_core import catalog
 from map_core.catalog import processes
 from map_core.core import amounts
-from map_core.data.importing import Choice, Preview, preview
+from map_core.data.importing import ColumnChoice, Preview, preview
 from map_core.errors import InputError
 from pages.view.shell import markup
 from pages.view.tables import markup as table_markup
@@ -188,7 +188,7 @@ def _draw_columns(held: Upload, found: Preview) -> None:
         st.html(markup.note("Say which column holds the prompts, which the replies, and at least one value."))
 
 
-def _draw_roles(found: Preview) -> Choice:
+def _draw_roles(found: Preview) -> ColumnChoice:
     guess = found.guess
 
     def pick(label: str, guessed: str | None, key: str, help_: str) -> str:
@@ -222,10 +222,10 @@ def _draw_roles(found: Preview) -> Choice:
         key="upload_values",
         help="Columns of numbers, higher for more of the value. Columns that are not chosen are left out.",
     )
-    return Choice(tuple(values), *roles)
+    return ColumnChoice(tuple(values), *roles)
 
 
-def _make(held: Upload, choice: Choice | None) -> None:
+def _make(held: Upload, choice: ColumnChoice | None) -> None:
     """Callback: a process of its own reads the file."""
     name = str(st.session_state.get("upload_name", ""))
     file = f"input{_suffix(held.path.name)}"

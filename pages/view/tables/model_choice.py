@@ -25,12 +25,12 @@ _LOOKED = "build_model_looked"
 def offered_models() -> list[str]:
     """Models that can be chosen by everybody: those of this machine, and those that the operator names."""
     here = [files.name for files in model_files.installed() if files.name != model_files.DEFAULT_EMBEDDER]
-    return list(dict.fromkeys([*here, *(endpoint.listed() or ())]))
+    return list(dict.fromkeys([*here, *(endpoint.listed_models() or ())]))
 
 
 def may_name_any() -> bool:
     """Whether this visitor may name any model."""
-    return endpoint.listed() is None and operator.is_operator()
+    return endpoint.listed_models() is None and operator.is_operator()
 
 
 def draw_select() -> None:
@@ -76,7 +76,7 @@ def draw_offer_hint() -> None:
             f"Whoever runs this app can offer other models, in folders or on servers: {endpoint.LISTED} names them."
         )
     )
-    if endpoint.listed() is None:
+    if endpoint.listed_models() is None:
         operator.draw_token_field()
 
 

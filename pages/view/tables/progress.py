@@ -153,7 +153,7 @@ def _progress_text(one: Making) -> str:
     text += f": {one.done} of {table_markup.counted(one.total, 'prompt')}"
     text += f", {amounts.fixed(one.rate, 1)} a minute" if one.rate else ""
     if one.seconds_left is not None:
-        text += f", {amounts.clock(one.seconds_left)} left in this step"
+        text += f", {amounts.minutes_seconds(one.seconds_left)} left in this step"
     return text
 
 

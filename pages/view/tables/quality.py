@@ -15,7 +15,7 @@ from map_core.core.jobs import Job, JobStatus
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
 from map_core.feasibility.trusted_ranges import Ranges, ranges
-from map_core.models.endpoint import refusal
+from map_core.models.endpoint import refusal_reason
 from map_core.text import table_quality as words
 from map_core.text.sentences import capitalised
 from pages.view.session import header, palette_state
@@ -121,7 +121,7 @@ def _draw_use_cases(scene: Scene) -> None:
     table = scenes.load(scenes.ALL).table
     cases = np.array(table.use_cases)
     weights, held = table.weights, table.held_out
-    counted = np.ones(len(cases)) if table.counted is None else table.counted
+    counted = np.ones(len(cases)) if table.prompt_weights is None else table.prompt_weights
     if len(table.use_case_names) < 2 and not weights.size and not held.any():
         return
     st.header("Prompts by use case")
@@ -152,7 +152,7 @@ def _draw_more(scene: Scene, advice: Advice) -> None:
             )
         )
         return
-    if reason := refusal(metadata):
+    if reason := refusal_reason(metadata):
         st.text(reason)
         return
     source = scenes.chosen_table() or "The first table"
