@@ -1,26 +1,26 @@
-"""The few exceptions of the project, each with a message for the person who reads it.
+"""Exceptions of the project, each with a message for a person.
 
-A message says what came, what was expected and what to do. A target that cannot be reached is an
-ordinary result (see :mod:`map_core.feasibility`) and never an exception.
+A message says what came, what was expected and what to do. A target out of reach is an ordinary
+result (see :mod:`map_core.feasibility`) and never an exception.
 """
 
 from __future__ import annotations
 
 
 class PaletteError(Exception):
-    """Anything that this project raises on purpose."""
+    """Base class of every exception that this project raises on purpose."""
 
 
 class InputError(PaletteError, ValueError):
-    """What the caller handed in cannot be used: a table, a target, a prompt, a setting."""
+    """The caller's input cannot be used: a table, a target, a prompt, a setting."""
 
 
 class MissingModelError(PaletteError):
     """A model's weights are not on this machine.
 
     Args:
-        message: what is missing and why it could not be had.
-        command: the command line that mends it, shown as it is to the user.
+        message: what is missing and why it could not be downloaded.
+        command: the command line that downloads it, shown verbatim.
     """
 
     def __init__(self, message: str, command: str) -> None:
@@ -32,12 +32,12 @@ class MissingModelError(PaletteError):
 
 
 class EngineError(PaletteError):
-    """An engine or the model process stopped in the middle of its work."""
+    """An engine or the model's process failed."""
 
 
 class TryAgainError(EngineError):
-    """A server did not answer, had too much to do or broke off: the same request may well be answered later."""
+    """A server timed out, was overloaded or broke the connection: the same request may succeed later."""
 
 
 class StoreError(PaletteError):
-    """The database with what people keep does not answer, or refuses."""
+    """The database does not answer, or refuses an operation."""

@@ -20,7 +20,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.core.file_lock import lock, write_durable, write_error
+from map_core.core.atomic_files import write_durable, write_error
+from map_core.core.file_lock import lock
 from map_core.core.types import Reply
 from map_core.errors import InputError
 

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.core.file_lock import open_durable
+from map_core.core.atomic_files import open_durable
 from map_core.core.types import Reply
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import table_schema

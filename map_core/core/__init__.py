@@ -1,6 +1,6 @@
-"""Utilities without knowledge of the domain: contents.
+"""Types and utilities that every package may import.
 
-types         the words of the product as types
+types         types that several packages pass to each other
 assets        the files that are shipped beside the code
 amounts       numbers as text and as JSON
 wilson        confidence interval of a share

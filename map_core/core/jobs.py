@@ -1,9 +1,9 @@
-"""Work in the background: one registry a process, a job a key, so that a page never waits and a reload attaches again.
+"""Run background jobs: one registry a process, one job a key, so that a page never blocks and a reload reattaches.
 
-A job is named by its content (table, use case, targets, ...): whoever asks for the same thing gets the same job, and
-an answer that was computed once is there at once. A caller that moves on says so through its ``slot``: work that
-nobody waits for any more is stopped. Constraint: no browser and no model here; the work is a function that
-asks ``progress.check()`` now and then, and what it returns is never changed afterwards.
+A job is keyed by its content (table, use case, targets, ...): equal requests share a job, and a computed result is
+returned at once. A caller that moves on says so through its ``slot``: work without a caller is cancelled.
+Constraint: no browser and no model here; the work is a function that calls ``job.check()`` now and then, and its
+result is never changed afterwards.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class JobStatus(StrEnum):
-    """Where a job is; the last three are ends."""
+    """State of a job; the last three are final."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -32,18 +32,18 @@ class JobStatus(StrEnum):
 
 
 class JobCancelled(Exception):
-    """Raised inside a job's work when nobody wants its answer any more."""
+    """Raised inside a job's work when no caller wants its result any more."""
 
 
 class Job:
-    """One piece of work and what has come of it; every attribute may be read from any thread.
+    """A background job and its result; every attribute may be read from any thread.
 
     Attributes:
         key: what is computed.
         status: see :class:`JobStatus`.
-        partial: what there is so far, as the work last reported it; None before.
-        result: the answer, once the status is "done".
-        error: what went wrong, in words, once the status is "failed".
+        partial: the last partial result that the work reported; None before.
+        result: the result, once the status is "done".
+        error: the error message, once the status is "failed".
     """
 
     def __init__(self, key: Hashable) -> None:
@@ -58,28 +58,28 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Nothing will change any more."""
+        """Whether the status is final."""
         return self._ended.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end, or for ``timeout`` seconds; whether it has ended."""
+        """Wait until the job ends, or for ``timeout`` seconds; return whether it has ended."""
         return self._ended.wait(timeout)
 
     def cancel(self) -> None:
-        """Stop at the work's next check."""
+        """Ask the work to stop at its next check."""
         self._stop.set()
 
     def check(self) -> None:
-        """Called by the work: stop here when nobody waits any more.
+        """Stop the calling work when the job was cancelled.
 
         Raises:
-            JobCancelled: stop now.
+            JobCancelled: the job was cancelled.
         """
         if self._stop.is_set():
             raise JobCancelled
 
     def report(self, partial: Any) -> None:
-        """Called by the work: show what there is so far, and stop here when nobody waits any more."""
+        """Publish a partial result from the work; stop it when the job was cancelled."""
         self.check()
         self.partial = partial
 
@@ -101,11 +101,11 @@ class Job:
 
 
 class Jobs:
-    """A registry of jobs and the threads that do them.
+    """A registry of jobs and the threads that run them.
 
     Args:
-        workers: threads; the mathematics holds on to a core each, so one fewer than there are cores is plenty.
-        capacity: jobs that are remembered; the one not asked for the longest goes first, never one that still runs.
+        workers: threads; each job keeps a core busy, so one fewer than there are cores is plenty.
+        capacity: jobs that are kept; the least recently used one is evicted first, never one that still runs.
 
     Raises:
         InputError: workers or capacity below 1.
@@ -129,14 +129,14 @@ class Jobs:
         return len(self._jobs)
 
     def submit(self, key: Hashable, work: Callable[[Job], Any], slot: Hashable | None = None) -> Job:
-        """The job of a key: the one that is there already, or a new one.
+        """Return the job of a key: a known one, or a new one.
 
-        A job that failed or was cancelled is done anew.
+        A job that failed or was cancelled is run again.
 
         Args:
-            key: what is computed, hashable; equal keys must mean equal answers.
+            key: what is computed; equal keys must mean equal results.
             work: called in a thread with the job.
-            slot: who asks, for example (session, figure). A slot holds one job at a time: the one it held before
+            slot: the caller, for example (session, figure). A slot holds one job at a time: the one it held before
                 is cancelled unless another slot holds it too. Without a slot the job is never cancelled this way.
 
         Returns:
@@ -146,57 +146,58 @@ class Jobs:
             job = self._jobs.get(key)
             if job is None or job.status in (JobStatus.FAILED, JobStatus.CANCELLED) or job._stop.is_set():
                 job = self._jobs[key] = Job(key)
-                job._slots.add(_NOBODY if slot is None else slot)
+                job._slots.add(_NO_SLOT if slot is None else slot)
                 self._pool.submit(job._run, work)
             else:
-                job._slots.add(_NOBODY if slot is None else slot)
+                job._slots.add(_NO_SLOT if slot is None else slot)
             self._jobs.move_to_end(key)
             if slot is not None:
-                self._give_up(slot, job)
-            self._forget()
+                self._release(slot, job)
+            self._evict()
             return job
 
     def release(self, slot: Hashable) -> None:
-        """Give up what a slot holds; it is cancelled unless another slot holds it too."""
+        """Release the job of a slot; it is cancelled unless another slot holds it too."""
         with self._lock:
-            self._give_up(slot, None)
+            self._release(slot, None)
 
-    def _give_up(self, slot: Hashable, kept: Job | None) -> None:
+    def _release(self, slot: Hashable, except_job: Job | None) -> None:
         for job in self._jobs.values():
-            if job is not kept and slot in job._slots:
+            if job is not except_job and slot in job._slots:
                 job._slots.discard(slot)
                 if not job._slots and not job.ended:
                     job.cancel()
 
     def get(self, key: Hashable) -> Job | None:
-        """The job of a key, if it is remembered."""
+        """Return the job of a key, or None where it is not kept."""
         with self._lock:
             return self._jobs.get(key)
 
     def close(self) -> None:
-        """Cancel everything and let the threads end."""
+        """Cancel every job and shut the threads down."""
         with self._lock:
             for job in self._jobs.values():
                 job.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _forget(self) -> None:
+    def _evict(self) -> None:
         for key in [key for key, job in self._jobs.items() if job.ended]:
             if len(self._jobs) <= self._capacity:
                 break
             del self._jobs[key]
 
 
-#: Stands for a caller without a slot, whose job nobody else may cancel.
-_NOBODY = object()
+#: The slot of callers without one, whose job nobody else may cancel.
+_NO_SLOT = object()
+
 
 _shared: list[Jobs] = []
-_sharing = threading.Lock()
+_shared_lock = threading.Lock()
 
 
 def shared_jobs() -> Jobs:
-    """The one registry of this process, made on first use."""
-    with _sharing:
+    """Return the registry of this process, created on first use."""
+    with _shared_lock:
         if not _shared:
             _shared.append(Jobs())
         return _shared[0]

@@ -1,4 +1,4 @@
-"""A child process that leaves when its parent does.
+"""End a child process when its parent ends.
 
 Constraint: standard library only.
 """
@@ -11,11 +11,11 @@ import time
 
 
 def exit_with_parent(parent: int, code: int) -> None:
-    """Watch the parent from now on; end this process within a second of its end, whatever is being done.
+    """Start a thread that ends this process within a second of its parent's end.
 
     Args:
         parent: process id of the parent.
-        code: exit code of this process then.
+        code: exit code of this process.
     """
     threading.Thread(target=_watch, args=(parent, code), daemon=True).start()
 

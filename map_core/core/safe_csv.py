@@ -1,8 +1,9 @@
-"""Rows for spreadsheets, as CSV: text is shown as text, whatever it begins with.
+"""Write CSV whose text no spreadsheet runs as a formula.
 
-A spreadsheet takes a cell that begins with = + - or @ for a formula and runs it, and what people write, what models
-reply and what columns of files are called may begin so. Constraint: standard library only; everything that the app
-exports as CSV goes through here.
+A spreadsheet runs a cell that begins with = + - or @ as a formula, and what people write, what models reply and what
+columns of files are called may begin so. Constraint: standard library only; every CSV export goes through here.
+
+Source: OWASP, "CSV Injection".
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import csv
 from collections.abc import Iterable
 from typing import IO, Any
 
-#: What a formula begins with, in the spreadsheets that there are.
+#: First characters of a formula in common spreadsheets.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def text_cell(text: str) -> str:
-    """Text that a spreadsheet shows as text.
+    """Return text that a spreadsheet shows as text: prefixed with an apostrophe where it looks like a formula.
 
     Example:
         >>> text_cell("=1+1"), text_cell("Hello.")
@@ -26,7 +27,7 @@ def text_cell(text: str) -> str:
 
 
 def cell(content: Any) -> Any:
-    """A cell's content: text as :func:`text_cell` gives it, numbers as they are, in figures too.
+    """Return a cell's content: text as :func:`text_cell`, numbers and texts that are numbers unchanged.
 
     Example:
         >>> cell("-0.25"), cell("-x"), cell(-1)
@@ -42,20 +43,20 @@ def cell(content: Any) -> Any:
 
 
 class Writer:
-    """Writes rows as CSV, as ``csv.writer`` does, with cells that no spreadsheet runs.
+    """A ``csv.writer`` whose cells no spreadsheet runs.
 
     Args:
-        out: where they go.
+        out: a text file opened for writing.
     """
 
     def __init__(self, out: IO[str]) -> None:
         self._writer = csv.writer(out)
 
     def writerow(self, row: Iterable[Any]) -> None:
-        """Write one row."""
+        """Write a row."""
         self._writer.writerow([cell(content) for content in row])
 
     def writerows(self, rows: Iterable[Iterable[Any]]) -> None:
-        """Write several."""
+        """Write several rows."""
         for row in rows:
             self.writerow(row)

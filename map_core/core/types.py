@@ -1,6 +1,6 @@
-"""The words of the product as types: what is passed between the floors of the house.
+"""Types that several packages pass to each other.
 
-Constraint: standard library only, so that everything above can import it at no cost.
+Constraint: types only, standard library only, so that every package can import them at no cost.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from map_core.errors import InputError
 
 
 class Form(StrEnum):
-    """Which log-normaliser A(lambda) is in force.
+    """Form of the log-normaliser A(lambda).
 
-    ``PER_PROMPT`` is the exact dual of the problem and what a generator does; ``POOLED`` also re-weights
-    prompts and is the only choice for tables with one reply a prompt.
+    ``PER_PROMPT``: a softmax over each prompt's replies, averaged over prompts; the exact dual, and what a generator
+    does. ``POOLED``: one softmax over all replies, which also re-weights prompts; the only form for tables with one
+    reply a prompt.
     """
 
     PER_PROMPT = "per-prompt"
@@ -25,7 +26,10 @@ class Form(StrEnum):
 
 
 class Verdict(StrEnum):
-    """Whether a palette can be had: yes, only on paper (too few replies carry it), or no."""
+    """Whether a palette is reachable.
+
+    ``ON_PAPER``: some weights meet the targets, but too few replies carry them to be trusted.
+    """
 
     REACHABLE = "reachable"
     ON_PAPER = "on_paper"
@@ -34,13 +38,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How replies are drawn from the base model; part of p0 and recorded with every table.
+    """Sampling settings of the base model: part of p0, recorded in every table's metadata.
 
     Args:
-        temperature: softmax temperature, > 0.
-        top_k: only the k likeliest tokens are drawn; 0 switches it off.
-        top_p: only the smallest set of tokens with this probability is drawn; 1.0 switches it off.
-        max_new_tokens: longest reply, in tokens.
+        temperature: softmax temperature, in (0, 10].
+        top_k: keep the k likeliest tokens, 0 for off.
+        top_p: keep the smallest set of tokens with this probability, in (0, 1]; 1 for off.
+        max_new_tokens: length limit of a reply, at least 1.
 
     Raises:
         InputError: a setting is outside its range.
@@ -62,14 +66,14 @@ class SamplingSettings:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected {expected}.")
 
     def as_dict(self) -> dict[str, float | int]:
-        """The settings as plain numbers, for a table's metadata."""
+        """Return the settings as plain numbers, for a table's metadata."""
         return asdict(self)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> SamplingSettings:
-        """The settings that a table's metadata tells; the defaults for those that it does not."""
-        told = metadata.get("sampling") or {}
-        return cls(**{name: told[name] for name in cls.__dataclass_fields__ if told.get(name) is not None})
+        """Return the settings recorded in a table's metadata, defaults for missing ones."""
+        sampling = metadata.get("sampling") or {}
+        return cls(**{name: sampling[name] for name in cls.__dataclass_fields__ if sampling.get(name) is not None})
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,11 @@ class Reply:
     """One reply of a model to a prompt.
 
     Args:
-        text: the reply as people read it.
-        tokens: its token ids, without the end-of-turn token.
-        log_probs: natural logarithm of each token's probability under the model itself (temperature 1,
-            nothing cut off), one per token.
-        finished: it ended by its end-of-turn token, not by the length limit.
+        text: the reply without special tokens.
+        tokens: token ids, without the end-of-turn token; empty where the engine returns none.
+        log_probs: natural logarithm of each token's probability under the base model at temperature 1 without
+            truncation, one per token.
+        finished: it ended with its end-of-turn token, not at the length limit.
     """
 
     text: str
@@ -92,7 +96,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Turn:
-    """One exchange of a chat that lies before the prompt: what the person wrote, what the model replied."""
+    """An earlier exchange of a chat: the person's prompt and the model's reply."""
 
     prompt: str
     reply: str

@@ -14,7 +14,8 @@ import pytest
 from map_core import scoring
 from map_core.building import build
 from map_core.building.checkpoints import Parts, Scores, folder_of, key_of
-from map_core.core.file_lock import lock, write_durable
+from map_core.core.atomic_files import write_durable
+from map_core.core.file_lock import lock
 from map_core.core.types import Reply, SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
