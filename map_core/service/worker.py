@@ -241,7 +241,7 @@ def main() -> None:
     worker = ModelWorker(options.model, options.engine, options.dtype, output)
     threading.Thread(target=worker.listen, args=(commands,), daemon=True).start()
     if hasattr(os, "getppid") and sys.platform != "win32":
-        leave_with(options.parent, code=0)  # something else may hold our standard input open
+        exit_with_parent(options.parent, code=0)  # something else may hold our standard input open
     worker.serve()
 
 

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from map_core.core.jobs import shared_jobs
 from map_core.core.types import Reply
 from map_core.data import reward_table
-from map_core.data.subsample import deal
+from map_core.data.subsample import subsample_candidates
 from map_core.engines.tokens import Token
 from map_core.errors import EngineError, InputError
 from map_core.feasibility import assess
