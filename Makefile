@@ -1,13 +1,14 @@
 # The commands of the project; the same ones at the desk, in the README and in CI.
 # make run    set up, bring the models, open the app on its embedded table
 # make test   set up and pass all tests, a real browser's among them
+# make docs   the documents as a site, into site/; a broken link fails
 # make screenshots   pictures of every page at three widths, light and dark, into screenshots/
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8501
 
-.PHONY: run setup models test lint format bench screenshots clean
+.PHONY: run setup models test lint format docs bench screenshots clean
 .DELETE_ON_ERROR:
 
 run: setup models
@@ -30,6 +31,10 @@ $(VENV)/.running: requirements.txt | $(BIN)/python
 $(VENV)/.testing: requirements.txt requirements-cluster.txt tests/requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-compile --requirement tests/requirements.txt
 	@touch $@ $(VENV)/.running
+
+$(VENV)/.docs: docs/requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement docs/requirements.txt
+	@touch $@
 
 # Byte code of what is installed: by every core, which pip would make by one.
 $(VENV)/.compiled: $(VENV)/.testing
@@ -54,6 +59,9 @@ format: $(VENV)/.testing
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+
 bench: $(VENV)/.testing models
 	$(BIN)/python -m tests.benchmarks
 
@@ -62,4 +70,4 @@ screenshots: $(VENV)/.testing $(VENV)/.browser models
 	$(BIN)/python -m tests.screenshots --readme
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache site

@@ -1,4 +1,4 @@
-"""The labels that come with the embedded table: enough of them for each value, and the figures that README gives."""
+"""The labels that come with the embedded table: enough of them for each value, and the figures that the documents give."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def test_every_value_of_the_embedded_table_is_measured_on_enough_labels() -> Non
         assert one.auc >= LEAST_AUC, one
 
 
-def test_readme_gives_the_figures_that_the_command_prints() -> None:
+def test_the_documents_give_the_figures_that_the_command_prints() -> None:
     shown = CliRunner().invoke(command, ["--markdown"])
     assert shown.exit_code == 0, shown.output
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    document = (ROOT / "docs" / "values.md").read_text(encoding="utf-8")
     rows = [row for row in shown.output.splitlines() if row.startswith("| ") and f"| {UNLABELLED} |" not in row]
     assert len(rows) == 9  # two of the head, seven values
-    assert [row for row in rows if row not in readme] == []
+    assert [row for row in rows if row not in document] == []
