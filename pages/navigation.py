@@ -26,6 +26,7 @@ PAGES = {
     "About": [
         ("how", "How it works", "functions"),
         ("limits", "Limits", "report"),
+        ("documents", "Documents", "article"),
     ],
 }
 

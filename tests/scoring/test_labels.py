@@ -1,4 +1,4 @@
-"""The labels that come with the embedded table: enough of them for each value, and the figures that the documents give."""
+"""The labels that come with the embedded table: enough of them for each value, and the figures that documents give."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
+from mimetypes import guess_type
 
 import streamlit as st
 
@@ -168,9 +169,9 @@ def region(label: str, title: str, progress: str, sentences: Sequence[str]) -> s
 
 
 def image(name: str, said: str) -> str:
-    """A drawing of our own from assets/, and its meaning in words."""
-    drawn = b64encode((ASSETS / name).read_bytes()).decode()
-    return f'<img class="vp-picture" src="data:image/svg+xml;base64,{drawn}" alt="{escape(said, quote=True)}">'
+    """A picture of our own from assets/, and its meaning in words."""
+    kind, drawn = guess_type(name)[0], b64encode((ASSETS / name).read_bytes()).decode()
+    return f'<img class="vp-picture" src="data:{kind};base64,{drawn}" alt="{escape(said, quote=True)}">'
 
 
 def steps(items: Sequence[tuple[str, str]]) -> str:

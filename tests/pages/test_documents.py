@@ -1,0 +1,73 @@
+"""The documents in the app: each opens, and no link in them leads nowhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.view.about import documents
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = str(ROOT / "pages" / "navigation.py")
+#: Code, in which nothing is a link or a heading.
+CODE = re.compile(r"^```.*?^```$|^ {4}.*?$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def anchors(name: str) -> set[str]:
+    """The headings of a document as addresses name them."""
+    headings = re.findall(r"^#+ (.+)$", CODE.sub("", documents.text(name)), re.MULTILINE)
+    return {re.sub(r"[^\w]+", "-", heading.lower()).strip("-") for heading in headings}
+
+
+def leads_somewhere(link: str) -> bool:
+    """Whether a link in a document reaches a heading of a document, a file of the repository, or another site."""
+    if link.startswith("https://"):
+        return True
+    file, _, anchor = link.partition("#")
+    if not file.endswith(".md"):
+        return (documents.FOLDER / file).is_file()
+    name = file.removesuffix(".md")
+    return name in documents.NAMES and (not anchor or anchor in anchors(name))
+
+
+def test_links_and_headings_of_a_small_document():
+    markdown = "# A\n\n[b](tables.md), [c](values.md#your-own), [d](https://e.f)\n\n```\n# g [h](index.md)\n```\n"
+    assert documents.adapted(markdown) == (
+        "## A\n\n[b](documents?document=tables), [c](documents?document=values#your-own), [d](https://e.f)\n\n"
+        "```\n# g [h](index.md)\n```\n"
+    )
+    assert not leads_somewhere("nowhere.md")
+    assert not leads_somewhere("values.md#nowhere")
+    assert not leads_somewhere("../assets/nowhere.png")
+
+
+def test_every_document_is_offered_here_and_on_the_site():
+    assert {path.stem for path in documents.FOLDER.glob("*.md")} == set(documents.NAMES)
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
+    assert tuple(re.findall(r"(\w+)\.md$", site, re.MULTILINE)) == documents.NAMES
+
+
+@pytest.mark.parametrize("name", documents.NAMES)
+def test_no_link_leads_nowhere(name: str):
+    links = LINK.findall(CODE.sub("", documents.text(name)))
+    assert [link for link in links if not leads_somewhere(link)] == []
+    assert ".md" not in CODE.sub("", documents.adapted(documents.text(name)))
+
+
+def test_every_document_opens():
+    app = AppTest.from_file(APP, default_timeout=60).switch_page("documents.py").run()
+    for name in documents.NAMES:
+        app.selectbox(key="document").set_value(name).run()
+        assert not app.exception
+        assert app.main.markdown[0].value.startswith(f"## {documents.title(name)}\n")
+
+
+def test_an_address_opens_its_document():
+    app = AppTest.from_file(APP, default_timeout=60).switch_page("documents.py")
+    app.query_params["document"] = "method"
+    app.run()
+    assert app.main.markdown[0].value.startswith("## Method\n")
