@@ -17,6 +17,10 @@ CODE = re.compile(r"^```.*?^```$|^ {4}.*?$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
+#: A path of the repository that a text names; capitals stand for a name to be chosen.
+PATH = re.compile(r"\b(?:map_core|pages|tests|assets)/[\w/.-]*\w")
+
+
 def anchors(name: str) -> set[str]:
     """The headings of a document as addresses name them."""
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", documents.text(name)), re.MULTILINE)
@@ -56,6 +60,12 @@ def test_no_link_leads_nowhere(name: str):
     links = LINK.findall(CODE.sub("", documents.text(name)))
     assert [link for link in links if not leads_somewhere(link)] == []
     assert ".md" not in CODE.sub("", documents.adapted(documents.text(name)))
+
+
+@pytest.mark.parametrize("path", [*documents.FOLDER.glob("*.md"), ROOT / "README.md"], ids=lambda path: path.stem)
+def test_every_path_that_a_document_names_is_there(path: Path):
+    named = PATH.findall(path.read_text(encoding="utf-8"))
+    assert [one for one in named if not re.search("[A-Z]{4}", one) and not (ROOT / one).exists()] == []
 
 
 def test_every_document_opens():
