@@ -105,7 +105,7 @@ def test_what_is_in_it(wheel: Path) -> None:
         "value_palette_app",
         f"value_palette-{map_core.__version__}.dist-info",
     }
-    assert not [name for name in names if "__pycache__" in name or "/tests/" in name or "screenshot" in name]
+    assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import streamlit as st
 
-from pages.view import style
+from map_core.core.assets import app_folder
+from pages.view.shell import markup
 
-FOLDER = Path(__file__).resolve().parents[3] / "docs"
+FOLDER = app_folder() / "docs"
 #: In the order of the site; the name is also what the address says.
 NAMES = (
     *("index", "start", "values", "tables", "python", "server", "cluster"),
@@ -54,7 +54,7 @@ def show(name: str) -> None:
     before, *rest = _PICTURE.split(text(name))
     st.markdown(adapted(before))
     for meaning, picture, after in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-        st.html(style.picture(picture, meaning))
+        st.html(markup.image(picture, meaning))
         st.markdown(adapted(after))
 
 
