@@ -60,7 +60,7 @@ def one_prompt() -> None:
         with st.container(key="candidates"):
             candidate_field.draw_candidates(view)
     ended = running and view.shown.phase.ended
-    if ended or looks() != interval or st.session_state.get("generation") != generation.id:
+    if ended or looks() != interval or generator.GENERATION.get() != generation.id:
         st.rerun()
 
 

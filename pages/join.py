@@ -18,7 +18,7 @@ with st.container(key="join"):
                 "Join a meeting", "There is no open meeting with this code." if code else "Type the code on the screen."
             )
         )
-        st.text_input("Code", key="join_code", max_chars=20)
+        st.text_input("Code", key=meeting_member.CODE.name, max_chars=20)
         st.button("Join", key="join_go", type="primary", on_click=meeting_member.join_by_code)
         st.stop()
     whole = scenes.load(scenes.ALL).table
@@ -31,8 +31,10 @@ with st.container(key="join"):
     st.html(markup.title(held.name, "Say what matters to you. The others see it join the picture on the screen."))
     st.html(markup.anchor())
     meeting_member.draw_picture(scene, held.code, me)
-    st.session_state.setdefault("join_name", sent.name if sent else "")
-    st.text_input("You, or the group that you speak for", key="join_name", max_chars=40, persist_state="session")
+    meeting_member.NAME.get_or_set(sent.name if sent else "")
+    st.text_input(
+        "You, or the group that you speak for", key=meeting_member.NAME.name, max_chars=40, persist_state="session"
+    )
     wishes = meeting_member.current_wishes(scene, sent)
     meeting_member.draw_faders(scene, wishes)
     mine = meeting_member.wished_palette(scene, held.use_case, wishes)

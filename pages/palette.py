@@ -30,7 +30,7 @@ def _draw_numbers(seen: LiveAnswer) -> None:
             numbers.draw_numbers(seen)
     st.toggle(
         "Plain sliders",
-        key="plain_desk",
+        key=plain_sliders.PLAIN_DESK.name,
         persist_state="session",
         help="Sliders that answer when they are let go, instead of the live desk.",
     )
@@ -48,7 +48,7 @@ def draw_desk() -> None:
         left, right = st.columns([1.22, 1], gap="large")
         with left:
             st.html(markup.strip(seen.assessment.verdict, seen.answer.headline))
-            if st.session_state.get("plain_desk"):
+            if plain_sliders.PLAIN_DESK.get():
                 plain_sliders.draw_sliders(seen)
             else:
                 st.html(faders.legend())

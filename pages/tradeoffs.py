@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.view.session import header, palette_state
 from pages.view.shell import tabs
-from pages.view.tradeoffs import all_pairs, local_steps, parallel, sweep, three_values, two_values
+from pages.view.tradeoffs import all_pairs, local_steps, parallel, shared, sweep, three_values, two_values
 from pages.view.tradeoffs.shared import CurrentPalette, current_palette
 
 VIEWS = {
@@ -23,14 +23,18 @@ TITLES = {name: title for name, (title, _) in VIEWS.items()}
 
 def choose(now: CurrentPalette) -> str:
     """The view, and the two values of the first one: asked for by a click or by the address, else as they were."""
-    table, asked = now.scene.table, st.session_state
-    if "tradeoffs_open" in asked:
-        asked["frontier_across"], asked["frontier_upwards"] = asked.pop("tradeoffs_open")
-        asked["tradeoffs_view"] = "two"
+    table = now.scene.table
+    if shared.OPEN_PAIR.is_set():
+        pair = shared.OPEN_PAIR.pop()
+        if pair is not None:
+            shared.ACROSS.set(pair[0])
+            shared.UPWARDS.set(pair[1])
+        tabs.VIEW.of("tradeoffs").set("two")
     elif tabs.read_address("tradeoffs", TITLES):
         named = st.query_params.get("pair", "").split(",")
         if len(named) == 2 and set(named) <= set(table.values):
-            asked["frontier_across"], asked["frontier_upwards"] = (table.index(name) for name in named)
+            shared.ACROSS.set(table.index(named[0]))
+            shared.UPWARDS.set(table.index(named[1]))
     return tabs.draw_tabs("tradeoffs", TITLES)
 
 
@@ -47,6 +51,6 @@ with st.container(key="steps"):
     local_steps.draw_local_steps(now)
 with figures:
     VIEWS[view][1](now)
-pair = [st.session_state.get(f"frontier_{axis}") for axis in ("across", "upwards")]
-names = [now.scene.table.values[j] for j in pair if j is not None]
+axes = [shared.ACROSS.get(), shared.UPWARDS.get()]
+names = [now.scene.table.values[j] for j in axes if j is not None]
 tabs.write_address({"view": view} | ({"pair": ",".join(names)} if len(names) == 2 else {}))

@@ -22,16 +22,15 @@ header.draw_header(
 
 def _choose(seen: ValuesView) -> str:
     """The value that is looked at: the one chosen here, or the one that the address names."""
-    held = st.session_state
-    if held.get("values_shown") not in seen.names:
+    if state.SHOWN.get() not in seen.names:
         asked = st.query_params.get("value")
-        held["values_shown"] = asked if asked in seen.names else seen.names[0]
+        state.SHOWN.set(asked if asked in seen.names else seen.names[0])
     chosen = st.pills(
         "Value",
         seen.names,
         format_func=lambda name: markup.plain(seen.title(name)),
         required=True,
-        key="values_shown",
+        key=state.SHOWN.name,
         label_visibility="collapsed",
         persist_state="session",
     )
@@ -56,7 +55,7 @@ def _page(seen: ValuesView) -> None:
             on_click=define.begin,
         )
     howto.draw_howto("value")
-    if said := st.session_state.pop("values_failed", None):
+    if said := workflow.FAILED.pop():
         st.warning("This could not be done.", icon=":material/error:")
         st.text(said)
     card.draw_card_title(seen, chosen)

@@ -84,11 +84,13 @@ def test_a_stop_and_a_rerun_are_no_errors(kind, then):
 def test_start_again_forgets_what_was_set():
     app = AppTest.from_function(broken, args=("fault",), default_timeout=60)
     app.session_state["kept"] = "something that breaks the page"
+    app.session_state["viewer"] = "who asks"
     app.query_params["palette"] = "humor:p60"
     app.run()
     [button] = [one for one in app.button if one.label == "Start again"]
     button.click().run()
     assert "kept" not in app.session_state
+    assert app.session_state["viewer"] == "who asks", "what runs for this viewer can still be stopped"
     assert "palette" not in app.query_params
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from map_core.errors import InputError, PaletteError
 from map_core.feasibility import Assessment
@@ -28,7 +29,9 @@ from pages.view.compare import blind_vote, candidate_field, generator, pinned, p
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.compare.replies import choices, shown_candidate
 from pages.view.session.scene import Scene
-from pages.view.shell import background, markup
+from pages.view.shell import markup
+from pages.view.shell.session_keys import Key
+from pages.view.shell.viewer import viewer_id
 
 POLL_SECONDS = 0.5
 PROMPTS, MAX_PROMPTS = 16, 128
@@ -42,6 +45,12 @@ _STATES = {
     Phase.FAILED: "failed",
 }
 
+BATCH: Key[str] = Key("many", "")
+SOURCE: Key[str] = Key("many_source", "table")
+OWN_PROMPTS: Key[str] = Key("many_own", "")
+FILE: Key[UploadedFile | None] = Key("many_file", None)
+COUNT: Key[int] = Key("many_count", PROMPTS)
+
 
 @st.cache_resource(show_spinner=False)
 def _batches() -> OrderedDict[str, Many]:
@@ -50,11 +59,11 @@ def _batches() -> OrderedDict[str, Many]:
 
 
 def current_batch() -> Many | None:
-    """This viewer's, the one that a reload left behind included."""
-    name = st.session_state.get("many") or st.query_params.get("many")
+    """Return the batch on this page: this viewer's newest, or the one that the address names."""
+    name = BATCH.get() or st.query_params.get("many")
     found = _batches().get(name) if name else None
     if found is not None:
-        st.session_state["many"] = found.id
+        BATCH.set(found.id)
     return found
 
 
@@ -74,9 +83,10 @@ def draw_mode_switch(default: bool) -> bool:
 
 
 def stop() -> None:
-    """Callback: what is done stays."""
-    if (found := current_batch()) is not None:
-        found.stop()
+    """Callback: stop the batch on this page, if this viewer started it; what is done stays."""
+    batch = current_batch()
+    if batch is not None and generator.is_owner(batch):
+        batch.stop()
 
 
 def parse_prompts(text: str) -> list[str]:
@@ -103,15 +113,15 @@ def start(scene: Scene, assessment: Assessment) -> None:
     prompt_form.remember_refusal(None)
     stop()
     try:
-        if st.session_state.get("many_source") == "own":
-            text = str(st.session_state.get("many_own") or "")
-            if (file := st.session_state.get("many_file")) is not None:
+        if SOURCE.get() == "own":
+            text = str(OWN_PROMPTS.get() or "")
+            if (file := FILE.get()) is not None:
                 text += "\n" + file.getvalue().decode("utf-8", errors="replace")
             prompts = parse_prompts(text)
         else:
             prompts = list(scene.table.prompts)
-        prompts = prompts[: int(st.session_state.get("many_count", PROMPTS))]
-        seed, service, viewer = int(st.session_state.get("seed", 0)), generator.service(scene), background.viewer()
+        prompts = prompts[: int(COUNT.get())]
+        seed, service, viewer = int(prompt_form.SEED.get()), generator.service(scene), viewer_id()
         made = Many(
             [prompt_form.build_request(scene, assessment, prompt, seed + i) for i, prompt in enumerate(prompts)],
             lambda request: service.submit(request, viewer=viewer),
@@ -122,9 +132,9 @@ def start(scene: Scene, assessment: Assessment) -> None:
         return
     held = _batches()
     held[made.id] = made
-    while len(held) > _MAX_BATCHES:
-        held.popitem(last=False)[1].stop()
-    st.session_state["many"] = made.id
+    for ended in [one.id for one in held.values() if one.ended][: max(0, len(held) - _MAX_BATCHES)]:
+        del held[ended]  # never one that still runs, whoever started it
+    BATCH.set(made.id)
 
 
 def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
@@ -137,17 +147,21 @@ def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
             format_func={"table": "Of this use case", "own": "My own"}.__getitem__,
             default="table",
             required=True,
-            key="many_source",
+            key=SOURCE.name,
             persist_state="session",
         )
         if source == "own":
             st.text_area(
-                "A prompt a line", key="many_own", height=120, persist_state="session", placeholder="One prompt a line"
+                "A prompt a line",
+                key=OWN_PROMPTS.name,
+                height=120,
+                persist_state="session",
+                placeholder="One prompt a line",
             )
-            st.file_uploader("Or a file of them (text or JSON lines)", ["txt", "jsonl"], key="many_file")
+            st.file_uploader("Or a file of them (text or JSON lines)", ["txt", "jsonl"], key=FILE.name)
         with st.container(horizontal=True, vertical_alignment="bottom", key="many_controls"):
             st.number_input(
-                "Prompts at most", 1, MAX_PROMPTS, PROMPTS, key="many_count", persist_state="session", width=140
+                "Prompts at most", 1, MAX_PROMPTS, PROMPTS, key=COUNT.name, persist_state="session", width=140
             )
             prompt_form.draw_number_inputs(scene)
             st.button(
@@ -160,7 +174,11 @@ def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
                 disabled=not ready,
             )
             st.button(
-                "Stop", key="many_stop", icon=":material/stop:", on_click=stop, disabled=found is None or found.ended
+                "Stop",
+                key="many_stop",
+                icon=":material/stop:",
+                on_click=stop,
+                disabled=found is None or found.ended or not generator.is_owner(found),
             )
         prompt_form.draw_method()
         prompt_form.draw_refusal()
@@ -185,7 +203,7 @@ def draw_batch(scene: Scene, assessment: Assessment) -> None:
 
     def draw() -> None:
         _draw(scene, assessment, found)
-        if (running and found.ended) or st.session_state.get("many") != found.id:
+        if (running and found.ended) or BATCH.get() != found.id:
             st.rerun()
 
     st.fragment(draw, run_every=POLL_SECONDS if running else None)()
@@ -194,7 +212,7 @@ def draw_batch(scene: Scene, assessment: Assessment) -> None:
 def _draw(scene: Scene, assessment: Assessment, found: Many) -> None:
     first = found.requests[0]
     columns = pinned.columns(scene, assessment, first.candidates)
-    if found.viewer == background.viewer():  # who only has the link looks on and steers nothing
+    if generator.is_owner(found):
         found.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in first.scored})
     answered = []
     for generation in found.generations:

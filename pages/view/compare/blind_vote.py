@@ -22,6 +22,12 @@ from pages.view.compare.replies import shown_candidate
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
+from pages.view.shell.session_keys import Key
+from pages.view.shell.viewer import viewer_id
+
+BLIND: Key[bool] = Key("judge_blind", False)
+CAST_VOTES: Key[dict[str, _CastVote]] = Key("judged", {})
+REFUSED: Key[str] = Key("judge_refused", "")
 
 #: Longer prompts are kept with their beginning only.
 _MAX_PROMPT_LENGTH = 2_000
@@ -62,11 +68,11 @@ def vote_question(generation: Generation, shown: GenerationSnapshot, choice: Cho
 
 def is_blind() -> bool:
     """This viewer judges blind."""
-    return bool(st.session_state.get("judge_blind", False))
+    return BLIND.get()
 
 
 def _cast_votes() -> dict[str, _CastVote]:
-    return st.session_state.setdefault("judged", {})
+    return CAST_VOTES.get_or_set({})
 
 
 def _open_questions(questions: Sequence[VoteQuestion]) -> list[VoteQuestion]:
@@ -79,7 +85,7 @@ def draw_blind_switch() -> None:
     background.job("database", setting(), lambda job: database())
     st.toggle(
         "Judge blind",
-        key="judge_blind",
+        key=BLIND.name,
         persist_state="session",
         help="Replies are covered until they are complete and you have said which of the two is better, "
         "without knowing which one is the aligned model's.",
@@ -128,35 +134,35 @@ def _palette_key() -> str:
 
 def _on_answer(asked: VoteQuestion, side: Side) -> None:
     """Callback: the vote is kept."""
-    st.session_state.pop("judge_refused", None)
+    REFUSED.pop()
     if asked.pair is None or asked.name in _cast_votes():
         return
     prompt = asked.prompt if len(asked.prompt) <= _MAX_PROMPT_LENGTH else asked.prompt[:_MAX_PROMPT_LENGTH] + "…"
     preferred = asked.pair.preferred(side)
     try:
-        kept = votes.vote(database(), _palette_key(), prompt, preferred, background.viewer())
+        kept = votes.vote(database(), _palette_key(), prompt, preferred, viewer_id())
     except PaletteError as error:
-        st.session_state["judge_refused"] = str(error)
+        REFUSED.set(str(error))
         return
-    st.session_state["judged"] = {**_cast_votes(), asked.name: _CastVote(kept.id, preferred)}
+    CAST_VOTES.set({**_cast_votes(), asked.name: _CastVote(kept.id, preferred)})
 
 
 def _take_back() -> None:
     """Callback: the last judgement of this viewer is withdrawn, and asked for again while the replies are covered."""
-    st.session_state.pop("judge_refused", None)
+    REFUSED.pop()
     if not (kept := dict(_cast_votes())):
         return
     _, last = kept.popitem()
     try:
         votes.withdraw(database(), last.vote)
     except PaletteError as error:
-        st.session_state["judge_refused"] = str(error)
+        REFUSED.set(str(error))
         return
-    st.session_state["judged"] = kept
+    CAST_VOTES.set(kept)
 
 
 def _draw_refusal() -> None:
-    if said := st.session_state.get("judge_refused"):
+    if said := REFUSED.get():
         st.warning("This judgement could not be kept.", icon=":material/error:")
         st.text(said)
 

@@ -14,6 +14,9 @@ from map_core.text import sentences
 from pages.view.compare import generator, replies
 from pages.view.compare.replies import ComparisonView
 from pages.view.shell import component, markup
+from pages.view.shell.session_keys import Key
+
+FIELD: Key[dict[str, Any]] = Key("field", {})
 
 _mount = component.register(
     "field",
@@ -34,8 +37,8 @@ def draw_candidates(view: ComparisonView) -> None:
 
 def _on_chosen() -> None:
     """Callback: a dot was clicked."""
-    if (chosen := st.session_state["field"].get("chosen")) is not None:
-        st.session_state["reading"] = int(chosen)
+    if (chosen := FIELD.get().get("chosen")) is not None:
+        generator.READING.set(int(chosen))
 
 
 def _draw_field(view: ComparisonView) -> None:
@@ -70,8 +73,8 @@ def _draw_field(view: ComparisonView) -> None:
     units, drawn = scene.units(), _dots(view, pair)
     data = candidate_field.drawing(drawn, units, pair, view.assessment.targets)
     _mount(
-        key="field",
-        data=data | {"reading": st.session_state.get("reading")},
+        key=FIELD.name,
+        data=data | {"reading": generator.READING.get()},
         on_chosen_change=_on_chosen,
     )
     if not drawn and not view.shown.phase.ended:
@@ -107,16 +110,16 @@ def _dots(view: ComparisonView, pair: tuple[int, int]) -> tuple[candidate_field.
 def _draw_reading(view: ComparisonView) -> None:
     """The candidate that was clicked, or chosen by its number."""
     candidates = view.shown.candidates
-    if (st.session_state.get("reading") or 0) >= len(candidates):
-        st.session_state["reading"] = None
-    st.session_state["reading"] = st.session_state.get("reading")
+    if (generator.READING.get() or 0) >= len(candidates):
+        generator.READING.set(None)
+    generator.READING.set(generator.READING.get())
     place = st.selectbox(
         "Read a candidate",
         range(len(candidates)),
         index=None,
         format_func=lambda k: f"Candidate {k + 1}",
         placeholder="Click a mark, or choose one here",
-        key="reading",
+        key=generator.READING.name,
         width=260,
     )
     if place is None:

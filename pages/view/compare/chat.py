@@ -11,26 +11,29 @@ from map_core.core.types import Turn
 from map_core.service.generation import Generation
 from pages.view.compare import generator
 from pages.view.session.scene import Scene
+from pages.view.shell.session_keys import Key
+
+PROMPT: Key[str] = Key("prompt", "")
+TURNS: Key[tuple[Turn, ...]] = Key("chat", ())
 
 
 def earlier_turns(generation: Generation | None) -> tuple[Turn, ...]:
     """The turns before the prompt; those of the generation that a reload has found again."""
-    if "chat" not in st.session_state:
-        st.session_state["chat"] = generation.request.history if generation else ()
-    turns: tuple[Turn, ...] = st.session_state["chat"]
-    return turns
+    if not TURNS.is_set():
+        TURNS.set(generation.request.history if generation else ())
+    return TURNS.get()
 
 
 def continue_with(scene: Scene, generation: Generation, reply: str) -> None:
     """Callback: this reply was the assistant's turn, and the next prompt is being asked for."""
-    st.session_state["chat"] = (*generation.request.history, Turn(generation.request.prompt, reply))
-    st.session_state["prompt"] = ""
+    TURNS.set((*generation.request.history, Turn(generation.request.prompt, reply)))
+    PROMPT.set("")
     generator.forget(scene)
 
 
 def start_new(scene: Scene) -> None:
     """Callback: no earlier turns."""
-    st.session_state["chat"] = ()
+    TURNS.set(())
     generator.forget(scene)
 
 

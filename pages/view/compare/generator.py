@@ -22,11 +22,16 @@ from map_core.models.endpoint import address_of, refusal_reason
 from map_core.models.files import locate, recorded_model
 from map_core.oracle import MemoryOracle
 from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scored
+from map_core.service.batch import Many
 from map_core.service.generation import Generation
 from map_core.service.service import GenerationService, shared_service
 from map_core.text.generation_weights import page_note
 from pages.view.session.scene import Scene
-from pages.view.shell import background
+from pages.view.shell.session_keys import Key
+from pages.view.shell.viewer import viewer_id
+
+GENERATION: Key[str] = Key("generation", "")
+READING: Key[int | None] = Key("reading", None)
 
 
 @dataclass(frozen=True)
@@ -143,36 +148,41 @@ def _steering_weights(key: tuple[Any, ...], candidates: int, _asked: _WeightsQue
 def submit(scene: Scene, request: GenerationRequest) -> None:
     """Hand in a request and make it this viewer's generation."""
     stop(scene)
-    generation = service(scene).submit(request, viewer=background.viewer())
-    st.session_state["generation"] = generation.id
-    st.session_state.pop("reading", None)
+    generation = service(scene).submit(request, viewer=viewer_id())
+    GENERATION.set(generation.id)
+    READING.pop()
 
 
 def current(scene: Scene) -> Generation | None:
-    """This viewer's generation, the one that a reload left behind included."""
-    name = st.session_state.get("generation") or st.query_params.get("generation")
+    """Return the generation on this page: this viewer's newest, or the one that the address names."""
+    name = GENERATION.get() or st.query_params.get("generation")
     if not name:
         return None
     try:
         generation = service(scene).generation(name)
     except InputError:
         return None
-    st.session_state["generation"] = name
+    GENERATION.set(name)
     return generation
 
 
+def is_owner(work: Generation | Many) -> bool:
+    """Return whether this viewer started the work; who only has its address may watch, and neither stop nor steer."""
+    return work.viewer == viewer_id()
+
+
 def stop(scene: Scene) -> None:
-    """Stop this viewer's generation within one token; what is written stays."""
+    """Stop the generation on this page within one token, if this viewer started it; what is written stays."""
     generation = current(scene)
-    if generation is not None and not generation.ended:
+    if generation is not None and not generation.ended and is_owner(generation):
         generation.cancel()
 
 
 def forget(scene: Scene) -> None:
-    """Take this viewer's generation off the page; one that runs is stopped."""
+    """Take the generation off this page; one of this viewer that runs is stopped."""
     stop(scene)
-    st.session_state.pop("generation", None)
-    st.session_state.pop("reading", None)
+    GENERATION.pop()
+    READING.pop()
     st.query_params.pop("generation", None)
 
 

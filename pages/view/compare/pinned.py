@@ -16,6 +16,11 @@ from pages.view.session import header, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key
+
+PINNED: Key[tuple[PinnedPalette, ...]] = Key("pinned", ())
+PIN_NAME: Key[str] = Key("pin_name", "")
+STEERED: Key[list[int]] = Key("steered", [])
 
 MAX_PINNED = 3
 
@@ -39,7 +44,7 @@ class PaletteColumn:
 
 def pinned_palettes() -> tuple[PinnedPalette, ...]:
     """The palettes that this viewer has pinned, the first one first."""
-    return st.session_state.get("pinned", ())
+    return PINNED.get()
 
 
 def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[PaletteColumn, ...]:
@@ -73,13 +78,13 @@ def pin(name: str, palette: Palette) -> None:
     while shown in taken:
         shown, number = f"{name} ({number})", number + 1
     if len(pinned_palettes()) < MAX_PINNED:
-        st.session_state["pinned"] = (*pinned_palettes(), PinnedPalette(shown, palette))
+        PINNED.set((*pinned_palettes(), PinnedPalette(shown, palette)))
 
 
 def _pin() -> None:
     """Callback: today's palette stays as it is under a name; what the faders do from here on is another one."""
-    pin(str(st.session_state.get("pin_name") or "").strip() or next_pin_name(), palette_state.history().now)
-    st.session_state["pin_name"] = ""
+    pin(str(PIN_NAME.get() or "").strip() or next_pin_name(), palette_state.history().now)
+    PIN_NAME.set("")
 
 
 def next_pin_name() -> str:
@@ -90,7 +95,7 @@ def next_pin_name() -> str:
 
 def unpin(place: int) -> None:
     """Callback: a pinned palette is set aside no more."""
-    st.session_state["pinned"] = tuple(one for k, one in enumerate(pinned_palettes()) if k != place)
+    PINNED.set(tuple(one for k, one in enumerate(pinned_palettes()) if k != place))
 
 
 def _use(place: int) -> None:
@@ -121,7 +126,7 @@ def draw_pin_control() -> None:
     """Pin today's palette under a name."""
     full = len(pinned_palettes()) >= MAX_PINNED
     with st.popover("Pin this palette", icon=":material/keep:", disabled=full, key="pin_popover"):
-        st.text_input("Name", key="pin_name", max_chars=40, placeholder=next_pin_name())
+        st.text_input("Name", key=PIN_NAME.name, max_chars=40, placeholder=next_pin_name())
         st.button("Pin", key="pin", type="primary", on_click=_pin, disabled=full)
         st.html(markup.note("It then answers in a column of its own, from the same candidates."))
 
@@ -140,13 +145,13 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
     """The targets of today's palette as on its own page, small; a move re-weights what is being written."""
     values = list(range(len(scene.table.values)))
     st.html(markup.value_colours(len(values), scene.theme))
-    st.session_state["steered"] = [j for j in values if not palette.targets[scene.table.values[j]].free]
+    STEERED.set([j for j in values if not palette.targets[scene.table.values[j]].free])
     st.pills(
         "Values with a target",
         values,
         selection_mode="multi",
         format_func=lambda j: markup.plain(sentences.capitalised(scene.names[j])),
-        key="steered",
+        key=STEERED.name,
         on_change=_steer,
         args=(scene,),
     )
@@ -156,7 +161,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
             if target.free:
                 continue
             low, high = scene.ranges[j]
-            st.session_state[f"target_{name}"] = int(np.clip(round(target.percentile), low, high))
+            palette_state.TARGET.of(name).set(int(np.clip(round(target.percentile), low, high)))
             with st.container(key=f"value_{j}"):
                 st.slider(
                     markup.plain(sentences.capitalised(scene.names[j])),
@@ -164,7 +169,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
                     high,
                     step=1,
                     format="p%d",
-                    key=f"target_{name}",
+                    key=palette_state.TARGET.of(name).name,
                     on_change=palette_state.on_slider_moved,
                     args=(scene, name),
                 )
@@ -174,7 +179,6 @@ def _steer(scene: Scene) -> None:
     """Callback: the values that are chosen have their targets, the others are free."""
     palette = palette_state.history().now
     targets = {
-        name: replace(palette.targets[name], free=j not in st.session_state["steered"])
-        for j, name in enumerate(scene.table.values)
+        name: replace(palette.targets[name], free=j not in STEERED.get()) for j, name in enumerate(scene.table.values)
     }
     palette_state.apply(replace(palette, targets=targets), "Chose which values have a target.")

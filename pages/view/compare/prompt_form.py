@@ -14,6 +14,7 @@ from map_core.generation.request import GenerationRequest, Method
 from map_core.service.generation import Generation
 from pages.view.compare import chat, generator
 from pages.view.session.scene import Scene
+from pages.view.shell.session_keys import Key
 
 CANDIDATES, MAX_CANDIDATES, MAX_DRAWN, MAX_TOKENS = 16, 64, 256, 256
 METHODS = {
@@ -33,10 +34,19 @@ METHODS = {
     ),
 }
 
+SEED: Key[int] = Key("seed", 0)
+CANDIDATE_COUNT: Key[int] = Key("candidates_k", CANDIDATES)
+METHOD: Key[Method] = Key("method", Method.RESAMPLE)
+ADAPTIVE: Key[bool] = Key("adaptive", False)
+LENGTH: Key[int | None] = Key("max_new_tokens", None)
+ADAPTIVE_LIMIT: Key[int] = Key("most_candidates", MAX_CANDIDATES)
+REFUSED: Key[str] = Key("prompt_refused", "")
+PICKED_PROMPT: Key[int | None] = Key("prompt_pick", None)
+
 
 def candidate_count() -> int:
     """K for the next generation."""
-    return int(st.session_state.get("candidates_k", CANDIDATES))
+    return int(CANDIDATE_COUNT.get())
 
 
 def build_request(scene: Scene, assessment: Assessment, prompt: str, seed: int) -> GenerationRequest:
@@ -45,9 +55,9 @@ def build_request(scene: Scene, assessment: Assessment, prompt: str, seed: int) 
     Raises:
         InputError: it cannot be asked.
     """
-    number, method = candidate_count(), Method(st.session_state.get("method", Method.RESAMPLE))
-    more = st.session_state.get("adaptive", False) and method is not Method.BLOCKS
-    tokens = int(st.session_state.get("max_new_tokens", scene.sampling.max_new_tokens))
+    number, method = candidate_count(), Method(METHOD.get())
+    more = ADAPTIVE.get() and method is not Method.BLOCKS
+    tokens = int(LENGTH.get() or scene.sampling.max_new_tokens)
     return GenerationRequest(
         prompt=prompt,
         weights=dict(generator.steering_weights(scene, assessment, number).by_value),
@@ -57,7 +67,7 @@ def build_request(scene: Scene, assessment: Assessment, prompt: str, seed: int) 
         settings=replace(scene.sampling, max_new_tokens=min(tokens, MAX_TOKENS)),
         seed=seed,
         method=method,
-        most_candidates=max(int(st.session_state.get("most_candidates", MAX_CANDIDATES)), number) if more else None,
+        most_candidates=max(int(ADAPTIVE_LIMIT.get()), number) if more else None,
         least_ess=TRUSTED_PER_PROMPT if more else None,
     )
 
@@ -65,14 +75,14 @@ def build_request(scene: Scene, assessment: Assessment, prompt: str, seed: int) 
 def remember_refusal(error: PaletteError | None) -> None:
     """Remember why a request could not be handed in, for :func:`draw_refusal`; None when it could."""
     if error is None:
-        st.session_state.pop("prompt_refused", None)
+        REFUSED.pop()
     else:
-        st.session_state["prompt_refused"] = str(error)
+        REFUSED.set(str(error))
 
 
 def draw_refusal() -> None:
     """Why the last request could not be handed in, in words."""
-    if said := st.session_state.get("prompt_refused"):
+    if said := REFUSED.get():
         with st.container(key="refused"):
             st.warning("This could not be asked.", icon=":material/edit:")
             st.text(said)
@@ -80,19 +90,19 @@ def draw_refusal() -> None:
 
 def pick_prompt(scene: Scene) -> None:
     """Callback: a prompt of the table is put into the box, where it can be changed."""
-    chosen = st.session_state.get("prompt_pick")
+    chosen = PICKED_PROMPT.get()
     if chosen is not None:
-        st.session_state["prompt"] = scene.table.prompts[chosen]
+        chat.PROMPT.set(scene.table.prompts[chosen])
 
 
 def generate(scene: Scene, assessment: Assessment) -> None:
     """Callback of the button: the request in words when it cannot be made, else it is on its way."""
     remember_refusal(None)
-    seed = int(st.session_state.get("seed", 0))
+    seed = int(SEED.get())
     try:
-        asked = build_request(scene, assessment, st.session_state.get("prompt", ""), seed)
-        generator.submit(scene, replace(asked, history=st.session_state.get("chat", ())))
-        st.session_state["seed"] = seed + 1
+        asked = build_request(scene, assessment, chat.PROMPT.get(), seed)
+        generator.submit(scene, replace(asked, history=chat.TURNS.get()))
+        SEED.set(seed + 1)
     except PaletteError as error:
         remember_refusal(error)
 
@@ -119,8 +129,8 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
 
 def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generation | None, ready: bool) -> None:
     """The prompt box with all that belongs to it."""
-    running = generation is not None and not generation.ended
-    st.session_state.setdefault("prompt", scene.table.prompts[0])
+    may_stop = generation is not None and not generation.ended and generator.is_owner(generation)
+    chat.PROMPT.get_or_set(scene.table.prompts[0])
     with st.container(key="ask"):
         st.selectbox(
             "Prompts of this use case",
@@ -128,14 +138,14 @@ def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generatio
             format_func=scene.table.prompts.__getitem__,
             index=None,
             placeholder="Pick a prompt, or write your own below",
-            key="prompt_pick",
+            key=PICKED_PROMPT.name,
             on_change=pick_prompt,
             args=(scene,),
         )
         chat.draw_transcript(scene, generation)
         st.text_area(
-            "Prompt" if not st.session_state.get("chat") else "Next prompt",
-            key="prompt",
+            "Prompt" if not chat.TURNS.get() else "Next prompt",
+            key=chat.PROMPT.name,
             height=96,
             persist_state="session",
             placeholder="What should the model answer?",
@@ -152,7 +162,12 @@ def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generatio
                 disabled=not ready,
             )
             st.button(
-                "Stop", key="stop", icon=":material/stop:", on_click=generator.stop, args=(scene,), disabled=not running
+                "Stop",
+                key="stop",
+                icon=":material/stop:",
+                on_click=generator.stop,
+                args=(scene,),
+                disabled=not may_stop,
             )
         draw_method()
         draw_refusal()
@@ -160,13 +175,13 @@ def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generatio
 
 def draw_number_inputs(scene: Scene) -> None:
     """Candidates, longest reply and seed."""
-    st.session_state.setdefault("seed", 1)
+    SEED.get_or_set(1)
     st.number_input(
         "Candidates",
         2,
         MAX_CANDIDATES,
         CANDIDATES,
-        key="candidates_k",
+        key=CANDIDATE_COUNT.name,
         persist_state="session",
         width=130,
         help="Replies drawn from the base model to choose among. More reach further and take longer.",
@@ -176,7 +191,7 @@ def draw_number_inputs(scene: Scene) -> None:
         8,
         MAX_TOKENS,
         min(scene.sampling.max_new_tokens, MAX_TOKENS),
-        key="max_new_tokens",
+        key=LENGTH.name,
         persist_state="session",
         width=160,
     )
@@ -184,7 +199,7 @@ def draw_number_inputs(scene: Scene) -> None:
         "Seed",
         0,
         None,
-        key="seed",
+        key=SEED.name,
         persist_state="session",
         width=110,
         help="The same seed gives the same replies; it moves on by one each time.",
@@ -199,13 +214,13 @@ def draw_method() -> None:
             list(METHODS),
             format_func=lambda one: METHODS[one][0],
             captions=[caption for _, caption in METHODS.values()],
-            key="method",
+            key=METHOD.name,
             persist_state="session",
         )
         with st.container(horizontal=True, vertical_alignment="bottom", key="adaptive_controls"):
             st.toggle(
                 "Draw until enough candidates carry the choice",
-                key="adaptive",
+                key=ADAPTIVE.name,
                 persist_state="session",
                 disabled=method is Method.BLOCKS,
                 help=f"Enough is an effective sample size of {TRUSTED_PER_PROMPT:g}. Candidates are drawn as many at a "
@@ -216,8 +231,8 @@ def draw_method() -> None:
                 2,
                 MAX_DRAWN,
                 MAX_CANDIDATES,
-                key="most_candidates",
+                key=ADAPTIVE_LIMIT.name,
                 persist_state="session",
                 width=120,
-                disabled=method is Method.BLOCKS or not st.session_state.get("adaptive"),
+                disabled=method is Method.BLOCKS or not ADAPTIVE.get(),
             )

@@ -18,7 +18,7 @@ from map_core.text import sentences
 from pages.view.compare import chat, generator, pinned, prompt_form
 from pages.view.compare.pinned import PaletteColumn
 from pages.view.session.scene import Scene
-from pages.view.shell import background, markup
+from pages.view.shell import markup
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> 
     """The state of now; the weights in force follow the palette and the number of candidates."""
     shown = generation.snapshot()
     columns = pinned.columns(scene, assessment, len(shown.candidates))
-    if generation.viewer == background.viewer():  # who only has the link looks on and steers nothing
+    if generator.is_owner(generation):
         scored = set(generation.request.scored)
         generation.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in scored})
     return ComparisonView(scene, assessment, generation, shown, columns, choices(generation, shown, columns))

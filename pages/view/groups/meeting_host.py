@@ -28,6 +28,13 @@ from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
+from pages.view.shell.session_keys import Key
+
+MEETING: Key[str] = Key("meeting", "")
+HOST: Key[str] = Key("meeting_host", "")
+NAME: Key[str] = Key("meeting_name", "")
+CODE: Key[str] = Key("meeting_code", "")
+BASE_ADDRESS: Key[str] = Key("meeting_base", "")
 
 #: Seconds between two looks at who has joined.
 LOOK_SECONDS = 1.5
@@ -38,32 +45,32 @@ HEIGHT = 372
 def is_open() -> bool:
     """Whether this viewer looks at a meeting: from the address, or from before another page was visited."""
     if "meeting" in st.query_params:
-        st.session_state["meeting"] = meetings.read_code(st.query_params["meeting"])
-        st.session_state["meeting_host"] = st.query_params.get("host", st.session_state.get("meeting_host", ""))
-    elif code := st.session_state.get("meeting"):
+        MEETING.set(meetings.read_code(st.query_params["meeting"]))
+        HOST.set(st.query_params.get("host", HOST.get()))
+    elif code := MEETING.get():
         _to_address(code)
-    return bool(st.session_state.get("meeting"))
+    return bool(MEETING.get())
 
 
 def _to_address(code: str) -> None:
     st.query_params["meeting"] = code
-    if host := st.session_state.get("meeting_host"):
+    if host := HOST.get():
         st.query_params["host"] = host
 
 
 def _forget() -> None:
-    for name in ("meeting", "meeting_host"):
-        st.session_state.pop(name, None)
+    MEETING.pop()
+    HOST.pop()
     for name in ("meeting", "host"):
         st.query_params.pop(name, None)
 
 
 def draw_open_form(scene: Scene) -> None:
     """What the host says to open a meeting."""
-    st.text_input("What is it about?", key="meeting_name", max_chars=60, placeholder="A name for the meeting")
+    st.text_input("What is it about?", key=NAME.name, max_chars=60, placeholder="A name for the meeting")
     st.html(shell_markup.note(f"About the use case that is chosen above: {scene.key[2] or scenes.ALL}."))
     st.button("Open", key="meeting_open", type="primary", icon=":material/qr_code_2:", on_click=_open, args=(scene,))
-    st.text_input("Or look at one that is open: its code", key="meeting_code", max_chars=20)
+    st.text_input("Or look at one that is open: its code", key=CODE.name, max_chars=20)
     st.button("Look", key="meeting_look", on_click=_look)
     st.html(
         shell_markup.note(
@@ -74,28 +81,30 @@ def draw_open_form(scene: Scene) -> None:
 
 
 def _open(scene: Scene) -> None:
-    name = str(st.session_state.get("meeting_name") or "").strip() or "What do we want?"
+    name = str(NAME.get() or "").strip() or "What do we want?"
     host = secrets.token_urlsafe(18)
     try:
         whole = scenes.load(scenes.ALL).table
         made = meetings.open_meeting(database(), name, scene.key[2] or scenes.ALL, table_key(whole), host=host)
     except PaletteError as error:
-        st.session_state["groups_problem"] = str(error)
+        roster.PROBLEM.set(str(error))
         return
-    st.session_state["meeting"], st.session_state["meeting_host"] = made.code, host
+    MEETING.set(made.code)
+    HOST.set(host)
 
 
 def _look() -> None:
-    code = meetings.read_code(str(st.session_state.get("meeting_code") or ""))
+    code = meetings.read_code(str(CODE.get() or ""))
     try:
         found = meetings.meeting(database(), code) is not None
     except PaletteError as error:
-        st.session_state["groups_problem"] = str(error)
+        roster.PROBLEM.set(str(error))
         return
     if found:
-        st.session_state["meeting"], st.session_state["meeting_host"] = code, ""
+        MEETING.set(code)
+        HOST.set("")
     else:
-        st.session_state["groups_problem"] = f"There is no open meeting with the code {code!r}."
+        roster.PROBLEM.set(f"There is no open meeting with the code {code!r}.")
 
 
 def base_address() -> str:
@@ -117,7 +126,7 @@ def network_address() -> str:
 
 def draw_meeting() -> None:
     """The picture of the meeting, one screen."""
-    code = str(st.session_state["meeting"])
+    code = str(MEETING.get())
     held = meetings.meeting(database(), code)
     if held is None:
         st.html(markup.title("This meeting is closed", "Its palettes are forgotten; a new one can be opened."))
@@ -129,7 +138,7 @@ def draw_meeting() -> None:
         st.button("Back to Groups", key="meeting_back", icon=":material/arrow_back:", on_click=_forget)
         return
     scene = scenes.load(held.use_case)
-    is_host = meetings.code_of(str(st.session_state.get("meeting_host") or "")) == held.code
+    is_host = meetings.code_of(str(HOST.get() or "")) == held.code
     with st.container(key="meeting"):
         with st.container(horizontal=True, vertical_alignment="center", key="meeting_bar"):
             st.html(markup.title(held.name, held.use_case), width="stretch")
@@ -148,8 +157,8 @@ def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
         st.html(shell_markup.note(f"Budget {amounts.nats(spend, 1)}"), width="content")
         return spend
     if held.budget is not None:
-        st.session_state.setdefault("groups_budget", held.budget)
-    kept = st.session_state.get("groups_budget", spend)
+        roster.BUDGET.get_or_set(held.budget)
+    kept = roster.BUDGET.get()
     with st.popover(f"Budget {amounts.nats(kept, 1)}", icon=":material/savings:", key="meeting_budget"):
         chosen = results.draw_budget(scene)
     if chosen != held.budget:
@@ -159,8 +168,8 @@ def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
 
 def _draw_address(code: str) -> str:
     """The link that the QR code holds, with the address in front of it to be changed."""
-    st.session_state.setdefault("meeting_base", base_address())
-    base = st.text_input("Address that the phones can reach", key="meeting_base", persist_state="session")
+    BASE_ADDRESS.get_or_set(base_address())
+    base = st.text_input("Address that the phones can reach", key=BASE_ADDRESS.name, persist_state="session")
     base = str(base).strip().rstrip("/") or base_address()
     if not base.startswith(("http://", "https://")):
         base = f"http://{base}"

@@ -28,6 +28,16 @@ from pages.view.groups.roster import SeatedGroup
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup as shell_markup
+from pages.view.shell.session_keys import Key, KeyFamily
+
+CODE: Key[str] = Key("join_code", "")
+MEMBER: Key[str] = Key("member", "")
+WISHES: Key[dict[str, Wish]] = Key("wishes", {})
+ASKED: KeyFamily[bool] = KeyFamily("ask_{}", False)
+WISHED: KeyFamily[int] = KeyFamily("wish_{}", 0)
+PROBLEM: Key[str] = Key("join_problem", "")
+NAME: Key[str] = Key("join_name", "")
+JOINED: Key[bool] = Key("was_in", False)
 
 #: Seconds between two looks at the others.
 LOOK_SECONDS = 3.0
@@ -45,20 +55,20 @@ class Wish:
 
 def join_by_code() -> None:
     """Callback: to the meeting whose code was typed."""
-    st.query_params["meeting"] = meetings.read_code(str(st.session_state.get("join_code") or ""))
+    st.query_params["meeting"] = meetings.read_code(str(CODE.get() or ""))
 
 
 def member_id() -> str:
     """Who this phone is; a new one gets a random text in its address."""
     if "me" not in st.query_params:
-        st.query_params["me"] = st.session_state.setdefault("member", secrets.token_urlsafe(12))
+        st.query_params["me"] = MEMBER.get_or_set(secrets.token_urlsafe(12))
     return st.query_params["me"][:64]
 
 
 def current_wishes(scene: Scene, sent: meetings.Entry | None) -> dict[str, Wish]:
     """The wishes as they stand on this phone: from before, from what was sent, or none."""
-    held: dict[str, Wish] | None = st.session_state.get("wishes")
-    if held is None or set(held) != set(scene.table.values):
+    held = WISHES.get()
+    if set(held) != set(scene.table.values):
         held = {}
         for j, name in enumerate(scene.table.values):
             low, high = scene.ranges[j]
@@ -67,7 +77,7 @@ def current_wishes(scene: Scene, sent: meetings.Entry | None) -> dict[str, Wish]
             asked = target is not None and not target.free
             place = target.percentile if target is not None and asked else base + FIRST_STEP
             held[name] = Wish(asked, int(np.clip(round(place), low, high)))
-        st.session_state["wishes"] = held
+        WISHES.set(held)
     return held
 
 
@@ -89,21 +99,25 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
         wish, title = held[name], sentences.capitalised(scene.names[j])
         with st.container(key=f"value_{j}", gap=None):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.session_state[f"ask_{name}"] = wish.asked
+                ASKED.of(name).set(wish.asked)
                 st.toggle(
-                    shell_markup.plain(title), key=f"ask_{name}", on_change=_on_asked, args=(name,), help=scene.cards[j]
+                    shell_markup.plain(title),
+                    key=ASKED.of(name).name,
+                    on_change=_on_asked,
+                    args=(name,),
+                    help=scene.cards[j],
                 )
                 told = said.wish(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
                 st.html(shell_markup.readout(told, ""), width="content")
             if wish.asked:
-                st.session_state[f"wish_{name}"] = wish.percentile
+                WISHED.of(name).set(wish.percentile)
                 st.slider(
                     f"{title}: better than so many of 100 of the model's own replies",
                     low,
                     high,
                     step=1,
                     format="p%d",
-                    key=f"wish_{name}",
+                    key=WISHED.of(name).name,
                     on_change=_on_wished,
                     args=(name,),
                     label_visibility="collapsed",
@@ -112,14 +126,14 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
 
 
 def _on_asked(name: str) -> None:
-    held = st.session_state["wishes"]
-    wish = Wish(bool(st.session_state[f"ask_{name}"]), held[name].percentile)
-    st.session_state["wishes"] = {**held, name: wish}
+    held = WISHES.get()
+    wish = Wish(bool(ASKED.of(name).get()), held[name].percentile)
+    WISHES.set({**held, name: wish})
 
 
 def _on_wished(name: str) -> None:
-    wish = Wish(True, int(st.session_state[f"wish_{name}"]))
-    st.session_state["wishes"] = {**st.session_state["wishes"], name: wish}
+    wish = Wish(True, int(WISHED.of(name).get()))
+    WISHES.set({**WISHES.get(), name: wish})
 
 
 def draw_verdict(scene: Scene, mine: Palette) -> None:
@@ -146,12 +160,12 @@ def draw_verdict(scene: Scene, mine: Palette) -> None:
 def _ease(scene: Scene, found: Assessment) -> None:
     """Callback: the nearest wishes that can be had, on whole percentiles below them."""
     assert found.nearest is not None
-    held = dict(st.session_state["wishes"])
+    held = dict(WISHES.get())
     for j in np.flatnonzero(~np.isnan(found.nearest.targets)):
         name, (low, high) = scene.table.values[j], scene.ranges[j]
         place = scene.percentile(int(j), float(found.nearest.targets[j]))
         held[name] = Wish(True, int(np.clip(np.floor(place), low, high)))
-    st.session_state["wishes"] = held
+    WISHES.set(held)
 
 
 def draw_send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.Entry | None) -> None:
@@ -173,29 +187,30 @@ def draw_send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.En
                 st.html(shell_markup.note("Not sent yet."), width="content")
             else:
                 st.html(markup.see_picture(), width="content")
-    if problem := st.session_state.pop("join_problem", None):
+    if problem := PROBLEM.pop():
         st.text(problem)
 
 
 def _name() -> str:
-    return " ".join(str(st.session_state.get("join_name") or "").split())
+    return " ".join(str(NAME.get() or "").split())
 
 
 def _send(scene: Scene, code: str, me: str, use_case: str) -> None:
     if not _name():
-        st.session_state["join_problem"] = "Say first who you are: a name, or the group that you speak for."
+        PROBLEM.set("Say first who you are: a name, or the group that you speak for.")
         return
     # A fader that was let go in the same moment counts as well.
-    told, held = st.session_state, st.session_state["wishes"]
-    now = {
-        name: Wish(bool(told.get(f"ask_{name}", wish.asked)), int(told.get(f"wish_{name}", wish.percentile)))
-        for name, wish in held.items()
-    }
-    st.session_state["wishes"] = now
+    now = {}
+    for name, wish in WISHES.get().items():
+        asked, wished = ASKED.of(name), WISHED.of(name)
+        now[name] = Wish(
+            asked.get() if asked.is_set() else wish.asked, wished.get() if wished.is_set() else wish.percentile
+        )
+    WISHES.set(now)
     try:
         meetings.join(database(), code, me, _name(), wished_palette(scene, use_case, now))
     except PaletteError as error:
-        st.session_state["join_problem"] = str(error)
+        PROBLEM.set(str(error))
 
 
 def _leave(code: str, me: str) -> None:
@@ -211,10 +226,10 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
         inside = [entry.member for entry in members]
         mine = inside.index(me) if me in inside else None
         if mine is None:
-            if st.session_state.get("was_in"):
+            if JOINED.get():
                 st.html(shell_markup.note("You are not in the picture any more. Send again to come back."))
             return
-        st.session_state["was_in"] = True
+        JOINED.set(True)
         names = roster.unique_names(entry.name for entry in members)
         groups = roster.to_groups(scene, [SeatedGroup(n, e.palette) for n, e in zip(names, members, strict=True)])
         others = len(members) - 1

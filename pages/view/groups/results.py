@@ -69,16 +69,16 @@ def _max_budget(scene: Scene) -> float:
 def draw_budget(scene: Scene) -> float:
     """The choice of the budget, with what it means."""
     most = _max_budget(scene)
-    kept = st.session_state.get("groups_budget")
+    kept = roster.BUDGET.get()
     if kept is None or not MIN_BUDGET <= kept <= most:
-        st.session_state["groups_budget"] = initial_budget(scene)
+        roster.BUDGET.set(initial_budget(scene))
     chosen = st.slider(
         "Budget of the common palette",
         MIN_BUDGET,
         max(most, MIN_BUDGET + BUDGET_STEP),
         step=BUDGET_STEP,
         format="%.1f nats",
-        key="groups_budget",
+        key=roster.BUDGET.name,
         persist_state="session",
         help="How far the common palette may take the model from what it is. At most what choosing among the "
         "table's candidates can spend.",
@@ -168,10 +168,9 @@ def _use(scene: Scene, found: Agreement, rule: Rule) -> None:
     taken = palette_state.with_levels(
         scene, replace(now, use_case=scene.key[2] or "All use cases", targets=targets), levels
     )
-    palette_state.apply(
+    palette_state.apply_with_undo(
         taken, f"The common palette of {len(found.groups)} groups was taken ({said.RULES[rule].lower()})."
     )
-    st.session_state["taken"] = palette_state.history().place
 
 
 def draw_words(shown: drawn.Shown) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from map_core.core import amounts
 from map_core.errors import InputError, PaletteError
@@ -25,6 +26,16 @@ from map_core.store import palettes as saved_palettes
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key, KeyFamily
+
+GROUPS: Key[tuple[SeatedGroup, ...]] = Key("groups", ())
+PROBLEM: Key[str] = Key("groups_problem", "")
+BUDGET: Key[float | None] = Key("groups_budget", None)
+IMPORTANCE_OF: KeyFamily[float] = KeyFamily("importance_{}", 1.0)
+NAME: Key[str] = Key("group_name", "")
+CHOSEN_SAVED: Key[list[int]] = Key("chosen_saved", [])
+CHOSEN_PRESETS: Key[list[int]] = Key("chosen_presets", [])
+FILE: Key[UploadedFile | None] = Key("groups_file", None)
 
 #: Groups at one table; more would not be told apart.
 MAX_GROUPS = 60
@@ -51,7 +62,7 @@ class SeatedGroup:
 
 def seated_groups() -> tuple[SeatedGroup, ...]:
     """The groups at this viewer's table."""
-    return st.session_state.get("groups", ())
+    return GROUPS.get()
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
@@ -77,8 +88,8 @@ def add(new: Iterable[SeatedGroup]) -> None:
     names = unique_names(one.name for one in everyone)
     seated = tuple(replace(one, name=name) for one, name in zip(everyone, names, strict=True))[:MAX_GROUPS]
     if len(seated) < len(everyone):
-        st.session_state["groups_problem"] = f"A table has room for {MAX_GROUPS} groups; the others were left out."
-    st.session_state["groups"] = seated
+        PROBLEM.set(f"A table has room for {MAX_GROUPS} groups; the others were left out.")
+    GROUPS.set(seated)
 
 
 def to_groups(scene: Scene, everyone: Sequence[SeatedGroup]) -> tuple[Group, ...]:
@@ -144,12 +155,12 @@ def draw_roster(scene: Scene) -> None:
             st.html(
                 markup.chips(_target_chips(scene, one), scene.theme) or markup.note("asks for nothing"), width="stretch"
             )
-            st.session_state[f"importance_{place}"] = min(IMPORTANCE, key=lambda to: abs(to - one.importance))
+            IMPORTANCE_OF.of(place).set(min(IMPORTANCE, key=lambda to: abs(to - one.importance)))
             st.selectbox(
                 f"How much {markup.plain(one.name)} counts",
                 IMPORTANCE,
                 format_func=lambda times: f"counts {amounts.significant(times)}×",
-                key=f"importance_{place}",
+                key=IMPORTANCE_OF.of(place).name,
                 on_change=_weigh,
                 args=(place,),
                 label_visibility="collapsed",
@@ -174,46 +185,47 @@ def _target_chips(scene: Scene, one: SeatedGroup) -> list[tuple[int, str]]:
 
 
 def _weigh(place: int) -> None:
-    chosen = float(st.session_state[f"importance_{place}"])
-    st.session_state["groups"] = tuple(
-        replace(one, importance=chosen) if k == place else one for k, one in enumerate(seated_groups())
-    )
+    chosen = float(IMPORTANCE_OF.of(place).get())
+    GROUPS.set(tuple(replace(one, importance=chosen) if k == place else one for k, one in enumerate(seated_groups())))
 
 
 def _remove(place: int) -> None:
-    st.session_state["groups"] = tuple(one for k, one in enumerate(seated_groups()) if k != place)
+    GROUPS.set(tuple(one for k, one in enumerate(seated_groups()) if k != place))
 
 
 def draw_add_menus(scene: Scene, palette: Palette) -> None:
     """The ways to seat a group: today's palette, saved ones, presets, a file."""
     with st.popover("Today's palette", icon=":material/tune:", key="add_today"):
-        st.text_input("Whose palette is it?", key="group_name", max_chars=MAX_NAME_LENGTH, placeholder="A name")
+        st.text_input("Whose palette is it?", key=NAME.name, max_chars=MAX_NAME_LENGTH, placeholder="A name")
         st.button("Add", key="add_group", type="primary", on_click=_add_today, args=(palette,))
     with st.popover("Saved palettes", icon=":material/bookmark:", key="add_saved"):
         _saved()
     with st.popover("Presets", icon=":material/style:", key="add_presets"):
         offered = presets(scene.table.values, scene.names, palette.use_case)
         st.multiselect(
-            "Presets of this use case", range(len(offered)), format_func=lambda k: offered[k].name, key="chosen_presets"
+            "Presets of this use case",
+            range(len(offered)),
+            format_func=lambda k: offered[k].name,
+            key=CHOSEN_PRESETS.name,
         )
         st.button("Add", key="add_chosen_presets", type="primary", on_click=_add_presets, args=(offered,))
     with st.popover("File", icon=":material/upload_file:", key="add_file"):
-        st.file_uploader("Targets file, a JSON object a line", ["jsonl", "json", "txt"], key="groups_file")
+        st.file_uploader("Targets file, a JSON object a line", ["jsonl", "json", "txt"], key=FILE.name)
         st.html(markup.note('As the command line reads it: {"name": "Clinic", "targets": {"humor": "p70"}}'))
         st.button("Add", key="add_groups_file", type="primary", on_click=_add_file, args=(scene,))
 
 
 def draw_problem() -> None:
     """Say once what went wrong when groups were added."""
-    if said := st.session_state.pop("groups_problem", None):
+    if said := PROBLEM.pop():
         st.warning("Not all was added.", icon=":material/error:")
         st.text(said)
 
 
 def _add_today(palette: Palette) -> None:
-    name = str(st.session_state.get("group_name") or "").strip() or f"Group {len(seated_groups()) + 1}"
+    name = str(NAME.get() or "").strip() or f"Group {len(seated_groups()) + 1}"
     add([SeatedGroup(name, palette)])
-    st.session_state["group_name"] = ""
+    NAME.set("")
 
 
 def _saved() -> None:
@@ -225,32 +237,32 @@ def _saved() -> None:
     if not kept:
         st.html(markup.note("Nothing is saved yet. The page Palettes keeps today's palette under a name."))
         return
-    st.multiselect("Saved palettes", range(len(kept)), format_func=lambda k: kept[k].name, key="chosen_saved")
+    st.multiselect("Saved palettes", range(len(kept)), format_func=lambda k: kept[k].name, key=CHOSEN_SAVED.name)
     st.button("Add", key="add_chosen_saved", type="primary", on_click=_add_saved, args=(kept,))
 
 
 def _add_saved(kept: Sequence[saved_palettes.Saved]) -> None:
-    add(SeatedGroup(kept[k].name, kept[k].palette) for k in st.session_state["chosen_saved"])
-    st.session_state["chosen_saved"] = []
+    add(SeatedGroup(kept[k].name, kept[k].palette) for k in CHOSEN_SAVED.get())
+    CHOSEN_SAVED.set([])
 
 
 def _add_presets(offered: Sequence[Preset]) -> None:
-    add(SeatedGroup(offered[k].name, offered[k].palette) for k in st.session_state["chosen_presets"])
-    st.session_state["chosen_presets"] = []
+    add(SeatedGroup(offered[k].name, offered[k].palette) for k in CHOSEN_PRESETS.get())
+    CHOSEN_PRESETS.set([])
 
 
 def seat_example(scene: Scene, palette: Palette) -> None:
     """Callback: seat the presets of the use case, so that there is something to look at."""
     add(SeatedGroup(one.name, one.palette) for one in presets(scene.table.values, scene.names, palette.use_case)[:3])
-    st.session_state["groups_budget"] = EXAMPLE_BUDGET
+    BUDGET.set(EXAMPLE_BUDGET)
 
 
 def _add_file(scene: Scene) -> None:
-    uploaded = st.session_state.get("groups_file")
+    uploaded = FILE.get()
     if uploaded is None:
-        st.session_state["groups_problem"] = "No file was chosen."
+        PROBLEM.set("No file was chosen.")
         return
     try:
         add(parse_groups(scene, uploaded.getvalue().decode("utf-8", "replace")))
     except InputError as error:
-        st.session_state["groups_problem"] = str(error)
+        PROBLEM.set(str(error))

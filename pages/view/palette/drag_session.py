@@ -14,7 +14,8 @@ from map_core.core.jobs import shared_jobs
 from pages.view.palette import example, faders, verdict
 from pages.view.session import live_answer
 from pages.view.session.live_answer import LiveAnswer
-from pages.view.shell import background, errors, live_channel
+from pages.view.shell import errors, live_channel
+from pages.view.shell.viewer import viewer_id
 
 
 class DragSession:
@@ -73,6 +74,4 @@ class DragSession:
 
 def register(seen: LiveAnswer) -> None:
     """Be ready for a hand on this viewer's desk, which shows what was seen."""
-    live_channel.register(
-        faders.desk_id(), DragSession(faders.desk_id(), seen, example.prompt_number(), background.viewer())
-    )
+    live_channel.register(faders.desk_id(), DragSession(faders.desk_id(), seen, example.prompt_number(), viewer_id()))

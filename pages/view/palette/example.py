@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import streamlit as st
 
 from map_core.analysis.examples import Example, example
 from map_core.core import amounts
 from map_core.text import sentences
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import component
+from pages.view.shell.session_keys import Key
+
+PROMPT: Key[int] = Key("example_prompt", 0)
+PANEL: Key[dict[str, Any]] = Key("example_panel", {})
 
 _mount = component.register(
     "example",
@@ -28,12 +31,12 @@ NOTICED = 5.0
 def draw_example(found: LiveAnswer) -> None:
     """Mount the example for the prompt that is looked at."""
     if (told := example_data(found, prompt_number())) is not None:
-        _mount(key="example_panel", data=told, on_turned_change=_on_turned)
+        _mount(key=PANEL.name, data=told, on_turned_change=_on_turned)
 
 
 def prompt_number() -> int:
     """The prompt that this viewer looks at, counted on without an end."""
-    return int(st.session_state.get("example_prompt", 0))
+    return PROMPT.get()
 
 
 def example_data(found: LiveAnswer, prompt: int) -> dict[str, Any] | None:
@@ -47,9 +50,9 @@ def example_data(found: LiveAnswer, prompt: int) -> dict[str, Any] | None:
 
 def _on_turned() -> None:
     """Callback: another prompt."""
-    step = st.session_state["example_panel"].get("turned")
+    step = PANEL.get().get("turned")
     if isinstance(step, (int, float)):
-        st.session_state["example_prompt"] = prompt_number() + (1 if step > 0 else -1)
+        PROMPT.set(prompt_number() + (1 if step > 0 else -1))
 
 
 def _data(seen: LiveAnswer, found: Example, prompt: int) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import streamlit as st
 
 from map_core.core import amounts
 from map_core.palettes.palette import Mode, Palette, Target
@@ -21,6 +20,13 @@ from pages.view.session import live_answer, palette_state
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
 from pages.view.shell import component, live_channel
+from pages.view.shell.session_keys import Key
+
+DESK_ID: Key[str] = Key("desk_session", "")
+ACKNOWLEDGED: Key[int] = Key("desk_heard", 0)
+SETTLED: Key[bool] = Key("desk_settled", True)
+RESTED: Key[bool] = Key("desk_rested", True)
+DESK: Key[dict[str, Any]] = Key("desk_faders", {})
 
 _mount = component.register(
     "desk",
@@ -33,7 +39,7 @@ _FLAGS = ("free", "keep", "locked")
 
 def draw_faders(found: LiveAnswer) -> None:
     """Mount the desk with the answer to the last message."""
-    _mount(key="desk_faders", data=desk_data(found), on_moved_change=_on_moved)
+    _mount(key=DESK.name, data=desk_data(found), on_moved_change=_on_moved)
 
 
 def desk_data(found: LiveAnswer) -> dict[str, Any]:
@@ -56,40 +62,40 @@ def stamp() -> dict[str, Any]:
 
 def desk_id() -> str:
     """A name for this viewer's count of messages, which begins anew with a new session."""
-    return str(st.session_state.setdefault("desk_session", secrets.token_hex(16)))
+    return str(DESK_ID.get_or_set(secrets.token_hex(16)))
 
 
 def acknowledged() -> int:
     """The number of the last message that was heard."""
-    return int(st.session_state.get("desk_heard", 0))
+    return ACKNOWLEDGED.get()
 
 
 def is_settled() -> bool:
     """Whether the hand rests."""
-    return bool(st.session_state.get("desk_settled", True))
+    return SETTLED.get()
 
 
 def is_rested() -> bool:
     """Whether the hand has rested for a moment, so that what takes long is worth beginning."""
-    return is_settled() and bool(st.session_state.get("desk_rested", True))
+    return is_settled() and RESTED.get()
 
 
 def on_rested() -> None:
     """Callback of whoever waits for that moment."""
-    st.session_state["desk_rested"] = True
+    RESTED.set(True)
 
 
 def _on_moved() -> None:
     """Callback of the desk: the hand moved."""
-    told = st.session_state["desk_faders"].get("moved")
+    told = DESK.get().get("moved")
     if not isinstance(told, dict) or not isinstance(told.get("changes"), dict):
         return
     number = int(_number(told.get("seq")) or 0)
     if number <= acknowledged():
         return  # overtaken by a later message, which had this one's changes too
-    st.session_state["desk_heard"] = number
-    st.session_state["desk_settled"] = bool(told.get("final"))
-    st.session_state["desk_rested"] = False
+    ACKNOWLEDGED.set(number)
+    SETTLED.set(bool(told.get("final")))
+    RESTED.set(False)
     scene, before = palette_state.current()
     palette, said = apply_changes(scene, before, told["changes"])
     if palette != before:

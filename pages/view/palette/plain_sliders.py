@@ -11,6 +11,9 @@ from map_core.text import sentences
 from pages.view.session import palette_state
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key
+
+PLAIN_DESK: Key[bool] = Key("plain_desk", False)
 
 
 def draw_sliders(seen: LiveAnswer) -> None:
@@ -28,8 +31,8 @@ def draw_sliders(seen: LiveAnswer) -> None:
                 st.markdown(f"**{markup.plain(title)}**", help=scene.cards[j])
                 st.html(markup.readout(*_readout(seen, j, target)))
                 _draw_toggles(name, scene.names[j], target)
-            st.session_state[f"target_{name}"] = int(
-                np.clip(round(base if target.keep else target.percentile), low, high)
+            palette_state.TARGET.of(name).set(
+                int(np.clip(round(base if target.keep else target.percentile), low, high))
             )
             st.slider(
                 f"{title}: target in percentiles of the base model's replies",
@@ -37,7 +40,7 @@ def draw_sliders(seen: LiveAnswer) -> None:
                 high,
                 step=1,
                 format="p%d",
-                key=f"target_{name}",
+                key=palette_state.TARGET.of(name).name,
                 on_change=palette_state.on_slider_moved,
                 args=(scene, name),
                 disabled=target.free,
@@ -55,17 +58,17 @@ def draw_sliders(seen: LiveAnswer) -> None:
 
 
 def _draw_toggles(name: str, title: str, target: Target) -> None:
-    st.session_state[f"locked_{name}"] = target.locked
-    st.session_state[f"free_{name}"] = target.free
+    palette_state.LOCKED.of(name).set(target.locked)
+    palette_state.FREE.of(name).set(target.free)
     st.toggle(
         "Locked",
-        key=f"locked_{name}",
+        key=palette_state.LOCKED.of(name).name,
         on_change=palette_state.on_locked_toggled,
         args=(name, title),
         disabled=target.free,
         help="A locked value does not give way where the palette cannot be had.",
     )
-    st.toggle("Free", key=f"free_{name}", on_change=palette_state.on_free_toggled, args=(name, title))
+    st.toggle("Free", key=palette_state.FREE.of(name).name, on_change=palette_state.on_free_toggled, args=(name, title))
 
 
 def _readout(seen: LiveAnswer, j: int, target: Target) -> tuple[str, str]:

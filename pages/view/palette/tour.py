@@ -18,6 +18,9 @@ from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key
+
+TOUR: Key[Tour | None] = Key("tour", None)
 
 #: Where the last stop leads.
 NEXT_PAGES = (
@@ -51,7 +54,7 @@ class Tour:
 
 def current_tour() -> Tour | None:
     """The tour of this viewer, None when there is none."""
-    return st.session_state.get("tour")
+    return TOUR.get()
 
 
 def start() -> None:
@@ -59,7 +62,7 @@ def start() -> None:
     palette = palette_state.history().now
     found = tour_stops.stops(scenes.load(palette.use_case))
     if found:
-        st.session_state["tour"] = Tour(found, 0, palette)
+        TOUR.set(Tour(found, 0, palette))
         _apply_stop(found[0])
 
 
@@ -139,7 +142,7 @@ def _go(step: int) -> None:
     if tour is None:
         return
     tour = replace(tour, place=min(max(tour.place + step, 0), len(tour.stops)))
-    st.session_state["tour"] = tour
+    TOUR.set(tour)
     if tour.over:
         _end()
     else:
@@ -151,12 +154,12 @@ def _end() -> None:
     if tour is None:
         return
     if palette_state.history().now == tour.own:
-        st.session_state.pop("tour")
+        TOUR.pop()
     else:
-        st.session_state["tour"] = replace(tour, place=len(tour.stops))
+        TOUR.set(replace(tour, place=len(tour.stops)))
 
 
 def _close(restore: bool) -> None:
-    tour = st.session_state.pop("tour", None)
+    tour = TOUR.pop()
     if restore and tour is not None:
         palette_state.apply(tour.own, "Brought back the palette from before the tour.")

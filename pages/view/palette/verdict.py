@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import streamlit as st
+import numpy as np
 
 from map_core.core import amounts
 from map_core.core.types import Verdict
@@ -15,6 +15,10 @@ from pages.view.palette import faders
 from pages.view.session import live_answer, palette_state
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import component, errors
+from pages.view.shell.session_keys import Key
+
+REPAIRS: Key[tuple[np.ndarray, Repairs] | None] = Key("ways", None)
+PANEL: Key[dict[str, Any]] = Key("answer_panel", {})
 
 _mount = component.register(
     "answer",
@@ -29,7 +33,7 @@ PENDING: dict[str, Any] = {"why": "", "ways": [], "sure_verdict": "", "again": 0
 
 def draw_verdict(found: LiveAnswer) -> None:
     """Mount the answer."""
-    _mount(key="answer_panel", data=panel_data(found), on_pressed_change=_on_pressed, on_again_change=faders.on_rested)
+    _mount(key=PANEL.name, data=panel_data(found), on_pressed_change=_on_pressed, on_again_change=faders.on_rested)
 
 
 def panel_data(found: LiveAnswer) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def _background_data(found: LiveAnswer) -> dict[str, Any]:
     if isinstance(repaired, Repairs):
         ways = verdict.ways(repaired, found.assessment, scene.names, scene.percentile)
         why = verdict.conflict(repaired, found.assessment, scene.names, scene.percentile)
-        st.session_state["ways"] = (found.assessment.targets, repaired)
+        REPAIRS.set((found.assessment.targets, repaired))
     elif waiting_ways:
         why = "Looking for what would work."
     confidence, waiting_sure = _job_state(live_answer.confidence_job(found))
@@ -130,17 +134,19 @@ def _job_state(job: Any) -> tuple[Any, bool]:
 
 def _on_pressed() -> None:
     """Callback: a button of the answer."""
-    told = str(st.session_state["answer_panel"].get("pressed") or "").partition("#")[0]
+    told = str(PANEL.get().get("pressed") or "").partition("#")[0]
     if told == "undo":
         palette_state.undo()
     elif told == "redo":
         palette_state.redo()
     elif told.startswith("way "):
-        targets, found = st.session_state.get("ways", (None, None))
+        if (held := REPAIRS.get()) is None:
+            return
+        targets, found = held
         scene, palette = palette_state.current()
         number = int(told.removeprefix("way "))
         # The palette may have moved since the ways were found: then they are no ways any more.
-        if found is None or number >= len(found.ways):
+        if number >= len(found.ways):
             return
         if palette_state.standardised(scene, palette).tobytes() != targets.tobytes():
             return

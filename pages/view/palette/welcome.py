@@ -11,6 +11,7 @@ import streamlit as st
 from map_core.text import sentences
 from pages.view.palette import tour
 from pages.view.session import palette_state
+from pages.view.session.scene import WELCOME
 from pages.view.shell import markup
 
 PICTURE = (
@@ -49,7 +50,8 @@ def _draw_collapsed() -> None:
 def is_expanded() -> bool:
     """Whether the landing stands above the desk."""
     opened = palette_state.history().steps[0].what == palette_state.OPENED_FROM_LINK
-    return tour.current_tour() is None and bool(st.session_state.get("welcome", not opened))
+    shown = WELCOME.get()
+    return tour.current_tour() is None and bool(not opened if shown is None else shown)
 
 
 def _draw_expanded(names: tuple[str, ...]) -> None:
@@ -84,4 +86,4 @@ def _draw_expanded(names: tuple[str, ...]) -> None:
 
 
 def _set_expanded(wanted: bool) -> None:
-    st.session_state["welcome"] = wanted
+    WELCOME.set(wanted)

@@ -22,6 +22,10 @@ from pages.view.session import palette_cache, palette_state
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.session.scene import Scene
 from pages.view.shell import background, markup
+from pages.view.shell.session_keys import Key
+
+FROM: Key[str] = Key("blend_from", "")
+TO: Key[str] = Key("blend_to", "")
 
 OWN = "Your palette"
 POINTS = 21
@@ -60,11 +64,11 @@ def draw_blend(own: AssessedPalette, kept: list[BlendEnd]) -> None:
     offered = blend_ends(own, kept)
     labels = list(offered)
     with st.container(horizontal=True, vertical_alignment="bottom", key="blend_controls"):
-        for key, index in (("blend_from", 0), ("blend_to", 1)):
-            if st.session_state.get(key) not in labels:
-                st.session_state[key] = labels[min(index, len(labels) - 1)]
-        first = st.selectbox("From", labels, key="blend_from", persist_state="session")
-        second = st.selectbox("To", labels, key="blend_to", persist_state="session")
+        for key, index in ((FROM, 0), (TO, 1)):
+            if key.get() not in labels:
+                key.set(labels[min(index, len(labels) - 1)])
+        first = st.selectbox("From", labels, key=FROM.name, persist_state="session")
+        second = st.selectbox("To", labels, key=TO.name, persist_state="session")
         share = st.slider(
             "Share of the second", 0, 100, 50, step=5, format="%d%%", key="blend_share", persist_state="session"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from map_core.errors import PaletteError
 from map_core.palettes.palette import ALL
@@ -12,6 +13,10 @@ from map_core.store.palettes import Saved
 from pages.view.session import palette_cache, palette_state, share
 from pages.view.session import scene as scenes
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key
+
+IMPORTED_FILE: Key[UploadedFile | None] = Key("import", None)
+IMPORT_MESSAGE: Key[str] = Key("import_said", "")
 
 
 def draw_link() -> None:
@@ -48,13 +53,13 @@ def draw_files(opened: Database, kept: tuple[Saved, ...]) -> None:
     st.file_uploader(
         "Import palettes (JSON lines)",
         type=["jsonl", "json", "txt"],
-        key="import",
+        key=IMPORTED_FILE.name,
         on_change=_import,
         args=(opened,),
         max_upload_size=2,
     )
-    if st.session_state["import"] is not None:
-        st.text(st.session_state.get("import_said", ""))
+    if IMPORTED_FILE.get() is not None:
+        st.text(IMPORT_MESSAGE.get())
 
 
 def saved_jsonl(kept: list[Saved]) -> str:
@@ -68,7 +73,7 @@ def saved_jsonl(kept: list[Saved]) -> str:
 
 def _import(opened: Database) -> None:
     """Callback: all palettes of the file are saved, or none of them."""
-    file = st.session_state.get("import")
+    file = IMPORTED_FILE.get()
     if file is None:
         return
     whole = scenes.load(ALL)
@@ -84,6 +89,6 @@ def _import(opened: Database) -> None:
                 table_key=table_key(whole.table),
                 what=f"Imported from {file.name}.",
             )
-        st.session_state["import_said"] = f"{len(found)} imported."
+        IMPORT_MESSAGE.set(f"{len(found)} imported.")
     except PaletteError as error:
-        st.session_state["import_said"] = f"Nothing was imported. {error}"
+        IMPORT_MESSAGE.set(f"Nothing was imported. {error}")

@@ -14,6 +14,13 @@ from pages.view.palettes import markup as marks
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key
+
+MESSAGE: Key[tuple[str, int]] = Key("palettes_said", ("", -1))
+OPENED: Key[OpenedVersion | None] = Key("palettes_opened", None)
+NAME: Key[str] = Key("save_name", "")
+NOTE: Key[str] = Key("save_note", "")
+COLOUR: Key[str | None] = Key("save_colour", None)
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,9 @@ def draw_save_form(kept: Database) -> None:
         )
         st.html(markup.note("Or as a palette of its own:"))
     with st.form("save_form", border=False):
-        st.text_input("Name", key="save_name", max_chars=80, placeholder=pinning.next_pin_name())
+        st.text_input("Name", key=NAME.name, max_chars=80, placeholder=pinning.next_pin_name())
         draw_colour_choice("save_colour")
-        st.text_area("Note", key="save_note", max_chars=2000, height=76, placeholder="Who wants it so, and why")
+        st.text_area("Note", key=NOTE.name, max_chars=2000, height=76, placeholder="Who wants it so, and why")
         st.form_submit_button(
             "Save",
             type="secondary" if again else "primary",
@@ -71,7 +78,7 @@ def draw_save_form(kept: Database) -> None:
             on_click=_save,
             args=(kept,),
         )
-    said, place = st.session_state.get("palettes_said", ("", -1))
+    said, place = MESSAGE.get()
     if said and place == palette_state.history().place:  # until the palette changes
         st.html(markup.note(said))
 
@@ -89,16 +96,16 @@ def draw_colour_choice(key: str, chosen: str | None = None) -> None:
 
 def set_message(what: str) -> None:
     """What came of the last thing that was done, shown until the palette changes."""
-    st.session_state["palettes_said"] = (what, palette_state.history().place)
+    MESSAGE.set((what, palette_state.history().place))
 
 
 def remember_opened(id: int, version: int) -> None:
     """Remember which saved palette today's began from."""
-    st.session_state["palettes_opened"] = OpenedVersion(id, version)
+    OPENED.set(OpenedVersion(id, version))
 
 
 def _began(kept: Database) -> Saved | None:
-    began: OpenedVersion | None = st.session_state.get("palettes_opened")
+    began = OPENED.get()
     try:
         return None if began is None else palettes.load(kept, began.id)
     except PaletteError:
@@ -106,14 +113,13 @@ def _began(kept: Database) -> Saved | None:
 
 
 def _save(kept: Database) -> None:
-    asked = st.session_state
     try:
         one = palettes.save(
             kept,
             palette_state.history().now,
-            str(asked.get("save_name") or "").strip() or pinning.next_pin_name(),
-            colour=str(asked.get("save_colour") or ""),
-            note=str(asked.get("save_note") or ""),
+            str(NAME.get() or "").strip() or pinning.next_pin_name(),
+            colour=str(COLOUR.get() or ""),
+            note=str(NOTE.get() or ""),
             table_key=table_key(scenes.load().table),
         )
     except PaletteError as error:
@@ -121,12 +127,16 @@ def _save(kept: Database) -> None:
         return
     remember_opened(one.id, one.version)
     set_message(f"{one.name} is saved.")
-    asked["save_name"], asked["save_note"], asked["save_colour"] = "", "", None
+    NAME.set("")
+    NOTE.set("")
+    COLOUR.set(None)
 
 
 def _save_version(kept: Database, began: Saved) -> None:
     history = palette_state.history()
-    based: OpenedVersion = st.session_state["palettes_opened"]
+    based = OPENED.get()
+    if based is None:
+        return
     try:
         what = history.steps[history.place].what
         one = palettes.update(kept, began.id, history.now, what, based_on=based.version)

@@ -17,6 +17,12 @@ from pages.view.session import header, palette_cache
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key, KeyFamily
+
+DELETED: Key[Deleted | None] = Key("palettes_deleted", None)
+NEW_NAME: KeyFamily[str] = KeyFamily("rename_name_{}", "")
+NEW_COLOUR: KeyFamily[str | None] = KeyFamily("rename_colour_{}", None)
+NEW_NOTE: KeyFamily[str] = KeyFamily("rename_note_{}", "")
 
 NOTHING = (
     "Nothing is saved yet. Set a palette on the page Palette, or begin from one of the presets, then give it a name "
@@ -108,9 +114,9 @@ def _draw_buttons(kept: Database, one: Saved, fits: bool) -> None:
 
 def _rename_form(kept: Database, one: Saved) -> None:
     with st.form(f"rename_form_{one.id}", border=False):
-        st.text_input("Name", one.name, max_chars=80, key=f"rename_name_{one.id}")
-        keep.draw_colour_choice(f"rename_colour_{one.id}", one.colour)
-        st.text_area("Note", one.note, max_chars=2000, height=76, key=f"rename_note_{one.id}")
+        st.text_input("Name", one.name, max_chars=80, key=NEW_NAME.of(one.id).name)
+        keep.draw_colour_choice(NEW_COLOUR.of(one.id).name, one.colour)
+        st.text_area("Note", one.note, max_chars=2000, height=76, key=NEW_NOTE.of(one.id).name)
         st.form_submit_button("Keep", key=f"rename_{one.id}", on_click=_rename, args=(kept, one))
 
 
@@ -144,7 +150,7 @@ def _targets(palette: Palette) -> str:
 
 
 def _draw_deleted(kept: Database) -> None:
-    gone: Deleted | None = st.session_state.get("palettes_deleted")
+    gone = DELETED.get()
     if gone is not None:
         with st.container(horizontal=True, vertical_alignment="center", key="deleted"):
             st.html(markup.note(f"{gone.saved.name} was deleted."), width="content")
@@ -153,7 +159,7 @@ def _draw_deleted(kept: Database) -> None:
 
 
 def _rename(kept: Database, one: Saved) -> None:
-    name, colour, note = (str(st.session_state[f"rename_{what}_{one.id}"] or "") for what in ("name", "colour", "note"))
+    name, colour, note = (str(key.of(one.id).get() or "") for key in (NEW_NAME, NEW_COLOUR, NEW_NOTE))
     try:
         palettes.rename(kept, one.id, name, colour=colour, note=note)
     except PaletteError as error:
@@ -172,7 +178,7 @@ def _use_version(one: Saved, version: Version) -> None:
 
 def _delete(kept: Database, one: Saved) -> None:
     try:
-        st.session_state["palettes_deleted"] = palettes.delete(kept, one.id)
+        DELETED.set(palettes.delete(kept, one.id))
     except PaletteError as error:  # somebody else deleted it meanwhile, or the database does not answer
         keep.set_message(str(error))
 
@@ -183,4 +189,4 @@ def _put_back(kept: Database, gone: Deleted) -> None:
     except PaletteError as error:
         keep.set_message(str(error))
     else:
-        st.session_state.pop("palettes_deleted", None)
+        DELETED.pop()

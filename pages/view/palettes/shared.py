@@ -13,6 +13,7 @@ from map_core.core import amounts
 from map_core.palettes.palette import ALL, Palette
 from map_core.text.changes import price as price_of
 from pages.view.compare import pinned as pinning
+from pages.view.palettes import save_form
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.palette_cache import AssessedPalette
@@ -22,9 +23,8 @@ PIN_FULL = f"At most {pinning.MAX_PINNED} are pinned; unpin one first."
 
 def use_palette(palette: Palette, what: str) -> None:
     """Callback: a palette becomes today's, as a step that can be undone."""
-    palette_state.apply(completed(palette), what)
-    st.session_state.pop("palettes_opened", None)  # what it began from is another one now
-    st.session_state["taken"] = palette_state.history().place
+    palette_state.apply_with_undo(completed(palette), what)
+    save_form.OPENED.pop()  # what it began from is another one now
 
 
 def completed(palette: Palette) -> Palette:

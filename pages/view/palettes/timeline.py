@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import streamlit as st
 
 from map_core.core.types import Verdict
@@ -114,4 +112,4 @@ def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list
 
 def go_to_step(place: int) -> None:
     """Callback: go back or forward to a step; nothing is given up by that."""
-    st.session_state["history"] = replace(palette_state.history(), place=place)
+    palette_state.go_to(place)

@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-import streamlit as st
 
 from map_core.analysis.sensitivity import Local, local
 from map_core.confidence import Confidence, confidence
@@ -26,6 +25,9 @@ from map_core.text.verdict import Answer
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import background
+from pages.view.shell.session_keys import Key
+
+LIVE: Key[LiveAnswer | None] = Key("live", None)
 
 #: Seconds between two looks, while a hand moves, at what costs more than the verdict itself: ranges, nearest palette.
 RANGE_SECONDS = 0.35
@@ -83,11 +85,12 @@ def current_answer(scene: Scene, palette: Palette, moving: bool = False) -> Live
         scene, palette: what is asked, of what.
         moving: a hand is on a fader, as in :func:`compute_answer`.
     """
-    held: LiveAnswer | None = st.session_state.get("live")
+    held = LIVE.get()
     if held and held.scene is scene and held.palette == palette and (moving or not held.hasty):
         return held
     assessment = None if moving else palette_state.current_assessment(scene, palette)
-    seen = st.session_state["live"] = compute_answer(scene, palette, held, moving, assessment)
+    seen = compute_answer(scene, palette, held, moving, assessment)
+    LIVE.set(seen)
     return seen
 
 

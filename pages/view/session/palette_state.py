@@ -22,6 +22,16 @@ from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key, KeyFamily
+
+HISTORY: Key[History | None] = Key("history", None)
+ASSESSMENT: Key[tuple[tuple[object, ...], Assessment] | None] = Key("assessment", None)
+ADDRESS_ERROR: Key[str] = Key("address_error", "")
+TAKEN: Key[int | None] = Key("taken", None)
+USE_CASE: Key[str] = Key("use_case", ALL)
+TARGET: KeyFamily[int] = KeyFamily("target_{}", 0)
+FREE: KeyFamily[bool] = KeyFamily("free_{}", False)
+LOCKED: KeyFamily[bool] = KeyFamily("locked_{}", False)
 
 #: Where a new palette begins: so many values above the base level, the others free.
 FIRST_TARGETS, FIRST_PERCENTILE = 3, 60.0
@@ -73,7 +83,9 @@ class History:
 
 def history() -> History:
     """The steps of this viewer; :func:`current` has begun them."""
-    return st.session_state["history"]
+    held = HISTORY.get()
+    assert held is not None, "the page has called current()"
+    return held
 
 
 def current(address: bool = True) -> tuple[Scene, Palette]:
@@ -82,7 +94,7 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
     Args:
         address: write the palette into the address; not at every move of a hand, which browsers take amiss.
     """
-    held: History | None = st.session_state.get("history")
+    held = HISTORY.get()
     scene = scenes.load(held.now.use_case if held else ALL)
     if held is not None and set(held.now.targets) != set(scene.table.values):
         held = _adapt_to_table(scene, held)
@@ -91,7 +103,8 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
         scene = scenes.load(palette.use_case)
         if not palette.targets:
             palette = initial_palette(scene)
-        st.session_state["history"] = held = History((HistoryStep(palette, what, datetime.now(UTC)),), 0)
+        held = History((HistoryStep(palette, what, datetime.now(UTC)),), 0)
+        HISTORY.set(held)
     if address:
         write_address(held.now)
     return scene, held.now
@@ -113,7 +126,8 @@ def _adapt_to_table(scene: Scene, held: History) -> History | None:
         )
         for step in held.steps
     )
-    st.session_state["history"] = adapted = replace(held, steps=steps)
+    adapted = replace(held, steps=steps)
+    HISTORY.set(adapted)
     return adapted
 
 
@@ -129,14 +143,14 @@ def _palette_of_address(scene: Scene) -> tuple[Palette, str]:
                 )
             return palette, OPENED_FROM_LINK
         except InputError as error:
-            st.session_state["address_error"] = str(error)
+            ADDRESS_ERROR.set(str(error))
     use_case = told.get("use", ALL)
     return Palette(use_case if use_case in scene.table.use_case_names else ALL), "Started."
 
 
 def draw_address_error() -> None:
     """Say once what was wrong with the link that was opened."""
-    if error := st.session_state.pop("address_error", None):
+    if error := ADDRESS_ERROR.pop():
         st.warning("The link could not be read, so a first palette is shown.", icon=":material/link_off:")
         st.text(error)
 
@@ -192,35 +206,47 @@ def apply(palette: Palette, what: str, merge: str = "") -> None:
         merge: further changes of the same name become one step, as those of one fader that is dragged.
     """
     if palette != history().now:
-        st.session_state["history"] = history().with_step(HistoryStep(palette, what, datetime.now(UTC), merge))
+        HISTORY.set(history().with_step(HistoryStep(palette, what, datetime.now(UTC), merge)))
 
 
 def take_targets(scene: Scene, targets: np.ndarray, what: str) -> None:
     """Make exact targets this viewer's palette; NaN leaves a value as it is."""
-    apply(with_levels(scene, history().now, targets), what)
-    st.session_state["taken"] = history().place
+    apply_with_undo(with_levels(scene, history().now, targets), what)
+
+
+def apply_with_undo(palette: Palette, what: str) -> None:
+    """Apply a palette that was taken as a whole, and offer to undo that until something else changes."""
+    apply(palette, what)
+    TAKEN.set(history().place)
+
+
+def offers_undo() -> bool:
+    """Return whether a palette that was taken as a whole is the last thing that happened."""
+    place = history().place
+    return place > 0 and TAKEN.get() == place
 
 
 def undo() -> None:
     """Go one step back."""
-    _go(history().place - 1)
+    go_to(history().place - 1)
 
 
 def redo() -> None:
     """Do the step again that was undone last."""
-    _go(history().place + 1)
+    go_to(history().place + 1)
 
 
-def _go(place: int) -> None:
+def go_to(place: int) -> None:
+    """Make a step the current one; nothing where there is no such step."""
     held = history()
     if 0 <= place < len(held.steps):
-        st.session_state["history"] = replace(held, place=place)
+        HISTORY.set(replace(held, place=place))
 
 
 def draw_undo_line() -> None:
     """What was taken last, with a way back, as long as it is the last thing that happened."""
     held = history()
-    if held.place > 0 and st.session_state.get("taken") == held.place:
+    if offers_undo():
         with st.container(horizontal=True, vertical_alignment="center", key="taken"):
             st.caption(markup.plain(held.steps[held.place].what), width="content")
             st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo)
@@ -235,11 +261,11 @@ def current_assessment(scene: Scene, palette: Palette) -> Assessment:
     """The verdict on this viewer's palette, from memory when nothing moved."""
     targets, locked = standardised(scene, palette), palettes.locked(palette, scene.table.values)
     key = (scene.key, targets.tobytes(), locked.tobytes())
-    held = st.session_state.get("assessment")
+    held = ASSESSMENT.get()
     if held and held[0] == key:
         return held[1]
     found = scene.assess(targets, locked)
-    st.session_state["assessment"] = (key, found)
+    ASSESSMENT.set((key, found))
     return found
 
 
@@ -250,7 +276,7 @@ def in_use_case(palette: Palette, use_case: str) -> Palette:
 
 
 def _on_use_case_chosen() -> None:
-    chosen = st.session_state["use_case"]
+    chosen = USE_CASE.get()
     apply(in_use_case(history().now, chosen), f"Changed to the use case {chosen}.")
 
 
@@ -258,14 +284,14 @@ def draw_use_case_picker() -> None:
     """The choice of the use case, the same one on every page."""
     _, palette = current()
     whole = scenes.load(ALL).table
-    st.session_state["use_case"] = palette.use_case
-    st.selectbox("Use case", [ALL, *whole.use_case_names], key="use_case", on_change=_on_use_case_chosen)
+    USE_CASE.set(palette.use_case)
+    st.selectbox("Use case", [ALL, *whole.use_case_names], key=USE_CASE.name, on_change=_on_use_case_chosen)
 
 
 def on_slider_moved(scene: Scene, name: str) -> None:
     """Callback of a plain slider: its percentile becomes the target."""
     palette, title = history().now, scene.names[scene.table.index(name)]
-    target = palette.targets[name].at(float(st.session_state[f"target_{name}"]))
+    target = palette.targets[name].at(float(TARGET.of(name).get()))
     apply(
         palette.with_target(name, target),
         f"Set {title} to {amounts.percentile(target.percentile)}.",
@@ -276,7 +302,7 @@ def on_slider_moved(scene: Scene, name: str) -> None:
 def on_free_toggled(name: str, title: str) -> None:
     """Callback of a toggle: the value is left free, or has its target again."""
     palette = history().now
-    free = bool(st.session_state[f"free_{name}"])
+    free = bool(FREE.of(name).get())
     target = replace(palette.targets[name], free=free)
     apply(palette.with_target(name, target), f"Left {title} free." if free else f"Gave {title} a target.")
 
@@ -284,5 +310,5 @@ def on_free_toggled(name: str, title: str) -> None:
 def on_locked_toggled(name: str, title: str) -> None:
     """Callback of a toggle: the value must not give way, or may again."""
     palette = history().now
-    target = replace(palette.targets[name], locked=bool(st.session_state[f"locked_{name}"]))
+    target = replace(palette.targets[name], locked=bool(LOCKED.of(name).get()))
     apply(palette.with_target(name, target), f"{'Locked' if target.locked else 'Unlocked'} {title}.")

@@ -29,9 +29,11 @@ from map_core.palettes.palette import ALL
 from map_core.palettes.targets import Percentiles, percentiles
 from map_core.scoring import Definition, cards
 from map_core.text.units import Unit, Units
+from pages.view.shell import session_keys, viewer
+from pages.view.shell.session_keys import Key
 
-#: Where this viewer's choice of a table is kept.
-CHOSEN = "table"
+TABLE: Key[str] = Key("table", "")
+WELCOME: Key[bool | None] = Key("welcome", None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +117,9 @@ def chosen_table() -> str:
     """
     if get_script_run_ctx(suppress_warning=True) is None:
         return ""
-    if CHOSEN not in st.session_state:
-        st.session_state[CHOSEN] = st.query_params.get("table", "")
-    return str(st.session_state[CHOSEN])
+    if not TABLE.is_set():
+        TABLE.set(st.query_params.get("table", ""))
+    return str(TABLE.get())
 
 
 def address() -> dict[str, str]:
@@ -141,10 +143,8 @@ def table_path() -> Path:
 
 def open_table(name: str) -> None:
     """Look at another table from here on, "" for the app's own: what this viewer has set belongs to the old one."""
-    kept = {key: st.session_state[key] for key in ("welcome",) if key in st.session_state}
-    st.session_state.clear()
-    st.query_params.from_dict({})  # clear() refuses where a widget is bound to the address
-    st.session_state.update(kept | {CHOSEN: name})
+    session_keys.clear(viewer.VIEWER, WELCOME)
+    TABLE.set(name)
 
 
 @st.cache_resource(show_spinner="Loading the table", max_entries=4)

@@ -13,21 +13,14 @@ import streamlit as st
 
 from map_core.core.jobs import Job, shared_jobs
 from pages.view.shell import errors
+from pages.view.shell.viewer import viewer_id
 
 POLL_SECONDS = 0.4
 
 
-def viewer() -> str:
-    """A name for this viewer's session, which holds its slots in the registry."""
-    from streamlit.runtime.scriptrunner import get_script_run_ctx
-
-    context = get_script_run_ctx()
-    return context.session_id if context else "nobody"
-
-
 def job(name: str, key: Hashable, work: Callable[[Job], Any]) -> Job:
     """The job for one piece of this viewer's page; the piece's earlier job is stopped when nobody else wants it."""
-    return shared_jobs().submit((name, key), work, slot=(viewer(), name))
+    return shared_jobs().submit((name, key), work, slot=(viewer_id(), name))
 
 
 def poll(job: Job, draw: Callable[[Job], None]) -> None:

@@ -19,11 +19,13 @@ from streamlit.errors import FragmentHandledException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from map_core.errors import MissingModelError, PaletteError
-from pages.view.shell import markup
+from pages.view.shell import markup, session_keys, viewer
+from pages.view.shell.session_keys import Key
+
+#: What the last click failed with, until its message is closed.
+FAILED_CLICK: Key[Failure | None] = Key("failed_click", None)
 
 log = logging.getLogger("value_palette")
-#: What the last click failed with, in the viewer's session until it is closed.
-_OF_A_CLICK = "failed_click"
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,14 @@ def handle_script_error(error: Exception) -> bool:
     if context is None or context.has_script_started:
         _draw_failure(Failure.of(error, "A part outside of the pages"))
     else:
-        st.session_state[_OF_A_CLICK] = Failure.of(error, "A click or a change")
+        FAILED_CLICK.set(Failure.of(error, "A click or a change"))
         st.rerun()
     return True
 
 
 def draw_failed_click() -> None:
     """Above the page: what the last click failed with, until it is closed."""
-    failure: Failure | None = st.session_state.get(_OF_A_CLICK)
+    failure = FAILED_CLICK.get()
     if failure is None:
         return
     with st.container(border=True, key=f"failed_{failure.reference}"):
@@ -153,10 +155,9 @@ def _draw_contact(failure: Failure) -> None:
 
 
 def _dismiss() -> None:
-    st.session_state.pop(_OF_A_CLICK, None)
+    FAILED_CLICK.pop()
 
 
 def _reset() -> None:
     """Forget all that this viewer has set, the address included."""
-    st.session_state.clear()
-    st.query_params.from_dict({})  # clear() refuses where a widget is bound to the address
+    session_keys.clear(viewer.VIEWER)

@@ -16,11 +16,15 @@ import sys
 import streamlit as st
 
 from map_core.errors import InputError
+from pages.view.shell.session_keys import Key
+
+IS_OPERATOR: Key[bool] = Key("operator", False)
+TYPED_TOKEN: Key[str] = Key("operator_typed", "")
+REFUSED: Key[bool] = Key("operator_refused", False)
 
 #: The operator's token, for several processes that are to share one; made anew at every start where it is not set.
 SETTING = "VALUE_PALETTE_OPERATOR_TOKEN"
 MIN_LENGTH = 16
-_IS_OPERATOR, _TYPED, _REFUSED = "operator", "operator_typed", "operator_refused"
 
 
 @functools.cache
@@ -46,27 +50,27 @@ def print_token() -> None:
 
 def is_operator() -> bool:
     """Whether this visitor has shown the token."""
-    return bool(st.session_state.get(_IS_OPERATOR))
+    return IS_OPERATOR.get()
 
 
 def draw_token_field() -> None:
     """Draw the field for the token, and say when what was typed is not it."""
     st.text_input(
         "Operator token",
-        key=_TYPED,
+        key=TYPED_TOKEN.name,
         type="password",
         max_chars=200,
         on_change=_check,
         help="It is printed in the terminal where this app was started, and is another one after each start.",
     )
-    if st.session_state.get(_REFUSED):
+    if REFUSED.get():
         st.text("This is not the token of this app. Copy the one that was printed when it last started.")
 
 
 def _check() -> None:
     """Callback: compare what was typed with the token, in a time that tells nothing of it."""
-    typed = str(st.session_state.get(_TYPED) or "").strip()
+    typed = str(TYPED_TOKEN.get() or "").strip()
     matches = hmac.compare_digest(typed.encode(), token().encode())
-    st.session_state[_IS_OPERATOR] = matches
-    st.session_state[_REFUSED] = bool(typed) and not matches
-    st.session_state[_TYPED] = ""
+    IS_OPERATOR.set(matches)
+    REFUSED.set(bool(typed) and not matches)
+    TYPED_TOKEN.set("")

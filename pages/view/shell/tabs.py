@@ -8,9 +8,14 @@ filled with them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from pages.view.shell.session_keys import Key, KeyFamily
+
+VIEW: KeyFamily[str | None] = KeyFamily("{}_view", None)
 
 
 def choose_view(page: str, titles: Mapping[str, str]) -> str:
@@ -30,21 +35,21 @@ def read_address(page: str, titles: Mapping[str, str]) -> bool:
     """Take over the view that the address names, when the page is opened and on Back; whether there was one."""
     context, asked = get_script_run_ctx(), st.query_params.get("view")
     back = context is not None and context.is_history_navigation
-    if asked not in titles or not (back or f"{page}_view" not in st.session_state):
+    if asked not in titles or not (back or not VIEW.of(page).is_set()):
         return False
-    st.session_state[f"{page}_view"] = asked
+    VIEW.of(page).set(asked)
     return True
 
 
 def draw_tabs(page: str, titles: Mapping[str, str]) -> str:
     """The row of views, at first the first."""
-    st.session_state.setdefault(f"{page}_view", next(iter(titles)))
+    VIEW.of(page).get_or_set(next(iter(titles)))
     view = st.segmented_control(
         "View",
         list(titles),
         format_func=titles.__getitem__,
         required=True,
-        key=f"{page}_view",
+        key=VIEW.of(page).name,
         label_visibility="collapsed",
         persist_state="session",
     )
@@ -67,5 +72,6 @@ def keep_in_address(key: str, first: int | Sequence[int]) -> None:
         key: of the widget.
         first: its default as of now.
     """
-    if key in st.session_state and st.session_state[key] != first and key not in st.query_params:
-        st.session_state[key] = st.session_state[key]
+    choice: Key[Any] = Key(key, None)
+    if choice.is_set() and choice.get() != first and key not in st.query_params:
+        choice.set(choice.get())

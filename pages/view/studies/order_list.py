@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import streamlit as st
+from typing import Any
 
 from map_core.text import sentences
 from pages.view.session.scene import Scene
 from pages.view.shell import component
+from pages.view.shell.session_keys import Key
+
+ORDER: Key[list[str]] = Key("sequence_order", [])
+LIST: Key[dict[str, Any]] = Key("order", {})
 
 _HOW = "Drag a row, or press its arrows. On its grip: Space lifts, arrow keys move, Space puts down, Escape puts back."
 _mount = component.register(
@@ -27,7 +30,7 @@ def current_order(scene: Scene, wanted: Sequence[int]) -> tuple[int, ...]:
     Returns:
         Their positions, in this viewer's order.
     """
-    names: list[str] = st.session_state.get("sequence_order", [])
+    names = ORDER.get()
     held = [scene.table.index(name) for name in names if name in scene.table.values]
     return (*(j for j in held if j in wanted), *(j for j in wanted if j not in held))
 
@@ -35,8 +38,8 @@ def current_order(scene: Scene, wanted: Sequence[int]) -> tuple[int, ...]:
 def set_order(scene: Scene, positions: Sequence[int]) -> None:
     """Make an order this viewer's; values that have no target now keep their place behind it."""
     now = [scene.table.values[j] for j in positions]
-    before: list[str] = st.session_state.get("sequence_order", [])
-    st.session_state["sequence_order"] = now + [name for name in before if name not in now]
+    before = ORDER.get()
+    ORDER.set(now + [name for name in before if name not in now])
 
 
 def draw_order_list(scene: Scene, positions: Sequence[int], notes: Sequence[str]) -> None:
@@ -53,10 +56,10 @@ def draw_order_list(scene: Scene, positions: Sequence[int], notes: Sequence[str]
     ]
 
     def moved() -> None:
-        chosen = st.session_state["order"].get("order")
+        chosen = LIST.get().get("order")
         # From a browser: whatever it sends, only an order of the values that were asked about is taken.
         told = chosen if isinstance(chosen, list) and all(isinstance(j, (int, float)) for j in chosen) else []
         if sorted(told) == sorted(positions):
             set_order(scene, [int(j) for j in told])
 
-    _mount(key="order", data={"rows": rows, "label": "Order of alignment"}, on_order_change=moved)
+    _mount(key=LIST.name, data={"rows": rows, "label": "Order of alignment"}, on_order_change=moved)

@@ -20,6 +20,7 @@ from map_core.errors import InputError, PaletteError
 from map_core.scoring import DEFAULT_VALUES, Definition, cards, values_file
 from map_core.store import custom_values, database
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key
 from pages.view.tables import markup as table_markup
 from pages.view.tables import model_choice
 
@@ -28,6 +29,11 @@ CANDIDATES = (2, 4, 8, 16, 32, 64, 128)
 FIRST_CANDIDATES, FIRST_LENGTH = 16, 64
 #: Megabytes of a file of prompts.
 MAX_MEGABYTES = 20
+
+CANDIDATE_COUNT: Key[int] = Key("build_candidates", FIRST_CANDIDATES)
+SEED: Key[int] = Key("build_seed", 0)
+LENGTH: Key[int] = Key("build_length", FIRST_LENGTH)
+NAME: Key[str] = Key("build_name", "")
 
 
 def draw_build_form() -> None:
@@ -47,7 +53,7 @@ def draw_build_form() -> None:
             "Replies to each prompt",
             CANDIDATES,
             FIRST_CANDIDATES,
-            key="build_candidates",
+            key=CANDIDATE_COUNT.name,
             help="The candidates that the app chooses among. More reach further and take longer.",
         )
         st.number_input(
@@ -56,11 +62,11 @@ def draw_build_form() -> None:
             1024,
             FIRST_LENGTH,
             8,
-            key="build_length",
+            key=LENGTH.name,
             help="A token is a piece of a word; 64 of them are about 48 English words.",
         )
         st.number_input(
-            "Seed", 0, 2**31 - 1, 0, key="build_seed", help="All chance comes from it: the same number, the same table."
+            "Seed", 0, 2**31 - 1, 0, key=SEED.name, help="All chance comes from it: the same number, the same table."
         )
     below = st.container(key="build_model_found")
     titles = {name: cards()[name].title for name in DEFAULT_VALUES} | {one.name: one.title for one in own_definitions()}
@@ -69,13 +75,13 @@ def draw_build_form() -> None:
         list(titles),
         list(DEFAULT_VALUES),
         format_func=lambda name: markup.plain(titles[name]),
-        key="build_values",
+        key=model_choice.VALUES.name,
         help="Those of your own that are in use on the page Values are at the end.",
     )
     with below:
         model_choice.draw_details()
-    st.text_input("Name of the table", processes.free_name("My prompts"), max_chars=catalog.LONGEST, key="build_name")
-    count = st.session_state["build_candidates"] * len(found)
+    st.text_input("Name of the table", processes.free_name("My prompts"), max_chars=catalog.LONGEST, key=NAME.name)
+    count = CANDIDATE_COUNT.get() * len(found)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="build_start"):
         st.button(
             "Build the table",
@@ -84,7 +90,7 @@ def draw_build_form() -> None:
             icon=":material/play_arrow:",
             on_click=_start,
             args=(found,),
-            disabled=not found or not st.session_state["build_values"] or not model_choice.usable_model(),
+            disabled=not found or not model_choice.VALUES.get() or not model_choice.usable_model(),
         )
         if found:
             said = f"{table_markup.counted(count, 'reply', 'replies')} to {table_markup.counted(len(found), 'prompt')}."
@@ -177,18 +183,17 @@ def prompts_jsonl(found: Sequence[Prompt]) -> bytes:
 
 def _start(found: Sequence[Prompt]) -> None:
     """Callback: begin the build."""
-    state = st.session_state
-    values, model = [str(name) for name in state["build_values"]], model_choice.usable_model()
+    values, model = [str(name) for name in model_choice.VALUES.get()], model_choice.usable_model()
     if not model:
         table_markup.set_message("This model cannot be used for a build here. Choose another one.")
         return
     arguments = ["build", "--prompts", "{folder}/prompts.jsonl", "--out", "{out}", "--progress-file", "{progress}"]
     arguments += [f"--model={model}", f"--values={','.join(values)}", "--quiet"]
-    arguments += [f"--candidates={state['build_candidates']}", f"--seed={state['build_seed']}"]
-    arguments += [f"--max-new-tokens={state['build_length']}"]
+    arguments += [f"--candidates={CANDIDATE_COUNT.get()}", f"--seed={SEED.get()}"]
+    arguments += [f"--max-new-tokens={LENGTH.get()}"]
     about = {
         "prompts": len(found),
-        "candidates": state["build_candidates"],
+        "candidates": CANDIDATE_COUNT.get(),
         "values": values,
         "model": model,
     }
@@ -197,8 +202,8 @@ def _start(found: Sequence[Prompt]) -> None:
         inputs["values.json"] = values_file(defined).encode()
         arguments += ["--values-file", "{folder}/values.json"]
     try:
-        processes.begin(str(state["build_name"]), "build", arguments, about, inputs)
+        processes.begin(str(NAME.get()), "build", arguments, about, inputs)
     except InputError as error:
         table_markup.set_message(str(error))
         return
-    state.pop("build_name", None)
+    NAME.pop()

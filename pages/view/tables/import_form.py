@@ -18,6 +18,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from map_core import catalog
 from map_core.catalog import processes
@@ -25,7 +26,13 @@ from map_core.core import amounts
 from map_core.data.importing import ColumnChoice, Preview, preview
 from map_core.errors import InputError
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key, KeyFamily
 from pages.view.tables import markup as table_markup
+
+UPLOAD: Key[Upload | None] = Key("tables_upload", None)
+FILE_ROUND: Key[int] = Key("tables_file_round", 0)
+FILE: KeyFamily[UploadedFile | None] = KeyFamily("tables_file_{}", None)
+NAME: Key[str] = Key("upload_name", "")
 
 INBOX = "VALUE_PALETTE_INBOX"
 SUFFIXES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "pq")
@@ -56,7 +63,7 @@ class Upload:
 def draw_import_form() -> None:
     """Bring a file; then choose its columns."""
     table_markup.draw_message()
-    held: Upload | None = st.session_state.get("tables_upload")
+    held = UPLOAD.get()
     if held is None or not held.path.is_file():
         _draw_upload()
         return
@@ -83,15 +90,15 @@ def _draw_upload() -> None:
     st.file_uploader(
         "A file of scored replies",
         type=list(SUFFIXES),
-        key=f"tables_file_{st.session_state.get('tables_file_round', 0)}",
+        key=FILE.of(FILE_ROUND.get()).name,
         on_change=_on_uploaded,
         max_upload_size=MAX_MEGABYTES,
     )
     st.html(
         markup.note(
             f"Up to {amounts.significant(MAX_MEGABYTES / 1024, 3)} GB through the browser. Larger files: python -m "
-            f"map_core import FILE --out TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files can "
-            "be chosen here."
+            f"map_core import FILE --out TABLE.parquet on the app's machine, or a folder named by {INBOX}, whose files "
+            "can be chosen here."
         )
     )
     inbox = Path(os.environ[INBOX]) if os.environ.get(INBOX) else None
@@ -104,8 +111,8 @@ def _draw_upload() -> None:
 
 def _on_uploaded() -> None:
     """Callback: what was uploaded goes to the disk, and the app lets go of it."""
-    round_ = st.session_state.get("tables_file_round", 0)
-    file = st.session_state.get(f"tables_file_{round_}")
+    round_ = FILE_ROUND.get()
+    file = FILE.of(round_).get()
     if file is None:
         return
     place = _uploads_folder() / f"{uuid.uuid4().hex}{_suffix(file.name)}"
@@ -116,8 +123,8 @@ def _on_uploaded() -> None:
         place.unlink(missing_ok=True)
         table_markup.set_message(f"The file could not be kept ({error.strerror}). Make room on the app's machine.")
         return
-    st.session_state["tables_file_round"] = round_ + 1
-    st.session_state["tables_upload"] = Upload(place, file.name)
+    FILE_ROUND.set(round_ + 1)
+    UPLOAD.set(Upload(place, file.name))
     # Streamlit would hold the file until the visit ends.
     if (context := get_script_run_ctx()) is not None:
         manager = context.uploaded_file_mgr
@@ -126,18 +133,18 @@ def _on_uploaded() -> None:
 
 
 def _take_from_inbox(path: Path) -> None:
-    st.session_state["tables_upload"] = Upload(path, path.name, stays=True)
+    UPLOAD.set(Upload(path, path.name, stays=True))
 
 
 def hold_upload(path: Path, name: str) -> None:
     """Take a file that an import has, so that its columns can be chosen again."""
     place = _uploads_folder() / f"{uuid.uuid4().hex}{_suffix(path.name)}"
     shutil.move(path, place)
-    st.session_state["tables_upload"] = Upload(place, name)
+    UPLOAD.set(Upload(place, name))
 
 
 def _discard() -> None:
-    held: Upload | None = st.session_state.pop("tables_upload", None)
+    held = UPLOAD.pop()
     if held is not None and not held.stays:
         held.path.unlink(missing_ok=True)
 
@@ -173,7 +180,7 @@ def _draw_columns(held: Upload, found: Preview) -> None:
         choice = None
     else:
         choice = _draw_roles(found)
-    st.text_input("Name of the table", _free_name(held.name), max_chars=catalog.LONGEST, key="upload_name")
+    st.text_input("Name of the table", _free_name(held.name), max_chars=catalog.LONGEST, key=NAME.name)
     missing = choice is not None and not (choice.prompt and choice.reply and choice.values)
     st.button(
         "Make the table",
@@ -227,7 +234,7 @@ def _draw_roles(found: Preview) -> ColumnChoice:
 
 def _make(held: Upload, choice: ColumnChoice | None) -> None:
     """Callback: a process of its own reads the file."""
-    name = str(st.session_state.get("upload_name", ""))
+    name = str(NAME.get())
     file = f"input{_suffix(held.path.name)}"
     arguments = ["import", str(held.path) if held.stays else f"{{folder}}/{file}", "--out", "{out}"]
     arguments += ["--progress-file", "{progress}", f"--name={held.name}"]
@@ -242,7 +249,7 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
     except InputError as error:
         table_markup.set_message(str(error))
         return
-    st.session_state.pop("tables_upload", None)
+    UPLOAD.pop()
 
 
 def _free_name(file: str) -> str:

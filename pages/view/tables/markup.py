@@ -8,8 +8,9 @@ import streamlit as st
 
 from map_core.catalog import Kept
 from map_core.core import amounts
+from pages.view.shell.session_keys import Key
 
-_SAID = "tables_said"
+MESSAGE: Key[str] = Key("tables_said", "")
 
 
 def title(name: str, tag: str = "") -> str:
@@ -51,11 +52,11 @@ def size(count: int) -> str:
 
 def set_message(text: str) -> None:
     """Say what was done, or why not, at the top of the next view."""
-    st.session_state[_SAID] = text
+    MESSAGE.set(text)
 
 
 def draw_message() -> None:
     """What was done last, once."""
-    if text := st.session_state.pop(_SAID, ""):
+    if text := MESSAGE.pop():
         with st.container(key="tables_said_line"):
             st.text(text)

@@ -15,11 +15,16 @@ from map_core.models import endpoint
 from map_core.models import files as model_files
 from map_core.scoring import READ_LIKELIHOOD, cards
 from pages.view.shell import markup, operator
+from pages.view.shell.session_keys import Key
+
+VALUES: Key[list[str]] = Key("build_values", [])
+MODEL: Key[str] = Key("build_model", "")
+OTHER_MODEL: Key[str] = Key("build_model_other", "")
+CHECKED: Key[tuple[str, Checked | str] | None] = Key("build_model_looked", None)
 
 #: The choice that opens the field.
 OTHER = ""
 MAX_LENGTH = 500
-_LOOKED = "build_model_looked"
 
 
 def offered_models() -> list[str]:
@@ -38,7 +43,7 @@ def draw_select() -> None:
     st.selectbox(
         "Model",
         [*offered_models(), *([OTHER] if may_name_any() else [])],
-        key="build_model",
+        key=MODEL.name,
         format_func=lambda name: name if name != OTHER else "Another model…",
         help=f"Those on this machine, and those that whoever runs the app names in {endpoint.LISTED}.",
     )
@@ -46,10 +51,10 @@ def draw_select() -> None:
 
 def draw_details() -> None:
     """What is said below the select box: the field for another model, and what was found of the chosen one."""
-    if st.session_state.get("build_model") == OTHER:
+    if MODEL.get() == OTHER:
         st.text_input(
             "Folder of a model, or NAME@URL",
-            key="build_model_other",
+            key=OTHER_MODEL.name,
             max_chars=MAX_LENGTH,
             placeholder="/models/my-model or Qwen/Qwen3-8B@http://gpu-box:8000/v1",
             help="A folder on this machine with config.json and safetensors weights, or a model on a server of "
@@ -82,9 +87,9 @@ def draw_offer_hint() -> None:
 
 def wanted_model() -> str:
     """The model that is asked for; "" where there is none yet, or this visitor may not name it."""
-    name = str(st.session_state.get("build_model") or "")
+    name = str(MODEL.get() or "")
     if name == OTHER and may_name_any():
-        return str(st.session_state.get("build_model_other") or "").strip()
+        return str(OTHER_MODEL.get() or "").strip()
     return name if name in offered_models() else ""
 
 
@@ -99,7 +104,7 @@ def usable_model() -> str:
 
 def likelihood_problem(found: Checked) -> str:
     """Which of the chosen values need what this model does not tell, in words; "" where there is none."""
-    chosen = [name for name in st.session_state.get("build_values") or () if name in READ_LIKELIHOOD]
+    chosen = [name for name in VALUES.get() or () if name in READ_LIKELIHOOD]
     if found.log_probs or not chosen:
         return ""
     titles = " and ".join(cards()[name].title for name in chosen)
@@ -116,10 +121,11 @@ def _installed() -> list[str]:
 
 def _checked_model(name: str) -> Checked | str:
     """What was found of a model, or what is wrong with it; looked at once, until it is asked for again."""
-    held = st.session_state.get(_LOOKED)
+    held = CHECKED.get()
     if held is None or held[0] != name:
         with st.spinner("Looking at the model"):
-            held = st.session_state[_LOOKED] = (name, _check_model(name))
+            held = (name, _check_model(name))
+            CHECKED.set(held)
     found: Checked | str = held[1]
     return found
 
@@ -133,4 +139,4 @@ def _check_model(name: str) -> Checked | str:
 
 def _forget() -> None:
     """Callback: the model is looked at once more."""
-    st.session_state.pop(_LOOKED, None)
+    CHECKED.pop()

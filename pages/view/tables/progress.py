@@ -14,12 +14,14 @@ from map_core.catalog import processes
 from map_core.catalog.processes import Making, State
 from map_core.core import amounts
 from map_core.errors import InputError
-from pages.view.shell import errors, markup
+from pages.view.shell import errors, markup, tabs
+from pages.view.shell.session_keys import Key
 from pages.view.tables import catalog, import_form
 from pages.view.tables import markup as table_markup
 
+RERUN: Key[bool] = Key("tables_work_again", False)
+
 POLL_SECONDS = 1.0
-_AGAIN = "tables_work_again"
 _KINDS = {"build": "Build", "import": "Import", "extend": "Additions"}
 _STAGES = {
     "starting": "Starting",
@@ -43,7 +45,7 @@ def draw_progress() -> None:
 
     @st.fragment(run_every=POLL_SECONDS if running else None)
     def piece() -> None:
-        if st.session_state.pop(_AGAIN, False):
+        if RERUN.pop():
             st.rerun()  # something was done here that the whole page shows
         with errors.guarded("Tables that are being made"):
             now = processes.every()
@@ -110,7 +112,7 @@ def _on_pressed(action: Callable[[str], None], name: str) -> None:
         action(name)
     except InputError as error:
         table_markup.set_message(str(error))
-    st.session_state[_AGAIN] = True
+    RERUN.set(True)
 
 
 def _look_at(name: str) -> None:
@@ -124,7 +126,7 @@ def _columns_again(name: str) -> None:
     file = processes.place(name) / str(about.get("input", ""))
     if file.is_file():
         import_form.hold_upload(file, Path(str(about.get("file", file.name))).name)
-        st.session_state["tables_view"] = "file"
+        tabs.VIEW.of("tables").set("file")
     processes.give_up(name)
 
 

@@ -21,14 +21,16 @@ from map_core.text.sentences import capitalised
 from pages.view.session import header, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-from pages.view.shell import background, markup
+from pages.view.shell import background, markup, tabs
+from pages.view.shell.session_keys import Key
 from pages.view.tables import build_form
 from pages.view.tables import markup as table_markup
 from pages.view.tables.catalog import DEFAULT_TITLE
 
+BEGUN: Key[bool] = Key("tables_extension_begun", False)
+
 #: Candidates beyond which the page offers no more.
 MAX_CANDIDATES = 512
-_BEGUN = "tables_extension_begun"
 
 
 def draw_quality() -> None:
@@ -84,7 +86,7 @@ def _ended_badly(job: Job) -> bool:
 
 
 def _draw_advice(scene: Scene, job: Job) -> None:
-    if st.session_state.pop(_BEGUN, False):
+    if BEGUN.pop():
         st.rerun()  # the whole page shows what was begun, or why not
     if _ended_badly(job):
         return
@@ -203,10 +205,10 @@ def _extend(name: str, options: tuple[str, ...], about: dict[str, object], added
         arguments += ["--prompts", "{folder}/prompts.jsonl"]
         inputs["prompts.jsonl"] = build_form.prompts_jsonl(added)
     about = about | {"table": scenes.chosen_table() or DEFAULT_TITLE.lower()}
-    st.session_state[_BEGUN] = True
+    BEGUN.set(True)
     try:
         processes.begin(name, "extend", [*arguments, *options], about, inputs)
     except InputError as error:
         table_markup.set_message(str(error))
         return
-    st.session_state["tables_view"] = "kept"
+    tabs.VIEW.of("tables").set("kept")

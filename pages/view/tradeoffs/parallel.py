@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from map_core.analysis.frontier_spread import Fan, fan
@@ -9,6 +11,7 @@ from map_core.core import amounts
 from map_core.core.jobs import Job
 from map_core.figures import parallel_coordinates, plane, theme
 from pages.view.shell import background, markup
+from pages.view.shell.session_keys import Key
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import (
     BUDGETS,
@@ -113,7 +116,7 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
             st.html(markup.note(f"{len(shown)} of {len(found.kl)} palettes are shown."))
         key = f"lines_{what_if.selection_round('lines')}"
         # Read before the figure is drawn, which shows the chosen line in full.
-        clicked = what_if.clicked_point("lines", st.session_state.get(key), job.key)
+        clicked = what_if.clicked_point("lines", Key[Any](key, None).get(), job.key)
         chosen = clicked[0] if clicked is not None and clicked[0] in shown else None
         st.plotly_chart(
             parallel_coordinates.lines(found, shown, units, axes, today.stand, tint, chosen, scene.theme),

@@ -18,9 +18,15 @@ from map_core.text import sentences
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import markup, tabs
+from pages.view.shell.session_keys import Key
+
+RERUN: Key[bool] = Key("tradeoffs_again", False)
+OPEN_PAIR: Key[tuple[int, int] | None] = Key("tradeoffs_open", None)
+#: The two values of the view Two values.
+ACROSS: Key[int | None] = Key("frontier_across", None)
+UPWARDS: Key[int | None] = Key("frontier_upwards", None)
 
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
-_AGAIN = "tradeoffs_again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +94,7 @@ class CurrentPalette:
 
 def current_palette() -> CurrentPalette:
     """The palette of this viewer, assessed; asked for once by every run of the whole page."""
-    st.session_state.pop(_AGAIN, None)
+    RERUN.pop()
     scene, palette = palette_state.current()
     return CurrentPalette(scene, palette, palette_state.current_assessment(scene, palette))
 
@@ -96,24 +102,24 @@ def current_palette() -> CurrentPalette:
 def take_targets(scene: Scene, targets: np.ndarray, what: str) -> None:
     """Callback within a figure's fragment: exact targets become the palette; NaN leaves a value as it is."""
     palette_state.take_targets(scene, targets, what)
-    st.session_state[_AGAIN] = True
+    RERUN.set(True)
 
 
 def undo() -> None:
     """Callback within a figure's fragment: one step back."""
     palette_state.undo()
-    st.session_state[_AGAIN] = True
+    RERUN.set(True)
 
 
 def open_pair(pair: tuple[int, int]) -> None:
     """Callback within a figure's fragment: Two values shows this pair next."""
-    st.session_state["tradeoffs_open"] = pair
-    st.session_state[_AGAIN] = True
+    OPEN_PAIR.set(pair)
+    RERUN.set(True)
 
 
 def rerun_if_changed() -> None:
     """Within a fragment: run the whole page where one of the callbacks above has changed what it shows."""
-    if st.session_state.pop(_AGAIN, False):
+    if RERUN.pop():
         st.rerun()
 
 
@@ -149,15 +155,15 @@ def pick_value(label: str, today: CurrentPalette, first: int, key: str) -> int:
     )
 
 
-def pick_axis(label: str, today: CurrentPalette, first: int, key: str) -> int:
+def pick_axis(label: str, today: CurrentPalette, first: int, key: Key[int | None]) -> int:
     """The choice of one value, which a click elsewhere may make as well; both axes stand in the address as a pair."""
-    st.session_state.setdefault(key, first)  # and not as an index: a click may have chosen already
+    key.get_or_set(first)  # and not as an index: a click may have chosen already
     return int(
         st.selectbox(
             label,
             range(len(today.names)),
             format_func=today.titles.__getitem__,
-            key=key,
+            key=key.name,
             persist_state="session",
         )
     )

@@ -14,7 +14,9 @@ from map_core.text.units import Unit
 from pages.view.shell import background, glossary, markup
 from pages.view.tradeoffs import what_if
 from pages.view.tradeoffs.shared import (
+    ACROSS,
     BUDGETS,
+    UPWARDS,
     CurrentPalette,
     draw_download,
     draw_others_choice,
@@ -42,8 +44,8 @@ def draw_two_values(today: CurrentPalette) -> None:
     )
     first, second = today.first(2)
     with st.container(horizontal=True, vertical_alignment="bottom", key="frontier_controls"):
-        across = pick_axis("Across", today, first, "frontier_across")
-        upwards = pick_axis("Upwards", today, second, "frontier_upwards")
+        across = pick_axis("Across", today, first, ACROSS)
+        upwards = pick_axis("Upwards", today, second, UPWARDS)
         unit: Unit = st.segmented_control(
             "Units",
             ["percentile", "reward"],

@@ -19,7 +19,11 @@ from map_core.figures import plane
 from map_core.text import changes, sentences
 from pages.view.session import palette_state
 from pages.view.shell import markup
+from pages.view.shell.session_keys import KeyFamily
 from pages.view.tradeoffs.shared import CurrentPalette, rerun_if_changed, take_targets, undo
+
+CLICKED: KeyFamily[tuple[Hashable, tuple[int, ...]] | None] = KeyFamily("what_if_clicked_{}", None)
+ROUND: KeyFamily[int] = KeyFamily("what_if_round_{}", 0)
 
 #: The limit of a direction is read at weights so many times as long.
 LIMIT_FACTOR = 1e4
@@ -67,19 +71,19 @@ def clicked_point(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | No
     """
     points = [p for p in event.selection.points if p.get("customdata") is not None] if event else []
     if points:
-        st.session_state[f"what_if_clicked_{view}"] = (mark, tuple(int(n) for n in points[0]["customdata"]))
-    held = st.session_state.get(f"what_if_clicked_{view}")
+        CLICKED.of(view).set((mark, tuple(int(n) for n in points[0]["customdata"])))
+    held = CLICKED.of(view).get()
     return held[1] if held and held[0] == mark else None
 
 
 def selection_round(view: str) -> int:
     """Part of a figure's key: another number clears what was clicked."""
-    return int(st.session_state.get(f"what_if_round_{view}", 0))
+    return int(ROUND.of(view).get())
 
 
 def _clear(view: str) -> None:
-    st.session_state[f"what_if_round_{view}"] = selection_round(view) + 1
-    st.session_state.pop(f"what_if_clicked_{view}", None)
+    ROUND.of(view).set(selection_round(view) + 1)
+    CLICKED.of(view).pop()
 
 
 def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how: str) -> None:
@@ -123,8 +127,7 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
 
 def _draw_undo(view: str) -> None:
     """The way back, as long as taking a point is the last thing that happened."""
-    place = palette_state.history().place
-    if place > 0 and st.session_state.get("taken") == place:
+    if palette_state.offers_undo():
         st.button("Undo", key=f"undo_{view}", icon=":material/undo:", type="tertiary", on_click=undo)
 
 

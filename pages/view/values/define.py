@@ -7,6 +7,7 @@ that was typed is lost.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import streamlit as st
 
@@ -17,8 +18,17 @@ from map_core.scoring import Definition, Kind, name_from
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key
 from pages.view.values import markup as marks
-from pages.view.values.state import TINTS, CustomValue, ValuesView, first_tint, taken_names
+from pages.view.values.state import SHOWN, TINTS, CustomValue, ValuesView, first_tint, taken_names
+
+FORM: Key[int | None] = Key("values_form", None)
+TITLE: Key[str] = Key("values_title", "")
+KIND: Key[Kind | None] = Key("values_kind", None)
+MORE: Key[str] = Key("values_more", "")
+LESS: Key[str] = Key("values_less", "")
+COLOUR: Key[str | None] = Key("values_colour", None)
+REFUSED: Key[str] = Key("values_refused", "")
 
 _KINDS = {Kind.DESCRIPTION: "Describe it", Kind.EXAMPLES: "Give example replies"}
 _PLACEHOLDERS = {
@@ -30,30 +40,31 @@ _PLACEHOLDERS = {
     ),
 }
 #: Fields of the form, kept while the page is elsewhere.
-_FIELDS = ("values_title", "values_kind", "values_more", "values_less", "values_colour")
+_FIELDS: tuple[Key[Any], ...] = (TITLE, KIND, MORE, LESS, COLOUR)
 
 
 def begin(own: CustomValue | None = None) -> None:
     """Callback: open the form, empty or with a value that is there."""
     for field in _FIELDS:
-        st.session_state.pop(field, None)
-    st.session_state["values_form"] = own.value.id if own else 0
+        field.pop()
+    FORM.set(own.value.id if own else 0)
     if own is not None:
         told = own.value.definition
         between = "\n" if told.kind is Kind.DESCRIPTION else "\n\n"
         tints = {tint: name for name, tint in TINTS.items()}
         filled = (told.title, told.kind, between.join(told.more), between.join(told.less), tints.get(told.colour or ""))
-        st.session_state.update(dict(zip(_FIELDS, filled, strict=True)))
+        for field, value in zip(_FIELDS, filled, strict=True):
+            field.set(value)
 
 
 def is_open() -> bool:
     """The form is being filled in."""
-    return "values_form" in st.session_state
+    return FORM.is_set()
 
 
 def draw_form(seen: ValuesView) -> None:
     """The form for a new value, or to change the one that it was opened with."""
-    own = next((one for one in seen.own if one.value.id == st.session_state["values_form"]), None)
+    own = next((one for one in seen.own if one.value.id == FORM.get()), None)
     with st.container(border=True, key="values_define"):
         st.header(f"Change {markup.plain(own.value.definition.title)}" if own else "Define a value", anchor=False)
         st.html(
@@ -67,9 +78,9 @@ def draw_form(seen: ValuesView) -> None:
             "How do you want to say it?",
             list(_KINDS),
             format_func=_KINDS.__getitem__,
-            default=None if "values_kind" in st.session_state else Kind.DESCRIPTION,
+            default=None if KIND.is_set() else Kind.DESCRIPTION,
             required=True,
-            key="values_kind",
+            key=KIND.name,
         )
         with st.form("values_form_fields", border=False):
             _draw_fields(seen, kind or Kind.DESCRIPTION)
@@ -83,52 +94,51 @@ def draw_form(seen: ValuesView) -> None:
                     args=(seen, own),
                 )
                 st.form_submit_button("Cancel", key="values_define_cancel", on_click=_close)
-        if said := st.session_state.get("values_refused"):
+        if said := REFUSED.get():
             st.warning("This cannot be kept yet.", icon=":material/error:")
             st.text(said)
 
 
 def _draw_fields(seen: ValuesView, kind: Kind) -> None:
     how, more, less = _PLACEHOLDERS[kind]
-    st.text_input("Name", key="values_title", max_chars=60, placeholder="Calm nurse")
+    st.text_input("Name", key=TITLE.name, max_chars=60, placeholder="Calm nurse")
     left, right = st.columns(2, gap="medium")
     with left:
-        st.text_area("More like this", key="values_more", height=130, placeholder=more, help=how)
+        st.text_area("More like this", key=MORE.name, height=130, placeholder=more, help=how)
     with right:
-        st.text_area("Less like this", key="values_less", height=130, placeholder=less, help=how)
+        st.text_area("Less like this", key=LESS.name, height=130, placeholder=less, help=how)
     st.html(markup.note(how))
-    if st.session_state.get("values_colour") is None:
-        st.session_state["values_colour"] = next(name for name, tint in TINTS.items() if tint == first_tint(seen))
-    st.selectbox("Colour", list(TINTS), key="values_colour")
+    if COLOUR.get() is None:
+        COLOUR.set(next(name for name, tint in TINTS.items() if tint == first_tint(seen)))
+    st.selectbox("Colour", list(TINTS), key=COLOUR.name)
     st.html(marks.tints(TINTS))
 
 
 def _define(seen: ValuesView, own: CustomValue | None) -> None:
     """Callback: keep what was typed and score the table on it."""
-    told = st.session_state
-    told.pop("values_refused", None)
-    kind = Kind(told.get("values_kind") or Kind.DESCRIPTION)
-    title = str(told.get("values_title") or "")
+    REFUSED.pop()
+    kind = Kind(KIND.get() or Kind.DESCRIPTION)
+    title = str(TITLE.get() or "")
     name = own.key if own else name_from(title, taken_names(seen))
     try:
         definition = Definition(
             name,
             title,
-            _texts(str(told.get("values_more") or ""), kind),
-            _texts(str(told.get("values_less") or ""), kind),
+            _texts(str(MORE.get() or ""), kind),
+            _texts(str(LESS.get() or ""), kind),
             kind,
-            TINTS.get(str(told.get("values_colour"))),
+            TINTS.get(str(COLOUR.get())),
         )
         if own is None:
             custom_values.define(seen.database, definition)
         else:
             custom_values.revise(seen.database, own.value.id, definition)
     except PaletteError as error:
-        told["values_refused"] = str(error)
+        REFUSED.set(str(error))
         return
     forget()
     _close()
-    told["values_shown"] = name
+    SHOWN.set(name)
     if seen.table.replies:
         jobs.start(scenes.table_path(), replies_key(seen.table), definition)
 
@@ -141,5 +151,7 @@ def _texts(typed: str, kind: Kind) -> tuple[str, ...]:
 
 def _close() -> None:
     """Callback: leave the form."""
-    for field in ("values_form", "values_refused", *_FIELDS):
-        st.session_state.pop(field, None)
+    FORM.pop()
+    REFUSED.pop()
+    for field in _FIELDS:
+        field.pop()

@@ -15,9 +15,15 @@ from map_core.errors import PaletteError
 from map_core.scoring import Definition
 from map_core.scoring.pairwise import ASKED, MOST, Answer, Question, questions
 from map_core.store import custom_values, database
-from pages.view.shell import background, markup
+from pages.view.shell import markup
+from pages.view.shell.session_keys import Key
+from pages.view.shell.viewer import viewer_id
 from pages.view.values import markup as marks
 from pages.view.values.state import CustomValue, ValuesView, load_values
+
+JUDGING: Key[tuple[int, int, int] | None] = Key("values_judging", None)
+GIVEN: Key[list[int]] = Key("values_given", [])
+REFUSED: Key[str] = Key("values_judge_refused", "")
 
 _LABELS = {Answer.FIRST: "This one", Answer.SECOND: "This one", Answer.NEITHER: "Cannot say"}
 _SHORTCUTS = {Answer.FIRST: "1", Answer.SECOND: "2", Answer.NEITHER: "0"}
@@ -30,19 +36,19 @@ def goal(own: CustomValue) -> int:
 
 def begin(own: CustomValue) -> None:
     """Callback: cover the page and ask."""
-    st.session_state["values_judging"] = (own.value.id, own.value.version, goal(own))
-    st.session_state["values_given"] = []
+    JUDGING.set((own.value.id, own.value.version, goal(own)))
+    GIVEN.set([])
 
 
 def stop() -> None:
     """Callback: back to the value."""
-    st.session_state.pop("values_judging", None)
-    st.session_state.pop("values_judge_refused", None)
+    JUDGING.pop()
+    REFUSED.pop()
 
 
 def judged_value(seen: ValuesView) -> CustomValue | None:
     """The value that pairs are judged for now."""
-    held = st.session_state.get("values_judging")
+    held = JUDGING.get()
     if held is None:
         return None
     own = next((one for one in seen.own if (one.value.id, one.value.version) == held[:2]), None)
@@ -58,7 +64,7 @@ def draw_judging(name: str) -> None:
     """
     seen = load_values(database())
     own = seen.own_named(name)
-    held = st.session_state.get("values_judging")
+    held = JUDGING.get()
     if own is None or own.rewards is None or held is None:
         st.rerun()
     left = _open_pairs(seen, own)
@@ -69,7 +75,7 @@ def draw_judging(name: str) -> None:
         _draw_progress(own.value.definition, len(own.judged), held[2])
         _draw_pair(seen, own, left[0])
         with st.container(horizontal=True, vertical_alignment="center", key="values_judge_end"):
-            if st.session_state.get("values_given"):
+            if GIVEN.get():
                 st.button(
                     "Take back the last one",
                     key="values_back",
@@ -80,7 +86,7 @@ def draw_judging(name: str) -> None:
             if st.button("Stop here", key="values_judge_stop", type="tertiary", icon=":material/close:"):
                 stop()
                 st.rerun()
-        if said := st.session_state.get("values_judge_refused"):
+        if said := REFUSED.get():
             st.warning("This judgement could not be kept.", icon=":material/error:")
             st.text(said)
 
@@ -137,29 +143,29 @@ def _draw_answer(own: CustomValue, seen: ValuesView, question: Question, answer:
 
 def _on_answer(id: int, version: int, table: RewardTable, question: Question, answer: Answer) -> None:
     """Callback: the judgement is kept."""
-    st.session_state.pop("values_judge_refused", None)
+    REFUSED.pop()
     pair = agreement.replies_of(table, question)
     try:
         kept = agreement.judged(database(), table, id, version)
         if any({one.first, one.second} == set(pair) for one in kept):
             return  # answered twice in a hurry, or by somebody else meanwhile
-        made = custom_values.judge(database(), id, version, replies_key(table), pair, answer, background.viewer())
+        made = custom_values.judge(database(), id, version, replies_key(table), pair, answer, viewer_id())
     except PaletteError as error:
-        st.session_state["values_judge_refused"] = str(error)
+        REFUSED.set(str(error))
         return
-    st.session_state["values_given"] = [*st.session_state.get("values_given", []), made.id]
+    GIVEN.set([*GIVEN.get(), made.id])
     forget()
 
 
 def _take_back() -> None:
     """Callback: the last judgement of this viewer is withdrawn and asked for again."""
-    given: list[int] = list(st.session_state.get("values_given", []))
+    given: list[int] = list(GIVEN.get())
     if not given:
         return
     try:
         custom_values.withdraw(database(), given.pop())
     except PaletteError as error:
-        st.session_state["values_judge_refused"] = str(error)
+        REFUSED.set(str(error))
         return
-    st.session_state["values_given"] = given
+    GIVEN.set(given)
     forget()

@@ -19,6 +19,9 @@ from map_core.store import Database, custom_values
 from map_core.store.custom_values import Judged, OwnValue
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
+from pages.view.shell.session_keys import Key
+
+SHOWN: Key[str | None] = Key("values_shown", None)
 
 #: Colours for values of one's own, by name: apart from those of a table's values, and read on white as on black.
 TINTS = {

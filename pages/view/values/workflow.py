@@ -19,9 +19,13 @@ from map_core.scoring.pairwise import ASKED, LEAST, MOST, RELIABLE_FROM, ROUGH_F
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
+from pages.view.shell.session_keys import Key
 from pages.view.values import define, judge
 from pages.view.values import markup as marks
-from pages.view.values.state import CustomValue, ValuesView
+from pages.view.values.state import SHOWN, CustomValue, ValuesView
+
+CONFIRMED: Key[tuple[int, int] | None] = Key("values_sure", None)
+FAILED: Key[str] = Key("values_failed", "")
 
 #: How the words begin, for whoever asks.
 THRESHOLDS = (
@@ -175,7 +179,7 @@ def _draw_use(seen: ValuesView, own: CustomValue) -> None:
         st.html(markup.note(f"Version {own.value.in_use} is the one with a slider until you use this one."))
     enough = found is not None and found.enough
     doubtful = enough and found is not None and found.word is Word.UNUSABLE
-    if doubtful and st.session_state.get("values_sure") == (own.value.id, own.value.version):
+    if doubtful and CONFIRMED.get() == (own.value.id, own.value.version):
         st.warning(
             "The judgements say that it is not to be used: targets on it may steer replies nowhere, or the wrong way.",
             icon=":material/warning:",
@@ -200,12 +204,12 @@ def _draw_use(seen: ValuesView, own: CustomValue) -> None:
 
 def _ask_twice(of: tuple[int, int] | None) -> None:
     """Callback: one more question before a value is used that is not to be used."""
-    st.session_state["values_sure"] = of
+    CONFIRMED.set(of)
 
 
 def _switch(seen: ValuesView, own: CustomValue, version: int) -> None:
     """Callback: a slider appears, or goes."""
-    st.session_state.pop("values_sure", None)
+    CONFIRMED.pop()
     _try_change(lambda: custom_values.use(seen.database, own.value.id, version))
 
 
@@ -215,16 +219,16 @@ def _delete(seen: ValuesView, own: CustomValue) -> None:
     if job is not None:
         job.cancel()
     if _try_change(lambda: custom_values.delete(seen.database, own.value.id)):
-        st.session_state.pop("values_shown", None)
+        SHOWN.pop()
 
 
 def _try_change(change: Callable[[], object]) -> bool:
     """Do a change and say so where it cannot be done."""
-    st.session_state.pop("values_failed", None)
+    FAILED.pop()
     try:
         change()
     except PaletteError as error:
-        st.session_state["values_failed"] = str(error)
+        FAILED.set(str(error))
         return False
     forget()
     return True

@@ -1,0 +1,76 @@
+"""Whoever has the address of a generation may watch it; only the viewer who started it may stop or steer it."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from map_core.service.generation import Phase
+from pages.view.compare import batch
+from tests.pages.test_main_path import APP, Desk, app, begun, compare, desk, said, table, texts, write
+
+__all__ = ["app", "compare", "desk", "table"]
+
+
+@pytest.fixture
+def watching(compare: AppTest, desk: Desk):
+    """A second viewer, who opens an address of the first one's page Compare."""
+
+    def open_address(**parameters: str) -> AppTest:
+        other = AppTest.from_file(APP, default_timeout=60)
+        other.session_state["plain_desk"] = True
+        other.run()
+        for name, value in parameters.items():
+            other.query_params[name] = value
+        return other.switch_page("compare.py").run()
+
+    return open_address
+
+
+def test_a_second_viewer_watches_and_cannot_stop(compare: AppTest, desk: Desk, watching):
+    generation = begun(compare, desk)
+    write(generation, "so far")
+    other = watching(generation=generation.id)
+    assert not other.exception
+    assert any("so far" in text for text in texts(other)), "the address shows what is being written"
+    assert other.button(key="stop").disabled
+    assert not compare.run().button(key="stop").disabled
+    before = dict(generation.weights)
+    other.slider(key="target_humor").set_value(other.slider(key="target_humor").value + 10).run()
+    assert dict(generation.weights) == before
+
+
+def test_a_second_viewers_own_request_and_chat_leave_the_first_ones_running(compare: AppTest, desk: Desk, watching):
+    first = begun(compare, desk)
+    other = watching(generation=first.id)
+    other.button(key="generate").click().run()
+    assert len(desk.made) == 2
+    assert not first.ended
+    second = desk.made[1]
+    assert second.viewer
+    assert second.viewer != first.viewer
+    other.button(key="stop").click().run()
+    assert second.snapshot().phase is Phase.CANCELLED
+    assert not first.ended
+    compare.run().button(key="stop").click().run()
+    assert first.snapshot().phase is Phase.CANCELLED
+
+
+def test_a_second_viewer_watches_many_prompts_and_cannot_stop_them(compare: AppTest, desk: Desk, watching):
+    compare.button_group(key="how_many").set_value("many").run()
+    compare.number_input(key="many_count").set_value(2)
+    compare.number_input(key="candidates_k").set_value(4)
+    compare.button(key="many_start").click().run()
+    work = next(reversed(batch._batches().values()))
+    other = watching(many=work.id)
+    assert not other.exception
+    assert "of 2 prompts are answered" in said(other)
+    assert other.button(key="many_stop").disabled
+    other.button(key="many_start").click().run()
+    assert len(batch._batches()) >= 2
+    assert not work.ended, "a batch of another viewer goes on when one's own begins"
+    compare.run().button(key="many_stop").click().run()
+    assert work.wait(10)
+    for one in batch._batches().values():
+        one.stop()
+        assert one.wait(10)
