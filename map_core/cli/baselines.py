@@ -8,24 +8,17 @@ from typing import Any
 import click
 
 from map_core.analysis.baselines import Baseline, compare
-from map_core.cli.options import (
-    Opened,
-    by_name,
-    columns,
-    open_table,
-    print_json,
-    read_palettes,
-    table_options,
-    target_options,
-)
+from map_core.cli.inputs import LoadedTable, open_table, read_palettes
+from map_core.cli.options import budget_option, seed_option, table_options, target_options
+from map_core.cli.output import by_name, columns, print_json
 
 
 @click.command()
 @table_options
 @target_options
 @click.option("--count", type=click.IntRange(min=1), default=1000, show_default=True, help="Random weights.")
-@click.option("--budget", type=float, metavar="NATS", help="What the others may cost; as the palette by default.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random weights.")
+@budget_option("What the others may cost; as the palette by default.")
+@seed_option("Of the random weights.")
 def baselines(
     table: Path,
     form: str | None,
@@ -58,7 +51,7 @@ def baselines(
         print_json(result) if as_json else click.echo("\n".join(_as_text(result)))
 
 
-def describe(way: Baseline, opened: Opened) -> dict[str, Any]:
+def describe(way: Baseline, opened: LoadedTable) -> dict[str, Any]:
     """One way to pick weights as plain JSON values: shares over its rows, means by value in reward units."""
     levels = opened.oracle.rewards_at(way.judged.levels)
     return {

@@ -12,6 +12,16 @@ import click
 
 from map_core import building as builder
 from map_core.building import Built, Crew, Drawing, Local, Opening
+from map_core.cli.options import (
+    dtype_option,
+    engine_option,
+    force_option,
+    model_option,
+    quiet_option,
+    split_names,
+    values_file_option,
+    values_option,
+)
 from map_core.cli.progress import Watcher, watched
 from map_core.data import reward_table
 from map_core.data.prompts import Prompt, hold_out, read_prompts
@@ -58,18 +68,16 @@ scorer fails is left out, and the end says how many there are.
     help="Score this table's replies again instead of sampling.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The Parquet file to write.")
-@click.option("--values", metavar="NAME,NAME", help="The values to score; all of `values` by default.")
-@click.option(
-    "--values-file", type=click.Path(path_type=Path), metavar="FILE", help="Values of your own, as TOML: see `values`."
-)
+@values_option("The values to score; all of `values` by default.")
+@values_file_option()
 @click.option("--use-case", "use_cases", multiple=True, help="Only prompts of this use case; can be repeated.")
 @click.option("--count-repeats", is_flag=True, help="A prompt that comes again counts as often as it comes.")
 @click.option(
     "--hold-out", type=float, default=0.0, metavar="SHARE", help="Keep this share of each use case for checking."
 )
-@click.option("--model", help="The base model: a name from `models list`, a folder, a hub name, or NAME@URL.")
-@click.option("--engine", type=click.Choice(["auto", "torch", "openvino"]), default="auto", show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="Precision; the engine's own by default.")
+@model_option("The base model: a name from `models list`, a folder, a hub name, or NAME@URL.")
+@engine_option("torch", "openvino")
+@dtype_option
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, or auto: one model over all GPUs. Torch only.")
 @click.option("--candidates", type=int, help="Replies per prompt; 64, or what the table has that is added to.")
 @click.option("--seed", type=int, help="The same seed gives the same table; 0 by default.")
@@ -89,10 +97,10 @@ scorer fails is left out, and the end says how many there are.
 )
 @click.option("--ray", metavar="ADDRESS", help="Work on this Ray cluster: an address, auto, or local.")
 @click.option("--workers", type=int, help="Workers on the cluster; as many as its GPUs, or its cores, by default.")
-@click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@force_option
 @click.option("--fresh", is_flag=True, help="Throw away what another build left unfinished beside OUT.")
 @click.option("--keep-parts", is_flag=True, help="Keep OUT.parts, so that values can be added without sampling.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option()
 @click.option(
     "--progress-file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -200,9 +208,9 @@ class _Asked:
             return OnRay(given["ray"], opening, drawing, scorers, self._limit, given["workers"])
         return Local(None if opening is None else opening.open(), drawing, scorers, self._limit)
 
-    def _names(self) -> list[str] | None:
+    def _names(self) -> tuple[str, ...] | None:
         names = self._given["values"]
-        return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+        return None if names is None else split_names(names)
 
     def _own(self, metadata: Mapping[str, Any]) -> dict[str, Specification]:
         """Values of one's own: those of the table that is added to, and those of the values file."""

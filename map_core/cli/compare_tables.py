@@ -11,7 +11,8 @@ import click
 import numpy as np
 
 from map_core.analysis.drift import Change, Drift, drift
-from map_core.cli.options import Opened, Palette, columns, print_json
+from map_core.cli.inputs import LoadedTable, PaletteTargets
+from map_core.cli.output import columns, print_json
 from map_core.core.types import Form
 from map_core.data import reward_table
 
@@ -19,7 +20,12 @@ VERDICTS = {"reachable": "reachable", "on_paper": "on paper", "out_of_reach": "o
 
 
 def compare_tables(
-    opened: Opened, other: Path, use_case: str | None, form: str | None, palettes: Iterable[Palette], as_json: bool
+    opened: LoadedTable,
+    other: Path,
+    use_case: str | None,
+    form: str | None,
+    palettes: Iterable[PaletteTargets],
+    as_json: bool,
 ) -> None:
     """Print what becomes of each palette on another table."""
     after = reward_table.load(other).select(use_case)

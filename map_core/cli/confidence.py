@@ -10,16 +10,9 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.cli.options import (
-    Opened,
-    by_name,
-    columns,
-    open_table,
-    print_json,
-    read_palettes,
-    table_options,
-    target_options,
-)
+from map_core.cli.inputs import LoadedTable, open_table, read_palettes
+from map_core.cli.options import table_options, target_options
+from map_core.cli.output import by_name, columns, print_json
 from map_core.confidence import Confidence, Interval
 from map_core.confidence import confidence as error_bars
 from map_core.confidence.holdout_levels import on_held_out
@@ -29,6 +22,7 @@ from map_core.core.types import Form, Verdict
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import Oracle
+from map_core.text.sentences import HEADLINES
 
 
 @click.command()
@@ -119,7 +113,7 @@ def describe(found: Confidence, oracle: Oracle) -> dict[str, Any]:
     }
 
 
-def _kept_apart(opened: Opened, targets: np.ndarray, found: Confidence) -> dict[str, Any] | None:
+def _kept_apart(opened: LoadedTable, targets: np.ndarray, found: Confidence) -> dict[str, Any] | None:
     """The weights measured on the prompts that the table holds out; None where they are fewer than two."""
     table, oracle = opened.table, opened.oracle
     if found.weights is None or oracle.form is Form.POOLED or int(table.held_out.sum()) < 2:
@@ -152,17 +146,10 @@ def _by_value(oracle: Oracle, interval: Interval | None) -> dict[str, dict[str, 
     return {name: _ends(Interval(*map(np.asarray, row))) for name, row in zip(oracle.values, rows, strict=True)}
 
 
-_VERDICTS = {
-    Verdict.REACHABLE: "Reachable",
-    Verdict.ON_PAPER: "Reachable on paper",
-    Verdict.OUT_OF_REACH: "Out of reach",
-}
-
-
 def _as_text(result: Mapping[str, Any], oracle: Oracle) -> Iterator[str]:
     percent = round(100 * result["level"])
-    chances = ", ".join(f"{_VERDICTS[Verdict(name)].lower()} {_chance(p)}" for name, p in result["probability"].items())
-    yield f"{_VERDICTS[Verdict(result['verdict'])]}. On all prompts: {chances}."
+    chances = ", ".join(f"{HEADLINES[Verdict(name)].lower()} {_chance(p)}" for name, p in result["probability"].items())
+    yield f"{HEADLINES[Verdict(result['verdict'])]}. On all prompts: {chances}."
     yield _settled(result)
     if result["margin"]:
         yield f"Margin {_between(result['margin'], signed=True)} standard deviations ({percent}% interval)."

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from map_core.cli.options import by_name, columns
+from map_core.cli.output import by_name, columns
 from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.core.wilson import wilson_interval

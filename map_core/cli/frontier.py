@@ -13,16 +13,9 @@ import numpy as np
 
 from map_core.analysis.frontier import Contour, Frontier, Surface, frontiers
 from map_core.analysis.frontier import surface as surface_of
-from map_core.cli.options import (
-    Opened,
-    by_name,
-    columns,
-    open_table,
-    print_json,
-    read_pairs,
-    table_options,
-    value_positions,
-)
+from map_core.cli.inputs import LoadedTable, open_table, read_pairs, value_positions
+from map_core.cli.options import table_options
+from map_core.cli.output import by_name, columns, print_json
 from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.oracle import Oracle
@@ -99,7 +92,7 @@ def frontier(
         click.echo("\n".join(line for f in found for line in _as_text(f, opened.oracle)))
 
 
-def _members(opened: Opened, option: str, text: str, count: int) -> tuple[Any, ...]:
+def _members(opened: LoadedTable, option: str, text: str, count: int) -> tuple[Any, ...]:
     """Positions of the values of one --pair or --triple."""
     names = [name.strip() for name in text.split(",")]
     if len(names) != count or len(set(names)) < count:
@@ -108,7 +101,7 @@ def _members(opened: Opened, option: str, text: str, count: int) -> tuple[Any, .
     return tuple(value_positions(opened, option, names))
 
 
-def _floors(opened: Opened, floors: Sequence[str]) -> np.ndarray:
+def _floors(opened: LoadedTable, floors: Sequence[str]) -> np.ndarray:
     """(value,) in standard deviations above base, NaN for free values."""
     try:
         levels = resolve(read_pairs("--floor", floors), opened.table, opened.oracle)

@@ -13,6 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from map_core.cli.options import (
+    candidates_option,
+    engine_option,
+    json_option,
+    model_option,
+    quiet_option,
+    seed_option,
+    target_option,
+    values_file_option,
+)
 from map_core.cli.progress import ProgressLines
 from map_core.core.types import SamplingSettings
 from map_core.data import reward_table
@@ -40,7 +50,7 @@ if TYPE_CHECKING:
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="JSON lines, an answer a prompt, in order."
 )
 @click.option("--fresh", is_flag=True, help="Replace OUT; else what it holds is gone on with.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option()
 @click.option(
     "--weights",
     multiple=True,
@@ -48,12 +58,8 @@ if TYPE_CHECKING:
     help="A value and its weight (1/reward), as 'solve' prints them; may be repeated. None gives the base model.",
 )
 @click.argument("more_weights", nargs=-1, metavar="[NAME=W]...")
-@click.option(
-    "--target",
-    "targets",
-    multiple=True,
-    metavar="NAME=LEVEL",
-    help="Instead of weights: a level as in 'solve'; the weights are solved on TABLE for as many candidates.",
+@target_option(
+    "targets", "Instead of weights: a level as in 'solve'; the weights are solved on TABLE for as many candidates."
 )
 @click.option(
     "--table",
@@ -61,13 +67,11 @@ if TYPE_CHECKING:
     default=reward_table.DEFAULT_TABLE,
     help="The table that --target is solved on, with its values of your own; the embedded one by default.",
 )
-@click.option(
-    "--values-file", type=click.Path(path_type=Path), metavar="FILE", help="Values of your own, as TOML: see `values`."
-)
+@values_file_option()
 @click.option(
     "--values", "shown", help="Values whose rewards are shown: names with commas, 'all' or 'none'.", default="all"
 )
-@click.option("--candidates", type=click.IntRange(min=1), default=16, show_default=True, help="Replies to choose from.")
+@candidates_option("Replies to choose from.")
 @click.option(
     "--until-ess",
     type=float,
@@ -89,13 +93,11 @@ if TYPE_CHECKING:
 @click.option("--temperature", type=click.FloatRange(0.0, 10.0, min_open=True), help="As in the embedded table.")
 @click.option("--top-k", type=click.IntRange(min=0), help="0 for off; as in the embedded table.")
 @click.option("--top-p", type=click.FloatRange(0.0, 1.0, min_open=True), help="1 for off; as in the embedded table.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same replies."
-)
+@seed_option("The same seed, the same replies.")
 @click.option("--system", help="A system prompt.")
-@click.option("--model", default=None, help="Name or folder of the base model, or NAME@URL; see 'models list'.")
-@click.option("--engine", type=click.Choice(["auto", "torch", "openvino", "remote"]), default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@model_option("Name or folder of the base model, or NAME@URL; see 'models list'.")
+@engine_option("torch", "openvino", "remote")
+@json_option("Print one JSON object instead of text.")
 def generate(
     prompt: str | None,
     prompts: Path | None,
@@ -225,7 +227,7 @@ def generate(
 def _aim(table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[str, ...]) -> GenerationWeights:
     """The weights of a palette for so many candidates, of the values that new replies can be scored on."""
     from map_core.analysis.generation_weights import GenerationWeightsSolver
-    from map_core.cli.options import open_table, read_palettes
+    from map_core.cli.inputs import open_table, read_palettes
 
     opened = open_table(table, None, None)
     (palette,) = read_palettes(opened, targets, None)

@@ -11,16 +11,9 @@ import click
 import numpy as np
 
 from map_core.cli.compare_tables import VERDICTS, compare_tables
-from map_core.cli.options import (
-    Palette,
-    by_name,
-    columns,
-    open_table,
-    print_json,
-    read_palettes,
-    table_options,
-    target_options,
-)
+from map_core.cli.inputs import PaletteTargets, open_table, read_palettes
+from map_core.cli.options import budget_option, table_options, target_options
+from map_core.cli.output import by_name, columns, print_json
 from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, AttainableLevels, assess
@@ -46,7 +39,7 @@ from map_core.oracle import Oracle
 @click.command()
 @table_options
 @target_options
-@click.option("--budget", type=float, help="Nats that a common palette may spend; half of the most by default.")
+@budget_option("Nats that a common palette may spend; half of the most by default.", metavar=None)
 @click.option("--nash", "with_nash", is_flag=True, help="The fair bargain too: the largest product of satisfactions.")
 @click.option("--use-cases", is_flag=True, help="The verdict in each use case too.")
 @click.option(
@@ -113,7 +106,7 @@ def groups(
     print_json(found) if as_json else click.echo("\n".join(_lines(oracle, found)))
 
 
-def _group(number: int, palette: Palette) -> Group:
+def _group(number: int, palette: PaletteTargets) -> Group:
     """A group from a line of the targets file."""
     importance = palette.record.get("importance", 1.0)
     name = palette.record.get("name", f"group {number}")

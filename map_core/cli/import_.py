@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from map_core.building.progress import Progress
+from map_core.cli.options import force_option, split_names, values_option
 from map_core.cli.progress import watched
 from map_core.data.importing import ColumnChoice, import_file
 
@@ -17,7 +18,7 @@ from map_core.data.importing import ColumnChoice, import_file
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The Parquet file to write.")
-@click.option("--values", metavar="NAME,NAME", help="The columns of rewards; every column of numbers by default.")
+@values_option("The columns of rewards; every column of numbers by default.")
 @click.option("--value", "one_by_one", multiple=True, metavar="NAME", help="One column of rewards; can be repeated.")
 @click.option("--prompt-column", metavar="NAME", help="Where the prompts stand; guessed by name by default.")
 @click.option("--reply-column", metavar="NAME", help="Where the replies stand; a prompt that they repeat is taken off.")
@@ -29,7 +30,7 @@ from map_core.data.importing import ColumnChoice, import_file
     help='Prompts kept for checking: true/false, 1/0, train/test; "held_out" or "split" by default, "" for none.',
 )
 @click.option("--name", default="", help="What the file is called in the table; its own name by default.")
-@click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@force_option
 @click.option("--progress-file", type=click.Path(path_type=Path), help="Keep saying in this JSON file how far it is.")
 def import_(
     file: Path,
@@ -64,7 +65,7 @@ def import_(
         raise click.UsageError(f"{out} is there already. Give --force to replace it, or another name.")
     if values is not None and one_by_one:
         raise click.UsageError("Give --values or --value, not both.")
-    listed = None if values is None else tuple(name.strip() for name in values.split(",") if name.strip())
+    listed = None if values is None else split_names(values)
     chosen = ColumnChoice(
         one_by_one or listed, prompt_column, reply_column, use_case_column, weight_column, held_out_column
     )

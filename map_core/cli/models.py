@@ -10,6 +10,7 @@ import json
 
 import click
 
+from map_core.cli.options import json_option, quiet_option
 from map_core.models import files as registry
 from map_core.models.files import DEFAULT_EMBEDDER, DEFAULT_MODEL, PACKAGED, ModelFiles
 
@@ -29,7 +30,7 @@ def models() -> None:
 @models.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--verify", is_flag=True, help="Compare the hash of every file, not only its size.")
-@click.option("--quiet", is_flag=True, help="Say nothing unless something goes wrong.")
+@quiet_option("Say nothing unless something goes wrong.")
 def get(names: tuple[str, ...], verify: bool, quiet: bool) -> None:
     """Bring models; those that are here and complete are left alone.
 
@@ -64,7 +65,7 @@ def _prepare(files: ModelFiles, say: registry.Progress, verify: bool) -> None:
 
 
 @models.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a model.")
+@json_option("Print one JSON object a model.")
 def list_(as_json: bool) -> None:
     """List the default models and whether they are on this machine."""
     here = {files.name: files for files in registry.installed()}

@@ -9,19 +9,9 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.cli.options import (
-    Opened,
-    Palette,
-    by_name,
-    columns,
-    open_table,
-    print_json,
-    read_pairs,
-    read_palettes,
-    table_options,
-    target_options,
-    value_positions,
-)
+from map_core.cli.inputs import LoadedTable, PaletteTargets, open_table, read_pairs, read_palettes, value_positions
+from map_core.cli.options import budget_option, lock_option, table_options, target_options
+from map_core.cli.output import by_name, columns, print_json
 from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
@@ -33,7 +23,7 @@ from map_core.oracle import Oracle
 @click.command()
 @table_options
 @target_options
-@click.option("--lock", "locked", multiple=True, metavar="NAME", help="A value whose target must not give way.")
+@lock_option("A value whose target must not give way.")
 @click.option(
     "--importance",
     "importances",
@@ -41,11 +31,8 @@ from map_core.oracle import Oracle
     metavar="NAME=NUMBER",
     help="How much giving way weighs for a value, against 1 for the others.",
 )
-@click.option(
-    "--budget",
-    type=float,
-    metavar="NATS",
-    help="Most nats to spend; by default half of what can be spent, or less where too few replies would carry it.",
+@budget_option(
+    "Most nats to spend; by default half of what can be spent, or less where too few replies would carry it."
 )
 def nearest(
     table: Path,
@@ -95,7 +82,7 @@ def nearest(
         print_json(result) if as_json else click.echo(_as_text(result, opened))
 
 
-def _importances(opened: Opened, pairs: tuple[str, ...]) -> np.ndarray:
+def _importances(opened: LoadedTable, pairs: tuple[str, ...]) -> np.ndarray:
     """(value,) importance, 1 where nothing is said."""
     importance = np.ones(len(opened.oracle.values))
     for name, written in read_pairs("--importance", pairs).items():
@@ -109,7 +96,7 @@ def _importances(opened: Opened, pairs: tuple[str, ...]) -> np.ndarray:
     return importance
 
 
-def _describe(found: Nearest | None, opened: Opened, palette: Palette) -> dict[str, Any]:
+def _describe(found: Nearest | None, opened: LoadedTable, palette: PaletteTargets) -> dict[str, Any]:
     """The nearest palette as plain JSON values, in reward units and full precision; null when there is none."""
     oracle = opened.oracle
     return {
@@ -139,7 +126,7 @@ _NONE = {
 }
 
 
-def _as_text(result: Mapping[str, Any], opened: Opened) -> str:
+def _as_text(result: Mapping[str, Any], opened: LoadedTable) -> str:
     found = result["nearest"]
     shown = {"base": result["base"], "target": result["targets"]}
     if found is None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from map_core.cli.options import open_table, print_json, read_palettes, table_options, target_options, value_positions
+from map_core.cli.inputs import open_table, read_palettes, value_positions
+from map_core.cli.options import lock_option, seed_option, table_options, target_options
+from map_core.cli.output import print_json
 from map_core.core import amounts
 from map_core.core.types import Form
 from map_core.data import reward_table
@@ -21,7 +23,7 @@ from map_core.studies.delivery import study as studies
 @click.command()
 @table_options
 @target_options
-@click.option("--lock", "locked", multiple=True, metavar="NAME", help="A target that must not give way.")
+@lock_option("A target that must not give way.")
 @click.option("--name", default="", help="Of the palette; a line of --targets-file may carry its own.")
 @click.option(
     "--out",
@@ -33,7 +35,7 @@ from map_core.studies.delivery import study as studies
 @click.option("--study", type=click.Path(path_type=Path), metavar="FILE", help="Of delivery; beside TABLE by default.")
 @click.option("--draws", type=click.IntRange(min=20), default=300, show_default=True, help="Behind the error bars.")
 @click.option("--samples", type=click.IntRange(min=0), default=4, show_default=True, help="Prompts with replies.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of draws, folds and samples.")
+@seed_option("Of draws, folds and samples.")
 def report(
     table: Path,
     form: str | None,

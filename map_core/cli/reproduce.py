@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
-from map_core.cli.options import open_table, print_json, table_options, value_positions
+from map_core.cli.inputs import open_table, value_positions
+from map_core.cli.options import quiet_option, seed_option, split_names, table_options, values_option
+from map_core.cli.output import print_json
 from map_core.core import amounts
 from map_core.core.types import Form
 from map_core.errors import InputError
@@ -21,8 +23,8 @@ from map_core.studies.reproduce import reproduce as run_study
 @click.command()
 @table_options
 @click.option("--palettes", type=click.IntRange(min=1), default=200, show_default=True, help="Of each size.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything that is drawn.")
-@click.option("--values", metavar="NAME,NAME", help="The values to draw from; all by default.")
+@seed_option("Of everything that is drawn.")
+@values_option("The values to draw from; all by default.")
 @click.option(
     "--highest",
     type=click.FloatRange(0.0, 1.0, min_open=True),
@@ -31,7 +33,7 @@ from map_core.studies.reproduce import reproduce as run_study
     help="The highest quantile of a target.",
 )
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="An HTML file to draw to.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option()
 def reproduce(
     table: Path,
     form: str | None,
@@ -58,7 +60,7 @@ def reproduce(
     if figure is not None and not figure.absolute().parent.is_dir():
         raise click.UsageError(f"--figure: there is no folder {figure.absolute().parent}.")
     opened = open_table(table, use_case, form)
-    names = None if values is None else [name.strip() for name in values.split(",") if name.strip()]
+    names = None if values is None else split_names(values)
     chosen = None if names is None else value_positions(opened, "--values", names)
 
     def report(done: int, total: int, text: str) -> None:

@@ -11,17 +11,9 @@ import click
 import numpy as np
 
 from map_core.analysis.sensitivity import Curve, Local, curve, local
-from map_core.cli.options import (
-    Palette,
-    by_name,
-    columns,
-    open_table,
-    print_json,
-    read_palettes,
-    table_options,
-    target_options,
-    value_positions,
-)
+from map_core.cli.inputs import PaletteTargets, open_table, read_palettes, value_positions
+from map_core.cli.options import table_options, target_options
+from map_core.cli.output import by_name, columns, print_json
 from map_core.core import amounts
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import Oracle
@@ -71,7 +63,7 @@ def sensitivity(
             )
 
 
-def describe(palette: Palette, solution: Solution | None, oracle: Oracle) -> dict[str, Any]:
+def describe(palette: PaletteTargets, solution: Solution | None, oracle: Oracle) -> dict[str, Any]:
     """Prices and derivatives of a palette as plain JSON values in reward units; null where it is out of reach.
 
     Args:

@@ -11,17 +11,9 @@ import numpy as np
 
 from map_core.analysis.order_effects import MAX_ORDERS, Loss, Orders, compare_orders
 from map_core.analysis.sequential import SequentialPath
-from map_core.cli.options import (
-    Opened,
-    by_name,
-    columns,
-    open_table,
-    print_json,
-    read_palettes,
-    table_options,
-    target_options,
-    value_positions,
-)
+from map_core.cli.inputs import LoadedTable, open_table, read_palettes, value_positions
+from map_core.cli.options import split_names, table_options, target_options
+from map_core.cli.output import by_name, columns, print_json
 from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.oracle import Oracle
@@ -65,7 +57,7 @@ def sequence(
     opened = open_table(table, use_case, form)
     orders = None
     if order is not None:
-        orders = [value_positions(opened, "--order", [name.strip() for name in order.split(",") if name.strip()])]
+        orders = [value_positions(opened, "--order", split_names(order))]
     for palette in read_palettes(opened, pairs, targets_file):
         given = orders
         if given is None and not all_orders:
@@ -139,7 +131,7 @@ _ENDS = {
 }
 
 
-def _as_text(result: Mapping[str, Any], opened: Opened) -> str:
+def _as_text(result: Mapping[str, Any], opened: LoadedTable) -> str:
     together, paths = result["simultaneous"], result["orders"]
     shown = {"base": result["base"], "target": result["targets"]}
     lines = []

@@ -11,9 +11,17 @@ import click
 import numpy as np
 
 from map_core.cli.generate import sampling_settings
-from map_core.cli.options import Opened, open_table, read_palettes
-from map_core.core.types import Form
-from map_core.data import reward_table
+from map_core.cli.inputs import LoadedTable, open_table, read_palettes
+from map_core.cli.options import (
+    candidates_option,
+    dtype_option,
+    engine_option,
+    form_option,
+    model_option,
+    palettes_file_option,
+    table_argument,
+    use_case_option,
+)
 from map_core.errors import EngineError, InputError
 
 if TYPE_CHECKING:
@@ -41,25 +49,21 @@ A line of the palettes file:
   {"name": "warm", "targets": {"kindness": "p70", "positivity": "+0.3sd"}}
 """
 )
-@click.argument("table", type=click.Path(path_type=Path), default=reward_table.DEFAULT_TABLE, required=False)
-@click.option(
-    "--palettes",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON lines, a palette a line, as --targets-file elsewhere; a line may carry a name.",
+@table_argument
+@palettes_file_option(
+    "--palettes", "JSON lines, a palette a line, as --targets-file elsewhere; a line may carry a name."
 )
-@click.option("--use-case", help="Solve the palettes on the prompts of this use case alone.")
-@click.option("--form", type=click.Choice([form.value for form in Form]), help="Per prompt unless most have one reply.")
-@click.option("--model", help="The base model: a name, a folder or NAME@URL; the table's by default.")
-@click.option("--engine", type=click.Choice(["auto", "torch", "openvino", "remote"]), default="auto", show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="Precision; the engine's own by default.")
+@use_case_option("Solve the palettes on the prompts of this use case alone.")
+@form_option("Per prompt unless most have one reply.")
+@model_option("The base model: a name, a folder or NAME@URL; the table's by default.")
+@engine_option("torch", "openvino", "remote")
+@dtype_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to be reached from other machines.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any that is free.")
 @click.option(
     "--api-key", envvar=KEY_VARIABLE, show_envvar=True, help="Clients must show it. Better set by the variable."
 )
-@click.option(
-    "--candidates", type=click.IntRange(min=1), default=16, show_default=True, help="K where a request says none."
-)
+@candidates_option("K where a request says none.")
 @click.option("--most-candidates", type=click.IntRange(1, 1024), default=1024, show_default=True, help="K times n.")
 @click.option("--most-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Longest reply.")
 @click.option(
@@ -189,7 +193,7 @@ def serve(
         listening.close()
 
 
-def _named(opened: Opened, path: Path | None) -> dict[str, np.ndarray]:
+def _named(opened: LoadedTable, path: Path | None) -> dict[str, np.ndarray]:
     """(value,) levels by the palette's name.
 
     Raises:

@@ -11,8 +11,10 @@ from typing import Any
 import click
 import numpy as np
 
+from map_core.cli.inputs import open_table, read_palettes
 from map_core.cli.nearest import describe_nearest
-from map_core.cli.options import by_name, columns, open_table, print_json, read_palettes, table_options, target_options
+from map_core.cli.options import budget_option, table_options, target_options
+from map_core.cli.output import by_name, columns, print_json
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
@@ -28,7 +30,7 @@ from map_core.solver.newton import solve as solve_weights
 @click.option(
     "--ranges", "with_ranges", is_flag=True, help="Add the levels that each value can have beside the others' targets."
 )
-@click.option("--budget", type=float, metavar="NATS", help="Most nats that the palette may cost.")
+@budget_option("Most nats that the palette may cost.")
 @click.option(
     "--candidates",
     type=click.IntRange(min=2),

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from map_core.cli.options import json_option, values_file_option
 from map_core.core import amounts
 from map_core.core.assets import ASSETS
 from map_core.data import reward_table
@@ -51,10 +52,10 @@ judges are run only for a values file that you name, never because a table says 
 )
 @click.argument("table", type=click.Path(path_type=Path), required=False)
 @click.option("--labels", type=click.Path(path_type=Path), help="Labels of that table's replies, JSON lines.")
-@click.option("--values-file", type=click.Path(path_type=Path), metavar="FILE", help="Check and show these values.")
+@values_file_option("Check and show these values.")
 @click.option("--ready", is_flag=True, help="Show the models that a values file can name in one word.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print the figures as a Markdown table.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a value.")
+@json_option("Print one JSON object a value.")
 def values(
     table: Path | None, labels: Path | None, values_file: Path | None, ready: bool, as_markdown: bool, as_json: bool
 ) -> None:

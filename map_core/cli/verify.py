@@ -13,7 +13,17 @@ import numpy as np
 
 from map_core import building as builder
 from map_core.cli.delivery_output import as_text, crossed_as_text, crossed_summary, describe, describe_crossed, summary
-from map_core.cli.options import open_table, print_json, read_palettes, target_options
+from map_core.cli.inputs import open_table, read_palettes
+from map_core.cli.options import (
+    candidates_option,
+    engine_option,
+    json_option,
+    seed_option,
+    table_argument,
+    target_options,
+    use_case_option,
+)
+from map_core.cli.output import print_json
 from map_core.cli.progress import ProgressLines
 from map_core.core.types import SamplingSettings
 from map_core.data import reward_table
@@ -27,7 +37,7 @@ from map_core.studies.delivery import study as studies
 
 
 @click.command()
-@click.argument("table", type=click.Path(path_type=Path), default=reward_table.DEFAULT_TABLE, required=False)
+@table_argument
 @target_options
 @click.option("--random", type=click.IntRange(min=1), metavar="N", help="N random palettes that can be had instead.")
 @click.option(
@@ -42,23 +52,21 @@ from map_core.studies.delivery import study as studies
     metavar="FILE",
     help=f"The whole study, {studies.HALVINGS} halvings by default, instead of palettes; kept in FILE for the app.",
 )
-@click.option("--use-case", help="Only the prompts of this use case.")
+@use_case_option()
 @click.option(
     "--prompts", "most", type=click.IntRange(min=2), metavar="N", help="Fresh prompts at most; all by default."
 )
-@click.option(
-    "--candidates", type=click.IntRange(min=2), default=16, show_default=True, help="K, replies to choose from."
-)
+@candidates_option("K, replies to choose from.", least=2)
 @click.option("--max-new-tokens", type=click.IntRange(min=1), metavar="T", help="Longest reply; as in the table.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of halves, replies and picks.")
-@click.option("--engine", type=click.Choice(["auto", "torch", "openvino"]), default="auto", show_default=True)
+@seed_option("Of halves, replies and picks.", default=1)
+@engine_option("torch", "openvino")
 @click.option(
     "--fresh",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Keep the fresh replies in this table; one that is there is used again, an unfinished one goes on.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a palette, in full precision.")
+@json_option("One JSON object a palette, in full precision.")
 def verify(
     table: Path,
     pairs: tuple[str, ...],

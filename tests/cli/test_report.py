@@ -149,7 +149,7 @@ def test_generate_and_serve_read_their_snippets(path: Path, tmp_path: Path, monk
     Path(told[4]).write_text(told[2] + "\n")
     asked = parsed(words(serve))
     assert asked["use_case"] == "Customer support"
-    from map_core.cli.options import open_table, read_palettes
+    from map_core.cli.inputs import open_table, read_palettes
 
     (palette,) = read_palettes(open_table(path, asked["use_case"], asked["form"]), (), asked["palettes"])
     assert palette.targets == pytest.approx(report.assessment.targets, nan_ok=True)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from map_core.cli.options import open_table, read_palettes
+from map_core.cli.inputs import open_table, read_palettes
 from map_core.data import reward_table
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle

@@ -1,0 +1,122 @@
+"""Read what several commands are given: a table, palettes, and the names of values.
+
+Constraint: text in, plain values out; :mod:`map_core.palettes.targets` parses levels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from map_core.core.types import Form
+from map_core.data import reward_table
+from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
+from map_core.oracle import MemoryOracle, Oracle
+from map_core.palettes.targets import resolve
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedTable:
+    """A table as a command works on it."""
+
+    table: RewardTable
+    oracle: Oracle
+
+
+def open_table(table: Path, use_case: str | None, form: str | None) -> LoadedTable:
+    """Load a table, or one use case of it, in the form asked for.
+
+    Raises:
+        InputError: the table cannot be read, or the form does not apply.
+    """
+    data = reward_table.load(table).select(use_case)
+    return LoadedTable(data, MemoryOracle.of(data, Form(form) if form else None))
+
+
+@dataclass(frozen=True, eq=False)
+class PaletteTargets:
+    """Targets as they were read.
+
+    Args:
+        levels: (value,) in reward units, NaN for free values.
+        targets: (value,) in standard deviations above base, NaN for free values.
+        record: the whole JSON object of a line of --targets-file; empty for --target.
+    """
+
+    levels: np.ndarray
+    targets: np.ndarray
+    record: Mapping[str, Any]
+
+
+def read_palettes(opened: LoadedTable, pairs: Sequence[str], targets_file: Path | None) -> list[PaletteTargets]:
+    """The palettes of --target or --targets-file; everything is read before anything is solved.
+
+    Raises:
+        click.UsageError: neither or both are given, a line is no palette, or a level cannot be read.
+    """
+    if bool(pairs) == (targets_file is not None):
+        raise click.UsageError("Give targets either by --target NAME=LEVEL (as often as needed) or by --targets-file.")
+    written = _lines(targets_file) if targets_file else [("", {"targets": read_pairs("--target", pairs)})]
+    palettes = []
+    for source, record in written:
+        try:
+            levels = resolve(record["targets"], opened.table, opened.oracle)
+        except InputError as error:
+            raise click.UsageError(f"{source}{error}") from error
+        palettes.append(PaletteTargets(levels, opened.oracle.standardise(levels), record))
+    return palettes
+
+
+def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
+    """NAME=LEVEL, as often as it is given, as a mapping.
+
+    Raises:
+        click.UsageError: one is no NAME=LEVEL, or a name comes twice.
+    """
+    named: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, level = pair.partition("=")
+        if not equals or not name or not level:
+            raise click.UsageError(f"{option} {pair!r} is no NAME=LEVEL, such as humor=p70.")
+        if name in named:
+            raise click.UsageError(f"{option} names {name} twice.")
+        named[name] = level
+    return named
+
+
+def value_positions(opened: LoadedTable, option: str, names: Iterable[str]) -> list[int]:
+    """Positions of the named values.
+
+    Raises:
+        click.UsageError: the table has no such value.
+    """
+    try:
+        return [opened.table.index(name) for name in names]
+    except InputError as error:
+        raise click.UsageError(f"{option}: {error}") from error
+
+
+def _lines(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """Where each palette of a file stands, and its object."""
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}: "
+        try:
+            record = json.loads(line)
+            record["targets"]
+        except (ValueError, TypeError, KeyError) as error:
+            expected = 'expected a JSON object such as {"targets": {"humor": 1.2}}'
+            raise click.UsageError(f"{where}{line[:80]!r}; {expected}.") from error
+        records.append((where, record))
+    if not records:
+        raise click.UsageError(f"{path} holds no palette; expected one JSON object a line.")
+    return records
