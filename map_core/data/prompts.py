@@ -1,4 +1,4 @@
-"""Prompt files: JSON lines or CSV with a prompt, its use case and its id, or plain text; errors name the line.
+"""Read prompt files: JSON lines, CSV with named columns, or plain text; errors name the line.
 
 Constraint: standard library only.
 """
@@ -29,11 +29,11 @@ class Prompt:
     """One prompt of a use case.
 
     Args:
-        id: its name, unique in the file.
+        id: unique in the file.
         use_case: the group of prompts that it belongs to.
         text: what the person asks.
-        weight: how often it occurs in use, beside the others; above 0.
-        held_out: it is kept for checking and never used to solve.
+        weight: how often it occurs in use, relative to the others; above 0.
+        held_out: it is kept for checking and never solved on.
     """
 
     id: str
@@ -47,19 +47,18 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
     """Read a prompt file.
 
     A line is ``{"prompt": "...", "use_case": "...", "id": "..."}``; in a file named .csv or .tsv these are columns, and
-    in one named .txt a line is a prompt. Without a use case a prompt belongs to "All prompts"; without an id it is
-    called by its line, ``line-7``. Blank lines are skipped. "weight" (or "count") says how often a prompt occurs in
-    use, 1 by default; "held_out" (true or false) keeps it for checking, so that nothing is solved on it.
+    in one named .txt a line is a prompt. The default use case is "All prompts", the default id the line, ``line-7``.
+    Blank lines are skipped. "weight" (or "count") says how often a prompt occurs in use, 1 by default; "held_out"
+    (true or false) keeps it for checking.
 
     Args:
         path: the file.
         use_cases: only these; all of them when empty.
-        count_repeats: a prompt that comes again adds its weight to the first one, for lists of what was asked in use;
-            else it is refused.
+        count_repeats: a repeated prompt adds its weight to the first one, for logs of use; else it is refused.
 
     Raises:
-        InputError: no such file, a line that is no JSON object, no column with prompts, an empty prompt, a prompt or
-            an id that comes twice, a weight that is no number above 0, an unknown use case, or no prompts at all.
+        InputError: no such file, a line that is no JSON object, no column with prompts, an empty prompt, a repeated
+            prompt or id, a weight that is no number above 0, an unknown use case, or no prompts at all.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -73,11 +72,11 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
         if count_repeats and (first := prompts.get(prompt.text)):
             prompts[prompt.text] = replace(first, weight=first.weight + prompt.weight)
             continue
-        for seen, key, what in ((texts, prompt.text, "prompt"), (ids, prompt.id, "id")):
+        for seen, key, kind in ((texts, prompt.text, "prompt"), (ids, prompt.id, "id")):
             if key in seen:
-                more = " Or let it count as often as it comes: --count-repeats." if what == "prompt" else ""
+                more = " Or let it count as often as it comes: --count-repeats." if kind == "prompt" else ""
                 raise InputError(
-                    f"{path} has the same {what} in line {seen[key]} and line {number}: {_short(key)!r}. "
+                    f"{path} has the same {kind} in line {seen[key]} and line {number}: {_short(key)!r}. "
                     f"Remove or change one of them.{more}"
                 )
             seen[key] = number
@@ -92,26 +91,26 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
 
 
 def hold_out(prompts: Sequence[Prompt], share: float) -> tuple[Prompt, ...]:
-    """The same prompts with this share of each use case held out; which ones depends on their texts alone.
+    """Return the prompts with this share of each use case held_texts out, chosen by a hash of their texts.
 
     Raises:
-        InputError: the share is not from 0 to below 1.
+        InputError: the share is not in [0, 1).
     """
     if not 0.0 <= share < 1.0:
         raise InputError(f"The share of prompts to hold out is {share:g}; expected a share from 0 to below 1.")
-    held: set[str] = set()
+    held_texts: set[str] = set()
     for use_case in {prompt.use_case for prompt in prompts}:
-        some = sorted((p for p in prompts if p.use_case == use_case), key=lambda p: _mixed(p.text))
-        held |= {prompt.text for prompt in some[: round(share * len(some))]}
-    return tuple(replace(prompt, held_out=prompt.held_out or prompt.text in held) for prompt in prompts)
+        ranked = sorted((p for p in prompts if p.use_case == use_case), key=lambda p: _hash(p.text))
+        held_texts |= {prompt.text for prompt in ranked[: round(share * len(ranked))]}
+    return tuple(replace(prompt, held_out=prompt.held_out or prompt.text in held_texts) for prompt in prompts)
 
 
-def _mixed(text: str) -> str:
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _entries(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The number of each line that is not blank, and what it holds."""
+    """Yield the number and the fields of each line that is not blank."""
     kind = path.suffix.lower()
     if kind in (".csv", ".tsv"):
         yield from _rows(text, path, "\t" if kind == ".tsv" else ",")
@@ -163,7 +162,7 @@ def _prompt(entry: Mapping[str, Any], number: int, path: Path) -> Prompt:
 
 
 def _weight(value: Any, where: str) -> float:
-    """How often a prompt occurs."""
+    """Parse how often a prompt occurs."""
     try:
         weight = float(value) if not isinstance(value, bool) else math.nan
     except (TypeError, ValueError):
@@ -174,11 +173,11 @@ def _weight(value: Any, where: str) -> float:
 
 
 def _flag(value: Any, where: str) -> bool:
-    """Whether a prompt is held out."""
-    told = str(value).strip().lower()
-    if told not in _YES and told not in _NO:
+    """Parse whether a prompt is held out."""
+    word = str(value).strip().lower()
+    if word not in _YES and word not in _NO:
         raise InputError(f"{where} has held_out {value!r}; expected true or false.")
-    return told in _YES
+    return word in _YES
 
 
 def _short(text: str) -> str:

@@ -1,8 +1,8 @@
 """The reward table: prompts, their replies and one reward a value; load, validate, save.
 
-One file format, Parquet: a row a reply, a column a value, and where it came from in the metadata. Everything
-that the mathematics sees of a table is ``rewards`` (reply, value) and ``offsets`` (where each prompt's
-replies begin). Constraint: no model library is imported here.
+The file format is Parquet: a row a reply, a column a value, the provenance in the metadata. The mathematics sees
+``rewards`` (reply, value) and ``offsets`` (where each prompt's replies begin) alone. Constraint: no
+model library is imported here.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from map_core.core.atomic_files import atomic_write
 from map_core.core.types import Form
 from map_core.errors import InputError
 
-#: The table that the app opens when it is told of no other.
+#: The embedded table, opened where no other is named.
 DEFAULT_TABLE = ASSETS / "default.parquet"
 METADATA_KEY = b"value_palette"
-#: In the metadata of a table in memory: names of values that were added to it and that its file does not hold.
+#: Metadata key of a table in memory: names of values that were added to it and that its file does not hold.
 ADDED_VALUES = "added"
-#: In the metadata of a table of this format that somebody handed in: the file. What it tells may come from anybody.
+#: Metadata key of an uploaded table of this format: its file name. Such metadata is untrusted.
 UPLOADED = "handed_in"
 FORMAT = 1
-#: Columns of a table that are not values.
+#: Columns that are not values.
 REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob", "weight", "held_out")
 REQUIRED_COLUMNS = ("prompt", "reply")
-#: Beyond this a reward's square is no number any more.
+#: Largest absolute reward: the square of a larger one may overflow.
 LARGEST_REWARD = 1e100
 
 
@@ -51,10 +51,10 @@ class RewardTable:
         prompt_ids, prompts, use_cases: one text per prompt.
         replies: the text of each reply.
         tokens: token ids of each reply, or empty when the table has none.
-        log_probs: (reply,) log-probability of each reply under the base model; NaN where unknown.
+        log_probs: (reply,) natural log-probability of each reply under the base model; NaN where unknown.
         metadata: model, sampling settings, seed, scorers, date; plain JSON values.
         weights: (prompt,) how often each prompt occurs in use, above 0; empty when all count alike.
-        held_out: (prompt,) bool, prompts that nothing is solved on; empty when there are none.
+        held_out: (prompt,) bool, prompts kept for checking and never solved on; empty when there are none.
 
     Raises:
         InputError: shapes do not fit together, or a reward is missing or not finite.
@@ -80,41 +80,38 @@ class RewardTable:
 
     @property
     def candidates(self) -> np.ndarray:
-        """Number of replies of each prompt, (prompt,)."""
+        """Number of replies of each prompt, (prompt,) int."""
         return np.diff(self.offsets)
 
     @cached_property
     def prompt_weights(self) -> np.ndarray | None:
-        """(prompt,) how much each prompt counts where something is solved: its weight, 0 when it is held out.
-
-        None when all count alike.
-        """
+        """Weight of each prompt in a solve, (prompt,): 0 when held out; None when all count alike."""
         if not self.weights.size and not self.held_out.any():
             return None
         weights = self.weights if self.weights.size else np.ones(len(self.prompts))
-        counted: np.ndarray = np.where(self.held_out, 0.0, weights) if self.held_out.size else weights
-        return None if np.ptp(counted) == 0 and counted[0] > 0 else counted
+        effective: np.ndarray = np.where(self.held_out, 0.0, weights) if self.held_out.size else weights
+        return None if np.ptp(effective) == 0 and effective[0] > 0 else effective
 
     @property
     def form(self) -> Form:
-        """The form in force unless another is asked for: pooled when most prompts have one reply."""
+        """The default form: pooled when most prompts have one reply, else per prompt."""
         return Form.POOLED if np.mean(self.candidates == 1) > 0.5 else Form.PER_PROMPT
 
     @cached_property
     def use_case_names(self) -> tuple[str, ...]:
-        """The use cases, in order of first appearance."""
+        """Use cases in order of first appearance."""
         return tuple(dict.fromkeys(self.use_cases))
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know about this table: constant values, repeated prompts, single replies."""
+        """Sentences about the table's quality: constant values, repeated prompts, single replies."""
         constant = np.ptp(self.rewards, axis=0) == 0
         repeated = len(self.prompts) - len(set(zip(self.use_cases, self.prompts, strict=True)))
         single = int(np.sum(self.candidates == 1))
         return table_notes(self.values, constant, repeated, single, len(self.prompts))
 
     def index(self, value: str) -> int:
-        """Position of a value by name.
+        """Return the position of a value.
 
         Raises:
             InputError: the table has no such value.
@@ -127,15 +124,15 @@ class RewardTable:
             ) from error
 
     def rows(self, prompt: int) -> slice:
-        """The replies of prompt number ``prompt``."""
+        """Return the rows of the replies to prompt number ``prompt``."""
         return slice(int(self.offsets[prompt]), int(self.offsets[prompt + 1]))
 
     def prompt_of(self, row: int) -> int:
-        """The number of the prompt that the reply in ``row`` answers."""
+        """Return the number of the prompt that the reply in ``row`` answers."""
         return int(np.searchsorted(self.offsets, row, side="right")) - 1
 
     def select(self, use_case: str | None) -> RewardTable:
-        """The part of the table that belongs to one use case; the table itself for ``None``.
+        """Return the part of the table that belongs to one use case; the table itself for ``None``.
 
         Raises:
             InputError: the table has no such use case.
@@ -150,7 +147,7 @@ class RewardTable:
         return self.take(chosen)
 
     def take(self, chosen: Sequence[int]) -> RewardTable:
-        """The part of the table that belongs to these prompts, by number and in this order; at least one."""
+        """Return the table of these prompts, by number and in this order; at least one."""
         rows = np.concatenate([np.arange(self.offsets[i], self.offsets[i + 1]) for i in chosen])
         return RewardTable(
             values=self.values,
@@ -168,7 +165,7 @@ class RewardTable:
         )
 
     def reordered(self, values: Sequence[str]) -> RewardTable:
-        """The same table with these of its values, in this order.
+        """Return the table with these of its values, in this order.
 
         Raises:
             InputError: the table lacks one of them.
@@ -179,11 +176,14 @@ class RewardTable:
 def table_notes(
     values: Sequence[str], constant: np.ndarray, repeated: int, single: int, prompts: int
 ) -> tuple[str, ...]:
-    """What a reader should know about a table.
+    """Return sentences about a table's quality.
 
     Args:
-        values, constant: the values, and which are the same for every reply, (value,) bool.
-        repeated, single, prompts: prompts that repeat another's text, that have one reply, and all of them.
+        values: names of the values.
+        constant: (value,) bool, which are the same for every reply.
+        repeated: number of prompts that repeat another prompt's text.
+        single: number of prompts with one reply.
+        prompts: number of prompts.
     """
     notes = [
         f"{name} is the same for every reply, so no weight can move it."
@@ -198,7 +198,7 @@ def table_notes(
 
 
 def _validate(table: RewardTable) -> None:
-    """Refuse a table that the mathematics could not read; the message says what to do."""
+    """Refuse a table with inconsistent shapes or unusable rewards; the message says what to do."""
     rewards, offsets = table.rewards, table.offsets
     if rewards.ndim != 2 or rewards.shape[1] != len(table.values) or not table.values:
         raise InputError(
@@ -215,19 +215,19 @@ def _validate(table: RewardTable) -> None:
     for name in ("weights", "held_out"):
         if (size := getattr(table, name).size) not in (0, len(counts)):
             raise InputError(f"{name} has {size} entries; expected {len(counts)}, one a prompt, or none.")
-    wrong = ~((table.weights > 0) & np.isfinite(table.weights))
-    if wrong.any():
+    invalid = ~((table.weights > 0) & np.isfinite(table.weights))
+    if invalid.any():
         raise InputError(
-            f"The weight of the prompt {table.prompt_ids[int(np.argmax(wrong))]!r} is {table.weights[wrong][0]:g}; "
+            f"The weight of the prompt {table.prompt_ids[int(np.argmax(invalid))]!r} is {table.weights[invalid][0]:g}; "
             "expected a number above 0, such as how often the prompt occurs."
         )
     if table.held_out.size and table.held_out.all():
         raise InputError("Every prompt is held out, so there is none to solve on. Hold fewer prompts out.")
-    bad = ~(np.abs(rewards) <= LARGEST_REWARD)
-    if bad.any():
-        first = np.argwhere(bad)[0]
+    unusable = ~(np.abs(rewards) <= LARGEST_REWARD)
+    if unusable.any():
+        first = np.argwhere(unusable)[0]
         raise InputError(
-            f"{int(bad.sum())} rewards are missing, not finite or beyond {LARGEST_REWARD:g}, the first in row "
+            f"{int(unusable.sum())} rewards are missing, not finite or beyond {LARGEST_REWARD:g}, the first in row "
             f"{first[0] + 1}, value {table.values[first[1]]!r} ({rewards[tuple(first)]}). Score these replies again or "
             "remove their rows."
         )
@@ -236,8 +236,8 @@ def _validate(table: RewardTable) -> None:
 def load(path: str | os.PathLike[str]) -> RewardTable:
     """Read a reward table.
 
-    Rows are put in the order of their prompts' first appearance, then of the candidate number. Columns that are
-    not part of the format and hold numbers are values; the metadata's list of scorers names them where there is one.
+    Rows are sorted by their prompts' first appearance, then by candidate number. Values are the columns that the
+    metadata names, else every column of numbers that is not part of the format.
 
     Args:
         path: a Parquet file in the format of this module.
@@ -303,7 +303,7 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
 
 
 def _counted(data: pa.Table, values: Sequence[str], first: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The weights of the prompts and which are held out, from the first row of each; empty where all count alike."""
+    """Return weights and held-out flags, (prompt,) each, from each prompt's first row; empty where all count alike."""
     weights, held_out = np.empty(0), np.empty(0, dtype=bool)
     if "weight" in data.column_names and "weight" not in values:
         weights = _numbers(data, "weight")[first]
@@ -312,19 +312,19 @@ def _counted(data: pa.Table, values: Sequence[str], first: np.ndarray, path: Pat
     if "held_out" in data.column_names and "held_out" not in values:
         if not pa.types.is_boolean(data.schema.field("held_out").type):
             raise InputError(f"The column 'held_out' of {path} holds no true or false. Save it as booleans.")
-        held_out = np.array([bool(one) for one in data["held_out"].take(pa.array(first)).to_pylist()])
+        held_out = np.array([bool(flag) for flag in data["held_out"].take(pa.array(first)).to_pylist()])
         if not held_out.any():
             held_out = np.empty(0, dtype=bool)
     return weights, held_out
 
 
-def table_schema(values: Sequence[str], metadata: Mapping[str, Any], counted: bool) -> pa.Schema:
-    """The columns of a table's file, with the metadata.
+def table_schema(values: Sequence[str], metadata: Mapping[str, Any], weighted: bool) -> pa.Schema:
+    """Return the Arrow schema of a table's file, with the metadata.
 
     Args:
-        values: names of the rewards.
+        values: names of the values.
         metadata: plain JSON values.
-        counted: prompts have weights, or some are held out.
+        weighted: prompts have weights, or some are held out.
     """
     fields = {
         "prompt_id": pa.string(),
@@ -335,15 +335,15 @@ def table_schema(values: Sequence[str], metadata: Mapping[str, Any], counted: bo
         "tokens": pa.list_(pa.int32()),
         "log_prob": pa.float64(),
     }
-    if counted:
+    if weighted:
         fields |= {"weight": pa.float64(), "held_out": pa.bool_()}
     fields |= dict.fromkeys(values, pa.float64())
-    told = {"format": FORMAT, "values": list(values), **metadata}
-    return pa.schema(fields, {METADATA_KEY: json.dumps(told, allow_nan=False).encode()})
+    content = {"format": FORMAT, "values": list(values), **metadata}
+    return pa.schema(fields, {METADATA_KEY: json.dumps(content, allow_nan=False).encode()})
 
 
 def as_arrow(table: RewardTable) -> pa.Table:
-    """A reward table in the columns of its file, with the metadata."""
+    """Return the table in the columns of its file, with the metadata."""
     counts = table.candidates
     repeat = np.repeat(np.arange(len(counts)), counts)
     rows = len(repeat)
@@ -356,17 +356,17 @@ def as_arrow(table: RewardTable) -> pa.Table:
         "tokens": table.tokens or [()] * rows,
         "log_prob": table.log_probs if table.log_probs.size else np.full(rows, np.nan),
     }
-    counted = bool(table.weights.size or table.held_out.size)
-    if counted:
+    weighted = bool(table.weights.size or table.held_out.size)
+    if weighted:
         weights = table.weights if table.weights.size else np.ones(len(counts))
         held_out = table.held_out if table.held_out.size else np.zeros(len(counts), dtype=bool)
         columns |= {"weight": weights[repeat], "held_out": held_out[repeat]}
     columns |= {name: table.rewards[:, j] for j, name in enumerate(table.values)}
-    return pa.table(columns, schema=table_schema(table.values, table.metadata, counted))
+    return pa.table(columns, schema=table_schema(table.values, table.metadata, weighted))
 
 
 def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
-    """Write a reward table; a file already there is replaced only once the new one is complete.
+    """Write a reward table, atomically replacing a file at ``path``.
 
     Raises:
         InputError: the folder cannot be written.
@@ -380,7 +380,7 @@ def save(table: RewardTable, path: str | os.PathLike[str]) -> None:
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """A table's metadata alone, without reading its rows.
+    """Read a table's metadata without its rows.
 
     Raises:
         InputError: no such file, or no Parquet.
@@ -420,7 +420,7 @@ def _value_columns(data: pa.Table, metadata: Mapping[str, Any], path: Path) -> t
 
 
 def _numbers(data: pa.Table, name: str) -> np.ndarray:
-    """A column as float64; what is missing becomes NaN, which validation refuses by row."""
+    """Return a column as float64; missing cells become NaN, which validation refuses by row."""
     try:
         return data[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowException as error:

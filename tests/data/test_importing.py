@@ -94,7 +94,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "ROWS", 2)
     monkeypatch.setattr(json_stream, "BLOCK", 7)
     monkeypatch.setattr(encoding, "BLOCK", 7)
-    monkeypatch.setattr(writer, "PIECE", 3)
+    monkeypatch.setattr(writer, "PARTITION", 3)
     monkeypatch.setattr(writer, "GROUP", 4)
 
 

@@ -1,14 +1,14 @@
-"""Reward tables from files of other people: Parquet, CSV, JSON lines, or a JSON list of objects.
+"""Import files of scored replies as reward tables: Parquet, CSV, JSON lines, or a JSON list of objects.
 
-import_table  what a caller needs
-column_roles  which column is what
-readers       rows in chunks, whatever the kind of file
-json_stream   objects of JSON files, one after another
-encoding      whether a file is text, and in which encoding
-cells         numbers and texts
-held_out      cells that say whether a prompt is held out
-scan          the first reading of a file
-writer        the second reading, into a reward table
+import_table  the interface: preview and import
+column_roles  which column holds prompts, replies, rewards
+readers       rows in chunks, from any kind of file
+json_stream   objects of JSON files, streamed
+encoding      detection of the text encoding
+cells         cells as numbers and texts
+held_out      cells as held-out flags
+scan          first pass: validation
+writer        second pass: writing the reward table
 """
 
 from map_core.data.importing.column_roles import ColumnChoice

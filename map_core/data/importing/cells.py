@@ -1,8 +1,8 @@
-"""Cells of a file as numbers and texts, refused by row and column where they are neither.
+"""Parse the cells of a file as numbers and texts; errors name the row and the column.
 
-A file is read in chunks, so what is known of a column is gathered: :class:`NumberColumn` for one of rewards,
-:func:`text_cells` for one of text. Constraint: no number is invented; what is empty, no number or not finite is an
-error that says where it stands.
+A file is read in chunks, so the state of a column is accumulated: :class:`NumberColumn` for one of rewards,
+:func:`text_cells` for one of text. Constraint: no number is invented; an empty cell, a text or a number that is not
+finite is an error that says where it stands.
 """
 
 from __future__ import annotations
@@ -17,61 +17,61 @@ import pyarrow as pa
 from map_core.data.reward_table import LARGEST_REWARD as LARGEST
 from map_core.errors import InputError
 
-#: A column with at least this share of numbers is meant to be one of rewards, so its other cells are mistakes.
-MEANT_AS_NUMBERS = 0.5
-#: Rows that an error lists.
+#: A column with at least this share of numbers is one of rewards, so its other cells are errors.
+NUMERIC_SHARE = 0.5
+#: Most rows that an error lists.
 LISTED = 5
 
 
 class NumberColumn:
-    """What is known of a column that may be one of rewards.
+    """A column that may hold rewards, read in chunks.
 
     Args:
         name: of the column.
-        commas: its cells may have decimal commas, which go with semicolons.
+        commas: cells may have decimal commas, as in CSV with semicolons.
 
     Attributes:
-        texts: some cells are text.
-        truths: some cells are true or false.
+        has_text: some cells are text.
+        has_booleans: some cells are true or false.
     """
 
     def __init__(self, name: str, commas: bool = False) -> None:
         self.name = name
-        self.texts = self.truths = False
-        self._filled, self._meant = 0, 0
-        self._as_it_is, self._with_points = _NoNumbers(), _NoNumbers()
+        self.has_text = self.has_booleans = False
+        self._nonempty, self._numeric = 0, 0
+        self._point_faults, self._comma_faults = _NumberFaults(), _NumberFaults()
         self._commas = commas
 
-    def learn(self, cells: Sequence[Any] | np.ndarray, first: int) -> None:
-        """Take in a chunk's cells, the first of which stands in row ``first``, counted from 0."""
-        if not self._commas and (quick := _floats(cells)) is not None:
-            self._filled += len(quick)
-            self._meant += len(quick)
-            self.texts |= isinstance(cells, list) and any(isinstance(cell, str) for cell in cells[:1])
+    def add(self, cells: Sequence[Any] | np.ndarray, first: int) -> None:
+        """Add the cells of a chunk that begins in row ``first``, counted from 0."""
+        if not self._commas and (numbers := _floats(cells)) is not None:
+            self._nonempty += len(numbers)
+            self._numeric += len(numbers)
+            self.has_text |= isinstance(cells, list) and any(isinstance(cell, str) for cell in cells[:1])
             return
         for row, cell in enumerate(cells, start=first):
-            self.texts |= isinstance(cell, str)
-            self.truths |= isinstance(cell, bool)
-            self._filled += not is_empty(cell)
-            self._meant += is_number(cell.strip().removesuffix("%") if isinstance(cell, str) else cell)
-            self._as_it_is.check(cell, row)
+            self.has_text |= isinstance(cell, str)
+            self.has_booleans |= isinstance(cell, bool)
+            self._nonempty += not is_empty(cell)
+            self._numeric += is_number(cell.strip().removesuffix("%") if isinstance(cell, str) else cell)
+            self._point_faults.check(cell, row)
             if self._commas:
                 point = cell.replace(",", ".")
                 self._commas = "." not in cell and is_number(point)
-                self._with_points.check(point, row)
+                self._comma_faults.check(point, row)
 
     @property
     def holds_numbers(self) -> bool:
-        """Whether the column is meant to be one of rewards: mostly numbers, as such or as text."""
-        return self.decimal_commas or (self._filled > 0 and self._meant >= MEANT_AS_NUMBERS * self._filled)
+        """Whether the column holds rewards: most cells are numbers, as such or as text."""
+        return self.decimal_commas or (self._nonempty > 0 and self._numeric >= NUMERIC_SHARE * self._nonempty)
 
     @property
     def decimal_commas(self) -> bool:
-        """Every cell is a number once its comma is a point, and not all are as they stand."""
-        return self._commas and self._as_it_is.count > 0
+        """Whether every cell is a number with a decimal comma, and not every one without."""
+        return self._commas and self._point_faults.count > 0
 
     def refuse(self, where: str) -> None:
-        """Raise where a cell cannot be used.
+        """Raise if a cell is unusable.
 
         Args:
             where: the file, as the error names it.
@@ -79,51 +79,51 @@ class NumberColumn:
         Raises:
             InputError: a cell is empty, no number, or not finite; the message has its row and column.
         """
-        faults = self._with_points if self.decimal_commas else self._as_it_is
+        faults = self._comma_faults if self.decimal_commas else self._point_faults
         if faults.count:
-            raise InputError(faults.told(where, self.name))
+            raise InputError(faults.message(where, self.name))
 
     def read(self, cells: Sequence[Any] | np.ndarray) -> np.ndarray:
-        """Cells that were learnt and not refused, as float64."""
+        """Parse cells that were added and not refused as float64, (row,)."""
         if self.decimal_commas:
             return np.array([float(cell.replace(",", ".")) for cell in cells])
-        quick = _floats(cells)
-        return np.array([float(cell) for cell in cells]) if quick is None else quick
+        numbers = _floats(cells)
+        return np.array([float(cell) for cell in cells]) if numbers is None else numbers
 
 
 class CellFaults:
-    """The cells of a column that cannot be used: the first, and the rows of some."""
+    """The unusable cells of a column: their number, the first cell, and the rows of some."""
 
     def __init__(self) -> None:
         self.count = 0
         self.rows: list[int] = []
         self.first: Any = None
 
-    def keep(self, cell: Any, row: int) -> None:
-        """Keep such a cell in mind."""
+    def record(self, cell: Any, row: int) -> None:
+        """Record an unusable cell."""
         if not self.count:
             self.first = cell
         self.count += 1
         if len(self.rows) <= LISTED:
             self.rows.append(row)
 
-    def said(self, where: str, column: str, why: str) -> str:
-        """Which cell it is, what is wrong with it, and how many more there are; at least one was kept in mind."""
+    def describe(self, where: str, column: str, why: str) -> str:
+        """Return a message with the first cell, what is wrong with it, and how many more there are."""
         others = rows_of(self.rows[1:], self.count - 1)
         more = f" (and {self.count - 1} more like it, in rows {others})" if self.count > 1 else ""
         return f"{where}: row {self.rows[0] + 1}, column {column!r} {why}{more}"
 
 
-class _NoNumbers(CellFaults):
-    """The cells of a column that are no finite numbers."""
+class _NumberFaults(CellFaults):
+    """The cells of a column that are not finite numbers."""
 
     def check(self, cell: Any, row: int) -> None:
-        """Keep a cell in mind that is no number that can be used."""
+        """Record a cell unless it is a usable number."""
         if not (is_number(cell) and abs(float(cell)) <= LARGEST):
-            self.keep(cell, row)
+            self.record(cell, row)
 
-    def told(self, where: str, column: str) -> str:
-        """What is wrong, in words."""
+    def message(self, where: str, column: str) -> str:
+        """Return the error message."""
         cell = self.first
         if is_empty(cell):
             why, do = "is empty", "Score the reply or remove its row"
@@ -135,11 +135,11 @@ class _NoNumbers(CellFaults):
             why, do = f"is {cell!r} with a percent sign", "Write plain numbers, in one unit"
         else:
             why, do = f"is {short(cell)}, no number", "Write a number with a decimal point, or leave the column out"
-        return f"{self.said(where, column, why)}. {do}."
+        return f"{self.describe(where, column, why)}. {do}."
 
 
 def _floats(cells: Sequence[Any] | np.ndarray) -> np.ndarray | None:
-    """All cells as float64 at once where every one is a plain finite number, or None: then one looks at each."""
+    """Convert all cells to float64 at once; None where one is not a plain finite number, so each must be checked."""
     if isinstance(cells, np.ndarray):
         numbers = cells.astype(np.float64)
     else:
@@ -154,12 +154,13 @@ def _floats(cells: Sequence[Any] | np.ndarray) -> np.ndarray | None:
 
 
 def text_cells(cells: Sequence[Any] | np.ndarray, name: str, where: str, empty: bool, first: int = 0) -> list[str]:
-    """Cells of a column of text; numbers are written out.
+    """Parse the cells of a column of text; numbers are written out.
 
     Args:
         cells: of a chunk.
-        name, where: the column, and the file as the error names it.
-        empty: whether a text may be empty.
+        name: of the column.
+        where: the file, as the error names it.
+        empty: a text may be empty.
         first: the row in which the chunk begins, counted from 0.
 
     Raises:
@@ -181,7 +182,7 @@ def text_cells(cells: Sequence[Any] | np.ndarray, name: str, where: str, empty: 
 
 
 def is_number(cell: Any) -> bool:
-    """Whether a cell is a number, or a text that is one; NaN and infinity are numbers here."""
+    """Return whether a cell is a number or the text of one; NaN and infinity are numbers here."""
     if isinstance(cell, str) and "_" in cell:
         return False  # Python reads 1_000 as a number; people who write that mean a name.
     try:
@@ -192,23 +193,23 @@ def is_number(cell: Any) -> bool:
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether a cell holds nothing, or nothing but spaces."""
+    """Return whether a cell is missing or blank."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def first_twice(names: Iterable[str]) -> str:
-    """The first name that comes twice."""
+    """Return the first name that is repeated."""
     seen = list(names)
     return next(name for name in seen if seen.count(name) > 1)
 
 
 def rows_of(rows: Sequence[int], count: int | None = None) -> str:
-    """The first few of these rows, counted from 1; ``count`` where there are more than are at hand."""
+    """Format the first of these rows, counted from 1; ``count`` is their number where not all are given."""
     more = (len(rows) if count is None else count) > LISTED
     return ", ".join(str(row + 1) for row in rows[:LISTED]) + (", ..." if more else "")
 
 
 def short(cell: Any, longest: int = 60) -> str:
-    """What a cell or a line holds, cut where it is long."""
+    """Return the repr of a cell or a line, shortened."""
     text = repr(cell)
     return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -1,6 +1,6 @@
-"""Which column of a file is what: prompts, replies, use cases, weights, held-out prompts, and each value's rewards.
+"""Assign roles to the columns of a file: prompts, replies, use cases, weights, held-out prompts, rewards.
 
-Constraint: what a person says goes before what a name suggests, and one column is one thing only.
+Constraint: a person's choice goes before what a name suggests, and each column has one role.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from map_core.data.importing.cells import first_twice
 from map_core.data.reward_table import REPLY_COLUMNS
 from map_core.errors import InputError
 
-#: Names that a column goes by, the likelier first; compared in lower case with _ for spaces and dashes.
+#: Usual names of a column, the likelier first; compared in lower case with _ for spaces and dashes.
 PROMPT_NAMES = ("prompt", "question", "instruction", "query", "input", "user", "prompts", "user_prompt", "prompt_text")
 REPLY_NAMES = (
     *("reply", "response", "generated", "completion", "output", "answer", "generation", "generated_text"),
@@ -20,21 +20,21 @@ REPLY_NAMES = (
 )
 USE_CASE_NAMES = ("use_case", "usecase")
 HELD_OUT_NAMES = ("held_out", "heldout", "hold_out", "holdout", "split")
-#: What a file may do without.
+#: Roles that a file need not have.
 _OPTIONAL = ("use case", "held-out prompts")
-#: Columns of numbers that are no rewards unless they are asked for by name.
+#: Columns of numbers that are not rewards unless they are chosen by name.
 COUNTERS = frozenset({"", "id", "idx", "index", "row", "row_id", "unnamed:_0", "__index_level_0__", "seed"})
 
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """What a person says of the columns; None where their names are to say it.
+    """A person's choice of columns; None where the role is guessed from names.
 
     Args:
         values: the columns of rewards, in this order; every column of numbers by default.
-        prompt, reply, use_case: where these stand; "" for no use cases.
-        weight: how often a prompt occurs in use, the same number for all of its replies; none by default.
-        held_out: whether a prompt is kept for checking, so that nothing is solved on it; "" for none.
+        prompt, reply, use_case: columns of texts; "" for no use cases.
+        weight: column of how often a prompt occurs in use, one number a prompt; none by default.
+        held_out: column that says whether a prompt is kept for checking; "" for none.
     """
 
     values: tuple[str, ...] | None = None
@@ -47,13 +47,13 @@ class ColumnChoice:
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """The columns by what they are.
+    """The columns by role.
 
     Args:
-        prompt, reply: texts.
-        use_case, weight, held_out: None where there are none.
-        values: that were asked for, or that may be: those are looked through for numbers.
-        asked: the values were asked for.
+        prompt, reply: columns of texts.
+        use_case, weight, held_out: None where there is no such column.
+        values: chosen columns of rewards, or candidates, which are searched for numbers.
+        chosen: the values were chosen by name.
         split: the column of held-out prompts was guessed by a name that may mean something else.
     """
 
@@ -63,29 +63,29 @@ class ColumnRoles:
     weight: str | None
     held_out: str | None
     values: tuple[str, ...]
-    asked: bool
+    chosen: bool
     split: bool = False
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The columns that are no rewards."""
+        """Columns that are not rewards."""
         return tuple(name for name in (self.prompt, self.reply, self.use_case, self.weight, self.held_out) if name)
 
 
-def roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> ColumnRoles:
-    """What each column is.
+def assign_roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> ColumnRoles:
+    """Assign a role to each column.
 
     Args:
         columns: of the file.
         where: the file, as an error names it.
-        choice: what a person says.
+        choice: a person's choice.
 
     Raises:
-        InputError: a column is not there, is taken twice, or nothing says where prompts or replies stand.
+        InputError: a column is missing, has two roles, or no column is known to hold prompts or replies.
     """
-    chosen = {choice.use_case, choice.weight, choice.held_out}
-    prompt = _column(columns, where, "prompt", PROMPT_NAMES, choice.prompt, {choice.reply, *chosen} - {choice.prompt})
-    reply = _column(columns, where, "reply", REPLY_NAMES, choice.reply, {prompt, *chosen})
+    others = {choice.use_case, choice.weight, choice.held_out}
+    prompt = _column(columns, where, "prompt", PROMPT_NAMES, choice.prompt, {choice.reply, *others} - {choice.prompt})
+    reply = _column(columns, where, "reply", REPLY_NAMES, choice.reply, {prompt, *others})
     use_case = None
     if choice.use_case != "":
         use_case = _column(columns, where, "use case", USE_CASE_NAMES, choice.use_case, {prompt, reply})
@@ -99,9 +99,9 @@ def roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> ColumnRol
     texts = [name for name in (prompt, reply, use_case, weight, held_out) if name]
     assert prompt is not None
     assert reply is not None
-    split = choice.held_out is None and held_out is not None and _plain(held_out) == "split"
+    split = choice.held_out is None and held_out is not None and _normalised(held_out) == "split"
     if choice.values is None:
-        possible = tuple(_possible(columns, texts))
+        possible = tuple(_reward_candidates(columns, texts))
         return ColumnRoles(prompt, reply, use_case, weight, held_out, possible, False, split)
     unknown = [name for name in choice.values if name not in columns]
     if unknown or not choice.values:
@@ -117,23 +117,23 @@ def roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> ColumnRol
     return ColumnRoles(prompt, reply, use_case, weight, held_out, choice.values, True, split)
 
 
-def guessed(columns: Sequence[str], numeric: Collection[str]) -> ColumnChoice:
-    """What the names of columns suggest, for a person to look at; "" where none does.
+def guess_roles(columns: Sequence[str], numeric: Collection[str]) -> ColumnChoice:
+    """Guess roles from the names of columns, for a person to check; "" where none fits.
 
     Args:
         columns: of the file.
-        numeric: those that hold numbers, as far as was looked.
+        numeric: columns that hold numbers in the rows that were read.
     """
-    prompt = _known(columns, PROMPT_NAMES) or ""
-    reply = _known([name for name in columns if name != prompt], REPLY_NAMES) or ""
-    use_case = _known([name for name in columns if name not in (prompt, reply)], USE_CASE_NAMES) or ""
-    held_out = _known([name for name in columns if name not in (prompt, reply, use_case)], HELD_OUT_NAMES) or ""
-    possible = _possible(columns, (prompt, reply, use_case, held_out))
+    prompt = _column_named(columns, PROMPT_NAMES) or ""
+    reply = _column_named([name for name in columns if name != prompt], REPLY_NAMES) or ""
+    use_case = _column_named([name for name in columns if name not in (prompt, reply)], USE_CASE_NAMES) or ""
+    held_out = _column_named([name for name in columns if name not in (prompt, reply, use_case)], HELD_OUT_NAMES) or ""
+    possible = _reward_candidates(columns, (prompt, reply, use_case, held_out))
     return ColumnChoice(tuple(name for name in possible if name in numeric), prompt, reply, use_case, "", held_out)
 
 
 def value_names(columns: Sequence[str], where: str) -> dict[str, str]:
-    """The name of the value of each column of rewards: the column's, unless a table has one of that name itself.
+    """Return the value name of each column of rewards: its own, prefixed where the table format has that name.
 
     Raises:
         InputError: two values would have one name.
@@ -144,40 +144,40 @@ def value_names(columns: Sequence[str], where: str) -> dict[str, str]:
     return names
 
 
-def _possible(columns: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """Columns that may be of rewards when nobody says which are."""
-    return [name for name in columns if name not in (*texts, *REPLY_COLUMNS) and _plain(name) not in COUNTERS]
+def _reward_candidates(columns: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Return the columns that may hold rewards when none is chosen."""
+    return [name for name in columns if name not in (*texts, *REPLY_COLUMNS) and _normalised(name) not in COUNTERS]
 
 
 def _column(
     columns: Sequence[str],
     where: str,
-    what: str,
+    role: str,
     names: Sequence[str],
-    asked: str | None,
+    choice: str | None,
     taken: Collection[str | None],
 ) -> str | None:
-    """The column that holds prompts, replies and so on; None where there is none and a file may do without."""
+    """Return the column of a role; None where there is none and the role is optional."""
     free = [name for name in columns if name not in taken]
-    if asked is not None:
-        if asked in taken:
-            raise InputError(f"The column {asked!r} is taken already; it cannot hold the {what} too.")
-        if asked not in free:
-            raise InputError(f"{where} has no column {asked!r} for the {what}; it has {', '.join(columns)}.")
-        return asked
-    found = _known(free, names)
-    if found is None and what not in _OPTIONAL:
+    if choice is not None:
+        if choice in taken:
+            raise InputError(f"The column {choice!r} is taken already; it cannot hold the {role} too.")
+        if choice not in free:
+            raise InputError(f"{where} has no column {choice!r} for the {role}; it has {', '.join(columns)}.")
+        return choice
+    guess = _column_named(free, names)
+    if guess is None and role not in _OPTIONAL:
         raise InputError(
-            f"None of the columns of {where} is known to hold the {what}: {', '.join(columns)}. "
-            f"Name it with --{what}-column."
+            f"None of the columns of {where} is known to hold the {role}: {', '.join(columns)}. "
+            f"Name it with --{role}-column."
         )
-    return found
+    return guess
 
 
-def _known(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    plain = {column: _plain(column) for column in columns}
+def _column_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    plain = {column: _normalised(column) for column in columns}
     return next((column for name in names for column in columns if plain[column] == name), None)
 
 
-def _plain(name: str) -> str:
+def _normalised(name: str) -> str:
     return name.strip().lower().replace(" ", "_").replace("-", "_")

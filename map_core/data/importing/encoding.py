@@ -1,6 +1,6 @@
-"""Whether a file is text, in which encoding, and where it stops being so.
+"""Detect the encoding of a text file, and locate its first undecodable byte.
 
-Constraint: UTF-8, or UTF-16 where a byte order mark says so; nothing else is guessed, because a wrong guess is silent.
+Constraint: UTF-8, or UTF-16 with a byte order mark; nothing else is guessed, because a wrong guess is silent.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ BLOCK = 2**20
 
 
 def encoding_of(head: bytes) -> str:
-    """The encoding that a file's first bytes speak of."""
+    """Return the encoding that a file's first bytes indicate."""
     return "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def check_text(head: bytes, encoding: str, path: Path) -> str:
-    """The beginning of a text without spaces before it.
+    """Return the beginning of a text, leading whitespace stripped.
 
     Raises:
-        InputError: it holds nothing, or bytes that no text has.
+        InputError: it is empty or holds NUL characters.
     """
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head).lstrip()
     if not text:
@@ -33,18 +33,18 @@ def check_text(head: bytes, encoding: str, path: Path) -> str:
 
 
 def undecodable(path: Path, encoding: str) -> InputError:
-    """The error of a file that is no text in its encoding, with the first byte that is none and its position."""
+    """Return the error for a file that is not in its encoding, with the first invalid byte and its position."""
     name = "UTF-16" if encoding == "utf-16" else "UTF-8"
     decoder, read = codecs.getincrementaldecoder(encoding)(), 0
     byte, position = -1, -1
     try:
         with path.open("rb") as file:
             while position < 0 and (block := file.read(BLOCK)):
-                waiting = len(decoder.getstate()[0])
+                pending = len(decoder.getstate()[0])
                 try:
                     decoder.decode(block)
                 except UnicodeDecodeError as error:
-                    position = read - waiting + error.start
+                    position = read - pending + error.start
                     byte = error.object[error.start]
                 read += len(block)
     except OSError as error:

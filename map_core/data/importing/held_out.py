@@ -1,6 +1,6 @@
-"""Cells that say whether a prompt is held out: true and false, or the name of a split.
+"""Parse cells that say whether a prompt is held out: true and false, or the name of a split.
 
-Constraint: a word that is not known is no answer; what is empty is no.
+Constraint: an unknown word is an error; an empty cell is no.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NO = frozenset({"false", "no", "n", "0", "0.0", "train", "training", "nan", ""})
 
 
 class FlagColumn:
-    """What is known of a column that says which prompts are held out.
+    """A column that says which prompts are held out, read in chunks.
 
     Args:
         name: of the column.
@@ -32,33 +32,33 @@ class FlagColumn:
         self._faults = CellFaults()
 
     @property
-    def clear(self) -> bool:
-        """Every cell so far was a yes or a no."""
+    def valid(self) -> bool:
+        """Whether every cell so far was a yes or a no."""
         return self._faults.count == 0
 
     def read(self, cells: Sequence[Any] | np.ndarray, first: int) -> list[bool]:
-        """A chunk's cells, the first of which stands in row ``first``; what is neither yes nor no is kept in mind."""
-        found = []
+        """Parse the cells of a chunk that begins in row ``first``; record those that are neither yes nor no."""
+        flags = []
         for row, cell in enumerate(cells.tolist() if isinstance(cells, np.ndarray) else cells, start=first):
             word = "" if is_empty(cell) else " ".join(str(cell).lower().replace("_", " ").replace("-", " ").split())
-            found.append(word in YES)
+            flags.append(word in YES)
             if word not in YES and word not in NO:
-                self._faults.keep(cell, row)
-        return found
+                self._faults.record(cell, row)
+        return flags
 
     def refuse(self, where: str) -> None:
-        """Raise where a cell is neither yes nor no.
+        """Raise if a cell is neither yes nor no.
 
         Args:
             where: the file, as the error names it.
 
         Raises:
-            InputError: it is so; the message has its row.
+            InputError: one is; the message has its row.
         """
-        if self.clear:
+        if self.valid:
             return
-        said = self._faults.said(where, self.name, f"is {short(self._faults.first)}")
+        fault = self._faults.describe(where, self.name, f"is {short(self._faults.first)}")
         raise InputError(
-            f"{said}; expected true or false, yes or no, 1 or 0, or train or test, to say whether the prompt is held "
+            f"{fault}; expected true or false, yes or no, 1 or 0, or train or test, to say whether the prompt is held "
             "out. Mend it, or choose another column or none."
         )

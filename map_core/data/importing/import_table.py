@@ -1,7 +1,7 @@
-"""Reward tables from files of other people: Parquet, CSV, JSON lines, or a JSON list of objects.
+"""Import files of scored replies as reward tables: Parquet, CSV, JSON lines, or a JSON list of objects.
 
 A row is one reply: the prompt, the reply and a number a value, higher is better. Replies to the same prompt text
-are put together; a reply that repeats its prompt loses it. Constraint: nothing is guessed without being said, and no
+are grouped; a prompt repeated at the beginning of its reply is removed. Constraint: every guess is reported, and no
 reward is invented: a cell that is no finite number is refused by row and column.
 """
 
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from map_core.data import reward_table
 from map_core.data.importing.cells import NumberColumn
-from map_core.data.importing.column_roles import ColumnChoice, guessed, roles, value_names
+from map_core.data.importing.column_roles import ColumnChoice, assign_roles, guess_roles, value_names
 from map_core.data.importing.held_out import FlagColumn
 from map_core.data.importing.readers import SourceFile, open_source
 from map_core.data.importing.scan import Report, scan_file
@@ -26,17 +26,17 @@ from map_core.data.importing.writer import ImportResult, write
 from map_core.data.reward_table import METADATA_KEY, UPLOADED, RewardTable
 from map_core.errors import InputError
 
-#: Rows that a preview shows.
-SHOWN = 20
+#: Rows of a preview.
+PREVIEW_ROWS = 20
 
 
 @dataclass(frozen=True, eq=False)
 class ImportedTable:
-    """A table and what was made of the file's columns.
+    """An imported table and what was made of the file's columns.
 
     Args:
-        table: the validated table; its metadata say where it came from.
-        notes: sentences that a person should read: what was taken for what, left out, stripped or repeated.
+        table: the validated table; its metadata hold the provenance.
+        notes: sentences for a person: which column is what, what was left out, stripped or repeated.
     """
 
     table: RewardTable
@@ -49,10 +49,10 @@ class Preview:
 
     Args:
         kind: "Parquet", "CSV", "JSON lines" or "JSON list".
-        columns: their names; of JSON, those that its beginning has.
-        rows: the first ones, cells as the file holds them.
-        guess: what the names of the columns suggest; "" where none does.
-        numeric: the columns that hold numbers, as far as was looked.
+        columns: their names; of JSON, those of the first rows.
+        rows: the first rows, cells as the file holds them.
+        guess: roles guessed from names; "" where none fits.
+        numeric: columns that hold numbers in the first rows.
         ours: the file is a table of this project, which needs no choice of columns.
     """
 
@@ -64,8 +64,8 @@ class Preview:
     ours: bool
 
 
-def preview(path: Path, rows: int = SHOWN) -> Preview:
-    """The first rows of a file, and what its columns seem to be.
+def preview(path: Path, rows: int = PREVIEW_ROWS) -> Preview:
+    """Read the first rows of a file and guess the roles of its columns.
 
     Raises:
         InputError: the file cannot be read, or has no rows.
@@ -77,17 +77,17 @@ def preview(path: Path, rows: int = SHOWN) -> Preview:
     columns = source.header or tuple(chunk.columns)
     numeric = []
     for name in columns:
-        numbers = NumberColumn(name, source.mark == ";")
-        numbers.learn(chunk.columns[name], 0)
+        numbers = NumberColumn(name, source.delimiter == ";")
+        numbers.add(chunk.columns[name], 0)
         if numbers.holds_numbers:
             numeric.append(name)
-    shown = tuple({name: chunk.columns[name][row] for name in columns} for row in range(min(rows, chunk.rows)))
-    guess = guessed(columns, numeric)
+    first_rows = tuple({name: chunk.columns[name][row] for name in columns} for row in range(min(rows, chunk.rows)))
+    guess = guess_roles(columns, numeric)
     if guess.held_out:
         flags = FlagColumn(guess.held_out)
         flags.read(chunk.columns[guess.held_out], 0)
-        guess = guess if flags.clear else replace(guess, held_out="")
-    return Preview(source.kind, columns, shown, guess, tuple(numeric), _is_ours(source))
+        guess = guess if flags.valid else replace(guess, held_out="")
+    return Preview(source.kind, columns, first_rows, guess, tuple(numeric), _is_ours(source))
 
 
 def import_file(
@@ -99,20 +99,20 @@ def import_file(
     name: str = "",
     report: Report | None = None,
 ) -> ImportResult:
-    """Write a file of scored replies as a reward table; only a small part of either is in memory at a time.
+    """Convert a file of scored replies into a reward table, streamed in chunks.
 
-    A table of this project is taken as it is unless columns are chosen.
+    A table of this project is copied as it is unless columns are chosen.
 
     Args:
-        path: Parquet, CSV (commas, semicolons or tabs), JSON lines or a JSON list of objects; told by its content.
+        path: Parquet, CSV (commas, semicolons or tabs), JSON lines or a JSON list of objects; detected by content.
         out: the Parquet file to write.
         choice: which column is what; guessed by name by default.
-        date: when this was done, for the metadata.
+        date: of the import, for the metadata.
         name: of the file, for the metadata; that of ``path`` by default.
-        report: told the stage and its share, 0 to 1.
+        report: called with the stage and its share, 0 to 1.
 
     Raises:
-        InputError: the file cannot be read, a column is missing, a cell cannot be used, or ``out`` cannot be written.
+        InputError: the file cannot be read, a column is missing, a cell is unusable, or ``out`` cannot be written.
 
     Example:
         >>> choice = ColumnChoice(values=("humor",))
@@ -121,40 +121,40 @@ def import_file(
     """
     source = open_source(path)
     if choice is None and _is_ours(source):
-        return _taken(path, out, name or path.name)
+        return _copy_table(path, out, name or path.name)
     columns = source.columns()
     if not columns:
         raise InputError(f"{path} has no rows. A table needs at least one reply.")
-    found = scan_file(source, roles(columns, str(path), choice or ColumnChoice()), report)
-    chosen = [one.name for one in found.rewards]
-    names = value_names(chosen, str(path))
-    role = found.roles
-    left = [column for column in columns if column not in (*role.texts, *chosen)]
-    source_told = {
+    scan = scan_file(source, assign_roles(columns, str(path), choice or ColumnChoice()), report)
+    values = [column.name for column in scan.rewards]
+    names = value_names(values, str(path))
+    roles = scan.roles
+    left_out = [column for column in columns if column not in (*roles.texts, *values)]
+    provenance = {
         "file": name or path.name,
         "sha256": _sha256(path),
         "format": source.kind,
         "imported": date,
-        "columns": {"prompt": role.prompt, "reply": role.reply, "use_case": role.use_case}
-        | ({"weight": role.weight} if role.weight else {})
-        | ({"held_out": role.held_out} if role.held_out else {})
-        | {"values": {called: column for column, called in names.items()}},
-        "left_out": left,
+        "columns": {"prompt": roles.prompt, "reply": roles.reply, "use_case": roles.use_case}
+        | ({"weight": roles.weight} if roles.weight else {})
+        | ({"held_out": roles.held_out} if roles.held_out else {})
+        | {"values": {value: column for column, value in names.items()}},
+        "left_out": left_out,
     }
-    done = write(source, found, names, out, {"source": source_told}, report)
-    cases = f", {role.use_case!r} the use cases" if role.use_case else ""
-    cases += f", {role.weight!r} how often prompts occur" if role.weight else ""
-    cases += f", {role.held_out!r} which of them are held out" if role.held_out else ""
+    result = write(source, scan, names, out, {"source": provenance}, report)
+    cases = f", {roles.use_case!r} the use cases" if roles.use_case else ""
+    cases += f", {roles.weight!r} how often prompts occur" if roles.weight else ""
+    cases += f", {roles.held_out!r} which of them are held out" if roles.held_out else ""
     first = [
-        f"{role.prompt!r} holds the prompts, {role.reply!r} the replies{cases}; values: {', '.join(done.values)}.",
-        f"Left out: {', '.join(left)}." if left else "Nothing is left out.",
+        f"{roles.prompt!r} holds the prompts, {roles.reply!r} the replies{cases}; values: {', '.join(result.values)}.",
+        f"Left out: {', '.join(left_out)}." if left_out else "Nothing is left out.",
     ]
     renamed = [
-        f"The column {column!r} bears a name of the table's own, so the value is called {called!r}."
-        for column, called in names.items()
-        if column != called
+        f"The column {column!r} bears a name of the table's own, so the value is called {value!r}."
+        for column, value in names.items()
+        if column != value
     ]
-    return replace(done, notes=(*first, *found.notes, *renamed, *done.notes))
+    return replace(result, notes=(*first, *scan.notes, *renamed, *result.notes))
 
 
 def import_table(
@@ -168,7 +168,7 @@ def import_table(
     held_out_column: str | None = None,
     date: str = "",
 ) -> ImportedTable:
-    """Read a file of scored replies as a reward table in memory; :func:`import_file` has the rest.
+    """Read a file of scored replies as a reward table in memory, see :func:`import_file`.
 
     Example:
         >>> import_table(Path("scored.csv"), values=["humor", "tact"]).table.values  # doctest: +SKIP
@@ -178,17 +178,17 @@ def import_table(
     choice = ColumnChoice(chosen, prompt_column, reply_column, use_case_column, weight_column, held_out_column)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "table.parquet"
-        done = import_file(path, out, choice, date=date)
-        return ImportedTable(reward_table.load(out), done.notes)
+        result = import_file(path, out, choice, date=date)
+        return ImportedTable(reward_table.load(out), result.notes)
 
 
 def _is_ours(source: SourceFile) -> bool:
-    """Whether the file is a table that this project has written."""
+    """Return whether the file is a table that this project has written."""
     return source.kind == "Parquet" and METADATA_KEY in (pq.read_schema(source.path).metadata or {})
 
 
-def _taken(path: Path, out: Path, name: str) -> ImportResult:
-    """A table of this project, checked and written again as it is; it says that it was handed in."""
+def _copy_table(path: Path, out: Path, name: str) -> ImportResult:
+    """Validate a table of this project and copy it, marked as uploaded in its metadata."""
     table = reward_table.load(path)
     table = replace(table, metadata={**table.metadata, UPLOADED: name})
     reward_table.save(table, out)

@@ -1,7 +1,6 @@
-"""Rows of a file, whatever kind it is, in chunks: told by its content, with a message that says where it fails.
+"""Read a file of any supported kind in chunks of rows; its kind is detected by content, errors say where it fails.
 
-However long a file is, a chunk at a time is in memory. Constraint: nothing is interpreted here; a cell is what the file
-holds, in CSV a text.
+One chunk at a time is in memory. Constraint: cells are not interpreted here; a cell of CSV is a text.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ from map_core.data.importing.encoding import check_text, encoding_of, undecodabl
 from map_core.data.importing.json_stream import json_lines, json_list
 from map_core.errors import InputError
 
-#: A chunk ends after so many rows, or so many characters.
+#: Most rows and characters of a chunk.
 ROWS, CHARACTERS = 4096, 2**23
-#: No cell of a CSV file is longer: a quote that is never closed would make one of all that follows.
+#: Most characters of a CSV cell: an unclosed quote would make one cell of all that follows.
 LONGEST_CELL = 2**26
-#: Bytes of a file that are looked at to tell what it is.
+#: Bytes that are read to detect the kind of a file.
 BLOCK = 2**20
 DELIMITED = (".csv", ".tsv")
 
 
 @dataclass(frozen=True, eq=False)
 class RowChunk:
-    """Some rows that follow one another.
+    """Consecutive rows.
 
     Args:
-        first: where they begin, counted from 0.
-        rows: how many.
+        first: number of the first row, counted from 0.
+        rows: how many rows.
         columns: the cells of each column; numbers without gaps may be an array.
-        share: how much of the file is read up to here, 0 to 1.
+        share: share of the file that is read up to here, 0 to 1.
     """
 
     first: int
@@ -53,21 +52,21 @@ class SourceFile:
     """A file with a row a reply.
 
     Args:
-        path: where it is.
+        path: of the file.
         kind: "Parquet", "CSV", "JSON lines" or "JSON list".
         encoding: of its text; "" for Parquet.
-        mark: what stands between cells of CSV.
-        header: the columns that its beginning names; () for JSON, where each row names its own.
+        delimiter: between cells of CSV.
+        header: the columns named at its beginning; () for JSON, where each row names its own.
     """
 
     path: Path
     kind: str
     encoding: str = ""
-    mark: str = ""
+    delimiter: str = ""
     header: tuple[str, ...] = ()
 
     def columns(self) -> tuple[str, ...]:
-        """The names of all columns; JSON is read through for them.
+        """Return the names of all columns; JSON is read to its end for them.
 
         Raises:
             InputError: the file cannot be read to its end.
@@ -77,10 +76,10 @@ class SourceFile:
         return tuple(dict.fromkeys(name for chunk in self.chunks() for name in chunk.columns))
 
     def chunks(self, columns: Collection[str] | None = None) -> Iterator[RowChunk]:
-        """The rows, some at a time.
+        """Yield the rows in chunks.
 
         Args:
-            columns: those that are wanted; all by default.
+            columns: the columns to read; all by default.
 
         Raises:
             InputError: the file cannot be read; the message says where.
@@ -90,14 +89,14 @@ class SourceFile:
             return
         with _text(self.path, self.encoding) as file:
             if self.kind == "CSV":
-                rows = _delimited(file, self)
+                rows = _csv_rows(file, self)
             else:
                 rows = json_list(file, self.path) if self.kind == "JSON list" else json_lines(file, self.path)
-            yield from _cut(rows, self.path, file, columns)
+            yield from _chunks(rows, self.path, file, columns)
 
 
 def open_source(path: Path) -> SourceFile:
-    """What kind of file it is.
+    """Detect the kind of a file.
 
     Raises:
         InputError: there is no such file, it cannot be read, is empty, or its header cannot be read.
@@ -115,7 +114,7 @@ def open_source(path: Path) -> SourceFile:
         raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with a row a reply.")
     if head[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
         with _open_parquet(path) as opened:
-            return SourceFile(path, "Parquet", header=_once(opened.schema_arrow.names, path))
+            return SourceFile(path, "Parquet", header=_unique(opened.schema_arrow.names, path))
     encoding = encoding_of(head)
     beginning = check_text(head, encoding, path)
     delimited = path.suffix.lower() in DELIMITED
@@ -123,13 +122,13 @@ def open_source(path: Path) -> SourceFile:
         return SourceFile(path, "JSON list", encoding)
     if beginning[:1] == "{" and not delimited:
         return SourceFile(path, "JSON lines", encoding)
-    mark, names = _header(path, encoding)
-    return SourceFile(path, "CSV", encoding, mark, names)
+    delimiter, names = _header(path, encoding)
+    return SourceFile(path, "CSV", encoding, delimiter, names)
 
 
 @contextmanager
 def _text(path: Path, encoding: str) -> Iterator[TextIO]:
-    """A file's text with its line ends as they are; what is no text is said with its place."""
+    """Open a file's text with its line ends unchanged; errors name the first invalid byte."""
     try:
         with path.open(encoding=encoding, newline="") as file:
             yield file
@@ -139,26 +138,26 @@ def _text(path: Path, encoding: str) -> Iterator[TextIO]:
         raise InputError(f"{path} cannot be read ({error}).") from error
 
 
-def _cut(
+def _chunks(
     rows: Iterator[Mapping[str, Any]], path: Path, file: TextIO, columns: Collection[str] | None
 ) -> Iterator[RowChunk]:
-    """Rows as chunks of columns."""
+    """Group rows into chunks of columns."""
     size, first = max(1, path.stat().st_size), 0
-    held: list[Mapping[str, Any]] = []
+    pending: list[Mapping[str, Any]] = []
     characters = 0
 
     def chunk() -> RowChunk:
-        names = dict.fromkeys(name for row in held for name in row) if columns is None else columns
+        names = dict.fromkeys(name for row in pending for name in row) if columns is None else columns
         share = min(1.0, file.buffer.tell() / size)
-        return RowChunk(first, len(held), {name: [row.get(name) for row in held] for name in names}, share)
+        return RowChunk(first, len(pending), {name: [row.get(name) for row in pending] for name in names}, share)
 
     for row in rows:
-        held.append(row)
+        pending.append(row)
         characters += sum(len(cell) for cell in row.values() if isinstance(cell, str))
-        if len(held) == ROWS or characters > CHARACTERS:
+        if len(pending) == ROWS or characters > CHARACTERS:
             yield chunk()
-            first, held, characters = first + len(held), [], 0
-    if held:
+            first, pending, characters = first + len(pending), [], 0
+    if pending:
         yield chunk()
 
 
@@ -175,44 +174,44 @@ def _parquet(path: Path, columns: list[str] | None) -> Iterator[RowChunk]:
         total = max(1, file.metadata.num_rows)
         try:
             for batch in file.iter_batches(ROWS, columns=columns):
-                held = {name: _cells(batch.column(name)) for name in batch.schema.names}
-                yield RowChunk(first, batch.num_rows, held, (first + batch.num_rows) / total)
+                columns_read = {name: _cells(batch.column(name)) for name in batch.schema.names}
+                yield RowChunk(first, batch.num_rows, columns_read, (first + batch.num_rows) / total)
                 first += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path} is damaged after row {first} ({error}).") from error
 
 
 def _cells(column: pa.Array) -> Sequence[Any] | np.ndarray:
-    plain = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
-    return column.to_numpy(zero_copy_only=False) if plain and not column.null_count else column.to_pylist()
+    numeric = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+    return column.to_numpy(zero_copy_only=False) if numeric and not column.null_count else column.to_pylist()
 
 
 def _header(path: Path, encoding: str) -> tuple[str, tuple[str, ...]]:
-    """What stands between cells, whichever of , ; and tab splits the header most; and the names of the columns."""
+    """Return the delimiter, whichever of , ; and tab splits the header most, and the names of the columns."""
     headers: dict[str, list[str]] = {}
-    for mark in (",", ";", "\t"):
+    for delimiter in (",", ";", "\t"):
         with _text(path, encoding) as file:
             try:
-                headers[mark] = next((row for row in _reader(file, mark) if row), [])
+                headers[delimiter] = next((row for row in _reader(file, delimiter) if row), [])
             except csv.Error as error:
                 raise InputError(f"{path} has no header that can be read ({error}); expected column names.") from error
-    mark = max(headers, key=lambda mark: len(headers[mark]))
-    return mark, _once([name.strip() for name in headers[mark]], path)
+    delimiter = max(headers, key=lambda delimiter: len(headers[delimiter]))
+    return delimiter, _unique([name.strip() for name in headers[delimiter]], path)
 
 
-def _once(names: Sequence[str], path: Path) -> tuple[str, ...]:
+def _unique(names: Sequence[str], path: Path) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise InputError(f"{path} has the column {first_twice(names)!r} twice. Rename one of them.")
     return tuple(names)
 
 
-def _reader(file: TextIO, mark: str) -> Any:
+def _reader(file: TextIO, delimiter: str) -> Any:
     csv.field_size_limit(LONGEST_CELL)
-    return csv.reader(file, delimiter=mark, strict=True)
+    return csv.reader(file, delimiter=delimiter, strict=True)
 
 
-def _delimited(file: TextIO, source: SourceFile) -> Iterator[Mapping[str, Any]]:
-    reader, number = _reader(file, source.mark), -1
+def _csv_rows(file: TextIO, source: SourceFile) -> Iterator[Mapping[str, Any]]:
+    reader, number = _reader(file, source.delimiter), -1
 
     def refused(why: str) -> InputError:
         return InputError(

@@ -1,7 +1,7 @@
-"""The first reading of a file: which columns hold rewards, which prompts there are, and whether every cell can be used.
+"""First pass over a file: find the columns of rewards and the prompts, and check every cell.
 
-What it keeps a row is a few numbers, and a prompt a hash: texts are let go of. Constraint: once a survey is made the
-second reading cannot fail, unless the file is changed meanwhile.
+Only a few numbers a row and a hash a prompt are kept in memory. Constraint: after a scan the second pass cannot fail,
+unless the file is changed meanwhile.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from map_core.errors import InputError
 
 DEFAULT_USE_CASE = "All prompts"
 Report = Callable[[str, float], None]
-"""Told the stage and its share, 0 to 1."""
+"""Called with the stage and its share, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class FileScan:
-    """What the first reading found.
+    """Result of the first pass.
 
     Args:
-        roles: what each column is.
+        roles: of the columns.
         rewards: the columns of rewards, in the order of the table's values.
         prompt_of: (row,) int32, the number of each row's prompt, in the order of first appearance.
         counts: (prompt,) how many replies each has.
         weights: (prompt,) how often each occurs in use; empty where nothing says so.
         held_out: (prompt,) bool, which are kept for checking; empty where none is.
-        strips: replies repeat their prompt, which is taken off.
-        notes: sentences that a person should read.
+        strips: replies repeat their prompt, which is removed.
+        notes: sentences for a person.
     """
 
     roles: ColumnRoles
@@ -51,87 +51,92 @@ class FileScan:
 
     @property
     def in_order(self) -> bool:
-        """The replies to each prompt follow one another."""
+        """Whether the replies to each prompt are consecutive."""
         return bool(np.all(np.diff(self.prompt_of) >= 0))
 
 
 def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = None) -> FileScan:
-    """Read a file through once.
+    """Read a file once and validate it.
 
     Raises:
-        InputError: it cannot be read to its end, has no rows or no rewards, or a cell cannot be used.
+        InputError: it cannot be read to its end, has no rows or no rewards, or a cell is unusable.
     """
     where = str(source.path)
-    seen = _Seen(source, roles)
+    scan = _Scan(source, roles)
     for chunk in source.chunks((*roles.texts, *roles.values)):
-        seen.learn(chunk)
+        scan.add(chunk)
         if report is not None:
             report("reading", chunk.share)
-    if not seen.rows:
+    if not scan.rows:
         raise InputError(f"{where} has no rows. A table needs at least one reply.")
-    columns = seen.numbers.values()
-    chosen = tuple(one for one in columns if roles.asked or one.holds_numbers)
+    columns = scan.numbers.values()
+    chosen = tuple(column for column in columns if roles.chosen or column.holds_numbers)
     if not chosen:
         raise InputError(
             f"{where} has no column of numbers that could be a value's rewards; it has "
             f"{', '.join((*roles.texts, *roles.values))}. Name columns with --values."
         )
-    for one in chosen:
-        one.refuse(where)
-    if seen.fault is not None:
-        raise seen.fault
-    weights = seen.weights(where)
-    held_out, told = seen.held_out(where)
-    notes = [f"{one.name!r} holds true and false, taken as 1 and 0." for one in chosen if one.truths]
+    for column in chosen:
+        column.refuse(where)
+    if scan.fault is not None:
+        raise scan.fault
+    weights = scan.weights(where)
+    held_out, held_out_notes = scan.held_out(where)
+    notes = [f"{column.name!r} holds true and false, taken as 1 and 0." for column in chosen if column.has_booleans]
     if source.kind != "CSV":
-        notes += [f"{one.name!r} holds numbers written as text, taken as numbers." for one in chosen if one.texts]
-    notes += told
-    strips = 2 * seen.whole < seen.rows
+        notes += [
+            f"{column.name!r} holds numbers written as text, taken as numbers." for column in chosen if column.has_text
+        ]
+    notes += held_out_notes
+    strips = 2 * scan.unprefixed < scan.rows
     if strips:
-        notes.append(f"{seen.rows - seen.whole} replies repeat their prompt, which is taken off.")
-        if seen.whole:
-            notes.append(f"{seen.whole} do not and are kept whole, in rows {rows_of(seen.whole_rows, seen.whole)}.")
-    prompt_of = np.frombuffer(seen.prompt_of, dtype=np.int32)
-    return FileScan(seen.roles, chosen, prompt_of, np.bincount(prompt_of), weights, held_out, strips, tuple(notes))
+        notes.append(f"{scan.rows - scan.unprefixed} replies repeat their prompt, which is taken off.")
+        if scan.unprefixed:
+            notes.append(
+                f"{scan.unprefixed} do not and are kept whole, in rows {rows_of(scan.unprefixed_rows, scan.unprefixed)}."
+            )
+    prompt_of = np.frombuffer(scan.prompt_of, dtype=np.int32)
+    return FileScan(scan.roles, chosen, prompt_of, np.bincount(prompt_of), weights, held_out, strips, tuple(notes))
 
 
 @dataclass(eq=False)
-class _Seen:
-    """What is known so far."""
+class _Scan:
+    """State of the first pass: prompts by hash, weights and flags as they are read."""
 
     source: SourceFile
     roles: ColumnRoles
     rows: int = 0
-    whole: int = 0
-    whole_rows: list[int] = field(default_factory=list)
+    unprefixed: int = 0
+    unprefixed_rows: list[int] = field(default_factory=list)
     fault: InputError | None = None
 
     def __post_init__(self) -> None:
-        commas = self.source.mark == ";"
+        commas = self.source.delimiter == ";"
         self.numbers = {name: NumberColumn(name, commas) for name in self.roles.values}
         self.prompt_of = array("i")
         self._prompts: dict[bytes, int] = {}
         self._weight = NumberColumn(self.roles.weight, commas) if self.roles.weight else None
         self._weights: list[Any] = []
-        self._unlike: int | None = None
+        self._differing_weight: int | None = None
         self._flags = FlagColumn(self.roles.held_out) if self.roles.held_out else None
-        self._held: list[bool] = []
-        self._held_unlike: int | None = None
+        self._held_out: list[bool] = []
+        self._differing_held_out: int | None = None
 
-    def learn(self, chunk: RowChunk) -> None:
+    def add(self, chunk: RowChunk) -> None:
+        """Add the rows of a chunk."""
         for name, numbers in self.numbers.items():
-            numbers.learn(chunk.columns[name], chunk.first)
+            numbers.add(chunk.columns[name], chunk.first)
         self.rows += chunk.rows
         if self.fault is not None:
             return
         try:
             prompts, replies, use_cases = texts(chunk, self.roles, str(self.source.path))
         except InputError as error:
-            self.fault = error  # told only when no column of rewards is at fault
+            self.fault = error  # raised only when no column of rewards is at fault
             return
         weights: Sequence[Any] | np.ndarray = chunk.columns[self.roles.weight] if self.roles.weight else ()
         if self._weight is not None:
-            self._weight.learn(weights, chunk.first)
+            self._weight.add(weights, chunk.first)
         flags = self._flags.read(chunk.columns[self._flags.name], chunk.first) if self._flags else []
         for row, (prompt, reply, use_case) in enumerate(zip(prompts, replies, use_cases, strict=True)):
             key = prompt_hash(use_case, prompt)
@@ -140,20 +145,20 @@ class _Seen:
             if self._weight is not None:
                 if number == len(self._weights):
                     self._weights.append(weights[row])
-                elif self._weights[number] != weights[row] and self._unlike is None:
-                    self._unlike = chunk.first + row
+                elif self._weights[number] != weights[row] and self._differing_weight is None:
+                    self._differing_weight = chunk.first + row
             if flags:
-                if number == len(self._held):
-                    self._held.append(flags[row])
-                elif self._held[number] != flags[row] and self._held_unlike is None:
-                    self._held_unlike = chunk.first + row
+                if number == len(self._held_out):
+                    self._held_out.append(flags[row])
+                elif self._held_out[number] != flags[row] and self._differing_held_out is None:
+                    self._differing_held_out = chunk.first + row
             if without_prompt(prompt, reply) is None:
-                self.whole += 1
-                if len(self.whole_rows) <= LISTED:
-                    self.whole_rows.append(chunk.first + row)
+                self.unprefixed += 1
+                if len(self.unprefixed_rows) <= LISTED:
+                    self.unprefixed_rows.append(chunk.first + row)
 
     def weights(self, where: str) -> np.ndarray:
-        """(prompt,) how often each occurs, or nothing.
+        """Return how often each prompt occurs, (prompt,); empty where no column says so.
 
         Raises:
             InputError: a weight is no number above 0, or differs between replies to one prompt.
@@ -161,23 +166,23 @@ class _Seen:
         if self._weight is None:
             return np.empty(0)
         self._weight.refuse(where)
-        if self._unlike is not None:
+        if self._differing_weight is not None:
             raise InputError(
-                f"{where}: row {self._unlike + 1}, column {self._weight.name!r} is another number than in an earlier "
+                f"{where}: row {self._differing_weight + 1}, column {self._weight.name!r} is another number than in an earlier "
                 "row with the same prompt. A weight says how often a prompt occurs, so it is one number a prompt."
             )
-        found = self._weight.read(self._weights)
-        if np.any(found <= 0):
-            number = int(np.argmax(found <= 0))
+        weights = self._weight.read(self._weights)
+        if np.any(weights <= 0):
+            number = int(np.argmax(weights <= 0))
             row = self.prompt_of.index(number)
             raise InputError(
-                f"{where}: row {row + 1}, column {self._weight.name!r} is {found[number]:g}; expected a weight "
+                f"{where}: row {row + 1}, column {self._weight.name!r} is {weights[number]:g}; expected a weight "
                 "above 0. Remove the prompts that do not count."
             )
-        return found
+        return weights
 
     def held_out(self, where: str) -> tuple[np.ndarray, list[str]]:
-        """(prompt,) bool, or nothing where none is held out, and what a person should read about it.
+        """Return which prompts are held out, (prompt,) bool, empty where none is, and notes for a person.
 
         Raises:
             InputError: a cell is neither yes nor no, replies to one prompt differ, or every prompt is held out.
@@ -185,16 +190,16 @@ class _Seen:
         if self._flags is None:
             return np.empty(0, dtype=bool), []
         name = self._flags.name
-        if self.roles.split and not self._flags.clear:
+        if self.roles.split and not self._flags.valid:
             self.roles = replace(self.roles, held_out=None, split=False)
             return np.empty(0, dtype=bool), [f"{name!r} does not say train or test, so no prompt is held out by it."]
         self._flags.refuse(where)
-        if self._held_unlike is not None:
+        if self._differing_held_out is not None:
             raise InputError(
-                f"{where}: row {self._held_unlike + 1}, column {name!r} says another thing than an earlier row with "
+                f"{where}: row {self._differing_held_out + 1}, column {name!r} says another thing than an earlier row with "
                 "the same prompt. A prompt is held out with all of its replies, or with none."
             )
-        held_out = np.array(self._held)
+        held_out = np.array(self._held_out)
         if held_out.all():
             raise InputError(
                 f"{where}: the column {name!r} holds every prompt out, so there is none to solve on. Hold fewer "
@@ -207,7 +212,7 @@ class _Seen:
 
 
 def texts(chunk: RowChunk, roles: ColumnRoles, where: str) -> tuple[list[str], list[str], list[str]]:
-    """Prompts, replies and use cases of a chunk.
+    """Return the prompts, replies and use cases of a chunk.
 
     Raises:
         InputError: one is missing or no text.
@@ -222,12 +227,12 @@ def texts(chunk: RowChunk, roles: ColumnRoles, where: str) -> tuple[list[str], l
 
 
 def prompt_hash(use_case: str, prompt: str) -> bytes:
-    """What tells prompts apart: one text in two use cases is two prompts."""
+    """Return the key of a prompt: one text in two use cases is two prompts."""
     return hashlib.sha256(f"{use_case}\0{prompt}".encode()).digest()[:16]
 
 
 def without_prompt(prompt: str, reply: str) -> str | None:
-    """What follows the prompt in a reply, or None; spaces do not count, since tokenizers move them."""
+    """Return a reply without its leading prompt, or None; whitespace is ignored, since tokenizers move it."""
     if reply.startswith(prompt):
         return reply[len(prompt) :].strip()
     if reply.lstrip()[:1] != prompt[:1]:
