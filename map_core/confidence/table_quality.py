@@ -209,9 +209,9 @@ def choosing_variance(table: RewardTable, oracle: Oracle, weights: np.ndarray) -
     The delta method for a ratio of means: mean over prompts, as each counts, of sum_k P_ik^2 (z_ik - mu_i)^2.
     """
     z = np.where(oracle.constant, 0.0, oracle.standardise(table.rewards)).T
-    at, replies = oracle.by_prompt(weights), Groups(table.candidates, turned=False)
+    at, replies = oracle.by_prompt(weights), Groups(table.candidates, transposed=False)
     _, within = replies.tilt(weights @ z)
-    return np.asarray(at.mass @ replies.sum((within * (z - replies.spread(at.levels.T))) ** 2).T)
+    return np.asarray(at.mass @ replies.sum((within * (z - replies.repeat(at.levels.T))) ** 2).T)
 
 
 def _with_hands(

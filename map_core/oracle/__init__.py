@@ -1,16 +1,16 @@
-"""Moments of a reward table, behind one contract, wherever the data is.
+"""Moments of a reward table behind one interface, wherever the data is stored.
 
-base            weights in; log-normaliser, levels, covariance, best replies and per-prompt scores out
-combine         the answers of parts of a table, put together
+base            the contract: weights in; log-normaliser, levels, covariance and best replies out
+combine         results of the parts of a table, combined
 reward_stats    base levels and scales, from parts
 ragged, block, threads
-                the arithmetic of a part, and parts side by side
-weighted        prompts that count differently, with any backend
+                the arithmetic of a part, and parts in parallel
+weighted        prompt weights, over any storage
 memory          a table in memory (numpy)
 torch_oracle    a table in torch, on the CPU or a GPU; import it from its module, it loads torch
 parquet, parquet_reader
-                a file streamed within a memory cap
-ray_oracle      a table shared out over a Ray cluster; import it from its module, it loads ray
+                a file streamed within a memory limit
+ray_oracle      a table distributed over a Ray cluster; import it from its module, it loads ray
 """
 
 from map_core.oracle.base import (

@@ -1,14 +1,14 @@
 """The contract between the mathematics and the data: weights in, moments out.
 
-It works in the natural unit of a slider. With base level b_j and standard deviation s_j of value j under the
+Everything is in standardised units. With base level b_j and standard deviation s_j of value j under the
 base model,
 
     z = (r - b) / s          standardised rewards
     x = s * lambda           weights in nats per standard deviation, so that x . z = lambda . (r - b)
     d = (c - b) / s          targets in standard deviations above the base level
 
-so nothing above this floor meets a unit, an offset, or a value whose scale is 1e-9 or 1e9. Constraint: an
-oracle never changes after it is made, so one may be shared between threads and cached.
+so the packages above never deal with a unit, an offset, or a value whose scale is 1e-9 or 1e9. Constraint: an oracle is
+immutable, so it may be shared between threads and cached.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from functools import cached_property
 import numpy as np
 
 from map_core.core.types import Form
-from map_core.oracle.reward_stats import Spread
+from map_core.oracle.reward_stats import RewardStats
 
 #: A covariance whose smallest eigenvalue is below this share of its largest one is singular.
 REDUNDANT = 1e-11
 
 
 def is_singular(covariance: np.ndarray) -> bool:
-    """Whether a covariance, (value, value), has a direction without variance."""
+    """Return whether a covariance, (value, value), has a direction without variance."""
     eigenvalues = np.linalg.eigvalsh(covariance)
     return bool(eigenvalues[0] <= REDUNDANT * max(eigenvalues[-1], 1e-300))
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """The tilted distribution at one weight vector.
+    """Moments of the tilted distribution at one weight vector.
 
     Args:
         log_normaliser: A(x), in nats.
@@ -48,21 +48,20 @@ class Moments:
     covariance: np.ndarray
 
     def kl(self, weights: np.ndarray) -> float:
-        """Distance from the base model, x . levels - A(x), in nats; 0 where rounding leaves less."""
+        """Return the KL divergence from the base model, x . levels - A(x), in nats; 0 where rounding gives less."""
         return max(0.0, float(weights @ self.levels) - self.log_normaliser)
 
 
 @dataclass(frozen=True, eq=False)
 class BatchMoments:
-    """The tilted distributions at many weight vectors at once.
+    """Moments of the tilted distributions at many weight vectors.
 
     Args:
-        size: (batch,) prompts that count (replies when pooled), with their multiplicity.
+        size: (batch,) number of prompts (replies when pooled), counted with multiplicity.
         log_normaliser: (batch,) nats.
         levels: (batch, value).
-        covariance: (batch, value, value); None where it was not asked for.
-        ess: (batch,) replies a prompt that carry the weight: mean over prompts of 1 / sum_k P_ik^2; of the
-            whole table when pooled.
+        covariance: (batch, value, value); None where it was not requested.
+        ess: (batch,) effective sample size: mean over prompts of 1 / sum_k P_ik^2; of the whole table when pooled.
         concentration: (batch,) mean over prompts of sum_k P_ik^2; of the whole table when pooled.
     """
 
@@ -74,19 +73,19 @@ class BatchMoments:
     concentration: np.ndarray
 
     def kl(self, weights: np.ndarray) -> np.ndarray:
-        """(batch,) distance from the base model at these weights, (batch, value); see :meth:`Moments.kl`."""
+        """Return the KL divergence, (batch,) nats, at these weights, (batch, value); see :meth:`Moments.kl`."""
         return np.maximum(0.0, np.sum(weights * self.levels, axis=1) - self.log_normaliser)
 
 
 @dataclass(frozen=True, eq=False)
 class PromptMoments:
-    """Each prompt's part in the tilted distribution at one weight vector: what error bars are made of.
+    """Moments of each prompt at one weight vector, for error bars.
 
     Args:
         mass: (prompt,) probability of the prompt: 1 / n per prompt, its share of the tilted weight when pooled.
         log_normaliser: (prompt,) log of the prompt's mean exp(x . z), in nats.
         levels: (prompt, value) the prompt's own levels.
-        replies: (prompt,) how many replies it has.
+        replies: (prompt,) its number of replies.
     """
 
     mass: np.ndarray
@@ -97,12 +96,15 @@ class PromptMoments:
 
 @dataclass(frozen=True)
 class EffectiveSampleSize:
-    """Replies that carry the weight.
+    """Effective sample size of a tilted distribution, in replies.
+
+    Source: Kish, "Survey Sampling", 1965; as a diagnostic of importance weights, Owen, "Monte Carlo theory, methods and
+    examples", section 9.3.
 
     Args:
         per_prompt: mean over prompts of 1 / sum_k P_ik^2; in the pooled form the same as ``pooled``.
         pooled: 1 / sum_ik P_ik^2 with P normalised over the whole table.
-        candidates: replies behind the average of ``per_prompt``: the mean of K, or all replies when pooled.
+        candidates: upper bound of ``per_prompt``: the mean of K, or all replies when pooled.
     """
 
     per_prompt: float
@@ -111,7 +113,7 @@ class EffectiveSampleSize:
 
 
 class Oracle(ABC):
-    """What a home of the data (memory, GPU, a file, a cluster) must be able to answer.
+    """Interface of a storage of a reward table: memory, a GPU, a file or a cluster.
 
     Attributes:
         values: names, in the order of every (value,) array.
@@ -121,10 +123,10 @@ class Oracle(ABC):
         base: (value,) levels of the base model, in reward units.
         scale: (value,) standard deviation under the base model, in reward units; 1 for a constant value.
         constant: (value,) bool, the value is the same for every reply.
-        log_candidates: the most nats that any re-weighting can spend: the mean of log K over prompts,
-            or the log of the number of replies when pooled.
+        log_candidates: the largest KL of any re-weighting, in nats: the mean of log K over prompts, or the log of the
+            number of replies when pooled.
         prompt_weights: (prompt,) how much each prompt counts, 0 when held out; None when all count alike.
-        resolution: the residual, in standard deviations, that the arithmetic can tell from 0: 1e-10 in float64.
+        resolution: smallest residual, in standard deviations, that the arithmetic resolves: 1e-10 in float64.
     """
 
     values: tuple[str, ...]
@@ -142,79 +144,79 @@ class Oracle(ABC):
     def batch_moments(
         self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
     ) -> BatchMoments:
-        """Moments at many weight vectors in one pass.
+        """Return the moments at many weight vectors from one pass over the table.
 
         Args:
             weights: (batch, value) x.
             multiplicity: (batch, prompt) how often each prompt counts for each weight vector, as in a bootstrap
-                draw or in one half of the prompts; fractions are allowed and each row has a positive sum. Once
-                each by default. Levels stay in the units of the whole table.
+                sample or in one half of the prompts; fractions are allowed and each row has a positive sum. 1 by
+                default. Levels stay in the units of the whole table.
             covariance: compute covariances too.
         """
 
     @abstractmethod
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
-        """Each prompt's own moments at weights x, (value,)."""
+        """Return each prompt's own moments at weights x, (value,)."""
 
     @abstractmethod
     def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:
-        """(prompt, value) levels of each prompt's best reply for x; the first of equals."""
+        """Return the levels, (prompt, value), of each prompt's best reply for x, (value,); the first of equals."""
 
     def moments(self, weights: np.ndarray) -> Moments:
-        """Log-normaliser, levels and covariance at weights x, (value,)."""
+        """Return log-normaliser, levels and covariance at weights x, (value,)."""
         at = self.batch_moments(weights[None], covariance=True)
         assert at.covariance is not None
         return Moments(float(at.log_normaliser[0]), at.levels[0], at.covariance[0])
 
     def best(self, weights: np.ndarray) -> np.ndarray:
-        """Levels (value,) when every prompt answers with its best reply for x; h(x) = x . best(x).
+        """Return the levels, (value,), of the best replies for x, (value,): h(x) = x . best(x) is the support function.
 
-        When pooled, the best reply of the whole table.
+        When pooled, of the best reply of the whole table.
         """
         levels = self.best_by_prompt(weights)
         return levels.mean(axis=0) if self.form is Form.PER_PROMPT else levels[np.argmax(levels @ weights)]
 
     def effective_sample_size(self, weights: np.ndarray) -> EffectiveSampleSize:
-        """How many replies the tilted distribution at x, (value,), rests on."""
+        """Return the effective sample size at weights x, (value,)."""
         return self.sample_sizes(self.batch_moments(weights[None]))[0]
 
     def sample_sizes(self, batch: BatchMoments) -> list[EffectiveSampleSize]:
-        """The effective sample size of each distribution of a batch."""
+        """Return the effective sample size of each distribution of a batch."""
         if self.form is Form.POOLED:
             return [EffectiveSampleSize(float(ess), float(ess), float(self.replies)) for ess in batch.ess]
         candidates = self.replies / self.prompts
         pooled = batch.size / batch.concentration
         return [EffectiveSampleSize(float(e), float(p), candidates) for e, p in zip(batch.ess, pooled, strict=True)]
 
-    def _describe(self, values: tuple[str, ...], form: Form, spread: Spread) -> None:
-        """Set the attributes of the contract from where the rewards lie."""
+    def _describe(self, values: tuple[str, ...], form: Form, stats: RewardStats) -> None:
+        """Set the attributes of the interface from the table's statistics."""
         self.values, self.form = values, form
-        self.prompts, self.replies = spread.prompts, spread.replies
-        self.base, self.scale, self.constant = spread.mean, spread.scale, spread.constant
+        self.prompts, self.replies = stats.prompts, stats.replies
+        self.base, self.scale, self.constant = stats.mean, stats.scale, stats.constant
         pooled = form is Form.POOLED
-        self.log_candidates = math.log(spread.replies) if pooled else spread.log_candidates
+        self.log_candidates = math.log(stats.replies) if pooled else stats.log_candidates
 
     def subsample(self, share: float) -> Oracle | None:
-        """A cheap oracle over about this share of the prompts, in the same units; None where that gains nothing.
+        """Return a cheap oracle over about this share of the prompts, in the same units; None where that gains nothing.
 
-        Samples are nested: a smaller share is a part of a larger one. Starting points come from them, answers never.
+        Subsamples are nested: a smaller share is a part of a larger one. They give starting points, never results.
         """
         return None
 
     @cached_property
     def base_moments(self) -> Moments:
-        """The moments of the base model itself, at weights 0."""
+        """Moments of the base model, at weights 0."""
         return self.moments(np.zeros(len(self.values)))
 
     @cached_property
     def has_redundant_values(self) -> bool:
-        """Some mix of the values never varies between replies to a prompt, so weights are not unique."""
+        """Whether some mix of the values never varies between replies to a prompt, so weights are not unique."""
         return is_singular(self.base_moments.covariance)
 
     def standardise(self, levels: np.ndarray) -> np.ndarray:
-        """Levels in reward units, (..., value), as standard deviations above base."""
+        """Convert levels in reward units, (..., value), to standard deviations above base."""
         return (levels - self.base) / self.scale
 
     def rewards_at(self, levels: np.ndarray) -> np.ndarray:
-        """Levels in standard deviations above base, (..., value), in reward units."""
+        """Convert levels in standard deviations above base, (..., value), to reward units."""
         return self.base + levels * self.scale

@@ -1,4 +1,4 @@
-"""Whole prompts of a table, standardised: the arithmetic of one part that fits a core's cache.
+"""Arithmetic on a block of whole, standardised prompts that fits a core's cache.
 
 Constraint: the data may be float32; every log-sum-exp and every sum is float64.
 """
@@ -13,13 +13,13 @@ from map_core.core.types import Form
 from map_core.oracle.base import BatchMoments, Moments, PromptMoments
 from map_core.oracle.combine import prompt_mass
 from map_core.oracle.ragged import Groups
-from map_core.oracle.reward_stats import Spread
+from map_core.oracle.reward_stats import RewardStats
 from map_core.oracle.threads import Scratch
 
-#: Weight vectors times replies that are tilted at once.
+#: Most weight vectors times replies that are tilted at once.
 TILTED = 131_072
 
-#: Numbers up to which one call on all of them beats many on parts.
+#: Most numbers for which one call on all beats a loop over columns.
 SMALL = 131_072
 
 _scratch = Scratch()
@@ -28,7 +28,7 @@ _scratch = Scratch()
 class Block:
     """Whole prompts of a table, standardised.
 
-    The two forms differ only in where the log-sum-exp is cut: after each prompt's replies, or nowhere.
+    The two forms differ only in the groups of the log-sum-exp: each prompt's replies, or all replies.
 
     Args:
         z: (value, reply) standardised rewards as ``prompts`` arranges them, float32 or float64.
@@ -40,7 +40,7 @@ class Block:
         self._stored, self._form, self._prompts = z, form, prompts
         self._groups = prompts if form is Form.PER_PROMPT else Groups(np.array([z.shape[1]]))
         self.prompts, self.replies = len(prompts.counts), z.shape[1]
-        #: Prompts, or replies when pooled: the weight of this block among others.
+        #: Prompts, or replies when pooled: the weight of this block in averages.
         self.size = self.prompts if form is Form.PER_PROMPT else z.shape[1]
 
     @classmethod
@@ -48,58 +48,61 @@ class Block:
         cls,
         columns: Iterable[np.ndarray],
         counts: np.ndarray,
-        spread: Spread,
+        stats: RewardStats,
         form: Form,
         out: np.ndarray | None = None,
     ) -> Block:
-        """The block of rewards, a (reply,) column a value, in the units of a table with this spread.
+        """Standardise rewards, a (reply,) column a value, in the units of a table with these statistics.
 
-        Standardised into ``out``, (value, reply), where that is given.
+        Args:
+            columns: (reply,) rewards of each value.
+            counts: (prompt,) replies of each prompt.
+            stats: statistics of the whole table.
+            form: per prompt or pooled.
+            out: (value, reply) array to write to; a new one by default.
         """
         prompts, columns = Groups(counts), list(columns)
         z = np.empty((len(columns), len(columns[0])), columns[0].dtype) if out is None else out
         precise = _scratch.take("weighted", z.shape[1:], np.dtype(np.float64))
-        for row, column, mean, scale, constant in zip(
-            z, columns, spread.mean, spread.scale, spread.constant, strict=True
-        ):
+        for row, column, mean, scale, constant in zip(z, columns, stats.mean, stats.scale, stats.constant, strict=True):
             if constant:
                 row[:] = 0.0
                 continue
             standardised = row if row.dtype == np.float64 else precise
             prompts.arrange(column, standardised)
             standardised -= mean
-            standardised *= 1.0 / scale  # never beyond the largest number: a spread below 1e-162 counts as none
+            standardised *= 1.0 / scale  # never beyond the largest number: a deviation below 1e-162 counts as 0
             if standardised is not row:
                 row[:] = standardised
         return cls(z, prompts, form)
 
     @classmethod
-    def passing(cls, columns: Sequence[np.ndarray], counts: np.ndarray, spread: Spread, form: Form) -> Block:
-        """The same in float64, good until this thread asks again: for data that is looked at once a pass."""
+    def streamed(cls, columns: Sequence[np.ndarray], counts: np.ndarray, stats: RewardStats, form: Form) -> Block:
+        """Standardise in float64 into scratch memory, valid until this thread's next call, for streamed data."""
         out = _scratch.take("z", (len(columns), len(columns[0])), np.dtype(np.float64))
-        return cls.of(columns, counts, spread, form, out)
+        return cls.of(columns, counts, stats, form, out)
 
     @classmethod
     def subsample(cls, blocks: Sequence[Block], share: float) -> Block:
-        """One block of the first prompts, about this share and at least one, of each of these blocks."""
+        """Return one block of the first prompts, about this share and at least one, of each of these blocks."""
         counts, parts = [], []
         for block in blocks:
-            some = max(1, int(share * block.prompts))
-            counts.append(block._prompts.counts[:some])
-            groups = Groups(counts[-1], block._prompts.turned)
-            parts.append(groups.in_order(block._prompts.first(block._stored, some)))
+            first = max(1, int(share * block.prompts))
+            counts.append(block._prompts.counts[:first])
+            groups = Groups(counts[-1], block._prompts.transposed)
+            parts.append(groups.in_order(block._prompts.first(block._stored, first)))
         prompts = Groups(np.concatenate(counts))
         return cls(prompts.arranged(np.concatenate(parts, axis=1)), prompts, blocks[0]._form)
 
     def moments(self, weights: np.ndarray) -> Moments:
-        """Log-normaliser, levels and covariance at x, (value,)."""
+        """Return log-normaliser, levels and covariance at x, (value,)."""
         z = self._precise()
         log_normaliser, within = self._tilted(weights, z)
         levels, covariance = _within(z, within, self._groups)
         return Moments(log_normaliser, levels, covariance)
 
     def _precise(self) -> np.ndarray:
-        """The rewards in float64; good until this thread asks again."""
+        """Return the rewards in float64; valid until this thread's next call."""
         if self._stored.dtype == np.float64:
             return self._stored
         z = _scratch.take("z", self._stored.shape, np.dtype(np.float64))
@@ -107,13 +110,13 @@ class Block:
         return z
 
     def _tilted(self, weights: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray]:
-        """A and P within each group at x, (value,)."""
+        """Return A and P within each group at x, (value,)."""
         logits = np.dot(weights, z, out=_scratch.take("logits", z.shape[1:], z.dtype))
         log_normaliser, within = self._groups.tilt(logits)
         return float(log_normaliser.sum()) / len(log_normaliser), within
 
     def batch_moments(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> BatchMoments:
-        """Moments at x of shape (batch, value), a few weight vectors at a time; see :meth:`Oracle.batch_moments`."""
+        """Return the moments at x, (batch, value), a few weight vectors at a time; see :meth:`Oracle.batch_moments`."""
         z = self._precise()
         second_moments = _SecondMoments(z, len(weights)) if covariance else None
         tilt = self._tilted_prompts if self._form is Form.PER_PROMPT else self._tilted_whole
@@ -164,7 +167,7 @@ class Block:
             # A prompt that counts v times is v copies of its replies. A row without any is told by its size alone.
             size = multiplicity @ self._prompts.counts.astype(float)
             counted = np.where(size[:, None] > 0, multiplicity, 1.0)
-            copies = self._prompts.spread(counted)
+            copies = self._prompts.repeat(counted)
             with np.errstate(divide="ignore"):
                 logits += np.log(copies)
         log_mean, mass = self._groups.tilt(logits)
@@ -177,19 +180,19 @@ class Block:
         return BatchMoments(size, log_mean[:, 0] - log_size, levels, second, 1.0 / concentration, concentration)
 
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
-        """Each prompt's own moments at x, (value,)."""
+        """Return each prompt's own moments at x, (value,)."""
         z, counts = self._precise(), self._prompts.counts
         log_normaliser, within = self._prompts.tilt(weights @ z)
         levels = self._prompts.sum(z * within).T
         return PromptMoments(prompt_mass(self._form, log_normaliser, counts), log_normaliser, levels, counts)
 
     def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:
-        """(prompt, value) levels of each prompt's best reply for x."""
+        """Return the levels, (prompt, value), of each prompt's best reply for x."""
         rows = self._prompts.best(self._logits(weights))
         return np.take(self._stored, rows, axis=1).T.astype(np.float64)
 
     def best(self, weights: np.ndarray) -> np.ndarray:
-        """(value,) levels of the best replies for x: one a prompt, or one in all when pooled."""
+        """Return the levels, (value,), of the best replies for x: one a prompt, or one in all when pooled."""
         logits = self._logits(weights)
         rows = self._prompts.best(logits) if self._form is Form.PER_PROMPT else [np.argmax(logits)]
         return np.add.reduce(np.take(self._stored, rows, axis=1), axis=1, dtype=np.float64) / len(rows)
@@ -199,7 +202,7 @@ class Block:
 
 
 def _within(z: np.ndarray, within: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
-    """Levels (value,) and covariance (value, value), means over groups, from P within each group, (reply,)."""
+    """Return levels (value,) and covariance (value, value), means over groups, from P within each group, (reply,)."""
     size, count = len(z), len(groups.counts)
     if z.size <= SMALL:
         weighted = z * within
@@ -215,7 +218,7 @@ def _within(z: np.ndarray, within: np.ndarray, groups: Groups) -> tuple[np.ndarr
 
 
 def stack_batches(parts: list[BatchMoments]) -> BatchMoments:
-    """Batches of the same data, one after another."""
+    """Concatenate batches of weight vectors over the same data."""
 
     def column(name: str) -> np.ndarray:
         return np.concatenate([getattr(part, name) for part in parts])
@@ -229,7 +232,7 @@ def stack_batches(parts: list[BatchMoments]) -> BatchMoments:
 class _SecondMoments:
     """Sums of z_i z_j over replies, (batch, value, value), at any masses (batch, reply).
 
-    For a large batch over a small block the products z_i z_j are made once.
+    For a large batch over a small block the products z_i z_j are computed once.
     """
 
     def __init__(self, z: np.ndarray, batch: int) -> None:

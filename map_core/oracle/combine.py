@@ -1,4 +1,4 @@
-"""The answers of parts of a table, put together: all that blocks, row groups and workers have to send are sums.
+"""Combine the results of the parts of a table: blocks, row groups and workers only return averages.
 
 Parts hold whole prompts. Per prompt, moments are averages over prompts, so parts average by their number of
 prompts. Pooled, a part's share of the tilted distribution is its size times exp(A): the parts' log-normalisers
@@ -17,7 +17,7 @@ from map_core.oracle.base import BatchMoments, Moments, PromptMoments
 
 
 def combine_batches(form: Form, parts: Sequence[BatchMoments]) -> BatchMoments:
-    """The batch of the whole table from the batches of its parts; a part may have size 0 in a row."""
+    """Combine the batches of the parts into that of the whole table; a part may have size 0 in a row."""
     if len(parts) == 1:
         return parts[0]
     size = np.array([part.size for part in parts])
@@ -32,8 +32,8 @@ def combine_batches(form: Form, parts: Sequence[BatchMoments]) -> BatchMoments:
     if covariance is not None:
         covariance = np.einsum("pb,pbij->bij", mass, covariance)
         if form is Form.POOLED:
-            apart = levels - mean
-            covariance += np.einsum("pb,pbi,pbj->bij", mass, apart, apart)
+            deviation = levels - mean
+            covariance += np.einsum("pb,pbi,pbj->bij", mass, deviation, deviation)
     if form is Form.POOLED:
         concentration = (mass**2 * concentration).sum(axis=0)
         return BatchMoments(size.sum(axis=0), total, mean, covariance, 1.0 / concentration, concentration)
@@ -43,7 +43,7 @@ def combine_batches(form: Form, parts: Sequence[BatchMoments]) -> BatchMoments:
 
 
 def combine_moments(form: Form, sizes: Sequence[int], parts: Sequence[Moments]) -> Moments:
-    """The moments of the whole table from those of its parts, each of so many prompts (replies when pooled)."""
+    """Combine the moments of the parts, each of ``sizes`` prompts (replies when pooled), into those of the whole."""
     if len(parts) == 1:
         return parts[0]
     levels = np.array([part.levels for part in parts])
@@ -52,13 +52,13 @@ def combine_moments(form: Form, sizes: Sequence[int], parts: Sequence[Moments]) 
     mean = mass @ levels
     covariance = np.tensordot(mass, covariances, 1)
     if form is Form.POOLED:
-        apart = levels - mean
-        covariance += (mass[:, None] * apart).T @ apart
+        deviation = levels - mean
+        covariance += (mass[:, None] * deviation).T @ deviation
     return Moments(float(total), mean, covariance)
 
 
 def combine_best(form: Form, weights: np.ndarray, sizes: Sequence[int], parts: Sequence[np.ndarray]) -> np.ndarray:
-    """The best level vector (value,) of the whole table from those of its parts."""
+    """Combine the best levels, (value,), of the parts into those of the whole table."""
     levels = np.array(parts)
     if form is Form.POOLED:
         best: np.ndarray = levels[np.argmax(levels @ weights)]
@@ -67,7 +67,7 @@ def combine_best(form: Form, weights: np.ndarray, sizes: Sequence[int], parts: S
 
 
 def combine_prompts(form: Form, parts: Sequence[PromptMoments]) -> PromptMoments:
-    """Every prompt's moments, the parts' prompts one after another; masses sum to 1 over the whole table."""
+    """Concatenate the prompts of the parts; masses sum to 1 over the whole table."""
     log_normaliser = np.concatenate([part.log_normaliser for part in parts])
     replies = np.concatenate([part.replies for part in parts])
     return PromptMoments(
@@ -79,7 +79,7 @@ def combine_prompts(form: Form, parts: Sequence[PromptMoments]) -> PromptMoments
 
 
 def prompt_mass(form: Form, log_normaliser: np.ndarray, replies: np.ndarray) -> np.ndarray:
-    """(prompt,) each prompt's probability under the tilted distribution."""
+    """Return each prompt's probability under the tilted distribution, (prompt,)."""
     if form is Form.PER_PROMPT:
         return np.full(len(replies), 1.0 / len(replies))
     mass: np.ndarray = replies * np.exp(log_normaliser - log_normaliser.max())
@@ -87,12 +87,12 @@ def prompt_mass(form: Form, log_normaliser: np.ndarray, replies: np.ndarray) -> 
 
 
 def _mass(form: Form, size: np.ndarray, log_normaliser: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log-normaliser of the whole, (...,), and each part's probability, (part, ...)."""
+    """Return the log-normaliser of the whole, (...,), and each part's probability, (part, ...)."""
     if form is Form.PER_PROMPT:
         mass = size / size.sum(axis=0)
         return (mass * log_normaliser).sum(axis=0), mass
-    counted = np.where(size > 0, log_normaliser, -np.inf)
-    top = counted.max(axis=0)
-    weight = size * np.exp(counted - top)
+    nonempty = np.where(size > 0, log_normaliser, -np.inf)
+    top = nonempty.max(axis=0)
+    weight = size * np.exp(nonempty - top)
     total = weight.sum(axis=0)
     return top + np.log(total / size.sum(axis=0)), weight / total

@@ -19,24 +19,24 @@ from map_core.errors import InputError
 from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.block import Block, stack_batches
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
-from map_core.oracle.reward_stats import Spread, combine_spreads
-from map_core.oracle.threads import available_threads, each
+from map_core.oracle.reward_stats import RewardStats, combine_stats
+from map_core.oracle.threads import available_threads, map_threads
 from map_core.oracle.weighted import apply_prompt_weights
 
 T = TypeVar("T")
 
-#: Numbers in a block: few enough that what a pass adds to it stays near the core, and enough of them that threads
-#: seldom wait for Python. A table that is larger than the least has blocks for every thread.
+#: Largest and smallest numbers in a block: small enough that a pass stays in a core's cache, large enough that threads
+#: seldom wait for Python. A table larger than the smallest has blocks for every thread.
 BLOCK, LEAST_BLOCK = 1_048_576, 131_072
-#: The share of the prompts that is asked first whether values are redundant.
-CLEARING = 1 / 64
+#: Share of the prompts on which redundancy of the values is tested first.
+RANK_SHARE = 1 / 64
 
 
 class MemoryOracle(Oracle):
     """A table held in memory.
 
     Args:
-        rewards: (reply, value), ordered by prompt; float32 is kept as it is, all else becomes float64.
+        rewards: (reply, value), ordered by prompt; float32 is kept, all else becomes float64.
         offsets: (prompt + 1,) where each prompt's replies begin.
         values: names of the values.
         form: per prompt or pooled.
@@ -69,8 +69,8 @@ class MemoryOracle(Oracle):
         parts = [
             (rewards[offsets[a] : offsets[b]], counts[a:b]) for a, b in block_cuts(offsets, rewards.shape[1], threads)
         ]
-        spread = combine_spreads(form, each(lambda part: Spread.of(*part, form), parts, threads))
-        self._standardise(parts, values, form, spread, threads)
+        stats = combine_stats(form, map_threads(lambda part: RewardStats.of(*part, form), parts, threads))
+        self._standardise(parts, values, form, stats, threads)
 
     @classmethod
     def part(
@@ -78,20 +78,21 @@ class MemoryOracle(Oracle):
         parts: Sequence[tuple[np.ndarray, np.ndarray]],
         values: tuple[str, ...],
         form: Form,
-        spread: Spread,
+        stats: RewardStats,
         *,
         threads: int | None = None,
     ) -> MemoryOracle:
-        """The oracle of some prompts of a table, in the units of the whole.
+        """Return the oracle of some prompts of a table, in the units of the whole.
 
         Args:
             parts: rewards (reply, value) and reply counts (prompt,) of prompts in order, a block each.
-            values, form: as above.
-            spread: that of the whole table.
-            threads: as above.
+            values: as for the class.
+            form: as for the class.
+            stats: of the whole table.
+            threads: as for the class.
         """
         part = cls.__new__(cls)
-        part._standardise(parts, values, form, spread, available_threads() if threads is None else threads)
+        part._standardise(parts, values, form, stats, available_threads() if threads is None else threads)
         part.prompts = sum(len(counts) for _, counts in parts)
         part.replies = sum(len(rewards) for rewards, _ in parts)
         return part
@@ -101,13 +102,13 @@ class MemoryOracle(Oracle):
         parts: Sequence[tuple[np.ndarray, np.ndarray]],
         values: tuple[str, ...],
         form: Form,
-        spread: Spread,
+        stats: RewardStats,
         threads: int,
     ) -> None:
-        self._describe(tuple(values), form, spread)
+        self._describe(tuple(values), form, stats)
         if parts[0][0].dtype == np.float32:
             self.resolution = 1e-6
-        self._hold(each(lambda part: Block.of(part[0].T, part[1], spread, form), parts, threads), threads)
+        self._hold(map_threads(lambda part: Block.of(part[0].T, part[1], stats, form), parts, threads), threads)
 
     def _hold(self, blocks: Sequence[Block], threads: int) -> None:
         self._blocks, self._threads = blocks, threads
@@ -116,89 +117,95 @@ class MemoryOracle(Oracle):
 
     @classmethod
     def of(cls, table: RewardTable, form: Form | None = None) -> Oracle:
-        """The oracle of a table, in the table's own form unless another is asked for.
+        """Return the oracle of a table, by default in its own form, with its prompt weights and held-out flags applied.
 
-        Where its prompts have weights or some are held out, each counts by that, see :mod:`map_core.oracle.weighted`.
+        See :mod:`map_core.oracle.weighted`.
         """
         form = table.form if form is None else form
         return apply_prompt_weights(cls(table.rewards, table.offsets, table.values, form), table.prompt_weights)
 
     def moments(self, weights: np.ndarray) -> Moments:
+        """Return the moments at x, see :meth:`Oracle.moments`."""
         weights = np.asarray(weights, dtype=np.float64)
-        return combine_moments(self.form, self._sizes, self._each(lambda block: block.moments(weights)))
+        return combine_moments(self.form, self._sizes, self._map_blocks(lambda block: block.moments(weights)))
 
     def batch_moments(
         self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
     ) -> BatchMoments:
+        """Return the moments at many weight vectors, see :meth:`Oracle.batch_moments`."""
         weights = np.asarray(weights, dtype=np.float64)
         ends = list(accumulate((block.prompts for block in self._blocks), initial=0))
-        # One block answers a large batch in as many pieces as there are threads.
+        # A large batch over one block is split over the threads.
         large = len(self._blocks) == 1 and len(weights) * self.replies >= 4 * BLOCK
         pieces = min(self._threads, len(weights)) if large else 1
         rows = list(pairwise(np.linspace(0, len(weights), pieces + 1).astype(int)))
 
-        def ask(part: tuple[int, tuple[int, int]]) -> BatchMoments:
+        def evaluate(part: tuple[int, tuple[int, int]]) -> BatchMoments:
             number, (first, last) = part
             counted = None
             if multiplicity is not None:
                 counted = np.asarray(multiplicity[first:last, ends[number] : ends[number + 1]], dtype=np.float64)
             return self._blocks[number].batch_moments(weights[first:last], counted, covariance)
 
-        answers = each(ask, list(product(range(len(self._blocks)), rows)), self._threads)
-        return stack_batches(answers) if pieces > 1 else combine_batches(self.form, answers)
+        results = map_threads(evaluate, list(product(range(len(self._blocks)), rows)), self._threads)
+        return stack_batches(results) if pieces > 1 else combine_batches(self.form, results)
 
     def best(self, weights: np.ndarray) -> np.ndarray:
-        return combine_best(self.form, weights, self._sizes, self._each(lambda block: block.best(weights)))
+        """Return the levels of the best replies, see :meth:`Oracle.best`."""
+        return combine_best(self.form, weights, self._sizes, self._map_blocks(lambda block: block.best(weights)))
 
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
-        return combine_prompts(self.form, self._each(lambda block: block.by_prompt(weights)))
+        """Return each prompt's moments, see :meth:`Oracle.by_prompt`."""
+        return combine_prompts(self.form, self._map_blocks(lambda block: block.by_prompt(weights)))
 
     def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:
-        return np.concatenate(self._each(lambda block: block.best_by_prompt(weights)))
+        """Return each prompt's best levels, see :meth:`Oracle.best_by_prompt`."""
+        return np.concatenate(self._map_blocks(lambda block: block.best_by_prompt(weights)))
 
     def subsample(self, share: float) -> Oracle | None:
-        """The first prompts of every block."""
+        """Return the first prompts of every block."""
         if len(self._blocks) == 1 or share > 0.5:
             return None
         if share not in self._parts:
-            self._parts[share] = self._beginnings(share)
+            self._parts[share] = self._first_prompts(share)
         return self._parts[share]
 
     @cached_property
     def has_redundant_values(self) -> bool:
-        return not shows_full_rank(self.subsample(CLEARING)) and is_singular(self.base_moments.covariance)
+        """Whether values are redundant, asked of a subsample first; see :attr:`Oracle.has_redundant_values`."""
+        return not shows_full_rank(self.subsample(RANK_SHARE)) and is_singular(self.base_moments.covariance)
 
-    def _beginnings(self, share: float) -> MemoryOracle:
+    def _first_prompts(self, share: float) -> MemoryOracle:
         run = round(1.0 / share)
         runs = [self._blocks[first : first + run] for first in range(0, len(self._blocks), run)]
         part = copy(self)
         for cached in ("base_moments", "has_redundant_values"):
             part.__dict__.pop(cached, None)
-        part._hold(each(lambda run: Block.subsample(run, share), runs, self._threads), self._threads)
+        part._hold(map_threads(lambda run: Block.subsample(run, share), runs, self._threads), self._threads)
         part.prompts, part.replies = sum(b.prompts for b in part._blocks), sum(b.replies for b in part._blocks)
         return part
 
-    def _each(self, ask: Callable[[Block], T]) -> list[T]:
+    def _map_blocks(self, evaluate: Callable[[Block], T]) -> list[T]:
         if len(self._blocks) == 1 and self.replies * len(self.values) <= LEAST_BLOCK:
-            return [ask(self._blocks[0])]
-        return each(ask, self._blocks, self._threads)
+            return [evaluate(self._blocks[0])]
+        return map_threads(evaluate, self._blocks, self._threads)
 
 
 def shows_full_rank(part: Oracle | None) -> bool:
-    """Whether a part of a table shows that no values are redundant, so that the whole need not be asked.
+    """Return whether a subsample proves that no values are redundant.
 
-    The covariance of the whole is at least that of the part times its share.
+    The covariance of the whole is at least that of the subsample times its share.
     """
     return part is not None and bool(np.linalg.eigvalsh(part.base_moments.covariance)[0] > 1e-3)
 
 
-def check_form(form: Form, most: int) -> None:
+def check_form(form: Form, most_replies: int) -> None:
     """Refuse the per-prompt form where no prompt has two replies.
 
     Raises:
-        InputError: it is so.
+        InputError: every prompt has one reply.
     """
-    if form is Form.PER_PROMPT and most == 1:
+    if form is Form.PER_PROMPT and most_replies == 1:
         raise InputError(
             "The per-prompt form needs prompts with two replies or more; here every prompt has one. "
             "Use the pooled form, or build the table with more candidates."
@@ -206,7 +213,7 @@ def check_form(form: Form, most: int) -> None:
 
 
 def block_cuts(offsets: np.ndarray, values: int, threads: int) -> list[tuple[int, int]]:
-    """First prompts of the blocks of a table, and the prompts after their last ones."""
+    """Return the blocks of a table as ranges of prompts, (first, after the last)."""
     numbers = min(BLOCK, max(LEAST_BLOCK, int(offsets[-1]) * values // (4 * threads)))
     replies = max(1, numbers // values)
     wanted = np.searchsorted(offsets, np.arange(replies, offsets[-1], replies))

@@ -1,4 +1,4 @@
-"""What reading a Parquet file of rewards takes: its columns by name, numbers out of them, and where prompts begin.
+"""Read a Parquet file of rewards batch by batch: columns by name, their numbers, and where prompts begin.
 
 Constraint: a file may be larger than memory, so nothing here reads more than a batch.
 """
@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 
 def load_schema(path: Path) -> pa.Schema:
-    """Names and types of the columns of a Parquet file.
+    """Read the names and types of the columns of a Parquet file.
 
     Raises:
-        InputError: it is none.
+        InputError: it is no Parquet file.
     """
     try:
         return pq.read_schema(path)
@@ -35,42 +35,46 @@ def load_schema(path: Path) -> pa.Schema:
 
 
 def value_columns(path: Path, schema: pa.Schema, prompt: str) -> tuple[str, ...]:
-    """The values that the metadata names, or all columns of fractional numbers.
+    """Return the values that the metadata names, or all columns of fractional numbers.
 
     Raises:
         InputError: there are none.
     """
     named = tuple(load_metadata(path).get("values", ()))
     other = {*REPLY_COLUMNS, prompt}
-    found = named or tuple(f.name for f in schema if pa.types.is_floating(f.type) and f.name not in other)
-    if not found:
+    values = named or tuple(f.name for f in schema if pa.types.is_floating(f.type) and f.name not in other)
+    if not values:
         raise InputError(f"{path} has no column of numbers that could be a value's rewards. Name the columns.")
-    return found
+    return values
 
 
-def counting_columns(path: Path, schema: pa.Schema, values: Sequence[str]) -> tuple[str, ...]:
-    """The columns by which prompts count differently; none of the values.
+def weight_columns(path: Path, schema: pa.Schema, values: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of prompt weights and held-out flags; none of the values.
 
     Raises:
-        InputError: one holds something else than weights, or true and false.
+        InputError: one has the wrong type.
     """
-    found = tuple(name for name in ("weight", "held_out") if name in schema.names and name not in values)
-    for name in found:
+    columns = tuple(name for name in ("weight", "held_out") if name in schema.names and name not in values)
+    for name in columns:
         kind = schema.field(name).type
         number = pa.types.is_floating(kind) or pa.types.is_integer(kind)
         if not (number if name == "weight" else pa.types.is_boolean(kind)):
             expected = "numbers" if name == "weight" else "true or false"
             raise InputError(f"The column {name!r} of {path} holds {kind}, not {expected}.")
-    return found
+    return columns
 
 
-def counting(batch: pa.RecordBatch, new: np.ndarray, columns: Sequence[str], row: int, path: Path) -> np.ndarray:
-    """(new prompt,) weight of each prompt that begins in a batch, from its first row; 0 when it is held out.
+def new_prompt_weights(
+    batch: pa.RecordBatch, new: np.ndarray, columns: Sequence[str], row: int, path: Path
+) -> np.ndarray:
+    """Return the weight of each prompt that begins in a batch, (new prompt,), from its first row; 0 when held out.
 
     Args:
-        batch: of rows, the first of which is number ``row`` of the file.
-        new: where prompts begin in it.
-        columns: as :func:`counting_columns` gives them.
+        batch: of rows.
+        new: rows of the batch where prompts begin.
+        columns: as :func:`weight_columns` returns them.
+        row: number of the batch's first row in the file.
+        path: of the file, for messages.
 
     Raises:
         InputError: a weight is no number above 0.
@@ -79,11 +83,11 @@ def counting(batch: pa.RecordBatch, new: np.ndarray, columns: Sequence[str], row
     weights = np.ones(len(new))
     if "weight" in columns:
         weights = column_of(batch.column("weight").take(first)).astype(np.float64)
-        wrong = ~((weights > 0) & np.isfinite(weights))
-        if wrong.any():
-            at = row + int(new[np.argmax(wrong)]) + 1
+        invalid = ~((weights > 0) & np.isfinite(weights))
+        if invalid.any():
+            at = row + int(new[np.argmax(invalid)]) + 1
             raise InputError(
-                f"The weight in row {at} of {path} is {weights[wrong][0]:g}; expected a number above 0, such as how "
+                f"The weight in row {at} of {path} is {weights[invalid][0]:g}; expected a number above 0, such as how "
                 "often the prompt occurs."
             )
     if "held_out" in columns:
@@ -92,8 +96,8 @@ def counting(batch: pa.RecordBatch, new: np.ndarray, columns: Sequence[str], row
     return weights
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made by another thread while the one before is in use."""
+def read_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield the same items, each produced by another thread while the one before is in use."""
     end: Any = object()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
         coming = reader.submit(next, items, end)
@@ -102,19 +106,20 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
-def numbers(batch: pa.RecordBatch) -> list[np.ndarray]:
+def columns_of(batch: pa.RecordBatch) -> list[np.ndarray]:
+    """Return the columns of a batch as arrays, see :func:`column_of`."""
     return [column_of(column) for column in batch.columns]
 
 
 def column_of(column: pa.Array) -> np.ndarray:
-    """(row,) float32 as it is, all else float64; missing is NaN."""
+    """Return a column as an array, (row,): float32 unchanged, all else float64; missing is NaN."""
     if column.type != pa.float32():
         column = column.cast(pa.float64())
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
 def new_prompts(column: pa.Array, before: Any, row: int, path: Path) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Rows of a batch where a prompt begins, 64-bit hashes of their names, and the last name."""
+    """Return the rows of a batch where a prompt begins, 64-bit hashes of their names, and the last name."""
     if column.null_count:
         missing = row + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False))) + 1
         raise InputError(f"Row {missing} of {path} names no prompt. Each row needs the prompt that it replies to.")
@@ -127,32 +132,32 @@ def new_prompts(column: pa.Array, before: Any, row: int, path: Path) -> tuple[np
 
 
 def rewards_in(batch: pa.RecordBatch, columns: Sequence[str], row: int, path: Path) -> list[np.ndarray]:
-    """The values' columns of a batch, the first row of which is number ``row`` of the file.
+    """Return the values' columns of a batch, the first row of which is number ``row`` of the file.
 
     Raises:
         InputError: a reward is missing or not finite.
     """
-    found = []
+    rewards = []
     for name in columns:
         column = column_of(batch.column(name))
-        bad = ~np.isfinite(column)
-        if bad.any():
-            first = int(np.argmax(bad))
+        missing = ~np.isfinite(column)
+        if missing.any():
+            first = int(np.argmax(missing))
             raise InputError(
                 f"A reward of {path} is missing or not finite: row {row + first + 1}, value {name!r} "
                 f"({column[first]}). Score this reply again or remove its row."
             )
-        found.append(column)
-    return found
+        rewards.append(column)
+    return rewards
 
 
 def refuse_returning_prompts(names: np.ndarray, offsets: np.ndarray, path: Path, prompt: str) -> None:
-    """Refuse a file that goes back to a prompt that others have followed.
+    """Refuse a file in which the rows of a prompt are not consecutive.
 
-    Names are 64-bit hashes: among three million prompts two are mistaken for one at odds of 1 in 4 million.
+    Names are 64-bit hashes: among three million prompts two collide with a probability of 1 in 4 million.
 
     Raises:
-        InputError: it does so.
+        InputError: a prompt returns after others.
     """
     order = np.argsort(names, kind="stable")
     again = np.flatnonzero(names[order][1:] == names[order][:-1])

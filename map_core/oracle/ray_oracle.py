@@ -1,7 +1,7 @@
-"""A table shared out over the workers of a Ray cluster; each answers for its prompts.
+"""A table distributed over the workers of a Ray cluster, by prompts.
 
-What comes back from a worker is a sum over its prompts, but for the questions that ask about every prompt.
-Constraint: ray loads when a cluster is asked for; it is no part of what running the app needs.
+Workers return averages over their prompts, except for the per-prompt methods. Constraint: ray is imported when a
+cluster is used; the app does not need it.
 """
 
 from __future__ import annotations
@@ -20,38 +20,37 @@ from map_core.core.types import Form
 from map_core.errors import EngineError, InputError
 from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments, is_singular
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
-from map_core.oracle.memory import CLEARING, MemoryOracle, block_cuts, check_form, shows_full_rank
+from map_core.oracle.memory import RANK_SHARE, MemoryOracle, block_cuts, check_form, shows_full_rank
 from map_core.oracle.parquet import ParquetOracle
-from map_core.oracle.reward_stats import Spread, combine_spreads
+from map_core.oracle.reward_stats import RewardStats, combine_stats
 from map_core.oracle.weighted import apply_prompt_weights
 
-#: Seconds that the workers of a cluster may take to start and to read their shares.
-START = 600.0
+#: Seconds that workers may take to start, to read their shares and to answer.
+TIMEOUT = 600.0
 
 
 class RayOracle(Oracle):
-    """A table on a Ray cluster; made by :meth:`of` from arrays or by :meth:`of_files` from files.
+    """A table on a Ray cluster; use :meth:`of` for arrays or :meth:`of_files` for files.
 
-    Prompts of arrays count differently by :class:`map_core.oracle.weighted.WeightedOracle` around it.
-
-    The cluster is the one that ``ray.init`` was called for, or a local one.
+    Prompt weights of arrays need a :class:`map_core.oracle.weighted.WeightedOracle` around it. The cluster is the one
+    that ``ray.init`` connected to, or a local one.
 
     Example:
         >>> oracle = RayOracle.of(rewards, offsets, ("humor",), Form.PER_PROMPT, workers=4)  # doctest: +SKIP
     """
 
     def __init__(self, workers: Sequence[Any], form: Form, described: Sequence[Any]) -> None:
-        """Workers, and their answers to come: the values and the spread of each share."""
-        form, found = Form(form), _gather(described)
-        names = {values for values, _ in found}
+        """Start from workers and their pending results: the values and the statistics of each share."""
+        form, shares = Form(form), _gather(described)
+        names = {values for values, _ in shares}
         if len(names) > 1:
             raise InputError(f"The files hold different values: {' and '.join(map(', '.join, sorted(names)))}.")
-        spreads = [spread for _, spread in found]
-        whole = combine_spreads(form, spreads)
-        self._describe(found[0][0], form, whole)
+        stats = [share_stats for _, share_stats in shares]
+        whole = combine_stats(form, stats)
+        self._describe(shares[0][0], form, whole)
         self._workers, self._share = list(workers), 1.0
         self._parts: dict[float, RayOracle | None] = {}
-        self._count([(part.prompts, part.replies) for part in spreads])
+        self._count([(part.prompts, part.replies) for part in stats])
         self.resolution = max(_gather([worker.use.remote(whole) for worker in workers]))
 
     @classmethod
@@ -65,12 +64,15 @@ class RayOracle(Oracle):
         workers: int = 2,
         cpus: float = 1.0,
     ) -> RayOracle:
-        """Share a table in memory out over so many workers.
+        """Distribute a table in memory over workers.
 
         Args:
-            rewards, offsets, values, form: as for :class:`MemoryOracle`.
+            rewards: as for :class:`MemoryOracle`.
+            offsets: as for :class:`MemoryOracle`.
+            values: as for :class:`MemoryOracle`.
+            form: as for :class:`MemoryOracle`.
             workers: how many; at most one a prompt.
-            cpus: cores that each worker holds.
+            cpus: cores that each worker reserves.
 
         Raises:
             InputError: ray is not installed, the cluster has too few cores, or the table cannot be read.
@@ -100,64 +102,71 @@ class RayOracle(Oracle):
         cpus: float = 1.0,
         **settings: Any,
     ) -> Oracle:
-        """A worker for each of these Parquet files, which hold whole prompts and lie where the workers can read them.
-
-        Where prompts have weights or some are held out, each counts by that, beside those of all files.
+        """Start a worker for each Parquet file and apply the prompt weights and held-out flags of all files.
 
         Args:
-            paths, values, form: as for :class:`ParquetOracle`.
-            cpus: cores that each worker holds.
-            settings: further arguments of :class:`ParquetOracle`, such as the memory of each worker.
+            paths: files of whole prompts, where the workers can read them.
+            values: as for :class:`ParquetOracle`.
+            form: as for :class:`ParquetOracle`.
+            cpus: cores that each worker reserves.
+            **settings: further arguments of :class:`ParquetOracle`, such as the memory of each worker.
 
         Raises:
-            InputError, EngineError: as above.
+            InputError: as :meth:`of`.
+            EngineError: a worker stopped.
         """
         started = _start(len(paths), Form(form), cpus)
         opened = [w.open.remote(os.fspath(path), values, settings) for w, path in zip(started, paths, strict=True)]
         oracle = cls(started, form, opened)
-        return apply_prompt_weights(oracle, oracle._counts())
+        return apply_prompt_weights(oracle, oracle._file_weights())
 
-    def _counts(self) -> np.ndarray | None:
-        """(prompt,) how much each counts; None where no file says anything of it."""
-        found = _gather([worker.counts.remote() for worker in self._workers])
-        if all(one is None for one in found):
+    def _file_weights(self) -> np.ndarray | None:
+        """Return the prompt weights of all files, (prompt,); None where no file has any."""
+        weights = _gather([worker.prompt_weights.remote() for worker in self._workers])
+        if all(one is None for one in weights):
             return None
         plain = [np.ones(prompts) for prompts in self._prompts]
-        return np.concatenate([some if one is None else one for one, some in zip(found, plain, strict=True)])
+        return np.concatenate([some if one is None else one for one, some in zip(weights, plain, strict=True)])
 
     def moments(self, weights: np.ndarray) -> Moments:
-        return combine_moments(self.form, self._sizes, self._ask("moments", weights))
+        """Return the moments at x, see :meth:`Oracle.moments`."""
+        return combine_moments(self.form, self._sizes, self._call("moments", weights))
 
     def batch_moments(
         self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
     ) -> BatchMoments:
+        """Return the moments at many weight vectors, see :meth:`Oracle.batch_moments`."""
         counted: list[np.ndarray | None] = [None] * len(self._workers)
         if multiplicity is not None:
             counted = list(np.split(np.asarray(multiplicity), np.cumsum(self._prompts)[:-1], axis=1))
         asked = [
-            worker.ask.remote(self._share, "batch_moments", weights, multiplicity=part, covariance=covariance)
+            worker.call.remote(self._share, "batch_moments", weights, multiplicity=part, covariance=covariance)
             for worker, part in zip(self._workers, counted, strict=True)
         ]
         return combine_batches(self.form, _gather(asked))
 
     def best(self, weights: np.ndarray) -> np.ndarray:
-        return combine_best(self.form, weights, self._sizes, self._ask("best", weights))
+        """Return the levels of the best replies, see :meth:`Oracle.best`."""
+        return combine_best(self.form, weights, self._sizes, self._call("best", weights))
 
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
-        return combine_prompts(self.form, self._ask("by_prompt", weights))
+        """Return each prompt's moments, see :meth:`Oracle.by_prompt`."""
+        return combine_prompts(self.form, self._call("by_prompt", weights))
 
     def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:
-        return np.concatenate(self._ask("best_by_prompt", weights))
+        """Return each prompt's best levels, see :meth:`Oracle.best_by_prompt`."""
+        return np.concatenate(self._call("best_by_prompt", weights))
 
     def subsample(self, share: float) -> RayOracle | None:
-        """The parts that the workers' own oracles give, or all of a worker's prompts where it has none."""
+        """Return the subsamples of the workers' own oracles, or all prompts of a worker that has none."""
         if share not in self._parts:
             self._parts[share] = self._part(share)
         return self._parts[share]
 
     @cached_property
     def has_redundant_values(self) -> bool:
-        return not shows_full_rank(self.subsample(CLEARING)) and is_singular(self.base_moments.covariance)
+        """Whether values are redundant, asked of a subsample first; see :attr:`Oracle.has_redundant_values`."""
+        return not shows_full_rank(self.subsample(RANK_SHARE)) and is_singular(self.base_moments.covariance)
 
     def _part(self, share: float) -> RayOracle | None:
         counts = _gather([worker.sizes.remote(share) for worker in self._workers])
@@ -171,41 +180,43 @@ class RayOracle(Oracle):
         return part
 
     def _count(self, counts: Sequence[tuple[int, int]]) -> None:
-        """Take the prompts and replies of each worker as those that count."""
+        """Set the numbers of prompts and replies of each worker."""
         self._prompts = [prompts for prompts, _ in counts]
         self._sizes = [prompts if self.form is Form.PER_PROMPT else replies for prompts, replies in counts]
         self.prompts, self.replies = sum(self._prompts), sum(replies for _, replies in counts)
 
-    def _ask(self, question: str, weights: np.ndarray) -> list[Any]:
-        return _gather([worker.ask.remote(self._share, question, weights) for worker in self._workers])
+    def _call(self, method: str, weights: np.ndarray) -> list[Any]:
+        return _gather([worker.call.remote(self._share, method, weights) for worker in self._workers])
 
 
-class Worker:
-    """A share of the table: of arrays, standardised as soon as the whole table's units are known, or of a file."""
+class OracleWorker:
+    """A share of the table: arrays, standardised once the units of the whole table are known, or a file."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
         self._file: ParquetOracle | None = None
 
-    def open(self, path: str, columns: Sequence[str] | None, settings: Any) -> tuple[tuple[str, ...], Spread]:
-        """Take a file as the share; its values, and where its rewards lie."""
+    def open(self, path: str, columns: Sequence[str] | None, settings: Any) -> tuple[tuple[str, ...], RewardStats]:
+        """Open a file as the share; return its values and statistics."""
         self._file = ParquetOracle(path, columns, self._form, weights_applied=True, **{"threads": 1} | settings)
-        return self._file.values, self._file.spread
+        return self._file.values, self._file.stats
 
-    def counts(self) -> np.ndarray | None:
-        """(prompt,) how much each of the file's prompts counts; None where it does not say."""
+    def prompt_weights(self) -> np.ndarray | None:
+        """Return the prompt weights of the file, (prompt,); None where it has none."""
         return None if self._file is None else self._file.prompt_weights
 
-    def take(self, rewards: np.ndarray, counts: np.ndarray, values: tuple[str, ...]) -> tuple[tuple[str, ...], Spread]:
-        """Take arrays as the share; the values, and where the rewards lie."""
+    def take(
+        self, rewards: np.ndarray, counts: np.ndarray, values: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], RewardStats]:
+        """Take arrays as the share; return the values and statistics."""
         offsets = np.concatenate([[0], np.cumsum(counts)])
         cuts = block_cuts(offsets, rewards.shape[1], 1)
         self._parts = [(rewards[offsets[a] : offsets[b]], counts[a:b]) for a, b in cuts]
         self._values = values
-        return values, combine_spreads(self._form, [Spread.of(*part, self._form) for part in self._parts])
+        return values, combine_stats(self._form, [RewardStats.of(*part, self._form) for part in self._parts])
 
-    def use(self, whole: Spread) -> float:
-        """Take the units of the whole table; the resolution of this share."""
+    def use(self, whole: RewardStats) -> float:
+        """Standardise in the units of the whole table; return the resolution of this share."""
         if self._file is not None:
             self._oracle: Oracle = self._file.in_units_of(whole)
         else:
@@ -214,20 +225,20 @@ class Worker:
         return self._oracle.resolution
 
     def sizes(self, share: float) -> tuple[int, int]:
-        """Prompts and replies of about this share of the prompts here."""
+        """Return the numbers of prompts and replies of a subsample of about this share."""
         part = self._at(share)
         return part.prompts, part.replies
 
-    def ask(self, share: float, question: str, weights: np.ndarray, **settings: Any) -> Any:
-        """Put a question of the contract to about this share of the prompts here."""
-        return getattr(self._at(share), question)(weights, **settings)
+    def call(self, share: float, method: str, weights: np.ndarray, **settings: Any) -> Any:
+        """Call a method of the oracle of a subsample of about this share."""
+        return getattr(self._at(share), method)(weights, **settings)
 
     def _at(self, share: float) -> Oracle:
         return self._oracle.subsample(share) or self._oracle
 
 
 def load_ray() -> ModuleType:
-    """The ray library.
+    """Import the ray library.
 
     Raises:
         InputError: it is not installed.
@@ -242,25 +253,25 @@ def load_ray() -> ModuleType:
 
 
 def _start(count: int, form: Form, cpus: float) -> list[Any]:
-    """So many workers, each with so many cores to itself."""
+    """Start workers that reserve ``cpus`` cores each."""
     ray = load_ray()
     if not ray.is_initialized():
         ray.init(include_dashboard=False)
-    there = ray.cluster_resources().get("CPU", 0.0)
-    if cpus * count > there:
+    available = ray.cluster_resources().get("CPU", 0.0)
+    if cpus * count > available:
         raise InputError(
-            f"{count} workers with {cpus:g} cores each need more than the {there:g} cores of the cluster. "
+            f"{count} workers with {cpus:g} cores each need more than the {available:g} cores of the cluster. "
             "Ask for fewer workers, or for fewer cores each."
         )
-    actor = ray.remote(num_cpus=cpus)(Worker)
+    actor = ray.remote(num_cpus=cpus)(OracleWorker)
     return [actor.remote(form) for _ in range(count)]
 
 
 def _gather(asked: Sequence[Any]) -> list[Any]:
-    """The workers' answers, in order."""
+    """Wait for the workers' results, in order."""
     ray = load_ray()
     try:
-        return list(ray.get(list(asked), timeout=START))
+        return list(ray.get(list(asked), timeout=TIMEOUT))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, InputError):
             raise error.cause from error

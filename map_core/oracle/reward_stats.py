@@ -1,4 +1,4 @@
-"""Where rewards lie before they are standardised: base level, scale and extremes, from parts of a table.
+"""Mean, variance and extremes of rewards, computed from parts of a table.
 
 Source: the merging of means and variances is that of Chan, Golub and LeVeque, "Updating Formulae and a Pairwise
 Algorithm for Computing Sample Variances", 1979.
@@ -15,13 +15,13 @@ from map_core.core.types import Form
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
-    """Where the rewards of a part lie, before they are standardised; every array (value,), in reward units.
+class RewardStats:
+    """Statistics of the rewards of a part of a table; every array (value,), in reward units.
 
     Args:
-        prompts, replies: how many there are.
+        prompts, replies: how many.
         log_candidates: mean of log K over prompts.
-        mean, variance: over prompts of the average over their replies, or over replies when pooled.
+        mean, variance: averaged over each prompt's replies, then over prompts; over all replies when pooled.
         low, high: extremes.
     """
 
@@ -34,8 +34,8 @@ class Spread:
     high: np.ndarray
 
     @classmethod
-    def of(cls, rewards: np.ndarray, counts: np.ndarray, form: Form) -> Spread:
-        """The spread of one part: (reply, value) rewards of prompts with so many replies each."""
+    def of(cls, rewards: np.ndarray, counts: np.ndarray, form: Form) -> RewardStats:
+        """Compute the statistics of (reply, value) rewards of prompts with ``counts`` replies each."""
         rewards = rewards.astype(np.float64, copy=False)
         share = 1.0 / (counts * len(counts))
         of_reply = np.full(len(rewards), 1.0 / len(rewards)) if form is Form.POOLED else np.repeat(share, counts)
@@ -52,29 +52,29 @@ class Spread:
 
     @property
     def constant(self) -> np.ndarray:
-        """(value,) bool. A constant column's mean need not equal its entries to the last bit: that is rounding."""
+        """Whether a value is constant, (value,) bool, up to the rounding of its mean."""
         largest = np.maximum(np.abs(self.low), np.abs(self.high))
         return (self.low == self.high) | (np.sqrt(self.variance) <= 1e-13 * largest)
 
     @property
     def scale(self) -> np.ndarray:
-        """(value,) standard deviation; 1 for a constant value."""
+        """Standard deviation, (value,); 1 for a constant value."""
         return np.where(self.constant, 1.0, np.sqrt(self.variance))
 
 
-def combine_spreads(form: Form, parts: Sequence[Spread]) -> Spread:
-    """The spread of the whole table from those of its parts."""
+def combine_stats(form: Form, parts: Sequence[RewardStats]) -> RewardStats:
+    """Combine the statistics of the parts into those of the whole table."""
     prompts, replies = np.array([p.prompts for p in parts]), np.array([p.replies for p in parts])
     size = prompts if form is Form.PER_PROMPT else replies
     mass = size / size.sum()
     mean = mass @ np.array([p.mean for p in parts])
-    apart = np.array([p.mean for p in parts]) - mean
-    return Spread(
+    deviation = np.array([p.mean for p in parts]) - mean
+    return RewardStats(
         prompts=int(prompts.sum()),
         replies=int(replies.sum()),
         log_candidates=float(np.average([p.log_candidates for p in parts], weights=prompts)),
         mean=mean,
-        variance=mass @ (np.array([p.variance for p in parts]) + apart**2),
+        variance=mass @ (np.array([p.variance for p in parts]) + deviation**2),
         low=np.min([p.low for p in parts], axis=0),
         high=np.max([p.high for p in parts], axis=0),
     )

@@ -1,6 +1,6 @@
-"""Parts of a table worked on side by side: numpy lets go of the interpreter while it computes.
+"""Work on the parts of a table in threads: numpy releases the interpreter lock while it computes.
 
-Constraint: while threads share the cores, the linear algebra library keeps to one thread in each.
+Constraint: while threads share the cores, the linear algebra library (BLAS) is limited to one thread.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ T = TypeVar("T")
 
 
 def available_threads() -> int:
-    """Cores that this process may use, at most 8: beyond that memory is what limits."""
+    """Return the number of cores that this process may use, at most 8: beyond that memory bandwidth is the limit."""
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def each(ask: Callable[[P], T], parts: Sequence[P], threads: int) -> list[T]:
-    """The answer of every part, in order; each thread takes the next part that nobody has."""
+def map_threads(function: Callable[[P], T], parts: Sequence[P], threads: int) -> list[T]:
+    """Return the result of every part, in order; each thread takes the next free part."""
     threads = min(threads, len(parts))
-    answers: list[Any] = [None] * len(parts)
+    results: list[Any] = [None] * len(parts)
     waiting = iter(range(len(parts)))
 
     def work() -> None:
         for number in waiting:
-            answers[number] = ask(parts[number])
+            results[number] = function(parts[number])
 
     with one_blas_thread():
         others = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
@@ -45,17 +45,17 @@ def each(ask: Callable[[P], T], parts: Sequence[P], threads: int) -> list[T]:
                 # One that has not begun has nothing left to do.
                 if not other.cancel():
                     other.result()
-    return answers
+    return results
 
 
 class Scratch(threading.local):
-    """Arrays that each thread uses again: fresh memory costs more than the arithmetic on it."""
+    """Arrays that each thread reuses: allocation costs more than the arithmetic on them."""
 
     def __init__(self) -> None:
         self._arrays: dict[tuple[str, np.dtype[Any]], np.ndarray] = {}
 
     def take(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        """An array with whatever it held before; the next array of that name takes its place."""
+        """Return an uninitialised array; the next one of that name and type reuses its memory."""
         size = math.prod(shape)
         array = self._arrays.get((name, dtype))
         if array is None or array.size < size:
@@ -63,31 +63,42 @@ class Scratch(threading.local):
         return array[:size].reshape(shape)
 
 
-_users = 0
-_lock = threading.Lock()
-_limit: Any = None
+class _BlasLimit:
+    """A reference-counted limit of the linear algebra library to one thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._limiter: Any = None
+        self._controller: ThreadpoolController | None = None
+
+    def acquire(self) -> None:
+        """Set the limit if no other caller holds it."""
+        with self._lock:
+            if self._users == 0:
+                self._controller = self._controller or ThreadpoolController()
+                self._limiter = self._controller.limit(limits=1, user_api="blas")
+            self._users += 1
+
+    def release(self) -> None:
+        """Lift the limit once no caller holds it."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._limiter.restore_original_limits()
+
+
+_blas_limit = _BlasLimit()
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep the linear algebra library to one thread until the last of those who asked for it is done."""
-    global _users, _limit
-    with _lock:
-        if _users == 0:
-            _limit = _controller().limit(limits=1, user_api="blas")
-        _users += 1
+    """Limit the linear algebra library to one thread while any caller is inside."""
+    _blas_limit.acquire()
     try:
         yield
     finally:
-        with _lock:
-            _users -= 1
-            if _users == 0:
-                _limit.restore_original_limits()
-
-
-@lru_cache(maxsize=1)
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+        _blas_limit.release()
 
 
 @lru_cache(maxsize=4)

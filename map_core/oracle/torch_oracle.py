@@ -1,7 +1,7 @@
 """A table in torch tensors, on the CPU or on a GPU.
 
-The data are float32 unless asked otherwise; each chunk of prompts is computed in float64, so that what a pass adds
-to the table is a few chunks. Constraint: this module loads torch; nothing else on the mathematics' floors does.
+The data are float32 by default; each block of prompts is computed in float64, so that a pass needs memory for a few
+blocks beside the table. Constraint: only this module of the mathematics loads torch.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from map_core.oracle.base import BatchMoments, Oracle, PromptMoments
 from map_core.oracle.block import stack_batches
 from map_core.oracle.combine import combine_batches, combine_best, combine_prompts, prompt_mass
 from map_core.oracle.memory import check_form
-from map_core.oracle.reward_stats import Spread, combine_spreads
+from map_core.oracle.reward_stats import RewardStats, combine_stats
 
-#: Numbers in a chunk: as much as keeps a device busy.
-CHUNK = {"cpu": 2**18, "cuda": 2**24}
-#: Weight vectors times replies that are tilted at once, in numbers of a chunk.
+#: Numbers in a block that keep a device busy.
+BLOCK = {"cpu": 2**18, "cuda": 2**24}
+#: Most weight vectors times replies that are tilted at once, in blocks.
 TILTED = 4
 
 
-class Chunk:
+class TensorBlock:
     """Whole prompts on a device.
 
     Args:
@@ -45,35 +45,35 @@ class Chunk:
         self._log_counts = torch.as_tensor(np.log(counts), device=z.device)[:, None]
 
     def sum(self, rows: torch.Tensor) -> torch.Tensor:
-        """(reply, batch) to (prompt, batch)."""
+        """Reduce (reply, batch) to (prompt, batch)."""
         if self._uniform:
             return rows.view(self.prompts, self._uniform, -1).sum(1)
         return torch.segment_reduce(rows, "sum", lengths=self._lengths, axis=0)
 
     def max(self, rows: torch.Tensor) -> torch.Tensor:
-        """(reply, batch) to (prompt, batch)."""
+        """Reduce (reply, batch) to (prompt, batch)."""
         if self._uniform:
             return rows.view(self.prompts, self._uniform, -1).amax(1)
         return torch.segment_reduce(rows, "max", lengths=self._lengths, axis=0)
 
-    def spread(self, groups: torch.Tensor) -> torch.Tensor:
-        """(prompt, batch) to (reply, batch)."""
+    def repeat(self, groups: torch.Tensor) -> torch.Tensor:
+        """Repeat (prompt, batch) to (reply, batch)."""
         return torch.repeat_interleave(groups, self._lengths, dim=0, output_size=self.replies)
 
     def tilt(self, z: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log of each prompt's mean exp(x . z), (prompt, batch), and P within each prompt, (reply, batch)."""
+        """Return the log of each prompt's mean exp(x . z), (prompt, batch), and its softmax, (reply, batch)."""
         logits = z @ weights.T
         top = self.max(logits)
-        logits.sub_(self.spread(top)).exp_()
+        logits.sub_(self.repeat(top)).exp_()
         total = self.sum(logits)
-        return top + total.log() - self._log_counts, logits.div_(self.spread(total))
+        return top + total.log() - self._log_counts, logits.div_(self.repeat(total))
 
     def batch_moments(self, weights: torch.Tensor, multiplicity: torch.Tensor | None, covariance: bool) -> BatchMoments:
-        """Moments at x of shape (batch, value), with multiplicities (batch, prompt)."""
+        """Return the moments at x, (batch, value), with multiplicities (batch, prompt)."""
         z = self._stored.double()
-        ask = self._per_prompt if self._form is Form.PER_PROMPT else self._pooled
+        evaluate = self._per_prompt if self._form is Form.PER_PROMPT else self._pooled
         counted = torch.ones(len(weights), self.prompts, dtype=z.dtype, device=z.device)
-        return ask(z, weights, counted if multiplicity is None else multiplicity, covariance)
+        return evaluate(z, weights, counted if multiplicity is None else multiplicity, covariance)
 
     def _per_prompt(
         self, z: torch.Tensor, weights: torch.Tensor, counted: torch.Tensor, covariance: bool
@@ -86,7 +86,7 @@ class Chunk:
         second = None
         if covariance:
             between = torch.einsum("pb,pbi,pbj->bij", share, means, means)
-            second = _second_moments(z, within.mul_(self.spread(share))) - between
+            second = _second_moments(z, within.mul_(self.repeat(share))) - between
         return BatchMoments(
             _array(size),
             _array((share * of_prompt).sum(0)),
@@ -99,7 +99,7 @@ class Chunk:
     def _pooled(self, z: torch.Tensor, weights: torch.Tensor, counted: torch.Tensor, covariance: bool) -> BatchMoments:
         size = counted @ self._lengths.to(z.dtype)
         # A row without any reply here is told by its size alone.
-        copies = self.spread(torch.where(size[:, None] > 0, counted, 1.0).T)
+        copies = self.repeat(torch.where(size[:, None] > 0, counted, 1.0).T)
         logits = z @ weights.T + copies.log()
         top = logits.amax(0)
         mass = logits.sub_(top).exp_()
@@ -121,20 +121,20 @@ class Chunk:
         )
 
     def by_prompt(self, weights: torch.Tensor) -> PromptMoments:
-        """Each prompt's own moments at x, (value,)."""
+        """Return each prompt's own moments at x, (value,)."""
         z = self._stored.double()
         of_prompt, within = self.tilt(z, weights[None])
         log_normaliser, levels = _array(of_prompt[:, 0]), _array(self.sum(within * z))
         return PromptMoments(prompt_mass(self._form, log_normaliser, self.counts), log_normaliser, levels, self.counts)
 
     def best_by_prompt(self, weights: torch.Tensor) -> torch.Tensor:
-        """(prompt, value) levels of each prompt's first best reply for x."""
+        """Return the levels, (prompt, value), of each prompt's first best reply for x."""
         logits = self._stored.double() @ weights[:, None]
-        hits = torch.nonzero(logits[:, 0] == self.spread(self.max(logits))[:, 0])[:, 0]
+        hits = torch.nonzero(logits[:, 0] == self.repeat(self.max(logits))[:, 0])[:, 0]
         return self._stored[hits[torch.searchsorted(hits, self._starts)]].double()
 
     def best(self, weights: torch.Tensor) -> np.ndarray:
-        """(value,) levels of the best replies for x: one a prompt, or one in all when pooled."""
+        """Return the levels, (value,), of the best replies for x: one a prompt, or one in all when pooled."""
         levels = self.best_by_prompt(weights)
         return _array(levels.mean(0) if self._form is Form.PER_PROMPT else levels[(levels @ weights).argmax()])
 
@@ -148,7 +148,7 @@ class TorchOracle(Oracle):
         values: names of the values.
         form: per prompt or pooled.
         device: "cpu" or "cuda".
-        precision: of the data; float64 halves what fits.
+        precision: type of the stored data.
 
     Raises:
         InputError: there is no such device, or the per-prompt form is asked for and no prompt has two replies.
@@ -170,30 +170,34 @@ class TorchOracle(Oracle):
         rewards, offsets = torch.as_tensor(rewards), np.asarray(offsets, dtype=np.int64)
         counts = np.diff(offsets)
         check_form(form, int(counts.max()))
-        self._numbers = CHUNK.get(self._device.type, CHUNK["cuda"])
+        self._numbers = BLOCK.get(self._device.type, BLOCK["cuda"])
         wanted = np.searchsorted(offsets, np.arange(0, offsets[-1], max(1, self._numbers // rewards.shape[1])))
         parts = list(pairwise(sorted({0, *(int(cut) for cut in wanted), len(counts)})))
         rows = [slice(int(offsets[a]), int(offsets[b])) for a, b in parts]
-        spread = combine_spreads(
+        stats = combine_stats(
             form,
-            [Spread.of(rewards[r].cpu().numpy(), counts[a:b], form) for r, (a, b) in zip(rows, parts, strict=True)],
+            [
+                RewardStats.of(rewards[r].cpu().numpy(), counts[a:b], form)
+                for r, (a, b) in zip(rows, parts, strict=True)
+            ],
         )
-        self._describe(tuple(values), form, spread)
+        self._describe(tuple(values), form, stats)
         if precision is not torch.float64:
             self.resolution = 1e-6
         base, unit = self._tensor(self.base), self._tensor(np.where(self.constant, np.inf, self.scale))
-        self._chunks = [
-            Chunk(((rewards[r].to(self._device).double() - base) / unit).to(precision), counts[a:b], form)
+        self._blocks = [
+            TensorBlock(((rewards[r].to(self._device).double() - base) / unit).to(precision), counts[a:b], form)
             for r, (a, b) in zip(rows, parts, strict=True)
         ]
-        self._sizes = [chunk.size for chunk in self._chunks]
+        self._sizes = [block.size for block in self._blocks]
 
     def batch_moments(
         self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
     ) -> BatchMoments:
-        step = max(1, TILTED * self._numbers // (self._chunks[0].replies * len(self.values)))
+        """Return the moments at many weight vectors, see :meth:`Oracle.batch_moments`."""
+        step = max(1, TILTED * self._numbers // (self._blocks[0].replies * len(self.values)))
         parts = [
-            self._together(
+            self._all_blocks(
                 weights[first : first + step],
                 None if multiplicity is None else multiplicity[first : first + step],
                 covariance,
@@ -203,23 +207,26 @@ class TorchOracle(Oracle):
         return parts[0] if len(parts) == 1 else stack_batches(parts)
 
     def best(self, weights: np.ndarray) -> np.ndarray:
+        """Return the levels of the best replies, see :meth:`Oracle.best`."""
         x = self._tensor(weights)
-        return combine_best(self.form, weights, self._sizes, [chunk.best(x) for chunk in self._chunks])
+        return combine_best(self.form, weights, self._sizes, [block.best(x) for block in self._blocks])
 
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
+        """Return each prompt's moments, see :meth:`Oracle.by_prompt`."""
         x = self._tensor(weights)
-        return combine_prompts(self.form, [chunk.by_prompt(x) for chunk in self._chunks])
+        return combine_prompts(self.form, [block.by_prompt(x) for block in self._blocks])
 
     def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:
+        """Return each prompt's best levels, see :meth:`Oracle.best_by_prompt`."""
         x = self._tensor(weights)
-        return np.concatenate([_array(chunk.best_by_prompt(x)) for chunk in self._chunks])
+        return np.concatenate([_array(block.best_by_prompt(x)) for block in self._blocks])
 
-    def _together(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> BatchMoments:
+    def _all_blocks(self, weights: np.ndarray, multiplicity: np.ndarray | None, covariance: bool) -> BatchMoments:
         x, first, parts = self._tensor(weights), 0, []
-        for chunk in self._chunks:
-            last = first + chunk.prompts
+        for block in self._blocks:
+            last = first + block.prompts
             counted = None if multiplicity is None else self._tensor(multiplicity[:, first:last])
-            parts.append(chunk.batch_moments(x, counted, covariance))
+            parts.append(block.batch_moments(x, counted, covariance))
             first = last
         return combine_batches(self.form, parts)
 
@@ -228,7 +235,7 @@ class TorchOracle(Oracle):
 
 
 def _second_moments(z: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:
-    """Sums of z_i z_j over replies, (batch, value, value), at masses (reply, batch)."""
+    """Return the sums of z_i z_j over replies, (batch, value, value), at masses (reply, batch)."""
     size = z.shape[1]
     rows, columns = torch.triu_indices(size, size, device=z.device)
     upper = mass.T @ (z[:, rows] * z[:, columns])

@@ -1,6 +1,6 @@
-"""Prompts that count differently, wherever the data lies: by how often they occur in use, not at all when held out.
+"""Apply prompt weights to any oracle: how often a prompt occurs in use, 0 when held out.
 
-A prompt of weight v counts as v copies of it would; one of weight 0 is looked at and never solved on. The answers are
+A prompt of weight v counts as v copies of it would; one of weight 0 is evaluated and never solved on. The results are
 those of the plain oracle with each prompt's multiplicity, in the units of the weighted table: with m and q the weighted
 base level and standard deviation in the plain table's units,
 
@@ -17,7 +17,7 @@ from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.oracle.base import BatchMoments, Oracle, PromptMoments
 
-#: A variance below this share of the plain table's may be rounding: whether there is any is looked up in the replies.
+#: A variance below this share of the plain table's may be rounding; replies then tell whether the value is constant.
 LITTLE_VARIANCE = 1e-9
 
 
@@ -25,8 +25,8 @@ class WeightedOracle(Oracle):
     """An oracle with a weight for each prompt.
 
     Args:
-        oracle: any home of the data, in which all prompts count alike.
-        weights: (prompt,) 0 or more, finite; one at least above 0.
+        oracle: any storage of the table, in which all prompts count alike.
+        weights: (prompt,) finite, 0 or more, at least one above 0.
 
     Raises:
         InputError: the weights do not fit the prompts, or none is above 0.
@@ -51,8 +51,8 @@ class WeightedOracle(Oracle):
         self.values, self.form, self.resolution = oracle.values, oracle.form, oracle.resolution
         self.prompts, self.replies = oracle.prompts, oracle.replies
         self.prompt_weights = weights / weights.mean()
-        # Weights that differ carry less than as many equal ones would (Kish's effective number of prompts).
-        self._carried = self.prompt_weights.sum() ** 2 / (self.prompt_weights @ self.prompt_weights) / len(weights)
+        # Kish's effective number of prompts, as a share of all.
+        self._kish_share = self.prompt_weights.sum() ** 2 / (self.prompt_weights @ self.prompt_weights) / len(weights)
         self._use_weighted_units()
 
     def _use_weighted_units(self) -> None:
@@ -62,15 +62,15 @@ class WeightedOracle(Oracle):
         by_prompt = plain.by_prompt(nothing[0])
         mass = self.prompt_weights if self.form is Form.PER_PROMPT else self.prompt_weights * by_prompt.replies
         mass = mass / mass.sum()
-        self._middle = at.levels[0]
+        self._mean = at.levels[0]
         variance = np.diag(at.covariance[0]).copy()
         if self.form is Form.PER_PROMPT:
-            variance += mass @ (by_prompt.levels - self._middle) ** 2
+            variance += mass @ (by_prompt.levels - self._mean) ** 2
         self.constant = plain.constant.copy()
         for value in np.flatnonzero((variance <= LITTLE_VARIANCE) & ~plain.constant):
-            self.constant[value] = self._has_one_level(int(value))
+            self.constant[value] = self._is_constant(int(value))
         self._units = np.where(self.constant, 1.0 / plain.scale, np.sqrt(np.maximum(variance, 0.0)))
-        self.base = plain.base + plain.scale * self._middle
+        self.base = plain.base + plain.scale * self._mean
         self.scale = np.where(self.constant, 1.0, plain.scale * self._units)
         if self.form is Form.PER_PROMPT:
             self.log_candidates = float(mass @ np.log(by_prompt.replies))
@@ -78,8 +78,8 @@ class WeightedOracle(Oracle):
             least = self.prompt_weights[self.prompt_weights > 0].min()
             self.log_candidates = float(np.log(self.prompt_weights @ by_prompt.replies / least))
 
-    def _has_one_level(self, value: int) -> bool:
-        """Whether a value is the same for every reply to the prompts that count."""
+    def _is_constant(self, value: int) -> bool:
+        """Return whether a value is the same for every reply to the prompts of positive weight."""
         unit = np.eye(len(self.values))[value]
         ends = [self._plain.best_by_prompt(sign * unit)[self.prompt_weights > 0, value] for sign in (1.0, -1.0)]
         return bool(np.ptp(ends) == 0)
@@ -87,43 +87,47 @@ class WeightedOracle(Oracle):
     def batch_moments(
         self, weights: np.ndarray, *, multiplicity: np.ndarray | None = None, covariance: bool = False
     ) -> BatchMoments:
+        """Return the moments at many weight vectors, see :meth:`Oracle.batch_moments`."""
         inner = np.asarray(weights, dtype=np.float64) / self._units
         counted = np.broadcast_to(self.prompt_weights, (len(inner), self.prompts))
         if multiplicity is not None:
             counted = counted * multiplicity
-            # A draw of nothing but held-out prompts says nothing: the whole table stands in for it.
+            # A bootstrap sample of held-out prompts alone says nothing: the whole table replaces it.
             counted = np.where(counted.sum(axis=1, keepdims=True) > 0, counted, self.prompt_weights)
         at = self._plain.batch_moments(inner, multiplicity=np.ascontiguousarray(counted), covariance=covariance)
-        carried = self._carried if self.form is Form.POOLED else 1.0
+        share = self._kish_share if self.form is Form.POOLED else 1.0
         return BatchMoments(
-            at.size * self._carried,
-            at.log_normaliser - inner @ self._middle,
-            (at.levels - self._middle) / self._units,
+            at.size * self._kish_share,
+            at.log_normaliser - inner @ self._mean,
+            (at.levels - self._mean) / self._units,
             None if at.covariance is None else at.covariance / np.outer(self._units, self._units),
-            at.ess * carried,
-            at.concentration / carried,
+            at.ess * share,
+            at.concentration / share,
         )
 
     def by_prompt(self, weights: np.ndarray) -> PromptMoments:
+        """Return each prompt's moments, see :meth:`Oracle.by_prompt`."""
         inner = np.asarray(weights, dtype=np.float64) / self._units
         at = self._plain.by_prompt(inner)
         mass = self.prompt_weights
         if self.form is Form.POOLED:
-            # Beside the highest that counts: one that is held out may lie far above it.
+            # Relative to the highest that counts: a held-out one may be far above it.
             above = at.log_normaliser - at.log_normaliser[self.prompt_weights > 0].max()
             mass = self.prompt_weights * at.replies * np.exp(np.minimum(above, 0.0))
         return PromptMoments(
             mass / mass.sum(),
-            at.log_normaliser - inner @ self._middle,
-            (at.levels - self._middle) / self._units,
+            at.log_normaliser - inner @ self._mean,
+            (at.levels - self._mean) / self._units,
             at.replies,
         )
 
     def best_by_prompt(self, weights: np.ndarray) -> np.ndarray:
+        """Return each prompt's best levels, see :meth:`Oracle.best_by_prompt`."""
         inner = np.asarray(weights, dtype=np.float64) / self._units
-        return (self._plain.best_by_prompt(inner) - self._middle) / self._units
+        return (self._plain.best_by_prompt(inner) - self._mean) / self._units
 
     def best(self, weights: np.ndarray) -> np.ndarray:
+        """Return the levels of the best replies, see :meth:`Oracle.best`."""
         levels = self.best_by_prompt(weights)
         if self.form is Form.PER_PROMPT:
             return np.average(levels, axis=0, weights=self.prompt_weights)
@@ -132,10 +136,10 @@ class WeightedOracle(Oracle):
 
 
 def apply_prompt_weights(oracle: Oracle, weights: np.ndarray | None) -> Oracle:
-    """The oracle itself where all prompts count alike, else one that heeds their weights.
+    """Return the oracle itself where all prompts count alike, else a :class:`WeightedOracle` around it.
 
     Args:
-        oracle: any home of the data.
+        oracle: any storage of the table.
         weights: (prompt,) as for :class:`WeightedOracle`, or None.
     """
     if weights is None or (weights.shape == (oracle.prompts,) and np.ptp(weights) == 0 and weights[0] > 0):

@@ -7,7 +7,7 @@ model must be able to write 24 different tokens, see :mod:`map_core.testing` for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 from scipy import stats
@@ -27,6 +27,12 @@ CUT = SamplingSettings(temperature=0.8, top_k=20, top_p=0.9, max_new_tokens=24)
 def reply_key(reply: Reply) -> tuple[int, ...] | str:
     """Identify a reply by its token ids, or by its text where the engine returns no ids."""
     return reply.tokens or reply.text
+
+
+def close(stream: Iterator[list[Token]]) -> None:
+    """Close a stream, which is a generator in every engine."""
+    assert isinstance(stream, Generator)
+    stream.close()
 
 
 def steps_of(engine: Engine, candidates: int, settings: SamplingSettings, seed: int = 5) -> list[list[Token]]:
@@ -140,7 +146,7 @@ def closing_leaves_the_engine_ready(engine: Engine) -> None:
     for count in (0, 1, 3):
         stream = engine.sample(DrawRequest(PROMPT, 4, UNCUT, 5))
         taken = [next(stream) for _ in range(count)]
-        stream.close()
+        close(stream)
         assert len(taken) == count
         again = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
         assert [reply_key(reply) for reply in again] == [reply_key(reply) for reply in whole]
@@ -163,7 +169,7 @@ def calls_may_take_turns(engine: Engine) -> None:
                 running.remove(i)
             else:
                 drawn[i] += step
-        cancelled.close()
+        close(cancelled)
     for tokens, replies in zip(drawn, alone, strict=True):
         for candidate, reply in enumerate(replies):
             assert reply_key(reply_of([t for t in tokens if t.candidate == candidate])) == reply_key(reply)

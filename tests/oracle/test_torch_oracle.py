@@ -29,7 +29,7 @@ def test_float64(law: Law, name: str):
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", ORDINARY)
 def test_float32_in_many_chunks(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(torch_oracle.CHUNK, "cpu", 100)
+    monkeypatch.setitem(torch_oracle.BLOCK, "cpu", 100)
     table = PlainTable(CASES[name].rewards.astype(np.float32), CASES[name].offsets, CASES[name].form)
     oracle = oracle_of(table)
     assert oracle.resolution == 1e-6
@@ -41,7 +41,7 @@ def test_float32_in_many_chunks(law: Law, name: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("name", ORDINARY)
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 def test_on_a_gpu(name: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(torch_oracle.CHUNK, "cuda", 300)
+    monkeypatch.setitem(torch_oracle.BLOCK, "cuda", 300)
     table = PlainTable(CASES[name].rewards.astype(np.float32), CASES[name].offsets, CASES[name].form)
     for law in LAWS:
         law(oracle_of(table, device="cuda", precision=precision), table)

@@ -92,9 +92,8 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
     if strips:
         notes.append(f"{scan.rows - scan.unprefixed} replies repeat their prompt, which is taken off.")
         if scan.unprefixed:
-            notes.append(
-                f"{scan.unprefixed} do not and are kept whole, in rows {rows_of(scan.unprefixed_rows, scan.unprefixed)}."
-            )
+            rows = rows_of(scan.unprefixed_rows, scan.unprefixed)
+            notes.append(f"{scan.unprefixed} do not and are kept whole, in rows {rows}.")
     prompt_of = np.frombuffer(scan.prompt_of, dtype=np.int32)
     return FileScan(scan.roles, chosen, prompt_of, np.bincount(prompt_of), weights, held_out, strips, tuple(notes))
 
@@ -168,8 +167,9 @@ class _Scan:
         self._weight.refuse(where)
         if self._differing_weight is not None:
             raise InputError(
-                f"{where}: row {self._differing_weight + 1}, column {self._weight.name!r} is another number than in an earlier "
-                "row with the same prompt. A weight says how often a prompt occurs, so it is one number a prompt."
+                f"{where}: row {self._differing_weight + 1}, column {self._weight.name!r} is another number than in "
+                "an earlier row with the same prompt. A weight says how often a prompt occurs, so it is one number a "
+                "prompt."
             )
         weights = self._weight.read(self._weights)
         if np.any(weights <= 0):
@@ -196,8 +196,8 @@ class _Scan:
         self._flags.refuse(where)
         if self._differing_held_out is not None:
             raise InputError(
-                f"{where}: row {self._differing_held_out + 1}, column {name!r} says another thing than an earlier row with "
-                "the same prompt. A prompt is held out with all of its replies, or with none."
+                f"{where}: row {self._differing_held_out + 1}, column {name!r} says another thing than an earlier row "
+                "with the same prompt. A prompt is held out with all of its replies, or with none."
             )
         held_out = np.array(self._held_out)
         if held_out.all():
