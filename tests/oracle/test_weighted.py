@@ -258,14 +258,14 @@ HOMES: dict[str, Callable[[PlainTable, Path], Oracle]] = {
 @pytest.mark.parametrize("name", WEIGHTED)
 @pytest.mark.parametrize("home", HOMES)
 def test_laws(name: str, home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights are weights_applied alike wherever the data lies."""
+    """Weights are applied alike in every storage."""
     table = WEIGHTED[name]
     if "float32" in home:
         if "any size" in name:
             pytest.skip("float32 cannot hold these rewards")
         table = replace(table, rewards=table.rewards.astype(np.float32))
     monkeypatch.setattr(memory, "BLOCK", 128)
-    monkeypatch.setitem(torch_oracle.CHUNK, "cpu", 100)
+    monkeypatch.setitem(torch_oracle.BLOCK, "cpu", 100)
     oracle = HOMES[home](table, tmp_path / "t.parquet")
     for law in LAWS:
         law(oracle, table)
