@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from map_core.interface import (
         Table,
         assess,
-        confidence,
+        error_bars,
         frontier,
         load_table,
         sample_aligned,
@@ -59,7 +59,7 @@ __all__ = [
     "PaletteError",
     "Table",
     "assess",
-    "confidence",
+    "error_bars",
     "frontier",
     "load_table",
     "sample_aligned",

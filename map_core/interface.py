@@ -20,7 +20,7 @@ import numpy as np
 from map_core.analysis import frontier as frontiers
 from map_core.analysis import sensitivity as sensitivities
 from map_core.confidence import Confidence
-from map_core.confidence import confidence as error_bars
+from map_core.confidence import confidence as confidence_of
 from map_core.core import amounts
 from map_core.core.types import Form, SamplingSettings, Verdict
 from map_core.data import reward_table
@@ -430,7 +430,7 @@ def sensitivity(table: Table, targets: Targets, value: str, *, points: int = 41)
     return Sweep(table, value, curve)
 
 
-def confidence(table: Table, targets: Targets, *, level: float = 0.9, seed: int = 0) -> Confidence:
+def error_bars(table: Table, targets: Targets, *, level: float = 0.9, seed: int = 0) -> Confidence:
     """Put error bars on the weights, the levels and the verdict of a palette, and check it on held-out prompts.
 
     Args:
@@ -446,12 +446,12 @@ def confidence(table: Table, targets: Targets, *, level: float = 0.9, seed: int 
         InputError: an unknown value, a level that cannot be read, or a table with a single prompt.
 
     Example:
-        >>> checked = confidence(load_table(), {"helpfulness": "p60"})
+        >>> checked = error_bars(load_table(), {"helpfulness": "p60"})
         >>> checked.probability[checked.verdict] > 0.9
         True
     """
-    found = error_bars(table.oracle, table.standardised(targets), level=level, seed=seed)
-    return found.in_reward_units(table.oracle)
+    standardised = confidence_of(table.oracle, table.standardised(targets), level=level, seed=seed)
+    return standardised.in_reward_units(table.oracle)
 
 
 def sample_aligned(

@@ -30,6 +30,7 @@ def test_every_example_runs() -> None:
 def test_there_are_few_names_and_each_is_there() -> None:
     assert len(vp.__all__) <= 12
     for name in vp.__all__:
+        assert callable(getattr(vp, name))
         assert getattr(vp, name).__doc__
     assert set(vp.__all__) <= set(dir(vp))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
