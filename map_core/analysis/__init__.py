@@ -10,6 +10,5 @@ order_effects       how much the order of such steps matters
 baselines           weights that are picked without targets
 drift               one palette on two tables
 generation_weights  the weights for a generator with K candidates
-softmax_choice      how weights choose among the replies to one prompt
 examples            replies of the table, read at given weights
 """

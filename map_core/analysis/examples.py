@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.analysis.softmax_choice import choose
+from map_core.core.softmax import softmax
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import Oracle
@@ -57,7 +57,7 @@ def example(table: RewardTable, oracle: Oracle, weights: np.ndarray, prompt: int
         raise InputError("This table has rewards and no replies, so there is nothing to read.")
     rows = slice(int(table.offsets[prompt]), int(table.offsets[prompt + 1]))
     levels = oracle.standardise(table.rewards[rows])
-    shares = choose(levels, weights).shares
+    shares = softmax(levels @ weights).probabilities
     typical = int(np.argmin(np.sum((levels - levels.mean(axis=0)) ** 2, axis=1)))
     # Where nothing is asked for, every reply is as likely as the typical one.
     likeliest = int(np.argmax(shares)) if np.any(weights) else typical

@@ -3,6 +3,7 @@
 types         types that several packages pass to each other
 assets        the files that are shipped beside the code
 amounts       number formatting, for people and for JSON
+softmax       probabilities of a prompt's candidates by their scores
 wilson        confidence interval of a share
 jobs          background jobs, one registry a process
 parent_watch  child processes that end with their parent

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import log_softmax
 
 from map_core.core.types import SamplingSettings
 from map_core.engines.base import EngineInfo, LocalEngine, SampledToken
@@ -238,14 +239,16 @@ class OpenVinoEngine(LocalEngine):
             batch, order = order[: max(1, _SCORED_AT_ONCE // length)], order[max(1, _SCORED_AT_ONCE // length) :]
             request.reset_state()
             first = request.infer(_inputs(np.array([prompt]), 0, np.zeros(1)))[0][:, -1]
-            first_log_probs = _log_softmax(first)[0]
+            first_log_probs = log_softmax(first.astype(np.float64), axis=-1)[0]
             padded = np.zeros((len(batch), length), dtype=np.int64)
             for row, i in enumerate(batch):
                 padded[row, : len(replies[i])] = replies[i]
             logits = request.infer(_inputs(padded, size, np.zeros(len(batch))))[0]
             for row, i in enumerate(batch):
                 reply = np.array(replies[i])
-                later = _log_softmax(logits[row, : len(reply) - 1])[np.arange(len(reply) - 1), reply[1:]]
+                later = log_softmax(logits[row, : len(reply) - 1].astype(np.float64), axis=-1)[
+                    np.arange(len(reply) - 1), reply[1:]
+                ]
                 scores[i] = np.concatenate([first_log_probs[reply[:1]], later])
         return scores
 
@@ -259,9 +262,3 @@ def _inputs(tokens: np.ndarray, before: int, beams: np.ndarray) -> dict[str, np.
         "position_ids": np.tile(np.arange(before, before + length, dtype=np.int64), (rows, 1)),
         "beam_idx": beams.astype(np.int32),
     }
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

@@ -10,15 +10,15 @@ import io
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.analysis.softmax_choice import Choice
 from map_core.core import amounts, safe_csv
+from map_core.core.softmax import Softmax
 from map_core.figures.theme import ACCENT, NEUTRAL, laid_out
 
 
-def bars(found: Choice) -> go.Figure:
+def bars(distribution: Softmax) -> go.Figure:
     """A bar a reply, the likeliest first, with the base model's share as a line."""
-    places, base = np.arange(1, len(found.shares) + 1), 1 / len(found.shares)
-    percent = 100 * found.shares[found.order]
+    places, base = np.arange(1, len(distribution.probabilities) + 1), 1 / len(distribution.probabilities)
+    percent = 100 * distribution.probabilities[distribution.order]
     figure = go.Figure(
         go.Bar(
             x=places,
@@ -36,11 +36,12 @@ def bars(found: Choice) -> go.Figure:
     return laid_out(figure, 280)
 
 
-def choice_csv(found: Choice) -> str:
+def choice_csv(distribution: Softmax) -> str:
     """The bars as rows: place, position of the reply in the table, probability, the base model's."""
-    base, out = 1 / len(found.shares), io.StringIO()
+    base, out = 1 / len(distribution.probabilities), io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["place", "reply", "probability", "base"])
-    for place, k in enumerate(found.order, start=1):
-        writer.writerow([place, k, *(amounts.significant(share, 9, unknown="") for share in (found.shares[k], base))])
+    for place, k in enumerate(distribution.order, start=1):
+        shares = (distribution.probabilities[k], base)
+        writer.writerow([place, k, *(amounts.significant(share, 9, unknown="") for share in shares)])
     return out.getvalue()

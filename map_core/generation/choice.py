@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from map_core.core.softmax import softmax
 from map_core.errors import InputError
 
 # The two picks have random streams of their own: the base reply is known before the first token is drawn,
@@ -130,27 +131,20 @@ def choose(
         gains = ((chosen_from - reference) * lam).sum(axis=1)
         offset = float(reference @ lam)
     scores = gains - paid[eligible]
-    top = float(scores.max())
-    if not (math.isfinite(top) and math.isfinite(offset)):
+    if not (math.isfinite(scores.max()) and math.isfinite(offset)):
         raise InputError("Weights times rewards go beyond the largest number; expected smaller weights.")
 
-    scaled = np.exp(scores - top)
-    total = float(scaled.sum())
-    shares = scaled / total
-    log_mean = top + math.log(total) - math.log(len(scores))
-    level = float((shares[shares > 0.0] * gains[shares > 0.0]).sum())
+    distribution = softmax(scores)
     probabilities = np.zeros(count)
-    probabilities[eligible] = shares
-    spent = level - log_mean
-    if not paid[eligible].any():
-        spent = min(max(spent, 0.0), math.log(len(scores)))  # exact bounds, against rounding
-    carried = shares > 0.0
+    probabilities[eligible] = distribution.probabilities
+    # Offsets are part of the scores and not of what the choice spends against the base model.
+    kl = distribution.expectation(gains) - distribution.log_mean if paid[eligible].any() else distribution.kl
     return Choice(
         probabilities=tuple(probabilities.tolist()),
-        log_z=offset + log_mean,
-        ess=1.0 / float((shares**2).sum()),
-        kl=spent,
-        error=math.sqrt(float((shares[carried] ** 2 * (gains[carried] - level) ** 2).sum())),
+        log_z=offset + distribution.log_mean,
+        ess=distribution.effective_sample_size,
+        kl=kl,
+        error=distribution.standard_error(gains),
         picked=int(np.argmax(probabilities)) if best else _draw(probabilities, _stream(seed, _ALIGNED_STREAM)),
         base=base_pick(count, seed) if base is None else base,
     )

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from map_core.core.softmax import softmax
 from map_core.core.types import SamplingSettings
 from map_core.engines.draw_request import candidate_seed
 from map_core.engines.tokens import Token
@@ -142,19 +143,15 @@ def resample(phi: np.ndarray, offsets: np.ndarray, stream: np.random.Generator) 
 
     Source: Carpenter, Clifford, Fearnhead, Improved particle filter for nonlinear problems, 1999.
     """
-    log_weights = phi - offsets
-    top = log_weights.max()
-    weights = np.exp(log_weights - top)
-    total, count = float(weights.sum()), len(weights)
-    if total**2 >= RESAMPLE_BELOW * count * float((weights**2).sum()):
+    weights, count = softmax(phi - offsets), len(phi)
+    if weights.effective_sample_size >= RESAMPLE_BELOW * count:
         return None
-    edges = np.cumsum(weights)
+    edges = np.cumsum(weights.probabilities)
     ticks = (np.arange(count) + stream.random()) / count * edges[-1]
-    ancestors = np.minimum(np.searchsorted(edges, ticks, side="right"), int(np.flatnonzero(weights)[-1]))
-    log_mean = float(top) + math.log(total / count)
+    ancestors = np.minimum(np.searchsorted(edges, ticks, side="right"), int(np.flatnonzero(weights.probabilities)[-1]))
     # A particle with children keeps its own place: its text stays where people read it.
     ancestors = _parents_in_place(ancestors)
-    return ancestors, phi[ancestors] - log_mean
+    return ancestors, phi[ancestors] - weights.log_mean
 
 
 def _parents_in_place(ancestors: np.ndarray) -> np.ndarray:

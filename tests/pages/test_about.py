@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from map_core.analysis.softmax_choice import choose
+from map_core.core.softmax import softmax
 from map_core.core.types import Verdict
 from map_core.data import reward_table
 from map_core.feasibility import assess
@@ -275,20 +275,8 @@ def test_labels_of_another_table_are_said(tmp_path, monkeypatch, table):
     assert "elsewhere" in said(app)
 
 
-def test_a_choice_is_the_softmax_of_weighted_rewards():
-    # Two replies, log 3 apart at weight 1: a quarter and three quarters; log 2 - H(1/4) nats of log 2 at the most.
-    found = choose(np.array([[0.0], [np.log(3.0)]]), np.array([1.0]))
-    assert found.shares == pytest.approx([0.25, 0.75])
-    assert found.order.tolist() == [1, 0]
-    assert found.ess == pytest.approx(1 / (1 / 16 + 9 / 16))
-    assert found.kl == pytest.approx(0.25 * np.log(0.5) + 0.75 * np.log(1.5))
-    even = choose(np.array([[0.0], [1.0]]), np.array([0.0]))
-    assert (even.ess, even.kl) == (pytest.approx(2.0), pytest.approx(0.0))
-    assert choose(np.array([[0.0], [1e6]]), np.array([1.0])).shares.tolist() == [0.0, 1.0]
-
-
 def test_the_figure_of_a_choice_shows_its_probabilities():
-    found = choose(np.array([[0.0], [np.log(3.0)]]), np.array([1.0]))
+    found = softmax(np.array([0.0, np.log(3.0)]))
     figure = choice_figures.bars(found)
     assert list(figure.data[0].y) == pytest.approx([75.0, 25.0])
     assert figure.layout.shapes[0].y0 == pytest.approx(50.0)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 from scipy.stats import t as student
 
 from map_core.analysis.baselines import random_weights, win_rates
@@ -269,8 +270,7 @@ def strata(*tables: RewardTable) -> np.ndarray:
 def _picked(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """(value,) mean reward of one reply a prompt, drawn by its probability; the same draws serve all palettes."""
     rewards = fresh.rewards.reshape(len(fresh.prompts), -1, len(fresh.values))
-    logits = (rewards - rewards.max(axis=1, keepdims=True)) @ weights
-    mass = np.cumsum(np.exp(logits - logits.max(axis=1, keepdims=True)), axis=1)
+    mass = np.cumsum(softmax((rewards - rewards.max(axis=1, keepdims=True)) @ weights, axis=1), axis=1)
     chosen = (mass < draws[:, None] * mass[:, -1:]).sum(axis=1)
     picked: np.ndarray = rewards[np.arange(len(rewards)), chosen].mean(axis=0)
     return picked

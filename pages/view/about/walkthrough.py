@@ -7,8 +7,8 @@ import math
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.softmax_choice import Choice, choose
 from map_core.core import amounts
+from map_core.core.softmax import Softmax, softmax
 from map_core.core.types import Form
 from map_core.figures import softmax_choice as figures
 from map_core.figures import theme
@@ -91,16 +91,16 @@ def draw_walkthrough(seen: LiveAnswer) -> None:
             help="1: your palette's weights, or the nearest palette's where yours is out of reach. 0: the base model.",
         )
     rows = slice(int(table.offsets[number]), int(table.offsets[number + 1]))
-    found = choose(scene.oracle.standardise(table.rewards[rows]), push * seen.weights)
+    distribution = softmax(scene.oracle.standardise(table.rewards[rows]) @ (push * seen.weights))
     if not np.any(seen.weights):
         st.html(markup.note("Your palette asks for nothing that the base model lacks, so its weights are 0."))
     left, right = st.columns([1.3, 1], gap="large")
     with left:
-        st.plotly_chart(figures.bars(found), key="how_bars", config=theme.CONFIG, alt=_sentence(found))
-        st.text(_sentence(found))
+        st.plotly_chart(figures.bars(distribution), key="how_bars", config=theme.CONFIG, alt=_sentence(distribution))
+        st.text(_sentence(distribution))
         st.download_button(
             "Data (CSV)",
-            figures.choice_csv(found),
+            figures.choice_csv(distribution),
             "choice.csv",
             "text/csv",
             icon=":material/download:",
@@ -108,25 +108,25 @@ def draw_walkthrough(seen: LiveAnswer) -> None:
             key="how_csv",
         )
     with right:
-        _draw_replies(found, table.replies[rows] if table.replies else ())
+        _draw_replies(distribution, table.replies[rows] if table.replies else ())
 
 
-def _sentence(found: Choice) -> str:
-    replies, top = len(found.shares), float(found.shares.max())
+def _sentence(distribution: Softmax) -> str:
+    replies, top = len(distribution.probabilities), float(distribution.probabilities.max())
     chances = f"{sentences.chance(top)}, against {sentences.chance(1 / replies)} under the base model"
-    carry, most = amounts.fixed(found.ess, 1), amounts.fixed(math.log(replies), 2)
+    carry, most = amounts.fixed(distribution.effective_sample_size, 1), amounts.fixed(math.log(replies), 2)
     return (
         f"Of {replies} replies the likeliest is drawn with {chances}. {carry} replies carry the choice, and it spends "
-        f"{amounts.nats(found.kl)} of the {most} that {replies} replies allow."
+        f"{amounts.nats(distribution.kl)} of the {most} that {replies} replies allow."
     )
 
 
-def _draw_replies(found: Choice, replies: tuple[str, ...] | list[str]) -> None:
+def _draw_replies(distribution: Softmax, replies: tuple[str, ...] | list[str]) -> None:
     """The likeliest replies, as text."""
     if not replies:
         st.html(markup.note("This table has rewards and no texts of replies."))
         return
-    for k in found.order[:SHOWN_REPLIES]:
+    for k in distribution.order[:SHOWN_REPLIES]:
         with st.container(border=True, key=f"how_reply_{k}"):
-            st.html(markup.name(f"Drawn with {sentences.chance(float(found.shares[k]))}"))
+            st.html(markup.name(f"Drawn with {sentences.chance(float(distribution.probabilities[k]))}"))
             st.text(replies[int(k)])
