@@ -254,7 +254,7 @@ class Sweep:
 
     table: Table
     value: str
-    curve: sensitivities.Curve
+    curve: sensitivities.SensitivityCurve
 
     @property
     def targets(self) -> np.ndarray:
@@ -426,7 +426,9 @@ def sensitivity(table: Table, targets: Targets, value: str, *, points: int = 41)
         >>> bool(np.all(np.diff(sweep.kl) > 0))
         True
     """
-    curve = sensitivities.curve(table.oracle, table.standardised(targets), table.position(value), points=points)
+    curve = sensitivities.sensitivity_curve(
+        table.oracle, table.standardised(targets), table.position(value), points=points
+    )
     return Sweep(table, value, curve)
 
 

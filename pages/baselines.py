@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.baselines import Baseline, compare
+from map_core.analysis.baselines import Baseline, compare_baselines
 from map_core.core.jobs import Job
 from map_core.core.types import Verdict
 from map_core.solver.newton import Status
@@ -88,7 +88,7 @@ asked = baselines.BaselineQuery(scene, targets, times if solution is not None el
 
 def work(job: Job) -> tuple[Baseline, ...]:
     """Every way to pick weights, at what it costs."""
-    return compare(scene.table, targets, form=scene.oracle.form, count=count, budget=budget, seed=seed)
+    return compare_baselines(scene.table, targets, form=scene.oracle.form, count=count, budget=budget, seed=seed)
 
 
 key = (scene.key, targets.tobytes(), count, times, seed, assessment.verdict is Verdict.OUT_OF_REACH)

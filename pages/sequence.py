@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.order_effects import Orders, compare_orders
-from map_core.analysis.sequential import SequentialPath, sequence
+from map_core.analysis.order_effects import OrderComparison, compare_orders
+from map_core.analysis.sequential import SequentialPath, sequential_path
 from map_core.core import amounts
 from map_core.core.jobs import Job
 from map_core.figures.sequence import NEAR
@@ -72,7 +72,7 @@ asked = sequence_view.SequenceQuery(scene, targets, solution, chosen, rounds, gr
 def walk(job: Job) -> SequentialPath:
     """One round, then as many as can be looked at, then as many as it takes; each is shown once it is there."""
     for count in (1, MOST_ROUNDS, SEARCHED):
-        found = sequence(scene.oracle, targets, chosen, rounds=count, grow_only=grows)
+        found = sequential_path(scene.oracle, targets, chosen, rounds=count, grow_only=grows)
         job.report(found)
         job.check()
         settled = solution is None or grows or found.rounds_to(solution.levels, NEAR) is not None
@@ -81,7 +81,7 @@ def walk(job: Job) -> SequentialPath:
     return found
 
 
-def compare(job: Job) -> Orders:
+def compare(job: Job) -> OrderComparison:
     """The same targets in many orders."""
     return compare_orders(scene.oracle, targets, rounds=rounds, grow_only=grows, limit=MOST_ORDERS)
 

@@ -129,7 +129,7 @@ def win_rates(table: RewardTable, weights: np.ndarray, form: Form | None = None)
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class WeightsEvaluation:
     """What a batch of weights gives, in standardised units.
 
     Args:
@@ -161,7 +161,7 @@ class Judged:
         return float((self.improves | ~self.asked).all(axis=1).mean())
 
 
-def judge(oracle: Oracle, weights: np.ndarray, targets: np.ndarray | None = None) -> Judged:
+def evaluate_weights(oracle: Oracle, weights: np.ndarray, targets: np.ndarray | None = None) -> WeightsEvaluation:
     """Hold weights against targets and against the base model.
 
     Args:
@@ -178,7 +178,7 @@ def judge(oracle: Oracle, weights: np.ndarray, targets: np.ndarray | None = None
     kl = at.kl(x)
     near = max(MET, oracle.resolution)
     asked = np.broadcast_to(~np.isnan(d), x.shape)
-    return Judged(
+    return WeightsEvaluation(
         x,
         at.levels,
         kl,
@@ -194,11 +194,11 @@ class Baseline:
     """One way to pick weights: a name, its weights judged, and their win rates, (row, value)."""
 
     name: str
-    judged: Judged
+    judged: WeightsEvaluation
     wins: np.ndarray
 
 
-def compare(
+def compare_baselines(
     table: RewardTable,
     targets: np.ndarray,
     *,
@@ -256,10 +256,10 @@ def compare(
     found += [("random", random), ("random at the same cost", scaled[:count]), ("equal", scaled[count, None])]
     single = scaled[count + 1 :]
     found += [(f"only {table.values[j]}", row[None]) for j, row in zip(wanted, single, strict=True)]
-    return judged_baselines(table, oracle, found, targets)
+    return evaluate_baselines(table, oracle, found, targets)
 
 
-def judged_baselines(
+def evaluate_baselines(
     table: RewardTable, oracle: Oracle, found: Sequence[tuple[str, np.ndarray]], targets: np.ndarray
 ) -> tuple[Baseline, ...]:
     """Named weights, each (row, value), judged against the same targets, with their win rates."""
@@ -267,6 +267,6 @@ def judged_baselines(
     ends = np.cumsum([len(weights) for _, weights in found])
     parts = np.split(wins, ends[:-1])
     return tuple(
-        Baseline(name, judge(oracle, weights, targets), part)
+        Baseline(name, evaluate_weights(oracle, weights, targets), part)
         for (name, weights), part in zip(found, parts, strict=True)
     )

@@ -18,7 +18,7 @@ from map_core.oracle import Oracle
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
+class ReplyExample:
     """One prompt of the table, answered by the base model and by a palette.
 
     Args:
@@ -39,7 +39,7 @@ class Example:
     aligned_levels: np.ndarray
 
 
-def example(table: RewardTable, oracle: Oracle, weights: np.ndarray, prompt: int) -> Example:
+def reply_example(table: RewardTable, oracle: Oracle, weights: np.ndarray, prompt: int) -> ReplyExample:
     """What base model and aligned model would most likely reply to a prompt of the table.
 
     Args:
@@ -62,7 +62,7 @@ def example(table: RewardTable, oracle: Oracle, weights: np.ndarray, prompt: int
     # Where nothing is asked for, every reply is as likely as the typical one.
     likeliest = int(np.argmax(shares)) if np.any(weights) else typical
     replies = table.replies[rows]
-    return Example(
+    return ReplyExample(
         table.prompts[prompt],
         replies[typical],
         replies[likeliest],

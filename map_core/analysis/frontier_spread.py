@@ -25,7 +25,7 @@ CANDIDATES = 11
 
 
 @dataclass(frozen=True, eq=False)
-class Fan:
+class FrontierSpread:
     """Palettes on the frontier of some values, cheapest budget first.
 
     Args:
@@ -45,14 +45,14 @@ class Fan:
     trusted: np.ndarray
 
 
-def fan(
+def spread_frontier(
     oracle: Oracle,
     values: Sequence[int],
     budgets: Sequence[float],
     *,
     lines: int = 24,
     floors: np.ndarray | None = None,
-) -> Fan:
+) -> FrontierSpread:
     """Palettes in well spread directions at each budget.
 
     Args:
@@ -69,7 +69,7 @@ def fan(
         InputError: fewer than two values or one twice, a budget that is not above 0, or too few lines.
 
     Example:
-        >>> fan(oracle, (0, 1, 2), [1.0]).levels.shape  # doctest: +SKIP
+        >>> spread_frontier(oracle, (0, 1, 2), [1.0]).levels.shape  # doctest: +SKIP
         (24, 8)
     """
     chosen = tuple(int(j) for j in values)
@@ -82,7 +82,7 @@ def fan(
     if not len(nats) or not np.all(np.isfinite(nats) & (nats > 0)):
         raise InputError(f"The budgets are {list(budgets)}; expected nats above 0.")
     rays = np.zeros((lines, size))
-    rays[:, list(chosen)] = np.maximum(spread(len(chosen), lines), TRACE)
+    rays[:, list(chosen)] = np.maximum(spread_directions(len(chosen), lines), TRACE)
     kept = np.full(size, np.nan) if floors is None else np.array(floors, dtype=float)
     kept[list(chosen)] = np.nan
     found = solve_rays(oracle, rays, nats, floors=kept)
@@ -91,10 +91,10 @@ def fan(
     at = oracle.batch_moments(weights)
     ess = np.array([(one.per_prompt, one.pooled) for one in oracle.sample_sizes(at)]).reshape(-1, 2)
     trusted = log_trust(oracle, ess[:, 0], ess[:, 1]) >= 0
-    return Fan(chosen, nats[column], weights, found.levels[row, column], found.kl[row, column], trusted)
+    return FrontierSpread(chosen, nats[column], weights, found.levels[row, column], found.kl[row, column], trusted)
 
 
-def spread(size: int, count: int) -> np.ndarray:
+def spread_directions(size: int, count: int) -> np.ndarray:
     """Directions of so many values with no negative entry, as far apart as can be: the values themselves first.
 
     Each further one is the candidate whose closest neighbour is farthest away.

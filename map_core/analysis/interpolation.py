@@ -20,12 +20,12 @@ import numpy as np
 from map_core.analysis.generation_weights import effective_solution
 from map_core.core.types import Verdict
 from map_core.errors import InputError
-from map_core.feasibility import Assessment, checked
+from map_core.feasibility import Assessment, checked_targets
 from map_core.oracle import Oracle
 
 
 @dataclass(frozen=True, eq=False)
-class Ends:
+class PalettePair:
     """Two palettes that are blended.
 
     Args:
@@ -53,7 +53,7 @@ class Ends:
 
 
 @dataclass(frozen=True, eq=False)
-class Blends:
+class Interpolation:
     """The mixtures along the way.
 
     Args:
@@ -71,13 +71,13 @@ class Blends:
     kl: np.ndarray
 
 
-def blends(
+def interpolate(
     oracle: Oracle,
-    ends: Ends,
+    ends: PalettePair,
     assess: Callable[[np.ndarray], Assessment],
     points: int = 21,
     check: Callable[[], None] = lambda: None,
-) -> Blends:
+) -> Interpolation:
     """What lies between two palettes.
 
     Args:
@@ -98,11 +98,11 @@ def blends(
     levels, kl = np.full_like(targets, np.nan), np.full(points, np.nan)
     for point in range(points):
         check()
-        found = assess(checked(oracle, targets[point]))
+        found = assess(checked_targets(oracle, targets[point]))
         verdicts.append(found.verdict)
         if found.solution is not None:
             levels[point], kl[point] = found.solution.levels, found.solution.kl
-    return Blends(shares, targets, tuple(verdicts), levels, kl)
+    return Interpolation(shares, targets, tuple(verdicts), levels, kl)
 
 
 def _asked(one: Assessment, other: Assessment) -> np.ndarray:

@@ -21,7 +21,7 @@ from enum import StrEnum
 import numpy as np
 
 from map_core.errors import InputError
-from map_core.feasibility import AttainableLevels, checked
+from map_core.feasibility import AttainableLevels, checked_targets
 from map_core.feasibility.nearest import nearest
 from map_core.feasibility.trust import is_trusted
 from map_core.oracle import Oracle
@@ -40,7 +40,7 @@ class Keep(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class LocalStep:
     """A palette one step away, in standardised units.
 
     Args:
@@ -62,7 +62,7 @@ class Step:
     trusted: bool
 
 
-def step(
+def local_step(
     oracle: Oracle,
     targets: np.ndarray,
     value: int,
@@ -72,7 +72,7 @@ def step(
     now: Solution | None = None,
     fixed: np.ndarray | None = None,
     attainable: AttainableLevels | None = None,
-) -> Step | None:
+) -> LocalStep | None:
     """The palette one step away.
 
     Args:
@@ -93,11 +93,11 @@ def step(
         InputError: the value has no target, or the size is 0 or not a number.
 
     Example:
-        >>> more = step(oracle, targets, 0, 0.1, Keep.COST)  # doctest: +SKIP
+        >>> more = local_step(oracle, targets, 0, 0.1, Keep.COST)  # doctest: +SKIP
         >>> more.targets - targets  # doctest: +SKIP
         array([ 0.1  , -0.034,    nan])
     """
-    targets = checked(oracle, targets)
+    targets = checked_targets(oracle, targets)
     if not 0 <= value < len(targets) or math.isnan(targets[value]):
         raise InputError(f"A step moves a value that has a target; number {value} has none.")
     if not (math.isfinite(size) and size != 0):
@@ -123,7 +123,7 @@ def step(
     if found is None:
         return None
     new, solution = found
-    return Step(value, float(size), keep, new, solution, solution.kl - now.kl, is_trusted(oracle, solution))
+    return LocalStep(value, float(size), keep, new, solution, solution.kl - now.kl, is_trusted(oracle, solution))
 
 
 def _risen(oracle: Oracle, lowered: np.ndarray, others: np.ndarray, now: Solution) -> tuple[np.ndarray, Solution]:

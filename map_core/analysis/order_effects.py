@@ -12,7 +12,7 @@ from itertools import permutations
 
 import numpy as np
 
-from map_core.analysis.sequential import SequentialPath, checked_targets, sequences
+from map_core.analysis.sequential import SequentialPath, sequential_paths, targeted_positions
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.solver.newton import Solution, Status, solve
@@ -22,7 +22,7 @@ MAX_ORDERS = 720
 
 
 @dataclass(frozen=True, eq=False)
-class Loss:
+class PathLoss:
     """What a path ends short of the simultaneous solution.
 
     Args:
@@ -40,9 +40,9 @@ class Loss:
     kl: float
 
 
-def loss(path: SequentialPath, simultaneous: Solution, step: int = -1) -> Loss:
+def path_loss(path: SequentialPath, simultaneous: Solution, step: int = -1) -> PathLoss:
     """What a path has lost at one of its steps, the last by default, against a converged simultaneous solution."""
-    return Loss(
+    return PathLoss(
         simultaneous.levels - path.levels[step],
         simultaneous.weights - path.weights[step],
         float(path.shortfall[step].max()),
@@ -53,7 +53,7 @@ def loss(path: SequentialPath, simultaneous: Solution, step: int = -1) -> Loss:
 
 
 @dataclass(frozen=True, eq=False)
-class Orders:
+class OrderComparison:
     """The same targets aligned in several orders.
 
     Args:
@@ -64,7 +64,7 @@ class Orders:
 
     paths: tuple[SequentialPath, ...]
     simultaneous: Solution
-    losses: tuple[Loss, ...]
+    losses: tuple[PathLoss, ...]
 
     @property
     def best(self) -> int | None:
@@ -86,7 +86,7 @@ def compare_orders(
     grow_only: bool = False,
     limit: int = MAX_ORDERS,
     seed: int = 0,
-) -> Orders:
+) -> OrderComparison:
     """How much the order matters.
 
     Args:
@@ -106,11 +106,11 @@ def compare_orders(
     if limit < 1:
         raise InputError(f"limit is {limit}; expected a number of orders from 1.")
     if orders is None:
-        orders = _all_orders(checked_targets(oracle, targets, rounds)[0], limit, seed)
-    paths = sequences(oracle, targets, orders, rounds=rounds, grow_only=grow_only)
+        orders = _all_orders(targeted_positions(oracle, targets, rounds)[0], limit, seed)
+    paths = sequential_paths(oracle, targets, orders, rounds=rounds, grow_only=grow_only)
     together = solve(oracle, np.asarray(targets, dtype=float))
     met = together.status is Status.CONVERGED and not any(path.status is Status.UNBOUNDED for path in paths)
-    return Orders(paths, together, tuple(loss(path, together) for path in paths) if met else ())
+    return OrderComparison(paths, together, tuple(path_loss(path, together) for path in paths) if met else ())
 
 
 def _all_orders(wanted: np.ndarray, limit: int, seed: int) -> list[tuple[int, ...]]:

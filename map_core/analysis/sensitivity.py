@@ -36,7 +36,7 @@ MAX_ROUNDS = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Local:
+class LocalSensitivity:
     """First- and second-order answers at a solution, in standardised units.
 
     Args:
@@ -71,7 +71,7 @@ class Local:
         return float(self.price @ step + 0.5 * step @ self.weights @ step)
 
 
-def local(solution: Solution) -> Local:
+def local_sensitivity(solution: Solution) -> LocalSensitivity:
     """Prices and derivatives at a solution.
 
     Args:
@@ -85,7 +85,7 @@ def local(solution: Solution) -> Local:
     weights, levels = _derivatives(solution.covariance, active)
     price = np.where(active, x, 0.0)
     cost = solution.kl if active.any() else 0.0
-    return Local(
+    return LocalSensitivity(
         active,
         price,
         price / (float(price.sum()) or 1.0),
@@ -121,7 +121,7 @@ class Switch:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class SensitivityCurve:
     """What happens as one target is moved and the others stay.
 
     Args:
@@ -143,14 +143,14 @@ class Curve:
     highest: float
 
 
-def curve(
+def sensitivity_curve(
     oracle: Oracle,
     targets: np.ndarray,
     value: int,
     *,
     points: int = 41,
     attainable: AttainableLevels | None = None,
-) -> Curve:
+) -> SensitivityCurve:
     """Sweep one target from the base level to the highest that can be reached.
 
     Args:
@@ -173,7 +173,7 @@ def curve(
     top = (attainable or AttainableLevels(oracle)).highest(targets, value)
     none = np.empty((0, len(targets)))
     if math.isnan(top):
-        return Curve(value, np.empty(0), none, none, np.empty(0), (), top)
+        return SensitivityCurve(value, np.empty(0), none, none, np.empty(0), (), top)
     start = 0.0 if top > 0 else top - 1.0
     path = _Path(oracle, targets, value)
     swept: list[_Point] = []
@@ -182,7 +182,7 @@ def curve(
         if point.solution.status is not Status.CONVERGED:
             break
         swept.append(point)
-    return Curve(
+    return SensitivityCurve(
         value,
         np.array([p.level for p in swept]),
         np.array([p.solution.weights for p in swept]).reshape(-1, len(targets)),

@@ -111,7 +111,7 @@ class SequentialPath:
         return first if first <= self.rounds else None
 
 
-def sequence(
+def sequential_path(
     oracle: Oracle,
     targets: np.ndarray,
     order: Sequence[int] | None = None,
@@ -136,15 +136,15 @@ def sequence(
             there is no round.
 
     Example:
-        >>> path = sequence(oracle, np.array([0.3, 0.2]), (1, 0))  # doctest: +SKIP
+        >>> path = sequential_path(oracle, np.array([0.3, 0.2]), (1, 0))  # doctest: +SKIP
         >>> path.undone[-1]  # what aligning value 0 took from value 1  # doctest: +SKIP
         array([0.  , 0.12])
     """
     orders = None if order is None else [order]
-    return sequences(oracle, targets, orders, rounds=rounds, grow_only=grow_only)[0]
+    return sequential_paths(oracle, targets, orders, rounds=rounds, grow_only=grow_only)[0]
 
 
-def sequences(
+def sequential_paths(
     oracle: Oracle,
     targets: np.ndarray,
     orders: Sequence[Sequence[int]] | None = None,
@@ -152,7 +152,7 @@ def sequences(
     rounds: int = 1,
     grow_only: bool = False,
 ) -> tuple[SequentialPath, ...]:
-    """Several paths side by side, one pass over the table a Newton step; see :func:`sequence` for one.
+    """Several paths side by side, one pass over the table a Newton step; see :func:`sequential_path` for one.
 
     Args:
         oracle: the table.
@@ -166,7 +166,7 @@ def sequences(
     Raises:
         InputError: as for one, or rows and orders do not fit together.
     """
-    wanted = checked_targets(oracle, targets, rounds)
+    wanted = targeted_positions(oracle, targets, rounds)
     targets = np.atleast_2d(np.asarray(targets, dtype=float))
     if orders is not None:
         if not len(orders):
@@ -228,7 +228,7 @@ def _residuals(x: np.ndarray, levels: np.ndarray, targets: np.ndarray) -> np.nda
     return np.asarray(np.abs(np.minimum(x, slack)).max(axis=1))
 
 
-def checked_targets(oracle: Oracle, targets: np.ndarray, rounds: int) -> np.ndarray:
+def targeted_positions(oracle: Oracle, targets: np.ndarray, rounds: int) -> np.ndarray:
     """(row, turn) positions of the targeted values of each row; an InputError where there is nothing to align."""
     targets = np.asarray(targets, dtype=float)
     if targets.ndim not in (1, 2) or targets.shape[-1:] != oracle.base.shape or np.any(np.isinf(targets)):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from map_core.analysis.baselines import Baseline, compare
+from map_core.analysis.baselines import Baseline, compare_baselines
 from map_core.cli.inputs import LoadedTable, open_table, read_palettes
 from map_core.cli.options import budget_option, seed_option, table_options, target_options
 from map_core.cli.output import by_name, columns, print_json
@@ -42,7 +42,9 @@ def baselines(
     """
     opened = open_table(table, use_case, form)
     for palette in read_palettes(opened, pairs, targets_file):
-        found = compare(opened.table, palette.targets, form=opened.oracle.form, count=count, budget=budget, seed=seed)
+        found = compare_baselines(
+            opened.table, palette.targets, form=opened.oracle.form, count=count, budget=budget, seed=seed
+        )
         result = {
             "targets": by_name(opened.oracle, palette.levels),
             "form": opened.oracle.form.value,

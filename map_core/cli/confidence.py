@@ -15,7 +15,7 @@ from map_core.cli.options import table_options, target_options
 from map_core.cli.output import by_name, columns, print_json
 from map_core.confidence import Confidence, Interval
 from map_core.confidence import confidence as error_bars
-from map_core.confidence.holdout_levels import on_held_out
+from map_core.confidence.holdout_levels import holdout_levels
 from map_core.confidence.verdict import SURE
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
@@ -120,7 +120,7 @@ def _kept_apart(opened: LoadedTable, targets: np.ndarray, found: Confidence) -> 
         return None
     counted = table.weights if table.weights.size else None
     weights = np.asarray(found.weights.estimate)
-    there = on_held_out(oracle, table.held_out, weights, targets, counted=counted, level=found.level)
+    there = holdout_levels(oracle, table.held_out, weights, targets, counted=counted, level=found.level)
     return {
         "prompts": there.prompts,
         "levels": _by_value(oracle, there.levels.scaled(oracle.scale, oracle.base)),

@@ -15,7 +15,7 @@ from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.core.wilson import wilson_interval
 from map_core.oracle import Oracle
-from map_core.studies.delivery import Crossed, Delivery, resampled, share_of_way
+from map_core.studies.delivery import CrossFitDelivery, Delivery, bootstrap_mean, share_of_way
 
 
 def describe(found: Delivery, oracle: Oracle) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def describe(found: Delivery, oracle: Oracle) -> dict[str, Any]:
     }
 
 
-def describe_crossed(found: Crossed, number: int, oracle: Oracle) -> dict[str, Any]:
+def describe_crossed(found: CrossFitDelivery, number: int, oracle: Oracle) -> dict[str, Any]:
     """One palette's forecast and delivery over many halvings as plain JSON values, levels in reward units."""
     low, high = (found.forecast[number] + sign * found.error[number] for sign in (-1, 1))
     realised = found.realised[number]
@@ -63,7 +63,7 @@ def describe_crossed(found: Crossed, number: int, oracle: Oracle) -> dict[str, A
         "win_rates": by_name(oracle, found.wins[number]),
         "improves": {"reward": bool(found.improved[number]), "win_rate": bool(found.won[number])},
         "halves": {
-            name: _number(resampled(getattr(found, field)[[number]])[0])
+            name: _number(bootstrap_mean(getattr(found, field)[[number]])[0])
             for name, field in (
                 ("inside", "inside"),
                 ("improves_by_reward", "improves"),
@@ -131,7 +131,7 @@ def summary(found: tuple[Delivery, ...]) -> str:
     return line
 
 
-def crossed_as_text(found: Crossed, number: int, oracle: Oracle) -> str:
+def crossed_as_text(found: CrossFitDelivery, number: int, oracle: Oracle) -> str:
     rows = [name for name, target in zip(oracle.values, found.asked[number], strict=True) if not math.isnan(target)]
     shown = {
         "base": by_name(oracle, found.base),
@@ -151,7 +151,7 @@ def crossed_as_text(found: Crossed, number: int, oracle: Oracle) -> str:
     )
 
 
-def crossed_summary(found: Crossed, name: str) -> list[str]:
+def crossed_summary(found: CrossFitDelivery, name: str) -> list[str]:
     """Palettes over many halvings in words, a line a finding."""
     had = int(found.had.sum())
     lines = [
@@ -166,7 +166,7 @@ def crossed_summary(found: Crossed, name: str) -> list[str]:
             f"{amounts.percent(found.way_error)}), {amounts.percent(capped)} if nothing beyond a target counts; of "
             f"the replies picked {amounts.percent(picked)}, with pooled weights {amounts.percent(pooled)}."
         )
-    share, low, high = resampled(found.inside, found.level)
+    share, low, high = bootstrap_mean(found.inside, found.level)
     lines.append(
         f"Realised levels of a half inside their 90% intervals: {amounts.percent(share)} ({amounts.percent(low)} to "
         f"{amounts.percent(high)})."
@@ -178,15 +178,15 @@ def crossed_summary(found: Crossed, name: str) -> list[str]:
     ):
         count = int(overall[asking].sum())
         low, high = wilson_interval(count, int(asking.sum()), found.level)
-        a, a_low, a_high = resampled(ours[asking], found.level)
-        b, b_low, b_high = resampled(random[asking], found.level)
+        a, a_low, a_high = bootstrap_mean(ours[asking], found.level)
+        b, b_low, b_high = bootstrap_mean(random[asking], found.level)
         lines.append(
             f"Every value asked to rise does, by {said}: over all prompts on {count} of {asking.sum()} palettes "
             f"({amounts.percent(low)} to {amounts.percent(high)}); on one half {amounts.percent(a)} "
             f"({amounts.percent(a_low)} to {amounts.percent(a_high)}), under random weights at the same cost "
             f"{amounts.percent(b)} ({amounts.percent(b_low)} to {amounts.percent(b_high)})."
         )
-    whole = resampled(found.improves_whole[asking], found.level)[0]
+    whole = bootstrap_mean(found.improves_whole[asking], found.level)[0]
     lines.append(
         "The same by reward on one half, with the targets that the half solved on meets unasked: "
         f"{amounts.percent(whole)}."

@@ -21,17 +21,17 @@ from map_core.feasibility.nearest import default_budget
 from map_core.groups import (
     CaseVerdict,
     Clash,
-    Common,
+    CommonPalette,
     Concession,
     Group,
     Limit,
     Relation,
-    alone,
-    by_use_case,
     clashes,
     concessions,
     max_min,
     nash,
+    satisfaction_alone,
+    use_case_verdicts,
 )
 from map_core.oracle import Oracle
 
@@ -89,7 +89,7 @@ def groups(
         bargain = nash(oracle, people, budget) if with_nash else None
     except InputError as error:
         raise click.UsageError(str(error)) from error
-    by_themselves = alone(oracle, people, budget)
+    by_themselves = satisfaction_alone(oracle, people, budget)
     judged = [assess(oracle, group.targets, attainable=attainable) for group in people]
     found: dict[str, Any] = {
         "form": oracle.form.value,
@@ -102,7 +102,9 @@ def groups(
     }
     if use_cases:
         shared = bargain or fairest
-        found["use_cases"] = [_case(oracle, people, case) for case in by_use_case(opened.table, oracle, people, shared)]
+        found["use_cases"] = [
+            _case(oracle, people, case) for case in use_case_verdicts(opened.table, oracle, people, shared)
+        ]
     print_json(found) if as_json else click.echo("\n".join(_lines(oracle, found)))
 
 
@@ -133,7 +135,11 @@ def _alone(oracle: Oracle, group: Group, found: Assessment) -> dict[str, Any]:
 
 
 def _described(
-    oracle: Oracle, people: Sequence[Group], common: Common, by_themselves: np.ndarray, attainable: AttainableLevels
+    oracle: Oracle,
+    people: Sequence[Group],
+    common: CommonPalette,
+    by_themselves: np.ndarray,
+    attainable: AttainableLevels,
 ) -> dict[str, Any]:
     """A common palette as plain JSON values."""
     judged = assess(oracle, common.targets, solution=common.solution, attainable=attainable)

@@ -15,7 +15,7 @@ from map_core.cli.output import by_name, columns, print_json
 from map_core.core import amounts
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
-from map_core.feasibility.nearest import Nearest
+from map_core.feasibility.nearest import NearestPalette
 from map_core.feasibility.nearest import nearest as find_nearest
 from map_core.oracle import Oracle
 
@@ -96,7 +96,7 @@ def _importances(opened: LoadedTable, pairs: tuple[str, ...]) -> np.ndarray:
     return importance
 
 
-def _describe(found: Nearest | None, opened: LoadedTable, palette: PaletteTargets) -> dict[str, Any]:
+def _describe(found: NearestPalette | None, opened: LoadedTable, palette: PaletteTargets) -> dict[str, Any]:
     """The nearest palette as plain JSON values, in reward units and full precision; null when there is none."""
     oracle = opened.oracle
     return {
@@ -107,7 +107,7 @@ def _describe(found: Nearest | None, opened: LoadedTable, palette: PaletteTarget
     }
 
 
-def describe_nearest(found: Nearest, oracle: Oracle) -> dict[str, Any]:
+def describe_nearest(found: NearestPalette, oracle: Oracle) -> dict[str, Any]:
     """A nearest palette by itself, as plain JSON values."""
     return {
         "targets": by_name(oracle, oracle.rewards_at(found.targets)),

@@ -16,7 +16,7 @@ from map_core.cli.output import print_json
 from map_core.core import amounts
 from map_core.core.types import Form
 from map_core.errors import InputError
-from map_core.studies.reproduce import PAPER, Size, Study
+from map_core.studies.reproduce import PAPER, ReproductionStudy, SizeResult
 from map_core.studies.reproduce import reproduce as run_study
 
 
@@ -109,7 +109,7 @@ def _number(digits: int) -> Callable[[float], str]:
     return lambda number: amounts.fixed(number, digits)
 
 
-def _as_text(study: Study) -> Iterator[str]:
+def _as_text(study: ReproductionStudy) -> Iterator[str]:
     protocol = study.protocol
     yield (
         f"{protocol.palettes} random palettes of each size, {protocol.form.value} form, "
@@ -119,7 +119,7 @@ def _as_text(study: Study) -> Iterator[str]:
     yield f"Values: {', '.join(protocol.values)}. Targets up to the {highest}th percentile."
     yield ""
 
-    def line(title: str, show: Callable[[float], str], of: Callable[[Size], float]) -> str:
+    def line(title: str, show: Callable[[float], str], of: Callable[[SizeResult], float]) -> str:
         cells = (of(size) for size in study.sizes)
         return f"{title:<58}" + "".join(f"{'-' if math.isnan(cell) else show(cell):>8}" for cell in cells)
 
@@ -166,11 +166,11 @@ def _as_text(study: Study) -> Iterator[str]:
         yield from _rounds(study)
 
 
-def _of_paper(size: Size) -> float:
+def _of_paper(size: SizeResult) -> float:
     return PAPER.feasible[size.values - 1] if size.values <= len(PAPER.feasible) else math.nan
 
 
-def _rounds(study: Study) -> Iterator[str]:
+def _rounds(study: ReproductionStudy) -> Iterator[str]:
     """The sequential example, in quantiles."""
     rounds = study.rounds
     assert rounds is not None

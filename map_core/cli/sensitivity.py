@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.analysis.sensitivity import Curve, Local, curve, local
+from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve, local_sensitivity, sensitivity_curve
 from map_core.cli.inputs import PaletteTargets, open_table, read_palettes, value_positions
 from map_core.cli.options import table_options, target_options
 from map_core.cli.output import by_name, columns, print_json
@@ -53,7 +53,9 @@ def sensitivity(
         solution = None
         if attainable.margin(palette.targets).attainable:
             solution = solve(oracle, palette.targets)
-        curves = [curve(oracle, palette.targets, value, points=points, attainable=attainable) for value in values]
+        curves = [
+            sensitivity_curve(oracle, palette.targets, value, points=points, attainable=attainable) for value in values
+        ]
         result = describe(palette, solution, oracle)
         if as_json:
             print_json(result | {"curves": [describe_curve(found, oracle) for found in curves]})
@@ -71,7 +73,7 @@ def describe(palette: PaletteTargets, solution: Solution | None, oracle: Oracle)
         solution: its weights, None when out of reach.
         oracle: its table.
     """
-    found = local(solution) if solution is not None else None
+    found = local_sensitivity(solution) if solution is not None else None
     return {
         "targets": by_name(oracle, palette.levels),
         "form": oracle.form.value,
@@ -82,7 +84,7 @@ def describe(palette: PaletteTargets, solution: Solution | None, oracle: Oracle)
     } | _prices(found, oracle)
 
 
-def _prices(found: Local | None, oracle: Oracle) -> dict[str, Any]:
+def _prices(found: LocalSensitivity | None, oracle: Oracle) -> dict[str, Any]:
     keys = ("active", "price", "price_per_deviation", "share", "elasticity", "bottleneck", "weights_by_target")
     if found is None:
         return dict.fromkeys((*keys, "levels_by_target"))
@@ -103,7 +105,7 @@ def _prices(found: Local | None, oracle: Oracle) -> dict[str, Any]:
     }
 
 
-def describe_curve(found: Curve, oracle: Oracle) -> dict[str, Any]:
+def describe_curve(found: SensitivityCurve, oracle: Oracle) -> dict[str, Any]:
     """A curve as plain JSON values in reward units; without points where the other targets cannot be met.
 
     Args:
@@ -171,7 +173,7 @@ def _settled(column: dict[str, float]) -> dict[str, float]:
     return {name: round(number, 9) + 0.0 for name, number in column.items()}
 
 
-def _curve_text(found: Curve, oracle: Oracle) -> Iterator[str]:
+def _curve_text(found: SensitivityCurve, oracle: Oracle) -> Iterator[str]:
     name = oracle.values[found.value]
     if math.isnan(found.highest):
         yield f"The targets beside {name} cannot be met by themselves, so nothing can be swept.\n"

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.analysis.order_effects import MAX_ORDERS, Loss, Orders, compare_orders
+from map_core.analysis.order_effects import MAX_ORDERS, OrderComparison, PathLoss, compare_orders
 from map_core.analysis.sequential import SequentialPath
 from map_core.cli.inputs import LoadedTable, open_table, read_palettes, value_positions
 from map_core.cli.options import split_names, table_options, target_options
@@ -70,7 +70,7 @@ def sequence(
         print_json(result) if as_json else click.echo(_as_text(result, opened))
 
 
-def describe(found: Orders, oracle: Oracle) -> dict[str, Any]:
+def describe(found: OrderComparison, oracle: Oracle) -> dict[str, Any]:
     """A comparison as plain JSON values, in reward units and full precision."""
     together = found.simultaneous
     return {
@@ -91,7 +91,7 @@ def describe(found: Orders, oracle: Oracle) -> dict[str, Any]:
     }
 
 
-def _path(path: SequentialPath, lost: Loss | None, oracle: Oracle) -> dict[str, Any]:
+def _path(path: SequentialPath, lost: PathLoss | None, oracle: Oracle) -> dict[str, Any]:
     return {
         "order": [oracle.values[j] for j in path.order],
         "status": path.status.value,

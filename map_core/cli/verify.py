@@ -32,7 +32,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.scoring import from_metadata, resolve
-from map_core.studies.delivery import Crossed, cross, deliver, halves, reachable_palettes
+from map_core.studies.delivery import CrossFitDelivery, cross_fit_delivery, deliver, reachable_palettes, split_halves
 from map_core.studies.delivery import study as studies
 
 
@@ -110,7 +110,7 @@ def verify(
     mine = [] if random or study else [palette.levels for palette in read_palettes(opened, pairs, targets_file)]
     count = halvings or (studies.HALVINGS if study else 1)
     whole = opened.table
-    solved_on, others = halves(whole, seed) if count == 1 and not study else (whole, whole)
+    solved_on, others = split_halves(whole, seed) if count == 1 and not study else (whole, whole)
     if most is not None and most < len(others.prompts):
         others = others.take(np.linspace(0, len(others.prompts) - 1, most).astype(int).tolist())
     try:
@@ -129,7 +129,7 @@ def verify(
         studies.save(made, study)
         _show({"graded palettes": made.graded, "random palettes": made.random}, opened.oracle, as_json, short=True)
     elif count > 1:
-        crossed = cross(solved_on, new, mine, halvings=count, seed=seed, report=_tell)
+        crossed = cross_fit_delivery(solved_on, new, mine, halvings=count, seed=seed, report=_tell)
         _show({"palettes": crossed}, opened.oracle, as_json)
     else:
         found = deliver(solved_on, new, mine, seed=seed)
@@ -143,7 +143,7 @@ def _tell(done: int, total: int) -> None:
     click.echo(f"{done} of {total} halvings done", err=True)
 
 
-def _show(parts: Mapping[str, Crossed], oracle: Oracle, as_json: bool, short: bool = False) -> None:
+def _show(parts: Mapping[str, CrossFitDelivery], oracle: Oracle, as_json: bool, short: bool = False) -> None:
     """Print palettes over many halvings; in short, only what they come to."""
     for name, found in parts.items():
         for number in range(len(found.asked)):

@@ -14,8 +14,8 @@ table_quality   whether more candidates or more prompts would help a palette mor
 
 from map_core.confidence.bands import Bands, bands
 from map_core.confidence.bootstrap import Draws, bootstrap
-from map_core.confidence.cross_fit import HeldOut, hold_out
-from map_core.confidence.holdout_levels import KeptApart, on_held_out
+from map_core.confidence.cross_fit import CrossFit, cross_fit
+from map_core.confidence.holdout_levels import HoldoutLevels, holdout_levels
 from map_core.confidence.interval import Interval
 from map_core.confidence.sandwich import Sandwich, sandwich
 from map_core.confidence.summary import Confidence, confidence
@@ -23,15 +23,15 @@ from map_core.confidence.summary import Confidence, confidence
 __all__ = [
     "Bands",
     "Confidence",
+    "CrossFit",
     "Draws",
-    "HeldOut",
+    "HoldoutLevels",
     "Interval",
-    "KeptApart",
     "Sandwich",
     "bands",
     "bootstrap",
     "confidence",
-    "hold_out",
-    "on_held_out",
+    "cross_fit",
+    "holdout_levels",
     "sandwich",
 ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.analysis.sensitivity import Curve
+from map_core.analysis.sensitivity import SensitivityCurve
 from map_core.confidence.interval import t_interval
 from map_core.confidence.sandwich import sandwich
 from map_core.errors import InputError
@@ -46,7 +46,7 @@ class Bands:
     kl: Band
 
 
-def bands(oracle: Oracle, curve: Curve, *, level: float = 0.9) -> Bands:
+def bands(oracle: Oracle, curve: SensitivityCurve, *, level: float = 0.9) -> Bands:
     """Intervals at each point of a curve.
 
     Args:

@@ -25,7 +25,7 @@ MOST_FOLDS = 50
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class CrossFit:
     """Levels on prompts that the weights were not solved on, in standard deviations above base.
 
     Args:
@@ -45,7 +45,7 @@ class HeldOut:
     surely: np.ndarray
 
 
-def hold_out(
+def cross_fit(
     oracle: Oracle,
     targets: np.ndarray,
     *,
@@ -54,7 +54,7 @@ def hold_out(
     seed: int = 0,
     strata: Sequence[Hashable] | None = None,
     start: np.ndarray | None = None,
-) -> HeldOut:
+) -> CrossFit:
     """Cross-fit a palette.
 
     Args:
@@ -74,14 +74,14 @@ def hold_out(
         raise InputError(f"{folds} folds were asked for on {n} prompts; expected 2 to {min(n, MOST_FOLDS)}.")
     if strata is not None and len(strata) != n:
         raise InputError(f"There are {len(strata)} labels for {n} prompts; expected one a prompt.")
-    fold = split(n, folds, np.random.default_rng(seed), strata)
+    fold = split_folds(n, folds, np.random.default_rng(seed), strata)
     seen = (fold != np.arange(folds)[:, None]).astype(float)
     found = solve_many(oracle, targets, start=start, multiplicity=seen)
     asked = not np.any(oracle.constant & (targets > 0))
     solved = int(found.converged.sum()) if asked else 0
     if solved < folds:
         none = np.zeros(len(targets), dtype=bool)
-        return HeldOut(folds, solved, None, None, none, none)
+        return CrossFit(folds, solved, None, None, none, none)
     levels, score = np.zeros(len(targets)), np.zeros((n, len(targets)))
     for k, weights in enumerate(found.weights):
         out = fold == k
@@ -95,10 +95,12 @@ def hold_out(
     interval = t_interval(levels, error, freedom, level)
     in_sample = found.levels.mean(axis=0)
     missed = (in_sample >= targets - MET) & (levels < targets - MET)
-    return HeldOut(folds, solved, in_sample, interval, missed, missed & (interval.high < targets))
+    return CrossFit(folds, solved, in_sample, interval, missed, missed & (interval.high < targets))
 
 
-def split(prompts: int, folds: int, rng: np.random.Generator, strata: Sequence[Hashable] | None = None) -> np.ndarray:
+def split_folds(
+    prompts: int, folds: int, rng: np.random.Generator, strata: Sequence[Hashable] | None = None
+) -> np.ndarray:
     """(prompt,) the fold of each prompt: sizes differ by at most one, within each label by at most one as well."""
     order = rng.permutation(prompts)
     if strata is not None:

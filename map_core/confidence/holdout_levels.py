@@ -17,7 +17,7 @@ from map_core.oracle import Oracle
 
 
 @dataclass(frozen=True, eq=False)
-class KeptApart:
+class HoldoutLevels:
     """What weights give on held-out prompts, in standard deviations above base.
 
     Args:
@@ -33,7 +33,7 @@ class KeptApart:
     surely: np.ndarray
 
 
-def on_held_out(
+def holdout_levels(
     oracle: Oracle,
     held_out: np.ndarray,
     weights: np.ndarray,
@@ -41,7 +41,7 @@ def on_held_out(
     *,
     counted: np.ndarray | None = None,
     level: float = 0.9,
-) -> KeptApart:
+) -> HoldoutLevels:
     """Measure weights on the prompts that they were not solved on.
 
     Args:
@@ -68,4 +68,4 @@ def on_held_out(
     error = np.sqrt(np.sum(score**2, axis=0) * len(out) / (len(out) - 1))
     interval = t_interval(here, error, len(out) - 1, level)
     missed = here < targets - MET
-    return KeptApart(len(out), interval, missed, missed & (interval.high < targets))
+    return HoldoutLevels(len(out), interval, missed, missed & (interval.high < targets))

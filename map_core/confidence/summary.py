@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from map_core.confidence.bootstrap import Draws, bootstrap
-from map_core.confidence.cross_fit import HeldOut, hold_out
+from map_core.confidence.cross_fit import CrossFit, cross_fit
 from map_core.confidence.interval import Interval, percentile_interval, t_interval
 from map_core.confidence.sandwich import sandwich
 from map_core.confidence.verdict import probabilities, prompts_needed
@@ -66,7 +66,7 @@ class Confidence:
     weights: Interval | None
     kl: Interval | None
     levels: Interval | None
-    held_out: HeldOut
+    held_out: CrossFit
     prompts: int
     prompts_needed: float
     draws: int
@@ -128,7 +128,7 @@ def confidence(
     trusted = trust(oracle, oracle.effective_sample_size(solution.weights)) if converged else -math.inf
     found = bootstrap(oracle, targets, solution=solution, edge=edge, draws=draws, seed=seed)
     start = solution.weights if converged else None
-    held = hold_out(oracle, targets, folds=folds, level=level, seed=seed, strata=strata, start=start)
+    held = cross_fit(oracle, targets, folds=folds, level=level, seed=seed, strata=strata, start=start)
     probability = probabilities(found, edge.value, trusted)
     weights = kl = levels = None
     if converged:

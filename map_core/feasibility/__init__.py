@@ -13,7 +13,7 @@ trust           how many replies must carry a forecast
 
 from map_core.feasibility.assess import Assessment, assess
 from map_core.feasibility.conflict import Conflict, smallest_conflict
-from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels, Margin, checked, margin
+from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels, Margin, checked_targets, margin
 
 __all__ = [
     "MARGIN_TOLERANCE",
@@ -22,7 +22,7 @@ __all__ = [
     "Conflict",
     "Margin",
     "assess",
-    "checked",
+    "checked_targets",
     "margin",
     "smallest_conflict",
 ]

@@ -12,8 +12,8 @@ import numpy as np
 
 from map_core.core.types import Verdict
 from map_core.errors import InputError
-from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels, Margin, checked
-from map_core.feasibility.nearest import Nearest, nearest
+from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels, Margin, checked_targets
+from map_core.feasibility.nearest import NearestPalette, nearest
 from map_core.feasibility.trust import trust
 from map_core.oracle import EffectiveSampleSize, Oracle
 from map_core.solver.newton import Solution, Status, solve
@@ -38,7 +38,7 @@ class Assessment:
     margin: Margin
     solution: Solution | None
     ess: EffectiveSampleSize | None
-    nearest: Nearest | None
+    nearest: NearestPalette | None
     over_budget: bool = False
 
 
@@ -69,7 +69,7 @@ def assess(
     Raises:
         InputError: a target is infinite, there is not one entry a value, or the budget is not a number above 0.
     """
-    targets = checked(oracle, targets)
+    targets = checked_targets(oracle, targets)
     if budget is not None and not budget > 0:
         raise InputError(f"The budget is {budget} nats; expected a number above 0.")
     attainable = attainable or AttainableLevels(oracle)

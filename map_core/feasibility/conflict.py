@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels, Margin, checked
+from map_core.feasibility.margin import MARGIN_TOLERANCE, AttainableLevels, Margin, checked_targets
 
 #: Margins that the search for the smallest conflict may take; then it settles for an irreducible one.
 MAX_CHECKS = 400
@@ -55,7 +55,7 @@ def smallest_conflict(
     Raises:
         InputError: a target is infinite, or there is not one entry a value.
     """
-    targets = checked(attainable.oracle, targets)
+    targets = checked_targets(attainable.oracle, targets)
     edge = attainable.margin(targets)
     if edge.attainable:
         return None

@@ -87,7 +87,7 @@ class AttainableLevels:
         Raises:
             InputError: a target is infinite, or there is not one entry a value.
         """
-        targets = checked(self.oracle, targets)
+        targets = checked_targets(self.oracle, targets)
         # A constant value whose target is met asks for nothing; above it, the target is out of reach by that much.
         wanted = ~np.isnan(targets) & ~(self.oracle.constant & (targets <= 0))
         if not wanted.any():
@@ -122,7 +122,7 @@ class AttainableLevels:
             A level that can be had, in standard deviations above base; NaN when the other targets cannot be met by
             themselves.
         """
-        others = checked(self.oracle, targets).copy()
+        others = checked_targets(self.oracle, targets).copy()
         others[value] = np.nan
         alone = self.margin(others)
         return self._furthest(others, value, 1.0, alone.levels) if alone.attainable else math.nan
@@ -139,7 +139,7 @@ class AttainableLevels:
             (value, 2) lowest and highest, in standard deviations above base; NaN where the other targets cannot be met
             by themselves.
         """
-        targets = checked(self.oracle, targets)
+        targets = checked_targets(self.oracle, targets)
         found = np.full((len(targets), 2), np.nan)
         with self._lock:
             edge = self.margin(targets)
@@ -184,7 +184,7 @@ def margin(oracle: Oracle, targets: np.ndarray) -> Margin:
     return AttainableLevels(oracle).margin(targets)
 
 
-def checked(oracle: Oracle, targets: np.ndarray) -> np.ndarray:
+def checked_targets(oracle: Oracle, targets: np.ndarray) -> np.ndarray:
     """Targets as (value,) floats.
 
     Raises:

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from map_core.errors import InputError
-from map_core.feasibility.margin import AttainableLevels, checked
+from map_core.feasibility.margin import AttainableLevels, checked_targets
 from map_core.feasibility.trust import trust
 from map_core.oracle import Oracle
 from map_core.solver.newton import Solution, Status, solve
@@ -41,7 +41,7 @@ LEVEL_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class NearestPalette:
     """The attainable palette closest to one that is not.
 
     Args:
@@ -72,7 +72,7 @@ def nearest(
     locked: np.ndarray | None = None,
     importance: np.ndarray | None = None,
     attainable: AttainableLevels | None = None,
-) -> Nearest | None:
+) -> NearestPalette | None:
     """The palette closest to the one asked for that can be had within a budget of nats.
 
     Args:
@@ -90,7 +90,7 @@ def nearest(
         InputError: a target is infinite, the budget or an importance is not a number above 0, or an array does not
             have one entry a value.
     """
-    targets = checked(oracle, targets)
+    targets = checked_targets(oracle, targets)
     trusted_only = budget is None
     budget = default_budget(oracle) if budget is None else float(budget)
     if not budget > 0:
@@ -113,7 +113,7 @@ def nearest(
     reached = np.where(np.isnan(targets), np.nan, np.minimum(targets, solution.levels))
     reached = np.where(oracle.constant & (reached > 0), 0.0, reached)
     given_up = np.nan_to_num(targets - reached)
-    return Nearest(reached, given_up, solution, float(np.sqrt(weight @ given_up**2)), budget)
+    return NearestPalette(reached, given_up, solution, float(np.sqrt(weight @ given_up**2)), budget)
 
 
 class _Path:

@@ -32,7 +32,7 @@ MOST_PASSES, MOST_PASSES_WARM = 60, 12
 
 
 @dataclass(frozen=True, eq=False)
-class Reach:
+class SmoothedRanges:
     """The range of each value, in standard deviations above base.
 
     Args:
@@ -46,7 +46,7 @@ class Reach:
     passes: int
 
 
-def reach(oracle: Oracle, targets: np.ndarray, start: Reach | None = None) -> Reach:
+def smoothed_ranges(oracle: Oracle, targets: np.ndarray, start: SmoothedRanges | None = None) -> SmoothedRanges:
     """The range of each value given the other targets.
 
     Args:
@@ -58,7 +58,7 @@ def reach(oracle: Oracle, targets: np.ndarray, start: Reach | None = None) -> Re
         InputError: there is not one target a value.
 
     Example:
-        >>> reach(oracle, targets).ranges[0]  # doctest: +SKIP
+        >>> smoothed_ranges(oracle, targets).ranges[0]  # doctest: +SKIP
         array([-0.61,  0.84])
     """
     size = len(oracle.values)
@@ -81,4 +81,4 @@ def reach(oracle: Oracle, targets: np.ndarray, start: Reach | None = None) -> Re
     ranges = np.where(oracle.constant[:, None], 0.0, ends.reshape(size, 2))
     # A row that diverges is no start for the next one.
     weights = np.where((found.residual <= 2 * TOLERANCE)[:, None], found.weights, 0.0)
-    return Reach(ranges, weights, found.steps)
+    return SmoothedRanges(ranges, weights, found.steps)

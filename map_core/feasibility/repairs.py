@@ -16,7 +16,7 @@ from map_core.core.types import Verdict
 from map_core.feasibility.assess import Assessment
 from map_core.feasibility.conflict import Conflict, smallest_conflict
 from map_core.feasibility.margin import AttainableLevels
-from map_core.feasibility.nearest import Nearest, nearest
+from map_core.feasibility.nearest import NearestPalette, nearest
 
 #: Ways in which one target alone gives way.
 MOST_ALONE = 2
@@ -95,7 +95,7 @@ def repairs(attainable: AttainableLevels, assessment: Assessment, locked: np.nda
     return Repairs(conflict, tuple(ways))
 
 
-def _way(found: Nearest) -> Repair:
+def _way(found: NearestPalette) -> Repair:
     changed = np.flatnonzero(found.given_up > NOTICED)
     order = changed[np.argsort(-found.given_up[changed])]
     targets = np.full(len(found.targets), np.nan)

@@ -18,7 +18,7 @@ STEPS = np.geomspace(0.02, 60.0, 64)
 
 
 @dataclass(frozen=True, eq=False)
-class Ranges:
+class TrustedRanges:
     """How far each value goes by itself, (value,) in standard deviations above base.
 
     Args:
@@ -30,7 +30,7 @@ class Ranges:
     furthest: np.ndarray
 
 
-def ranges(oracle: Oracle) -> Ranges:
+def trusted_ranges(oracle: Oracle) -> TrustedRanges:
     """The range of each value on a table."""
     size = len(oracle.values)
     trusted, furthest = np.zeros(size), np.zeros(size)
@@ -43,4 +43,4 @@ def ranges(oracle: Oracle) -> Ranges:
         enough = np.array([trust(oracle, one) >= 0 for one in oracle.sample_sizes(batch)])
         count = len(enough) if enough.all() else int(np.argmin(enough))
         trusted[j] = batch.levels[count - 1, j] if count else 0.0
-    return Ranges(trusted, furthest)
+    return TrustedRanges(trusted, furthest)

@@ -35,7 +35,7 @@ class Shown:
     """What is drawn.
 
     Args:
-        found: the ways to pick weights, as :func:`map_core.analysis.baselines.compare` gave them.
+        found: the ways to pick weights, as :func:`map_core.analysis.baselines.compare_baselines` gave them.
         targets: (value,) in standard deviations above base, NaN for free values.
         units: percentiles of the base model's replies.
         times: what all but the plain random weights cost, as a multiple of the palette.

@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 from map_core.core import amounts, safe_csv
 from map_core.core.wilson import wilson_interval
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, laid_out
-from map_core.studies.delivery import Crossed, Study, resampled
+from map_core.studies.delivery import CrossFitDelivery, DeliveryStudy, bootstrap_mean
 from map_core.studies.reproduce import PAPER
 
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "star", "hexagram", "triangle-down")
@@ -38,7 +38,7 @@ class Shown:
         theme: colours of the values.
     """
 
-    found: Crossed
+    found: CrossFitDelivery
     percentiles: Sequence[int | None]
     names: Sequence[str]
     colours: Sequence[int]
@@ -165,7 +165,7 @@ def palette(shown: Shown, number: int) -> go.Figure:
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest", margin={"t": 44})
 
 
-def done(study: Study) -> str:
+def done(study: DeliveryStudy) -> str:
     """What was done, in a sentence or two."""
     found, made = study.graded, study.made
     model = (made.get("model") or {}).get("name") or "the base model"
@@ -178,15 +178,15 @@ def done(study: Study) -> str:
     )
 
 
-def facts(study: Study) -> list[tuple[str, str, str]]:
+def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
     """What was found: label, figure, and what it means."""
     graded, random = study.graded, study.random
-    share, low, high = resampled(graded.inside, graded.level)
+    share, low, high = bootstrap_mean(graded.inside, graded.level)
     asking = random.had & random.rising.any(axis=1)
     count, of = int(random.improved[asking].sum()), int(asking.sum())
     ends = wilson_interval(count, of, random.level)
-    chance = resampled(random.random_improves[asking], random.level)[0]
-    half, wins = (resampled(shares[asking], random.level)[0] for shares in (random.improves, random.wins_all))
+    chance = bootstrap_mean(random.random_improves[asking], random.level)[0]
+    half, wins = (bootstrap_mean(shares[asking], random.level)[0] for shares in (random.improves, random.wins_all))
     within = f"within {amounts.percent(graded.level)} intervals"
     return [
         (
@@ -217,7 +217,7 @@ def facts(study: Study) -> list[tuple[str, str, str]]:
     ]
 
 
-def missed(study: Study) -> str:
+def missed(study: DeliveryStudy) -> str:
     """How much was asked of the values that did not improve, in a sentence; empty where all did."""
     found = study.random
     asking = found.had & found.rising.any(axis=1)
@@ -225,7 +225,7 @@ def missed(study: Study) -> str:
     if not below.any():
         return ""
     most = float(((found.asked - found.start) / found.scale)[below].max())
-    whole = resampled(found.improves_whole[asking], found.level)[0]
+    whole = bootstrap_mean(found.improves_whole[asking], found.level)[0]
     return (
         f"Values that were asked to rise and did not were asked for {amounts.fixed(most, 2)} standard deviations at "
         "the most. On one half, counting also targets that the half solved on meets without being asked, everything "

@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 
 from map_core.core import amounts
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, laid_out
-from map_core.groups import Agreement, Rule
+from map_core.groups import GroupAgreement, Rule
 from map_core.text.groups import RULES, percent
 from map_core.text.sentences import capitalised
 from map_core.text.units import Units
@@ -44,7 +44,7 @@ class Shown:
         theme: colours of the values.
     """
 
-    agreement: Agreement
+    agreement: GroupAgreement
     units: Units
     large: bool = False
     height: int | None = None

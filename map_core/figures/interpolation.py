@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from map_core.analysis.interpolation import Blends
+from map_core.analysis.interpolation import Interpolation
 from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, dash, laid_out, see_through
@@ -21,7 +21,9 @@ HEIGHT = 430
 _SHADES = {Verdict.ON_PAPER: "#E69F00", Verdict.OUT_OF_REACH: "#D55E00"}
 
 
-def blend(found: Blends, units: Units, shown: Sequence[int], share: float, theme: Theme = DEFAULT_THEME) -> go.Figure:
+def blend(
+    found: Interpolation, units: Units, shown: Sequence[int], share: float, theme: Theme = DEFAULT_THEME
+) -> go.Figure:
     """Levels above, nats below, over the share of the second palette.
 
     Args:
@@ -78,7 +80,7 @@ def blend(found: Blends, units: Units, shown: Sequence[int], share: float, theme
     return figure.update_layout(hovermode="x unified")
 
 
-def stretches(found: Blends) -> list[tuple[Verdict, float, float]]:
+def stretches(found: Interpolation) -> list[tuple[Verdict, float, float]]:
     """Where along the way which verdict holds: (verdict, from, to) in shares, meeting halfway between two points."""
     halfway = (found.shares[1:] + found.shares[:-1]) / 2
     told: list[tuple[Verdict, float, float]] = []
@@ -92,7 +94,7 @@ def stretches(found: Blends) -> list[tuple[Verdict, float, float]]:
     return told
 
 
-def summary(found: Blends, units: Units, shown: Sequence[int], names: tuple[str, str]) -> list[str]:
+def summary(found: Interpolation, units: Units, shown: Sequence[int], names: tuple[str, str]) -> list[str]:
     """The figure in words: where the verdict changes, the cost at both ends, and how each level moves."""
     told = [
         f"From {amounts.percent(start)} to {amounts.percent(end)} of {names[1]}: "
@@ -115,7 +117,7 @@ def summary(found: Blends, units: Units, shown: Sequence[int], names: tuple[str,
     return told
 
 
-def blends_csv(found: Blends, oracle: Oracle) -> str:
+def blends_csv(found: Interpolation, oracle: Oracle) -> str:
     """The mixtures, a row each: share, verdict, nats, targets and levels in reward units; empty where there is none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 
-from map_core.analysis.order_effects import Orders
+from map_core.analysis.order_effects import OrderComparison
 from map_core.figures.sequence import NEAR, Shown
 from map_core.figures.sequence_text import missed
 from map_core.text.units import Units
 
 
-def lost(found: Orders, place: int, units: Units) -> str:
+def lost(found: OrderComparison, place: int, units: Units) -> str:
     """What one order ends short of, by the value that is furthest below its target."""
     misses = missed(Shown(found.paths[place], found.simultaneous, units))
     return f"{misses[0]} at the end" if misses else "every target is met at the end"
 
 
-def alike(found: Orders) -> bool:
+def alike(found: OrderComparison) -> bool:
     """Whether all orders end so close to each other that nobody notices."""
     ends = [loss.worst for loss in found.losses]
     return max(ends) - min(ends) < NEAR
 
 
-def matters(found: Orders) -> str:
+def matters(found: OrderComparison) -> str:
     """Whether the order makes a difference, and which orders were compared."""
     size, count = len(found.paths[0].order), len(found.paths)
     every = math.factorial(size)

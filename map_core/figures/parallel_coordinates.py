@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.analysis.frontier_spread import Fan
+from map_core.analysis.frontier_spread import FrontierSpread
 from map_core.core import amounts, safe_csv
 from map_core.figures.plane import CONTOUR_COLOURS, Palette
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, escaped, laid_out, steady
@@ -30,7 +30,7 @@ ROUNDING = 0.5
 
 
 def lines(
-    fan: Fan,
+    fan: FrontierSpread,
     shown: Sequence[int],
     units: Units,
     axes: Sequence[int],
@@ -104,7 +104,7 @@ def lines(
     return figure.update_layout(hovermode="closest", margin={"r": 44})
 
 
-def _tint(fan: Fan, n: int, budgets: np.ndarray, tint: Tint, theme: Theme) -> str:
+def _tint(fan: FrontierSpread, n: int, budgets: np.ndarray, tint: Tint, theme: Theme) -> str:
     """The colour of a line."""
     if tint == "favoured":
         return theme.colour(max(fan.values, key=lambda j: float(fan.weights[n, j])))
@@ -128,7 +128,7 @@ def _add_mine(
     )
 
 
-def no_worse(fan: Fan, units: Units, levels: np.ndarray, values: Sequence[int]) -> list[int]:
+def no_worse(fan: FrontierSpread, units: Units, levels: np.ndarray, values: Sequence[int]) -> list[int]:
     """The lines that are at least as high as these levels in these values.
 
     Args:
@@ -143,7 +143,7 @@ def no_worse(fan: Fan, units: Units, levels: np.ndarray, values: Sequence[int]) 
     return [int(n) for n in np.flatnonzero(kept)]
 
 
-def summary(fan: Fan, shown: Sequence[int], units: Units) -> list[str]:
+def summary(fan: FrontierSpread, shown: Sequence[int], units: Units) -> list[str]:
     """The figure in words: from where to where each value goes over these palettes, at each budget."""
     told = []
     for budget in np.unique(fan.budget[list(shown)]) if len(shown) else ():
@@ -156,7 +156,7 @@ def summary(fan: Fan, shown: Sequence[int], units: Units) -> list[str]:
     return told
 
 
-def fan_csv(fan: Fan, oracle: Oracle) -> str:
+def fan_csv(fan: FrontierSpread, oracle: Oracle) -> str:
     """The palettes of a fan, a row each: budget, nats, whether trusted, level (reward units) and weight (1/reward)."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)

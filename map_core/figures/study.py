@@ -1,7 +1,7 @@
 """The published experiments on one table, in four panels: what can be had, what is missed, times, and order.
 
-Every line is a field of :class:`map_core.studies.reproduce.Size`; the paper's own figures are dotted. Each panel has
-its own legend beside it.
+Every line is a field of :class:`map_core.studies.reproduce.SizeResult`; the paper's own figures are dotted. Each panel
+has its own legend beside it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from map_core.core import amounts
 from map_core.core.types import Form
 from map_core.figures.theme import COLOURS, NEUTRAL, laid_out
-from map_core.studies.reproduce import PAPER, Study
+from map_core.studies.reproduce import PAPER, ReproductionStudy
 
 HEIGHT = 720
 OURS, PUBLISHED, RANDOM, ROUND, ROUNDS, POOLED = COLOURS[:6]
@@ -46,7 +46,7 @@ PANELS = (
 )
 
 
-def study_figure(study: Study) -> go.Figure:
+def study_figure(study: ReproductionStudy) -> go.Figure:
     """All four panels.
 
     Args:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from map_core.analysis.sensitivity import Curve
+from map_core.analysis.sensitivity import SensitivityCurve
 from map_core.confidence import Bands
 from map_core.core import amounts, safe_csv
 from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, dash, escaped, laid_out, see_through
@@ -38,7 +38,7 @@ class Sweep:
         theme: colours of the values.
     """
 
-    curve: Curve
+    curve: SensitivityCurve
     units: Units
     current: float
     bands: Bands | None = None
@@ -104,7 +104,7 @@ def kl(sweep: Sweep) -> go.Figure:
     return _finish(figure, sweep, "Distance (nats)")
 
 
-def _by_importance(curve: Curve) -> list[int]:
+def _by_importance(curve: SensitivityCurve) -> list[int]:
     """The swept value last, so that its line lies on top."""
     others = [j for j in range(curve.levels.shape[1]) if j != curve.value]
     return [*others, curve.value]
@@ -208,7 +208,7 @@ def summary(sweep: Sweep) -> list[str]:
     return said
 
 
-def sweep_csv(curve: Curve, oracle: Oracle, bands: Bands | None = None) -> str:
+def sweep_csv(curve: SensitivityCurve, oracle: Oracle, bands: Bands | None = None) -> str:
     """The points of a curve in reward units: the target, nats, then every level and weight (1/reward), and their ends.
 
     Args:

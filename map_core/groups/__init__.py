@@ -5,32 +5,32 @@ best, ``nash`` the fair bargain; ``conflict`` shows who gives up what and which 
 case fares, ``agreement`` all of it in stages.
 """
 
-from map_core.groups.agreement import Agreement, Joint, Memory, Rule, agreement
-from map_core.groups.cases import CaseVerdict, by_use_case
-from map_core.groups.common import Common, Limit, max_min
-from map_core.groups.conflict import Clash, Concession, Relation, alone, clashes, concessions
-from map_core.groups.group import Group, joined, satisfaction
+from map_core.groups.agreement import AgreementCache, GroupAgreement, JointPalette, Rule, agreement
+from map_core.groups.cases import CaseVerdict, use_case_verdicts
+from map_core.groups.common import CommonPalette, Limit, max_min
+from map_core.groups.conflict import Clash, Concession, Relation, clashes, concessions, satisfaction_alone
+from map_core.groups.group import Group, joint_targets, satisfaction
 from map_core.groups.nash import nash
 
 __all__ = [
-    "Agreement",
+    "AgreementCache",
     "CaseVerdict",
     "Clash",
-    "Common",
+    "CommonPalette",
     "Concession",
     "Group",
-    "Joint",
+    "GroupAgreement",
+    "JointPalette",
     "Limit",
-    "Memory",
     "Relation",
     "Rule",
     "agreement",
-    "alone",
-    "by_use_case",
     "clashes",
     "concessions",
-    "joined",
+    "joint_targets",
     "max_min",
     "nash",
     "satisfaction",
+    "satisfaction_alone",
+    "use_case_verdicts",
 ]

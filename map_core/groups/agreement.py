@@ -17,9 +17,9 @@ import numpy as np
 
 from map_core.core.types import Verdict
 from map_core.feasibility import AttainableLevels, Margin, assess
-from map_core.groups.common import Common, max_min
-from map_core.groups.conflict import NAMED_SHARE, Clash, Concession, alone, clashes, concessions
-from map_core.groups.group import Group, check, joined
+from map_core.groups.common import CommonPalette, max_min
+from map_core.groups.conflict import NAMED_SHARE, Clash, Concession, clashes, concessions, satisfaction_alone
+from map_core.groups.group import Group, check_groups, joint_targets
 from map_core.groups.nash import nash
 from map_core.oracle import Oracle
 from map_core.oracle.threads import one_blas_thread
@@ -41,7 +41,7 @@ class Rule(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Joint:
+class JointPalette:
     """The palette that gives every group all that it wants, whether or not it can be had.
 
     Args:
@@ -58,7 +58,7 @@ class Joint:
 
 
 @dataclass(frozen=True, eq=False)
-class Agreement:
+class GroupAgreement:
     """What several groups come to; a part is None, or missing, until it has been computed.
 
     Args:
@@ -74,14 +74,14 @@ class Agreement:
 
     groups: tuple[Group, ...]
     budget: float
-    joint: Joint | None = None
+    joint: JointPalette | None = None
     reachable: tuple[bool, ...] = ()
-    common: Mapping[Rule, Common] = field(default_factory=dict)
+    common: Mapping[Rule, CommonPalette] = field(default_factory=dict)
     verdicts: Mapping[Rule, Verdict] = field(default_factory=dict)
     alone: np.ndarray | None = None
     pairs: tuple[Clash, ...] | None = None
 
-    def named(self, names: Sequence[str]) -> Agreement:
+    def named(self, names: Sequence[str]) -> GroupAgreement:
         """The same with the groups called so: what is computed does not depend on names."""
         groups = tuple(replace(group, name=name) for group, name in zip(self.groups, names, strict=True))
         return replace(self, groups=groups)
@@ -93,7 +93,7 @@ class Agreement:
         return concessions(self.groups, self.common[rule], self.alone)
 
 
-class Memory:
+class AgreementCache:
     """What was computed of single groups and of pairs on one oracle, whatever they are called.
 
     Args:
@@ -122,7 +122,7 @@ class Memory:
         """How satisfied a group would be if only it counted."""
         key = ("alone", group.targets.tobytes(), budget)
         if key not in self._known:
-            self._remember(key, float(alone(self.oracle, [group], budget)[0]))
+            self._remember(key, float(satisfaction_alone(self.oracle, [group], budget)[0]))
         return self._known[key]  # type: ignore[return-value]
 
     def pairs(
@@ -149,11 +149,11 @@ class Memory:
 
 
 def agreement(
-    memory: Memory,
+    memory: AgreementCache,
     groups: Sequence[Group],
     budget: float,
-    report: Callable[[Agreement], None] = lambda so_far: None,
-) -> Agreement:
+    report: Callable[[GroupAgreement], None] = lambda so_far: None,
+) -> GroupAgreement:
     """All that several groups come to within a budget.
 
     Args:
@@ -166,14 +166,14 @@ def agreement(
         The agreement with all its parts.
 
     Raises:
-        InputError: groups or budget that cannot be used, see :func:`map_core.groups.group.check`.
+        InputError: groups or budget that cannot be used, see :func:`map_core.groups.group.check_groups`.
 
     Example:
-        >>> agreement(Memory(oracle), groups, budget=1.0).common[Rule.WORST_OFF].satisfaction  # doctest: +SKIP
+        >>> agreement(AgreementCache(oracle), groups, budget=1.0).common[Rule.WORST_OFF].satisfaction  # doctest: +SKIP
         array([0.8, 0.8])
     """
-    check(memory.oracle, groups, budget)
-    found = Agreement(tuple(groups), budget, _joint(memory, groups), tuple(map(memory.reachable, groups)))
+    check_groups(memory.oracle, groups, budget)
+    found = GroupAgreement(tuple(groups), budget, _joint(memory, groups), tuple(map(memory.reachable, groups)))
     for rule, method in ((Rule.WORST_OFF, max_min), (Rule.BARGAIN, nash)):
         with one_blas_thread():  # small systems, many times over: five times as fast with 60 groups
             common = method(memory.oracle, groups, budget)
@@ -189,15 +189,15 @@ def agreement(
     return replace(found, pairs=memory.pairs(groups, budget, lambda: report(found)))
 
 
-def _joint(memory: Memory, groups: Sequence[Group]) -> Joint:
+def _joint(memory: AgreementCache, groups: Sequence[Group]) -> JointPalette:
     """Everything that everybody wants, in one palette."""
-    targets = joined(groups)
+    targets = joint_targets(groups)
     margin = memory.attainable.margin(targets)
     if margin.attainable:
-        return Joint(margin, float(solve_many(memory.oracle, targets[None, :]).kl[0]), (), ())
+        return JointPalette(margin, float(solve_many(memory.oracle, targets[None, :]).kl[0]), (), ())
     mix = margin.certificate
     values = tuple(int(j) for j in np.argsort(-mix) if mix[j] >= NAMED_SHARE)
     asked_by = tuple(
         tuple(g for g, group in enumerate(groups) if group.targets[j] >= targets[j] - 1e-9) for j in values
     )
-    return Joint(margin, float("nan"), values, asked_by)
+    return JointPalette(margin, float("nan"), values, asked_by)

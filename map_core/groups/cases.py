@@ -13,7 +13,7 @@ import numpy as np
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, assess
-from map_core.groups.common import Common
+from map_core.groups.common import CommonPalette
 from map_core.groups.group import Group
 from map_core.oracle import MemoryOracle, Oracle
 
@@ -39,7 +39,9 @@ class CaseVerdict:
     why_not: str = ""
 
 
-def by_use_case(table: RewardTable, oracle: Oracle, groups: Sequence[Group], common: Common) -> tuple[CaseVerdict, ...]:
+def use_case_verdicts(
+    table: RewardTable, oracle: Oracle, groups: Sequence[Group], common: CommonPalette
+) -> tuple[CaseVerdict, ...]:
     """Verdicts across all prompts, and in each use case.
 
     Args:

@@ -21,7 +21,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from map_core.groups.group import Group, check, joined, satisfaction
+from map_core.groups.group import Group, check_groups, joint_targets, satisfaction
 from map_core.oracle import Oracle
 from map_core.solver.batched import solve_many
 from map_core.solver.newton import Solution, Status, solve
@@ -48,7 +48,7 @@ class Limit(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Common:
+class CommonPalette:
     """One palette for several groups.
 
     Args:
@@ -68,7 +68,7 @@ class Common:
     gap: float
 
 
-def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> Common:
+def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> CommonPalette:
     """The palette whose worst-off group is best off; see the module.
 
     Args:
@@ -80,16 +80,16 @@ def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -
         The palette; with equal importances every group gets at least the same share of its way.
 
     Raises:
-        InputError: groups or budget that cannot be used, see :func:`map_core.groups.group.check`.
+        InputError: groups or budget that cannot be used, see :func:`map_core.groups.group.check_groups`.
     """
-    check(oracle, groups, budget)
+    check_groups(oracle, groups, budget)
     importance = np.array([group.importance for group in groups])
     importance = importance / importance.min()
 
     def need(u: np.ndarray) -> np.ndarray:
-        return joined(groups, np.minimum(1.0, u[:, None] * importance))
+        return joint_targets(groups, np.minimum(1.0, u[:, None] * importance))
 
-    u, width = highest(oracle, need, budget)
+    u, width = largest_affordable_share(oracle, need, budget)
     for back in BACK:
         # On the edge of what can be had at all, the last digits of u decide between met and out of reach.
         targets = need(np.array([max(0.0, u - back)]))[0]
@@ -98,7 +98,7 @@ def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -
             break
     spent = solution.kl >= budget - 1e-6 * (1.0 + budget)
     limit = Limit.NONE if u == 1.0 else Limit.BUDGET if spent else Limit.REACH
-    return Common(targets, solution, satisfaction(groups, solution.levels), limit, budget, width + back)
+    return CommonPalette(targets, solution, satisfaction(groups, solution.levels), limit, budget, width + back)
 
 
 def is_met(solution: Solution) -> bool:
@@ -106,7 +106,9 @@ def is_met(solution: Solution) -> bool:
     return solution.status is Status.CONVERGED and solution.residual <= MET
 
 
-def highest(oracle: Oracle, need: Callable[[np.ndarray], np.ndarray], budget: float) -> tuple[float, float]:
+def largest_affordable_share(
+    oracle: Oracle, need: Callable[[np.ndarray], np.ndarray], budget: float
+) -> tuple[float, float]:
     """The largest u from 0 to 1 whose palette costs no more than the budget.
 
     Args:

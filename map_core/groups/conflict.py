@@ -14,8 +14,8 @@ from itertools import combinations
 import numpy as np
 
 from map_core.feasibility import AttainableLevels, Margin
-from map_core.groups.common import NO_BUDGET, Common, highest, is_met
-from map_core.groups.group import Group, check, joined
+from map_core.groups.common import NO_BUDGET, CommonPalette, is_met, largest_affordable_share
+from map_core.groups.group import Group, check_groups, joint_targets
 from map_core.oracle import Oracle
 from map_core.solver.batched import solve_many
 from map_core.solver.newton import solve
@@ -47,7 +47,7 @@ class Concession:
         return max(0.0, self.alone - self.common)
 
 
-def alone(oracle: Oracle, groups: Sequence[Group], budget: float) -> np.ndarray:
+def satisfaction_alone(oracle: Oracle, groups: Sequence[Group], budget: float) -> np.ndarray:
     """(group,) how satisfied each group would be if only it counted, for the same nats."""
     return np.array([_furthest(oracle, group, budget) for group in groups])
 
@@ -59,10 +59,10 @@ def _furthest(oracle: Oracle, group: Group, budget: float) -> float:
     be had, or costs far more than the budget, only halves what is left.
     """
     if math.isinf(budget) or budget <= NO_BUDGET:
-        return highest(oracle, lambda u: joined([group], u[:, None]), budget)[0]
+        return largest_affordable_share(oracle, lambda u: joint_targets([group], u[:, None]), budget)[0]
     low, high, u, start = 0.0, 1.0, 1.0, None
     for _ in range(MOST_STEPS):
-        found = solve(oracle, joined([group], np.array([u])), start=start, budget=1.5 * budget + 0.1)
+        found = solve(oracle, joint_targets([group], np.array([u])), start=start, budget=1.5 * budget + 0.1)
         if is_met(found):
             over, start = found.kl - budget, found.weights
             if over <= 1e-12:
@@ -79,13 +79,13 @@ def _furthest(oracle: Oracle, group: Group, budget: float) -> float:
     return low
 
 
-def concessions(groups: Sequence[Group], common: Common, alone: np.ndarray) -> tuple[Concession, ...]:
+def concessions(groups: Sequence[Group], common: CommonPalette, alone: np.ndarray) -> tuple[Concession, ...]:
     """What each group gives up in a common palette.
 
     Args:
         groups: the groups that the palette was found for.
         common: the palette.
-        alone: (group,) of :func:`alone`, for the same budget.
+        alone: (group,) of :func:`satisfaction_alone`, for the same budget.
     """
     found = []
     for group, got, most in zip(groups, common.satisfaction, alone, strict=True):
@@ -147,12 +147,14 @@ def clashes(
     Raises:
         InputError: groups or budget that cannot be used.
     """
-    check(oracle, groups, budget)
+    check_groups(oracle, groups, budget)
     attainable = attainable or AttainableLevels(oracle)
     pairs = list(combinations(range(len(groups)), 2) if among is None else among)
     if not pairs:
         return ()
-    palettes = np.array([joined([group]) for group in groups] + [joined([groups[a], groups[b]]) for a, b in pairs])
+    palettes = np.array(
+        [joint_targets([group]) for group in groups] + [joint_targets([groups[a], groups[b]]) for a, b in pairs]
+    )
     # Every palette at once: a converged row proves that it can be had, and only the rest need a linear program.
     solved = solve_many(oracle, palettes)
     margins = [

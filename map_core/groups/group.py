@@ -59,7 +59,7 @@ class Group:
         return np.asarray(np.nan_to_num(self.targets, nan=-1.0) > NOTHING)
 
 
-def check(oracle: Oracle, groups: Sequence[Group], budget: float) -> None:
+def check_groups(oracle: Oracle, groups: Sequence[Group], budget: float) -> None:
     """Refuse what no common palette can be found for.
 
     Raises:
@@ -108,7 +108,7 @@ def satisfaction(groups: Sequence[Group], levels: np.ndarray) -> np.ndarray:
     return found
 
 
-def joined(groups: Sequence[Group], shares: np.ndarray | None = None) -> np.ndarray:
+def joint_targets(groups: Sequence[Group], shares: np.ndarray | None = None) -> np.ndarray:
     """The one palette that gives every group what it wants: for each value, the highest of their targets.
 
     Args:

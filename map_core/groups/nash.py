@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import brentq
 
-from map_core.groups.common import NO_BUDGET, Common, Limit, is_met, max_min
-from map_core.groups.group import Group, joined, satisfaction
+from map_core.groups.common import NO_BUDGET, CommonPalette, Limit, is_met, max_min
+from map_core.groups.group import Group, joint_targets, satisfaction
 from map_core.oracle import Moments, Oracle
 from map_core.solver.newton import Solution, Status, longest_step, newton_step, solve
 
@@ -39,7 +39,7 @@ CHEAPEST = 1e-6
 STEP = 2.0
 
 
-def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> Common:
+def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> CommonPalette:
     """The palette with the largest product of satisfactions; see the module.
 
     Args:
@@ -52,7 +52,7 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
         and the palette is that of :func:`max_min`, with a gap that is infinite.
 
     Raises:
-        InputError: groups or budget that cannot be used, see :func:`map_core.groups.group.check`.
+        InputError: groups or budget that cannot be used, see :func:`map_core.groups.group.check_groups`.
     """
     equal = [replace(group, importance=1.0) for group in groups]
     fairest = max_min(oracle, equal, budget)
@@ -95,7 +95,7 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
     point, gap = at(log_price), gap_at(log_price)
     shares = satisfaction(groups, point.moments.levels)
     # What is realised is the palette; its weights are those of least norm among all that give it.
-    targets = joined(groups, np.clip(shares, 0.0, 1.0))
+    targets = joint_targets(groups, np.clip(shares, 0.0, 1.0))
     targets = np.where(np.isnan(targets), np.nan, np.minimum(targets, point.moments.levels))
     solution = solve(oracle, targets, start=point.x)
     if not is_met(solution):
@@ -104,7 +104,7 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
             Status.CONVERGED, point.x, at_price.levels, at_price.covariance, point.kl, point.residual, solution.steps
         )
     limit = Limit.BUDGET if point.kl >= budget - 1e-6 * (1.0 + budget) else Limit.REACH
-    return Common(targets, solution, satisfaction(groups, solution.levels), limit, budget, gap)
+    return CommonPalette(targets, solution, satisfaction(groups, solution.levels), limit, budget, gap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ class _Problem:
         raising = [g for g, group in enumerate(groups) if group.raised.any()]
         pairs = [(row, j) for row, g in enumerate(raising) for j in np.flatnonzero(groups[g].raised)]
         # A level that is kept says nothing where some group wants the value raised.
-        kept = joined(groups, np.zeros(len(groups)))
+        kept = joint_targets(groups, np.zeros(len(groups)))
         raised = np.any([group.raised for group in groups], axis=0)
         floors = np.flatnonzero(~np.isnan(kept) & ~raised & ~oracle.constant)
         on = [j for _, j in pairs] + list(floors)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from map_core.analysis.frontier import Frontier, frontier
-from map_core.analysis.sensitivity import Curve, Local, curve, local
+from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve, local_sensitivity, sensitivity_curve
 from map_core.confidence import Confidence, confidence, sandwich
 from map_core.confidence.interval import Interval, t_interval
 from map_core.core.types import Form, Verdict
@@ -31,7 +31,7 @@ from map_core.palettes.palette import ALL, Palette, locked, standardised
 from map_core.palettes.targets import percentiles
 from map_core.report.sample_replies import Sample, draw_samples
 from map_core.solver.newton import Solution, Status, solve
-from map_core.studies.delivery import Study, fingerprint
+from map_core.studies.delivery import DeliveryStudy, fingerprint
 from map_core.text.units import Units
 
 #: Nats of the frontier's contours, as far as re-weighting can spend them.
@@ -145,11 +145,11 @@ class Report:
     aim: np.ndarray
     solution: Solution | None
     levels: Interval | None
-    local: Local | None
+    local: LocalSensitivity | None
     frontier: Frontier | None
-    curve: Curve | None
+    curve: SensitivityCurve | None
     samples: tuple[Sample, ...]
-    study: Study | None
+    study: DeliveryStudy | None
     theme: Theme = DEFAULT_THEME
 
     @property
@@ -205,7 +205,7 @@ def gather(
     names: Sequence[str] | None = None,
     shown_table: str = "",
     link: str = "",
-    study: Study | None = None,
+    study: DeliveryStudy | None = None,
     form: Form | None = None,
     wanted: Wanted | None = None,
     theme: Theme = DEFAULT_THEME,
@@ -247,13 +247,13 @@ def gather(
     say("Error bars")
     sure = _confidence(oracle, targets, part, attainable, wanted)
     say("Frontier")
-    prices = local(solution) if solution is not None else None
+    prices = local_sensitivity(solution) if solution is not None else None
     pair = _pair(oracle, prices, asked) if wanted.figures else None
     budgets = [budget for budget in BUDGETS if budget < oracle.log_candidates]
     contours = frontier(oracle, pair, budgets, directions=DIRECTIONS) if pair else None
     say("Sensitivity")
     worst = prices.bottleneck if prices and wanted.figures else None
-    swept = curve(oracle, aim, worst, points=POINTS, attainable=attainable) if worst is not None else None
+    swept = sensitivity_curve(oracle, aim, worst, points=POINTS, attainable=attainable) if worst is not None else None
     say("Replies")
     weights = solution.weights if solution is not None else None
     mark = fingerprint(table)
@@ -328,7 +328,7 @@ def _levels(oracle: Oracle, solution: Solution | None, sure: Confidence | None, 
     return t_interval(solution.levels, sandwich(oracle, solution).levels, oracle.prompts - 1, wanted.level)
 
 
-def _pair(oracle: Oracle, prices: Local | None, asked: np.ndarray) -> tuple[int, int] | None:
+def _pair(oracle: Oracle, prices: LocalSensitivity | None, asked: np.ndarray) -> tuple[int, int] | None:
     """The two values that cost most; those with a target, then the others, where fewer cost anything."""
     costly = [] if prices is None else [int(j) for j in np.argsort(-prices.price, kind="stable") if prices.active[j]]
     order = list(dict.fromkeys([*costly, *(int(j) for j in asked), *range(len(oracle.values))]))

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from map_core.data.reward_table import DEFAULT_TABLE
 from map_core.errors import InputError
-from map_core.studies.delivery import Study
+from map_core.studies.delivery import DeliveryStudy
 from map_core.studies.delivery import study as studies
 
 SHIPPED = DEFAULT_TABLE.with_name("delivery.json")
 
 
-def study_beside(table: Path) -> Study | None:
+def study_beside(table: Path) -> DeliveryStudy | None:
     """The study in ``TABLE.delivery.json``, else the shipped one; None where there is none that can be read."""
     for path in (table.with_suffix(".delivery.json"), SHIPPED):
         try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.analysis.examples import Example, example
+from map_core.analysis.examples import ReplyExample, reply_example
 from map_core.data.reward_table import RewardTable
 from map_core.oracle import Oracle
 
@@ -20,7 +20,7 @@ class Sample:
     """One prompt with a reply of each model, and the use case that it belongs to."""
 
     use_case: str
-    example: Example
+    example: ReplyExample
 
 
 def draw_samples(
@@ -38,7 +38,7 @@ def draw_samples(
     if not any(table.replies):
         return ()
     chosen = _spread(table, wanted, np.random.default_rng(seed))
-    return tuple(Sample(table.use_cases[i], example(table, oracle, weights, i)) for i in chosen)
+    return tuple(Sample(table.use_cases[i], reply_example(table, oracle, weights, i)) for i in chosen)
 
 
 def _spread(table: RewardTable, wanted: int, rng: np.random.Generator) -> list[int]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 
 from map_core.core import amounts
-from map_core.groups import Agreement, Group, Rule, satisfaction
+from map_core.groups import Group, GroupAgreement, Rule, satisfaction
 from map_core.text.groups import MET, percent
 from map_core.text.units import Units
 
 
-def for_one(found: Agreement, rule: Rule, group: Group) -> str:
+def for_one(found: GroupAgreement, rule: Rule, group: Group) -> str:
     """How near the common palette of a rule comes to what one group asks for; empty until it is known.
 
     Args:
@@ -32,7 +32,7 @@ def for_one(found: Agreement, rule: Rule, group: Group) -> str:
     return f"You get {percent(share)} of the way to what you ask for."
 
 
-def common_levels(found: Agreement, units: Units, value: int, target: float) -> str:
+def common_levels(found: GroupAgreement, units: Units, value: int, target: float) -> str:
     """What the common palettes give of one value, beside what somebody asks of it; empty until they are known.
 
     Args:

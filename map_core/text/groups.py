@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from map_core.core import amounts
-from map_core.groups import Agreement, Clash, Limit, Relation, Rule
+from map_core.groups import Clash, GroupAgreement, Limit, Relation, Rule
 from map_core.text.sentences import capitalised, drafts, listed, number
 from map_core.text.units import Units
 
@@ -81,7 +81,7 @@ def price(kl: float) -> str:
     return f"{amounts.nats(kl)}, like sending the best of {drafts(kl)} drafts"
 
 
-def headline(found: Agreement) -> str:
+def headline(found: GroupAgreement) -> str:
     """What the groups come to, in a sentence or two; empty until the first common palette is known."""
     common = found.common.get(Rule.WORST_OFF)
     if common is None:
@@ -103,7 +103,7 @@ def headline(found: Agreement) -> str:
     return f"{everyone} can get at least {percent(least)} of the way to what it asks for, {ends}."
 
 
-def outcome(found: Agreement, rule: Rule) -> str:
+def outcome(found: GroupAgreement, rule: Rule) -> str:
     """What one rule gives: the least and the mean satisfaction, and who has the least."""
     common = found.common.get(rule)
     if common is None:
@@ -121,7 +121,7 @@ def outcome(found: Agreement, rule: Rule) -> str:
     )
 
 
-def given_up(found: Agreement, rule: Rule, units: Units) -> list[str]:
+def given_up(found: GroupAgreement, rule: Rule, units: Units) -> list[str]:
     """What each group gives up for the others by a rule, a sentence each; nothing until that is known."""
     said = []
     for group, part in zip(found.groups, found.concessions(rule), strict=False):
@@ -144,7 +144,7 @@ def given_up(found: Agreement, rule: Rule, units: Units) -> list[str]:
     return said
 
 
-def differences(found: Agreement, units: Units, most: int = 3) -> list[str]:
+def differences(found: GroupAgreement, units: Units, most: int = 3) -> list[str]:
     """The values on which the groups differ most, the widest first; none where they all ask for about the same."""
     said = []
     for _, j in sorted(_spreads(found, units), reverse=True)[:most]:
@@ -160,7 +160,7 @@ def differences(found: Agreement, units: Units, most: int = 3) -> list[str]:
     return said
 
 
-def common_ground(found: Agreement, units: Units) -> list[str]:
+def common_ground(found: GroupAgreement, units: Units) -> list[str]:
     """What the groups share: values that all ask for alike, and values that nobody asks for."""
     apart = {j for _, j in _spreads(found, units)}
     asked = ~np.isnan(np.array([group.targets for group in found.groups]))
@@ -180,7 +180,7 @@ def common_ground(found: Agreement, units: Units) -> list[str]:
     return said
 
 
-def together(found: Agreement, units: Units) -> str:
+def together(found: GroupAgreement, units: Units) -> str:
     """Whether everything that everybody wants can be had at once, and what stands in the way."""
     joint = found.joint
     if joint is None:
@@ -205,7 +205,7 @@ def together(found: Agreement, units: Units) -> str:
     return f"All wishes at once can be had, for {price(joint.kl)}."
 
 
-def pairs(found: Agreement, units: Units, most: int = 4) -> list[str]:
+def pairs(found: GroupAgreement, units: Units, most: int = 4) -> list[str]:
     """The pairs that cannot both have all of theirs, the worst first; how many more there are ends the list."""
     known = found.pairs or ()
     clash = sorted((pair for pair in known if pair.relation is Relation.CLASH), key=_margin)
@@ -224,7 +224,7 @@ def pairs(found: Agreement, units: Units, most: int = 4) -> list[str]:
     return said
 
 
-def _pair(found: Agreement, units: Units, pair: Clash) -> str:
+def _pair(found: GroupAgreement, units: Units, pair: Clash) -> str:
     first, second = (found.groups[g].name for g in (pair.first, pair.second))
     if pair.relation is Relation.TOO_DEAR:
         return f"{first} and {second} together would cost {amounts.nats(pair.kl)}, more than the budget."
@@ -250,17 +250,17 @@ def _below(units: Units, value: int, level: float, target: float) -> str:
     return f"stays at {amounts.percentile(got)} of {amounts.percentile(asked)}"
 
 
-def _asking(found: Agreement, targets: np.ndarray, at: float) -> str:
+def _asking(found: GroupAgreement, targets: np.ndarray, at: float) -> str:
     names = [group.name for group, target in zip(found.groups, targets, strict=True) if abs(target - at) <= SAME / 2]
     return f"{who(names)} {'asks' if len(names) == 1 else 'ask'} for"
 
 
-def _percentiles(found: Agreement, units: Units, value: int) -> np.ndarray:
+def _percentiles(found: GroupAgreement, units: Units, value: int) -> np.ndarray:
     """(group,) the targets of one value as people read them; NaN for those who leave it free."""
     return np.asarray(units.of(value, np.array([group.targets[value] for group in found.groups])))
 
 
-def _spreads(found: Agreement, units: Units) -> list[tuple[float, int]]:
+def _spreads(found: GroupAgreement, units: Units) -> list[tuple[float, int]]:
     """How far the targets lie apart, (percentile points, value); a group that leaves it free stands at the base."""
     apart = []
     for j in range(len(units.names)):

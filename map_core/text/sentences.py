@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from map_core.analysis.sensitivity import Curve, Local
+from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve
 from map_core.core import amounts
 from map_core.core.amounts import FREE_NATS, chance, number
 from map_core.core.amounts import best_of as best_of
@@ -143,7 +143,7 @@ def on_paper(assessment: Assessment, oracle: Oracle) -> str:
     return "These levels lie on the very edge of what this model's replies give; the slightest change tips them over."
 
 
-def bottleneck(local: Local, names: Sequence[str]) -> tuple[str, str]:
+def bottleneck(local: LocalSensitivity, names: Sequence[str]) -> tuple[str, str]:
     """Which target costs the most: its name, and how much of the price is its."""
     worst = local.bottleneck
     if worst is None:
@@ -186,7 +186,7 @@ def form(oracle: Oracle) -> str:
     )
 
 
-def price(local: Local, value: int, names: Sequence[str]) -> str:
+def price(local: LocalSensitivity, value: int, names: Sequence[str]) -> str:
     """The shadow price of one target, and which other value gives way most when it is raised."""
     name = capitalised(names[value])
     if not local.active[value]:
@@ -206,7 +206,7 @@ def price(local: Local, value: int, names: Sequence[str]) -> str:
     return f"{sentence}."
 
 
-def switches(curve: Curve, names: Sequence[str], place: Sequence[str]) -> list[str]:
+def switches(curve: SensitivityCurve, names: Sequence[str], place: Sequence[str]) -> list[str]:
     """Where targets start or stop to hold the model back along a sweep.
 
     Args:

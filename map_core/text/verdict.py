@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 from scipy.stats import t as student
 
-from map_core.analysis.sensitivity import Local
+from map_core.analysis.sensitivity import LocalSensitivity
 from map_core.confidence import sandwich
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
@@ -146,7 +146,7 @@ def best_of(kl: float) -> str:
 def answer(
     assessment: Assessment,
     oracle: Oracle,
-    prices: Local | None,
+    prices: LocalSensitivity | None,
     errors: np.ndarray | None,
     names: Sequence[str],
     percentile: Percentile,
@@ -156,7 +156,7 @@ def answer(
     Args:
         assessment: the verdict with its numbers.
         oracle: the table.
-        prices: :func:`map_core.analysis.sensitivity.local` of its solution; None when out of reach.
+        prices: :func:`map_core.analysis.sensitivity.local_sensitivity` of its solution; None when out of reach.
         errors: :func:`level_errors` of its solution, where it is known.
         names: of the values, as they read within a sentence.
         percentile: from a value's standardised level to its percentile.
@@ -249,7 +249,9 @@ def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, per
     return f"Levels on new prompts within {by} of these, 9 times of 10 (from {oracle.prompts} prompts)."
 
 
-def price_tags(solution: Solution, prices: Local, names: Sequence[str], percentile: Percentile) -> tuple[PriceTag, ...]:
+def price_tags(
+    solution: Solution, prices: LocalSensitivity, names: Sequence[str], percentile: Percentile
+) -> tuple[PriceTag, ...]:
     """What a tenth of a standard deviation more of each target costs, the dearest first."""
     tags = []
     for j in np.flatnonzero(prices.active)[np.argsort(-prices.price[prices.active])]:

@@ -83,19 +83,19 @@ def test_random_weights_have_their_distribution_and_their_seed():
 
 def test_judging_is_met_and_improved():
     solved = solve(ORACLE, TARGETS).weights
-    judged = baselines.judge(ORACLE, np.vstack([solved, np.zeros(4), 3 * np.eye(4)[0]]), TARGETS)
+    judged = baselines.evaluate_weights(ORACLE, np.vstack([solved, np.zeros(4), 3 * np.eye(4)[0]]), TARGETS)
     assert judged.meets.all(axis=1).tolist() == [True, False, False]
     assert judged.improves[:, :3].all(axis=1).tolist() == [True, False, False]
     assert judged.meets_all == judged.improves_all == pytest.approx(1 / 3)
     assert judged.meets[:, 3].all()
     # Without targets every value counts, and there is nothing to miss.
-    free = baselines.judge(ORACLE, solved)
+    free = baselines.evaluate_weights(ORACLE, solved)
     assert free.asked.all()
     assert free.meets_all == 1.0
 
 
 def test_a_solved_palette_beside_what_one_would_pick():
-    rows = {row.name: row for row in baselines.compare(TABLE, TARGETS, count=300, seed=5)}
+    rows = {row.name: row for row in baselines.compare_baselines(TABLE, TARGETS, count=300, seed=5)}
     assert list(rows) == [
         *("solved", "random", "random at the same cost", "equal"),
         *("only helpfulness", "only harmlessness", "only humor"),
@@ -111,12 +111,12 @@ def test_a_solved_palette_beside_what_one_would_pick():
             assert row.judged.meets_all == 0.0
     assert rows["random"].judged.improves_all < 0.9
     assert rows["random"].wins.shape == (300, 4)
-    again = baselines.compare(TABLE, TARGETS, count=300, seed=5)
+    again = baselines.compare_baselines(TABLE, TARGETS, count=300, seed=5)
     assert np.array_equal(rows["random"].wins, again[1].wins)
 
 
 def test_out_of_reach_has_no_solved_row():
-    rows = baselines.compare(TABLE, np.array([3.0, 3.0, math.nan, math.nan]), count=5)
+    rows = baselines.compare_baselines(TABLE, np.array([3.0, 3.0, math.nan, math.nan]), count=5)
     assert rows[0].name == "random"
     assert rows[1].judged.kl == pytest.approx(np.full(5, 0.5 * ORACLE.log_candidates), abs=1e-6)
 
@@ -133,11 +133,11 @@ def test_one_reply_a_prompt_is_compared_with_the_whole_table():
         (lambda: baselines.random_weights(0, 3), "count 0"),
         (lambda: baselines.random_weights(3, 3, largest=math.inf), "largest inf"),
         (lambda: baselines.random_weights(3, 3, largest=-1.0), "above 0"),
-        (lambda: baselines.compare(TABLE, np.full(4, math.nan)), "one target at least"),
-        (lambda: baselines.compare(TABLE, np.array([0.1])), "4 finite numbers"),
-        (lambda: baselines.compare(TABLE, TARGETS, count=0), "count 0"),
-        (lambda: baselines.compare(TABLE, TARGETS, budget=-1.0), "-1.0"),
-        (lambda: baselines.compare(TABLE, TARGETS, budget=math.nan), "nan"),
+        (lambda: baselines.compare_baselines(TABLE, np.full(4, math.nan)), "one target at least"),
+        (lambda: baselines.compare_baselines(TABLE, np.array([0.1])), "4 finite numbers"),
+        (lambda: baselines.compare_baselines(TABLE, TARGETS, count=0), "count 0"),
+        (lambda: baselines.compare_baselines(TABLE, TARGETS, budget=-1.0), "-1.0"),
+        (lambda: baselines.compare_baselines(TABLE, TARGETS, budget=math.nan), "nan"),
     ],
 )
 def test_bad_input_says_what_is_wrong(call, said):
@@ -152,7 +152,7 @@ def test_the_command_prints_what_the_comparison_says(tmp_path: Path, capsys: pyt
     assert main([*options, "--json"]) == 0
     ways = json.loads(capsys.readouterr().out)["ways"]
     targets = np.array([0.3, math.nan, 0.25, math.nan])
-    expected = baselines.compare(TABLE, targets, count=50)
+    expected = baselines.compare_baselines(TABLE, targets, count=50)
     assert list(ways) == [way.name for way in expected]
     assert ways["random"]["meets_all"] == expected[1].judged.meets_all
     assert ways["solved"]["meets_all"] == 1.0

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from map_core.analysis.examples import example
+from map_core.analysis.examples import reply_example
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from tests.tables import make_table
@@ -24,7 +24,7 @@ def test_the_likeliest_reply_and_its_probability():
     table = by_hand()
     oracle = MemoryOracle.of(table)
     x = np.array([0.5, 0.0])
-    found = example(table, oracle, x, 0)
+    found = reply_example(table, oracle, x, 0)
     assert (found.base, found.aligned) == ("average", "funny")
     z = (table.rewards[:, 0] - oracle.base[0]) / oracle.scale[0]
     assert found.probability == pytest.approx(np.exp(0.5 * z[1]) / np.exp(0.5 * z).sum())
@@ -34,14 +34,14 @@ def test_the_likeliest_reply_and_its_probability():
 
 def test_without_weights_both_are_alike():
     table = by_hand()
-    found = example(table, MemoryOracle.of(table), np.zeros(2), 0)
+    found = reply_example(table, MemoryOracle.of(table), np.zeros(2), 0)
     assert found.base == found.aligned == "average"
     assert found.probability == pytest.approx(1 / 3)
 
 
 def test_large_weights_do_not_overflow():
     table = by_hand()
-    found = example(table, MemoryOracle.of(table), np.array([1e6, 0.0]), 0)
+    found = reply_example(table, MemoryOracle.of(table), np.array([1e6, 0.0]), 0)
     assert found.aligned == "funny"
     assert found.probability == pytest.approx(1.0)
 
@@ -50,6 +50,6 @@ def test_what_is_not_there_is_said():
     table = by_hand()
     oracle = MemoryOracle.of(table)
     with pytest.raises(InputError, match="number 1; expected 0 to 0"):
-        example(table, oracle, np.zeros(2), 1)
+        reply_example(table, oracle, np.zeros(2), 1)
     with pytest.raises(InputError, match="nothing to read"):
-        example(replace(table, replies=()), oracle, np.zeros(2), 0)
+        reply_example(replace(table, replies=()), oracle, np.zeros(2), 0)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from map_core.analysis.interpolation import Ends, blends
+from map_core.analysis.interpolation import PalettePair, interpolate
 from map_core.core.types import Verdict
 from map_core.errors import InputError
 from map_core.feasibility import assess
@@ -24,12 +24,12 @@ ORACLE = MemoryOracle.of(TABLE)
 NAN = np.nan
 
 
-def ends(first, second) -> Ends:
-    return Ends(*(assess(ORACLE, np.array(one)) for one in (first, second)))
+def ends(first, second) -> PalettePair:
+    return PalettePair(*(assess(ORACLE, np.array(one)) for one in (first, second)))
 
 
-def along(found: Ends, points: int = 11):
-    return blends(ORACLE, found, lambda targets: assess(ORACLE, targets), points)
+def along(found: PalettePair, points: int = 11):
+    return interpolate(ORACLE, found, lambda targets: assess(ORACLE, targets), points)
 
 
 def test_halfway_lies_in_the_middle():
@@ -98,7 +98,7 @@ def test_it_stops_when_nobody_waits():
 
     found = ends([0.2, NAN, NAN, NAN], [0.3, NAN, NAN, NAN])
     with pytest.raises(Gone):
-        blends(ORACLE, found, lambda targets: assess(ORACLE, targets), 5, check)
+        interpolate(ORACLE, found, lambda targets: assess(ORACLE, targets), 5, check)
 
 
 def test_figure_words_and_data_say_the_same():

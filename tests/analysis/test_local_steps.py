@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from map_core.analysis.local_steps import Keep, Step, step
+from map_core.analysis.local_steps import Keep, LocalStep, local_step
 from map_core.core.types import Form, Verdict
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels, assess
@@ -41,8 +41,8 @@ def nats(q: float) -> float:
     return math.log(2) + q * math.log(q) + (1 - q) * math.log(1 - q)
 
 
-def taken(oracle, targets, value, size, keep, **options) -> Step:
-    found = step(oracle, targets, value, size, keep, **options)
+def taken(oracle, targets, value, size, keep, **options) -> LocalStep:
+    found = local_step(oracle, targets, value, size, keep, **options)
     assert found is not None
     return found
 
@@ -111,7 +111,7 @@ def test_a_fixed_target_stays(oracle, now):
         assert found.targets[1] == pytest.approx(TARGETS[1], abs=1e-9)
         assert found.targets[0] != pytest.approx(TARGETS[0], abs=1e-3)
     everything = np.array([True, True, False, False])
-    assert step(oracle, TARGETS, 3, 0.1, Keep.COST, now=now, fixed=everything) is None
+    assert local_step(oracle, TARGETS, 3, 0.1, Keep.COST, now=now, fixed=everything) is None
 
 
 def test_a_target_that_costs_nothing_moves_for_nothing(oracle):
@@ -127,9 +127,9 @@ def test_a_step_out_of_reach_is_none(oracle):
     attainable = AttainableLevels(oracle)
     top = attainable.highest(np.full(4, np.nan), 0)
     edge = np.array([top - 0.05, np.nan, np.nan, np.nan])
-    assert step(oracle, edge, 0, 0.1, Keep.OTHERS, attainable=attainable) is None
-    assert step(oracle, edge, 0, 0.1, Keep.COST, attainable=attainable) is None
-    assert step(oracle, edge, 0, -0.1, Keep.COST, attainable=attainable) is None
+    assert local_step(oracle, edge, 0, 0.1, Keep.OTHERS, attainable=attainable) is None
+    assert local_step(oracle, edge, 0, 0.1, Keep.COST, attainable=attainable) is None
+    assert local_step(oracle, edge, 0, -0.1, Keep.COST, attainable=attainable) is None
     assert taken(oracle, edge, 0, -0.1, Keep.OTHERS, attainable=attainable).nats < 0
 
 
@@ -144,4 +144,4 @@ def test_few_replies_are_said():
 @pytest.mark.parametrize(("value", "size"), [(2, 0.1), (4, 0.1), (-1, 0.1), (0, 0.0), (0, math.nan)])
 def test_a_step_of_nothing_is_refused(oracle, value, size):
     with pytest.raises(InputError, match=r"A step moves a value that has a target|The step is"):
-        step(oracle, TARGETS, value, size, Keep.COST)
+        local_step(oracle, TARGETS, value, size, Keep.COST)

@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from map_core.analysis.baselines import judge, random_weights, win_rates
+from map_core.analysis.baselines import evaluate_weights, random_weights, win_rates
 from map_core.analysis.drift import drift
 from map_core.analysis.frontier import frontier
-from map_core.analysis.sensitivity import curve, local
-from map_core.analysis.sequential import sequence
+from map_core.analysis.sensitivity import local_sensitivity, sensitivity_curve
+from map_core.analysis.sequential import sequential_path
 from map_core.confidence import confidence
 from map_core.core.types import Form
 from map_core.data.importing import import_table
 from map_core.data.reward_table import RewardTable, load, save
 from map_core.errors import InputError
-from map_core.groups import Group, Limit, alone, clashes, concessions, max_min, nash
+from map_core.groups import Group, Limit, clashes, concessions, max_min, nash, satisfaction_alone
 from map_core.solver.newton import Status, solve
 from map_core.solver.rays import solve_rays
 from tests.feasibility.test_properties import EDGE, check, finite
@@ -81,7 +81,7 @@ def test_common_palettes(odd: Odd, budget: float):
     if budget == np.inf:
         even = max_min(odd.oracle, equal, budget)
         assert even.satisfaction.min() == pytest.approx(furthest(odd, equal), abs=2e-5)
-    for part in concessions(groups, fairest, alone(odd.oracle, groups, budget)):
+    for part in concessions(groups, fairest, satisfaction_alone(odd.oracle, groups, budget)):
         assert part.alone >= part.common - 1e-6 or part.common > 1 - 1e-6
     for pair in clashes(odd.oracle, groups, budget):
         assert np.isfinite(pair.kl) or pair.margin is not None
@@ -114,9 +114,9 @@ def test_paths(odd: Odd, rounds: int, grow_only: bool):
     wanted = ~np.isnan(targets) & ~odd.oracle.constant
     if not (~np.isnan(targets)).any():
         with pytest.raises(InputError):
-            sequence(odd.oracle, targets)
+            sequential_path(odd.oracle, targets)
         return
-    path = sequence(odd.oracle, targets, rounds=rounds, grow_only=grow_only)
+    path = sequential_path(odd.oracle, targets, rounds=rounds, grow_only=grow_only)
     assert finite(path.weights, path.levels, path.kl, path.dual, path.residual)
     assert np.all(path.weights >= 0)
     if not grow_only:
@@ -152,7 +152,7 @@ def test_error_bars(odd: Odd):
 def test_baselines(odd: Odd, budget: float):
     directions = random_weights(5, len(odd.table.values), seed=1)
     weights = solve_rays(odd.oracle, directions, budget).weights[:, 0]
-    judged = judge(odd.oracle, weights, odd.targets(1)[0])
+    judged = evaluate_weights(odd.oracle, weights, odd.targets(1)[0])
     assert finite(weights, judged.kl, judged.levels)
     assert np.all(judged.kl <= budget + 1e-8)
     wins = win_rates(odd.table, weights / odd.oracle.scale, odd.oracle.form)
@@ -197,7 +197,7 @@ def test_sweeps(odd: Odd):
     """A curve's cost and weights never fall along it, and every point meets its targets."""
     targets, value = odd.targets(1)[0], int(odd.rng.integers(len(odd.table.values)))
     others = np.where(np.arange(len(targets)) == value, np.nan, targets)
-    found, possible = curve(odd.oracle, targets, value, points=9), odd.most(others)
+    found, possible = sensitivity_curve(odd.oracle, targets, value, points=9), odd.most(others)
     if np.isnan(found.highest):
         assert possible < EDGE
         return
@@ -219,7 +219,7 @@ def test_prices(odd: Odd):
     solution = solve(odd.oracle, odd.targets(1)[0])
     if solution.status is not Status.CONVERGED:
         return
-    found = local(solution)
+    found = local_sensitivity(solution)
     assert finite(found.price, found.share, found.elasticity, found.weights, found.levels)
     assert found.share.sum() == pytest.approx(1.0) or not found.share.any()
     assert (found.price >= 0).all()

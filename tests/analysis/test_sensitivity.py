@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from map_core.analysis.sensitivity import ACTIVE, Curve, curve, local
+from map_core.analysis.sensitivity import ACTIVE, SensitivityCurve, local_sensitivity, sensitivity_curve
 from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
@@ -37,7 +37,7 @@ def test_one_value_by_hand():
     oracle = MemoryOracle(np.array([[0.0], [1.0]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
     q, s = 0.8, float(oracle.scale[0])
     kl = math.log(2) + q * math.log(q) + (1 - q) * math.log(1 - q)
-    at = local(solve(oracle, oracle.standardise(np.array([q]))))
+    at = local_sensitivity(solve(oracle, oracle.standardise(np.array([q]))))
     assert at.price[0] / s == pytest.approx(math.log(q / (1 - q)))
     assert at.weights[0, 0] / s**2 == pytest.approx(1 / (q * (1 - q)))
     assert at.levels[0, 0] == pytest.approx(1.0)
@@ -47,7 +47,7 @@ def test_one_value_by_hand():
 
 def test_derivatives_are_finite_differences(oracle: MemoryOracle):
     solution = solve(oracle, TARGETS)
-    at = local(solution)
+    at = local_sensitivity(solution)
     h = 1e-5
     for j in np.flatnonzero(at.active):
         step = np.zeros(4)
@@ -61,7 +61,7 @@ def test_derivatives_are_finite_differences(oracle: MemoryOracle):
 
 def test_the_second_order_change_leaves_a_third_order_error(oracle: MemoryOracle):
     solution = solve(oracle, TARGETS)
-    at = local(solution)
+    at = local_sensitivity(solution)
     direction = np.array([1.0, -0.5, 0.0, 0.7])
     errors = []
     for size in (0.08, 0.04, 0.02):
@@ -73,11 +73,11 @@ def test_the_second_order_change_leaves_a_third_order_error(oracle: MemoryOracle
 
 def test_prices_add_up_and_name_the_bottleneck(oracle: MemoryOracle):
     solution = solve(oracle, TARGETS)
-    at = local(solution)
+    at = local_sensitivity(solution)
     assert at.share.sum() == pytest.approx(1.0)
     assert at.elasticity == pytest.approx(solution.weights / solution.kl)
     assert at.bottleneck == int(np.argmax(solution.weights))
-    free = local(solve(oracle, np.full(4, -1.0)))
+    free = local_sensitivity(solve(oracle, np.full(4, -1.0)))
     assert free.bottleneck is None
     assert not free.share.any()
     assert not free.elasticity.any()
@@ -90,12 +90,12 @@ def test_redundant_values_share_what_moves():
         np.column_stack([rewards, rewards[:, 0]]), np.arange(13) * 16, tuple("abcde"), Form.PER_PROMPT
     )
     targets = np.array([0.4, 0.2, np.nan, np.nan, 0.4])
-    at = local(solve(oracle, targets))
-    single = local(solve(oracle, np.array([0.4, 0.2, np.nan, np.nan, np.nan])))
+    at = local_sensitivity(solve(oracle, targets))
+    single = local_sensitivity(solve(oracle, np.array([0.4, 0.2, np.nan, np.nan, np.nan])))
     assert at.price[0] == pytest.approx(at.price[4])
     assert at.price[0] + at.price[4] == pytest.approx(single.price[0])
     np.testing.assert_allclose(at.weights[0, [0, 4]].sum() * 2, single.weights[0, 0], rtol=1e-6)
-    found = curve(oracle, np.array([np.nan, 0.2, np.nan, np.nan, 0.4]), 0, points=11)
+    found = sensitivity_curve(oracle, np.array([np.nan, 0.2, np.nan, np.nan, 0.4]), 0, points=11)
     assert np.all(np.isfinite(found.weights))
     # At the level of its twin both bind; beyond it the twin is slack.
     twin = [switch for switch in found.switches if switch.value == 4]
@@ -104,7 +104,7 @@ def test_redundant_values_share_what_moves():
 
 
 def test_a_curve_costs_more_the_more_is_asked(oracle: MemoryOracle):
-    found = curve(oracle, TARGETS, 0, points=21)
+    found = sensitivity_curve(oracle, TARGETS, 0, points=21)
     assert len(found.targets) == 21
     assert found.targets[0] == 0.0
     assert found.highest * 0.99 < found.targets[-1] < found.highest
@@ -143,7 +143,7 @@ def test_switches_are_exact(pulled: MemoryOracle):
     for _ in range(6):
         targets = rng.uniform(0.0, 0.35, 4)
         swept = int(rng.integers(4))
-        for switch in curve(pulled, targets, swept, points=9).switches:
+        for switch in sensitivity_curve(pulled, targets, swept, points=9).switches:
             seen += 1
             place = bisected(pulled, targets, swept, switch.target, switch.value)
             assert switch.target == pytest.approx(place, abs=1e-8)
@@ -158,13 +158,13 @@ def test_no_switch_is_missed(pulled: MemoryOracle):
     rng = np.random.default_rng(1)
     for _ in range(6):
         targets, swept = rng.uniform(-0.1, 0.4, 4), int(rng.integers(4))
-        coarse, fine = (curve(pulled, targets, swept, points=points) for points in (12, 160))
+        coarse, fine = (sensitivity_curve(pulled, targets, swept, points=points) for points in (12, 160))
         at = [[(s.value, s.active, s.target) for s in found.switches] for found in (coarse, fine)]
         assert [entry[:2] for entry in at[0]] == [entry[:2] for entry in at[1]]
         np.testing.assert_allclose([e[2] for e in at[0]], [e[2] for e in at[1]], atol=1e-9)
 
 
-def between_switches(found: Curve) -> np.ndarray:
+def between_switches(found: SensitivityCurve) -> np.ndarray:
     """Points of a curve whose neighbours are on the same side of every switch."""
     marks = np.array([switch.target for switch in found.switches])
     zone = np.searchsorted(marks, found.targets)
@@ -173,7 +173,7 @@ def between_switches(found: Curve) -> np.ndarray:
 
 def test_a_curve_is_smooth_between_its_switches(oracle: MemoryOracle):
     """Second differences of the weights stay those of a smooth line away from the switches."""
-    found = curve(oracle, np.array([np.nan, 0.2, 0.3, np.nan]), 0, points=81)
+    found = sensitivity_curve(oracle, np.array([np.nan, 0.2, 0.3, np.nan]), 0, points=81)
     inner = between_switches(found)
     inner = inner[inner < 60]
     bends = np.abs(found.weights[inner + 1] - 2 * found.weights[inner] + found.weights[inner - 1]).max(axis=1)
@@ -187,7 +187,7 @@ def test_a_value_that_cannot_rise_is_swept_from_below():
     oracle = MemoryOracle(
         np.column_stack([first, -first + 0.05 * rng.normal(size=400)]), np.arange(11) * 40, ("a", "b"), Form.PER_PROMPT
     )
-    found = curve(oracle, np.array([np.nan, 1.2]), 0, points=11)
+    found = sensitivity_curve(oracle, np.array([np.nan, 1.2]), 0, points=11)
     assert found.highest < -0.9
     assert len(found.targets) == 11
     assert np.all(np.diff(found.targets) > 0)
@@ -198,22 +198,22 @@ def test_a_constant_value_and_one_value():
     rewards = make_table(prompts=8, candidates=8).rewards[:, :2].copy()
     rewards[:, 1] = 4.0
     oracle = MemoryOracle(rewards, np.arange(9) * 8, ("a", "b"), Form.PER_PROMPT)
-    found = curve(oracle, np.array([0.2, np.nan]), 1, points=5)
+    found = sensitivity_curve(oracle, np.array([0.2, np.nan]), 1, points=5)
     assert found.highest == pytest.approx(0.0, abs=1e-9)
     assert np.all(np.isfinite(found.weights))
     alone = MemoryOracle(rewards[:, :1], np.arange(9) * 8, ("a",), Form.PER_PROMPT)
-    assert len(curve(alone, np.array([np.nan]), 0, points=5).targets) == 5
+    assert len(sensitivity_curve(alone, np.array([np.nan]), 0, points=5).targets) == 5
 
 
 def test_a_curve_beside_targets_out_of_reach_is_empty(oracle: MemoryOracle):
-    found = curve(oracle, np.array([np.nan, 9.0, np.nan, np.nan]), 0)
+    found = sensitivity_curve(oracle, np.array([np.nan, 9.0, np.nan, np.nan]), 0)
     assert math.isnan(found.highest)
     assert found.targets.size == 0
     assert found.weights.shape == (0, 4)
 
 
 def test_the_highest_level_is_the_edge(oracle: MemoryOracle):
-    found = curve(oracle, TARGETS, 1, points=5, attainable=AttainableLevels(oracle))
+    found = sensitivity_curve(oracle, TARGETS, 1, points=5, attainable=AttainableLevels(oracle))
     targets = TARGETS.copy()
     targets[1] = found.highest + 1e-3
     assert solve(oracle, targets).status is Status.UNBOUNDED
@@ -222,7 +222,7 @@ def test_the_highest_level_is_the_edge(oracle: MemoryOracle):
 @pytest.mark.parametrize(("value", "points"), [(7, 10), (0, 1)])
 def test_bad_input(oracle: MemoryOracle, value: int, points: int):
     with pytest.raises(InputError, match="A curve needs"):
-        curve(oracle, TARGETS, value, points=points)
+        sensitivity_curve(oracle, TARGETS, value, points=points)
 
 
 @settings(derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -230,13 +230,13 @@ def test_bad_input(oracle: MemoryOracle, value: int, points: int):
 def test_odd_tables_give_curves_and_prices_without_a_nan(odd: Odd, value: int):
     value %= len(odd.oracle.values)
     (targets,) = odd.targets(1)
-    found = curve(odd.oracle, targets, value, points=7)
+    found = sensitivity_curve(odd.oracle, targets, value, points=7)
     assert np.all(np.isfinite(found.weights))
     # At the very edge weights of 1e9 leave the distance only half of its digits.
     assert np.all(np.diff(found.kl) >= -1e-5)
     assert all(found.targets[0] - 1e-6 <= switch.target <= found.targets[-1] + 1e-6 for switch in found.switches)
     solution = solve(odd.oracle, targets)
     if solution.status is Status.CONVERGED:
-        at = local(solution)
+        at = local_sensitivity(solution)
         for array in (at.price, at.share, at.elasticity, at.weights, at.levels):
             assert np.all(np.isfinite(array))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from map_core.analysis.order_effects import compare_orders, loss
-from map_core.analysis.sequential import sequence, sequences
+from map_core.analysis.order_effects import compare_orders, path_loss
+from map_core.analysis.sequential import sequential_path, sequential_paths
 from map_core.cli import main
 from map_core.core.types import Form
 from map_core.data.reward_table import save
@@ -33,7 +33,7 @@ def two_replies() -> MemoryOracle:
 
 
 def test_two_replies_by_hand():
-    path = sequence(two_replies(), np.array([0.5, -0.6]), (1, 0))
+    path = sequential_path(two_replies(), np.array([0.5, -0.6]), (1, 0))
     # Funny is above -0.6 at the base model and needs nothing; kind then needs tanh(x) = 0.5.
     assert path.aligned.tolist() == [1, 0]
     assert path.weights == pytest.approx(np.array([[0, 0], [0, 0], [math.atanh(0.5), 0]]))
@@ -47,13 +47,13 @@ def test_two_replies_by_hand():
 
 def test_opposites_undo_each_other_until_they_are_proven_out_of_reach():
     """Both above base cannot be had: each step adds what it takes to turn the levels round."""
-    one = sequence(two_replies(), np.array([0.5, 0.2]))
+    one = sequential_path(two_replies(), np.array([0.5, 0.2]))
     step, back = math.atanh(0.5), math.atanh(0.2)
     assert one.weights[1:] == pytest.approx(np.array([[step, 0], [step, step + back]]))
     assert one.levels[1:] == pytest.approx(np.array([[0.5, -0.5], [-0.2, 0.2]]))
     assert one.undone == pytest.approx(np.array([[0, 0], [0.7, 0]]))
     assert one.status is Status.STEP_LIMIT
-    many = sequence(two_replies(), np.array([0.5, 0.2]), rounds=10_000)
+    many = sequential_path(two_replies(), np.array([0.5, 0.2]), rounds=10_000)
     assert many.status is Status.UNBOUNDED
     assert many.rounds < 10
     assert many.dual[-1] > math.log(2)
@@ -63,7 +63,7 @@ def test_opposites_undo_each_other_until_they_are_proven_out_of_reach():
 def test_independent_values_need_one_round():
     grid = np.array([[a, b] for a in (0.0, 1.0) for b in (0.0, 1.0)])
     oracle = MemoryOracle(grid, np.array([0, 4]), ("a", "b"), Form.PER_PROMPT)
-    path = sequence(oracle, np.array([0.4, 0.6]))
+    path = sequential_path(oracle, np.array([0.4, 0.6]))
     assert path.weights[-1] == pytest.approx([math.atanh(0.4), math.atanh(0.6)])
     assert path.status is Status.CONVERGED
     assert not path.undone.max() > 1e-12
@@ -74,19 +74,19 @@ def test_independent_values_need_one_round():
 def test_rounds_converge_to_the_simultaneous_weights(form: Form, order: tuple[int, ...]):
     oracle = ORACLES[form]
     together = solve(oracle, TARGETS)
-    path = sequence(oracle, TARGETS, order, rounds=500)
+    path = sequential_path(oracle, TARGETS, order, rounds=500)
     assert path.status is Status.CONVERGED
     assert path.rounds < 200
     assert path.weights[-1] == pytest.approx(together.weights, abs=1e-8)
     assert path.levels[-1] == pytest.approx(together.levels, abs=1e-8)
     assert path.dual[-1] == pytest.approx(together.kl, abs=1e-10)
-    assert loss(path, together).worst < 1e-8
+    assert path_loss(path, together).worst < 1e-8
 
 
 @pytest.mark.parametrize("form", Form)
 def test_laws_of_every_step(form: Form):
     oracle = ORACLES[form]
-    path = sequence(oracle, TARGETS, (2, 0, 1), rounds=3)
+    path = sequential_path(oracle, TARGETS, (2, 0, 1), rounds=3)
     assert path.steps == 9
     assert path.rounds == 3
     together = solve(oracle, TARGETS)
@@ -107,7 +107,7 @@ def test_laws_of_every_step(form: Form):
 def test_a_path_after_fewer_rounds_and_how_many_it_needs():
     oracle = ORACLES[Form.PER_PROMPT]
     together = solve(oracle, TARGETS)
-    long, short = (sequence(oracle, TARGETS, (2, 0, 1), rounds=rounds) for rounds in (20, 2))
+    long, short = (sequential_path(oracle, TARGETS, (2, 0, 1), rounds=rounds) for rounds in (20, 2))
     cut = long.after(2)
     assert cut.levels == pytest.approx(short.levels, abs=1e-12)
     assert (cut.status, cut.steps, cut.residual) == (Status.STEP_LIMIT, 6, pytest.approx(short.residual, abs=1e-12))
@@ -123,25 +123,25 @@ def test_a_path_after_fewer_rounds_and_how_many_it_needs():
 def test_one_round_loses_what_opposed_values_undo():
     oracle = ORACLES[Form.PER_PROMPT]
     together = solve(oracle, TARGETS)
-    path = sequence(oracle, TARGETS, (0, 1, 2))
-    lost = loss(path, together)
+    path = sequential_path(oracle, TARGETS, (0, 1, 2))
+    lost = path_loss(path, together)
     assert lost.worst > 0.05
     assert np.all(path.shortfall[-1] <= path.undone.sum(axis=0) + 1e-9)
     assert lost.dual > 0
     assert lost.kl < 0
     assert lost.levels[0] == pytest.approx(together.levels[0] - path.levels[-1, 0])
     # More rounds lose less, and a step along the path is a loss too.
-    more = sequence(oracle, TARGETS, (0, 1, 2), rounds=5)
-    assert loss(more, together).dual < 0.1 * lost.dual
-    assert loss(more, together, step=3).dual == pytest.approx(lost.dual, abs=1e-12)
+    more = sequential_path(oracle, TARGETS, (0, 1, 2), rounds=5)
+    assert path_loss(more, together).dual < 0.1 * lost.dual
+    assert path_loss(more, together, step=3).dual == pytest.approx(lost.dual, abs=1e-12)
 
 
 def test_the_strict_reading_only_adds_weight():
     oracle = ORACLES[Form.PER_PROMPT]
-    strict = sequence(oracle, TARGETS, (0, 1, 2), rounds=30, grow_only=True)
+    strict = sequential_path(oracle, TARGETS, (0, 1, 2), rounds=30, grow_only=True)
     assert np.all(np.diff(strict.weights, axis=0) >= 0)
     assert np.all(np.diff(strict.dual) >= -1e-12)
-    first = sequence(oracle, TARGETS, (0, 1, 2))
+    first = sequential_path(oracle, TARGETS, (0, 1, 2))
     assert strict.weights[:4] == pytest.approx(first.weights, abs=1e-8)
 
 
@@ -150,11 +150,11 @@ def test_orders_side_by_side_are_the_orders_alone():
     found = compare_orders(oracle, TARGETS, rounds=2)
     assert [path.order for path in found.paths] == list(permutations((0, 1, 2)))
     for path, lost in zip(found.paths, found.losses, strict=True):
-        alone = sequence(oracle, TARGETS, path.order, rounds=2)
+        alone = sequential_path(oracle, TARGETS, path.order, rounds=2)
         assert path.weights == pytest.approx(alone.weights, abs=1e-9)
         assert lost.dual >= found.losses[found.best].dual
         assert lost.dual <= found.losses[found.worst].dual
-    given = sequences(oracle, TARGETS, [(1, 0, 2), (2, 0, 1)])
+    given = sequential_paths(oracle, TARGETS, [(1, 0, 2), (2, 0, 1)])
     assert [path.order for path in given] == [(1, 0, 2), (2, 0, 1)]
 
 
@@ -162,11 +162,11 @@ def test_rows_of_targets_side_by_side():
     oracle = ORACLES[Form.PER_PROMPT]
     rows = np.array([[0.2, 0.3, math.nan, math.nan], [math.nan, math.nan, 0.1, 0.2], [5.0, 0.1, math.nan, math.nan]])
     orders = [(1, 0), (2, 3), (1, 0)]
-    for path, row, order in zip(sequences(oracle, rows, orders, rounds=3), rows, orders, strict=True):
-        alone = sequence(oracle, row, order, rounds=3)
+    for path, row, order in zip(sequential_paths(oracle, rows, orders, rounds=3), rows, orders, strict=True):
+        alone = sequential_path(oracle, row, order, rounds=3)
         assert path.status is alone.status
         assert path.weights == pytest.approx(alone.weights, abs=1e-9)
-    assert [path.order for path in sequences(oracle, rows)] == [(0, 1), (2, 3), (0, 1)]
+    assert [path.order for path in sequential_paths(oracle, rows)] == [(0, 1), (2, 3), (0, 1)]
 
 
 def test_more_orders_than_the_limit_are_drawn_by_seed():
@@ -178,11 +178,11 @@ def test_more_orders_than_the_limit_are_drawn_by_seed():
 
 
 def test_a_value_out_of_reach_by_itself_stops_the_path():
-    path = sequence(ORACLES[Form.PER_PROMPT], np.array([0.2, 50.0, 0.2, math.nan]), rounds=1000)
+    path = sequential_path(ORACLES[Form.PER_PROMPT], np.array([0.2, 50.0, 0.2, math.nan]), rounds=1000)
     assert path.status is Status.UNBOUNDED
     assert path.steps == 1
     assert path.undone.shape == (1, 4)
-    none = sequence(ORACLES[Form.PER_PROMPT], np.array([math.nan, 50.0, math.nan, math.nan]))
+    none = sequential_path(ORACLES[Form.PER_PROMPT], np.array([math.nan, 50.0, math.nan, math.nan]))
     assert none.steps == none.rounds == 0
     assert none.undone.shape == (0, 4)
     compared = compare_orders(ORACLES[Form.PER_PROMPT], np.array([0.2, 50.0, math.nan, math.nan]))
@@ -191,7 +191,7 @@ def test_a_value_out_of_reach_by_itself_stops_the_path():
 
 
 def test_targets_attainable_one_by_one_but_not_together():
-    path = sequence(ORACLES[Form.PER_PROMPT], np.array([1.2, 1.2, math.nan, math.nan]), rounds=100_000)
+    path = sequential_path(ORACLES[Form.PER_PROMPT], np.array([1.2, 1.2, math.nan, math.nan]), rounds=100_000)
     assert path.status is Status.UNBOUNDED
     assert np.isfinite(path.weights).all()
     assert np.isfinite(path.kl).all()
@@ -200,10 +200,10 @@ def test_targets_attainable_one_by_one_but_not_together():
 def test_the_very_top_and_a_constant_value():
     rewards = np.array([[0.0, 1.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
     oracle = MemoryOracle(rewards, np.array([0, 2, 4]), ("a", "same"), Form.PER_PROMPT)
-    top = sequence(oracle, np.array([1.0, 0.0]), rounds=5)
+    top = sequential_path(oracle, np.array([1.0, 0.0]), rounds=5)
     assert top.levels[-1, 0] == pytest.approx(1.0, abs=1e-8)
     assert np.isfinite(top.weights).all()
-    assert sequence(oracle, np.array([math.nan, 0.5])).status is Status.UNBOUNDED
+    assert sequential_path(oracle, np.array([math.nan, 0.5])).status is Status.UNBOUNDED
 
 
 @pytest.mark.parametrize(
@@ -222,16 +222,16 @@ def test_the_very_top_and_a_constant_value():
 )
 def test_bad_input_says_what_is_wrong(targets, order, rounds, said):
     with pytest.raises(InputError, match=said):
-        sequence(ORACLES[Form.PER_PROMPT], targets, order, rounds=rounds)
+        sequential_path(ORACLES[Form.PER_PROMPT], targets, order, rounds=rounds)
 
 
 def test_no_orders_at_all():
     with pytest.raises(InputError, match="no order"):
-        sequences(ORACLES[Form.PER_PROMPT], TARGETS, [])
+        sequential_paths(ORACLES[Form.PER_PROMPT], TARGETS, [])
     with pytest.raises(InputError, match="2 rows of targets do not fit 3 orders"):
-        sequences(ORACLES[Form.PER_PROMPT], np.full((2, 4), 0.1), [(0, 1, 2, 3)] * 3)
+        sequential_paths(ORACLES[Form.PER_PROMPT], np.full((2, 4), 0.1), [(0, 1, 2, 3)] * 3)
     with pytest.raises(InputError, match="1 to 2 targets"):
-        sequences(
+        sequential_paths(
             ORACLES[Form.PER_PROMPT], np.array([[0.1, math.nan, math.nan, math.nan], [0.1, 0.1] + [math.nan] * 2])
         )
     with pytest.raises(InputError, match="limit is 0"):
@@ -252,7 +252,7 @@ def test_the_command_in_json_is_the_path(table: str, capsys: pytest.CaptureFixtu
     assert main(["sequence", table, *ASKED, "--order=harmlessness,helpfulness", "--rounds=2", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     oracle = ORACLES[Form.PER_PROMPT]
-    path = sequence(oracle, np.array([0.3, 0.2, math.nan, math.nan]), (1, 0), rounds=2)
+    path = sequential_path(oracle, np.array([0.3, 0.2, math.nan, math.nan]), (1, 0), rounds=2)
     (found,) = result["orders"]
     assert found["order"] == ["harmlessness", "helpfulness"]
     assert [step["round"] for step in found["steps"]] == [1, 1, 2, 2]
@@ -315,7 +315,7 @@ def test_odd_tables(prompts: int, candidates: int, values: int, exponent: int, d
     names = tuple("abcd"[:values])
     oracle = MemoryOracle(rewards, np.arange(prompts + 1) * candidates, names, Form.PER_PROMPT)
     targets = asked * rng.uniform(0, 1, values)
-    path = sequence(oracle, targets, rng.permutation(values), rounds=20)
+    path = sequential_path(oracle, targets, rng.permutation(values), rounds=20)
     assert np.isfinite(path.weights).all()
     assert np.isfinite(path.levels).all()
     assert np.isfinite(path.kl).all()

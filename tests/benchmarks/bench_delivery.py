@@ -14,16 +14,16 @@ from typing import Any
 from map_core.cli.delivery_output import crossed_summary
 from map_core.cli.verify import fresh_replies
 from map_core.data import reward_table
-from map_core.studies.delivery import Crossed, resampled, run_study
+from map_core.studies.delivery import CrossFitDelivery, bootstrap_mean, run_study
 
 CANDIDATES, SEED = 16, 1
 
 
-def figures(found: Crossed) -> dict[str, Any]:
+def figures(found: CrossFitDelivery) -> dict[str, Any]:
     """What a study comes to, over all its palettes."""
     asking = found.had & found.rising.any(axis=1)
     shares = {
-        name: resampled(getattr(found, name)[asking], found.level)
+        name: bootstrap_mean(getattr(found, name)[asking], found.level)
         for name in ("improves", "improves_whole", "wins_all", "random_improves", "random_wins")
     }
     return {
@@ -35,7 +35,7 @@ def figures(found: Crossed) -> dict[str, Any]:
         "way_picked": found.way(found.picked),
         "way_pooled": found.way(found.pooled),
         "way_by_value": {name: found.way(found.realised, value=j) for j, name in enumerate(found.values)},
-        "inside": resampled(found.inside, found.level),
+        "inside": bootstrap_mean(found.inside, found.level),
         "improved_over_all_prompts": float(found.improved[asking].mean()),
         "won_over_all_prompts": float(found.won[asking].mean()),
         **shares,

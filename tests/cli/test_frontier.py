@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from map_core.analysis.frontier import frontier
-from map_core.analysis.sensitivity import curve, local
+from map_core.analysis.sensitivity import local_sensitivity, sensitivity_curve
 from map_core.cli import main
 from map_core.data.reward_table import save
 from map_core.oracle import MemoryOracle
@@ -109,7 +109,7 @@ ASKED = ["--target", "helpfulness=+0.4sd", "--target", "harmlessness=+0.2sd"]
 def test_prices_and_derivatives_in_reward_units(table: str, capsys: pytest.CaptureFixture[str]):
     said = printed(capsys, "sensitivity", table, *ASKED)
     targets = np.array([0.4, 0.2, np.nan, np.nan])
-    at = local(solve(ORACLE, targets))
+    at = local_sensitivity(solve(ORACLE, targets))
     assert said["attainable"]
     assert said["bottleneck"] == VALUES[at.bottleneck]
     assert list(said["price"].values()) == pytest.approx(at.price / ORACLE.scale)
@@ -129,7 +129,7 @@ def test_prices_and_derivatives_in_reward_units(table: str, capsys: pytest.Captu
 def test_sweeps(table: str, capsys: pytest.CaptureFixture[str]):
     said = printed(capsys, "sensitivity", table, *ASKED, "--sweep", "humor", "--sweep", "helpfulness", "--points", "5")
     assert [found["value"] for found in said["curves"]] == ["humor", "helpfulness"]
-    expected = curve(ORACLE, np.array([0.4, 0.2, np.nan, np.nan]), 2, points=5)
+    expected = sensitivity_curve(ORACLE, np.array([0.4, 0.2, np.nan, np.nan]), 2, points=5)
     first = said["curves"][0]
     assert [point["kl"] for point in first["points"]] == pytest.approx(expected.kl, abs=1e-8)
     assert [switch["target"] for switch in first["switches"]] == pytest.approx(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from map_core.analysis.sensitivity import Curve, curve
+from map_core.analysis.sensitivity import SensitivityCurve, sensitivity_curve
 from map_core.confidence import bands, sandwich
 from map_core.core.types import Form
 from map_core.errors import InputError
@@ -25,15 +25,15 @@ def oracle() -> MemoryOracle:
 
 
 @pytest.fixture(scope="module")
-def swept(oracle) -> Curve:
-    return curve(oracle, OTHERS, 0, points=9)
+def swept(oracle) -> SensitivityCurve:
+    return sensitivity_curve(oracle, OTHERS, 0, points=9)
 
 
 def test_at_the_base_model_by_hand():
     # Two prompts with levels -1/2 and 1/2 around their mean: variance 1/2, standard error sqrt(1/2 / 2) = 1/2.
     rewards = np.array([[0.0], [1.0], [1.0], [2.0]])
     oracle = MemoryOracle(rewards, np.array([0, 2, 4]), ("humor",), Form.PER_PROMPT)
-    at_base = Curve(0, np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1), (), 1.0)
+    at_base = SensitivityCurve(0, np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1), (), 1.0)
     found = bands(oracle, at_base, level=0.9)
     half = student.ppf(0.95, 1) * 0.5 / float(oracle.scale[0])
     assert found.levels.high[0, 0] == pytest.approx(half)
@@ -67,13 +67,13 @@ def test_a_higher_level_is_wider_and_more_prompts_are_narrower(oracle, swept):
     narrow, wide = bands(oracle, swept, level=0.5), bands(oracle, swept, level=0.95)
     assert np.all(wide.levels.high - wide.levels.low > narrow.levels.high - narrow.levels.low)
     more = MemoryOracle.of(make_table(prompts=96, candidates=32))
-    many = bands(more, curve(more, OTHERS, 0, points=9))
+    many = bands(more, sensitivity_curve(more, OTHERS, 0, points=9))
     few = bands(oracle, swept)
     assert np.mean(many.levels.high - many.levels.low) < 0.7 * np.mean(few.levels.high - few.levels.low)
 
 
 def test_an_empty_curve_has_empty_bands(oracle):
-    nothing = curve(oracle, np.array([np.nan, 9.0, np.nan, np.nan]), 0)
+    nothing = sensitivity_curve(oracle, np.array([np.nan, 9.0, np.nan, np.nan]), 0)
     assert len(bands(oracle, nothing).kl.low) == 0
 
 
@@ -82,4 +82,4 @@ def test_what_has_no_error_bars_is_refused(oracle, swept):
         bands(oracle, swept, level=1.0)
     single = MemoryOracle.of(make_table(prompts=1, candidates=16))
     with pytest.raises(InputError, match="2 or more"):
-        bands(single, curve(single, np.full(4, math.nan), 0, points=3))
+        bands(single, sensitivity_curve(single, np.full(4, math.nan), 0, points=3))

@@ -16,8 +16,8 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from map_core.cli import main
-from map_core.confidence import Draws, bootstrap, confidence, hold_out, sandwich
-from map_core.confidence.cross_fit import split
+from map_core.confidence import Draws, bootstrap, confidence, cross_fit, sandwich
+from map_core.confidence.cross_fit import split_folds
 from map_core.confidence.interval import percentile_interval
 from map_core.confidence.margins import margins_of
 from map_core.confidence.verdict import probabilities, prompts_needed
@@ -182,8 +182,8 @@ def test_held_out_levels_are_those_of_weights_from_other_prompts(form: Form):
     table = make_table(prompts=21, candidates=6)
     oracle = MemoryOracle.of(table, form)
     d = np.array([0.3, FREE, 0.2, -0.5])
-    found = hold_out(oracle, d, folds=3, seed=4, strata=table.use_cases)
-    fold = split(21, 3, np.random.default_rng(4), table.use_cases)
+    found = cross_fit(oracle, d, folds=3, seed=4, strata=table.use_cases)
+    fold = split_folds(21, 3, np.random.default_rng(4), table.use_cases)
     seen, unseen = [], []
     for k in range(3):
         inside = part(oracle, table.rewards, 6, np.flatnonzero(fold != k))
@@ -206,10 +206,10 @@ def test_held_out_levels_are_those_of_weights_from_other_prompts(form: Form):
 def test_a_target_met_in_sample_and_missed_by_far_is_marked():
     """With a handful of prompts and wild targets, weights fit the prompts that were seen."""
     table = make_table(prompts=12, candidates=24, seed=3)
-    found = hold_out(MemoryOracle.of(table), np.array([1.25, 0.9, 1.1, 0.9]), seed=1, level=0.5)
+    found = cross_fit(MemoryOracle.of(table), np.array([1.25, 0.9, 1.1, 0.9]), seed=1, level=0.5)
     if found.solved == 2:
         assert found.missed.any()
-    tight = hold_out(MemoryOracle.of(table), np.array([2.5, 2.5, 2.5, 2.5]))
+    tight = cross_fit(MemoryOracle.of(table), np.array([2.5, 2.5, 2.5, 2.5]))
     assert tight.solved == 0
     assert tight.levels is tight.in_sample is None
     assert not tight.missed.any()
@@ -217,12 +217,12 @@ def test_a_target_met_in_sample_and_missed_by_far_is_marked():
 
 def test_folds_are_even_in_every_use_case():
     strata = ["a"] * 7 + ["b"] * 12 + ["c"] * 2
-    fold = split(21, 4, np.random.default_rng(0), strata)
+    fold = split_folds(21, 4, np.random.default_rng(0), strata)
     assert sorted(np.bincount(fold)) == [5, 5, 5, 6]
     for first, last in pairwise([0, 7, 19, 21]):
         sizes = np.bincount(fold[first:last], minlength=4)
         assert sizes.max() - sizes.min() <= 1
-    assert not np.array_equal(fold, split(21, 4, np.random.default_rng(1), strata))
+    assert not np.array_equal(fold, split_folds(21, 4, np.random.default_rng(1), strata))
 
 
 def draws_with(margins: np.ndarray, trust: np.ndarray | None = None) -> Draws:

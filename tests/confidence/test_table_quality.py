@@ -12,7 +12,7 @@ from map_core.confidence.table_quality import Advice, Help, Outlook, Reason, adv
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility.trust import is_trusted
-from map_core.feasibility.trusted_ranges import ranges
+from map_core.feasibility.trusted_ranges import trusted_ranges
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import solve
 from tests.populations import Population, synthetic
@@ -165,7 +165,7 @@ def test_prompts_count_by_their_weights_and_not_when_held_out():
 def test_ranges_are_trusted_up_to_where_they_are_not():
     table = make_table(prompts=40, candidates=32)
     oracle = MemoryOracle.of(table)
-    found = ranges(oracle)
+    found = trusted_ranges(oracle)
     assert np.all(found.trusted > 0.3)
     assert np.all(found.trusted < found.furthest)
     for j in range(4):
@@ -176,7 +176,7 @@ def test_ranges_are_trusted_up_to_where_they_are_not():
         assert not is_trusted(oracle, solve(oracle, targets))
         np.testing.assert_allclose(found.furthest[j], oracle.best(np.eye(4)[j])[j])
     constant = table_of(np.ones((3, 4, 1)))
-    assert ranges(MemoryOracle.of(constant)).trusted == 0.0
+    assert trusted_ranges(MemoryOracle.of(constant)).trusted == 0.0
 
 
 def test_prompts_shrink_error_bars_by_the_root(population: Population):

@@ -8,7 +8,7 @@ import pytest
 from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
-from map_core.feasibility.ranges import reach
+from map_core.feasibility.ranges import smoothed_ranges
 from map_core.oracle import MemoryOracle
 from tests.tables import make_table
 
@@ -25,7 +25,7 @@ def three_replies() -> MemoryOracle:
 def test_the_end_of_a_range_is_the_edge_of_the_triangle():
     # With humor at 0.6 or more, helpfulness goes from 0 to 0.4; humor itself is not held by its own target.
     oracle = three_replies()
-    ranges = reach(oracle, oracle.standardise(np.array([np.nan, 0.6]))).ranges
+    ranges = smoothed_ranges(oracle, oracle.standardise(np.array([np.nan, 0.6]))).ranges
     found = oracle.base[:, None] + ranges * oracle.scale[:, None]
     np.testing.assert_allclose(found, [[0.0, 0.4], [0.0, 1.0]], atol=0.01)
 
@@ -36,7 +36,7 @@ def test_they_are_the_exact_ranges_but_for_the_smoothing(seed: int):
     attainable = AttainableLevels(oracle)
     targets = np.array([0.3, np.nan, 0.2, 0.1])
     exact = attainable.ranges(targets)
-    found = reach(oracle, targets).ranges
+    found = smoothed_ranges(oracle, targets).ranges
     np.testing.assert_allclose(found, exact, atol=GAP)
     # What is said to be in reach is, to the tolerance of the solve.
     assert np.all(found[:, 1] <= exact[:, 1] + 0.02)
@@ -45,19 +45,19 @@ def test_they_are_the_exact_ranges_but_for_the_smoothing(seed: int):
 
 def test_a_warm_start_gives_the_same_and_takes_fewer_passes():
     oracle = MemoryOracle.of(make_table(prompts=16, candidates=32, seed=4))
-    before = reach(oracle, np.array([0.3, np.nan, 0.2, np.nan]))
+    before = smoothed_ranges(oracle, np.array([0.3, np.nan, 0.2, np.nan]))
     targets = np.array([0.32, np.nan, 0.2, np.nan])
-    cold, warm = reach(oracle, targets), reach(oracle, targets, before)
+    cold, warm = smoothed_ranges(oracle, targets), smoothed_ranges(oracle, targets, before)
     np.testing.assert_allclose(warm.ranges, cold.ranges, atol=0.02)
     assert warm.passes < cold.passes
 
 
 def test_where_the_others_cannot_be_had_there_is_no_range():
     oracle = three_replies()
-    found = reach(oracle, oracle.standardise(np.array([0.9, 0.9])))
+    found = smoothed_ranges(oracle, oracle.standardise(np.array([0.9, 0.9])))
     # Each alone can be had, so each has a range beside the other; with a third in the way neither has.
     assert np.all(np.isfinite(found.ranges))
-    far = reach(oracle, oracle.standardise(np.array([1.5, np.nan])))
+    far = smoothed_ranges(oracle, oracle.standardise(np.array([1.5, np.nan])))
     assert np.isfinite(far.ranges[0]).all()
     assert np.isnan(far.ranges[1]).all()
     assert not np.any(far.weights[2:])  # a diverging row starts nobody
@@ -66,9 +66,9 @@ def test_where_the_others_cannot_be_had_there_is_no_range():
 def test_a_constant_value_stays_where_it_is():
     rewards = np.array([[0.0, 2.0], [1.0, 2.0], [0.5, 2.0], [0.2, 2.0]])
     oracle = MemoryOracle(rewards, np.array([0, 2, 4]), ("humor", "length"), Form.PER_PROMPT)
-    np.testing.assert_array_equal(reach(oracle, np.array([0.1, np.nan])).ranges[1], [0.0, 0.0])
+    np.testing.assert_array_equal(smoothed_ranges(oracle, np.array([0.1, np.nan])).ranges[1], [0.0, 0.0])
 
 
 def test_one_target_a_value():
     with pytest.raises(InputError, match=r"expected one a value, \(2,\)"):
-        reach(three_replies(), np.array([0.1]))
+        smoothed_ranges(three_replies(), np.array([0.1]))

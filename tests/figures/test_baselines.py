@@ -26,9 +26,9 @@ TARGETS = np.array([0.3, 0.2, 0.25, math.nan])
 
 
 def compared(targets: np.ndarray = TARGETS, count: int = 60, times: float = 1.0) -> drawn.Shown:
-    found = baselines.compare(TABLE, targets, count=count, budget=None)
+    found = baselines.compare_baselines(TABLE, targets, count=count, budget=None)
     if times != 1.0:
-        found = baselines.compare(TABLE, targets, count=count, budget=times * float(found[0].judged.kl[0]))
+        found = baselines.compare_baselines(TABLE, targets, count=count, budget=times * float(found[0].judged.kl[0]))
     return drawn.Shown(found, targets, UNITS, times)
 
 
@@ -46,7 +46,9 @@ def judged(meets: list[list[bool]]) -> baselines.Baseline:
     rows = np.array(meets)
     zero = np.zeros(rows.shape)
     one = np.ones(len(rows))
-    return baselines.Baseline("random", baselines.Judged(zero, zero, one, one, rows, rows, rows | True), zero)
+    return baselines.Baseline(
+        "random", baselines.WeightsEvaluation(zero, zero, one, one, rows, rows, rows | True), zero
+    )
 
 
 def test_shares_by_hand():

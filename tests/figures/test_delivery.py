@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from map_core.figures import delivery, theme
-from map_core.studies.delivery import Study, cross
+from map_core.studies.delivery import DeliveryStudy, cross_fit_delivery
 from tests.tables import VALUES, make_table
 
 FAR = 20.0
@@ -26,7 +26,7 @@ def shown() -> delivery.Shown:
         base + 0.1 * spread,
         np.array([math.nan, math.nan, FAR, math.nan]),
     ]
-    return delivery.Shown(cross(table, fresh, palettes, halvings=2), (None, 55, 99), VALUES, (3, 2, 1, 0))
+    return delivery.Shown(cross_fit_delivery(table, fresh, palettes, halvings=2), (None, 55, 99), VALUES, (3, 2, 1, 0))
 
 
 def trace(figure, name):
@@ -67,7 +67,7 @@ def test_one_palette_a_row_a_value(shown: delivery.Shown):
 
 def test_what_was_done_and_found_in_words(shown: delivery.Shown):
     made = {"date": "2026-01-02", "model": {"name": "tiny"}}
-    study = Study(made, shown.percentiles, shown.found, shown.found)
+    study = DeliveryStudy(made, shown.percentiles, shown.found, shown.found)
     assert "3 graded and 3 random palettes were solved on one half of 24 prompts" in delivery.done(study)
     assert delivery.done(study).endswith("8 to each prompt, by tiny on 2026-01-02.")
     labels = [(label, figure) for label, figure, _ in delivery.facts(study)]

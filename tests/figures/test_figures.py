@@ -12,7 +12,7 @@ import pytest
 
 from map_core.analysis.frontier import frontier
 from map_core.analysis.frontier import surface as surface_of
-from map_core.analysis.sensitivity import curve
+from map_core.analysis.sensitivity import sensitivity_curve
 from map_core.core.types import Verdict
 from map_core.feasibility import assess
 from map_core.figures import candidate_field, converging, plane, surface, sweep, theme
@@ -183,7 +183,9 @@ def test_the_space_in_words_and_as_data(sheets):
 
 @pytest.fixture(scope="module")
 def swept():
-    return sweep.Sweep(curve(ORACLE, np.array([math.nan, 0.2, math.nan, math.nan]), 0, points=21), units(), 0.3)
+    return sweep.Sweep(
+        sensitivity_curve(ORACLE, np.array([math.nan, 0.2, math.nan, math.nan]), 0, points=21), units(), 0.3
+    )
 
 
 def test_the_sweep_draws_levels_weights_and_distance(swept):

@@ -13,7 +13,7 @@ from map_core.core.types import Verdict
 from map_core.errors import InputError
 from map_core.figures import groups as drawn
 from map_core.figures import groups_text as told
-from map_core.groups import Agreement, Group, Memory, Relation, Rule, agreement, clashes, max_min, nash
+from map_core.groups import AgreementCache, Group, GroupAgreement, Relation, Rule, agreement, clashes, max_min, nash
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
 from map_core.text.group_member import common_levels, for_one
@@ -40,19 +40,19 @@ NAMES = ("helpfulness", "harmlessness", "humor", "positivity")
 UNITS = Units(ORACLE, percentiles(TABLE), "percentile", NAMES)
 
 
-def meeting(budget: float = 0.3) -> Agreement:
+def meeting(budget: float = 0.3) -> GroupAgreement:
     groups = [
         Group("Parents", np.array([0.9, NAN, NAN, -0.3])),
         Group("Clinic", np.array([NAN, 0.9, NAN, NAN])),
         Group("Shop", np.array([0.4, NAN, 0.3, NAN])),
     ]
-    return agreement(Memory(ORACLE), groups, budget)
+    return agreement(AgreementCache(ORACLE), groups, budget)
 
 
 def test_an_agreement_by_hand():
     """Two coins wanted by a group each: shares 0.5 and 0.5 for the worst-off, and 0.3 of each coin in the bargain."""
     groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
-    found = agreement(Memory(coins()), groups, nats(0.4) + nats(0.2))
+    found = agreement(AgreementCache(coins()), groups, nats(0.4) + nats(0.2))
     np.testing.assert_allclose(found.common[Rule.WORST_OFF].satisfaction, [0.5, 0.5], atol=1e-9)
     assert found.joint.kl == pytest.approx(nats(0.8) + nats(0.4), abs=1e-9)
     assert found.joint.values == ()
@@ -66,9 +66,9 @@ def test_an_agreement_by_hand():
 
 
 def test_stages_come_in_order_and_agree_with_the_parts():
-    seen: list[Agreement] = []
+    seen: list[GroupAgreement] = []
     groups = [Group("a", np.array([0.9, NAN, NAN, NAN])), Group("b", np.array([NAN, 0.9, 0.2, NAN]))]
-    found = agreement(Memory(ORACLE), groups, 0.3, seen.append)
+    found = agreement(AgreementCache(ORACLE), groups, 0.3, seen.append)
     assert [sorted(one.common) for one in seen[:2]] == [["worst_off"], ["bargain", "worst_off"]]
     assert seen[0].alone is None
     assert all(one.pairs is None for one in seen)
@@ -78,11 +78,11 @@ def test_stages_come_in_order_and_agree_with_the_parts():
 
 
 def test_what_is_remembered_is_the_same_as_what_is_computed():
-    memory = Memory(ORACLE)
+    memory = AgreementCache(ORACLE)
     first = [Group("a", np.array([0.9, NAN, NAN, 0.1])), Group("b", np.array([NAN, 0.9, NAN, NAN]))]
     agreement(memory, first, 0.3)
     turned = [Group("x", np.array([NAN, 0.2, 0.5, NAN])), first[1], first[0]]
-    again, fresh = agreement(memory, turned, 0.3), agreement(Memory(ORACLE), turned, 0.3)
+    again, fresh = agreement(memory, turned, 0.3), agreement(AgreementCache(ORACLE), turned, 0.3)
     np.testing.assert_allclose(again.alone, fresh.alone, atol=1e-9)
     for one, other in zip(again.pairs, fresh.pairs, strict=True):
         assert (one.first, one.second, one.relation) == (other.first, other.second, other.relation)
@@ -106,9 +106,9 @@ def test_names_change_nothing():
 
 def test_bad_groups_are_refused():
     with pytest.raises(InputError, match="no groups"):
-        agreement(Memory(ORACLE), [], 0.3)
+        agreement(AgreementCache(ORACLE), [], 0.3)
     with pytest.raises(InputError, match="budget"):
-        agreement(Memory(ORACLE), meeting().groups, -1.0)
+        agreement(AgreementCache(ORACLE), meeting().groups, -1.0)
 
 
 def test_shares_and_wishes_in_words():
@@ -131,11 +131,11 @@ def test_shares_and_wishes_in_words():
 def test_what_a_common_palette_is_to_one_of_them():
     """Half of the way for both of two coins; whoever asked for less than that has it all."""
     groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
-    found = agreement(Memory(coins()), groups, nats(0.4) + nats(0.2))
+    found = agreement(AgreementCache(coins()), groups, nats(0.4) + nats(0.2))
     assert for_one(found, Rule.WORST_OFF, groups[0]) == "You get 50% of the way to what you ask for."
     assert for_one(found, Rule.WORST_OFF, Group("c", np.array([0.3, NAN]))) == "You get all that you ask for."
     assert for_one(found, Rule.WORST_OFF, Group("d", np.array([NAN, NAN]))) == "You get all that you ask for."
-    assert for_one(Agreement((), 0.3), Rule.WORST_OFF, groups[0]) == ""
+    assert for_one(GroupAgreement((), 0.3), Rule.WORST_OFF, groups[0]) == ""
     found = meeting()
     hurt = Group("e", np.array([NAN, NAN, NAN, 0.0]))
     assert found.common[Rule.WORST_OFF].solution.levels[3] < 0
@@ -153,7 +153,7 @@ def test_the_levels_of_common_palettes_are_told_beside_a_wish():
     assert told.endswith(f"; you ask for p{wanted}")
     assert common_levels(found, UNITS, 0, -1.0).endswith(", as much as you ask for")
     assert "you" not in common_levels(found, UNITS, 0, NAN)
-    assert common_levels(Agreement((), 0.3), UNITS, 0, 0.9) == ""
+    assert common_levels(GroupAgreement((), 0.3), UNITS, 0, 0.9) == ""
 
 
 def test_what_is_said_of_a_meeting():
@@ -174,7 +174,7 @@ def test_what_is_said_of_a_meeting():
 
 def test_a_clash_names_values_and_groups():
     groups = [Group("Loud", np.array([1.6, NAN, NAN, NAN])), Group("Calm", np.array([NAN, 1.6, NAN, NAN]))]
-    found = agreement(Memory(ORACLE), groups, 2.0)
+    found = agreement(AgreementCache(ORACLE), groups, 2.0)
     assert found.pairs[0].relation is Relation.CLASH
     said = pairs(found, UNITS)
     assert said == [
@@ -187,7 +187,7 @@ def test_a_clash_names_values_and_groups():
 
 def test_what_everybody_shares():
     groups = [Group("a", np.array([0.5, 0.2, NAN, NAN])), Group("b", np.array([0.5, -0.5, NAN, NAN]))]
-    found = agreement(Memory(ORACLE), groups, 1.0)
+    found = agreement(AgreementCache(ORACLE), groups, 1.0)
     alike, free = common_ground(found, UNITS)
     assert "helpfulness" in alike
     assert "harmlessness" not in alike
@@ -195,11 +195,13 @@ def test_what_everybody_shares():
 
 
 def test_nothing_and_no_way():
-    keeps = agreement(Memory(ORACLE), [Group("a", np.full(4, NAN)), Group("b", np.array([NAN, -0.1, NAN, NAN]))], 1.0)
+    keeps = agreement(
+        AgreementCache(ORACLE), [Group("a", np.full(4, NAN)), Group("b", np.array([NAN, -0.1, NAN, NAN]))], 1.0
+    )
     assert headline(keeps) == "Nobody asks for more than the base model gives already."
-    broke = agreement(Memory(ORACLE), meeting().groups, 0.0)
+    broke = agreement(AgreementCache(ORACLE), meeting().groups, 0.0)
     assert "the budget buys nothing" in headline(broke)
-    alone = agreement(Memory(ORACLE), [Group("Moon", np.array([9.0, NAN, NAN, NAN]))], 1.0)
+    alone = agreement(AgreementCache(ORACLE), [Group("Moon", np.array([9.0, NAN, NAN, NAN]))], 1.0)
     assert together(alone, UNITS) == "What Moon asks for cannot be had even alone."
 
 
@@ -232,7 +234,7 @@ def test_marks_never_hide_each_other():
 def test_many_groups_are_dots():
     rng = np.random.default_rng(0)
     groups = [Group(f"g{k}", np.array([rng.uniform(0.1, 0.6), NAN, NAN, NAN])) for k in range(20)]
-    shown = drawn.Shown(agreement(Memory(ORACLE), groups, 0.1), UNITS)
+    shown = drawn.Shown(agreement(AgreementCache(ORACLE), groups, 0.1), UNITS)
     assert not shown.lettered
     assert drawn.levels(shown).data[2].mode == "markers"
     assert [trace.name for trace in drawn.shares(shown).data] == ["Best for the worst-off", "Fair bargain"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from map_core.analysis.order_effects import compare_orders
-from map_core.analysis.sequential import sequence
+from map_core.analysis.sequential import sequential_path
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
 from map_core.figures import order_effects as compared
@@ -36,12 +36,12 @@ def opposites(targets: list[float], rounds: int = 1) -> drawn.Shown:
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
     # In rewards: a level of 0.5 standard deviations is 0.5 + 0.5 * 0.5 = 0.75, one of -0.2 is 0.4.
     units = Units(oracle, percentiles(table), "reward", table.values)
-    return drawn.Shown(sequence(oracle, np.array(targets), rounds=rounds), None, units)
+    return drawn.Shown(sequential_path(oracle, np.array(targets), rounds=rounds), None, units)
 
 
 @pytest.fixture(scope="module")
 def shown() -> drawn.Shown:
-    return drawn.Shown(sequence(ORACLE, TARGETS, (2, 0, 1), rounds=2), solve(ORACLE, TARGETS), UNITS)
+    return drawn.Shown(sequential_path(ORACLE, TARGETS, (2, 0, 1), rounds=2), solve(ORACLE, TARGETS), UNITS)
 
 
 def trace(figure, name):
@@ -79,7 +79,7 @@ def test_the_panels_are_the_path(shown: drawn.Shown):
 
 
 def test_many_steps_are_counted_in_rounds():
-    shown = drawn.Shown(sequence(ORACLE, TARGETS, rounds=5), solve(ORACLE, TARGETS), UNITS)
+    shown = drawn.Shown(sequential_path(ORACLE, TARGETS, rounds=5), solve(ORACLE, TARGETS), UNITS)
     figure = drawn.path(shown)
     assert list(figure.layout.xaxis4.ticktext) == ["Base", "Round 1", "2", "3", "4", "5", "All at once"]
     assert all(text == "" for t in figure.data if t.name.startswith("undone") for text in t.text)
@@ -112,7 +112,7 @@ def test_where_it_ends(shown: drawn.Shown):
     one = replace(shown, path=shown.path.after(1))
     assert told.ending(one).startswith("After 1 round ")
     assert told.missed(one)[0].split(" is at ")[0] == VALUES[int(np.argmax(one.path.shortfall[-1]))]
-    settled = replace(shown, path=sequence(ORACLE, TARGETS, rounds=60))
+    settled = replace(shown, path=sequential_path(ORACLE, TARGETS, rounds=60))
     assert "every target is met" in told.ending(settled)
     rounds = settled.path.rounds_to(shown.together.levels, drawn.NEAR)
     assert f"it takes {rounds} rounds" in told.needed(rounds, 60)
@@ -127,7 +127,7 @@ def test_values_that_do_not_pull_undo_nothing():
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
     targets = np.array([0.4, 0.6])
     units = Units(oracle, percentiles(table), "percentile", ("a", "b"))
-    shown = drawn.Shown(sequence(oracle, targets), solve(oracle, targets), units)
+    shown = drawn.Shown(sequential_path(oracle, targets), solve(oracle, targets), units)
     assert told.undone(shown) == "No step takes back what an earlier one gave."
     assert not [t for t in drawn.path(shown).data if t.name.startswith("undone")]
 
@@ -136,7 +136,7 @@ def test_out_of_reach_says_where_the_path_stops():
     together = opposites([0.5, 0.2], rounds=10_000)
     assert "shows that no weights reach" in told.stopped(together)
     assert "no number of rounds meets all targets" in told.ending(together)
-    alone = drawn.Shown(sequence(ORACLE, np.array([50.0, 0.1, math.nan, math.nan])), None, UNITS)
+    alone = drawn.Shown(sequential_path(ORACLE, np.array([50.0, 0.1, math.nan, math.nan])), None, UNITS)
     assert told.stopped(alone) == "The path stops before its first step: helpfulness alone cannot come to its target."
     assert told.ending(alone) == ""
     assert told.steps(alone) == ()

@@ -11,8 +11,8 @@ import pytest
 
 from map_core.analysis.frontier import Contour, frontier
 from map_core.analysis.frontier import surface as surface_of
-from map_core.analysis.frontier_spread import fan
-from map_core.analysis.sensitivity import Curve, Switch, curve
+from map_core.analysis.frontier_spread import spread_frontier
+from map_core.analysis.sensitivity import SensitivityCurve, Switch, sensitivity_curve
 from map_core.confidence import bands
 from map_core.figures import pair_grid, parallel_coordinates, plane, surface, sweep, theme, triangle
 from map_core.oracle import MemoryOracle
@@ -113,7 +113,7 @@ def test_pairs_in_words_and_as_data(found):
 
 @pytest.fixture(scope="module")
 def spread():
-    return fan(ORACLE, (0, 1), [0.25, 1.0], lines=5)
+    return spread_frontier(ORACLE, (0, 1), [0.25, 1.0], lines=5)
 
 
 def test_a_line_goes_through_all_values_and_carries_its_number(spread):
@@ -194,7 +194,7 @@ def test_the_triangle_and_the_space_show_the_same_palettes():
 
 @pytest.fixture(scope="module")
 def swept():
-    along = curve(ORACLE, np.array([math.nan, 0.2, math.nan, math.nan]), 0, points=11)
+    along = sensitivity_curve(ORACLE, np.array([math.nan, 0.2, math.nan, math.nan]), 0, points=11)
     return sweep.Sweep(along, UNITS, 0.3, bands(ORACLE, along), [0, 1])
 
 
@@ -219,7 +219,7 @@ def test_bands_lie_around_the_lines(swept):
 def test_breakpoints_stand_in_words_on_the_figure():
     levels = np.zeros((3, 4))
     turns = (Switch(0.1, 0, True), Switch(0.11, 2, False), Switch(0.5, 1, True))
-    along = Curve(0, np.array([0.0, 0.5, 1.0]), levels, levels, np.zeros(3), turns, 1.0)
+    along = SensitivityCurve(0, np.array([0.0, 0.5, 1.0]), levels, levels, np.zeros(3), turns, 1.0)
     drawn = sweep.Sweep(along, UNITS, math.nan)
     notes = [a for a in sweep.levels(drawn).layout.annotations if a.textangle == -90]
     assert [a.text for a in notes] == [

@@ -21,14 +21,14 @@ from map_core.groups import (
     Group,
     Limit,
     Relation,
-    alone,
-    by_use_case,
     clashes,
     concessions,
-    joined,
+    joint_targets,
     max_min,
     nash,
     satisfaction,
+    satisfaction_alone,
+    use_case_verdicts,
 )
 from map_core.groups.common import is_met
 from map_core.oracle import MemoryOracle
@@ -66,7 +66,7 @@ def test_by_hand():
     bargain = nash(oracle, groups, nats(0.4) + nats(0.6))
     np.testing.assert_allclose(bargain.solution.levels, [0.6, 0.4], atol=1e-9)
     # Alone, the first would have gone all the way, and the second too.
-    first, second = concessions(groups, found, alone(oracle, groups, found.budget))
+    first, second = concessions(groups, found, satisfaction_alone(oracle, groups, found.budget))
     most = brentq(lambda level: nats(level) - nats(0.4) - nats(0.2), 0, 0.99) / 0.8
     assert first.alone == pytest.approx(most, abs=1e-9)
     assert second.alone == 1.0
@@ -124,8 +124,8 @@ def test_satisfaction_in_its_units():
     np.testing.assert_allclose(satisfaction(groups, np.array([1.0, 2.0, 0.0])), [0.5, 1, 1])
     np.testing.assert_allclose(satisfaction(groups, np.zeros(3)), [0, 1, 1])
     np.testing.assert_allclose(satisfaction(groups, np.array([-1.0, 0.0, -0.75])), [-0.5, -1, 1])
-    np.testing.assert_allclose(joined(groups), [2, 1, -0.5])
-    np.testing.assert_allclose(joined(groups, np.array([[0.5, 1, 1]])), [[1, 0.5, -0.5]])
+    np.testing.assert_allclose(joint_targets(groups), [2, 1, -0.5])
+    np.testing.assert_allclose(joint_targets(groups, np.array([[0.5, 1, 1]])), [[1, 0.5, -0.5]])
 
 
 def conic(table: RewardTable, oracle: MemoryOracle, groups: list[Group], budget: float, bargain: bool) -> np.ndarray:
@@ -189,8 +189,8 @@ def test_alone_is_as_far_as_the_budget_goes(budget: float):
     oracle = MemoryOracle.of(make_table(prompts=6, candidates=16, seed=2, correlation=-0.8))
     rng = np.random.default_rng(1)
     groups = [Group(f"g{k}", np.where(rng.random(4) < 0.6, rng.uniform(-0.3, 2.5, 4), NAN)) for k in range(12)]
-    for group, share in zip(groups, alone(oracle, groups, budget), strict=True):
-        fits, dear = (solve(oracle, joined([group], np.array([u]))) for u in (share - 1e-8, share + 1e-6))
+    for group, share in zip(groups, satisfaction_alone(oracle, groups, budget), strict=True):
+        fits, dear = (solve(oracle, joint_targets([group], np.array([u]))) for u in (share - 1e-8, share + 1e-6))
         assert is_met(fits)
         assert fits.kl <= budget + 1e-9
         assert share == 1.0 or not is_met(dear) or dear.kl > budget
@@ -216,7 +216,7 @@ def test_clashes_are_proven():
     (clash,) = clashes(against, pair)
     assert clash.relation is Relation.CLASH
     assert clash.margin is not None
-    assert clash.margin.value == pytest.approx(margin(against, joined(pair)).value, abs=1e-9)
+    assert clash.margin.value == pytest.approx(margin(against, joint_targets(pair)).value, abs=1e-9)
     assert set(clash.values) == {0, 1}
     assert dict(zip(clash.values, clash.asked_by, strict=True)) == {0: 0, 1: 1}
 
@@ -226,7 +226,7 @@ def test_each_use_case_is_judged_in_its_own_units():
     oracle = MemoryOracle.of(table)
     groups = [Group("a", np.array([0.4, NAN, NAN, NAN])), Group("b", np.array([NAN, NAN, 9.0, NAN]))]
     common = max_min(oracle, groups, 0.3)
-    cases = by_use_case(table, oracle, groups, common)
+    cases = use_case_verdicts(table, oracle, groups, common)
     assert [case.use_case for case in cases] == [None, *USE_CASES]
     assert [case.prompts for case in cases] == [20, 10, 10]
     np.testing.assert_allclose(cases[0].levels, oracle.rewards_at(common.solution.levels), atol=1e-12)
@@ -241,7 +241,7 @@ def test_each_use_case_is_judged_in_its_own_units():
     )  # fmt: skip
     whole = MemoryOracle.of(ragged, Form.PER_PROMPT)
     one = [Group("a", np.array([0.2]))]
-    *_, last = by_use_case(ragged, whole, one, max_min(whole, one, 0.5))
+    *_, last = use_case_verdicts(ragged, whole, one, max_min(whole, one, 0.5))
     assert last.common is None
     assert "pooled form" in last.why_not
 

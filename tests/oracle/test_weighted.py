@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from map_core.analysis.baselines import win_rates
 from map_core.cli.confidence import confidence as command
 from map_core.confidence import confidence, sandwich
-from map_core.confidence.holdout_levels import on_held_out
+from map_core.confidence.holdout_levels import holdout_levels
 from map_core.core.types import Form
 from map_core.data import reward_table
 from map_core.data.reward_table import RewardTable
@@ -217,17 +217,17 @@ def test_weights_are_measured_on_the_prompts_that_are_held_out() -> None:
     )
     oracle = MemoryOracle.of(table)
     assert (oracle.base[0], oracle.scale[0]) == (0.0, 1.0)
-    found = on_held_out(oracle, table.held_out, np.zeros(1), np.array([2.5]))
+    found = holdout_levels(oracle, table.held_out, np.zeros(1), np.array([2.5]))
     assert found.prompts == 2
     assert found.levels.estimate[0] == pytest.approx(2.0)
     assert (found.missed[0], found.surely[0]) == (True, False)
-    counted = on_held_out(oracle, table.held_out, np.zeros(1), np.array([np.nan]), counted=np.array([1, 1, 3, 1]))
+    counted = holdout_levels(oracle, table.held_out, np.zeros(1), np.array([np.nan]), counted=np.array([1, 1, 3, 1]))
     assert counted.levels.estimate[0] == pytest.approx(1.5)
     assert not counted.missed[0]
     with pytest.raises(InputError, match="1 prompts are held out; a check with an interval needs 2"):
-        on_held_out(oracle, np.array([False, False, False, True]), np.zeros(1), np.zeros(1))
+        holdout_levels(oracle, np.array([False, False, False, True]), np.zeros(1), np.zeros(1))
     with pytest.raises(InputError, match="the pooled form chooses among prompts too"):
-        on_held_out(MemoryOracle.of(table, Form.POOLED), table.held_out, np.zeros(1), np.zeros(1))
+        holdout_levels(MemoryOracle.of(table, Form.POOLED), table.held_out, np.zeros(1), np.zeros(1))
 
 
 def streamed(table: PlainTable, path: Path) -> Oracle:

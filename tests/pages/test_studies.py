@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from map_core.analysis.order_effects import compare_orders
-from map_core.analysis.sequential import sequence
+from map_core.analysis.sequential import sequential_path
 from map_core.figures import sequence as drawn
 from map_core.figures import sequence_text as told
 from pages.view.session import palette_state
@@ -41,7 +41,7 @@ def test_a_sequence_says_what_each_step_takes_back(table):  # noqa: F811
     assert not app.exception
     scene = scenes.load()
     targets = palette_state.standardised(scene, palette_state.initial_palette(scene))
-    path = sequence(scene.oracle, targets, (0, 1, 2))
+    path = sequential_path(scene.oracle, targets, (0, 1, 2))
     shown = drawn.Shown(path, None, scene.units())
     assert told.undone(shown) in [element.value for element in app.header]
     assert words(app, "sequence_words") == told.summary(shown)

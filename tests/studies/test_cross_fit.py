@@ -17,15 +17,15 @@ from map_core.errors import InputError
 from map_core.feasibility import assess
 from map_core.oracle import MemoryOracle
 from map_core.studies.delivery import (
-    Crossed,
-    Study,
-    cross,
+    CrossFitDelivery,
+    DeliveryStudy,
+    bootstrap_mean,
+    cross_fit_delivery,
     deliver,
     fingerprint,
     graded_palettes,
-    halves,
     reachable_palettes,
-    resampled,
+    split_halves,
 )
 from map_core.studies.delivery import study as studies
 from map_core.studies.delivery.split import standard_error, strata
@@ -42,9 +42,11 @@ def apart(table: RewardTable, step: float = 2.0) -> RewardTable:
 
 
 @pytest.fixture(scope="module")
-def found() -> Crossed:
+def found() -> CrossFitDelivery:
     table, fresh = make_table(prompts=32, candidates=32), make_table(prompts=32, candidates=8, seed=1)
-    return cross(table, fresh, [TARGETS, np.full(4, np.nan), np.array([np.nan, np.nan, 20.0, np.nan])], halvings=3)
+    return cross_fit_delivery(
+        table, fresh, [TARGETS, np.full(4, np.nan), np.array([np.nan, np.nan, 20.0, np.nan])], halvings=3
+    )
 
 
 def test_the_error_of_a_stratified_mean_by_hand():
@@ -56,7 +58,7 @@ def test_the_error_of_a_stratified_mean_by_hand():
 
 def test_use_cases_are_strata_where_both_tables_share_them_alike():
     table = make_table(prompts=16, candidates=4)
-    one, other = halves(table)
+    one, other = split_halves(table)
     cases = strata(one, other)
     for use_case in USE_CASES:
         number = {n for n, name in zip(cases, one.use_cases + other.use_cases, strict=True) if name == use_case}
@@ -71,7 +73,7 @@ def test_use_cases_are_strata_where_both_tables_share_them_alike():
 
 def test_two_replies_by_hand():
     # All prompts are alike: lambda = log 3 gives 3/4 on every half, and nothing is left to chance.
-    found = cross(two_replies(8), two_replies(8), [np.array([0.75])], halvings=2)
+    found = cross_fit_delivery(two_replies(8), two_replies(8), [np.array([0.75])], halvings=2)
     assert found.forecast[0, 0] == pytest.approx(0.75)
     assert found.realised[0, 0] == pytest.approx(0.75)
     assert found.error[0, 0] == pytest.approx(0.0, abs=1e-9)
@@ -86,8 +88,8 @@ def test_two_replies_by_hand():
 
 def test_one_halving_is_the_mean_of_its_two_directions():
     table, fresh = make_table(prompts=16, candidates=16), make_table(prompts=16, candidates=8, seed=1)
-    found = cross(table, fresh, [TARGETS], halvings=1, seed=4)
-    one, other = halves(table, 4)
+    found = cross_fit_delivery(table, fresh, [TARGETS], halvings=1, seed=4)
+    one, other = split_halves(table, 4)
     runs = [
         deliver(a, fresh.take([fresh.prompts.index(p) for p in b.prompts]), [TARGETS], seed=4)[0]
         for a, b in ((one, other), (other, one))
@@ -97,12 +99,12 @@ def test_one_halving_is_the_mean_of_its_two_directions():
         np.testing.assert_allclose(getattr(found, name)[0], expected, rtol=1e-12)
     assert found.inside[0, 0] == np.mean([run.inside[[0, 2]].mean() for run in runs])
     # The order of the fresh prompts is of no account.
-    backwards = cross(table, fresh.take(list(range(15, -1, -1))), [TARGETS], halvings=1, seed=4)
+    backwards = cross_fit_delivery(table, fresh.take(list(range(15, -1, -1))), [TARGETS], halvings=1, seed=4)
     np.testing.assert_allclose(backwards.realised, found.realised, rtol=1e-12)
     np.testing.assert_allclose(backwards.error, found.error, rtol=1e-12)
 
 
-def test_what_is_asked_of_it_and_what_stands_in(found: Crossed):
+def test_what_is_asked_of_it_and_what_stands_in(found: CrossFitDelivery):
     assert found.rising.tolist() == [[True, False, True, False], [False] * 4, [False, False, True, False]]
     assert found.reachable.tolist() == [1.0, 1.0, 0.0]
     assert found.had.tolist() == [True, True, False]
@@ -128,7 +130,7 @@ def test_promise_and_delivery_differ_by_less_than_their_intervals_nine_times_of_
         solved = replace(first_candidates(table, 16), rewards=table.rewards[kept])
         fresh = replace(first_candidates(table, 8), rewards=np.delete(table.rewards, kept, axis=0))
         target = np.where(np.isnan(TARGETS), np.nan, table.rewards.mean(axis=0) + 0.25 * table.rewards.std(axis=0))
-        crossed = cross(solved, fresh, [target], halvings=2, seed=seed)
+        crossed = cross_fit_delivery(solved, fresh, [target], halvings=2, seed=seed)
         halved.append(crossed.inside.mean())
         whole.append((np.abs(crossed.realised - crossed.forecast) <= crossed.error)[0, [0, 2]])
         ways.append(abs(crossed.way(crossed.realised) - 1.0) <= crossed.way_error)
@@ -138,11 +140,11 @@ def test_promise_and_delivery_differ_by_less_than_their_intervals_nine_times_of_
 
 
 def test_resampled_shares_have_intervals():
-    assert resampled(np.ones((4, 3))) == (1.0, 1.0, 1.0)
-    mean, low, high = resampled(np.array([[1.0, np.nan], [0.0, 1.0], [np.nan, np.nan]]))
+    assert bootstrap_mean(np.ones((4, 3))) == (1.0, 1.0, 1.0)
+    mean, low, high = bootstrap_mean(np.array([[1.0, np.nan], [0.0, 1.0], [np.nan, np.nan]]))
     assert mean == pytest.approx(2 / 3)
     assert 0.0 <= low < mean < high <= 1.0
-    assert np.isnan(resampled(np.full((2, 2), np.nan))).all()
+    assert np.isnan(bootstrap_mean(np.full((2, 2), np.nan))).all()
 
 
 def test_graded_palettes_can_be_had_where_they_say_so():
@@ -169,12 +171,12 @@ def test_random_palettes_ask_above_the_base_level_and_can_be_had():
         assert assess(oracle, oracle.standardise(palette.targets)).verdict is not Verdict.OUT_OF_REACH
 
 
-def test_a_study_is_kept_and_read_again(found: Crossed, tmp_path: Path):
-    studies.save(Study({"seed": 1}, (70, None, None), found, found), tmp_path / "study.json")
+def test_a_study_is_kept_and_read_again(found: CrossFitDelivery, tmp_path: Path):
+    studies.save(DeliveryStudy({"seed": 1}, (70, None, None), found, found), tmp_path / "study.json")
     json.loads((tmp_path / "study.json").read_text(), parse_constant=pytest.fail)
     read = studies.load(tmp_path / "study.json")
     assert (read.made, read.percentiles) == ({"seed": 1}, (70, None, None))
-    for field in fields(Crossed):
+    for field in fields(CrossFitDelivery):
         kept, had = getattr(read.graded, field.name), getattr(found, field.name)
         if isinstance(had, np.ndarray):
             np.testing.assert_allclose(kept, had, rtol=1e-5)
@@ -197,11 +199,11 @@ def test_tables_that_do_not_fit_together():
     table = make_table(prompts=8, candidates=8)
     for fresh in (table.take([0, 1, 2]), replace(table, prompts=("another", *table.prompts[1:]))):
         with pytest.raises(InputError, match="expected the same prompts"):
-            cross(table, fresh, [TARGETS], halvings=1)
+            cross_fit_delivery(table, fresh, [TARGETS], halvings=1)
     with pytest.raises(InputError, match="one of each at least"):
-        cross(table, table, [TARGETS], halvings=0)
+        cross_fit_delivery(table, table, [TARGETS], halvings=0)
     with pytest.raises(InputError, match="one of each at least"):
-        cross(table, table, [], halvings=1)
+        cross_fit_delivery(table, table, [], halvings=1)
 
 
 def test_the_command_over_many_halvings(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -18,7 +18,7 @@ from map_core.data.prompts import Prompt
 from map_core.data.reward_table import RewardTable, save
 from map_core.engines.factory import open_engine
 from map_core.errors import InputError
-from map_core.studies.delivery import deliver, halves, share_of_way
+from map_core.studies.delivery import deliver, share_of_way, split_halves
 from tests.tables import USE_CASES, make_table
 from tests.tiny_model import make_tiny_model
 
@@ -68,7 +68,7 @@ def test_two_replies_by_hand():
 
 def test_halves_share_the_use_cases_and_no_prompt():
     table = make_table(prompts=16, candidates=4)
-    one, other = halves(table, seed=3)
+    one, other = split_halves(table, seed=3)
     assert not set(one.prompts) & set(other.prompts)
     assert set(one.prompts) | set(other.prompts) == set(table.prompts)
     for use_case in USE_CASES:
@@ -76,7 +76,7 @@ def test_halves_share_the_use_cases_and_no_prompt():
     row = table.prompts.index(other.prompts[0])
     np.testing.assert_array_equal(other.rewards[:4], table.rewards[table.rows(row)])
     with pytest.raises(InputError, match="3 prompts"):
-        halves(table.take([0, 1, 2]))
+        split_halves(table.take([0, 1, 2]))
 
 
 def test_fresh_replies_land_in_their_intervals_nine_times_of_ten():
@@ -85,7 +85,7 @@ def test_fresh_replies_land_in_their_intervals_nine_times_of_ten():
     inside, ours, pooled = [], [], []
     for seed in range(80):
         table = make_table(prompts=80, candidates=16, seed=seed)
-        solved_on, others = halves(table, seed)
+        solved_on, others = split_halves(table, seed)
         (found,) = deliver(solved_on, first_candidates(others, 8), [target], seed=seed)
         inside.append(found.inside[[0, 2]])
         ours.append(found.realised)
@@ -102,7 +102,7 @@ def test_fresh_replies_land_in_their_intervals_nine_times_of_ten():
 def test_random_weights_leave_some_values_behind():
     # The first two values pull against each other; weights solved for both lift both.
     table = make_table(prompts=60, candidates=16, correlation=-0.8)
-    solved_on, others = halves(table)
+    solved_on, others = split_halves(table)
     base, spread = table.rewards.mean(axis=0), table.rewards.std(axis=0)
     (found,) = deliver(solved_on, others, [np.where([True, True, False, False], base + 0.25 * spread, np.nan)])
     assert found.improves
@@ -149,7 +149,7 @@ def strict(line: str) -> dict:
 
 def test_the_command_on_fresh_replies_that_are_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     table = make_table(prompts=24, candidates=32)
-    _, others = halves(table, 1)
+    _, others = split_halves(table, 1)
     save(table, tmp_path / "table.parquet")
     save(first_candidates(others, 8), tmp_path / "fresh.parquet")
     palettes = tmp_path / "palettes.jsonl"

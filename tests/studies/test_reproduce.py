@@ -19,7 +19,7 @@ from map_core.feasibility import margin
 from map_core.figures.study import study_figure
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import solve
-from map_core.studies.reproduce import PAPER, Study, published_solver, random_palettes, reproduce
+from map_core.studies.reproduce import PAPER, ReproductionStudy, published_solver, random_palettes, reproduce
 from tests.tables import make_table
 
 TABLE = make_table(prompts=16, candidates=12, seed=2)
@@ -27,7 +27,7 @@ FORMS = list(Form)
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
+def study() -> ReproductionStudy:
     return reproduce(TABLE, palettes=12, seed=3)
 
 
@@ -107,7 +107,7 @@ def test_palettes_lie_above_the_base_model_and_follow_the_seed():
     assert not np.array_equal(palettes, other, True)
 
 
-def test_what_is_called_reachable_is_what_the_certificate_says(study: Study):
+def test_what_is_called_reachable_is_what_the_certificate_says(study: ReproductionStudy):
     oracle = MemoryOracle.of(TABLE)
     for size in study.sizes:
         levels = random_palettes(TABLE, oracle, size.values, 12, seed=[3, size.values])
@@ -115,7 +115,7 @@ def test_what_is_called_reachable_is_what_the_certificate_says(study: Study):
         assert size.reachable == pytest.approx(np.mean(by_margin))
 
 
-def test_the_study_is_a_row_a_number_of_values(study: Study):
+def test_the_study_is_a_row_a_number_of_values(study: ReproductionStudy):
     assert [size.values for size in study.sizes] == [1, 2, 3, 4]
     assert study.protocol.values == TABLE.values
     assert study.protocol.form is Form.PER_PROMPT
@@ -134,7 +134,7 @@ def test_the_study_is_a_row_a_number_of_values(study: Study):
     assert study.sizes[0].pooled_missed > 0.5
 
 
-def test_the_sequential_example_ends_at_its_quantile(study: Study):
+def test_the_sequential_example_ends_at_its_quantile(study: ReproductionStudy):
     rounds = study.rounds
     assert rounds.values == TABLE.values[:3]
     assert rounds.together == pytest.approx([rounds.quantile] * 3, abs=0.01)
@@ -146,7 +146,7 @@ def test_the_sequential_example_ends_at_its_quantile(study: Study):
 def test_the_same_seed_gives_the_same_study():
     one, same, other = (reproduce(TABLE, values=[2, 0], palettes=6, seed=seed) for seed in (5, 5, 6))
 
-    def without_times(study: Study) -> tuple:
+    def without_times(study: ReproductionStudy) -> tuple:
         return tuple(replace(size, our_ms=0.0, published_ms=0.0) for size in study.sizes)
 
     assert without_times(one) == without_times(same) != without_times(other)
@@ -243,7 +243,7 @@ def test_interrupted_it_says_so(table: str, capsys: pytest.CaptureFixture[str], 
     assert "Stopped." in capsys.readouterr().err
 
 
-def test_the_figure_draws_the_rows(study: Study):
+def test_the_figure_draws_the_rows(study: ReproductionStudy):
     figure = study_figure(study)
     traces = {(trace.xaxis, trace.name): trace for trace in figure.data}
     assert list(traces["x", "reachable, proven"].y) == [size.reachable for size in study.sizes]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from map_core.analysis.sensitivity import curve, local
+from map_core.analysis.sensitivity import local_sensitivity, sensitivity_curve
 from map_core.core.types import Form, Verdict
 from map_core.feasibility import assess
 from map_core.oracle import EffectiveSampleSize, MemoryOracle
@@ -75,7 +75,7 @@ def test_a_reachable_palette(oracle):
     found = assess(oracle, targets(helpfulness=0.2, harmlessness=0.2))
     assert found.verdict is Verdict.REACHABLE
     assert sentences.verdict(found, oracle, NAMES).startswith("Both targets are met")
-    name, share = sentences.bottleneck(local(found.solution), NAMES)
+    name, share = sentences.bottleneck(local_sensitivity(found.solution), NAMES)
     assert name.lower() in NAMES
     assert "%" in share
 
@@ -83,7 +83,7 @@ def test_a_reachable_palette(oracle):
 def test_the_base_model_costs_nothing(oracle):
     found = assess(oracle, targets())
     assert "base model as it is" in sentences.verdict(found, oracle, NAMES)
-    assert sentences.bottleneck(local(found.solution), NAMES)[0] == "Nothing"
+    assert sentences.bottleneck(local_sensitivity(found.solution), NAMES)[0] == "Nothing"
 
 
 def test_out_of_reach_names_those_that_pull_against_each_other(oracle):
@@ -133,7 +133,7 @@ def test_both_forms_say_what_they_promise(oracle):
 
 def test_prices(oracle):
     wanted = targets(helpfulness=0.6, humor=-2.0)
-    prices = local(solve(oracle, wanted))
+    prices = local_sensitivity(solve(oracle, wanted))
     said = sentences.price(prices, 0, NAMES)
     assert f"about {sentences.number(0.1 * prices.price[0], 2)} nats" in said
     assert "harmlessness, which is free to give way" in said
@@ -141,7 +141,7 @@ def test_prices(oracle):
 
 
 def test_switches_are_told_where_they_are(oracle):
-    swept = curve(oracle, targets(helpfulness=math.nan, harmlessness=0.3), 0)
+    swept = sensitivity_curve(oracle, targets(helpfulness=math.nan, harmlessness=0.3), 0)
     said = sentences.switches(swept, NAMES, [f"place {i}" for i in range(len(swept.switches))])
     assert len(said) == len(swept.switches)
     assert all(f"place {i}" in sentence for i, sentence in enumerate(said))

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from map_core.analysis.sensitivity import local
+from map_core.analysis.sensitivity import local_sensitivity
 from map_core.core.types import Verdict
 from map_core.feasibility import Assessment, AttainableLevels, assess
 from map_core.feasibility.repairs import repairs
@@ -28,7 +28,7 @@ def percentile(value: int, level: float) -> float:
 def said(targets: list[float]) -> tuple[Assessment, verdict.Answer]:
     found = assess(ORACLE, np.array(targets))
     solution = found.solution
-    prices = None if solution is None else local(solution)
+    prices = None if solution is None else local_sensitivity(solution)
     errors = None if solution is None else verdict.level_errors(ORACLE, solution)
     return found, verdict.answer(found, ORACLE, prices, errors, VALUES, percentile)
 
@@ -85,7 +85,7 @@ def test_a_step_costs_what_a_solve_of_it_costs():
 def test_what_a_step_takes_is_the_derivative_of_the_loser():
     found, told = said([0.6, math.nan, math.nan, math.nan])
     assert found.solution is not None
-    moves = local(found.solution).levels[:, 0].copy()
+    moves = local_sensitivity(found.solution).levels[:, 0].copy()
     moves[0] = 0
     loser = int(np.argmin(moves))
     taken = -10 * verdict.STEP * moves[loser]

@@ -6,23 +6,23 @@
 * :mod:`map_core.studies.delivery.study`: what a study found, in a file.
 """
 
-from map_core.studies.delivery.cross_fit import Crossed, cross, resampled
-from map_core.studies.delivery.palettes import Asked, graded_palettes, reachable_palettes
-from map_core.studies.delivery.split import Delivery, deliver, halves, share_of_way
-from map_core.studies.delivery.study import Study, fingerprint, run_study
+from map_core.studies.delivery.cross_fit import CrossFitDelivery, bootstrap_mean, cross_fit_delivery
+from map_core.studies.delivery.palettes import StudyPalette, graded_palettes, reachable_palettes
+from map_core.studies.delivery.split import Delivery, deliver, share_of_way, split_halves
+from map_core.studies.delivery.study import DeliveryStudy, fingerprint, run_study
 
 __all__ = [
-    "Asked",
-    "Crossed",
+    "CrossFitDelivery",
     "Delivery",
-    "Study",
-    "cross",
+    "DeliveryStudy",
+    "StudyPalette",
+    "bootstrap_mean",
+    "cross_fit_delivery",
     "deliver",
     "fingerprint",
     "graded_palettes",
-    "halves",
     "reachable_palettes",
-    "resampled",
     "run_study",
     "share_of_way",
+    "split_halves",
 ]

@@ -22,14 +22,14 @@ from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
-from map_core.studies.delivery.split import RISES, Delivery, deliver, halves, standard_error, strata
+from map_core.studies.delivery.split import RISES, Delivery, deliver, split_halves, standard_error, strata
 
 #: Draws of a bootstrap over palettes and halvings.
 DRAWS = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class Crossed:
+class CrossFitDelivery:
     """Palettes over many halvings; levels are means over halvings and directions, in reward units.
 
     Where a palette is out of reach of one half, the nearest one stands in there, in ``targets`` too.
@@ -131,7 +131,7 @@ class Crossed:
         return float(gained / asked) if asked > 0 else math.nan
 
 
-def cross(
+def cross_fit_delivery(
     table: RewardTable,
     fresh: RewardTable,
     palettes: Sequence[np.ndarray],
@@ -140,14 +140,14 @@ def cross(
     level: float = 0.9,
     seed: int = 0,
     report: Callable[[int, int], None] | None = None,
-) -> Crossed:
+) -> CrossFitDelivery:
     """Solve palettes on halves of a table and realise each on fresh replies to the other half.
 
     Args:
         table: replies to all prompts.
         fresh: new replies to the same prompts, in any order, K to each.
         palettes: (value,) targets in reward units each, NaN for a free value.
-        halvings: how many, at least 1; the first is that of :func:`halves` with this seed.
+        halvings: how many, at least 1; the first is that of :func:`split_halves` with this seed.
         level: probability of the intervals.
         seed: of halves, hands and picks.
         report: called with halvings done and all of them.
@@ -168,7 +168,7 @@ def cross(
     # What was given less what was promised, prompt by prompt.
     differences = np.zeros((len(palettes), len(row), len(table.values)))
     for halving in range(halvings):
-        one, other = halves(table, seed + halving)
+        one, other = split_halves(table, seed + halving)
         for solved_on, held_out in ((one, other), (other, one)):
             seen, unseen = ([row[prompt] for prompt in part.prompts] for part in (solved_on, held_out))
             found = deliver(solved_on, fresh.take(unseen), palettes, level=level, seed=seed + halving)
@@ -188,7 +188,7 @@ def _gathered(
     runs: Sequence[tuple[Delivery, ...]],
     differences: np.ndarray,
     level: float,
-) -> Crossed:
+) -> CrossFitDelivery:
     """Means over the runs, two of which are a halving, and the errors of these means."""
     new, of_table = MemoryOracle.of(fresh), MemoryOracle.of(table)
     cases = strata(fresh)
@@ -216,7 +216,7 @@ def _gathered(
     rising = above & (reachable > 0.5)[:, None]
     ways = float(((targets - new.base) / new.scale)[rising].sum())
     off = (np.where(rising[:, None], differences, 0.0) / new.scale).sum(axis=(0, 2))[:, None]
-    return Crossed(
+    return CrossFitDelivery(
         values=table.values,
         start=of_table.base,
         base=new.base,
@@ -257,7 +257,7 @@ def _share(flags: np.ndarray) -> float:
     return float(flags.mean()) if len(flags) else math.nan
 
 
-def resampled(shares: np.ndarray, level: float = 0.9, seed: int = 0) -> tuple[float, float, float]:
+def bootstrap_mean(shares: np.ndarray, level: float = 0.9, seed: int = 0) -> tuple[float, float, float]:
     """The mean of a (palette, halving) array, with an interval by drawing palettes and halvings again.
 
     Both are drawn with replacement; prompts and replies are not, so the interval speaks of other palettes and of other

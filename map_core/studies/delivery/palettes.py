@@ -30,7 +30,7 @@ HIGHEST = 0.8
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class StudyPalette:
     """A palette of a study.
 
     Args:
@@ -42,7 +42,7 @@ class Asked:
     percentile: int | None
 
 
-def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tuple[Asked, ...]:
+def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tuple[StudyPalette, ...]:
     """The first three values together at four percentiles, each value alone, and two mixtures of every size.
 
     The first mixture of a size asks for the highest of :data:`GRADES` at which it is reachable with so many
@@ -56,11 +56,11 @@ def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tu
     oracle = MemoryOracle.of(subsample_candidates(table, candidates, subsets=HANDS, seed=seed), Form.PER_PROMPT)
     scale, size = Percentiles(table), len(table.values)
 
-    def at(values: np.ndarray, percentile: int) -> Asked:
+    def at(values: np.ndarray, percentile: int) -> StudyPalette:
         targets = np.full(size, np.nan)
         for j in values:
             targets[j] = scale.level(int(j), percentile)
-        return Asked(targets, percentile)
+        return StudyPalette(targets, percentile)
 
     def reachable(values: np.ndarray) -> int:
         for grade in GRADES:
@@ -79,7 +79,7 @@ def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tu
 
 def reachable_palettes(
     table: RewardTable, solved_on: RewardTable, candidates: int, count: int, *, seed: int = 0
-) -> tuple[Asked, ...]:
+) -> tuple[StudyPalette, ...]:
     """Random palettes of one to all values, each target uniform in percentiles from the base level to ``HIGHEST``.
 
     Args:
@@ -94,12 +94,12 @@ def reachable_palettes(
     """
     oracle = MemoryOracle.of(subsample_candidates(solved_on, candidates, seed=seed), Form.PER_PROMPT)
     base, attainable = MemoryOracle.of(table), AttainableLevels(oracle)
-    found: list[Asked] = []
+    found: list[StudyPalette] = []
     for draw in range(100):
         for size in range(1, len(oracle.values) + 1):
             drawn = random_palettes(table, base, size, 1, highest=HIGHEST, seed=[seed, draw, size])[0]
             if len(found) < count and attainable.margin(oracle.standardise(drawn)).attainable:
-                found.append(Asked(drawn, None))
+                found.append(StudyPalette(drawn, None))
         if len(found) == count:
             return tuple(found)
     raise InputError(f"Of 100 random palettes of each size only {len(found)} can be had; ask for fewer than {count}.")

@@ -20,7 +20,7 @@ from scipy.special import softmax
 from scipy.stats import t as student
 
 from map_core.analysis.baselines import random_weights, win_rates
-from map_core.confidence.cross_fit import split
+from map_core.confidence.cross_fit import split_folds
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
@@ -133,7 +133,7 @@ def share_of_way(deliveries: Sequence[Delivery], levels: Sequence[np.ndarray]) -
     )
 
 
-def halves(table: RewardTable, seed: int = 0) -> tuple[RewardTable, RewardTable]:
+def split_halves(table: RewardTable, seed: int = 0) -> tuple[RewardTable, RewardTable]:
     """A table's prompts in two halves at random, each with its share of every use case.
 
     Raises:
@@ -141,7 +141,7 @@ def halves(table: RewardTable, seed: int = 0) -> tuple[RewardTable, RewardTable]
     """
     if len(table.prompts) < 4:
         raise InputError(f"The table has {len(table.prompts)} prompts; to solve on one half and look at the other, 4.")
-    half = split(len(table.prompts), 2, np.random.default_rng(seed), table.use_cases)
+    half = split_folds(len(table.prompts), 2, np.random.default_rng(seed), table.use_cases)
     return table.take(np.flatnonzero(half == 0).tolist()), table.take(np.flatnonzero(half == 1).tolist())
 
 

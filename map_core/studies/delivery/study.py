@@ -16,7 +16,7 @@ import numpy as np
 
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.studies.delivery.cross_fit import Crossed, cross
+from map_core.studies.delivery.cross_fit import CrossFitDelivery, cross_fit_delivery
 from map_core.studies.delivery.palettes import graded_palettes, reachable_palettes
 
 FORMAT = 1
@@ -25,7 +25,7 @@ HALVINGS, RANDOM = 20, 50
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class DeliveryStudy:
     """Graded and random palettes over many halvings.
 
     Args:
@@ -37,8 +37,8 @@ class Study:
 
     made: Mapping[str, Any]
     percentiles: tuple[int | None, ...]
-    graded: Crossed
-    random: Crossed
+    graded: CrossFitDelivery
+    random: CrossFitDelivery
 
 
 def run_study(
@@ -49,7 +49,7 @@ def run_study(
     random: int = RANDOM,
     seed: int = 0,
     report: Callable[[int, int], None] | None = None,
-) -> Study:
+) -> DeliveryStudy:
     """Graded and random palettes, solved on halves of a table and realised on fresh replies to the other halves.
 
     Args:
@@ -61,7 +61,7 @@ def run_study(
         report: called with halvings done and all of them, of both kinds of palettes together.
 
     Raises:
-        InputError: as :func:`cross` and :func:`reachable_palettes` say.
+        InputError: as :func:`cross_fit_delivery` and :func:`reachable_palettes` say.
     """
     candidates = int(fresh.candidates.max())
     graded = graded_palettes(table, candidates, seed=seed)
@@ -74,7 +74,7 @@ def run_study(
                 report(before + done, 2 * total)
 
         asked = [palette.targets for palette in palettes]
-        found.append(cross(table, fresh, asked, halvings=halvings, seed=seed, report=tell))
+        found.append(cross_fit_delivery(table, fresh, asked, halvings=halvings, seed=seed, report=tell))
     known = fresh.metadata
     made = {
         "date": known.get("created"),
@@ -88,7 +88,7 @@ def run_study(
         "candidates": candidates,
         "table": fingerprint(table),
     }
-    return Study(made, tuple(palette.percentile for palette in graded), *found)
+    return DeliveryStudy(made, tuple(palette.percentile for palette in graded), *found)
 
 
 def fingerprint(table: RewardTable) -> str:
@@ -99,7 +99,7 @@ def fingerprint(table: RewardTable) -> str:
     return digest.hexdigest()
 
 
-def save(study: Study, path: Path) -> None:
+def save(study: DeliveryStudy, path: Path) -> None:
     """Write a study.
 
     Raises:
@@ -119,7 +119,7 @@ def save(study: Study, path: Path) -> None:
         raise InputError(f"The study cannot be written to {path} ({error}). Choose another place.") from error
 
 
-def load(path: Path) -> Study:
+def load(path: Path) -> DeliveryStudy:
     """Read a study.
 
     Raises:
@@ -129,12 +129,14 @@ def load(path: Path) -> Study:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["format"] != FORMAT:
             raise InputError(f"{path} has format {kept['format']}; this version reads {FORMAT}.")
-        return Study(kept["made"], tuple(kept["percentiles"]), _crossed(kept["graded"]), _crossed(kept["random"]))
+        return DeliveryStudy(
+            kept["made"], tuple(kept["percentiles"]), _crossed(kept["graded"]), _crossed(kept["random"])
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} holds no study of delivery ({error}). Make one: verify --study {path}.") from error
 
 
-def _plain(found: Crossed) -> dict[str, Any]:
+def _plain(found: CrossFitDelivery) -> dict[str, Any]:
     """The fields as JSON values."""
 
     def rounded(number: float) -> float | None:
@@ -145,12 +147,12 @@ def _plain(found: Crossed) -> dict[str, Any]:
             return [plain(part) for part in entry] if entry.ndim else rounded(float(entry))
         return rounded(float(entry)) if isinstance(entry, float | np.floating) else entry
 
-    return {field.name: plain(getattr(found, field.name)) for field in fields(Crossed)}
+    return {field.name: plain(getattr(found, field.name)) for field in fields(CrossFitDelivery)}
 
 
-def _crossed(kept: Mapping[str, Any]) -> Crossed:
+def _crossed(kept: Mapping[str, Any]) -> CrossFitDelivery:
     read: dict[str, Any] = {}
-    for field in fields(Crossed):
+    for field in fields(CrossFitDelivery):
         entry = kept[field.name]
         if field.name == "values":
             read[field.name] = tuple(entry)
@@ -158,4 +160,4 @@ def _crossed(kept: Mapping[str, Any]) -> Crossed:
             read[field.name] = np.array(entry, dtype=float)
         else:
             read[field.name] = np.nan if entry is None else entry
-    return Crossed(**read)
+    return CrossFitDelivery(**read)

@@ -7,17 +7,17 @@
 """
 
 from map_core.studies.reproduce.paper import PAPER
-from map_core.studies.reproduce.published_solver import Published, published_solver
-from map_core.studies.reproduce.results import Protocol, Rounds, Size, Study
+from map_core.studies.reproduce.published_solver import PublishedSolution, published_solver
+from map_core.studies.reproduce.results import ReproductionProtocol, ReproductionStudy, SequentialExample, SizeResult
 from map_core.studies.reproduce.study import random_palettes, reproduce
 
 __all__ = [
     "PAPER",
-    "Protocol",
-    "Published",
-    "Rounds",
-    "Size",
-    "Study",
+    "PublishedSolution",
+    "ReproductionProtocol",
+    "ReproductionStudy",
+    "SequentialExample",
+    "SizeResult",
     "published_solver",
     "random_palettes",
     "reproduce",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Paper:
+class PaperFigures:
     """What the paper reports.
 
     Args:
@@ -37,4 +37,4 @@ class Paper:
     )
 
 
-PAPER = Paper()
+PAPER = PaperFigures()

@@ -29,7 +29,7 @@ SIDE_BY_SIDE = 300_000
 
 
 @dataclass(frozen=True, eq=False)
-class Published:
+class PublishedSolution:
     """What the published solver returns.
 
     Args:
@@ -49,7 +49,7 @@ def published_solver(
     form: Form = Form.POOLED,
     steps: int = STEPS,
     learning_rate: float = LEARNING_RATE,
-) -> Published:
+) -> PublishedSolution:
     """Run the published solver on many palettes.
 
     Args:
@@ -100,4 +100,4 @@ def published_solver(
     with torch.no_grad():
         parts = [run(targets[first : first + together]) for first in range(0, len(targets), together)]
     weights, solved = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Published(weights, solved & np.isfinite(weights).all(axis=1))
+    return PublishedSolution(weights, solved & np.isfinite(weights).all(axis=1))

@@ -13,7 +13,7 @@ ROUNDS = 5
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ReproductionProtocol:
     """What was run.
 
     Args:
@@ -35,7 +35,7 @@ class Protocol:
 
 
 @dataclass(frozen=True)
-class Size:
+class SizeResult:
     """Palettes of one number of values; shares are from 0 to 1, NaN where there is nothing to share.
 
     Args:
@@ -94,7 +94,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Rounds:
+class SequentialExample:
     """One palette in sequence, as quantiles of the base model's replies.
 
     Args:
@@ -111,9 +111,9 @@ class Rounds:
 
 
 @dataclass(frozen=True)
-class Study:
+class ReproductionStudy:
     """All of it: the protocol, a row a number of values, and the sequential example (None where nothing is reached)."""
 
-    protocol: Protocol
-    sizes: tuple[Size, ...]
-    rounds: Rounds | None
+    protocol: ReproductionProtocol
+    sizes: tuple[SizeResult, ...]
+    rounds: SequentialExample | None

@@ -21,8 +21,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from map_core.analysis.baselines import LARGEST, judge, random_weights, win_rates
-from map_core.analysis.sequential import sequences
+from map_core.analysis.baselines import LARGEST, evaluate_weights, random_weights, win_rates
+from map_core.analysis.sequential import sequential_paths
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -33,7 +33,14 @@ from map_core.solver.batched import Solutions, solve_many
 from map_core.solver.newton import Status, solve
 from map_core.studies.reproduce.paper import PAPER
 from map_core.studies.reproduce.published_solver import published_solver
-from map_core.studies.reproduce.results import MISS, ROUNDS, Protocol, Rounds, Size, Study
+from map_core.studies.reproduce.results import (
+    MISS,
+    ROUNDS,
+    ReproductionProtocol,
+    ReproductionStudy,
+    SequentialExample,
+    SizeResult,
+)
 
 #: Palettes of each size that are timed one by one.
 TIMED = 7
@@ -86,7 +93,7 @@ def reproduce(
     highest: float = 1.0,
     seed: int = 0,
     report: Report | None = None,
-) -> Study:
+) -> ReproductionStudy:
     """Run the published protocol; see the module.
 
     Args:
@@ -125,13 +132,13 @@ def reproduce(
     if report:
         report(len(chosen), len(chosen) + 1, "one palette in sequence")
     names = tuple(table.values[j] for j in chosen)
-    protocol = Protocol(oracle.form, names, palettes, highest, seed, oracle.prompts, oracle.replies)
-    return Study(protocol, tuple(sizes), _rounds(table, oracle, chosen[:3]))
+    protocol = ReproductionProtocol(oracle.form, names, palettes, highest, seed, oracle.prompts, oracle.replies)
+    return ReproductionStudy(protocol, tuple(sizes), _rounds(table, oracle, chosen[:3]))
 
 
 def _size(
     table: RewardTable, oracle: Oracle, attainable: AttainableLevels, m: int, levels: np.ndarray, seed: int
-) -> Size:
+) -> SizeResult:
     """Everything about the palettes of one number of values: (row, value) levels in reward units."""
     d = oracle.standardise(levels)
     ours = solve_many(oracle, d)
@@ -146,13 +153,13 @@ def _size(
     good = published.solved & reachable
     random = np.zeros_like(d)
     random[~np.isnan(d)] = random_weights(len(d), m, largest=LARGEST, seed=seed).ravel()
-    beside = judge(oracle, random[reachable], d[reachable]) if reachable.any() else None
-    paths = sequences(oracle, d[reachable], rounds=ROUNDS) if reachable.any() else ()
+    beside = evaluate_weights(oracle, random[reachable], d[reachable]) if reachable.any() else None
+    paths = sequential_paths(oracle, d[reachable], rounds=ROUNDS) if reachable.any() else ()
     one_round = np.array([path.shortfall[min(m, path.steps)].max() for path in paths])
     all_rounds = np.array([path.shortfall[-1].max() for path in paths])
     met = ours.converged
     our_ms, published_ms = _times(table, oracle, d[met][:TIMED], levels[met][:TIMED])
-    return Size(
+    return SizeResult(
         values=m,
         palettes=len(d),
         reachable=_share(reachable),
@@ -241,7 +248,7 @@ def _times(table: RewardTable, oracle: Oracle, d: np.ndarray, levels: np.ndarray
     return statistics.median(spent[0]), statistics.median(spent[1])
 
 
-def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> Rounds | None:
+def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> SequentialExample | None:
     """The paper's sequential experiment: the same quantile of each value, in one round, in five and at once."""
     scale = Percentiles(table)
     for quantile in np.arange(PAPER.quantile, 0.5, -0.05).round(2):
@@ -253,14 +260,14 @@ def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> Rounds
             break
     else:
         return None
-    path = sequences(oracle, d, [chosen], rounds=ROUNDS)[0]
+    path = sequential_paths(oracle, d, [chosen], rounds=ROUNDS)[0]
 
     def quantiles(standardised: np.ndarray) -> tuple[float, ...]:
         # A hair below, where rounding would put a level on either side of many equal replies.
         reached = oracle.rewards_at(standardised - 1e-9)
         return tuple(scale.percentile_of(j, float(reached[j])) / 100.0 for j in chosen)
 
-    return Rounds(
+    return SequentialExample(
         tuple(table.values[j] for j in chosen),
         float(quantile),
         quantiles(path.levels[min(len(chosen), path.steps)]),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from map_core.analysis.sensitivity import local
+from map_core.analysis.sensitivity import local_sensitivity
 from map_core.core import amounts
 from map_core.core.types import Form, Verdict
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
@@ -254,7 +254,7 @@ def _nearest(seen: LiveAnswer) -> str:
 
 def _price(seen: LiveAnswer) -> str:
     solution = seen.assessment.solution
-    if solution is None or local(solution).bottleneck is None:
+    if solution is None or local_sensitivity(solution).bottleneck is None:
         return ""
-    name, share = sentences.bottleneck(local(solution), seen.scene.names)
+    name, share = sentences.bottleneck(local_sensitivity(solution), seen.scene.names)
     return f"The bottleneck here is {name[:1].lower() + name[1:]}: {share[:1].lower() + share[1:]}"

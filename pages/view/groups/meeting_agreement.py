@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from map_core.core.jobs import Job, JobStatus, shared_jobs
-from map_core.groups import Agreement, Group
+from map_core.groups import Group, GroupAgreement
 from map_core.store import meetings
 from pages.view.groups import results
 from pages.view.session.scene import Scene
@@ -23,7 +23,7 @@ from pages.view.session.scene import Scene
 class KnownAgreement:
     """What is known now: the newest agreement, and why the last one could not be computed."""
 
-    found: Agreement | None
+    found: GroupAgreement | None
     error: str | None
 
 
@@ -42,7 +42,7 @@ class _AgreementJob:
         """
         if self.key == key:
             return self.job.status is JobStatus.CANCELLED
-        so_far: Agreement | None = self.job.partial
+        so_far: GroupAgreement | None = self.job.partial
         if not self.job.ended and so_far is not None and so_far.alone is not None:
             self.job.cancel()
             return True
@@ -55,7 +55,7 @@ class SharedAgreement:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._asked: _AgreementJob | None = None
-        self._found: Agreement | None = None
+        self._found: GroupAgreement | None = None
 
     def look(self, scene: Scene, groups: tuple[Group, ...], spend: float) -> KnownAgreement:
         """What these groups come to as far as it is known, after asking for it where nobody has."""

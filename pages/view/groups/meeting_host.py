@@ -18,7 +18,7 @@ import streamlit as st
 from map_core.core import amounts
 from map_core.errors import PaletteError
 from map_core.figures import groups as drawn
-from map_core.groups import Agreement, Group
+from map_core.groups import Group, GroupAgreement
 from map_core.store import database, meetings, table_key
 from map_core.text import groups as said
 from pages.view.groups import markup, results, roster
@@ -258,7 +258,7 @@ def _draw_members(code: str, members: Sequence[meetings.Entry], names: Sequence[
 def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, known: KnownAgreement) -> None:
     """Where everybody stands now, and the newest agreement that is known."""
     found = known.found
-    at_all = found or Agreement((), spend)
+    at_all = found or GroupAgreement((), spend)
     now = drawn.Shown(replace(at_all, groups=groups), scene.units(), large=True, height=HEIGHT, theme=scene.theme)
     st.html(markup.headline(said.headline(found) if found else "Looking for what you have in common."))
     st.html(markup.legend([group.name for group in groups], now.lettered))

@@ -17,7 +17,7 @@ from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.errors import PaletteError
 from map_core.feasibility import Assessment
-from map_core.groups import Agreement, Group, Rule, satisfaction
+from map_core.groups import Group, GroupAgreement, Rule, satisfaction
 from map_core.palettes.palette import Palette, Target
 from map_core.store import database, meetings
 from map_core.text import group_member, sentences
@@ -242,12 +242,12 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
         )
         held = meetings.meeting(database(), code)
         known = None if held is None else shared_agreement(code).look(scene, groups, meeting_budget(scene, held)).found
-        _draw(scene, groups, mine, known or Agreement((), 0.0))
+        _draw(scene, groups, mine, known or GroupAgreement((), 0.0))
 
     piece()
 
 
-def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: Agreement) -> None:
+def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: GroupAgreement) -> None:
     """The common palette as far as it is known, and a strip for each value that somebody asks for."""
     units, common = scene.units(), known.common
     if common:
@@ -275,7 +275,7 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: Agreement) ->
     )
 
 
-def _near(found: Agreement, rule: Rule, mine: Group) -> tuple[float, str]:
+def _near(found: GroupAgreement, rule: Rule, mine: Group) -> tuple[float, str]:
     """How near a common palette comes to one's own wishes: the share of the way, from 0 to 1, and in words."""
     share = float(satisfaction([mine], found.common[rule].solution.levels)[0])
     return min(max(share, 0.0), 1.0), group_member.for_one(found, rule, mine)

@@ -18,7 +18,7 @@ from map_core.feasibility import AttainableLevels
 from map_core.feasibility.nearest import default_budget
 from map_core.figures import groups as drawn
 from map_core.figures import groups_text, theme
-from map_core.groups import Agreement, Group, Memory, Rule, agreement
+from map_core.groups import AgreementCache, Group, GroupAgreement, Rule, agreement
 from map_core.text import groups as said
 from map_core.text.sentences import HEADLINES
 from pages.view.groups import markup, roster
@@ -33,8 +33,8 @@ MAX_EXPANDED = 4
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _memory(key: tuple[Any, ...], _scene: Scene) -> Memory:
-    return Memory(_scene.oracle, AttainableLevels(_scene.oracle))
+def _memory(key: tuple[Any, ...], _scene: Scene) -> AgreementCache:
+    return AgreementCache(_scene.oracle, AttainableLevels(_scene.oracle))
 
 
 def job_key(scene: Scene, groups: Sequence[Group], budget: float) -> tuple[Any, ...]:
@@ -50,9 +50,9 @@ def agreement_work(scene: Scene, groups: Sequence[Group], budget: float) -> Any:
     return lambda job: agreement(memory, nameless, budget, job.report)
 
 
-def partial_agreement(job: Job, groups: Sequence[Group]) -> Agreement | None:
+def partial_agreement(job: Job, groups: Sequence[Group]) -> GroupAgreement | None:
     """What the job has found, with the groups' names; None before its first report."""
-    found: Agreement | None = job.result or job.partial
+    found: GroupAgreement | None = job.result or job.partial
     return None if found is None else found.named([group.name for group in groups])
 
 
@@ -87,7 +87,7 @@ def draw_budget(scene: Scene) -> float:
     return float(chosen)
 
 
-def draw_agreement(scene: Scene, groups: Sequence[Group], found: Agreement | None, error: str | None) -> None:
+def draw_agreement(scene: Scene, groups: Sequence[Group], found: GroupAgreement | None, error: str | None) -> None:
     """The page's picture: what they come to, figures, both rules, words, table and files."""
     if error:
         st.html(shell_markup.note(f"This could not be computed: {error}"))
@@ -141,7 +141,7 @@ def draw_figures(shown: drawn.Shown, key: str, settled: drawn.Shown | None = Non
         )
 
 
-def draw_rules(scene: Scene, found: Agreement, key: str) -> None:
+def draw_rules(scene: Scene, found: GroupAgreement, key: str) -> None:
     """What each rule gives, and the way to take its palette."""
     with st.container(horizontal=True, key=f"{key}_rules"):
         for rule in Rule:
@@ -160,7 +160,7 @@ def draw_rules(scene: Scene, found: Agreement, key: str) -> None:
                     st.rerun()  # of the whole page, from within a fragment
 
 
-def _use(scene: Scene, found: Agreement, rule: Rule) -> None:
+def _use(scene: Scene, found: GroupAgreement, rule: Rule) -> None:
     """Callback: a common palette becomes today's; what no group asks for is left free."""
     now = palette_state.history().now
     targets = {name: replace(one, free=True, keep=False, locked=False) for name, one in now.targets.items()}

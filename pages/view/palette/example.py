@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from map_core.analysis.examples import Example, example
+from map_core.analysis.examples import ReplyExample, reply_example
 from map_core.core import amounts
 from map_core.text import sentences
 from pages.view.session.live_answer import LiveAnswer
@@ -45,7 +45,7 @@ def example_data(found: LiveAnswer, prompt: int) -> dict[str, Any] | None:
     if not table.replies:
         return None
     prompt %= len(table.prompts)
-    return _data(found, example(table, found.scene.oracle, found.weights, prompt), prompt)
+    return _data(found, reply_example(table, found.scene.oracle, found.weights, prompt), prompt)
 
 
 def _on_turned() -> None:
@@ -55,7 +55,7 @@ def _on_turned() -> None:
         PROMPT.set(prompt_number() + (1 if step > 0 else -1))
 
 
-def _data(seen: LiveAnswer, found: Example, prompt: int) -> dict[str, Any]:
+def _data(seen: LiveAnswer, found: ReplyExample, prompt: int) -> dict[str, Any]:
     out = seen.assessment.solution is None
     moved = bool(np.any(seen.weights))
     chance = sentences.chance(found.probability)
@@ -78,7 +78,7 @@ def _data(seen: LiveAnswer, found: Example, prompt: int) -> dict[str, Any]:
     }
 
 
-def _marks(seen: LiveAnswer, found: Example) -> list[dict[str, str]]:
+def _marks(seen: LiveAnswer, found: ReplyExample) -> list[dict[str, str]]:
     """The values on which the two replies differ the most, of those with a weight first."""
     scene, marks = seen.scene, []
     for j in np.argsort(-np.abs(seen.weights * (found.aligned_levels - found.base_levels)))[:3]:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from map_core.analysis.examples import example
+from map_core.analysis.examples import reply_example
 from map_core.core import amounts
 from map_core.core.types import Verdict
-from map_core.feasibility.ranges import reach
+from map_core.feasibility.ranges import smoothed_ranges
 from map_core.palettes.palette import Palette
 from map_core.text import sentences, verdict
 from pages.view.palette.tour_stops import StopKind, TourStop
@@ -131,7 +131,7 @@ def _drop(stop: TourStop, seen: LiveAnswer) -> list[str]:
 
 
 def _top(scene: Scene, palette: Palette, j: int) -> float:
-    ends = reach(scene.oracle, palette_state.standardised(scene, palette)).ranges[j]
+    ends = smoothed_ranges(scene.oracle, palette_state.standardised(scene, palette)).ranges[j]
     return float("nan") if np.isnan(ends).any() else scene.percentile(j, float(ends[1]))
 
 
@@ -139,7 +139,7 @@ def _hear(stop: TourStop, seen: LiveAnswer) -> list[str]:
     table = seen.scene.table
     if not table.replies:
         return ["This table has rewards and no texts. Compare asks a model, and shows its replies beside aligned ones."]
-    found = example(table, seen.scene.oracle, seen.weights, 0)
+    found = reply_example(table, seen.scene.oracle, seen.weights, 0)
     now, before = sentences.chance(found.probability), sentences.chance(1 / found.candidates)
     rise = (
         f"Of {found.candidates} replies to the first prompt the likeliest has a probability of {now} under this "

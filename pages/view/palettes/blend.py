@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.interpolation import Blends, Ends, blends
+from map_core.analysis.interpolation import Interpolation, PalettePair, interpolate
 from map_core.core.jobs import Job
 from map_core.figures import theme
 from map_core.figures.interpolation import blend, blends_csv, summary
@@ -80,10 +80,10 @@ def draw_blend(own: AssessedPalette, kept: list[BlendEnd]) -> None:
     mine = [_here(one.palette, own.palette.use_case) for one in (a, b)]
     if any(one.palette.use_case != own.palette.use_case for one in (a, b)):
         st.html(markup.note(f"Both are taken at their percentiles in {own.palette.use_case}."))
-    found = Ends(*(palette_cache.assessed_palette(scene, one).assessment for one in mine))
+    found = PalettePair(*(palette_cache.assessed_palette(scene, one).assessment for one in mine))
 
-    def work(job: Job) -> Blends:
-        return blends(scene.oracle, found, scene.assess, POINTS, job.check)
+    def work(job: Job) -> Interpolation:
+        return interpolate(scene.oracle, found, scene.assess, POINTS, job.check)
 
     both = (scene.key, found.first.targets.tobytes(), found.second.targets.tobytes())
     job = background.job("blend", both, work)
@@ -99,7 +99,7 @@ def _here(palette: Palette, use_case: str) -> Palette:
     return palette if palette.use_case == use_case else palette_state.in_use_case(palette, use_case)
 
 
-def _mixed(scene: Scene, now: Palette, mine: list[Palette], found: Ends, share: int) -> AssessedPalette:
+def _mixed(scene: Scene, now: Palette, mine: list[Palette], found: PalettePair, share: int) -> AssessedPalette:
     """The mixture as a palette: an end as it is, exact levels between, nothing locked that one of both may move."""
     if share in (0, 100):
         return palette_cache.assessed_palette(scene, today.completed(mine[1 if share else 0]))
@@ -132,7 +132,7 @@ def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) 
 
 
 def _draw_way(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd], share: int) -> None:
-    found: Blends | None = job.result
+    found: Interpolation | None = job.result
     if job.error:
         st.html(markup.note(f"The way between them could not be computed: {job.error}"))
     if found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.examples import example
+from map_core.analysis.examples import reply_example
 from map_core.core import amounts
 from map_core.figures import theme
 from map_core.figures.palette_comparison import snapshots, snapshots_csv, summary
@@ -143,7 +143,7 @@ def _draw_reply(n: int, stand: AssessedPalette, scene: Scene, prompt: int) -> No
             speaks.weights, stand.scene.oracle.scale, out=np.zeros_like(weights), where=~stand.scene.oracle.constant
         )
         weights = of_rewards * np.where(scene.oracle.constant, 0.0, scene.oracle.scale)
-    found = example(scene.table, scene.oracle, weights, prompt)
+    found = reply_example(scene.table, scene.oracle, weights, prompt)
     if not np.any(weights):
         said = "A typical reply of the base model, which this palette leaves as it is."
     else:

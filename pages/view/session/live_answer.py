@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from map_core.analysis.sensitivity import Local, local
+from map_core.analysis.sensitivity import LocalSensitivity, local_sensitivity
 from map_core.confidence import Confidence, confidence
 from map_core.core.jobs import Job
 from map_core.core.types import Verdict
 from map_core.feasibility import Assessment, AttainableLevels
-from map_core.feasibility.ranges import Reach, reach
+from map_core.feasibility.ranges import SmoothedRanges, smoothed_ranges
 from map_core.feasibility.repairs import Repairs, repairs
 from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette
@@ -56,9 +56,9 @@ class LiveAnswer:
     scene: Scene
     palette: Palette
     assessment: Assessment
-    prices: Local | None
+    prices: LocalSensitivity | None
     errors: np.ndarray | None
-    reach: Reach
+    reach: SmoothedRanges
     answer: Answer
     when: float
     hasty: bool
@@ -112,14 +112,14 @@ def compute_answer(
         locked = palettes.locked(palette, scene.table.values)
         assessment = scene.assess(palette_state.standardised(scene, palette), locked, closest=kept is None)
     solution = assessment.solution
-    prices = None if solution is None else local(solution)
+    prices = None if solution is None else local_sensitivity(solution)
     errors = None if solution is None else verdict.level_errors(scene.oracle, solution)
     if kept is not None:
         ranges, when = kept.reach, kept.when
         if solution is None and assessment.nearest is None and kept.assessment.solution is None:
             assessment = replace(assessment, nearest=kept.assessment.nearest)
     else:
-        ranges = reach(scene.oracle, assessment.targets, held.reach if held else None)
+        ranges = smoothed_ranges(scene.oracle, assessment.targets, held.reach if held else None)
         when = time.monotonic()
     said = verdict.answer(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
     return LiveAnswer(scene, palette, assessment, prices, errors, ranges, said, when, kept is not None)
@@ -129,7 +129,7 @@ def with_ranges(seen: LiveAnswer) -> LiveAnswer:
     """The same palette with ranges, and where it needs one the nearest palette, of now."""
     if seen.assessment.verdict is not Verdict.REACHABLE:
         return compute_answer(seen.scene, seen.palette, seen)
-    ranges = reach(seen.scene.oracle, seen.assessment.targets, seen.reach)
+    ranges = smoothed_ranges(seen.scene.oracle, seen.assessment.targets, seen.reach)
     return replace(seen, reach=ranges, when=time.monotonic(), hasty=False)
 
 

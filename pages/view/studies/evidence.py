@@ -12,7 +12,7 @@ import streamlit as st
 from map_core.core.assets import ASSETS
 from map_core.errors import InputError
 from map_core.figures.delivery import Shown
-from map_core.studies.delivery import Study, fingerprint
+from map_core.studies.delivery import DeliveryStudy, fingerprint
 from map_core.studies.delivery import study as studies
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
@@ -32,7 +32,7 @@ class DeliveryEvidence:
         first: the palette that is shown first, the largest at one percentile that can be had.
     """
 
-    study: Study
+    study: DeliveryStudy
     graded: Shown
     of_this_table: bool
     command: str
@@ -63,12 +63,12 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     )
 
 
-def _read(path: Path) -> Study | None:
+def _read(path: Path) -> DeliveryStudy | None:
     return _load(str(path), path.stat().st_mtime) if path.is_file() else None
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _load(path: str, modified: float) -> Study | None:
+def _load(path: str, modified: float) -> DeliveryStudy | None:
     try:
         return studies.load(Path(path))
     except InputError:

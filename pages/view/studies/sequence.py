@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.order_effects import Orders
+from map_core.analysis.order_effects import OrderComparison
 from map_core.analysis.sequential import SequentialPath
 from map_core.core.jobs import Job
 from map_core.figures import order_effects as compared
@@ -105,7 +105,7 @@ def draw_orders(asked: SequenceQuery, job: Job) -> None:
         asked: what for.
         job: whose result are the orders.
     """
-    found: Orders | None = job.result
+    found: OrderComparison | None = job.result
     if job.error:
         st.html(markup.note(f"The orders could not be compared: {job.error}"))
     if found is None:

@@ -14,7 +14,7 @@ from map_core.core import amounts
 from map_core.core.jobs import Job, JobStatus
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
-from map_core.feasibility.trusted_ranges import Ranges, ranges
+from map_core.feasibility.trusted_ranges import TrustedRanges, trusted_ranges
 from map_core.models.endpoint import refusal_reason
 from map_core.text import table_quality as words
 from map_core.text.sentences import capitalised
@@ -72,8 +72,8 @@ def _advise(scene: Scene, targets: np.ndarray, job: Job) -> Advice:
         return advise(scene.table, scene.oracle, targets, attainable=scene.attainable)
 
 
-def _ranges(scene: Scene, job: Job) -> Ranges:
-    return ranges(scene.oracle)
+def _ranges(scene: Scene, job: Job) -> TrustedRanges:
+    return trusted_ranges(scene.oracle)
 
 
 def _ended_badly(job: Job) -> bool:
@@ -103,7 +103,7 @@ def _draw_advice(scene: Scene, job: Job) -> None:
 def _draw_ranges(scene: Scene, job: Job) -> None:
     if _ended_badly(job):
         return
-    found: Ranges = job.result
+    found: TrustedRanges = job.result
     rows = []
     for j, name in enumerate(scene.names):
         ends = (0.0, found.trusted[j], found.furthest[j])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.local_steps import Keep, Step, step
+from map_core.analysis.local_steps import Keep, LocalStep, local_step
 from map_core.core import amounts
 from map_core.core.jobs import Job
 from map_core.feasibility import AttainableLevels
@@ -23,7 +23,7 @@ _KEEP_MEANINGS = {
 }
 _KEEP_SENTENCES = {Keep.COST: "The cost was kept.", Keep.OTHERS: "The others were kept."}
 
-LocalSteps = dict[tuple[int, int], Step | None]
+LocalSteps = dict[tuple[int, int], LocalStep | None]
 
 
 def draw_local_steps(today: CurrentPalette) -> None:
@@ -72,7 +72,7 @@ def draw_local_steps(today: CurrentPalette) -> None:
         attainable = AttainableLevels(oracle)
         for j in today.wanted:
             for sign in (-1, 1):
-                found[j, sign] = step(
+                found[j, sign] = local_step(
                     oracle,
                     today.targets,
                     j,
@@ -123,7 +123,7 @@ def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
                             st.html(markup.note("The others hardly move."))
 
 
-def _moved(today: CurrentPalette, one: Step) -> np.ndarray:
+def _moved(today: CurrentPalette, one: LocalStep) -> np.ndarray:
     """(value,) the targets that a step changes, NaN for the others."""
     return np.where(np.abs(one.targets - today.targets) > 1e-9, one.targets, np.nan)
 
@@ -137,13 +137,13 @@ def _why_not(today: CurrentPalette, keep: Keep, value: int, sign: int) -> str:
     return "The others cannot give way far enough."
 
 
-def _cost(one: Step) -> str:
+def _cost(one: LocalStep) -> str:
     said = "costs the same" if abs(one.nats) < 5e-3 else f"{sentences.number(abs(one.nats), 2)} nats "
     said += "" if abs(one.nats) < 5e-3 else "more" if one.nats > 0 else "less"
     return said if one.trusted else f"{said}; on paper only"
 
 
-def _others(today: CurrentPalette, value: int, one: Step) -> list[tuple[int, str]]:
+def _others(today: CurrentPalette, value: int, one: LocalStep) -> list[tuple[int, str]]:
     """The other targets that move by a percentile, most first."""
     ends = {j: _ends(today, j, one) for j in today.wanted if j != value}
     moved = [j for j, (before, after) in ends.items() if amounts.percentile(before) != amounts.percentile(after)]
@@ -151,13 +151,13 @@ def _others(today: CurrentPalette, value: int, one: Step) -> list[tuple[int, str
     return [(j, f"{today.names[j]} {_from_to(today, j, one)}") for j in moved]
 
 
-def _ends(today: CurrentPalette, value: int, one: Step) -> tuple[float, float]:
+def _ends(today: CurrentPalette, value: int, one: LocalStep) -> tuple[float, float]:
     """A target before and after, in percentiles."""
     before, after = (today.scene.percentile(value, float(at[value])) for at in (today.targets, one.targets))
     return before, after
 
 
-def _from_to(today: CurrentPalette, value: int, one: Step) -> str:
+def _from_to(today: CurrentPalette, value: int, one: LocalStep) -> str:
     before, after = _ends(today, value, one)
     digits = 0 if amounts.percentile(after) != amounts.percentile(before) else 1
     return f"{amounts.percentile(before, digits)} → {amounts.percentile(after, digits)}"

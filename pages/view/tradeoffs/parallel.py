@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from map_core.analysis.frontier_spread import Fan, fan
+from map_core.analysis.frontier_spread import FrontierSpread, spread_frontier
 from map_core.core import amounts
 from map_core.core.jobs import Job
 from map_core.figures import parallel_coordinates, plane, theme
@@ -76,15 +76,15 @@ def draw_parallel(today: CurrentPalette) -> None:
         return
     floors, nats = today.floors(kept, chosen), tuple(sorted(float(b) for b in budgets))
 
-    def work(job: Job) -> Fan:
-        return fan(today.scene.oracle, chosen, nats, lines=max(LINES, len(chosen)), floors=floors)
+    def work(job: Job) -> FrontierSpread:
+        return spread_frontier(today.scene.oracle, chosen, nats, lines=max(LINES, len(chosen)), floors=floors)
 
     key = (today.scene.key, tuple(chosen), nats, floors.tobytes())
     background.poll(background.job("fan", key, work), lambda job: _draw(job, today, tint))
 
 
 def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> None:
-    found: Fan | None = job.result
+    found: FrontierSpread | None = job.result
     scene = today.scene
     units = scene.units()
     if job.error:

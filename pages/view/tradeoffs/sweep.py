@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.sensitivity import Curve, curve, local
+from map_core.analysis.sensitivity import SensitivityCurve, local_sensitivity, sensitivity_curve
 from map_core.confidence import Bands, bands
 from map_core.core import amounts
 from map_core.core.jobs import Job
@@ -27,7 +27,7 @@ def draw_sweep(today: CurrentPalette) -> None:
     """The choice of the value, the curves, and what they say."""
     st.header("What a target costs", help=glossary.help_text("sensitivity", "shadow price"))
     names, own = today.names, today.assessment.solution
-    prices = None if own is None else local(own)
+    prices = None if own is None else local_sensitivity(own)
     with st.container(horizontal=True, vertical_alignment="bottom", key="sensitivity_controls"):
         first = (prices.bottleneck if prices else None) or 0
         value = pick_value("Move the target of", today, first, "sensitivity_value")
@@ -46,9 +46,9 @@ def draw_sweep(today: CurrentPalette) -> None:
     kept = today.targets.copy()
     kept[value] = np.nan
 
-    def work(job: Job) -> tuple[Curve, Bands | None]:
+    def work(job: Job) -> tuple[SensitivityCurve, Bands | None]:
         oracle = today.scene.oracle
-        found = curve(oracle, kept, value, attainable=AttainableLevels(oracle))
+        found = sensitivity_curve(oracle, kept, value, attainable=AttainableLevels(oracle))
         job.report((found, None))
         return found, bands(oracle, found, level=LEVEL) if oracle.prompts > 1 else None
 
@@ -60,7 +60,7 @@ def draw_sweep(today: CurrentPalette) -> None:
 def _draw(job: Job, today: CurrentPalette, value: int, shown: list[int]) -> None:
     if job.error:
         st.html(markup.note(f"The curves could not be computed: {job.error}"))
-    done: tuple[Curve, Bands | None] | None = job.result or job.partial
+    done: tuple[SensitivityCurve, Bands | None] | None = job.result or job.partial
     if done is None:
         with st.container(height=380, border=False):
             st.html(markup.note("" if job.ended else "Computing the curves."))

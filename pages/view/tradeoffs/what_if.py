@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from map_core.analysis.examples import example
+from map_core.analysis.examples import reply_example
 from map_core.analysis.frontier import Contour
 from map_core.core import amounts
 from map_core.errors import InputError
@@ -210,7 +210,7 @@ def draw_replies(today: CurrentPalette, view: str, point: WhatIfPoint | None) ->
         )
         weights = np.zeros(len(today.names)) if today.solution is None else today.solution.weights
         try:
-            now, there = (example(table, oracle, x, int(prompt)) for x in (weights, point.weights))
+            now, there = (reply_example(table, oracle, x, int(prompt)) for x in (weights, point.weights))
         except InputError as error:
             st.text(str(error))
             return
