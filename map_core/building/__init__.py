@@ -33,7 +33,7 @@ from map_core.building.plan import (
     prompt_seed,
     refuse_overwrite,
 )
-from map_core.building.progress import Progress, ProgressFile, Reporter, is_running
+from map_core.building.progress import Progress, ProgressFile, Reporter
 from map_core.building.workers import Crew, Local
 
 __all__ = [
@@ -52,7 +52,6 @@ __all__ = [
     "build_with",
     "extend",
     "finished",
-    "is_running",
     "prompt_seed",
     "refuse_overwrite",
     "rescore",

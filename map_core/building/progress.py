@@ -6,6 +6,7 @@ build whose process is gone and that says "running" was killed. Constraint: stan
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -13,6 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from map_core.core.atomic_files import atomic_write
+from map_core.core.child_process import ProcessIdentity
 
 #: Seconds between two writings of the file while nothing but numbers changes.
 EVERY = 0.5
@@ -83,7 +87,8 @@ class ProgressFile:
 
     JSON, replaced as a whole: ``state`` ("running", "done", "stopped", "failed"), ``stage`` ("starting", "sampling",
     "scoring", "writing"), ``done``, ``total`` and ``resumed`` in prompts, ``rate`` in prompts a minute and
-    ``seconds_left`` of this stage (null while unknown), ``pid`` and ``pid_started`` (the process and when it began),
+    ``seconds_left`` of this stage (null while unknown), ``pid``, ``pid_started`` and ``pid_ticks`` (the process
+    and when it began, see :class:`map_core.core.child_process.ProcessIdentity`),
     ``began``, ``updated`` and ``ended`` (all times in seconds since 1970), ``out``, ``error`` (in words, null unless
     failed), ``notes`` (sentences that a person should read) and what ``more`` says.
 
@@ -101,6 +106,7 @@ class ProgressFile:
         self._last = Progress("starting", 0, 0, 0, 0.0)
         self._began, self._written = time.time(), 0.0
         self._notes: tuple[str, ...] = ()
+        self._process = ProcessIdentity.of(os.getpid()).as_dict()
         self._write("running")
 
     def __call__(self, progress: Progress) -> None:
@@ -120,8 +126,6 @@ class ProgressFile:
         self._write(state, error)
 
     def _write(self, state: str, error: str | None = None) -> None:
-        import psutil
-
         now, last = time.time(), self._last
         content = {
             "state": state,
@@ -131,8 +135,7 @@ class ProgressFile:
             "resumed": last.resumed,
             "rate": last.rate,
             "seconds_left": last.seconds_left if state == "running" else None,
-            "pid": os.getpid(),
-            "pid_started": psutil.Process().create_time(),
+            **self._process,
             "began": self._began,
             "updated": now,
             "ended": None if state == "running" else now,
@@ -142,22 +145,6 @@ class ProgressFile:
             **self.more,
         }
         self._written = time.monotonic()
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
+        # A watcher that sees nothing new is no reason to lose a build: a full disc shows in the build itself.
+        with contextlib.suppress(OSError), atomic_write(self.path) as partial:
             partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-            partial.replace(self.path)
-        except OSError:
-            # A watcher that sees nothing new is no reason to lose a build: a full disc shows in the build itself.
-            partial.unlink(missing_ok=True)
-
-
-def is_running(content: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote this content of a progress file is still there."""
-    import psutil
-
-    if content.get("state") != "running":
-        return False
-    try:
-        return abs(psutil.Process(int(content["pid"])).create_time() - float(content["pid_started"])) < 2.0
-    except (psutil.Error, KeyError, TypeError, ValueError):
-        return False

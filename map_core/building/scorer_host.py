@@ -9,6 +9,7 @@ started with.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gc
 import os
@@ -17,13 +18,12 @@ import pickletools
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from multiprocessing import Pipe
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from map_core.core.child_process import ChildProcess
 from map_core.core.types import Reply
 from map_core.errors import InputError, PaletteError
 from map_core.scoring.base import Scorer, ScorerError
@@ -106,7 +106,7 @@ class Apart:
                 "them in a module that it imports, or build without a time limit: --score-limit 0."
             )
         self._limit, self._start = limit, start
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ChildProcess | None = None
         self._warm: set[int] = set()
 
     def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
@@ -116,13 +116,13 @@ class Apart:
         if scorer not in self._warm:
             # What comes of it does not matter: the time that models take to load is no reply's fault.
             with contextlib.suppress(ScorerError, MemoryError, InputError):
-                self._ask((scorer, prompt, [_WARM_UP]), self._start)
+                self._ask(scorer, prompt, [_WARM_UP], self._start)
             if self._process is None:
                 raise ScorerError(
                     f"it did not score a short reply within {self._start:g} seconds, or ended its process"
                 )
             self._warm.add(scorer)
-        return self._ask((scorer, prompt, list(replies)), self._limit * max(share, LEAST_SHARE))
+        return self._ask(scorer, prompt, replies, self._limit * max(share, LEAST_SHARE))
 
     @property
     def pid(self) -> int | None:
@@ -134,46 +134,45 @@ class Apart:
         process, self._process = self._process, None
         self._warm.clear()
         if process is not None:
-            process.kill()
-            process.wait()
-            self._pipe.close()
+            process.end()
 
     def _begin(self) -> None:
-        self._pipe, theirs = Pipe()
-        with theirs:
-            number = theirs.fileno()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "map_core.building.scorer_process", str(number), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[number],
-                # Modules are found where this process finds them.
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
-        # It may have ended already; whoever asks it will hear of that.
-        with contextlib.suppress(OSError):
-            self._pipe.send_bytes(self._sent)
+        # Modules are found where this process finds them.
+        paths = [path or os.getcwd() for path in sys.path]
+        self._process = ChildProcess("map_core.building.scorer_process", paths=paths)
+        self._process.send({"scorers": base64.b64encode(self._sent).decode()})
 
-    def _ask(self, question: tuple[int, str, list[Reply]], seconds: float) -> np.ndarray:
+    def _ask(self, scorer: int, prompt: str, replies: Sequence[Reply], seconds: float) -> np.ndarray:
         assert self._process is not None
+        question = {"scorer": scorer, "prompt": prompt, "replies": [plain(reply) for reply in replies]}
         try:
-            self._pipe.send(question)
-            until = time.monotonic() + seconds
-            while not self._pipe.poll(min(1.0, max(0.0, until - time.monotonic()))):
-                if time.monotonic() >= until:
-                    self.close()
-                    raise ScorerError(f"it took longer than {seconds:.3g} seconds")
-            answer = self._pipe.recv()
-        except (EOFError, OSError) as error:
+            self._process.send(question)
+            answer = self._process.receive(seconds)
+        except TimeoutError as error:
+            self.close()
+            raise ScorerError(f"it took longer than {seconds:.3g} seconds") from error
+        except EOFError as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(5.0)
-            code = self._process.returncode
+            code = self._process.exit_code
             self.close()
             if code == -signal.SIGKILL:
                 raise ScorerError("its process was killed, most likely as memory ran out") from error
             raise ScorerError(f"its process ended by itself (exit code {code})") from error
-        if isinstance(answer, BaseException):
-            raise answer
-        return np.asarray(answer)
+        if "error" in answer:
+            raise pickle.loads(base64.b64decode(answer["error"]))
+        return np.asarray(answer["rewards"], dtype=np.float64)
+
+
+def plain(reply: Reply) -> list[Any]:
+    """Return a reply as plain JSON values; :func:`reply_from` reads them."""
+    return [reply.text, list(map(int, reply.tokens)), list(map(float, reply.log_probs)), reply.finished]
+
+
+def reply_from(fields: Sequence[Any]) -> Reply:
+    """Return the reply that :func:`plain` took apart."""
+    text, tokens, log_probs, finished = fields
+    return Reply(text, tuple(tokens), tuple(log_probs), finished)
 
 
 def asked(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.ndarray:

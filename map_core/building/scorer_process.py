@@ -1,55 +1,46 @@
-"""The process in which scorers run apart: ``python -m map_core.building.scorer_process PIPE PARENT``.
+"""Score replies for a parent process: the process that :class:`map_core.building.scorer_host.Apart` starts.
 
-PIPE is the number of a connection that it was handed by its parent, whose process id is PARENT. What comes first is the
-scorers, then a question at a time, each with an answer: rewards, or the error in their place. Constraint: it leaves
-when its parent does, even in the middle of a reply.
+The first message in holds the pickled scorers, each further one a batch of replies to one prompt; each batch is
+answered by its rewards or by the pickled error (:class:`map_core.core.child_process.ParentPipe`).
 """
 
 from __future__ import annotations
 
+import base64
 import pickle
 import signal
-import sys
-from collections.abc import Sequence
-from multiprocessing.connection import Connection
 
-from map_core.building.scorer_host import asked
-from map_core.core.parent_watch import exit_with_parent
+from map_core.building.scorer_host import asked, reply_from
+from map_core.core.child_process import ParentPipe
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.scoring.base import Scorer, ScorerError
 
 
-def main(arguments: Sequence[str]) -> None:
+def main() -> None:
     """Answer until the parent is gone."""
-    number, parent = map(int, arguments)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    parent = ParentPipe()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    exit_with_parent(parent, code=1)
-    with Connection(number) as pipe:
-        try:
-            _answer(pipe)
-        except (EOFError, ConnectionError):
-            return
-
-
-def _answer(pipe: Connection) -> None:
-    scorers: list[Scorer] = pickle.loads(pipe.recv_bytes())
+    scorers: list[Scorer] = pickle.loads(base64.b64decode(parent.receive()["scorers"]))
     while True:
-        scorer, prompt, replies = pipe.recv()
+        batch = parent.receive()
+        replies = [reply_from(fields) for fields in batch["replies"]]
         try:
-            pipe.send(asked(scorers[scorer], prompt, replies))
+            rewards = asked(scorers[batch["scorer"]], batch["prompt"], replies)
+            parent.send({"rewards": rewards.tolist()})
         except (PaletteError, MemoryError) as error:
-            pipe.send(_told(error))
+            parent.send({"error": base64.b64encode(_pickled(error)).decode()})
 
 
-def _told(error: Exception) -> Exception:
-    """An error that another process can read, whatever it holds."""
+def _pickled(error: Exception) -> bytes:
+    """Return an error as another process can read it, whatever it holds."""
     try:
-        pickle.loads(pickle.dumps(error))
+        content = pickle.dumps(error)
+        pickle.loads(content)
     except Exception:
-        return (ScorerError if isinstance(error, ScorerError | InputError) else EngineError)(str(error))
-    return error
+        kind = ScorerError if isinstance(error, ScorerError | InputError) else EngineError
+        return pickle.dumps(kind(str(error)))
+    return content
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

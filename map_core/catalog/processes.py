@@ -9,26 +9,20 @@ start shows that it is the same one.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import filelock
-import psutil
 
 from map_core.catalog.folder import folder, named, path_of
+from map_core.core.atomic_files import atomic_write
+from map_core.core.child_process import ProcessIdentity, start_detached
 from map_core.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
 #: Seconds that another process may take to begin the same work.
 BUSY_SECONDS = 10
 #: Lines of what a process said that are shown when it ended badly.
@@ -154,30 +148,15 @@ def go_on(name: str) -> None:
         arguments = [_filled(one, places, home) for one in request["arguments"]]
         for old in ("progress.json", "process.json"):
             (home / old).unlink(missing_ok=True)
-        with (home / "log.txt").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "map_core", *arguments],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # it outlives the app
-            )
-        _children[process.pid] = process
-        started = time.time()
-        with suppress(psutil.Error):
-            seen = psutil.Process(process.pid)
-            started = seen.create_time()
-            seen.nice(NICE)
-        _write(home / "process.json", {"pid": process.pid, "pid_started": started})
+        identity = start_detached("map_core", arguments, home / "log.txt", NICE)
+        with atomic_write(home / "process.json") as partial:
+            partial.write_text(json.dumps(identity.as_dict()), encoding="utf-8")
 
 
 def stop(name: str) -> None:
     """Ask the process to stop; what it has made is kept. Nothing where it is not running."""
-    process = _read(place(name) / "process.json")
-    if process and _alive(process):
-        with suppress(ProcessLookupError):
-            os.kill(int(process["pid"]), signal.SIGTERM)
+    if identity := _identity(place(name)):
+        identity.terminate()
 
 
 def give_up(name: str) -> None:
@@ -205,8 +184,8 @@ def look(name: str) -> Making:
     home = place(name)
     request = _read(home / "request.json") or {}
     told = _read(home / "progress.json") or {}
-    process = _read(home / "process.json")
-    running = process is not None and _alive(process)
+    identity = _identity(home)
+    running = identity is not None and identity.running
     state, error = _state(told, running), str(told.get("error") or "")
     if state is State.INTERRUPTED and not told and (home / "log.txt").exists():
         state, error = State.FAILED, _tail(home / "log.txt")
@@ -233,22 +212,9 @@ def _state(told: Mapping[str, Any], running: bool) -> State:
     return State.RUNNING if running else State.INTERRUPTED
 
 
-#: Processes that this one has begun: they are asked now and then whether they have ended, so that none is left over.
-_children: dict[int, subprocess.Popen[bytes]] = {}
-
-
-def _alive(process: Mapping[str, Any]) -> bool:
-    pid = int(process["pid"])
-    child = _children.get(pid)
-    if child is not None and child.poll() is not None:
-        del _children[pid]
-        return False
-    try:
-        found = psutil.Process(pid)
-        same = abs(found.create_time() - float(process["pid_started"])) < 2.0
-        return same and found.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+def _identity(home: Path) -> ProcessIdentity | None:
+    """Return the process that was started last on a piece of work; None where there was none."""
+    return ProcessIdentity.from_dict(_read(home / "process.json") or {})
 
 
 def _filled(argument: str, places: Mapping[str, str], home: Path) -> str:
@@ -270,9 +236,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(path)

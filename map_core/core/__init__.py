@@ -6,7 +6,7 @@ amounts       number formatting, for people and for JSON
 softmax       probabilities of a prompt's candidates by their scores
 wilson        confidence interval of a share
 jobs          background jobs, one registry a process
-parent_watch  child processes that end with their parent
+child_process  child processes and the pipe to them
 atomic_files  atomic and durable writes
 file_lock     locks against other writers
 safe_csv      CSV without formulas

@@ -12,10 +12,11 @@ from map_core.errors import InputError
 
 #: The folder of an installed wheel that holds what is no package: ``app.py``, ``pages``, ``assets``.
 INSTALLED = "value_palette_app"
-_ROOT = Path(__file__).resolve().parents[2]
+#: The folder that holds ``map_core``: the checkout, or site-packages.
+CODE_FOLDER = Path(__file__).resolve().parents[2]
 
 
-def app_folder(root: Path = _ROOT) -> Path:
+def app_folder(root: Path = CODE_FOLDER) -> Path:
     """Return the folder with ``app.py``, ``pages`` and ``assets``.
 
     Args:

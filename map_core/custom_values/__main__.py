@@ -1,18 +1,16 @@
-"""The process that scores: ``python -m map_core.custom_values TABLE OUT``, a definition as the first line in.
+"""Score a table's replies on one definition: the process that :mod:`map_core.custom_values.jobs` starts.
 
-Lines out are JSON: {"done": 8, "total": 128}, {"error": "..."}. It leaves when its standard input ends, which is when
-whoever started it is gone. Constraint: the only part of this package that loads a model.
+``python -m map_core.custom_values TABLE OUT``; the first message in is the definition, messages out are
+{"done": 8, "total": 128} in prompts, and {"error": "..."} (:class:`map_core.core.child_process.ParentPipe`).
+Constraint: the only part of this package that loads a model.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import threading
 from pathlib import Path
-from typing import Any
 
+from map_core.core.child_process import ParentPipe
 from map_core.custom_values.embedding_cache import RememberedEmbedder
 from map_core.custom_values.score_table import score
 from map_core.data import reward_table
@@ -22,16 +20,6 @@ from map_core.scoring.shared_models import Embedder
 
 #: Beyond so many replies their embeddings are not kept: a million of them take 3 GB.
 _MOST_REMEMBERED = 50_000
-
-
-def _say(**told: Any) -> None:
-    print(json.dumps(told), flush=True)
-
-
-def _leave_with_the_parent() -> None:
-    while os.read(0, 4096):  # not sys.stdin: whoever forks while it is being read could never close it
-        pass
-    os._exit(3)
 
 
 def _opened() -> Embedder:
@@ -47,16 +35,16 @@ def _models(replies: int, folder: Path) -> ScoringModels:
 
 
 def main(table: str, out: str) -> int:
-    """Score TABLE on the definition that comes in and write OUT; 1 where that failed, in words."""
-    definition = Definition.from_json(sys.stdin.readline())
-    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
+    """Score TABLE on the definition that the parent sends and write OUT; return the exit code, 1 after an error."""
+    parent = ParentPipe()
     try:
+        definition = Definition.from_dict(parent.receive())
         replies = reward_table.load(table)
         models = _models(len(replies.replies), Path(out).parent / "embeddings")
         scorer = make(Specification.of(definition), models)
-        score(replies, scorer, Path(out), lambda done, total: _say(done=done, total=total))
+        score(replies, scorer, Path(out), lambda done, total: parent.send({"done": done, "total": total}))
     except PaletteError as error:
-        _say(error=str(error))
+        parent.send({"error": str(error)})
         return 1
     return 0
 

@@ -6,21 +6,19 @@ stop is kept, and the next job of the same key goes on from there. Constraint: n
 
 from __future__ import annotations
 
-import json
-import os
-import select
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from map_core.core.child_process import ChildProcess
 from map_core.core.jobs import Job, Jobs
 from map_core.custom_values import score_cache
 from map_core.errors import PaletteError
 from map_core.scoring import Definition
 
-_ROOT = Path(__file__).resolve().parents[2]
-_LOOK_SECONDS = 0.2
+#: Seconds between two looks at whether the job was cancelled.
+_CHECK_SECONDS = 0.2
+#: Seconds that the process has to leave by itself when the job ends.
+_GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,37 +57,24 @@ def job(replies: str, definition: Definition) -> Job | None:
 
 
 def _follow(job: Job, table: Path, out: Path, definition: Definition) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "map_core.custom_values", str(table), str(out)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=_ROOT,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+    process = ChildProcess(
+        "map_core.custom_values", [str(table), str(out)], variables={"TOKENIZERS_PARALLELISM": "false"}
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
     try:
-        process.stdin.write(definition.to_json().encode() + b"\n")
-        process.stdin.flush()
-        error, read = "", b""
+        process.send(definition.as_dict())
+        error = ""
         while True:
             job.check()
-            if not select.select([process.stdout], [], [], _LOOK_SECONDS)[0]:
+            try:
+                message = process.receive(_CHECK_SECONDS)
+            except TimeoutError:
                 continue
-            got = os.read(process.stdout.fileno(), 65536)
-            if not got:
+            except EOFError:
                 break
-            *lines, read = (read + got).split(b"\n")
-            for told in map(json.loads, lines):
-                error = told.get("error", error)
-                if "done" in told:
-                    job.report(Scored(told["done"], told["total"]))
-        ended = process.wait()
-        if ended:
-            raise ScoringFailed(error or f"The process that scores ended with {ended}; the log says more.")
+            error = message.get("error", error)
+            if "done" in message:
+                job.report(Scored(message["done"], message["total"]))
+        if code := process.wait():
+            raise ScoringFailed(error or f"The process that scores ended with {code}; the log says more.")
     finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
-        process.stdin.close()
-        process.stdout.close()
+        process.end(_GRACE_SECONDS)

@@ -1,9 +1,8 @@
 """The model process: owns the engine and the scorers, and serves what its parent sends.
 
-Run by :class:`map_core.service.worker_client.WorkerClient`, never by hand. Commands come in on standard input and
-messages go out on what was standard output, a JSON object a line (:mod:`map_core.service.messages`); whatever a library
-prints goes to standard error instead.
-Constraint: it leaves when standard input ends, so that it never outlives the app.
+Run by :class:`map_core.service.worker_client.WorkerClient`, never by hand. Commands come in and messages
+(:mod:`map_core.service.messages`) go out through :class:`map_core.core.child_process.ParentPipe`.
+Constraint: it never outlives the app.
 
 Generations are advanced a token at a time in turn (from the last token to the choice in one go), in the thread that
 owns the engine; a second thread only listens, so that a cancel is seen before the next token is drawn.
@@ -15,16 +14,15 @@ import argparse
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from map_core.core.parent_watch import exit_with_parent
+from map_core.core.child_process import ParentPipe
 from map_core.core.types import Reply, SamplingSettings
 from map_core.engines.draw_request import DrawRequest
 from map_core.errors import PaletteError
@@ -64,12 +62,12 @@ class ModelWorker:
 
     Args:
         model, engine, dtype: as :func:`map_core.engines.factory.open_engine` takes them.
-        output: where messages go.
+        pipe: where commands come from and messages go.
     """
 
-    def __init__(self, model: str, engine: str, dtype: str | None, output: IO[bytes]) -> None:
+    def __init__(self, model: str, engine: str, dtype: str | None, pipe: ParentPipe) -> None:
         self._model, self._engine_name, self._dtype = model, engine, dtype
-        self._output = output
+        self._pipe = pipe
         self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
         self._running: dict[str, Generator[Event, None, None]] = {}
@@ -81,15 +79,14 @@ class ModelWorker:
         self._costs, self._cache = ScoringCosts(), RewardCache()
         self._weights: dict[str, CurrentWeights] = {}
 
-    def listen(self, commands: IO[bytes]) -> None:
-        """Take in commands until the parent is gone, then leave at once."""
-        for line in commands:
-            message = json.loads(line)
+    def listen(self) -> None:
+        """Take in commands for as long as the parent is there."""
+        while True:
+            message = self._pipe.receive()
             if message["type"] == Cancel.__name__:
                 self._cancelled.add(message["id"])
             else:
                 self._commands.put(message)
-        os._exit(0)
 
     def serve(self) -> None:
         """Advance every running generation by one event in turn, for ever."""
@@ -206,11 +203,7 @@ class ModelWorker:
         return self._engine
 
     def _send(self, message: WorkerStatus | GenerationMessage) -> None:
-        try:
-            self._output.write(json.dumps(to_json(message), allow_nan=False).encode() + b"\n")
-            self._output.flush()
-        except BrokenPipeError:  # the parent is gone
-            os._exit(0)
+        self._pipe.send(to_json(message))
 
 
 def _failure(error: Exception, what: str) -> GenerationFailed:
@@ -222,26 +215,19 @@ def _failure(error: Exception, what: str) -> GenerationFailed:
 
 
 def main() -> None:
-    """Set the pipes apart and serve."""
+    """Serve what the parent sends."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--dtype", default=None)
     options = parser.parse_args()
 
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # prints of libraries, Python's and C++'s, go to the log
-    commands = os.fdopen(os.dup(0), "rb")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    pipe = ParentPipe()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
 
-    worker = ModelWorker(options.model, options.engine, options.dtype, output)
-    threading.Thread(target=worker.listen, args=(commands,), daemon=True).start()
-    if hasattr(os, "getppid") and sys.platform != "win32":
-        exit_with_parent(options.parent, code=0)  # something else may hold our standard input open
+    worker = ModelWorker(options.model, options.engine, options.dtype, pipe)
+    threading.Thread(target=worker.listen, daemon=True).start()
     worker.serve()
 
 

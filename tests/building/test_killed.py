@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from map_core.building import is_running
 from map_core.building.checkpoints import folder_of
+from map_core.core.child_process import ProcessIdentity
 from tests.building.test_build import contents
 
 SCRIPT = """
@@ -77,7 +77,7 @@ def test_killed_before_each_of_a_run_of_files(undisturbed: tuple[Path, int], tmp
             break
         told = json.loads(out.with_suffix(".json").read_text())
         assert told["state"] == "running"
-        assert not is_running(told), "a build that was killed is not taken for one that runs"
+        assert not ProcessIdentity.from_dict(told).running, "a build that was killed is not taken for one that runs"
     assert run(out, 0).returncode == 0
     assert contents(out) == contents(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json", "t.parquet"]
@@ -112,7 +112,7 @@ def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
             assert time.monotonic() < until
             assert process.poll() is None, process.stderr.read() if process.stderr else ""
             time.sleep(0.02)
-        assert is_running(told)
+        assert ProcessIdentity.from_dict(told).running
         process.terminate()
         _, said = process.communicate(timeout=60)
     finally:

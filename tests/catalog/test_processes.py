@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from map_core import catalog
 from map_core.catalog import processes
 from map_core.catalog.processes import State
+from map_core.core import child_process
 from map_core.data import reward_table
 from map_core.errors import InputError
 
@@ -45,14 +45,12 @@ def waits(tmp_path, monkeypatch) -> Path:
     """``python -m map_core`` is a command that waits for this file to be there."""
     (tmp_path / "waits.py").write_text(WAITS)
     marker = tmp_path / "go"
-    began = subprocess.Popen
 
-    def popen(command, **options):
-        assert command[:3] == [sys.executable, "-m", "map_core"]
-        options["env"] = {**os.environ, "PYTHONPATH": str(processes.ROOT)}
-        return began([sys.executable, str(tmp_path / "waits.py"), *command[3:], str(marker)], **options)
+    def command(module, arguments):
+        assert module == "map_core"
+        return [sys.executable, str(tmp_path / "waits.py"), *arguments, str(marker)]
 
-    monkeypatch.setattr(processes.subprocess, "Popen", popen)
+    monkeypatch.setattr(child_process, "python_command", command)
     return marker
 
 
@@ -125,7 +123,7 @@ def test_another_process_sees_it_and_it_outlives_the_one_that_began_it(waits: Pa
     """As an app that is killed and started again: nothing but the disk is common to both."""
     processes.begin("Slow", "build", ("{out}", "{progress}"), {})
     until("Slow", State.RUNNING, stage="sampling")
-    monkeypatch.setattr(processes, "_children", {})
+    monkeypatch.setattr(child_process, "_detached", [])
     assert processes.look("Slow").state is State.RUNNING
     waits.touch()
     until("Slow", State.DONE)
@@ -140,6 +138,21 @@ def test_another_process_with_the_same_number_is_not_taken_for_it(waits: Path):
     assert processes.look("Slow").state is State.INTERRUPTED
     processes.stop("Slow")  # which would end this very test
     process.write_text(json.dumps(told))
+    waits.touch()
+    until("Slow", State.DONE)
+
+
+def test_a_step_of_the_clock_interrupts_nothing(waits: Path):
+    """Nor does a build that an older version started, which knew no ticks, look interrupted."""
+    processes.begin("Slow", "build", ("{out}", "{progress}"), {})
+    until("Slow", State.RUNNING, stage="sampling")
+    record = processes.place("Slow") / "process.json"
+    identity = json.loads(record.read_text())
+    assert identity["pid_ticks"]
+    record.write_text(json.dumps(identity | {"pid_started": identity["pid_started"] - 3600.0}))
+    assert processes.look("Slow").state is State.RUNNING
+    record.write_text(json.dumps({"pid": identity["pid"], "pid_started": identity["pid_started"]}))
+    assert processes.look("Slow").state is State.RUNNING
     waits.touch()
     until("Slow", State.DONE)
 

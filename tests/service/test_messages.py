@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -147,9 +147,9 @@ def test_what_does_not_read_is_refused_in_words() -> None:
 
 
 def test_a_command_that_does_not_read_ends_its_generation_alone() -> None:
-    output = io.BytesIO()
-    worker = ModelWorker("no model", "auto", None, output)
+    sent: list[dict[str, object]] = []
+    worker = ModelWorker("no model", "auto", None, SimpleNamespace(send=sent.append))
     worker._carry_out({"type": "Generate", "id": "g1", "request": {"type": "GenerationRequest", "prompt": "Hi"}})
-    message = from_json(GenerationMessage, json.loads(output.getvalue()))
+    message = from_json(GenerationMessage, json.loads(json.dumps(sent[0])))
     assert message.id == "g1"
     assert "A GenerationRequest has the fields prompt, type" in message.event.error

@@ -1,0 +1,375 @@
+"""Child processes that run a module of this project: start them, talk to them, recognise them later, end them.
+
+A plain ``python -m MODULE`` with pipes, rather than ``multiprocessing``:
+
+* ``multiprocessing`` imports the parent's ``__main__`` again in the child, and under Streamlit that is the page's
+  script, which would then run once more without a browser.
+* It pickles classes by name, which fails once Streamlit has reloaded an edited module; plain JSON has no classes.
+* There is no port, no file and no key that another program could get at.
+* The child's standard input ends when the parent does, however it ended, on every system; the child leaves then.
+
+:class:`ChildProcess` is the parent's end of a pipe, :class:`ParentPipe` the child's. :func:`start_detached` starts a
+process that outlives its parent; :class:`ProcessIdentity` is what is written down to find it again.
+
+Constraint: standard library only, and psutil where a process is looked up by its id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from map_core.core.assets import CODE_FOLDER
+
+_log = logging.getLogger(__name__)
+
+#: Environment variable that tells a child its parent's process id.
+PARENT = "VALUE_PALETTE_PARENT_PID"
+#: Start times by the wall clock that differ by fewer seconds are taken for the same one.
+_CLOCK_TOLERANCE = 2.0
+#: Seconds between two looks at whether the parent is still there.
+_PARENT_INTERVAL = 1.0
+#: Seconds that the threads of a child that has ended may take to read what it left in its pipes.
+_DRAIN_SECONDS = 2.0
+
+
+def python_command(module: str, arguments: Sequence[str] = ()) -> list[str]:
+    """Return the command that runs a module with this interpreter.
+
+    ``-P`` keeps the working directory out of the search path: a file there may have the name of a library.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def python_environment(paths: Sequence[str] = (), **variables: str) -> dict[str, str]:
+    """Return this process's environment, changed so that a child finds ``map_core`` from any working directory.
+
+    Args:
+        paths: further folders in which the child finds modules.
+        variables: environment variables to add or to replace.
+    """
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    # An installation is found without; named here it would come before the standard library.
+    code = [] if str(CODE_FOLDER) == sysconfig.get_path("purelib") else [str(CODE_FOLDER)]
+    folders = dict.fromkeys(filter(None, [*code, *paths, *inherited]))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders), **variables}
+
+
+class ChildProcess:
+    """A running module that exchanges JSON objects with this process, one a line.
+
+    Numbers that are not finite are written as Python's ``json`` does (``NaN``, ``Infinity``).
+
+    Args:
+        module: what ``python -m`` runs; it uses :class:`ParentPipe`.
+        arguments: its command line.
+        paths: see :func:`python_environment`.
+        on_log: called in a thread with each line that the child writes to standard error; None leaves that stream
+            with this process's own.
+        variables: environment variables beside this process's own.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str] = (),
+        *,
+        paths: Sequence[str] = (),
+        on_log: Callable[[str], None] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self._process = subprocess.Popen(
+            python_command(module, arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if on_log is None else subprocess.PIPE,
+            env=python_environment(paths, **{PARENT: str(os.getpid())}, **(variables or {})),
+        )
+        self._input = cast(IO[bytes], self._process.stdin)
+        self._write_lock = threading.Lock()
+        self._messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._threads = [self._start_thread(self._read_messages, self._process.stdout)]
+        if on_log is not None:
+            self._threads.append(self._start_thread(self._read_log, self._process.stderr, on_log))
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code, negative for a signal; None while the process runs."""
+        return self._process.poll()
+
+    def send(self, message: Mapping[str, Any]) -> bool:
+        """Send a message; return False when the process is no longer there."""
+        line = json.dumps(message).encode() + b"\n"
+        try:
+            with self._write_lock:
+                self._input.write(line)
+                self._input.flush()
+        except (OSError, ValueError):  # broken or closed pipe
+            return False
+        return True
+
+    def receive(self, timeout: float | None = None) -> dict[str, Any]:
+        """Return the next message.
+
+        Args:
+            timeout: seconds to wait; None waits until there is one.
+
+        Raises:
+            TimeoutError: none came in this time.
+            EOFError: the process has closed its output, and all messages were received.
+        """
+        try:
+            message = self._messages.get(timeout=timeout)
+        except queue.Empty as error:
+            raise TimeoutError(f"No message of process {self.pid} within {timeout} seconds.") from error
+        if message is None:
+            self._messages.put(None)  # for whoever asks again
+            raise EOFError(f"Process {self.pid} has closed its output.")
+        return message
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until the process has ended by itself and its pipes are read; return its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not ended within ``timeout`` seconds.
+        """
+        code = self._process.wait(timeout)
+        self._close()
+        return code
+
+    def end(self, grace: float = 0.0) -> None:
+        """End the process: terminate it, and kill it when it still runs after ``grace`` seconds.
+
+        Args:
+            grace: seconds; 0 kills at once.
+        """
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            if grace > 0:
+                self._process.terminate()
+                self._process.wait(grace)
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._input.close()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout=_DRAIN_SECONDS)
+
+    def _start_thread(self, target: Callable[..., None], *arguments: Any) -> threading.Thread:
+        thread = threading.Thread(target=target, args=arguments, name=f"child {self.pid}", daemon=True)
+        thread.start()
+        return thread
+
+    def _read_messages(self, output: IO[bytes]) -> None:
+        with output:
+            for line in output:
+                try:
+                    message = json.loads(line)
+                except ValueError:
+                    message = None
+                if isinstance(message, dict):
+                    self._messages.put(message)
+                else:  # a library wrote to standard output before the child set it apart
+                    _log.debug("process %d: %s", self.pid, line.decode(errors="replace").rstrip())
+        self._messages.put(None)
+
+    def _read_log(self, errors: IO[bytes], on_log: Callable[[str], None]) -> None:
+        with errors:
+            for line in errors:
+                if text := line.decode(errors="replace").rstrip():
+                    on_log(text)
+
+
+class ParentPipe:
+    """The child's end of a pipe: receives and sends JSON objects, and ends this process with its parent.
+
+    Whatever a library prints, Python's or C++'s, goes to standard error from now on, and reading standard input gives
+    nothing. Ctrl-C is the parent's to answer. Constraint: made once, in the main thread, before models load.
+    """
+
+    def __init__(self) -> None:
+        self._output = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)
+        commands = os.dup(0)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._write_lock = threading.Lock()
+        self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(commands,), daemon=True).start()
+        if sys.platform != "win32":  # something else may hold the other end of standard input open
+            parent = int(os.environ.pop(PARENT, 0)) or os.getppid()
+            threading.Thread(target=_leave_with_parent, args=(parent,), daemon=True).start()
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the next message; the process ends here when the parent does."""
+        return self._messages.get()
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message; the process ends here when the parent is gone."""
+        line = json.dumps(message).encode() + b"\n"
+        try:
+            with self._write_lock:
+                self._output.write(line)
+                self._output.flush()
+        except BrokenPipeError:
+            os._exit(0)
+
+    def _read(self, commands: int) -> None:
+        for line in _lines(commands):
+            self._messages.put(json.loads(line))
+        os._exit(0)
+
+
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """Yield the lines of a pipe, without a buffered reader: a fork in the middle of a read would lock that for ever."""
+    rest = b""
+    while content := os.read(descriptor, 65536):
+        *lines, rest = (rest + content).split(b"\n")
+        yield from lines
+
+
+def _leave_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_INTERVAL)
+    os._exit(0)
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """A process and the time of its start, which tells it from a later one that has the same id.
+
+    Args:
+        pid: process id.
+        started: when it started, in seconds since 1970 by the wall clock.
+        ticks: when it started, by a clock that nobody sets: the id of this boot of the machine and clock ticks since
+            then, "BOOT:TICKS"; "" where the system does not tell. Where it is known ``started`` does not count, which
+            a step of the wall clock would falsify.
+    """
+
+    pid: int
+    started: float
+    ticks: str = ""
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessIdentity:
+        """Return the identity of a process that runs, or of a child that was not waited for."""
+        import psutil
+
+        try:
+            started = psutil.Process(pid).create_time()
+        except psutil.Error:
+            started = time.time()
+        return cls(pid, started, _ticks_and_state(pid)[0])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; :meth:`from_dict` reads them."""
+        return {"pid": self.pid, "pid_started": self.started, "pid_ticks": self.ticks}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> ProcessIdentity | None:
+        """Return the identity that :meth:`as_dict` wrote, or an older version without ticks; None for anything else."""
+        try:
+            return cls(int(fields["pid"]), float(fields["pid_started"]), str(fields.get("pid_ticks", "")))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    @property
+    def running(self) -> bool:
+        """Whether this very process is there and has not ended."""
+        import psutil
+
+        _reap()
+        ticks, state = _ticks_and_state(self.pid)
+        if ticks and self.ticks:
+            return ticks == self.ticks and state not in "ZX"
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < _CLOCK_TOLERANCE
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+    def terminate(self) -> None:
+        """Ask the process to stop, where it is still this very one."""
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
+
+def start_detached(module: str, arguments: Sequence[str], log: Path, niceness: int = 0) -> ProcessIdentity:
+    """Start a module as a process that outlives this one.
+
+    Args:
+        module: what ``python -m`` runs.
+        arguments: its command line.
+        log: file that receives its standard output and standard error.
+        niceness: how much lower its priority is than normal, 0 to 19.
+
+    Raises:
+        OSError: the log cannot be written, or no process can be started.
+    """
+    import psutil
+
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            python_command(module, arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=python_environment(),
+        )
+    _detached.append(process)
+    if niceness:
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(process.pid).nice(niceness)
+    return ProcessIdentity.of(process.pid)
+
+
+#: Detached processes that this one has started; waited for when they have ended, so that no zombie is left over.
+_detached: list[subprocess.Popen[bytes]] = []
+
+
+def _reap() -> None:
+    for process in list(_detached):
+        if process.poll() is not None:
+            with contextlib.suppress(ValueError):  # another thread was faster
+                _detached.remove(process)
+
+
+def _ticks_and_state(pid: int) -> tuple[str, str]:
+    """Return a process's start as "BOOT:TICKS" and its state as one letter; ("", "") where there is no Linux /proc."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # The name of the program, in parentheses, may hold anything. Source: proc_pid_stat(5), fields 3 and 22.
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return f"{boot}:{fields[19]}", fields[0]
+    except (OSError, IndexError):
+        return "", ""
