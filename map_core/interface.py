@@ -234,7 +234,7 @@ class Contours:
         wanted = self.table.standardised(targets or {})
         pair = (self.table.position(self.pair[0]), self.table.position(self.pair[1]))
         return plane.plane(
-            self.table.rewards, self.table.units, pair, self.frontier, plane.Palette(wanted, realised=None)
+            self.table.rewards, self.table.units, pair, self.frontier, plane.PalettePosition(wanted, realised=None)
         )
 
     def __repr__(self) -> str:
@@ -282,7 +282,7 @@ class Sweep:
         """Draw the level of every value against the target that moves."""
         from map_core.figures import sweep
 
-        return sweep.levels(sweep.Sweep(self.curve, self.table.units, math.nan))
+        return sweep.levels(sweep.SweepData(self.curve, self.table.units, math.nan))
 
     def __repr__(self) -> str:
         return f"<Sweep: {self.value} in {len(self.curve.targets)} steps>"

@@ -30,9 +30,9 @@ if not found.of_this_table:
     st.code(found.command, language=None, wrap_lines=True)
 shown = found.graded
 with st.container(key="evidence"):
-    st.html(markup.note(delivery.done(found.study)))
+    st.html(markup.note(delivery.method_sentence(found.study)))
     st.html(markup.facts(delivery.facts(found.study)))
-    if not_improved := delivery.missed(found.study):
+    if not_improved := delivery.not_improved_sentence(found.study):
         st.html(markup.note(not_improved))
     left, right = st.columns([1.5, 1], gap="large")
     with left:
@@ -59,7 +59,7 @@ with st.container(key="evidence"):
                 "chance."
             )
         )
-        st.html(markup.note(delivery.paper()))
+        st.html(markup.note(delivery.paper_sentence()))
 with st.container(key="evidence_palette"):
     st.header("One palette")
     number = int(

@@ -22,7 +22,7 @@ from map_core.cli.options import (
     values_file_option,
     values_option,
 )
-from map_core.cli.progress import Watcher, watched
+from map_core.cli.progress import ProgressReporter, watch_progress
 from map_core.data import reward_table
 from map_core.data.prompts import Prompt, hold_out, read_prompts
 from map_core.models.endpoint import check_callable, remember_server
@@ -113,7 +113,7 @@ def build(**given: Any) -> None:
     What is made is kept in OUT.parts until the table is complete.
     """
     asked = _Asked(given)
-    with watched(asked.out, given["quiet"], given["progress_file"]) as report:
+    with watch_progress(asked.out, given["quiet"], given["progress_file"]) as report:
         built = asked.build(report)
         report.note(*built.notes)
         click.echo(_summary(built), err=True)
@@ -158,7 +158,7 @@ class _Asked:
         )
         self._limit: float | None = given["score_limit"] or None
 
-    def build(self, report: Watcher) -> Built:
+    def build(self, report: ProgressReporter) -> Built:
         """Do it."""
         given = self._given
         if given["extend"] is not None:
@@ -178,7 +178,7 @@ class _Asked:
         with closing(self._hire(given["model"] or DEFAULT_MODEL, drawing, scorers)) as crew:
             return builder.build_with(crew, prompts, self.out, scorers, drawing, candidates, self._keeping, report)
 
-    def _extend(self, report: Watcher) -> Built:
+    def _extend(self, report: ProgressReporter) -> Built:
         given = self._given
         own = self._own(reward_table.load_metadata(given["extend"]))
         return builder.extend(

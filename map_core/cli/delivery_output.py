@@ -18,7 +18,7 @@ from map_core.oracle import Oracle
 from map_core.studies.delivery import CrossFitDelivery, Delivery, bootstrap_mean, share_of_way
 
 
-def describe(found: Delivery, oracle: Oracle) -> dict[str, Any]:
+def describe_delivery(found: Delivery, oracle: Oracle) -> dict[str, Any]:
     """One palette's forecast and delivery as plain JSON values, levels in reward units."""
     ends = zip(oracle.values, found.forecast - found.error, found.forecast + found.error, strict=True)
     return {
@@ -87,7 +87,7 @@ def _number(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def as_text(found: Delivery, oracle: Oracle) -> str:
+def delivery_text(found: Delivery, oracle: Oracle) -> str:
     note = ""
     if found.verdict is Verdict.OUT_OF_REACH:
         note = f" Out of reach of {found.candidates} candidates: the nearest palette stands in."
@@ -111,7 +111,7 @@ def as_text(found: Delivery, oracle: Oracle) -> str:
     return "\n".join([f"{said}{beside}.{note}", *columns(rows, shown, missing=""), ""])
 
 
-def summary(found: tuple[Delivery, ...]) -> str:
+def delivery_summary(found: tuple[Delivery, ...]) -> str:
     had = [one for one in found if one.verdict is not Verdict.OUT_OF_REACH]
     ways = [share_of_way(had, [getattr(one, name) for one in had]) for name in ("realised", "pooled")]
     inside = np.concatenate([one.inside[~np.isnan(one.targets)] for one in found])
@@ -131,7 +131,7 @@ def summary(found: tuple[Delivery, ...]) -> str:
     return line
 
 
-def crossed_as_text(found: CrossFitDelivery, number: int, oracle: Oracle) -> str:
+def crossed_text(found: CrossFitDelivery, number: int, oracle: Oracle) -> str:
     rows = [name for name, target in zip(oracle.values, found.asked[number], strict=True) if not math.isnan(target)]
     shown = {
         "base": by_name(oracle, found.base),

@@ -11,7 +11,7 @@ import click
 
 from map_core.building.progress import Progress
 from map_core.cli.options import force_option, split_names, values_option
-from map_core.cli.progress import watched
+from map_core.cli.progress import watch_progress
 from map_core.data.importing import ColumnChoice, import_file
 
 
@@ -69,7 +69,7 @@ def import_(
     chosen = ColumnChoice(
         one_by_one or listed, prompt_column, reply_column, use_case_column, weight_column, held_out_column
     )
-    with watched(out, True, progress_file, unit="%") as watcher:
+    with watch_progress(out, True, progress_file, unit="%") as watcher:
         done = import_file(
             file,
             out,

@@ -24,7 +24,7 @@ from map_core.errors import InputError, PaletteError
 STOPPED = "Stopped. What is made is kept; the same command goes on where it stopped."
 
 
-class Watcher:
+class ProgressReporter:
     """Takes the reports of a build and shows them where they were asked for.
 
     Args:
@@ -52,7 +52,7 @@ class Watcher:
 
 
 @contextmanager
-def watched(out: Path, quiet: bool, path: Path | None, **more: Any) -> Iterator[Watcher]:
+def watch_progress(out: Path, quiet: bool, path: Path | None, **more: Any) -> Iterator[ProgressReporter]:
     """A watcher while the body runs; the progress file then says how it ended.
 
     Args:
@@ -75,7 +75,7 @@ def watched(out: Path, quiet: bool, path: Path | None, **more: Any) -> Iterator[
 
     try:
         with _stops_on_sigterm():
-            yield Watcher(quiet, file)
+            yield ProgressReporter(quiet, file)
     except KeyboardInterrupt as stop:
         end("stopped")
         click.echo(f"\n{STOPPED}", err=True)

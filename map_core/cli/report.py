@@ -64,7 +64,7 @@ def report(
       python -m map_core report --use-case "Customer support" --target kindness=p80 --name Calm --out calm.html
       python -m map_core report --target humor=p70 --json
     """
-    from map_core.report import Wanted, as_dict, gather, html, study_beside, zipped
+    from map_core.report import ReportOptions, as_dict, compute_report, find_study, html, zipped
 
     if out is None and archive is None and not as_json:
         raise click.UsageError("Give at least one of --out FILE, --csv FILE and --json.")
@@ -77,15 +77,15 @@ def report(
         if kept - asked_for:
             raise click.UsageError(f"--lock names {', '.join(sorted(kept - asked_for))}, which has no target to keep.")
         try:
-            found = gather(
+            found = compute_report(
                 whole,
                 _palette(opened.table, asked.levels, use_case, kept),
                 made=datetime.now(UTC),
                 name=str(asked.record.get("name") or name),
                 shown_table="" if table == reward_table.DEFAULT_TABLE else str(table),
-                study=study_beside(table) if study is None else studies.load(study),
+                study=find_study(table) if study is None else studies.load(study),
                 form=Form(form) if form else None,
-                wanted=Wanted(draws, samples, seed),
+                wanted=ReportOptions(draws, samples, seed),
             )
         except InputError as error:
             raise click.UsageError(str(error)) from error

@@ -12,7 +12,14 @@ import click
 import numpy as np
 
 from map_core import building as builder
-from map_core.cli.delivery_output import as_text, crossed_as_text, crossed_summary, describe, describe_crossed, summary
+from map_core.cli.delivery_output import (
+    crossed_summary,
+    crossed_text,
+    delivery_summary,
+    delivery_text,
+    describe_crossed,
+    describe_delivery,
+)
 from map_core.cli.inputs import open_table, read_palettes
 from map_core.cli.options import (
     candidates_option,
@@ -134,9 +141,11 @@ def verify(
     else:
         found = deliver(solved_on, new, mine, seed=seed)
         for delivery in found:
-            print_json(describe(delivery, opened.oracle)) if as_json else click.echo(as_text(delivery, opened.oracle))
+            print_json(describe_delivery(delivery, opened.oracle)) if as_json else click.echo(
+                delivery_text(delivery, opened.oracle)
+            )
         if not as_json:
-            click.echo(summary(found))
+            click.echo(delivery_summary(found))
 
 
 def _tell(done: int, total: int) -> None:
@@ -150,7 +159,7 @@ def _show(parts: Mapping[str, CrossFitDelivery], oracle: Oracle, as_json: bool, 
             if as_json:
                 print_json(describe_crossed(found, number, oracle))
             elif not short:
-                click.echo(crossed_as_text(found, number, oracle))
+                click.echo(crossed_text(found, number, oracle))
         if not as_json:
             click.echo("\n".join(crossed_summary(found, name)))
 

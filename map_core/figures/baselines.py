@@ -16,12 +16,12 @@ import plotly.graph_objects as go
 from map_core.analysis.baselines import Baseline
 from map_core.core import amounts
 from map_core.core.wilson import wilson_interval
-from map_core.figures.theme import ACCENT, NEUTRAL, laid_out
+from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout
 from map_core.text import sentences
 from map_core.text.units import Units
 
 #: Of each kind of random weights at most so many are drawn; shares are of all.
-MOST_DOTS = 400
+MAX_DOTS = 400
 #: The level of the intervals.
 LEVEL = 0.9
 PICKED = "#3B7FC4"
@@ -31,7 +31,7 @@ BAR, STRIP, PLANE = 38, 92, 520
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class BaselineFigureData:
     """What is drawn.
 
     Args:
@@ -91,7 +91,7 @@ def percent(part: float) -> str:
     return amounts.percent(part, 1)
 
 
-def shares(shown: Shown, improved: bool = False) -> go.Figure:
+def shares(shown: BaselineFigureData, improved: bool = False) -> go.Figure:
     """A bar a way: the share of its weights that meet every target, or that improve every targeted value.
 
     Args:
@@ -143,7 +143,7 @@ def shares(shown: Shown, improved: bool = False) -> go.Figure:
         hoverinfo="skip",
         name="label",
     )
-    figure = laid_out(figure, BAR * len(ways) + 44)
+    figure = apply_layout(figure, BAR * len(ways) + 44)
     figure.update_xaxes(range=[0, 1.2], tickformat=".0%", tickvals=[0, 0.5, 1])
     figure.update_yaxes(showgrid=False)
     return figure.update_layout(margin={"l": 8, "r": 12, "t": 6, "b": 8})
@@ -151,7 +151,7 @@ def shares(shown: Shown, improved: bool = False) -> go.Figure:
 
 def _rows(way: Baseline) -> np.ndarray:
     """Rows that are drawn: the first, which are as random as any, and at the most so many."""
-    return np.arange(min(len(way.judged.kl), MOST_DOTS))
+    return np.arange(min(len(way.judged.kl), MAX_DOTS))
 
 
 def _dots(way: Baseline, times: int = 1) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _meets(way: Baseline) -> np.ndarray:
     return np.asarray(way.judged.meets[_rows(way)].all(axis=1))
 
 
-def plane(shown: Shown, pair: tuple[int, int]) -> go.Figure:
+def plane(shown: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
     """Every draw in the plane of two values, with the palette, the other ways, the targets and the base model.
 
     Returns:
@@ -230,13 +230,13 @@ def plane(shown: Shown, pair: tuple[int, int]) -> go.Figure:
             hovertemplate="p%{x:.0f}, p%{y:.0f}<extra>" + escape(shown.title(way)) + "</extra>",
             name=way.name,
         )
-    figure = laid_out(figure, PLANE)
+    figure = apply_layout(figure, PLANE)
     figure.update_xaxes(title=escape(units.axis(across)))
     figure.update_yaxes(title=escape(units.axis(upwards)))
     return figure.update_layout(hovermode="closest")
 
 
-def strips(shown: Shown) -> go.Figure:
+def strips(shown: BaselineFigureData) -> go.Figure:
     """A row a targeted value: every draw along its levels, with the palette, the target and the base model.
 
     Returns:
@@ -277,7 +277,7 @@ def strips(shown: Shown) -> go.Figure:
             hovertemplate=f"{name}: p%{{x:.0f}}<extra></extra>",
             name=name,
         )
-    figure = laid_out(figure, STRIP * len(wanted) + 70)
+    figure = apply_layout(figure, STRIP * len(wanted) + 70)
     figure.update_xaxes(title="Level (percentile of the base model's replies)")
     names = [escape(sentences.capitalised(units.names[j])) for j in wanted]
     figure.update_yaxes(tickvals=[heights[j] for j in wanted], ticktext=names, range=[-0.6, len(wanted) - 0.4])

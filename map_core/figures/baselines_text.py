@@ -12,7 +12,7 @@ import numpy as np
 from map_core.analysis.baselines import Baseline
 from map_core.core import amounts, safe_csv
 from map_core.core.wilson import wilson_interval
-from map_core.figures.baselines import LEVEL, RANDOM, SAME, SOLVED, Shown, counts, percent
+from map_core.figures.baselines import LEVEL, RANDOM, SAME, SOLVED, BaselineFigureData, counts, percent
 from map_core.text import sentences
 
 
@@ -34,7 +34,7 @@ def _ends(of: int, rows: int) -> str:
     ).replace("100.0", "100")
 
 
-def headline(shown: Shown) -> str:
+def headline(shown: BaselineFigureData) -> str:
     """The comparison in one sentence that can be repeated."""
     way = shown.way(RANDOM)
     assert way is not None
@@ -42,12 +42,12 @@ def headline(shown: Shown) -> str:
     return f"Of {rows:,} random weights, {share(met, rows)} meet {_targets(shown)}."
 
 
-def _targets(shown: Shown) -> str:
+def _targets(shown: BaselineFigureData) -> str:
     size = len(shown.wanted)
     return "the target" if size == 1 else "both targets" if size == 2 else f"all {size} targets"
 
 
-def facts(shown: Shown) -> list[tuple[str, str, str]]:
+def facts(shown: BaselineFigureData) -> list[tuple[str, str, str]]:
     """The comparison at a glance: label, figure, and what it means."""
     solved, told = shown.way(SOLVED), []
     paid = None if solved is None else float(solved.judged.kl[0])
@@ -73,17 +73,17 @@ def facts(shown: Shown) -> list[tuple[str, str, str]]:
     return told
 
 
-def _improves(shown: Shown) -> str:
+def _improves(shown: BaselineFigureData) -> str:
     return "Improve the targeted value" if len(shown.wanted) == 1 else "Improve every targeted value"
 
 
-def cheapest(shown: Shown) -> bool:
+def cheapest(shown: BaselineFigureData) -> bool:
     """Whether it is no accident that no random weights meet the targets: the palette is the cheapest way to them."""
     way, solved = shown.way(SAME), shown.way(SOLVED)
     return way is not None and solved is not None and shown.times == 1 and not counts(way)[0]
 
 
-def summary(shown: Shown) -> list[str]:
+def summary(shown: BaselineFigureData) -> list[str]:
     """What each way gives, in words, a sentence or two each."""
     said = []
     solved = shown.way(SOLVED)
@@ -121,7 +121,7 @@ def summary(shown: Shown) -> list[str]:
     return said
 
 
-def _alone(shown: Shown, way: Baseline) -> str:
+def _alone(shown: BaselineFigureData, way: Baseline) -> str:
     """What one vector of weights gives: the levels that it reaches, and those that it misses or lowers."""
     judged, units = way.judged, shown.units
     levels = sentences.listed([f"{units.names[j]} {units.said(j, judged.levels[0, j])}" for j in shown.wanted])
@@ -134,7 +134,7 @@ def _alone(shown: Shown, way: Baseline) -> str:
     return f"{told}; misses {sentences.listed(missed)}{fall}."
 
 
-def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def table(shown: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """A row a way: shares, nats, and the level of each targeted value; of random weights the median."""
     header = ["Weights", "Meet all", "Improve all", "Nats"]
     header += [sentences.capitalised(shown.units.names[j]) for j in shown.wanted]
@@ -148,7 +148,7 @@ def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, rows
 
 
-def wins(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def wins(shown: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """A row a way: how often its replies beat one of the base model, value by value; of random weights the mean."""
     header = ["Weights", *(sentences.capitalised(shown.units.names[j]) for j in shown.wanted)]
     rows = [
@@ -157,7 +157,7 @@ def wins(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, rows
 
 
-def alt(shown: Shown) -> str:
+def alt(shown: BaselineFigureData) -> str:
     """The figures of draws in a sentence."""
     names = sentences.listed([shown.units.names[j] for j in shown.wanted])
     return f"Levels of {names} that random weights give, beside your palette, the targets and the base model. " + (
@@ -165,7 +165,7 @@ def alt(shown: Shown) -> str:
     )
 
 
-def baselines_csv(shown: Shown) -> str:
+def baselines_csv(shown: BaselineFigureData) -> str:
     """A row for each vector of weights: levels in reward units, weights in nats per reward, win rates."""
     oracle, out = shown.units.oracle, io.StringIO()
     writer = safe_csv.Writer(out)

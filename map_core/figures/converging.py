@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from scipy.stats import t as student
 
 from map_core.core import safe_csv
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout
 from map_core.text.units import Units
 
 HEIGHT = 270
@@ -23,7 +23,7 @@ LEVEL = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class Converging:
+class ConvergenceData:
     """What was realised so far, and what was promised; all in reward units.
 
     Args:
@@ -41,7 +41,7 @@ class Converging:
     prompts: int
 
 
-def running(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def running_means(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the first n levels and half the width of its interval, for n from 1 on.
 
     Args:
@@ -51,7 +51,7 @@ def running(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (prompt, value) each; the half width is NaN for one prompt.
 
     Example:
-        >>> mean, half = running(np.array([[1.0], [3.0]]))
+        >>> mean, half = running_means(np.array([[1.0], [3.0]]))
         >>> mean.ravel().tolist(), round(float(half[1, 0]), 2)
         ([1.0, 2.0], 6.31)
     """
@@ -63,7 +63,7 @@ def running(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, half
 
 
-def converging(found: Converging, value: int, units: Units, theme: Theme = DEFAULT_THEME) -> go.Figure:
+def converging(found: ConvergenceData, value: int, units: Units, theme: Theme = DEFAULT_THEME) -> go.Figure:
     """One value's realised level against the number of prompts, beside its forecast, its target and the base model.
 
     Args:
@@ -73,8 +73,8 @@ def converging(found: Converging, value: int, units: Units, theme: Theme = DEFAU
         theme: colours of the values.
     """
     across = np.arange(1, len(found.realised) + 1)
-    mean, half = running(found.realised[:, [value]])
-    base, _ = running(found.base[:, [value]])
+    mean, half = running_means(found.realised[:, [value]])
+    base, _ = running_means(found.base[:, [value]])
     shade = theme.colour(value)
     figure = go.Figure()
     wide = across >= 2
@@ -124,7 +124,7 @@ def converging(found: Converging, value: int, units: Units, theme: Theme = DEFAU
     figure.update_yaxes(title=units.axis(value).rsplit("(", 1)[-1].rstrip(")"))
     if units.unit == "percentile":
         figure.update_yaxes(range=[0, 102])
-    figure = laid_out(figure, HEIGHT)
+    figure = apply_layout(figure, HEIGHT)
     name = units.names[value]
     return figure.update_layout(
         title={
@@ -150,10 +150,10 @@ def _faint(shade: str) -> str:
     return f"rgba({red},{green},{blue},0.18)"
 
 
-def summary(found: Converging, values: Sequence[int], units: Units) -> list[str]:
+def summary(found: ConvergenceData, values: Sequence[int], units: Units) -> list[str]:
     """The figures in words: realised level, its band, forecast, and whether they agree."""
     count = len(found.realised)
-    mean, half = running(found.realised)
+    mean, half = running_means(found.realised)
     said = []
     for value in values:
 
@@ -173,9 +173,9 @@ def summary(found: Converging, values: Sequence[int], units: Units) -> list[str]
     return said
 
 
-def converging_csv(found: Converging, values: Sequence[str]) -> str:
+def converging_csv(found: ConvergenceData, values: Sequence[str]) -> str:
     """Prompt by prompt in reward units: expected and base level of every value, and the running mean with its band."""
-    mean, half = running(found.realised)
+    mean, half = running_means(found.realised)
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     kinds = ("level", "base", "running_mean", "half_band")

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
 from map_core.core.wilson import wilson_interval
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout
 from map_core.studies.delivery import CrossFitDelivery, DeliveryStudy, bootstrap_mean
 from map_core.studies.reproduce import PAPER
 
@@ -27,7 +27,7 @@ HEIGHT, ROW = 520, 62
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class DeliveryFigureData:
     """What is drawn.
 
     Args:
@@ -64,7 +64,7 @@ class Shown:
         return said if self.found.had[palette] else f"{said} (out of reach: the nearest stands in)"
 
 
-def overview(shown: Shown) -> go.Figure:
+def overview(shown: DeliveryFigureData) -> go.Figure:
     """Every targeted value of every palette: what was forecast across, what was realised upwards with its interval.
 
     Returns:
@@ -111,14 +111,14 @@ def overview(shown: Shown) -> go.Figure:
             f"<extra>{name}</extra>",
             name=name,
         )
-    figure = laid_out(figure, HEIGHT)
+    figure = apply_layout(figure, HEIGHT)
     figure.update_xaxes(title=f"Forecast, {AXIS}", range=line)
     figure.update_yaxes(title="Realised", range=line)
     legend = {"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0, "font": {"size": 12}}
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest")
 
 
-def palette(shown: Shown, number: int) -> go.Figure:
+def palette(shown: DeliveryFigureData, number: int) -> go.Figure:
     """One palette, a row a targeted value: base, target, the forecast with its interval, realised, and pooled weights.
 
     Returns:
@@ -157,7 +157,7 @@ def palette(shown: Shown, number: int) -> go.Figure:
             hovertemplate=f"{name} %{{x:.2f}}<extra></extra>",
             name=name,
         )
-    figure = laid_out(figure, 150 + ROW * len(rows))
+    figure = apply_layout(figure, 150 + ROW * len(rows))
     labels = [shown.names[j][:1].upper() + shown.names[j][1:] for j in rows]
     figure.update_yaxes(tickvals=heights, ticktext=labels, range=[len(rows) - 0.4, -0.6])
     figure.update_xaxes(title=AXIS[:1].upper() + AXIS[1:])
@@ -165,7 +165,7 @@ def palette(shown: Shown, number: int) -> go.Figure:
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest", margin={"t": 44})
 
 
-def done(study: DeliveryStudy) -> str:
+def method_sentence(study: DeliveryStudy) -> str:
     """What was done, in a sentence or two."""
     found, made = study.graded, study.made
     model = (made.get("model") or {}).get("name") or "the base model"
@@ -217,7 +217,7 @@ def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
     ]
 
 
-def missed(study: DeliveryStudy) -> str:
+def not_improved_sentence(study: DeliveryStudy) -> str:
     """How much was asked of the values that did not improve, in a sentence; empty where all did."""
     found = study.random
     asking = found.had & found.rising.any(axis=1)
@@ -233,7 +233,7 @@ def missed(study: DeliveryStudy) -> str:
     )
 
 
-def by_value(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def by_value(shown: DeliveryFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """How much of the way each value came: the header, and (position, cells) a value that was asked to rise."""
     found, rows = shown.found, []
     for j, name in enumerate(shown.names):
@@ -243,7 +243,7 @@ def by_value(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return ["Of the way to the targets", "Expected", "Picked", "Pooled"], rows
 
 
-def paper() -> str:
+def paper_sentence() -> str:
     """The paper's own figures, in a sentence."""
     said = "; ".join(
         f"{', '.join(amounts.percent(way) for way in ways[:-1])} and {amounts.percent(ways[-1])} ({name})"
@@ -252,7 +252,7 @@ def paper() -> str:
     return f"The paper's replies came, for humor, helpful and harmless, {said} of the way: other models and values."
 
 
-def summary(shown: Shown, number: int) -> list[str]:
+def summary(shown: DeliveryFigureData, number: int) -> list[str]:
     """One palette in words, a sentence a targeted value."""
     found, said = shown.found, []
     to = {name: shown.above(getattr(found, name))[number] for name in ("targets", "forecast", "realised", "pooled")}
@@ -271,7 +271,7 @@ def summary(shown: Shown, number: int) -> list[str]:
     return said
 
 
-def delivery_csv(shown: Shown) -> str:
+def delivery_csv(shown: DeliveryFigureData) -> str:
     """A row a targeted value of a palette, in reward units."""
     found, out = shown.found, io.StringIO()
     writer = safe_csv.Writer(out)

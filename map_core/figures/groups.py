@@ -17,7 +17,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from map_core.core import amounts
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout
 from map_core.groups import GroupAgreement, Rule
 from map_core.text.groups import RULES, percent
 from map_core.text.sentences import capitalised
@@ -27,13 +27,13 @@ from map_core.text.units import Units
 SLATE = "#6A7F9C"
 MARKS = {Rule.WORST_OFF: (ACCENT, "diamond", ""), Rule.BARGAIN: (SLATE, "diamond-open", "/")}
 #: Groups that are drawn with a letter each; more are dots.
-MOST_LETTERS = 12
+MAX_LETTERS = 12
 #: Names longer than this are cut in a figure.
-MOST_NAME = 22
+MAX_NAME_LENGTH = 22
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class GroupFigureData:
     """What is drawn.
 
     Args:
@@ -53,7 +53,7 @@ class Shown:
     @property
     def lettered(self) -> bool:
         """Each group has a letter of its own in the figures."""
-        return len(self.agreement.groups) <= MOST_LETTERS
+        return len(self.agreement.groups) <= MAX_LETTERS
 
     @property
     def asked(self) -> list[int]:
@@ -71,28 +71,28 @@ class Shown:
         return np.asarray(self.units.of(value, np.array([group.targets[value] for group in self.agreement.groups])))
 
 
-def letter(number: int) -> str:
+def group_letter(number: int) -> str:
     """The sign of the group at this position: A to Z, then AA, AB ...
 
     Example:
-        >>> letter(0), letter(27)
+        >>> group_letter(0), group_letter(27)
         ('A', 'AB')
     """
     first, last = divmod(number, 26)
     return (string.ascii_uppercase[first - 1] if first else "") + string.ascii_uppercase[last]
 
 
-def label(name: str) -> str:
+def group_label(name: str) -> str:
     """A name as a figure may show it: on one line, not too long, and nothing in it is markup."""
     text = " ".join(name.split())
-    return escape(text if len(text) <= MOST_NAME else text[: MOST_NAME - 1] + "…")
+    return escape(text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 1] + "…")
 
 
-def layers(places: Sequence[float], apart: float) -> list[int]:
+def stack_layers(places: Sequence[float], apart: float) -> list[int]:
     """The layer that each mark is stacked on, so that no two of one layer are closer than this.
 
     Example:
-        >>> layers([50.0, 51.0, 60.0], 4.0)
+        >>> stack_layers([50.0, 51.0, 60.0], 4.0)
         [0, 1, 0]
     """
     ends: list[float] = []
@@ -107,7 +107,7 @@ def layers(places: Sequence[float], apart: float) -> list[int]:
     return found
 
 
-def levels(shown: Shown) -> go.Figure:
+def levels(shown: GroupFigureData) -> go.Figure:
     """A row a value: base level, what each group asks for, and the common level of each rule below them.
 
     Returns:
@@ -144,7 +144,7 @@ def levels(shown: Shown) -> go.Figure:
             hoverinfo="skip",
             name="span",
         )
-        on = layers(places.tolist(), (high - low) / ((17 if shown.large else 24) if shown.lettered else 60))
+        on = stack_layers(places.tolist(), (high - low) / ((17 if shown.large else 24) if shown.lettered else 60))
         step = min(0.3 if shown.lettered else 0.14, 0.4 / max(1, max(on)))
         figure.add_scatter(
             x=places,
@@ -158,9 +158,9 @@ def levels(shown: Shown) -> go.Figure:
                     "color": shown.theme.colour(j) if shown.lettered else "white",
                 },
             },
-            text=[letter(int(g)) for g in asking] if shown.lettered else None,
+            text=[group_letter(int(g)) for g in asking] if shown.lettered else None,
             textfont={"size": shown.type_size - 2, "color": "#1D2530"},
-            customdata=[label(groups[int(g)].name) for g in asking],
+            customdata=[group_label(groups[int(g)].name) for g in asking],
             hovertemplate=f"%{{customdata}} asks for p%{{x:.0f}}<extra>{escape(shown.units.names[j])}</extra>",
             name=shown.units.names[j],
         )
@@ -175,7 +175,7 @@ def levels(shown: Shown) -> go.Figure:
             name=RULES[rule],
         )
     row = 66 if shown.large else 58
-    figure = laid_out(figure, shown.height or 70 + row * max(len(rows), 1))
+    figure = apply_layout(figure, shown.height or 70 + row * max(len(rows), 1))
     ticks = [capitalised(escape(shown.units.names[j])) for j in rows]
     size_of = {"tickfont": {"size": shown.type_size}}
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=ticks, range=[len(rows) - 0.45, -0.72], **size_of)
@@ -185,7 +185,7 @@ def levels(shown: Shown) -> go.Figure:
     return figure.update_layout(hovermode="closest", margin={"t": 8})
 
 
-def shares(shown: Shown) -> go.Figure:
+def shares(shown: GroupFigureData) -> go.Figure:
     """A row a group: how far it would get alone, and how far the common palette of each rule brings it.
 
     Returns:
@@ -227,33 +227,33 @@ def shares(shown: Shown) -> go.Figure:
             hovertemplate=f"{RULES[rule]}: %{{x:.0f}}% of the way<extra></extra>",
             name=RULES[rule],
         )
-    figure = laid_out(figure, shown.height or 64 + (52 if shown.large else 46) * len(rows))
-    names = [f"{letter(g)}  {label(group.name)}" for g, group in enumerate(found.groups)]
+    figure = apply_layout(figure, shown.height or 64 + (52 if shown.large else 46) * len(rows))
+    names = [f"{group_letter(g)}  {group_label(group.name)}" for g, group in enumerate(found.groups)]
     size_of = {"tickfont": {"size": shown.type_size}}
     figure.update_yaxes(tickvals=rows, ticktext=names, range=[len(rows) - 0.45, -0.55], showgrid=False, **size_of)
     _share_axis(figure, shown)
     return figure.update_layout(barmode="overlay", margin={"t": 8})
 
 
-def _dots(shown: Shown) -> go.Figure:
+def _dots(shown: GroupFigureData) -> go.Figure:
     """A row a rule, each group a dot where it stands; the worst-off is named."""
     found, figure = shown.agreement, go.Figure()
     for place, (rule, common) in enumerate(found.common.items()):
         shade, symbol, _ = MARKS[rule]
         places = 100 * np.clip(common.satisfaction, 0, 1)
-        on = layers(places.tolist(), 1.6)
+        on = stack_layers(places.tolist(), 1.6)
         step = min(0.12, 0.7 / max(1, max(on)))
         figure.add_scatter(
             x=places,
             y=[place + 0.25 - step * layer for layer in on],
             mode="markers",
             marker={"symbol": symbol, "size": 10, "color": shade, "line": {"width": 1.5, "color": shade}},
-            customdata=[label(group.name) for group in found.groups],
+            customdata=[group_label(group.name) for group in found.groups],
             hovertemplate=f"%{{customdata}}: %{{x:.0f}}% of the way<extra>{RULES[rule]}</extra>",
             name=RULES[rule],
         )
     rows = list(range(len(found.common)))
-    figure = laid_out(figure, shown.height or 64 + 96 * max(len(rows), 1))
+    figure = apply_layout(figure, shown.height or 64 + 96 * max(len(rows), 1))
     size_of = {"tickfont": {"size": shown.type_size}}
     figure.update_yaxes(
         tickvals=rows, ticktext=[RULES[rule] for rule in found.common], range=[len(rows) - 0.45, -0.6], **size_of
@@ -262,7 +262,7 @@ def _dots(shown: Shown) -> go.Figure:
     return figure.update_layout(hovermode="closest", margin={"t": 8})
 
 
-def _share_axis(figure: go.Figure, shown: Shown) -> None:
+def _share_axis(figure: go.Figure, shown: GroupFigureData) -> None:
     figure.update_xaxes(
         title="share of the way",
         range=[0, 116],

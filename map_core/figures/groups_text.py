@@ -11,13 +11,13 @@ import math
 import numpy as np
 
 from map_core.core import amounts, safe_csv
-from map_core.figures.groups import Shown
+from map_core.figures.groups import GroupFigureData
 from map_core.groups import Rule
 from map_core.text.groups import RULES, percent
 from map_core.text.sentences import capitalised
 
 
-def alternative(shown: Shown) -> str:
+def levels_alt(shown: GroupFigureData) -> str:
     """The figure of levels in a sentence, for those who do not see it."""
     rows = [shown.units.names[j] for j in shown.asked]
     return (
@@ -26,7 +26,7 @@ def alternative(shown: Shown) -> str:
     )
 
 
-def shares_alternative(shown: Shown) -> str:
+def shares_alt(shown: GroupFigureData) -> str:
     """The figure of shares in a sentence, for those who do not see it."""
     common = shown.agreement.common.get(Rule.WORST_OFF)
     if common is None:
@@ -38,7 +38,7 @@ def shares_alternative(shown: Shown) -> str:
     )
 
 
-def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def table(shown: GroupFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Levels in percentiles: the header, and (position, cells) a value; a column a group and a rule."""
     found = shown.agreement
     header = ["Value", "Base", *(group.name for group in found.groups), *(RULES[rule] for rule in found.common)]
@@ -51,7 +51,7 @@ def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, rows
 
 
-def groups_csv(shown: Shown) -> str:
+def groups_csv(shown: GroupFigureData) -> str:
     """A row a group and value, in percentiles and reward units; a name that a spreadsheet would compute is quoted."""
     found, out = shown.agreement, io.StringIO()
     oracle = shown.units.oracle
@@ -64,7 +64,7 @@ def groups_csv(shown: Shown) -> str:
         rewards = oracle.rewards_at(group.targets)
         for j, name in enumerate(oracle.values):
             free = math.isnan(group.targets[j])
-            row: list[object] = [text(group.name), group.importance, name, float(oracle.base[j])]
+            row: list[object] = [formula_safe(group.name), group.importance, name, float(oracle.base[j])]
             row += ["", ""] if free else [float(shown.percentiles(j)[g]), float(rewards[j])]
             row.append("" if found.alone is None else float(found.alone[g]))
             for common in found.common.values():
@@ -79,11 +79,11 @@ def groups_csv(shown: Shown) -> str:
     return out.getvalue()
 
 
-def text(name: str) -> str:
+def formula_safe(name: str) -> str:
     """A name that no spreadsheet takes for a formula.
 
     Example:
-        >>> text("=1+1"), text("Parents")
+        >>> formula_safe("=1+1"), formula_safe("Parents")
         ("'=1+1", 'Parents')
     """
     return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name

@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from map_core.analysis.interpolation import Interpolation
 from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, dash, laid_out, see_through
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, dash, translucent
 from map_core.oracle import Oracle
 from map_core.text import sentences
 from map_core.text.units import Units
@@ -52,15 +52,15 @@ def blend(
         mode="lines",
         line={"color": NEUTRAL, "width": 2.5},
         fill="tozeroy",
-        fillcolor=see_through(NEUTRAL, 0.15),
+        fillcolor=translucent(NEUTRAL, 0.15),
         hovertemplate="%{y:.2f} nats<extra></extra>",
         name="nats",
         row=2,
         col=1,
     )
-    for verdict, start, end in stretches(found):
+    for verdict, start, end in verdict_stretches(found):
         if verdict in _SHADES:
-            shade = see_through(_SHADES[verdict], 0.16)
+            shade = translucent(_SHADES[verdict], 0.16)
             figure.add_vrect(x0=100 * start, x1=100 * end, fillcolor=shade, line_width=0, layer="below")
             figure.add_annotation(
                 x=50 * (start + end),
@@ -72,7 +72,7 @@ def blend(
                 font={"size": 12},
             )
     figure.add_vline(x=100 * share, line={"color": ACCENT, "width": 2})
-    figure = laid_out(figure, HEIGHT)
+    figure = apply_layout(figure, HEIGHT)
     figure.update_xaxes(range=[0, 100], ticksuffix="%", fixedrange=True)
     figure.update_xaxes(title="Share of the second palette", row=2, col=1)
     figure.update_yaxes(title="Percentile", fixedrange=True, row=1, col=1)
@@ -80,7 +80,7 @@ def blend(
     return figure.update_layout(hovermode="x unified")
 
 
-def stretches(found: Interpolation) -> list[tuple[Verdict, float, float]]:
+def verdict_stretches(found: Interpolation) -> list[tuple[Verdict, float, float]]:
     """Where along the way which verdict holds: (verdict, from, to) in shares, meeting halfway between two points."""
     halfway = (found.shares[1:] + found.shares[:-1]) / 2
     told: list[tuple[Verdict, float, float]] = []
@@ -99,7 +99,7 @@ def summary(found: Interpolation, units: Units, shown: Sequence[int], names: tup
     told = [
         f"From {amounts.percent(start)} to {amounts.percent(end)} of {names[1]}: "
         f"{sentences.HEADLINES[verdict].lower()}."
-        for verdict, start, end in stretches(found)
+        for verdict, start, end in verdict_stretches(found)
     ]
     if np.isfinite(found.kl[[0, -1]]).all():
         most = int(np.nanargmax(found.kl))

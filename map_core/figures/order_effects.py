@@ -5,31 +5,31 @@ from __future__ import annotations
 import math
 
 from map_core.analysis.order_effects import OrderComparison
-from map_core.figures.sequence import NEAR, Shown
-from map_core.figures.sequence_text import missed
+from map_core.figures.sequence import NEAR, SequenceFigureData
+from map_core.figures.sequence_text import missed_targets
 from map_core.text.units import Units
 
 
-def lost(found: OrderComparison, place: int, units: Units) -> str:
+def shortfall_sentence(found: OrderComparison, place: int, units: Units) -> str:
     """What one order ends short of, by the value that is furthest below its target."""
-    misses = missed(Shown(found.paths[place], found.simultaneous, units))
+    misses = missed_targets(SequenceFigureData(found.paths[place], found.simultaneous, units))
     return f"{misses[0]} at the end" if misses else "every target is met at the end"
 
 
-def alike(found: OrderComparison) -> bool:
+def orders_agree(found: OrderComparison) -> bool:
     """Whether all orders end so close to each other that nobody notices."""
     ends = [loss.worst for loss in found.losses]
     return max(ends) - min(ends) < NEAR
 
 
-def matters(found: OrderComparison) -> str:
+def order_summary(found: OrderComparison) -> str:
     """Whether the order makes a difference, and which orders were compared."""
     size, count = len(found.paths[0].order), len(found.paths)
     every = math.factorial(size)
     which = f"All {count} orders" if count == every else f"{count} orders, drawn at random from {every:,},"
     rounds = max(path.rounds for path in found.paths)
     said = f"{which} were gone through for {_rounds(rounds)}."
-    if alike(found):
+    if orders_agree(found):
         return f"{said} They end alike: here the order makes no difference that can be noticed."
     return f"{said} All at once has no order, and loses nothing."
 

@@ -15,8 +15,8 @@ import plotly.graph_objects as go
 
 from map_core.analysis.frontier import Contour, Frontier
 from map_core.core import amounts, safe_csv
-from map_core.figures.plane import CONTOUR_COLOURS, Palette, columns, rows
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, escaped, laid_out, steady
+from map_core.figures.plane import CONTOUR_COLOURS, PalettePosition, columns, rows
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, escape_label, without_fading
 from map_core.oracle import Oracle
 from map_core.text.units import Units
 
@@ -27,7 +27,7 @@ LEAST_HEIGHT = 172
 GRID = 11
 
 
-def scale(units: Units, found: Sequence[Frontier], palette: Palette) -> tuple[float, float]:
+def shared_range(units: Units, found: Sequence[Frontier], palette: PalettePosition) -> tuple[float, float]:
     """The percentiles from which to which all cells go: what there is to show, in tens."""
     lowest = [float(units.of(j, np.array(0.0))) for j in range(len(units.names))]
     for one in found:
@@ -39,11 +39,11 @@ def scale(units: Units, found: Sequence[Frontier], palette: Palette) -> tuple[fl
     return max(0.0, 10.0 * math.floor((float(np.nanmin(lowest)) - 3) / 10)), 102.0
 
 
-def cell(
+def pair_cell(
     units: Units,
     pair: tuple[int, int],
     frontier: Frontier,
-    palette: Palette,
+    palette: PalettePosition,
     ends: tuple[float, float],
     height: int = LEAST_HEIGHT,
     theme: Theme = DEFAULT_THEME,
@@ -66,7 +66,7 @@ def cell(
     figure = go.Figure()
     steps = np.linspace(*ends, GRID)
     x, y = (axis.ravel() for axis in np.meshgrid(steps, steps))
-    said = " and ".join(escaped(units.names[v]) for v in pair)
+    said = " and ".join(escape_label(units.names[v]) for v in pair)
     figure.add_scatter(
         x=x,
         y=y,
@@ -92,7 +92,7 @@ def cell(
     _add_mark(figure, units, pair, palette.targets, "target", ACCENT, "diamond-open", 11)
     if palette.realised is not None:
         _add_mark(figure, units, pair, palette.realised, "realised", ACCENT, "diamond", 7)
-    figure = steady(laid_out(figure, height))
+    figure = without_fading(apply_layout(figure, height))
     ticks = {"range": list(ends), "tickvals": [25, 50, 75, 100], "tickfont": {"size": 10}, "fixedrange": True}
     figure.update_xaxes(**ticks, linecolor=theme.colour(across), linewidth=2)
     figure.update_yaxes(**ticks, showline=True, linecolor=theme.colour(upwards), linewidth=2)
@@ -116,7 +116,7 @@ def _add_mark(
     figure.add_scatter(x=[place[0]], y=[place[1]], mode="markers", marker=marker, hoverinfo="skip", name=name)
 
 
-def together(contour: Contour, pair: tuple[int, int]) -> float:
+def joint_share(contour: Contour, pair: tuple[int, int]) -> float:
     """The share of what either value could gain alone that both can have at once, at one budget.
 
     Args:
@@ -133,11 +133,11 @@ def together(contour: Contour, pair: tuple[int, int]) -> float:
     return float((at / at.max(axis=0)).min(axis=1).max())
 
 
-def said(share: float) -> str:
+def joint_share_text(share: float) -> str:
     """The share in words.
 
     Example:
-        >>> said(0.95), said(0.7), said(0.4)
+        >>> joint_share_text(0.95), joint_share_text(0.7), joint_share_text(0.4)
         ('go together: 95% of each at once', 'share the budget: 70% of each at once', 'pull apart: 40% of each at once')
     """
     if math.isnan(share):
@@ -152,10 +152,10 @@ def summary(found: Mapping[tuple[int, int], Frontier], units: Units) -> list[str
     for pair, one in found.items():
         contours = [contour for contour in one.contours if len(contour.levels)]
         if contours:
-            shares.append((together(contours[-1], pair), pair, contours[-1].budget))
+            shares.append((joint_share(contours[-1], pair), pair, contours[-1].budget))
     shares.sort(key=lambda one: (math.isnan(one[0]), one[0]))
     return [
-        f"{units.names[a][:1].upper()}{units.names[a][1:]} and {units.names[b]} {said(share)}, at "
+        f"{units.names[a][:1].upper()}{units.names[a][1:]} and {units.names[b]} {joint_share_text(share)}, at "
         f"{amounts.significant(budget)} nats."
         for share, (a, b), budget in shares
     ]

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
-from map_core.figures.theme import DEFAULT_THEME, NEUTRAL, Theme, escaped, laid_out
+from map_core.figures.theme import DEFAULT_THEME, NEUTRAL, Theme, apply_layout, escape_label
 from map_core.text import sentences
 from map_core.text.units import Units
 
@@ -25,7 +25,7 @@ ROW, AROUND = 54, 90
 
 
 @dataclass(frozen=True, eq=False)
-class Snapshot:
+class PaletteSnapshot:
     """A palette as it is drawn.
 
     Args:
@@ -45,7 +45,9 @@ class Snapshot:
     kl: float
 
 
-def snapshots(shown: Sequence[Snapshot], units: Units, base: np.ndarray, theme: Theme = DEFAULT_THEME) -> go.Figure:
+def snapshots(
+    shown: Sequence[PaletteSnapshot], units: Units, base: np.ndarray, theme: Theme = DEFAULT_THEME
+) -> go.Figure:
     """The figure.
 
     Args:
@@ -70,7 +72,7 @@ def snapshots(shown: Sequence[Snapshot], units: Units, base: np.ndarray, theme: 
     for n, one in enumerate(shown):
         asked = ~np.isnan(one.targets)
         said = [
-            f"<b>{escaped(one.name)}</b><br>{escaped(sentences.capitalised(units.names[j]))}: "
+            f"<b>{escape_label(one.name)}</b><br>{escape_label(sentences.capitalised(units.names[j]))}: "
             + ("out of reach" if np.isnan(one.levels[j]) else f"gives {amounts.percentile(one.levels[j])}")
             + (f", asked for {amounts.percentile(one.targets[j])}" if asked[j] else ", left free")
             for j in range(values)
@@ -91,18 +93,18 @@ def snapshots(shown: Sequence[Snapshot], units: Units, base: np.ndarray, theme: 
             text=said,
             name=one.name,
         )
-    figure = laid_out(figure, AROUND + ROW * values)
+    figure = apply_layout(figure, AROUND + ROW * values)
     figure.update_xaxes(range=[-2, 102], title="Percentile of the model's own replies", fixedrange=True)
     figure.update_yaxes(
         tickvals=list(range(values)),
-        ticktext=[escaped(sentences.capitalised(name)) for name in units.names],
+        ticktext=[escape_label(sentences.capitalised(name)) for name in units.names],
         range=[values - 0.5, -0.5],
         fixedrange=True,
     )
     return figure.update_layout(hovermode="closest")
 
 
-def summary(shown: Sequence[Snapshot], units: Units) -> list[str]:
+def summary(shown: Sequence[PaletteSnapshot], units: Units) -> list[str]:
     """The figure in words: each palette's verdict, cost and levels, and which one gives the most of each value."""
     told = []
     for one in shown:
@@ -128,7 +130,7 @@ def summary(shown: Sequence[Snapshot], units: Units) -> list[str]:
     return told
 
 
-def snapshots_csv(shown: Sequence[Snapshot], values: Sequence[str]) -> str:
+def snapshots_csv(shown: Sequence[PaletteSnapshot], values: Sequence[str]) -> str:
     """A row a palette and value: percentiles asked for and given, and the weight; empty where there is none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)

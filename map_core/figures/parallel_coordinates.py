@@ -15,10 +15,10 @@ import plotly.graph_objects as go
 
 from map_core.analysis.frontier_spread import FrontierSpread
 from map_core.core import amounts, safe_csv
-from map_core.figures.plane import CONTOUR_COLOURS, Palette
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, escaped, laid_out, steady
+from map_core.figures.plane import CONTOUR_COLOURS, PalettePosition
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, escape_label, without_fading
 from map_core.oracle import Oracle
-from map_core.text.changes import price
+from map_core.text.changes import price_text
 from map_core.text.units import Units
 
 HEIGHT = 460
@@ -34,7 +34,7 @@ def lines(
     shown: Sequence[int],
     units: Units,
     axes: Sequence[int],
-    palette: Palette,
+    palette: PalettePosition,
     tint: Tint = "favoured",
     chosen: int | None = None,
     theme: Theme = DEFAULT_THEME,
@@ -61,8 +61,8 @@ def lines(
     for n in shown:
         drawn = _tint(fan, n, budgets, tint, theme)
         trusted = bool(fan.trusted[n])
-        said = [f"<b>{escaped(units.names[j])}</b> {amounts.percentile(levels[j][n])}" for j in fan.values]
-        cost = f"Costs {price(float(fan.kl[n]))}" + ("" if trusted else ", on paper only")
+        said = [f"<b>{escape_label(units.names[j])}</b> {amounts.percentile(levels[j][n])}" for j in fan.values]
+        cost = f"Costs {price_text(float(fan.kl[n]))}" + ("" if trusted else ", on paper only")
         figure.add_scatter(
             x=places,
             y=[float(levels[j][n]) for j in axes],
@@ -87,8 +87,8 @@ def lines(
         hovertemplate="Your target<extra></extra>",
         name="targets",
     )
-    figure = steady(laid_out(figure, HEIGHT))
-    names = [f"<span style='color:{theme.colour(j)}'>●</span> {escaped(units.names[j])}" for j in axes]
+    figure = without_fading(apply_layout(figure, HEIGHT))
+    names = [f"<span style='color:{theme.colour(j)}'>●</span> {escape_label(units.names[j])}" for j in axes]
     figure.update_xaxes(
         tickvals=places,
         ticktext=names,

@@ -17,18 +17,18 @@ import plotly.graph_objects as go
 from map_core.analysis.frontier import Contour, Frontier, Surface
 from map_core.core import amounts, safe_csv
 from map_core.data.reward_table import RewardTable
-from map_core.figures.theme import ACCENT, NEUTRAL, escaped, laid_out, steady
+from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout, escape_label, without_fading
 from map_core.oracle import Oracle
-from map_core.text.changes import price
+from map_core.text.changes import price_text
 from map_core.text.units import Units
 
 CONTOUR_COLOURS = ("#8CB8E0", "#5B9BD5", "#3B7FC4", "#2E6BAE", "#25578F")
 #: Replies drawn behind the contours; more are only slower to draw.
-MOST_REPLIES = 1200
+MAX_REPLIES = 1200
 
 
 @dataclass(frozen=True, eq=False)
-class Palette:
+class PalettePosition:
     """Where the user's palette stands, in standard deviations above base.
 
     Args:
@@ -41,7 +41,7 @@ class Palette:
 
 
 def plane(
-    table: RewardTable, units: Units, pair: tuple[int, int], frontier: Frontier | None, palette: Palette
+    table: RewardTable, units: Units, pair: tuple[int, int], frontier: Frontier | None, palette: PalettePosition
 ) -> go.Figure:
     """The figure of a pair of values.
 
@@ -80,7 +80,7 @@ def plane(
         name="base model",
     )
     _add_target(figure, units, pair, palette)
-    steady(figure)
+    without_fading(figure)
     figure.update_xaxes(title=units.axis(across))
     figure.update_yaxes(title=units.axis(upwards))
     if units.unit == "percentile":
@@ -92,7 +92,7 @@ def plane(
             most = max((float(np.nanmax(units.of(value, c.levels[:, value]))) for c in _drawn(frontier)), default=high)
             room = 0.04 * (max(high, most) - low)
             axis(range=[low - room, max(high, most) + room])
-    figure = laid_out(figure, height=520)
+    figure = apply_layout(figure, height=520)
     return figure.update_layout(clickmode="event+select", hovermode="closest")
 
 
@@ -102,9 +102,9 @@ def _drawn(frontier: Frontier | None) -> list[Contour]:
 
 def _sample(replies: int) -> np.ndarray:
     """A fixed choice of rows: the same cloud at every draw."""
-    if replies <= MOST_REPLIES:
+    if replies <= MAX_REPLIES:
         return np.arange(replies)
-    return np.random.default_rng(0).choice(replies, MOST_REPLIES, replace=False)
+    return np.random.default_rng(0).choice(replies, MAX_REPLIES, replace=False)
 
 
 def _add_contour(
@@ -138,15 +138,15 @@ def _add_contour(
 
 def hover(units: Units, values: Sequence[int], level: np.ndarray, kl: float, budget: float) -> str:
     """What a point is, in words: the level of each of these values, and what it costs."""
-    lines = [f"<b>{escaped(units.names[v])}</b> {units.meant(v, float(level[v]))}" for v in values]
+    lines = [f"<b>{escape_label(units.names[v])}</b> {units.meant(v, float(level[v]))}" for v in values]
     if math.isinf(budget):
         lines.append("The best reply to every prompt, the most that choosing gives")
     else:
-        lines.append(f"Costs {price(kl)}")
+        lines.append(f"Costs {price_text(kl)}")
     return "<br>".join(line[:1].upper() + line[1:] for line in lines)
 
 
-def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette: Palette) -> None:
+def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette: PalettePosition) -> None:
     across, upwards = pair
     goal = palette.targets[across], palette.targets[upwards]
     shown = [float(units.of(v, np.array(t))) for v, t in zip(pair, goal, strict=True)]
@@ -182,12 +182,12 @@ def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette:
         )
 
 
-def point(frontier: Frontier, customdata: Sequence[int]) -> tuple[Contour, int]:
+def clicked_point(frontier: Frontier, customdata: Sequence[int]) -> tuple[Contour, int]:
     """The contour and direction of a clicked point."""
     return frontier.contours[int(customdata[0])], int(customdata[1])
 
 
-def taken(targets: np.ndarray, levels: np.ndarray, values: Sequence[int]) -> np.ndarray:
+def targets_at_point(targets: np.ndarray, levels: np.ndarray, values: Sequence[int]) -> np.ndarray:
     """The palette after a point is taken: its levels for these values; other targets that it misses give way.
 
     Args:

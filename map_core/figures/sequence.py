@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from map_core.analysis.sequential import SequentialPath
 from map_core.core import amounts
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, dash, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, dash
 from map_core.solver.newton import Solution
 from map_core.text import sentences
 from map_core.text.units import Units
@@ -25,13 +25,13 @@ NEAR = 0.01
 #: Height of one value's panel, and of what is around the panels.
 PANEL, AROUND = 104, 96
 #: Steps are named on the axis, and falls labelled, up to so many of them.
-MOST_NAMED = 9
+MAX_NAMED_STEPS = 9
 #: The least height of a panel in percentiles, so that a small change does not look large.
 LEAST_SPAN = 8.0
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class SequenceFigureData:
     """What is drawn.
 
     Args:
@@ -61,7 +61,7 @@ class Shown:
         return amounts.percentile(shown[0], digits), amounts.percentile(shown[1], digits)
 
 
-def path(shown: Shown) -> go.Figure:
+def path(shown: SequenceFigureData) -> go.Figure:
     """A panel a value, in their order, and one of the distance; steps run across.
 
     Returns:
@@ -87,24 +87,31 @@ def path(shown: Shown) -> go.Figure:
         figure.update_yaxes(range=[middle - 0.66 * span, middle + 0.66 * span], tickprefix="p", nticks=4, row=row)
     _nats(figure, shown, rows, end)
     _across(figure, shown, rows, end)
-    figure = laid_out(figure, PANEL * rows + AROUND)
+    figure = apply_layout(figure, PANEL * rows + AROUND)
     figure.update_annotations(x=0, xanchor="left", font={"size": 13})
     return figure.update_layout(hovermode="closest", margin={"l": 8, "r": 30, "t": 30, "b": 8})
 
 
-def _title(shown: Shown, value: int) -> str:
+def _title(shown: SequenceFigureData, value: int) -> str:
     reached = shown.units.said(value, shown.path.levels[-1, value])
     beside = "" if shown.together is None else f", all at once {shown.units.said(value, shown.together.levels[value])}"
     return f"{shown.name(value)}: {reached} at the end{beside}"
 
 
-def _distance(shown: Shown) -> str:
+def _distance(shown: SequenceFigureData) -> str:
     beside = "" if shown.together is None else f", all at once {sentences.number(shown.together.kl)}"
     return f"Distance: {sentences.number(float(shown.path.kl[-1]))} nats at the end{beside}"
 
 
 def _panel(
-    figure: go.Figure, shown: Shown, row: int, value: int, levels: np.ndarray, goal: float, together: float, end: int
+    figure: go.Figure,
+    shown: SequenceFigureData,
+    row: int,
+    value: int,
+    levels: np.ndarray,
+    goal: float,
+    together: float,
+    end: int,
 ) -> None:
     found, shade, name = shown.path, shown.theme.colour(value), shown.units.names[value]
     at = np.arange(found.steps + 1)
@@ -125,7 +132,7 @@ def _panel(
         mode="lines+markers",
         line={"color": shade, "width": 2.5, "dash": dash(value), "shape": "hv"},
         marker={"size": np.where([False, *mine], 10, 4), "color": shade, "opacity": 1.0},
-        customdata=["base model", *(f"step {n}, {escape(shown.units.names[j])}" for n, j in numbered(found))],
+        customdata=["base model", *(f"step {n}, {escape(shown.units.names[j])}" for n, j in numbered_steps(found))],
         hovertemplate="%{customdata}: p%{y:.1f}<extra></extra>",
         name=name,
         row=row,
@@ -150,7 +157,10 @@ def _panel(
             y=levels[fell],
             mode="markers+text",
             marker={"symbol": "triangle-down", "size": 12, "color": ACCENT, "line": {"width": 0}},
-            text=[f"−{amounts.fixed(size, 0 if size >= 1 else 1)}" if found.steps <= MOST_NAMED else "" for size in by],
+            text=[
+                f"−{amounts.fixed(size, 0 if size >= 1 else 1)}" if found.steps <= MAX_NAMED_STEPS else ""
+                for size in by
+            ],
             textposition="bottom right",
             textfont={"size": 12},
             hoverinfo="skip",
@@ -171,12 +181,12 @@ def _panel(
         )
 
 
-def numbered(found: SequentialPath) -> list[tuple[int, int]]:
+def numbered_steps(found: SequentialPath) -> list[tuple[int, int]]:
     """The steps as (number from 1, position of the value that is aligned)."""
     return [(number, int(j)) for number, j in enumerate(found.aligned, start=1)]
 
 
-def _nats(figure: go.Figure, shown: Shown, row: int, end: int) -> None:
+def _nats(figure: go.Figure, shown: SequenceFigureData, row: int, end: int) -> None:
     found = shown.path
     figure.add_scatter(
         x=np.arange(found.steps + 1),
@@ -205,13 +215,13 @@ def _nats(figure: go.Figure, shown: Shown, row: int, end: int) -> None:
     figure.update_yaxes(rangemode="tozero", nticks=4, row=row)
 
 
-def _across(figure: go.Figure, shown: Shown, rows: int, end: int) -> None:
+def _across(figure: go.Figure, shown: SequenceFigureData, rows: int, end: int) -> None:
     """Steps by name where there is room, rounds otherwise, and a line where a round ends."""
     found, size = shown.path, len(shown.path.order)
     places, texts = [0], ["Base"]
-    if found.steps <= MOST_NAMED:
-        places += [number for number, _ in numbered(found)]
-        texts += [escape(shown.name(j)) for _, j in numbered(found)]
+    if found.steps <= MAX_NAMED_STEPS:
+        places += [number for number, _ in numbered_steps(found)]
+        texts += [escape(shown.name(j)) for _, j in numbered_steps(found)]
     else:
         ends = [min(size * number, found.steps) for number in range(1, found.rounds + 1)]
         places += ends

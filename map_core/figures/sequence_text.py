@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.core import amounts, safe_csv
-from map_core.figures.sequence import NEAR, Shown, numbered
+from map_core.figures.sequence import NEAR, SequenceFigureData, numbered_steps
 from map_core.solver.newton import Status
 from map_core.text import sentences
 
 
 @dataclass(frozen=True)
-class Step:
+class SequenceStep:
     """One step of a path, in words.
 
     Args:
@@ -38,7 +38,7 @@ class Step:
     nats: float
 
 
-def steps(shown: Shown) -> tuple[Step, ...]:
+def sequence_steps(shown: SequenceFigureData) -> tuple[SequenceStep, ...]:
     """Every step of the path."""
     path, told = shown.path, []
     undone = path.undone
@@ -46,7 +46,7 @@ def steps(shown: Shown) -> tuple[Step, ...]:
         j = int(value)
         fell = [int(i) for i in np.flatnonzero(undone[at] >= NEAR)]
         told.append(
-            Step(
+            SequenceStep(
                 at + 1,
                 at // len(path.order) + 1,
                 j,
@@ -58,10 +58,10 @@ def steps(shown: Shown) -> tuple[Step, ...]:
     return tuple(told)
 
 
-def summary(shown: Shown) -> list[str]:
+def summary(shown: SequenceFigureData) -> list[str]:
     """The path in words: a sentence a step, each with what it undid."""
     said = []
-    for step in steps(shown):
+    for step in sequence_steps(shown):
         name = shown.units.names[step.value]
         sentence = f"{step.number}. Aligning {name} brings it from {step.before} to {step.after}"
         if step.before == step.after:
@@ -71,7 +71,7 @@ def summary(shown: Shown) -> list[str]:
     return said
 
 
-def undone(shown: Shown) -> str:
+def largest_loss_sentence(shown: SequenceFigureData) -> str:
     """The largest single loss on the way, in a sentence that can be repeated."""
     lost = shown.path.undone
     if not shown.path.steps:
@@ -84,7 +84,7 @@ def undone(shown: Shown) -> str:
     return f"Aligning {by} took {name} from {before} to {after}."
 
 
-def missed(shown: Shown) -> list[str]:
+def missed_targets(shown: SequenceFigureData) -> list[str]:
     """Where each value ends that is below its target, the furthest below first."""
     found, said = shown.path, []
     for j in np.argsort(-found.shortfall[-1]):
@@ -94,11 +94,11 @@ def missed(shown: Shown) -> list[str]:
     return said
 
 
-def ending(shown: Shown) -> str:
+def ending_sentence(shown: SequenceFigureData) -> str:
     """Where the path ends, against the targets and against all at once."""
     found, together = shown.path, shown.together
     after = f"After {found.rounds} round{'s' * (found.rounds != 1)}"
-    misses = sentences.listed(missed(shown))
+    misses = sentences.listed(missed_targets(shown))
     nats = f"{sentences.number(float(found.kl[-1]))} nats"
     if together is None:
         where = f": {misses}" if misses else ""
@@ -109,7 +109,7 @@ def ending(shown: Shown) -> str:
     return f"{after} {misses}, with {nats} spent; {beside}."
 
 
-def needed(rounds: int | None, searched: int) -> str:
+def rounds_needed_sentence(rounds: int | None, searched: int) -> str:
     """How many rounds it takes until the path is the simultaneous solution.
 
     Args:
@@ -124,10 +124,10 @@ def needed(rounds: int | None, searched: int) -> str:
     return f"In this order it takes {rounds} rounds until every level is, and stays, {same}."
 
 
-def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def table(shown: SequenceFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """A row a step: the header, and (position of the aligned value, cells)."""
     rows = []
-    for step in steps(shown):
+    for step in sequence_steps(shown):
         # No break within a change: it is read as one.
         taken = [f"{shown.units.names[i]} {before}\u00a0→\u00a0{after}" for i, before, after in step.undone]
         change = step.after if step.before == step.after else f"{step.before}\u00a0→\u00a0{step.after}"
@@ -136,13 +136,14 @@ def table(shown: Shown) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return ["Step", "Its level", "What it undid", "Nats"], rows
 
 
-def alt(shown: Shown) -> str:
+def alt(shown: SequenceFigureData) -> str:
     """The figure in a sentence."""
     names = sentences.listed([shown.units.names[j] for j in shown.path.order])
-    return f"The level of each value step by step, aligned in the order {names}. {undone(shown)} {ending(shown)}"
+    order = f"The level of each value step by step, aligned in the order {names}."
+    return f"{order} {largest_loss_sentence(shown)} {ending_sentence(shown)}"
 
 
-def sequence_csv(shown: Shown) -> str:
+def sequence_csv(shown: SequenceFigureData) -> str:
     """A row a step, and one of all at once: nats, then every level in reward units and what was undone in sd."""
     oracle, found, out = shown.units.oracle, shown.path, io.StringIO()
     writer = safe_csv.Writer(out)
@@ -165,7 +166,7 @@ def sequence_csv(shown: Shown) -> str:
 
     nothing = np.zeros(len(values))
     row([0, 0, ""], 0.0, found.levels[0], found.weights[0], nothing)
-    for number, j in numbered(found):
+    for number, j in numbered_steps(found):
         label = [number, (number - 1) // len(found.order) + 1, values[j]]
         row(label, found.kl[number], found.levels[number], found.weights[number], found.undone[number - 1])
     if shown.together is not None:
@@ -173,7 +174,7 @@ def sequence_csv(shown: Shown) -> str:
     return out.getvalue()
 
 
-def stopped(shown: Shown) -> str:
+def stop_sentence(shown: SequenceFigureData) -> str:
     """Why a path that was proven out of reach stops; empty where it does not."""
     found = shown.path
     if found.status is not Status.UNBOUNDED:

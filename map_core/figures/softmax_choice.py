@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
 from map_core.core.softmax import Softmax
-from map_core.figures.theme import ACCENT, NEUTRAL, laid_out
+from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout
 
 
 def bars(distribution: Softmax) -> go.Figure:
@@ -33,7 +33,7 @@ def bars(distribution: Softmax) -> go.Figure:
     )
     figure.update_xaxes(title="Replies to this prompt, the likeliest first")
     figure.update_yaxes(title="Probability (%)", rangemode="tozero")
-    return laid_out(figure, 280)
+    return apply_layout(figure, 280)
 
 
 def choice_csv(distribution: Softmax) -> str:

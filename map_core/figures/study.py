@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from map_core.core import amounts
 from map_core.core.types import Form
-from map_core.figures.theme import COLOURS, NEUTRAL, laid_out
+from map_core.figures.theme import COLOURS, NEUTRAL, apply_layout
 from map_core.studies.reproduce import PAPER, ReproductionStudy
 
 HEIGHT = 720
@@ -89,7 +89,7 @@ def study_figure(study: ReproductionStudy) -> go.Figure:
                 col=2,
             )
         figure.add_hline(y=study.rounds.quantile, line={"color": NEUTRAL, "dash": "dot"}, row=2, col=2)
-    figure = laid_out(figure, HEIGHT)
+    figure = apply_layout(figure, HEIGHT)
     for (row, column, _), _ in PANELS:
         figure.update_xaxes(title="values in the palette", dtick=1, row=row, col=column)
     for column in (1, 2):

@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 
 from map_core.analysis.frontier import Contour, Surface
 from map_core.core import amounts
-from map_core.figures.plane import CONTOUR_COLOURS, Palette, hover
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, escaped, laid_out
+from map_core.figures.plane import CONTOUR_COLOURS, PalettePosition, hover
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, escape_label
 from map_core.text.units import Units
 
 HEIGHT = 440
@@ -24,7 +24,7 @@ SHADES = [[n / (len(CONTOUR_COLOURS) - 1), tint] for n, tint in enumerate(CONTOU
 def space(
     units: Units,
     found: Surface,
-    palette: Palette,
+    palette: PalettePosition,
     chosen: np.ndarray | None = None,
     theme: Theme = DEFAULT_THEME,
 ) -> go.Figure:
@@ -61,7 +61,7 @@ def space(
         axis: {"title": {"text": _title(units, value), "font": {"size": 12, "color": theme.colour(value)}}, **grid}
         for axis, value in zip(axes, found.triple, strict=True)
     }
-    figure = laid_out(figure, HEIGHT)
+    figure = apply_layout(figure, HEIGHT)
     # Seen from the corner where all three are high, a little from above, with room for the titles on a narrow screen.
     camera = {"eye": {"x": 1.75, "y": 1.75, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.1}}
     figure.update_layout(scene={**titles, "aspectmode": "cube", "camera": camera}, dragmode="orbit")
@@ -70,7 +70,7 @@ def space(
 
 def _title(units: Units, value: int) -> str:
     """A title short enough for a narrow screen."""
-    return escaped(units.names[value][:1].upper() + units.names[value][1:])
+    return escape_label(units.names[value][:1].upper() + units.names[value][1:])
 
 
 def _mesh(number: int, contour: Contour, found: Surface, units: Units) -> go.Mesh3d:

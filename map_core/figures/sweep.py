@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from map_core.analysis.sensitivity import SensitivityCurve
 from map_core.confidence import Bands
 from map_core.core import amounts, safe_csv
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, dash, escaped, laid_out, see_through
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, dash, escape_label, translucent
 from map_core.oracle import Oracle
 from map_core.text.units import Units
 
@@ -26,7 +26,7 @@ CROWDED = 0.06
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class SweepData:
     """A curve and what is needed to draw it.
 
     Args:
@@ -55,7 +55,7 @@ class Sweep:
         return self.units.of(self.curve.value, self.curve.targets)
 
 
-def levels(sweep: Sweep) -> go.Figure:
+def levels(sweep: SweepData) -> go.Figure:
     """Every realised level, in percentiles of the base model's replies, so that all share an axis."""
     curve, units, bands = sweep.curve, sweep.units, sweep.bands
     shared = Units(units.oracle, units.percentiles, "percentile", units.names)
@@ -71,7 +71,7 @@ def levels(sweep: Sweep) -> go.Figure:
     return figure
 
 
-def weights(sweep: Sweep) -> go.Figure:
+def weights(sweep: SweepData) -> go.Figure:
     """The weight of every value that has one somewhere along the sweep, in nats per standard deviation."""
     curve, bands = sweep.curve, sweep.bands
     figure = go.Figure()
@@ -87,7 +87,7 @@ def weights(sweep: Sweep) -> go.Figure:
     return _finish(figure, sweep, "Weight (nats per standard deviation)")
 
 
-def kl(sweep: Sweep) -> go.Figure:
+def kl(sweep: SweepData) -> go.Figure:
     """The distance from the base model along the sweep."""
     figure = go.Figure()
     if sweep.bands is not None:
@@ -110,7 +110,7 @@ def _by_importance(curve: SensitivityCurve) -> list[int]:
     return [*others, curve.value]
 
 
-def _add_line(figure: go.Figure, sweep: Sweep, y: np.ndarray, value: int, shown: str) -> None:
+def _add_line(figure: go.Figure, sweep: SweepData, y: np.ndarray, value: int, shown: str) -> None:
     name = sweep.units.names[value]
     figure.add_scatter(
         x=sweep.across,
@@ -121,12 +121,12 @@ def _add_line(figure: go.Figure, sweep: Sweep, y: np.ndarray, value: int, shown:
             "width": 3.5 if value == sweep.curve.value else 2,
             "dash": dash(value),
         },
-        hovertemplate=f"{shown}<extra>{escaped(name)}</extra>",
+        hovertemplate=f"{shown}<extra>{escape_label(name)}</extra>",
         name=name,
     )
 
 
-def _add_band(figure: go.Figure, sweep: Sweep, low: np.ndarray, high: np.ndarray, value: int | None) -> None:
+def _add_band(figure: go.Figure, sweep: SweepData, low: np.ndarray, high: np.ndarray, value: int | None) -> None:
     """The area between two ends, in the colour of a value or of none."""
     figure.add_scatter(
         x=np.concatenate([sweep.across, sweep.across[::-1]]),
@@ -134,13 +134,13 @@ def _add_band(figure: go.Figure, sweep: Sweep, low: np.ndarray, high: np.ndarray
         mode="lines",
         line={"width": 0},
         fill="toself",
-        fillcolor=see_through(NEUTRAL if value is None else sweep.theme.colour(value), 0.16),
+        fillcolor=translucent(NEUTRAL if value is None else sweep.theme.colour(value), 0.16),
         hoverinfo="skip",
         name="band" if value is None else f"band of {sweep.units.names[value]}",
     )
 
 
-def _finish(figure: go.Figure, sweep: Sweep, title: str, height: int = HEIGHT) -> go.Figure:
+def _finish(figure: go.Figure, sweep: SweepData, title: str, height: int = HEIGHT) -> go.Figure:
     value = sweep.curve.value
     for switch in sweep.curve.switches:
         x = float(sweep.units.of(value, np.array(switch.target)))
@@ -151,21 +151,21 @@ def _finish(figure: go.Figure, sweep: Sweep, title: str, height: int = HEIGHT) -
             x=x, line={"color": ACCENT, "width": 1.5}, annotation={"text": "now", "font": {"size": 12}, "yshift": 4}
         )
     figure.update_xaxes(title=sweep.units.axis(value))
-    figure = laid_out(figure, height)
+    figure = apply_layout(figure, height)
     return figure.update_layout(
         title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top"},
         hovermode="x unified",
     )
 
 
-def breakpoint(sweep: Sweep, number: int) -> str:
+def switch_text(sweep: SweepData, number: int) -> str:
     """What happens at a switch, in words short enough to stand beside its line."""
     switch = sweep.curve.switches[number]
     name = sweep.units.names[switch.value]
     return f"{name} begins to cost" if switch.active else f"{name} comes for free"
 
 
-def _name_switches(figure: go.Figure, sweep: Sweep) -> None:
+def _name_switches(figure: go.Figure, sweep: SweepData) -> None:
     """The breakpoints' words along their lines; those that stand close to the one before go to the foot."""
     across = sweep.across
     if not len(across):
@@ -181,7 +181,7 @@ def _name_switches(figure: go.Figure, sweep: Sweep) -> None:
             yref="paper",
             yanchor="bottom" if foot else "top",
             xanchor="right",
-            text=escaped(breakpoint(sweep, number)),
+            text=escape_label(switch_text(sweep, number)),
             textangle=-90,
             showarrow=False,
             font={"size": 11},
@@ -189,7 +189,7 @@ def _name_switches(figure: go.Figure, sweep: Sweep) -> None:
         )
 
 
-def summary(sweep: Sweep) -> list[str]:
+def summary(sweep: SweepData) -> list[str]:
     """The figures in words: every drawn level, the cost and its band at the ends, the middle and today's target."""
     curve, units, bands = sweep.curve, sweep.units, sweep.bands
     last = len(curve.targets) - 1

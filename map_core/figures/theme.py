@@ -49,7 +49,7 @@ def dash(position: int) -> str:
     return DASHES[position % len(DASHES)]
 
 
-def steady(figure: go.Figure) -> go.Figure:
+def without_fading(figure: go.Figure) -> go.Figure:
     """Nothing fades when a point is chosen; called once all traces are there."""
 
     def keep(trace: go.Scatter) -> None:
@@ -59,18 +59,18 @@ def steady(figure: go.Figure) -> go.Figure:
     return figure.for_each_trace(keep, selector={"type": "scatter"})
 
 
-def see_through(tint: str, opacity: float) -> str:
+def translucent(tint: str, opacity: float) -> str:
     """A colour, #rrggbb, as one that lets others through."""
     red, green, blue = (int(tint[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{amounts.significant(opacity)})"
 
 
-def escaped(text: str) -> str:
+def escape_label(text: str) -> str:
     """A name that somebody gave, for a figure's labels, which read some markup."""
     return escape(text, quote=False)
 
 
-def laid_out(figure: go.Figure, height: int) -> go.Figure:
+def apply_layout(figure: go.Figure, height: int) -> go.Figure:
     """The look that every figure has; text and background are left to the theme around it."""
     figure.update_layout(
         height=height,

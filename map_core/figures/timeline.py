@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, dash, escaped, laid_out
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, NEUTRAL, Theme, apply_layout, dash, escape_label
 from map_core.text import sentences
 
 HEIGHT = 420
@@ -21,7 +21,7 @@ _MARKS = {Verdict.REACHABLE: "circle", Verdict.ON_PAPER: "triangle-up", Verdict.
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class TimelineStep:
     """One step of a palette's history.
 
     Args:
@@ -40,7 +40,7 @@ class Moment:
 
 
 def timeline(
-    moments: Sequence[Moment],
+    moments: Sequence[TimelineStep],
     names: Sequence[str],
     shown: Sequence[int],
     place: int,
@@ -58,7 +58,7 @@ def timeline(
     # A step lasts until the next one; the last one is drawn half a step long.
     across = [*range(1, len(moments) + 1), len(moments) + 0.4]
     drawn = [*moments, moments[-1]]
-    said = [escaped(one.what) for one in drawn]
+    said = [escape_label(one.what) for one in drawn]
     small, large = ([*[size] * len(moments), 0] for size in (6, 11))
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.64, 0.36], vertical_spacing=0.09)
     for j in shown:
@@ -69,7 +69,8 @@ def timeline(
             line={"color": theme.colour(j), "dash": dash(j), "width": 2.2, "shape": "hv"},
             marker={"size": small, "color": theme.colour(j)},
             text=said,
-            hovertemplate=f"%{{text}}<br><b>{escaped(sentences.capitalised(names[j]))}</b> p%{{y:.0f}}<extra></extra>",
+            hovertemplate=f"%{{text}}<br><b>{escape_label(sentences.capitalised(names[j]))}</b> "
+            "p%{y:.0f}<extra></extra>",
             name=names[j],
             row=1,
             col=1,
@@ -91,7 +92,7 @@ def timeline(
         col=1,
     )
     figure.add_vline(x=place + 1, line={"color": ACCENT, "width": 2})
-    figure = laid_out(figure, HEIGHT)
+    figure = apply_layout(figure, HEIGHT)
     few = {"tickvals": across[:-1]} if len(moments) <= 12 else {}
     figure.update_xaxes(range=[0.6, len(moments) + 0.4], fixedrange=True, **few)
     figure.update_xaxes(title="Step", row=2, col=1)
@@ -100,7 +101,7 @@ def timeline(
     return figure.update_layout(hovermode="closest")
 
 
-def timeline_csv(moments: Sequence[Moment], values: Sequence[str]) -> str:
+def timeline_csv(moments: Sequence[TimelineStep], values: Sequence[str]) -> str:
     """A row a step: number, time, what changed, verdict, nats and level percentiles; empty where there is none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from map_core.analysis.frontier import Contour, Surface
 from map_core.figures.plane import hover
 from map_core.figures.surface import SHADES
-from map_core.figures.theme import ACCENT, DEFAULT_THEME, Theme, escaped, laid_out, steady
+from map_core.figures.theme import ACCENT, DEFAULT_THEME, Theme, apply_layout, escape_label, without_fading
 from map_core.text.units import Units
 
 HEIGHT = 330
@@ -33,7 +33,7 @@ def triangle(units: Units, found: Surface, contour: Contour, theme: Theme = DEFA
     Returns:
         A figure; each point carries its number on the sheet.
     """
-    x, y = places(len(contour.levels))
+    x, y = triangle_positions(len(contour.levels))
     least = contour.levels[:, list(found.triple)].min(axis=1)
     figure = go.Figure()
     figure.add_scatter(
@@ -59,20 +59,20 @@ def triangle(units: Units, found: Surface, contour: Contour, theme: Theme = DEFA
         figure.add_annotation(
             x=across,
             y=up,
-            text=f"<span style='color:{theme.colour(value)}'>●</span> All to {escaped(units.names[value])}",
+            text=f"<span style='color:{theme.colour(value)}'>●</span> All to {escape_label(units.names[value])}",
             font={"size": 12},
             showarrow=False,
             yshift=16 if side == "bottom" else -16,
             xanchor="center" if side == "bottom" else "right" if across else "left",
             xshift=0 if side == "bottom" else 12 if across else -12,
         )
-    figure = steady(laid_out(figure, HEIGHT))
+    figure = without_fading(apply_layout(figure, HEIGHT))
     figure.update_xaxes(visible=False, range=[-0.08, 1.08], fixedrange=True)
     figure.update_yaxes(visible=False, range=[-0.16, 1.0], fixedrange=True)
     return figure.update_layout(margin={"l": 0, "r": 0, "t": 4, "b": 0})
 
 
-def places(points: int) -> tuple[np.ndarray, np.ndarray]:
+def triangle_positions(points: int) -> tuple[np.ndarray, np.ndarray]:
     """Where the points of a sheet lie in a triangle with sides of 1, in the order of ``frontier.surface``.
 
     The first value's corner is above, the second's to the right, the third's to the left.

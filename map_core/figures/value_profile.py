@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
-from map_core.figures.theme import NEUTRAL, escaped, laid_out
+from map_core.figures.theme import NEUTRAL, apply_layout, escape_label
 from map_core.scoring.profile import NEARLY_ONE, Portrait
 from map_core.text import sentences
 
@@ -25,7 +25,7 @@ def spread(found: Portrait, title: str, tint: str) -> go.Figure:
             y=100 * found.shares,
             width=found.edges[1:] - found.edges[:-1],
             marker={"color": tint, "line": {"width": 0}},
-            name=escaped(title),
+            name=escape_label(title),
             hovertemplate="%{x:+.1f} standard deviations<br>%{y:.1f}% of the replies<extra></extra>",
         )
     )
@@ -35,10 +35,10 @@ def spread(found: Portrait, title: str, tint: str) -> go.Figure:
     )
     figure.update_xaxes(title="Standard deviations from the average reply")
     figure.update_yaxes(title="Replies (%)", rangemode="tozero")
-    return laid_out(figure, 260)
+    return apply_layout(figure, 260)
 
 
-def spread_told(found: Portrait) -> str:
+def spread_sentence(found: Portrait) -> str:
     """The figure in words."""
     if found.constant:
         return "Every reply of this table has the same reward, so nothing can move this value."
@@ -50,7 +50,7 @@ def spread_told(found: Portrait) -> str:
     )
 
 
-def length_told(found: Portrait) -> str:
+def length_sentence(found: Portrait) -> str:
     """Whether longer replies score higher."""
     size = abs(found.length)
     if size < 0.2:
@@ -60,7 +60,7 @@ def length_told(found: Portrait) -> str:
     return f"Favours {kind} replies{much} (rank correlation {_signed(found.length)})."
 
 
-def twins_told(found: Portrait, names: Mapping[str, str]) -> list[str]:
+def duplicate_warnings(found: Portrait, names: Mapping[str, str]) -> list[str]:
     """A warning for each value that this one is nearly one with."""
     return [
         f"Nearly {'one with' if size > 0 else 'the opposite of'} {names.get(name, name)}: their rank correlation is "
@@ -70,11 +70,11 @@ def twins_told(found: Portrait, names: Mapping[str, str]) -> list[str]:
     ]
 
 
-def strength(size: float) -> str:
+def correlation_text(size: float) -> str:
     """A correlation in words.
 
     Example:
-        >>> strength(0.85), strength(-0.4), strength(0.1)
+        >>> correlation_text(0.85), correlation_text(-0.4), correlation_text(0.1)
         ('nearly one', 'pull apart', 'hardly related')
     """
     if abs(size) > NEARLY_ONE:

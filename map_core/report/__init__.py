@@ -14,23 +14,23 @@ document        the self-contained HTML document
 Constraint: results in, documents out; nothing here is shown on a screen, and no model is asked.
 """
 
-from map_core.report.contents import Report, Source, Wanted, gather
+from map_core.report.contents import Report, ReportOptions, ReportSource, compute_report
 from map_core.report.document import html
-from map_core.report.evidence import study_beside
+from map_core.report.evidence import find_study
 from map_core.report.export import as_dict, as_json, csv_files, zipped
 from map_core.report.snippets import Snippet, snippets
 
 __all__ = [
     "Report",
+    "ReportOptions",
+    "ReportSource",
     "Snippet",
-    "Source",
-    "Wanted",
     "as_dict",
     "as_json",
+    "compute_report",
     "csv_files",
-    "gather",
+    "find_study",
     "html",
     "snippets",
-    "study_beside",
     "zipped",
 ]

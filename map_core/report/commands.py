@@ -18,7 +18,7 @@ PYTHON = "python -m map_core"
 EMBEDDED, VALUES_FILE, WITH_VALUES = "assets/default.parquet", "values.json", "with-values.parquet"
 
 
-def command(name: str, *words: str) -> str:
+def command_text(name: str, *words: str) -> str:
     """A command over several lines, an option a line."""
     text = f"{PYTHON} {name}"
     for k, word in enumerate(words):
@@ -32,7 +32,7 @@ def weights_of(report: Report) -> dict[str, float]:
     return {} if report.solution is None else weights_by_value(report.oracle, report.solution)
 
 
-def added(report: Report) -> dict[str, Specification]:
+def added_values(report: Report) -> dict[str, Specification]:
     """The values that this palette uses and that were added in the app, so that the table's file does not hold them."""
     metadata = report.source.metadata
     asked = {report.table.values[j] for j in report.asked} | set(weights_of(report))
@@ -42,8 +42,8 @@ def added(report: Report) -> dict[str, Specification]:
 
 def add_command(report: Report) -> str:
     """A values file of what was added in the app, and ``build --extend`` with it."""
-    entries = {name: {"family": one.family, **one.settings} for name, one in added(report).items()}
+    entries = {name: {"family": one.family, **one.settings} for name, one in added_values(report).items()}
     text = json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False)
     words = ["--extend", report.source.table or EMBEDDED, "--values-file", VALUES_FILE]
     words += ["--values", ",".join(entries), "--out", WITH_VALUES]
-    return f"printf '%s\\n' {shlex.quote(text)} > {VALUES_FILE}\n" + command("build", *words)
+    return f"printf '%s\\n' {shlex.quote(text)} > {VALUES_FILE}\n" + command_text("build", *words)

@@ -29,7 +29,7 @@ from map_core.figures.theme import DEFAULT_THEME, Theme
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.palette import ALL, Palette, locked, standardised
 from map_core.palettes.targets import percentiles
-from map_core.report.sample_replies import Sample, draw_samples
+from map_core.report.sample_replies import SampleReply, draw_samples
 from map_core.solver.newton import Solution, Status, solve
 from map_core.studies.delivery import DeliveryStudy, fingerprint
 from map_core.text.units import Units
@@ -42,7 +42,7 @@ LIBRARIES = ("numpy", "scipy", "highspy", "pyarrow", "pandas", "Jinja2", "stream
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ReportSource:
     """Where a report comes from.
 
     Args:
@@ -66,7 +66,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class DeliveryEvidence:
     """What a study of delivery found, as it is said.
 
     Args:
@@ -82,7 +82,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReportOptions:
     """What a report is to hold.
 
     Args:
@@ -135,8 +135,8 @@ class Report:
     names: tuple[str, ...]
     table: RewardTable
     oracle: Oracle
-    source: Source
-    wanted: Wanted
+    source: ReportSource
+    wanted: ReportOptions
     locked: np.ndarray
     assessment: Assessment
     highest: np.ndarray
@@ -148,7 +148,7 @@ class Report:
     local: LocalSensitivity | None
     frontier: Frontier | None
     curve: SensitivityCurve | None
-    samples: tuple[Sample, ...]
+    samples: tuple[SampleReply, ...]
     study: DeliveryStudy | None
     theme: Theme = DEFAULT_THEME
 
@@ -173,7 +173,7 @@ class Report:
         return Units(self.oracle, percentiles(self.table), "percentile", self.names)
 
     @cached_property
-    def evidence(self) -> Evidence | None:
+    def evidence(self) -> DeliveryEvidence | None:
         """What the study of this table found; None without one."""
         if self.study is None:
             return None
@@ -182,10 +182,10 @@ class Report:
             self.names[self.table.index(name)] if name in self.table.values else name.replace("_", " ")
             for name in found.values
         ]
-        shown = delivery.Shown(found, self.study.percentiles, names, range(len(names)))
+        shown = delivery.DeliveryFigureData(found, self.study.percentiles, names, range(len(names)))
         header, rows = delivery.by_value(shown)
-        return Evidence(
-            delivery.done(self.study),
+        return DeliveryEvidence(
+            delivery.method_sentence(self.study),
             tuple(delivery.facts(self.study)),
             tuple(header),
             tuple(tuple(cells) for _, cells in rows),
@@ -196,7 +196,7 @@ class Report:
         return float(self.units.of(value, np.array(standardised)))
 
 
-def gather(
+def compute_report(
     table: RewardTable,
     palette: Palette,
     *,
@@ -207,7 +207,7 @@ def gather(
     link: str = "",
     study: DeliveryStudy | None = None,
     form: Form | None = None,
-    wanted: Wanted | None = None,
+    wanted: ReportOptions | None = None,
     theme: Theme = DEFAULT_THEME,
     tell: Callable[[str], None] | None = None,
 ) -> Report:
@@ -230,7 +230,7 @@ def gather(
     Raises:
         InputError: the table has no such use case, or too few draws were asked for.
     """
-    say, wanted = tell or (lambda what: None), wanted or Wanted()
+    say, wanted = tell or (lambda what: None), wanted or ReportOptions()
     say("Solving")
     part = table.select(None if palette.use_case == ALL else palette.use_case)
     oracle = MemoryOracle.of(part, form)
@@ -264,7 +264,7 @@ def gather(
         names=tuple(names or (value.replace("_", " ") for value in part.values)),
         table=part,
         oracle=oracle,
-        source=Source(
+        source=ReportSource(
             table=shown_table,
             fingerprint=mark,
             metadata=table.metadata,
@@ -304,7 +304,7 @@ def _in_force(oracle: Oracle, found: Assessment) -> tuple[np.ndarray, Solution |
 
 
 def _confidence(
-    oracle: Oracle, targets: np.ndarray, table: RewardTable, attainable: AttainableLevels, wanted: Wanted
+    oracle: Oracle, targets: np.ndarray, table: RewardTable, attainable: AttainableLevels, wanted: ReportOptions
 ) -> Confidence | None:
     if oracle.prompts < 2 or not wanted.draws:
         return None
@@ -319,7 +319,9 @@ def _confidence(
     )
 
 
-def _levels(oracle: Oracle, solution: Solution | None, sure: Confidence | None, wanted: Wanted) -> Interval | None:
+def _levels(
+    oracle: Oracle, solution: Solution | None, sure: Confidence | None, wanted: ReportOptions
+) -> Interval | None:
     """The interval of the levels in force."""
     if solution is None or oracle.prompts < 2:
         return None

@@ -56,13 +56,13 @@ def html(report: Report) -> str:
         report=report,
         title=report.name or "Palette",
         made=report.made.strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
-        model=sentences.model(report) or "the model is not recorded",
+        model=sentences.model_name(report) or "the model is not recorded",
         headline=phrases.HEADLINES[report.verdict],
         rows=rows,
         asked_rows=[rows[j] for j in report.asked],
         answers=sentences,
         cost=export.cost(report),
-        bottleneck=sentences.bottleneck(report),
+        bottleneck=sentences.bottleneck_text(report),
         rests=_rests(report),
         tags=_tags(report),
         switches=_switches(report),
@@ -74,7 +74,7 @@ def html(report: Report) -> str:
         cards=_cards(report),
         made_with=_made_with(report),
         snippets=snippets(report),
-        limits=sentences.limits(report),
+        limits=sentences.limit_sentences(report),
         terms=[term(name) for name in WORDS],
         form=phrases.form(report.oracle),
     )
@@ -95,7 +95,7 @@ def _template() -> Any:
         "percent": amounts.percent,
         "fixed": amounts.fixed,
         "capitalised": phrases.capitalised,
-        "asked": lambda row: export.asked(Mode(row["mode"]), row["locked"]),
+        "asked": lambda row: export.mode_text(Mode(row["mode"]), row["locked"]),
     }
     return environment.get_template("report.html.j2")
 

@@ -15,7 +15,7 @@ from map_core.studies.delivery import study as studies
 SHIPPED = DEFAULT_TABLE.with_name("delivery.json")
 
 
-def study_beside(table: Path) -> DeliveryStudy | None:
+def find_study(table: Path) -> DeliveryStudy | None:
     """The study in ``TABLE.delivery.json``, else the shipped one; None where there is none that can be read."""
     for path in (table.with_suffix(".delivery.json"), SHIPPED):
         try:

@@ -346,7 +346,7 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def asked(mode: Mode, locked: bool) -> str:
+def mode_text(mode: Mode, locked: bool) -> str:
     """What is asked of a value, in words."""
     said = {
         Mode.FREE: "free",

@@ -13,7 +13,19 @@ from map_core.core import amounts
 from map_core.figures import plane
 from map_core.figures.theme import ACCENT, NEUTRAL, dash
 from map_core.report.contents import Report
-from map_core.report.svg_charts import WIDTH, Box, Chart, Label, Line, Mark, Span, Tick, apart, round_ends, ticks
+from map_core.report.svg_charts import (
+    WIDTH,
+    Box,
+    Chart,
+    ChartBar,
+    ChartLabel,
+    ChartLine,
+    ChartMark,
+    Tick,
+    round_ends,
+    spread_apart,
+    ticks,
+)
 from map_core.text import sentences
 
 DASHES = {"solid": "", "dash": "7 4", "dot": "2 3"}
@@ -44,18 +56,18 @@ def levels(report: Report) -> Chart | None:
         base, given = report.percentile(j, 0.0), report.percentile(j, float(report.solution.levels[j]))
         target = report.percentile(j, float(report.aim[j]))
         name, shade = sentences.capitalised(report.names[j]), report.theme.colour(j)
-        labels.append(Label(box.left, y - 9, name, strong=not math.isnan(target)))
-        labels.append(Label(box.right, y - 9, f"{amounts.percentile(base)} to {amounts.percentile(given)}", "end"))
-        spans.append(Span(box.left, box.right, y, _TRACK, 2.0, 1.0))
+        labels.append(ChartLabel(box.left, y - 9, name, strong=not math.isnan(target)))
+        labels.append(ChartLabel(box.right, y - 9, f"{amounts.percentile(base)} to {amounts.percentile(given)}", "end"))
+        spans.append(ChartBar(box.left, box.right, y, _TRACK, 2.0, 1.0))
         sentence = f"{name}: base {amounts.percentile(base)}, realised {amounts.percentile(given)}"
         if report.levels is not None:
             low, high = (report.percentile(j, float(end[j])) for end in (report.levels.low, report.levels.high))
-            spans.append(Span(box.x(low), box.x(high), y, shade, 9.0, 0.35))
+            spans.append(ChartBar(box.x(low), box.x(high), y, shade, 9.0, 0.35))
             sentence += f" ({amounts.percentile(low)} to {amounts.percentile(high)})"
-        marks.append(Mark(box.x(base), y, "tick", NEUTRAL, f"base {amounts.percentile(base)}"))
-        marks.append(Mark(box.x(given), y, "dot", shade, f"realised {amounts.percentile(given)}"))
+        marks.append(ChartMark(box.x(base), y, "tick", NEUTRAL, f"base {amounts.percentile(base)}"))
+        marks.append(ChartMark(box.x(given), y, "dot", shade, f"realised {amounts.percentile(given)}"))
         if not math.isnan(target):
-            marks.append(Mark(box.x(target), y, "diamond", ACCENT, f"target {amounts.percentile(target)}"))
+            marks.append(ChartMark(box.x(target), y, "diamond", ACCENT, f"target {amounts.percentile(target)}"))
             sentence += f", target {amounts.percentile(target)}"
         said.append(sentence + ".")
     return Chart(
@@ -93,18 +105,18 @@ def frontier(report: Report) -> Chart | None:
         round_ends([*np.concatenate(xs), *(place[0] for place in near)], low=0.0, high=100.0),
         round_ends([*np.concatenate(ys), *(place[1] for place in near)], low=0.0, high=100.0),
     )
-    lines: list[Line] = []
-    labels: list[Label] = []
-    marks: list[Mark] = []
+    lines: list[ChartLine] = []
+    labels: list[ChartLabel] = []
+    marks: list[ChartMark] = []
     for number, (contour, x, y) in enumerate(zip(contours, xs, ys, strict=True)):
         limit = math.isinf(contour.budget)
         shade = NEUTRAL if limit else plane.CONTOUR_COLOURS[min(number, len(plane.CONTOUR_COLOURS) - 1)]
-        lines.append(Line(box.path(x, y), shade, "5 4" if limit else "", 1.6))
+        lines.append(ChartLine(box.path(x, y), shade, "5 4" if limit else "", 1.6))
         # At the end where the value across counts alone: there contours lie furthest apart.
         x_end, y_end = box.x(float(x[-1])), box.y(float(y[-1]))
         if all(abs(x_end - other.x) > 20 for other in labels):
             labels.append(
-                Label(
+                ChartLabel(
                     x_end,
                     min(y_end + 14, box.bottom - 3),
                     "limit" if limit else amounts.significant(contour.budget),
@@ -114,17 +126,17 @@ def frontier(report: Report) -> Chart | None:
     for edge, level in enumerate(goal):
         if not math.isnan(level):
             ends = (([level, level], list(box.upwards)), (list(box.across), [level, level]))[edge]
-            lines.append(Line(box.path(*ends), ACCENT, "2 4", 1.0))
-    marks.append(Mark(box.x(base[0]), box.y(base[1]), "ring", NEUTRAL, "base model"))
-    labels.append(Label(box.x(base[0]) + 8, box.y(base[1]) + 14, "Base"))
+            lines.append(ChartLine(box.path(*ends), ACCENT, "2 4", 1.0))
+    marks.append(ChartMark(box.x(base[0]), box.y(base[1]), "ring", NEUTRAL, "base model"))
+    labels.append(ChartLabel(box.x(base[0]) + 8, box.y(base[1]) + 14, "Base"))
     said = plane.summary(found, report.units)
     if not any(map(math.isnan, goal)):
-        marks.append(Mark(box.x(goal[0]), box.y(goal[1]), "diamond", ACCENT, "target"))
+        marks.append(ChartMark(box.x(goal[0]), box.y(goal[1]), "diamond", ACCENT, "target"))
     if given is not None:
-        marks.append(Mark(box.x(given[0]), box.y(given[1]), "filled", ACCENT, "what the palette gives"))
+        marks.append(ChartMark(box.x(given[0]), box.y(given[1]), "filled", ACCENT, "what the palette gives"))
         right = box.x(given[0]) > WIDTH - 90
         labels.append(
-            Label(
+            ChartLabel(
                 box.x(given[0]) + (-9 if right else 9),
                 box.y(given[1]) + 15,
                 "Nearest" if report.stands_in else "Palette",
@@ -160,7 +172,7 @@ def price(report: Report) -> Chart | None:
     xs, at = report.units.of(found.value, found.targets), report.solution.kl
     now = report.percentile(found.value, float(report.aim[found.value]))
     box = Box(40, WIDTH - 14, 12, HEIGHT - 42, _ends(xs, now), round_ends([0.0, at, *found.kl], low=0.0))
-    lines = [_now(box, now), Line(box.path(xs, found.kl), report.theme.colour(found.value), width=2.4)]
+    lines = [_now(box, now), ChartLine(box.path(xs, found.kl), report.theme.colour(found.value), width=2.4)]
     name = report.names[found.value]
     first, last = (
         f"{sentences.number(float(end))} nats at {amounts.percentile(x)}"
@@ -179,8 +191,8 @@ def price(report: Report) -> Chart | None:
         x_title=f"Target of {name}",
         y_title="Nats",
         lines=tuple(lines),
-        marks=(Mark(box.x(now), box.y(at), "filled", ACCENT, f"here: {sentences.number(at)} nats"),),
-        labels=(Label(box.x(now), box.top + 8, "here", "middle", here=True),),
+        marks=(ChartMark(box.x(now), box.y(at), "filled", ACCENT, f"here: {sentences.number(at)} nats"),),
+        labels=(ChartLabel(box.x(now), box.top + 8, "here", "middle", here=True),),
     )
 
 
@@ -206,16 +218,16 @@ def others(report: Report) -> Chart | None:
         round_ends([float(y) for column in ys.values() for y in column], low=0.0, high=100.0),
     )
     lines = [_now(box, now)]
-    lines += [Line(box.path(xs, y), report.theme.colour(j), DASHES[dash(j)], 2.0) for j, y in ys.items()]
-    places = apart([box.y(float(y[-1])) for y in ys.values()], 14, box.top + 4, box.bottom)
+    lines += [ChartLine(box.path(xs, y), report.theme.colour(j), DASHES[dash(j)], 2.0) for j, y in ys.items()]
+    places = spread_apart([box.y(float(y[-1])) for y in ys.values()], 14, box.top + 4, box.bottom)
     # A leader in the value's colour joins each line to its name, which stays dark enough to read.
     ends = [box.path([float(xs[-1])], [float(y[-1])]) for y in ys.values()]
     lines += [
-        Line(f"{end}L{box.right + 10} {amounts.fixed(place, 1)}", report.theme.colour(j), "", 1.2)
+        ChartLine(f"{end}L{box.right + 10} {amounts.fixed(place, 1)}", report.theme.colour(j), "", 1.2)
         for j, end, place in zip(ys, ends, places, strict=True)
     ]
     labels = [
-        Label(box.right + 13, place + 4, _short(sentences.capitalised(report.names[j])))
+        ChartLabel(box.right + 13, place + 4, _short(sentences.capitalised(report.names[j])))
         for j, place in zip(ys, places, strict=True)
     ]
     said = [
@@ -242,8 +254,8 @@ def _ends(xs: np.ndarray, now: float) -> tuple[float, float]:
     return round_ends([*xs, now], low=0.0, high=100.0)
 
 
-def _now(box: Box, now: float) -> Line:
-    return Line(box.path([now, now], list(box.upwards)), ACCENT, "2 4", 1.0)
+def _now(box: Box, now: float) -> ChartLine:
+    return ChartLine(box.path([now, now], list(box.upwards)), ACCENT, "2 4", 1.0)
 
 
 def _short(name: str, most: int = 15) -> str:

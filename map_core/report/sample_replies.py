@@ -16,7 +16,7 @@ from map_core.oracle import Oracle
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class SampleReply:
     """One prompt with a reply of each model, and the use case that it belongs to."""
 
     use_case: str
@@ -25,7 +25,7 @@ class Sample:
 
 def draw_samples(
     table: RewardTable, oracle: Oracle, weights: np.ndarray, wanted: int, seed: int = 0
-) -> tuple[Sample, ...]:
+) -> tuple[SampleReply, ...]:
     """A sample of prompts, each with a typical base reply and its likeliest aligned reply.
 
     Args:
@@ -38,7 +38,7 @@ def draw_samples(
     if not any(table.replies):
         return ()
     chosen = _spread(table, wanted, np.random.default_rng(seed))
-    return tuple(Sample(table.use_cases[i], reply_example(table, oracle, weights, i)) for i in chosen)
+    return tuple(SampleReply(table.use_cases[i], reply_example(table, oracle, weights, i)) for i in chosen)
 
 
 def _spread(table: RewardTable, wanted: int, rng: np.random.Generator) -> list[int]:

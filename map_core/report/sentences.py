@@ -20,27 +20,27 @@ FALLEN = 0.05
 LIKELY = 0.8
 
 
-def model(report: Report) -> str:
+def model_name(report: Report) -> str:
     """The base model's name as the table records it; empty where it does not."""
     told = report.source.metadata.get("model")
     return str((told.get("name") if isinstance(told, dict) else told) or "")
 
 
-def had(report: Report) -> str:
+def verdict_sentence(report: Report) -> str:
     """Whether the palette can be had."""
     return sentences.verdict(report.assessment, report.oracle, report.names)
 
 
-def standing_in(report: Report) -> str:
+def nearest_sentence(report: Report) -> str:
     """What the rest of the report speaks of when the palette is out of reach; empty when it is not."""
     if report.verdict is not Verdict.OUT_OF_REACH:
         return ""
     if report.solution is None:
         return "Nothing near it can be had while the locked targets stay, so there are no weights and no levels."
-    return "What follows is about the nearest palette that can be had: " + "; ".join(given_up(report)) + "."
+    return "What follows is about the nearest palette that can be had: " + "; ".join(given_up_phrases(report)) + "."
 
 
-def given_up(report: Report) -> list[str]:
+def given_up_phrases(report: Report) -> list[str]:
     """What the nearest palette gives up, a phrase a value."""
     nearest = report.assessment.nearest
     if nearest is None:
@@ -56,7 +56,7 @@ def given_up(report: Report) -> list[str]:
     return said
 
 
-def conflict(report: Report) -> list[str]:
+def conflict_sentences(report: Report) -> list[str]:
     """Which targets stand in each other's way, and what lowering one of them gives."""
     found, names = report.conflict, report.names
     if found is None:
@@ -81,14 +81,14 @@ def conflict(report: Report) -> list[str]:
     return said
 
 
-def cost(report: Report) -> str:
+def cost_sentence(report: Report) -> str:
     """The distance from the base model in words."""
     if report.solution is None:
         return "What cannot be had has no price."
     return sentences.distance(report.solution.kl, report.oracle.log_candidates)
 
 
-def nats(report: Report) -> str:
+def nats_text(report: Report) -> str:
     """The distance in nats, with its interval where there is one."""
     if report.solution is None:
         return "–"
@@ -98,19 +98,19 @@ def nats(report: Report) -> str:
     return f"{kl} nats ({amounts.fixed(float(sure.kl.low), 3)} to {amounts.fixed(float(sure.kl.high), 3)})"
 
 
-def drafts(report: Report) -> str:
+def drafts_text(report: Report) -> str:
     """How many drafts one would pick the best of to spend as much."""
     return sentences.drafts(report.solution.kl if report.solution is not None else 0.0)
 
 
-def bottleneck(report: Report) -> tuple[str, str]:
+def bottleneck_text(report: Report) -> tuple[str, str]:
     """Which target costs the most, and how much of the price is its."""
     if report.local is None:
         return "–", "What cannot be had has no price."
     return sentences.bottleneck(report.local, report.names)
 
 
-def gives(report: Report) -> str:
+def side_effects_sentence(report: Report) -> str:
     """What falls below the base model's level, and what comes for free."""
     if report.solution is None:
         return "Nothing was found that could be had."
@@ -129,14 +129,14 @@ def gives(report: Report) -> str:
     return f"{said} {free}".strip()
 
 
-def sure(report: Report) -> str:
+def confidence_sentence(report: Report) -> str:
     """How sure the verdict is."""
     found = report.confidence
     if found is None:
         one = report.oracle.prompts < 2
         return "The table has one prompt, from which nothing can be said of others." if one else "Nothing was drawn."
     likely = found.probability[found.verdict]
-    told = chance(likely)
+    told = chance_text(likely)
     if likely < LIKELY:
         return (
             f"Not sure: the verdict, {sentences.HEADLINES[found.verdict].lower()}, holds for all prompts of this kind "
@@ -148,7 +148,7 @@ def sure(report: Report) -> str:
     )
 
 
-def held_out(report: Report) -> str:
+def held_out_sentence(report: Report) -> str:
     """Whether targets are met on prompts that the weights were not solved on."""
     found = report.confidence
     if found is None or not report.asked:
@@ -170,7 +170,7 @@ def held_out(report: Report) -> str:
     return f"{began} targets missed there are {' and '.join(said)}."
 
 
-def settled(report: Report) -> str:
+def prompts_needed_sentence(report: Report) -> str:
     """How many prompts would settle the verdict."""
     found = report.confidence
     if found is None:
@@ -183,7 +183,7 @@ def settled(report: Report) -> str:
     return f"About {needed} prompts in place of {found.prompts} would make it 95% sure."
 
 
-def sounds(report: Report) -> str:
+def samples_sentence(report: Report) -> str:
     """What the sample replies are, or why there are none."""
     if report.solution is None:
         return "There are no weights, so there is no aligned reply to show."
@@ -200,14 +200,15 @@ def sounds(report: Report) -> str:
     )
 
 
-def limits(report: Report) -> list[str]:
+def limit_sentences(report: Report) -> list[str]:
     """What this report does not show, in plain words."""
     oracle = report.oracle
     said = [
         "A value is what its scorer measures, no more: a high level is not the thing itself. What each scorer misses "
         "stands with the value above, as far as the table says so.",
-        f"Everything here is about {model(report) or 'the model that wrote the replies'}, with its sampling settings, "
-        "on prompts like those of the table. Another model, other settings or other prompts are another table.",
+        f"Everything here is about {model_name(report) or 'the model that wrote the replies'}, with its sampling "
+        "settings, on prompts like those of the table. Another model, other settings or other prompts are another "
+        "table.",
         "Levels are averages over prompts. A single reply may lie far from them.",
     ]
     if oracle.form is Form.PER_PROMPT:
@@ -231,6 +232,6 @@ def limits(report: Report) -> list[str]:
     return said
 
 
-def chance(probability: float) -> str:
+def chance_text(probability: float) -> str:
     """A probability in percent; one from draws is never quite 0 or 1."""
     return sentences.chance(min(max(probability, 1e-3), 1 - 1e-3))

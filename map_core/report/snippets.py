@@ -16,7 +16,7 @@ from typing import Any
 from map_core.core.types import SamplingSettings
 from map_core.models.files import recorded_model
 from map_core.palettes.palette import ALL
-from map_core.report.commands import VALUES_FILE, WITH_VALUES, add_command, added, command, weights_of
+from map_core.report.commands import VALUES_FILE, WITH_VALUES, add_command, added_values, command_text, weights_of
 from map_core.report.contents import Report
 from map_core.scoring import READ_LIKELIHOOD, cards
 
@@ -45,7 +45,7 @@ class Snippet:
 
 def snippets(report: Report) -> tuple[Snippet, ...]:
     """All snippets; those that need weights are left out where nothing near the palette can be had."""
-    found = [] if not added(report) else [_values_first(report)]
+    found = [] if not added_values(report) else [_values_first(report)]
     found.append(
         Snippet(
             "solve",
@@ -58,7 +58,7 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
     weights = weights_of(report)
     if report.solution is None:
         return (*found, _again(report))
-    scored = {name: weight for name, weight in weights.items() if name in cards() or name in added(report)}
+    scored = {name: weight for name, weight in weights.items() if name in cards() or name in added_values(report)}
     stands_in = " They are those of the nearest palette." if report.stands_in else ""
     if len(scored) == len(weights):
         found.append(
@@ -121,7 +121,7 @@ def target_words(report: Report) -> list[str]:
 
 def solve_command(report: Report) -> str:
     """``solve`` for this palette."""
-    return command("solve", *_table_words(report), *target_words(report))
+    return command_text("solve", *_table_words(report), *target_words(report))
 
 
 def report_command(report: Report, out: str = "report.html") -> str:
@@ -131,7 +131,7 @@ def report_command(report: Report, out: str = "report.html") -> str:
         words += ["--lock", name] if locked else []
     numbers = {"--draws": report.wanted.draws, "--samples": report.wanted.samples, "--seed": report.wanted.seed}
     words += [word for option, number in numbers.items() for word in (option, str(number))]
-    return command("report", *_table_words(report), *target_words(report), *words, "--out", out)
+    return command_text("report", *_table_words(report), *target_words(report), *words, "--out", out)
 
 
 def generate_command(report: Report, weights: Mapping[str, float]) -> str:
@@ -144,10 +144,10 @@ def generate_command(report: Report, weights: Mapping[str, float]) -> str:
     words += ["--candidates", str(candidates(report)), "--model", model_name(report)]
     if metadata.get("system"):
         words += ["--system", str(metadata["system"])]
-    if added(report):
+    if added_values(report):
         words += ["--values-file", VALUES_FILE]
     prompt = report.table.prompts[0] if report.table.prompts else "My parcel is late!"
-    return command("generate", "--prompt", prompt, *words)
+    return command_text("generate", "--prompt", prompt, *words)
 
 
 def palette_line(report: Report) -> str:
@@ -159,7 +159,7 @@ def palette_line(report: Report) -> str:
 
 def serve_command(report: Report) -> str:
     """A palettes file, and ``serve`` on it."""
-    return f"printf '%s\\n' {shlex.quote(palette_line(report))} > palettes.jsonl\n" + command(
+    return f"printf '%s\\n' {shlex.quote(palette_line(report))} > palettes.jsonl\n" + command_text(
         "serve", *_table_words(report), "--palettes", "palettes.jsonl"
     )
 
@@ -182,7 +182,7 @@ def weights_json(report: Report) -> str:
 
 def trainer(report: Report, weights: Mapping[str, float]) -> str:
     """A reward function as TRL's online trainers call it, and the settings under which it is the palette's."""
-    defined = [name for name in weights if name in added(report)]
+    defined = [name for name in weights if name in added_values(report)]
     known = {*cards(), *defined}
     own = [name for name in weights if name not in known]
     scored = [name for name in weights if name in known]
@@ -247,7 +247,7 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
 
 
 def _values_first(report: Report) -> Snippet:
-    names = list(added(report))
+    names = list(added_values(report))
     it, them = ("it", "its words") if len(names) == 1 else ("them", "their words")
     return Snippet(
         "values",
@@ -265,7 +265,7 @@ def _again(report: Report) -> Snippet:
 
 def _table_words(report: Report) -> list[str]:
     words = [report.source.table] if report.source.table else []
-    words = [WITH_VALUES] if added(report) else words
+    words = [WITH_VALUES] if added_values(report) else words
     if report.palette.use_case != ALL:
         words += ["--use-case", report.palette.use_case]
     if report.oracle.form is not report.table.form:

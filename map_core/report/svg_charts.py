@@ -26,7 +26,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """A line through points: the path of an SVG, its colour and dashes."""
 
     path: str
@@ -36,7 +36,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Mark:
+class ChartMark:
     """A mark: "dot", "ring", "diamond", "filled" (a diamond) or "tick", named for those who point at it."""
 
     x: float
@@ -47,7 +47,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Span:
+class ChartBar:
     """A horizontal bar: an interval, or the track that marks stand on."""
 
     left: float
@@ -59,7 +59,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Label:
+class ChartLabel:
     """Text in a drawing; its anchor is "start", "middle" or "end", and it may speak of the palette itself."""
 
     x: float
@@ -92,10 +92,10 @@ class Chart:
     y_ticks: tuple[Tick, ...] = ()
     x_title: str = ""
     y_title: str = ""
-    lines: tuple[Line, ...] = ()
-    spans: tuple[Span, ...] = ()
-    marks: tuple[Mark, ...] = ()
-    labels: tuple[Label, ...] = ()
+    lines: tuple[ChartLine, ...] = ()
+    spans: tuple[ChartBar, ...] = ()
+    marks: tuple[ChartMark, ...] = ()
+    labels: tuple[ChartLabel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _step(length: float, parts: int) -> float:
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough * (1 - 1e-9))
 
 
-def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def spread_apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Places moved as little as that needs so that they lie a gap apart within two ends, their order kept."""
     order = np.argsort(places, kind="stable")
     moved = np.clip(np.asarray(places, dtype=float)[order], low, high)

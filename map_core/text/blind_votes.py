@@ -29,7 +29,7 @@ class Side(StrEnum):
 
 
 @dataclass(frozen=True)
-class Pair:
+class BlindPair:
     """Two replies to one prompt, in the order in which they are shown.
 
     Args:
@@ -48,7 +48,7 @@ class Pair:
         return Preferred.ALIGNED if side is self.aligned else Preferred.BASE
 
 
-def pair(name: str, base: str, aligned: str) -> Pair | None:
+def blind_pair(name: str, base: str, aligned: str) -> BlindPair | None:
     """Two replies in an order drawn from a name.
 
     Args:
@@ -60,18 +60,18 @@ def pair(name: str, base: str, aligned: str) -> Pair | None:
         None where the two read alike, so that there is nothing to judge.
 
     Example:
-        >>> pair("3f", "Yes.", "Yes.  ") is None
+        >>> blind_pair("3f", "Yes.", "Yes.  ") is None
         True
     """
     if base.split() == aligned.split():
         return None
     if hashlib.sha256(name.encode()).digest()[0] & 1:
-        return Pair(aligned, base, Side.A)
-    return Pair(base, aligned, Side.B)
+        return BlindPair(aligned, base, Side.A)
+    return BlindPair(base, aligned, Side.B)
 
 
 @dataclass(frozen=True)
-class Share:
+class PreferenceShare:
     """How often the aligned reply was preferred, among judgements that were not ties.
 
     Args:
@@ -93,7 +93,7 @@ class Share:
         return self.aligned / self.decided
 
 
-def share(tally: Tally) -> Share | None:
+def preference_share(tally: Tally) -> PreferenceShare | None:
     """The share that prefers the aligned reply, with Wilson's interval.
 
     See :func:`map_core.core.wilson.wilson_interval`. It takes judgements for independent.
@@ -108,17 +108,17 @@ def share(tally: Tally) -> Share | None:
     if not decided:
         return None
     low, high = wilson_interval(tally.aligned, decided, CONFIDENCE)
-    return Share(tally.aligned, decided, tally.tie, low, high)
+    return PreferenceShare(tally.aligned, decided, tally.tie, low, high)
 
 
-def in_words(tally: Tally) -> str:
+def preference_sentence(tally: Tally) -> str:
     """What the judgements say, in a sentence or two.
 
     Example:
-        >>> in_words(Tally(base=6, aligned=14, tie=1))
+        >>> preference_sentence(Tally(base=6, aligned=14, tie=1))
         'Aligned preferred in 14 of 20 judgements that were not ties, 70% (52 to 84%). 1 was a tie.'
     """
-    found = share(tally)
+    found = preference_share(tally)
     ties = f"{tally.tie} {'was a tie' if tally.tie == 1 else 'were ties'}."
     if found is None:
         return f"Nobody has preferred either reply yet. {ties}" if tally.tie else "Nobody has judged this palette yet."

@@ -17,7 +17,7 @@ from map_core.text import sentences
 
 
 @dataclass(frozen=True)
-class Change:
+class LevelChange:
     """One value's level on both sides, in percentiles of the base model's replies."""
 
     value: int
@@ -31,7 +31,9 @@ class Change:
         return int(moved) if np.isfinite(moved) else 0
 
 
-def changes(oracle: Oracle, percentiles: Percentiles, before: np.ndarray, after: np.ndarray) -> tuple[Change, ...]:
+def level_changes(
+    oracle: Oracle, percentiles: Percentiles, before: np.ndarray, after: np.ndarray
+) -> tuple[LevelChange, ...]:
     """Every value's level on both sides, in the table's order.
 
     Args:
@@ -42,16 +44,16 @@ def changes(oracle: Oracle, percentiles: Percentiles, before: np.ndarray, after:
     # A hair below, as on every axis: a level within a tie of replies must not jump with rounding.
     ends = [oracle.rewards_at(np.asarray(levels) - 1e-9) for levels in (before, after)]
     return tuple(
-        Change(j, percentiles.percentile_of(j, float(ends[0][j])), percentiles.percentile_of(j, float(ends[1][j])))
+        LevelChange(j, percentiles.percentile_of(j, float(ends[0][j])), percentiles.percentile_of(j, float(ends[1][j])))
         for j in range(len(oracle.values))
     )
 
 
-def price(kl: float) -> str:
+def price_text(kl: float) -> str:
     """What a palette costs, in words.
 
     Example:
-        >>> price(0.62), price(0.0)
+        >>> price_text(0.62), price_text(0.0)
         ('0.62 nats, like the best of 3.9 drafts', 'nothing')
     """
     if kl < amounts.FREE_NATS:
@@ -59,29 +61,29 @@ def price(kl: float) -> str:
     return f"{amounts.nats(kl)}, like the best of {sentences.drafts(kl)} drafts"
 
 
-def gained(found: Sequence[Change], names: Sequence[str]) -> str:
+def gains_sentence(found: Sequence[LevelChange], names: Sequence[str]) -> str:
     """What rises, by so many percentiles, most first; a sentence, empty when nothing does."""
     up = sorted((one for one in found if one.moved > 0), key=lambda one: -one.moved)
     return f"You gain {sentences.listed([_said(one, names) for one in up])}." if up else ""
 
 
-def lost(found: Sequence[Change], names: Sequence[str]) -> str:
+def losses_sentence(found: Sequence[LevelChange], names: Sequence[str]) -> str:
     """What falls, by so many percentiles, most first; a sentence, empty when nothing does."""
     down = sorted((one for one in found if one.moved < 0), key=lambda one: one.moved)
     return f"You lose {sentences.listed([_said(one, names) for one in down])}." if down else ""
 
 
-def cost(before: float, after: float) -> str:
+def cost_sentence(before: float, after: float) -> str:
     """What it costs against before, both in nats."""
     if abs(after - before) < 5e-3:
-        return f"It costs as much as now: {price(after)}."
+        return f"It costs as much as now: {price_text(after)}."
     if after < amounts.FREE_NATS:
-        return f"It costs nothing, instead of {price(before)}."
+        return f"It costs nothing, instead of {price_text(before)}."
     less = "less" if after < before else "more"
     said = f"{amounts.fixed(before, 2)}, like the best of {sentences.drafts(before)}"
     before_said = "nothing" if before < amounts.FREE_NATS else said
-    return f"It costs {amounts.nats(abs(after - before))} {less}: {price(after)}, instead of {before_said}."
+    return f"It costs {amounts.nats(abs(after - before))} {less}: {price_text(after)}, instead of {before_said}."
 
 
-def _said(one: Change, names: Sequence[str]) -> str:
+def _said(one: LevelChange, names: Sequence[str]) -> str:
     return f"{names[one.value]} ({abs(one.moved)})"

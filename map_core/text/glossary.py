@@ -237,7 +237,7 @@ def term(name: str) -> Term:
         raise InputError(f"The glossary has no {name!r}; add it to map_core/text/glossary.py.") from error
 
 
-def found(text: str, names: Iterable[str] = ()) -> tuple[Term, ...]:
+def search_terms(text: str, names: Iterable[str] = ()) -> tuple[Term, ...]:
     """The terms whose name, other names or sentence hold a text, whatever its case; all of them for "".
 
     Args:

@@ -13,7 +13,7 @@ from map_core.text.groups import MET, percent
 from map_core.text.units import Units
 
 
-def for_one(found: GroupAgreement, rule: Rule, group: Group) -> str:
+def member_sentence(found: GroupAgreement, rule: Rule, group: Group) -> str:
     """How near the common palette of a rule comes to what one group asks for; empty until it is known.
 
     Args:

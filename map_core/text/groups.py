@@ -22,7 +22,7 @@ MEANINGS = {
     Rule.BARGAIN: "The product of all satisfactions is as large as it can be (Nash).",
 }
 #: Names that are listed before the others are only counted.
-MOST_NAMES = 3
+MAX_NAMES = 3
 #: Percentile points: closer targets are as good as the same, and a level this close to its target meets it.
 SAME, MET = 5.0, 0.5
 #: The steps in which a wish is told, in percentile points above the base level.
@@ -37,23 +37,23 @@ WISHES = (
 )
 
 
-def who(names: Sequence[str]) -> str:
+def name_list(names: Sequence[str]) -> str:
     """Names, the first few of them.
 
     Example:
-        >>> who(["Ana", "Ben", "Cem", "Dao", "Eli"])
+        >>> name_list(["Ana", "Ben", "Cem", "Dao", "Eli"])
         'Ana, Ben, Cem and 2 others'
     """
-    if len(names) <= MOST_NAMES + 1:
+    if len(names) <= MAX_NAMES + 1:
         return listed(names)
-    return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} others"
+    return f"{', '.join(names[:MAX_NAMES])} and {len(names) - MAX_NAMES} others"
 
 
-def wish(percentile: float, base: float) -> str:
+def wish_text(percentile: float, base: float) -> str:
     """A target in three words, against the base model's level; both are percentiles of its replies.
 
     Example:
-        >>> wish(60, 52), wish(51, 52)
+        >>> wish_text(60, 52), wish_text(51, 52)
         ('a little more', 'as it is')
     """
     return next((said for most, said in WISHES if percentile - base <= most), "not known")
@@ -103,7 +103,7 @@ def headline(found: GroupAgreement) -> str:
     return f"{everyone} can get at least {percent(least)} of the way to what it asks for, {ends}."
 
 
-def outcome(found: GroupAgreement, rule: Rule) -> str:
+def outcome_sentence(found: GroupAgreement, rule: Rule) -> str:
     """What one rule gives: the least and the mean satisfaction, and who has the least."""
     common = found.common.get(rule)
     if common is None:
@@ -116,12 +116,12 @@ def outcome(found: GroupAgreement, rule: Rule) -> str:
         return f"Everyone gets {percent(least)} of the way, for {amounts.nats(common.solution.kl)}."
     worst = [found.groups[g].name for g in np.flatnonzero(shares <= least + 0.005)]
     return (
-        f"From {percent(least)} of the way ({who(worst)}) to {percent(float(shares.max()))}, "
+        f"From {percent(least)} of the way ({name_list(worst)}) to {percent(float(shares.max()))}, "
         f"{percent(float(shares.mean()))} on average, for {amounts.nats(common.solution.kl)}."
     )
 
 
-def given_up(found: GroupAgreement, rule: Rule, units: Units) -> list[str]:
+def concession_sentences(found: GroupAgreement, rule: Rule, units: Units) -> list[str]:
     """What each group gives up for the others by a rule, a sentence each; nothing until that is known."""
     said = []
     for group, part in zip(found.groups, found.concessions(rule), strict=False):
@@ -155,7 +155,7 @@ def differences(found: GroupAgreement, units: Units, most: int = 3) -> list[str]
         if high - low > SAME:
             sentence += f", {_asking(found, targets, low)} {amounts.percentile(low)}"
         if free:
-            sentence += f"; {who(free)} {'leaves' if len(free) == 1 else 'leave'} it free"
+            sentence += f"; {name_list(free)} {'leaves' if len(free) == 1 else 'leave'} it free"
         said.append(f"{sentence}.")
     return said
 
@@ -180,19 +180,19 @@ def common_ground(found: GroupAgreement, units: Units) -> list[str]:
     return said
 
 
-def together(found: GroupAgreement, units: Units) -> str:
+def joint_sentence(found: GroupAgreement, units: Units) -> str:
     """Whether everything that everybody wants can be had at once, and what stands in the way."""
     joint = found.joint
     if joint is None:
         return ""
     alone = [group.name for group, can in zip(found.groups, found.reachable, strict=True) if not can]
     if alone:
-        return f"What {who(alone)} {'asks' if len(alone) == 1 else 'ask'} for cannot be had even alone."
+        return f"What {name_list(alone)} {'asks' if len(alone) == 1 else 'ask'} for cannot be had even alone."
     if len(found.groups) < 2:
         return ""
     if joint.values:
         pulled = [
-            f"{units.names[j]} (asked for most by {who([found.groups[g].name for g in asking])})"
+            f"{units.names[j]} (asked for most by {name_list([found.groups[g].name for g in asking])})"
             for j, asking in zip(joint.values[:3], joint.asked_by, strict=False)
         ]
         missing = -joint.margin.value
@@ -205,7 +205,7 @@ def together(found: GroupAgreement, units: Units) -> str:
     return f"All wishes at once can be had, for {price(joint.kl)}."
 
 
-def pairs(found: GroupAgreement, units: Units, most: int = 4) -> list[str]:
+def pair_sentences(found: GroupAgreement, units: Units, most: int = 4) -> list[str]:
     """The pairs that cannot both have all of theirs, the worst first; how many more there are ends the list."""
     known = found.pairs or ()
     clash = sorted((pair for pair in known if pair.relation is Relation.CLASH), key=_margin)
@@ -252,7 +252,7 @@ def _below(units: Units, value: int, level: float, target: float) -> str:
 
 def _asking(found: GroupAgreement, targets: np.ndarray, at: float) -> str:
     names = [group.name for group, target in zip(found.groups, targets, strict=True) if abs(target - at) <= SAME / 2]
-    return f"{who(names)} {'asks' if len(names) == 1 else 'ask'} for"
+    return f"{name_list(names)} {'asks' if len(names) == 1 else 'ask'} for"
 
 
 def _percentiles(found: GroupAgreement, units: Units, value: int) -> np.ndarray:

@@ -20,7 +20,7 @@ HEADLINES = {
 }
 
 
-def why(advice: Advice, prompts: int) -> str:
+def advice_reason(advice: Advice, prompts: int) -> str:
     """Why that would help, and by how much.
 
     Args:
@@ -79,7 +79,7 @@ def why(advice: Advice, prompts: int) -> str:
     return f"The palette can be had, rests on enough replies, and the {bar}, which is narrow."
 
 
-def rows(advice: Advice) -> list[tuple[str, str, str, str]]:
+def outlook_rows(advice: Advice) -> list[tuple[str, str, str, str]]:
     """What is measured, today and foretold for twice the replies and twice the prompts; nothing where nothing is."""
     outlooks = (advice.now, advice.candidates, advice.prompts)
     found = []

@@ -24,7 +24,7 @@ from map_core.solver.newton import Solution
 from map_core.text import sentences
 
 #: The step that price tags speak of, in standard deviations.
-STEP = 0.1
+PRICE_STEP = 0.1
 #: A step is cheap when it adds less than this share to the number of replies to pick the best of, and dear from the
 #: second on.
 CHEAP, DEAR = 0.05, 0.15
@@ -47,7 +47,7 @@ class Grade(StrEnum):
 
 
 @dataclass(frozen=True)
-class Line:
+class LevelText:
     """What becomes of one value.
 
     Args:
@@ -81,7 +81,7 @@ class PriceTag:
 
 
 @dataclass(frozen=True)
-class Way:
+class RepairText:
     """A repair as a button says it."""
 
     label: str
@@ -89,7 +89,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Answer:
+class VerdictText:
     """Everything that is said of a palette, in words.
 
     Args:
@@ -108,7 +108,7 @@ class Answer:
     verdict: Verdict
     headline: str
     sentence: str
-    lines: tuple[Line, ...]
+    lines: tuple[LevelText, ...]
     unasked: str
     cost: str
     cost_detail: str
@@ -131,11 +131,11 @@ def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
     return np.asarray(error * student.ppf((1 + SURE) / 2, oracle.prompts - 1))
 
 
-def best_of(kl: float) -> str:
+def best_of_text(kl: float) -> str:
     """A distance as the number of replies that one would pick the best of.
 
     Example:
-        >>> best_of(0.0), best_of(0.6)
+        >>> best_of_text(0.0), best_of_text(0.6)
         ('Like the base model', 'Like picking the best of 3.8 replies')
     """
     if kl < amounts.FREE_NATS:
@@ -143,14 +143,14 @@ def best_of(kl: float) -> str:
     return f"Like picking the best of {amounts.best_of_text(kl)} replies"
 
 
-def answer(
+def verdict_text(
     assessment: Assessment,
     oracle: Oracle,
     prices: LocalSensitivity | None,
     errors: np.ndarray | None,
     names: Sequence[str],
     percentile: Percentile,
-) -> Answer:
+) -> VerdictText:
     """Say what came of a palette.
 
     Args:
@@ -167,7 +167,7 @@ def answer(
     lines = () if shown is None else _lines(assessment, shown, errors if solution else None, percentile)
     unasked = "" if shown is None else _unasked(assessment, shown, names, percentile)
     if solution is None or prices is None:
-        return Answer(
+        return VerdictText(
             assessment.verdict,
             sentences.HEADLINES[assessment.verdict],
             sentence,
@@ -186,13 +186,13 @@ def answer(
     most = amounts.fixed(oracle.log_candidates, 2)
     spent = f"{amounts.nats(solution.kl)}, {amounts.percent(share)} of the {most} that can be spent."
     bottleneck, of_price = sentences.bottleneck(prices, names)
-    return Answer(
+    return VerdictText(
         assessment.verdict,
         sentences.HEADLINES[assessment.verdict],
         sentence,
         lines,
         unasked,
-        best_of(solution.kl),
+        best_of_text(solution.kl),
         spent,
         share,
         _sure(assessment, oracle, errors, percentile),
@@ -205,7 +205,7 @@ def answer(
 
 def _lines(
     assessment: Assessment, shown: Solution, errors: np.ndarray | None, percentile: Percentile
-) -> tuple[Line, ...]:
+) -> tuple[LevelText, ...]:
     lines = []
     for j in map(int, np.flatnonzero(~np.isnan(assessment.targets))):
         base, level = percentile(j, 0.0), percentile(j, float(shown.levels[j]))
@@ -213,7 +213,7 @@ def _lines(
         if errors is not None:
             low, high = _ends(j, shown, errors, percentile)
             text += f" ± {amounts.fixed((high - low) / 2)}" if high - low >= 1 else " ± under 1"
-        lines.append(Line(j, text, sentences.better_than(level)))
+        lines.append(LevelText(j, text, sentences.better_than(level)))
     return tuple(lines)
 
 
@@ -256,7 +256,7 @@ def price_tags(
     tags = []
     for j in np.flatnonzero(prices.active)[np.argsort(-prices.price[prices.active])]:
         step = np.zeros(len(prices.price))
-        step[j] = STEP
+        step[j] = PRICE_STEP
         after = solution.kl + max(prices.extra_nats(step), 0.0)
         # As logs: near the edge of what can be had the number of replies itself is beyond every float.
         more = amounts.log_best_of(after) - amounts.log_best_of(solution.kl)
@@ -265,13 +265,13 @@ def price_tags(
         moves = np.where(prices.active, 0.0, prices.levels[:, j])
         loser = int(np.argmin(moves))
         taken = percentile(loser, float(solution.levels[loser])) - percentile(
-            loser, float(solution.levels[loser] + STEP * moves[loser])
+            loser, float(solution.levels[loser] + PRICE_STEP * moves[loser])
         )
         takes = f"takes {amounts.fixed(taken, 1)} percentiles of {names[loser]}" if taken >= 0.05 else ""
         tags.append(
             PriceTag(
                 int(j),
-                " → ".join(amounts.percentile(percentile(int(j), level)) for level in (now, now + STEP)),
+                " → ".join(amounts.percentile(percentile(int(j), level)) for level in (now, now + PRICE_STEP)),
                 f"best of {amounts.best_of_text(solution.kl, exact=True)} → {amounts.best_of_text(after, exact=True)}",
                 takes,
                 grade,
@@ -280,7 +280,9 @@ def price_tags(
     return tuple(tags)
 
 
-def ways(found: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile) -> tuple[Way, ...]:
+def repair_texts(
+    found: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile
+) -> tuple[RepairText, ...]:
     """The repairs as buttons say them, in the same order."""
     said = []
     for number, way in enumerate(found.ways, start=1):
@@ -294,11 +296,11 @@ def ways(found: Repairs, assessment: Assessment, names: Sequence[str], percentil
         first = names[way.values[0]]
         label = "Share the change evenly" if evenly else f"Give way on {first}"
         label += "" if evenly or len(way.values) == 1 else " above all"
-        said.append(Way(label, ", ".join(steps)))
+        said.append(RepairText(label, ", ".join(steps)))
     return tuple(said)
 
 
-def conflict(found: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile) -> str:
+def conflict_sentence(found: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile) -> str:
     """The targets that stand in each other's way, by name, and the most that each can have; "" where none do."""
     stands = found.conflict
     if stands is None:
@@ -315,7 +317,7 @@ def conflict(found: Repairs, assessment: Assessment, names: Sequence[str], perce
     return f"{said} cannot be had together at these levels.{beside}"
 
 
-def form(oracle: Oracle) -> str:
+def form_sentence(oracle: Oracle) -> str:
     """Which form the forecast is in, in one short sentence."""
     if oracle.form is Form.PER_PROMPT:
         candidates = amounts.fixed(np.exp(oracle.log_candidates))

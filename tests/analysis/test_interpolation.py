@@ -13,7 +13,7 @@ from map_core.analysis.interpolation import PalettePair, interpolate
 from map_core.core.types import Verdict
 from map_core.errors import InputError
 from map_core.feasibility import assess
-from map_core.figures.interpolation import blend, blends_csv, stretches, summary
+from map_core.figures.interpolation import blend, blends_csv, summary, verdict_stretches
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
 from map_core.text.units import Units
@@ -74,7 +74,7 @@ def test_where_it_is_out_of_reach_there_are_no_levels():
     assert way.verdicts[-1] is Verdict.OUT_OF_REACH
     assert np.isnan(way.kl[-1])
     assert np.isnan(way.levels[-1]).all()
-    told = stretches(way)
+    told = verdict_stretches(way)
     assert told[0][1] == 0.0
     assert told[-1][2] == 1.0
     assert all(before[2] == after[1] for before, after in pairwise(told))

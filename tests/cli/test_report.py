@@ -17,7 +17,7 @@ from map_core.cli import command_line, main
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable, load, save
 from map_core.palettes.palette import Palette, Target
-from map_core.report import Report, Wanted, gather
+from map_core.report import Report, ReportOptions, compute_report
 from tests.tables import make_table
 
 VALUES = ("diversity", "harmlessness", "humor", "positivity")
@@ -32,9 +32,9 @@ def path(tmp_path: Path) -> Path:
 
 def reported(path: Path, targets: dict[str, Target], use_case: str = "Customer support", **more) -> Report:
     """The report of a palette of the table in a file."""
-    wanted = {"wanted": Wanted(draws=0, samples=0, figures=False)} | more
+    wanted = {"wanted": ReportOptions(draws=0, samples=0, figures=False)} | more
     palette = Palette(use_case, targets)
-    return gather(load(path), palette, made=datetime.now(UTC), shown_table=str(path), **wanted)
+    return compute_report(load(path), palette, made=datetime.now(UTC), shown_table=str(path), **wanted)
 
 
 def words(snippet: str) -> list[str]:
@@ -125,7 +125,7 @@ def test_the_solve_snippet_gives_the_same_weights(path: Path, form, capsys: pyte
 
 def test_the_report_snippet_gives_the_report_again(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     asked = {"humor": Target(88.0, locked=True), "harmlessness": Target(92.0)}
-    first = reported(path, asked, name="It's <ours>", wanted=Wanted(draws=40, samples=2, seed=3))
+    first = reported(path, asked, name="It's <ours>", wanted=ReportOptions(draws=40, samples=2, seed=3))
     arguments = words(snippet(first, "report"))
     arguments[arguments.index("--out") + 1] = str(tmp_path / "again.html")
     assert main([*arguments, "--json"]) == 0

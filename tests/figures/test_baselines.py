@@ -25,15 +25,15 @@ UNITS = Units(ORACLE, percentiles(TABLE), "percentile", VALUES)
 TARGETS = np.array([0.3, 0.2, 0.25, math.nan])
 
 
-def compared(targets: np.ndarray = TARGETS, count: int = 60, times: float = 1.0) -> drawn.Shown:
+def compared(targets: np.ndarray = TARGETS, count: int = 60, times: float = 1.0) -> drawn.BaselineFigureData:
     found = baselines.compare_baselines(TABLE, targets, count=count, budget=None)
     if times != 1.0:
         found = baselines.compare_baselines(TABLE, targets, count=count, budget=times * float(found[0].judged.kl[0]))
-    return drawn.Shown(found, targets, UNITS, times)
+    return drawn.BaselineFigureData(found, targets, UNITS, times)
 
 
 @pytest.fixture(scope="module")
-def shown() -> drawn.Shown:
+def shown() -> drawn.BaselineFigureData:
     return compared()
 
 
@@ -68,7 +68,7 @@ def test_shares_in_words():
     assert told.share(50, 50).startswith("100% (")
 
 
-def test_bars_are_the_shares_and_only_random_ones_have_an_interval(shown: drawn.Shown):
+def test_bars_are_the_shares_and_only_random_ones_have_an_interval(shown: drawn.BaselineFigureData):
     for improved in (False, True):
         figure = drawn.shares(shown, improved)
         bars = trace(figure, "improve all" if improved else "meet all")
@@ -84,7 +84,7 @@ def test_bars_are_the_shares_and_only_random_ones_have_an_interval(shown: drawn.
         assert trace(figure, "label").text[-1] == "yes"
 
 
-def test_every_draw_is_a_dot(shown: drawn.Shown):
+def test_every_draw_is_a_dot(shown: drawn.BaselineFigureData):
     figure = drawn.plane(shown, (0, 2))
     way = shown.way("random")
     dots = trace(figure, "random")
@@ -100,7 +100,7 @@ def test_every_draw_is_a_dot(shown: drawn.Shown):
     assert len(drawn.plane(shown, (0, 3)).layout.shapes) == 1
 
 
-def test_value_by_value(shown: drawn.Shown):
+def test_value_by_value(shown: drawn.BaselineFigureData):
     figure = drawn.strips(shown)
     assert list(figure.layout.yaxis.ticktext) == ["Helpfulness", "Harmlessness", "Humor"]
     dots, way = trace(figure, "random at the same cost"), shown.way("random at the same cost")
@@ -110,13 +110,13 @@ def test_value_by_value(shown: drawn.Shown):
     assert list(trace(figure, "target").x) == pytest.approx(aims)
 
 
-def test_no_more_dots_than_can_be_told_apart(monkeypatch: pytest.MonkeyPatch, shown: drawn.Shown):
-    monkeypatch.setattr(drawn, "MOST_DOTS", 10)
+def test_no_more_dots_than_can_be_told_apart(monkeypatch: pytest.MonkeyPatch, shown: drawn.BaselineFigureData):
+    monkeypatch.setattr(drawn, "MAX_DOTS", 10)
     assert len(trace(drawn.plane(shown, (0, 1)), "random").x) == 10
     assert trace(drawn.shares(shown), "interval").error_x.array[1] > 0  # of all 60
 
 
-def test_the_same_in_words(shown: drawn.Shown):
+def test_the_same_in_words(shown: drawn.BaselineFigureData):
     said = told.summary(shown)
     assert len(said) == len(shown.found)
     met, improved, rows = drawn.counts(shown.way("random"))
@@ -136,7 +136,7 @@ def test_the_same_in_words(shown: drawn.Shown):
     ]
 
 
-def test_at_twice_the_cost(shown: drawn.Shown):
+def test_at_twice_the_cost(shown: drawn.BaselineFigureData):
     twice = compared(times=2.0)
     assert twice.way("equal").judged.kl[0] == pytest.approx(2 * shown.way("solved").judged.kl[0], rel=1e-6)
     assert twice.cost() == "at 2 times the cost"
@@ -161,14 +161,14 @@ def test_out_of_reach_leaves_the_palette_out():
     assert not [t for t in drawn.strips(far).data if t.name == "palette"]
 
 
-def test_tables(shown: drawn.Shown):
+def test_tables(shown: drawn.BaselineFigureData):
     for header, rows in (told.table(shown), told.wins(shown)):
         assert all(len(cells) == len(header) for _, cells in rows)
         assert rows[0][1][0] == "Your palette"
     assert told.table(shown)[1][0][1][1:3] == ["yes", "yes"]
 
 
-def test_the_data_are_all_weights(shown: drawn.Shown):
+def test_the_data_are_all_weights(shown: drawn.BaselineFigureData):
     rows = list(csv.DictReader(io.StringIO(told.baselines_csv(shown))))
     assert len(rows) == 1 + 60 + 60 + 1 + 3
     palette = shown.found[0].judged
@@ -178,7 +178,7 @@ def test_the_data_are_all_weights(shown: drawn.Shown):
     assert len(met) == drawn.counts(shown.way("random"))[0]
 
 
-def test_a_name_is_text(shown: drawn.Shown):
+def test_a_name_is_text(shown: drawn.BaselineFigureData):
     named = replace(shown, units=replace(UNITS, names=("<b>x</b>", *VALUES[1:])))
     for figure in (drawn.plane(named, (0, 1)), drawn.strips(named), drawn.shares(named)):
         assert "<b>x" not in figure.to_json().replace("\\u003c", "<")

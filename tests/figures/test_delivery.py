@@ -18,7 +18,7 @@ FAR = 20.0
 
 
 @pytest.fixture(scope="module")
-def shown() -> delivery.Shown:
+def shown() -> delivery.DeliveryFigureData:
     table, fresh = make_table(prompts=24, candidates=32), make_table(prompts=24, candidates=8, seed=1)
     base, spread = table.rewards.mean(axis=0), table.rewards.std(axis=0)
     palettes = [
@@ -26,20 +26,22 @@ def shown() -> delivery.Shown:
         base + 0.1 * spread,
         np.array([math.nan, math.nan, FAR, math.nan]),
     ]
-    return delivery.Shown(cross_fit_delivery(table, fresh, palettes, halvings=2), (None, 55, 99), VALUES, (3, 2, 1, 0))
+    return delivery.DeliveryFigureData(
+        cross_fit_delivery(table, fresh, palettes, halvings=2), (None, 55, 99), VALUES, (3, 2, 1, 0)
+    )
 
 
 def trace(figure, name):
     return next(t for t in figure.data if t.name == name)
 
 
-def test_a_palette_has_a_title(shown: delivery.Shown):
+def test_a_palette_has_a_title(shown: delivery.DeliveryFigureData):
     assert shown.title(0) == "Helpfulness, humor"
     assert shown.title(1) == "All 4 values at p55"
     assert shown.title(2) == "Humor at p99 (out of reach: the nearest stands in)"
 
 
-def test_all_palettes_stand_in_the_overview(shown: delivery.Shown):
+def test_all_palettes_stand_in_the_overview(shown: delivery.DeliveryFigureData):
     figure, found = delivery.overview(shown), shown.found
     humor = trace(figure, "humor")
     above = (found.realised[:, 2] - found.base[2]) / found.scale[2]
@@ -51,7 +53,7 @@ def test_all_palettes_stand_in_the_overview(shown: delivery.Shown):
     assert len(trace(figure, "pooled weights").x) == 2 + 4 + 1
 
 
-def test_one_palette_a_row_a_value(shown: delivery.Shown):
+def test_one_palette_a_row_a_value(shown: delivery.DeliveryFigureData):
     figure, found = delivery.palette(shown, 0), shown.found
     rows = [0, 2]
     for name, levels in (
@@ -65,27 +67,27 @@ def test_one_palette_a_row_a_value(shown: delivery.Shown):
     assert list(figure.layout.yaxis.ticktext) == ["Helpfulness", "Humor"]
 
 
-def test_what_was_done_and_found_in_words(shown: delivery.Shown):
+def test_what_was_done_and_found_in_words(shown: delivery.DeliveryFigureData):
     made = {"date": "2026-01-02", "model": {"name": "tiny"}}
     study = DeliveryStudy(made, shown.percentiles, shown.found, shown.found)
-    assert "3 graded and 3 random palettes were solved on one half of 24 prompts" in delivery.done(study)
-    assert delivery.done(study).endswith("8 to each prompt, by tiny on 2026-01-02.")
+    assert "3 graded and 3 random palettes were solved on one half of 24 prompts" in delivery.method_sentence(study)
+    assert delivery.method_sentence(study).endswith("8 to each prompt, by tiny on 2026-01-02.")
     labels = [(label, figure) for label, figure, _ in delivery.facts(study)]
     assert labels[0] == ("Of the way to the targets", f"{shown.found.way(shown.found.realised):.0%}")
     assert labels[2] == ("All that was asked improved", f"{shown.found.improved[:2].sum()} of 2")
     header, rows = delivery.by_value(shown)
     assert len(header) == len(rows[0][1]) == 4
     assert rows[0] == (3, ["Helpfulness", *rows[0][1][1:]])
-    assert delivery.missed(study) == ""
+    assert delivery.not_improved_sentence(study) == ""
     # Where nothing rises, the sentence says how much was asked for.
     fallen = replace(shown.found, realised=shown.found.realised - 10 * shown.found.scale)
     most = ((fallen.asked - fallen.start) / fallen.scale)[:2]
-    said = delivery.missed(replace(study, random=fallen))
+    said = delivery.not_improved_sentence(replace(study, random=fallen))
     assert f"asked for {np.nanmax(most):.2f} standard deviations at the most" in said
-    assert "89%, 9% and 47% (Llama2-7B-chat, HHH-80)" in delivery.paper()
+    assert "89%, 9% and 47% (Llama2-7B-chat, HHH-80)" in delivery.paper_sentence()
 
 
-def test_the_same_in_words_and_as_data(shown: delivery.Shown):
+def test_the_same_in_words_and_as_data(shown: delivery.DeliveryFigureData):
     said = delivery.summary(shown, 0)
     assert [sentence.split(":")[0] for sentence in said] == ["Helpfulness", "Humor"]
     inside = abs(shown.found.realised[0, 0] - shown.found.forecast[0, 0]) <= shown.found.error[0, 0]

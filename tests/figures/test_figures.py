@@ -77,7 +77,7 @@ def test_a_tie_does_not_make_a_level_jump():
 
 def test_the_plane_draws_contours_base_target_and_realised(found):
     solved = assess(ORACLE, TARGETS).solution
-    figure = plane.plane(TABLE, units("reward"), (0, 1), found, plane.Palette(TARGETS, solved.levels))
+    figure = plane.plane(TABLE, units("reward"), (0, 1), found, plane.PalettePosition(TARGETS, solved.levels))
     contour = trace(figure, "contour 0")
     assert np.array(contour.x) == pytest.approx(units("reward").of(0, found.contours[0].levels[:, 0]))
     assert list(contour.customdata[5]) == [0, 5]
@@ -88,7 +88,7 @@ def test_the_plane_draws_contours_base_target_and_realised(found):
 
 
 def test_the_plane_before_the_frontier_is_there():
-    figure = plane.plane(TABLE, units(), (0, 2), None, plane.Palette(TARGETS, None))
+    figure = plane.plane(TABLE, units(), (0, 2), None, plane.PalettePosition(TARGETS, None))
     assert [t.name for t in figure.data] == ["replies of the base model", "base model"]
     assert len(figure.layout.shapes) == 1  # the target of the one value that has one
 
@@ -101,20 +101,20 @@ def test_the_cloud_is_thinned_the_same_way_each_time():
             Units(MemoryOracle.of(big), percentiles(big), "reward", VALUES),
             (0, 1),
             None,
-            plane.Palette(TARGETS, None),
+            plane.PalettePosition(TARGETS, None),
         )
         .data[0]
         .x
         for _ in range(2)
     ]
-    assert len(drawn[0]) == plane.MOST_REPLIES
+    assert len(drawn[0]) == plane.MAX_REPLIES
     assert drawn[0] == pytest.approx(drawn[1])
 
 
 def test_a_taken_point_can_be_had(found):
     """Its weights give its levels, so the palette that it makes is attainable and costs its budget."""
-    contour, direction = plane.point(found, [1, 20])
-    new = plane.taken(np.array([0.3, 0.2, 1.5, math.nan]), contour.levels[direction], found.pair)
+    contour, direction = plane.clicked_point(found, [1, 20])
+    new = plane.targets_at_point(np.array([0.3, 0.2, 1.5, math.nan]), contour.levels[direction], found.pair)
     assert new[:2] == pytest.approx(contour.levels[20, :2])
     assert new[2] == pytest.approx(min(1.5, contour.levels[20, 2]))
     assert math.isnan(new[3])
@@ -139,7 +139,7 @@ def test_the_plane_in_words_and_as_data(found):
 def test_an_empty_contour_is_left_out():
     floors = np.array([math.nan, math.nan, 1.5, math.nan])
     costly = frontier(ORACLE, (0, 1), [0.01], floors=floors, directions=5, limit=False)
-    figure = plane.plane(TABLE, units("reward"), (0, 1), costly, plane.Palette(TARGETS, None))
+    figure = plane.plane(TABLE, units("reward"), (0, 1), costly, plane.PalettePosition(TARGETS, None))
     assert not [t for t in figure.data if t.name.startswith("contour")]
     assert plane.summary(costly, units()) == []
 
@@ -152,7 +152,7 @@ def sheets():
 def test_the_space_draws_surfaces_base_target_and_realised(sheets):
     targets = np.array([0.3, 0.2, 0.1, math.nan])
     solved = assess(ORACLE, targets).solution
-    figure = surface.space(units("reward"), sheets, plane.Palette(targets, solved.levels))
+    figure = surface.space(units("reward"), sheets, plane.PalettePosition(targets, solved.levels))
     meshes = [trace(figure, f"contour {number}") for number in range(3)]
     for mesh, contour in zip(meshes, sheets.contours, strict=True):
         assert np.array(mesh.z) == pytest.approx(units("reward").of(2, contour.levels[:, 2]))
@@ -166,7 +166,7 @@ def test_the_space_draws_surfaces_base_target_and_realised(sheets):
 def test_the_space_without_targets_and_with_an_empty_surface():
     floors = np.array([math.nan, math.nan, math.nan, 1.2])
     costly = surface_of(ORACLE, (0, 1, 2), [0.01], floors=floors, directions=4, limit=False)
-    figure = surface.space(units(), costly, plane.Palette(np.full(4, math.nan), None))
+    figure = surface.space(units(), costly, plane.PalettePosition(np.full(4, math.nan), None))
     assert [t.name for t in figure.data] == ["base"]
     assert surface.summary(costly, units()) == []
 
@@ -183,7 +183,7 @@ def test_the_space_in_words_and_as_data(sheets):
 
 @pytest.fixture(scope="module")
 def swept():
-    return sweep.Sweep(
+    return sweep.SweepData(
         sensitivity_curve(ORACLE, np.array([math.nan, 0.2, math.nan, math.nan]), 0, points=21), units(), 0.3
     )
 
@@ -205,16 +205,16 @@ def test_the_sweep_as_data(swept):
     assert float(rows[5][1]) == swept.curve.kl[4]
 
 
-def realised(prompts: int = 12) -> converging.Converging:
+def realised(prompts: int = 12) -> converging.ConvergenceData:
     rng = np.random.default_rng(4)
     scale, base = ORACLE.scale, ORACLE.base
     levels = base + scale * (np.array([0.3, 0.2, 0.0, 0.0]) + 0.2 * rng.normal(size=(prompts, 4)))
     forecast = base + scale * np.array([0.3, 0.2, 0.05, 0.0])
-    return converging.Converging(levels, levels - 0.3 * scale, forecast, ORACLE.rewards_at(TARGETS), prompts)
+    return converging.ConvergenceData(levels, levels - 0.3 * scale, forecast, ORACLE.rewards_at(TARGETS), prompts)
 
 
 def test_a_running_mean_and_its_band_by_hand():
-    mean, half = converging.running(np.array([[1.0], [3.0], [2.0]]))
+    mean, half = converging.running_means(np.array([[1.0], [3.0], [2.0]]))
     assert mean.ravel() == pytest.approx([1.0, 2.0, 2.0])
     # Student's 95th percentile with 1 and 2 degrees of freedom, times s / sqrt(n) = 1 and 1 / sqrt(3).
     assert half.ravel()[1:] == pytest.approx([6.3138, 2.91999 / math.sqrt(3)], rel=1e-4)

@@ -16,18 +16,18 @@ from map_core.figures import groups_text as told
 from map_core.groups import AgreementCache, Group, GroupAgreement, Relation, Rule, agreement, clashes, max_min, nash
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
-from map_core.text.group_member import common_levels, for_one
+from map_core.text.group_member import common_levels, member_sentence
 from map_core.text.groups import (
     common_ground,
+    concession_sentences,
     differences,
-    given_up,
     headline,
-    outcome,
-    pairs,
+    joint_sentence,
+    name_list,
+    outcome_sentence,
+    pair_sentences,
     percent,
-    together,
-    who,
-    wish,
+    wish_text,
 )
 from map_core.text.units import Units
 from tests.groups.test_groups import coins, nats
@@ -60,7 +60,7 @@ def test_an_agreement_by_hand():
     assert found.alone[1] == 1.0
     assert found.alone[0] < 1  # so the price is not the pair's fault
     assert [pair.relation for pair in found.pairs] == [Relation.TOGETHER]
-    (said,) = pairs(found, Units(coins(), None, "reward", ("x", "y")))
+    (said,) = pair_sentences(found, Units(coins(), None, "reward", ("x", "y")))
     assert "even alone" in said
     assert found.verdicts[Rule.WORST_OFF] is Verdict.ON_PAPER  # four replies are too few to trust
 
@@ -113,7 +113,7 @@ def test_bad_groups_are_refused():
 
 def test_shares_and_wishes_in_words():
     assert [percent(share) for share in (0.0, 0.804, 0.9999, 1.0, -0.2)] == ["0%", "80%", "99%", "100%", "0%"]
-    assert [wish(p, 50) for p in (20, 45, 50, 58, 65, 78, 95)] == [
+    assert [wish_text(p, 50) for p in (20, 45, 50, 58, 65, 78, 95)] == [
         "may drop far",
         "may drop some",
         "as it is",
@@ -122,24 +122,24 @@ def test_shares_and_wishes_in_words():
         "a lot more",
         "nearly the best",
     ]
-    assert all(len(wish(p, 50).split()) <= 3 for p in range(0, 101))
-    assert who(["a"]) == "a"
-    assert who(list("abcd")) == "a, b, c and d"
-    assert who(list("abcdef")) == "a, b, c and 3 others"
+    assert all(len(wish_text(p, 50).split()) <= 3 for p in range(0, 101))
+    assert name_list(["a"]) == "a"
+    assert name_list(list("abcd")) == "a, b, c and d"
+    assert name_list(list("abcdef")) == "a, b, c and 3 others"
 
 
 def test_what_a_common_palette_is_to_one_of_them():
     """Half of the way for both of two coins; whoever asked for less than that has it all."""
     groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
     found = agreement(AgreementCache(coins()), groups, nats(0.4) + nats(0.2))
-    assert for_one(found, Rule.WORST_OFF, groups[0]) == "You get 50% of the way to what you ask for."
-    assert for_one(found, Rule.WORST_OFF, Group("c", np.array([0.3, NAN]))) == "You get all that you ask for."
-    assert for_one(found, Rule.WORST_OFF, Group("d", np.array([NAN, NAN]))) == "You get all that you ask for."
-    assert for_one(GroupAgreement((), 0.3), Rule.WORST_OFF, groups[0]) == ""
+    assert member_sentence(found, Rule.WORST_OFF, groups[0]) == "You get 50% of the way to what you ask for."
+    assert member_sentence(found, Rule.WORST_OFF, Group("c", np.array([0.3, NAN]))) == "You get all that you ask for."
+    assert member_sentence(found, Rule.WORST_OFF, Group("d", np.array([NAN, NAN]))) == "You get all that you ask for."
+    assert member_sentence(GroupAgreement((), 0.3), Rule.WORST_OFF, groups[0]) == ""
     found = meeting()
     hurt = Group("e", np.array([NAN, NAN, NAN, 0.0]))
     assert found.common[Rule.WORST_OFF].solution.levels[3] < 0
-    assert "lower than the model has it now" in for_one(found, Rule.WORST_OFF, hurt)
+    assert "lower than the model has it now" in member_sentence(found, Rule.WORST_OFF, hurt)
 
 
 def test_the_levels_of_common_palettes_are_told_beside_a_wish():
@@ -161,11 +161,11 @@ def test_what_is_said_of_a_meeting():
     least = percent(found.common[Rule.WORST_OFF].satisfaction.min())
     assert least in headline(found)
     assert "within the budget" in headline(found)
-    assert least in outcome(found, Rule.WORST_OFF)
-    lost = given_up(found, Rule.WORST_OFF, UNITS)
+    assert least in outcome_sentence(found, Rule.WORST_OFF)
+    lost = concession_sentences(found, Rule.WORST_OFF, UNITS)
     assert len(lost) == 3
     assert any(line.startswith("Clinic") and "alone" in line for line in lost)
-    joint = together(found, UNITS)
+    joint = joint_sentence(found, UNITS)
     assert "harmlessness" in joint or "budget" in joint
     apart = differences(found, UNITS)
     assert any("Clinic" in line and "harmlessness" in line.lower() for line in apart)
@@ -176,13 +176,13 @@ def test_a_clash_names_values_and_groups():
     groups = [Group("Loud", np.array([1.6, NAN, NAN, NAN])), Group("Calm", np.array([NAN, 1.6, NAN, NAN]))]
     found = agreement(AgreementCache(ORACLE), groups, 2.0)
     assert found.pairs[0].relation is Relation.CLASH
-    said = pairs(found, UNITS)
+    said = pair_sentences(found, UNITS)
     assert said == [
         "Loud and Calm cannot both have all of theirs: "
         + " and ".join(f"{NAMES[j]} ({groups[j].name})" for j in found.pairs[0].values)
         + " pull against each other."
     ]
-    assert "All wishes at once cannot be had" in together(found, UNITS)
+    assert "All wishes at once cannot be had" in joint_sentence(found, UNITS)
 
 
 def test_what_everybody_shares():
@@ -202,12 +202,12 @@ def test_nothing_and_no_way():
     broke = agreement(AgreementCache(ORACLE), meeting().groups, 0.0)
     assert "the budget buys nothing" in headline(broke)
     alone = agreement(AgreementCache(ORACLE), [Group("Moon", np.array([9.0, NAN, NAN, NAN]))], 1.0)
-    assert together(alone, UNITS) == "What Moon asks for cannot be had even alone."
+    assert joint_sentence(alone, UNITS) == "What Moon asks for cannot be had even alone."
 
 
 def test_levels_are_drawn_where_they_are():
     found = meeting()
-    shown = drawn.Shown(found, UNITS)
+    shown = drawn.GroupFigureData(found, UNITS)
     figure = drawn.levels(shown)
     assert shown.asked == [0, 1, 2, 3]
     (humor,) = [trace for trace in figure.data if trace.name == "humor"]
@@ -223,29 +223,29 @@ def test_levels_are_drawn_where_they_are():
 
 def test_marks_never_hide_each_other():
     places = [50.0, 50.5, 51.0, 58.0, 50.2]
-    on = drawn.layers(places, 2.0)
+    on = drawn.stack_layers(places, 2.0)
     for a in range(5):
         for b in range(a):
             assert on[a] != on[b] or abs(places[a] - places[b]) >= 2.0
-    assert drawn.layers([], 1.0) == []
-    assert [drawn.letter(k) for k in (0, 25, 26, 52)] == ["A", "Z", "AA", "BA"]
+    assert drawn.stack_layers([], 1.0) == []
+    assert [drawn.group_letter(k) for k in (0, 25, 26, 52)] == ["A", "Z", "AA", "BA"]
 
 
 def test_many_groups_are_dots():
     rng = np.random.default_rng(0)
     groups = [Group(f"g{k}", np.array([rng.uniform(0.1, 0.6), NAN, NAN, NAN])) for k in range(20)]
-    shown = drawn.Shown(agreement(AgreementCache(ORACLE), groups, 0.1), UNITS)
+    shown = drawn.GroupFigureData(agreement(AgreementCache(ORACLE), groups, 0.1), UNITS)
     assert not shown.lettered
     assert drawn.levels(shown).data[2].mode == "markers"
     assert [trace.name for trace in drawn.shares(shown).data] == ["Best for the worst-off", "Fair bargain"]
 
 
 def test_a_name_is_never_markup():
-    assert drawn.label("<b>Ana</b> & co") == "&lt;b&gt;Ana&lt;/b&gt; &amp; co"
-    assert "\n" not in drawn.label("two\nlines")
-    assert len(drawn.label("x" * 90)) == drawn.MOST_NAME
+    assert drawn.group_label("<b>Ana</b> & co") == "&lt;b&gt;Ana&lt;/b&gt; &amp; co"
+    assert "\n" not in drawn.group_label("two\nlines")
+    assert len(drawn.group_label("x" * 90)) == drawn.MAX_NAME_LENGTH
     found = meeting().named(["<b>Ana</b>", "=1+1", "Shop"])
-    shown = drawn.Shown(found, UNITS)
+    shown = drawn.GroupFigureData(found, UNITS)
     for figure in (drawn.levels(shown), drawn.shares(shown)):
         assert "<b>Ana" not in str(figure.to_dict())
     rows = list(csv.DictReader(io.StringIO(told.groups_csv(shown))))
@@ -254,7 +254,7 @@ def test_a_name_is_never_markup():
 
 def test_the_file_has_everything():
     found = meeting()
-    shown = drawn.Shown(found, UNITS)
+    shown = drawn.GroupFigureData(found, UNITS)
     rows = list(csv.DictReader(io.StringIO(told.groups_csv(shown))))
     assert len(rows) == 3 * 4
     first = rows[0]
@@ -265,6 +265,6 @@ def test_the_file_has_everything():
     header, lines = told.table(shown)
     assert header == ["Value", "Base", "Parents", "Clinic", "Shop", "Best for the worst-off", "Fair bargain"]
     assert lines[1][1][2] == "free"
-    assert "3 groups" in told.alternative(shown)
-    assert "gets the least" in told.shares_alternative(shown)
+    assert "3 groups" in told.levels_alt(shown)
+    assert "gets the least" in told.shares_alt(shown)
     assert not math.isnan(found.joint.margin.value)

@@ -11,8 +11,8 @@ import pytest
 
 from map_core.core.types import Verdict
 from map_core.figures import theme
-from map_core.figures.palette_comparison import SHAPES, Snapshot, snapshots, snapshots_csv, summary
-from map_core.figures.timeline import Moment, timeline, timeline_csv
+from map_core.figures.palette_comparison import SHAPES, PaletteSnapshot, snapshots, snapshots_csv, summary
+from map_core.figures.timeline import TimelineStep, timeline, timeline_csv
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
 from map_core.text.units import Units
@@ -21,9 +21,13 @@ from tests.tables import make_table
 NAN = np.nan
 TABLE = make_table(values=("helpfulness", "humor"))
 UNITS = Units(MemoryOracle.of(TABLE), percentiles(TABLE), "percentile", ("helpfulness", "<i>humor</i>"))
-WARM = Snapshot("Warm <b>", Verdict.REACHABLE, np.array([60.0, NAN]), np.array([61, 44]), np.array([0.5, 0.0]), 0.25)
-HIGH = Snapshot("High", Verdict.OUT_OF_REACH, np.array([99.0, NAN]), np.full(2, NAN), np.full(2, NAN), NAN)
-COOL = Snapshot("Cool", Verdict.ON_PAPER, np.array([NAN, 70.0]), np.array([40.0, 70]), np.array([0.0, 2.0]), 0.75)
+WARM = PaletteSnapshot(
+    "Warm <b>", Verdict.REACHABLE, np.array([60.0, NAN]), np.array([61, 44]), np.array([0.5, 0.0]), 0.25
+)
+HIGH = PaletteSnapshot("High", Verdict.OUT_OF_REACH, np.array([99.0, NAN]), np.full(2, NAN), np.full(2, NAN), NAN)
+COOL = PaletteSnapshot(
+    "Cool", Verdict.ON_PAPER, np.array([NAN, 70.0]), np.array([40.0, 70]), np.array([0.0, 2.0]), 0.75
+)
 BASE = np.array([50.0, 48.0])
 
 
@@ -65,12 +69,12 @@ def test_side_by_side_as_data():
     assert (rows[2]["kl_nats"], rows[2]["level_percentile"], rows[2]["verdict"]) == ("", "", "out_of_reach")
 
 
-def moments() -> list[Moment]:
+def moments() -> list[TimelineStep]:
     at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     return [
-        Moment("Started.", at, Verdict.REACHABLE, np.array([60.0, 50]), 0.2),
-        Moment("Too much <b>.", at, Verdict.OUT_OF_REACH, np.full(2, NAN), NAN),
-        Moment("Back.", at, Verdict.ON_PAPER, np.array([70.0, 45]), 0.4),
+        TimelineStep("Started.", at, Verdict.REACHABLE, np.array([60.0, 50]), 0.2),
+        TimelineStep("Too much <b>.", at, Verdict.OUT_OF_REACH, np.full(2, NAN), NAN),
+        TimelineStep("Back.", at, Verdict.ON_PAPER, np.array([70.0, 45]), 0.4),
     ]
 
 

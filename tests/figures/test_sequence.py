@@ -30,18 +30,20 @@ UNITS = Units(ORACLE, percentiles(TABLE), "percentile", VALUES)
 TARGETS = np.array([0.3, 0.2, 0.25, math.nan])
 
 
-def opposites(targets: list[float], rounds: int = 1) -> drawn.Shown:
+def opposites(targets: list[float], rounds: int = 1) -> drawn.SequenceFigureData:
     """Two replies, one kind and one funny: level_1 = tanh(x_1 - x_2) = - level_2, so what one gains the other loses."""
     table = RewardTable(("kind", "funny"), np.eye(2), np.array([0, 2]), ("p",), ("p",), ("p",))
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
     # In rewards: a level of 0.5 standard deviations is 0.5 + 0.5 * 0.5 = 0.75, one of -0.2 is 0.4.
     units = Units(oracle, percentiles(table), "reward", table.values)
-    return drawn.Shown(sequential_path(oracle, np.array(targets), rounds=rounds), None, units)
+    return drawn.SequenceFigureData(sequential_path(oracle, np.array(targets), rounds=rounds), None, units)
 
 
 @pytest.fixture(scope="module")
-def shown() -> drawn.Shown:
-    return drawn.Shown(sequential_path(ORACLE, TARGETS, (2, 0, 1), rounds=2), solve(ORACLE, TARGETS), UNITS)
+def shown() -> drawn.SequenceFigureData:
+    return drawn.SequenceFigureData(
+        sequential_path(ORACLE, TARGETS, (2, 0, 1), rounds=2), solve(ORACLE, TARGETS), UNITS
+    )
 
 
 def trace(figure, name):
@@ -50,7 +52,7 @@ def trace(figure, name):
 
 def test_opposites_by_hand():
     shown = opposites([0.5, 0.2])
-    first, second = told.steps(shown)
+    first, second = told.sequence_steps(shown)
     assert (first.number, first.round, first.value, first.undone) == (1, 1, 0, ())
     assert second.value == 1
     assert [fell for fell, _, _ in second.undone] == [0]
@@ -63,7 +65,7 @@ def test_opposites_by_hand():
     assert not [t for t in figure.data if t.name == "undone: funny" or t.name.startswith("all at once")]
 
 
-def test_the_panels_are_the_path(shown: drawn.Shown):
+def test_the_panels_are_the_path(shown: drawn.SequenceFigureData):
     figure, path = drawn.path(shown), shown.path
     for j in (2, 0, 1):
         line = trace(figure, VALUES[j])
@@ -79,14 +81,14 @@ def test_the_panels_are_the_path(shown: drawn.Shown):
 
 
 def test_many_steps_are_counted_in_rounds():
-    shown = drawn.Shown(sequential_path(ORACLE, TARGETS, rounds=5), solve(ORACLE, TARGETS), UNITS)
+    shown = drawn.SequenceFigureData(sequential_path(ORACLE, TARGETS, rounds=5), solve(ORACLE, TARGETS), UNITS)
     figure = drawn.path(shown)
     assert list(figure.layout.xaxis4.ticktext) == ["Base", "Round 1", "2", "3", "4", "5", "All at once"]
     assert all(text == "" for t in figure.data if t.name.startswith("undone") for text in t.text)
 
 
-def test_what_is_undone_in_words(shown: drawn.Shown):
-    path, steps, said = shown.path, told.steps(shown), told.summary(shown)
+def test_what_is_undone_in_words(shown: drawn.SequenceFigureData):
+    path, steps, said = shown.path, told.sequence_steps(shown), told.summary(shown)
     assert len(said) == path.steps == 6
     for at, (step, sentence) in enumerate(zip(steps, said, strict=True)):
         assert sentence.startswith(f"{at + 1}. Aligning {VALUES[step.value]} ")
@@ -94,7 +96,7 @@ def test_what_is_undone_in_words(shown: drawn.Shown):
         for i, before, after in step.undone:
             assert f"{VALUES[i]} from {before} to {after}" in sentence
     at, i = np.unravel_index(np.argmax(path.undone), path.undone.shape)
-    assert told.undone(shown).startswith(f"Aligning {VALUES[path.aligned[at]]} took {VALUES[i]} from p")
+    assert told.largest_loss_sentence(shown).startswith(f"Aligning {VALUES[path.aligned[at]]} took {VALUES[i]} from p")
     header, rows = told.table(shown)
     assert [value for value, _ in rows] == path.aligned.tolist()
     assert all(len(cells) == len(header) for _, cells in rows)
@@ -108,17 +110,17 @@ def test_levels_that_round_alike_are_told_apart():
     assert replace(shown, units=UNITS).change(0, 0.0, 1.0)[1].count(".") == 0
 
 
-def test_where_it_ends(shown: drawn.Shown):
+def test_where_it_ends(shown: drawn.SequenceFigureData):
     one = replace(shown, path=shown.path.after(1))
-    assert told.ending(one).startswith("After 1 round ")
-    assert told.missed(one)[0].split(" is at ")[0] == VALUES[int(np.argmax(one.path.shortfall[-1]))]
+    assert told.ending_sentence(one).startswith("After 1 round ")
+    assert told.missed_targets(one)[0].split(" is at ")[0] == VALUES[int(np.argmax(one.path.shortfall[-1]))]
     settled = replace(shown, path=sequential_path(ORACLE, TARGETS, rounds=60))
-    assert "every target is met" in told.ending(settled)
+    assert "every target is met" in told.ending_sentence(settled)
     rounds = settled.path.rounds_to(shown.together.levels, drawn.NEAR)
-    assert f"it takes {rounds} rounds" in told.needed(rounds, 60)
-    assert "one round is enough" in told.needed(1, 60)
-    assert "After 60 rounds" in told.needed(None, 60)
-    assert told.stopped(settled) == ""
+    assert f"it takes {rounds} rounds" in told.rounds_needed_sentence(rounds, 60)
+    assert "one round is enough" in told.rounds_needed_sentence(1, 60)
+    assert "After 60 rounds" in told.rounds_needed_sentence(None, 60)
+    assert told.stop_sentence(settled) == ""
 
 
 def test_values_that_do_not_pull_undo_nothing():
@@ -127,23 +129,26 @@ def test_values_that_do_not_pull_undo_nothing():
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
     targets = np.array([0.4, 0.6])
     units = Units(oracle, percentiles(table), "percentile", ("a", "b"))
-    shown = drawn.Shown(sequential_path(oracle, targets), solve(oracle, targets), units)
-    assert told.undone(shown) == "No step takes back what an earlier one gave."
+    shown = drawn.SequenceFigureData(sequential_path(oracle, targets), solve(oracle, targets), units)
+    assert told.largest_loss_sentence(shown) == "No step takes back what an earlier one gave."
     assert not [t for t in drawn.path(shown).data if t.name.startswith("undone")]
 
 
 def test_out_of_reach_says_where_the_path_stops():
     together = opposites([0.5, 0.2], rounds=10_000)
-    assert "shows that no weights reach" in told.stopped(together)
-    assert "no number of rounds meets all targets" in told.ending(together)
-    alone = drawn.Shown(sequential_path(ORACLE, np.array([50.0, 0.1, math.nan, math.nan])), None, UNITS)
-    assert told.stopped(alone) == "The path stops before its first step: helpfulness alone cannot come to its target."
-    assert told.ending(alone) == ""
-    assert told.steps(alone) == ()
-    assert told.undone(alone) == "Not one step can be taken."
+    assert "shows that no weights reach" in told.stop_sentence(together)
+    assert "no number of rounds meets all targets" in told.ending_sentence(together)
+    alone = drawn.SequenceFigureData(sequential_path(ORACLE, np.array([50.0, 0.1, math.nan, math.nan])), None, UNITS)
+    assert (
+        told.stop_sentence(alone)
+        == "The path stops before its first step: helpfulness alone cannot come to its target."
+    )
+    assert told.ending_sentence(alone) == ""
+    assert told.sequence_steps(alone) == ()
+    assert told.largest_loss_sentence(alone) == "Not one step can be taken."
 
 
-def test_the_data_are_the_path(shown: drawn.Shown):
+def test_the_data_are_the_path(shown: drawn.SequenceFigureData):
     rows = list(csv.DictReader(io.StringIO(told.sequence_csv(shown))))
     assert [row["step"] for row in rows] == ["0", "1", "2", "3", "4", "5", "6", "all at once"]
     assert [row["aligned"] for row in rows[1:4]] == ["humor", "helpfulness", "harmlessness"]
@@ -168,11 +173,11 @@ def test_the_orders_in_words():
     found = compare_orders(ORACLE, TARGETS)
     lost = found.losses[found.worst].worst
     assert lost > drawn.NEAR
-    assert compared.lost(found, found.worst, UNITS).endswith(" at the end")
-    assert " is at p" in compared.lost(found, found.worst, UNITS)
-    assert compared.matters(found).startswith("All 6 orders were gone through for 1 round.")
+    assert compared.shortfall_sentence(found, found.worst, UNITS).endswith(" at the end")
+    assert " is at p" in compared.shortfall_sentence(found, found.worst, UNITS)
+    assert compared.order_summary(found).startswith("All 6 orders were gone through for 1 round.")
     drawn_orders = compare_orders(ORACLE, TARGETS, limit=2)
-    assert compared.matters(drawn_orders).startswith("2 orders, drawn at random from 6,")
+    assert compared.order_summary(drawn_orders).startswith("2 orders, drawn at random from 6,")
     settled = compare_orders(ORACLE, TARGETS, rounds=200)
-    assert "makes no difference" in compared.matters(settled)
-    assert compared.lost(settled, 0, UNITS) == "every target is met at the end"
+    assert "makes no difference" in compared.order_summary(settled)
+    assert compared.shortfall_sentence(settled, 0, UNITS) == "every target is met at the end"

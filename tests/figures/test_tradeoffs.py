@@ -24,7 +24,7 @@ from tests.tables import VALUES, make_table
 TABLE = make_table(prompts=24, candidates=32, seed=3)
 ORACLE = MemoryOracle.of(TABLE)
 TARGETS = np.array([0.3, 0.2, math.nan, math.nan])
-STAND = plane.Palette(TARGETS, solve(ORACLE, TARGETS).levels)
+STAND = plane.PalettePosition(TARGETS, solve(ORACLE, TARGETS).levels)
 UNITS = Units(ORACLE, percentiles(TABLE), "percentile", VALUES)
 
 
@@ -65,21 +65,21 @@ def found():
 @pytest.mark.parametrize(("t", "said"), [(0.4, "pull apart"), (0.7, "share the budget"), (0.95, "go together")])
 def test_what_a_pair_can_have_at_once_by_hand(t, said):
     levels = np.array([[2.0, 0.0], [2 * t, 3 * t], [0.0, 3.0]])
-    share = pair_grid.together(Contour(1.0, levels, levels, np.ones(3), np.zeros(3, dtype=bool)), (0, 1))
+    share = pair_grid.joint_share(Contour(1.0, levels, levels, np.ones(3), np.zeros(3, dtype=bool)), (0, 1))
     assert share == pytest.approx(t)
-    assert pair_grid.said(share) == f"{said}: {100 * t:.0f}% of each at once"
+    assert pair_grid.joint_share_text(share) == f"{said}: {100 * t:.0f}% of each at once"
 
 
 def test_a_value_that_cannot_be_moved_shares_nothing():
     levels = np.array([[0.0, 0.0], [0.0, 1.0]])
-    share = pair_grid.together(Contour(1.0, levels, levels, np.ones(2), np.zeros(2, dtype=bool)), (0, 1))
+    share = pair_grid.joint_share(Contour(1.0, levels, levels, np.ones(2), np.zeros(2, dtype=bool)), (0, 1))
     assert math.isnan(share)
-    assert pair_grid.said(share) == "one of them cannot be moved"
+    assert pair_grid.joint_share_text(share) == "one of them cannot be moved"
 
 
 def test_a_cell_draws_its_pair_and_catches_clicks_anywhere(found):
-    ends = pair_grid.scale(UNITS, list(found.values()), STAND)
-    figure = pair_grid.cell(UNITS, (0, 1), found[0, 1], STAND, ends)
+    ends = pair_grid.shared_range(UNITS, list(found.values()), STAND)
+    figure = pair_grid.pair_cell(UNITS, (0, 1), found[0, 1], STAND, ends)
     contour = trace(figure, "contour 1")
     assert np.array(contour.y) == pytest.approx(UNITS.of(1, found[0, 1].contours[1].levels[:, 1]))
     assert {tuple(carried) for carried in trace(figure, "open").customdata} == {(0, 1)}
@@ -87,12 +87,12 @@ def test_a_cell_draws_its_pair_and_catches_clicks_anywhere(found):
     assert trace(figure, "target").x[0] == pytest.approx(float(UNITS.of(0, np.array(0.3))))
     assert trace(figure, "realised").x[0] == pytest.approx(float(UNITS.of(0, STAND.realised[0])))
     assert figure.layout.xaxis.linecolor == theme.DEFAULT_THEME.colour(0)
-    free = pair_grid.cell(UNITS, (0, 2), found[0, 2], plane.Palette(TARGETS, None), ends)
+    free = pair_grid.pair_cell(UNITS, (0, 2), found[0, 2], plane.PalettePosition(TARGETS, None), ends)
     assert not [t for t in free.data if t.name in ("target", "realised")]
 
 
 def test_every_cell_has_the_same_scale(found):
-    low, high = pair_grid.scale(UNITS, list(found.values()), STAND)
+    low, high = pair_grid.shared_range(UNITS, list(found.values()), STAND)
     lowest = min(
         float(UNITS.of(v, c.levels[:, v]).min()) for pair, one in found.items() for c in one.contours for v in pair
     )
@@ -134,7 +134,9 @@ def test_a_line_goes_through_all_values_and_carries_its_number(spread):
 
 
 def test_the_colour_of_a_line(spread):
-    figure = parallel_coordinates.lines(spread, range(10), UNITS, range(4), plane.Palette(TARGETS, None), "favoured")
+    figure = parallel_coordinates.lines(
+        spread, range(10), UNITS, range(4), plane.PalettePosition(TARGETS, None), "favoured"
+    )
     # The first direction of each budget is all for the first value, the second all for the second.
     assert trace(figure, "line 0").line.color == trace(figure, "line 5").line.color == theme.DEFAULT_THEME.colour(0)
     assert trace(figure, "line 1").line.color == theme.DEFAULT_THEME.colour(1)
@@ -164,7 +166,7 @@ def test_lines_in_words_and_as_data(spread):
 
 
 def test_the_triangle_has_its_corners_where_all_goes_to_one_value():
-    x, y = triangle.places(6)
+    x, y = triangle.triangle_positions(6)
     # In the order of the sheet: all to the third, half third half second, all to the second, ..., all to the first.
     assert (x[0], y[0]) == (0, 0)
     assert (x[2], y[2]) == (1, 0)
@@ -172,7 +174,7 @@ def test_the_triangle_has_its_corners_where_all_goes_to_one_value():
     found = surface_of(ORACLE, (0, 1, 2), [0.5], directions=5, limit=False)
     sheet = found.contours[0]
     highest = sheet.levels.argmax(axis=0)
-    x, y = triangle.places(len(sheet.levels))
+    x, y = triangle.triangle_positions(len(sheet.levels))
     assert (x[highest[0]], y[highest[0]]) == pytest.approx((0.5, math.sqrt(0.75)))
     assert (x[highest[1]], y[highest[1]]) == (1, 0)
     assert (x[highest[2]], y[highest[2]]) == (0, 0)
@@ -195,7 +197,7 @@ def test_the_triangle_and_the_space_show_the_same_palettes():
 @pytest.fixture(scope="module")
 def swept():
     along = sensitivity_curve(ORACLE, np.array([math.nan, 0.2, math.nan, math.nan]), 0, points=11)
-    return sweep.Sweep(along, UNITS, 0.3, bands(ORACLE, along), [0, 1])
+    return sweep.SweepData(along, UNITS, 0.3, bands(ORACLE, along), [0, 1])
 
 
 def test_bands_lie_around_the_lines(swept):
@@ -220,7 +222,7 @@ def test_breakpoints_stand_in_words_on_the_figure():
     levels = np.zeros((3, 4))
     turns = (Switch(0.1, 0, True), Switch(0.11, 2, False), Switch(0.5, 1, True))
     along = SensitivityCurve(0, np.array([0.0, 0.5, 1.0]), levels, levels, np.zeros(3), turns, 1.0)
-    drawn = sweep.Sweep(along, UNITS, math.nan)
+    drawn = sweep.SweepData(along, UNITS, math.nan)
     notes = [a for a in sweep.levels(drawn).layout.annotations if a.textangle == -90]
     assert [a.text for a in notes] == [
         "helpfulness begins to cost",

@@ -101,9 +101,9 @@ def shown(scene: Scene, palette: Palette) -> live_answer.LiveAnswer:
     check([faders.fader_data(seen), verdict.verdict_data(seen), example.example_data(seen, 0)])
     locked = np.zeros(len(scene.names), dtype=bool)
     mended = repairs(scene.attainable, seen.assessment, locked)
-    ways = verdict_text.ways(mended, seen.assessment, scene.names, scene.percentile)
+    ways = verdict_text.repair_texts(mended, seen.assessment, scene.names, scene.percentile)
     check([(way.label, way.meaning) for way in ways])
-    check(verdict_text.conflict(mended, seen.assessment, scene.names, scene.percentile))
+    check(verdict_text.conflict_sentence(mended, seen.assessment, scene.names, scene.percentile))
     return seen
 
 

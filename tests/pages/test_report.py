@@ -85,7 +85,7 @@ def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
         oracle = type("Oracle", (), {"form": None})
         theme = DEFAULT_THEME
 
-    monkeypatch.setattr(share.reports, "gather", gather)
+    monkeypatch.setattr(share.reports, "compute_report", gather)
 
     def ask(_: int):
         try:

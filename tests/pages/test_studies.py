@@ -42,8 +42,8 @@ def test_a_sequence_says_what_each_step_takes_back(table):  # noqa: F811
     scene = scenes.load()
     targets = palette_state.standardised(scene, palette_state.initial_palette(scene))
     path = sequential_path(scene.oracle, targets, (0, 1, 2))
-    shown = drawn.Shown(path, None, scene.units())
-    assert told.undone(shown) in [element.value for element in app.header]
+    shown = drawn.SequenceFigureData(path, None, scene.units())
+    assert told.largest_loss_sentence(shown) in [element.value for element in app.header]
     assert words(app, "sequence_words") == told.summary(shown)
     assert app.slider(key="sequence_rounds").value == 1
 

@@ -12,7 +12,7 @@ import pytest
 from map_core.generation.events import Begun
 from map_core.store import database, table_key, votes
 from map_core.store.votes import Preferred, Tally, Vote
-from map_core.text.blind_votes import Pair, Side, in_words, pair, share, votes_csv
+from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_sentence, preference_share, votes_csv
 from pages.view.compare import batch
 from pages.view.session import scene
 from tests.pages.test_main_path import (
@@ -40,8 +40,8 @@ def kept(tmp_path, monkeypatch):
 
 
 def test_the_order_depends_on_the_name_alone_and_half_of_the_names_give_either():
-    pairs = [pair(f"{number:032x} 3", "base", "aligned") for number in range(400)]
-    assert pairs == [pair(f"{number:032x} 3", "base", "aligned") for number in range(400)]
+    pairs = [blind_pair(f"{number:032x} 3", "base", "aligned") for number in range(400)]
+    assert pairs == [blind_pair(f"{number:032x} 3", "base", "aligned") for number in range(400)]
     assert all({one.a, one.b} == {"base", "aligned"} for one in pairs)
     assert all((one.a if one.aligned is Side.A else one.b) == "aligned" for one in pairs)
     first = sum(one.aligned is Side.A for one in pairs)
@@ -49,33 +49,35 @@ def test_the_order_depends_on_the_name_alone_and_half_of_the_names_give_either()
 
 
 def test_replies_that_read_alike_are_no_pair():
-    assert pair("x", "The same.\n", " The  same.") is None
-    assert pair("x", "", "Something") is not None
+    assert blind_pair("x", "The same.\n", " The  same.") is None
+    assert blind_pair("x", "", "Something") is not None
 
 
 def test_a_side_is_somebodys_reply():
-    shown = Pair("one", "two", aligned=Side.B)
+    shown = BlindPair("one", "two", aligned=Side.B)
     assert [shown.preferred(side) for side in Side] == [Preferred.BASE, Preferred.TIE, Preferred.ALIGNED]
 
 
 def test_the_share_of_14_of_20_by_hand():
     """z = 1.644854, z^2 = 2.705543: middle (0.7 + 0.067639) / 1.135277, half a width 1.644854 x 0.110413 / 1.135277."""
-    found = share(Tally(base=6, aligned=14, tie=3))
+    found = preference_share(Tally(base=6, aligned=14, tie=3))
     assert (found.share, found.decided, found.ties) == (0.7, 20, 3)
     assert (found.low, found.high) == pytest.approx((0.676168 - 0.159972, 0.676168 + 0.159972), abs=2e-5)
-    assert in_words(Tally(6, 14, 3)) == (
+    assert preference_sentence(Tally(6, 14, 3)) == (
         "Aligned preferred in 14 of 20 judgements that were not ties, 70% (52 to 84%). 3 were ties."
     )
 
 
 def test_a_share_of_few_or_of_none():
-    assert share(Tally(tie=5)) is None
-    assert in_words(Tally()) == "Nobody has judged this palette yet."
-    assert in_words(Tally(tie=1)) == "Nobody has preferred either reply yet. 1 was a tie."
-    one = share(Tally(aligned=1))
+    assert preference_share(Tally(tie=5)) is None
+    assert preference_sentence(Tally()) == "Nobody has judged this palette yet."
+    assert preference_sentence(Tally(tie=1)) == "Nobody has preferred either reply yet. 1 was a tie."
+    one = preference_share(Tally(aligned=1))
     assert one.high == 1.0
     assert 0.2 < one.low < 0.3  # 1 / (1 + z^2)
-    assert in_words(Tally(aligned=1)).startswith("Aligned preferred in 1 of 1 judgement that was no tie, 100%")
+    assert preference_sentence(Tally(aligned=1)).startswith(
+        "Aligned preferred in 1 of 1 judgement that was no tie, 100%"
+    )
 
 
 def test_the_file_names_no_session_and_holds_no_formula():

@@ -28,14 +28,14 @@ from map_core.feasibility import assess
 from map_core.figures.theme import DEFAULT_THEME, Theme
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import Palette, Target
-from map_core.report import Report, Wanted, gather, svg_charts
+from map_core.report import Report, ReportOptions, compute_report, svg_charts
 from map_core.report.figures import figures
 from map_core.scoring import Definition, Specification, read_values_file
 from map_core.studies.delivery import fingerprint
 from tests.tables import make_table
 
 MADE = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)
-QUICK = Wanted(draws=40, samples=3)
+QUICK = ReportOptions(draws=40, samples=3)
 HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=x onerror=alert(1)>"
 
 
@@ -43,7 +43,7 @@ def made(table: RewardTable, asked: dict[str, float | Target], use_case: str | N
     """The report of a palette of percentiles."""
     targets = {name: one if isinstance(one, Target) else Target(one) for name, one in asked.items()}
     palette = Palette(targets=targets) if use_case is None else Palette(use_case, targets)
-    return gather(table, palette, made=MADE, **({"wanted": QUICK} | more))
+    return compute_report(table, palette, made=MADE, **({"wanted": QUICK} | more))
 
 
 def strict(text: str) -> dict:
@@ -421,7 +421,7 @@ def test_the_same_report_again(table):
 
 
 def test_samples_are_spread_over_use_cases_and_are_those_of_the_table(table):
-    report = made(table, {"humor": 65.0}, wanted=Wanted(draws=0, samples=4))
+    report = made(table, {"humor": 65.0}, wanted=ReportOptions(draws=0, samples=4))
     assert [sample.use_case for sample in report.samples] == ["Customer support", "Stories"] * 2
     for sample in report.samples:
         i = table.prompts.index(sample.example.prompt)
@@ -432,7 +432,7 @@ def test_samples_are_spread_over_use_cases_and_are_those_of_the_table(table):
         assert sample.example.aligned == table.replies[rows][best]
         assert sample.example.probability == pytest.approx(float(share[best]))
     assert len({sample.example.prompt for sample in report.samples}) == 4
-    assert len(made(table, {"humor": 65.0}, use_case="Stories", wanted=Wanted(0, 99)).samples) == 10
+    assert len(made(table, {"humor": 65.0}, use_case="Stories", wanted=ReportOptions(0, 99)).samples) == 10
 
 
 def test_a_study_speaks_only_for_its_own_table(table):
@@ -451,7 +451,7 @@ def test_what_is_asked_for_wrongly(table):
     with pytest.raises(InputError, match="Unknown use case"):
         made(table, {"humor": 60.0}, use_case="Nowhere")
     with pytest.raises(InputError, match="draws"):
-        made(table, {"humor": 60.0}, wanted=Wanted(draws=3))
+        made(table, {"humor": 60.0}, wanted=ReportOptions(draws=3))
 
 
 def test_steps_are_told_and_can_stop_the_work(table):
@@ -520,6 +520,6 @@ def test_of_many_values_the_drawing_shows_those_that_move_most():
 
 
 def test_labels_are_moved_apart_in_their_order():
-    assert svg_charts.apart([10.0, 11.0, 50.0], 14.0, 0.0, 60.0) == [10.0, 24.0, 50.0]
-    assert svg_charts.apart([58.0, 59.0, 60.0], 14.0, 0.0, 60.0) == [32.0, 46.0, 60.0]
-    assert svg_charts.apart([], 14.0, 0.0, 60.0) == []
+    assert svg_charts.spread_apart([10.0, 11.0, 50.0], 14.0, 0.0, 60.0) == [10.0, 24.0, 50.0]
+    assert svg_charts.spread_apart([58.0, 59.0, 60.0], 14.0, 0.0, 60.0) == [32.0, 46.0, 60.0]
+    assert svg_charts.spread_apart([], 14.0, 0.0, 60.0) == []

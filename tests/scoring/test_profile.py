@@ -50,16 +50,16 @@ def test_correlations_are_spearmans_and_the_strongest_comes_first():
 def test_a_copy_and_an_opposite_are_warned_of(sign, said):
     column = TABLE.rewards[:, TABLE.index("humor")]
     found = portrait(with_column(sign * column + 0.01 * np.arange(len(column))), "own")
-    (warning,) = figures.twins_told(found, {"humor": "humor"})
+    (warning,) = figures.duplicate_warnings(found, {"humor": "humor"})
     assert warning.startswith(said)
-    assert figures.twins_told(portrait(TABLE, "humor"), {}) == []
+    assert figures.duplicate_warnings(portrait(TABLE, "humor"), {}) == []
 
 
 def test_a_value_that_counts_tokens_depends_on_length():
     long = replace(TABLE, tokens=tuple(tuple(range(1 + i % 9)) for i in range(len(TABLE.replies))))
     counting = np.array([len(one) for one in long.tokens], dtype=float)
     counted = replace(long, values=(*long.values, "own"), rewards=np.column_stack([long.rewards, counting]))
-    assert "Favours longer replies strongly" in figures.length_told(portrait(counted, "own"))
+    assert "Favours longer replies strongly" in figures.length_sentence(portrait(counted, "own"))
 
 
 def test_extremes_are_of_different_prompts_and_read_differently():
@@ -76,7 +76,7 @@ def test_a_constant_value_and_a_table_without_texts_are_no_error():
     flat = portrait(with_column(np.ones(len(TABLE.rewards))), "own")
     assert flat.constant
     assert all(size == 0 for _, size in flat.correlations)
-    assert "same reward" in figures.spread_told(flat)
+    assert "same reward" in figures.spread_sentence(flat)
     bare = replace(TABLE, replies=())
     assert portrait(bare, "humor").rungs == ()
     assert extremes(bare, "humor") == ((), ())
@@ -91,7 +91,7 @@ def test_the_figure_says_what_the_words_and_the_data_say():
     assert "&lt;b&gt;" in drawn.data[0].name
     rows = figures.portrait_csv(found).splitlines()
     assert len(rows) == 1 + len(found.shares) + len(TABLE.values) - 1 + 1
-    assert "Half of all replies lie between" in figures.spread_told(found)
+    assert "Half of all replies lie between" in figures.spread_sentence(found)
 
 
 def test_names_are_no_formulas_in_the_data():

@@ -10,17 +10,17 @@ import pytest
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
 from map_core.text import changes
-from map_core.text.changes import Change
+from map_core.text.changes import LevelChange
 from tests.tables import VALUES, make_table
 
 TABLE = make_table(prompts=24, candidates=32, seed=3)
-FOUND = (Change(0, 60.2, 70.8), Change(1, 60.0, 52.0), Change(2, 30.4, 29.6), Change(3, 50.0, 55.0))
+FOUND = (LevelChange(0, 60.2, 70.8), LevelChange(1, 60.0, 52.0), LevelChange(2, 30.4, 29.6), LevelChange(3, 50.0, 55.0))
 
 
 def test_levels_become_percentiles():
     oracle = MemoryOracle.of(TABLE)
     here, there = np.array([0.3, 0.0, -0.2, 0.0]), np.array([0.5, 0.0, -0.4, 0.1])
-    found = changes.changes(oracle, percentiles(TABLE), here, there)
+    found = changes.level_changes(oracle, percentiles(TABLE), here, there)
     ranks = [percentiles(TABLE).percentile_of(2, float(oracle.rewards_at(levels)[2])) for levels in (here, there)]
     assert (found[2].before, found[2].after) == pytest.approx(tuple(ranks), abs=0.1)
     assert [one.value for one in found] == [0, 1, 2, 3]
@@ -29,31 +29,31 @@ def test_levels_become_percentiles():
 
 
 def test_what_is_gained_and_lost():
-    assert changes.gained(FOUND, VALUES) == "You gain helpfulness (11) and positivity (5)."
-    assert changes.lost(FOUND, VALUES) == "You lose harmlessness (8)."
-    assert changes.gained(FOUND[1:3], VALUES) == ""
-    assert changes.lost(FOUND[:1], VALUES) == ""
+    assert changes.gains_sentence(FOUND, VALUES) == "You gain helpfulness (11) and positivity (5)."
+    assert changes.losses_sentence(FOUND, VALUES) == "You lose harmlessness (8)."
+    assert changes.gains_sentence(FOUND[1:3], VALUES) == ""
+    assert changes.losses_sentence(FOUND[:1], VALUES) == ""
 
 
 def test_a_move_is_counted_between_the_percentiles_that_are_read():
     assert FOUND[2].moved == 0
-    assert Change(0, 60.4, 60.6).moved == 1
+    assert LevelChange(0, 60.4, 60.6).moved == 1
 
 
 # The best of n drafts costs log n - (n - 1) / n: 0.193 nats for 2, 0.636 for 4.
 @pytest.mark.parametrize("drafts", [2, 4])
 def test_the_price_in_drafts(drafts):
     kl = math.log(drafts) - (drafts - 1) / drafts
-    assert changes.price(kl) == f"{kl:.2f} nats, like the best of {drafts} drafts"
+    assert changes.price_text(kl) == f"{kl:.2f} nats, like the best of {drafts} drafts"
 
 
 def test_the_cost_against_before():
     two, four = math.log(2) - 0.5, math.log(4) - 0.75
-    assert changes.cost(two, four) == (
+    assert changes.cost_sentence(two, four) == (
         "It costs 0.44 nats more: 0.64 nats, like the best of 4 drafts, instead of 0.19, like the best of 2."
     )
-    assert changes.cost(four, two).startswith("It costs 0.44 nats less: 0.19 nats, like the best of 2 drafts")
-    assert changes.cost(two, two + 1e-3).startswith("It costs as much as now: 0.19 nats")
-    assert changes.cost(0.0, two).endswith("instead of nothing.")
-    assert changes.cost(two, 0.0).startswith("It costs nothing, instead of 0.19 nats")
-    assert changes.cost(0.0, 0.0) == "It costs as much as now: nothing."
+    assert changes.cost_sentence(four, two).startswith("It costs 0.44 nats less: 0.19 nats, like the best of 2 drafts")
+    assert changes.cost_sentence(two, two + 1e-3).startswith("It costs as much as now: 0.19 nats")
+    assert changes.cost_sentence(0.0, two).endswith("instead of nothing.")
+    assert changes.cost_sentence(two, 0.0).startswith("It costs nothing, instead of 0.19 nats")
+    assert changes.cost_sentence(0.0, 0.0) == "It costs as much as now: nothing."

@@ -9,7 +9,7 @@ import pytest
 from map_core.core.types import Form, Verdict
 from map_core.errors import InputError
 from map_core.palettes.palette import Mode
-from map_core.text.glossary import TERMS, found, term
+from map_core.text.glossary import TERMS, search_terms, term
 from map_core.text.sentences import HEADLINES
 from pages.view.shell import glossary
 from tests import ROOT
@@ -80,11 +80,11 @@ def test_every_page_that_has_words_is_a_page():
 
 
 def test_a_word_is_found_by_its_name_other_names_and_sentence():
-    assert "effective sample size" in [one.name for one in found("ess")]
-    assert [one.name for one in found("Pareto")] == ["frontier"]
-    assert found("") == tuple(TERMS.values())
-    assert found("", ["nats", "budget"]) == (TERMS["nats"], TERMS["budget"])
-    assert found("no such word at all") == ()
+    assert "effective sample size" in [one.name for one in search_terms("ess")]
+    assert [one.name for one in search_terms("Pareto")] == ["frontier"]
+    assert search_terms("") == tuple(TERMS.values())
+    assert search_terms("", ["nats", "budget"]) == (TERMS["nats"], TERMS["budget"])
+    assert search_terms("no such word at all") == ()
 
 
 def test_help_is_text_that_markdown_leaves_as_it_is():

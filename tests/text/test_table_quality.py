@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from map_core.confidence.table_quality import Advice, Help, Outlook, Reason
-from map_core.text.table_quality import HEADLINES, rows, why
+from map_core.text.table_quality import HEADLINES, advice_reason, outlook_rows
 
 NOW = Outlook(error=0.128, carrying=3.26, carrying_all=41.0, margin=0.41, attainable=0.97)
 MORE = Outlook(error=0.121, carrying=5.9, carrying_all=80.0, margin=0.47, attainable=0.98)
@@ -38,23 +38,23 @@ def advice(reason: Reason, factor: float = math.nan, now: Outlook = NOW, more: O
     ],
 )
 def test_every_verdict_has_its_sentence(found: Advice, said: str):
-    text = why(found, 128)
+    text = advice_reason(found, 128)
     assert re.search(said, text), text
     assert "nan" not in text
 
 
 def test_all_reasons_are_told():
     for reason in Reason:
-        assert why(advice(reason, 2.0), 10)
+        assert advice_reason(advice(reason, 2.0), 10)
     assert set(HEADLINES) == set(Help)
 
 
 def test_rows_show_what_is_known():
-    assert rows(advice(Reason.WIDE))[0] == ("Chance that it can be had", "97%", "98%", "99%")
-    assert [row[0] for row in rows(advice(Reason.BEYOND, math.nan, OUT, OUT))][:2] == [
+    assert outlook_rows(advice(Reason.WIDE))[0] == ("Chance that it can be had", "97%", "98%", "99%")
+    assert [row[0] for row in outlook_rows(advice(Reason.BEYOND, math.nan, OUT, OUT))][:2] == [
         "Chance that it can be had",
         "Room to the edge, standard deviations",
     ]
-    assert rows(advice(Reason.BEYOND, math.nan, OUT))[1][1] == "−0.31"
+    assert outlook_rows(advice(Reason.BEYOND, math.nan, OUT))[1][1] == "−0.31"
     nothing = Outlook()
-    assert rows(Advice(Help.CANDIDATES, Reason.ONE_REPLY, nothing, nothing, nothing)) == []
+    assert outlook_rows(Advice(Help.CANDIDATES, Reason.ONE_REPLY, nothing, nothing, nothing)) == []

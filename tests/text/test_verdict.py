@@ -25,12 +25,12 @@ def percentile(value: int, level: float) -> float:
     return 50.0 + 10.0 * level
 
 
-def said(targets: list[float]) -> tuple[Assessment, verdict.Answer]:
+def said(targets: list[float]) -> tuple[Assessment, verdict.VerdictText]:
     found = assess(ORACLE, np.array(targets))
     solution = found.solution
     prices = None if solution is None else local_sensitivity(solution)
     errors = None if solution is None else verdict.level_errors(ORACLE, solution)
-    return found, verdict.answer(found, ORACLE, prices, errors, VALUES, percentile)
+    return found, verdict.verdict_text(found, ORACLE, prices, errors, VALUES, percentile)
 
 
 def test_a_palette_that_can_be_had():
@@ -69,7 +69,7 @@ def test_a_step_costs_what_a_solve_of_it_costs():
     assert found.solution is not None
     for tag in told.tags:
         targets = found.targets.copy()
-        targets[tag.value] += verdict.STEP
+        targets[tag.value] += verdict.PRICE_STEP
         again = assess(ORACLE, targets)
         assert again.solution is not None
         assert (
@@ -88,7 +88,7 @@ def test_what_a_step_takes_is_the_derivative_of_the_loser():
     moves = local_sensitivity(found.solution).levels[:, 0].copy()
     moves[0] = 0
     loser = int(np.argmin(moves))
-    taken = -10 * verdict.STEP * moves[loser]
+    taken = -10 * verdict.PRICE_STEP * moves[loser]
     assert told.tags[0].takes == f"takes {taken:.1f} percentiles of {VALUES[loser]}"
 
 
@@ -110,7 +110,7 @@ def test_ways_out_say_who_gives_way_and_by_how_much():
     targets = np.array([0.9, 0.9, math.nan, math.nan])
     found = assess(ORACLE, targets)
     mended = repairs(AttainableLevels(ORACLE), found, np.zeros(4, dtype=bool))
-    told = verdict.ways(mended, found, VALUES, percentile)
+    told = verdict.repair_texts(mended, found, VALUES, percentile)
     assert len(told) == len(mended.ways)
     assert told[-1].label == "Share the change evenly"
     for way, words_of_it in zip(mended.ways[:-1], told[:-1], strict=True):
@@ -118,6 +118,6 @@ def test_ways_out_say_who_gives_way_and_by_how_much():
     first = mended.ways[0]
     j = first.values[0]
     assert f"{VALUES[j]} p59 → p{50 + 10 * first.targets[j]:.0f}" in told[0].meaning
-    why = verdict.conflict(mended, found, VALUES, percentile)
+    why = verdict.conflict_sentence(mended, found, VALUES, percentile)
     assert "helpfulness" in why.lower()
     assert "harmlessness" in why

@@ -310,7 +310,7 @@ def _draw_levels(
     if not known.any():
         return
     targets = scene.oracle.rewards_at(assessment.targets)
-    found = figures.Converging(realised[known], base[known], column.weights.levels, targets, prompts)
+    found = figures.ConvergenceData(realised[known], base[known], column.weights.levels, targets, prompts)
     units = scene.units()
     st.header("Levels, prompt by prompt")
     st.html(

@@ -17,7 +17,7 @@ from map_core.palettes.palette import ALL
 from map_core.service.generation import Generation, GenerationSnapshot, Phase
 from map_core.store import database, setting, table_key, votes
 from map_core.store.votes import Preferred
-from map_core.text.blind_votes import Pair, Side, in_words, pair, votes_csv
+from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_sentence, votes_csv
 from pages.view.compare.replies import shown_candidate
 from pages.view.session import palette_state
 from pages.view.session import scene as scenes
@@ -45,7 +45,7 @@ class VoteQuestion:
 
     name: str
     prompt: str
-    pair: Pair | None
+    pair: BlindPair | None
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def vote_question(generation: Generation, shown: GenerationSnapshot, choice: Cho
         return None
     # Another palette may pick another reply: that is another pair, in an order of its own.
     name = f"{generation.id} {place}"
-    return VoteQuestion(name, generation.request.prompt, pair(name, shown.base_reply, shown.candidates[place].text))
+    return VoteQuestion(
+        name, generation.request.prompt, blind_pair(name, shown.base_reply, shown.candidates[place].text)
+    )
 
 
 def is_blind() -> bool:
@@ -192,7 +194,7 @@ def _draw_tally() -> None:
         st.html(markup.note(f"Judgements cannot be kept: {error}"))
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="judged_line"):
-        st.html(markup.note(in_words(votes.counted(kept))), width="content")
+        st.html(markup.note(preference_sentence(votes.counted(kept))), width="content")
         if kept:
             st.download_button(
                 "Judgements (CSV)",

@@ -9,7 +9,7 @@ import numpy as np
 import segno
 
 from map_core.core import amounts
-from map_core.figures.groups import MARKS, letter
+from map_core.figures.groups import MARKS, group_letter
 from map_core.figures.theme import Theme
 from map_core.groups import Rule
 from map_core.text.groups import MEANINGS, RULES
@@ -27,7 +27,7 @@ def legend(names: Sequence[str], lettered: bool) -> str:
     items = []
     if lettered:
         items += [
-            f'<span class="vp-who"><i class="vp-letter" aria-hidden="true">{letter(g)}</i>{escape(name)}</span>'
+            f'<span class="vp-who"><i class="vp-letter" aria-hidden="true">{group_letter(g)}</i>{escape(name)}</span>'
             for g, name in enumerate(names)
         ]
     else:

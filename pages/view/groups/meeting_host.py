@@ -222,7 +222,9 @@ def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool
             st.html(markup.invitation(link, held.code))
             _draw_members(held.code, members, names, is_host)
             if known is not None and known.found is not None:
-                results.draw_downloads(scene, drawn.Shown(known.found, scene.units(), theme=scene.theme), "meeting")
+                results.draw_downloads(
+                    scene, drawn.GroupFigureData(known.found, scene.units(), theme=scene.theme), "meeting"
+                )
         with picture, st.container(key="meeting_picture"):
             if known is not None:
                 _draw_picture(scene, groups, within, known)
@@ -259,16 +261,24 @@ def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, known: 
     """Where everybody stands now, and the newest agreement that is known."""
     found = known.found
     at_all = found or GroupAgreement((), spend)
-    now = drawn.Shown(replace(at_all, groups=groups), scene.units(), large=True, height=HEIGHT, theme=scene.theme)
+    now = drawn.GroupFigureData(
+        replace(at_all, groups=groups), scene.units(), large=True, height=HEIGHT, theme=scene.theme
+    )
     st.html(markup.headline(said.headline(found) if found else "Looking for what you have in common."))
     st.html(markup.legend([group.name for group in groups], now.lettered))
-    settled = drawn.Shown(at_all, scene.units(), large=True, height=HEIGHT, theme=scene.theme) if found else None
+    settled = (
+        drawn.GroupFigureData(at_all, scene.units(), large=True, height=HEIGHT, theme=scene.theme) if found else None
+    )
     results.draw_figures(now, "meeting", settled)
     if settled is None or found is None:
         return
     results.draw_rules(scene, found, "meeting")
     units = scene.units()
-    lines = [*said.differences(found, units, most=1), said.together(found, units), *said.pairs(found, units, most=1)]
+    lines = [
+        *said.differences(found, units, most=1),
+        said.joint_sentence(found, units),
+        *said.pair_sentences(found, units, most=1),
+    ]
     if told := [line for line in lines if line][:2]:
         st.html(markup.sentences(told))
     if known.error:

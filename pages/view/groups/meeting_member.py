@@ -107,7 +107,7 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
                     args=(name,),
                     help=scene.cards[j],
                 )
-                told = said.wish(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
+                told = said.wish_text(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
                 st.html(shell_markup.readout(told, ""), width="content")
             if wish.asked:
                 WISHED.of(name).set(wish.percentile)
@@ -278,7 +278,7 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: GroupAgreemen
 def _near(found: GroupAgreement, rule: Rule, mine: Group) -> tuple[float, str]:
     """How near a common palette comes to one's own wishes: the share of the way, from 0 to 1, and in words."""
     share = float(satisfaction([mine], found.common[rule].solution.levels)[0])
-    return min(max(share, 0.0), 1.0), group_member.for_one(found, rule, mine)
+    return min(max(share, 0.0), 1.0), group_member.member_sentence(found, rule, mine)
 
 
 def _in_words(name: str, places: np.ndarray, mine: int) -> str:

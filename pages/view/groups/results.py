@@ -95,7 +95,7 @@ def draw_agreement(scene: Scene, groups: Sequence[Group], found: GroupAgreement 
         if not error:
             st.html(shell_markup.note("Looking for what these groups have in common."))
         return
-    shown = drawn.Shown(found, scene.units(), theme=scene.theme)
+    shown = drawn.GroupFigureData(found, scene.units(), theme=scene.theme)
     st.html(markup.headline(said.headline(found)))
     st.html(markup.legend([group.name for group in groups], shown.lettered))
     draw_figures(shown, "page")
@@ -105,13 +105,13 @@ def draw_agreement(scene: Scene, groups: Sequence[Group], found: GroupAgreement 
         if found.alone is None:
             st.html(shell_markup.note("Being computed."))
         for rule in found.common if found.alone is not None else ():
-            st.html(markup.titled_list(said.RULES[rule], said.given_up(found, rule, shown.units)))
+            st.html(markup.titled_list(said.RULES[rule], said.concession_sentences(found, rule, shown.units)))
     with st.expander("Table"):
         st.html(shell_markup.levels_table(*groups_text.table(shown), theme=shown.theme))
     draw_downloads(scene, shown, "page")
 
 
-def draw_figures(shown: drawn.Shown, key: str, settled: drawn.Shown | None = None) -> None:
+def draw_figures(shown: drawn.GroupFigureData, key: str, settled: drawn.GroupFigureData | None = None) -> None:
     """Levels and shares side by side.
 
     Args:
@@ -129,7 +129,7 @@ def draw_figures(shown: drawn.Shown, key: str, settled: drawn.Shown | None = Non
             height=height,
             key=f"{key}_levels",
             config=theme.CONFIG,
-            alt=groups_text.alternative(shown),
+            alt=groups_text.levels_alt(shown),
         )
     with right, st.container(key=f"{key}_shares_box", height=height):
         st.plotly_chart(
@@ -137,7 +137,7 @@ def draw_figures(shown: drawn.Shown, key: str, settled: drawn.Shown | None = Non
             height=height,
             key=f"{key}_shares",
             config=theme.CONFIG,
-            alt=groups_text.shares_alternative(settled),
+            alt=groups_text.shares_alt(settled),
         )
 
 
@@ -147,7 +147,7 @@ def draw_rules(scene: Scene, found: GroupAgreement, key: str) -> None:
         for rule in Rule:
             with st.container(key=f"{key}_rule_{rule.value}"):
                 verdict = found.verdicts.get(rule)
-                outcome = said.outcome(found, rule) or "Being computed."
+                outcome = said.outcome_sentence(found, rule) or "Being computed."
                 st.html(markup.rule(rule, outcome, HEADLINES[verdict] if verdict else ""))
                 if st.button(
                     "Use this common palette",
@@ -173,14 +173,14 @@ def _use(scene: Scene, found: GroupAgreement, rule: Rule) -> None:
     )
 
 
-def draw_words(shown: drawn.Shown) -> None:
+def draw_words(shown: drawn.GroupFigureData) -> None:
     """Where the groups differ, what cannot be had together, and what they share."""
     found, units = shown.agreement, shown.units
-    joint = said.together(found, units)
+    joint = said.joint_sentence(found, units)
     with st.container(horizontal=True, key="group_words"):
         for title, lines in (
             ("Where they differ most", said.differences(found, units)),
-            ("What cannot be had together", [*([joint] if joint else []), *said.pairs(found, units)]),
+            ("What cannot be had together", [*([joint] if joint else []), *said.pair_sentences(found, units)]),
             ("What they share", said.common_ground(found, units)),
         ):
             if lines:
@@ -188,7 +188,7 @@ def draw_words(shown: drawn.Shown) -> None:
                     st.html(markup.titled_list(title, lines))
 
 
-def draw_downloads(scene: Scene, shown: drawn.Shown, key: str) -> None:
+def draw_downloads(scene: Scene, shown: drawn.GroupFigureData, key: str) -> None:
     """Everything as files."""
     with st.container(horizontal=True):
         st.download_button(

@@ -79,7 +79,7 @@ def _up(stop: TourStop, seen: LiveAnswer) -> list[str]:
         f"{after}, {sentences.better_than(target.percentile)}."
     )
     old = scene.assess(palette_state.standardised(scene, stop.before))
-    was = "" if old.solution is None else f" Before: {_price(verdict.best_of(old.solution.kl))}."
+    was = "" if old.solution is None else f" Before: {_price(verdict.best_of_text(old.solution.kl))}."
     return [
         moved,
         f"{_now(seen)}{was}",

@@ -71,7 +71,7 @@ def verdict_data(found: LiveAnswer) -> dict[str, Any]:
         "lines": [asdict(line) | _value_label(found, line.value) for line in said.lines],
         "unasked": said.unasked,
         "tags": [asdict(tag) | _value_label(found, tag.value) for tag in said.tags],
-        "form": verdict.form(found.scene.oracle),
+        "form": verdict.form_sentence(found.scene.oracle),
     }
 
 
@@ -100,11 +100,11 @@ def _background_data(found: LiveAnswer) -> dict[str, Any]:
     if not faders.is_rested():
         return PENDING | {"again": POLL_MILLISECONDS if faders.is_settled() else 0}
     why, sure = "", ""
-    ways: tuple[verdict.Way, ...] = ()
+    ways: tuple[verdict.RepairText, ...] = ()
     repaired, waiting_ways = _job_state(live_answer.repairs_job(found))
     if isinstance(repaired, Repairs):
-        ways = verdict.ways(repaired, found.assessment, scene.names, scene.percentile)
-        why = verdict.conflict(repaired, found.assessment, scene.names, scene.percentile)
+        ways = verdict.repair_texts(repaired, found.assessment, scene.names, scene.percentile)
+        why = verdict.conflict_sentence(repaired, found.assessment, scene.names, scene.percentile)
         REPAIRS.set((found.assessment.targets, repaired))
     elif waiting_ways:
         why = "Looking for what would work."

@@ -11,7 +11,7 @@ import streamlit as st
 
 from map_core.core import amounts
 from map_core.palettes.palette import ALL, Palette
-from map_core.text.changes import price as price_of
+from map_core.text.changes import price_text as price_of
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import save_form
 from pages.view.session import palette_state

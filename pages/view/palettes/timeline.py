@@ -6,7 +6,7 @@ import streamlit as st
 
 from map_core.core.types import Verdict
 from map_core.figures import theme
-from map_core.figures.timeline import Moment, timeline, timeline_csv
+from map_core.figures.timeline import TimelineStep, timeline, timeline_csv
 from map_core.text import changes, sentences
 from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
@@ -54,7 +54,7 @@ def draw_timeline(own: AssessedPalette) -> None:
 
 def _draw_chart(own: AssessedPalette, found: list[AssessedPalette], steps: tuple[HistoryStep, ...], place: int) -> None:
     moments = [
-        Moment(step.what, today.local_time(step.when), one.assessment.verdict, one.levels, one.kl)
+        TimelineStep(step.what, today.local_time(step.when), one.assessment.verdict, one.levels, one.kl)
         for step, one in zip(steps, found, strict=True)
     ]
     names, shown = own.scene.names, today.initial_values(found)
@@ -104,9 +104,9 @@ def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list
         if now.assessment.verdict is Verdict.OUT_OF_REACH:
             told.append("No weights give these levels, so there is nothing to gain or lose.")
         return told
-    moved = changes.changes(now.scene.oracle, now.scene.percentiles, before.solution.levels, now.solution.levels)
-    told += [changes.gained(moved, now.scene.names), changes.lost(moved, now.scene.names)]
-    told.append(changes.cost(before.kl, now.kl))
+    moved = changes.level_changes(now.scene.oracle, now.scene.percentiles, before.solution.levels, now.solution.levels)
+    told += [changes.gains_sentence(moved, now.scene.names), changes.losses_sentence(moved, now.scene.names)]
+    told.append(changes.cost_sentence(before.kl, now.kl))
     return [sentence for sentence in told if sentence]
 
 

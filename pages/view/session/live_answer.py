@@ -21,7 +21,7 @@ from map_core.feasibility.repairs import Repairs, repairs
 from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette
 from map_core.text import sentences, verdict
-from map_core.text.verdict import Answer
+from map_core.text.verdict import VerdictText
 from pages.view.session import palette_state
 from pages.view.session.scene import Scene
 from pages.view.shell import background
@@ -59,7 +59,7 @@ class LiveAnswer:
     prices: LocalSensitivity | None
     errors: np.ndarray | None
     reach: SmoothedRanges
-    answer: Answer
+    answer: VerdictText
     when: float
     hasty: bool
 
@@ -121,7 +121,7 @@ def compute_answer(
     else:
         ranges = smoothed_ranges(scene.oracle, assessment.targets, held.reach if held else None)
         when = time.monotonic()
-    said = verdict.answer(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
+    said = verdict.verdict_text(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
     return LiveAnswer(scene, palette, assessment, prices, errors, ranges, said, when, kept is not None)
 
 

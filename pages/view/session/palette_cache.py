@@ -18,7 +18,7 @@ import streamlit as st
 from map_core.analysis.generation_weights import effective_solution
 from map_core.core.jobs import Job, shared_jobs
 from map_core.feasibility import Assessment
-from map_core.figures.palette_comparison import Snapshot
+from map_core.figures.palette_comparison import PaletteSnapshot
 from map_core.palettes import palette as palettes
 from map_core.palettes.palette import ALL, Palette
 from map_core.solver.newton import Solution
@@ -70,11 +70,11 @@ class AssessedPalette:
         """Nats; NaN when it is out of reach."""
         return float("nan") if self.solution is None else float(self.solution.kl)
 
-    def snapshot(self, name: str) -> Snapshot:
+    def snapshot(self, name: str) -> PaletteSnapshot:
         """The palette as it is drawn beside others."""
         found = self.solution
         weights = np.full(len(self.scene.names), np.nan) if found is None else found.weights / self.scene.oracle.scale
-        return Snapshot(name, self.assessment.verdict, self.targets, self.levels, weights, self.kl)
+        return PaletteSnapshot(name, self.assessment.verdict, self.targets, self.levels, weights, self.kl)
 
     def _percentiles(self, levels: np.ndarray) -> np.ndarray:
         units = self.scene.units()

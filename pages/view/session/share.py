@@ -26,7 +26,7 @@ from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
-from map_core.report import Report, Wanted
+from map_core.report import Report, ReportOptions
 from pages.view.session import scene as scenes
 from pages.view.session.scene import ALL, Scene
 from pages.view.shell import component, markup
@@ -35,7 +35,7 @@ PAGES = app_folder() / "pages"
 #: Reports that are remembered, over all viewers.
 MAX_REPORTS = 8
 #: What the snippets need: the weights alone.
-WEIGHTS_ONLY = Wanted(draws=0, samples=0, figures=False)
+WEIGHTS_ONLY = ReportOptions(draws=0, samples=0, figures=False)
 
 _CHAIN = "M10 14a4.5 4.5 0 0 0 6.4 0l3.2-3.2a4.5 4.5 0 0 0-6.4-6.4L12 5.6M14 10a4.5 4.5 0 0 0-6.4 0l-3.2 3.2"
 
@@ -119,10 +119,10 @@ def _report(
     name: str,
     path: Path,
     link: str,
-    wanted: Wanted | None = None,
+    wanted: ReportOptions | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Report:
-    wanted = wanted or Wanted()
+    wanted = wanted or ReportOptions()
     key = (scene.key, json.dumps(palette.as_dict(), sort_keys=True), name, link, wanted)
     while True:
         with _making:
@@ -136,7 +136,7 @@ def _report(
         except Exception:  # whoever made it has stopped, or failed: the next one tries, and is told
             continue
     try:
-        found = reports.gather(
+        found = reports.compute_report(
             whole,
             palette,
             made=datetime.now(UTC),
@@ -145,7 +145,7 @@ def _report(
             # The path of a server is nobody's business; the hash says which table it is.
             shown_table="" if path == scenes.DEFAULT_TABLE else path.name,
             link=link,
-            study=reports.study_beside(path) if wanted.figures else None,
+            study=reports.find_study(path) if wanted.figures else None,
             form=scene.oracle.form,
             wanted=wanted,
             theme=scene.theme,

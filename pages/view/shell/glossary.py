@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from map_core.text.glossary import found, term
+from map_core.text.glossary import search_terms, term
 from pages.view.shell import markup
 
 #: The words that a page speaks in, by its title.
@@ -85,7 +85,7 @@ def draw_page_terms(title: str) -> None:
 def draw_glossary() -> None:
     """All words, with a field to find one."""
     text = st.text_input("Find a word", key="glossary_search", placeholder="nats, frontier, target")
-    entries = found(text)
+    entries = search_terms(text)
     if not entries:
         st.html(markup.note("No word has that. A shorter text finds more."))
     left, right = st.columns(2, gap="large")

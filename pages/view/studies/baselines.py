@@ -44,7 +44,7 @@ def draw_baselines(asked: BaselineQuery, job: Job) -> None:
         with st.container(height=420, border=False):
             st.html(markup.note("" if job.ended else "Drawing random weights, and solving each for its cost."))
         return
-    shown = drawn.Shown(job.result, asked.targets, asked.scene.units(), asked.times)
+    shown = drawn.BaselineFigureData(job.result, asked.targets, asked.scene.units(), asked.times)
     st.header(told.headline(shown))
     st.html(markup.facts(told.facts(shown)))
     with st.container(horizontal=True, key="baselines_shares"):
@@ -80,7 +80,7 @@ def draw_baselines(asked: BaselineQuery, job: Job) -> None:
     )
 
 
-def _draws(asked: BaselineQuery, shown: drawn.Shown) -> None:
+def _draws(asked: BaselineQuery, shown: drawn.BaselineFigureData) -> None:
     """The draws, value by value or in the plane of two."""
     names, wanted = asked.scene.names, shown.wanted
     pairs = len(names) > 1
@@ -115,7 +115,7 @@ def _draws(asked: BaselineQuery, shown: drawn.Shown) -> None:
     figure = drawn.plane(shown, (across, upwards)) if view == "plane" else drawn.strips(shown)
     st.plotly_chart(figure, key=f"baselines_{view}", config=theme.CONFIG, alt=told.alt(shown))
     count = max(len(way.judged.kl) for way in shown.found)
-    most = f", the first {drawn.MOST_DOTS} of each kind" if count > drawn.MOST_DOTS else ""
+    most = f", the first {drawn.MAX_DOTS} of each kind" if count > drawn.MAX_DOTS else ""
     st.html(
         markup.note(
             f"Rings: random weights at any cost; full dots: {shown.cost()}{most}. A star meets every target. "

@@ -11,7 +11,7 @@ import streamlit as st
 
 from map_core.core.assets import ASSETS
 from map_core.errors import InputError
-from map_core.figures.delivery import Shown
+from map_core.figures.delivery import DeliveryFigureData
 from map_core.studies.delivery import DeliveryStudy, fingerprint
 from map_core.studies.delivery import study as studies
 from pages.view.session import scene as scenes
@@ -33,7 +33,7 @@ class DeliveryEvidence:
     """
 
     study: DeliveryStudy
-    graded: Shown
+    graded: DeliveryFigureData
     of_this_table: bool
     command: str
     first: int
@@ -56,7 +56,7 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     command = f"python -m map_core verify {shlex.quote(str(table))} --study {shlex.quote(str(own))}"
     return DeliveryEvidence(
         study,
-        Shown(study.graded, study.percentiles, names, colours, scene.theme),
+        DeliveryFigureData(study.graded, study.percentiles, names, colours, scene.theme),
         study.made.get("table") == _fingerprint(str(table), table.stat().st_mtime),
         command,
         int(sizes.argmax()),

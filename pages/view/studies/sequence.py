@@ -53,12 +53,14 @@ def draw_sequence(asked: SequenceQuery, job: Job) -> None:
         with st.container(height=420, border=False):
             st.html(markup.note("" if job.ended else "Aligning one value after another."))
         return
-    shown = sequence.Shown(whole.after(asked.rounds), asked.solution, asked.scene.units(), asked.scene.theme)
+    shown = sequence.SequenceFigureData(
+        whole.after(asked.rounds), asked.solution, asked.scene.units(), asked.scene.theme
+    )
     with st.container(key="sequence_said"):
-        st.header(sequence_text.undone(shown))
+        st.header(sequence_text.largest_loss_sentence(shown))
         for sentence in (
-            sequence_text.ending(shown),
-            sequence_text.stopped(shown),
+            sequence_text.ending_sentence(shown),
+            sequence_text.stop_sentence(shown),
             _rounds_sentence(asked, job, whole),
         ):
             if sentence:
@@ -95,7 +97,7 @@ def _rounds_sentence(asked: SequenceQuery, job: Job, whole: SequentialPath) -> s
     found = whole.rounds_to(asked.solution.levels, sequence.NEAR)
     if found is None and not job.ended:
         return "Counting the rounds that it takes until nothing changes any more."
-    return sequence_text.needed(found, whole.rounds)
+    return sequence_text.rounds_needed_sentence(found, whole.rounds)
 
 
 def draw_orders(asked: SequenceQuery, job: Job) -> None:
@@ -113,14 +115,14 @@ def draw_orders(asked: SequenceQuery, job: Job) -> None:
         return
     if found.best is None or found.worst is None:
         return
-    ends = () if compared.alike(found) else (("least", found.best), ("most", found.worst))
+    ends = () if compared.orders_agree(found) else (("least", found.best), ("most", found.worst))
     for how, place in ends:
         its = found.paths[place].order
         with st.container(horizontal=True, vertical_alignment="center", key=f"sequence_{how}"):
             st.html(f'<h3 class="vp-small-title">{how.capitalize()} is lost</h3>', width="content")
             places = [(j, f"{number}. {asked.scene.names[j]}") for number, j in enumerate(its, start=1)]
             st.html(markup.chips(places, asked.scene.theme), width="content")
-            st.html(markup.note(compared.lost(found, place, asked.scene.units())), width="content")
+            st.html(markup.note(compared.shortfall_sentence(found, place, asked.scene.units())), width="content")
             if st.button(
                 "Use this order",
                 key=f"sequence_use_{place}",
@@ -130,4 +132,4 @@ def draw_orders(asked: SequenceQuery, job: Job) -> None:
                 args=(asked.scene, its),
             ):
                 st.rerun()  # the whole page, and not this piece alone
-    st.html(markup.note(compared.matters(found)))
+    st.html(markup.note(compared.order_summary(found)))

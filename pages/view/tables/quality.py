@@ -93,8 +93,8 @@ def _draw_advice(scene: Scene, job: Job) -> None:
     advice: Advice = job.result
     with st.container(border=True, key="advice"):
         st.header(words.HEADLINES[advice.help])
-        st.text(words.why(advice, len(scene.table.prompts)))
-        if rows := words.rows(advice):
+        st.text(words.advice_reason(advice, len(scene.table.prompts)))
+        if rows := words.outlook_rows(advice):
             header = ("", "this table", "twice the replies, foretold", "twice the prompts, foretold")
             st.html(markup.levels_table(header, [(-1, row) for row in rows], wide=True))
         _draw_more(scene, advice)

@@ -71,7 +71,7 @@ def _draw(job: Job, today: CurrentPalette, cells: list[tuple[int, int]]) -> None
     values = sorted({j for pair in cells for j in pair})
     st.html(_grid_rules(values))
     height = pair_grid.HEIGHTS.get(len(values) - 1, pair_grid.LEAST_HEIGHT)
-    ends = pair_grid.scale(units, list(found.values()), today.stand)
+    ends = pair_grid.shared_range(units, list(found.values()), today.stand)
     with st.container(key="pairs_matrix"):
         for pair in cells:
             with st.container(key=f"pair_{pair[0]}_{pair[1]}", border=True, gap=None):
@@ -110,14 +110,14 @@ def _draw_cell(
             st.html(markup.note("The targets of the other values alone cost more than this."))
         return
     event = st.plotly_chart(
-        pair_grid.cell(units, pair, found, today.stand, ends, height, today.scene.theme),
+        pair_grid.pair_cell(units, pair, found, today.stand, ends, height, today.scene.theme),
         key=f"cell_{pair[0]}_{pair[1]}",
         on_select="rerun",
         selection_mode="points",
         config=theme.CONFIG | {"displayModeBar": False},
         alt=f"What can be had of {today.names[pair[0]]}, across, and {today.names[pair[1]]}, upwards.",
     )
-    st.html(markup.note(pair_grid.said(pair_grid.together(reached[-1], pair))))
+    st.html(markup.note(pair_grid.joint_share_text(pair_grid.joint_share(reached[-1], pair))))
     if event and event.selection.points:
         open_pair(pair)
         rerun_if_changed()

@@ -132,7 +132,7 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
         if chosen is not None:
             levels = found.levels[chosen]
             said = f"One of the palettes at {amounts.significant(found.budget[chosen])} nats."
-            new = plane.taken(today.targets, levels, found.values)
+            new = plane.targets_at_point(today.targets, levels, found.values)
             point = what_if.WhatIfPoint(said, levels, found.weights[chosen], float(found.kl[chosen]), new)
         what_if.draw_panel(today, "lines", point, HOW)
     what_if.draw_replies(today, "lines", point)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from map_core.analysis.generation_weights import effective_solution
 from map_core.feasibility import Assessment
-from map_core.figures.plane import Palette as Stand
+from map_core.figures.plane import PalettePosition as Stand
 from map_core.palettes import palette as palettes
 from map_core.palettes.palette import Palette
 from map_core.solver.newton import Solution

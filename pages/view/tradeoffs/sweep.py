@@ -71,7 +71,7 @@ def _draw(job: Job, today: CurrentPalette, value: int, shown: list[int]) -> None
         said = "The other targets cannot be met by themselves, so nothing can be swept. Lower one of them first."
         st.html(markup.note(said))
         return
-    drawn = sweep.Sweep(found, units, float(today.targets[value]), error, [value, *shown], today.scene.theme)
+    drawn = sweep.SweepData(found, units, float(today.targets[value]), error, [value, *shown], today.scene.theme)
     st.html(markup.legend([(j, names[j]) for j in sorted({value, *shown})], today.scene.theme))
     with st.container(key="sensitivity_levels"):
         _chart("levels", sweep.levels(drawn), value, f"Realised levels as the target of {names[value]} moves.")

@@ -94,7 +94,7 @@ def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, ke
         clicked = what_if.clicked_point("two", event, job.key) if found else None
         point = None
         if found is not None and clicked is not None and len(clicked) == 2:
-            contour, direction = plane.point(found, clicked)
+            contour, direction = plane.clicked_point(found, clicked)
             both = f"{names[pair[0]]} and {names[pair[1]]}"
             at = "at the limit" if math.isinf(contour.budget) else f"at {amounts.significant(contour.budget)} nats"
             point = what_if.contour_point(today, f"A point of the frontier of {both} {at}.", pair, contour, direction)

@@ -58,7 +58,7 @@ def contour_point(
     weights = contour.weights[number] * (LIMIT_FACTOR if limit else 1.0)
     kl = float(contour.kl[number])
     levels = contour.levels[number]
-    return WhatIfPoint(said, levels, weights, kl, plane.taken(today.targets, levels, values), limit)
+    return WhatIfPoint(said, levels, weights, kl, plane.targets_at_point(today.targets, levels, values), limit)
 
 
 def clicked_point(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | None:
@@ -137,8 +137,10 @@ def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
         what = "the base model, for nothing near it can be had" if now is None else "the nearest one that is not"
         st.html(markup.note(f"Your palette is out of reach, so this is held against {what}."))
     here, spent = (np.zeros(len(today.names)), 0.0) if now is None else (now.levels, now.kl)
-    found = changes.changes(scene.oracle, scene.percentiles, here, point.levels)
-    said = " ".join(filter(None, [changes.gained(found, today.names), changes.lost(found, today.names)]))
+    found = changes.level_changes(scene.oracle, scene.percentiles, here, point.levels)
+    said = " ".join(
+        filter(None, [changes.gains_sentence(found, today.names), changes.losses_sentence(found, today.names)])
+    )
     told = [said or "No level moves by a percentile.", _cost(spent, point)]
     with st.container(gap="small"):
         for sentence in filter(None, [*told, _gives_way(today, point), _doubt(today, point)]):
@@ -165,7 +167,7 @@ def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
 def _cost(now: float, point: WhatIfPoint) -> str:
     if math.isnan(point.kl):
         return "It costs the most that choosing among the replies can cost at these levels."
-    return changes.cost(now, point.kl)
+    return changes.cost_sentence(now, point.kl)
 
 
 def _gives_way(today: CurrentPalette, point: WhatIfPoint) -> str:

@@ -70,7 +70,7 @@ def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, found: Por
         ("Measures", told.get("measures"), ""),
         ("Misses", told.get("misses"), ""),
         ("AUC", area, basis),
-        ("Length", figures.length_told(found), ""),
+        ("Length", figures.length_sentence(found), ""),
         ("Scorer", told.get("source"), f"version {told['version']}" if told.get("version") else ""),
         ("Licence", told.get("licence"), ""),
     ]
@@ -145,7 +145,7 @@ def _draw_spread(seen: ValuesView, name: str, found: Portrait) -> None:
     if not found.constant:
         figure = figures.spread(found, seen.title(name), seen.tint(name))
         st.plotly_chart(figure, config=theme.CONFIG, key=f"values_spread_{name}")
-    st.html(markup.note(figures.spread_told(found)))
+    st.html(markup.note(figures.spread_sentence(found)))
     st.download_button(
         "Data (CSV)",
         figures.portrait_csv(found),
@@ -164,12 +164,12 @@ def _draw_correlations(seen: ValuesView, found: Portrait) -> None:
         return
     st.subheader("What it goes together with", anchor=False)
     names = {other: seen.title(other) for other, _ in found.correlations}
-    for warning in figures.twins_told(found, names):
+    for warning in figures.duplicate_warnings(found, names):
         st.warning(markup.plain(warning), icon=":material/join:")
     st.html(
         marks.table(
             [
-                (seen.tint(other), names[other], sentences.number(size, 2), figures.strength(size))
+                (seen.tint(other), names[other], sentences.number(size, 2), figures.correlation_text(size))
                 for other, size in found.correlations
             ]
         )
