@@ -88,6 +88,7 @@ def _number(number: float) -> float | None:
 
 
 def delivery_text(found: Delivery, oracle: Oracle) -> str:
+    """Return one palette's forecast and delivery as a table for people."""
     note = ""
     if found.verdict is Verdict.OUT_OF_REACH:
         note = f" Out of reach of {found.candidates} candidates: the nearest palette stands in."
@@ -112,6 +113,7 @@ def delivery_text(found: Delivery, oracle: Oracle) -> str:
 
 
 def delivery_summary(found: tuple[Delivery, ...]) -> str:
+    """Return what all palettes come to, in a line or two."""
     had = [one for one in found if one.verdict is not Verdict.OUT_OF_REACH]
     ways = [share_of_way(had, [getattr(one, name) for one in had]) for name in ("realised", "pooled")]
     inside = np.concatenate([one.inside[~np.isnan(one.targets)] for one in found])
@@ -132,6 +134,7 @@ def delivery_summary(found: tuple[Delivery, ...]) -> str:
 
 
 def crossed_text(found: CrossFitDelivery, number: int, oracle: Oracle) -> str:
+    """Return one palette's forecast and delivery over many halvings as a table for people."""
     rows = [name for name, target in zip(oracle.values, found.asked[number], strict=True) if not math.isnan(target)]
     shown = {
         "base": by_name(oracle, found.base),

@@ -80,7 +80,8 @@ def drawing(drawn: Sequence[Dot], units: Units, pair: tuple[int, int], targets: 
 
     Args:
         drawn: the dots.
-        units, pair: as in :func:`dots`.
+        units: percentiles of the table's replies.
+        pair: positions of the value across and the value upwards.
         targets: (value,) in standard deviations above base, NaN for free values.
     """
     across, upwards = pair

@@ -145,7 +145,7 @@ def levels(shown: GroupFigureData) -> go.Figure:
             name="span",
         )
         on = stack_layers(places.tolist(), (high - low) / ((17 if shown.large else 24) if shown.lettered else 60))
-        step = min(0.3 if shown.lettered else 0.14, 0.4 / max(1, max(on)))
+        step = min(0.3 if shown.lettered else 0.14, 0.4 / max(1, *on))
         figure.add_scatter(
             x=places,
             y=[k - step * layer for layer in on],
@@ -242,7 +242,7 @@ def _dots(shown: GroupFigureData) -> go.Figure:
         shade, symbol, _ = MARKS[rule]
         places = 100 * np.clip(common.satisfaction, 0, 1)
         on = stack_layers(places.tolist(), 1.6)
-        step = min(0.12, 0.7 / max(1, max(on)))
+        step = min(0.12, 0.7 / max(1, *on))
         figure.add_scatter(
             x=places,
             y=[place + 0.25 - step * layer for layer in on],

@@ -6,6 +6,8 @@ has its own legend beside it.
 
 from __future__ import annotations
 
+import math
+
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -117,7 +119,7 @@ def _add_line(
     """A line over the number of values, in the legend of its panel."""
     figure.add_scatter(
         x=list(range(1, len(y) + 1)),
-        y=[None if number != number else number for number in y],
+        y=[None if math.isnan(number) else number for number in y],
         mode="lines+markers",
         name=name,
         legend=_legend(legend),

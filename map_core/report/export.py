@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from map_core.confidence import Confidence, Interval
-from map_core.core import safe_csv
+from map_core.core import amounts, safe_csv
 from map_core.core.types import Verdict
 from map_core.feasibility import Conflict
 from map_core.oracle import Oracle
@@ -163,7 +163,7 @@ def cost(report: Report) -> dict[str, Any]:
         "kl_nats": _number(solution.kl),
         "most_nats": _number(most),
         "share_of_most": _number(solution.kl / most) if most > 0 else None,
-        "best_of": _number(sentences.best_of(solution.kl)),
+        "best_of": _number(amounts.best_of(solution.kl)),
         "ess": _number(ess.per_prompt),
         "ess_pooled": _number(ess.pooled),
         "bottleneck": None if worst is None else report.table.values[worst],

@@ -89,7 +89,7 @@ class PreferenceShare:
 
     @property
     def share(self) -> float:
-        """aligned / decided."""
+        """Return aligned / decided."""
         return self.aligned / self.decided
 
 

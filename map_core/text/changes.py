@@ -39,7 +39,8 @@ def level_changes(
     Args:
         oracle: base level and scale.
         percentiles: of the base model's replies.
-        before, after: (value,) realised levels in standard deviations above base.
+        before: (value,) realised levels in standard deviations above base.
+        after: the same of the other palette.
     """
     # A hair below, as on every axis: a level within a tie of replies must not jump with rounding.
     ends = [oracle.rewards_at(np.asarray(levels) - 1e-9) for levels in (before, after)]

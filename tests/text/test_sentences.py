@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from map_core.analysis.sensitivity import local_sensitivity, sensitivity_curve
+from map_core.core import amounts
 from map_core.core.types import Form, Verdict
 from map_core.feasibility import assess
 from map_core.oracle import EffectiveSampleSize, MemoryOracle
@@ -60,7 +61,7 @@ def test_percentiles_as_shares(percentile, said):
 
 @pytest.mark.parametrize("drafts", [1, 2, 4, 16, 64])
 def test_best_of_n_is_the_inverse_of_its_divergence(drafts):
-    assert sentences.best_of(math.log(drafts) - (drafts - 1) / drafts) == pytest.approx(drafts)
+    assert amounts.best_of(math.log(drafts) - (drafts - 1) / drafts) == pytest.approx(drafts)
 
 
 def test_distance_in_words():

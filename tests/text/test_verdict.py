@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from map_core.analysis.sensitivity import local_sensitivity
+from map_core.core import amounts
 from map_core.core.types import Verdict
 from map_core.feasibility import Assessment, AttainableLevels, assess
 from map_core.feasibility.repairs import repairs
 from map_core.oracle import MemoryOracle
-from map_core.text import sentences, verdict
+from map_core.text import verdict
 from tests.tables import VALUES, make_table
 
 TABLE = make_table(prompts=24, candidates=32, seed=3)
@@ -40,7 +41,7 @@ def test_a_palette_that_can_be_had():
     assert [line.value for line in told.lines] == [0, 2]
     assert told.lines[0].text.startswith("p50 → p54 ± ")
     assert told.lines[0].meaning == "better than 5 of 10 of the model's own replies"
-    assert told.cost == f"Like picking the best of {sentences.best_of(found.solution.kl):.1f} replies"
+    assert told.cost == f"Like picking the best of {amounts.best_of(found.solution.kl):.1f} replies"
     assert told.cost_detail.startswith(f"{found.solution.kl:.2f} nats")
     assert told.share == pytest.approx(found.solution.kl / math.log(32))
     assert told.bottleneck.lower() in VALUES
@@ -73,8 +74,7 @@ def test_a_step_costs_what_a_solve_of_it_costs():
         again = assess(ORACLE, targets)
         assert again.solution is not None
         assert (
-            tag.cost
-            == f"best of {sentences.best_of(found.solution.kl):.1f} → {sentences.best_of(again.solution.kl):.1f}"
+            tag.cost == f"best of {amounts.best_of(found.solution.kl):.1f} → {amounts.best_of(again.solution.kl):.1f}"
         )
         assert tag.step == f"p{50 + 10 * targets[tag.value] - 1:.0f} → p{50 + 10 * targets[tag.value]:.0f}"
     assert [tag.value for tag in told.tags] == sorted(
