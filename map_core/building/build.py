@@ -8,7 +8,6 @@ imported here; engine and scorers are handed in.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -31,6 +30,7 @@ from map_core.building.plan import (
 )
 from map_core.building.progress import Reporter
 from map_core.building.workers import Crew, Local
+from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
@@ -189,7 +189,7 @@ def already(out: Path, keeping: Keeping) -> Built:
     base = Base.read(out)
     if folder_of(out).is_dir() and not keeping.keep_parts:
         with lock(out):
-            shutil.rmtree(folder_of(out), ignore_errors=True)
+            CheckpointFolder(folder_of(out)).remove()
     rows = sum(len(base.numbers(place)) for place in range(len(base.prompts)))
     return Built(out, base.values, len(base.prompts), rows)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.core.atomic_files import write_durable, write_error
+from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.file_lock import lock
 from map_core.core.types import Reply
 from map_core.errors import InputError
@@ -38,6 +37,7 @@ _REPLIES = pa.schema(
 )
 _NAME = re.compile(r"(.+)\.(\d+)-(\d+)\.replies\.parquet")
 _REASONS = b"reasons"
+_PLAN = "plan.json"
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Parts:
     """
 
     def __init__(self, out: Path, plan: Mapping[str, Any], candidates: int = 0, fresh: bool = False) -> None:
-        self.folder = folder_of(out)
+        self.folder = CheckpointFolder(folder_of(out))
         self._out, self._plan, self._candidates, self._fresh = out, dict(plan), candidates, fresh
         self._ranges: dict[str, list[tuple[int, int]]] = {}
 
@@ -81,34 +81,29 @@ class Parts:
     def locked(self) -> Iterator[None]:
         """Hold the table against a second build, and check that the folder belongs to this one's plan."""
         with lock(self._out):
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise write_error(self.folder, error) from error
+            self.folder.create()
             self._check_plan()
-            for path in self.folder.iterdir():
-                if found := _NAME.fullmatch(path.name):
+            for name in self.folder.names():
+                if found := _NAME.fullmatch(name):
                     self._ranges.setdefault(found[1], []).append((int(found[2]), int(found[3])))
             for ranges in self._ranges.values():
                 ranges.sort()
             yield
 
     def _check_plan(self) -> None:
-        path = self.folder / "plan.json"
-        found = _plan(path)
+        found = self._kept_plan()
         asked = self._plan | {"candidates": self._candidates}
         if found == asked:
             return
         differs = set() if found is None else self._differing(found)
         if differs and not self._fresh:
             raise InputError(
-                f"{self.folder} holds the unfinished table of another build (other {', '.join(sorted(differs))}). "
+                f"{self.folder.path} holds the unfinished table of another build (other {', '.join(sorted(differs))}). "
                 "Finish that one with its own command, give this one another --out, or add --fresh to throw it away."
             )
         if differs or found is None:
-            for part in self.folder.glob("*.parquet"):
-                part.unlink()
-        write_durable(path, json.dumps(asked).encode())
+            self.folder.clear(".parquet")
+        self.folder.write(_PLAN, json.dumps(asked).encode())
 
     def _differing(self, found: Mapping[str, Any]) -> set[str]:
         """What of another plan is not what is asked for; more candidates than there are can still be drawn."""
@@ -129,7 +124,7 @@ class Parts:
         """A prompt's replies that are there, by candidate number."""
         found: dict[int, Reply] = {}
         for first, end in self._ranges.get(key, ()):
-            data = _read(self._replies(key, first, end))
+            data = self._read(_replies_name(key, first, end))
             columns = [data[name].to_pylist() for name in _REPLIES.names]
             for number, (text, tokens, log_probs, finished) in enumerate(zip(*columns, strict=True), start=first):
                 found[number] = Reply(text, tuple(tokens), tuple(log_probs), finished)
@@ -144,15 +139,15 @@ class Parts:
             "log_probs": [reply.log_probs for reply in replies],
             "finished": [reply.finished for reply in replies],
         }
-        _write(self._replies(key, first, end), pa.table(columns, schema=_REPLIES))
+        self._write(_replies_name(key, first, end), pa.table(columns, schema=_REPLIES))
         self._ranges.setdefault(key, []).append((first, end))
 
     def scores(self, key: str) -> Scores:
         """The rewards of a prompt that are there."""
-        path = self._scores(key)
-        if not path.is_file():
+        name = _scores_name(key)
+        if name not in self.folder:
             return Scores()
-        data = _read(path)
+        data = self._read(name)
         numbers = data["candidate"].to_pylist()
         told = json.loads((data.schema.metadata or {}).get(_REASONS, b"{}"))
         scores = Scores()
@@ -170,17 +165,38 @@ class Parts:
         for (name, version), rewards in scores.rewards.items():
             columns[f"{name}\t{version}"] = pa.array([rewards.get(number) for number in numbers], pa.float64())
         told = {"\t".join(value): reasons for value, reasons in scores.reasons.items() if reasons}
-        _write(self._scores(key), pa.table(columns).replace_schema_metadata({_REASONS: json.dumps(told).encode()}))
+        self._write(_scores_name(key), pa.table(columns).replace_schema_metadata({_REASONS: json.dumps(told).encode()}))
 
     def remove(self) -> None:
         """Delete the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.remove()
 
-    def _replies(self, key: str, first: int, end: int) -> Path:
-        return self.folder / f"{key}.{first:06d}-{end:06d}.replies.parquet"
+    def _kept_plan(self) -> dict[str, Any] | None:
+        """Return the plan of the folder; None when it is not there or not whole."""
+        try:
+            plan = json.loads(self.folder.read(_PLAN))
+        except (InputError, ValueError):
+            return None
+        return plan if isinstance(plan, dict) else None
 
-    def _scores(self, key: str) -> Path:
-        return self.folder / f"{key}.rewards.parquet"
+    def _read(self, name: str) -> pa.Table:
+        try:
+            return pq.read_table(pa.BufferReader(self.folder.read(name)))
+        except pa.ArrowException as error:
+            raise self.folder.damaged(name, error) from error
+
+    def _write(self, name: str, data: pa.Table) -> None:
+        buffer = pa.BufferOutputStream()
+        pq.write_table(data, buffer, compression="zstd")
+        self.folder.write(name, buffer.getvalue().to_pybytes())
+
+
+def _replies_name(key: str, first: int, end: int) -> str:
+    return f"{key}.{first:06d}-{end:06d}.replies.parquet"
+
+
+def _scores_name(key: str) -> str:
+    return f"{key}.rewards.parquet"
 
 
 def key_of(prompt: str, occurrence: int = 0) -> str:
@@ -192,27 +208,3 @@ def key_of(prompt: str, occurrence: int = 0) -> str:
 def folder_of(out: Path) -> Path:
     """Where the parts of a table are kept while it is built."""
     return out.with_name(out.name + ".parts")
-
-
-def _plan(path: Path) -> dict[str, Any] | None:
-    """A plan; None when it is not there or not whole."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _read(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(pa.BufferReader(path.read_bytes()))
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}). Remove it and start again; it is then made anew."
-        ) from error
-
-
-def _write(path: Path, data: pa.Table) -> None:
-    buffer = pa.BufferOutputStream()
-    pq.write_table(data, buffer, compression="zstd")
-    write_durable(path, buffer.getvalue().to_pybytes())

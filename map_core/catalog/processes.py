@@ -18,8 +18,10 @@ from typing import Any
 
 import filelock
 
+from map_core.building.checkpoints import folder_of
 from map_core.catalog.folder import folder, named, path_of
 from map_core.core.atomic_files import atomic_write
+from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.child_process import ProcessIdentity, start_detached
 from map_core.errors import InputError
 
@@ -169,7 +171,7 @@ def give_up(name: str) -> None:
         raise InputError(f"The table {name!r} is being made. Stop that first.")
     out = path_of(name)
     shutil.rmtree(place(name), ignore_errors=True)
-    shutil.rmtree(out.with_name(f"{out.name}.parts"), ignore_errors=True)
+    CheckpointFolder(folder_of(out)).remove()
 
 
 def every() -> tuple[Making, ...]:

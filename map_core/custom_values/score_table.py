@@ -7,14 +7,14 @@ a model is the scorer that is handed in.
 
 from __future__ import annotations
 
-import shutil
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
-from map_core.core.atomic_files import atomic_write
+from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.types import Reply
 from map_core.custom_values import score_cache
 from map_core.data.reward_table import RewardTable
@@ -43,35 +43,50 @@ def score(table: RewardTable, scorer: Scorer, out: Path, report: Reporter) -> No
     """
     if not table.replies:
         raise InputError("This table has no texts of replies, so nothing can be scored on it.")
-    parts = out.with_suffix(".parts")
-    _make(out.parent)
+    checkpoints = CheckpointFolder(out.with_suffix(".parts"))
+    _create(checkpoints)  # with the folder of ``out``
+    prompts = len(table.prompts)
+    blocks = [range(begin, min(begin + PROMPTS, prompts)) for begin in range(0, prompts, PROMPTS)]
     with FileLock(f"{out}.lock"):
         if not out.is_file():
-            _make(parts)
-            prompts = len(table.prompts)
-            report(_ready(parts, prompts), prompts)
-            for begin in range(0, prompts, PROMPTS):
-                if not _part(parts, begin).is_file():
-                    _save(_part(parts, begin), _rewards(table, scorer, range(begin, min(begin + PROMPTS, prompts))))
-                report(min(begin + PROMPTS, prompts), prompts)
-            every = [np.load(_part(parts, begin)) for begin in range(0, prompts, PROMPTS)]
-            score_cache.write(out, np.concatenate(every), scorer.entry())
-        shutil.rmtree(parts, ignore_errors=True)
+            _create(checkpoints)
+            report(sum(len(block) for block in blocks if _name(block) in checkpoints), prompts)
+            for block in blocks:
+                if _name(block) not in checkpoints:
+                    _write(checkpoints, _name(block), _rewards(table, scorer, block))
+                report(block.stop, prompts)
+            rewards = np.concatenate([_read(checkpoints, _name(block)) for block in blocks])
+            score_cache.write(out, rewards, scorer.entry())
+        checkpoints.remove()
 
 
-def _part(parts: Path, begin: int) -> Path:
-    return parts / f"{begin:08d}.npy"
+def _name(block: range) -> str:
+    return f"{block.start:08d}.npy"
 
 
-def _make(folder: Path) -> None:
+def _create(checkpoints: CheckpointFolder) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {folder} cannot be made ({error}).") from error
+        checkpoints.create()
+    except InputError as error:
+        raise InputError(f"The folder {checkpoints.path} cannot be made ({error.__cause__}).") from error
 
 
-def _ready(parts: Path, prompts: int) -> int:
-    return sum(min(PROMPTS, prompts - begin) for begin in range(0, prompts, PROMPTS) if _part(parts, begin).is_file())
+def _read(checkpoints: CheckpointFolder, name: str) -> np.ndarray:
+    try:
+        return np.asarray(np.load(io.BytesIO(checkpoints.read(name)), allow_pickle=False))
+    except (ValueError, EOFError) as error:
+        raise checkpoints.damaged(name, error) from error
+
+
+def _write(checkpoints: CheckpointFolder, name: str, rewards: np.ndarray) -> None:
+    content = io.BytesIO()
+    np.save(content, rewards)
+    try:
+        checkpoints.write(name, content.getvalue())
+    except InputError as error:
+        raise InputError(
+            f"Scores cannot be written to {checkpoints.path} ({error.__cause__}). What is made so far is kept."
+        ) from error
 
 
 def _rewards(table: RewardTable, scorer: Scorer, prompts: range) -> np.ndarray:
@@ -82,13 +97,3 @@ def _rewards(table: RewardTable, scorer: Scorer, prompts: range) -> np.ndarray:
         replies = [Reply(text, ids) for text, ids in zip(table.replies[rows], tokens, strict=True)]
         made.append(score_checked(scorer, table.prompts[prompt], replies))
     return np.concatenate(made)
-
-
-def _save(path: Path, rewards: np.ndarray) -> None:
-    try:
-        with atomic_write(path) as partial, partial.open("wb") as file:
-            np.save(file, rewards)
-    except OSError as error:
-        raise InputError(
-            f"Scores cannot be written to {path.parent} ({error}). What is made so far is kept."
-        ) from error

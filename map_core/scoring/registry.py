@@ -1,4 +1,17 @@
-"""Scorers by name: the built-in values, and one maker for each family of values of one's own.
+"""Scorers by name: the built-in values, and one maker for each family of custom values.
+
+A new built-in value needs, in this order (details: docs/contributing.md, "Add a scorer"):
+
+1. a subclass of :class:`~map_core.scoring.base.Scorer` with a complete ``card``, in the module of its family;
+2. an entry in ``_BUILT_IN`` below, and in :data:`READ_LIKELIHOOD` if it reads log-probabilities;
+3. the laws: ``check_scorer`` of :mod:`map_core.testing.scorer_laws`, in ``tests/scoring/test_scorers.py``;
+4. labels in ``assets/labels.jsonl``: ``tests/scoring/test_labels.py`` holds their number and the lowest AUC;
+5. its column in the embedded table: ``python -m map_core build --extend assets/default.parquet --values NAME``, and
+   the study that belongs to that table: ``python -m map_core verify --study assets/delivery.json``;
+6. its row in ``docs/values.md``: ``python -m map_core values --markdown``.
+
+A changed value needs a new ``version`` in its card, and steps 3 to 6 with
+``build --rescore assets/default.parquet --out NEW.parquet`` in place of ``--extend``.
 
 Constraint: no model library at import time, nor when a scorer is made; its models load with the first score.
 """

@@ -1,8 +1,8 @@
-"""Units for a value: raw, standardised against the base model, percentile of base replies, probability.
+"""Units of a value: raw, standardised against the base model, percentile of base replies, probability.
 
 A scorer's raw number may be a logit that nobody can read; a transform gives it a meaning and keeps the order of
-replies. It is fitted once, on replies of the base model, and stands in the table's metadata, so that replies scored
-later are in the same unit. Constraint: pure functions; numpy only.
+replies. Its numbers stand in a values file and in the table's metadata, so that replies scored later are in the same
+unit. Constraint: pure functions; numpy only.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True)
 class Transform:
-    """From a scorer's rewards to a unit and back.
+    """A monotone map from a scorer's rewards to a unit.
 
     Args:
         unit: see :class:`Unit`.
@@ -78,20 +78,6 @@ class Transform:
                 return np.asarray(np.exp(-np.logaddexp(0.0, -given)))
         return given
 
-    def invert(self, levels: np.ndarray) -> np.ndarray:
-        """The rewards that are these numbers in the unit; NaN where none is, as for a probability of 0 or beyond."""
-        given = np.asarray(levels, dtype=np.float64)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            match self.unit:
-                case Unit.STANDARD:
-                    return given * self.scale + self.mean
-                case Unit.PERCENTILE:
-                    found = np.interp(given, np.linspace(0.0, 100.0, len(self.knots)), self.knots)
-                    return np.where((given >= 0.0) & (given <= 100.0), found, np.nan)
-                case Unit.PROBABILITY:
-                    return np.where((given > 0.0) & (given < 1.0), np.log(given) - np.log1p(-given), np.nan)
-        return given
-
     def as_dict(self) -> dict[str, Any]:
         """The transform as plain JSON values; ``Transform(**them)`` is it again."""
         return {"unit": self.unit.value, "mean": self.mean, "scale": self.scale, "knots": list(self.knots)}
@@ -111,33 +97,6 @@ class Transform:
                 "standard and percentile, which are fitted on its replies."
             )
         return cls(**given)
-
-
-def fitted(unit: Unit, rewards: np.ndarray, steps: int = 100) -> Transform:
-    """The transform to a unit, fitted on replies of the base model.
-
-    Args:
-        unit: see :class:`Unit`.
-        rewards: of base replies, any shape, at least two of them finite and different.
-        steps: percentiles between which it is linear.
-
-    Raises:
-        InputError: too few rewards, or all of them equal, for a unit that compares.
-    """
-    unit = Unit(unit)
-    given = np.asarray(rewards, dtype=np.float64)
-    given = given[np.isfinite(given)]
-    if unit in (Unit.RAW, Unit.PROBABILITY):
-        return Transform(unit)
-    if given.size < 2 or np.ptp(given) == 0.0:
-        raise InputError(f"{given.size} rewards of base replies do not differ; expected two at the least that do.")
-    if unit is Unit.STANDARD:
-        return Transform(unit, float(given.mean()), float(given.std()))
-    knots = np.quantile(given, np.linspace(0.0, 1.0, steps + 1))
-    # Where many replies have one reward its knots are equal; they are set apart by next to nothing, so that the way
-    # back is single.
-    least = 1e-9 * float(np.ptp(given))
-    return Transform(unit, knots=tuple(np.maximum.accumulate(knots + least * np.arange(steps + 1)).tolist()))
 
 
 class Transformed(Scorer):

@@ -40,6 +40,9 @@ def test_what_is_written_comes_back_to_the_last_bit(tmp_path: Path) -> None:
         scores.add(value, {0: 0.1 + 0.2, 2: float("nan")}, {2: "it raised"})
         scores.add(("tact", "1"), {1: -1e300}, {})
         first.write_scores(key, scores)
+    names = {path.name for path in (tmp_path / "t.parquet.parts").iterdir()}
+    replies = {f"{key}.000000-000003.replies.parquet", f"{key}.000003-000005.replies.parquet"}
+    assert names == {"plan.json", f"{key}.rewards.parquet"} | replies, "an older version's unfinished build goes on"
     with (again := Parts(out, {"seed": 1}, 5)).locked():
         assert again.drawn(key) == 5
         assert again.numbers(key) == [0, 1, 2, 3, 4]
@@ -156,7 +159,7 @@ def test_a_part_that_is_damaged_is_named(tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
     with (some := Parts(out, {}, 3)).locked():
         some.write_replies("k", 0, REPLIES)
-        path = some.folder / "k.000000-000003.replies.parquet"
+        path = some.folder.path / "k.000000-000003.replies.parquet"
         path.write_bytes(path.read_bytes()[:50])
         with pytest.raises(InputError, match=r"k\.000000.* cannot be read .* Remove it and start again"):
             some.replies("k")

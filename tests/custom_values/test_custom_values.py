@@ -100,6 +100,13 @@ def test_what_was_scored_before_a_stop_is_not_scored_again(tmp_path):
     assert not (tmp_path / "out.parts").exists()
 
 
+def test_scores_that_are_damaged_are_named(tmp_path):
+    (tmp_path / "out.parts").mkdir()
+    (tmp_path / "out.parts" / "00000004.npy").write_bytes(b"half a file")
+    with pytest.raises(InputError, match=r"00000004\.npy cannot be read .* Remove it and start again"):
+        score(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: None)
+
+
 def test_two_who_score_the_same_at_once_do_it_once(tmp_path):
     out, told = tmp_path / "out.parquet", []
     threads = [
