@@ -18,7 +18,7 @@ from typing import Any
 
 from map_core.errors import InputError, PaletteError
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class JobStatus(StrEnum):
@@ -94,7 +94,7 @@ class Job:
         except PaletteError as error:
             self.error, self.status = str(error), JobStatus.FAILED
         except Exception as error:
-            _log.exception("The job %r failed.", self.key)
+            _logger.exception("The job %r failed.", self.key)
             self.error, self.status = f"{type(error).__name__}: {error}", JobStatus.FAILED
         finally:
             self._ended.set()

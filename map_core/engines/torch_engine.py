@@ -18,7 +18,7 @@ import torch
 from map_core.core.types import SamplingSettings
 from map_core.engines.base import EngineInfo, LocalEngine, SampledToken
 from map_core.models.files import ModelFiles
-from map_core.models.language_model import LanguageModel, branched
+from map_core.models.language_model import LanguageModel, repeated_cache
 
 # Ended candidates leave the batch when they are this share of it: moving the cache costs about a step.
 _LEAVE_SHARE = 0.125
@@ -100,13 +100,13 @@ class TorchEngine(LocalEngine):
         """A cache with a row a beginning, and the logits (row, word) of what follows each."""
         if not beginnings[0]:
             prefix, logits = self._model.prefill(prompt)
-            return branched(prefix, len(beginnings)), logits.expand(len(beginnings), -1)
+            return repeated_cache(prefix, len(beginnings)), logits.expand(len(beginnings), -1)
         rows = [kept.ends.get(tuple(b)) for b in beginnings] if kept and kept.prompt == tuple(prompt) else [None]
         if kept and None not in rows:
             kept.cache.batch_select_indices(torch.tensor(rows))
             last = torch.tensor([[beginning[-1]] for beginning in beginnings], device=self._model.device)
             return kept.cache, self._logits(last, kept.cache)
-        cache = branched(self._model.prefill(prompt)[0], len(beginnings))
+        cache = repeated_cache(self._model.prefill(prompt)[0], len(beginnings))
         return cache, self._logits(torch.tensor(beginnings, device=self._model.device), cache)
 
     def _logits(self, tokens: torch.Tensor, cache: Any) -> torch.Tensor:

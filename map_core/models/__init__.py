@@ -1,13 +1,13 @@
-"""Model files and what reads them: contents.
+"""Model files and the code that reads them.
 
-files           where models are: default ones from pinned packages, folders, hubs
-endpoint        models on servers: NAME@URL, and the key
+files           location and download of models: pinned packages, folders, hubs
+endpoint        models on servers: NAME@URL, which may be called, the key
 conversion      GGUF to safetensors, safetensors to F16 GGUF
-tokenizer_file  the file tokenizer.json of a model folder
-chat_template   text to tokens and back, chat template included
+tokenizer_file  tokenizer.json of a model folder, converted where it is missing
+chat_template   chats to tokens and tokens to text
 language_model  log-probabilities of given replies, in torch
 embedder        sentence embeddings
-telemetry       what libraries would report stays here
+telemetry       telemetry of libraries, disabled
 
-Nothing is imported here, so that looking at one of them loads no model library.
+Constraint: nothing is imported here, so that importing one module loads no model library.
 """

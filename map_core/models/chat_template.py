@@ -1,8 +1,7 @@
-"""Text to tokens and back for one model: its chat template, its tokenizer, and text that grows token by token.
+"""Render chats to tokens, and decode tokens to text incrementally, for one model.
 
-Constraint: only ``tokenizers`` and ``jinja2`` are loaded (a fraction of a second), so that a process that
-samples with OpenVINO never loads torch. Both engines and the scoring model use this one class; so they all
-read exactly the same tokens.
+Constraint: only ``tokenizers`` and ``jinja2`` are loaded (a fraction of a second), so that a process that samples with
+OpenVINO never loads torch. Both engines and the scoring model use this class, so they read exactly the same tokens.
 """
 
 from __future__ import annotations
@@ -28,17 +27,18 @@ Message = Mapping[str, str]
 """One turn of a chat: ``{"role": "system" | "user" | "assistant", "content": ...}``."""
 
 _UNFINISHED = "\ufffd"
-# Stand-ins for the contents while a template is rendered: private-use characters that no template contains.
-_MARK = "\ue0f0{}\ue0f1"
-_MARKS = re.compile("\ue0f0([0-9]+)\ue0f1")
+# Placeholders for message contents while a template is rendered: private-use characters that no template contains.
+_PLACEHOLDER = "\ue0f0{}\ue0f1"
+_PLACEHOLDERS = re.compile("\ue0f0([0-9]+)\ue0f1")
 
 
 class _Generation(Extension):
-    """Lets ``{% generation %}`` blocks, which some templates carry for training, through unchanged."""
+    """Jinja extension that renders ``{% generation %}`` blocks, which some templates carry for training, unchanged."""
 
     tags = {"generation"}  # noqa: RUF012 (the base class declares it so)
 
     def parse(self, parser: Any) -> Any:
+        """Parse a block as its contents."""
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
@@ -65,13 +65,14 @@ def _token_text(value: object) -> str:
 class ChatTokenizer:
     """The tokenizer and chat template of one model folder.
 
-    A prompt's text can never become a control token: the template's own special tokens are encoded as such,
-    all other text, even when it spells a special token, as plain text. A template that writes a date
-    gets 1 January 2024, so that the same prompt is the same tokens on every day.
+    A prompt's text can never become a control token: the template's own special tokens are encoded as such, all other
+    text, even when it spells a special token, as plain text. A template that writes a date gets 1 January 2024, so that
+    the same prompt has the same tokens on every day.
 
     Args:
-        folder: a model folder with ``tokenizer.json`` or what one can be made of; ``tokenizer_config.json``,
-            ``chat_template.jinja``, ``generation_config.json`` and ``config.json`` are read where they are there.
+        folder: a model folder with ``tokenizer.json`` or files that it can be converted from;
+            ``tokenizer_config.json``, ``chat_template.jinja``, ``generation_config.json`` and ``config.json`` are
+            optional.
 
     Raises:
         InputError: there is no tokenizer that can be read.
@@ -81,11 +82,11 @@ class ChatTokenizer:
         path = tokenizer_file(folder)
         try:
             self._special = Tokenizer.from_file(str(path))
-        except Exception as error:  # the reader raises bare Exceptions
+        except Exception as error:
             raise EngineError(f"{path} cannot be read ({error}); the model's files are damaged.") from error
         added = self._special.get_added_tokens_decoder()
         self._special_texts = {token.content: i for i, token in added.items()}
-        # The same parts without the added tokens: it cannot produce one of them out of text.
+        # The same tokenizer without the added tokens, so that text never becomes one of them.
         self._plain = Tokenizer(self._special.model)
         for part in ("normalizer", "pre_tokenizer", "decoder"):
             if (value := getattr(self._special, part)) is not None:
@@ -100,14 +101,14 @@ class ChatTokenizer:
         self.stop_tokens = self._stops(folder)
 
     def _stops(self, folder: Path) -> frozenset[int]:
-        found: set[int] = set()
+        stop_tokens: set[int] = set()
         for source in ("generation_config.json", "config.json"):
             value = _json(folder / source).get("eos_token_id")
             if value is not None:
-                found.update(int(v) for v in (value if isinstance(value, list) else [value]))
+                stop_tokens.update(int(v) for v in (value if isinstance(value, list) else [value]))
                 break
         eos = self._special_texts.get(self._names["eos_token"])
-        return frozenset(found if eos is None else found | {eos})
+        return frozenset(stop_tokens if eos is None else stop_tokens | {eos})
 
     @cached_property
     def _jinja(self) -> jinja2.Template | None:
@@ -115,7 +116,7 @@ class ChatTokenizer:
 
     @property
     def vocabulary_size(self) -> int:
-        """How many tokens the tokenizer knows."""
+        """Number of tokens, added ones included."""
         return int(self._special.get_vocab_size(with_added_tokens=True))
 
     def _plain_ids(self, text: str) -> list[int]:
@@ -130,7 +131,7 @@ class ChatTokenizer:
         return ids
 
     def _pieces(self, text: str) -> list[str | int]:
-        """Template text cut at its special tokens: plain runs as text, special tokens as ids."""
+        """Split template text at its special tokens: plain runs as text, special tokens as ids."""
         pieces: list[str | int] = []
         start = 0
         names = sorted(self._special_texts, key=len, reverse=True)
@@ -144,17 +145,17 @@ class ChatTokenizer:
         return [*pieces, text[start:]]
 
     def render(self, messages: Sequence[Message]) -> list[int]:
-        """The token ids of a chat up to where the assistant's reply begins.
+        """Return the token ids of a chat up to the beginning of the assistant's reply.
 
         Args:
-            messages: the turns so far. Where they hold no system message the model's template
-                decides what stands there (SmolLM2's writes its own default, see :meth:`preamble`).
+            messages: the turns so far. Without a system message the template may write its own default, as SmolLM2's
+                does, see :meth:`preamble`.
 
         Returns:
-            The token ids. Without a chat template: the contents as plain text, a blank line between them.
+            The token ids; without a chat template those of the contents, separated by blank lines.
 
         Raises:
-            InputError: the template refuses these roles.
+            InputError: the template refuses these roles, or a message is malformed.
         """
         for message in messages:
             if not isinstance(message.get("content"), str) or "role" not in message:
@@ -164,7 +165,7 @@ class ChatTokenizer:
             bos = self._special_texts.get(self._names["bos_token"])
             starts = bos is not None and self._special.encode("a", add_special_tokens=True).ids[:1] == [bos]
             return ([bos] if starts and bos is not None else []) + self._plain_ids("\n\n".join(contents))
-        marked = [{**m, "content": _MARK.format(i)} for i, m in enumerate(messages)]
+        marked = [{**m, "content": _PLACEHOLDER.format(i)} for i, m in enumerate(messages)]
         try:
             text = self._jinja.render(messages=marked, add_generation_prompt=True, tools=None, **self._names)
         except jinja2.TemplateError as error:
@@ -178,34 +179,34 @@ class ChatTokenizer:
             if isinstance(piece, int):
                 ids.append(piece)
                 continue
-            ids += self._plain_ids(_MARKS.sub(lambda found: contents[int(found[1])], piece))
+            ids += self._plain_ids(_PLACEHOLDERS.sub(lambda found: contents[int(found[1])], piece))
         return ids
 
     def preamble(self) -> str:
-        """What the template writes before a prompt when no system message is given, in its own words."""
+        """Return what the template writes before a prompt when there is no system message."""
         if self._jinja is None:
             return ""
-        messages = [{"role": "user", "content": _MARK.format(0)}]
+        messages = [{"role": "user", "content": _PLACEHOLDER.format(0)}]
         text = self._jinja.render(messages=messages, add_generation_prompt=True, tools=None, **self._names)
-        return text.split(_MARK.format(0))[0]
+        return text.split(_PLACEHOLDER.format(0))[0]
 
     def encode(self, text: str) -> list[int]:
-        """Plain text as token ids; text that spells a special token stays text."""
+        """Encode plain text as token ids; text that spells a special token stays text."""
         return self._plain_ids(text)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Token ids as text, special tokens left out."""
+        """Decode token ids as text, special tokens left out."""
         return str(self._special.decode(list(tokens), skip_special_tokens=True))
 
 
 class TextStream:
-    """Turns one reply's tokens into text piece by piece; the pieces joined are ``decode(all tokens)``.
+    """Incremental decoder of one reply; the pieces joined are ``decode(all tokens)``.
 
-    A token that ends inside a character (a third of an emoji) adds nothing until the character is whole.
+    A token that ends inside a character (a third of an emoji) adds nothing until the character is complete.
 
     Args:
         tokenizer: of the model.
-        beginning: tokens that the reply has already; their text is not given again.
+        beginning: tokens that the reply has already; their text is not returned again.
     """
 
     def __init__(self, tokenizer: ChatTokenizer, beginning: Sequence[int] = ()) -> None:
@@ -217,11 +218,11 @@ class TextStream:
             self.push(token)
 
     def push(self, token: int | None, last: bool = False) -> str:
-        """The text that became certain with this token.
+        """Add a token and return the text that became final with it.
 
         Args:
-            token: the next token id, or None when only the rest is wanted.
-            last: no token follows; an unfinished character comes out as the replacement character.
+            token: the next token id, or None for the remaining text alone.
+            last: no token follows; an incomplete character becomes the replacement character.
         """
         if token is not None:
             self._tokens.append(token)

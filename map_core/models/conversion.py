@@ -1,9 +1,9 @@
-"""Model files from one format into the other: a GGUF file into a transformers folder, a folder into F16 GGUF.
+"""Convert model files: a GGUF file to a transformers folder, a folder to F16 GGUF.
 
-OpenVINO GenAI reads GGUF files of the Llama and Qwen families directly, but computes from 4-bit ones with
-an error of 0.23 nats a token; from F16 it agrees with transformers. So the default model's 4-bit file is
-unpacked once into 16-bit safetensors, and any model of those families is written as F16 GGUF when OpenVINO
-is to run it: the same numbers in both. Constraint: numpy, ``gguf`` and ``tokenizers`` only, no torch.
+OpenVINO GenAI reads GGUF files of the Llama and Qwen families, but computes from 4-bit ones with an error of 0.23 nats
+a token; from F16 it agrees with transformers. So the default model's 4-bit file is unpacked once to 16-bit safetensors,
+and any model of those families is written as F16 GGUF for OpenVINO: the same numbers in both. Constraint: no torch;
+numpy, ``gguf`` and ``tokenizers`` only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """A model folder's ``config.json``."""
+    """Read a model folder's ``config.json``."""
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder} has no config.json; expected a model folder as transformers saves it.")
@@ -51,7 +51,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def obstacle(folder: Path) -> str | None:
-    """Why OpenVINO cannot run a model folder, as the end of a sentence; None when it can."""
+    """Return why OpenVINO cannot run a model folder, as the end of a sentence; None when it can."""
     config = read_config(folder)
     family = config.get("model_type")
     if family not in FAMILIES:
@@ -67,17 +67,17 @@ def obstacle(folder: Path) -> str | None:
 
 
 def can_convert(folder: Path) -> bool:
-    """Whether OpenVINO can run a model folder."""
+    """Return whether OpenVINO can run a model folder."""
     return obstacle(folder) is None
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder, in order."""
+    """Return the safetensors files of a model folder, sorted."""
     return sorted(folder.glob("*.safetensors"))
 
 
 def read_safetensors(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """The tensors of a safetensors file one after another, bfloat16 widened to float32.
+    """Yield the tensors of a safetensors file, bfloat16 widened to float32.
 
     Source: the format's description, https://huggingface.co/docs/safetensors
     """
@@ -105,12 +105,12 @@ def _names(architecture: str, blocks: int) -> Any:
 
 
 def _interleave(array: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of a rotary projection from transformers' halves to GGUF's pairs."""
+    """Reorder rows of a rotary projection from transformers' halves to GGUF's pairs."""
     return array.reshape(heads, 2, -1, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
 
 
 def _halve(array: np.ndarray, heads: int) -> np.ndarray:
-    """The way back of :func:`_interleave`."""
+    """Undo :func:`_interleave`."""
     return array.reshape(heads, -1, 2, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
 
 
@@ -158,11 +158,13 @@ def folder_to_gguf(folder: Path, path: Path) -> None:
             if new is None:
                 raise InputError(f"{folder.name} cannot be run by OpenVINO: unknown tensor {name}. Use --engine torch.")
             if family == "llama" and ".attn_q." in new:
-                array = _interleave(array, heads)
+                rows = _interleave(array, heads)
             elif family == "llama" and ".attn_k." in new:
-                array = _interleave(array, kv_heads)
-            narrow = array.ndim > 1
-            writer.add_tensor(new, np.ascontiguousarray(array, dtype=np.float16 if narrow else np.float32))
+                rows = _interleave(array, kv_heads)
+            else:
+                rows = array
+            dtype = np.float16 if array.ndim > 1 else np.float32
+            writer.add_tensor(new, np.ascontiguousarray(rows, dtype=dtype))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -170,7 +172,7 @@ def folder_to_gguf(folder: Path, path: Path) -> None:
 
 
 def _add_tokenizer(writer: Any, folder: Path, size: int) -> None:
-    """Tell the reader a vocabulary, without which it refuses the file; the engine itself never uses it."""
+    """Write a vocabulary, without which the reader refuses the file; the engine itself never uses it."""
     import gguf
 
     content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
@@ -199,7 +201,7 @@ def gguf_to_folder(path: Path, folder: Path) -> None:
 
     Args:
         path: the GGUF file, of any quantisation that the ``gguf`` package knows.
-        folder: where to; made when it is not there.
+        folder: the output folder, created where it is missing.
 
     Raises:
         InputError: the file is of another family.
@@ -231,7 +233,7 @@ def gguf_to_folder(path: Path, folder: Path) -> None:
 
 
 def _parts(name: str) -> tuple[str, str, str]:
-    """A GGUF tensor's name as ("model.layers.3." or "", kind, "weight")."""
+    """Split a GGUF tensor's name into ("model.layers.3." or "", kind, "weight")."""
     *block, kind, suffix = name.split(".")
     return (f"model.layers.{block[1]}." if block else ""), kind, suffix
 

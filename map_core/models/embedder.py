@@ -1,8 +1,8 @@
-"""Sentence embeddings for the values that compare meanings: a BERT encoder, mean pooling, length 1.
+"""Sentence embeddings: a BERT encoder with mean pooling, normalised to length 1.
 
-The encoder is written out here as an OpenVINO graph over the model's own weights: it loads in under a second
-and needs neither torch nor transformers, whose loading alone would take several times as long as the work.
-Constraint: float32 everywhere, so that a reward is the same on every machine up to rounding.
+The encoder is built as an OpenVINO graph over the model's own weights: it loads in under a second and needs neither
+torch nor transformers, whose import alone takes several times as long as the work. Constraint: float32 everywhere, so
+that a reward is the same on every machine up to rounding.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from map_core.models.files import DEFAULT_EMBEDDER, ModelFiles
 
 telemetry.disable()
 
-_LONGEST = 256  # tokens of a text that are read, as the model was trained
-_TOKENS_AT_ONCE = 2048
+_MAX_TOKENS = 256  # of a text, as the model was trained
+_TOKENS_PER_BATCH = 2048
 
 
 class Embedder:
@@ -45,7 +45,7 @@ class Embedder:
         self.dimension = int(config["hidden_size"])
         self._tokenizer = Tokenizer.from_file(str(files.folder / "tokenizer.json"))
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(min(_LONGEST, config["max_position_embeddings"]))
+        self._tokenizer.enable_truncation(min(_MAX_TOKENS, config["max_position_embeddings"]))
         self._padding = int(config.get("pad_token_id") or 0)
         try:
             import openvino
@@ -61,10 +61,10 @@ class Embedder:
             raise model_files.load_error(files, error) from error
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """The meaning of texts as vectors of length 1.
+        """Return the embeddings of texts, vectors of length 1.
 
         Args:
-            texts: any number; of each at most the first 256 tokens are read.
+            texts: any number; each is truncated to its first 256 tokens.
 
         Returns:
             Float64 (text, dimension); zeros for a text without a token.
@@ -73,8 +73,8 @@ class Embedder:
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         order = sorted((i for i in range(len(texts)) if tokens[i]), key=lambda i: len(tokens[i]))
         while order:
-            # From the longest downwards: texts of like length share a batch, and little is padded.
-            count = max(1, _TOKENS_AT_ONCE // len(tokens[order[-1]]))
+            # From the longest downwards: texts of similar length share a batch, which limits padding.
+            count = max(1, _TOKENS_PER_BATCH // len(tokens[order[-1]]))
             batch, order = order[-count:], order[:-count]
             length = len(tokens[batch[-1]])
             ids = np.full((len(batch), length), self._padding, dtype=np.int64)
@@ -97,7 +97,7 @@ def open_embedder(name: str = DEFAULT_EMBEDDER) -> Embedder:
 
 
 def _encoder(weights: dict[str, np.ndarray], config: dict[str, Any]) -> Any:
-    """The graph (ids, mask) -> mean of the last layer's states over a text's own tokens.
+    """Build the graph (ids, mask) -> mean of the last layer's states over a text's own tokens.
 
     Source: Devlin et al., BERT, NAACL 2019; Reimers and Gurevych, Sentence-BERT, EMNLP 2019 (the pooling)
     """

@@ -1,9 +1,9 @@
-"""Models on servers: how they are named, which servers may be called, and the key that they are shown.
+"""Models on servers: their names, which servers may be called, and their API key.
 
-A model on a server is named NAME@URL. Such a name also stands in tables, and a table may come from anybody, so a
-server is called only if whoever runs this program named it: in ``VALUE_PALETTE_MODELS``, or, where that variable is not
-set, once on this machine by a command or in the app (:func:`remember_server`). Constraint: the key is read in
-:func:`connection` alone, after that check, so nothing can show it to a server that is not listed.
+A model on a server is named NAME@URL. Tables hold such names too, and a table may come from anybody, so a server is
+called only if the operator of this program named it: in ``VALUE_PALETTE_MODELS``, or, where that variable is not set,
+once on this machine by a command or in the app (:func:`remember_server`). Constraint: the key is read in
+:func:`connection` alone, after that check, so it is never sent to a server that is not listed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import platformdirs
 from map_core.core.atomic_files import atomic_write
 from map_core.errors import InputError
 
-#: Names the models, folders and NAME@URL, that every visitor of the app may choose, with commas between them. When it
-#: is set, even to nothing, no server but those is called.
+#: Environment variable with the models, folders and NAME@URL, that every visitor of the app may choose, separated by
+#: commas. When it is set, even to nothing, no other server is called.
 LISTED = "VALUE_PALETTE_MODELS"
-#: Where a server's key is looked for, in this order.
+#: Environment variables that are searched for a server's key, in this order.
 KEY_VARIABLES = ("VALUE_PALETTE_API_KEY", "OPENAI_API_KEY")
 NO_KEY = "none"  # the client wants one; servers without keys do not look at it
 
@@ -39,7 +39,7 @@ class Address:
 
     Args:
         name: the model's name there.
-        url: where the server's ``/chat/completions`` lies, without that; mostly ends in ``/v1``.
+        url: base URL of the server's ``/chat/completions``; mostly ends in ``/v1``.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Connection:
-    """What a client needs to call a server.
+    """URL and key with which a client calls a server.
 
     Args:
         url: the server's address.
@@ -65,7 +65,7 @@ class Connection:
 
 
 def address_of(model: str) -> Address | None:
-    """Read NAME@URL; None for the name of a model on this machine.
+    """Parse NAME@URL; return None for the name of a model on this machine.
 
     Raises:
         InputError: the URL is not one of a server, or holds a password or a key.
@@ -94,15 +94,16 @@ def address_of(model: str) -> Address | None:
 
 
 def listed_models() -> tuple[str, ...] | None:
-    """The models that :data:`LISTED` names; None where it is not set."""
+    """Return the models that :data:`LISTED` names; None where it is not set."""
     names = os.environ.get(LISTED)
     return None if names is None else tuple(name for name in map(str.strip, names.split(",")) if name)
 
 
 def remember_server(model: str) -> None:
-    """Record that whoever runs this program named this model, so that its server may be called from now on.
+    """Record that the operator named this model, so that its server may be called from now on.
 
-    Call it only with what a person typed here, never with what a file tells. A model on this machine needs no record.
+    Call it only with what a person typed here, never with the content of a file. A model on this machine needs no
+    record.
 
     Raises:
         InputError: the name is no NAME@URL, or the record cannot be written.
@@ -110,7 +111,7 @@ def remember_server(model: str) -> None:
     address = address_of(model)
     if address is None or str(address) in _remembered():
         return
-    path = _record()
+    path = _record_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(f"{path}.lock", timeout=_LOCK_SECONDS), atomic_write(path) as partial:
@@ -124,14 +125,14 @@ def remember_server(model: str) -> None:
 
 
 def may_call(address: Address) -> bool:
-    """Whether this server may be called: it is listed, or named on this machine where there is no list."""
+    """Return whether this server may be called: it is listed, or recorded on this machine where there is no list."""
     names = listed_models()
     known = _remembered() if names is None else names
     return address in (address_of(name) for name in known)
 
 
 def refusal_reason(metadata: Mapping[str, Any]) -> str:
-    """Why the server that a table's metadata names is not called, in words; "" where it may be, or it names none.
+    """Return why the server that a table's metadata names is not called; "" where it may be, or none is named.
 
     Args:
         metadata: of the table; ``metadata["model"]["name"]`` names the model.
@@ -148,7 +149,7 @@ def refusal_reason(metadata: Mapping[str, Any]) -> str:
 
 
 def check_callable(model: str) -> None:
-    """Refuse a model on a server that may not be called; a model on this machine passes.
+    """Refuse a model on a server that may not be called; accept any model on this machine.
 
     Raises:
         InputError: the server is not listed, see :func:`may_call`, or the name is no NAME@URL.
@@ -159,11 +160,11 @@ def check_callable(model: str) -> None:
 
 
 def connection(address: Address, *, trusted: bool = False) -> Connection:
-    """Give what a client needs to call a server, its key included.
+    """Return the URL and the key of a server.
 
     Args:
-        address: the model on it.
-        trusted: whoever runs this program named this server for this call, as in a values file of their own.
+        address: of the model.
+        trusted: the operator named this server for this call, as in a values file of their own.
 
     Raises:
         InputError: the server is not listed, see :func:`may_call`.
@@ -181,14 +182,14 @@ _REASON = (
 )
 
 
-def _record() -> Path:
-    """The file with the models on servers that were named on this machine."""
+def _record_path() -> Path:
+    """Return the file with the recorded models on servers."""
     return platformdirs.user_data_path("value-palette") / "servers.json"
 
 
 def _remembered() -> tuple[str, ...]:
     try:
-        names = json.loads(_record().read_text(encoding="utf-8"))
+        names = json.loads(_record_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ()
     return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()

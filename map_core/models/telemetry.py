@@ -1,4 +1,4 @@
-"""What a library would tell its makers about its use stays here: nothing of the product calls anybody by itself."""
+"""Disable the telemetry of libraries."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import sys
 
 
 def disable() -> None:
-    """Keep OpenVINO's telemetry from being loaded; it would fork a process that calls home. Call before openvino."""
+    """Prevent OpenVINO's telemetry from loading, which would start a process that reports use; call before openvino."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -25,6 +27,8 @@ from map_core.oracle.reward_stats import RewardStats
 
 #: A covariance whose smallest eigenvalue is below this share of its largest one is singular.
 REDUNDANT = 1e-11
+#: Share of the prompts on which redundancy of values is tested first, and the least eigenvalue that rules it out.
+RANK_SHARE, FULL_RANK = 1 / 64, 1e-3
 
 
 def is_singular(covariance: np.ndarray) -> bool:
@@ -169,7 +173,7 @@ class Oracle(ABC):
         return Moments(float(at.log_normaliser[0]), at.levels[0], at.covariance[0])
 
     def best(self, weights: np.ndarray) -> np.ndarray:
-        """Return the levels, (value,), of the best replies for x, (value,): h(x) = x . best(x) is the support function.
+        """Return the levels, (value,), of the best replies for x, (value,); x . levels is the support function h at x.
 
         When pooled, of the best reply of the whole table.
         """
@@ -210,8 +214,21 @@ class Oracle(ABC):
 
     @cached_property
     def has_redundant_values(self) -> bool:
-        """Whether some mix of the values never varies between replies to a prompt, so weights are not unique."""
+        """Whether some mix of the values never varies between replies to a prompt, so weights are not unique.
+
+        A subsample is tested first: the covariance of the whole is at least its share times that of the subsample.
+        """
+        part = self.subsample(RANK_SHARE)
+        if part is not None and np.linalg.eigvalsh(part.base_moments.covariance)[0] > FULL_RANK:
+            return False
         return is_singular(self.base_moments.covariance)
+
+    def _uncached_copy(self) -> Self:
+        """Return a shallow copy without cached properties, for a part of the table."""
+        part = copy(self)
+        for name in [name for name in vars(part) if isinstance(getattr(type(self), name, None), cached_property)]:
+            del part.__dict__[name]
+        return part
 
     def standardise(self, levels: np.ndarray) -> np.ndarray:
         """Convert levels in reward units, (..., value), to standard deviations above base."""

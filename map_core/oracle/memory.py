@@ -6,8 +6,6 @@ Constraint: the data may be float32; what is reported is summed in float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
-from functools import cached_property
 from itertools import accumulate, pairwise, product
 from typing import TypeVar
 
@@ -16,7 +14,7 @@ import numpy as np
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments, is_singular
+from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments
 from map_core.oracle.block import Block, stack_batches
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
 from map_core.oracle.reward_stats import RewardStats, combine_stats
@@ -28,8 +26,6 @@ T = TypeVar("T")
 #: Largest and smallest numbers in a block: small enough that a pass stays in a core's cache, large enough that threads
 #: seldom wait for Python. A table larger than the smallest has blocks for every thread.
 BLOCK, LEAST_BLOCK = 1_048_576, 131_072
-#: Share of the prompts on which redundancy of the values is tested first.
-RANK_SHARE = 1 / 64
 
 
 class MemoryOracle(Oracle):
@@ -170,17 +166,10 @@ class MemoryOracle(Oracle):
             self._parts[share] = self._first_prompts(share)
         return self._parts[share]
 
-    @cached_property
-    def has_redundant_values(self) -> bool:
-        """Whether values are redundant, asked of a subsample first; see :attr:`Oracle.has_redundant_values`."""
-        return not shows_full_rank(self.subsample(RANK_SHARE)) and is_singular(self.base_moments.covariance)
-
     def _first_prompts(self, share: float) -> MemoryOracle:
         run = round(1.0 / share)
         runs = [self._blocks[first : first + run] for first in range(0, len(self._blocks), run)]
-        part = copy(self)
-        for cached in ("base_moments", "has_redundant_values"):
-            part.__dict__.pop(cached, None)
+        part = self._uncached_copy()
         part._hold(map_threads(lambda run: Block.subsample(run, share), runs, self._threads), self._threads)
         part.prompts, part.replies = sum(b.prompts for b in part._blocks), sum(b.replies for b in part._blocks)
         return part
@@ -189,14 +178,6 @@ class MemoryOracle(Oracle):
         if len(self._blocks) == 1 and self.replies * len(self.values) <= LEAST_BLOCK:
             return [evaluate(self._blocks[0])]
         return map_threads(evaluate, self._blocks, self._threads)
-
-
-def shows_full_rank(part: Oracle | None) -> bool:
-    """Return whether a subsample proves that no values are redundant.
-
-    The covariance of the whole is at least that of the subsample times its share.
-    """
-    return part is not None and bool(np.linalg.eigvalsh(part.base_moments.covariance)[0] > 1e-3)
 
 
 def check_form(form: Form, most_replies: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,10 +20,10 @@ import pyarrow.parquet as pq
 
 from map_core.core.types import Form
 from map_core.errors import InputError
-from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments, is_singular
+from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments
 from map_core.oracle.block import Block
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
-from map_core.oracle.memory import BLOCK, RANK_SHARE, MemoryOracle, block_cuts, check_form, shows_full_rank
+from map_core.oracle.memory import BLOCK, MemoryOracle, block_cuts, check_form
 from map_core.oracle.parquet_reader import (
     columns_of,
     load_schema,
@@ -140,9 +139,7 @@ class ParquetOracle(Oracle):
 
     def in_units_of(self, stats: RewardStats) -> ParquetOracle:
         """Return the rows in the units of a larger table with these statistics, of which they are a part."""
-        part = copy(self)
-        for cached in ("_subsample", "base_moments", "has_redundant_values"):
-            part.__dict__.pop(cached, None)
+        part = self._uncached_copy()
         part.stats, part.base, part.scale, part.constant = stats, stats.mean, stats.scale, stats.constant
         return part
 
@@ -186,11 +183,6 @@ class ParquetOracle(Oracle):
             return None
         kept = self._subsample.prompts / self.prompts
         return self._subsample if share >= kept else self._subsample.subsample(share / kept) or self._subsample
-
-    @cached_property
-    def has_redundant_values(self) -> bool:
-        """Whether values are redundant, asked of a subsample first; see :attr:`Oracle.has_redundant_values`."""
-        return not shows_full_rank(self.subsample(RANK_SHARE)) and is_singular(self.base_moments.covariance)
 
     @cached_property
     def _subsample(self) -> MemoryOracle:

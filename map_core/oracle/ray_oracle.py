@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from copy import copy
-from functools import cached_property
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -18,9 +16,9 @@ import numpy as np
 
 from map_core.core.types import Form
 from map_core.errors import EngineError, InputError
-from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments, is_singular
+from map_core.oracle.base import BatchMoments, Moments, Oracle, PromptMoments
 from map_core.oracle.combine import combine_batches, combine_best, combine_moments, combine_prompts
-from map_core.oracle.memory import RANK_SHARE, MemoryOracle, block_cuts, check_form, shows_full_rank
+from map_core.oracle.memory import MemoryOracle, block_cuts, check_form
 from map_core.oracle.parquet import ParquetOracle
 from map_core.oracle.reward_stats import RewardStats, combine_stats
 from map_core.oracle.weighted import apply_prompt_weights
@@ -163,18 +161,11 @@ class RayOracle(Oracle):
             self._parts[share] = self._part(share)
         return self._parts[share]
 
-    @cached_property
-    def has_redundant_values(self) -> bool:
-        """Whether values are redundant, asked of a subsample first; see :attr:`Oracle.has_redundant_values`."""
-        return not shows_full_rank(self.subsample(RANK_SHARE)) and is_singular(self.base_moments.covariance)
-
     def _part(self, share: float) -> RayOracle | None:
         counts = _gather([worker.sizes.remote(share) for worker in self._workers])
         if sum(prompts for prompts, _ in counts) == self.prompts:
             return None
-        part = copy(self)
-        for cached in ("base_moments", "has_redundant_values"):
-            part.__dict__.pop(cached, None)
+        part = self._uncached_copy()
         part._share, part._parts = share, {}
         part._count(counts)
         return part

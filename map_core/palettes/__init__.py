@@ -1,6 +1,6 @@
-"""Palettes as data: contents.
+"""Palettes as data.
 
-palette  a target a value, each with what it may not do
-presets  palettes to begin from
-targets  targets as people write them, and levels as percentiles
+palette  targets by value, as dictionaries and as URL parameters
+presets  starting palettes
+targets  parsing of targets, conversion of levels and percentiles
 """

@@ -1,6 +1,6 @@
-"""A palette as people set, keep and share it: a target a value, each with what it may not do.
+"""A palette as people set, save and share it: a target for each value.
 
-Constraint: numbers and names only. What a palette costs and whether it can be had is :mod:`map_core.feasibility`'s.
+Constraint: numbers and names only; cost and reachability of a palette are computed in :mod:`map_core.feasibility`.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.palettes.targets import Percentiles
 
-#: The name of the choice of all use cases together.
+#: The name of all use cases together.
 ALL = "All use cases"
 _ITEM = re.compile(
     r"(?P<name>[^:;]+):(?:(?P<keep>keep)|p(?P<percentile>\d+(?:\.\d+)?(?:e-\d+)?)(?:=(?P<level>[-+0-9.eE]+))?)(?P<locked>!?)"
 )
-#: What a name may hold in an address without being taken for what is around it.
-_AS_IT_IS = " !\"#$&'()*+,/<=>?@[\\]^`{|}"
+#: Characters of a name that need no escaping within the URL parameter.
+_SAFE = " !\"#$&'()*+,/<=>?@[\\]^`{|}"
 _EXPECTED = "entries such as humor:p70, kindness:keep or helpfulness:p65!, with a semicolon between them"
 
 
 class Mode(StrEnum):
-    """What is asked of a value: nothing, its base level at the least, more than that, or that it drops so far at most.
+    """Kind of a target.
 
-    All but the first are the same constraint, E r >= target; they differ in where the target lies against base.
+    All but ``FREE`` are the same constraint, E r >= target; they differ in where the target lies against the base
+    level: at it (``KEEP``), above it (``AT_LEAST``) or below it (``MAY_DROP``).
     """
 
     FREE = "free"
@@ -43,15 +44,15 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked of one value.
+    """Target of one value.
 
     Args:
-        percentile: of the base model's replies, 0 to 100, where the fader stands.
-        level: the exact level in reward units where one was taken (the nearest palette, a point of a frontier), so that
-            rounding to what a fader shows never tips it out of reach; None for the percentile's own level.
-        free: nothing is asked for; the percentile is remembered for later.
-        keep: the base level is asked for, whatever it is.
-        locked: where the palette cannot be had, this one must not give way.
+        percentile: of the base model's replies, 0 to 100: the position of the fader.
+        level: exact level in reward units where one was computed (the nearest palette, a point of a frontier), so that
+            rounding to a fader's position cannot make it unreachable; None for the percentile's own level.
+        free: no constraint; the percentile is remembered for later.
+        keep: the target is the base level, whatever it is.
+        locked: in an unreachable palette, this target must not be relaxed.
     """
 
     percentile: float
@@ -61,11 +62,11 @@ class Target:
     locked: bool = False
 
     def at(self, percentile: float, level: float | None = None) -> Target:
-        """The same with another target, which it then has."""
+        """Return the target moved to a percentile, neither free nor kept."""
         return replace(self, percentile=percentile, level=level, free=False, keep=False)
 
     def mode(self, base: float) -> Mode:
-        """What is asked, given the percentile of the base level."""
+        """Return the kind of target, given the percentile of the base level."""
         if self.free:
             return Mode.FREE
         if self.keep:
@@ -73,19 +74,19 @@ class Target:
         return Mode.MAY_DROP if self.percentile < base else Mode.AT_LEAST
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, without what is as usual."""
-        told: dict[str, Any] = {"percentile": self.percentile}
+        """Return plain JSON values, without those that have their default."""
+        content: dict[str, Any] = {"percentile": self.percentile}
         if self.level is not None:
-            told["level"] = self.level
-        return told | {name: True for name in ("free", "keep", "locked") if getattr(self, name)}
+            content["level"] = self.level
+        return content | {name: True for name in ("free", "keep", "locked") if getattr(self, name)}
 
 
 @dataclass(frozen=True)
 class Palette:
-    """Targets by the name of the value, in one use case.
+    """Targets by value name, in one use case.
 
     Args:
-        use_case: the use case whose prompts count, :data:`ALL` for all of them.
+        use_case: whose prompts count, :data:`ALL` for all of them.
         targets: one a value of the table.
     """
 
@@ -93,36 +94,36 @@ class Palette:
     targets: Mapping[str, Target] = field(default_factory=dict)
 
     def with_target(self, name: str, target: Target) -> Palette:
-        """The palette with one target changed."""
+        """Return the palette with one target changed."""
         return replace(self, targets={**self.targets, name: target})
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data: what is kept in a database and in files."""
+        """Return plain JSON values, as saved in the database and in files."""
         return {"use_case": self.use_case, "targets": {name: one.as_dict() for name, one in self.targets.items()}}
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Palette:
-        """A palette from what :meth:`as_dict` gave.
+    def from_dict(cls, content: Mapping[str, Any]) -> Palette:
+        """Read a palette from plain JSON values, see :meth:`as_dict`.
 
         Raises:
-            InputError: something is missing or of the wrong kind.
+            InputError: something is missing or of the wrong type.
         """
         try:
             targets = {}
-            for name, one in told["targets"].items():
+            for name, one in content["targets"].items():
                 level = one.get("level")
                 targets[str(name)] = Target(
                     _percentile(name, one["percentile"]),
                     None if level is None else _finite(name, level),
                     **{flag: bool(one.get(flag, False)) for flag in ("free", "keep", "locked")},
                 )
-            return cls(str(told.get("use_case", ALL)), targets)
+            return cls(str(content.get("use_case", ALL)), targets)
         except (KeyError, TypeError, AttributeError) as error:
             expected = '{"use_case": ..., "targets": {name: {"percentile": 70}}}'
-            raise InputError(f"The palette is {told!r:.200}; expected {expected}.") from error
+            raise InputError(f"The palette is {content!r:.200}; expected {expected}.") from error
 
     def to_query(self) -> dict[str, str]:
-        """The palette as parameters of an address; free values are left out.
+        """Return the palette as URL query parameters; free values are left out.
 
         Example:
             >>> Palette("Care", {"humor": Target(70.0, locked=True)}).to_query()
@@ -133,23 +134,23 @@ class Palette:
             if one.free:
                 continue
             exact = "" if one.level is None else f"={one.level:.12g}"
-            said = "keep" if one.keep else f"p{one.percentile:.6g}{exact}"
-            items.append(f"{quote(name, safe=_AS_IT_IS)}:{said}{'!' if one.locked else ''}")
-        told = {"palette": ";".join(items) or "free"}
-        return told if self.use_case == ALL else told | {"use": self.use_case}
+            text = "keep" if one.keep else f"p{one.percentile:.6g}{exact}"
+            items.append(f"{quote(name, safe=_SAFE)}:{text}{'!' if one.locked else ''}")
+        parameters = {"palette": ";".join(items) or "free"}
+        return parameters if self.use_case == ALL else parameters | {"use": self.use_case}
 
     @classmethod
-    def from_query(cls, told: Mapping[str, str], values: Sequence[str]) -> Palette:
-        """A palette from the parameters of an address; values that are not named are free.
+    def from_query(cls, parameters: Mapping[str, str], values: Sequence[str]) -> Palette:
+        """Read a palette from URL query parameters; values that are not named are free.
 
         Args:
-            told: "palette" and "use", as :meth:`to_query` gave them.
+            parameters: "palette" and "use", as :meth:`to_query` writes them.
             values: of the table.
 
         Raises:
             InputError: the text cannot be read, or names a value that the table does not have.
         """
-        text = told.get("palette", "")
+        text = parameters.get("palette", "")
         targets = {name: Target(50.0, free=True) for name in values}
         for item in [] if text in ("", "free") else text.split(";"):
             match = _ITEM.fullmatch(item.strip())
@@ -164,11 +165,11 @@ class Palette:
             level = None if match["level"] is None else _finite(name, match["level"])
             percentile = 50.0 if match["keep"] else _percentile(name, match["percentile"])
             targets[name] = Target(percentile, level, keep=bool(match["keep"]), locked=bool(match["locked"]))
-        return cls(told.get("use", ALL), targets)
+        return cls(parameters.get("use", ALL), targets)
 
 
 def standardised(palette: Palette, values: Sequence[str], oracle: Oracle, percentiles: Percentiles) -> np.ndarray:
-    """The targets as the mathematics reads them.
+    """Return the targets in standardised units.
 
     Args:
         palette: the targets.
@@ -192,24 +193,24 @@ def standardised(palette: Palette, values: Sequence[str], oracle: Oracle, percen
 
 
 def locked(palette: Palette, values: Sequence[str]) -> np.ndarray:
-    """(value,) bool: the targets that must not give way; a free value has none."""
+    """Return which targets must not be relaxed, (value,) bool; a free value has none."""
     return np.array(
         [(one := palette.targets.get(name)) is not None and one.locked and not one.free for name in values], dtype=bool
     )
 
 
-def _finite(name: str, told: Any) -> float:
+def _finite(name: str, value: Any) -> float:
     try:
-        number = float(told)
+        number = float(value)
     except (TypeError, ValueError) as error:
-        raise InputError(f"The level of {name} is {told!r}; expected a number in reward units.") from error
+        raise InputError(f"The level of {name} is {value!r}; expected a number in reward units.") from error
     if not math.isfinite(number):
-        raise InputError(f"The level of {name} is {told!r}; expected a finite number in reward units.")
+        raise InputError(f"The level of {name} is {value!r}; expected a finite number in reward units.")
     return number
 
 
-def _percentile(name: str, told: Any) -> float:
-    number = _finite(name, told)
+def _percentile(name: str, value: Any) -> float:
+    number = _finite(name, value)
     if not 0 <= number <= 100:
-        raise InputError(f"The percentile of {name} is {told!r}; expected a number from 0 to 100.")
+        raise InputError(f"The percentile of {name} is {value!r}; expected a number from 0 to 100.")
     return number

@@ -1,4 +1,4 @@
-"""Targets as people write them, and levels as percentiles of the base model's replies.
+"""Parse targets, and convert between levels and percentiles of the base model's replies.
 
 A level is a number in reward units, ``p70`` (that percentile of the base model's replies) or ``+0.5sd``
 (standard deviations above the base level). Constraint: text in, reward units out; nothing is solved here.
@@ -25,10 +25,10 @@ _EXPECTED = "a number in reward units, p70 (a percentile of the base model's rep
 
 
 def resolve(targets: Mapping[str, Any], table: RewardTable, oracle: Oracle) -> np.ndarray:
-    """Named targets as levels in reward units.
+    """Parse named targets to levels in reward units.
 
     Args:
-        targets: a level a value name; values left out are free.
+        targets: levels by value name; values left out are free.
         table: whose replies the percentiles are of.
         oracle: base level and scale.
 
@@ -47,11 +47,11 @@ def resolve(targets: Mapping[str, Any], table: RewardTable, oracle: Oracle) -> n
     levels = np.full(len(table.values), np.nan)
     for name, level in targets.items():
         j = table.index(name)
-        levels[j] = _level(name, level, table, j, oracle)
+        levels[j] = _parse_level(name, level, table, j, oracle)
     return levels
 
 
-def _level(name: str, level: Any, table: RewardTable, j: int, oracle: Oracle) -> float:
+def _parse_level(name: str, level: Any, table: RewardTable, j: int, oracle: Oracle) -> float:
     text = level.strip() if isinstance(level, str) else level
     if isinstance(text, str):
         if match := _PERCENTILE.fullmatch(text):
@@ -73,20 +73,20 @@ def _level(name: str, level: Any, table: RewardTable, j: int, oracle: Oracle) ->
 
 
 class Percentiles:
-    """Both ways between a level and its percentile among the base model's replies.
+    """Conversion between levels and percentiles of the base model's replies.
 
     Args:
-        table: whose replies count.
+        table: the replies.
     """
 
     def __init__(self, table: RewardTable) -> None:
-        # A column a value, each in one piece: a screen asks for a hundred percentiles at every move of a hand.
+        # Contiguous columns: a page needs a hundred percentiles at every move of a fader.
         self._sorted = np.ascontiguousarray(np.sort(table.rewards, axis=0).T)
         count = self._sorted.shape[1]
         self._share = np.linspace(0.0, 100.0, count) if count > 1 else np.array([50.0])
 
     def percentile_of(self, value: int, level: float) -> float:
-        """The percentile, 0 to 100, at which a level lies among the replies; the inverse of :meth:`level`.
+        """Return the percentile, 0 to 100, of a level in reward units; the inverse of :meth:`level`.
 
         Equal replies share the middle of their percentiles.
         """
@@ -102,11 +102,11 @@ class Percentiles:
         return float(share[below] + part * (share[left] - share[below]))
 
     def level(self, value: int, percentile: float) -> float:
-        """The level, in reward units, at a percentile from 0 to 100."""
+        """Return the level, in reward units, at a percentile from 0 to 100."""
         return float(np.interp(percentile, self._share, self._sorted[value]))
 
 
 @lru_cache(maxsize=32)
 def percentiles(table: RewardTable) -> Percentiles:
-    """The percentiles of a table, sorted once; tables are compared by identity."""
+    """Return the percentiles of a table, cached; tables are compared by identity."""
     return Percentiles(table)

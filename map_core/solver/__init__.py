@@ -1,6 +1,6 @@
-"""The dual Newton solver: contents.
+"""The dual Newton solver.
 
 newton   the weights of one palette
-batched  many palettes, or many draws of the prompts, in one solve
-rays     how far along directions of weights a budget goes
+batched  many palettes, or many bootstrap samples, in one solve
+rays     points along directions of weights that spend a budget
 """

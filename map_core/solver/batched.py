@@ -1,9 +1,13 @@
-"""Many palettes, or many draws of the prompts, in one solve: frontiers, sweeps, bootstraps, random palettes.
+"""Solve many palettes, or many bootstrap samples, at once: frontiers, sweeps, error bars, random palettes.
 
-The problem and the method are those of :mod:`map_core.solver.newton`. All rows move together: each pass over the table
-evaluates every row that is not finished, at a new Newton step or at a shortened one, so the number of passes is that
-of the slowest row and not a sum. The steps' quadratic programs are solved side by side by block principal
-pivoting. Constraint: a row's answer does not depend on the other rows.
+The problem and the method are those of :mod:`map_core.solver.newton`. Each pass over the table evaluates every row that
+is not finished, at a new Newton step or at a shortened one, so the number of passes is that of the slowest row and not
+a sum. The steps' quadratic programs are solved together by block principal pivoting. Constraint: a row's solution does
+not depend on the other rows.
+
+One palette keeps a loop of its own: on 8,192 replies and 7 values this one takes 2.1 to 3.1 times as long for a single
+row (8 ms against 3 ms), since every pass also computes effective sample sizes and works on index arrays, and a moving
+fader waits for it. Both share the line search's rule, the step length and the residual.
 
 Source: Júdice and Pires, "A block principal pivoting algorithm for large-scale strictly monotone linear
 complementarity problems", 1994.
@@ -17,9 +21,21 @@ import numpy as np
 
 from map_core.core.types import Form
 from map_core.oracle import BatchMoments, Oracle
-from map_core.solver.newton import MAX_STEPS, ROUNDING, Status, is_redundant, least_norm, longest_step, newton_step
+from map_core.solver.newton import (
+    MAX_SHRINKS,
+    MAX_STEPS,
+    ROUNDING,
+    SHRINK,
+    Status,
+    is_redundant,
+    least_norm,
+    least_value,
+    longest_step,
+    newton_step,
+    residuals,
+)
 
-#: A row of the quadratic programs that has not settled after so many exchanges is solved on its own.
+#: Most exchanges of block principal pivoting; a quadratic program not solved by then is solved on its own.
 MAX_EXCHANGES = 60
 
 
@@ -30,13 +46,13 @@ class Solutions:
     Args:
         status: (batch,) of :class:`map_core.solver.newton.Status`.
         weights: (batch, value) x; 0 for free values.
-        levels: (batch, value) realised, in standard deviations above base.
+        levels: (batch, value) realised levels, in standard deviations above base.
         covariance: (batch, value, value) Hessian of A at the weights.
         kl: (batch,) nats.
         residual: (batch,) largest violation of the optimality conditions.
-        ess: (batch,) replies a prompt that carry the weight; of the whole table when pooled.
-        pooled_ess: (batch,) replies in all that carry the weight.
-        redundant: (batch,) bool, the weights are not unique; these are the ones of least norm.
+        ess: (batch,) effective sample size a prompt; of the whole table when pooled.
+        pooled_ess: (batch,) effective sample size of the whole table.
+        redundant: (batch,) bool, the weights are not unique; these have the least norm.
         steps: passes over the table.
     """
 
@@ -53,17 +69,17 @@ class Solutions:
 
     @property
     def converged(self) -> np.ndarray:
-        """(batch,) bool: the targets are met, which proves that they can be."""
+        """Whether each row meets its targets, (batch,) bool, which proves that they are reachable."""
         return np.asarray(self.status == Status.CONVERGED)
 
     @property
     def unbounded(self) -> np.ndarray:
-        """(batch,) bool: no re-weighting meets the targets, by weak duality."""
+        """Whether no re-weighting meets each row's targets, (batch,) bool, by weak duality."""
         return np.asarray(self.status == Status.UNBOUNDED)
 
     @property
     def over_budget(self) -> np.ndarray:
-        """(batch,) bool: the targets cost more than the budget, if they can be met at all."""
+        """Whether each row's targets cost more than the budget, (batch,) bool, if they are reachable at all."""
         return np.asarray(self.status == Status.OVER_BUDGET)
 
 
@@ -84,11 +100,11 @@ def solve_many(
     Args:
         oracle: the table.
         targets: (value,) or (batch, value) d, in standard deviations above base of the whole table; NaN for free.
-        ridge: 0, or a price on weights: a number, (value,) or (batch, value).
+        ridge: 0, or penalties on weights: a number, (value,) or (batch, value).
         tilt: (value,) or (batch, value) fixed weights t that are added to x.
         start: (value,) or (batch, value) weights to start from.
         multiplicity: (batch, prompt) how often each prompt counts in each row.
-        budget: a number or (batch,) nats; a row that costs more stops early and says so.
+        budget: a number or (batch,) nats; a row that costs more stops early with that status.
         tolerance: largest residual of a converged row; the oracle's resolution by default.
         max_steps: most passes over the table.
 
@@ -105,11 +121,11 @@ def solve_many(
         filled = otherwise if array is None else np.asarray(array, dtype=float)
         return np.broadcast_to(filled, (rows, size)).astype(float)
 
-    d, price, fixed = spread(targets), spread(ridge), spread(tilt)
+    d, penalty, fixed = spread(targets), spread(ridge), spread(tilt)
     wanted = ~np.isnan(d) & ~oracle.constant
     d, x = np.where(wanted, d, 0.0), np.where(wanted, np.maximum(spread(start), 0.0), 0.0)
-    price = np.where(wanted, price, 0.0)
-    plain = np.all(price == 0, axis=1) & np.all(fixed == 0, axis=1)
+    penalty = np.where(wanted, penalty, 0.0)
+    plain = np.all(penalty == 0, axis=1) & np.all(fixed == 0, axis=1)
     most = np.where(plain, _most_nats(oracle, multiplicity) + 1e-6, np.inf)
     limit = np.where(plain, np.broadcast_to(np.asarray(budget, dtype=float), (rows,)) + 1e-12, np.inf)
     tolerance = oracle.resolution if tolerance is None else tolerance
@@ -118,7 +134,8 @@ def solve_many(
     at = _Evaluated(oracle, rows, size)
     live = np.arange(rows)
     candidate, scale, tries = x.copy(), np.ones(rows), np.zeros(rows, dtype=int)
-    step, slope, value = np.zeros((rows, size)), np.zeros(rows), np.full(rows, -np.inf)
+    step, slope, value = np.zeros((rows, size)), np.zeros(rows), np.zeros(rows)
+    started = np.zeros(rows, dtype=bool)
     passes = 0
     while len(live) and passes < max_steps:
         batch = oracle.batch_moments(
@@ -128,31 +145,30 @@ def solve_many(
         )
         passes += 1
         y = candidate[live]
-        found = np.sum(y * d[live], axis=1) - batch.log_normaliser - 0.5 * np.sum(price[live] * y**2, axis=1)
-        # The last steps gain less than the rounding of g: there a Newton step is taken for what it is.
-        needed = value[live] + 1e-4 * scale[live] * slope[live] - 1e-13 * (1.0 + np.abs(value[live]))
-        better = (found >= needed) | (value[live] == -np.inf)
-        taken, refused = live[better], live[~better]
-        at.take(taken, batch, better)
-        x[taken], value[taken], tries[taken] = candidate[taken], found[better], 0
-        gradient = _gradient(d[taken], at.levels[taken], price[taken], x[taken], wanted[taken])
-        residual = _residual(x[taken], gradient)
+        dual = np.sum(y * d[live], axis=1) - batch.log_normaliser - 0.5 * np.sum(penalty[live] * y**2, axis=1)
+        better = (dual >= least_value(value[live], scale[live], slope[live])) | ~started[live]
+        accepted, rejected = live[better], live[~better]
+        at.take(accepted, batch, better)
+        x[accepted], value[accepted], tries[accepted] = candidate[accepted], dual[better], 0
+        started[accepted] = True
+        gradient = _gradient(d[accepted], at.levels[accepted], penalty[accepted], x[accepted], wanted[accepted])
+        residual = residuals(x[accepted], gradient)
         done = np.zeros(rows, dtype=bool)
         for reason, holds in (
-            (Status.OVER_BUDGET, value[taken] > limit[taken]),
-            (Status.UNBOUNDED, value[taken] > most[taken]),
+            (Status.OVER_BUDGET, value[accepted] > limit[accepted]),
+            (Status.UNBOUNDED, value[accepted] > most[accepted]),
             (Status.CONVERGED, residual <= tolerance),
         ):
-            status[taken[holds]] = reason
-            done[taken[holds]] = True
-        # Nothing is gained any more: the row is at the last digits that the data allow, or stuck.
-        scale[refused] *= 0.3
-        tries[refused] += 1
-        done[refused[tries[refused] > 40]] = True
-        going = ~done[taken]
-        moving = taken[going]
+            status[accepted[holds]] = reason
+            done[accepted[holds]] = True
+        # No step increases g any more: converged to the last digits of the data, or stuck.
+        scale[rejected] *= SHRINK
+        tries[rejected] += 1
+        done[rejected[tries[rejected] > MAX_SHRINKS]] = True
+        going = ~done[accepted]
+        moving = accepted[going]
         if len(moving):
-            hessian = at.covariance[moving] + price[moving][:, :, None] * np.eye(size)
+            hessian = at.covariance[moving] + penalty[moving][:, :, None] * np.eye(size)
             step[moving] = newton_steps(hessian, gradient[going], x[moving], wanted[moving])
             slope[moving] = np.sum(gradient[going] * step[moving], axis=1)
             length = np.abs(step[moving]).max(axis=1)
@@ -163,18 +179,27 @@ def solve_many(
 
     redundant = np.zeros(rows, dtype=bool)
     if oracle.has_redundant_values:
-        passes += _share_evenly(
-            oracle, d, wanted & plain[:, None], multiplicity, fixed, x, at, status, redundant, tolerance
+        passes += _use_least_norm(
+            oracle,
+            d=d,
+            wanted=wanted & plain[:, None],
+            multiplicity=multiplicity,
+            fixed=fixed,
+            x=x,
+            at=at,
+            status=status,
+            redundant=redundant,
+            tolerance=tolerance,
         )
-    gradient = _gradient(d, at.levels, price, x, wanted)
-    residual = _residual(x, gradient)
+    gradient = _gradient(d, at.levels, penalty, x, wanted)
+    residual = residuals(x, gradient)
     status[(status == Status.STEP_LIMIT) & (residual <= max(ROUNDING, tolerance))] = Status.CONVERGED
     kl = np.maximum(0.0, np.sum((fixed + x) * at.levels, axis=1) - at.log_normaliser)
     return Solutions(status, x, at.levels, at.covariance, kl, residual, at.ess, at.pooled_ess, redundant, passes)
 
 
 class _Evaluated:
-    """Where each row stands: the moments at its present weights."""
+    """The moments of every row at its current weights."""
 
     def __init__(self, oracle: Oracle, rows: int, size: int) -> None:
         self._pooled = oracle.form is Form.POOLED
@@ -194,7 +219,7 @@ class _Evaluated:
 
 
 def _rows(*arrays: np.ndarray | float | None) -> int:
-    """The batch size that arrays agree on: (value,) and numbers fit any."""
+    """Return the batch size that arrays agree on: (value,) and numbers fit any."""
     targets, tilt, start, multiplicity, budget, ridge = arrays
     sizes = {len(a) for a in (targets, tilt, start, multiplicity, ridge) if isinstance(a, np.ndarray) and a.ndim == 2}
     sizes |= {len(budget)} if isinstance(budget, np.ndarray) and budget.ndim == 1 else set()
@@ -204,7 +229,7 @@ def _rows(*arrays: np.ndarray | float | None) -> int:
 
 
 def _most_nats(oracle: Oracle, multiplicity: np.ndarray | None) -> np.ndarray | float:
-    """The most nats that re-weighting can spend in each row."""
+    """Return the largest KL of any re-weighting in each row, in nats."""
     if multiplicity is None:
         return oracle.log_candidates
     replies = oracle.by_prompt(np.zeros(len(oracle.values))).replies
@@ -214,19 +239,15 @@ def _most_nats(oracle: Oracle, multiplicity: np.ndarray | None) -> np.ndarray | 
     return np.log(multiplicity @ replies / np.minimum(least, 1.0))
 
 
-def _gradient(d: np.ndarray, levels: np.ndarray, price: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    return np.where(wanted, d - levels - price * x, 0.0)
-
-
-def _residual(x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    return np.asarray(np.abs(np.minimum(x, -gradient)).max(axis=1, initial=0.0))
+def _gradient(d: np.ndarray, levels: np.ndarray, penalty: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    return np.where(wanted, d - levels - penalty * x, 0.0)
 
 
 def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The steps p that maximise gradient . p - 1/2 p' H p subject to x + p >= 0, a row each.
+    """Return the steps p that maximise gradient . p - 1/2 p' H p subject to x + p >= 0, a row each.
 
     With y = x + p and q = H x + gradient: y >= 0, q - H y <= 0, and one of both is 0 in every entry. Entries that
-    are on the wrong side are exchanged all at once while their number falls, else only the last of them.
+    violate this are exchanged all at once while their number falls, else only the last of them.
     """
     rows, size = x.shape
     h = hessian + (1e-14 * np.maximum(np.trace(hessian, axis1=1, axis2=2), 0.0) + 1e-30)[:, None, None] * np.eye(size)
@@ -266,8 +287,9 @@ def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wante
     return y - x
 
 
-def _share_evenly(
+def _use_least_norm(
     oracle: Oracle,
+    *,
     d: np.ndarray,
     wanted: np.ndarray,
     multiplicity: np.ndarray | None,
@@ -278,7 +300,7 @@ def _share_evenly(
     redundant: np.ndarray,
     tolerance: float,
 ) -> int:
-    """Replace the weights of redundant values by those of least norm with the same levels; passes over the table."""
+    """Replace weights of redundant values by those of least norm with the same levels; return passes over the table."""
     shared = x.copy()
     for row in np.flatnonzero(wanted.any(axis=1)):
         j = np.flatnonzero(wanted[row])
@@ -294,7 +316,7 @@ def _share_evenly(
     batch = oracle.batch_moments(fixed[moved] + shared[moved], multiplicity=counted, covariance=True)
     gradient = np.where(wanted[moved], d[moved] - batch.levels, 0.0)
     # Nearly redundant values may still matter to a few replies: then the weights stay as they were.
-    kept = _residual(shared[moved], gradient) <= max(ROUNDING, tolerance)
+    kept = residuals(shared[moved], gradient) <= max(ROUNDING, tolerance)
     x[moved[kept]] = shared[moved[kept]]
     at.take(moved[kept], batch, kept)
     return 1

@@ -1,13 +1,12 @@
-"""The solver: the weights at which a palette's levels are met at the least distance from the base model.
+"""Solve one palette: the weights that meet the targets at the least KL divergence from the base model.
 
     maximise over x >= 0    g(x) = x . d - A(t + x) - 1/2 sum_j ridge_j x_j^2
 
-in the standardised units of :mod:`map_core.oracle`. The tilt t is 0 but for the frontier, the ridge 0 but for
-the nearest palette. Each step maximises the quadratic model of g over x >= 0 exactly (non-negative least squares,
-so the set of active values is part of the step) and is safeguarded by a backtracking line search. A large table is
-first solved on nested subsamples of its prompts, so that it is itself passed over two or three times. Constraint: one
-bounded loop, pure functions; whether a target can be reached is never decided here but in
-:mod:`map_core.feasibility`.
+in the standardised units of :mod:`map_core.oracle`. The tilt t is nonzero for the frontier only, the ridge for
+the nearest palette only. Each step maximises the quadratic model of g over x >= 0 exactly (non-negative least squares,
+so the active set is part of the step) and is safeguarded by a backtracking line search. A large table is first solved
+on nested subsamples of its prompts, so that it is itself passed over two or three times. Constraint: one bounded loop,
+pure functions; whether a target can be reached is decided in :mod:`map_core.feasibility` and not here.
 
 Source: method in Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198), Theorem 1;
 projected Newton in Bertsekas, "Projected Newton Methods for Optimization Problems with Simple Constraints", 1982.
@@ -17,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 from scipy.linalg.lapack import dposv
@@ -24,10 +24,17 @@ from scipy.optimize import nnls
 
 from map_core.oracle import REDUNDANT, Moments, Oracle, is_singular
 
-#: A residual that rounding may leave on tables where no step gains anything any more.
+Float = TypeVar("Float", float, np.ndarray)
+
+#: Largest residual that rounding may leave where no step increases g any more.
 ROUNDING = 1e-8
+#: Most passes over the table.
 MAX_STEPS = 200
-#: Shares of the prompts that a large table is first solved on, and how exactly.
+#: Line search: least share of the predicted increase (Armijo), shrinkage of a rejected step, and most shrinkages.
+ARMIJO, SHRINK, MAX_SHRINKS = 1e-4, 0.3, 40
+#: Relative rounding of g: the last steps gain less, and a Newton step is then accepted within it.
+DUAL_ROUNDING = 1e-13
+#: Shares of the prompts that a large table is first solved on, and the tolerance there.
 SUBSAMPLES = ((1 / 64, 1e-1), (1 / 16, 1e-2))
 
 
@@ -51,10 +58,10 @@ class Solution:
         weights: x = s * lambda; 0 for free values.
         levels: realised levels, in standard deviations above base.
         covariance: (value, value) Hessian of A at the weights.
-        kl: distance from the base model, x . levels - A, in nats.
+        kl: KL divergence from the base model, x . levels - A, in nats.
         residual: largest violation of the optimality conditions, |x - max(0, x + d - levels)|.
         steps: passes over the table.
-        redundant: the weights are not unique; these are the ones of least norm.
+        redundant: the weights are not unique; these have the least norm.
     """
 
     status: Status
@@ -83,9 +90,9 @@ def solve(
     Args:
         oracle: the table.
         targets: (value,) d, in standard deviations above base; NaN for a free value.
-        ridge: 0, or a non-negative number or (value,) array that prices weights (nearest palette).
+        ridge: 0, or a non-negative number or (value,) array of penalties on weights (nearest palette).
         tilt: (value,) fixed weights t that are added to x.
-        start: (value,) weights to start from, for warm starts.
+        start: (value,) weights of a warm start.
         budget: nats; targets that cost more end the solve early, and the status says so. Without tilt and ridge.
         tolerance: largest residual of a converged solution; the oracle's resolution by default.
         max_steps: most passes over the table.
@@ -95,39 +102,39 @@ def solve(
     """
     size = len(oracle.values)
     targets = np.asarray(targets, dtype=float)
-    price = np.broadcast_to(np.asarray(ridge, dtype=float), (size,))
+    penalties = np.broadcast_to(np.asarray(ridge, dtype=float), (size,))
     # A constant value's levels do not depend on its weight, which is 0 in the solution of least norm.
     wanted = np.flatnonzero(~np.isnan(targets) & ~oracle.constant)
-    problem = _Problem(
+    problem = _DualProblem(
         wanted,
         targets[wanted],
-        price[wanted],
+        penalties[wanted],
         np.zeros(size) if tilt is None else np.asarray(tilt, dtype=float),
         budget,
     )
     x = np.zeros(len(wanted)) if start is None else np.maximum(np.asarray(start, dtype=float)[wanted], 0.0)
     tolerance = oracle.resolution if tolerance is None else tolerance
-    # Weights to start from are those of a neighbour, closer than a subsample's.
-    for share, rough in SUBSAMPLES if start is None else ():
+    # A warm start is closer to the solution than a subsample's.
+    for share, rough_tolerance in SUBSAMPLES if start is None else ():
         part = oracle.subsample(share)
         if part is not None:
-            begun = _climb(part, problem, x, rough, max_steps)
-            # On a subsample targets may be out of reach that the whole table reaches: start from there no further.
-            x = begun.x if begun.status is Status.CONVERGED else x
-    point = _climb(oracle, problem, x, tolerance, max_steps)
+            rough = _maximise(part, problem, x, rough_tolerance, max_steps)
+            # Targets may be out of reach on a subsample and not on the table: such a point is no start.
+            x = rough.x if rough.status is Status.CONVERGED else x
+    point = _maximise(oracle, problem, x, tolerance, max_steps)
 
     x, moments, passes = point.x, point.moments, point.passes
-    redundant = _plain(problem) and is_redundant(oracle, wanted)
+    redundant = _is_plain(problem) and is_redundant(oracle, wanted)
     if redundant and point.status is Status.CONVERGED:
-        # A target with slack has weight 0 in every solution; only the tight ones can share theirs.
+        # A target with slack has weight 0 in every solution; only tight ones can share weight.
         tight = problem.targets - moments.levels[wanted] > -1e-7
         shared = np.zeros(len(x))
         shared[tight] = least_norm(oracle, wanted[tight], x[tight])
-        found = oracle.moments(problem.weights(shared))
+        shared_moments = oracle.moments(problem.weights(shared))
         passes += 1
-        # Nearly redundant values may still matter to a few replies: then the weights stay as they were.
-        if _residual(shared, problem.gradient(shared, found)) <= max(ROUNDING, tolerance):
-            x, moments = shared, found
+        # Nearly redundant values may still matter to a few replies: then the weights stay.
+        if residuals(shared, problem.gradient(shared, shared_moments)) <= max(ROUNDING, tolerance):
+            x, moments = shared, shared_moments
     weights = np.zeros(size)
     weights[wanted] = x
     return Solution(
@@ -136,43 +143,46 @@ def solve(
         levels=moments.levels,
         covariance=moments.covariance,
         kl=moments.kl(problem.tilt + weights),
-        residual=_residual(x, problem.gradient(x, moments)),
+        residual=float(residuals(x, problem.gradient(x, moments))),
         steps=passes,
         redundant=redundant,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Problem:
-    """The targeted values and what is asked of them."""
+class _DualProblem:
+    """The dual problem in the targeted values alone: positions, targets, ridge, tilt and budget."""
 
     wanted: np.ndarray
     targets: np.ndarray
-    price: np.ndarray
+    ridge: np.ndarray
     tilt: np.ndarray
     budget: float
 
     def weights(self, x: np.ndarray) -> np.ndarray:
+        """Return all weights, (value,), at targeted weights x."""
         full = self.tilt.copy()
         full[self.wanted] += x
         return full
 
     def gradient(self, x: np.ndarray, moments: Moments) -> np.ndarray:
-        gradient: np.ndarray = self.targets - moments.levels[self.wanted] - self.price * x
+        """Return the gradient of g at x."""
+        gradient: np.ndarray = self.targets - moments.levels[self.wanted] - self.ridge * x
         return gradient
 
     def dual_value(self, x: np.ndarray, moments: Moments) -> float:
-        return float(x @ self.targets - moments.log_normaliser - 0.5 * (self.price * x) @ x)
+        """Return g at x."""
+        return float(x @ self.targets - moments.log_normaliser - 0.5 * (self.ridge * x) @ x)
 
 
-def _plain(problem: _Problem) -> bool:
-    """Neither tilt nor ridge: g is a lower bound of the KL divergence that the targets cost."""
-    return not problem.tilt.any() and not problem.price.any()
+def _is_plain(problem: _DualProblem) -> bool:
+    """Return whether there is neither tilt nor ridge, so that g is a lower bound of the KL that the targets cost."""
+    return not problem.tilt.any() and not problem.ridge.any()
 
 
 @dataclass(frozen=True, eq=False)
-class _Point:
-    """Where a climb ended."""
+class _Iterate:
+    """The last iterate of a maximisation and its status."""
 
     status: Status
     x: np.ndarray
@@ -180,64 +190,78 @@ class _Point:
     passes: int
 
 
-def _climb(oracle: Oracle, problem: _Problem, x: np.ndarray, tolerance: float, max_steps: int) -> _Point:
-    """Newton steps from x until the residual is within the tolerance, or the status says why not."""
-    plain = _plain(problem)
-    # The base model's own moments are known; every cold start begins there.
+def _maximise(oracle: Oracle, problem: _DualProblem, x: np.ndarray, tolerance: float, max_steps: int) -> _Iterate:
+    """Take Newton steps from x until the residual is within the tolerance, or the status says why not."""
+    plain = _is_plain(problem)
+    # A cold start begins at the base model, whose moments are cached.
     cold = plain and not x.any()
     moments = oracle.base_moments if cold else oracle.moments(problem.weights(x))
     value = 0.0 if cold else problem.dual_value(x, moments)
     passes = 0 if cold else 1
-    # Weak duality: a reachable target has g(x) <= KL* <= the most that can be spent, at every x.
+    # Weak duality: a reachable target has g(x) <= KL* <= the largest KL of any re-weighting, at every x.
     most = oracle.log_candidates + 1e-6 if plain else np.inf
     budget = problem.budget + 1e-12 if plain else np.inf
     rows = np.ix_(problem.wanted, problem.wanted)
     while True:
         gradient = problem.gradient(x, moments)
-        residual = _residual(x, gradient)
+        residual = residuals(x, gradient)
         if value > min(most, budget):
-            return _Point(Status.UNBOUNDED if value > most else Status.OVER_BUDGET, x, moments, passes)
+            return _Iterate(Status.UNBOUNDED if value > most else Status.OVER_BUDGET, x, moments, passes)
         if residual <= tolerance:
-            return _Point(Status.CONVERGED, x, moments, passes)
-        step = newton_step(moments.covariance[rows] + np.diag(problem.price), gradient, x)
+            return _Iterate(Status.CONVERGED, x, moments, passes)
+        step = newton_step(moments.covariance[rows] + np.diag(problem.ridge), gradient, x)
         slope = float(gradient @ step)
-        longest, length = float(longest_step(np.abs(x).max())), float(np.abs(step).max())
+        longest, length = longest_step(float(np.abs(x).max())), float(np.abs(step).max())
         scale = longest / length if length > longest else 1.0
-        for _ in range(40):
+        for _ in range(MAX_SHRINKS):
             if passes >= max_steps:
                 break
             candidate = np.maximum(x + scale * step, 0.0)
             moments_there = oracle.moments(problem.weights(candidate))
             value_there = problem.dual_value(candidate, moments_there)
             passes += 1
-            # The last steps gain less than the rounding of g: there a Newton step is taken for what it is.
-            if value_there >= value + 1e-4 * scale * slope - 1e-13 * (1.0 + abs(value)):
+            if value_there >= least_value(value, scale, slope):
                 x, moments, value = candidate, moments_there, value_there
                 break
-            scale *= 0.3
+            scale *= SHRINK
         else:
             passes = max_steps
         if passes >= max_steps:
-            # Nothing is gained any more: at the last digits that the data allows, which is converged, or stuck.
-            stuck = _residual(x, problem.gradient(x, moments)) > max(ROUNDING, tolerance)
-            return _Point(Status.STEP_LIMIT if stuck else Status.CONVERGED, x, moments, passes)
+            # No step increases g any more: converged to the last digits of the data, or stuck.
+            stuck = residuals(x, problem.gradient(x, moments)) > max(ROUNDING, tolerance)
+            return _Iterate(Status.STEP_LIMIT if stuck else Status.CONVERGED, x, moments, passes)
 
 
-def _residual(x: np.ndarray, gradient: np.ndarray) -> float:
+def least_value(value: Float, scale: Float, slope: Float) -> Float:
+    """Return the least g at which the line search accepts a step, elementwise.
+
+    Args:
+        value: g before the step.
+        scale: length of the step as a share of the Newton step.
+        slope: gradient . step.
+    """
+    return value + ARMIJO * scale * slope - DUAL_ROUNDING * (1.0 + abs(value))
+
+
+def residuals(x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Return the largest violation of the optimality conditions, (...,), of weights and gradients (..., value)."""
     # |x - max(0, x + gradient)| without the rounding of a large x.
-    return float(np.abs(np.minimum(x, -gradient)).max(initial=0.0))
+    violation: np.ndarray = np.abs(np.minimum(x, -gradient)).max(axis=-1, initial=0.0)
+    return violation
 
 
-def longest_step(largest: np.ndarray | float) -> np.ndarray | float:
-    """Longest step in any weight, given the largest: far from the optimum the quadratic model of a log-sum-exp
-    promises too much."""
+def longest_step(largest: Float) -> Float:
+    """Return the longest step in any weight, elementwise, given the largest weight.
+
+    Far from the optimum the quadratic model of a log-sum-exp overestimates the gain.
+    """
     return 4.0 + 2.0 * largest
 
 
 def newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The step p that maximises gradient . p - 1/2 p' H p subject to x + p >= 0.
+    """Return the step p that maximises gradient . p - 1/2 p' H p subject to x + p >= 0.
 
-    Mostly the active values are those with x > 0 or a positive gradient, and one Cholesky solve says so. Otherwise,
+    Mostly the free values are those with x > 0 or a positive gradient, and one Cholesky solve confirms it. Otherwise,
     with H = L L' and y = x + p, this is non-negative least squares of L' y against L^-1 (H x + gradient).
     """
     free = np.flatnonzero((x > 0) | (gradient > 0))
@@ -261,15 +285,15 @@ def newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.
 
 
 def is_redundant(oracle: Oracle, wanted: np.ndarray) -> bool:
-    """A mix of the values at these positions never varies between the replies that can be chosen from."""
-    # Eigenvalues interlace: where all values together are not redundant, no part of them is.
+    """Return whether a mix of the values at these positions never varies between replies to a prompt."""
+    # Eigenvalues interlace: where all values together are not redundant, no subset is.
     if not len(wanted) or not oracle.has_redundant_values:
         return False
     return is_singular(oracle.base_moments.covariance[np.ix_(wanted, wanted)])
 
 
 def least_norm(oracle: Oracle, wanted: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The weights of least norm with the same levels: min |y| subject to y >= 0 and y - x in the null space of H.
+    """Return the weights of least norm with the same levels: min |y|, y >= 0, y - x in the null space of H.
 
     Solved as non-negative least squares with the equations weighted far above the norm.
     """
@@ -277,6 +301,6 @@ def least_norm(oracle: Oracle, wanted: np.ndarray, x: np.ndarray) -> np.ndarray:
         return x
     eigenvalues, vectors = np.linalg.eigh(oracle.base_moments.covariance[np.ix_(wanted, wanted)])
     kept = vectors[:, eigenvalues > REDUNDANT * eigenvalues[-1]].T
-    heavy = 1e7
-    y, _ = nnls(np.vstack([heavy * kept, np.eye(len(x))]), np.concatenate([heavy * kept @ x, np.zeros(len(x))]))
+    penalty = 1e7
+    y, _ = nnls(np.vstack([penalty * kept, np.eye(len(x))]), np.concatenate([penalty * kept @ x, np.zeros(len(x))]))
     return y

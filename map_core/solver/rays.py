@@ -1,13 +1,13 @@
-"""How far along a direction of weights a budget goes: many directions and budgets at once.
+"""Find the points along directions of weights that spend a budget: many directions and budgets at once.
 
 Along x = t w + nu, with nu >= 0 the weights that hold the floors,
 
     B(t) = min over nu >= 0 of A(t w + nu) - nu . floors,    u(t) = B'(t) = w . levels,    KL(t) = t u - B
 
-so KL grows with u at the rate t, and with s = sqrt(KL - KL(0)) the level u(s) is smooth with the slope 2 s / t.
-Each pass over the table therefore gives a value and a slope of u at no extra cost; the polynomial through those of a
-ray says where the next point should lie, and all budgets of a ray share what was learned. A bracket in t makes every
-root safe. Constraint: standardised units; a pass moves every root that is not found yet.
+so d KL / d u = t, and with s = sqrt(KL - KL(0)) the level u(s) is smooth with the slope 2 s / t.
+Each pass over the table therefore gives a value and a slope of u at no extra cost; the Hermite polynomial through those
+of a ray proposes the next point, and all budgets of a ray share them. A bracket in t safeguards every root. Constraint:
+standardised units; a pass moves every root that is not found yet.
 
 Source: the conjugate of A, see Boyd and Vandenberghe, "Convex Optimization", 2004, section 3.3; the polynomial is
 Hermite's.
@@ -24,32 +24,31 @@ from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.solver.batched import solve_many
 
-#: Weights beyond this many nats per standard deviation of the direction stand for the limit; with floors, beyond that.
+#: Largest length of weights, in nats per standard deviation of the direction, that stands for the limit; with floors.
 LONGEST, LONGEST_FLOORED = 1e7, 1e4
-#: A length at which the floors' weights could not be solved for is shortened so many times.
+#: How often a length is shortened at which the floors' weights could not be solved for.
 MAX_FAILURES = 6
-#: A budget is spent exactly but for this share of it.
-EXACT = 1e-10
-#: A value or direction with less variance than this, in standardised units, does not move.
-STILL = 1e-11
-#: Points of a ray that the polynomial goes through; passes after which a root is what it is by then.
+#: Relative tolerance of the budget.
+BUDGET_TOLERANCE = 1e-10
+#: A value or direction with less variance than this, in standardised units, counts as constant.
+LEAST_VARIANCE = 1e-11
+#: Points of a ray that the polynomial interpolates, and most passes.
 NEIGHBOURS, MAX_PASSES = 5, 100
-#: Points of a ray that are closer than this share of the goal are one to the polynomial.
+#: Points of a ray that are closer than this share of the goal count as one for the polynomial.
 CLOSE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class RaySolutions:
-    """Where each budget is spent along each ray.
+    """The points at which each budget is spent along each ray.
 
     Args:
         weights: (ray, budget, value) x = t w + nu.
         levels: (ray, budget, value) in standard deviations above base.
         kl: (ray, budget) nats spent.
-        saturated: (ray, budget) bool: even the limit costs no more; its weights, cut off at a great length, stand for
-            it.
-        affordable: (ray, budget) bool: the floors can be met and cost no more; where not, the point is as close to
-            them as was found and means nothing.
+        saturated: (ray, budget) bool: even the limit costs no more; weights of the largest length stand for it.
+        affordable: (ray, budget) bool: the floors are reachable and cost no more; where not, the point is
+            meaningless.
         passes: over the table, of all rays that were not finished.
         rows: weight vectors evaluated in all.
     """
@@ -66,17 +65,17 @@ class RaySolutions:
 def solve_rays(
     oracle: Oracle, directions: np.ndarray, budgets: np.ndarray | float, *, floors: np.ndarray | None = None
 ) -> RaySolutions:
-    """Spend budgets along directions: the points that maximise w . levels subject to KL <= b and the floors.
+    """Return the points that maximise w . levels subject to KL <= b and the floors, for directions w and budgets b.
 
     Args:
         oracle: the table.
         directions: (ray, value) w >= 0 of any length, not all 0.
         budgets: nats, 0 or more: a number, (budget,) or (ray, budget).
         floors: (value,) or (ray, value) levels that must be kept, in standard deviations above base, NaN for free;
-            a direction may not weigh a value with a floor.
+            a direction must be 0 for values with a floor.
 
     Returns:
-        The points; a ray by itself is one root t of KL(t) = b a budget.
+        The points; each is a root t of KL(t) = b.
 
     Raises:
         InputError: a direction or a budget is negative or not finite, a direction is all 0, or it weighs a value that
@@ -89,16 +88,16 @@ def solve_rays(
     if not np.all(np.isfinite(nats) & (nats >= 0)):
         raise InputError(f"The budgets are {np.asarray(budgets).tolist()} nats; expected finite numbers, 0 or more.")
     nats = np.broadcast_to(nats, (len(w), nats.shape[-1]))
-    # What never varies between the replies to a prompt gets no weight: that changes no level.
-    w = np.where(np.diag(oracle.base_moments.covariance) > STILL, w, 0.0)
+    # A constant value gets no weight: that changes no level.
+    w = np.where(np.diag(oracle.base_moments.covariance) > LEAST_VARIANCE, w, 0.0)
     w = w / np.maximum(np.linalg.norm(w, axis=1), 1e-300)[:, None]
     if floors is None or np.all(np.isnan(floors)):
-        return _roots(_Free(oracle, w), nats)
-    return _roots(_Floored(oracle, w, np.broadcast_to(np.asarray(floors, dtype=float), w.shape), nats.shape), nats)
+        return _roots(_FreeRays(oracle, w), nats)
+    return _roots(_FlooredRays(oracle, w, np.broadcast_to(np.asarray(floors, dtype=float), w.shape), nats.shape), nats)
 
 
-class _Along(Protocol):
-    """What the roots are found of: KL and u at lengths along rays, and what is known at t = 0.
+class _RayFunction(Protocol):
+    """KL and u at lengths along rays, and their values at t = 0: what the root finder needs.
 
     ``kl`` (ray,) is KL(0), infinite where floors cannot be met, ``levels`` (ray, value) are those at t = 0 and ``held``
     (ray, value) the weights there; ``variance`` (ray,) is B''(0) and ``w`` (ray, value) are the directions.
@@ -114,14 +113,14 @@ class _Along(Protocol):
     passes: int
     rows: int
 
-    def ask(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weights (row, value), levels (row, value) and KL (row,) at lengths t (row,) of these rays and budgets.
+    def evaluate(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return weights (row, value), levels (row, value) and KL (row,) at lengths t (row,) of these rays and budgets.
 
-        KL is infinite where no weights were found that hold the floors: too far out for the arithmetic.
+        KL is infinite where no weights were found that hold the floors, beyond the reach of the arithmetic.
         """
 
 
-class _Free:
+class _FreeRays:
     """Rays without floors: B is A itself."""
 
     longest = LONGEST
@@ -132,15 +131,15 @@ class _Free:
         self.variance = np.maximum(np.einsum("ri,ij,rj->r", w, oracle.base_moments.covariance, w), 0.0)
         self.passes = self.rows = 0
 
-    def ask(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def evaluate(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         x = t[:, None] * self.w[ray]
         at = self.oracle.batch_moments(x)
         self.passes, self.rows = self.passes + 1, self.rows + len(x)
         return x, at.levels, at.kl(x)
 
 
-class _Floored:
-    """Rays with floors: each length is a solve for nu, started where its derivative in t says.
+class _FlooredRays:
+    """Rays with floors: each length is a solve for nu, warm-started by its derivative in t.
 
     d nu_F / dt = -(H_FF)^-1 H_F. w on the floors F that bind, so B'' is the variance of w . r that they leave.
     """
@@ -152,53 +151,53 @@ class _Floored:
         kept = ~np.isnan(floors)
         if np.any(w[kept] > 0):
             raise InputError("A direction weighs a value that has a floor; expected one or the other.")
-        different, which = np.unique(floors, axis=0, return_inverse=True, equal_nan=True)
+        distinct, which = np.unique(floors, axis=0, return_inverse=True, equal_nan=True)
         which = which.reshape(-1)
-        base = solve_many(oracle, different)
+        base = solve_many(oracle, distinct)
         self.levels, self.held = base.levels[which], base.weights[which]
         met = base.converged[which] & np.all(np.where(kept, self.levels >= floors - 1e-6, True), axis=1)
         self.kl = np.where(met, base.kl[which], np.inf)
         slope, self.variance = self._slopes(w, base.covariance[which], self.held)
-        self.passes, self.rows = base.steps, base.steps * len(different)
+        self.passes, self.rows = base.steps, base.steps * len(distinct)
         self._t = np.zeros(shape)
         self._nu = np.repeat(self.held[:, None], shape[1], axis=1)
         self._slope = np.repeat(slope[:, None], shape[1], axis=1)
 
-    def ask(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def evaluate(self, ray: np.ndarray, budget: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         w, here = self.w[ray], (ray, budget)
         start = self._nu[here] + (t - self._t[here])[:, None] * self._slope[here]
-        found = solve_many(self.oracle, self._floors[ray], tilt=t[:, None] * w, start=np.maximum(start, 0.0))
-        self.passes, self.rows = self.passes + found.steps, self.rows + found.steps * len(t)
-        slope = self._slopes(w, found.covariance, found.weights)[0]
-        good = found.converged
-        here = (ray[good], budget[good])
-        self._t[here], self._nu[here], self._slope[here] = t[good], found.weights[good], slope[good]
-        return t[:, None] * w + found.weights, found.levels, np.where(good, found.kl, np.inf)
+        solution = solve_many(self.oracle, self._floors[ray], tilt=t[:, None] * w, start=np.maximum(start, 0.0))
+        self.passes, self.rows = self.passes + solution.steps, self.rows + solution.steps * len(t)
+        slope = self._slopes(w, solution.covariance, solution.weights)[0]
+        solved = solution.converged
+        here = (ray[solved], budget[solved])
+        self._t[here], self._nu[here], self._slope[here] = t[solved], solution.weights[solved], slope[solved]
+        return t[:, None] * w + solution.weights, solution.levels, np.where(solved, solution.kl, np.inf)
 
     @staticmethod
     def _slopes(w: np.ndarray, hessian: np.ndarray, nu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """d nu / dt, (row, value), and B'', (row,)."""
+        """Return the derivative of nu in t, (row, value), and B'', (row,)."""
         binds = nu > 0
         both = binds[:, :, None] & binds[:, None, :]
-        pulled = np.einsum("rij,rj->ri", hessian, w)
-        # The ridge, above rounding, keeps redundant floors solvable; the slope is only where the next solve starts.
+        product = np.einsum("rij,rj->ri", hessian, w)
+        # The ridge, above rounding, keeps redundant floors solvable; the slope is only used for warm starts.
         ridge = (1e-12 * np.trace(hessian, axis1=1, axis2=2) + 1e-30)[:, None, None] * np.eye(w.shape[1])
-        bound = np.where(both, hessian + ridge, np.eye(w.shape[1]))
-        slope = -np.linalg.solve(bound, (pulled * binds)[..., None])[..., 0]
-        return slope, np.maximum(np.sum(w * pulled, axis=1) + np.sum(slope * pulled, axis=1), 0.0)
+        restricted = np.where(both, hessian + ridge, np.eye(w.shape[1]))
+        slope = -np.linalg.solve(restricted, (product * binds)[..., None])[..., 0]
+        return slope, np.maximum(np.sum(w * product, axis=1) + np.sum(slope * product, axis=1), 0.0)
 
 
-def _roots(along: _Along, nats: np.ndarray) -> RaySolutions:
-    """The root t of KL(t) = b of each ray and budget."""
+def _roots(along: _RayFunction, nats: np.ndarray) -> RaySolutions:
+    """Find the root t of KL(t) = b of each ray and budget."""
     rays, budgets = nats.shape
     unit = np.sqrt(along.variance)
-    moves = unit > np.sqrt(STILL)
-    # A rounding below what the floors cost is what they cost.
+    moves = unit > np.sqrt(LEAST_VARIANCE)
+    # Within rounding, the cost of the floors is affordable.
     affordable = nats >= along.kl[:, None] - 1e-12
-    known = np.where(np.isfinite(along.kl), along.kl, 0.0)[:, None]
-    goal = np.sqrt(np.maximum(nats - known, 0.0))
+    kl_at_zero = np.where(np.isfinite(along.kl), along.kl, 0.0)[:, None]
+    goal = np.sqrt(np.maximum(nats - kl_at_zero, 0.0))
     weights, levels = np.repeat(along.held[:, None], budgets, axis=1), np.repeat(along.levels[:, None], budgets, axis=1)
-    kl, saturated = np.repeat(known, budgets, axis=1), np.zeros(nats.shape, dtype=bool)
+    kl, saturated = np.repeat(kl_at_zero, budgets, axis=1), np.zeros(nats.shape, dtype=bool)
     # Lengths in nats per standard deviation of the direction: there KL grows as t^2 / 2 at first.
     unit = np.where(moves, unit, 1.0)
     longest = along.longest / unit
@@ -210,37 +209,37 @@ def _roots(along: _Along, nats: np.ndarray) -> RaySolutions:
     nodes = np.zeros((3, rays, 1))
     nodes[1] = np.sum(along.w * along.levels, axis=1)[:, None]
     nodes[2] = (np.sqrt(2.0) * unit)[:, None]
-    miss, failures = np.full(nats.shape, np.inf), np.zeros(nats.shape, dtype=int)
+    error, failures = np.full(nats.shape, np.inf), np.zeros(nats.shape, dtype=int)
     for _ in range(MAX_PASSES):
         ray, budget = here = np.nonzero(live)
         if not len(ray):
             break
-        x, level, nats_here = along.ask(ray, budget, t[here])
-        good = np.isfinite(nats_here)
-        lost = (ray[~good], budget[~good])
-        failures[lost] += 1
-        high[lost] = np.minimum(high[lost], t[lost])
-        live[lost] = False
-        at = (ray[good], budget[good])
-        weights[at], levels[at], kl[at] = x[good], level[good], nats_here[good]
-        s = np.sqrt(np.maximum(kl - known, 0.0))
+        x, level, nats_here = along.evaluate(ray, budget, t[here])
+        solved = np.isfinite(nats_here)
+        unsolved = (ray[~solved], budget[~solved])
+        failures[unsolved] += 1
+        high[unsolved] = np.minimum(high[unsolved], t[unsolved])
+        live[unsolved] = False
+        at = (ray[solved], budget[solved])
+        weights[at], levels[at], kl[at] = x[solved], level[solved], nats_here[solved]
+        s = np.sqrt(np.maximum(kl - kl_at_zero, 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             new = np.where(live & (s > 0), [s, np.einsum("rbi,ri->rb", levels, along.w), 2.0 * s / t], np.nan)
         nodes = np.concatenate([nodes, new], axis=2)
-        # Where the last guess gained less than this, the bracket is halved, or widened, instead.
-        gains, miss = np.abs(kl - nats) <= 0.25 * miss, np.abs(kl - nats)
+        # Where the last guess reduced the error by less than this, the bracket is bisected or widened instead.
+        improves, error = np.abs(kl - nats) <= 0.25 * error, np.abs(kl - nats)
         rounding = 1e-15 * (1.0 + np.abs(np.sum(weights * levels, axis=2)))
         saturated |= live & (kl <= nats + rounding) & (t >= longest[:, None])
         for other in range(budgets):
-            # Every point of a ray says for all of its budgets on which side of it they lie.
-            less, asked = kl[:, other, None] < nats, live[:, other, None]
-            low = np.where(asked & less, np.maximum(low, t[:, other, None]), low)
-            high = np.where(asked & ~less, np.minimum(high, t[:, other, None]), high)
-        found = (np.abs(kl - nats) <= EXACT * nats + rounding) | (high <= (1.0 + 4e-16) * low)
-        # The weights of the last length that could be solved for stand for what lies beyond it.
-        live[lost], found[lost] = True, False
+            # Every point of a ray tightens the brackets of all of its budgets.
+            less, active = kl[:, other, None] < nats, live[:, other, None]
+            low = np.where(active & less, np.maximum(low, t[:, other, None]), low)
+            high = np.where(active & ~less, np.minimum(high, t[:, other, None]), high)
+        converged = (np.abs(kl - nats) <= BUDGET_TOLERANCE * nats + rounding) | (high <= (1.0 + 4e-16) * low)
+        # The weights of the last solvable length stand for the limit.
+        live[unsolved], converged[unsolved] = True, False
         saturated |= live & ((failures > MAX_FAILURES) | ((failures > 0) & (high <= 1.01 * low)))
-        live &= ~found & ~saturated
+        live &= ~converged & ~saturated
         ray, budget = here = np.nonzero(live)
         if not len(ray):
             break
@@ -251,17 +250,17 @@ def _roots(along: _Along, nats: np.ndarray) -> RaySolutions:
         a, b = low[here], np.minimum(high[here], longest[ray])
         bounded = np.isfinite(high[here])
         middle = np.where(bounded, np.sqrt(np.maximum(a, 0.01 * b) * b), np.minimum(16.0 * a, b))
-        safe = gains[here] & (guess > a) & np.where(bounded, guess < b, guess <= middle)
+        safe = improves[here] & (guess > a) & np.where(bounded, guess < b, guess <= middle)
         t[here] = np.where(safe, guess, middle)
-    saturated |= affordable & (kl < nats * (1.0 - 1e-6) - 1e-9)  # a plateau that rounding hides the end of
+    saturated |= affordable & (kl < nats * (1.0 - 1e-6) - 1e-9)  # a plateau whose end is hidden by rounding
     return RaySolutions(weights, levels, kl, saturated, affordable, along.passes, along.rows)
 
 
 def _slope_at(nodes: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """u'(s) of the polynomial through the values and slopes of u at the nearest nodes.
+    """Return u'(s) of the Hermite polynomial through the values and slopes of u at the nearest nodes.
 
     Args:
-        nodes: (3, row, node) s, u and u', NaN for none.
+        nodes: (3, row, node) s, u and u', NaN for missing ones.
         s: (row,).
 
     Returns:
@@ -269,7 +268,7 @@ def _slope_at(nodes: np.ndarray, s: np.ndarray) -> np.ndarray:
     """
     order = np.argsort(np.abs(nodes[0] - s[:, None]), axis=1)[:, : 2 * NEIGHBOURS]  # NaN come last
     near = np.take_along_axis(nodes, order[None], axis=2)
-    # Of nodes that all but coincide only the nearest counts: differences of the others would be rounding.
+    # Of nearly coincident nodes only the nearest counts: differences of the others would be rounding.
     gaps = np.abs(near[0][:, :, None] - near[0][:, None, :])
     apart = ~np.any(np.tril(gaps < CLOSE * s[:, None, None], -1), axis=2)
     order = np.argsort(~apart, axis=1, kind="stable")[:, :NEIGHBOURS]

@@ -319,13 +319,13 @@ def test_torch_on_a_gpu_obeys_the_laws(folder: Path) -> None:
 
 
 def test_a_model_goes_where_it_fits() -> None:
-    from map_core.models.language_model import suited_device
+    from map_core.models.language_model import choose_device
 
     gigabyte = 2**30
-    assert suited_device(gigabyte, []) == "cpu"
-    assert suited_device(70 * gigabyte, [80 * gigabyte]) == "cuda"  # a single GPU is tried in any case
-    assert suited_device(30 * gigabyte, [80 * gigabyte] * 2) == "cuda"
-    assert suited_device(61 * gigabyte, [80 * gigabyte] * 2) == "auto"
+    assert choose_device(gigabyte, []) == "cpu"
+    assert choose_device(70 * gigabyte, [80 * gigabyte]) == "cuda"  # a single GPU is tried in any case
+    assert choose_device(30 * gigabyte, [80 * gigabyte] * 2) == "cuda"
+    assert choose_device(61 * gigabyte, [80 * gigabyte] * 2) == "auto"
 
 
 def test_a_model_that_is_shared_out_draws_the_same(folder: Path, tiny: dict[str, Engine]) -> None:

@@ -369,12 +369,11 @@ def test_getting_what_is_there_loads_no_model_library() -> None:
     except MissingModelError as error:
         pytest.skip(f"needs the default models: {error}")
     program = (
-        "import sys, time; start = time.process_time()\n"
+        "import sys\n"
         "from map_core.cli import main\n"
         "code = main(['models', 'get', '--quiet'])\n"
         "heavy = {'torch', 'transformers', 'openvino', 'openvino_genai', 'streamlit'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "assert time.process_time() - start < 1.0, time.process_time() - start\n"
         "sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

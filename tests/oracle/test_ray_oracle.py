@@ -98,9 +98,9 @@ def test_a_worker_for_each_file(cluster: None, tmp_path: Path):
     data = data.append_column("held_out", pa.array(held)).append_column("weight", pa.array(np.full(len(held), 3.0)))
     pq.write_table(data, paths[1])
     weighted = replace(table, weights=weights)
-    weights_applied = RayOracle.of_files(paths, table.values, cpus=0.1, memory=2**28)
+    oracle = RayOracle.of_files(paths, table.values, cpus=0.1, memory=2**28)
     for law in LAWS:
-        law(weights_applied, weighted)
+        law(oracle, weighted)
     write(CASES["one value"], paths[0])
     with pytest.raises(InputError, match="different values"):
         RayOracle.of_files(paths, cpus=0.1)

@@ -84,18 +84,20 @@ def assign_roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> Co
         InputError: a column is missing, has two roles, or no column is known to hold prompts or replies.
     """
     others = {choice.use_case, choice.weight, choice.held_out}
-    prompt = _column(columns, where, "prompt", PROMPT_NAMES, choice.prompt, {choice.reply, *others} - {choice.prompt})
-    reply = _column(columns, where, "reply", REPLY_NAMES, choice.reply, {prompt, *others})
+    prompt = _column(
+        columns, where, "prompt", PROMPT_NAMES, choice=choice.prompt, taken={choice.reply, *others} - {choice.prompt}
+    )
+    reply = _column(columns, where, "reply", REPLY_NAMES, choice=choice.reply, taken={prompt, *others})
     use_case = None
     if choice.use_case != "":
-        use_case = _column(columns, where, "use case", USE_CASE_NAMES, choice.use_case, {prompt, reply})
+        use_case = _column(columns, where, "use case", USE_CASE_NAMES, choice=choice.use_case, taken={prompt, reply})
     weight = None
     if choice.weight:
-        weight = _column(columns, where, "weight", (), choice.weight, {prompt, reply, use_case})
+        weight = _column(columns, where, "weight", (), choice=choice.weight, taken={prompt, reply, use_case})
     held_out = None
     if choice.held_out != "":
         taken = {prompt, reply, use_case, weight, *(choice.values or () if choice.held_out is None else ())}
-        held_out = _column(columns, where, "held-out prompts", HELD_OUT_NAMES, choice.held_out, taken)
+        held_out = _column(columns, where, "held-out prompts", HELD_OUT_NAMES, choice=choice.held_out, taken=taken)
     texts = [name for name in (prompt, reply, use_case, weight, held_out) if name]
     assert prompt is not None
     assert reply is not None
@@ -154,6 +156,7 @@ def _column(
     where: str,
     role: str,
     names: Sequence[str],
+    *,
     choice: str | None,
     taken: Collection[str | None],
 ) -> str | None:

@@ -141,7 +141,7 @@ def import_file(
         | {"values": {value: column for column, value in names.items()}},
         "left_out": left_out,
     }
-    result = write(source, scan, names, out, {"source": provenance}, report)
+    result = write(source, scan, names, out, metadata={"source": provenance}, report=report)
     cases = f", {roles.use_case!r} the use cases" if roles.use_case else ""
     cases += f", {roles.weight!r} how often prompts occur" if roles.weight else ""
     cases += f", {roles.held_out!r} which of them are held out" if roles.held_out else ""

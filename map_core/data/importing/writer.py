@@ -56,6 +56,7 @@ def write(
     scan: FileScan,
     names: Mapping[str, str],
     out: Path,
+    *,
     metadata: Mapping[str, Any],
     report: Report | None = None,
 ) -> ImportResult:
