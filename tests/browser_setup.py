@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 #: Debian has Chromium rasterise on the GPU, which where there is none is one in software: a page then takes
 #: half as much of the processor again.
@@ -24,7 +25,7 @@ def find_chromium() -> str | None:
 
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
-    return path if os.path.exists(path) else None
+    return path if Path(path).exists() else None
 
 
 def bring_chromium() -> str:

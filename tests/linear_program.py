@@ -1,4 +1,4 @@
-"""The whole linear program over every reply's probability, by scipy: what the cutting planes are held against."""
+"""Reference linear programs over every reply's probability, by scipy, to check the cutting planes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from map_core.core.types import Form
 
 
 def full_margin(z: np.ndarray, offsets: np.ndarray, form: Form, d: np.ndarray) -> float:
-    """The largest t such that some re-weighting of the replies gives every target d + t.
+    """Return the largest t such that some re-weighting of the replies gives every target d + t.
 
     Args:
         z: (reply, value) standardised rewards.
@@ -18,24 +18,24 @@ def full_margin(z: np.ndarray, offsets: np.ndarray, form: Form, d: np.ndarray) -
         d: (value,) targets, NaN for free values.
     """
     share, per = _masses(z, offsets, form)
-    wanted = ~np.isnan(d)
-    answer = linprog(
+    targeted = ~np.isnan(d)
+    program = linprog(
         np.append(np.zeros(len(z)), -1.0),
-        A_ub=np.column_stack([-z[:, wanted].T * per, np.ones(wanted.sum())]),
-        b_ub=-d[wanted],
+        A_ub=np.column_stack([-z[:, targeted].T * per, np.ones(targeted.sum())]),
+        b_ub=-d[targeted],
         A_eq=np.column_stack([share, np.zeros(len(share))]),
         b_eq=np.ones(len(share)),
         bounds=[(0, None)] * len(z) + [(None, None)],
         method="highs",
     )
-    return -float(answer.fun)
+    return -float(program.fun)
 
 
 def full_extreme(z: np.ndarray, offsets: np.ndarray, form: Form, d: np.ndarray, value: int, sign: float) -> float:
-    """The highest (sign 1) or lowest (sign -1) level of a value while the other targets are met; NaN when none can."""
+    """Return the highest (sign 1) or lowest (sign -1) level of a value under the other targets; NaN if infeasible."""
     share, per = _masses(z, offsets, form)
     others = ~np.isnan(d) & (np.arange(len(d)) != value)
-    answer = linprog(
+    program = linprog(
         -sign * z[:, value] * per,
         A_ub=-z[:, others].T * per,
         b_ub=-d[others],
@@ -44,11 +44,11 @@ def full_extreme(z: np.ndarray, offsets: np.ndarray, form: Form, d: np.ndarray, 
         bounds=[(0, None)] * len(z),
         method="highs",
     )
-    return -sign * float(answer.fun) if answer.status == 0 else float("nan")
+    return -sign * float(program.fun) if program.status == 0 else float("nan")
 
 
 def _masses(z: np.ndarray, offsets: np.ndarray, form: Form) -> tuple[np.ndarray, float]:
-    """(group, reply) whose probabilities sum to 1, and the weight of a group."""
+    """Return which replies' probabilities sum to 1, (group, reply), and the weight of a group."""
     if form is Form.POOLED:
         return np.ones((1, len(z))), 1.0
     prompts = len(offsets) - 1

@@ -1,4 +1,4 @@
-"""Small reward tables made from a seed, for every test that needs one."""
+"""Small synthetic reward tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def make_table(
     seed: int = 0,
     correlation: float = -0.5,
 ) -> RewardTable:
-    """Rewards that differ between prompts and replies, the first two values pulling against each other."""
+    """Return a seeded table whose rewards vary between prompts and replies; the first two values are correlated."""
     rng = np.random.default_rng(seed)
     size = len(values)
     covariance = np.eye(size)

@@ -123,9 +123,9 @@ class ChatTokenizer:
         ids = list(self._plain.encode(text, add_special_tokens=False).ids) if text else []
         unknown = self._special_texts.get(self._names["unk_token"])
         control = {i: name for name, i in self._special_texts.items() if i != unknown}
-        if found := control.keys() & ids:
+        if forbidden := control.keys() & ids:
             raise InputError(
-                f"The text contains {control[min(found)]!r}, which this model's tokenizer cannot read as plain "
+                f"The text contains {control[min(forbidden)]!r}, which this model's tokenizer cannot read as plain "
                 "text; take it out of the text."
             )
         return ids
@@ -136,10 +136,10 @@ class ChatTokenizer:
         start = 0
         names = sorted(self._special_texts, key=len, reverse=True)
         while start < len(text):
-            found = [(at, name) for name in names if (at := text.find(name, start)) >= 0]
-            if not found:
+            matches = [(at, name) for name in names if (at := text.find(name, start)) >= 0]
+            if not matches:
                 break
-            at, name = min(found, key=lambda pair: (pair[0], -len(pair[1])))
+            at, name = min(matches, key=lambda pair: (pair[0], -len(pair[1])))
             pieces += [text[start:at], self._special_texts[name]]
             start = at + len(name)
         return [*pieces, text[start:]]
@@ -179,7 +179,7 @@ class ChatTokenizer:
             if isinstance(piece, int):
                 ids.append(piece)
                 continue
-            ids += self._plain_ids(_PLACEHOLDERS.sub(lambda found: contents[int(found[1])], piece))
+            ids += self._plain_ids(_PLACEHOLDERS.sub(lambda match: contents[int(match[1])], piece))
         return ids
 
     def preamble(self) -> str:

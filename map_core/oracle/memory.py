@@ -197,6 +197,6 @@ def block_cuts(offsets: np.ndarray, values: int, threads: int) -> list[tuple[int
     """Return the blocks of a table as ranges of prompts, (first, after the last)."""
     numbers = min(BLOCK, max(LEAST_BLOCK, int(offsets[-1]) * values // (4 * threads)))
     replies = max(1, numbers // values)
-    wanted = np.searchsorted(offsets, np.arange(replies, offsets[-1], replies))
-    inside = [int(cut) for cut in np.unique(wanted) if 0 < cut < len(offsets) - 1]
+    ends = np.searchsorted(offsets, np.arange(replies, offsets[-1], replies))
+    inside = [int(cut) for cut in np.unique(ends) if 0 < cut < len(offsets) - 1]
     return list(pairwise([0, *inside, len(offsets) - 1]))

@@ -82,8 +82,8 @@ class RayOracle(Oracle):
         counts = np.diff(offsets)
         form = Form(form)
         check_form(form, int(counts.max()))
-        wanted = np.searchsorted(offsets, np.linspace(0, offsets[-1], workers + 1)[1:-1])
-        cuts = sorted({0, *(int(cut) for cut in wanted), len(counts)})
+        cuts_at = np.searchsorted(offsets, np.linspace(0, offsets[-1], workers + 1)[1:-1])
+        cuts = sorted({0, *(int(cut) for cut in cuts_at), len(counts)})
         shares = [(rewards[offsets[a] : offsets[b]], counts[a:b]) for a, b in pairwise(cuts)]
         started = _start(len(shares), form, cpus)
         return cls(
@@ -137,11 +137,11 @@ class RayOracle(Oracle):
         counted: list[np.ndarray | None] = [None] * len(self._workers)
         if multiplicity is not None:
             counted = list(np.split(np.asarray(multiplicity), np.cumsum(self._prompts)[:-1], axis=1))
-        asked = [
+        pending = [
             worker.call.remote(self._share, "batch_moments", weights, multiplicity=part, covariance=covariance)
             for worker, part in zip(self._workers, counted, strict=True)
         ]
-        return combine_batches(self.form, _gather(asked))
+        return combine_batches(self.form, _gather(pending))
 
     def best(self, weights: np.ndarray) -> np.ndarray:
         """Return the levels of the best replies, see :meth:`Oracle.best`."""
@@ -258,11 +258,11 @@ def _start(count: int, form: Form, cpus: float) -> list[Any]:
     return [actor.remote(form) for _ in range(count)]
 
 
-def _gather(asked: Sequence[Any]) -> list[Any]:
+def _gather(pending: Sequence[Any]) -> list[Any]:
     """Wait for the workers' results, in order."""
     ray = load_ray()
     try:
-        return list(ray.get(list(asked), timeout=TIMEOUT))
+        return list(ray.get(list(pending), timeout=TIMEOUT))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, InputError):
             raise error.cause from error

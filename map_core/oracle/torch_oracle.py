@@ -171,8 +171,8 @@ class TorchOracle(Oracle):
         counts = np.diff(offsets)
         check_form(form, int(counts.max()))
         self._numbers = BLOCK.get(self._device.type, BLOCK["cuda"])
-        wanted = np.searchsorted(offsets, np.arange(0, offsets[-1], max(1, self._numbers // rewards.shape[1])))
-        parts = list(pairwise(sorted({0, *(int(cut) for cut in wanted), len(counts)})))
+        cuts_at = np.searchsorted(offsets, np.arange(0, offsets[-1], max(1, self._numbers // rewards.shape[1])))
+        parts = list(pairwise(sorted({0, *(int(cut) for cut in cuts_at), len(counts)})))
         rows = [slice(int(offsets[a]), int(offsets[b])) for a, b in parts]
         stats = combine_stats(
             form,

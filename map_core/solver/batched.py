@@ -122,9 +122,9 @@ def solve_many(
         return np.broadcast_to(filled, (rows, size)).astype(float)
 
     d, penalty, fixed = spread(targets), spread(ridge), spread(tilt)
-    wanted = ~np.isnan(d) & ~oracle.constant
-    d, x = np.where(wanted, d, 0.0), np.where(wanted, np.maximum(spread(start), 0.0), 0.0)
-    penalty = np.where(wanted, penalty, 0.0)
+    targeted = ~np.isnan(d) & ~oracle.constant
+    d, x = np.where(targeted, d, 0.0), np.where(targeted, np.maximum(spread(start), 0.0), 0.0)
+    penalty = np.where(targeted, penalty, 0.0)
     plain = np.all(penalty == 0, axis=1) & np.all(fixed == 0, axis=1)
     most = np.where(plain, _most_nats(oracle, multiplicity) + 1e-6, np.inf)
     limit = np.where(plain, np.broadcast_to(np.asarray(budget, dtype=float), (rows,)) + 1e-12, np.inf)
@@ -151,7 +151,7 @@ def solve_many(
         at.take(accepted, batch, better)
         x[accepted], value[accepted], tries[accepted] = candidate[accepted], dual[better], 0
         started[accepted] = True
-        gradient = _gradient(d[accepted], at.levels[accepted], penalty[accepted], x[accepted], wanted[accepted])
+        gradient = _gradient(d[accepted], at.levels[accepted], penalty[accepted], x[accepted], targeted[accepted])
         residual = residuals(x[accepted], gradient)
         done = np.zeros(rows, dtype=bool)
         for reason, holds in (
@@ -169,7 +169,7 @@ def solve_many(
         moving = accepted[going]
         if len(moving):
             hessian = at.covariance[moving] + penalty[moving][:, :, None] * np.eye(size)
-            step[moving] = newton_steps(hessian, gradient[going], x[moving], wanted[moving])
+            step[moving] = newton_steps(hessian, gradient[going], x[moving], targeted[moving])
             slope[moving] = np.sum(gradient[going] * step[moving], axis=1)
             length = np.abs(step[moving]).max(axis=1)
             longest = longest_step(np.abs(x[moving]).max(axis=1))
@@ -182,7 +182,7 @@ def solve_many(
         passes += _use_least_norm(
             oracle,
             d=d,
-            wanted=wanted & plain[:, None],
+            targeted=targeted & plain[:, None],
             multiplicity=multiplicity,
             fixed=fixed,
             x=x,
@@ -191,7 +191,7 @@ def solve_many(
             redundant=redundant,
             tolerance=tolerance,
         )
-    gradient = _gradient(d, at.levels, penalty, x, wanted)
+    gradient = _gradient(d, at.levels, penalty, x, targeted)
     residual = residuals(x, gradient)
     status[(status == Status.STEP_LIMIT) & (residual <= max(ROUNDING, tolerance))] = Status.CONVERGED
     kl = np.maximum(0.0, np.sum((fixed + x) * at.levels, axis=1) - at.log_normaliser)
@@ -239,11 +239,13 @@ def _most_nats(oracle: Oracle, multiplicity: np.ndarray | None) -> np.ndarray | 
     return np.log(multiplicity @ replies / np.minimum(least, 1.0))
 
 
-def _gradient(d: np.ndarray, levels: np.ndarray, penalty: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    return np.where(wanted, d - levels - penalty * x, 0.0)
+def _gradient(
+    d: np.ndarray, levels: np.ndarray, penalty: np.ndarray, x: np.ndarray, targeted: np.ndarray
+) -> np.ndarray:
+    return np.where(targeted, d - levels - penalty * x, 0.0)
 
 
-def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, targeted: np.ndarray) -> np.ndarray:
     """Return the steps p that maximise gradient . p - 1/2 p' H p subject to x + p >= 0, a row each.
 
     With y = x + p and q = H x + gradient: y >= 0, q - H y <= 0, and one of both is 0 in every entry. Entries that
@@ -252,7 +254,7 @@ def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wante
     rows, size = x.shape
     h = hessian + (1e-14 * np.maximum(np.trace(hessian, axis1=1, axis2=2), 0.0) + 1e-30)[:, None, None] * np.eye(size)
     q = np.einsum("bij,bj->bi", h, x) + gradient
-    free = wanted & ((x > 0) | (gradient > 0))
+    free = targeted & ((x > 0) | (gradient > 0))
     y = np.zeros_like(x)
     fewest, patience = np.full(rows, size + 1), np.full(rows, 3)
     left = np.arange(rows)
@@ -267,7 +269,7 @@ def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wante
             break
         surplus = q[left] - np.einsum("bij,bj->bi", h[left], y[left])
         noise = 1e-12 * (1.0 + np.abs(q[left]))
-        wrong = np.where(f, y[left] < 0.0, surplus > noise) & wanted[left]
+        wrong = np.where(f, y[left] < 0.0, surplus > noise) & targeted[left]
         count = wrong.sum(axis=1)
         unsettled = count > 0
         left, wrong, count = left[unsettled], wrong[unsettled], count[unsettled]
@@ -281,7 +283,7 @@ def newton_steps(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray, wante
         only_last = np.arange(size) == last[:, None]
         free[left] ^= np.where(one_by_one[:, None], only_last, wrong)
     for row in left:
-        j = np.flatnonzero(wanted[row])
+        j = np.flatnonzero(targeted[row])
         y[row] = 0.0
         y[row, j] = x[row, j] + newton_step(hessian[row][np.ix_(j, j)], gradient[row, j], x[row, j])
     return y - x
@@ -291,7 +293,7 @@ def _use_least_norm(
     oracle: Oracle,
     *,
     d: np.ndarray,
-    wanted: np.ndarray,
+    targeted: np.ndarray,
     multiplicity: np.ndarray | None,
     fixed: np.ndarray,
     x: np.ndarray,
@@ -302,8 +304,8 @@ def _use_least_norm(
 ) -> int:
     """Replace weights of redundant values by those of least norm with the same levels; return passes over the table."""
     shared = x.copy()
-    for row in np.flatnonzero(wanted.any(axis=1)):
-        j = np.flatnonzero(wanted[row])
+    for row in np.flatnonzero(targeted.any(axis=1)):
+        j = np.flatnonzero(targeted[row])
         redundant[row] = is_redundant(oracle, j)
         if redundant[row] and status[row] is Status.CONVERGED:
             tight = j[d[row, j] - at.levels[row, j] > -1e-7]
@@ -314,7 +316,7 @@ def _use_least_norm(
         return 0
     counted = None if multiplicity is None else multiplicity[moved]
     batch = oracle.batch_moments(fixed[moved] + shared[moved], multiplicity=counted, covariance=True)
-    gradient = np.where(wanted[moved], d[moved] - batch.levels, 0.0)
+    gradient = np.where(targeted[moved], d[moved] - batch.levels, 0.0)
     # Nearly redundant values may still matter to a few replies: then the weights stay as they were.
     kept = residuals(shared[moved], gradient) <= max(ROUNDING, tolerance)
     x[moved[kept]] = shared[moved[kept]]

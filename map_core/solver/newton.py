@@ -104,15 +104,15 @@ def solve(
     targets = np.asarray(targets, dtype=float)
     penalties = np.broadcast_to(np.asarray(ridge, dtype=float), (size,))
     # A constant value's levels do not depend on its weight, which is 0 in the solution of least norm.
-    wanted = np.flatnonzero(~np.isnan(targets) & ~oracle.constant)
+    targeted = np.flatnonzero(~np.isnan(targets) & ~oracle.constant)
     problem = _DualProblem(
-        wanted,
-        targets[wanted],
-        penalties[wanted],
+        targeted,
+        targets[targeted],
+        penalties[targeted],
         np.zeros(size) if tilt is None else np.asarray(tilt, dtype=float),
         budget,
     )
-    x = np.zeros(len(wanted)) if start is None else np.maximum(np.asarray(start, dtype=float)[wanted], 0.0)
+    x = np.zeros(len(targeted)) if start is None else np.maximum(np.asarray(start, dtype=float)[targeted], 0.0)
     tolerance = oracle.resolution if tolerance is None else tolerance
     # A warm start is closer to the solution than a subsample's.
     for share, rough_tolerance in SUBSAMPLES if start is None else ():
@@ -124,19 +124,19 @@ def solve(
     point = _maximise(oracle, problem, x, tolerance, max_steps)
 
     x, moments, passes = point.x, point.moments, point.passes
-    redundant = _is_plain(problem) and is_redundant(oracle, wanted)
+    redundant = _is_plain(problem) and is_redundant(oracle, targeted)
     if redundant and point.status is Status.CONVERGED:
         # A target with slack has weight 0 in every solution; only tight ones can share weight.
-        tight = problem.targets - moments.levels[wanted] > -1e-7
+        tight = problem.targets - moments.levels[targeted] > -1e-7
         shared = np.zeros(len(x))
-        shared[tight] = least_norm(oracle, wanted[tight], x[tight])
+        shared[tight] = least_norm(oracle, targeted[tight], x[tight])
         shared_moments = oracle.moments(problem.weights(shared))
         passes += 1
         # Nearly redundant values may still matter to a few replies: then the weights stay.
         if residuals(shared, problem.gradient(shared, shared_moments)) <= max(ROUNDING, tolerance):
             x, moments = shared, shared_moments
     weights = np.zeros(size)
-    weights[wanted] = x
+    weights[targeted] = x
     return Solution(
         status=point.status,
         weights=weights,
@@ -153,7 +153,7 @@ def solve(
 class _DualProblem:
     """The dual problem in the targeted values alone: positions, targets, ridge, tilt and budget."""
 
-    wanted: np.ndarray
+    targeted: np.ndarray
     targets: np.ndarray
     ridge: np.ndarray
     tilt: np.ndarray
@@ -162,12 +162,12 @@ class _DualProblem:
     def weights(self, x: np.ndarray) -> np.ndarray:
         """Return all weights, (value,), at targeted weights x."""
         full = self.tilt.copy()
-        full[self.wanted] += x
+        full[self.targeted] += x
         return full
 
     def gradient(self, x: np.ndarray, moments: Moments) -> np.ndarray:
         """Return the gradient of g at x."""
-        gradient: np.ndarray = self.targets - moments.levels[self.wanted] - self.ridge * x
+        gradient: np.ndarray = self.targets - moments.levels[self.targeted] - self.ridge * x
         return gradient
 
     def dual_value(self, x: np.ndarray, moments: Moments) -> float:
@@ -201,7 +201,7 @@ def _maximise(oracle: Oracle, problem: _DualProblem, x: np.ndarray, tolerance: f
     # Weak duality: a reachable target has g(x) <= KL* <= the largest KL of any re-weighting, at every x.
     most = oracle.log_candidates + 1e-6 if plain else np.inf
     budget = problem.budget + 1e-12 if plain else np.inf
-    rows = np.ix_(problem.wanted, problem.wanted)
+    rows = np.ix_(problem.targeted, problem.targeted)
     while True:
         gradient = problem.gradient(x, moments)
         residual = residuals(x, gradient)
@@ -284,22 +284,22 @@ def newton_step(hessian: np.ndarray, gradient: np.ndarray, x: np.ndarray) -> np.
     return y - x
 
 
-def is_redundant(oracle: Oracle, wanted: np.ndarray) -> bool:
+def is_redundant(oracle: Oracle, targeted: np.ndarray) -> bool:
     """Return whether a mix of the values at these positions never varies between replies to a prompt."""
     # Eigenvalues interlace: where all values together are not redundant, no subset is.
-    if not len(wanted) or not oracle.has_redundant_values:
+    if not len(targeted) or not oracle.has_redundant_values:
         return False
-    return is_singular(oracle.base_moments.covariance[np.ix_(wanted, wanted)])
+    return is_singular(oracle.base_moments.covariance[np.ix_(targeted, targeted)])
 
 
-def least_norm(oracle: Oracle, wanted: np.ndarray, x: np.ndarray) -> np.ndarray:
+def least_norm(oracle: Oracle, targeted: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return the weights of least norm with the same levels: min |y|, y >= 0, y - x in the null space of H.
 
     Solved as non-negative least squares with the equations weighted far above the norm.
     """
     if not len(x):
         return x
-    eigenvalues, vectors = np.linalg.eigh(oracle.base_moments.covariance[np.ix_(wanted, wanted)])
+    eigenvalues, vectors = np.linalg.eigh(oracle.base_moments.covariance[np.ix_(targeted, targeted)])
     kept = vectors[:, eigenvalues > REDUNDANT * eigenvalues[-1]].T
     penalty = 1e7
     y, _ = nnls(np.vstack([penalty * kept, np.eye(len(x))]), np.concatenate([penalty * kept @ x, np.zeros(len(x))]))

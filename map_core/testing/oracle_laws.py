@@ -132,13 +132,13 @@ class PlainTable:
 
     def concentrations(self, x: np.ndarray) -> np.ndarray:
         """Sum of P^2 of each group, (group,); when pooled, over as many copies of a reply as its prompt counts."""
-        found = []
+        sums = []
         copies = np.repeat(self.counted, self.counts) if self.form is Form.POOLED else np.ones(len(self.rewards))
         for rows in self.groups:
-            logits, often = self.z[rows] @ x, copies[rows]
+            logits, multiplicity = self.z[rows] @ x, copies[rows]
             p = np.exp(logits - logits.max())
-            found.append(np.sum(often * p**2) / np.sum(often * p) ** 2)
-        return np.array(found)
+            sums.append(np.sum(multiplicity * p**2) / np.sum(multiplicity * p) ** 2)
+        return np.array(sums)
 
 
 def weights_for(table: PlainTable, rows: int = 5) -> np.ndarray:

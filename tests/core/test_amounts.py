@@ -57,14 +57,14 @@ FORMS = {
 }
 
 
-def check(said: str) -> None:
+def check(message: str) -> None:
     """What nobody may read: no word of a float that is no number, no signed zero, no endless digits."""
-    assert isinstance(said, str)
-    assert said
-    assert not any(word in said.lower().split() for word in ("inf", "-inf", "+inf", "nan", "none"))
-    assert not any(f"{before}{word}" in said for before in ("p", "+", "-", "−", "± ") for word in ("inf", "nan"))
-    assert not any(zero in said.split() for zero in ("-0", "-0.0", "-0.00", "+0.00", "p-0", "-0%", "−0"))
-    assert len(said) < 160
+    assert isinstance(message, str)
+    assert message
+    assert not any(word in message.lower().split() for word in ("inf", "-inf", "+inf", "nan", "none"))
+    assert not any(f"{before}{word}" in message for before in ("p", "+", "-", "−", "± ") for word in ("inf", "nan"))
+    assert not any(zero in message.split() for zero in ("-0", "-0.0", "-0.00", "+0.00", "p-0", "-0%", "−0"))
+    assert len(message) < 160
 
 
 @pytest.mark.parametrize("form", list(FORMS))
@@ -87,14 +87,14 @@ def test_any_float_has_a_text(value):
 
 
 @pytest.mark.parametrize(
-    ("value", "decimals", "said"),
+    ("value", "decimals", "message"),
     [
         *((2.345, 0, "2"), (2.345, 2, "2.35"), (-2.5, 1, "-2.5"), (0.0, 2, "0.00"), (-0.0, 0, "0"), (-0.04, 1, "0.0")),
         *((1e15, 2, "1.0e+15"), (-1e300, 0, "-1.0e+300"), (math.nan, 2, "–"), (math.inf, 0, "–"), (10**400, 0, "–")),
     ],
 )
-def test_fixed(value, decimals, said):
-    assert amounts.fixed(value, decimals) == said
+def test_fixed(value, decimals, message):
+    assert amounts.fixed(value, decimals) == message
 
 
 def test_signs_and_thousands():
@@ -116,14 +116,14 @@ def test_significant_figures():
 
 
 @pytest.mark.parametrize(
-    ("value", "toward", "said"),
+    ("value", "toward", "message"),
     [
         *((69.7, "nearest", "p70"), (69.7, "down", "p69"), (69.2, "up", "p70"), (100.0, "up", "p100")),
         *((-0.2, "nearest", "p0"), (0.0, "down", "p0"), (math.nan, "down", "–"), (math.inf, "up", "–")),
     ],
 )
-def test_percentiles(value, toward, said):
-    assert amounts.percentile(value, toward=toward) == said
+def test_percentiles(value, toward, message):
+    assert amounts.percentile(value, toward=toward) == message
 
 
 def test_shares():
@@ -147,29 +147,29 @@ def test_best_of_ends_where_floats_end():
 
 
 @pytest.mark.parametrize(
-    ("kl", "said", "exact"),
+    ("kl", "message", "exact"),
     [
         *((0.0, "1", "1.0"), (0.62, "3.9", "3.9"), (3.0, "54", "53.6"), (12.8, "984,608", "984,608.1")),
         *((12.9, "more than a million", "more than a million"), (8000.0, "more than a million", "more than a million")),
         *((math.inf, "more than a million", "more than a million"), (math.nan, "–", "–")),
     ],
 )
-def test_drafts_end_at_a_million(kl, said, exact):
-    assert amounts.best_of_text(kl) == said
+def test_drafts_end_at_a_million(kl, message, exact):
+    assert amounts.best_of_text(kl) == message
     assert amounts.best_of_text(kl, exact=True) == exact
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)
 def test_json_has_no_number_that_is_none(value):
-    told = amounts.json_safe({"one": value, "two": [value, (value, "text")], "three": amounts.rounded(value, 2)})
-    read = json.loads(json.dumps(told, allow_nan=False))
+    content = amounts.json_safe({"one": value, "two": [value, (value, "text")], "three": amounts.rounded(value, 2)})
+    read = json.loads(json.dumps(content, allow_nan=False))
     assert (read["one"] is None) == (not math.isfinite(value))
     assert read["two"][1][1] == "text"
 
 
 def test_what_is_finite_stays_as_it_is():
-    told = {"level": 0.1, "count": 3, "free": True, "name": "nan", "none": None}
-    assert amounts.json_safe(told) == told
+    content = {"level": 0.1, "count": 3, "free": True, "name": "nan", "none": None}
+    assert amounts.json_safe(content) == content
     assert amounts.rounded(-0.001, 2) == 0.0
     assert math.copysign(1.0, amounts.rounded(-0.001, 2)) == 1.0
 
@@ -192,17 +192,17 @@ TO_BE_FILLED = re.compile(r"(?<!%)\{:[^{}]*[fge%]\}")
 
 def formats(path: Path) -> list[str]:
     """Formats of floats in a module's text, but for those of its constants."""
-    found = []
+    formatted = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FormattedValue) and node.format_spec is not None:
             value = ast.unparse(node.value)
             form = re.sub(r"\{[^{}]*\}", "1", ast.unparse(node.format_spec)[2:-1])
             constant = re.fullmatch(r"[A-Z_]+(\.[A-Z_]+|\[\d\])*", value)
             if OF_FLOATS.fullmatch(form) and not constant:
-                found.append(f"line {node.lineno}: {value}:{form}")
+                formatted.append(f"line {node.lineno}: {value}:{form}")
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and TO_BE_FILLED.search(node.value):
-            found.append(f"line {node.lineno}: {node.value}")
-    return found
+            formatted.append(f"line {node.lineno}: {node.value}")
+    return formatted
 
 
 def test_formats_of_floats_are_found():

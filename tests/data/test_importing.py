@@ -68,8 +68,8 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_gives_the_same_table(kind: str, tmp_path: Path):
     path = KINDS[kind](tmp_path)
-    found = import_table(path, date="2026-11-24")
-    table = found.table
+    imported = import_table(path, date="2026-11-24")
+    table = imported.table
     assert table.values == ("humor", "length")
     assert table.prompts == ("How are you?", "Tell a joke")
     assert table.replies == ("Fine, thanks.", "You tell me.", ": knock knock")
@@ -82,9 +82,9 @@ def test_every_kind_gives_the_same_table(kind: str, tmp_path: Path):
     assert source["imported"] == "2026-11-24"
     assert source["columns"]["reply"] == "generated"
     assert len(source["sha256"]) == 64
-    said = " ".join(found.notes)
-    assert "'prompt' holds the prompts, 'generated' the replies; values: humor, length." in said
-    assert "3 replies repeat their prompt" in said
+    message = " ".join(imported.notes)
+    assert "'prompt' holds the prompts, 'generated' the replies; values: humor, length." in message
+    assert "3 replies repeat their prompt" in message
     assert str(tmp_path) not in json.dumps(table.metadata)
 
 
@@ -161,9 +161,9 @@ def test_numbers_of_parquet_are_texts_where_they_stand_for_texts(tmp_path: Path)
 def test_weights_are_one_number_a_prompt(tmp_path: Path):
     rows = [reply(often=3), reply(often=3, reply="y"), reply(often=0.5, prompt="b")]
     path = write(tmp_path, "a.jsonl", lines(*rows))
-    found = import_table(path, weight_column="often", values=["humor"])
-    assert "'often' how often prompts occur" in found.notes[0]
-    assert found.table.metadata["source"]["columns"]["weight"] == "often"
+    imported = import_table(path, weight_column="often", values=["humor"])
+    assert "'often' how often prompts occur" in imported.notes[0]
+    assert imported.table.metadata["source"]["columns"]["weight"] == "often"
     out = tmp_path / "out.parquet"
     import_file(path, out, ColumnChoice(values=("humor",), weight="often"))
     assert pd.read_parquet(out)["weight"].tolist() == [3.0, 3.0, 0.5]
@@ -195,14 +195,14 @@ def test_held_out_prompts_stay_held_out(tmp_path: Path, name: str, yes: object, 
         reply(prompt="b", reply="y", humor=2, **{name: no}),
     ]
     path = write(tmp_path, "a.jsonl", lines(*rows))
-    found = import_table(path)
-    assert found.table.values == ("humor",)
-    assert found.table.prompts == ("b", "a")
-    np.testing.assert_array_equal(found.table.held_out, [False, True])
-    np.testing.assert_array_equal(found.table.prompt_weights, [1.0, 0.0])
-    assert f"{name!r} which of them are held out" in found.notes[0]
-    assert f"{name!r} holds 1 of 2 prompts out: nothing is solved on them." in found.notes
-    assert found.table.metadata["source"]["columns"]["held_out"] == name
+    imported = import_table(path)
+    assert imported.table.values == ("humor",)
+    assert imported.table.prompts == ("b", "a")
+    np.testing.assert_array_equal(imported.table.held_out, [False, True])
+    np.testing.assert_array_equal(imported.table.prompt_weights, [1.0, 0.0])
+    assert f"{name!r} which of them are held out" in imported.notes[0]
+    assert f"{name!r} holds 1 of 2 prompts out: nothing is solved on them." in imported.notes
+    assert imported.table.metadata["source"]["columns"]["held_out"] == name
     assert preview(path).guess.held_out == name
     assert import_table(path, held_out_column="").table.held_out.size == 0
 
@@ -217,7 +217,7 @@ def test_held_out_prompts_of_a_csv_beside_weights(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (
             ("maybe", "no", "later"),
@@ -228,19 +228,19 @@ def test_held_out_prompts_of_a_csv_beside_weights(tmp_path: Path):
         ((1, 0, 0), "row 2, column 'held_out' says another thing than an earlier row with the same prompt"),
     ],
 )
-def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], said: str):
+def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], message: str):
     prompts = ("a", "a", "b")
     rows = [reply(prompt=prompt, held_out=flag) for prompt, flag in zip(prompts, flags, strict=True)]
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         import_table(write(tmp_path, "a.jsonl", lines(*rows)))
 
 
 def test_a_split_of_something_else_holds_nothing_out(tmp_path: Path):
     path = write(tmp_path, "a.jsonl", lines(reply(split="en"), reply(prompt="b", split="fr")))
-    found = import_table(path)
-    assert found.table.held_out.size == 0
-    assert "'split' does not say train or test, so no prompt is held out by it." in found.notes
-    assert "Left out: split." in found.notes
+    imported = import_table(path)
+    assert imported.table.held_out.size == 0
+    assert "'split' does not say train or test, so no prompt is held out by it." in imported.notes
+    assert "Left out: split." in imported.notes
     assert preview(path).guess.held_out == ""
     with pytest.raises(InputError, match=r"row 1, column 'split' is 'en' .and 1 more"):
         import_table(path, held_out_column="split")
@@ -251,13 +251,13 @@ def test_a_split_of_something_else_holds_nothing_out(tmp_path: Path):
 
 
 def test_a_preview_guesses_and_refuses_nothing(tmp_path: Path):
-    found = preview(write(tmp_path, "a.csv", "asked,Response,humor,note,id\nhow?,x,1.5,good,7\n,y,,=1,8\n"))
-    assert found.kind == "CSV"
-    assert found.columns == ("asked", "Response", "humor", "note", "id")
-    assert found.rows[1] == {"asked": "", "Response": "y", "humor": "", "note": "=1", "id": "8"}
-    assert found.guess == ColumnChoice(("humor",), "", "Response", "", "", "")
-    assert found.numeric == ("humor", "id")
-    assert not found.ours
+    imported = preview(write(tmp_path, "a.csv", "asked,Response,humor,note,id\nhow?,x,1.5,good,7\n,y,,=1,8\n"))
+    assert imported.kind == "CSV"
+    assert imported.columns == ("asked", "Response", "humor", "note", "id")
+    assert imported.rows[1] == {"asked": "", "Response": "y", "humor": "", "note": "=1", "id": "8"}
+    assert imported.guess == ColumnChoice(("humor",), "", "Response", "", "", "")
+    assert imported.numeric == ("humor", "id")
+    assert not imported.ours
     with pytest.raises(InputError, match="no rows"):
         preview(write(tmp_path, "b.csv", "prompt,reply,humor\n"))
 
@@ -275,40 +275,40 @@ def test_named_columns_in_the_order_asked_for(tmp_path: Path):
     ]
     path = write(tmp_path, "rows.jsonl", "\n".join(map(json.dumps, rows)))
     columns = {"prompt_column": "asked", "reply_column": "said", "use_case_column": "who"}
-    found = import_table(path, values=["tokens", "a"], **columns)
-    assert found.table.values == ("value_tokens", "a")
-    np.testing.assert_array_equal(found.table.rewards, [[3, 1], [4, 0]])
+    imported = import_table(path, values=["tokens", "a"], **columns)
+    assert imported.table.values == ("value_tokens", "a")
+    np.testing.assert_array_equal(imported.table.rewards, [[3, 1], [4, 0]])
     # One text in two use cases is two prompts.
-    assert found.table.use_cases == ("nurses", "doctors")
-    said = " ".join(found.notes)
-    assert "Left out: text, b, id." in said
-    assert "taken as 1 and 0" in said
-    assert "the value is called 'value_tokens'" in said
+    assert imported.table.use_cases == ("nurses", "doctors")
+    message = " ".join(imported.notes)
+    assert "Left out: text, b, id." in message
+    assert "taken as 1 and 0" in message
+    assert "the value is called 'value_tokens'" in message
     assert import_table(path, **columns).table.values == ("b", "a")
 
 
 def test_a_reply_keeps_what_is_its_own(tmp_path: Path):
     """One reply that happens to begin like its prompt does not repeat it; spaces that were moved do not count."""
     rows = [{"question": "Hi", "answer": text, "humor": i} for i, text in enumerate(("Hi there", "Hello", "Good day"))]
-    found = import_table(write(tmp_path, "a.json", json.dumps(rows)))
-    assert found.table.replies == ("Hi there", "Hello", "Good day")
+    imported = import_table(write(tmp_path, "a.json", json.dumps(rows)))
+    assert imported.table.replies == ("Hi there", "Hello", "Good day")
     rows = [
         {"prompt": "Why , me ?", "generated": text, "humor": 1.5} for text in ("Why, me? So.", "Why , me ?No", "Eh")
     ]
-    found = import_table(write(tmp_path, "b.json", json.dumps(rows)))
-    assert found.table.replies == ("So.", "No", "Eh")
-    assert "1 do not and are kept whole, in rows 3." in found.notes
-    assert any("humor is the same for every reply" in note for note in found.notes)
+    imported = import_table(write(tmp_path, "b.json", json.dumps(rows)))
+    assert imported.table.replies == ("So.", "No", "Eh")
+    assert "1 do not and are kept whole, in rows 3." in imported.notes
+    assert any("humor is the same for every reply" in note for note in imported.notes)
 
 
 def test_repeated_rows_and_numbers_in_text_are_said(tmp_path: Path):
     rows = [{"prompt": "a", "reply": "x", "humor": "1.5"}] * 2 + [{"prompt": "a", "reply": "x", "humor": "2e-1"}]
-    found = import_table(write(tmp_path, "a.json", json.dumps(rows)))
-    np.testing.assert_array_equal(found.table.rewards.ravel(), [1.5, 1.5, 0.2])
-    said = " ".join(found.notes)
-    assert "1 rows repeat another row" in said
-    assert "1 replies come again with other rewards" in said
-    assert "numbers written as text" in said
+    imported = import_table(write(tmp_path, "a.json", json.dumps(rows)))
+    np.testing.assert_array_equal(imported.table.rewards.ravel(), [1.5, 1.5, 0.2])
+    message = " ".join(imported.notes)
+    assert "1 rows repeat another row" in message
+    assert "1 replies come again with other rewards" in message
+    assert "numbers written as text" in message
 
 
 def reply(**columns: object) -> dict[str, object]:
@@ -406,9 +406,9 @@ def test_the_command_writes_a_table_that_solves(tmp_path: Path, capsys: pytest.C
     rows.to_csv(tmp_path / "rows.csv", index=False)
     out = tmp_path / "out.parquet"
     assert main(["import", str(tmp_path / "rows.csv"), "--out", str(out)]) == 0
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "12 prompts, 96 replies, 4 values; per-prompt form." in shown.err
+    first = capsys.readouterr()
+    assert first.out == ""
+    assert "12 prompts, 96 replies, 4 values; per-prompt form." in first.err
     table = load(out)
     assert table.values == made.values
     np.testing.assert_array_equal(table.rewards, made.rewards)
@@ -425,9 +425,9 @@ def test_the_command_writes_a_table_that_solves(tmp_path: Path, capsys: pytest.C
     assert main(["import", str(out), "--out", str(out), "--force"]) == 2
     assert "--out is the file itself" in capsys.readouterr().err
     assert main(["import", str(tmp_path / "none.csv"), "--out", str(tmp_path / "b.parquet")]) == 1
-    shown = capsys.readouterr()
-    assert "There is no file" in shown.err
-    assert "Traceback" not in shown.err
+    first = capsys.readouterr()
+    assert "There is no file" in first.err
+    assert "Traceback" not in first.err
     assert not (tmp_path / "b.parquet").exists()
 
 

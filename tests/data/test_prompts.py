@@ -18,11 +18,11 @@ def read(tmp_path: Path, text: str, name: str = "p.jsonl", **how: bool) -> tuple
 
 def test_weights_and_what_is_held_out(tmp_path: Path) -> None:
     lines = '{"prompt": "a", "weight": 2.5}\n{"prompt": "b", "count": 7, "held_out": true}\n{"prompt": "c"}\n'
-    found = read(tmp_path, lines)
-    assert [(p.text, p.weight, p.held_out) for p in found] == [("a", 2.5, False), ("b", 7.0, True), ("c", 1.0, False)]
+    prompts = read(tmp_path, lines)
+    assert [(p.text, p.weight, p.held_out) for p in prompts] == [("a", 2.5, False), ("b", 7.0, True), ("c", 1.0, False)]
     table = 'prompt,count,held_out\n"a, b",3,yes\nc,,\nd,1,FALSE\n'
-    found = read(tmp_path, table, "p.csv")
-    assert [(p.text, p.weight, p.held_out) for p in found] == [
+    prompts = read(tmp_path, table, "p.csv")
+    assert [(p.text, p.weight, p.held_out) for p in prompts] == [
         ("a, b", 3.0, True),
         ("c", 1.0, False),
         ("d", 1.0, False),
@@ -33,8 +33,8 @@ def test_prompts_that_come_again_can_count(tmp_path: Path) -> None:
     text = "where is my parcel?\nthanks\nwhere is my parcel?\n\nwhere is my parcel?  \n"
     with pytest.raises(InputError, match=r"same prompt in line 1 and line 3.* let it count as often as it comes"):
         read(tmp_path, text, "p.txt")
-    found = read(tmp_path, text, "p.txt", count_repeats=True)
-    assert [(p.id, p.text, p.weight) for p in found] == [
+    prompts = read(tmp_path, text, "p.txt", count_repeats=True)
+    assert [(p.id, p.text, p.weight) for p in prompts] == [
         ("line-1", "where is my parcel?", 3.0),
         ("line-2", "thanks", 1.0),
     ]

@@ -56,8 +56,8 @@ def test_the_forecast_is_the_average_over_all_subsets():
         tilted = np.exp(weight * np.array(subset))
         levels.append(tilted @ subset / tilted.sum())
     oracle = MemoryOracle.of(subsample_candidates(table, 3, subsets=20_000))
-    found = oracle.rewards_at(oracle.moments(weight * oracle.scale).levels)
-    assert found[0] == pytest.approx(np.mean(levels), abs=2e-3)
+    level = oracle.rewards_at(oracle.moments(weight * oracle.scale).levels)
+    assert level[0] == pytest.approx(np.mean(levels), abs=2e-3)
 
 
 def test_fewer_candidates_need_more_weight_for_the_same_level():

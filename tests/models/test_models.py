@@ -213,8 +213,8 @@ def test_two_processes_fetch_one_model_once(shop: Path, tmp_path: Path) -> None:
 
     lines: list[str] = []
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda _: get(NAME, lines.append), range(3)))
-    assert found[0] == found[1] == found[2]
+        models = list(pool.map(lambda _: get(NAME, lines.append), range(3)))
+    assert models[0] == models[1] == models[2]
     assert sum("downloading" in line for line in lines) == 1
     assert kept(tmp_path) == [NAME]
 

@@ -71,10 +71,10 @@ def test_a_solve_is_the_same_as_in_memory(tmp_path: Path, few_rows: None):
     table = CASES["even"]
     path = write(table, tmp_path / "table.parquet")
     d = np.array([0.3, 0.2, 0.4])
-    found = solve(ParquetOracle(path, table.values), d)
+    solution = solve(ParquetOracle(path, table.values), d)
     expected = solve(MemoryOracle(table.rewards, table.offsets, table.values, table.form), d)
-    assert found.status is Status.CONVERGED
-    np.testing.assert_allclose(found.weights, expected.weights, atol=1e-8)
+    assert solution.status is Status.CONVERGED
+    np.testing.assert_allclose(solution.weights, expected.weights, atol=1e-8)
 
 
 def test_starting_points_come_from_the_part_in_memory(tmp_path: Path, few_rows: None):

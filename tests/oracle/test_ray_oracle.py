@@ -71,10 +71,10 @@ def test_weights_are_heeded(name: str, shared: Callable[[str], RayOracle]):
 def test_a_solve_is_the_same_as_in_memory(shared: Callable[[str], RayOracle]):
     table = CASES["even"]
     d = np.array([0.3, 0.2, 0.4])
-    found = solve(shared("even"), d)
+    solution = solve(shared("even"), d)
     expected = solve(MemoryOracle(table.rewards, table.offsets, table.values, table.form), d)
-    assert found.status is Status.CONVERGED
-    np.testing.assert_allclose(found.weights, expected.weights, atol=1e-8)
+    assert solution.status is Status.CONVERGED
+    np.testing.assert_allclose(solution.weights, expected.weights, atol=1e-8)
 
 
 def test_a_worker_for_each_file(cluster: None, tmp_path: Path):

@@ -129,12 +129,12 @@ def test_error_bars_follow_the_weights() -> None:
         plain = MemoryOracle(rewards, offsets, ("a", "b", "c"), Form.PER_PROMPT, threads=1)
         oracle = WeightedOracle(plain, counts)
         target = oracle.standardise(np.array([0.45, 0.2, -9.0]))
-        found = solve(oracle, np.array([*target[:2], np.nan]))
-        assert found.status is Status.CONVERGED
-        errors.append(sandwich(oracle, found).weights[0] / oracle.scale[0])
-        levels.append(found.weights[0] / oracle.scale[0])
-        kls.append(found.kl)
-        kl_errors.append(sandwich(oracle, found).kl)
+        solution = solve(oracle, np.array([*target[:2], np.nan]))
+        assert solution.status is Status.CONVERGED
+        errors.append(sandwich(oracle, solution).weights[0] / oracle.scale[0])
+        levels.append(solution.weights[0] / oracle.scale[0])
+        kls.append(solution.kl)
+        kl_errors.append(sandwich(oracle, solution).kl)
     assert np.mean(errors) == pytest.approx(np.std(levels, ddof=1), rel=0.2)
     assert np.mean(kl_errors) == pytest.approx(np.std(kls, ddof=1), rel=0.25)
 
@@ -142,11 +142,11 @@ def test_error_bars_follow_the_weights() -> None:
 def test_confidence_in_a_weighted_palette() -> None:
     """Everything that the confidence page shows is there, on few prompts of which some are held out."""
     oracle = MemoryOracle.of(weighted(make()))
-    found = confidence(oracle, TARGETS, draws=200, folds=4, seed=1)
-    assert found.prompts == 8
-    assert np.isfinite(found.margin.low)
-    assert found.margin.low < found.margin.estimate < found.margin.high
-    assert sum(found.probability.values()) == pytest.approx(1.0)
+    solution = confidence(oracle, TARGETS, draws=200, folds=4, seed=1)
+    assert solution.prompts == 8
+    assert np.isfinite(solution.margin.low)
+    assert solution.margin.low < solution.margin.estimate < solution.margin.high
+    assert sum(solution.probability.values()) == pytest.approx(1.0)
 
 
 def test_equal_weights_are_none() -> None:
@@ -172,7 +172,7 @@ def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"weights": np.ones(3)}, "weights has 3 entries; expected 8"),
         ({"held_out": np.ones(8, dtype=bool)}, "Every prompt is held out"),
@@ -184,8 +184,8 @@ def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
         ({"weights": np.array([1.0, 2, 3, np.nan, 1, 1, 1, 1])}, "The weight of the prompt 'p3' is nan"),
     ],
 )
-def test_bad_weights_are_refused(change: dict[str, np.ndarray], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_bad_weights_are_refused(change: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         replace(make(), **change)
 
 
@@ -217,10 +217,10 @@ def test_weights_are_measured_on_the_prompts_that_are_held_out() -> None:
     )
     oracle = MemoryOracle.of(table)
     assert (oracle.base[0], oracle.scale[0]) == (0.0, 1.0)
-    found = holdout_levels(oracle, table.held_out, np.zeros(1), np.array([2.5]))
-    assert found.prompts == 2
-    assert found.levels.estimate[0] == pytest.approx(2.0)
-    assert (found.missed[0], found.surely[0]) == (True, False)
+    solution = holdout_levels(oracle, table.held_out, np.zeros(1), np.array([2.5]))
+    assert solution.prompts == 2
+    assert solution.levels.estimate[0] == pytest.approx(2.0)
+    assert (solution.missed[0], solution.surely[0]) == (True, False)
     counted = holdout_levels(oracle, table.held_out, np.zeros(1), np.array([np.nan]), counted=np.array([1, 1, 3, 1]))
     assert counted.levels.estimate[0] == pytest.approx(1.5)
     assert not counted.missed[0]
@@ -297,14 +297,14 @@ def test_a_streamed_file_is_never_read_past_its_weights(tmp_path: Path) -> None:
     reward_table.save(weighted(make()), tmp_path / "t.parquet")
     with pytest.raises(InputError, match=r"a weight and a held_out, by which they have to count. Open it with Par"):
         ParquetOracle(tmp_path / "t.parquet")
-    found, expected = ParquetOracle.of(tmp_path / "t.parquet"), MemoryOracle.of(weighted(make()))
-    np.testing.assert_allclose(solve(found, TARGETS).weights, solve(expected, TARGETS).weights, rtol=1e-6)
+    solution, expected = ParquetOracle.of(tmp_path / "t.parquet"), MemoryOracle.of(weighted(make()))
+    np.testing.assert_allclose(solve(solution, TARGETS).weights, solve(expected, TARGETS).weights, rtol=1e-6)
     reward_table.save(make(), tmp_path / "plain.parquet")
     assert type(ParquetOracle.of(tmp_path / "plain.parquet")) is ParquetOracle
 
 
 @pytest.mark.parametrize(
-    ("column", "cells", "said"),
+    ("column", "cells", "message"),
     [
         ("weight", [1.0] * 4 + [0.0] * 33, "The weight in row 5 of .* is 0; expected a number above 0"),
         ("weight", [None] * 37, "The weight in row 1 of .* is nan"),
@@ -313,12 +313,12 @@ def test_a_streamed_file_is_never_read_past_its_weights(tmp_path: Path) -> None:
         ("held_out", [True] * 37, "and one at least above 0. Hold fewer prompts out"),
     ],
 )
-def test_files_with_odd_weights(column: str, cells: list[object], said: str, tmp_path: Path) -> None:
+def test_files_with_odd_weights(column: str, cells: list[object], message: str, tmp_path: Path) -> None:
     reward_table.save(make(), tmp_path / "t.parquet")
     kind = pa.float64() if cells[0] is None else None
     data = pq.read_table(tmp_path / "t.parquet").append_column(column, pa.array(cells, kind))
     pq.write_table(data, tmp_path / "t.parquet")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         ParquetOracle.of(tmp_path / "t.parquet")
 
 

@@ -32,15 +32,15 @@ PALETTES = st.builds(Palette, use_case=st.text(max_size=20), targets=st.dictiona
 
 def test_a_palette_as_plain_data():
     palette = Palette("Care", {"humor": Target(70.0, 1.25, locked=True), "kindness": Target(50.0, free=True)})
-    told = {
+    parameters = {
         "use_case": "Care",
         "targets": {
             "humor": {"percentile": 70.0, "level": 1.25, "locked": True},
             "kindness": {"percentile": 50.0, "free": True},
         },
     }
-    assert palette.as_dict() == told
-    assert Palette.from_dict(told) == palette
+    assert palette.as_dict() == parameters
+    assert Palette.from_dict(parameters) == palette
 
 
 def test_a_palette_as_an_address():
@@ -59,26 +59,26 @@ def test_a_palette_as_an_address():
 
 
 def test_nothing_asked_for_is_an_address_too():
-    told = Palette(ALL, {"a": Target(70.0, free=True)}).to_query()
-    assert told == {"palette": "free"}
-    assert Palette.from_query(told, ("a",)) == Palette(ALL, {"a": Target(50.0, free=True)})
+    parameters = Palette(ALL, {"a": Target(70.0, free=True)}).to_query()
+    assert parameters == {"palette": "free"}
+    assert Palette.from_query(parameters, ("a",)) == Palette(ALL, {"a": Target(50.0, free=True)})
     assert Palette.from_query({}, ("a",)).targets["a"].free
 
 
 @check(200)
 @given(PALETTES)
 def test_plain_data_gives_the_palette_back_through_json(palette):
-    told = palette.as_dict()
-    assert Palette.from_dict(told) == palette
-    assert Palette.from_dict(json.loads(json.dumps(told))) == palette
+    parameters = palette.as_dict()
+    assert Palette.from_dict(parameters) == palette
+    assert Palette.from_dict(json.loads(json.dumps(parameters))) == palette
 
 
 @check(200)
 @given(PALETTES)
 def test_an_address_gives_back_what_is_asked_for(palette):
     values = tuple(palette.targets)
-    told = palette.to_query()
-    back = Palette.from_query(told, values)
+    parameters = palette.to_query()
+    back = Palette.from_query(parameters, values)
     assert back.use_case == palette.use_case
     for name, target in palette.targets.items():
         there = back.targets[name]
@@ -93,7 +93,7 @@ def test_an_address_gives_back_what_is_asked_for(palette):
             else:
                 assert there.level == pytest.approx(target.level, rel=1e-11)
     # Once told, it says the same for ever: a link that is opened and shared again is the same link.
-    assert back.to_query() == told
+    assert back.to_query() == parameters
 
 
 def test_what_is_asked_of_a_value():
@@ -119,16 +119,16 @@ def test_the_mathematics_reads_levels_above_base():
         "humor": Target(70.0, keep=True),
         "positivity": Target(70.0, free=True, locked=True),
     }
-    found = standardised(Palette(ALL, targets), VALUES, oracle, scale)
+    levels = standardised(Palette(ALL, targets), VALUES, oracle, scale)
     first = (scale.level(0, 70.0) - oracle.base[0]) / oracle.scale[0]
-    np.testing.assert_allclose(found, [first, 2.0, 0.0, math.nan])
+    np.testing.assert_allclose(levels, [first, 2.0, 0.0, math.nan])
     assert locked(Palette(ALL, targets), VALUES).tolist() == [False, True, False, False]
     assert np.isnan(standardised(Palette(), VALUES, oracle, scale)).all()
     assert not locked(Palette(), VALUES).any()
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("parameters", "message"),
     [
         ({}, "The palette is {}; expected"),
         ({"targets": []}, "The palette is"),
@@ -142,9 +142,9 @@ def test_the_mathematics_reads_levels_above_base():
         ({"targets": {"humor": {"percentile": 50, "level": math.inf}}}, "level of humor is inf"),
     ],
 )
-def test_plain_data_that_is_no_palette_is_refused(told, message):
+def test_plain_data_that_is_no_palette_is_refused(parameters, message):
     with pytest.raises(InputError) as refused:
-        Palette.from_dict(told)
+        Palette.from_dict(parameters)
     assert message in str(refused.value)
 
 

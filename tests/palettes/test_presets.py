@@ -34,10 +34,10 @@ def test_each_one_made_by_hand_can_be_had(use_case):
 
 @pytest.mark.parametrize("use_case", USE_CASES)
 def test_each_use_case_has_a_handful_described_in_a_sentence(use_case):
-    found = offered(use_case)
-    assert 4 <= len(found) <= 6
-    assert len({one.name for one in found}) == len(found)
-    for one in found:
+    offers = offered(use_case)
+    assert 4 <= len(offers) <= 6
+    assert len({one.name for one in offers}) == len(offers)
+    for one in offers:
         assert one.what.endswith(".")
         assert one.what.count(".") == 1
         assert one.palette.use_case == use_case
@@ -46,29 +46,29 @@ def test_each_use_case_has_a_handful_described_in_a_sentence(use_case):
 
 
 def test_the_file_speaks_of_this_table_only():
-    told = json.loads(FILE.read_text(encoding="utf-8"))
-    assert set(told) == set(USE_CASES)
-    named = {name for group in told.values() for one in group for name in one["targets"]}
+    content = json.loads(FILE.read_text(encoding="utf-8"))
+    assert set(content) == set(USE_CASES)
+    named = {name for group in content.values() for one in group for name in one["targets"]}
     assert named <= set(TABLE.values)
 
 
 def test_a_use_case_without_its_own_is_offered_those_of_all():
-    found = presets(TABLE.values, TABLE.values, "Another")
-    assert [one.name for one in found] == [one.name for one in offered(ALL)]
-    assert {one.palette.use_case for one in found} == {"Another"}
+    offers = presets(TABLE.values, TABLE.values, "Another")
+    assert [one.name for one in offers] == [one.name for one in offered(ALL)]
+    assert {one.palette.use_case for one in offers} == {"Another"}
 
 
 def test_a_table_with_some_of_the_values_is_offered_what_speaks_of_them():
-    found = presets(("humor", "kindness", "coherence"), ("humor", "kindness", "coherence"))
-    assert [one.name for one in found] == ["Light-hearted"]
-    assert tuple(found[0].palette.targets) == ("humor", "kindness", "coherence")
+    offers = presets(("humor", "kindness", "coherence"), ("humor", "kindness", "coherence"))
+    assert [one.name for one in offers] == ["Light-hearted"]
+    assert tuple(offers[0].palette.targets) == ("humor", "kindness", "coherence")
 
 
 def test_another_table_is_offered_ones_made_from_its_values():
-    found = presets(("a", "b"), ("apples", "pears"), "Fruit")
-    assert [one.name for one in found] == ["More apples", "More pears", "Nothing lost", "A little of everything"]
-    assert found[0].palette == Palette("Fruit", {"a": Target(70.0), "b": Target(50.0, free=True)})
-    assert found[2].palette.targets == {"a": Target(60.0), "b": Target(50.0, keep=True)}
+    offers = presets(("a", "b"), ("apples", "pears"), "Fruit")
+    assert [one.name for one in offers] == ["More apples", "More pears", "Nothing lost", "A little of everything"]
+    assert offers[0].palette == Palette("Fruit", {"a": Target(70.0), "b": Target(50.0, free=True)})
+    assert offers[2].palette.targets == {"a": Target(60.0), "b": Target(50.0, keep=True)}
 
 
 def test_a_table_of_one_value():

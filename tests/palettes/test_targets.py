@@ -15,11 +15,11 @@ ORACLE = MemoryOracle.of(TABLE)
 
 
 def test_three_ways_to_write_a_level():
-    found = resolve({"humor": 1.5, "helpfulness": "p70", "positivity": "+0.5sd"}, TABLE, ORACLE)
-    assert found[2] == 1.5
-    assert np.mean(TABLE.rewards[:, 0] <= found[0]) == pytest.approx(0.7, abs=0.01)
-    assert found[3] == pytest.approx(TABLE.rewards[:, 3].mean() + 0.5 * TABLE.rewards[:, 3].std())
-    assert np.isnan(found[1])
+    levels = resolve({"humor": 1.5, "helpfulness": "p70", "positivity": "+0.5sd"}, TABLE, ORACLE)
+    assert levels[2] == 1.5
+    assert np.mean(TABLE.rewards[:, 0] <= levels[0]) == pytest.approx(0.7, abs=0.01)
+    assert levels[3] == pytest.approx(TABLE.rewards[:, 3].mean() + 0.5 * TABLE.rewards[:, 3].std())
+    assert np.isnan(levels[1])
     assert resolve({"humor": " -1.25 "}, TABLE, ORACLE)[2] == -1.25
     assert resolve({"humor": "-1sd"}, TABLE, ORACLE)[2] < ORACLE.base[2]
 

@@ -31,29 +31,29 @@ def test_two_replies_by_hand():
     # As for a single solve: levels q need lambda = log(q / (1 - q)); the last one is beyond every reply.
     oracle = MemoryOracle(np.array([[0.0], [1.0]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
     levels = np.array([[0.3], [0.5], [0.75], [0.9], [1.1]])
-    found = solve_many(oracle, oracle.standardise(levels))
-    assert list(found.status) == [Status.CONVERGED] * 4 + [Status.UNBOUNDED]
+    solutions = solve_many(oracle, oracle.standardise(levels))
+    assert list(solutions.status) == [Status.CONVERGED] * 4 + [Status.UNBOUNDED]
     expected = [0.0, 0.0, math.log(3), math.log(9)]
-    np.testing.assert_allclose(found.weights[:4, 0] / oracle.scale[0], expected, atol=1e-9)
+    np.testing.assert_allclose(solutions.weights[:4, 0] / oracle.scale[0], expected, atol=1e-9)
     # Two replies with probability q and 1 - q: 1 / (q^2 + (1 - q)^2) of them carry the weight.
-    assert found.ess[2] == pytest.approx(1 / (0.75**2 + 0.25**2))
+    assert solutions.ess[2] == pytest.approx(1 / (0.75**2 + 0.25**2))
 
 
 def test_each_row_is_what_it_would_be_alone(oracle: MemoryOracle):
     targets = mixed_targets(60)
-    found = solve_many(oracle, targets)
-    assert set(found.status) == {Status.CONVERGED, Status.UNBOUNDED}
+    solutions = solve_many(oracle, targets)
+    assert set(solutions.status) == {Status.CONVERGED, Status.UNBOUNDED}
     for row, d in enumerate(targets):
         alone = solve(oracle, d)
-        assert found.status[row] is alone.status
+        assert solutions.status[row] is alone.status
         if alone.status is Status.CONVERGED:
-            np.testing.assert_allclose(found.weights[row], alone.weights, atol=1e-7)
-            np.testing.assert_allclose(found.levels[row], alone.levels, atol=1e-8)
-            np.testing.assert_allclose(found.covariance[row], alone.covariance, atol=1e-7)
-            assert found.kl[row] == pytest.approx(alone.kl, abs=1e-8)
+            np.testing.assert_allclose(solutions.weights[row], alone.weights, atol=1e-7)
+            np.testing.assert_allclose(solutions.levels[row], alone.levels, atol=1e-8)
+            np.testing.assert_allclose(solutions.covariance[row], alone.covariance, atol=1e-7)
+            assert solutions.kl[row] == pytest.approx(alone.kl, abs=1e-8)
             sizes = oracle.effective_sample_size(alone.weights)
-            assert found.ess[row] == pytest.approx(sizes.per_prompt, rel=1e-6)
-            assert found.pooled_ess[row] == pytest.approx(sizes.pooled, rel=1e-6)
+            assert solutions.ess[row] == pytest.approx(sizes.per_prompt, rel=1e-6)
+            assert solutions.pooled_ess[row] == pytest.approx(sizes.pooled, rel=1e-6)
 
 
 def test_the_order_of_rows_does_not_matter(oracle: MemoryOracle):
@@ -67,12 +67,12 @@ def test_tilt_and_ridge_and_start_are_those_of_one_solve(oracle: MemoryOracle):
     rng = np.random.default_rng(2)
     targets = rng.uniform(0.0, 0.8, (8, 4))
     tilt, ridge, start = rng.exponential(0.3, (8, 4)), rng.uniform(0.05, 1.0, (8, 4)), rng.exponential(0.5, (8, 4))
-    found = solve_many(oracle, targets, tilt=tilt, ridge=ridge, start=start)
-    assert found.converged.all()
+    solutions = solve_many(oracle, targets, tilt=tilt, ridge=ridge, start=start)
+    assert solutions.converged.all()
     for row in range(8):
         alone = solve(oracle, targets[row], tilt=tilt[row], ridge=ridge[row])
-        np.testing.assert_allclose(found.weights[row], alone.weights, atol=1e-8)
-        assert found.kl[row] == pytest.approx(alone.kl, abs=1e-8)
+        np.testing.assert_allclose(solutions.weights[row], alone.weights, atol=1e-8)
+        assert solutions.kl[row] == pytest.approx(alone.kl, abs=1e-8)
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -81,40 +81,40 @@ def test_a_prompt_that_counts_twice_is_there_twice(form: Form):
     oracle = MemoryOracle.of(table, form)
     draws = np.random.default_rng(3).multinomial(10, np.full(10, 0.1), size=6)
     targets = np.array([0.3, 0.1, np.nan, 0.2])
-    found = solve_many(oracle, targets, multiplicity=draws)
+    solutions = solve_many(oracle, targets, multiplicity=draws)
     for row, draw in enumerate(draws):
         chosen = np.repeat(np.arange(10), draw)
         rewards = table.rewards.reshape(10, 12, 4)[chosen].reshape(-1, 4)
         again = MemoryOracle(rewards, np.arange(len(chosen) + 1) * 12, table.values, form)
         levels = oracle.rewards_at(targets)
         alone = solve(again, again.standardise(levels))
-        assert found.status[row] is alone.status
-        np.testing.assert_allclose(found.weights[row] / oracle.scale, alone.weights / again.scale, atol=1e-6)
-        np.testing.assert_allclose(oracle.rewards_at(found.levels[row]), again.rewards_at(alone.levels), atol=1e-7)
-        assert found.kl[row] == pytest.approx(alone.kl, abs=1e-8)
+        assert solutions.status[row] is alone.status
+        np.testing.assert_allclose(solutions.weights[row] / oracle.scale, alone.weights / again.scale, atol=1e-6)
+        np.testing.assert_allclose(oracle.rewards_at(solutions.levels[row]), again.rewards_at(alone.levels), atol=1e-7)
+        assert solutions.kl[row] == pytest.approx(alone.kl, abs=1e-8)
 
 
 def test_a_budget_ends_rows_that_cost_more(oracle: MemoryOracle):
     targets = mixed_targets(30, seed=4)
     unlimited = solve_many(oracle, targets)
     budgets = np.where(np.arange(30) % 2, 0.5 * unlimited.kl, 1.1 * unlimited.kl + 1e-6)
-    found = solve_many(oracle, targets, budget=budgets)
+    solutions = solve_many(oracle, targets, budget=budgets)
     for row in np.flatnonzero(unlimited.converged):
         costs_more = unlimited.kl[row] > budgets[row]
-        assert found.over_budget[row] == costs_more
-        assert solve(oracle, targets[row], budget=budgets[row]).status is found.status[row]
-    assert not found.converged[unlimited.unbounded].any()
+        assert solutions.over_budget[row] == costs_more
+        assert solve(oracle, targets[row], budget=budgets[row]).status is solutions.status[row]
+    assert not solutions.converged[unlimited.unbounded].any()
 
 
 def test_redundant_rows_share_their_weight():
     table = make_table(prompts=10, candidates=16)
     humor = table.rewards[:, [2]]
     oracle = MemoryOracle(np.hstack([humor, 3 * humor, 0 * humor + 7]), table.offsets, ("a", "b", "c"), Form.PER_PROMPT)
-    found = solve_many(oracle, np.array([[0.5, 0.5, 0.0], [0.5, np.nan, np.nan], [0.5, 0.1, np.nan]]))
-    assert list(found.redundant) == [True, False, True]
-    assert found.converged.all()
-    whole = found.weights[1, 0]
-    np.testing.assert_allclose(found.weights, [[whole / 2, whole / 2, 0], [whole, 0, 0], [whole, 0, 0]], atol=1e-6)
+    solutions = solve_many(oracle, np.array([[0.5, 0.5, 0.0], [0.5, np.nan, np.nan], [0.5, 0.1, np.nan]]))
+    assert list(solutions.redundant) == [True, False, True]
+    assert solutions.converged.all()
+    whole = solutions.weights[1, 0]
+    np.testing.assert_allclose(solutions.weights, [[whole / 2, whole / 2, 0], [whole, 0, 0], [whole, 0, 0]], atol=1e-6)
 
 
 def test_twenty_values_settle():
@@ -122,19 +122,19 @@ def test_twenty_values_settle():
     rewards = rng.normal(size=(40 * 32, 20)) @ rng.normal(size=(20, 20))
     oracle = MemoryOracle(rewards, np.arange(41) * 32, tuple(map(str, range(20))), Form.PER_PROMPT)
     targets = oracle.batch_moments(rng.exponential(0.3, (25, 20))).levels - rng.choice([0.0, 0.3], (25, 20))
-    found = solve_many(oracle, targets)
-    assert found.converged.all()
-    assert found.residual.max() <= 1e-10
+    solutions = solve_many(oracle, targets)
+    assert solutions.converged.all()
+    assert solutions.residual.max() <= 1e-10
     for row in range(5):
-        np.testing.assert_allclose(found.weights[row], solve(oracle, targets[row]).weights, atol=1e-6)
+        np.testing.assert_allclose(solutions.weights[row], solve(oracle, targets[row]).weights, atol=1e-6)
 
 
 def test_nothing_is_changed_and_one_row_is_enough(oracle: MemoryOracle):
     targets, start = np.array([0.3, np.nan, 0.1, 0.2]), np.array([1.0, 1.0, 1.0, 1.0])
     copies = targets.copy(), start.copy()
-    found = solve_many(oracle, targets, start=start)
-    assert found.weights.shape == (1, 4)
-    assert found.weights[0, 1] == 0
+    solutions = solve_many(oracle, targets, start=start)
+    assert solutions.weights.shape == (1, 4)
+    assert solutions.weights[0, 1] == 0
     np.testing.assert_array_equal(targets, copies[0])
     np.testing.assert_array_equal(start, copies[1])
 
@@ -145,6 +145,6 @@ def test_rows_that_do_not_fit_together(oracle: MemoryOracle):
 
 
 def test_a_row_that_runs_out_of_passes_says_so(oracle: MemoryOracle):
-    found = solve_many(oracle, np.array([[0.5, 0.1, 0.4, 0.2]]), max_steps=1)
-    assert found.status[0] is Status.STEP_LIMIT
-    assert found.steps == 1
+    solutions = solve_many(oracle, np.array([[0.5, 0.1, 0.4, 0.2]]), max_steps=1)
+    assert solutions.status[0] is Status.STEP_LIMIT
+    assert solutions.steps == 1

@@ -27,18 +27,18 @@ def test_two_replies_by_hand():
     # and KL = log 2 + q log q + (1 - q) log(1 - q).
     oracle = two_replies()
     for q in (0.5, 0.6, 0.75, 0.9, 0.999):
-        found = solve(oracle, oracle.standardise(np.array([q])))
-        assert found.status is Status.CONVERGED
-        assert found.weights[0] / oracle.scale[0] == pytest.approx(math.log(q / (1 - q)), abs=1e-9)
-        assert oracle.rewards_at(found.levels)[0] == pytest.approx(q, abs=1e-10)
-        assert found.kl == pytest.approx(math.log(2) + q * math.log(q) + (1 - q) * math.log(1 - q), abs=1e-10)
+        solution = solve(oracle, oracle.standardise(np.array([q])))
+        assert solution.status is Status.CONVERGED
+        assert solution.weights[0] / oracle.scale[0] == pytest.approx(math.log(q / (1 - q)), abs=1e-9)
+        assert oracle.rewards_at(solution.levels)[0] == pytest.approx(q, abs=1e-10)
+        assert solution.kl == pytest.approx(math.log(2) + q * math.log(q) + (1 - q) * math.log(1 - q), abs=1e-10)
 
 
 def test_a_target_below_the_base_level_costs_nothing():
     oracle = two_replies()
-    found = solve(oracle, oracle.standardise(np.array([0.3])))
-    assert found.weights[0] == 0
-    assert found.kl == 0
+    solution = solve(oracle, oracle.standardise(np.array([0.3])))
+    assert solution.weights[0] == 0
+    assert solution.kl == 0
 
 
 @pytest.fixture(scope="module", params=list(Form))
@@ -58,15 +58,15 @@ def targets_inside(oracle: MemoryOracle, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(12))
 def test_optimality_conditions(oracle: MemoryOracle, seed: int):
     targets = targets_inside(oracle, seed)
-    found = solve(oracle, targets)
+    solution = solve(oracle, targets)
     wanted = ~np.isnan(targets)
-    slack = found.levels[wanted] - targets[wanted]
-    assert found.status is Status.CONVERGED
-    assert found.residual <= 1e-10
-    assert np.all(found.weights >= 0)
-    assert np.all(found.weights[~wanted] == 0)
+    slack = solution.levels[wanted] - targets[wanted]
+    assert solution.status is Status.CONVERGED
+    assert solution.residual <= 1e-10
+    assert np.all(solution.weights >= 0)
+    assert np.all(solution.weights[~wanted] == 0)
     assert np.all(slack >= -1e-9)
-    assert np.abs(found.weights[wanted] * slack).max() <= 1e-8
+    assert np.abs(solution.weights[wanted] * slack).max() <= 1e-8
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -133,8 +133,8 @@ def test_prompts_of_unequal_numbers_of_replies_weigh_the_same():
     # Prompt one: replies 0, 1. Prompt two: 0, 0, 1, 1, which has the same distribution.
     rewards = np.array([[0.0], [1.0], [0.0], [0.0], [1.0], [1.0]])
     oracle = MemoryOracle(rewards, np.array([0, 2, 6]), ("humor",), Form.PER_PROMPT)
-    found = solve(oracle, oracle.standardise(np.array([0.75])))
-    assert found.weights[0] / oracle.scale[0] == pytest.approx(math.log(3), abs=1e-9)
+    solution = solve(oracle, oracle.standardise(np.array([0.75])))
+    assert solution.weights[0] / oracle.scale[0] == pytest.approx(math.log(3), abs=1e-9)
     assert oracle.best(np.array([1.0]))[0] == pytest.approx(1.0)
 
 
@@ -164,11 +164,11 @@ def test_redundant_values_share_the_weight():
     rewards = np.hstack([humor, 5.0 * humor + 2.0, np.full_like(humor, 7.0)])
     oracle = MemoryOracle(rewards, table.offsets, ("humor", "wit", "constant"), Form.PER_PROMPT)
     alone = solve(MemoryOracle(humor, table.offsets, ("humor",), Form.PER_PROMPT), np.array([0.5]))
-    found = solve(oracle, np.array([0.5, 0.5, 0.0]))
-    assert found.redundant
-    assert found.status is Status.CONVERGED
-    np.testing.assert_allclose(found.weights, [alone.weights[0] / 2, alone.weights[0] / 2, 0.0], atol=1e-6)
-    assert found.residual <= 1e-6
+    solution = solve(oracle, np.array([0.5, 0.5, 0.0]))
+    assert solution.redundant
+    assert solution.status is Status.CONVERGED
+    np.testing.assert_allclose(solution.weights, [alone.weights[0] / 2, alone.weights[0] / 2, 0.0], atol=1e-6)
+    assert solution.residual <= 1e-6
 
 
 def test_a_redundant_value_with_slack_keeps_no_weight():
@@ -176,10 +176,10 @@ def test_a_redundant_value_with_slack_keeps_no_weight():
     table = make_table(prompts=10, candidates=16)
     humor = table.rewards[:, [2]]
     oracle = MemoryOracle(np.hstack([humor, humor]), table.offsets, ("humor", "wit"), Form.PER_PROMPT)
-    found = solve(oracle, np.array([0.5, 0.2]))
-    assert found.redundant
-    assert found.residual <= 1e-8
-    assert found.weights[1] == 0
+    solution = solve(oracle, np.array([0.5, 0.2]))
+    assert solution.redundant
+    assert solution.residual <= 1e-8
+    assert solution.weights[1] == 0
 
 
 def test_targets_are_not_changed_and_warm_starts_agree(oracle: MemoryOracle):
@@ -200,16 +200,16 @@ def test_huge_weights_do_not_overflow(oracle: MemoryOracle):
 
 def test_an_unreachable_target_ends_early_and_says_so():
     oracle = two_replies()
-    found = solve(oracle, oracle.standardise(np.array([1.2])))
-    assert found.status is Status.UNBOUNDED
-    assert found.steps < 20
+    solution = solve(oracle, oracle.standardise(np.array([1.2])))
+    assert solution.status is Status.UNBOUNDED
+    assert solution.steps < 20
 
 
 def test_no_target_is_the_base_model(oracle: MemoryOracle):
-    found = solve(oracle, np.full(4, np.nan))
-    assert found.status is Status.CONVERGED
-    assert found.kl == 0
-    np.testing.assert_allclose(found.levels, 0, atol=1e-12)
+    solution = solve(oracle, np.full(4, np.nan))
+    assert solution.status is Status.CONVERGED
+    assert solution.kl == 0
+    np.testing.assert_allclose(solution.levels, 0, atol=1e-12)
 
 
 def test_one_reply_a_prompt_has_no_per_prompt_form():
@@ -235,10 +235,10 @@ def test_a_large_table_starts_on_a_part_of_its_prompts(form: Form, monkeypatch: 
     assert cut.subsample(1 / 8) is not None
     for seed in range(5):
         targets = targets_inside(whole, seed)
-        expected, found = solve(whole, targets), solve(cut, targets)
-        assert found.status is Status.CONVERGED
-        np.testing.assert_allclose(found.weights, expected.weights, atol=1e-8)
-        assert found.steps <= expected.steps + 2  # a part of so few prompts is no close start
+        expected, solution = solve(whole, targets), solve(cut, targets)
+        assert solution.status is Status.CONVERGED
+        np.testing.assert_allclose(solution.weights, expected.weights, atol=1e-8)
+        assert solution.steps <= expected.steps + 2  # a part of so few prompts is no close start
     beyond = solve(cut, np.full(4, 9.0))
     assert beyond.status is Status.UNBOUNDED
 
@@ -250,6 +250,6 @@ def test_nearly_redundant_values_keep_the_weights_that_work():
     rewards = np.column_stack([humor, humor + 1e-6 * wit])
     oracle = MemoryOracle(rewards, table.offsets, ("humor", "wit"), Form.PER_PROMPT)
     levels = oracle.moments(np.array([3e4, 1e4])).levels
-    found = solve(oracle, levels - [0.0, 1e-9])
-    assert found.status is Status.CONVERGED
-    assert found.residual <= 1e-8
+    solution = solve(oracle, levels - [0.0, 1e-9])
+    assert solution.status is Status.CONVERGED
+    assert solution.residual <= 1e-8

@@ -33,19 +33,19 @@ def test_two_replies_by_hand():
     oracle = MemoryOracle(np.array([[0.0], [1.0]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
     q = np.array([0.6, 0.8, 0.99])
     budgets = math.log(2) + q * np.log(q) + (1 - q) * np.log(1 - q)
-    found = solve_rays(oracle, np.array([[3.0]]), budgets)
-    assert oracle.rewards_at(found.levels)[0, :, 0] == pytest.approx(q, abs=1e-9)
-    assert (found.weights / oracle.scale)[0, :, 0] == pytest.approx(np.log(q / (1 - q)), rel=1e-8)
-    assert not found.saturated.any()
+    points = solve_rays(oracle, np.array([[3.0]]), budgets)
+    assert oracle.rewards_at(points.levels)[0, :, 0] == pytest.approx(q, abs=1e-9)
+    assert (points.weights / oracle.scale)[0, :, 0] == pytest.approx(np.log(q / (1 - q)), rel=1e-8)
+    assert not points.saturated.any()
 
 
 def test_roots_are_those_of_a_scalar_search(oracle: MemoryOracle):
     rng = np.random.default_rng(0)
     directions, budgets = rng.dirichlet(np.ones(4), 12), np.array([1e-6, 0.01, 0.3, 1.0, 1.8])
-    found = solve_rays(oracle, directions, budgets)
-    assert found.kl == pytest.approx(np.broadcast_to(budgets, found.kl.shape), rel=1e-9)
-    assert found.passes <= 12
-    for w, at in zip(directions, found.weights, strict=True):
+    points = solve_rays(oracle, directions, budgets)
+    assert points.kl == pytest.approx(np.broadcast_to(budgets, points.kl.shape), rel=1e-9)
+    assert points.passes <= 12
+    for w, at in zip(directions, points.weights, strict=True):
         for b, x in zip(budgets[2:], at[2:], strict=True):
             t = brentq(lambda t, w=w, b=b: spent(oracle, t * w) - b, 1e-9, 1e4, xtol=1e-13)
             np.testing.assert_allclose(x, t * w, rtol=1e-7)
@@ -61,25 +61,25 @@ def test_a_ray_does_not_depend_on_the_others(oracle: MemoryOracle):
 
 
 def test_budgets_a_ray_of_their_own(oracle: MemoryOracle):
-    found = solve_rays(oracle, np.eye(4), np.array([[0.1], [0.2], [0.3], [0.0]]))
-    assert found.kl[:, 0] == pytest.approx([0.1, 0.2, 0.3, 0.0], abs=1e-10)
-    assert not found.weights[3].any()
+    points = solve_rays(oracle, np.eye(4), np.array([[0.1], [0.2], [0.3], [0.0]]))
+    assert points.kl[:, 0] == pytest.approx([0.1, 0.2, 0.3, 0.0], abs=1e-10)
+    assert not points.weights[3].any()
 
 
 @pytest.mark.parametrize("beyond", [0.0, 1e-9, 5.0])
 def test_at_and_beyond_the_most_that_can_be_spent(oracle: MemoryOracle, beyond: float):
     directions = np.array([[0.5, 0.2, 0.2, 0.1], [0.0, 0.0, 1.0, 0.0]])
-    found = solve_rays(oracle, directions, oracle.log_candidates + beyond)
-    assert found.saturated[:, 0].all()
-    for w, levels in zip(directions, found.levels[:, 0], strict=True):
+    points = solve_rays(oracle, directions, oracle.log_candidates + beyond)
+    assert points.saturated[:, 0].all()
+    for w, levels in zip(directions, points.levels[:, 0], strict=True):
         np.testing.assert_allclose(levels, oracle.best(w), atol=1e-6)
 
 
 def test_just_below_the_most_that_can_be_spent(oracle: MemoryOracle):
     budgets = oracle.log_candidates - np.array([1e-2, 1e-5, 1e-8])
-    found = solve_rays(oracle, np.eye(4) + 0.1, budgets)
-    assert np.abs(found.kl - budgets).max() < 1e-8
-    assert not found.saturated.any()
+    points = solve_rays(oracle, np.eye(4) + 0.1, budgets)
+    assert np.abs(points.kl - budgets).max() < 1e-8
+    assert not points.saturated.any()
 
 
 def test_values_that_never_vary_get_no_weight():
@@ -87,46 +87,46 @@ def test_values_that_never_vary_get_no_weight():
     rewards[:, 1] = 3.0  # constant
     rewards[:, 2] = np.repeat(np.arange(6.0), 8)  # the same for all replies to a prompt
     oracle = MemoryOracle(rewards, np.arange(7) * 8, tuple("abcd"), Form.PER_PROMPT)
-    found = solve_rays(oracle, np.array([[1e-6, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]), 0.5)
-    np.testing.assert_allclose(found.levels[0], found.levels[2], atol=1e-9)
-    assert found.kl[0, 0] == pytest.approx(0.5)
-    assert found.saturated[1, 0]
-    assert not found.weights[1].any()
+    points = solve_rays(oracle, np.array([[1e-6, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]), 0.5)
+    np.testing.assert_allclose(points.levels[0], points.levels[2], atol=1e-9)
+    assert points.kl[0, 0] == pytest.approx(0.5)
+    assert points.saturated[1, 0]
+    assert not points.weights[1].any()
 
 
 def test_floors_are_held_and_the_point_is_optimal(oracle: MemoryOracle):
     floors = np.array([np.nan, np.nan, 0.3, 0.2])
     directions = np.column_stack([np.linspace(0.05, 1, 6), np.linspace(1, 0.05, 6), np.zeros((6, 2))])
     budgets = np.array([0.4, 0.9, 1.5])
-    found = solve_rays(oracle, directions, budgets, floors=floors)
-    np.testing.assert_allclose(found.kl, np.broadcast_to(budgets, (6, 3)), rtol=1e-9)
-    assert np.all(found.levels[..., 2:] >= floors[2:] - 1e-9)
+    points = solve_rays(oracle, directions, budgets, floors=floors)
+    np.testing.assert_allclose(points.kl, np.broadcast_to(budgets, (6, 3)), rtol=1e-9)
+    assert np.all(points.levels[..., 2:] >= floors[2:] - 1e-9)
     # Complementary: weight on a floor only where it binds; and proportional to the direction elsewhere.
-    slack = found.levels[..., 2:] - floors[2:]
-    assert np.abs(found.weights[..., 2:] * slack).max() < 1e-8
-    ratio = found.weights[..., 0] / found.weights[..., 1]
+    slack = points.levels[..., 2:] - floors[2:]
+    assert np.abs(points.weights[..., 2:] * slack).max() < 1e-8
+    ratio = points.weights[..., 0] / points.weights[..., 1]
     np.testing.assert_allclose(ratio, np.broadcast_to((directions[:, 0] / directions[:, 1])[:, None], (6, 3)))
     np.testing.assert_allclose(
-        oracle.batch_moments(found.weights.reshape(-1, 4)).levels, found.levels.reshape(-1, 4), atol=1e-9
+        oracle.batch_moments(points.weights.reshape(-1, 4)).levels, points.levels.reshape(-1, 4), atol=1e-9
     )
 
 
 def test_a_budget_that_the_floors_spend_exactly_is_their_solution(oracle: MemoryOracle):
     floors = np.array([np.nan, np.nan, 0.4, np.nan])
     alone = solve(oracle, floors)
-    found = solve_rays(oracle, np.array([[1.0, 1.0, 0.0, 0.0]]), alone.kl, floors=floors)
-    np.testing.assert_allclose(found.weights[0, 0], alone.weights, atol=1e-6)
+    points = solve_rays(oracle, np.array([[1.0, 1.0, 0.0, 0.0]]), alone.kl, floors=floors)
+    np.testing.assert_allclose(points.weights[0, 0], alone.weights, atol=1e-6)
 
 
 def test_floors_that_cost_too_much_or_cannot_be_met_are_told(oracle: MemoryOracle):
     nan = math.nan
     floors = np.array([[nan, 0.5, nan, nan], [nan, 50.0, nan, nan], [nan, nan, nan, nan]])
-    found = solve_rays(oracle, np.eye(4)[[0, 0, 0]], np.array([1e-3, 1.0]), floors=floors)
-    assert found.affordable.tolist() == [[False, True], [False, False], [True, True]]
-    for array in (found.weights, found.levels, found.kl):
+    points = solve_rays(oracle, np.eye(4)[[0, 0, 0]], np.array([1e-3, 1.0]), floors=floors)
+    assert points.affordable.tolist() == [[False, True], [False, False], [True, True]]
+    for array in (points.weights, points.levels, points.kl):
         assert np.all(np.isfinite(array))
     alone = solve_rays(oracle, np.eye(4)[[0]], 1.0, floors=floors[0])
-    np.testing.assert_allclose(found.weights[0, 1], alone.weights[0, 0], rtol=1e-8)
+    np.testing.assert_allclose(points.weights[0, 1], alone.weights[0, 0], rtol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_odd_tables_never_give_nan_nor_overspend(seed, prompts, candidates, valu
         rewards = rewards * 10.0 ** rng.uniform(-9, 9, values)
     oracle = MemoryOracle(rewards.astype(float), np.arange(prompts + 1) * candidates, tuple("abcde"[:values]), form)
     directions = np.maximum(rng.dirichlet(np.ones(values), 4), 1e-6)
-    found = solve_rays(oracle, directions, np.array([budget, 2 * budget]))
-    for array in (found.weights, found.levels, found.kl):
+    points = solve_rays(oracle, directions, np.array([budget, 2 * budget]))
+    for array in (points.weights, points.levels, points.kl):
         assert np.all(np.isfinite(array))
     goal = np.array([budget, 2 * budget])
-    assert np.all(found.kl <= goal * (1 + 1e-6) + 1e-7)
-    assert np.all((np.abs(found.kl - goal) <= 1e-6 * goal + 1e-7) | found.saturated)
+    assert np.all(points.kl <= goal * (1 + 1e-6) + 1e-7)
+    assert np.all((np.abs(points.kl - goal) <= 1e-6 * goal + 1e-7) | points.saturated)
