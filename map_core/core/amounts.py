@@ -219,7 +219,7 @@ def best_of(kl: Number) -> float:
     return math.inf if log_n > 700 else math.exp(log_n)
 
 
-def best_of_text(kl: Number, *, exact: bool = False) -> str:
+def best_of_count(kl: Number, *, exact: bool = False) -> str:
     """Format :func:`best_of` as a count.
 
     Args:
@@ -227,7 +227,7 @@ def best_of_text(kl: Number, *, exact: bool = False) -> str:
         exact: always write one decimal, so that two counts can be compared.
 
     Example:
-        >>> best_of_text(0.62), best_of_text(3.0), best_of_text(3.0, exact=True), best_of_text(800.0)
+        >>> best_of_count(0.62), best_of_count(3.0), best_of_count(3.0, exact=True), best_of_count(800.0)
         ('3.9', '54', '53.6', 'more than a million')
     """
     count = best_of(kl)

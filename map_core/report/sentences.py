@@ -100,7 +100,7 @@ def nats_text(report: Report) -> str:
 
 def drafts_text(report: Report) -> str:
     """How many drafts one would pick the best of to spend as much."""
-    return sentences.drafts(report.solution.kl if report.solution is not None else 0.0)
+    return amounts.best_of_count(report.solution.kl if report.solution is not None else 0.0)
 
 
 def bottleneck_text(report: Report) -> tuple[str, str]:

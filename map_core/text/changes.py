@@ -59,7 +59,7 @@ def price_text(kl: float) -> str:
     """
     if kl < amounts.FREE_NATS:
         return "nothing"
-    return f"{amounts.nats(kl)}, like the best of {sentences.drafts(kl)} drafts"
+    return f"{amounts.nats(kl)}, like the best of {amounts.best_of_count(kl)} drafts"
 
 
 def gains_sentence(found: Sequence[LevelChange], names: Sequence[str]) -> str:
@@ -81,7 +81,7 @@ def cost_sentence(before: float, after: float) -> str:
     if after < amounts.FREE_NATS:
         return f"It costs nothing, instead of {price_text(before)}."
     less = "less" if after < before else "more"
-    said = f"{amounts.fixed(before, 2)}, like the best of {sentences.drafts(before)}"
+    said = f"{amounts.fixed(before, 2)}, like the best of {amounts.best_of_count(before)}"
     before_said = "nothing" if before < amounts.FREE_NATS else said
     return f"It costs {amounts.nats(abs(after - before))} {less}: {price_text(after)}, instead of {before_said}."
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from map_core.core import amounts
 from map_core.groups import Clash, GroupAgreement, Limit, Relation, Rule
-from map_core.text.sentences import capitalised, drafts, listed, number
+from map_core.text.sentences import capitalised, listed, number
 from map_core.text.units import Units
 
 RULES = {Rule.WORST_OFF: "Best for the worst-off", Rule.BARGAIN: "Fair bargain"}
@@ -78,7 +78,7 @@ def price(kl: float) -> str:
         >>> price(1.0)
         '1.00 nats, like sending the best of 6.3 drafts'
     """
-    return f"{amounts.nats(kl)}, like sending the best of {drafts(kl)} drafts"
+    return f"{amounts.nats(kl)}, like sending the best of {amounts.best_of_count(kl)} drafts"
 
 
 def headline(found: GroupAgreement) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve
 from map_core.core import amounts
 from map_core.core.amounts import FREE_NATS, chance, number
-from map_core.core.amounts import best_of_text as drafts
+from map_core.core.amounts import best_of as best_of
 from map_core.core.types import Form, Verdict
 from map_core.feasibility import Assessment
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
@@ -68,7 +68,7 @@ def distance(kl: float, most: float) -> str:
     how = near if share < 0.5 else "Far from"
     return (
         f"{how} the base model: {amounts.percent(max(share, 0.01))} of the {amounts.fixed(most, 2)} that can be "
-        f"spent, like sending the best of {drafts(kl)} drafts."
+        f"spent, like sending the best of {amounts.best_of_count(kl)} drafts."
     )
 
 
@@ -77,7 +77,8 @@ def spent(kl: float, candidates: int) -> str:
     most = math.log(candidates)
     if kl < FREE_NATS:
         return f"of log {candidates} = {amounts.fixed(most, 2)} at most: all candidates are as likely."
-    return f"of log {candidates} = {amounts.fixed(most, 2)} at most, like sending the best of {drafts(kl)} drafts."
+    drafts = amounts.best_of_count(kl)
+    return f"of log {candidates} = {amounts.fixed(most, 2)} at most, like sending the best of {drafts} drafts."
 
 
 def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:

@@ -140,7 +140,7 @@ def best_of_text(kl: float) -> str:
     """
     if kl < amounts.FREE_NATS:
         return "Like the base model"
-    return f"Like picking the best of {amounts.best_of_text(kl)} replies"
+    return f"Like picking the best of {amounts.best_of_count(kl)} replies"
 
 
 def verdict_text(
@@ -272,7 +272,8 @@ def price_tags(
             PriceTag(
                 int(j),
                 " → ".join(amounts.percentile(percentile(int(j), level)) for level in (now, now + PRICE_STEP)),
-                f"best of {amounts.best_of_text(solution.kl, exact=True)} → {amounts.best_of_text(after, exact=True)}",
+                f"best of {amounts.best_of_count(solution.kl, exact=True)} → "
+                f"{amounts.best_of_count(after, exact=True)}",
                 takes,
                 grade,
             )

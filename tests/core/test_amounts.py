@@ -39,8 +39,8 @@ FORMS = {
     "percent, no sign": lambda x: amounts.percent(x, sign=False),
     "chance": amounts.chance,
     "nats": amounts.nats,
-    "drafts": amounts.best_of_text,
-    "drafts, exact": lambda x: amounts.best_of_text(x, exact=True),
+    "drafts": amounts.best_of_count,
+    "drafts, exact": lambda x: amounts.best_of_count(x, exact=True),
     "best of": verdict.best_of_text,
     "better than": sentences.better_than,
     "distance": lambda x: sentences.distance(x, math.log(64)),
@@ -155,8 +155,8 @@ def test_best_of_ends_where_floats_end():
     ],
 )
 def test_drafts_end_at_a_million(kl, message, exact):
-    assert amounts.best_of_text(kl) == message
-    assert amounts.best_of_text(kl, exact=True) == exact
+    assert amounts.best_of_count(kl) == message
+    assert amounts.best_of_count(kl, exact=True) == exact
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)

@@ -10,7 +10,6 @@ from map_core.core import amounts
 from map_core.figures import theme
 from map_core.figures.palette_comparison import snapshots, snapshots_csv, summary
 from map_core.text import sentences
-from map_core.text.sentences import drafts
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.palettes import shared as today
@@ -90,7 +89,9 @@ def _draw_column(n: int, name: str, stand: AssessedPalette, scene: Scene, prompt
         st.html(markup.facts([("Cost", "–", "No weights give these levels.")]))
     else:
         meaning = (
-            "nothing: the base model does this" if stand.kl < 5e-4 else f"like the best of {drafts(stand.kl)} drafts"
+            "nothing: the base model does this"
+            if stand.kl < 5e-4
+            else f"like the best of {amounts.best_of_count(stand.kl)} drafts"
         )
         st.html(markup.facts([("Cost", amounts.nats(stand.kl), meaning)]))
     st.html(marks.levels(stand))
