@@ -1,7 +1,7 @@
-"""Weights that are picked without targets, and what they give beside weights that are solved for.
+"""Weights chosen without targets, compared with weights that are solved for.
 
-Random weights are what a practitioner tries who has rewards and no solver: a direction from the Dirichlet
-distribution and a uniform scale. A single value, and all values alike, are the two ends. All are held against the
+Random weights are the baseline without a solver: a direction from the Dirichlet
+distribution and a uniform scale. A single value, and all values alike, are the two extremes. All answer the
 same questions: are the targets met, is every value above the base model, how often does a reply beat the
 base model's. Constraint: exact on the table, nothing is sampled but the random weights themselves.
 
@@ -28,12 +28,12 @@ from map_core.solver.rays import solve_rays
 
 #: Largest total of random weights, as the paper draws them.
 LARGEST = 6.0
-#: A level so close below its target, in standard deviations, meets it.
+#: Tolerance to which a level meets its target, in standard deviations.
 MET = 1e-8
 
 
 def random_weights(count: int, values: int, *, largest: float = LARGEST, seed: int = 0) -> np.ndarray:
-    """Weights of random direction and size: w ~ Dirichlet(1, ..., 1), u ~ Uniform(0, largest), weights u w.
+    """Draw weights of random direction and size: w ~ Dirichlet(1, ..., 1), u ~ Uniform(0, largest), weights u w.
 
     Args:
         count: how many, at least 1.
@@ -58,23 +58,23 @@ def random_weights(count: int, values: int, *, largest: float = LARGEST, seed: i
 
 
 def single_weights(values: int) -> np.ndarray:
-    """(values, values) one weight of 1 a row."""
+    """Return (values, values) one weight of 1 a row."""
     return np.eye(values)
 
 
 def equal_weights(values: int) -> np.ndarray:
-    """(1, values) the same weight for every value, 1 in all: alike in standard deviations."""
+    """Return (1, values) the same weight for every value, 1 in all: alike in standard deviations."""
     return np.full((1, values), 1.0 / values)
 
 
 def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
-    """(reply, value) share of the base model's replies to the same prompt that a reply beats, ties half.
+    """Return (reply, value) share of the base model's replies to the same prompt that a reply beats, ties half.
 
-    When pooled, of the replies to any prompt, each as often as its prompt counts: that form has one crowd of replies,
+    When pooled, of the replies to any prompt, each as often as its prompt counts: that form has one group of replies,
     not one a prompt.
     """
     if (form or table.form) is Form.POOLED and table.prompt_weights is not None:
-        return _crowd(table.rewards, np.repeat(table.prompt_weights, table.candidates))
+        return _weighted_ranks(table.rewards, np.repeat(table.prompt_weights, table.candidates))
     groups = table.offsets if (form or table.form) is Form.PER_PROMPT else np.array([0, len(table.rewards)])
     counts = np.diff(groups)
     group = np.repeat(np.arange(len(counts)), counts)
@@ -86,8 +86,8 @@ def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
     return np.column_stack(columns)
 
 
-def _crowd(rewards: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """(reply, value) share of the replies, each counted so often, that a reply beats, ties half."""
+def _weighted_ranks(rewards: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Return (reply, value) share of the replies, each counted so often, that a reply beats, ties half."""
     columns = []
     for column in rewards.T:
         level = np.unique(column, return_inverse=True)[1]
@@ -97,7 +97,7 @@ def _crowd(rewards: np.ndarray, counted: np.ndarray) -> np.ndarray:
 
 
 def win_rates(table: RewardTable, weights: np.ndarray, form: Form | None = None) -> np.ndarray:
-    """How often an aligned reply beats one of the base model to the same prompt, value by value, ties half.
+    """Compute how often an aligned reply beats one of the base model to the same prompt, value by value, ties half.
 
     mean over prompts of sum_k P_ik (share of the prompt's replies below reply k + half of those equal to it)
 
@@ -117,7 +117,7 @@ def win_rates(table: RewardTable, weights: np.ndarray, form: Form | None = None)
     weights = np.asarray(weights, dtype=float)
     size = len(table.values)
     ranks = base_ranks(table, form)
-    # A win rate is a level as any other: the shares stand beside the rewards as values without weight.
+    # A win rate is a level like any other: the shares are added to the rewards as values without weight.
     names = (*table.values, *(f"share below in {name}" for name in table.values))
     oracle = apply_prompt_weights(
         MemoryOracle(np.hstack([table.rewards, ranks]), table.offsets, names, form), table.prompt_weights
@@ -130,7 +130,7 @@ def win_rates(table: RewardTable, weights: np.ndarray, form: Form | None = None)
 
 @dataclass(frozen=True, eq=False)
 class WeightsEvaluation:
-    """What a batch of weights gives, in standardised units.
+    """Levels, cost and targets met by a batch of weights, in standardised units.
 
     Args:
         weights: (row, value) x.
@@ -162,7 +162,7 @@ class WeightsEvaluation:
 
 
 def evaluate_weights(oracle: Oracle, weights: np.ndarray, targets: np.ndarray | None = None) -> WeightsEvaluation:
-    """Hold weights against targets and against the base model.
+    """Compare weights with targets and with the base model.
 
     Args:
         oracle: the table.
@@ -170,28 +170,28 @@ def evaluate_weights(oracle: Oracle, weights: np.ndarray, targets: np.ndarray | 
         targets: (value,) or (row, value) d, in standard deviations above base, NaN for a free value; none by default.
 
     Returns:
-        Levels, nats and what is met and improved.
+        Levels, nats, and which targets are met and which values improved.
     """
     x = np.atleast_2d(np.asarray(weights, dtype=float))
     d = np.full(x.shape[1], np.nan) if targets is None else np.asarray(targets, dtype=float)
-    at = oracle.batch_moments(x)
-    kl = at.kl(x)
-    near = max(MET, oracle.resolution)
-    asked = np.broadcast_to(~np.isnan(d), x.shape)
+    batch = oracle.batch_moments(x)
+    kl = batch.kl(x)
+    tolerance = max(MET, oracle.resolution)
+    targeted = np.broadcast_to(~np.isnan(d), x.shape)
     return WeightsEvaluation(
         x,
-        at.levels,
+        batch.levels,
         kl,
-        at.ess,
-        np.isnan(d) | (at.levels >= d - near),
-        at.levels > near,
-        asked | ~asked.any(axis=1, keepdims=True),
+        batch.ess,
+        np.isnan(d) | (batch.levels >= d - tolerance),
+        batch.levels > tolerance,
+        targeted | ~targeted.any(axis=1, keepdims=True),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """One way to pick weights: a name, its weights judged, and their win rates, (row, value)."""
+    """One way to pick weights: a name, the evaluation of its weights, and their win rates, (row, value)."""
 
     name: str
     judged: WeightsEvaluation
@@ -208,7 +208,7 @@ def compare_baselines(
     budget: float | None = None,
     seed: int = 0,
 ) -> tuple[Baseline, ...]:
-    """A solved palette beside the weights that one would pick without solving.
+    """Compare a solved palette with weights that are picked without solving.
 
     Weights lie on the targeted values alone. But for the plain random ones, all spend as many nats as the palette, so
     that the comparison is one of direction and not of size.
@@ -230,43 +230,43 @@ def compare_baselines(
         InputError: nothing is targeted, or a number is out of its range.
     """
     targets = np.asarray(targets, dtype=float)
-    wanted = np.flatnonzero(~np.isnan(targets))
-    if not len(wanted) or targets.shape != (len(table.values),) or np.any(np.isinf(targets)):
+    targeted = np.flatnonzero(~np.isnan(targets))
+    if not len(targeted) or targets.shape != (len(table.values),) or np.any(np.isinf(targets)):
         raise InputError(
             f"Targets are {targets.tolist()}; expected {len(table.values)} finite numbers, NaN for a free value, "
             "and one target at least."
         )
     oracle = MemoryOracle.of(table, form)
     solution = solve(oracle, targets)
-    found: list[tuple[str, np.ndarray]] = []
+    named_weights: list[tuple[str, np.ndarray]] = []
     if solution.status is Status.CONVERGED:
-        found.append(("solved", solution.weights[None]))
+        named_weights.append(("solved", solution.weights[None]))
     if budget is None:
-        budget = solution.kl if found else 0.5 * oracle.log_candidates
+        budget = solution.kl if named_weights else 0.5 * oracle.log_candidates
 
-    def on_wanted(weights: np.ndarray) -> np.ndarray:
-        whole = np.zeros((len(weights), len(targets)))
-        whole[:, wanted] = weights
-        return whole
+    def on_targeted(weights: np.ndarray) -> np.ndarray:
+        full = np.zeros((len(weights), len(targets)))
+        full[:, targeted] = weights
+        return full
 
-    size = len(wanted)
-    random = on_wanted(random_weights(count, size, largest=largest, seed=seed))
-    directions = np.vstack([random, on_wanted(equal_weights(size)), on_wanted(single_weights(size))])
+    size = len(targeted)
+    random = on_targeted(random_weights(count, size, largest=largest, seed=seed))
+    directions = np.vstack([random, on_targeted(equal_weights(size)), on_targeted(single_weights(size))])
     scaled = solve_rays(oracle, directions, budget).weights[:, 0]
-    found += [("random", random), ("random at the same cost", scaled[:count]), ("equal", scaled[count, None])]
+    named_weights += [("random", random), ("random at the same cost", scaled[:count]), ("equal", scaled[count, None])]
     single = scaled[count + 1 :]
-    found += [(f"only {table.values[j]}", row[None]) for j, row in zip(wanted, single, strict=True)]
-    return evaluate_baselines(table, oracle, found, targets)
+    named_weights += [(f"only {table.values[j]}", row[None]) for j, row in zip(targeted, single, strict=True)]
+    return evaluate_baselines(table, oracle, named_weights, targets)
 
 
 def evaluate_baselines(
-    table: RewardTable, oracle: Oracle, found: Sequence[tuple[str, np.ndarray]], targets: np.ndarray
+    table: RewardTable, oracle: Oracle, named_weights: Sequence[tuple[str, np.ndarray]], targets: np.ndarray
 ) -> tuple[Baseline, ...]:
-    """Named weights, each (row, value), judged against the same targets, with their win rates."""
-    wins = win_rates(table, np.concatenate([weights for _, weights in found]), oracle.form)
-    ends = np.cumsum([len(weights) for _, weights in found])
+    """Evaluate named weights, each (row, value), against the same targets, with their win rates."""
+    wins = win_rates(table, np.concatenate([weights for _, weights in named_weights]), oracle.form)
+    ends = np.cumsum([len(weights) for _, weights in named_weights])
     parts = np.split(wins, ends[:-1])
     return tuple(
         Baseline(name, evaluate_weights(oracle, weights, targets), part)
-        for (name, weights), part in zip(found, parts, strict=True)
+        for (name, weights), part in zip(named_weights, parts, strict=True)
     )

@@ -1,8 +1,7 @@
-"""Palettes with a date, and what becomes of one when the model or the prompts change.
+"""Drift: how the levels of one palette change when the model or the prompts change.
 
-Levels that are right today are weights on today's table. On another table the same weights give other levels, and
-other weights are needed for the same levels. A table is a sample of prompts, so every change comes with its standard
-error over prompts, and only one that stands out of it is called drift:
+On another table the same weights give other levels, and other weights are needed for the same levels. A table is
+a sample of prompts, so every change comes with its standard error over prompts, and only one beyond chance is drift:
 
     change_j  = mu'_j(lambda) - mu_j(lambda)
     error_j^2 = sum over prompts of (e'_ij - e_ij)^2 / n (n - 1)          where the prompts are the same
@@ -18,10 +17,7 @@ Bonferroni's correction for looking at every value.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtrit
@@ -32,95 +28,10 @@ from map_core.errors import InputError
 from map_core.feasibility import Assessment, assess
 from map_core.oracle import MemoryOracle, Oracle
 
-#: How often chance alone may be called drift in one comparison, over all values.
+#: False alarm rate of one comparison, over all values.
 FALSE_ALARMS = 0.05
 #: A level this close to its target, in standard deviations, meets it: the rounding of a solve.
-SOLVED = 1e-7
-
-
-@dataclass(frozen=True)
-class DatedPalette:
-    """A palette as it stood on a day, by the names of its values and in reward units: what is kept and compared.
-
-    Args:
-        name: what it is called.
-        date: ISO date, or date and time.
-        form: the form that it was solved in.
-        targets: a level a targeted value.
-        weights: lambda, in 1/reward; empty when it was out of reach.
-        levels: what the weights realised, every value; empty when it was out of reach.
-        kl: nats; None when it was out of reach.
-        table: fingerprint of the table.
-    """
-
-    name: str
-    date: str
-    form: Form
-    targets: Mapping[str, float]
-    weights: Mapping[str, float]
-    levels: Mapping[str, float]
-    kl: float | None
-    table: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """The palette as plain JSON values."""
-        return asdict(self) | {"form": self.form.value}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> DatedPalette:
-        """The palette of :meth:`as_dict`.
-
-        Raises:
-            InputError: a part is missing or not what it should be.
-        """
-        try:
-            kl = None if record["kl"] is None else float(record["kl"])
-            name, date, form = str(record["name"]), str(record["date"]), Form(record["form"])
-            targets, weights, levels = (
-                {str(k): float(v) for k, v in record[part].items()} for part in ("targets", "weights", "levels")
-            )
-            return cls(name, date, form, targets, weights, levels, kl, str(record["table"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"This is no dated palette ({error!r}); expected what as_dict gives.") from error
-
-
-def fingerprint(table: RewardTable) -> str:
-    """The same text for tables of the same values, prompts and rewards, and for no others."""
-    seen = hashlib.sha256(repr((table.values, table.prompts, table.use_cases)).encode())
-    seen.update(np.ascontiguousarray(table.offsets).tobytes())
-    seen.update(np.ascontiguousarray(table.rewards).tobytes())
-    return seen.hexdigest()[:32]
-
-
-def dated(name: str, date: str, table: RewardTable, targets: np.ndarray, form: Form | None = None) -> DatedPalette:
-    """Solve a palette and date it.
-
-    Args:
-        name, date: what it is called, and when.
-        table: the table.
-        targets: (value,) in reward units, NaN for a free value.
-        form: the table's own by default.
-
-    Raises:
-        InputError: targets or form that do not fit the table.
-    """
-    oracle = MemoryOracle.of(table, form)
-    solution = assess(oracle, oracle.standardise(targets)).solution
-
-    def named(row: np.ndarray, kept: np.ndarray) -> dict[str, float]:
-        return {oracle.values[j]: float(row[j]) for j in np.flatnonzero(kept)}
-
-    wanted = ~np.isnan(targets)
-    return DatedPalette(
-        name,
-        date,
-        oracle.form,
-        named(np.asarray(targets), wanted),
-        named(solution.weights / oracle.scale, wanted) if solution else {},
-        named(oracle.rewards_at(solution.levels), np.ones(len(targets), dtype=bool)) if solution else {},
-        solution.kl if solution else None,
-        fingerprint(table),
-    )
+SOLVE_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +39,8 @@ class Change:
     """Levels before and after, in reward units, all arrays (value,).
 
     Args:
-        before, after: the levels.
+        before: levels on the first table.
+        after: levels on the second table.
         error: standard error of their difference over prompts; infinite for a single prompt.
         real: bool, the difference is more than chance explains.
     """
@@ -161,7 +73,7 @@ class Drift:
         held: what the first table's weights give on both; None when they do not exist.
         held_kl: nats that these weights spend on the second table.
         missed: bool, targets that these weights met and miss now, by more than chance.
-        short: how far below target they leave each level on the second table, 0 where met.
+        short: how far below its target they leave each level on the second table, 0 where met.
     """
 
     values: tuple[str, ...]
@@ -187,7 +99,8 @@ def drift(before: RewardTable, after: RewardTable, targets: np.ndarray, form: Fo
     """Compare one palette on two tables.
 
     Args:
-        before, after: the tables; they may differ in model, prompts and values.
+        before: the first table.
+        after: the second table; it may differ in model, prompts and values.
         targets: (value of the first table,) in reward units, NaN for a free value.
         form: by default the tables' own, or pooled where these differ.
 
@@ -207,25 +120,28 @@ def drift(before: RewardTable, after: RewardTable, targets: np.ndarray, form: Fo
         raise InputError(f"There are {targets.size} targets; expected {len(before.values)}, one a value.")
     form = form or (before.form if before.form is after.form else Form.POOLED)
     old, new = MemoryOracle.of(before, form), MemoryOracle.of(after, form)
-    a = np.array([before.index(name) for name in values])
-    b = np.array([after.index(name) for name in values])
+    in_before = np.array([before.index(name) for name in values])
+    in_after = np.array([after.index(name) for name in values])
 
     wanted = np.full(len(after.values), np.nan)
-    wanted[b] = targets[a]
+    wanted[in_after] = targets[in_before]
     first, second = assess(old, old.standardise(targets)), assess(new, new.standardise(wanted))
     match, fewest = _matching(before, after), min(old.prompts, new.prompts)
 
     def change(weights: np.ndarray) -> Change:
-        there = np.zeros(len(after.values))
-        there[b] = weights[a]
-        left, right = _levels(old, weights * old.scale), _levels(new, there * new.scale)
-        e, f = left.influence[:, a], right.influence[:, b]
+        moved = np.zeros(len(after.values))
+        moved[in_after] = weights[in_before]
+        left, right = _levels(old, weights * old.scale), _levels(new, moved * new.scale)
+        influence_before, influence_after = left.influence[:, in_before], right.influence[:, in_after]
         if match is not None:
-            error = np.sqrt(_squared_error(f[match] - e))
+            error = np.sqrt(_squared_error(influence_after[match] - influence_before))
         else:
-            error = np.sqrt(_squared_error(e) + _squared_error(f))
+            error = np.sqrt(_squared_error(influence_before) + _squared_error(influence_after))
         return Change(
-            left.levels[a], right.levels[b], error, _real(right.levels[b] - left.levels[a], error, old.scale[a], fewest)
+            left.levels[in_before],
+            right.levels[in_after],
+            error,
+            _significant(right.levels[in_after] - left.levels[in_before], error, old.scale[in_before], fewest),
         )
 
     weights = first.solution.weights / old.scale if first.solution else None
@@ -233,26 +149,26 @@ def drift(before: RewardTable, after: RewardTable, targets: np.ndarray, form: Fo
     short, missed = np.zeros(len(values)), np.zeros(len(values), dtype=bool)
     held_kl = float("nan")
     if held is not None and weights is not None:
-        short = np.nan_to_num(np.maximum(0.0, targets[a] - held.after))
-        missed = (short > 0) & _real(short, held.error, old.scale[a], fewest)
-        there = np.zeros(len(after.values))
-        there[b] = weights[a]
-        at = new.moments(there * new.scale)
-        held_kl = at.kl(there * new.scale)
+        short = np.nan_to_num(np.maximum(0.0, targets[in_before] - held.after))
+        missed = (short > 0) & _significant(short, held.error, old.scale[in_before], fewest)
+        moved = np.zeros(len(after.values))
+        moved[in_after] = weights[in_before]
+        moments = new.moments(moved * new.scale)
+        held_kl = moments.kl(moved * new.scale)
     return Drift(
         values=values,
         only_before=tuple(name for name in before.values if name not in values),
         only_after=tuple(name for name in after.values if name not in values),
         form=form,
         same_prompts=match is not None,
-        targets=targets[a],
+        targets=targets[in_before],
         base=change(np.zeros(len(before.values))),
-        scale_before=old.scale[a],
-        scale_after=new.scale[b],
+        scale_before=old.scale[in_before],
+        scale_after=new.scale[in_after],
         before=first,
         after=second,
-        weights_before=None if weights is None else weights[a],
-        weights_after=second.solution.weights[b] / new.scale[b] if second.solution else None,
+        weights_before=None if weights is None else weights[in_before],
+        weights_after=second.solution.weights[in_after] / new.scale[in_after] if second.solution else None,
         held=held,
         held_kl=held_kl,
         missed=missed,
@@ -262,37 +178,37 @@ def drift(before: RewardTable, after: RewardTable, targets: np.ndarray, form: Fo
 
 @dataclass(frozen=True, eq=False)
 class _Levels:
-    """Levels (value,) in reward units and each prompt's influence on them, (prompt, value)."""
+    """Levels (value,) in reward units, and each prompt's influence on them, (prompt, value)."""
 
     levels: np.ndarray
     influence: np.ndarray
 
 
 def _levels(oracle: Oracle, x: np.ndarray) -> _Levels:
-    of_prompt = oracle.by_prompt(x)
-    mean = of_prompt.mass @ of_prompt.levels
-    apart = len(of_prompt.mass) * of_prompt.mass[:, None] * (of_prompt.levels - mean)
-    return _Levels(oracle.rewards_at(mean), apart * oracle.scale)
+    prompts = oracle.by_prompt(x)
+    mean = prompts.mass @ prompts.levels
+    influence = len(prompts.mass) * prompts.mass[:, None] * (prompts.levels - mean)
+    return _Levels(oracle.rewards_at(mean), influence * oracle.scale)
 
 
 def _matching(before: RewardTable, after: RewardTable) -> np.ndarray | None:
-    """(prompt,) where each prompt of the first table stands in the second; None unless both have the same."""
+    """Return (prompt,) the position of each first-table prompt in the second table; None unless both have the same."""
     keys = [list(zip(table.use_cases, table.prompts, strict=True)) for table in (before, after)]
-    place = {key: number for number, key in enumerate(keys[1])}
-    if len(keys[0]) != len(keys[1]) or len(place) < len(keys[1]) or set(keys[0]) != set(place):
+    position = {key: number for number, key in enumerate(keys[1])}
+    if len(keys[0]) != len(keys[1]) or len(position) < len(keys[1]) or set(keys[0]) != set(position):
         return None
-    return np.array([place[key] for key in keys[0]])
+    return np.array([position[key] for key in keys[0]])
 
 
 def _squared_error(influence: np.ndarray) -> np.ndarray:
-    """(value,) squared standard error of a mean from (prompt, value) influences; infinite for a single prompt."""
+    """Return (value,) squared standard error of a mean from (prompt, value) influences; infinite for a single prompt."""
     prompts = len(influence)
     if prompts < 2:
         return np.full(influence.shape[1], np.inf)
     return np.asarray(np.sum(influence**2, axis=0) / (prompts * (prompts - 1)))
 
 
-def _real(change: np.ndarray, error: np.ndarray, scale: np.ndarray, prompts: int) -> np.ndarray:
-    """Whether changes stand out of their errors, from so many prompts; one of rounding size never does."""
-    away = stdtrit(max(1, prompts - 1), 1.0 - 0.5 * FALSE_ALARMS / len(change))
-    return np.asarray(np.abs(change) > np.maximum(away * error, SOLVED * scale))
+def _significant(change: np.ndarray, error: np.ndarray, scale: np.ndarray, prompts: int) -> np.ndarray:
+    """Return whether changes exceed chance, from so many prompts; those of rounding size never do."""
+    quantile = stdtrit(max(1, prompts - 1), 1.0 - 0.5 * FALSE_ALARMS / len(change))
+    return np.asarray(np.abs(change) > np.maximum(quantile * error, SOLVE_TOLERANCE * scale))

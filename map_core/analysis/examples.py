@@ -1,8 +1,8 @@
-"""What a palette sounds like before anything is generated: replies of the table, read at given weights.
+"""Example replies of a palette before anything is generated: replies of the table at given weights.
 
 Per prompt the aligned model draws a candidate with probability softmax(x . z) over the prompt's replies, and the base
 model draws each with the same probability 1 / K. So the aligned reply shown is the likeliest, and the base reply is
-the one closest to the average of all of them. Constraint: a lookup, no model and no chance.
+the one closest to the average of all of them. Constraint: a lookup without a model or random numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from map_core.oracle import Oracle
 
 @dataclass(frozen=True, eq=False)
 class ReplyExample:
-    """One prompt of the table, answered by the base model and by a palette.
+    """A typical base reply and the likeliest aligned reply to one prompt of the table.
 
     Args:
         prompt: its text.
@@ -27,7 +27,8 @@ class ReplyExample:
         aligned: the likeliest reply at the weights; the first of equals.
         probability: of the aligned reply at the weights.
         candidates: replies of this prompt, each of which the base model gives with probability 1 / candidates.
-        base_levels, aligned_levels: (value,) of both replies, in standard deviations above base.
+        base_levels: (value,) of the base reply, in standard deviations above base.
+        aligned_levels: (value,) of the aligned reply, likewise.
     """
 
     prompt: str
@@ -40,7 +41,7 @@ class ReplyExample:
 
 
 def reply_example(table: RewardTable, oracle: Oracle, weights: np.ndarray, prompt: int) -> ReplyExample:
-    """What base model and aligned model would most likely reply to a prompt of the table.
+    """Pick the replies that base model and aligned model would most likely give to a prompt of the table.
 
     Args:
         table: the table, with replies.

@@ -84,7 +84,7 @@ def frontier(
     directions: int = 41,
     limit: bool = True,
 ) -> Frontier:
-    """The frontier of a pair at each budget; see :func:`frontiers`."""
+    """Compute the frontier of a pair at each budget; see :func:`frontiers`."""
     return frontiers(oracle, budgets, pairs=[pair], floors=floors, directions=directions, limit=limit)[0]
 
 
@@ -97,7 +97,7 @@ def frontiers(
     directions: int = 41,
     limit: bool = True,
 ) -> tuple[Frontier, ...]:
-    """The frontiers of many pairs, as one batch.
+    """Compute the frontiers of many pairs as one batch.
 
     Args:
         oracle: the table.
@@ -114,18 +114,18 @@ def frontiers(
         InputError: a pair is no pair, a budget is not above 0, or there are too few directions.
 
     Example:
-        >>> for found in frontiers(oracle, [0.5, 1.0]):  # doctest: +SKIP
-        ...     print(found.pair, found.contours[0].levels)
+        >>> for frontier in frontiers(oracle, [0.5, 1.0]):  # doctest: +SKIP
+        ...     print(frontier.pair, frontier.contours[0].levels)
     """
     chosen = list(combinations(range(len(oracle.values)), 2)) if pairs is None else list(pairs)
     if directions < 2:
         raise InputError(f"A contour of {directions} directions was asked for; expected 2 or more.")
     angles = np.linspace(0.0, math.pi / 2, directions)
     corners = np.maximum(np.column_stack([np.sin(angles), np.cos(angles)]), TRACE)
-    found = _contours(oracle, chosen, corners, budgets, floors, limit)
+    results = _contours(oracle, chosen, corners, budgets, floors, limit)
     return tuple(
         Frontier((int(pair[0]), int(pair[1])), kept, contours)
-        for pair, (kept, contours) in zip(chosen, found, strict=True)
+        for pair, (kept, contours) in zip(chosen, results, strict=True)
     )
 
 
@@ -138,7 +138,7 @@ def surface(
     directions: int = 16,
     limit: bool = True,
 ) -> Surface:
-    """The frontier of three values at each budget, as triangles.
+    """Compute the frontier of three values at each budget, as triangles.
 
     Args:
         oracle: the table.
@@ -168,7 +168,7 @@ def surface(
 
 
 def _triangles(steps: int) -> np.ndarray:
-    """(triangle, 3) neighbours among the points (i, j), i + j <= steps, row after row."""
+    """Return (triangle, 3) neighbours among the points (i, j), i + j <= steps, row after row."""
     row = np.concatenate([[0], np.cumsum(np.arange(steps + 1, 0, -1))])
     upright = [(row[i] + j, row[i] + j + 1, row[i + 1] + j) for i in range(steps) for j in range(steps - i)]
     inverted = [
@@ -185,67 +185,69 @@ def _contours(
     floors: np.ndarray | None,
     limit: bool,
 ) -> list[tuple[np.ndarray, tuple[Contour, ...]]]:
-    """The floors and contours of groups of values, at directions (direction, member) within a group."""
+    """Compute the floors and contours of groups of values, at directions (direction, member) within a group."""
     size = len(oracle.values)
     for group in groups:
         if len(group) != corners.shape[1] or len(set(group)) < len(group) or not all(0 <= j < size for j in group):
-            said = "pair" if corners.shape[1] == 2 else "triple"
+            noun = "pair" if corners.shape[1] == 2 else "triple"
             raise InputError(
-                f"The {said} is {group}; expected {corners.shape[1]} different positions from 0 to {size - 1}."
+                f"The {noun} is {group}; expected {corners.shape[1]} different positions from 0 to {size - 1}."
             )
     if any(not (math.isfinite(b) and b > 0) for b in budgets):
         raise InputError(f"The budgets are {list(budgets)}; expected nats above 0.")
-    asked = np.full(size, np.nan) if floors is None else np.array(floors, dtype=float)
-    if asked.shape != (size,) or np.any(np.isinf(asked)):
-        raise InputError(f"The floors are {asked.tolist()}; expected {size} finite numbers, NaN for a free value.")
-    nats = np.unique(np.asarray(budgets, dtype=float))
+    requested_floors = np.full(size, np.nan) if floors is None else np.array(floors, dtype=float)
+    if requested_floors.shape != (size,) or np.any(np.isinf(requested_floors)):
+        raise InputError(
+            f"The floors are {requested_floors.tolist()}; expected {size} finite numbers, NaN for a free value."
+        )
+    unique_budgets = np.unique(np.asarray(budgets, dtype=float))
     w = np.zeros((len(groups), len(corners), size))
-    kept = np.tile(asked, (len(groups), 1))
+    kept = np.tile(requested_floors, (len(groups), 1))
     for number, group in enumerate(groups):
         w[number][:, list(group)] = corners
         kept[number, list(group)] = np.nan
-    rays, held = w.reshape(-1, size), np.repeat(kept, len(corners), axis=0)
-    reached = solve_rays(oracle, rays, nats, floors=held)
-    ends: list[Contour | None] = [None] * len(groups)
+    rays, ray_floors = w.reshape(-1, size), np.repeat(kept, len(corners), axis=0)
+    reached = solve_rays(oracle, rays, unique_budgets, floors=ray_floors)
+    limits: list[Contour | None] = [None] * len(groups)
     if limit and np.isnan(kept).all():
-        ends = _parts(_limit(oracle, rays), len(groups))
+        limits = _split(_limit(oracle, rays), len(groups))
     elif limit:
-        ends = _floored_limits(oracle, w, kept)
-    found = []
+        limits = _floored_limits(oracle, w, kept)
+    results = []
     for number, row in enumerate(kept):
         part = slice(number * len(corners), (number + 1) * len(corners))
         # What floors cost is the same in all directions.
         contours = [
             _contour(reached, part if reached.affordable[part.start, column] else slice(0), column, float(b))
-            for column, b in enumerate(nats)
+            for column, b in enumerate(unique_budgets)
         ]
-        end = ends[number]
-        found.append((row, tuple(contours) if end is None else (*contours, end)))
-    return found
+        limit_contour = limits[number]
+        results.append((row, tuple(contours) if limit_contour is None else (*contours, limit_contour)))
+    return results
 
 
 def _contour(reached: RaySolutions, part: slice, column: int, budget: float) -> Contour:
-    """Some rays of a batch at one budget."""
+    """Return the contour of some rays of a batch at one budget."""
     arrays = (reached.weights, reached.levels, reached.kl, reached.saturated)
     return Contour(budget, *(array[part, column] for array in arrays))
 
 
-def _parts(whole: Contour, count: int) -> list[Contour | None]:
-    """A contour cut into equal ones."""
-    columns = (np.split(array, count) for array in (whole.weights, whole.levels, whole.kl, whole.saturated))
-    return [Contour(whole.budget, *arrays) for arrays in zip(*columns, strict=True)]
+def _split(contour: Contour, count: int) -> list[Contour | None]:
+    """Split a contour into equal ones."""
+    columns = (np.split(array, count) for array in (contour.weights, contour.levels, contour.kl, contour.saturated))
+    return [Contour(contour.budget, *arrays) for arrays in zip(*columns, strict=True)]
 
 
 def _limit(oracle: Oracle, w: np.ndarray) -> Contour:
-    """Every prompt answers with its best reply."""
-    at = oracle.batch_moments(LONGEST * w)
-    spent = LONGEST * np.sum(w * at.levels, axis=1) - at.log_normaliser
+    """Return every prompt answers with its best reply."""
+    batch = oracle.batch_moments(LONGEST * w)
+    kl = LONGEST * np.sum(w * batch.levels, axis=1) - batch.log_normaliser
     levels = np.array([oracle.best(row) for row in w])
-    return Contour(math.inf, w, levels, np.clip(spent, 0.0, oracle.log_candidates), np.ones(len(w), dtype=bool))
+    return Contour(math.inf, w, levels, np.clip(kl, 0.0, oracle.log_candidates), np.ones(len(w), dtype=bool))
 
 
 def _floored_limits(oracle: Oracle, w: np.ndarray, floors: np.ndarray) -> list[Contour | None]:
-    """The best replies for w + nu, mixed so that they keep the floors d: nu minimises h(w + nu) - nu . d.
+    """Mix the best replies for w + nu so that they keep the floors d: nu minimises h(w + nu) - nu . d.
 
     Args:
         oracle: the table.
@@ -256,14 +258,19 @@ def _floored_limits(oracle: Oracle, w: np.ndarray, floors: np.ndarray) -> list[C
         A contour a group; None where the floors cannot be met.
     """
     attainable, corners = AttainableLevels(oracle), Corners(oracle)
-    found: list[Contour | None] = []
+    results: list[Contour | None] = []
     for directions, d in zip(w, floors, strict=True):
         if not attainable.margin(d).attainable:
-            found.append(None)
+            results.append(None)
             continue
         kept = ~np.isnan(d) & ~oracle.constant
-        cost, room = np.where(kept, -np.nan_to_num(d), 0.0), np.where(kept, HEAVIEST, 0.0)
-        best = [corners.minimise(cost, x, x + room, mix=False, tolerance=MARGIN_TOLERANCE) for x in directions]
-        weights, levels = np.array([b.weights for b in best]), np.array([b.levels for b in best])
-        found.append(Contour(math.inf, weights, levels, np.full(len(best), math.nan), np.ones(len(best), dtype=bool)))
-    return found
+        cost, slack = np.where(kept, -np.nan_to_num(d), 0.0), np.where(kept, HEAVIEST, 0.0)
+        optima = [corners.minimise(cost, x, x + slack, mix=False, tolerance=MARGIN_TOLERANCE) for x in directions]
+        weights, levels = (
+            np.array([optimum.weights for optimum in optima]),
+            np.array([optimum.levels for optimum in optima]),
+        )
+        results.append(
+            Contour(math.inf, weights, levels, np.full(len(optima), math.nan), np.ones(len(optima), dtype=bool))
+        )
+    return results

@@ -1,7 +1,7 @@
-"""A fan of palettes: well spread directions between several values, each followed as far as a budget goes.
+"""Well spread palettes on the frontier of several values: directions far apart, each followed to a budget.
 
-Every palette of a fan lies on the frontier of its values, so none of them can be had in full by another one at the
-same cost, and together they show what a budget leaves to choose. Constraint: the same fan each time it is asked for;
+Every palette lies on the frontier of the chosen values, so none of them is dominated by another one at the
+same cost, and together they show what a budget leaves to choose. Constraint: deterministic;
 standardised units.
 """
 
@@ -53,7 +53,7 @@ def spread_frontier(
     lines: int = 24,
     floors: np.ndarray | None = None,
 ) -> FrontierSpread:
-    """Palettes in well spread directions at each budget.
+    """Compute palettes in well spread directions at each budget.
 
     Args:
         oracle: the table.
@@ -63,7 +63,7 @@ def spread_frontier(
         floors: (value,) levels that the other values must keep, in standard deviations above base, NaN for free.
 
     Returns:
-        The fan; a budget has no lines where the floors alone cost more.
+        The palettes; a budget has none where the floors alone cost more.
 
     Raises:
         InputError: fewer than two values or one twice, a budget that is not above 0, or too few lines.
@@ -78,24 +78,26 @@ def spread_frontier(
         raise InputError(f"The values are {list(values)}; expected 2 or more different positions from 0 to {size - 1}.")
     if lines < len(chosen):
         raise InputError(f"{lines} lines were asked for; expected {len(chosen)} or more, one a value.")
-    nats = np.unique(np.asarray(budgets, dtype=float))
-    if not len(nats) or not np.all(np.isfinite(nats) & (nats > 0)):
+    unique_budgets = np.unique(np.asarray(budgets, dtype=float))
+    if not len(unique_budgets) or not np.all(np.isfinite(unique_budgets) & (unique_budgets > 0)):
         raise InputError(f"The budgets are {list(budgets)}; expected nats above 0.")
     rays = np.zeros((lines, size))
     rays[:, list(chosen)] = np.maximum(spread_directions(len(chosen), lines), TRACE)
-    kept = np.full(size, np.nan) if floors is None else np.array(floors, dtype=float)
-    kept[list(chosen)] = np.nan
-    found = solve_rays(oracle, rays, nats, floors=kept)
-    row, column = np.nonzero(found.affordable.T)[::-1]
-    weights = found.weights[row, column]
-    at = oracle.batch_moments(weights)
-    ess = np.array([(one.per_prompt, one.pooled) for one in oracle.sample_sizes(at)]).reshape(-1, 2)
+    ray_floors = np.full(size, np.nan) if floors is None else np.array(floors, dtype=float)
+    ray_floors[list(chosen)] = np.nan
+    solutions = solve_rays(oracle, rays, unique_budgets, floors=ray_floors)
+    row, column = np.nonzero(solutions.affordable.T)[::-1]
+    weights = solutions.weights[row, column]
+    batch = oracle.batch_moments(weights)
+    ess = np.array([(sample.per_prompt, sample.pooled) for sample in oracle.sample_sizes(batch)]).reshape(-1, 2)
     trusted = log_trust(oracle, ess[:, 0], ess[:, 1]) >= 0
-    return FrontierSpread(chosen, nats[column], weights, found.levels[row, column], found.kl[row, column], trusted)
+    return FrontierSpread(
+        chosen, unique_budgets[column], weights, solutions.levels[row, column], solutions.kl[row, column], trusted
+    )
 
 
 def spread_directions(size: int, count: int) -> np.ndarray:
-    """Directions of so many values with no negative entry, as far apart as can be: the values themselves first.
+    """Return nonnegative directions of so many values, as far apart as possible, the values themselves first.
 
     Each further one is the candidate whose closest neighbour is farthest away.
 
@@ -112,10 +114,10 @@ def spread_directions(size: int, count: int) -> np.ndarray:
     # Angles as even as on a quarter circle: the sine of a share of the right angle.
     candidates = np.vstack([np.ones(size), np.sin(0.5 * math.pi * points)])
     candidates /= np.linalg.norm(candidates, axis=1)[:, None]
-    found = list(np.eye(size)[:count])
-    closest = np.max(candidates @ np.array(found).T, axis=1)
-    while len(found) < count:
+    directions = list(np.eye(size)[:count])
+    closest = np.max(candidates @ np.array(directions).T, axis=1)
+    while len(directions) < count:
         best = int(np.argmin(np.round(closest, 12)))
-        found.append(candidates[best])
+        directions.append(candidates[best])
         closest = np.maximum(closest, candidates @ candidates[best])
-    return np.array(found)
+    return np.array(directions)

@@ -1,10 +1,10 @@
-"""Between two palettes: what each mixture of their targets would give and cost.
+"""Interpolation between two palettes: what each mixture of their targets gives and costs.
 
     d(t) = (1 - t) a + t b        in standard deviations above base, 0 <= t <= 1
 
-A value that only one of the two asks for is asked of the other as well, at the level that it gives unasked, so that a
-mixture moves every level evenly; at the ends themselves the palettes are as they are. What can be had is convex and so
-is its cost: a mixture of two palettes that can be had can be had, for at most the mixture of both costs,
+A value that only one of the two targets is a target of the other as well, at the level that it realises, so that a
+mixture moves every level evenly; at the ends themselves the palettes are as they are. The attainable
+set is convex and so is the cost: a mixture of two attainable palettes is attainable, for at most the mixture of both,
 KL(d(t)) <= (1 - t) KL(a) + t KL(b).
 
 Constraint: numbers in, frozen results out; one table, so both palettes are of the same use case.
@@ -26,17 +26,18 @@ from map_core.oracle import Oracle
 
 @dataclass(frozen=True, eq=False)
 class PalettePair:
-    """Two palettes that are blended.
+    """The two palettes at the ends of an interpolation.
 
     Args:
-        first, second: what is said of each.
+        first: assessment at share 0.
+        second: assessment at share 1.
     """
 
     first: Assessment
     second: Assessment
 
     def targets(self, share: float) -> np.ndarray:
-        """(value,) targets of the mixture, in standard deviations above base, NaN for what neither asks for.
+        """Return (value,) targets of the mixture, in standard deviations above base, NaN where neither has one.
 
         Args:
             share: t, of the second one, 0 to 1.
@@ -48,13 +49,13 @@ class PalettePair:
             raise InputError(f"The share of the second palette is {share}; expected a number from 0 to 1.")
         if share in (0, 1):
             return (self.second if share else self.first).targets
-        a, b = _asked(self.first, self.second), _asked(self.second, self.first)
+        a, b = _completed_targets(self.first, self.second), _completed_targets(self.second, self.first)
         return (1 - share) * a + share * b
 
 
 @dataclass(frozen=True, eq=False)
 class Interpolation:
-    """The mixtures along the way.
+    """The mixtures at increasing shares.
 
     Args:
         shares: (point,) of the second palette, rising from 0 to 1.
@@ -78,7 +79,7 @@ def interpolate(
     points: int = 21,
     check: Callable[[], None] = lambda: None,
 ) -> Interpolation:
-    """What lies between two palettes.
+    """Assess the mixtures between two palettes.
 
     Args:
         oracle: the table.
@@ -98,15 +99,15 @@ def interpolate(
     levels, kl = np.full_like(targets, np.nan), np.full(points, np.nan)
     for point in range(points):
         check()
-        found = assess(checked_targets(oracle, targets[point]))
-        verdicts.append(found.verdict)
-        if found.solution is not None:
-            levels[point], kl[point] = found.solution.levels, found.solution.kl
+        assessment = assess(checked_targets(oracle, targets[point]))
+        verdicts.append(assessment.verdict)
+        if assessment.solution is not None:
+            levels[point], kl[point] = assessment.solution.levels, assessment.solution.kl
     return Interpolation(shares, targets, tuple(verdicts), levels, kl)
 
 
-def _asked(one: Assessment, other: Assessment) -> np.ndarray:
-    """The targets of one palette, with the levels that it gives unasked where only the other asks."""
-    speaks = effective_solution(one)
-    unasked = np.zeros(len(one.targets)) if speaks is None else speaks.levels
-    return np.where(np.isnan(one.targets) & ~np.isnan(other.targets), unasked, one.targets)
+def _completed_targets(palette: Assessment, other: Assessment) -> np.ndarray:
+    """Return the targets of one palette, with its realised levels where only the other has a target."""
+    solution = effective_solution(palette)
+    realised = np.zeros(len(palette.targets)) if solution is None else solution.levels
+    return np.where(np.isnan(palette.targets) & ~np.isnan(other.targets), realised, palette.targets)

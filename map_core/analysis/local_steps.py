@@ -1,12 +1,12 @@
-"""One target moved by a step, and what it does to the rest: the others are kept and it costs more, or the cost is kept.
+"""One target moved by a step while either the other targets or the cost are kept.
 
     keep the others    d'_j = d_j + h and d' = d elsewhere; what it costs follows
-    keep the cost      d'_j = d_j + h and KL(d') <= KL(d). A step more: the others give way as little as can be, by
-                       :mod:`map_core.feasibility.nearest`. A step less: the others rise together by t, as far as
-                       what was saved goes
+    keep the cost      d'_j = d_j + h and KL(d') <= KL(d). A step up: the others are lowered as little as possible, by
+                       :mod:`map_core.feasibility.nearest`. A step down: the others rise together by t,
+                       as far as the saved nats allow
 
 KL is convex in the targets and its gradient is x, so t is the root of a convex increasing function and Newton's method
-within a bracket finds it. Constraint: a step that cannot be had is no step, None; that is decided by the certificate.
+within a bracket finds it. Constraint: a step that is not attainable is None; the certificate decides that.
 
 Source: shadow prices as in :mod:`map_core.analysis.sensitivity`; the two ways to move along a frontier are those of
 interactive multi-objective optimisation, Miettinen, "Nonlinear Multiobjective Optimization", 1999, chapter II.5.
@@ -27,13 +27,13 @@ from map_core.feasibility.trust import is_trusted
 from map_core.oracle import Oracle
 from map_core.solver.newton import Solution, Status, solve
 
-#: Nats to which the cost is kept, and the rise below which nothing moves any more.
-SPENT, STILL = 1e-9, 1e-10
+#: Tolerance of the cost in nats, and of the common rise in standard deviations.
+KL_TOLERANCE, RISE_TOLERANCE = 1e-9, 1e-10
 MAX_STEPS = 60
 
 
 class Keep(StrEnum):
-    """What a step leaves as it is."""
+    """What a step keeps fixed."""
 
     OTHERS = "others"
     COST = "cost"
@@ -45,8 +45,8 @@ class LocalStep:
 
     Args:
         value: position of the value whose target moves.
-        size: by how much, in standard deviations; below 0 for a step less.
-        keep: what is left as it is.
+        size: in standard deviations; below 0 for a step down.
+        keep: what is kept fixed.
         targets: (value,) of the new palette, NaN for free values.
         solution: its weights, levels and cost.
         nats: how much more it costs than the palette before; below 0 when it costs less.
@@ -73,21 +73,21 @@ def local_step(
     fixed: np.ndarray | None = None,
     attainable: AttainableLevels | None = None,
 ) -> LocalStep | None:
-    """The palette one step away.
+    """Compute the palette one step away.
 
     Args:
         oracle: the table.
-        targets: (value,) d in standard deviations above base, NaN for a free value; they can be had.
+        targets: (value,) d in standard deviations above base, NaN for a free value; attainable.
         value: position of a value with a target.
         size: h, standard deviations, not 0.
         keep: the others' targets, or the cost.
         now: the solution at the targets.
-        fixed: (value,) bool, other targets that neither give way nor rise.
+        fixed: (value,) bool, other targets that stay fixed.
         attainable: corners to start the linear program from.
 
     Returns:
-        The step; None where the palette is out of reach, or where the cost cannot be kept: no other target can give
-        way, or take what was saved.
+        The step; None where the palette is out of reach, or where the cost cannot be kept: no other target can be
+        lowered, or take the saved nats.
 
     Raises:
         InputError: the value has no target, or the size is 0 or not a number.
@@ -103,50 +103,54 @@ def local_step(
     if not (math.isfinite(size) and size != 0):
         raise InputError(f"The step is {size} standard deviations; expected a number other than 0.")
     now = now or solve(oracle, targets)
-    held = np.zeros(len(targets), dtype=bool) if fixed is None else np.array(fixed, dtype=bool)
+    locked = np.zeros(len(targets), dtype=bool) if fixed is None else np.array(fixed, dtype=bool)
     moved = targets.copy()
     moved[value] += size
-    held[value] = True
-    others = ~held & ~np.isnan(targets) & ~oracle.constant
+    locked[value] = True
+    others = ~locked & ~np.isnan(targets) & ~oracle.constant
     if keep is Keep.COST and not others.any():
         return None
-    found: tuple[np.ndarray, Solution] | None
+    moved_to: tuple[np.ndarray, Solution] | None
     if keep is Keep.COST and size < 0:
-        found = _risen(oracle, moved, others, now)
+        moved_to = _raise_others(oracle, moved, others, now)
     elif keep is Keep.COST:
-        closest = nearest(oracle, moved, budget=max(now.kl, SPENT), locked=held & ~np.isnan(targets))
-        found = None if closest is None else (closest.targets, closest.solution)
+        closest = nearest(oracle, moved, budget=max(now.kl, KL_TOLERANCE), locked=locked & ~np.isnan(targets))
+        moved_to = None if closest is None else (closest.targets, closest.solution)
     else:
         edge = (attainable or AttainableLevels(oracle)).margin(moved)
         solution = solve(oracle, moved, start=now.weights) if edge.attainable else None
-        found = None if solution is None else (moved, solution)
-    if found is None:
+        moved_to = None if solution is None else (moved, solution)
+    if moved_to is None:
         return None
-    new, solution = found
-    return LocalStep(value, float(size), keep, new, solution, solution.kl - now.kl, is_trusted(oracle, solution))
+    new_targets, solution = moved_to
+    return LocalStep(
+        value, float(size), keep, new_targets, solution, solution.kl - now.kl, is_trusted(oracle, solution)
+    )
 
 
-def _risen(oracle: Oracle, lowered: np.ndarray, others: np.ndarray, now: Solution) -> tuple[np.ndarray, Solution]:
-    """The others raised together until the lowered palette costs what was spent before."""
+def _raise_others(
+    oracle: Oracle, lowered: np.ndarray, others: np.ndarray, now: Solution
+) -> tuple[np.ndarray, Solution]:
+    """Raise the other targets together until the lowered palette costs what the current one does."""
     low, high, t = 0.0, math.inf, 0.0
-    start, kept = now.weights, None
+    start, best = now.weights, None
     for _ in range(MAX_STEPS):
         targets = np.where(others, lowered + t, lowered)
-        found = solve(oracle, targets, start=start)
-        converged = found.status is Status.CONVERGED
-        surplus = found.kl - now.kl if converged else math.inf
+        solution = solve(oracle, targets, start=start)
+        converged = solution.status is Status.CONVERGED
+        surplus = solution.kl - now.kl if converged else math.inf
         if converged:
-            start = found.weights
-        if surplus <= SPENT:
-            low, kept = t, (targets, found)
+            start = solution.weights
+        if surplus <= KL_TOLERANCE:
+            low, best = t, (targets, solution)
         else:
             high = t
-        if abs(surplus) <= SPENT or high - low <= STILL:
+        if abs(surplus) <= KL_TOLERANCE or high - low <= RISE_TOLERANCE:
             break
-        slope = float(found.weights[others].sum()) if converged else 0.0
+        slope = float(solution.weights[others].sum()) if converged else 0.0
         following = t - surplus / slope if slope > 1e-12 else math.inf
         if not low < following < high:
             following = (low + high) / 2 if math.isfinite(high) else 2 * low + 0.1
         t = following
-    assert kept is not None  # at t = 0 a target was lowered, which never costs more
-    return kept
+    assert best is not None  # at t = 0 only a target was lowered, which never costs more
+    return best

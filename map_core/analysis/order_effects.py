@@ -1,4 +1,4 @@
-"""How much the order matters when values are aligned one at a time: the same targets in several orders.
+"""The effect of the order in sequential alignment: the same targets in several orders.
 
 Constraint: a loss is against a converged simultaneous solution; where there is none, paths stand without losses.
 """
@@ -23,7 +23,7 @@ MAX_ORDERS = 720
 
 @dataclass(frozen=True, eq=False)
 class PathLoss:
-    """What a path ends short of the simultaneous solution.
+    """What a path loses against the simultaneous solution.
 
     Args:
         levels: (value,) simultaneous minus sequential levels, in standard deviations; positive is lost.
@@ -41,7 +41,7 @@ class PathLoss:
 
 
 def path_loss(path: SequentialPath, simultaneous: Solution, step: int = -1) -> PathLoss:
-    """What a path has lost at one of its steps, the last by default, against a converged simultaneous solution."""
+    """Compute the loss of a path at one of its steps, the last by default, against a converged solution."""
     return PathLoss(
         simultaneous.levels - path.levels[step],
         simultaneous.weights - path.weights[step],
@@ -87,38 +87,41 @@ def compare_orders(
     limit: int = MAX_ORDERS,
     seed: int = 0,
 ) -> OrderComparison:
-    """How much the order matters.
+    """Align the same targets in several orders and compare each with the simultaneous solution.
 
     Args:
         oracle: the table.
         targets: (value,) d, NaN for a free value.
         orders: the orders to compare; by default all, or ``limit`` random ones where there are more.
-        rounds, grow_only: see :func:`sequence`.
+        rounds: see :func:`map_core.analysis.sequential.sequential_path`.
+        grow_only: likewise.
         limit: most orders that are drawn, at least 1.
         seed: of the draw.
 
     Returns:
-        The paths, and what each loses.
+        The paths and their losses.
 
     Raises:
-        InputError: see :func:`sequence`.
+        InputError: see :func:`map_core.analysis.sequential.sequential_path`.
     """
     if limit < 1:
         raise InputError(f"limit is {limit}; expected a number of orders from 1.")
     if orders is None:
         orders = _all_orders(targeted_positions(oracle, targets, rounds)[0], limit, seed)
     paths = sequential_paths(oracle, targets, orders, rounds=rounds, grow_only=grow_only)
-    together = solve(oracle, np.asarray(targets, dtype=float))
-    met = together.status is Status.CONVERGED and not any(path.status is Status.UNBOUNDED for path in paths)
-    return OrderComparison(paths, together, tuple(path_loss(path, together) for path in paths) if met else ())
+    simultaneous = solve(oracle, np.asarray(targets, dtype=float))
+    comparable = simultaneous.status is Status.CONVERGED and not any(path.status is Status.UNBOUNDED for path in paths)
+    return OrderComparison(
+        paths, simultaneous, tuple(path_loss(path, simultaneous) for path in paths) if comparable else ()
+    )
 
 
-def _all_orders(wanted: np.ndarray, limit: int, seed: int) -> list[tuple[int, ...]]:
-    """Every order, or so many different random ones."""
-    if math.factorial(len(wanted)) <= limit:
-        return list(permutations(wanted.tolist()))
+def _all_orders(positions: np.ndarray, limit: int, seed: int) -> list[tuple[int, ...]]:
+    """Return every order, or ``limit`` different random ones."""
+    if math.factorial(len(positions)) <= limit:
+        return list(permutations(positions.tolist()))
     rng = np.random.default_rng(seed)
     drawn: dict[tuple[int, ...], None] = {}
     while len(drawn) < limit:
-        drawn[tuple(rng.permutation(wanted).tolist())] = None
+        drawn[tuple(rng.permutation(positions).tolist())] = None
     return list(drawn)

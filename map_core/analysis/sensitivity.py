@@ -1,4 +1,4 @@
-"""What a target costs, and what moves when it is moved.
+"""Shadow prices of targets, their derivatives, and sweeps of one target.
 
 The shadow price of a target is its weight: d KL / d c_j = lambda_j, and in standardised units d KL / d d_j = x_j.
 On the set F of active targets (x > 0) the weights move by d x_F / d d_F = (H_FF)^-1 and every level by
@@ -30,7 +30,7 @@ from map_core.solver.newton import Solution, Status, solve
 ACTIVE = 1e-8
 #: A covariance of active values with a smaller eigenvalue than this share of the largest has a redundant direction.
 SINGULAR = 1e-12
-#: A switch is known to this, in standard deviations of the swept value; Newton's step from so close by is the last.
+#: Tolerance of a switch, in standard deviations of the swept value; a Newton step shorter than CLOSE is the last.
 EXACT, CLOSE = 1e-11, 3e-7
 MAX_ROUNDS = 60
 
@@ -62,17 +62,17 @@ class LocalSensitivity:
         return int(np.argmax(self.price)) if self.active.any() else None
 
     def extra_nats(self, step: np.ndarray) -> float:
-        """What it costs to move the targets by a step, (value,), to second order: price . step + 1/2 step' W step.
+        """Return the extra cost of moving the targets, to second order: price . step + 1/2 step' W step.
 
         Args:
-            step: standard deviations; entries of targets that do not bind do not count.
+            step: (value,) in standard deviations; entries of targets that do not bind do not count.
         """
         step = np.asarray(step, dtype=float)
         return float(self.price @ step + 0.5 * step @ self.weights @ step)
 
 
 def local_sensitivity(solution: Solution) -> LocalSensitivity:
-    """Prices and derivatives at a solution.
+    """Compute prices and derivatives at a solution.
 
     Args:
         solution: a converged solution without tilt or ridge.
@@ -84,35 +84,35 @@ def local_sensitivity(solution: Solution) -> LocalSensitivity:
     active = x > ACTIVE
     weights, levels = _derivatives(solution.covariance, active)
     price = np.where(active, x, 0.0)
-    cost = solution.kl if active.any() else 0.0
+    kl = solution.kl if active.any() else 0.0
     return LocalSensitivity(
         active,
         price,
         price / (float(price.sum()) or 1.0),
-        price / cost if cost > 0 else np.zeros_like(price),
+        price / kl if kl > 0 else np.zeros_like(price),
         weights,
         levels,
     )
 
 
 def _derivatives(covariance: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """d x_i / d d_j and d level_i / d d_j, (value, value), where these targets bind, (value,).
+    """Return d x_i / d d_j and d level_i / d d_j, (value, value), where these targets bind, (value,).
 
-    Redundant values share what moves: the change of least norm.
+    Redundant values share the change: that of least norm.
     """
-    among = np.where(active[:, None] & active, covariance, 0.0)
-    weights = np.linalg.pinv(among, rcond=SINGULAR, hermitian=True)
+    active_covariance = np.where(active[:, None] & active, covariance, 0.0)
+    weights = np.linalg.pinv(active_covariance, rcond=SINGULAR, hermitian=True)
     return weights, covariance @ weights
 
 
 @dataclass(frozen=True, eq=False)
 class Switch:
-    """A place on a curve where a target starts or stops to bind.
+    """A point of a curve at which a target starts or stops to bind.
 
     Args:
         target: the swept level there, in standard deviations above base.
         value: position of the value whose target switches.
-        active: it binds to the right of this place.
+        active: it binds to the right of this point.
     """
 
     target: float
@@ -122,7 +122,7 @@ class Switch:
 
 @dataclass(frozen=True, eq=False)
 class SensitivityCurve:
-    """What happens as one target is moved and the others stay.
+    """Weights, levels and cost as one target is swept and the others stay.
 
     Args:
         value: position of the swept value.
@@ -171,9 +171,9 @@ def sensitivity_curve(
     if not 0 <= value < len(targets) or points < 2:
         raise InputError(f"A curve needs a value from 0 to {len(targets) - 1} and 2 points; got {value} and {points}.")
     top = (attainable or AttainableLevels(oracle)).highest(targets, value)
-    none = np.empty((0, len(targets)))
+    empty = np.empty((0, len(targets)))
     if math.isnan(top):
-        return SensitivityCurve(value, np.empty(0), none, none, np.empty(0), (), top)
+        return SensitivityCurve(value, np.empty(0), empty, empty, np.empty(0), (), top)
     start = 0.0 if top > 0 else top - 1.0
     path = _Path(oracle, targets, value)
     swept: list[_Point] = []
@@ -219,18 +219,18 @@ class _Path:
 
     def __init__(self, oracle: Oracle, targets: np.ndarray, value: int) -> None:
         self._oracle, self._targets, self._value = oracle, targets, value
-        self._asked = ~np.isnan(targets) & ~oracle.constant
-        self._asked[value] = not oracle.constant[value]
+        self._targeted = ~np.isnan(targets) & ~oracle.constant
+        self._targeted[value] = not oracle.constant[value]
 
     def at(self, level: float, near: _Point | None, tolerance: float | None = None) -> _Point:
-        """The point at a level, from one nearby: along its derivative, then corrected."""
+        """Solve at a level, predicted from a nearby point along its derivative."""
         moved = self._targets.copy()
         moved[self._value] = level
         start = None if near is None else np.maximum(near.solution.weights + (level - near.level) * near.moves, 0.0)
         solution = solve(self._oracle, moved, start=start, tolerance=tolerance)
         binds = solution.weights > ACTIVE
         weights, levels = _derivatives(solution.covariance, binds)
-        psi = solution.weights - (solution.levels - np.where(self._asked, moved, 0.0))
+        psi = solution.weights - (solution.levels - np.where(self._targeted, moved, 0.0))
         slack_moves = (np.arange(len(psi)) == self._value) - levels[:, self._value]
         slope = np.where(binds, weights[:, self._value], slack_moves)
         zero = np.zeros_like(psi)
@@ -238,28 +238,28 @@ class _Path:
             level,
             solution,
             binds,
-            np.where(self._asked, psi, zero),
-            np.where(self._asked, slope, zero),
+            np.where(self._targeted, psi, zero),
+            np.where(self._targeted, slope, zero),
             weights[:, self._value],
         )
 
     def switches(self, points: list[_Point]) -> tuple[Switch, ...]:
-        """Where targets start or stop to bind along points in order, ascending."""
+        """Return where targets start or stop to bind along points in order, ascending."""
         steps: list[tuple[_Point, _Point]] = []
         for left, right in pairwise(points):
-            # A value on the same side of both points may yet have been on the other between them: its cubic says so.
+            # A value on the same side of both points may be on the other side between them: its cubic tells.
             turns = {_turning(left, right, int(j)) for j in np.flatnonzero(left.binds == right.binds)} - {0.0}
             between = [left, *(self.at(left.level + turn, left) for turn in sorted(turns)), right]
             steps += pairwise(between)
-        found = [
+        result = [
             Switch(self._root(left, right, int(j)), int(j), bool(right.binds[j]))
             for left, right in steps
             for j in np.flatnonzero(left.binds != right.binds)
         ]
-        return tuple(sorted(found, key=lambda switch: switch.target))
+        return tuple(sorted(result, key=lambda switch: switch.target))
 
     def _root(self, left: _Point, right: _Point, j: int) -> float:
-        """The level between two points at which psi_j is 0: Newton's method, safe in a bracket."""
+        """Find the level between two points at which psi_j is 0, by Newton steps safeguarded by a bracket."""
         low, high, rises = left.level, right.level, bool(right.binds[j])
         near = left if abs(left.psi[j]) <= abs(right.psi[j]) else right
         before = math.inf
@@ -267,8 +267,8 @@ class _Path:
             psi, slope = float(near.psi[j]), float(near.slope[j])
             guess = near.level - psi / slope if slope else math.inf
             if abs(guess - near.level) <= CLOSE and low - CLOSE <= guess <= high + CLOSE:
-                # What Newton's last step leaves is its square. It may leave the bracket by a little: redundant values
-                # still share their weights where one of them has a slack of 1e-7.
+                # The error of the last Newton step is its square. It may leave the bracket by a little:
+                # redundant values still share their weights where one of them has a slack of 1e-7.
                 return guess
             if high - low <= EXACT:
                 break
@@ -281,16 +281,16 @@ class _Path:
 
 
 def _turning(left: _Point, right: _Point, j: int) -> float:
-    """How far from the left the cubic through psi_j of two points turns on the far side of 0; 0 for nowhere."""
+    """Return how far from the left the cubic through psi_j of two points turns on the far side of 0; 0 for nowhere."""
     step = right.level - left.level
     start, end = float(left.psi[j]), float(right.psi[j])
     s, t = step * float(left.slope[j]), step * float(right.slope[j])
     if start * s >= 0 or end * t <= 0:
-        return 0.0  # it does not go towards 0 and come back
+        return 0.0  # it does not approach 0 and return
     a, b = 2 * (start - end) + s + t, 3 * (end - start) - 2 * s - t
     root = math.sqrt(max(b * b - 3 * a * s, 0.0))
     for q in (-b - root, root - b):
-        place = s / q if q else 0.0
-        if 0 < place < 1 and (start + place * (s + place * (b + place * a))) * start < 0:
-            return step * place
+        where = s / q if q else 0.0
+        if 0 < where < 1 and (start + where * (s + where * (b + where * a))) * start < 0:
+            return step * where
     return 0.0

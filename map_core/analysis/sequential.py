@@ -1,10 +1,10 @@
-"""Sequential alignment: one value at a time, each step starting from the last model, beside all at once.
+"""Sequential alignment: one value at a time, each step starting from the last model.
 
 Aligning value j from the model with weights x maximises the dual in that one coordinate,
 
     x_j <- argmax over x_j >= 0 of  g(x) = x . d - A(x),   the root of  level_j(x) = d_j  or 0,
 
-so one round meets each target in its turn and mostly undoes earlier ones, and repeated rounds are coordinate ascent on
+so one round meets each target in turn and mostly undoes earlier ones, and repeated rounds are coordinate ascent on
 the dual of the simultaneous problem: they converge to its weights. A strict reading, in which every step only
 adds to the last model (weights never shrink), is an option; it keeps what it overspent and need not
 converge. Constraint: standardised units; a bounded number of rounds, and a target out of reach is a status.
@@ -32,7 +32,7 @@ BEYOND = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class SequentialPath:
-    """The models on the way, in standardised units; row 0 of every path is the base model.
+    """The models along the path, in standardised units; row 0 of every path is the base model.
 
     Args:
         order: positions of the values, as they are aligned in each round.
@@ -79,15 +79,15 @@ class SequentialPath:
     def undone(self) -> np.ndarray:
         """(step, value) what a step takes from values that were aligned before, in standard deviations.
 
-        The growth of their shortfall; 0 for the values that have not had their turn.
+        The growth of their shortfall; 0 for the values that are not aligned yet.
         """
         aligned = self.aligned
         first = np.array([np.argmax(aligned == j) if j in aligned else self.steps for j in range(len(self.targets))])
-        had_its_turn = np.arange(self.steps)[:, None] > first
-        return np.where(had_its_turn, np.maximum(0.0, np.diff(self.shortfall, axis=0)), 0.0)
+        was_aligned = np.arange(self.steps)[:, None] > first
+        return np.where(was_aligned, np.maximum(0.0, np.diff(self.shortfall, axis=0)), 0.0)
 
     def after(self, rounds: int) -> SequentialPath:
-        """The path as it was after so many rounds; the whole where it is no longer than that."""
+        """Return the path truncated to so many rounds; the whole path where it is no longer."""
         end = rounds * len(self.order) + 1
         if end >= len(self.kl):
             return self
@@ -96,7 +96,7 @@ class SequentialPath:
         return replace(self, status=Status.STEP_LIMIT, residual=float(residual), **paths)
 
     def rounds_to(self, levels: np.ndarray, within: float) -> int | None:
-        """Rounds after which every level stays as near to these.
+        """Return the number of rounds after which every level stays within a distance of these.
 
         Args:
             levels: (value,) in standard deviations above base, as of the simultaneous solution.
@@ -106,8 +106,8 @@ class SequentialPath:
             Their number, from 0; None where the path ends before.
         """
         ends = np.minimum(np.arange(self.rounds + 1) * len(self.order), self.steps)
-        off = np.flatnonzero(np.abs(self.levels[ends] - levels).max(axis=1) > within)
-        first = int(off[-1]) + 1 if len(off) else 0
+        distant = np.flatnonzero(np.abs(self.levels[ends] - levels).max(axis=1) > within)
+        first = int(distant[-1]) + 1 if len(distant) else 0
         return first if first <= self.rounds else None
 
 
@@ -125,14 +125,14 @@ def sequential_path(
         oracle: the table.
         targets: (value,) d, in standard deviations above base; NaN for a free value.
         order: positions of every targeted value, each once; the table's order by default.
-        rounds: how often the order is gone through, at most; a path that has converged stops.
+        rounds: most passes through the order; a path that has converged stops.
         grow_only: steps only add weight, as when each starts from the last model as it is.
 
     Returns:
         The path.
 
     Raises:
-        InputError: nothing is targeted, a target is infinite, the order is no order of the targeted values, or
+        InputError: nothing is targeted, a target is infinite, the order is not one of the targeted values, or
             there is no round.
 
     Example:
@@ -152,13 +152,14 @@ def sequential_paths(
     rounds: int = 1,
     grow_only: bool = False,
 ) -> tuple[SequentialPath, ...]:
-    """Several paths side by side, one pass over the table a Newton step; see :func:`sequential_path` for one.
+    """Compute several paths side by side, one pass over the table a Newton step; see :func:`sequential_path` for one.
 
     Args:
         oracle: the table.
         targets: (value,) d of every path, or (row, value) with as many targets in each row.
         orders: an order a path; the table's order by default.
-        rounds, grow_only: of every path.
+        rounds: of every path.
+        grow_only: of every path.
 
     Returns:
         A path for each row, or for each order.
@@ -166,17 +167,19 @@ def sequential_paths(
     Raises:
         InputError: as for one, or rows and orders do not fit together.
     """
-    wanted = targeted_positions(oracle, targets, rounds)
+    positions = targeted_positions(oracle, targets, rounds)
     targets = np.atleast_2d(np.asarray(targets, dtype=float))
     if orders is not None:
         if not len(orders):
             raise InputError("There is no order to align in; give at least one, or leave orders out.")
         if len(targets) not in (1, len(orders)):
             raise InputError(f"{len(targets)} rows of targets do not fit {len(orders)} orders; give one order a row.")
-        wanted, targets = (np.broadcast_to(a, (len(orders), a.shape[1])) for a in (wanted, targets))
-    turns = np.array([_order(oracle, *pair) for pair in zip(wanted, wanted if orders is None else orders, strict=True)])
+        positions, targets = (np.broadcast_to(a, (len(orders), a.shape[1])) for a in (positions, targets))
+    turns = np.array(
+        [_order(oracle, *pair) for pair in zip(positions, positions if orders is None else orders, strict=True)]
+    )
     (count, size), rows = targets.shape, np.arange(len(targets))
-    # With the other weights fixed, value j can be brought as high as its own best replies are, and no higher.
+    # With the other weights fixed, value j reaches the level of its own best replies, and no higher.
     highest = np.array([oracle.best(unit)[j] for j, unit in enumerate(np.eye(size))])
 
     x, levels = np.zeros((count, size)), np.zeros((count, size))
@@ -190,16 +193,16 @@ def sequential_paths(
         live, j = live[~beyond], j[~beyond]
         if not len(live):
             break
-        only = np.full((len(live), size), np.nan)
-        only[np.arange(len(live)), j] = targets[live, j]
-        turning = ~np.isnan(only)
+        turn_targets = np.full((len(live), size), np.nan)
+        turn_targets[np.arange(len(live)), j] = targets[live, j]
+        turning = ~np.isnan(turn_targets)
         tilt = x[live] if grow_only else np.where(turning, 0.0, x[live])
         start = np.where(turning & ~grow_only, x[live], 0.0)
-        # A hundredth of what tells a residual from 0, so that the other values' steps do not add up to one.
-        found = solve_many(oracle, only, tilt=tilt, start=start, tolerance=0.01 * oracle.resolution)
-        x[live], levels[live] = tilt + found.weights, found.levels
-        dual = found.kl - np.sum(x[live, :] * (found.levels - np.nan_to_num(targets[live])), axis=1)
-        for row, kl, g in zip(live, found.kl, dual, strict=True):
+        # A hundredth of the resolution, so that the errors of the other values' steps do not add up to it.
+        solutions = solve_many(oracle, turn_targets, tilt=tilt, start=start, tolerance=0.01 * oracle.resolution)
+        x[live], levels[live] = tilt + solutions.weights, solutions.levels
+        dual = solutions.kl - np.sum(x[live, :] * (solutions.levels - np.nan_to_num(targets[live])), axis=1)
+        for row, kl, g in zip(live, solutions.kl, dual, strict=True):
             paths[row].append((x[row].copy(), levels[row].copy(), float(kl), float(g)))
         # Weak duality, as in the solver: attainable targets never have g above what can be spent.
         unbounded = dual > oracle.log_candidates + 1e-6
@@ -210,26 +213,33 @@ def sequential_paths(
         if not len(live):
             break
     residual = _residuals(x, levels, targets)
-    found_paths = []
+    results = []
     for row in rows:
-        weights, reached, kls, duals = (np.array(column) for column in zip(*paths[row], strict=True))
+        weights, path_levels, kl, dual_values = (np.array(column) for column in zip(*paths[row], strict=True))
         order = tuple(int(j) for j in turns[row])
-        found_paths.append(
+        results.append(
             SequentialPath(
-                order, targets[row], Status(status[row]), weights, reached, kls, duals, residual=float(residual[row])
+                order,
+                targets[row],
+                Status(status[row]),
+                weights,
+                path_levels,
+                kl,
+                dual_values,
+                residual=float(residual[row]),
             )
         )
-    return tuple(found_paths)
+    return tuple(results)
 
 
 def _residuals(x: np.ndarray, levels: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(row,) largest violation of x >= 0, level >= d, x (level - d) = 0."""
+    """Return (row,) largest violation of x >= 0, level >= d, x (level - d) = 0."""
     slack = np.nan_to_num(levels - targets)
     return np.asarray(np.abs(np.minimum(x, slack)).max(axis=1))
 
 
 def targeted_positions(oracle: Oracle, targets: np.ndarray, rounds: int) -> np.ndarray:
-    """(row, turn) positions of the targeted values of each row; an InputError where there is nothing to align."""
+    """Return (row, turn) positions of the targeted values of each row, or raise where nothing is to be aligned."""
     targets = np.asarray(targets, dtype=float)
     if targets.ndim not in (1, 2) or targets.shape[-1:] != oracle.base.shape or np.any(np.isinf(targets)):
         raise InputError(
@@ -246,17 +256,17 @@ def targeted_positions(oracle: Oracle, targets: np.ndarray, rounds: int) -> np.n
     return np.nonzero(targeted)[1].reshape(len(counts), -1)
 
 
-def _order(oracle: Oracle, wanted: np.ndarray, order: Sequence[int]) -> list[int]:
-    """An order of exactly the targeted values, or an error that says what is wrong with it."""
-    names, given = oracle.values, [int(j) for j in order]
-    if not given:
+def _order(oracle: Oracle, targeted: np.ndarray, order: Sequence[int]) -> list[int]:
+    """Check that an order has exactly the targeted values, and return it."""
+    names, positions = oracle.values, [int(j) for j in order]
+    if not positions:
         raise InputError("The order is empty; expected every value that has a target, each once.")
-    if unknown := [j for j in given if not 0 <= j < len(names)]:
+    if unknown := [j for j in positions if not 0 <= j < len(names)]:
         raise InputError(f"The order names position {unknown[0]}; expected positions from 0 to {len(names) - 1}.")
-    if len(set(given)) < len(given):
-        raise InputError(f"The order {', '.join(names[j] for j in given)} names a value twice; expected each once.")
-    if free := [names[j] for j in given if j not in wanted]:
+    if len(set(positions)) < len(positions):
+        raise InputError(f"The order {', '.join(names[j] for j in positions)} names a value twice; expected each once.")
+    if free := [names[j] for j in positions if j not in targeted]:
         raise InputError(f"The order names {', '.join(free)} without a target. Give it a target, or leave it out.")
-    if missing := [names[j] for j in wanted if j not in given]:
+    if missing := [names[j] for j in targeted if j not in positions]:
         raise InputError(f"The order leaves out {', '.join(missing)}, which has a target. Name every targeted value.")
-    return given
+    return positions

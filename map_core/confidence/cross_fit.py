@@ -101,7 +101,7 @@ def cross_fit(
 def split_folds(
     prompts: int, folds: int, rng: np.random.Generator, strata: Sequence[Hashable] | None = None
 ) -> np.ndarray:
-    """(prompt,) the fold of each prompt: sizes differ by at most one, within each label by at most one as well."""
+    """Return (prompt,) the fold of each prompt: sizes differ by at most one, within each label by at most one as well."""
     order = rng.permutation(prompts)
     if strata is not None:
         number = {label: i for i, label in enumerate(dict.fromkeys(strata))}

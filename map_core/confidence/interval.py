@@ -27,7 +27,7 @@ class Interval:
     high: np.ndarray
 
     def scaled(self, factor: np.ndarray | float, shift: np.ndarray | float = 0.0) -> Interval:
-        """The interval of shift + factor * number, for factors above 0."""
+        """Return the interval of shift + factor * number, for factors above 0."""
         return Interval(shift + factor * self.estimate, shift + factor * self.low, shift + factor * self.high)
 
 

@@ -30,7 +30,7 @@ FLAT = 1e-3
 def margins_of(
     oracle: Oracle, targets: np.ndarray, edge: Margin, multiplicity: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The margin of each draw, and how much of it is the gain of its own mix.
+    """Return the margin of each draw, and how much of it is the gain of its own mix.
 
     Args:
         oracle: the table, per prompt.

@@ -52,7 +52,7 @@ class Sandwich:
 
 
 def sandwich(oracle: Oracle, solution: Solution) -> Sandwich:
-    """The standard errors of converged weights.
+    """Return the standard errors of converged weights.
 
     Args:
         oracle: the table; its prompts are a sample of those to come.

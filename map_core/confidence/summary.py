@@ -73,7 +73,7 @@ class Confidence:
     undecided: int
 
     def in_reward_units(self, oracle: Oracle) -> Confidence:
-        """Targets and levels in reward units, weights as lambda; nats and the margin as they are."""
+        """Return targets and levels in reward units, weights as lambda; nats and the margin as they are."""
         base, scale = oracle.base, oracle.scale
         held = self.held_out
         if held.levels is not None and held.in_sample is not None:
@@ -161,7 +161,7 @@ def _verdict(edge: Margin, trusted: float) -> Verdict:
 def _of_weights(
     oracle: Oracle, solution: Solution, found: Draws, level: float, doubtful: bool
 ) -> tuple[Interval, Interval, Interval]:
-    """The intervals of weights, nats and levels; ``doubtful`` when the palette may well be out of reach."""
+    """Return the intervals of weights, nats and levels; ``doubtful`` when the palette may well be out of reach."""
     error = sandwich(oracle, solution)
     freedom = oracle.prompts - 1
     kl = t_interval(solution.kl, error.kl, freedom, level, bias=error.kl_bias)
@@ -181,7 +181,7 @@ def _of_weights(
 
 
 def _margin(oracle: Oracle, targets: np.ndarray, edge: Margin, found: Draws, level: float) -> Interval | None:
-    """The interval of the margin; None where it has none."""
+    """Return the interval of the margin; None where it has none."""
     if found.margins is None or not math.isfinite(edge.value):
         return None
     support = oracle.best_by_prompt(edge.certificate) @ edge.certificate

@@ -76,8 +76,8 @@ class Outlook:
             weights.
         carrying: replies that carry the weight, a prompt; NaN likewise.
         carrying_all: in all; NaN likewise.
-        margin: room to the edge of what can be had, in standard deviations; NaN when pooled.
-        attainable: the chance that it can be had, given how sure the margin is; NaN when pooled.
+        margin: distance to the boundary of the attainable levels, in standard deviations; NaN when pooled.
+        attainable: the probability that it is attainable, given the margin's standard error; NaN when pooled.
     """
 
     error: float = math.nan
@@ -114,7 +114,7 @@ def advise(
     attainable: AttainableLevels | None = None,
     seed: int = 0,
 ) -> Advice:
-    """Whether more candidates or more prompts would help a palette most.
+    """Return whether more candidates or more prompts would help a palette most.
 
     Args:
         table: the table, of one use case or all.
@@ -160,7 +160,7 @@ def advise(
 
 
 def _verdict(found: Advice, threshold: float) -> Advice:
-    """The advice with what helps, why, and how many times as many it takes."""
+    """Return the advice with what helps, why, and how many times as many it takes."""
     now, more = found.now, found.candidates
     if now.margin < 0:
         gain = more.margin - now.margin
@@ -186,7 +186,7 @@ def _verdict(found: Advice, threshold: float) -> Advice:
 def _error(
     table: RewardTable, oracle: Oracle, targets: np.ndarray, weights: np.ndarray, errors: np.ndarray
 ) -> tuple[float, float]:
-    """Half of the widest interval of a targeted level, and the share of it that twice the candidates leave."""
+    """Return half of the widest interval of a targeted level, and the share of it that twice the candidates leave."""
     wanted = np.flatnonzero(~np.isnan(targets) & ~oracle.constant)
     if not len(wanted) or oracle.prompts < 2:
         return math.nan, 1.0
@@ -199,12 +199,12 @@ def _error(
 
 
 def _quantile(prompts: int) -> float:
-    """Student's, for half of an interval from so many prompts; NaN from one."""
+    """Return Student's, for half of an interval from so many prompts; NaN from one."""
     return float(student.ppf((1 + LEVEL) / 2, prompts - 1)) if prompts > 1 else math.nan
 
 
 def choosing_variance(table: RewardTable, oracle: Oracle, weights: np.ndarray) -> np.ndarray:
-    """(value,) W: the part of a level's variance between prompts that comes from choosing among K replies.
+    """Return (value,) W: the part of a level's variance between prompts that comes from choosing among K replies.
 
     The delta method for a ratio of means: mean over prompts, as each counts, of sum_k P_ik^2 (z_ik - mu_i)^2.
     """
@@ -222,7 +222,7 @@ def _with_hands(
     here: float,
     seed: int,
 ) -> tuple[float, float]:
-    """The margin foretold for twice the candidates, and by how much more replies would then carry the weight."""
+    """Return the margin foretold for twice the candidates, and by how much more replies would then carry the weight."""
     most = int(np.median(table.candidates))
     if most < 4:
         return math.nan, math.nan
@@ -246,7 +246,7 @@ def _with_hands(
 
 
 def _part(table: RewardTable, seed: int) -> RewardTable:
-    """The table, or some of its prompts where it is large."""
+    """Return the table, or some of its prompts where it is large."""
     if len(table.rewards) <= DEALT:
         return table
     count = max(2, DEALT * len(table.prompts) // len(table.rewards))
@@ -255,7 +255,7 @@ def _part(table: RewardTable, seed: int) -> RewardTable:
 
 
 def _margin_error(oracle: Oracle, certificate: np.ndarray) -> float:
-    """The standard error of a margin: that of each prompt's support value at the certificate (envelope theorem)."""
+    """Return the standard error of a margin: that of each prompt's support value at the certificate (envelope theorem)."""
     if oracle.prompts < 2:
         return math.nan
     mass = oracle.by_prompt(np.zeros(len(certificate))).mass
@@ -264,14 +264,14 @@ def _margin_error(oracle: Oracle, certificate: np.ndarray) -> float:
 
 
 def _chance(margin: float, error: float) -> float:
-    """The chance that the true margin is above 0."""
+    """Return the chance that the true margin is above 0."""
     if math.isinf(margin) or not error > 0:
         return float(margin >= 0) if not math.isnan(margin) else math.nan
     return float(ndtr(margin / error))
 
 
 def replies_needed(advice: Advice, table: RewardTable, most: float = 64.0) -> int | None:
-    """How many new replies the advice asks for; None where that cannot be told, or it is over ``most`` times the table.
+    """Return how many new replies the advice asks for; None where that cannot be told, or it is over ``most`` times the table.
 
     Raises:
         InputError: ``most`` is not above 1.

@@ -31,7 +31,7 @@ MOST_TIMES = 1e6
 
 
 def probabilities(draws: Draws, margin: float, trust: float) -> dict[Verdict, float]:
-    """The probability of each verdict on the population that the prompts come from.
+    """Return the probability of each verdict on the population that the prompts come from.
 
     Args:
         draws: the palette on draws of the prompts.
@@ -53,7 +53,7 @@ def probabilities(draws: Draws, margin: float, trust: float) -> dict[Verdict, fl
 
 
 def prompts_needed(prompts: int, draws: Draws, margin: float, trust: float, sure: float = SURE) -> float:
-    """How many prompts in all would make a verdict sure, if all else stays as it is.
+    """Return how many prompts in all would make a verdict sure, if all else stays as it is.
 
     Standard errors shrink with the root of the number of prompts. A comparison that now lies z standard errors
     from 0 needs n (probit(sure) / z)^2 prompts; the closest of those that the verdict rests on decides.
@@ -84,7 +84,7 @@ def prompts_needed(prompts: int, draws: Draws, margin: float, trust: float, sure
 
 
 def _below_zero(share: float, draws: np.ndarray, estimate: float) -> float:
-    """The probability that the truth is below 0, from the share of draws that are."""
+    """Return the probability that the truth is below 0, from the share of draws that are."""
     if not 0.0 < share < 1.0:
         return share
     below = np.clip(np.mean(draws < estimate), 0.5 / len(draws), 1 - 0.5 / len(draws))
@@ -92,7 +92,7 @@ def _below_zero(share: float, draws: np.ndarray, estimate: float) -> float:
 
 
 def _score(draws: np.ndarray, estimate: float) -> float:
-    """How many standard errors from 0 an estimate lies, with its bias taken off."""
+    """Return how many standard errors from 0 an estimate lies, with its bias taken off."""
     if len(draws) < 2 or not math.isfinite(estimate):
         return math.inf
     error = float(draws.std(ddof=1))

@@ -1,14 +1,14 @@
-"""Decide what can be had, each answer with its proof: contents.
+"""Decide which levels are attainable, each answer with its proof.
 
 assess          the verdict on a palette, with all that is said about it
 margin          margin and certificate of a palette, reachable range of each value
-conflict        the smallest set of targets that cannot be had together
+conflict        the smallest set of targets that are not attainable together
 cutting_planes  linear programs over what replies can give, which stay warm
-nearest         the closest palette that can be had
-repairs         ways out of a palette that is out of reach
-ranges          how far each value can go, fast enough to follow a hand
-trusted_ranges  how far each value goes on enough replies
-trust           how many replies must carry a forecast
+nearest         the closest attainable palette
+repairs         repairs of a palette that is out of reach
+ranges          the range of each value given the other targets, fast enough for a slider
+trusted_ranges  the range of each value by itself, on enough replies
+trust           the effective sample size that a forecast needs
 """
 
 from map_core.feasibility.assess import Assessment, assess

@@ -1,4 +1,4 @@
-"""The verdict on a palette: reachable, reachable on paper, or out of reach, with all that is said about it.
+"""The verdict on a palette (reachable, on paper, out of reach), with its margin, weights and nearest palette.
 
 Constraint: "out of reach" rests on the certificate of :mod:`map_core.feasibility` alone, never on a solver's failure
 to converge.
@@ -21,16 +21,16 @@ from map_core.solver.newton import Solution, Status, solve
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """Everything that is said of one palette.
+    """The verdict on one palette and what it rests on.
 
     Args:
-        targets: (value,) as asked, in standard deviations above base, NaN for free values.
+        targets: (value,) as requested, in standard deviations above base, NaN for free values.
         verdict: reachable, on paper or out of reach.
         margin: the margin and its certificate.
         solution: weights and levels; None when out of reach.
         ess: replies that carry the weight; None when out of reach.
         nearest: the closest palette that can be trusted and is within the budget; None when this one is, or nothing is.
-        over_budget: the palette can be had and costs more nats than the budget allows.
+        over_budget: the palette is attainable and costs more nats than the budget allows.
     """
 
     targets: np.ndarray
@@ -52,7 +52,7 @@ def assess(
     locked: np.ndarray | None = None,
     closest: bool = True,
 ) -> Assessment:
-    """Verdict, weights and, where it is needed, the nearest palette.
+    """Assess a palette: its verdict, its weights and, where it is needed, the nearest palette.
 
     Args:
         oracle: the table.
@@ -73,16 +73,16 @@ def assess(
     if budget is not None and not budget > 0:
         raise InputError(f"The budget is {budget} nats; expected a number above 0.")
     attainable = attainable or AttainableLevels(oracle)
-    edge = attainable.margin(targets)
-    if not edge.attainable:
-        near = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable) if closest else None
-        return Assessment(targets, Verdict.OUT_OF_REACH, edge, None, None, near)
+    margin = attainable.margin(targets)
+    if not margin.attainable:
+        instead = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable) if closest else None
+        return Assessment(targets, Verdict.OUT_OF_REACH, margin, None, None, instead)
     solution = solution or solve(oracle, targets)
     ess = oracle.effective_sample_size(solution.weights)
-    inside = edge.value > MARGIN_TOLERANCE and solution.status is Status.CONVERGED
+    inside = margin.value > MARGIN_TOLERANCE and solution.status is Status.CONVERGED
     verdict = Verdict.REACHABLE if inside and trust(oracle, ess) >= 0 else Verdict.ON_PAPER
     over_budget = budget is not None and solution.kl > budget * (1 + 1e-9)
-    near = None
+    instead = None
     if closest and (verdict is Verdict.ON_PAPER or over_budget):
-        near = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable)
-    return Assessment(targets, verdict, edge, solution, ess, near, over_budget)
+        instead = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable)
+    return Assessment(targets, verdict, margin, solution, ess, instead, over_budget)

@@ -1,4 +1,4 @@
-"""Linear programs over the levels that replies can give, on the corners of that set that have been met so far.
+"""Linear programs over the attainable levels by cutting planes, warm-started from the corners found so far.
 
 With h(w) the highest w-weighted level, every question here is of one kind:
 
@@ -6,7 +6,7 @@ With h(w) the highest w-weighted level, every question here is of one kind:
 
 h is a sum over groups of neighbouring prompts, h(w) = sum_g share_g max_v w . v, and each pass over the table at one w
 gives a corner v of every group: a cut from below, for all w. The master program over the cuts proposes the next w,
-and its multipliers mix the corners into levels that can be had, which bound the minimum from below; the pass bounds
+and its multipliers mix the corners into attainable levels, which bound the minimum from below; the pass bounds
 it from above. Cuts a group, where cutting planes usually have one in all, save nine passes of ten. Constraint: corners
 only speed a program up; both bounds of its answer are exact whatever they are.
 
@@ -28,9 +28,9 @@ from map_core.oracle import Oracle
 
 #: More groups need fewer passes and larger linear programs; with so many these take a few milliseconds.
 MAX_GROUPS = 256
-#: Corners a group beyond this are forgotten between programs, those that hold the last answer up excepted.
+#: Corners a group beyond this are dropped between programs, those with a multiplier in the last solution excepted.
 MAX_CORNERS_PER_GROUP = 4
-#: Numbers that one pass may hand over, 256 MB; above, a pass hands over one corner in all.
+#: Numbers that one pass may return, 256 MB; above, a pass returns one corner in all.
 MAX_NUMBERS = 2**25
 MAX_PASSES = 500
 #: A bound that a mix of corners keeps but for this much, in standard deviations, is kept.
@@ -57,7 +57,7 @@ class Optimum:
 
 
 class Corners:
-    """The corners of a table that have been met, as rows of a linear program that stays warm.
+    """The corners of a table found so far, as rows of a linear program that is kept between solves.
 
     Args:
         oracle: the table.
@@ -94,9 +94,10 @@ class Corners:
 
         Args:
             cost: (value,).
-            lower, upper: (value,) bounds on w.
+            lower: (value,) lower bounds on w.
+            upper: (value,) upper bounds on w.
             mix: w sums to 1.
-            tolerance: largest difference between both bounds of the answer.
+            tolerance: largest difference between the two bounds.
             start: (value,) w to look from where no corners are known.
             radius: how far from the best w to look at first, where the start is a good one.
         """
@@ -109,32 +110,32 @@ class Corners:
         bound, levels = -math.inf, np.zeros(size)
         passes = 0
 
-        def look(w: np.ndarray) -> bool:
-            """One pass at w; whether it met a corner that the program lacked."""
+        def evaluate(w: np.ndarray) -> bool:
+            """Make one pass at w; return whether it found a corner that the program lacked."""
             nonlocal best, weights, passes
-            corners = self._look(w)
+            corners = self._group_corners(w)
             passes += 1
             value = float(w @ (self._share @ corners + cost))
             if value < best:
                 best, weights = value, w
-            return self._learn(w, corners)
+            return self._add_corners(w, corners)
 
         if not len(self):
-            look(lower if start is None else start)
+            evaluate(lower if start is None else start)
         else:
-            self._forget()
+            self._drop_corners()
         while passes < MAX_PASSES:
             box = (np.maximum(lower, weights - radius), np.minimum(upper, weights + radius))
             self._program.changeColsBounds(size, every, *(box if passes else (lower, upper)))
-            answer = self._run()
-            if answer is None:
+            master = self._solve_master()
+            if master is None:
                 if not passes:
-                    look(lower if start is None else start)
+                    evaluate(lower if start is None else start)
                 break
-            w, mixed = answer
-            proven = _bound(mixed, cost, lower, upper, mix)
-            if proven > bound:
-                bound, levels = proven, mixed
+            w, mixed_levels = master
+            lower_bound = _bound(mixed_levels, cost, lower, upper, mix)
+            if lower_bound > bound:
+                bound, levels = lower_bound, mixed_levels
             if best - bound <= tolerance:
                 break
             w = np.clip(w, lower, upper)
@@ -142,7 +143,7 @@ class Corners:
             if math.isfinite(radius) and best - float(self._highest(w) @ self._share + w @ cost) <= tolerance:
                 radius = _wider(radius)  # the best of its box: the minimum lies outside, or the proof does
                 continue
-            if not look(w):
+            if not evaluate(w):
                 if not math.isfinite(radius):
                     break  # both bounds are as close as rounding lets them be
                 radius = _wider(radius)
@@ -150,8 +151,8 @@ class Corners:
                 break
         return Optimum(best, weights, bound, levels, passes)
 
-    def _look(self, w: np.ndarray) -> np.ndarray:
-        """(group, value) mean levels of each group's best replies for w."""
+    def _group_corners(self, w: np.ndarray) -> np.ndarray:
+        """Return (group, value) mean levels of each group's best replies for w."""
         if self._starts is None:
             return self.oracle.best(w)[None]
         levels = self.oracle.best_by_prompt(w)
@@ -161,15 +162,15 @@ class Corners:
         return sums / self._counts[:, None]
 
     def _highest(self, w: np.ndarray) -> np.ndarray:
-        """(group,) h(w) of each group on the corners that are known."""
+        """Return (group,) h(w) of each group on the corners that are known."""
         highest = np.full(len(self._share), -np.inf)
         np.maximum.at(highest, self._group, self._vectors @ w)
         return highest
 
-    def _learn(self, w: np.ndarray, corners: np.ndarray) -> bool:
-        """Add the corners that reach higher at w than those that are known; whether there were any."""
-        known, found = self._highest(w), corners @ w
-        new = np.flatnonzero(found > known + 1e-14 * np.abs(corners) @ np.abs(w))
+    def _add_corners(self, w: np.ndarray, corners: np.ndarray) -> bool:
+        """Add the corners that reach higher at w than those that are known; return whether there were any."""
+        known, reached = self._highest(w), corners @ w
+        new = np.flatnonzero(reached > known + 1e-14 * np.abs(corners) @ np.abs(w))
         if not len(new):
             return False
         count, size = len(new), corners.shape[1]
@@ -189,28 +190,28 @@ class Corners:
         self._group = np.concatenate([self._group, new])
         return True
 
-    def _forget(self) -> None:
-        """Drop old corners when there are too many, those that hold the last answer up excepted."""
+    def _drop_corners(self) -> None:
+        """Drop old corners when there are too many, those with a multiplier in the last solution excepted."""
         if len(self) <= MAX_CORNERS_PER_GROUP * len(self._share):
             return
-        held = np.zeros(len(self), dtype=bool)
-        held[: len(self._multipliers)] = self._multipliers > 0
-        held[len(self) // 2 :] = True
+        kept = np.zeros(len(self), dtype=bool)
+        kept[: len(self._multipliers)] = self._multipliers > 0
+        kept[len(self) // 2 :] = True
         # A group without a corner would leave the program unbounded.
-        held[np.unique(self._group, return_index=True)[1]] = True
-        drop = np.flatnonzero(~held)
+        kept[np.unique(self._group, return_index=True)[1]] = True
+        drop = np.flatnonzero(~kept)
         self._program.deleteRows(len(drop), (drop + 1).astype(np.int32))
-        self._vectors, self._group = self._vectors[held], self._group[held]
+        self._vectors, self._group = self._vectors[kept], self._group[kept]
         self._multipliers = np.empty(0)
 
-    def _run(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The master program's w, (value,), and the levels, (value,), that its multipliers mix of the corners."""
-        for presolve in ("off", "off", "on"):  # with presolve, where the last program ended is of no use
+    def _solve_master(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Solve the master program; return w, (value,), and the levels, (value,), that its multipliers mix."""
+        for presolve in ("off", "off", "on"):  # presolve cannot use the last basis
             self._program.setOptionValue("presolve", presolve)
             self._program.run()
             if self._program.getModelStatus() == highspy.HighsModelStatus.kOptimal:
                 break
-            self._program.clearSolver()  # once more, without what it remembers
+            self._program.clearSolver()  # once more, from scratch
         else:
             return None
         solution = self._program.getSolution()
@@ -218,19 +219,19 @@ class Corners:
         total = np.bincount(self._group, share, len(self._share))
         if np.any(total <= 0):
             return None
-        # By group the multipliers sum to its share but for rounding; exactly, so that the mix can be had.
+        # By group the multipliers sum to its share but for rounding; exactly, so that the mix is attainable.
         share *= (self._share / total)[self._group]
         self._multipliers = share
         return np.array(solution.col_value[: self._vectors.shape[1]]), share @ self._vectors
 
 
 def _wider(radius: float) -> float:
-    """A larger box, until it holds every mix."""
+    """Return a larger radius; infinite once the box holds every mix."""
     return 4.0 * radius if radius < 1.0 else math.inf
 
 
 def _bound(levels: np.ndarray, cost: np.ndarray, lower: np.ndarray, upper: np.ndarray, mix: bool) -> float:
-    """The least that w . (levels + cost) is over the bounds on w: the minimum of h(w) + w . cost is not below."""
+    """Return min w . (levels + cost) over the bounds on w, a lower bound of the minimum of h(w) + w . cost."""
     surplus = levels + cost
     if mix:
         return float(surplus[upper > 0].min())
@@ -241,14 +242,14 @@ def _bound(levels: np.ndarray, cost: np.ndarray, lower: np.ndarray, upper: np.nd
 
 
 class _Program(highspy.Highs):
-    """HiGHS without the line that it prints when it is made, before it can be told not to."""
+    """HiGHS without the line that it prints on construction, before an option can silence it."""
 
     def enableCallbacks(self) -> None:
         self.setOptionValue("output_flag", False)
 
 
 def _empty_program(size: int, share: np.ndarray) -> highspy.Highs:
-    """Variables w (value,) and t (group,), minimise w . cost + share . t, with room for sum w = 1 as the first row."""
+    """Build the program: minimise w . cost + share . t over w (value,) and t (group,); the first row is sum w = 1."""
     program = _Program()
     for option, setting in (
         ("primal_feasibility_tolerance", 1e-10),

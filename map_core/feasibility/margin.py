@@ -1,4 +1,4 @@
-"""Whether levels can be had together, and how far each value can go.
+"""Whether levels are attainable together, and the range of each value.
 
 With h(w) = w . best(w) the highest w-weighted level that choosing replies can give,
 
@@ -58,10 +58,10 @@ class Margin:
 
 
 class AttainableLevels:
-    """The set of levels that choosing replies can give, known by the corners found so far.
+    """The set of levels that choosing among the replies can give, as the corners found so far.
 
-    Each question adds the corners that it meets, and every later one starts from them: a palette that is moved a
-    little costs a few passes. Corners only speed an answer up; threads may share them.
+    Each query adds the corners that it finds, and later ones start from them: a palette that is moved a little costs a
+    few passes. Corners only speed a query up; threads may share them.
 
     Args:
         oracle: the table.
@@ -75,7 +75,7 @@ class AttainableLevels:
         self._reach = 1.01 * math.sqrt(oracle.replies)
 
     def margin(self, targets: np.ndarray, tolerance: float = MARGIN_TOLERANCE) -> Margin:
-        """The margin of a palette and its certificate.
+        """Compute the margin of a palette and its certificate.
 
         Args:
             targets: (value,) d in standard deviations above base, NaN for a free value.
@@ -88,7 +88,7 @@ class AttainableLevels:
             InputError: a target is infinite, or there is not one entry a value.
         """
         targets = checked_targets(self.oracle, targets)
-        # A constant value whose target is met asks for nothing; above it, the target is out of reach by that much.
+        # A constant value whose target is met constrains nothing; above it, the target is out of reach by that much.
         wanted = ~np.isnan(targets) & ~(self.oracle.constant & (targets <= 0))
         if not wanted.any():
             return Margin(math.inf, np.zeros(len(targets)), 0.0, 0, np.zeros(len(targets)))
@@ -97,7 +97,7 @@ class AttainableLevels:
         cost = np.where(wanted, top - np.maximum(np.where(wanted, targets, 0.0), top - 2 * self._reach), 0.0)
         with self._lock:
             start, radius = self._start(targets, wanted)
-            found = self._corners.minimise(
+            optimum = self._corners.minimise(
                 cost,
                 np.zeros(len(targets)),
                 wanted.astype(float),
@@ -106,11 +106,11 @@ class AttainableLevels:
                 start=start,
                 radius=radius,
             )
-        gap = max(0.0, found.value - found.bound)
-        return Margin(found.value - top, found.weights, gap, found.passes, found.levels)
+        gap = max(0.0, optimum.value - optimum.bound)
+        return Margin(optimum.value - top, optimum.weights, gap, optimum.passes, optimum.levels)
 
     def highest(self, targets: np.ndarray, value: int) -> float:
-        """The highest level of one value while the other targets are kept.
+        """Compute the highest level of one value while the other targets are kept.
 
         min over w >= 0 with w_value = 1 of h(w) - sum over the others of w_k d_k.
 
@@ -119,16 +119,16 @@ class AttainableLevels:
             value: position of the value.
 
         Returns:
-            A level that can be had, in standard deviations above base; NaN when the other targets cannot be met by
+            An attainable level, in standard deviations above base; NaN when the other targets cannot be met by
             themselves.
         """
         others = checked_targets(self.oracle, targets).copy()
         others[value] = np.nan
-        alone = self.margin(others)
-        return self._furthest(others, value, 1.0, alone.levels) if alone.attainable else math.nan
+        margin = self.margin(others)
+        return self._furthest(others, value, 1.0, margin.levels) if margin.attainable else math.nan
 
     def ranges(self, targets: np.ndarray) -> np.ndarray:
-        """Lowest and highest level of each value over all mixes of replies that keep the other targets.
+        """Compute the lowest and highest level of each value over all mixes of replies that keep the other targets.
 
         A target below the lowest comes for free whatever the weights; one above the highest is out of reach.
 
@@ -140,33 +140,33 @@ class AttainableLevels:
             by themselves.
         """
         targets = checked_targets(self.oracle, targets)
-        found = np.full((len(targets), 2), np.nan)
+        ends = np.full((len(targets), 2), np.nan)
         with self._lock:
-            edge = self.margin(targets)
+            margin = self.margin(targets)
             for j in range(len(targets)):
-                others, base = targets.copy(), edge
+                others, base = targets.copy(), margin
                 others[j] = np.nan
-                if not edge.attainable:
-                    if edge.certificate[j] == 0:
+                if not margin.attainable:
+                    if margin.certificate[j] == 0:
                         continue  # the certificate speaks of the others alone
                     base = self.margin(others)
                     if not base.attainable:
                         continue
-                found[j] = [self._furthest(others, j, sign, base.levels) for sign in (-1.0, 1.0)]
-        return found
+                ends[j] = [self._furthest(others, j, sign, base.levels) for sign in (-1.0, 1.0)]
+        return ends
 
     def _start(self, targets: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, float]:
-        """Where the first program looks first, and how far from there."""
-        even = wanted / wanted.sum()
+        """Return the start of the first program, and the radius of its box."""
+        uniform = wanted / wanted.sum()
         if len(self._corners) or self.oracle.prompts < LARGE or self.oracle.form is Form.POOLED:
-            return even, math.inf
-        part = self.oracle.subsample(SHARE)
-        if part is None:
-            return even, math.inf
-        return AttainableLevels(part).margin(targets, 1e-5).certificate, 0.5 / math.sqrt(part.prompts)
+            return uniform, math.inf
+        sample = self.oracle.subsample(SHARE)
+        if sample is None:
+            return uniform, math.inf
+        return AttainableLevels(sample).margin(targets, 1e-5).certificate, 0.5 / math.sqrt(sample.prompts)
 
     def _furthest(self, others: np.ndarray, value: int, sign: float, known: np.ndarray) -> float:
-        """The highest (sign 1) or lowest (sign -1) level of a value, from levels that meet the others' targets."""
+        """Return the highest (sign 1) or lowest (sign -1) level of a value; ``known`` meets the others' targets."""
         if self.oracle.constant[value]:
             return 0.0
         kept = ~np.isnan(others) & ~self.oracle.constant
@@ -175,17 +175,17 @@ class AttainableLevels:
         lower, upper = np.zeros(len(others)), np.where(kept, HEAVIEST, 0.0)
         lower[value] = upper[value] = sign
         with self._lock:
-            found = self._corners.minimise(-d, lower, upper, mix=False, tolerance=MARGIN_TOLERANCE)
-        return sign * max(found.bound, sign * float(known[value]))
+            optimum = self._corners.minimise(-d, lower, upper, mix=False, tolerance=MARGIN_TOLERANCE)
+        return sign * max(optimum.bound, sign * float(known[value]))
 
 
 def margin(oracle: Oracle, targets: np.ndarray) -> Margin:
-    """The margin of one palette and its certificate; see :meth:`AttainableLevels.margin`."""
+    """Compute the margin of one palette and its certificate; see :meth:`AttainableLevels.margin`."""
     return AttainableLevels(oracle).margin(targets)
 
 
 def checked_targets(oracle: Oracle, targets: np.ndarray) -> np.ndarray:
-    """Targets as (value,) floats.
+    """Check targets and return them as (value,) floats.
 
     Raises:
         InputError: a target is infinite, or there is not one entry a value.

@@ -1,10 +1,10 @@
-"""The palette closest to one that cannot be had, or that costs too much.
+"""The attainable palette closest to one that is not attainable, or that costs too much.
 
     minimise  sum_j importance_j (d_j - d'_j)^2   over attainable d' with KL <= budget
 
 For one rho > 0 its dual is the solver's own with weights priced, a ridge of 1 / (rho importance_j), and 0 on locked
 values, which must not give way; then d' = d - x / (rho importance). The nats spent grow with rho, so the budget fixes
-it: a root in log rho, by Newton steps from the solver's own derivatives. Constraint: what comes back can be had: its
+it: a root in log rho, by Newton steps from the solver's own derivatives. Constraint: the result is attainable: its
 levels are those of a distribution within the budget.
 
 Source: Lagrangian duality; Boyd and Vandenberghe, "Convex Optimization", 2004, section 5.7.
@@ -30,11 +30,11 @@ from map_core.solver.newton import Solution, Status, solve
 FURTHEST = math.log(1e8)
 #: Nats by which the budget may be missed from below, and log rho below which nothing moves any more.
 BUDGET_TOLERANCE, RHO_TOLERANCE = 1e-9, 1e-9
-#: Longest step in log rho, and most steps.
+#: Longest step in log rho, and the step limit.
 LONGEST, MAX_STEPS = 3.0, 60
 #: Where log KL grows less than this with log rho, the nearest levels of all are reached but for less than that.
 SATURATED = 1e-7
-#: How closely the end of the weights that the arithmetic can bear is looked for, in log rho.
+#: Width in log rho to which the end of the usable weights is bracketed.
 COARSE = 0.5
 #: A solution whose conditions hold to so many standard deviations may be used where rounding allows no better.
 LEVEL_TOLERANCE = 1e-7
@@ -42,10 +42,10 @@ LEVEL_TOLERANCE = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class NearestPalette:
-    """The attainable palette closest to one that is not.
+    """The attainable palette closest to one that is not attainable.
 
     Args:
-        targets: (value,) d' in standard deviations above base, never above what was asked; NaN for free values.
+        targets: (value,) d' in standard deviations above base, never above the requested ones; NaN for free values.
         given_up: (value,) d - d', in standard deviations, 0 where nothing is and for free values.
         solution: the weights that reach them.
         distance: sqrt of the sum of squared changes, each times its value's importance, in standard deviations.
@@ -60,7 +60,7 @@ class NearestPalette:
 
 
 def default_budget(oracle: Oracle) -> float:
-    """Half of the most that re-weighting can spend: about sqrt(K) replies a prompt still carry the weight."""
+    """Return half of the most that re-weighting can spend: about sqrt(K) replies a prompt still carry the weight."""
     return 0.5 * oracle.log_candidates
 
 
@@ -73,7 +73,7 @@ def nearest(
     importance: np.ndarray | None = None,
     attainable: AttainableLevels | None = None,
 ) -> NearestPalette | None:
-    """The palette closest to the one asked for that can be had within a budget of nats.
+    """Find the closest palette that is attainable within a budget of nats.
 
     Args:
         oracle: the table.
@@ -98,18 +98,18 @@ def nearest(
     budget = min(budget, oracle.log_candidates)
     movable = ~_flags(locked, len(targets))
     weight = _importance(importance, len(targets))
-    kept = np.where(movable, np.nan, targets)
-    if not np.isnan(kept).all() and not (attainable or AttainableLevels(oracle)).margin(kept).attainable:
+    fixed = np.where(movable, np.nan, targets)
+    if not np.isnan(fixed).all() and not (attainable or AttainableLevels(oracle)).margin(fixed).attainable:
         return None
 
     solution = solve(oracle, targets, budget=budget)
     met = solution.status is Status.CONVERGED and solution.kl <= budget + BUDGET_TOLERANCE
-    if not met or (trusted_only and _spare(oracle, solution) < 0):
+    if not met or (trusted_only and _log_trust(oracle, solution) < 0):
         path = _Path(oracle, targets, np.where(movable, 1.0 / weight, 0.0))
         closest = path.within(budget)
         if closest is None:
             return None
-        solution = path.trusted() if trusted_only and _spare(oracle, closest) < 0 else closest
+        solution = path.trusted() if trusted_only and _log_trust(oracle, closest) < 0 else closest
     reached = np.where(np.isnan(targets), np.nan, np.minimum(targets, solution.levels))
     reached = np.where(oracle.constant & (reached > 0), 0.0, reached)
     given_up = np.nan_to_num(targets - reached)
@@ -132,7 +132,7 @@ class _Path:
         self._largest = self.low
 
     def at(self, log_rho: float) -> Solution:
-        """The solution at one log rho."""
+        """Return the solution at one log rho."""
         if log_rho not in self._solutions:
             known = self._solutions
             start = known[min(known, key=lambda other: abs(other - log_rho))].weights if known else None
@@ -140,53 +140,55 @@ class _Path:
         return self._solutions[log_rho]
 
     def within(self, budget: float) -> Solution | None:
-        """The solution at the largest rho that keeps the budget; None where none does."""
+        """Return the solution at the largest rho that keeps the budget; None where none does."""
 
         def surplus(log_rho: float) -> tuple[float, float]:
-            found = self.at(log_rho)
-            if not self._usable(found):
+            solution = self.at(log_rho)
+            if not self._usable(solution):
                 return math.inf, math.nan
             # Nats are nearly a power of rho far below the budget and nearly linear in its log near it.
-            return math.log(max(found.kl, 1e-300) / budget), self._slope(log_rho) / max(found.kl, 1e-300)
+            return math.log(max(solution.kl, 1e-300) / budget), self._slope(log_rho) / max(solution.kl, 1e-300)
 
-        _rising_root(surplus, self.low, self.high)
-        kept = [
-            r for r, found in self._solutions.items() if self._usable(found) and found.kl <= budget + BUDGET_TOLERANCE
+        _increasing_root(surplus, self.low, self.high)
+        usable = [
+            r
+            for r, solution in self._solutions.items()
+            if self._usable(solution) and solution.kl <= budget + BUDGET_TOLERANCE
         ]
-        if kept:
-            self._largest = max(kept)
+        if usable:
+            self._largest = max(usable)
             return self.at(self._largest)
         # With nothing locked the base model itself is always within the budget, and this is it but for a rounding.
         return None if self._locked else self.at(self.low)
 
     def trusted(self) -> Solution:
-        """The solution at the largest rho within the budget whose weights rest on enough replies."""
+        """Return the solution at the largest rho within the budget whose weights rest on enough replies."""
         low = high = self._largest
         step = 0.5
-        while _spare(self._oracle, self.at(low)) < 0:
+        while _log_trust(self._oracle, self.at(low)) < 0:
             if low == self.low:
                 return self.at(low)
             high, low, step = low, max(low - step, self.low), 2 * step
-        brentq(lambda r: _spare(self._oracle, self.at(r)), low, high, xtol=1e-6)
-        return self.at(max(r for r in self._solutions if r <= high and _spare(self._oracle, self.at(r)) >= 0))
+        brentq(lambda r: _log_trust(self._oracle, self.at(r)), low, high, xtol=1e-6)
+        return self.at(max(r for r in self._solutions if r <= high and _log_trust(self._oracle, self.at(r)) >= 0))
 
-    def _usable(self, found: Solution) -> bool:
-        """Whether the levels of a solution are those that its conditions ask for."""
-        return found.status is Status.CONVERGED or found.residual <= self._tolerance
+    def _usable(self, solution: Solution) -> bool:
+        """Return whether the levels of a solution are those that its conditions ask for."""
+        return solution.status is Status.CONVERGED or solution.residual <= self._tolerance
 
     def _slope(self, log_rho: float) -> float:
-        """d KL / d log rho: on the active values (H + R) dx = R x, and d KL = x . H dx."""
-        found = self.at(log_rho)
-        active = np.flatnonzero(found.weights > 0)
-        x, hessian = found.weights[active], found.covariance[np.ix_(active, active)]
+        """Return d KL / d log rho: on the active values (H + R) dx = R x, and d KL = x . H dx."""
+        solution = self.at(log_rho)
+        active = np.flatnonzero(solution.weights > 0)
+        x, hessian = solution.weights[active], solution.covariance[np.ix_(active, active)]
         ridge = math.exp(-log_rho) * self._price[active]
         dx = np.linalg.lstsq(hessian + np.diag(ridge), ridge * x, rcond=None)[0]
         return float(x @ hessian @ dx)
 
 
-def _rising_root(surplus: Callable[[float], tuple[float, float]], lowest: float, highest: float) -> None:
-    """Newton steps in log rho towards surplus 0 from 0 on, kept between what is known to lie below and above."""
-    # Nothing is known yet: the ends themselves lie between.
+def _increasing_root(surplus: Callable[[float], tuple[float, float]], lowest: float, highest: float) -> None:
+    """Find the root of an increasing surplus by Newton steps in log rho from 0 on, safeguarded by a bracket."""
+    # Nothing is bracketed yet: the ends themselves lie between.
     low, high, log_rho = lowest - 1.0, highest + 1.0, 0.0
     for _ in range(MAX_STEPS):
         value, slope = surplus(log_rho)
@@ -202,9 +204,9 @@ def _rising_root(surplus: Callable[[float], tuple[float, float]], lowest: float,
         log_rho = following if low < following < high else (low + high) / 2
 
 
-def _spare(oracle: Oracle, found: Solution) -> float:
-    """How far above the threshold of trust a solution lies, as a logarithm."""
-    return trust(oracle, oracle.effective_sample_size(found.weights))
+def _log_trust(oracle: Oracle, solution: Solution) -> float:
+    """Return how far above the threshold of trust a solution lies, as a logarithm."""
+    return trust(oracle, oracle.effective_sample_size(solution.weights))
 
 
 def _flags(locked: np.ndarray | None, size: int) -> np.ndarray:

@@ -1,13 +1,14 @@
-"""How far each value can go while the others keep their targets, fast enough to follow a hand.
+"""The range of each value while the others keep their targets, fast enough for a moving slider.
 
 The exact range of :meth:`map_core.feasibility.AttainableLevels.ranges` is a linear program an end. Its smooth
 counterpart is a solve with a fixed weight on the value in question,
 
     maximise over p    +-E[z_j] - (1 / T) KL(p || p0)    subject to  E[z_k] >= d_k for the other targets
 
-whose levels can be had, and miss the end by at most log K / T. All ends are rows of one batched solve, warm from the
-last one, so a hand that moves a little costs two or three passes over the table. Constraint: what is said to be in
-reach is in reach to the solve's tolerance; the ends themselves are short of the exact ones by the gap above.
+whose levels are attainable, and miss the end by at most log K / T. All ends are rows of one batched solve,
+warm-started from the last one, so a small move costs two or three passes over the table.
+Constraint: what is inside a range is attainable to the solve's tolerance; the ends fall short of the exact ones by
+the gap above.
 
 Source: entropic smoothing of a linear program; Cominetti and San Martín, "Asymptotic analysis of the exponential
 penalty trajectory in linear programming", 1994.
@@ -23,11 +24,11 @@ from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.solver.batched import solve_many
 
-#: Weight on the value whose end is sought, in nats per standard deviation.
+#: Weight on the value whose end is computed, in nats per standard deviation.
 SHARPNESS = 40.0
-#: To which the other targets are kept, in standard deviations: a third of a percentile or so.
+#: Tolerance of the other targets, in standard deviations: a third of a percentile or so.
 TOLERANCE = 1e-2
-#: Most passes over the table; a row that needs more is left unknown.
+#: Limits on passes over the table, cold and warm; a row that needs more is left unknown.
 MOST_PASSES, MOST_PASSES_WARM = 60, 12
 
 
@@ -36,8 +37,8 @@ class SmoothedRanges:
     """The range of each value, in standard deviations above base.
 
     Args:
-        ranges: (value, 2) lowest and highest; NaN where it is not known, or the others cannot be had by themselves.
-        weights: (2 value, value) where the solves ended, to start the next ones from.
+        ranges: (value, 2) lowest and highest; NaN where not known, or where the others are not attainable.
+        weights: (2 value, value) of the solves, the start of the next ones.
         passes: over the table.
     """
 
@@ -47,12 +48,12 @@ class SmoothedRanges:
 
 
 def smoothed_ranges(oracle: Oracle, targets: np.ndarray, start: SmoothedRanges | None = None) -> SmoothedRanges:
-    """The range of each value given the other targets.
+    """Compute the range of each value given the other targets.
 
     Args:
         oracle: the table.
         targets: (value,) d in standard deviations above base, NaN for free values.
-        start: the answer for targets nearby.
+        start: the result for nearby targets.
 
     Raises:
         InputError: there is not one target a value.
@@ -69,7 +70,7 @@ def smoothed_ranges(oracle: Oracle, targets: np.ndarray, start: SmoothedRanges |
     rows, tilt = np.repeat(targets[None], 2 * size, axis=0), np.zeros((2 * size, size))
     rows[np.arange(2 * size), value] = np.nan
     tilt[np.arange(2 * size), value] = sign * SHARPNESS
-    found = solve_many(
+    solutions = solve_many(
         oracle,
         rows,
         tilt=tilt,
@@ -77,8 +78,8 @@ def smoothed_ranges(oracle: Oracle, targets: np.ndarray, start: SmoothedRanges |
         tolerance=TOLERANCE,
         max_steps=MOST_PASSES if start is None else MOST_PASSES_WARM,
     )
-    ends = np.where(found.residual <= 2 * TOLERANCE, found.levels[np.arange(2 * size), value], np.nan)
+    ends = np.where(solutions.residual <= 2 * TOLERANCE, solutions.levels[np.arange(2 * size), value], np.nan)
     ranges = np.where(oracle.constant[:, None], 0.0, ends.reshape(size, 2))
-    # A row that diverges is no start for the next one.
-    weights = np.where((found.residual <= 2 * TOLERANCE)[:, None], found.weights, 0.0)
-    return SmoothedRanges(ranges, weights, found.steps)
+    # The weights of a diverged row are not reused.
+    weights = np.where((solutions.residual <= 2 * TOLERANCE)[:, None], solutions.weights, 0.0)
+    return SmoothedRanges(ranges, weights, solutions.steps)

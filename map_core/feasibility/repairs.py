@@ -1,9 +1,9 @@
-"""What can be done about a palette that is out of reach: up to three ways, each of them one click.
+"""Repairs of a palette that is out of reach: up to three, each of them a set of new targets.
 
-Two ways let one target alone give way: the nearest palette with all the others locked, for each member of the
-smallest conflict whose lowering alone helps, the smallest step first; where none does, one gives way above all the
-others. The third shares the change evenly: the nearest
-palette of all. Constraint: a locked target never gives way, and every way that is offered can be had.
+Two repairs lower one target alone: the nearest palette with all the others locked, for each member of the
+smallest conflict whose lowering alone helps, the smallest change first; where none helps alone, one target
+is lowered far more readily than the others. The third shares the change evenly: the nearest palette of all.
+Constraint: a locked target is never lowered, and every repair is attainable.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from map_core.feasibility.conflict import Conflict, smallest_conflict
 from map_core.feasibility.margin import AttainableLevels
 from map_core.feasibility.nearest import NearestPalette, nearest
 
-#: Ways in which one target alone gives way.
-MOST_ALONE = 2
-#: Importance of a target that gives way above all the others, whose own is 1.
-ABOVE_ALL = 0.02
-#: A change below this, in standard deviations, is none.
-NOTICED = 1e-9
+#: Most repairs that lower one target alone.
+MAX_SINGLE_TARGET = 2
+#: Importance of a target that is lowered most readily; that of the others is 1.
+READILY_LOWERED = 0.02
+#: Smallest change that counts, in standard deviations.
+SMALLEST_CHANGE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Repair:
-    """One way to a palette that can be had.
+    """One change that makes a palette attainable.
 
     Args:
-        values: positions of the values that give way, the one that gives most first.
+        values: positions of the values that are lowered, the largest change first.
         targets: (value,) the targets to take, in standard deviations above base; NaN where nothing changes.
-        given_up: standard deviations in all, the root of the sum of squares.
+        given_up: root of the sum of squared changes, in standard deviations.
     """
 
     values: tuple[int, ...]
@@ -43,10 +43,10 @@ class Repair:
 
 @dataclass(frozen=True, eq=False)
 class Repairs:
-    """Why a palette cannot be had, and the ways out.
+    """Why a palette is not attainable, and the repairs.
 
     Args:
-        conflict: the smallest set of targets that cannot be had together; None on paper.
+        conflict: the smallest set of targets that are not attainable together; None on paper.
         ways: the repairs, those of one value first, the even one last.
     """
 
@@ -55,39 +55,39 @@ class Repairs:
 
 
 def repairs(attainable: AttainableLevels, assessment: Assessment, locked: np.ndarray) -> Repairs:
-    """The ways out of a palette that cannot be had or cannot be trusted.
+    """List the repairs of a palette that is not attainable or not trusted.
 
     Args:
-        attainable: the levels that can be had.
+        attainable: the attainable levels of the table.
         assessment: of the palette.
-        locked: (value,) bool, the targets that must not give way.
+        locked: (value,) bool, the targets that must not be lowered.
 
     Returns:
-        The ways; none where the palette is reachable, or only locked targets conflict.
+        The repairs; none where the palette is reachable, or only locked targets conflict.
     """
     targets, oracle = assessment.targets, attainable.oracle
     if assessment.verdict is Verdict.REACHABLE:
         return Repairs(None, ())
     conflict = smallest_conflict(attainable, targets) if assessment.verdict is Verdict.OUT_OF_REACH else None
-    asked = ~np.isnan(targets) & ~locked
-    members = asked if conflict is None else asked & conflict.resolves
-    alone = []
+    movable = ~np.isnan(targets) & ~locked
+    members = movable if conflict is None else movable & conflict.resolves
+    single = []
     for j in np.flatnonzero(members):
         others = np.arange(len(targets)) != j
-        found = nearest(oracle, targets, locked=others, attainable=attainable)
-        if found is not None and found.given_up[j] > NOTICED:
-            alone.append(_way(found))
-    if not alone and conflict is not None:
-        # Nobody can mend it alone: who gives way above all the others, who then move as little as they must.
-        for j in np.flatnonzero(asked & (np.isin(np.arange(len(targets)), conflict.members))):
-            importance = np.where(np.arange(len(targets)) == j, ABOVE_ALL, 1.0)
-            found = nearest(oracle, targets, locked=locked, importance=importance, attainable=attainable)
-            if found is not None:
-                alone.append(_way(found))
-    # At the very edge the nearest palette may be the palette itself: then nothing gives way, and there is no way out.
-    ways = sorted((way for way in alone if way.values), key=lambda way: way.given_up)[:MOST_ALONE]
+        palette = nearest(oracle, targets, locked=others, attainable=attainable)
+        if palette is not None and palette.given_up[j] > SMALLEST_CHANGE:
+            single.append(_repair(palette))
+    if not single and conflict is not None:
+        # No target helps alone: one is lowered most readily, and the others as little as necessary.
+        for j in np.flatnonzero(movable & (np.isin(np.arange(len(targets)), conflict.members))):
+            importance = np.where(np.arange(len(targets)) == j, READILY_LOWERED, 1.0)
+            palette = nearest(oracle, targets, locked=locked, importance=importance, attainable=attainable)
+            if palette is not None:
+                single.append(_repair(palette))
+    # On the boundary the nearest palette may be the palette itself: then nothing changes, and it is no repair.
+    ways = sorted((way for way in single if way.values), key=lambda way: way.given_up)[:MAX_SINGLE_TARGET]
     if assessment.nearest is not None:
-        even = _way(assessment.nearest)
+        even = _repair(assessment.nearest)
         if even.values and not any(
             len(way.values) == len(even.values) == 1 and way.values == even.values for way in ways
         ):
@@ -95,9 +95,9 @@ def repairs(attainable: AttainableLevels, assessment: Assessment, locked: np.nda
     return Repairs(conflict, tuple(ways))
 
 
-def _way(found: NearestPalette) -> Repair:
-    changed = np.flatnonzero(found.given_up > NOTICED)
-    order = changed[np.argsort(-found.given_up[changed])]
-    targets = np.full(len(found.targets), np.nan)
-    targets[changed] = found.targets[changed]
-    return Repair(tuple(int(j) for j in order), targets, float(np.linalg.norm(found.given_up[order])))
+def _repair(palette: NearestPalette) -> Repair:
+    changed = np.flatnonzero(palette.given_up > SMALLEST_CHANGE)
+    order = changed[np.argsort(-palette.given_up[changed])]
+    targets = np.full(len(palette.targets), np.nan)
+    targets[changed] = palette.targets[changed]
+    return Repair(tuple(int(j) for j in order), targets, float(np.linalg.norm(palette.given_up[order])))

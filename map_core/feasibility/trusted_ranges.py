@@ -1,4 +1,4 @@
-"""How far each value of a table goes by itself: with weights that rest on enough replies, and at the very most.
+"""The range of each value of a table by itself: with trusted weights, and at the limit.
 
 Constraint: a range is of one value with all others free; together they reach less, see
 :mod:`map_core.feasibility.ranges`.
@@ -13,16 +13,16 @@ import numpy as np
 from map_core.feasibility.trust import trust
 from map_core.oracle import Oracle
 
-#: Weights along which a range is looked for, in nats per standard deviation.
+#: Weights that are tried along each value, in nats per standard deviation.
 STEPS = np.geomspace(0.02, 60.0, 64)
 
 
 @dataclass(frozen=True, eq=False)
 class TrustedRanges:
-    """How far each value goes by itself, (value,) in standard deviations above base.
+    """The highest level of each value by itself, (value,) in standard deviations above base.
 
     Args:
-        trusted: with weights that rest on enough replies.
+        trusted: with weights whose effective sample size is trusted.
         furthest: when every prompt answers with its best reply.
     """
 
@@ -31,7 +31,7 @@ class TrustedRanges:
 
 
 def trusted_ranges(oracle: Oracle) -> TrustedRanges:
-    """The range of each value on a table."""
+    """Compute the range of each value by itself on a table."""
     size = len(oracle.values)
     trusted, furthest = np.zeros(size), np.zeros(size)
     for j in range(size):
@@ -40,7 +40,7 @@ def trusted_ranges(oracle: Oracle) -> TrustedRanges:
         unit = np.eye(size)[j]
         furthest[j] = oracle.best(unit)[j]
         batch = oracle.batch_moments(STEPS[:, None] * unit)
-        enough = np.array([trust(oracle, one) >= 0 for one in oracle.sample_sizes(batch)])
+        enough = np.array([trust(oracle, ess) >= 0 for ess in oracle.sample_sizes(batch)])
         count = len(enough) if enough.all() else int(np.argmin(enough))
         trusted[j] = batch.levels[count - 1, j] if count else 0.0
     return TrustedRanges(trusted, furthest)

@@ -42,12 +42,12 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class JointPalette:
-    """The palette that gives every group all that it wants, whether or not it can be had.
+    """The palette that gives every group all that it wants, attainable or not.
 
     Args:
         margin: of that palette, with its certificate.
-        kl: nats that it costs; NaN where it cannot be had.
-        values: positions of the values that pull against each other, the strongest first; empty where it can be had.
+        kl: nats that it costs; NaN where it is not attainable.
+        values: positions of the values that pull against each other, the strongest first; empty where it is attainable.
         asked_by: for each of these, the positions of the groups that ask the most of it.
     """
 
@@ -65,7 +65,7 @@ class GroupAgreement:
         groups: who they are and what they want.
         budget: nats that a common palette may spend.
         joint: everything that everybody wants at once.
-        reachable: (group,) whether each group's palette can be had by itself, at any price.
+        reachable: (group,) whether each group's palette is attainable by itself, at any price.
         common: the common palette of each rule.
         verdicts: on the common palette of each rule.
         alone: (group,) how satisfied each would be if only it counted.
@@ -82,12 +82,12 @@ class GroupAgreement:
     pairs: tuple[Clash, ...] | None = None
 
     def named(self, names: Sequence[str]) -> GroupAgreement:
-        """The same with the groups called so: what is computed does not depend on names."""
+        """Return the same with the groups called so: what is computed does not depend on names."""
         groups = tuple(replace(group, name=name) for group, name in zip(self.groups, names, strict=True))
         return replace(self, groups=groups)
 
     def concessions(self, rule: Rule) -> tuple[Concession, ...]:
-        """What each group gives up in the common palette of a rule; empty until that is known."""
+        """Return what each group gives up in the common palette of a rule; empty until that is known."""
         if rule not in self.common or self.alone is None:
             return ()
         return concessions(self.groups, self.common[rule], self.alone)
@@ -112,14 +112,14 @@ class AgreementCache:
             self._known.popitem(last=False)
 
     def reachable(self, group: Group) -> bool:
-        """Whether a group's palette can be had by itself."""
+        """Return whether a group's palette is attainable by itself."""
         key = ("reachable", group.targets.tobytes())
         if key not in self._known:
             self._remember(key, self.attainable.margin(group.targets).attainable)
         return bool(self._known[key])
 
     def alone(self, group: Group, budget: float) -> float:
-        """How satisfied a group would be if only it counted."""
+        """Return how satisfied a group would be if only it counted."""
         key = ("alone", group.targets.tobytes(), budget)
         if key not in self._known:
             self._remember(key, float(satisfaction_alone(self.oracle, [group], budget)[0]))
@@ -128,7 +128,7 @@ class AgreementCache:
     def pairs(
         self, groups: Sequence[Group], budget: float, check: Callable[[], None] = lambda: None
     ) -> tuple[Clash, ...]:
-        """Every pair; those that are not known yet are solved so many at once, with a check before each batch."""
+        """Return every pair; those that are not known yet are solved so many at once, with a check before each batch."""
         keys = {
             (a, b): ("pair", groups[a].targets.tobytes(), groups[b].targets.tobytes(), budget)
             for a, b in combinations(range(len(groups)), 2)
@@ -190,7 +190,7 @@ def agreement(
 
 
 def _joint(memory: AgreementCache, groups: Sequence[Group]) -> JointPalette:
-    """Everything that everybody wants, in one palette."""
+    """Return everything that everybody wants, in one palette."""
     targets = joint_targets(groups)
     margin = memory.attainable.margin(targets)
     if margin.attainable:

@@ -29,7 +29,7 @@ from map_core.solver.newton import Solution, Status, solve
 #: Shares tried side by side, and how often the interval is cut so: 1e-10 of the way from base to targets.
 TRIED = 24
 ROUNDS = 8
-#: Steps back from the edge, in u, until the solver agrees that the palette can be had.
+#: Steps back from the edge, in u, until the solver agrees that the palette is attainable.
 BACK = (0.0, 1e-9, 1e-7, 1e-5, 1e-3, 1.0)
 #: A residual, in standard deviations, that is none.
 MET = 1e-7
@@ -69,7 +69,7 @@ class CommonPalette:
 
 
 def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> CommonPalette:
-    """The palette whose worst-off group is best off; see the module.
+    """Return the palette whose worst-off group is best off; see the module.
 
     Args:
         oracle: the table.
@@ -91,7 +91,7 @@ def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -
 
     u, width = largest_affordable_share(oracle, need, budget)
     for back in BACK:
-        # On the edge of what can be had at all, the last digits of u decide between met and out of reach.
+        # On the boundary of the attainable levels, the last digits of u decide between met and out of reach.
         targets = need(np.array([max(0.0, u - back)]))[0]
         solution = solve(oracle, targets)
         if is_met(solution):
@@ -102,14 +102,14 @@ def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -
 
 
 def is_met(solution: Solution) -> bool:
-    """Whether a solution gives its targets, to what rounding leaves open."""
+    """Return whether a solution gives its targets, to what rounding leaves open."""
     return solution.status is Status.CONVERGED and solution.residual <= MET
 
 
 def largest_affordable_share(
     oracle: Oracle, need: Callable[[np.ndarray], np.ndarray], budget: float
 ) -> tuple[float, float]:
-    """The largest u from 0 to 1 whose palette costs no more than the budget.
+    """Return the largest u from 0 to 1 whose palette costs no more than the budget.
 
     Args:
         oracle: the table.

@@ -48,15 +48,15 @@ class Concession:
 
 
 def satisfaction_alone(oracle: Oracle, groups: Sequence[Group], budget: float) -> np.ndarray:
-    """(group,) how satisfied each group would be if only it counted, for the same nats."""
+    """Return (group,) how satisfied each group would be if only it counted, for the same nats."""
     return np.array([_furthest(oracle, group, budget) for group in groups])
 
 
 def _furthest(oracle: Oracle, group: Group, budget: float) -> float:
-    """The largest share u of the way whose nats are within the budget.
+    """Return the largest share u of the way whose nats are within the budget.
 
-    They are convex in u with the slope weights . targets, so Newton's steps find it in a handful of solves; what cannot
-    be had, or costs far more than the budget, only halves what is left.
+    They are convex in u with the slope weights . targets, so Newton's steps find it in a handful of solves; where the
+    palette is not attainable, or costs far more than the budget, the interval is halved.
     """
     if math.isinf(budget) or budget <= NO_BUDGET:
         return largest_affordable_share(oracle, lambda u: joint_targets([group], u[:, None]), budget)[0]
@@ -80,7 +80,7 @@ def _furthest(oracle: Oracle, group: Group, budget: float) -> float:
 
 
 def concessions(groups: Sequence[Group], common: CommonPalette, alone: np.ndarray) -> tuple[Concession, ...]:
-    """What each group gives up in a common palette.
+    """Return what each group gives up in a common palette.
 
     Args:
         groups: the groups that the palette was found for.
@@ -100,9 +100,9 @@ class Relation(StrEnum):
     TOGETHER = "together"
     #: Each costs no more than the budget, both at once do.
     TOO_DEAR = "too_dear"
-    #: Each can be had, both at once cannot: no mix of replies gives it.
+    #: Each is attainable, both at once are not: no mix of replies gives them.
     CLASH = "clash"
-    #: One of them cannot be had by itself.
+    #: One of them is not attainable by itself.
     ALONE = "out_of_reach_alone"
 
 
@@ -113,8 +113,8 @@ class Clash:
     Args:
         first, second: positions of the groups.
         relation: how they go together.
-        kl: nats that the joined palette costs; NaN where it cannot be had.
-        margin: of the joined palette; None where the solver's answer proves that it can be had.
+        kl: nats that the joined palette costs; NaN where it is not attainable.
+        margin: of the joined palette; None where the solver's answer proves that it is attainable.
         values: positions of the values that pull against each other, the strongest first; empty but for a clash.
         asked_by: for each of these, the position of the group whose target stands.
     """
@@ -155,7 +155,7 @@ def clashes(
     palettes = np.array(
         [joint_targets([group]) for group in groups] + [joint_targets([groups[a], groups[b]]) for a, b in pairs]
     )
-    # Every palette at once: a converged row proves that it can be had, and only the rest need a linear program.
+    # Every palette at once: a converged row proves that it is attainable, and only the rest need a linear program.
     solved = solve_many(oracle, palettes)
     margins = [
         None if ok else attainable.margin(palette) for ok, palette in zip(solved.converged, palettes, strict=True)

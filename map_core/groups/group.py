@@ -88,7 +88,7 @@ def check_groups(oracle: Oracle, groups: Sequence[Group], budget: float) -> None
 
 
 def satisfaction(groups: Sequence[Group], levels: np.ndarray) -> np.ndarray:
-    """How satisfied each group is: 1 when all its targets are met, 0 at the base model, below 0 beyond that.
+    """Return how satisfied each group is: 1 when all its targets are met, 0 at the base model, below 0 beyond that.
 
     Args:
         groups: the groups.
@@ -109,7 +109,7 @@ def satisfaction(groups: Sequence[Group], levels: np.ndarray) -> np.ndarray:
 
 
 def joint_targets(groups: Sequence[Group], shares: np.ndarray | None = None) -> np.ndarray:
-    """The one palette that gives every group what it wants: for each value, the highest of their targets.
+    """Return the one palette that gives every group what it wants: for each value, the highest of their targets.
 
     Args:
         groups: the groups.

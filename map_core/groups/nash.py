@@ -40,7 +40,7 @@ STEP = 2.0
 
 
 def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> CommonPalette:
-    """The palette with the largest product of satisfactions; see the module.
+    """Return the palette with the largest product of satisfactions; see the module.
 
     Args:
         oracle: the table.
@@ -143,7 +143,7 @@ class _Problem:
         return cls(np.array(raising, dtype=int), importance, by_value, by_group, floor)
 
     def worth(self, price: float, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Sum of psi and floors, its gradient (condition,), and minus its Hessian (condition, condition)."""
+        """Return sum of psi and floors, its gradient (condition,), and minus its Hessian (condition, condition)."""
         k, a = self.importance / price, self.by_group @ theta
         beyond = a > k
         more = np.maximum(a, k)

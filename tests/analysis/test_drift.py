@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from map_core.analysis.drift import DatedPalette, dated, drift, fingerprint
+from map_core.analysis.drift import drift
 from map_core.cli import main
 from map_core.core.types import Form, Verdict
 from map_core.data.reward_table import RewardTable, save
@@ -129,24 +129,6 @@ def test_bad_input():
         drift(table, make_table(values=("x",)), np.zeros(4))
     with pytest.raises(InputError, match="There are 2 targets; expected 4"):
         drift(table, table, np.zeros(2))
-    with pytest.raises(InputError, match="no dated palette"):
-        DatedPalette.from_dict({"name": "x"})
-
-
-def test_dated_palettes_are_kept_as_json():
-    table = make_table(prompts=20)
-    targets = np.array([0.5, NAN, 2.2, NAN])
-    palette = dated("winter", "2026-11-24", table, targets)
-    assert set(palette.targets) == set(palette.weights) == {"helpfulness", "humor"}
-    assert set(palette.levels) == set(table.values)
-    assert DatedPalette.from_dict(json.loads(json.dumps(palette.as_dict()))) == palette
-    assert palette.table == fingerprint(make_table(prompts=20))
-    assert palette.table != fingerprint(make_table(prompts=20, seed=1))
-    assert palette.table != fingerprint(replace(table, values=("a", "b", "c", "d")))
-    never = dated("never", "2026-11-24", table, np.array([99.0, NAN, NAN, NAN]))
-    assert never.kl is None
-    assert never.weights == {}
-    assert DatedPalette.from_dict(json.loads(json.dumps(never.as_dict(), allow_nan=False))) == never
 
 
 def strict(line: str) -> dict:

@@ -46,7 +46,7 @@ def test_two_replies_by_hand():
 
 
 def test_opposites_undo_each_other_until_they_are_proven_out_of_reach():
-    """Both above base cannot be had: each step adds what it takes to turn the levels round."""
+    """Both above base are not attainable: each step adds what it takes to turn the levels round."""
     one = sequential_path(two_replies(), np.array([0.5, 0.2]))
     step, back = math.atanh(0.5), math.atanh(0.2)
     assert one.weights[1:] == pytest.approx(np.array([[step, 0], [step, step + back]]))

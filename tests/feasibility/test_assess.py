@@ -16,7 +16,7 @@ from tests.tables import make_table
 
 
 def three_replies() -> MemoryOracle:
-    """One prompt whose replies are (0, 0), (1, 0), (0, 1): what can be had is that triangle."""
+    """One prompt whose replies are (0, 0), (1, 0), (0, 1): the attainable levels are that triangle."""
     rewards = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     return MemoryOracle(rewards, np.array([0, 3]), ("helpfulness", "humor"), Form.PER_PROMPT)
 

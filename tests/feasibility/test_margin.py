@@ -21,7 +21,7 @@ from tests.tables import make_table
 
 
 def three_replies() -> MemoryOracle:
-    """One prompt whose replies are (0, 0), (1, 0), (0, 1): what can be had is that triangle."""
+    """One prompt whose replies are (0, 0), (1, 0), (0, 1): the attainable levels are that triangle."""
     rewards = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     return MemoryOracle(rewards, np.array([0, 3]), ("helpfulness", "humor"), Form.PER_PROMPT)
 
@@ -94,7 +94,7 @@ def test_both_proofs_hold(form: Form):
         w = found.certificate
         assert found.value == pytest.approx(float(w @ (oracle.best(w) - d)), abs=1e-12)
         assert float((found.levels - d).min()) == pytest.approx(found.value - found.gap, abs=1e-12)
-        # The levels can be had: no direction says otherwise.
+        # The levels are attainable: no direction says otherwise.
         for direction in rng.normal(size=(50, 8)):
             assert direction @ found.levels <= direction @ oracle.best(direction) + 1e-9
 
@@ -249,7 +249,7 @@ def test_highest_level_is_the_edge(value: int):
 
 
 def test_highest_with_the_others_on_the_boundary():
-    # Helpfulness and humor lie on their edge; both can stay there and nothing more can be had of either.
+    # Helpfulness and humor lie on their edge; both can stay there and neither can be raised.
     oracle = three_replies()
     d = oracle.standardise(np.array([0.6, 0.4]))
     found = AttainableLevels(oracle).ranges(d)
@@ -272,7 +272,7 @@ def smallest_by_force(oracle: MemoryOracle, d: np.ndarray) -> int:
             part[list(chosen)] = d[list(chosen)]
             if not margin(oracle, part).attainable:
                 return size
-    raise AssertionError("every subset can be had")
+    raise AssertionError("every subset is attainable")
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -333,7 +333,7 @@ def test_targets_that_are_no_targets(bad: np.ndarray):
 
 @pytest.mark.parametrize("form", list(Form))
 def test_values_that_differ_between_prompts_only(form: Form):
-    # Per prompt nothing can be chosen, so such a value stays at its base level, on the boundary; pooled it can be had.
+    # Per prompt nothing can be chosen, so such a value stays at its base level, on the boundary; pooled it is attainable.
     table = make_table(prompts=10, candidates=6)
     rewards = table.rewards.copy()
     rewards[:, 0] = np.repeat(np.arange(10.0), 6)

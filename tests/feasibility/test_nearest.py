@@ -21,7 +21,7 @@ from tests.tables import make_table
 
 
 def three_replies() -> MemoryOracle:
-    """One prompt whose replies are (0, 0), (1, 0), (0, 1): what can be had is that triangle."""
+    """One prompt whose replies are (0, 0), (1, 0), (0, 1): the attainable levels are that triangle."""
     rewards = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     return MemoryOracle(rewards, np.array([0, 3]), ("helpfulness", "humor"), Form.PER_PROMPT)
 
@@ -233,7 +233,7 @@ def test_odd_tables(odd: Odd, budget: float | None, locks: bool, weighs: bool):
     assert np.array_equal(np.isnan(found.targets), ~wanted)
     assert np.all(found.targets[wanted] <= d[wanted])
     assert found.solution.kl <= found.budget + 1e-8
-    # They can be had; asking is within rounding of the weights that it takes.
+    # They are attainable, within rounding of the weights that it takes.
     assert odd.most(found.targets) >= -1e-7
     if locked is not None:
         held = locked & wanted & ~odd.oracle.constant

@@ -17,7 +17,7 @@ GAP = 0.05
 
 
 def three_replies() -> MemoryOracle:
-    """One prompt whose replies are (0, 0), (1, 0), (0, 1): what can be had is that triangle."""
+    """One prompt whose replies are (0, 0), (1, 0), (0, 1): the attainable levels are that triangle."""
     rewards = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     return MemoryOracle(rewards, np.array([0, 3]), ("helpfulness", "humor"), Form.PER_PROMPT)
 
@@ -55,7 +55,7 @@ def test_a_warm_start_gives_the_same_and_takes_fewer_passes():
 def test_where_the_others_cannot_be_had_there_is_no_range():
     oracle = three_replies()
     found = smoothed_ranges(oracle, oracle.standardise(np.array([0.9, 0.9])))
-    # Each alone can be had, so each has a range beside the other; with a third in the way neither has.
+    # Each alone is attainable, so each has a range beside the other; with a third in the way neither has.
     assert np.all(np.isfinite(found.ranges))
     far = smoothed_ranges(oracle, oracle.standardise(np.array([1.5, np.nan])))
     assert np.isfinite(far.ranges[0]).all()

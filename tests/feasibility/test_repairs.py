@@ -1,4 +1,4 @@
-"""Ways out of a palette that cannot be had: a triangle by hand, locks, and that every way works."""
+"""Repairs of a palette that is not attainable: a triangle by hand, locks, and that every repair works."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from map_core.core.types import Form, Verdict
 from map_core.feasibility import AttainableLevels, assess
-from map_core.feasibility.repairs import MOST_ALONE, Repairs, repairs
+from map_core.feasibility.repairs import MAX_SINGLE_TARGET, Repairs, repairs
 from map_core.oracle import MemoryOracle
 from tests.tables import make_table
 
@@ -72,7 +72,7 @@ def test_every_way_can_be_had_and_trusted(asked: tuple[float, ...]):
     oracle = MemoryOracle.of(make_table(prompts=16, candidates=32, seed=5))
     targets = np.array(asked)
     found = of(oracle, targets, NOTHING_LOCKED)
-    assert 1 <= len(found.ways) <= MOST_ALONE + 1
+    assert 1 <= len(found.ways) <= MAX_SINGLE_TARGET + 1
     for way in found.ways:
         new = np.where(np.isnan(way.targets), targets, way.targets)
         assert assess(oracle, new).verdict is Verdict.REACHABLE

@@ -185,7 +185,7 @@ def test_as_good_as_a_conic_solver(form: Form, seed: int):
 
 @pytest.mark.parametrize("budget", [0.05, 0.4, 1.5, 2.7])
 def test_alone_is_as_far_as_the_budget_goes(budget: float):
-    """What is said costs no more than the budget, and a little more costs more or cannot be had."""
+    """What is said costs no more than the budget, and a little more costs more or is not attainable."""
     oracle = MemoryOracle.of(make_table(prompts=6, candidates=16, seed=2, correlation=-0.8))
     rng = np.random.default_rng(1)
     groups = [Group(f"g{k}", np.where(rng.random(4) < 0.6, rng.uniform(-0.3, 2.5, 4), NAN)) for k in range(12)]

@@ -107,7 +107,7 @@ def test_one_halving_is_the_mean_of_its_two_directions():
 def test_what_is_asked_of_it_and_what_stands_in(found: CrossFitDelivery):
     assert found.rising.tolist() == [[True, False, True, False], [False] * 4, [False, False, True, False]]
     assert found.reachable.tolist() == [1.0, 1.0, 0.0]
-    assert found.had.tolist() == [True, True, False]
+    assert found.written.tolist() == [True, True, False]
     assert found.targets[2, 2] < 20.0
     # A palette that is out of reach is not counted, but has a way of its own to the nearest one.
     assert np.isnan(found.improves[2]).all()
@@ -177,11 +177,11 @@ def test_a_study_is_kept_and_read_again(found: CrossFitDelivery, tmp_path: Path)
     read = studies.load(tmp_path / "study.json")
     assert (read.made, read.percentiles) == ({"seed": 1}, (70, None, None))
     for field in fields(CrossFitDelivery):
-        kept, had = getattr(read.graded, field.name), getattr(found, field.name)
-        if isinstance(had, np.ndarray):
-            np.testing.assert_allclose(kept, had, rtol=1e-5)
+        kept, written = getattr(read.graded, field.name), getattr(found, field.name)
+        if isinstance(written, np.ndarray):
+            np.testing.assert_allclose(kept, written, rtol=1e-5)
         else:
-            assert kept == had or kept == pytest.approx(had, rel=1e-5)
+            assert kept == written or kept == pytest.approx(written, rel=1e-5)
     (tmp_path / "other.json").write_text('{"format": 1}')
     for name in ("other.json", "none.json"):
         with pytest.raises(InputError, match=r"verify --study"):

@@ -61,7 +61,7 @@ def test_what_counts_as_solved_is_a_matter_of_overflow():
     assert above.weights[0, 0] > 1e5
     assert above.solved.tolist() == [False]
     assert below_zero.solved.tolist() == [True]
-    # And one that can be had is refused where rewards are large: exp(100) is no float32.
+    # And an attainable one is refused where rewards are large: exp(100) is no float32.
     assert published_solver(rewards + 100.0, offsets, np.array([[100.6]])).solved.tolist() == [False]
     assert published_solver(rewards - 110.0, offsets, np.array([[-109.4]])).solved.tolist() == [False]
 
@@ -155,7 +155,7 @@ def test_the_same_seed_gives_the_same_study():
 
 
 def test_nothing_within_reach_is_no_failure(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Two replies a prompt that trade one value for the other: pairs above the base cannot be had."""
+    """Two replies a prompt that trade one value for the other: pairs above the base are not attainable."""
     names = tuple(f"p{i}" for i in range(6))
     rewards = np.tile([[0.0, 1.0], [1.0, 0.0]], (6, 1))
     table = RewardTable(("kind", "funny"), rewards, np.arange(7) * 2, names, names, ("All",) * 6, ("a", "b") * 6)

@@ -40,7 +40,7 @@ class CrossFitDelivery:
             deviation.
         asked: (palette, value) targets as given, NaN for free values.
         targets: (palette, value) what the weights were solved for.
-        reachable: (palette,) share of the halves of which the palette can be had.
+        reachable: (palette,) share of the halves on which the palette is attainable.
         forecast, realised, picked: (palette, value) promised, expected over the fresh candidates, of the reply picked.
         error: (palette, value) half the width of the interval for the realised level around the forecast.
         pooled: (palette, value) level of weights from the pooled form, over the halves where it has some.
@@ -91,7 +91,7 @@ class CrossFitDelivery:
 
     @property
     def had(self) -> np.ndarray:
-        """(palette,) bool: it can be had of most halves."""
+        """(palette,) bool: it is attainable on most halves."""
         return np.asarray(self.reachable > 0.5)
 
     @property
@@ -112,14 +112,14 @@ class CrossFitDelivery:
     def way(
         self, levels: np.ndarray, *, palette: int | None = None, value: int | None = None, capped: bool = False
     ) -> float:
-        """How much of the way to the targets some levels have come.
+        """Return how much of the way to the targets some levels have come.
 
         Sums over palettes and values, in standard deviations, of what is asked to rise; NaN where nothing is.
 
         Args:
             levels: (palette, value), one of the fields.
             capped: nothing beyond a target counts, so that no value makes up for another. Noise then only takes away.
-            palette: only this one; all that can be had by default.
+            palette: only this one; all that are attainable by default.
             value: only this one; all by default.
         """
         chosen = self.had if palette is None else np.arange(len(self.asked)) == palette
@@ -197,11 +197,11 @@ def _gathered(
     had = np.array([[one.verdict is not Verdict.OUT_OF_REACH for one in run] for run in runs]).T
 
     def mean(name: str) -> np.ndarray:
-        """(palette, ...) of a field, over the runs that have it."""
+        """Return (palette, ...) of a field, over the runs that have it."""
         return _mean(np.array([[getattr(one, name) for one in run] for run in runs], dtype=float), axis=0)
 
     def directions(of_run: np.ndarray) -> np.ndarray:
-        """(palette, halving) mean over the directions in which the palette can be had, of a (run, palette) array."""
+        """Return (palette, halving) mean over the directions in which the palette is attainable, of a (run, palette) array."""
         return _mean(np.where(had, of_run.T, np.nan).reshape(len(asked), -1, 2), axis=2)
 
     def by_halving(name: str) -> np.ndarray:
@@ -246,7 +246,7 @@ def _gathered(
 
 
 def _mean(numbers: np.ndarray, axis: int) -> np.ndarray:
-    """The mean of the numbers that are there; NaN where none is."""
+    """Return the mean of the numbers that are there; NaN where none is."""
     there = ~np.isnan(numbers)
     count = there.sum(axis=axis)
     total = np.where(there, numbers, 0.0).sum(axis=axis)
@@ -258,7 +258,7 @@ def _share(flags: np.ndarray) -> float:
 
 
 def bootstrap_mean(shares: np.ndarray, level: float = 0.9, seed: int = 0) -> tuple[float, float, float]:
-    """The mean of a (palette, halving) array, with an interval by drawing palettes and halvings again.
+    """Return the mean of a (palette, halving) array, with an interval by drawing palettes and halvings again.
 
     Both are drawn with replacement; prompts and replies are not, so the interval speaks of other palettes and of other
     halves of the same prompts. NaN entries do not count.

@@ -1,6 +1,6 @@
-"""Which palettes a study asks for: graded ones of one to all values, and random ones that can be had.
+"""Palettes of a delivery study: graded ones of one to all values, and random attainable ones.
 
-Constraint: chosen by what can be had on the table before anything is generated, never by what was delivered.
+Constraint: chosen by what is attainable on the table before anything is generated, never by what was delivered.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class StudyPalette:
 
 
 def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tuple[StudyPalette, ...]:
-    """The first three values together at four percentiles, each value alone, and two mixtures of every size.
+    """Return the first three values together at four percentiles, each value alone, and two mixtures of every size.
 
     The first mixture of a size asks for the highest of :data:`GRADES` at which it is reachable with so many
     candidates, the second for other values at :data:`LOWER` percentiles below its own.
 
     Args:
-        table: whose replies the percentiles are of, and that decides what can be had.
+        table: whose replies the percentiles are of, and that decides what is attainable.
         candidates: K of the generator.
         seed: of the mixtures and the hands.
     """
@@ -84,13 +84,13 @@ def reachable_palettes(
 
     Args:
         table: whose replies the percentiles are of.
-        solved_on: the prompts that decide what can be had; the same table, or a part of it.
+        solved_on: the prompts that decide what is attainable; the same table, or a part of it.
         candidates: K of the generator.
         count: palettes, in the order of the draw.
         seed: of the draw and of the hands.
 
     Raises:
-        InputError: too few random palettes can be had.
+        InputError: too few random palettes are attainable.
     """
     oracle = MemoryOracle.of(subsample_candidates(solved_on, candidates, seed=seed), Form.PER_PROMPT)
     base, attainable = MemoryOracle.of(table), AttainableLevels(oracle)

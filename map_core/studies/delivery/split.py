@@ -117,12 +117,12 @@ class Delivery:
         return bool(np.all((self.wins > 0.5)[self.rising]))
 
     def gained(self, levels: np.ndarray) -> float:
-        """How far some levels have come on the values that are asked to rise, in standard deviations."""
+        """Return how far some levels have come on the values that are asked to rise, in standard deviations."""
         return float(((levels - self.base) / self.scale)[self.rising].sum())
 
 
 def share_of_way(deliveries: Sequence[Delivery], levels: Sequence[np.ndarray]) -> float:
-    """How much of the way from the base levels to the targets above them some levels have come, over all palettes.
+    """Return how much of the way from the base levels to the targets above them some levels have come, over all palettes.
 
     Sums over values and palettes, in standard deviations: a target just above the base level counts for as much as
     it asks. NaN when no target is above.
@@ -134,7 +134,7 @@ def share_of_way(deliveries: Sequence[Delivery], levels: Sequence[np.ndarray]) -
 
 
 def split_halves(table: RewardTable, seed: int = 0) -> tuple[RewardTable, RewardTable]:
-    """A table's prompts in two halves at random, each with its share of every use case.
+    """Return a table's prompts in two halves at random, each with its share of every use case.
 
     Raises:
         InputError: there are fewer than four prompts.
@@ -228,7 +228,7 @@ def deliver(
 
 
 def standard_error(levels: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """Standard error of a mean over prompts that are a stratified sample.
+    """Return standard error of a mean over prompts that are a stratified sample.
 
     e^2 = sum over strata of (n_s / n)^2 var_s / n_s, with var_s the variance within a stratum
 
@@ -249,7 +249,7 @@ def standard_error(levels: np.ndarray, strata: np.ndarray) -> np.ndarray:
 
 
 def strata(*tables: RewardTable) -> np.ndarray:
-    """(prompt,) the stratum of each prompt of some tables, one table after the other, as whole numbers from 0.
+    """Return (prompt,) the stratum of each prompt of some tables, one table after the other, as whole numbers from 0.
 
     It is the prompt's use case where all tables have the same share of it, as near as whole prompts can be; else all
     prompts are one stratum. Use cases with a single prompt in a table are one stratum together.
@@ -268,7 +268,7 @@ def strata(*tables: RewardTable) -> np.ndarray:
 
 
 def _picked(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """(value,) mean reward of one reply a prompt, drawn by its probability; the same draws serve all palettes."""
+    """Return (value,) mean reward of one reply a prompt, drawn by its probability; the same draws serve all palettes."""
     rewards = fresh.rewards.reshape(len(fresh.prompts), -1, len(fresh.values))
     mass = np.cumsum(softmax((rewards - rewards.max(axis=1, keepdims=True)) @ weights, axis=1), axis=1)
     chosen = (mass < draws[:, None] * mass[:, -1:]).sum(axis=1)
@@ -279,7 +279,7 @@ def _picked(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.nd
 def _random(
     promising: Oracle, new: Oracle, fresh: RewardTable, rising: np.ndarray, nats: float, seed: int
 ) -> tuple[float, float]:
-    """Share of random weights on these values and at these nats that improve all of them, by level and by win rate."""
+    """Return share of random weights on these values and at these nats that improve all of them, by level and by win rate."""
     if not rising.any() or nats <= 0:
         return math.nan, math.nan
     directions = np.zeros((RANDOM, len(rising)))
@@ -291,7 +291,7 @@ def _random(
 
 
 def _pooled(pooled: Oracle, new: Oracle, targets: np.ndarray) -> np.ndarray:
-    """(value,) levels of the published form's weights when they are used prompt by prompt."""
+    """Return (value,) levels of the published form's weights when they are used prompt by prompt."""
     solution = solve(pooled, pooled.standardise(targets))
     if solution.status is not Status.CONVERGED:
         return np.full(len(targets), np.nan)

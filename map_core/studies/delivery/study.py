@@ -32,7 +32,7 @@ class DeliveryStudy:
         made: date, model, engine, sampling, seed, halvings, and "table", the :func:`fingerprint` of what was solved on.
         percentiles: of each graded palette's targets; None where they differ.
         graded: palettes of one to all values at the 50th to 80th percentile.
-        random: random palettes that can be had.
+        random: random attainable palettes.
     """
 
     made: Mapping[str, Any]
@@ -92,7 +92,7 @@ def run_study(
 
 
 def fingerprint(table: RewardTable) -> str:
-    """A hash of a table's prompts, values and rewards."""
+    """Return a hash of a table's prompts, values and rewards."""
     digest = hashlib.sha256("\0".join((*table.values, *table.prompts)).encode())
     for array in (table.offsets.astype("<i8"), table.rewards.astype("<f8")):
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -137,7 +137,7 @@ def load(path: Path) -> DeliveryStudy:
 
 
 def _plain(found: CrossFitDelivery) -> dict[str, Any]:
-    """The fields as JSON values."""
+    """Return the fields as JSON values."""
 
     def rounded(number: float) -> float | None:
         return float(f"{number:.6g}") if np.isfinite(number) else None

@@ -41,16 +41,16 @@ class SizeResult:
     Args:
         values: how many values each palette has.
         palettes: how many there are.
-        reachable: share that can be had, proven.
-        by_certificate: how many of them the linear program had to decide, since no solve did.
+        reachable: share that is attainable, proven.
+        by_certificate: how many of them the linear program decided, since no solve did.
         converged: share of the reachable ones that our solver meets.
         residual: its largest violation of the optimality conditions on those, in standard deviations.
         published_solved: share that the published solver calls solved.
-        published_false: share of its solved ones that cannot be had.
+        published_false: share of its solved ones that are not attainable.
         published_refused: share of the reachable ones that it does not solve.
         published_missed: share of the reachable ones that it solves on which it misses a target by over ``MISS``.
         safe_missed: share of all reachable ones that the published steps miss so when nothing can overflow; then every
-            palette counts as solved, also those that cannot be had.
+            palette counts as solved, also those that are not attainable.
         pooled_missed: the same for weights of the published pooled form used per prompt; ``safe_missed`` when pooled.
         published_residual: median of the published steps' violation of the optimality conditions on the reachable
             ones, in standard deviations; levels above their target count, for they cost nats.
@@ -99,7 +99,7 @@ class SequentialExample:
 
     Args:
         values: names, in their order.
-        quantile: the target of every value: the paper's, or the highest below it in steps of 0.05 that can be had.
+        quantile: the target of every value: the paper's, or the highest below it in steps of 0.05 that is attainable.
         one_round, five_rounds, together: the quantile of each value's level.
     """
 

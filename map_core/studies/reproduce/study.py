@@ -59,7 +59,7 @@ def random_palettes(
     highest: float = 1.0,
     seed: int | Sequence[int] = 0,
 ) -> np.ndarray:
-    """Targets above the base model, each on values at random.
+    """Return targets above the base model, each on values at random.
 
     Args:
         table: whose replies the percentiles are of.
@@ -139,7 +139,7 @@ def reproduce(
 def _size(
     table: RewardTable, oracle: Oracle, attainable: AttainableLevels, m: int, levels: np.ndarray, seed: int
 ) -> SizeResult:
-    """Everything about the palettes of one number of values: (row, value) levels in reward units."""
+    """Return everything about the palettes of one number of values: (row, value) levels in reward units."""
     d = oracle.standardise(levels)
     ours = solve_many(oracle, d)
     reachable, open_rows = ours.converged.copy(), ~ours.converged & ~ours.unbounded
@@ -189,12 +189,12 @@ def _size(
 
 
 def _share(holds: np.ndarray) -> float:
-    """Share of the entries that are true; NaN without entries."""
+    """Return share of the entries that are true; NaN without entries."""
     return float(np.mean(holds)) if len(holds) else math.nan
 
 
 def _missed(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
-    """Share of the rows in which a level is further below its target than ``MISS``."""
+    """Return share of the rows in which a level is further below its target than ``MISS``."""
     if not len(weights):
         return math.nan
     lack = np.nan_to_num(d - oracle.batch_moments(weights).levels)
@@ -202,7 +202,7 @@ def _missed(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
 
 
 def _residual(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
-    """Median over rows of the largest violation of the optimality conditions."""
+    """Return median over rows of the largest violation of the optimality conditions."""
     if not len(weights):
         return math.nan
     slack = np.nan_to_num(oracle.batch_moments(weights).levels - d)
@@ -210,13 +210,13 @@ def _residual(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
 
 
 def _improves(ours: Solutions, d: np.ndarray, met: np.ndarray) -> float:
-    """Share of our met palettes whose every value is above the base model, or at it where the target is no higher."""
+    """Return share of our met palettes whose every value is above the base model, or at it where the target is no higher."""
     above = (ours.levels > 0) | np.isnan(d) | (d <= 0)
     return _share(above[met].all(axis=1))
 
 
 def _wins(table: RewardTable, oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
-    """Share of the rows whose every targeted value wins against the base model in half of the comparisons or more."""
+    """Return share of the rows whose every targeted value wins against the base model in half of the comparisons or more."""
     if not len(weights):
         return math.nan
     rates = win_rates(table, weights, oracle.form)
@@ -224,7 +224,7 @@ def _wins(table: RewardTable, oracle: Oracle, weights: np.ndarray, d: np.ndarray
 
 
 def _times(table: RewardTable, oracle: Oracle, d: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
-    """Median milliseconds of one solve, ours and the published, one palette at a time, torch on one thread."""
+    """Return median milliseconds of one solve, ours and the published, one palette at a time, torch on one thread."""
     import torch
 
     if not len(d):
@@ -249,7 +249,7 @@ def _times(table: RewardTable, oracle: Oracle, d: np.ndarray, levels: np.ndarray
 
 
 def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> SequentialExample | None:
-    """The paper's sequential experiment: the same quantile of each value, in one round, in five and at once."""
+    """Return the paper's sequential experiment: the same quantile of each value, in one round, in five and at once."""
     scale = Percentiles(table)
     for quantile in np.arange(PAPER.quantile, 0.5, -0.05).round(2):
         levels = np.full(len(table.values), np.nan)
