@@ -201,7 +201,7 @@ def _matching(before: RewardTable, after: RewardTable) -> np.ndarray | None:
 
 
 def _squared_error(influence: np.ndarray) -> np.ndarray:
-    """Return (value,) squared standard error of a mean from (prompt, value) influences; infinite for a single prompt."""
+    """Return (value,) squared standard error of a mean by (prompt, value) influences; infinite for a single prompt."""
     prompts = len(influence)
     if prompts < 2:
         return np.full(influence.shape[1], np.inf)

@@ -156,9 +156,9 @@ def crossed_text(found: CrossFitDelivery, number: int, oracle: Oracle) -> str:
 
 def crossed_summary(found: CrossFitDelivery, name: str) -> list[str]:
     """Palettes over many halvings in words, a line a finding."""
-    had = int(found.had.sum())
+    reachable = int(found.mostly_reachable.sum())
     lines = [
-        f"{len(found.asked)} {name}, {had} of which can be had of most halves; {found.halvings} halvings of "
+        f"{len(found.asked)} {name}, {reachable} of which can be had of most halves; {found.halvings} halvings of "
         f"{found.prompts} prompts in both directions, {found.candidates} fresh candidates each."
     ]
     if math.isfinite(way := found.way(found.realised)):
@@ -174,7 +174,7 @@ def crossed_summary(found: CrossFitDelivery, name: str) -> list[str]:
         f"Realised levels of a half inside their 90% intervals: {amounts.percent(share)} ({amounts.percent(low)} to "
         f"{amounts.percent(high)})."
     )
-    asking = found.had & found.rising.any(axis=1)
+    asking = found.mostly_reachable & found.rising.any(axis=1)
     for said, overall, ours, random in (
         ("reward", found.improved, found.improves, found.random_improves),
         ("win rate", found.won, found.wins_all, found.random_wins),

@@ -1,15 +1,15 @@
-"""How sure a palette's weights, cost, levels and verdict are, given that the table is a sample of prompts.
+"""Error bars of a palette's weights, cost, levels and verdict: the table is a sample of prompts.
 
 interval        estimates with two ends: Student's t, and bias-corrected percentiles
 sandwich        standard errors from each prompt's score at the solution
-bootstrap       the palette solved again on draws of the prompts
-margins         the margins of such draws
+bootstrap       the palette solved on bootstrap samples of the prompts
+margins         the margins of bootstrap samples
 bands           intervals along a sensitivity curve
 cross_fit       levels on prompts that the weights were not solved on
-holdout_levels  the same on prompts that the table holds out for good
-verdict         the probability of a verdict, and how many prompts would settle it
+holdout_levels  levels on the prompts that the table holds out
+verdict         the probability of a verdict, and the prompts needed for it
 summary         all of it for one palette
-table_quality   whether more candidates or more prompts would help a palette more
+table_quality   whether more candidates or more prompts help a palette more
 """
 
 from map_core.confidence.bands import Bands, bands

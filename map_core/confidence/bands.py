@@ -1,4 +1,4 @@
-"""Error bands along a sensitivity curve: at every point of the sweep, the interval of what the table says there.
+"""Error bands along a sensitivity curve: an interval at every point of the sweep.
 
 Each point is a solution of its own, with the standard errors of :mod:`map_core.confidence.sandwich` and the quantiles
 of Student's distribution. Constraint: the intervals are point by point, not of the curve as a whole; weights have the
@@ -47,7 +47,7 @@ class Bands:
 
 
 def bands(oracle: Oracle, curve: SensitivityCurve, *, level: float = 0.9) -> Bands:
-    """Intervals at each point of a curve.
+    """Compute intervals at each point of a curve.
 
     Args:
         oracle: the table that was swept; its prompts are a sample of those to come.
@@ -67,15 +67,15 @@ def bands(oracle: Oracle, curve: SensitivityCurve, *, level: float = 0.9) -> Ban
     points, size = curve.weights.shape
     ends = [Band(np.empty((points, size)), np.empty((points, size))) for _ in range(2)]
     kl = Band(np.empty(points), np.empty(points))
-    of_levels, of_weights = ends
+    level_band, weight_band = ends
     freedom = oracle.prompts - 1
-    for i, (x, at, nats) in enumerate(zip(curve.weights, curve.levels, curve.kl, strict=True)):
-        covariance = oracle.moments(x).covariance
-        error = sandwich(oracle, Solution(Status.CONVERGED, x, at, covariance, float(nats), 0.0, 0))
-        interval = t_interval(at, error.levels, freedom, level)
-        of_levels.low[i], of_levels.high[i] = interval.low, interval.high
-        interval = t_interval(x, error.weights, freedom, level)
-        of_weights.low[i], of_weights.high[i] = np.maximum(interval.low, 0.0), interval.high
+    for i, (weights, levels, nats) in enumerate(zip(curve.weights, curve.levels, curve.kl, strict=True)):
+        covariance = oracle.moments(weights).covariance
+        error = sandwich(oracle, Solution(Status.CONVERGED, weights, levels, covariance, float(nats), 0.0, 0))
+        interval = t_interval(levels, error.levels, freedom, level)
+        level_band.low[i], level_band.high[i] = interval.low, interval.high
+        interval = t_interval(weights, error.weights, freedom, level)
+        weight_band.low[i], weight_band.high[i] = np.maximum(interval.low, 0.0), interval.high
         interval = t_interval(nats, error.kl, freedom, level, bias=error.kl_bias)
         kl.low[i], kl.high[i] = np.clip([interval.low, interval.high], 0.0, oracle.log_candidates)
-    return Bands(level, oracle.prompts, of_levels, of_weights, kl)
+    return Bands(level, oracle.prompts, level_band, weight_band, kl)

@@ -1,4 +1,4 @@
-"""The palette solved again on draws of the prompts: how weights, cost and verdict would have come out otherwise.
+"""The palette solved on bootstrap samples of the prompts: the spread of weights, cost and verdict.
 
 A draw takes as many prompts as the table has, with replacement, all replies of a prompt together: replies to one
 prompt are no sample of prompts. All draws are one batched solve that starts from the table's own weights. A draw
@@ -93,14 +93,16 @@ def bootstrap(
     if oracle.prompts < 2:
         raise InputError("The table has 1 prompt; error bars need 2 or more. Build it with more prompts.")
     rng = np.random.default_rng(seed)
-    n = oracle.prompts
-    step = max(1, CHUNK // n)
+    prompts = oracle.prompts
+    step = max(1, CHUNK // prompts)
     parts = []
     # Many small products: the oracle spreads a large batch over the cores itself, and more threads would only wait.
     with one_blas_thread():
         for first in range(0, draws, step):
-            drawn = rng.multinomial(n, np.full(n, 1.0 / n), min(step, draws - first)).astype(float)
-            parts.append(_solve(oracle, targets, solution, edge, drawn))
+            multiplicity = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), min(step, draws - first)).astype(
+                float
+            )
+            parts.append(_solve(oracle, targets, solution, edge, multiplicity))
     margins = [part.margins for part in parts if part.margins is not None]
     return Draws(
         attainable=np.concatenate([part.attainable for part in parts]),
@@ -113,24 +115,24 @@ def bootstrap(
     )
 
 
-def _solve(oracle: Oracle, targets: np.ndarray, solution: Solution, edge: Margin, drawn: np.ndarray) -> Draws:
+def _solve(oracle: Oracle, targets: np.ndarray, solution: Solution, edge: Margin, multiplicity: np.ndarray) -> Draws:
     start = solution.weights if solution.status is Status.CONVERGED else None
-    found = solve_many(oracle, targets, start=start, multiplicity=drawn)
+    solutions = solve_many(oracle, targets, start=start, multiplicity=multiplicity)
     margins, bias = None, 0.0
     if oracle.form is Form.PER_PROMPT:
-        margins, gains = margins_of(oracle, targets, edge, drawn)
+        margins, gains = margins_of(oracle, targets, edge, multiplicity)
         bias = -float(gains.mean())
     # A constant value is no part of a solve: its target is met on every draw, or on none.
-    asked = not np.any(oracle.constant & (targets > 0))
-    converged = found.converged & asked
-    undecided = ~found.converged & ~found.unbounded & asked
+    constants_met = not np.any(oracle.constant & (targets > 0))
+    converged = solutions.converged & constants_met
+    undecided = ~solutions.converged & ~solutions.unbounded & constants_met
     by_margin = undecided if margins is None else undecided & (margins >= -MARGIN_TOLERANCE)
     free = np.isnan(targets) | oracle.constant
     return Draws(
         attainable=converged | by_margin,
-        trust=np.where(converged, log_trust(oracle, found.ess, found.pooled_ess), -np.inf),
-        weights=np.where(free, 0.0, np.where(converged[:, None], found.weights, np.inf)),
-        kl=np.where(converged, found.kl, np.inf),
+        trust=np.where(converged, log_trust(oracle, solutions.ess, solutions.pooled_ess), -np.inf),
+        weights=np.where(free, 0.0, np.where(converged[:, None], solutions.weights, np.inf)),
+        kl=np.where(converged, solutions.kl, np.inf),
         margins=margins,
         margin_bias=bias,
         undecided=int(undecided.sum()),

@@ -1,7 +1,7 @@
-"""A held-out check: weights solved on some prompts, levels realised on the others.
+"""Cross-fitting: weights solved on some prompts, levels realised on the others.
 
-Prompts are dealt into folds, each use case evenly; the weights of a fold's prompts come from all other folds. The
-levels of all prompts under weights that never saw them are put beside those on the prompts that were seen.
+Prompts are split into folds, each use case evenly; the weights of a fold's prompts come from all other folds. The
+levels of all prompts under weights that never saw them are compared with those on the prompts that were seen.
 Constraint: the units are those of the whole table in every fold, so a target is the same everywhere.
 
 Source: Stone, "Cross-validatory choice and assessment of statistical predictions", 1974.
@@ -29,7 +29,7 @@ class CrossFit:
     """Levels on prompts that the weights were not solved on, in standard deviations above base.
 
     Args:
-        folds: how many parts the prompts were dealt into.
+        folds: how many parts the prompts were split into.
         solved: folds for which the other prompts can meet the targets at all.
         in_sample: (value,) levels on the prompts that were solved on, mean over folds; None unless all were solved.
         levels: (value,) on the prompts that were held out, with their interval; None likewise.
@@ -62,7 +62,7 @@ def cross_fit(
         targets: (value,) d in standard deviations above base, NaN for a free value.
         folds: parts, from 2 to the number of prompts, at most 50.
         level: of the interval, between 0 and 1.
-        seed: of the deal.
+        seed: of the split.
         strata: one label a prompt, such as its use case; every fold gets an even share of each.
         start: (value,) weights to start from.
 
@@ -75,25 +75,27 @@ def cross_fit(
     if strata is not None and len(strata) != n:
         raise InputError(f"There are {len(strata)} labels for {n} prompts; expected one a prompt.")
     fold = split_folds(n, folds, np.random.default_rng(seed), strata)
-    seen = (fold != np.arange(folds)[:, None]).astype(float)
-    found = solve_many(oracle, targets, start=start, multiplicity=seen)
-    asked = not np.any(oracle.constant & (targets > 0))
-    solved = int(found.converged.sum()) if asked else 0
+    multiplicity = (fold != np.arange(folds)[:, None]).astype(float)
+    solutions = solve_many(oracle, targets, start=start, multiplicity=multiplicity)
+    constants_met = not np.any(oracle.constant & (targets > 0))
+    solved = int(solutions.converged.sum()) if constants_met else 0
     if solved < folds:
-        none = np.zeros(len(targets), dtype=bool)
-        return CrossFit(folds, solved, None, None, none, none)
+        nothing = np.zeros(len(targets), dtype=bool)
+        return CrossFit(folds, solved, None, None, nothing, nothing)
     levels, score = np.zeros(len(targets)), np.zeros((n, len(targets)))
-    for k, weights in enumerate(found.weights):
-        out = fold == k
-        at = oracle.by_prompt(weights)
-        mass = at.mass[out] / max(at.mass[out].sum(), 1e-300)  # nothing where only prompts of weight 0 fell into it
-        here = mass @ at.levels[out]
-        levels += out.mean() * here
-        score[out] = (out.sum() * mass)[:, None] * (at.levels[out] - here)
+    for k, weights in enumerate(solutions.weights):
+        held_out = fold == k
+        prompts = oracle.by_prompt(weights)
+        mass = prompts.mass[held_out] / max(
+            prompts.mass[held_out].sum(), 1e-300
+        )  # nothing where only prompts of weight 0 fell into it
+        held_out_level = mass @ prompts.levels[held_out]
+        levels += held_out.mean() * held_out_level
+        score[held_out] = (held_out.sum() * mass)[:, None] * (prompts.levels[held_out] - held_out_level)
     freedom = max(1, n - folds)
     error = np.sqrt(np.sum(score**2, axis=0) / freedom / n)
     interval = t_interval(levels, error, freedom, level)
-    in_sample = found.levels.mean(axis=0)
+    in_sample = solutions.levels.mean(axis=0)
     missed = (in_sample >= targets - MET) & (levels < targets - MET)
     return CrossFit(folds, solved, in_sample, interval, missed, missed & (interval.high < targets))
 
@@ -101,7 +103,7 @@ def cross_fit(
 def split_folds(
     prompts: int, folds: int, rng: np.random.Generator, strata: Sequence[Hashable] | None = None
 ) -> np.ndarray:
-    """Return (prompt,) the fold of each prompt: sizes differ by at most one, within each label by at most one as well."""
+    """Split prompts into folds, (prompt,): sizes differ by at most one, within each label by at most one as well."""
     order = rng.permutation(prompts)
     if strata is not None:
         number = {label: i for i, label in enumerate(dict.fromkeys(strata))}

@@ -1,4 +1,4 @@
-"""The levels that weights give on prompts that are held out of the table: promised on some, measured on the others.
+"""The levels that weights give on the prompts that the table holds out.
 
 Constraint: the units are those of the prompts that were solved on, so a target is the same on both.
 """
@@ -18,7 +18,7 @@ from map_core.oracle import Oracle
 
 @dataclass(frozen=True, eq=False)
 class HoldoutLevels:
-    """What weights give on held-out prompts, in standard deviations above base.
+    """Levels of weights on held-out prompts, in standard deviations above base.
 
     Args:
         prompts: how many are held out.
@@ -57,15 +57,15 @@ def holdout_levels(
     """
     if oracle.form is Form.POOLED:
         raise InputError("Held-out prompts are measured per prompt; the pooled form chooses among prompts too.")
-    out = np.flatnonzero(held_out)
-    if len(out) < 2:
-        raise InputError(f"{len(out)} prompts are held out; a check with an interval needs 2 or more.")
-    mass = np.ones(len(out)) if counted is None else np.asarray(counted, dtype=np.float64)[out]
+    positions = np.flatnonzero(held_out)
+    if len(positions) < 2:
+        raise InputError(f"{len(positions)} prompts are held out; a check with an interval needs 2 or more.")
+    mass = np.ones(len(positions)) if counted is None else np.asarray(counted, dtype=np.float64)[positions]
     mass = mass / mass.sum()
-    each = oracle.by_prompt(weights).levels[out]
-    here = mass @ each
-    score = mass[:, None] * (each - here)
-    error = np.sqrt(np.sum(score**2, axis=0) * len(out) / (len(out) - 1))
-    interval = t_interval(here, error, len(out) - 1, level)
-    missed = here < targets - MET
-    return HoldoutLevels(len(out), interval, missed, missed & (interval.high < targets))
+    levels = oracle.by_prompt(weights).levels[positions]
+    mean = mass @ levels
+    score = mass[:, None] * (levels - mean)
+    error = np.sqrt(np.sum(score**2, axis=0) * len(positions) / (len(positions) - 1))
+    interval = t_interval(mean, error, len(positions) - 1, level)
+    missed = mean < targets - MET
+    return HoldoutLevels(len(positions), interval, missed, missed & (interval.high < targets))

@@ -1,6 +1,6 @@
-"""Estimates with two ends, and the two ways in which ends are found.
+"""Confidence intervals: Student's t, and bias-corrected percentiles.
 
-Constraint: arrays in and out, of numbers or of (value,) entries alike; what they measure is the caller's to know.
+Constraint: arrays in and out, of numbers or of (value,) entries alike.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ class Interval:
     """An estimate and its two ends; numbers or (value,) arrays.
 
     Args:
-        estimate: from the whole table, as it is shown everywhere else.
-        low, high: ends; minus or plus infinity where the draws know no end. They are corrected for bias, so the
-            estimate need not lie in their middle.
+        estimate: from the whole table.
+        low: lower end; minus infinity where the draws give none. Ends are corrected for bias, so the estimate need not
+            lie in their middle.
+        high: upper end; plus infinity likewise.
     """
 
     estimate: np.ndarray
@@ -38,7 +39,7 @@ def t_interval(
     level: float,
     bias: np.ndarray | float = 0.0,
 ) -> Interval:
-    """estimate - bias -+ t * error, with the quantile t of Student's distribution.
+    """Compute estimate - bias -+ t * error, with the quantile t of Student's distribution.
 
     Args:
         estimate: a number or an array.
@@ -47,13 +48,13 @@ def t_interval(
         level: probability that the interval holds the truth, between 0 and 1.
         bias: how much too high the estimate is on average.
     """
-    reach = student.ppf((1 + level) / 2, freedom) * np.asarray(error)
+    half_width = student.ppf((1 + level) / 2, freedom) * np.asarray(error)
     centre = np.asarray(estimate) - bias
-    return Interval(np.asarray(estimate), centre - reach, centre + reach)
+    return Interval(np.asarray(estimate), centre - half_width, centre + half_width)
 
 
 def percentile_interval(draws: np.ndarray, estimate: np.ndarray, freedom: int, level: float) -> Interval:
-    """Percentiles of bootstrap draws, corrected for the median bias of the estimate.
+    """Compute percentiles of bootstrap draws, corrected for the median bias of the estimate.
 
     With G the distribution of the draws and z0 = probit of G(estimate), the ends are the percentiles
     Phi(2 z0 -+ z) where uncorrected ones would be Phi(-+ z); z is the quantile of Student's distribution, times the

@@ -1,4 +1,4 @@
-"""The margins of many draws of the prompts at once, without a linear program each.
+"""The margins of many bootstrap samples at once, without a linear program each.
 
 A draw's margin is the minimum over mixes w of h(w) - w . d with its own h, near that of the whole table at w0:
 
@@ -21,7 +21,7 @@ from map_core.solver.batched import newton_steps
 #: beta, in nats per standard deviation. On tables like the default one, margins are within a tenth of the draws' own
 #: standard deviation of exact ones; a sharper beta leaves too few prompts between two replies to tell a curvature.
 SHARPNESS = (10.0, 25.0, 50.0)
-#: The price on leaving sum w = 1, and on the least determined direction, as shares of the Hessian's trace.
+#: Penalties on leaving sum w = 1 and on undetermined directions, as shares of the Hessian's trace.
 ON_THE_SIMPLEX, DETERMINED = 100.0, 1e-6
 #: A trace below this is that of a draw whose best replies do not change with the mix; numbers are about 1 otherwise.
 FLAT = 1e-3
@@ -30,7 +30,7 @@ FLAT = 1e-3
 def margins_of(
     oracle: Oracle, targets: np.ndarray, edge: Margin, multiplicity: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the margin of each draw, and how much of it is the gain of its own mix.
+    """Compute the margin of each draw, and how much of it is the gain of its own mix.
 
     Args:
         oracle: the table, per prompt.
@@ -44,27 +44,29 @@ def margins_of(
     """
     if not np.isfinite(edge.value):
         return np.full(len(multiplicity), edge.value), np.zeros(len(multiplicity))
-    wanted = ~np.isnan(targets) & ~(oracle.constant & ~(targets > 0))
-    d = np.where(wanted, targets, 0.0)
+    targeted = ~np.isnan(targets) & ~(oracle.constant & ~(targets > 0))
+    d = np.where(targeted, targets, 0.0)
     counted = multiplicity if oracle.prompt_weights is None else multiplicity * oracle.prompt_weights
     share = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1e-300)
-    here = share @ (oracle.best_by_prompt(edge.certificate) @ edge.certificate) - float(edge.certificate @ d)
-    if wanted.sum() < 2:
-        return here, np.zeros(len(multiplicity))
+    at_certificate = share @ (oracle.best_by_prompt(edge.certificate) @ edge.certificate) - float(edge.certificate @ d)
+    if targeted.sum() < 2:
+        return at_certificate, np.zeros(len(multiplicity))
     w = np.tile(edge.certificate, (len(multiplicity), 1))
-    every = np.broadcast_to(wanted, w.shape)
-    together = np.outer(wanted, wanted)
-    finest = SHARPNESS[-1]
-    start = share @ oracle.by_prompt(finest * edge.certificate).log_normaliser / finest - float(edge.certificate @ d)
+    targeted_rows = np.broadcast_to(targeted, w.shape)
+    simplex = np.outer(targeted, targeted)
+    sharpest = SHARPNESS[-1]
+    start = share @ oracle.by_prompt(sharpest * edge.certificate).log_normaliser / sharpest - float(
+        edge.certificate @ d
+    )
     for beta in SHARPNESS:
-        at = oracle.batch_moments(beta * w, multiplicity=multiplicity, covariance=True)
-        assert at.covariance is not None
-        hessian = beta * at.covariance
+        batch = oracle.batch_moments(beta * w, multiplicity=multiplicity, covariance=True)
+        assert batch.covariance is not None
+        hessian = beta * batch.covariance
         trace = np.maximum(np.trace(hessian, axis1=1, axis2=2), FLAT)[:, None, None]
-        hessian = hessian + trace * (ON_THE_SIMPLEX * together + DETERMINED * np.eye(len(d)))
-        w = np.maximum(w + newton_steps(hessian, np.where(wanted, d - at.levels, 0.0), w, every), 0.0)
+        hessian = hessian + trace * (ON_THE_SIMPLEX * simplex + DETERMINED * np.eye(len(d)))
+        w = np.maximum(w + newton_steps(hessian, np.where(targeted, d - batch.levels, 0.0), w, targeted_rows), 0.0)
         total = w.sum(axis=1, keepdims=True)
         w = np.where(total > 0, w / np.where(total > 0, total, 1.0), edge.certificate)
-    end = oracle.batch_moments(finest * w, multiplicity=multiplicity).log_normaliser / finest - w @ d
+    end = oracle.batch_moments(sharpest * w, multiplicity=multiplicity).log_normaliser / sharpest - w @ d
     gain = np.maximum(0.0, start - end)
-    return here - gain, gain
+    return at_certificate - gain, gain

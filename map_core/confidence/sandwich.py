@@ -52,7 +52,7 @@ class Sandwich:
 
 
 def sandwich(oracle: Oracle, solution: Solution) -> Sandwich:
-    """Return the standard errors of converged weights.
+    """Compute the standard errors of converged weights.
 
     Args:
         oracle: the table; its prompts are a sample of those to come.
@@ -61,28 +61,28 @@ def sandwich(oracle: Oracle, solution: Solution) -> Sandwich:
     Raises:
         InputError: the table has a single prompt.
     """
-    n = oracle.prompts
-    if n < 2:
+    prompts = oracle.prompts
+    if prompts < 2:
         raise InputError("The table has 1 prompt; error bars need 2 or more. Build it with more prompts.")
-    at = oracle.by_prompt(solution.weights)
-    share = n * at.mass
-    score = share[:, None] * (at.levels - solution.levels)
-    spread = score.T @ score / (n - 1)
+    by_prompt = oracle.by_prompt(solution.weights)
+    share = prompts * by_prompt.mass
+    score = share[:, None] * (by_prompt.levels - solution.levels)
+    spread = score.T @ score / (prompts - 1)
     active = np.flatnonzero(solution.weights > 0)
-    both = np.ix_(active, active)
-    inverse = np.linalg.pinv(solution.covariance[both], rcond=NEGLIGIBLE, hermitian=True)
+    active_block = np.ix_(active, active)
+    inverse = np.linalg.pinv(solution.covariance[active_block], rcond=NEGLIGIBLE, hermitian=True)
     covariance = np.zeros_like(spread)
-    covariance[both] = inverse @ spread[both] @ inverse / n
+    covariance[active_block] = inverse @ spread[active_block] @ inverse / prompts
     if oracle.form is Form.POOLED:
-        of_kl = share - n * oracle.by_prompt(np.zeros_like(solution.weights)).mass
+        kl_score = share - prompts * oracle.by_prompt(np.zeros_like(solution.weights)).mass
     else:
-        of_kl = share * (at.log_normaliser - at.mass @ at.log_normaliser)
-    variance = float(of_kl @ of_kl) / (n - 1) / n
-    ratio = inverse @ spread[both] / n
+        kl_score = share * (by_prompt.log_normaliser - by_prompt.mass @ by_prompt.log_normaliser)
+    variance = float(kl_score @ kl_score) / (prompts - 1) / prompts
+    ratio = inverse @ spread[active_block] / prompts
     bias = 0.5 * float(np.trace(ratio)) + (0.5 * variance if oracle.form is Form.POOLED else 0.0)
     return Sandwich(
         weights=np.sqrt(np.maximum(np.diag(covariance), 0.0)),
-        levels=np.sqrt(np.diag(spread) / n),
+        levels=np.sqrt(np.diag(spread) / prompts),
         kl=math.sqrt(max(0.0, variance + 0.5 * float(np.trace(ratio @ ratio)))),
         kl_bias=bias,
         covariance=covariance,

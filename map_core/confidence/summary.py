@@ -1,6 +1,6 @@
-"""All that can be said of how sure a palette is, in one result.
+"""Error bars, verdict probabilities and the cross-fitted levels of a palette, in one result.
 
-Which method stands behind which interval was chosen by simulation (tests/benchmarks/bench_confidence.py): near 90%
+The method of each interval was chosen by simulation (tests/benchmarks/bench_confidence.py): near 90%
 of 90% intervals hold the truth, for tables of 64 to 500 prompts, well inside and near the boundary.
 
     weights    bias-corrected percentiles of the bootstrap: a weight near 0 has no symmetric error
@@ -38,7 +38,7 @@ from map_core.solver.newton import Solution, Status, solve
 
 @dataclass(frozen=True, eq=False)
 class Confidence:
-    """One palette with its error bars, in standardised units unless made by :meth:`in_reward_units`.
+    """One palette with its error bars, in standardised units unless converted by :meth:`in_reward_units`.
 
     Args:
         level: probability that each interval holds the truth.
@@ -75,16 +75,16 @@ class Confidence:
     def in_reward_units(self, oracle: Oracle) -> Confidence:
         """Return targets and levels in reward units, weights as lambda; nats and the margin as they are."""
         base, scale = oracle.base, oracle.scale
-        held = self.held_out
-        if held.levels is not None and held.in_sample is not None:
-            seen = oracle.rewards_at(held.in_sample)
-            held = replace(held, in_sample=seen, levels=held.levels.scaled(scale, base))
+        cross_fitted = self.held_out
+        if cross_fitted.levels is not None and cross_fitted.in_sample is not None:
+            seen = oracle.rewards_at(cross_fitted.in_sample)
+            cross_fitted = replace(cross_fitted, in_sample=seen, levels=cross_fitted.levels.scaled(scale, base))
         return replace(
             self,
             targets=oracle.rewards_at(self.targets),
             weights=self.weights.scaled(1.0 / scale) if self.weights else None,
             levels=self.levels.scaled(scale, base) if self.levels else None,
-            held_out=held,
+            held_out=cross_fitted,
         )
 
 
@@ -99,7 +99,7 @@ def confidence(
     strata: Sequence[Hashable] | None = None,
     attainable: AttainableLevels | None = None,
 ) -> Confidence:
-    """Error bars, the probability of the verdict, and a held-out check, for one palette.
+    """Compute error bars, the probability of the verdict, and cross-fitted levels of one palette.
 
     Args:
         oracle: the table.
@@ -122,53 +122,53 @@ def confidence(
     if not 0.0 < level < 1.0:
         raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.9.")
     targets = np.asarray(targets, dtype=float)
-    edge = (attainable or AttainableLevels(oracle)).margin(targets)
+    margin = (attainable or AttainableLevels(oracle)).margin(targets)
     solution = solve(oracle, targets)
-    converged = solution.status is Status.CONVERGED and edge.attainable
-    trusted = trust(oracle, oracle.effective_sample_size(solution.weights)) if converged else -math.inf
-    found = bootstrap(oracle, targets, solution=solution, edge=edge, draws=draws, seed=seed)
+    converged = solution.status is Status.CONVERGED and margin.attainable
+    log_trust = trust(oracle, oracle.effective_sample_size(solution.weights)) if converged else -math.inf
+    bootstrap_draws = bootstrap(oracle, targets, solution=solution, edge=margin, draws=draws, seed=seed)
     start = solution.weights if converged else None
-    held = cross_fit(oracle, targets, folds=folds, level=level, seed=seed, strata=strata, start=start)
-    probability = probabilities(found, edge.value, trusted)
+    cross_fitted = cross_fit(oracle, targets, folds=folds, level=level, seed=seed, strata=strata, start=start)
+    probability = probabilities(bootstrap_draws, margin.value, log_trust)
     weights = kl = levels = None
     if converged:
         doubtful = probability[Verdict.OUT_OF_REACH] > (1 - level) / 2
-        weights, kl, levels = _of_weights(oracle, solution, found, level, doubtful)
+        weights, kl, levels = _weight_intervals(oracle, solution, bootstrap_draws, level, doubtful)
     return Confidence(
         level=level,
         targets=targets,
-        verdict=_verdict(edge, trusted),
+        verdict=_verdict(margin, log_trust),
         probability=probability,
-        shares=found.shares,
-        margin=_margin(oracle, targets, edge, found, level),
+        shares=bootstrap_draws.shares,
+        margin=_margin_interval(oracle, targets, margin, bootstrap_draws, level),
         weights=weights,
         kl=kl,
         levels=levels,
-        held_out=held,
+        held_out=cross_fitted,
         prompts=oracle.prompts,
-        prompts_needed=prompts_needed(oracle.prompts, found, edge.value, trusted),
+        prompts_needed=prompts_needed(oracle.prompts, bootstrap_draws, margin.value, log_trust),
         draws=draws,
-        undecided=found.undecided,
+        undecided=bootstrap_draws.undecided,
     )
 
 
-def _verdict(edge: Margin, trusted: float) -> Verdict:
-    if not edge.attainable:
+def _verdict(margin: Margin, log_trust: float) -> Verdict:
+    if not margin.attainable:
         return Verdict.OUT_OF_REACH
-    return Verdict.REACHABLE if edge.value > MARGIN_TOLERANCE and trusted >= 0 else Verdict.ON_PAPER
+    return Verdict.REACHABLE if margin.value > MARGIN_TOLERANCE and log_trust >= 0 else Verdict.ON_PAPER
 
 
-def _of_weights(
-    oracle: Oracle, solution: Solution, found: Draws, level: float, doubtful: bool
+def _weight_intervals(
+    oracle: Oracle, solution: Solution, draws: Draws, level: float, doubtful: bool
 ) -> tuple[Interval, Interval, Interval]:
-    """Return the intervals of weights, nats and levels; ``doubtful`` when the palette may well be out of reach."""
+    """Compute the intervals of weights, nats and levels; ``doubtful`` when the palette may be out of reach."""
     error = sandwich(oracle, solution)
     freedom = oracle.prompts - 1
     kl = t_interval(solution.kl, error.kl, freedom, level, bias=error.kl_bias)
     if not np.any(solution.weights > 0):
-        # Nothing binds on this table, and so nothing varies to first order; on a draw something may.
-        kl = Interval(kl.estimate, kl.low, np.quantile(found.kl, (1 + level) / 2, method="higher"))
-    weights = percentile_interval(found.weights, solution.weights, freedom, level)
+        # No target binds on this table, so nothing varies to first order; on a draw one may.
+        kl = Interval(kl.estimate, kl.low, np.quantile(draws.kl, (1 + level) / 2, method="higher"))
+    weights = percentile_interval(draws.weights, solution.weights, freedom, level)
     if doubtful:
         # Towards the boundary weights grow without end, and nats to the most that can be spent.
         kl = Interval(kl.estimate, kl.low, np.asarray(oracle.log_candidates))
@@ -180,12 +180,14 @@ def _of_weights(
     )
 
 
-def _margin(oracle: Oracle, targets: np.ndarray, edge: Margin, found: Draws, level: float) -> Interval | None:
-    """Return the interval of the margin; None where it has none."""
-    if found.margins is None or not math.isfinite(edge.value):
+def _margin_interval(
+    oracle: Oracle, targets: np.ndarray, margin: Margin, draws: Draws, level: float
+) -> Interval | None:
+    """Compute the interval of the margin; None where it has none."""
+    if draws.margins is None or not math.isfinite(margin.value):
         return None
-    support = oracle.best_by_prompt(edge.certificate) @ edge.certificate
-    mass = oracle.by_prompt(np.zeros(len(edge.certificate))).mass
-    apart = mass * (support - mass @ support)
-    error = float(np.linalg.norm(apart)) * math.sqrt(oracle.prompts / (oracle.prompts - 1))
-    return t_interval(edge.value, error, oracle.prompts - 1, level, bias=found.margin_bias)
+    support = oracle.best_by_prompt(margin.certificate) @ margin.certificate
+    mass = oracle.by_prompt(np.zeros(len(margin.certificate))).mass
+    influence = mass * (support - mass @ support)
+    error = float(np.linalg.norm(influence)) * math.sqrt(oracle.prompts / (oracle.prompts - 1))
+    return t_interval(margin.value, error, oracle.prompts - 1, level, bias=draws.margin_bias)

@@ -1,4 +1,4 @@
-"""The probability of a verdict, and how many prompts would settle it.
+"""The probability of a verdict, and the number of prompts that would settle it.
 
 A verdict is two comparisons: the margin with 0, and the log of how many times over enough replies carry the weight
 (the trust) with 0. Each is a number with a bootstrap distribution. With G the share of draws below 0 and z0 the probit
@@ -24,14 +24,14 @@ from scipy.special import ndtr, ndtri
 from map_core.confidence.bootstrap import Draws
 from map_core.core.types import Verdict
 
-#: Probability at which a verdict counts as sure.
+#: Probability from which a verdict counts as sure.
 SURE = 0.95
-#: More prompts than this many times those at hand is said to be no number at all.
+#: More prompts than this many times those of the table are reported as infinite.
 MOST_TIMES = 1e6
 
 
 def probabilities(draws: Draws, margin: float, trust: float) -> dict[Verdict, float]:
-    """Return the probability of each verdict on the population that the prompts come from.
+    """Compute the probability of each verdict on the population that the prompts come from.
 
     Args:
         draws: the palette on draws of the prompts.
@@ -53,17 +53,17 @@ def probabilities(draws: Draws, margin: float, trust: float) -> dict[Verdict, fl
 
 
 def prompts_needed(prompts: int, draws: Draws, margin: float, trust: float, sure: float = SURE) -> float:
-    """Return how many prompts in all would make a verdict sure, if all else stays as it is.
+    """Compute how many prompts in all would make a verdict sure, if all else stays as it is.
 
     Standard errors shrink with the root of the number of prompts. A comparison that now lies z standard errors
     from 0 needs n (probit(sure) / z)^2 prompts; the closest of those that the verdict rests on decides.
 
     Args:
-        prompts: n, at hand.
+        prompts: n, of the table.
         draws: the palette on draws of the prompts.
         margin: the table's own margin.
         trust: the table's own trust, minus infinity out of reach.
-        sure: the probability asked for.
+        sure: the required probability.
 
     Returns:
         A number of prompts, at most ``prompts`` where the verdict is sure already; infinite on the boundary, where no

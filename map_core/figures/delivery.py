@@ -61,7 +61,7 @@ class DeliveryFigureData:
             names = ", ".join(self.names[j] for j in asked)
         percentile = self.percentiles[palette]
         said = f"{names[:1].upper()}{names[1:]}" + ("" if percentile is None else f" at p{percentile}")
-        return said if self.found.had[palette] else f"{said} (out of reach: the nearest stands in)"
+        return said if self.found.mostly_reachable[palette] else f"{said} (out of reach: the nearest stands in)"
 
 
 def overview(shown: DeliveryFigureData) -> go.Figure:
@@ -182,7 +182,7 @@ def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
     """What was found: label, figure, and what it means."""
     graded, random = study.graded, study.random
     share, low, high = bootstrap_mean(graded.inside, graded.level)
-    asking = random.had & random.rising.any(axis=1)
+    asking = random.mostly_reachable & random.rising.any(axis=1)
     count, of = int(random.improved[asking].sum()), int(asking.sum())
     ends = wilson_interval(count, of, random.level)
     chance = bootstrap_mean(random.random_improves[asking], random.level)[0]
@@ -192,7 +192,8 @@ def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
         (
             "Of the way to the targets",
             amounts.percent(graded.way(graded.realised)),
-            f"± {amounts.percent(graded.way_error)}, over {int(graded.had.sum())} palettes that can be had; "
+            f"± {amounts.percent(graded.way_error)}, over {int(graded.mostly_reachable.sum())} palettes "
+            "that can be had; "
             f"{amounts.percent(graded.way(graded.realised, capped=True))} if nothing beyond a target counts; "
             f"{amounts.percent(graded.way(graded.pooled))} with the published pooled weights",
         ),
@@ -220,7 +221,7 @@ def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
 def not_improved_sentence(study: DeliveryStudy) -> str:
     """How much was asked of the values that did not improve, in a sentence; empty where all did."""
     found = study.random
-    asking = found.had & found.rising.any(axis=1)
+    asking = found.mostly_reachable & found.rising.any(axis=1)
     below = found.rising & asking[:, None] & (found.realised <= found.base)
     if not below.any():
         return ""

@@ -1,8 +1,11 @@
 """A common palette for several groups of people who want different levels.
 
-``group`` says what a group wants and how satisfied it is; ``common`` finds the palette that serves the worst-off
-best, ``nash`` the fair bargain; ``conflict`` shows who gives up what and which groups clash, ``cases`` how each use
-case fares, ``agreement`` all of it in stages.
+group      targets and satisfaction of one group
+common     the max-min palette, best for the worst-off group
+nash       the Nash bargaining palette
+conflict   concessions of each group, and pairs that clash
+cases      verdicts in each use case
+agreement  all of it, in stages
 """
 
 from map_core.groups.agreement import AgreementCache, GroupAgreement, JointPalette, Rule, agreement

@@ -1,4 +1,4 @@
-"""Palettes of groups in each use case and across all: the same levels, judged on other prompts.
+"""Verdicts on the palettes of groups in each use case and across all prompts.
 
 Constraint: levels are compared in reward units, since base level and scale differ from use case to use case.
 """
@@ -20,15 +20,15 @@ from map_core.oracle import MemoryOracle, Oracle
 
 @dataclass(frozen=True, eq=False)
 class CaseVerdict:
-    """How the palettes fare on the prompts of one use case, or of all.
+    """Verdicts on the palettes on the prompts of one use case, or of all.
 
     Args:
         use_case: its name; None for all prompts.
         prompts: how many it has.
-        groups: (group,) the assessment of each group's palette; None where the use case cannot be judged.
+        groups: (group,) the assessment of each group's palette; None where the use case cannot be assessed.
         common: the assessment of the common palette, likewise.
         levels: (value,) that the common palette's weights realise here, in reward units; NaN likewise.
-        why_not: why it cannot be judged; empty where it can.
+        why_not: why it cannot be assessed; empty where it can.
     """
 
     use_case: str | None
@@ -42,7 +42,7 @@ class CaseVerdict:
 def use_case_verdicts(
     table: RewardTable, oracle: Oracle, groups: Sequence[Group], common: CommonPalette
 ) -> tuple[CaseVerdict, ...]:
-    """Verdicts across all prompts, and in each use case.
+    """Assess the palettes on all prompts, and in each use case.
 
     Args:
         table: the whole table.
@@ -57,14 +57,14 @@ def use_case_verdicts(
     weights = common.solution.weights / oracle.scale
 
     def of(use_case: str | None) -> CaseVerdict:
-        part = table.select(use_case)
+        case_table = table.select(use_case)
         try:
-            there: Oracle = oracle if use_case is None else MemoryOracle.of(part, oracle.form)
+            case_oracle: Oracle = oracle if use_case is None else MemoryOracle.of(case_table, oracle.form)
         except InputError as error:
-            nothing = np.full(len(oracle.values), np.nan)
-            return CaseVerdict(use_case, len(part.prompts), (None,) * len(groups), None, nothing, str(error))
-        *judged, shared = (assess(there, there.standardise(levels)) for levels in palettes)
-        realised = there.rewards_at(there.moments(weights * there.scale).levels)
-        return CaseVerdict(use_case, len(part.prompts), tuple(judged), shared, realised)
+            unknown = np.full(len(oracle.values), np.nan)
+            return CaseVerdict(use_case, len(case_table.prompts), (None,) * len(groups), None, unknown, str(error))
+        *assessments, common_assessment = (assess(case_oracle, case_oracle.standardise(levels)) for levels in palettes)
+        realised = case_oracle.rewards_at(case_oracle.moments(weights * case_oracle.scale).levels)
+        return CaseVerdict(use_case, len(case_table.prompts), tuple(assessments), common_assessment, realised)
 
     return tuple(of(name) for name in (None, *table.use_case_names))

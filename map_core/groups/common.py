@@ -1,4 +1,4 @@
-"""The palette that serves the worst-off group best within a budget of nats.
+"""The max-min palette: the one that serves the worst-off group best within a budget of nats.
 
     maximise u   subject to   s_g(mu) >= min(1, w_g u) for every group,   KL <= budget
 
@@ -26,19 +26,19 @@ from map_core.oracle import Oracle
 from map_core.solver.batched import solve_many
 from map_core.solver.newton import Solution, Status, solve
 
-#: Shares tried side by side, and how often the interval is cut so: 1e-10 of the way from base to targets.
-TRIED = 24
+#: Shares solved in one batch, and rounds of refinement: 1e-10 of the way from base to targets.
+BATCH = 24
 ROUNDS = 8
 #: Steps back from the edge, in u, until the solver agrees that the palette is attainable.
 BACK = (0.0, 1e-9, 1e-7, 1e-5, 1e-3, 1.0)
-#: A residual, in standard deviations, that is none.
+#: Residual, in standard deviations, up to which targets count as met.
 MET = 1e-7
 #: A budget this small, in nats, buys nothing; it is the rounding of KL.
 NO_BUDGET = 1e-12
 
 
 class Limit(StrEnum):
-    """What keeps a common palette from giving more."""
+    """The limit of a common palette."""
 
     #: Nothing: every group has all that it wants.
     NONE = "none"
@@ -55,7 +55,7 @@ class CommonPalette:
         targets: (value,) the palette, in standard deviations above base; NaN where every group leaves the value free.
         solution: the weights that reach it, and what they give.
         satisfaction: (group,) of each group with what is realised, from 0 at the base model to 1.
-        limit: what keeps it from giving more.
+        limit: what limits it.
         budget: nats that it was allowed to spend.
         gap: no palette within the budget is better than this one by more, in u or in the sum of log satisfactions.
     """
@@ -69,7 +69,7 @@ class CommonPalette:
 
 
 def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> CommonPalette:
-    """Return the palette whose worst-off group is best off; see the module.
+    """Compute the palette whose worst-off group is best off; see the module.
 
     Args:
         oracle: the table.
@@ -86,13 +86,13 @@ def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -
     importance = np.array([group.importance for group in groups])
     importance = importance / importance.min()
 
-    def need(u: np.ndarray) -> np.ndarray:
+    def targets_at(u: np.ndarray) -> np.ndarray:
         return joint_targets(groups, np.minimum(1.0, u[:, None] * importance))
 
-    u, width = largest_affordable_share(oracle, need, budget)
+    u, width = largest_affordable_share(oracle, targets_at, budget)
     for back in BACK:
         # On the boundary of the attainable levels, the last digits of u decide between met and out of reach.
-        targets = need(np.array([max(0.0, u - back)]))[0]
+        targets = targets_at(np.array([max(0.0, u - back)]))[0]
         solution = solve(oracle, targets)
         if is_met(solution):
             break
@@ -102,14 +102,14 @@ def max_min(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -
 
 
 def is_met(solution: Solution) -> bool:
-    """Return whether a solution gives its targets, to what rounding leaves open."""
+    """Return whether a solution meets its targets up to rounding."""
     return solution.status is Status.CONVERGED and solution.residual <= MET
 
 
 def largest_affordable_share(
-    oracle: Oracle, need: Callable[[np.ndarray], np.ndarray], budget: float
+    oracle: Oracle, targets_at: Callable[[np.ndarray], np.ndarray], budget: float
 ) -> tuple[float, float]:
-    """Return the largest u from 0 to 1 whose palette costs no more than the budget.
+    """Find the largest u from 0 to 1 whose palette costs no more than the budget.
 
     Args:
         oracle: the table.
@@ -117,23 +117,23 @@ def largest_affordable_share(
         budget: nats.
 
     Returns:
-        A u that is proven to be affordable, and how far the largest may lie above it.
+        An affordable u, and how far the largest may lie above it.
     """
     if budget <= NO_BUDGET:
         return 0.0, 0.0
     low, high, start = 0.0, 1.0, np.zeros(len(oracle.values))
     for round_ in range(ROUNDS):
-        # The first round tries 1 itself, the later ones what lies between.
-        tried = np.linspace(low, high, TRIED + 1)[1:] if round_ == 0 else np.linspace(low, high, TRIED + 2)[1:-1]
-        found = solve_many(oracle, need(tried), start=start, budget=budget)
-        fits = (found.status == Status.CONVERGED) & (found.kl <= budget + 1e-12)
-        if fits.any():
-            last = int(np.flatnonzero(fits)[-1])
-            low, start = float(tried[last]), found.weights[last]
+        # The first round includes 1 itself, the later ones only the interior.
+        shares = np.linspace(low, high, BATCH + 1)[1:] if round_ == 0 else np.linspace(low, high, BATCH + 2)[1:-1]
+        solutions = solve_many(oracle, targets_at(shares), start=start, budget=budget)
+        affordable = (solutions.status == Status.CONVERGED) & (solutions.kl <= budget + 1e-12)
+        if affordable.any():
+            last = int(np.flatnonzero(affordable)[-1])
+            low, start = float(shares[last]), solutions.weights[last]
             if low == 1.0:
                 return 1.0, 0.0
-            tried = tried[last + 1 :]
-        high = float(min(high, tried[0])) if len(tried) else high
+            shares = shares[last + 1 :]
+        high = float(min(high, shares[0])) if len(shares) else high
         if high - low < 1e-12:
             break
     return low, high - low

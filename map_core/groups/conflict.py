@@ -1,4 +1,4 @@
-"""Who gives up what in a common palette, and which groups cannot have theirs together.
+"""Concessions of each group in a common palette, and pairs of groups that clash.
 
 Constraint: that two groups clash is decided by the certificate of :mod:`map_core.feasibility` and by nothing else.
 """
@@ -20,15 +20,15 @@ from map_core.oracle import Oracle
 from map_core.solver.batched import solve_many
 from map_core.solver.newton import solve
 
-#: A value with less of the certificate than this has no part in a clash.
+#: Least share of the certificate of a value that takes part in a clash.
 NAMED_SHARE = 0.02
-#: Shares of the way that are the same, and most solves for one.
+#: Tolerance of a share of the way, and the limit on solves.
 NARROW, MOST_STEPS = 1e-11, 80
 
 
 @dataclass(frozen=True, eq=False)
 class Concession:
-    """What a group has in a common palette, beside what it could have alone for the same nats.
+    """Satisfaction of a group in a common palette, and alone for the same nats.
 
     Args:
         alone: satisfaction of the group if only it counted.
@@ -43,17 +43,17 @@ class Concession:
 
     @property
     def lost(self) -> float:
-        """What the group gives up for the others."""
+        """The satisfaction that the group gives up for the others."""
         return max(0.0, self.alone - self.common)
 
 
 def satisfaction_alone(oracle: Oracle, groups: Sequence[Group], budget: float) -> np.ndarray:
-    """Return (group,) how satisfied each group would be if only it counted, for the same nats."""
-    return np.array([_furthest(oracle, group, budget) for group in groups])
+    """Return (group,) the satisfaction of each group if only it counted, for the same nats."""
+    return np.array([_largest_share(oracle, group, budget) for group in groups])
 
 
-def _furthest(oracle: Oracle, group: Group, budget: float) -> float:
-    """Return the largest share u of the way whose nats are within the budget.
+def _largest_share(oracle: Oracle, group: Group, budget: float) -> float:
+    """Find the largest share u of the way whose nats are within the budget.
 
     They are convex in u with the slope weights . targets, so Newton's steps find it in a handful of solves; where the
     palette is not attainable, or costs far more than the budget, the interval is halved.
@@ -62,15 +62,15 @@ def _furthest(oracle: Oracle, group: Group, budget: float) -> float:
         return largest_affordable_share(oracle, lambda u: joint_targets([group], u[:, None]), budget)[0]
     low, high, u, start = 0.0, 1.0, 1.0, None
     for _ in range(MOST_STEPS):
-        found = solve(oracle, joint_targets([group], np.array([u])), start=start, budget=1.5 * budget + 0.1)
-        if is_met(found):
-            over, start = found.kl - budget, found.weights
-            if over <= 1e-12:
+        solution = solve(oracle, joint_targets([group], np.array([u])), start=start, budget=1.5 * budget + 0.1)
+        if is_met(solution):
+            excess, start = solution.kl - budget, solution.weights
+            if excess <= 1e-12:
                 low = u
             else:
                 high = u
-            slope = float(found.weights[group.raised] @ group.targets[group.raised])
-            following = u - over / slope if slope > 0 else high
+            slope = float(solution.weights[group.raised] @ group.targets[group.raised])
+            following = u - excess / slope if slope > 0 else high
         else:
             high, following = u, math.nan
         if low == 1.0 or high - low < NARROW or abs(following - u) < NARROW:
@@ -80,22 +80,22 @@ def _furthest(oracle: Oracle, group: Group, budget: float) -> float:
 
 
 def concessions(groups: Sequence[Group], common: CommonPalette, alone: np.ndarray) -> tuple[Concession, ...]:
-    """Return what each group gives up in a common palette.
+    """Compute what each group gives up in a common palette.
 
     Args:
-        groups: the groups that the palette was found for.
+        groups: the groups of the palette.
         common: the palette.
         alone: (group,) of :func:`satisfaction_alone`, for the same budget.
     """
-    found = []
-    for group, got, most in zip(groups, common.satisfaction, alone, strict=True):
+    results = []
+    for group, achieved, best in zip(groups, common.satisfaction, alone, strict=True):
         short = np.maximum(0.0, group.targets - common.solution.levels)
-        found.append(Concession(float(most), float(got), np.where(short < 1e-7, 0.0, short)))
-    return tuple(found)
+        results.append(Concession(float(best), float(achieved), np.where(short < 1e-7, 0.0, short)))
+    return tuple(results)
 
 
 class Relation(StrEnum):
-    """How the palettes of two groups go together, both met in full."""
+    """How the palettes of two groups combine, both met in full."""
 
     TOGETHER = "together"
     #: Each costs no more than the budget, both at once do.
@@ -108,15 +108,15 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Clash:
-    """Two groups and what their palettes joined come to.
+    """Two groups and the joint palette of both.
 
     Args:
         first, second: positions of the groups.
-        relation: how they go together.
-        kl: nats that the joined palette costs; NaN where it is not attainable.
-        margin: of the joined palette; None where the solver's answer proves that it is attainable.
+        relation: how their palettes combine.
+        kl: nats that the joint palette costs; NaN where it is not attainable.
+        margin: of the joint palette; None where the solver's answer proves that it is attainable.
         values: positions of the values that pull against each other, the strongest first; empty but for a clash.
-        asked_by: for each of these, the position of the group whose target stands.
+        asked_by: for each of these, the position of the group with the higher target.
     """
 
     first: int
@@ -135,14 +135,14 @@ def clashes(
     attainable: AttainableLevels | None = None,
     among: Sequence[tuple[int, int]] | None = None,
 ) -> tuple[Clash, ...]:
-    """Pairs of groups and how their palettes go together.
+    """Assess the joint palettes of pairs of groups.
 
     Args:
         oracle: the table.
         groups: the groups.
         budget: nats that a palette may cost.
         attainable: corners to start the linear programs from.
-        among: positions of the pairs that are asked for; all of them by default.
+        among: positions of the pairs to assess; all of them by default.
 
     Raises:
         InputError: groups or budget that cannot be used.
@@ -158,31 +158,32 @@ def clashes(
     # Every palette at once: a converged row proves that it is attainable, and only the rest need a linear program.
     solved = solve_many(oracle, palettes)
     margins = [
-        None if ok else attainable.margin(palette) for ok, palette in zip(solved.converged, palettes, strict=True)
+        None if converged else attainable.margin(palette)
+        for converged, palette in zip(solved.converged, palettes, strict=True)
     ]
-    can = [edge is None or edge.attainable for edge in margins]
-    kl = np.where(can, solved.kl, np.nan)
-    found = []
+    is_attainable = [margin is None or margin.attainable for margin in margins]
+    kl = np.where(is_attainable, solved.kl, np.nan)
+    results = []
     for row, (a, b) in enumerate(pairs, start=len(groups)):
-        edge = margins[row]
-        if not (can[a] and can[b]):
-            found.append(Clash(a, b, Relation.ALONE, float(kl[row]), edge))
-        elif edge is not None and not can[row]:
-            mix = edge.certificate
-            values = tuple(int(j) for j in np.argsort(-mix) if mix[j] >= NAMED_SHARE)
+        margin = margins[row]
+        if not (is_attainable[a] and is_attainable[b]):
+            results.append(Clash(a, b, Relation.ALONE, float(kl[row]), margin))
+        elif margin is not None and not is_attainable[row]:
+            certificate = margin.certificate
+            values = tuple(int(j) for j in np.argsort(-certificate) if certificate[j] >= NAMED_SHARE)
             first, second = (np.nan_to_num(groups[g].targets, nan=-math.inf) for g in (a, b))
-            found.append(
+            results.append(
                 Clash(
                     a,
                     b,
                     Relation.CLASH,
                     math.nan,
-                    edge,
+                    margin,
                     values,
                     tuple(a if first[j] >= second[j] else b for j in values),
                 )
             )
         else:
-            dear = kl[row] > budget + 1e-9 and max(kl[a], kl[b]) <= budget + 1e-9
-            found.append(Clash(a, b, Relation.TOO_DEAR if dear else Relation.TOGETHER, float(kl[row]), edge))
-    return tuple(found)
+            too_dear = kl[row] > budget + 1e-9 and max(kl[a], kl[b]) <= budget + 1e-9
+            results.append(Clash(a, b, Relation.TOO_DEAR if too_dear else Relation.TOGETHER, float(kl[row]), margin))
+    return tuple(results)

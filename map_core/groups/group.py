@@ -1,14 +1,13 @@
-"""What a group of people wants, and how satisfied it is with given levels.
+"""A group of people with the same targets, and its satisfaction with given levels.
 
-The base model is what everybody has when no agreement is found, so satisfaction is counted from there: 0 where the
-base model is, 1 where all of a group's targets are met, and in between the share of the way that its worst-off
-target has been brought,
+The base model is the disagreement point, so satisfaction is counted from there: 0 at the base model, 1 where all of a
+group's targets are met, and in between the share of the way of its worst-off target,
 
     s_g(mu) = min over targets d_gj > 0 of  min(1, mu_j / d_gj)
 
-a concave function of the levels, so that the fairest palette is a convex program. It has no unit: a group that asks
-for more does not weigh more. A target at or below the base level is something that the group has and keeps: it is held
-as a condition, which the base model meets. Constraint: nothing is solved here.
+a concave function of the levels, so that the fairest palette is a convex program. It has no unit: a group with higher
+targets does not weigh more. A target at or below the base level is a condition, which the base model meets.
+Constraint: nothing is solved here.
 
 Source: gains over the point of disagreement, Nash, "The Bargaining Problem", 1950; their smallest share, Kalai and
 Smorodinsky, "Other Solutions to Nash's Bargaining Problem", 1975.
@@ -25,17 +24,17 @@ import numpy as np
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 
-#: A target this far above base, in standard deviations, still asks for nothing.
+#: Targets up to this far above base, in standard deviations, do not count as raised.
 NOTHING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """People who want the same levels.
+    """People with the same targets.
 
     Args:
-        name: what they are called.
-        targets: (value,) in standard deviations above base; NaN for a value that they leave free.
+        name: a name of its own.
+        targets: (value,) in standard deviations above base; NaN for a free value.
         importance: how much the group counts beside the others, above 0.
 
     Raises:
@@ -60,7 +59,7 @@ class Group:
 
 
 def check_groups(oracle: Oracle, groups: Sequence[Group], budget: float) -> None:
-    """Refuse what no common palette can be found for.
+    """Check that a common palette can be computed for these groups.
 
     Raises:
         InputError: no groups, two of one name, targets of another table, a target above what a constant value
@@ -88,7 +87,7 @@ def check_groups(oracle: Oracle, groups: Sequence[Group], budget: float) -> None
 
 
 def satisfaction(groups: Sequence[Group], levels: np.ndarray) -> np.ndarray:
-    """Return how satisfied each group is: 1 when all its targets are met, 0 at the base model, below 0 beyond that.
+    """Compute the satisfaction of each group: 1 when all its targets are met, 0 at the base model, below 0 beyond that.
 
     Args:
         groups: the groups.
@@ -98,28 +97,28 @@ def satisfaction(groups: Sequence[Group], levels: np.ndarray) -> np.ndarray:
         (group,) the share of the way that the worst-off target has been brought; where a target at or below the
         base level is missed, no more than minus the standard deviations by which it is.
     """
-    found = np.ones(len(groups))
+    result = np.ones(len(groups))
     for g, group in enumerate(groups):
-        up, kept = group.raised, ~group.raised & ~np.isnan(group.targets)
-        share = (levels[up] / group.targets[up]).min(initial=1.0)
+        raised, kept = group.raised, ~group.raised & ~np.isnan(group.targets)
+        share = (levels[raised] / group.targets[raised]).min(initial=1.0)
         below = levels[kept] - np.minimum(group.targets[kept], 0.0)
-        broken = below[below < -1e-7].min(initial=1.0)
-        found[g] = min(share, broken)
-    return found
+        violation = below[below < -1e-7].min(initial=1.0)
+        result[g] = min(share, violation)
+    return result
 
 
 def joint_targets(groups: Sequence[Group], shares: np.ndarray | None = None) -> np.ndarray:
-    """Return the one palette that gives every group what it wants: for each value, the highest of their targets.
+    """Join the targets of all groups: for each value, the highest of them.
 
     Args:
         groups: the groups.
-        shares: (group,) or (batch, group) shares of the way, from 0 to 1, that each is to be brought; 1 by default.
+        shares: (group,) or (batch, group) shares of the way, from 0 to 1, of each group; 1 by default.
 
     Returns:
         (value,) or (batch, value), NaN where every group leaves the value free.
     """
     shares = np.ones(len(groups)) if shares is None else np.asarray(shares)
-    wanted = np.array([group.targets for group in groups])
-    brought = np.where(np.array([group.raised for group in groups]), shares[..., None] * wanted, np.minimum(wanted, 0))
-    highest = np.where(np.isnan(wanted), -np.inf, brought).max(axis=-2)
+    targets = np.array([group.targets for group in groups])
+    scaled = np.where(np.array([group.raised for group in groups]), shares[..., None] * targets, np.minimum(targets, 0))
+    highest = np.where(np.isnan(targets), -np.inf, scaled).max(axis=-2)
     return np.where(np.isneginf(highest), np.nan, highest)

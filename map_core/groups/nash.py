@@ -1,8 +1,8 @@
-"""The fair bargain: the palette with the largest product of satisfactions within a budget of nats.
+"""The Nash bargaining palette: the largest product of satisfactions within a budget of nats.
 
     maximise  sum_g w_g log s_g   subject to   s_g d_gj <= mu_j for each target d_gj > 0,   s_g <= 1,   KL <= budget
 
-with what groups have and keep (targets at or below base) as conditions mu_j >= d_gj. For a price tau of a nat, with
+with targets at or below base as conditions mu_j >= d_gj. For a price tau of a nat, with
 weights theta >= 0 on the conditions and x their sums by value, the dual is smooth and concave,
 
     maximise over theta >= 0   sum_g psi_g(a_g) + sum_j floor_j theta_j - A(x),     a_g = sum_j d_gj theta_gj
@@ -31,16 +31,16 @@ from map_core.solver.newton import Solution, Status, longest_step, newton_step, 
 #: Largest violation of the optimality conditions, in standard deviations.
 TOLERANCE = 1e-10
 MAX_STEPS = 200
-#: A satisfaction this small is none: there is no bargain when a group can be given nothing.
+#: Least satisfaction that counts: without it for some group there is no bargain.
 NO_GAIN = 1e-7
-#: The least price of a nat that is tried, as a share of the importances; beyond it a nat more brings no more than that.
+#: The least price of a nat, as a share of the importances.
 CHEAPEST = 1e-6
 #: Steps in the logarithm of the price, until it is bracketed.
 STEP = 2.0
 
 
 def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> CommonPalette:
-    """Return the palette with the largest product of satisfactions; see the module.
+    """Compute the palette with the largest product of satisfactions; see the module.
 
     Args:
         oracle: the table.
@@ -62,18 +62,18 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
         return replace(max_min(oracle, groups, budget), gap=math.inf)
     problem = _Problem.of(oracle, groups)
     affordable = min(budget, oracle.log_candidates)
-    most = float(problem.importance.sum())
+    total_importance = float(problem.importance.sum())
     points: dict[float, _Point] = {}
 
     def at(log_price: float) -> _Point:
         if log_price not in points:
-            near = min(points, key=lambda known: abs(known - log_price), default=None)
-            start = np.zeros(problem.by_value.shape[1]) if near is None else points[near].theta
-            points[log_price] = _climb(oracle, problem, math.exp(log_price), start)
+            nearby = min(points, key=lambda known: abs(known - log_price), default=None)
+            start = np.zeros(problem.by_value.shape[1]) if nearby is None else points[nearby].theta
+            points[log_price] = _maximise(oracle, problem, math.exp(log_price), start)
         return points[log_price]
 
     def gap_at(log_price: float) -> float:
-        """By weak duality, how much any palette within the budget may be better than that of this price."""
+        """Bound by weak duality how much better any palette within the budget may be than that of this price."""
         point = at(log_price)
         shares = satisfaction(groups, point.moments.levels)[problem.raising]
         if shares.min() <= 0:
@@ -82,8 +82,8 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
         return max(0.0, best - float(problem.importance @ np.log(shares)))
 
     # For a small budget s grows like its root, so a nat is worth about half the importances over it.
-    low = high = math.log(0.5 * most / affordable)
-    cheapest = math.log(CHEAPEST * most)
+    low = high = math.log(0.5 * total_importance / affordable)
+    cheapest = math.log(CHEAPEST * total_importance)
     # Where replies give no more at any price, weights grow without end, and at last rounding spoils them.
     while at(low).kl < affordable and low > cheapest and gap_at(low - STEP) <= gap_at(low):
         low -= STEP
@@ -99,9 +99,9 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
     targets = np.where(np.isnan(targets), np.nan, np.minimum(targets, point.moments.levels))
     solution = solve(oracle, targets, start=point.x)
     if not is_met(solution):
-        at_price = point.moments
+        moments = point.moments
         solution = Solution(
-            Status.CONVERGED, point.x, at_price.levels, at_price.covariance, point.kl, point.residual, solution.steps
+            Status.CONVERGED, point.x, moments.levels, moments.covariance, point.kl, point.residual, solution.steps
         )
     limit = Limit.BUDGET if point.kl >= budget - 1e-6 * (1.0 + budget) else Limit.REACH
     return CommonPalette(targets, solution, satisfaction(groups, solution.levels), limit, budget, gap)
@@ -109,14 +109,14 @@ def nash(oracle: Oracle, groups: Sequence[Group], budget: float = math.inf) -> C
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """The conditions, one a weight: raised targets of each group, then levels that are kept.
+    """The conditions, one a weight: raised targets of each group, then floors.
 
     Args:
         raising: positions of the groups with a raised target.
         importance: (raising group,).
         by_value: (value, condition) 1 where a condition is on a value.
         by_group: (raising group, condition) d_gj of the raised targets.
-        floor: (condition,) the levels that are kept; 0 for the raised targets.
+        floor: (condition,) the floors; 0 for the raised targets.
     """
 
     raising: np.ndarray
@@ -129,34 +129,42 @@ class _Problem:
     def of(cls, oracle: Oracle, groups: Sequence[Group]) -> _Problem:
         raising = [g for g, group in enumerate(groups) if group.raised.any()]
         pairs = [(row, j) for row, g in enumerate(raising) for j in np.flatnonzero(groups[g].raised)]
-        # A level that is kept says nothing where some group wants the value raised.
-        kept = joint_targets(groups, np.zeros(len(groups)))
+        # A floor is redundant where some group wants the value raised.
+        floor_levels = joint_targets(groups, np.zeros(len(groups)))
         raised = np.any([group.raised for group in groups], axis=0)
-        floors = np.flatnonzero(~np.isnan(kept) & ~raised & ~oracle.constant)
-        on = [j for _, j in pairs] + list(floors)
-        by_value, by_group = np.zeros((len(kept), len(on))), np.zeros((len(raising), len(on)))
-        by_value[on, np.arange(len(on))] = 1.0
+        floors = np.flatnonzero(~np.isnan(floor_levels) & ~raised & ~oracle.constant)
+        positions = [j for _, j in pairs] + list(floors)
+        by_value, by_group = np.zeros((len(floor_levels), len(positions))), np.zeros((len(raising), len(positions)))
+        by_value[positions, np.arange(len(positions))] = 1.0
         for condition, (row, j) in enumerate(pairs):
             by_group[row, condition] = groups[raising[row]].targets[j]
-        floor = np.concatenate([np.zeros(len(pairs)), kept[floors]])
+        floor = np.concatenate([np.zeros(len(pairs)), floor_levels[floors]])
         importance = np.array([groups[g].importance for g in raising])
         return cls(np.array(raising, dtype=int), importance, by_value, by_group, floor)
 
-    def worth(self, price: float, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    def gain(self, price: float, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return sum of psi and floors, its gradient (condition,), and minus its Hessian (condition, condition)."""
         k, a = self.importance / price, self.by_group @ theta
-        beyond = a > k
-        more = np.maximum(a, k)
-        psi = np.where(beyond, k * (1.0 + np.log(more / k)), a)
-        bent = np.where(beyond, k / more**2, 0.0)
-        gradient = self.by_group.T @ (k / more) + self.floor
-        return float(psi.sum() + self.floor @ theta), gradient, (self.by_group.T * bent) @ self.by_group
+        saturated = a > k
+        larger = np.maximum(a, k)
+        psi = np.where(saturated, k * (1.0 + np.log(larger / k)), a)
+        curvature = np.where(saturated, k / larger**2, 0.0)
+        gradient = self.by_group.T @ (k / larger) + self.floor
+        return float(psi.sum() + self.floor @ theta), gradient, (self.by_group.T * curvature) @ self.by_group
 
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """The bargain at one price: weights on the conditions and on the values, the dual's value, nats, and what is left
-    of the optimality conditions."""
+    """The bargain at one price.
+
+    Args:
+        theta: (condition,) weights.
+        x: (value,) weights.
+        value: of the dual.
+        moments: at x.
+        kl: nats.
+        residual: largest violation of the optimality conditions.
+    """
 
     theta: np.ndarray
     x: np.ndarray
@@ -166,14 +174,14 @@ class _Point:
     residual: float
 
 
-def _climb(oracle: Oracle, problem: _Problem, price: float, theta: np.ndarray) -> _Point:
-    """Newton steps from theta until the optimality conditions hold at this price."""
+def _maximise(oracle: Oracle, problem: _Problem, price: float, theta: np.ndarray) -> _Point:
+    """Maximise the dual at one price by projected Newton steps from theta."""
 
     def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, Moments]:
         moments = oracle.moments(problem.by_value @ theta)
-        worth, gradient, bent = problem.worth(price, theta)
-        hessian = problem.by_value.T @ moments.covariance @ problem.by_value + bent
-        return worth - moments.log_normaliser, gradient - problem.by_value.T @ moments.levels, hessian, moments
+        gain, gradient, curvature = problem.gain(price, theta)
+        hessian = problem.by_value.T @ moments.covariance @ problem.by_value + curvature
+        return gain - moments.log_normaliser, gradient - problem.by_value.T @ moments.levels, hessian, moments
 
     value, gradient, hessian, moments = evaluate(theta)
     for _ in range(MAX_STEPS):
@@ -184,14 +192,14 @@ def _climb(oracle: Oracle, problem: _Problem, price: float, theta: np.ndarray) -
         scale = min(1.0, float(longest_step(np.abs(theta).max())) / max(float(np.abs(step).max()), 1e-200))
         for _ in range(40):
             candidate = np.maximum(theta + scale * step, 0.0)
-            there = evaluate(candidate)
-            if there[0] >= value + 1e-4 * scale * slope - 1e-13 * (1.0 + abs(value)):
+            trial = evaluate(candidate)
+            if trial[0] >= value + 1e-4 * scale * slope - 1e-13 * (1.0 + abs(value)):
                 break
             scale *= 0.3
         else:
             break
         theta = candidate
-        value, gradient, hessian, moments = there
+        value, gradient, hessian, moments = trial
     x = problem.by_value @ theta
     kl = max(0.0, float(x @ moments.levels - moments.log_normaliser))
     return _Point(theta, x, value, moments, kl, float(np.abs(np.minimum(theta, -gradient)).max(initial=0.0)))

@@ -1,4 +1,4 @@
-"""Studies of whole tables: contents.
+"""Studies of whole tables.
 
 delivery   forecasts against fresh replies to other prompts
 reproduce  the published experiments

@@ -21,14 +21,14 @@ CANDIDATES, SEED = 16, 1
 
 def figures(found: CrossFitDelivery) -> dict[str, Any]:
     """What a study comes to, over all its palettes."""
-    asking = found.had & found.rising.any(axis=1)
+    asking = found.mostly_reachable & found.rising.any(axis=1)
     shares = {
         name: bootstrap_mean(getattr(found, name)[asking], found.level)
         for name in ("improves", "improves_whole", "wins_all", "random_improves", "random_wins")
     }
     return {
         "palettes": len(found.asked),
-        "can_be_had": int(found.had.sum()),
+        "can_be_had": int(found.mostly_reachable.sum()),
         "way": found.way(found.realised),
         "way_error": found.way_error,
         "way_capped": found.way(found.realised, capped=True),

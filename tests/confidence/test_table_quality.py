@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from map_core.confidence.sandwich import sandwich
-from map_core.confidence.table_quality import Advice, Help, Outlook, Reason, advise, choosing_variance, replies_needed
+from map_core.confidence.table_quality import Advice, Help, Outlook, Reason, advise, choosing_variance
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility.trust import is_trusted
@@ -120,12 +120,9 @@ def test_the_verdict_names_what_is_short():
     wide = asked(few, mild)
     assert (wide.help, wide.reason) == (Help.PROMPTS, Reason.WIDE)
     assert wide.factor == pytest.approx((wide.now.error / 0.05) ** 2)
-    assert replies_needed(wide, few, most=1e9) == int(np.ceil((wide.factor - 1) * 384))
-    assert replies_needed(wide, few, most=1.5) is None
     out = asked(many, wild)
     assert (out.help, out.reason) == (Help.CANDIDATES, Reason.OUT_OF_REACH)
     assert np.isnan(out.factor)
-    assert replies_needed(out, many) is None
     assert out.now.attainable == 0.0
     oracle = MemoryOracle.of(many)
     top = float(oracle.best(np.array([0, 0, 1.0, 0]))[2])

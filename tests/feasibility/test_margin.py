@@ -333,7 +333,7 @@ def test_targets_that_are_no_targets(bad: np.ndarray):
 
 @pytest.mark.parametrize("form", list(Form))
 def test_values_that_differ_between_prompts_only(form: Form):
-    # Per prompt nothing can be chosen, so such a value stays at its base level, on the boundary; pooled it is attainable.
+    # Per prompt such a value stays at its base level, on the boundary; pooled it is attainable.
     table = make_table(prompts=10, candidates=6)
     rewards = table.rewards.copy()
     rewards[:, 0] = np.repeat(np.arange(10.0), 6)

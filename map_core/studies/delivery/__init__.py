@@ -1,9 +1,9 @@
-"""Forecast against delivery: what palettes were promised, and what fresh replies to other prompts give. Contents.
+"""Forecast and delivery: forecast levels of palettes, compared with fresh replies to other prompts.
 
-* :mod:`map_core.studies.delivery.split`: one half of the prompts is solved on, the other is answered anew.
-* :mod:`map_core.studies.delivery.cross_fit`: the same fresh replies serve many splits, in both directions.
-* :mod:`map_core.studies.delivery.palettes`: which palettes a study asks for.
-* :mod:`map_core.studies.delivery.study`: what a study found, in a file.
+* :mod:`map_core.studies.delivery.split`: solve on one half of the prompts, measure on fresh replies to the other.
+* :mod:`map_core.studies.delivery.cross_fit`: many halvings of the same fresh replies, in both directions.
+* :mod:`map_core.studies.delivery.palettes`: the palettes of a study.
+* :mod:`map_core.studies.delivery.study`: a whole study, and its file.
 """
 
 from map_core.studies.delivery.cross_fit import CrossFitDelivery, bootstrap_mean, cross_fit_delivery

@@ -1,10 +1,10 @@
 """Many halvings, both directions of each: the same fresh replies to all prompts serve them all.
 
 In every halving each prompt is solved on once and held out once. So the mean over halvings compares, prompt by prompt,
-the level that was promised with the one that fresh replies gave under weights that had never seen the prompt: which
-prompts went into which half falls out of the difference, and what is left is the noise of replies. To first order in
-the weights their own noise falls out too, for it moves promise and delivery alike; what remains of it is the optimism
-of solving on few prompts, which is what one wants to see.
+the forecast level with the one that fresh replies give under weights that have not seen the prompt: the assignment
+of prompts to halves cancels in the difference, and the noise of replies is left. To first order in
+the weights their own noise cancels too, for it moves forecast and delivery alike; what remains of it is the optimism
+of solving on few prompts, which is what is measured.
 
 Constraint: tables in, frozen results out; all levels are in reward units.
 """
@@ -32,26 +32,32 @@ DRAWS = 2000
 class CrossFitDelivery:
     """Palettes over many halvings; levels are means over halvings and directions, in reward units.
 
-    Where a palette is out of reach of one half, the nearest one stands in there, in ``targets`` too.
+    Where a palette is out of reach of one half, the nearest one replaces it there, in ``targets`` too.
 
     Args:
         values: names.
-        start, base, scale: (value,) base level of the whole table, that of the fresh candidates, and their standard
-            deviation.
-        asked: (palette, value) targets as given, NaN for free values.
+        start: (value,) base level of the whole table.
+        base: (value,) base level of the fresh candidates.
+        scale: (value,) standard deviation of the fresh candidates.
+        asked: (palette, value) requested targets, NaN for free values.
         targets: (palette, value) what the weights were solved for.
         reachable: (palette,) share of the halves on which the palette is attainable.
-        forecast, realised, picked: (palette, value) promised, expected over the fresh candidates, of the reply picked.
+        forecast: (palette, value) forecast level.
+        realised: (palette, value) expected level over the fresh candidates.
+        picked: (palette, value) level of the picked replies.
         error: (palette, value) half the width of the interval for the realised level around the forecast.
-        pooled: (palette, value) level of weights from the pooled form, over the halves where it has some.
+        pooled: (palette, value) level of weights from the pooled form, over the halves where it converged.
         wins: (palette, value) how often an aligned reply beats one of the base model, ties half.
-        kl_forecast, kl_realised: (palette,) nats.
+        kl_forecast: (palette,) nats.
+        kl_realised: (palette,) nats.
         inside: (palette, halving) share of the targeted values whose realised level lies in its interval.
-        improves, wins_all, random_improves, random_wins: (palette, halving) mean over the two directions of the
-            fields of that name of :class:`Delivery`; NaN where the palette is out of reach of both halves, and for
-            random weights where nothing is asked to rise.
+        improves: (palette, halving) mean over the two directions of the field of that name of :class:`Delivery`; NaN
+            where the palette is out of reach of both halves.
+        wins_all: likewise.
+        random_improves: likewise; NaN without rising targets too.
+        random_wins: likewise.
         improves_whole: (palette, halving) as ``improves``, of every target above the base level of the whole table,
-            those included that the half solved on gives without being asked, so that nothing is spent on them.
+            including those that the half solved on meets without weight.
         way_error: half the width of the interval for :meth:`way` of the realised levels.
         level: probability of the intervals.
         prompts: with fresh replies.
@@ -90,7 +96,7 @@ class CrossFitDelivery:
         return self.inside.shape[1]
 
     @property
-    def had(self) -> np.ndarray:
+    def mostly_reachable(self) -> np.ndarray:
         """(palette,) bool: it is attainable on most halves."""
         return np.asarray(self.reachable > 0.5)
 
@@ -101,7 +107,7 @@ class CrossFitDelivery:
 
     @property
     def improved(self) -> np.ndarray:
-        """(palette,) bool: over all prompts and halvings, every value that is asked to rise is above its base level."""
+        """(palette,) bool: over all prompts and halvings, every value with a rising target is above its base level."""
         return np.asarray(((self.realised > self.base) | ~self.rising).all(axis=1))
 
     @property
@@ -112,17 +118,17 @@ class CrossFitDelivery:
     def way(
         self, levels: np.ndarray, *, palette: int | None = None, value: int | None = None, capped: bool = False
     ) -> float:
-        """Return how much of the way to the targets some levels have come.
+        """Compute the share of the way to the targets that some levels reach.
 
-        Sums over palettes and values, in standard deviations, of what is asked to rise; NaN where nothing is.
+        Sums over palettes and values, in standard deviations, of rising targets; NaN without any.
 
         Args:
             levels: (palette, value), one of the fields.
-            capped: nothing beyond a target counts, so that no value makes up for another. Noise then only takes away.
+            capped: levels count up to their target, so that no value makes up for another.
             palette: only this one; all that are attainable by default.
             value: only this one; all by default.
         """
-        chosen = self.had if palette is None else np.arange(len(self.asked)) == palette
+        chosen = self.mostly_reachable if palette is None else np.arange(len(self.asked)) == palette
         counts = self.rising & chosen[:, None] & np.isfinite(levels)
         if value is not None:
             counts &= np.arange(len(self.values)) == value
@@ -149,7 +155,7 @@ def cross_fit_delivery(
         palettes: (value,) targets in reward units each, NaN for a free value.
         halvings: how many, at least 1; the first is that of :func:`split_halves` with this seed.
         level: probability of the intervals.
-        seed: of halves, hands and picks.
+        seed: of halves, subsamples and picks.
         report: called with halvings done and all of them.
 
     Raises:
@@ -165,23 +171,23 @@ def cross_fit_delivery(
             "expected the same prompts, each of them once."
         )
     runs: list[tuple[Delivery, ...]] = []
-    # What was given less what was promised, prompt by prompt.
+    # Delivered minus forecast, prompt by prompt.
     differences = np.zeros((len(palettes), len(row), len(table.values)))
     for halving in range(halvings):
-        one, other = split_halves(table, seed + halving)
-        for solved_on, held_out in ((one, other), (other, one)):
+        first, second = split_halves(table, seed + halving)
+        for solved_on, held_out in ((first, second), (second, first)):
             seen, unseen = ([row[prompt] for prompt in part.prompts] for part in (solved_on, held_out))
-            found = deliver(solved_on, fresh.take(unseen), palettes, level=level, seed=seed + halving)
-            runs.append(found)
-            for palette, delivery in enumerate(found):
+            deliveries = deliver(solved_on, fresh.take(unseen), palettes, level=level, seed=seed + halving)
+            runs.append(deliveries)
+            for palette, delivery in enumerate(deliveries):
                 differences[palette, unseen] += delivery.given / halvings
                 differences[palette, seen] -= delivery.promised / halvings
         if report is not None:
             report(halving + 1, halvings)
-    return _gathered(table, fresh, np.asarray(palettes, dtype=float), runs, differences, level)
+    return _aggregate(table, fresh, np.asarray(palettes, dtype=float), runs, differences, level)
 
 
-def _gathered(
+def _aggregate(
     table: RewardTable,
     fresh: RewardTable,
     asked: np.ndarray,
@@ -190,37 +196,40 @@ def _gathered(
     level: float,
 ) -> CrossFitDelivery:
     """Means over the runs, two of which are a halving, and the errors of these means."""
-    new, of_table = MemoryOracle.of(fresh), MemoryOracle.of(table)
-    cases = strata(fresh)
-    reach = float(student.ppf((1 + level) / 2, len(cases) - len(set(cases.tolist()))))
-    above = asked > of_table.base + RISES * new.scale
-    had = np.array([[one.verdict is not Verdict.OUT_OF_REACH for one in run] for run in runs]).T
+    fresh_oracle, table_oracle = MemoryOracle.of(fresh), MemoryOracle.of(table)
+    case_strata = strata(fresh)
+    quantile = float(student.ppf((1 + level) / 2, len(case_strata) - len(set(case_strata.tolist()))))
+    above = asked > table_oracle.base + RISES * fresh_oracle.scale
+    attainable = np.array([[delivery.verdict is not Verdict.OUT_OF_REACH for delivery in run] for run in runs]).T
 
     def mean(name: str) -> np.ndarray:
-        """Return (palette, ...) of a field, over the runs that have it."""
-        return _mean(np.array([[getattr(one, name) for one in run] for run in runs], dtype=float), axis=0)
+        """Return (palette, ...) the mean of a field, over the runs that have it."""
+        return _mean(np.array([[getattr(delivery, name) for delivery in run] for run in runs], dtype=float), axis=0)
 
     def directions(of_run: np.ndarray) -> np.ndarray:
-        """Return (palette, halving) mean over the directions in which the palette is attainable, of a (run, palette) array."""
-        return _mean(np.where(had, of_run.T, np.nan).reshape(len(asked), -1, 2), axis=2)
+        """Return (palette, halving) the mean of a (run, palette) array over the directions with attainable palettes."""
+        return _mean(np.where(attainable, of_run.T, np.nan).reshape(len(asked), -1, 2), axis=2)
 
     def by_halving(name: str) -> np.ndarray:
-        return directions(np.array([[getattr(one, name) for one in run] for run in runs], dtype=float))
+        return directions(np.array([[getattr(delivery, name) for delivery in run] for run in runs], dtype=float))
 
-    risen = np.array(
-        [[np.all((one.realised > one.base) | ~up) for one, up in zip(run, above, strict=True)] for run in runs]
+    improved = np.array(
+        [
+            [np.all((delivery.realised > delivery.base) | ~up) for delivery, up in zip(run, above, strict=True)]
+            for run in runs
+        ]
     )
-    inside = np.array([[_share(one.inside[~np.isnan(one.targets)]) for one in run] for run in runs]).T
-    targets, reachable = mean("targets"), had.mean(axis=1)
-    errors = np.array([reach * standard_error(of_palette, cases) for of_palette in differences])
+    inside = np.array([[_share(delivery.inside[~np.isnan(delivery.targets)]) for delivery in run] for run in runs]).T
+    targets, reachable = mean("targets"), attainable.mean(axis=1)
+    errors = np.array([quantile * standard_error(of_palette, case_strata) for of_palette in differences])
     rising = above & (reachable > 0.5)[:, None]
-    ways = float(((targets - new.base) / new.scale)[rising].sum())
-    off = (np.where(rising[:, None], differences, 0.0) / new.scale).sum(axis=(0, 2))[:, None]
+    total_way = float(((targets - fresh_oracle.base) / fresh_oracle.scale)[rising].sum())
+    total_differences = (np.where(rising[:, None], differences, 0.0) / fresh_oracle.scale).sum(axis=(0, 2))[:, None]
     return CrossFitDelivery(
         values=table.values,
-        start=of_table.base,
-        base=new.base,
-        scale=new.scale,
+        start=table_oracle.base,
+        base=fresh_oracle.base,
+        scale=fresh_oracle.scale,
         asked=asked,
         targets=targets,
         reachable=reachable,
@@ -234,11 +243,13 @@ def _gathered(
         kl_realised=mean("kl_realised"),
         inside=_mean(inside.reshape(len(asked), -1, 2), axis=2),
         improves=by_halving("improves"),
-        improves_whole=directions(risen),
+        improves_whole=directions(improved),
         wins_all=by_halving("wins_all"),
         random_improves=by_halving("random_improves"),
         random_wins=by_halving("random_wins"),
-        way_error=reach * float(standard_error(off, cases)[0]) / ways if ways > 0 else math.nan,
+        way_error=quantile * float(standard_error(total_differences, case_strata)[0]) / total_way
+        if total_way > 0
+        else math.nan,
         level=level,
         prompts=len(fresh.prompts),
         candidates=int(fresh.candidates.max()),
@@ -246,10 +257,10 @@ def _gathered(
 
 
 def _mean(numbers: np.ndarray, axis: int) -> np.ndarray:
-    """Return the mean of the numbers that are there; NaN where none is."""
-    there = ~np.isnan(numbers)
-    count = there.sum(axis=axis)
-    total = np.where(there, numbers, 0.0).sum(axis=axis)
+    """Return the mean of the entries that are not NaN; NaN where all are."""
+    present = ~np.isnan(numbers)
+    count = present.sum(axis=axis)
+    total = np.where(present, numbers, 0.0).sum(axis=axis)
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
@@ -258,7 +269,7 @@ def _share(flags: np.ndarray) -> float:
 
 
 def bootstrap_mean(shares: np.ndarray, level: float = 0.9, seed: int = 0) -> tuple[float, float, float]:
-    """Return the mean of a (palette, halving) array, with an interval by drawing palettes and halvings again.
+    """Compute the mean of a (palette, halving) array, with a bootstrap interval over palettes and halvings.
 
     Both are drawn with replacement; prompts and replies are not, so the interval speaks of other palettes and of other
     halves of the same prompts. NaN entries do not count.
@@ -271,10 +282,10 @@ def bootstrap_mean(shares: np.ndarray, level: float = 0.9, seed: int = 0) -> tup
     if np.isnan(shares).all():
         return math.nan, math.nan, math.nan
     rng = np.random.default_rng(seed)
-    there, filled = ~np.isnan(shares), np.nan_to_num(shares)
+    present, filled = ~np.isnan(shares), np.nan_to_num(shares)
     rows, columns = (rng.multinomial(n, np.full(n, 1 / n), DRAWS).astype(float) for n in shares.shape)
     total = np.einsum("dp,ph,dh->d", rows, filled, columns, optimize=True)
-    count = np.einsum("dp,ph,dh->d", rows, there.astype(float), columns, optimize=True)
+    count = np.einsum("dp,ph,dh->d", rows, present.astype(float), columns, optimize=True)
     drawn = total[count > 0] / count[count > 0]
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(filled.sum() / there.sum()), float(low), float(high)
+    return float(filled.sum() / present.sum()), float(low), float(high)

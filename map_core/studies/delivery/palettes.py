@@ -23,7 +23,7 @@ from map_core.studies.reproduce import random_palettes
 ALONE, LOWER = 70, 10
 #: Percentiles of mixtures, the highest first.
 GRADES = (80, 75, 70, 65, 60, 55, 50)
-#: Percentiles of the first three values together, as the paper asks for humor, helpful and harmless.
+#: Percentiles of the first three values together, as of humor, helpful and harmless in the paper.
 TOGETHER = (50, 60, 70, 80)
 #: The highest percentile, as a share, of a random palette's targets.
 HIGHEST = 0.8
@@ -43,15 +43,15 @@ class StudyPalette:
 
 
 def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tuple[StudyPalette, ...]:
-    """Return the first three values together at four percentiles, each value alone, and two mixtures of every size.
+    """Choose the first three values together at four percentiles, each value alone, and two mixtures of every size.
 
-    The first mixture of a size asks for the highest of :data:`GRADES` at which it is reachable with so many
-    candidates, the second for other values at :data:`LOWER` percentiles below its own.
+    The first mixture of a size has the highest of :data:`GRADES` at which it is reachable with so many
+    candidates, the second has other values at :data:`LOWER` percentiles below its own.
 
     Args:
         table: whose replies the percentiles are of, and that decides what is attainable.
         candidates: K of the generator.
-        seed: of the mixtures and the hands.
+        seed: of the mixtures and the subsamples.
     """
     oracle = MemoryOracle.of(subsample_candidates(table, candidates, subsets=HANDS, seed=seed), Form.PER_PROMPT)
     scale, size = Percentiles(table), len(table.values)
@@ -69,37 +69,39 @@ def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tu
         return GRADES[-1]
 
     rng = np.random.default_rng(seed)
-    found = [at(np.arange(min(3, size)), percentile) for percentile in TOGETHER]
-    found += [at(np.array([j]), ALONE) for j in range(size)]
+    palettes = [at(np.arange(min(3, size)), percentile) for percentile in TOGETHER]
+    palettes += [at(np.array([j]), ALONE) for j in range(size)]
     for count in range(2, size + 1):
         first, second = rng.permutation(size)[:count], rng.permutation(size)[:count]
-        found += [at(first, reachable(first)), at(second, max(GRADES[-1], reachable(second) - LOWER))]
-    return tuple(found)
+        palettes += [at(first, reachable(first)), at(second, max(GRADES[-1], reachable(second) - LOWER))]
+    return tuple(palettes)
 
 
 def reachable_palettes(
     table: RewardTable, solved_on: RewardTable, candidates: int, count: int, *, seed: int = 0
 ) -> tuple[StudyPalette, ...]:
-    """Random palettes of one to all values, each target uniform in percentiles from the base level to ``HIGHEST``.
+    """Draw random palettes of one to all values, each target uniform in percentiles from the base level to ``HIGHEST``.
 
     Args:
         table: whose replies the percentiles are of.
         solved_on: the prompts that decide what is attainable; the same table, or a part of it.
         candidates: K of the generator.
         count: palettes, in the order of the draw.
-        seed: of the draw and of the hands.
+        seed: of the draw and of the subsamples.
 
     Raises:
         InputError: too few random palettes are attainable.
     """
     oracle = MemoryOracle.of(subsample_candidates(solved_on, candidates, seed=seed), Form.PER_PROMPT)
     base, attainable = MemoryOracle.of(table), AttainableLevels(oracle)
-    found: list[StudyPalette] = []
+    palettes: list[StudyPalette] = []
     for draw in range(100):
         for size in range(1, len(oracle.values) + 1):
-            drawn = random_palettes(table, base, size, 1, highest=HIGHEST, seed=[seed, draw, size])[0]
-            if len(found) < count and attainable.margin(oracle.standardise(drawn)).attainable:
-                found.append(StudyPalette(drawn, None))
-        if len(found) == count:
-            return tuple(found)
-    raise InputError(f"Of 100 random palettes of each size only {len(found)} can be had; ask for fewer than {count}.")
+            targets = random_palettes(table, base, size, 1, highest=HIGHEST, seed=[seed, draw, size])[0]
+            if len(palettes) < count and attainable.margin(oracle.standardise(targets)).attainable:
+                palettes.append(StudyPalette(targets, None))
+        if len(palettes) == count:
+            return tuple(palettes)
+    raise InputError(
+        f"Of 100 random palettes of each size only {len(palettes)} can be had; ask for fewer than {count}."
+    )

@@ -1,8 +1,8 @@
-"""One halving: palettes solved on some prompts, and what fresh replies to other prompts then give.
+"""One halving: palettes solved on some prompts and realised on fresh replies to other prompts.
 
-A palette is solved on some prompts, for a generator that draws K candidates, and realised on others, on K candidates
-each that were drawn anew. The level that is realised is the expected one over each prompt's candidates, which has
-far less noise than the one reply that is picked; both are given. Forecast and realised level are averages over two
+A palette is solved on some prompts, for a generator that draws K candidates, and realised on others, on K fresh
+candidates each. The realised level is the expected one over each prompt's candidates, which has far less noise than
+the one reply that is picked; both are reported. Forecast and realised level are averages over two
 samples of prompts, so their difference has the standard error sqrt(e_forecast^2 + e_realised^2). Where both hold the
 same share of every use case, differences between use cases do not move it, and each e is that of a stratified sample.
 
@@ -30,11 +30,11 @@ from map_core.oracle import MemoryOracle, Oracle
 from map_core.solver.newton import Status, solve
 from map_core.solver.rays import solve_rays
 
-#: Hands that each prompt deals for the forecast.
+#: Subsamples of each prompt's replies for the forecast.
 HANDS = 16
-#: Random weights beside each palette.
+#: Random weights for comparison with each palette.
 RANDOM = 50
-#: A target this far above the base level, in standard deviations, asks for a rise.
+#: Targets more than this above the base level, in standard deviations, count as rising.
 RISES = 1e-9
 
 
@@ -43,22 +43,24 @@ class Delivery:
     """One palette; every array (value,), levels in reward units; targets are NaN for free values.
 
     Args:
-        asked: the targets as given.
+        asked: the requested targets.
         targets: what the weights were solved for: the nearest palette where ``asked`` is out of reach of K candidates.
         verdict: on the prompts solved on, for K candidates.
         weights: lambda, 1 / reward.
-        start: level of the base model on the prompts solved on, above which a target asks for a rise.
-        base: level of the fresh candidates when every one is as likely.
+        start: level of the base model on the prompts solved on, above which a target is rising.
+        base: level of the fresh candidates, each equally likely.
         scale: standard deviation of the fresh candidates.
         promised: (prompt, value) level that the weights give on each prompt solved on.
         given: (prompt, value) level that they give on the fresh candidates of each prompt.
         error: half the width of the interval for the realised level around the forecast.
         picked: level of the one reply a prompt that is picked.
         wins: how often an aligned reply beats one of the base model to the same prompt, ties half.
-        random_improves, random_wins: the share of random weights, on the targeted values and at the same nats, of which
-            :attr:`improves` and :attr:`wins_all` would be true; NaN where nothing is asked to rise.
+        random_improves: share of random weights, on the targeted values and at the same nats, of which
+            :attr:`improves` would be true; NaN without rising targets.
+        random_wins: likewise of :attr:`wins_all`.
         pooled: level on the fresh candidates of weights from the pooled form; NaN where it has none.
-        kl_forecast, kl_realised: nats.
+        kl_forecast: nats on the prompts solved on.
+        kl_realised: nats on the fresh candidates.
         candidates: K.
     """
 
@@ -103,38 +105,40 @@ class Delivery:
 
     @property
     def rising(self) -> np.ndarray:
-        """(value,) bool: the target asks for more than the base model gives on the prompts solved on."""
+        """(value,) bool: the target is above the base level on the prompts solved on."""
         return np.asarray(self.targets > self.start + RISES * self.scale)
 
     @property
     def improves(self) -> bool:
-        """Every value that is asked to rise is above its base level."""
+        """Whether every value with a rising target is above its base level."""
         return bool(np.all((self.realised > self.base)[self.rising]))
 
     @property
     def wins_all(self) -> bool:
-        """An aligned reply beats one of the base model more often than not, on every value that is asked to rise."""
+        """Whether an aligned reply beats one of the base model more often than not, on every rising value."""
         return bool(np.all((self.wins > 0.5)[self.rising]))
 
     def gained(self, levels: np.ndarray) -> float:
-        """Return how far some levels have come on the values that are asked to rise, in standard deviations."""
+        """Return the gain of some levels over the base on the rising values, in standard deviations."""
         return float(((levels - self.base) / self.scale)[self.rising].sum())
 
 
 def share_of_way(deliveries: Sequence[Delivery], levels: Sequence[np.ndarray]) -> float:
-    """Return how much of the way from the base levels to the targets above them some levels have come, over all palettes.
+    """Compute the share of the way from base levels to rising targets that some levels reach, over all palettes.
 
     Sums over values and palettes, in standard deviations: a target just above the base level counts for as much as
-    it asks. NaN when no target is above.
+    its distance. NaN when no target is above.
     """
-    ways = sum(one.gained(one.targets) for one in deliveries)
+    total_way = sum(delivery.gained(delivery.targets) for delivery in deliveries)
     return (
-        sum(one.gained(reached) for one, reached in zip(deliveries, levels, strict=True)) / ways if ways else math.nan
+        sum(delivery.gained(level) for delivery, level in zip(deliveries, levels, strict=True)) / total_way
+        if total_way
+        else math.nan
     )
 
 
 def split_halves(table: RewardTable, seed: int = 0) -> tuple[RewardTable, RewardTable]:
-    """Return a table's prompts in two halves at random, each with its share of every use case.
+    """Split a table's prompts at random into halves, each with its share of every use case.
 
     Raises:
         InputError: there are fewer than four prompts.
@@ -160,7 +164,7 @@ def deliver(
         fresh: new replies to other prompts, scored on the same values; K is the number of its candidates.
         palettes: (value,) targets in reward units each, NaN for a free value.
         level: probability of the interval.
-        seed: of the dealing of hands and of the picks.
+        seed: of the subsamples and of the picks.
 
     Raises:
         InputError: the tables have other values, ``fresh`` has not one number of candidates for all prompts or a single
@@ -177,58 +181,58 @@ def deliver(
         )
     if not 0.0 < level < 1.0:
         raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.9.")
-    dealt = subsample_candidates(solved_on, candidates, subsets=HANDS, seed=seed)
-    promising = MemoryOracle.of(dealt, Form.PER_PROMPT)
-    hands = len(dealt.prompts) // len(solved_on.prompts)
-    pooled, new = MemoryOracle.of(solved_on, Form.POOLED), MemoryOracle.of(fresh, Form.PER_PROMPT)
-    cases = np.split(strata(solved_on, fresh), [len(solved_on.prompts)])
-    freedom = min(len(part) - len(set(part.tolist())) for part in cases)
-    reach = float(student.ppf((1 + level) / 2, freedom))
+    subsampled = subsample_candidates(solved_on, candidates, subsets=HANDS, seed=seed)
+    forecast_oracle = MemoryOracle.of(subsampled, Form.PER_PROMPT)
+    subsamples = len(subsampled.prompts) // len(solved_on.prompts)
+    pooled_oracle, fresh_oracle = MemoryOracle.of(solved_on, Form.POOLED), MemoryOracle.of(fresh, Form.PER_PROMPT)
+    case_strata = np.split(strata(solved_on, fresh), [len(solved_on.prompts)])
+    freedom = min(len(part) - len(set(part.tolist())) for part in case_strata)
+    quantile = float(student.ppf((1 + level) / 2, freedom))
     rng = np.random.default_rng(seed)
     draws = rng.random(len(fresh.prompts))
 
-    def one(asked: np.ndarray) -> Delivery:
-        found = assess(promising, promising.standardise(asked))
-        if found.solution is not None and found.verdict is not Verdict.OUT_OF_REACH:
-            solution, targets = found.solution, asked
-        elif found.nearest is not None:
-            solution, targets = found.nearest.solution, promising.rewards_at(found.nearest.targets)
+    def delivery(asked: np.ndarray) -> Delivery:
+        assessment = assess(forecast_oracle, forecast_oracle.standardise(asked))
+        if assessment.solution is not None and assessment.verdict is not Verdict.OUT_OF_REACH:
+            solution, targets = assessment.solution, asked
+        elif assessment.nearest is not None:
+            solution, targets = assessment.nearest.solution, forecast_oracle.rewards_at(assessment.nearest.targets)
         else:
             raise InputError("Nothing near a palette can be had; ask for less.")
-        weights = solution.weights / promising.scale
-        # The hands of one prompt hold the same replies: prompts are what was sampled, not hands.
-        levels = promising.by_prompt(solution.weights).levels.reshape(-1, hands, len(asked)).mean(axis=1)
-        promised = promising.rewards_at(levels)
-        given = new.rewards_at(new.by_prompt(weights * new.scale).levels)
-        errors = [standard_error(levels, part) for levels, part in zip((promised, given), cases, strict=True)]
-        rising = targets > promising.base + RISES * new.scale
-        by_chance = _random(promising, new, fresh, rising, solution.kl, seed)
+        weights = solution.weights / forecast_oracle.scale
+        # The subsamples of one prompt share its replies: prompts are the sample, not subsamples.
+        levels = forecast_oracle.by_prompt(solution.weights).levels.reshape(-1, subsamples, len(asked)).mean(axis=1)
+        promised = forecast_oracle.rewards_at(levels)
+        given = fresh_oracle.rewards_at(fresh_oracle.by_prompt(weights * fresh_oracle.scale).levels)
+        errors = [standard_error(levels, part) for levels, part in zip((promised, given), case_strata, strict=True)]
+        rising = targets > forecast_oracle.base + RISES * fresh_oracle.scale
+        random_shares = _random_shares(forecast_oracle, fresh_oracle, fresh, rising, solution.kl, seed)
         return Delivery(
             asked=asked,
             targets=targets,
-            verdict=found.verdict,
+            verdict=assessment.verdict,
             weights=weights,
-            start=promising.base,
-            base=new.base,
-            scale=new.scale,
+            start=forecast_oracle.base,
+            base=fresh_oracle.base,
+            scale=fresh_oracle.scale,
             promised=promised,
             given=given,
-            error=reach * np.hypot(*errors),
-            picked=_picked(fresh, weights, draws),
-            wins=win_rates(fresh, weights * new.scale, Form.PER_PROMPT),
-            random_improves=by_chance[0],
-            random_wins=by_chance[1],
-            pooled=_pooled(pooled, new, targets),
+            error=quantile * np.hypot(*errors),
+            picked=_picked_level(fresh, weights, draws),
+            wins=win_rates(fresh, weights * fresh_oracle.scale, Form.PER_PROMPT),
+            random_improves=random_shares[0],
+            random_wins=random_shares[1],
+            pooled=_pooled_levels(pooled_oracle, fresh_oracle, targets),
             kl_forecast=solution.kl,
-            kl_realised=new.moments(weights * new.scale).kl(weights * new.scale),
+            kl_realised=fresh_oracle.moments(weights * fresh_oracle.scale).kl(weights * fresh_oracle.scale),
             candidates=candidates,
         )
 
-    return tuple(one(np.asarray(asked, dtype=float)) for asked in palettes)
+    return tuple(delivery(np.asarray(asked, dtype=float)) for asked in palettes)
 
 
 def standard_error(levels: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """Return standard error of a mean over prompts that are a stratified sample.
+    """Compute the standard error of a mean over prompts that are a stratified sample.
 
     e^2 = sum over strata of (n_s / n)^2 var_s / n_s, with var_s the variance within a stratum
 
@@ -257,18 +261,18 @@ def strata(*tables: RewardTable) -> np.ndarray:
     names = list(dict.fromkeys(name for table in tables for name in table.use_cases))
     counts = np.array([[table.use_cases.count(name) for name in names] for table in tables])
     sizes = counts.sum(axis=1, keepdims=True)
-    unlike = np.abs(counts / sizes - counts[:1] / sizes[:1]) > 1.0 / sizes.min()
-    few = counts.min(axis=0) < 2
-    together = counts[:, few].sum(axis=1)
-    if unlike.any() or (few.any() and together.min() < 2):
+    unequal = np.abs(counts / sizes - counts[:1] / sizes[:1]) > 1.0 / sizes.min()
+    rare = counts.min(axis=0) < 2
+    rare_counts = counts[:, rare].sum(axis=1)
+    if unequal.any() or (rare.any() and rare_counts.min() < 2):
         return np.zeros(int(sizes.sum()), dtype=int)
-    number = {name: -1 if few[i] else i for i, name in enumerate(names)}
+    number = {name: -1 if rare[i] else i for i, name in enumerate(names)}
     labels = [number[name] for table in tables for name in table.use_cases]
     return np.asarray(np.unique(labels, return_inverse=True)[1])
 
 
-def _picked(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return (value,) mean reward of one reply a prompt, drawn by its probability; the same draws serve all palettes."""
+def _picked_level(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return (value,) the mean reward of one drawn reply a prompt; the same uniform draws serve all palettes."""
     rewards = fresh.rewards.reshape(len(fresh.prompts), -1, len(fresh.values))
     mass = np.cumsum(softmax((rewards - rewards.max(axis=1, keepdims=True)) @ weights, axis=1), axis=1)
     chosen = (mass < draws[:, None] * mass[:, -1:]).sum(axis=1)
@@ -276,24 +280,26 @@ def _picked(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.nd
     return picked
 
 
-def _random(
-    promising: Oracle, new: Oracle, fresh: RewardTable, rising: np.ndarray, nats: float, seed: int
+def _random_shares(
+    forecast_oracle: Oracle, fresh_oracle: Oracle, fresh: RewardTable, rising: np.ndarray, nats: float, seed: int
 ) -> tuple[float, float]:
-    """Return share of random weights on these values and at these nats that improve all of them, by level and by win rate."""
+    """Return the shares of random weights at these nats that improve all of these values, by level and by win rate."""
     if not rising.any() or nats <= 0:
         return math.nan, math.nan
     directions = np.zeros((RANDOM, len(rising)))
     directions[:, rising] = random_weights(RANDOM, int(rising.sum()), seed=seed)
-    x = solve_rays(promising, directions, nats).weights[:, 0] / promising.scale * new.scale
-    above = new.batch_moments(x).levels[:, rising] > 0
-    ahead = win_rates(fresh, x, Form.PER_PROMPT)[:, rising] > 0.5
-    return float(above.all(axis=1).mean()), float(ahead.all(axis=1).mean())
+    x = solve_rays(forecast_oracle, directions, nats).weights[:, 0] / forecast_oracle.scale * fresh_oracle.scale
+    improved = fresh_oracle.batch_moments(x).levels[:, rising] > 0
+    won = win_rates(fresh, x, Form.PER_PROMPT)[:, rising] > 0.5
+    return float(improved.all(axis=1).mean()), float(won.all(axis=1).mean())
 
 
-def _pooled(pooled: Oracle, new: Oracle, targets: np.ndarray) -> np.ndarray:
-    """Return (value,) levels of the published form's weights when they are used prompt by prompt."""
-    solution = solve(pooled, pooled.standardise(targets))
+def _pooled_levels(pooled_oracle: Oracle, fresh_oracle: Oracle, targets: np.ndarray) -> np.ndarray:
+    """Return (value,) the levels of the pooled form's weights when they are used prompt by prompt."""
+    solution = solve(pooled_oracle, pooled_oracle.standardise(targets))
     if solution.status is not Status.CONVERGED:
         return np.full(len(targets), np.nan)
-    levels: np.ndarray = new.rewards_at(new.moments(solution.weights / pooled.scale * new.scale).levels)
+    levels: np.ndarray = fresh_oracle.rewards_at(
+        fresh_oracle.moments(solution.weights / pooled_oracle.scale * fresh_oracle.scale).levels
+    )
     return levels

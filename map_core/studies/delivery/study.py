@@ -1,6 +1,6 @@
-"""The whole study of delivery on one table, and its file: what was found, with where it came from.
+"""A whole delivery study of one table, and its file, with the provenance of the replies.
 
-Constraint: a file holds numbers to six figures in JSON; what was not there (NaN) is null.
+Constraint: a file holds numbers to six figures in JSON; NaN is null.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def run_study(
     seed: int = 0,
     report: Callable[[int, int], None] | None = None,
 ) -> DeliveryStudy:
-    """Graded and random palettes, solved on halves of a table and realised on fresh replies to the other halves.
+    """Solve graded and random palettes on halves of a table and realised on fresh replies to the other halves.
 
     Args:
         table: replies to all prompts.
         fresh: new replies to the same prompts, K to each.
         halvings: how many, at least 1.
         random: random palettes.
-        seed: of palettes, halves, hands and picks.
+        seed: of palettes, halves, subsamples and picks.
         report: called with halvings done and all of them, of both kinds of palettes together.
 
     Raises:
@@ -65,34 +65,36 @@ def run_study(
     """
     candidates = int(fresh.candidates.max())
     graded = graded_palettes(table, candidates, seed=seed)
-    drawn = reachable_palettes(table, table, candidates, random, seed=seed)
-    found = []
-    for number, palettes in enumerate((graded, drawn)):
+    random_targets = reachable_palettes(table, table, candidates, random, seed=seed)
+    deliveries = []
+    for number, palettes in enumerate((graded, random_targets)):
 
-        def tell(done: int, total: int, before: int = number * halvings) -> None:
+        def report_progress(done: int, total: int, before: int = number * halvings) -> None:
             if report is not None:
                 report(before + done, 2 * total)
 
-        asked = [palette.targets for palette in palettes]
-        found.append(cross_fit_delivery(table, fresh, asked, halvings=halvings, seed=seed, report=tell))
-    known = fresh.metadata
+        targets = [palette.targets for palette in palettes]
+        deliveries.append(
+            cross_fit_delivery(table, fresh, targets, halvings=halvings, seed=seed, report=report_progress)
+        )
+    metadata = fresh.metadata
     made = {
-        "date": known.get("created"),
-        "model": known.get("model"),
-        "engine": known.get("engine"),
-        "sampling": known.get("sampling"),
-        "replies_seed": known.get("seed"),
+        "date": metadata.get("created"),
+        "model": metadata.get("model"),
+        "engine": metadata.get("engine"),
+        "sampling": metadata.get("sampling"),
+        "replies_seed": metadata.get("seed"),
         "seed": seed,
         "halvings": halvings,
         "prompts": len(fresh.prompts),
         "candidates": candidates,
         "table": fingerprint(table),
     }
-    return DeliveryStudy(made, tuple(palette.percentile for palette in graded), *found)
+    return DeliveryStudy(made, tuple(palette.percentile for palette in graded), *deliveries)
 
 
 def fingerprint(table: RewardTable) -> str:
-    """Return a hash of a table's prompts, values and rewards."""
+    """Hash a table's prompts, values and rewards."""
     digest = hashlib.sha256("\0".join((*table.values, *table.prompts)).encode())
     for array in (table.offsets.astype("<i8"), table.rewards.astype("<f8")):
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -105,14 +107,14 @@ def save(study: DeliveryStudy, path: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    kept = {
+    record = {
         "format": FORMAT,
         "made": dict(study.made),
         "percentiles": list(study.percentiles),
-        "graded": _plain(study.graded),
-        "random": _plain(study.random),
+        "graded": _as_json(study.graded),
+        "random": _as_json(study.random),
     }
-    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(part, allow_nan=False)}" for key, part in kept.items())
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(part, allow_nan=False)}" for key, part in record.items())
     try:
         path.write_text(f"{{{lines}}}\n", encoding="utf-8")
     except OSError as error:
@@ -126,18 +128,18 @@ def load(path: Path) -> DeliveryStudy:
         InputError: there is none, or the file is something else.
     """
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["format"] != FORMAT:
-            raise InputError(f"{path} has format {kept['format']}; this version reads {FORMAT}.")
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["format"] != FORMAT:
+            raise InputError(f"{path} has format {record['format']}; this version reads {FORMAT}.")
         return DeliveryStudy(
-            kept["made"], tuple(kept["percentiles"]), _crossed(kept["graded"]), _crossed(kept["random"])
+            record["made"], tuple(record["percentiles"]), _from_json(record["graded"]), _from_json(record["random"])
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} holds no study of delivery ({error}). Make one: verify --study {path}.") from error
 
 
-def _plain(found: CrossFitDelivery) -> dict[str, Any]:
-    """Return the fields as JSON values."""
+def _as_json(delivery: CrossFitDelivery) -> dict[str, Any]:
+    """Convert the fields to JSON values."""
 
     def rounded(number: float) -> float | None:
         return float(f"{number:.6g}") if np.isfinite(number) else None
@@ -147,17 +149,17 @@ def _plain(found: CrossFitDelivery) -> dict[str, Any]:
             return [plain(part) for part in entry] if entry.ndim else rounded(float(entry))
         return rounded(float(entry)) if isinstance(entry, float | np.floating) else entry
 
-    return {field.name: plain(getattr(found, field.name)) for field in fields(CrossFitDelivery)}
+    return {field.name: plain(getattr(delivery, field.name)) for field in fields(CrossFitDelivery)}
 
 
-def _crossed(kept: Mapping[str, Any]) -> CrossFitDelivery:
-    read: dict[str, Any] = {}
+def _from_json(record: Mapping[str, Any]) -> CrossFitDelivery:
+    values: dict[str, Any] = {}
     for field in fields(CrossFitDelivery):
-        entry = kept[field.name]
+        entry = record[field.name]
         if field.name == "values":
-            read[field.name] = tuple(entry)
+            values[field.name] = tuple(entry)
         elif isinstance(entry, list):
-            read[field.name] = np.array(entry, dtype=float)
+            values[field.name] = np.array(entry, dtype=float)
         else:
-            read[field.name] = np.nan if entry is None else entry
-    return CrossFitDelivery(**read)
+            values[field.name] = np.nan if entry is None else entry
+    return CrossFitDelivery(**values)

@@ -1,9 +1,9 @@
-"""The published experiments, run on any table: contents.
+"""The published experiments, run on any table.
 
-* :mod:`map_core.studies.reproduce.published_solver`: the published solver, as it behaves.
+* :mod:`map_core.studies.reproduce.published_solver`: the published solver.
 * :mod:`map_core.studies.reproduce.study`: the protocol.
-* :mod:`map_core.studies.reproduce.results`: what comes out of it.
-* :mod:`map_core.studies.reproduce.paper`: what the paper reports.
+* :mod:`map_core.studies.reproduce.results`: the results.
+* :mod:`map_core.studies.reproduce.paper`: the paper's figures.
 """
 
 from map_core.studies.reproduce.paper import PAPER

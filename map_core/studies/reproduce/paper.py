@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PaperFigures:
-    """What the paper reports.
+    """The figures that the paper reports.
 
     Args:
         feasible: share of random palettes of 1, 2, ... values that its solver solves, by absence of overflow.

@@ -6,7 +6,7 @@ It stops after its last step, converged or not, and counts a run as solved unles
 happens when a mean of exponentials leaves the range of float32 on the way, which depends on the units and the zero of
 the rewards as much as on the targets. Here the steps are computed safely (log-sum-exp), and the range is watched beside
 them: where it holds, weights are the published ones; where it does not, they are what the same steps would have
-given. Many palettes go side by side. Constraint: torch is imported when the solver is called.
+given. Palettes are solved in batches. Constraint: torch is imported when the solver is called.
 
 Source: Wang et al., ICLR 2025 (arXiv 2410.19198), and the behaviour of the code published with it; written anew.
 """
@@ -24,8 +24,8 @@ STEPS = 150
 LEARNING_RATE = 0.1
 #: Logarithms of the largest float32 and of the smallest that is not 0: beyond them exp gives infinity or 0.
 LARGEST_LOG, SMALLEST_LOG = math.log(3.4028234663852886e38), math.log(1.401298464324817e-45)
-#: Palettes times replies that go side by side.
-SIDE_BY_SIDE = 300_000
+#: Palettes times replies of one batch.
+BATCH_NUMBERS = 300_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class PublishedSolution:
 
     Args:
         weights: (row, value) lambda after the last step, in nats per reward; 0 for free values.
-        solved: (row,) bool, what it calls a success: nothing overflowed on the way.
+        solved: (row,) bool, its success flag: nothing overflowed during the steps.
     """
 
     weights: np.ndarray
@@ -67,37 +67,37 @@ def published_solver(
 
     counts = np.diff(offsets) if form is Form.PER_PROMPT else np.array([len(rewards)])
     groups, longest = len(counts), int(counts.max())
-    filled = np.arange(longest) < counts[:, None]
+    present = np.arange(longest) < counts[:, None]
     padded = np.zeros((groups, longest, rewards.shape[1]), dtype=np.float32)
-    padded[filled] = rewards
+    padded[present] = rewards
     table = torch.from_numpy(padded.reshape(groups * longest, -1))
-    # A reply that only fills a row up has no part in any sum.
-    absent = torch.from_numpy(np.where(filled, np.float32(0), np.float32(-np.inf)))
+    # Padding has no part in any sum.
+    padding_mask = torch.from_numpy(np.where(present, np.float32(0), np.float32(-np.inf)))
 
     def run(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        wanted = torch.from_numpy(~np.isnan(c))
+        targeted = torch.from_numpy(~np.isnan(c))
         target = torch.from_numpy(np.nan_to_num(c).astype(np.float32))
         tau = torch.zeros_like(target)
         adam = torch.optim.Adam([tau], lr=learning_rate)
         solved = torch.ones(len(c), dtype=torch.bool)
         for step in range(steps):
-            weights = torch.where(wanted, tau.exp(), 0.0)
+            weights = torch.where(targeted, tau.exp(), 0.0)
             if step == steps - 1:
                 break
-            logits = (weights @ table.T).reshape(len(c), groups, longest) + absent
+            logits = (weights @ table.T).reshape(len(c), groups, longest) + padding_mask
             largest = logits.amax(dim=2)
             share = logits.sub_(largest[..., None]).exp_()
             total = share.sum(dim=2)
             solved &= ((largest + total.log() <= LARGEST_LOG) & (largest >= SMALLEST_LOG)).all(dim=1)
             share.div_(groups * total[..., None])
             gradient = share.reshape(len(c), -1) @ table - target
-            tau.grad = torch.where(wanted, gradient * weights, 0.0)
+            tau.grad = torch.where(targeted, gradient * weights, 0.0)
             adam.step()
         return weights.numpy().astype(np.float64), solved.numpy()
 
     targets = np.atleast_2d(np.asarray(targets, dtype=float))
-    together = max(1, SIDE_BY_SIDE // (groups * longest))
+    batch_size = max(1, BATCH_NUMBERS // (groups * longest))
     with torch.no_grad():
-        parts = [run(targets[first : first + together]) for first in range(0, len(targets), together)]
+        parts = [run(targets[first : first + batch_size]) for first in range(0, len(targets), batch_size)]
     weights, solved = (np.concatenate(column) for column in zip(*parts, strict=True))
     return PublishedSolution(weights, solved & np.isfinite(weights).all(axis=1))

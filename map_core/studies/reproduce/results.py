@@ -1,4 +1,4 @@
-"""What the published experiments give on one table: plain numbers, a row a number of values."""
+"""Results of the published experiments on one table: plain numbers, a row for each number of values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class ReproductionProtocol:
-    """What was run.
+    """The settings of a reproduction.
 
     Args:
         form: per prompt or pooled.
@@ -22,7 +22,8 @@ class ReproductionProtocol:
         palettes: of each size.
         highest: the highest percentile of a target, as a share.
         seed: of everything that is drawn.
-        prompts, replies: of the table.
+        prompts: of the table.
+        replies: of the table.
     """
 
     form: Form
@@ -55,7 +56,8 @@ class SizeResult:
         published_residual: median of the published steps' violation of the optimality conditions on the reachable
             ones, in standard deviations; levels above their target count, for they cost nats.
         our_missed: as ``safe_missed``, for our weights.
-        our_ms, published_ms: median of one solve, in milliseconds, each on one palette at a time.
+        our_ms: median of one solve of ours, in milliseconds, one palette at a time.
+        published_ms: likewise of the published solver.
         random_meets, random_improves: share of random weights that meet a reachable palette, and that are above the
             base model in all of its values.
         our_improves: the latter for our weights.
@@ -112,7 +114,7 @@ class SequentialExample:
 
 @dataclass(frozen=True)
 class ReproductionStudy:
-    """All of it: the protocol, a row a number of values, and the sequential example (None where nothing is reached)."""
+    """The protocol, a row for each number of values, and the sequential example (None where nothing is reachable)."""
 
     protocol: ReproductionProtocol
     sizes: tuple[SizeResult, ...]

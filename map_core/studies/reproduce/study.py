@@ -1,8 +1,8 @@
-"""The protocol of the published experiments on any table, and what comes out of it.
+"""The protocol of the published experiments on any table.
 
 Palettes: for each number of values m, ``palettes`` random ones; each takes m of the values at random and draws for
-each a target above the base model, uniform in percentiles of the base model's replies, from where the base level
-stands to ``highest``. They are solved by the published solver and by ours, and what is true of them is proven: a solve
+each a target above the base model, uniform in percentiles of the base model's replies, from the base level's
+to ``highest``. They are solved by the published solver and by ours, and the truth is proven: a solve
 that converged has met the targets, one whose dual passes the most that can be spent shows that nothing does, and
 the certificate decides between them. Random weights are drawn for each palette's values, a Dirichlet direction times a
 uniform scale in nats per standard deviation. Sequential alignment goes through each palette's values in the
@@ -45,7 +45,7 @@ from map_core.studies.reproduce.results import (
 #: Palettes of each size that are timed one by one.
 TIMED = 7
 
-#: What is told on the way: how many parts are done, of how many, and the next one in words.
+#: Progress callback: parts done, of how many, and the next one in words.
 Report = Callable[[int, int, str], None]
 
 
@@ -59,7 +59,7 @@ def random_palettes(
     highest: float = 1.0,
     seed: int | Sequence[int] = 0,
 ) -> np.ndarray:
-    """Return targets above the base model, each on values at random.
+    """Draw targets above the base model, each palette on random values.
 
     Args:
         table: whose replies the percentiles are of.
@@ -103,7 +103,7 @@ def reproduce(
         palettes: of each number of values, at least 1.
         highest: the highest percentile of a target, as a share above 0, at most 1.
         seed: of everything that is drawn, 0 or above.
-        report: told before each part.
+        report: called before each part.
 
     Returns:
         The study.
@@ -114,13 +114,13 @@ def reproduce(
     chosen = list(range(len(table.values))) if values is None else [int(j) for j in values]
     if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= j < len(table.values) for j in chosen):
         raise InputError(f"values is {chosen}; expected different positions from 0 to {len(table.values) - 1}.")
-    for name, given, fits, expected in (
+    for name, number, fits, expected in (
         ("palettes", palettes, palettes >= 1, "a whole number from 1"),
         ("highest", highest, 0.0 < highest <= 1.0, "a share above 0, at most 1"),
         ("seed", seed, seed >= 0, "a whole number from 0"),
     ):
         if not fits:
-            raise InputError(f"{name} is {given}; expected {expected}.")
+            raise InputError(f"{name} is {number}; expected {expected}.")
     oracle = MemoryOracle.of(table, form)
     attainable = AttainableLevels(oracle)
     sizes = []
@@ -139,10 +139,10 @@ def reproduce(
 def _size(
     table: RewardTable, oracle: Oracle, attainable: AttainableLevels, m: int, levels: np.ndarray, seed: int
 ) -> SizeResult:
-    """Return everything about the palettes of one number of values: (row, value) levels in reward units."""
+    """Compute everything about the palettes of one number of values: (row, value) levels in reward units."""
     d = oracle.standardise(levels)
-    ours = solve_many(oracle, d)
-    reachable, open_rows = ours.converged.copy(), ~ours.converged & ~ours.unbounded
+    solutions = solve_many(oracle, d)
+    reachable, open_rows = solutions.converged.copy(), ~solutions.converged & ~solutions.unbounded
     for row in np.flatnonzero(open_rows):
         reachable[row] = attainable.margin(d[row]).attainable
 
@@ -150,37 +150,37 @@ def _size(
     pooled = published
     if oracle.form is Form.PER_PROMPT:
         pooled = published_solver(table.rewards, table.offsets, levels)
-    good = published.solved & reachable
+    comparable = published.solved & reachable
     random = np.zeros_like(d)
     random[~np.isnan(d)] = random_weights(len(d), m, largest=LARGEST, seed=seed).ravel()
-    beside = evaluate_weights(oracle, random[reachable], d[reachable]) if reachable.any() else None
+    random_evaluation = evaluate_weights(oracle, random[reachable], d[reachable]) if reachable.any() else None
     paths = sequential_paths(oracle, d[reachable], rounds=ROUNDS) if reachable.any() else ()
     one_round = np.array([path.shortfall[min(m, path.steps)].max() for path in paths])
     all_rounds = np.array([path.shortfall[-1].max() for path in paths])
-    met = ours.converged
-    our_ms, published_ms = _times(table, oracle, d[met][:TIMED], levels[met][:TIMED])
+    converged = solutions.converged
+    our_ms, published_ms = _times(table, oracle, d[converged][:TIMED], levels[converged][:TIMED])
     return SizeResult(
         values=m,
         palettes=len(d),
         reachable=_share(reachable),
         by_certificate=int(open_rows.sum()),
-        converged=_share(met[reachable]),
-        residual=float(ours.residual[met].max(initial=0.0)),
+        converged=_share(converged[reachable]),
+        residual=float(solutions.residual[converged].max(initial=0.0)),
         published_solved=_share(published.solved),
         published_false=_share(~reachable[published.solved]),
         published_refused=_share(~published.solved[reachable]),
-        published_missed=_missed(oracle, published.weights[good] * oracle.scale, d[good]),
+        published_missed=_missed(oracle, published.weights[comparable] * oracle.scale, d[comparable]),
         safe_missed=_missed(oracle, published.weights[reachable] * oracle.scale, d[reachable]),
         pooled_missed=_missed(oracle, pooled.weights[reachable] * oracle.scale, d[reachable]),
         published_residual=_residual(oracle, published.weights[reachable] * oracle.scale, d[reachable]),
-        our_missed=_missed(oracle, ours.weights[reachable], d[reachable]),
+        our_missed=_missed(oracle, solutions.weights[reachable], d[reachable]),
         our_ms=our_ms,
         published_ms=published_ms,
-        random_meets=beside.meets_all if beside else math.nan,
-        random_improves=beside.improves_all if beside else math.nan,
-        our_improves=_improves(ours, d, met),
+        random_meets=random_evaluation.meets_all if random_evaluation else math.nan,
+        random_improves=random_evaluation.improves_all if random_evaluation else math.nan,
+        our_improves=_improves(solutions, d, converged),
         random_wins=_wins(table, oracle, random[reachable], d[reachable]),
-        our_wins=_wins(table, oracle, ours.weights[met], d[met]),
+        our_wins=_wins(table, oracle, solutions.weights[converged], d[converged]),
         one_round_missed=_share(one_round > MISS),
         rounds_missed=_share(all_rounds > MISS),
         one_round_short=float(np.median(one_round)) if len(one_round) else math.nan,
@@ -189,12 +189,12 @@ def _size(
 
 
 def _share(holds: np.ndarray) -> float:
-    """Return share of the entries that are true; NaN without entries."""
+    """Return the share of the entries that are true; NaN without entries."""
     return float(np.mean(holds)) if len(holds) else math.nan
 
 
 def _missed(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
-    """Return share of the rows in which a level is further below its target than ``MISS``."""
+    """Return the share of the rows in which a level is further below its target than ``MISS``."""
     if not len(weights):
         return math.nan
     lack = np.nan_to_num(d - oracle.batch_moments(weights).levels)
@@ -202,7 +202,7 @@ def _missed(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
 
 
 def _residual(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
-    """Return median over rows of the largest violation of the optimality conditions."""
+    """Return the median over rows of the largest violation of the optimality conditions."""
     if not len(weights):
         return math.nan
     slack = np.nan_to_num(oracle.batch_moments(weights).levels - d)
@@ -210,13 +210,13 @@ def _residual(oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
 
 
 def _improves(ours: Solutions, d: np.ndarray, met: np.ndarray) -> float:
-    """Return share of our met palettes whose every value is above the base model, or at it where the target is no higher."""
+    """Return the share of our met palettes with every value above the base level, or at it without a higher target."""
     above = (ours.levels > 0) | np.isnan(d) | (d <= 0)
     return _share(above[met].all(axis=1))
 
 
 def _wins(table: RewardTable, oracle: Oracle, weights: np.ndarray, d: np.ndarray) -> float:
-    """Return share of the rows whose every targeted value wins against the base model in half of the comparisons or more."""
+    """Return the share of the rows in which every targeted value wins half of its comparisons with the base or more."""
     if not len(weights):
         return math.nan
     rates = win_rates(table, weights, oracle.form)
@@ -224,7 +224,7 @@ def _wins(table: RewardTable, oracle: Oracle, weights: np.ndarray, d: np.ndarray
 
 
 def _times(table: RewardTable, oracle: Oracle, d: np.ndarray, levels: np.ndarray) -> tuple[float, float]:
-    """Return median milliseconds of one solve, ours and the published, one palette at a time, torch on one thread."""
+    """Return the median milliseconds of one solve, ours and the published, with torch on one thread."""
     import torch
 
     if not len(d):
@@ -249,14 +249,14 @@ def _times(table: RewardTable, oracle: Oracle, d: np.ndarray, levels: np.ndarray
 
 
 def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> SequentialExample | None:
-    """Return the paper's sequential experiment: the same quantile of each value, in one round, in five and at once."""
+    """Run the paper's sequential experiment: the same quantile of each value, in one round, in five and at once."""
     scale = Percentiles(table)
     for quantile in np.arange(PAPER.quantile, 0.5, -0.05).round(2):
         levels = np.full(len(table.values), np.nan)
         levels[chosen] = [scale.level(j, 100.0 * quantile) for j in chosen]
         d = oracle.standardise(levels)
-        together = solve(oracle, d)
-        if together.status is Status.CONVERGED:
+        simultaneous = solve(oracle, d)
+        if simultaneous.status is Status.CONVERGED:
             break
     else:
         return None
@@ -272,5 +272,5 @@ def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> Sequen
         float(quantile),
         quantiles(path.levels[min(len(chosen), path.steps)]),
         quantiles(path.levels[-1]),
-        quantiles(together.levels),
+        quantiles(simultaneous.levels),
     )

@@ -52,7 +52,7 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     for position, number in enumerate(there):
         if number is not None:
             names[number], colours[number] = scene.names[position], position
-    sizes = np.where(study.graded.had, (~np.isnan(study.graded.asked)).sum(axis=1), 0)
+    sizes = np.where(study.graded.mostly_reachable, (~np.isnan(study.graded.asked)).sum(axis=1), 0)
     command = f"python -m map_core verify {shlex.quote(str(table))} --study {shlex.quote(str(own))}"
     return DeliveryEvidence(
         study,
