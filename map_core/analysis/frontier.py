@@ -122,7 +122,7 @@ def frontiers(
         raise InputError(f"A contour of {directions} directions was asked for; expected 2 or more.")
     angles = np.linspace(0.0, math.pi / 2, directions)
     corners = np.maximum(np.column_stack([np.sin(angles), np.cos(angles)]), TRACE)
-    results = _contours(oracle, chosen, corners, budgets, floors, limit)
+    results = _contours(oracle, chosen, corners, budgets, floors=floors, limit=limit)
     return tuple(
         Frontier((int(pair[0]), int(pair[1])), kept, contours)
         for pair, (kept, contours) in zip(chosen, results, strict=True)
@@ -161,7 +161,7 @@ def surface(
     grid = np.array([(i, j, steps - i - j) for i in range(directions) for j in range(directions - i)])
     corners = np.maximum(np.sin(grid / steps * (math.pi / 2)), TRACE)
     ((kept, contours),) = _contours(
-        oracle, [triple], corners / np.linalg.norm(corners, axis=1)[:, None], budgets, floors, limit
+        oracle, [triple], corners / np.linalg.norm(corners, axis=1)[:, None], budgets, floors=floors, limit=limit
     )
     first, second, third = (int(value) for value in triple)
     return Surface((first, second, third), kept, _triangles(steps), contours)
@@ -182,6 +182,7 @@ def _contours(
     groups: Sequence[tuple[int, ...]],
     corners: np.ndarray,
     budgets: Sequence[float],
+    *,
     floors: np.ndarray | None,
     limit: bool,
 ) -> list[tuple[np.ndarray, tuple[Contour, ...]]]:

@@ -145,7 +145,7 @@ def advise(
         ess = oracle.effective_sample_size(weights)
         error, error_share = _level_error(table, oracle, targets, weights, sandwich(oracle, solution).levels)
         now = replace(now, error=error, carrying=ess.per_prompt, carrying_all=ess.pooled)
-    forecast_margin, ess_growth = _forecast_candidates(table, oracle, targets, weights, margin.value, seed)
+    forecast_margin, ess_growth = _forecast_candidates(table, oracle, targets, weights, current=margin.value, seed=seed)
     candidates = Outlook(
         now.error * error_share,
         now.carrying * ess_growth,
@@ -224,6 +224,7 @@ def _forecast_candidates(
     oracle: Oracle,
     targets: np.ndarray,
     weights: np.ndarray | None,
+    *,
     current: float,
     seed: int,
 ) -> tuple[float, float]:

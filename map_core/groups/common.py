@@ -113,7 +113,7 @@ def largest_affordable_share(
 
     Args:
         oracle: the table.
-        need: (batch,) to (batch, value) targets that grow with u; those of 0 are met by the base model.
+        targets_at: (batch,) to (batch, value) targets that grow with u; those of 0 are met by the base model.
         budget: nats.
 
     Returns:

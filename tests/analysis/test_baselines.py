@@ -53,7 +53,7 @@ def test_win_rates_are_the_double_sum_over_replies(form: Form):
     weights = rng.uniform(0, 1, (3, 4))
     z = oracle.standardise(table.rewards)
     groups = [table.rows(i) for i in range(20)] if form is Form.PER_PROMPT else [slice(0, len(z))]
-    for x, found in zip(weights, baselines.win_rates(table, weights, form), strict=True):
+    for x, result in zip(weights, baselines.win_rates(table, weights, form), strict=True):
         total = np.zeros(4)
         for rows in groups:
             p = np.exp(z[rows] @ x)
@@ -61,7 +61,7 @@ def test_win_rates_are_the_double_sum_over_replies(form: Form):
             r = table.rewards[rows]
             beats = (r[:, None] > r[None]) + 0.5 * (r[:, None] == r[None])
             total += p @ beats.mean(axis=1) / len(groups)
-        assert found == pytest.approx(total, abs=1e-12)
+        assert result == pytest.approx(total, abs=1e-12)
 
 
 def test_weight_on_one_value_raises_its_win_rate():

@@ -49,17 +49,22 @@ def test_old_weights_on_the_new_table():
     after = replace(before, rewards=before.rewards + shift)
     oracle = MemoryOracle.of(before)
     targets = oracle.rewards_at(np.array([0.4, 0.2, NAN, NAN]))
-    found = drift(before, after, targets)
+    comparison = drift(before, after, targets)
     solution = solve(oracle, oracle.standardise(targets))
-    np.testing.assert_allclose(found.weights_before, solution.weights / oracle.scale, rtol=1e-12)
-    assert found.held is not None
+    np.testing.assert_allclose(comparison.weights_before, solution.weights / oracle.scale, rtol=1e-12)
+    assert comparison.held is not None
     # A shift moves every level and no weight's effect: only the shifted value drifts, and its target is missed.
-    np.testing.assert_allclose(found.held.before, oracle.rewards_at(solution.levels), atol=1e-12)
-    np.testing.assert_allclose(found.held.change, shift, atol=1e-12)
-    assert found.held.real.tolist() == found.base.real.tolist() == found.missed.tolist() == [False, True, False, False]
-    np.testing.assert_allclose(found.short, [0, 1, 0, 0], atol=1e-8)
-    assert found.held_kl == pytest.approx(solution.kl, abs=1e-10)
-    assert found.after.verdict is Verdict.OUT_OF_REACH or found.weights_after is not None
+    np.testing.assert_allclose(comparison.held.before, oracle.rewards_at(solution.levels), atol=1e-12)
+    np.testing.assert_allclose(comparison.held.change, shift, atol=1e-12)
+    assert (
+        comparison.held.real.tolist()
+        == comparison.base.real.tolist()
+        == comparison.missed.tolist()
+        == [False, True, False, False]
+    )
+    np.testing.assert_allclose(comparison.short, [0, 1, 0, 0], atol=1e-8)
+    assert comparison.held_kl == pytest.approx(solution.kl, abs=1e-10)
+    assert comparison.after.verdict is Verdict.OUT_OF_REACH or comparison.weights_after is not None
     # Nothing changed: nothing drifts, to the last digit.
     still = drift(before, before, targets)
     assert not still.base.real.any()
@@ -71,7 +76,7 @@ def test_old_weights_on_the_new_table():
 @pytest.mark.parametrize("paired", [True, False])
 def test_noise_is_not_called_drift(form: Form, paired: bool):
     """Tables of one model: one comparison in 20 may be called drift; where one is lower by a scale, nearly all are."""
-    alarms, found, runs = np.zeros(2), 0, 120
+    alarms, comparison, runs = np.zeros(2), 0, 120
     for seed in range(runs):
         left, right = (make_table(prompts=40, candidates=8, seed=1000 + 2 * seed + k) for k in range(2))
         if paired:
@@ -88,37 +93,37 @@ def test_noise_is_not_called_drift(form: Form, paired: bool):
         assert same.held is not None
         alarms += np.array([same.base.real.any(), same.held.real.any()])
         moved = drift(left, replace(right, rewards=right.rewards - oracle.scale), targets, form)
-        found += bool(moved.missed[[0, 2]].all())
+        comparison += bool(moved.missed[[0, 2]].all())
     assert np.all(alarms <= 0.05 * runs + 2.5 * np.sqrt(0.05 * runs))
-    assert found > 0.9 * runs
+    assert comparison > 0.9 * runs
 
 
 def test_values_that_only_one_table_has():
     before = make_table(prompts=10, values=("a", "b", "c"))
     after = make_table(prompts=10, values=("c", "d", "a"), seed=1)
     targets = MemoryOracle.of(before).rewards_at(np.array([0.2, 0.2, NAN]))
-    found = drift(before, after, targets)
-    assert found.values == ("a", "c")
-    assert found.only_before == ("b",)
-    assert found.only_after == ("d",)
-    np.testing.assert_array_equal(found.targets, [targets[0], NAN])
-    assert found.weights_before is not None
-    assert len(found.weights_before) == len(found.base.after) == 2
+    comparison = drift(before, after, targets)
+    assert comparison.values == ("a", "c")
+    assert comparison.only_before == ("b",)
+    assert comparison.only_after == ("d",)
+    np.testing.assert_array_equal(comparison.targets, [targets[0], NAN])
+    assert comparison.weights_before is not None
+    assert len(comparison.weights_before) == len(comparison.base.after) == 2
     # Asked in its own order, the second table's base levels are by name.
-    np.testing.assert_allclose(found.base.after, MemoryOracle.of(after).base[[2, 0]])
-    assert np.isnan(found.after.targets[[0, 1]]).all()
+    np.testing.assert_allclose(comparison.base.after, MemoryOracle.of(after).base[[2, 0]])
+    assert np.isnan(comparison.after.targets[[0, 1]]).all()
 
 
 def test_out_of_reach_and_one_prompt():
     before = make_table(prompts=10)
-    found = drift(before, before, np.array([99.0, NAN, NAN, NAN]))
-    assert found.before.verdict is found.after.verdict is Verdict.OUT_OF_REACH
-    assert found.held is found.weights_before is found.weights_after is None
-    assert not found.missed.any()
+    comparison = drift(before, before, np.array([99.0, NAN, NAN, NAN]))
+    assert comparison.before.verdict is comparison.after.verdict is Verdict.OUT_OF_REACH
+    assert comparison.held is comparison.weights_before is comparison.weights_after is None
+    assert not comparison.missed.any()
     one = make_table(prompts=1, seed=1)
-    found = drift(before, one, np.array([0.5, NAN, NAN, NAN]))
-    assert np.isinf(found.base.error).all()
-    assert not found.base.real.any()
+    comparison = drift(before, one, np.array([0.5, NAN, NAN, NAN]))
+    assert np.isinf(comparison.base.error).all()
+    assert not comparison.base.real.any()
     # A table with one reply a prompt is pooled, so both are.
     assert drift(before, make_table(prompts=9, candidates=1), np.full(4, NAN)).form is Form.POOLED
 
@@ -145,11 +150,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     save(make_table(prompts=3, candidates=4, values=("humor", "wit")), tmp_path / "c.parquet")
     arguments = ["groups", str(tmp_path / "a.parquet"), "--target", "humor=+0.5sd", "--target", "positivity=p99.9"]
     assert main([*arguments[:4], "--compare", str(tmp_path / "b.parquet"), "--json"]) == 0
-    found = strict(capsys.readouterr().out)
-    assert found["missed"] == found["base"]["drifted"] == ["humor"]
-    assert found["short"]["humor"] == pytest.approx(1.0)
-    assert found["old_weights"]["before"]["humor"] == pytest.approx(found["targets"]["humor"])
-    assert found["same_prompts"] is True
+    comparison = strict(capsys.readouterr().out)
+    assert comparison["missed"] == comparison["base"]["drifted"] == ["humor"]
+    assert comparison["short"]["humor"] == pytest.approx(1.0)
+    assert comparison["old_weights"]["before"]["humor"] == pytest.approx(comparison["targets"]["humor"])
+    assert comparison["same_prompts"] is True
     for other, extra in (("b", arguments), ("c", arguments[:4]), ("c", arguments)):
         for as_json in ([], ["--json"]):
             assert main([*extra, "--compare", str(tmp_path / f"{other}.parquet"), *as_json]) == 0

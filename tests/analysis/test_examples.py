@@ -15,35 +15,35 @@ from tests.tables import make_table
 
 def by_hand():
     """One prompt of three replies; the second is the most of the first value, the third the average."""
-    made = make_table(prompts=1, candidates=3, values=("humor", "calm"))
+    table = make_table(prompts=1, candidates=3, values=("humor", "calm"))
     rewards = np.array([[0.0, 3.0], [4.0, 0.0], [2.0, 1.0]])
-    return replace(made, rewards=rewards, replies=("flat", "funny", "average"), use_cases=("Stories",))
+    return replace(table, rewards=rewards, replies=("flat", "funny", "average"), use_cases=("Stories",))
 
 
 def test_the_likeliest_reply_and_its_probability():
     table = by_hand()
     oracle = MemoryOracle.of(table)
     x = np.array([0.5, 0.0])
-    found = reply_example(table, oracle, x, 0)
-    assert (found.base, found.aligned) == ("average", "funny")
+    example = reply_example(table, oracle, x, 0)
+    assert (example.base, example.aligned) == ("average", "funny")
     z = (table.rewards[:, 0] - oracle.base[0]) / oracle.scale[0]
-    assert found.probability == pytest.approx(np.exp(0.5 * z[1]) / np.exp(0.5 * z).sum())
-    assert found.candidates == 3
-    np.testing.assert_allclose(oracle.rewards_at(found.aligned_levels), [4.0, 0.0])
+    assert example.probability == pytest.approx(np.exp(0.5 * z[1]) / np.exp(0.5 * z).sum())
+    assert example.candidates == 3
+    np.testing.assert_allclose(oracle.rewards_at(example.aligned_levels), [4.0, 0.0])
 
 
 def test_without_weights_both_are_alike():
     table = by_hand()
-    found = reply_example(table, MemoryOracle.of(table), np.zeros(2), 0)
-    assert found.base == found.aligned == "average"
-    assert found.probability == pytest.approx(1 / 3)
+    example = reply_example(table, MemoryOracle.of(table), np.zeros(2), 0)
+    assert example.base == example.aligned == "average"
+    assert example.probability == pytest.approx(1 / 3)
 
 
 def test_large_weights_do_not_overflow():
     table = by_hand()
-    found = reply_example(table, MemoryOracle.of(table), np.array([1e6, 0.0]), 0)
-    assert found.aligned == "funny"
-    assert found.probability == pytest.approx(1.0)
+    example = reply_example(table, MemoryOracle.of(table), np.array([1e6, 0.0]), 0)
+    assert example.aligned == "funny"
+    assert example.probability == pytest.approx(1.0)
 
 
 def test_what_is_not_there_is_said():

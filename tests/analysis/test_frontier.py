@@ -47,9 +47,9 @@ def test_one_value_alone_by_hand():
 
 
 def test_points_spend_their_budget_and_lie_in_order(oracle: MemoryOracle):
-    found = frontier(oracle, (0, 1), [1.0, 0.25])
-    assert [c.budget for c in found.contours] == [0.25, 1.0, math.inf]
-    for contour in found.contours[:2]:
+    result = frontier(oracle, (0, 1), [1.0, 0.25])
+    assert [c.budget for c in result.contours] == [0.25, 1.0, math.inf]
+    for contour in result.contours[:2]:
         np.testing.assert_allclose(contour.kl, contour.budget, rtol=1e-9)
         assert np.all(np.diff(contour.levels[:, 0]) >= -1e-9)
         assert np.all(np.diff(contour.levels[:, 1]) <= 1e-9)
@@ -61,21 +61,21 @@ def test_points_spend_their_budget_and_lie_in_order(oracle: MemoryOracle):
 
 def test_all_pairs_at_once_are_the_pairs_one_by_one(oracle: MemoryOracle):
     together = frontiers(oracle, [0.5, 1.5], directions=7)
-    assert [found.pair for found in together] == list(combinations(range(4), 2))
-    for found in together:
-        alone = frontier(oracle, found.pair, [0.5, 1.5], directions=7)
-        for one, other in zip(found.contours, alone.contours, strict=True):
+    assert [result.pair for result in together] == list(combinations(range(4), 2))
+    for result in together:
+        alone = frontier(oracle, result.pair, [0.5, 1.5], directions=7)
+        for one, other in zip(result.contours, alone.contours, strict=True):
             assert one.budget == other.budget
             np.testing.assert_allclose(one.levels, other.levels, atol=1e-8)
 
 
 def test_pairs_with_floors_at_once_are_the_pairs_one_by_one(oracle: MemoryOracle):
     floors = np.array([0.1, 0.0, 0.2, np.nan])
-    for found in frontiers(oracle, [0.5], directions=5, floors=floors):
-        alone = frontier(oracle, found.pair, [0.5], directions=5, floors=floors)
-        kept = [j for j in range(3) if j not in found.pair]
-        assert list(np.flatnonzero(~np.isnan(found.floors))) == kept
-        for one, other in zip(found.contours, alone.contours, strict=True):
+    for result in frontiers(oracle, [0.5], directions=5, floors=floors):
+        alone = frontier(oracle, result.pair, [0.5], directions=5, floors=floors)
+        kept = [j for j in range(3) if j not in result.pair]
+        assert list(np.flatnonzero(~np.isnan(result.floors))) == kept
+        for one, other in zip(result.contours, alone.contours, strict=True):
             np.testing.assert_allclose(one.levels, other.levels, atol=1e-7)
             assert np.all(one.levels[:, kept] >= floors[kept] - 1e-8)
 
@@ -159,14 +159,14 @@ def test_the_limit_with_floors_is_a_linear_program(small: tuple[MemoryOracle, np
 
 def test_floors_beyond_the_budget_leave_an_empty_contour(oracle: MemoryOracle):
     floors = np.array([np.nan, np.nan, 0.6, np.nan])
-    found = frontier(oracle, (0, 1), [0.01, 1.0], floors=floors, directions=5)
-    assert found.contours[0].levels.shape == (0, 4)
-    assert len(found.contours[1].levels) == 5
+    result = frontier(oracle, (0, 1), [0.01, 1.0], floors=floors, directions=5)
+    assert result.contours[0].levels.shape == (0, 4)
+    assert len(result.contours[1].levels) == 5
 
 
 def test_floors_out_of_reach_leave_nothing_but_empty_contours(oracle: MemoryOracle):
-    found = frontier(oracle, (0, 1), [0.5, 1.0], floors=np.array([np.nan, np.nan, 40.0, np.nan]))
-    assert [len(contour.levels) for contour in found.contours] == [0, 0]
+    result = frontier(oracle, (0, 1), [0.5, 1.0], floors=np.array([np.nan, np.nan, 40.0, np.nan]))
+    assert [len(contour.levels) for contour in result.contours] == [0, 0]
 
 
 def test_a_budget_beyond_every_reply_is_the_limit():
@@ -179,9 +179,9 @@ def test_a_budget_beyond_every_reply_is_the_limit():
 
 
 def test_the_edges_of_a_surface_are_its_pairs(oracle: MemoryOracle):
-    found = surface(oracle, (0, 1, 2), [0.7], directions=9)
-    assert [contour.budget for contour in found.contours] == [0.7, math.inf]
-    sheet = found.contours[0]
+    result = surface(oracle, (0, 1, 2), [0.7], directions=9)
+    assert [contour.budget for contour in result.contours] == [0.7, math.inf]
+    sheet = result.contours[0]
     assert sheet.levels.shape == (45, 4)
     edge = np.flatnonzero(sheet.weights[:, 2] < 1e-3)
     pair = frontier(oracle, (0, 1), [0.7], directions=9, limit=False).contours[0]
@@ -190,14 +190,14 @@ def test_the_edges_of_a_surface_are_its_pairs(oracle: MemoryOracle):
 
 
 def test_the_triangles_of_a_surface_cover_it_once(oracle: MemoryOracle):
-    found = surface(oracle, (0, 1, 2), [0.7], directions=6, limit=False)
-    assert found.triangles.shape == (25, 3)
-    sides = np.sort(found.triangles[:, [[0, 1], [1, 2], [0, 2]]].reshape(-1, 2), axis=1)
+    result = surface(oracle, (0, 1, 2), [0.7], directions=6, limit=False)
+    assert result.triangles.shape == (25, 3)
+    sides = np.sort(result.triangles[:, [[0, 1], [1, 2], [0, 2]]].reshape(-1, 2), axis=1)
     _, counts = np.unique(sides, axis=0, return_counts=True)
     # Sides within belong to two triangles, those of the rim, five an edge, to one.
     assert np.sum(counts == 1) == 15
     assert np.all(counts <= 2)
-    assert set(found.triangles.ravel()) == set(range(21))
+    assert set(result.triangles.ravel()) == set(range(21))
 
 
 @pytest.mark.parametrize(
@@ -229,11 +229,11 @@ def test_odd_tables_give_points_that_keep_what_they_promise(odd: Odd, budget: fl
     if last < 1:
         return
     floors = odd.targets(1)[0] if with_floors else None
-    for found in frontiers(odd.oracle, [budget], pairs=[(0, 1), (last, 0)], floors=floors, directions=5):
-        kept = ~np.isnan(found.floors)
-        for contour in found.contours:
+    for result in frontiers(odd.oracle, [budget], pairs=[(0, 1), (last, 0)], floors=floors, directions=5):
+        kept = ~np.isnan(result.floors)
+        for contour in result.contours:
             assert np.all(np.isfinite(contour.weights))
-            assert np.all(contour.levels[:, kept] >= found.floors[kept] - 1e-5)
+            assert np.all(contour.levels[:, kept] >= result.floors[kept] - 1e-5)
             if math.isfinite(contour.budget):
                 spent = np.abs(contour.kl - budget) <= 1e-6 * budget + 1e-7
                 assert np.all(spent | (contour.saturated & (contour.kl <= budget)))

@@ -23,54 +23,54 @@ def oracle() -> MemoryOracle:
 
 def test_directions_of_two_values_by_hand():
     # The corners, then each time the middle of the widest gap: 45 degrees, then 22.5 and 67.5.
-    found = spread_directions(2, 5)
-    angles = np.sort(np.degrees(np.arctan2(found[:, 0], found[:, 1])))
+    palettes = spread_directions(2, 5)
+    angles = np.sort(np.degrees(np.arctan2(palettes[:, 0], palettes[:, 1])))
     assert angles == pytest.approx([0, 22.5, 45, 67.5, 90], abs=0.1)
-    assert found[:2].tolist() == [[1, 0], [0, 1]]
+    assert palettes[:2].tolist() == [[1, 0], [0, 1]]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
 def test_directions_are_of_length_one_and_apart(size):
-    found = spread_directions(size, size + 12)
-    assert np.all(found >= 0)
-    assert np.linalg.norm(found, axis=1) == pytest.approx(1.0)
-    assert found[:size] == pytest.approx(np.eye(size))
+    palettes = spread_directions(size, size + 12)
+    assert np.all(palettes >= 0)
+    assert np.linalg.norm(palettes, axis=1) == pytest.approx(1.0)
+    assert palettes[:size] == pytest.approx(np.eye(size))
     if size > 2:
-        assert np.max((found @ found.T)[np.triu_indices(len(found), 1)]) < 0.99
-    assert np.array_equal(found, spread_directions(size, size + 12))
+        assert np.max((palettes @ palettes.T)[np.triu_indices(len(palettes), 1)]) < 0.99
+    assert np.array_equal(palettes, spread_directions(size, size + 12))
 
 
 def test_a_line_of_two_values_is_a_point_of_their_frontier(oracle):
-    found = spread_frontier(oracle, (0, 1), [0.5], lines=5)
+    palettes = spread_frontier(oracle, (0, 1), [0.5], lines=5)
     known = frontier(oracle, (0, 1), [0.5], directions=5, limit=False).contours[0]
-    order = np.argsort(found.levels[:, 0])
-    assert found.levels[order] == pytest.approx(known.levels, abs=2e-3)
-    assert found.kl == pytest.approx(0.5)
+    order = np.argsort(palettes.levels[:, 0])
+    assert palettes.levels[order] == pytest.approx(known.levels, abs=2e-3)
+    assert palettes.kl == pytest.approx(0.5)
 
 
 def test_no_line_has_more_of_everything_at_the_same_cost(oracle):
-    found = spread_frontier(oracle, (0, 1, 3), [0.25, 1.0], lines=9)
-    assert found.values == (0, 1, 3)
-    assert found.budget.tolist() == [0.25] * 9 + [1.0] * 9
+    palettes = spread_frontier(oracle, (0, 1, 3), [0.25, 1.0], lines=9)
+    assert palettes.values == (0, 1, 3)
+    assert palettes.budget.tolist() == [0.25] * 9 + [1.0] * 9
     for line in range(18):
         targets = np.full(4, np.nan)
-        targets[[0, 1, 3]] = found.levels[line, [0, 1, 3]]
+        targets[[0, 1, 3]] = palettes.levels[line, [0, 1, 3]]
         # What its own levels cost at the least is what it spends: nothing of it is wasted.
-        assert solve(oracle, targets).kl == pytest.approx(found.kl[line], abs=1e-6)
+        assert solve(oracle, targets).kl == pytest.approx(palettes.kl[line], abs=1e-6)
 
 
 def test_floors_are_kept_and_what_cannot_be_paid_has_no_line(oracle):
     floors = np.array([np.nan, np.nan, 0.6, np.nan])
-    found = spread_frontier(oracle, (0, 1), [0.01, 1.0], lines=4, floors=floors)
-    assert found.budget.tolist() == [1.0] * 4
-    assert np.all(found.levels[:, 2] >= 0.6 - 1e-6)
+    palettes = spread_frontier(oracle, (0, 1), [0.01, 1.0], lines=4, floors=floors)
+    assert palettes.budget.tolist() == [1.0] * 4
+    assert np.all(palettes.levels[:, 2] >= 0.6 - 1e-6)
 
 
 def test_trust_is_that_of_the_weights():
     small = MemoryOracle.of(make_table(prompts=12, candidates=16))
-    found = spread_frontier(small, (0, 1), [0.1, 2.4], lines=3)
-    told = [trust(small, small.effective_sample_size(x)) >= 0 for x in found.weights]
-    assert found.trusted.tolist() == told == [True] * 3 + [False] * 3
+    palettes = spread_frontier(small, (0, 1), [0.1, 2.4], lines=3)
+    expected = [trust(small, small.effective_sample_size(x)) >= 0 for x in palettes.weights]
+    assert palettes.trusted.tolist() == expected == [True] * 3 + [False] * 3
 
 
 @pytest.mark.parametrize(

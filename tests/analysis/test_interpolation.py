@@ -28,29 +28,29 @@ def ends(first, second) -> PalettePair:
     return PalettePair(*(assess(ORACLE, np.array(one)) for one in (first, second)))
 
 
-def along(found: PalettePair, points: int = 11):
-    return interpolate(ORACLE, found, lambda targets: assess(ORACLE, targets), points)
+def along(mixtures: PalettePair, points: int = 11):
+    return interpolate(ORACLE, mixtures, lambda targets: assess(ORACLE, targets), points)
 
 
 def test_halfway_lies_in_the_middle():
-    found = ends([0.2, 0.4, NAN, NAN], [0.6, 0.0, NAN, NAN])
-    np.testing.assert_allclose(found.targets(0.5), [0.4, 0.2, NAN, NAN])
-    np.testing.assert_allclose(found.targets(0.25), [0.3, 0.3, NAN, NAN])
+    mixtures = ends([0.2, 0.4, NAN, NAN], [0.6, 0.0, NAN, NAN])
+    np.testing.assert_allclose(mixtures.targets(0.5), [0.4, 0.2, NAN, NAN])
+    np.testing.assert_allclose(mixtures.targets(0.25), [0.3, 0.3, NAN, NAN])
 
 
 def test_the_ends_are_the_palettes_themselves():
-    found = ends([0.2, NAN, NAN, NAN], [NAN, 0.3, NAN, NAN])
-    np.testing.assert_array_equal(found.targets(0.0), found.first.targets)
-    np.testing.assert_array_equal(found.targets(1.0), found.second.targets)
+    mixtures = ends([0.2, NAN, NAN, NAN], [NAN, 0.3, NAN, NAN])
+    np.testing.assert_array_equal(mixtures.targets(0.0), mixtures.first.targets)
+    np.testing.assert_array_equal(mixtures.targets(1.0), mixtures.second.targets)
 
 
 def test_what_only_one_asks_for_is_asked_of_the_other_at_what_it_gives_unasked():
-    found = ends([0.5, NAN, NAN, NAN], [NAN, 0.3, NAN, NAN])
-    a, b = found.first.solution.levels, found.second.solution.levels
+    mixtures = ends([0.5, NAN, NAN, NAN], [NAN, 0.3, NAN, NAN])
+    a, b = mixtures.first.solution.levels, mixtures.second.solution.levels
     expected = [0.5 * 0.5 + 0.5 * b[0], 0.5 * a[1] + 0.5 * 0.3, NAN, NAN]
-    np.testing.assert_allclose(found.targets(0.5), expected)
-    near = assess(ORACLE, found.targets(1e-6))
-    assert near.solution.kl == pytest.approx(found.first.solution.kl, abs=1e-4)
+    np.testing.assert_allclose(mixtures.targets(0.5), expected)
+    near = assess(ORACLE, mixtures.targets(1e-6))
+    assert near.solution.kl == pytest.approx(mixtures.first.solution.kl, abs=1e-4)
     np.testing.assert_allclose(near.solution.levels[:2], a[:2], atol=1e-3)
 
 
@@ -58,9 +58,9 @@ def test_what_only_one_asks_for_is_asked_of_the_other_at_what_it_gives_unasked()
 def test_a_blend_of_what_can_be_had_can_be_had_for_at_most_the_blend_of_the_costs(seed):
     rng = np.random.default_rng(seed)
     drawn = [np.where(rng.random(4) < 0.3, NAN, rng.uniform(-0.2, 0.5, 4)) for _ in range(2)]
-    found = ends(*drawn)
-    assert Verdict.OUT_OF_REACH not in (found.first.verdict, found.second.verdict)
-    way = along(found)
+    mixtures = ends(*drawn)
+    assert Verdict.OUT_OF_REACH not in (mixtures.first.verdict, mixtures.second.verdict)
+    way = along(mixtures)
     assert Verdict.OUT_OF_REACH not in way.verdicts
     mixed = (1 - way.shares) * way.kl[0] + way.shares * way.kl[-1]
     assert np.all(way.kl <= mixed + 1e-7)
@@ -68,25 +68,25 @@ def test_a_blend_of_what_can_be_had_can_be_had_for_at_most_the_blend_of_the_cost
 
 
 def test_where_it_is_out_of_reach_there_are_no_levels():
-    found = ends([0.2, NAN, NAN, NAN], [9.0, NAN, NAN, NAN])
-    way = along(found, 5)
+    mixtures = ends([0.2, NAN, NAN, NAN], [9.0, NAN, NAN, NAN])
+    way = along(mixtures, 5)
     assert way.verdicts[0] is Verdict.REACHABLE
     assert way.verdicts[-1] is Verdict.OUT_OF_REACH
     assert np.isnan(way.kl[-1])
     assert np.isnan(way.levels[-1]).all()
-    told = verdict_stretches(way)
-    assert told[0][1] == 0.0
-    assert told[-1][2] == 1.0
-    assert all(before[2] == after[1] for before, after in pairwise(told))
+    sections = verdict_stretches(way)
+    assert sections[0][1] == 0.0
+    assert sections[-1][2] == 1.0
+    assert all(before[2] == after[1] for before, after in pairwise(sections))
 
 
 def test_bad_input():
-    found = ends([0.2, NAN, NAN, NAN], [0.3, NAN, NAN, NAN])
+    mixtures = ends([0.2, NAN, NAN, NAN], [0.3, NAN, NAN, NAN])
     for share in (-0.1, 1.1, NAN):
         with pytest.raises(InputError, match="share of the second palette"):
-            found.targets(share)
+            mixtures.targets(share)
     with pytest.raises(InputError, match="2 or more"):
-        along(found, 1)
+        along(mixtures, 1)
 
 
 def test_it_stops_when_nobody_waits():
@@ -96,9 +96,9 @@ def test_it_stops_when_nobody_waits():
     def check():
         raise Gone
 
-    found = ends([0.2, NAN, NAN, NAN], [0.3, NAN, NAN, NAN])
+    mixtures = ends([0.2, NAN, NAN, NAN], [0.3, NAN, NAN, NAN])
     with pytest.raises(Gone):
-        interpolate(ORACLE, found, lambda targets: assess(ORACLE, targets), 5, check)
+        interpolate(ORACLE, mixtures, lambda targets: assess(ORACLE, targets), 5, check)
 
 
 def test_figure_words_and_data_say_the_same():

@@ -37,38 +37,38 @@ def now(oracle) -> Solution:
 
 
 def nats(q: float) -> float:
-    """What it costs to make a fair coin fall on 1 with probability q."""
+    """Return the nats that it costs to make a fair coin fall on 1 with probability q."""
     return math.log(2) + q * math.log(q) + (1 - q) * math.log(1 - q)
 
 
 def taken(oracle, targets, value, size, keep, **options) -> LocalStep:
-    found = local_step(oracle, targets, value, size, keep, **options)
-    assert found is not None
-    return found
+    result = local_step(oracle, targets, value, size, keep, **options)
+    assert result is not None
+    return result
 
 
 # A level q of a coin lies (q - 1/2) / (1/2) standard deviations above base.
 def test_keeping_the_others_by_hand(coins):
-    found = taken(coins, np.array([0.4, 0.2]), 0, 0.2, Keep.OTHERS)
-    assert found.targets == pytest.approx([0.6, 0.2])
-    assert found.nats == pytest.approx(nats(0.8) - nats(0.7))
-    assert found.solution.kl == pytest.approx(nats(0.8) + nats(0.6))
+    result = taken(coins, np.array([0.4, 0.2]), 0, 0.2, Keep.OTHERS)
+    assert result.targets == pytest.approx([0.6, 0.2])
+    assert result.nats == pytest.approx(nats(0.8) - nats(0.7))
+    assert result.solution.kl == pytest.approx(nats(0.8) + nats(0.6))
 
 
 def test_a_step_more_at_the_same_cost_by_hand(coins):
-    found = taken(coins, np.array([0.4, 0.4]), 0, 0.1, Keep.COST)
+    result = taken(coins, np.array([0.4, 0.4]), 0, 0.1, Keep.COST)
     left = 2 * nats(0.7) - nats(0.75)
-    assert found.targets[0] == pytest.approx(0.5)
-    assert found.targets[1] == pytest.approx(2 * brentq(lambda q: nats(q) - left, 0.5, 0.7) - 1, abs=1e-6)
-    assert found.nats == pytest.approx(0.0, abs=1e-8)
+    assert result.targets[0] == pytest.approx(0.5)
+    assert result.targets[1] == pytest.approx(2 * brentq(lambda q: nats(q) - left, 0.5, 0.7) - 1, abs=1e-6)
+    assert result.nats == pytest.approx(0.0, abs=1e-8)
 
 
 def test_a_step_less_at_the_same_cost_by_hand(coins):
-    found = taken(coins, np.array([0.4, 0.4]), 0, -0.1, Keep.COST)
+    result = taken(coins, np.array([0.4, 0.4]), 0, -0.1, Keep.COST)
     left = 2 * nats(0.7) - nats(0.65)
-    assert found.targets[0] == pytest.approx(0.3)
-    assert found.targets[1] == pytest.approx(2 * brentq(lambda q: nats(q) - left, 0.7, 0.9) - 1, abs=1e-6)
-    assert found.nats == pytest.approx(0.0, abs=1e-8)
+    assert result.targets[0] == pytest.approx(0.3)
+    assert result.targets[1] == pytest.approx(2 * brentq(lambda q: nats(q) - left, 0.7, 0.9) - 1, abs=1e-6)
+    assert result.nats == pytest.approx(0.0, abs=1e-8)
 
 
 @pytest.mark.parametrize("size", [-0.2, -0.05, 0.05, 0.2])
@@ -81,25 +81,25 @@ def test_what_is_kept_is_kept(oracle, now, value, size):
     level = taken(oracle, TARGETS, value, size, Keep.COST, now=now)
     assert level.solution.kl == pytest.approx(now.kl, abs=1e-8)
     assert level.nats == pytest.approx(0.0, abs=1e-8)
-    for found in (paid, level):
-        assert found.targets[value] == pytest.approx(TARGETS[value] + size)
-        assert math.isnan(found.targets[2])
-        assert assess(oracle, found.targets - 1e-9).verdict is not Verdict.OUT_OF_REACH
+    for result in (paid, level):
+        assert result.targets[value] == pytest.approx(TARGETS[value] + size)
+        assert math.isnan(result.targets[2])
+        assert assess(oracle, result.targets - 1e-9).verdict is not Verdict.OUT_OF_REACH
     moved = level.targets[others] - TARGETS[others]
     assert np.all(moved <= 1e-9 if size > 0 else moved >= -1e-9)
 
 
 def test_the_others_give_way_as_little_as_can_be(oracle, now):
     """At the nearest point of a level set the way there is along the gradient, which is the weights."""
-    found = taken(oracle, TARGETS, 0, 0.1, Keep.COST, now=now)
-    given = (TARGETS - found.targets)[[1, 3]]
-    ratio = given / found.solution.weights[[1, 3]]
+    result = taken(oracle, TARGETS, 0, 0.1, Keep.COST, now=now)
+    given = (TARGETS - result.targets)[[1, 3]]
+    ratio = given / result.solution.weights[[1, 3]]
     assert ratio[0] == pytest.approx(ratio[1], rel=1e-4)
 
 
 def test_a_step_less_lets_the_others_rise_together(oracle, now):
-    found = taken(oracle, TARGETS, 0, -0.1, Keep.COST, now=now)
-    rise = (found.targets - TARGETS)[[1, 3]]
+    result = taken(oracle, TARGETS, 0, -0.1, Keep.COST, now=now)
+    rise = (result.targets - TARGETS)[[1, 3]]
     assert rise[0] == pytest.approx(rise[1])
     assert rise[0] > 0
 
@@ -107,9 +107,9 @@ def test_a_step_less_lets_the_others_rise_together(oracle, now):
 def test_a_fixed_target_stays(oracle, now):
     fixed = np.array([False, True, False, False])
     for size in (0.1, -0.1):
-        found = taken(oracle, TARGETS, 3, size, Keep.COST, now=now, fixed=fixed)
-        assert found.targets[1] == pytest.approx(TARGETS[1], abs=1e-9)
-        assert found.targets[0] != pytest.approx(TARGETS[0], abs=1e-3)
+        result = taken(oracle, TARGETS, 3, size, Keep.COST, now=now, fixed=fixed)
+        assert result.targets[1] == pytest.approx(TARGETS[1], abs=1e-9)
+        assert result.targets[0] != pytest.approx(TARGETS[0], abs=1e-3)
     everything = np.array([True, True, False, False])
     assert local_step(oracle, TARGETS, 3, 0.1, Keep.COST, now=now, fixed=everything) is None
 
@@ -118,9 +118,9 @@ def test_a_target_that_costs_nothing_moves_for_nothing(oracle):
     easy = np.array([0.4, np.nan, -1.0, np.nan])
     for keep in Keep:
         for size in (0.1, -0.1):
-            found = taken(oracle, easy, 2, size, keep)
-            assert found.nats == pytest.approx(0.0, abs=1e-8)
-            assert found.targets[0] == pytest.approx(0.4, abs=1e-6)
+            result = taken(oracle, easy, 2, size, keep)
+            assert result.nats == pytest.approx(0.0, abs=1e-8)
+            assert result.targets[0] == pytest.approx(0.4, abs=1e-6)
 
 
 def test_a_step_out_of_reach_is_none(oracle):

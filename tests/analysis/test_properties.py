@@ -40,7 +40,7 @@ def people(odd: Odd, rng: np.random.Generator) -> list[Group]:
 
 
 def furthest(odd: Odd, groups: list[Group]) -> float:
-    """The largest share of every way at once, by the whole linear program over the replies' probabilities."""
+    """Compute the largest common share of all ways, by the whole linear program over the replies' probabilities."""
     z, pooled = odd.z, odd.oracle.form is Form.POOLED
     owner = np.zeros(len(z), int) if pooled else np.repeat(np.arange(len(odd.table.prompts)), odd.table.candidates)
     count = owner[-1] + 1
@@ -69,13 +69,13 @@ def test_common_palettes(odd: Odd, budget: float):
     groups = people(odd, odd.rng)
     equal = [Group(group.name, group.targets) for group in groups]
     fairest, bargain = max_min(odd.oracle, groups, budget), nash(odd.oracle, groups, budget)
-    for found in (fairest, bargain):
-        assert finite(found.solution.weights, found.solution.kl, found.satisfaction)
-        assert found.solution.kl <= min(budget, odd.oracle.log_candidates) + 1e-6
-        assert np.all(found.satisfaction >= -1e-4)
-        assert np.all(found.satisfaction <= 1 + 1e-12)
-        assert found.gap >= 0
-        assert (found.limit is not Limit.NONE) or found.satisfaction.min() > 1 - 1e-6
+    for result in (fairest, bargain):
+        assert finite(result.solution.weights, result.solution.kl, result.satisfaction)
+        assert result.solution.kl <= min(budget, odd.oracle.log_candidates) + 1e-6
+        assert np.all(result.satisfaction >= -1e-4)
+        assert np.all(result.satisfaction <= 1 + 1e-12)
+        assert result.gap >= 0
+        assert (result.limit is not Limit.NONE) or result.satisfaction.min() > 1 - 1e-6
     assert fairest.gap < 1e-4
     assert bargain.gap < 1e-3 or bargain.gap == np.inf
     if budget == np.inf:
@@ -92,16 +92,16 @@ def test_common_palettes(odd: Odd, budget: float):
 def test_drift_between_any_two_tables(before: Odd, after: Odd):
     targets = before.oracle.rewards_at(before.targets(1)[0])
     try:
-        found = drift(before.table, after.table, targets)
+        result = drift(before.table, after.table, targets)
     except InputError:
         # The one has a choice of replies for most prompts, the other for none at all.
         assert Form.POOLED not in (before.table.form, after.table.form)
         assert (before.table.candidates == 1).all() or (after.table.candidates == 1).all()
         return
-    assert finite(found.base.before, found.base.after, found.scale_before, found.scale_after, found.short)
-    assert not np.isnan(found.base.error).any()
-    if found.held is not None:
-        assert finite(found.held.before, found.held.after, found.held_kl)
+    assert finite(result.base.before, result.base.after, result.scale_before, result.scale_after, result.short)
+    assert not np.isnan(result.base.error).any()
+    if result.held is not None:
+        assert finite(result.held.before, result.held.after, result.held_kl)
     same = drift(before.table, before.table, targets)
     assert not same.base.real.any()
     assert not same.missed.any()
@@ -134,13 +134,13 @@ def test_paths(odd: Odd, rounds: int, grow_only: bool):
 def test_error_bars(odd: Odd):
     targets = odd.targets(1)[0]
     try:
-        found = confidence(odd.oracle, targets, draws=20, folds=2, seed=1)
+        result = confidence(odd.oracle, targets, draws=20, folds=2, seed=1)
     except InputError:
         assert len(odd.table.prompts) < 2
         return
-    assert sum(found.probability.values()) == pytest.approx(1.0)
-    assert all(0 <= p <= 1 for p in found.probability.values())
-    for part in (found.margin, found.weights, found.kl, found.levels):
+    assert sum(result.probability.values()) == pytest.approx(1.0)
+    assert all(0 <= p <= 1 for p in result.probability.values())
+    for part in (result.margin, result.weights, result.kl, result.levels):
         if part is not None:
             # An end may be infinite, where draws of the prompts put the palette out of reach.
             assert finite(part.estimate)
@@ -171,20 +171,20 @@ def test_frontiers(odd: Odd, floored: bool):
     budgets, floors = [1e-3, 0.3, 50.0], None
     if floored:
         floors = np.where(odd.rng.random(size) < 0.5, odd.rng.uniform(-1, 0.3, size), np.nan)
-    found = frontier(odd.oracle, (0, size - 1), budgets, floors=floors, directions=5)
+    result = frontier(odd.oracle, (0, size - 1), budgets, floors=floors, directions=5)
     pair = np.zeros((5, size))
     pair[:, 0], pair[:, -1] = np.sin(np.linspace(0, np.pi / 2, 5)), np.cos(np.linspace(0, np.pi / 2, 5))
     tried = odd.rng.exponential(0.5, (50, size)) * [1.0, *odd.rng.integers(0, 2, size - 2), 1.0]
     other = odd.oracle.batch_moments(tried)
     other_kl = np.sum(tried * other.levels, axis=1) - other.log_normaliser
-    for contour in found.contours:
+    for contour in result.contours:
         assert finite(contour.weights, contour.levels)
         if np.isfinite(contour.budget):
             assert finite(contour.kl)
             assert np.all(contour.kl <= contour.budget + 1e-7)
         if floors is not None and len(contour.levels):
-            kept = np.flatnonzero(~np.isnan(found.floors))
-            assert np.all(contour.levels[:, kept] >= found.floors[kept] - 1e-5)
+            kept = np.flatnonzero(~np.isnan(result.floors))
+            assert np.all(contour.levels[:, kept] >= result.floors[kept] - 1e-5)
         if floors is None:
             affordable = other.levels[other_kl <= contour.budget]
             for direction, levels in zip(pair, contour.levels, strict=True):
@@ -197,20 +197,20 @@ def test_sweeps(odd: Odd):
     """A curve's cost and weights never fall along it, and every point meets its targets."""
     targets, value = odd.targets(1)[0], int(odd.rng.integers(len(odd.table.values)))
     others = np.where(np.arange(len(targets)) == value, np.nan, targets)
-    found, possible = sensitivity_curve(odd.oracle, targets, value, points=9), odd.most(others)
-    if np.isnan(found.highest):
+    result, possible = sensitivity_curve(odd.oracle, targets, value, points=9), odd.most(others)
+    if np.isnan(result.highest):
         assert possible < EDGE
         return
     assert possible > -EDGE
-    assert finite(found.targets, found.weights, found.levels, found.kl, found.highest)
-    assert np.all(np.diff(found.targets) > 0)
-    assert np.all(np.diff(found.kl) >= -1e-8)
-    assert np.all(found.weights >= 0)
-    if len(found.targets):
-        assert found.targets[-1] <= found.highest + 1e-9
+    assert finite(result.targets, result.weights, result.levels, result.kl, result.highest)
+    assert np.all(np.diff(result.targets) > 0)
+    assert np.all(np.diff(result.kl) >= -1e-8)
+    assert np.all(result.weights >= 0)
+    if len(result.targets):
+        assert result.targets[-1] <= result.highest + 1e-9
         wanted = ~np.isnan(others) & ~odd.oracle.constant
-        assert np.all(found.levels[:, wanted] >= others[wanted] - 1e-6)
-    assert all(found.targets[0] - 1e-6 <= s.target <= found.targets[-1] + 1e-6 for s in found.switches)
+        assert np.all(result.levels[:, wanted] >= others[wanted] - 1e-6)
+    assert all(result.targets[0] - 1e-6 <= s.target <= result.targets[-1] + 1e-6 for s in result.switches)
 
 
 @check(150)
@@ -219,10 +219,10 @@ def test_prices(odd: Odd):
     solution = solve(odd.oracle, odd.targets(1)[0])
     if solution.status is not Status.CONVERGED:
         return
-    found = local_sensitivity(solution)
-    assert finite(found.price, found.share, found.elasticity, found.weights, found.levels)
-    assert found.share.sum() == pytest.approx(1.0) or not found.share.any()
-    assert (found.price >= 0).all()
+    result = local_sensitivity(solution)
+    assert finite(result.price, result.share, result.elasticity, result.weights, result.levels)
+    assert result.share.sum() == pytest.approx(1.0) or not result.share.any()
+    assert (result.price >= 0).all()
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=12)

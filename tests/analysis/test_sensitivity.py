@@ -28,7 +28,7 @@ def oracle() -> MemoryOracle:
 
 @pytest.fixture(scope="module", params=list(Form))
 def pulled(request: pytest.FixtureRequest) -> MemoryOracle:
-    """The first two values rise together, so a target of one may come for free with the other."""
+    """Return a table whose first two values rise together, so a target of one may come with the other."""
     return MemoryOracle.of(make_table(prompts=20, candidates=32, correlation=0.6), request.param)
 
 
@@ -95,31 +95,31 @@ def test_redundant_values_share_what_moves():
     assert at.price[0] == pytest.approx(at.price[4])
     assert at.price[0] + at.price[4] == pytest.approx(single.price[0])
     np.testing.assert_allclose(at.weights[0, [0, 4]].sum() * 2, single.weights[0, 0], rtol=1e-6)
-    found = sensitivity_curve(oracle, np.array([np.nan, 0.2, np.nan, np.nan, 0.4]), 0, points=11)
-    assert np.all(np.isfinite(found.weights))
+    curve = sensitivity_curve(oracle, np.array([np.nan, 0.2, np.nan, np.nan, 0.4]), 0, points=11)
+    assert np.all(np.isfinite(curve.weights))
     # At the level of its twin both bind; beyond it the twin is slack.
-    twin = [switch for switch in found.switches if switch.value == 4]
+    twin = [switch for switch in curve.switches if switch.value == 4]
     assert [switch.active for switch in twin] == [False]
     assert twin[0].target == pytest.approx(0.4, abs=1e-8)
 
 
 def test_a_curve_costs_more_the_more_is_asked(oracle: MemoryOracle):
-    found = sensitivity_curve(oracle, TARGETS, 0, points=21)
-    assert len(found.targets) == 21
-    assert found.targets[0] == 0.0
-    assert found.highest * 0.99 < found.targets[-1] < found.highest
-    assert np.all(np.diff(found.kl) >= -1e-9)
+    curve = sensitivity_curve(oracle, TARGETS, 0, points=21)
+    assert len(curve.targets) == 21
+    assert curve.targets[0] == 0.0
+    assert curve.highest * 0.99 < curve.targets[-1] < curve.highest
+    assert np.all(np.diff(curve.kl) >= -1e-9)
     # The price is the slope of the cost: trapezoids under it give the cost back.
-    gained = np.sum((found.weights[1:, 0] + found.weights[:-1, 0]) / 2 * np.diff(found.targets))
-    assert gained == pytest.approx(found.kl[-1] - found.kl[0], rel=0.1)
-    for level, weights in zip(found.targets, found.weights, strict=True):
+    gained = np.sum((curve.weights[1:, 0] + curve.weights[:-1, 0]) / 2 * np.diff(curve.targets))
+    assert gained == pytest.approx(curve.kl[-1] - curve.kl[0], rel=0.1)
+    for level, weights in zip(curve.targets, curve.weights, strict=True):
         targets = TARGETS.copy()
         targets[0] = level
         np.testing.assert_allclose(weights, solve(oracle, targets).weights, atol=1e-6)
 
 
 def bisected(oracle: MemoryOracle, targets: np.ndarray, swept: int, place: float, value: int) -> float:
-    """The place of a switch by bisection on the solver's own slack and weight."""
+    """Find a switch by bisection on the solver's own slack and weight."""
 
     def side(level: float) -> bool:
         moved = targets.copy()
@@ -159,24 +159,24 @@ def test_no_switch_is_missed(pulled: MemoryOracle):
     for _ in range(6):
         targets, swept = rng.uniform(-0.1, 0.4, 4), int(rng.integers(4))
         coarse, fine = (sensitivity_curve(pulled, targets, swept, points=points) for points in (12, 160))
-        at = [[(s.value, s.active, s.target) for s in found.switches] for found in (coarse, fine)]
+        at = [[(s.value, s.active, s.target) for s in curve.switches] for curve in (coarse, fine)]
         assert [entry[:2] for entry in at[0]] == [entry[:2] for entry in at[1]]
         np.testing.assert_allclose([e[2] for e in at[0]], [e[2] for e in at[1]], atol=1e-9)
 
 
-def between_switches(found: SensitivityCurve) -> np.ndarray:
+def between_switches(curve: SensitivityCurve) -> np.ndarray:
     """Points of a curve whose neighbours are on the same side of every switch."""
-    marks = np.array([switch.target for switch in found.switches])
-    zone = np.searchsorted(marks, found.targets)
+    marks = np.array([switch.target for switch in curve.switches])
+    zone = np.searchsorted(marks, curve.targets)
     return np.flatnonzero((zone[1:-1] == zone[:-2]) & (zone[1:-1] == zone[2:])) + 1
 
 
 def test_a_curve_is_smooth_between_its_switches(oracle: MemoryOracle):
     """Second differences of the weights stay those of a smooth line away from the switches."""
-    found = sensitivity_curve(oracle, np.array([np.nan, 0.2, 0.3, np.nan]), 0, points=81)
-    inner = between_switches(found)
+    curve = sensitivity_curve(oracle, np.array([np.nan, 0.2, 0.3, np.nan]), 0, points=81)
+    inner = between_switches(curve)
     inner = inner[inner < 60]
-    bends = np.abs(found.weights[inner + 1] - 2 * found.weights[inner] + found.weights[inner - 1]).max(axis=1)
+    bends = np.abs(curve.weights[inner + 1] - 2 * curve.weights[inner] + curve.weights[inner - 1]).max(axis=1)
     assert bends.max() < 0.05
 
 
@@ -187,35 +187,35 @@ def test_a_value_that_cannot_rise_is_swept_from_below():
     oracle = MemoryOracle(
         np.column_stack([first, -first + 0.05 * rng.normal(size=400)]), np.arange(11) * 40, ("a", "b"), Form.PER_PROMPT
     )
-    found = sensitivity_curve(oracle, np.array([np.nan, 1.2]), 0, points=11)
-    assert found.highest < -0.9
-    assert len(found.targets) == 11
-    assert np.all(np.diff(found.targets) > 0)
-    assert found.targets[-1] < found.highest
+    curve = sensitivity_curve(oracle, np.array([np.nan, 1.2]), 0, points=11)
+    assert curve.highest < -0.9
+    assert len(curve.targets) == 11
+    assert np.all(np.diff(curve.targets) > 0)
+    assert curve.targets[-1] < curve.highest
 
 
 def test_a_constant_value_and_one_value():
     rewards = make_table(prompts=8, candidates=8).rewards[:, :2].copy()
     rewards[:, 1] = 4.0
     oracle = MemoryOracle(rewards, np.arange(9) * 8, ("a", "b"), Form.PER_PROMPT)
-    found = sensitivity_curve(oracle, np.array([0.2, np.nan]), 1, points=5)
-    assert found.highest == pytest.approx(0.0, abs=1e-9)
-    assert np.all(np.isfinite(found.weights))
+    curve = sensitivity_curve(oracle, np.array([0.2, np.nan]), 1, points=5)
+    assert curve.highest == pytest.approx(0.0, abs=1e-9)
+    assert np.all(np.isfinite(curve.weights))
     alone = MemoryOracle(rewards[:, :1], np.arange(9) * 8, ("a",), Form.PER_PROMPT)
     assert len(sensitivity_curve(alone, np.array([np.nan]), 0, points=5).targets) == 5
 
 
 def test_a_curve_beside_targets_out_of_reach_is_empty(oracle: MemoryOracle):
-    found = sensitivity_curve(oracle, np.array([np.nan, 9.0, np.nan, np.nan]), 0)
-    assert math.isnan(found.highest)
-    assert found.targets.size == 0
-    assert found.weights.shape == (0, 4)
+    curve = sensitivity_curve(oracle, np.array([np.nan, 9.0, np.nan, np.nan]), 0)
+    assert math.isnan(curve.highest)
+    assert curve.targets.size == 0
+    assert curve.weights.shape == (0, 4)
 
 
 def test_the_highest_level_is_the_edge(oracle: MemoryOracle):
-    found = sensitivity_curve(oracle, TARGETS, 1, points=5, attainable=AttainableLevels(oracle))
+    curve = sensitivity_curve(oracle, TARGETS, 1, points=5, attainable=AttainableLevels(oracle))
     targets = TARGETS.copy()
-    targets[1] = found.highest + 1e-3
+    targets[1] = curve.highest + 1e-3
     assert solve(oracle, targets).status is Status.UNBOUNDED
 
 
@@ -230,11 +230,11 @@ def test_bad_input(oracle: MemoryOracle, value: int, points: int):
 def test_odd_tables_give_curves_and_prices_without_a_nan(odd: Odd, value: int):
     value %= len(odd.oracle.values)
     (targets,) = odd.targets(1)
-    found = sensitivity_curve(odd.oracle, targets, value, points=7)
-    assert np.all(np.isfinite(found.weights))
+    curve = sensitivity_curve(odd.oracle, targets, value, points=7)
+    assert np.all(np.isfinite(curve.weights))
     # At the very edge weights of 1e9 leave the distance only half of its digits.
-    assert np.all(np.diff(found.kl) >= -1e-5)
-    assert all(found.targets[0] - 1e-6 <= switch.target <= found.targets[-1] + 1e-6 for switch in found.switches)
+    assert np.all(np.diff(curve.kl) >= -1e-5)
+    assert all(curve.targets[0] - 1e-6 <= switch.target <= curve.targets[-1] + 1e-6 for switch in curve.switches)
     solution = solve(odd.oracle, targets)
     if solution.status is Status.CONVERGED:
         at = local_sensitivity(solution)

@@ -147,13 +147,13 @@ def test_the_strict_reading_only_adds_weight():
 
 def test_orders_side_by_side_are_the_orders_alone():
     oracle = ORACLES[Form.PER_PROMPT]
-    found = compare_orders(oracle, TARGETS, rounds=2)
-    assert [path.order for path in found.paths] == list(permutations((0, 1, 2)))
-    for path, lost in zip(found.paths, found.losses, strict=True):
+    outcome = compare_orders(oracle, TARGETS, rounds=2)
+    assert [path.order for path in outcome.paths] == list(permutations((0, 1, 2)))
+    for path, lost in zip(outcome.paths, outcome.losses, strict=True):
         alone = sequential_path(oracle, TARGETS, path.order, rounds=2)
         assert path.weights == pytest.approx(alone.weights, abs=1e-9)
-        assert lost.dual >= found.losses[found.best].dual
-        assert lost.dual <= found.losses[found.worst].dual
+        assert lost.dual >= outcome.losses[outcome.best].dual
+        assert lost.dual <= outcome.losses[outcome.worst].dual
     given = sequential_paths(oracle, TARGETS, [(1, 0, 2), (2, 0, 1)])
     assert [path.order for path in given] == [(1, 0, 2), (2, 0, 1)]
 
@@ -253,13 +253,13 @@ def test_the_command_in_json_is_the_path(table: str, capsys: pytest.CaptureFixtu
     result = json.loads(capsys.readouterr().out)
     oracle = ORACLES[Form.PER_PROMPT]
     path = sequential_path(oracle, np.array([0.3, 0.2, math.nan, math.nan]), (1, 0), rounds=2)
-    (found,) = result["orders"]
-    assert found["order"] == ["harmlessness", "helpfulness"]
-    assert [step["round"] for step in found["steps"]] == [1, 1, 2, 2]
-    assert list(found["weights"].values()) == pytest.approx(path.weights[-1] / oracle.scale)
-    assert list(found["steps"][0]["levels"].values()) == pytest.approx(oracle.rewards_at(path.levels[1]))
-    assert found["steps"][1]["undone_sd"]["harmlessness"] == pytest.approx(path.undone[1, 1])
-    assert result["simultaneous"]["kl"] == pytest.approx(found["kl"] + found["loss"]["kl"] * -1)
+    (outcome,) = result["orders"]
+    assert outcome["order"] == ["harmlessness", "helpfulness"]
+    assert [step["round"] for step in outcome["steps"]] == [1, 1, 2, 2]
+    assert list(outcome["weights"].values()) == pytest.approx(path.weights[-1] / oracle.scale)
+    assert list(outcome["steps"][0]["levels"].values()) == pytest.approx(oracle.rewards_at(path.levels[1]))
+    assert outcome["steps"][1]["undone_sd"]["harmlessness"] == pytest.approx(path.undone[1, 1])
+    assert result["simultaneous"]["kl"] == pytest.approx(outcome["kl"] + outcome["loss"]["kl"] * -1)
 
 
 def test_the_command_out_of_reach_is_an_answer(table: str, capsys: pytest.CaptureFixture[str]):

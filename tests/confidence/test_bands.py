@@ -34,33 +34,33 @@ def test_at_the_base_model_by_hand():
     rewards = np.array([[0.0], [1.0], [1.0], [2.0]])
     oracle = MemoryOracle(rewards, np.array([0, 2, 4]), ("humor",), Form.PER_PROMPT)
     at_base = SensitivityCurve(0, np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1), (), 1.0)
-    found = bands(oracle, at_base, level=0.9)
+    error_bands = bands(oracle, at_base, level=0.9)
     half = student.ppf(0.95, 1) * 0.5 / float(oracle.scale[0])
-    assert found.levels.high[0, 0] == pytest.approx(half)
-    assert found.levels.low[0, 0] == pytest.approx(-half)
-    assert (found.kl.low[0], found.kl.high[0], found.prompts) == (0.0, 0.0, 2)
+    assert error_bands.levels.high[0, 0] == pytest.approx(half)
+    assert error_bands.levels.low[0, 0] == pytest.approx(-half)
+    assert (error_bands.kl.low[0], error_bands.kl.high[0], error_bands.prompts) == (0.0, 0.0, 2)
 
 
 def test_each_point_has_the_error_bars_of_its_palette(oracle, swept):
-    found = bands(oracle, swept, level=0.9)
+    error_bands = bands(oracle, swept, level=0.9)
     reach = student.ppf(0.95, oracle.prompts - 1)
     for i in (1, 4, 7):
         targets = OTHERS.copy()
         targets[0] = swept.targets[i]
         alone = sandwich(oracle, solve(oracle, targets))
-        assert found.levels.high[i] - swept.levels[i] == pytest.approx(reach * alone.levels, rel=1e-6)
-        assert found.weights.high[i] - swept.weights[i] == pytest.approx(reach * alone.weights, rel=1e-6)
+        assert error_bands.levels.high[i] - swept.levels[i] == pytest.approx(reach * alone.levels, rel=1e-6)
+        assert error_bands.weights.high[i] - swept.weights[i] == pytest.approx(reach * alone.weights, rel=1e-6)
         centre = swept.kl[i] - alone.kl_bias
-        assert found.kl.high[i] == pytest.approx(centre + reach * alone.kl, rel=1e-6)
-        assert found.kl.low[i] == pytest.approx(max(0.0, centre - reach * alone.kl), rel=1e-6)
+        assert error_bands.kl.high[i] == pytest.approx(centre + reach * alone.kl, rel=1e-6)
+        assert error_bands.kl.low[i] == pytest.approx(max(0.0, centre - reach * alone.kl), rel=1e-6)
 
 
 def test_a_band_stays_where_the_number_can_be(oracle, swept):
-    found = bands(oracle, swept)
-    assert np.all(found.weights.low >= 0)
-    assert np.all((found.kl.low >= 0) & (found.kl.high <= oracle.log_candidates))
-    assert np.all(found.levels.low <= swept.levels)
-    assert np.all(swept.levels <= found.levels.high)
+    error_bands = bands(oracle, swept)
+    assert np.all(error_bands.weights.low >= 0)
+    assert np.all((error_bands.kl.low >= 0) & (error_bands.kl.high <= oracle.log_candidates))
+    assert np.all(error_bands.levels.low <= swept.levels)
+    assert np.all(swept.levels <= error_bands.levels.high)
 
 
 def test_a_higher_level_is_wider_and_more_prompts_are_narrower(oracle, swept):

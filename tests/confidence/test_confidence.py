@@ -40,7 +40,7 @@ def opposite_pairs(sizes: np.ndarray) -> MemoryOracle:
 
 
 def part(oracle: MemoryOracle, table_rewards: np.ndarray, candidates: int, prompts: np.ndarray) -> MemoryOracle:
-    """An oracle of some prompts of a table, each as often as it is named."""
+    """Return an oracle of some prompts of a table, each as often as it is named."""
     blocks = table_rewards.reshape(-1, candidates, table_rewards.shape[1])[prompts]
     offsets = np.arange(len(prompts) + 1) * candidates
     return MemoryOracle(blocks.reshape(-1, table_rewards.shape[1]), offsets, oracle.values, oracle.form)
@@ -71,12 +71,12 @@ def test_one_margin_is_a_mean():
     a = np.linspace(0.5, 1.5, 9)
     a /= np.sqrt(np.mean(a**2))
     oracle, d = opposite_pairs(a), np.array([0.4])
-    found = confidence(oracle, d, draws=50)
+    outcome = confidence(oracle, d, draws=50)
     reach = student.ppf(0.95, 8) * a.std(ddof=1) / 3
-    assert found.margin is not None
-    assert found.margin.estimate == pytest.approx(a.mean() - 0.4)
-    assert found.margin.low == pytest.approx(a.mean() - 0.4 - reach)
-    assert found.margin.high == pytest.approx(a.mean() - 0.4 + reach)
+    assert outcome.margin is not None
+    assert outcome.margin.estimate == pytest.approx(a.mean() - 0.4)
+    assert outcome.margin.low == pytest.approx(a.mean() - 0.4 - reach)
+    assert outcome.margin.high == pytest.approx(a.mean() - 0.4 + reach)
     drawn = np.array([[9.0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 4, 5.0]])
     margins, gains = margins_of(oracle, d, margin(oracle, d), drawn)
     assert margins == pytest.approx([a[0] - 0.4, (4 * a[7] + 5 * a[8]) / 9 - 0.4])
@@ -127,26 +127,26 @@ def test_draws_are_solves_of_drawn_tables(form: Form):
     oracle = MemoryOracle.of(table, form)
     d = np.array([0.35, 0.3, FREE, 0.1])
     solution, edge = solve(oracle, d), margin(oracle, d)
-    found = bootstrap(oracle, d, solution=solution, edge=edge, draws=25, seed=5)
+    outcome = bootstrap(oracle, d, solution=solution, edge=edge, draws=25, seed=5)
     drawn = np.random.default_rng(5).multinomial(30, np.full(30, 1 / 30), 25)
     wanted = oracle.rewards_at(d)
     for number, counts in enumerate(drawn):
         alone = part(oracle, table.rewards, 8, np.repeat(np.arange(30), counts))
         answer = solve(alone, alone.standardise(wanted))
         attainable = margin(alone, alone.standardise(wanted)).attainable
-        assert found.attainable[number] == attainable == (answer.status is Status.CONVERGED)
+        assert outcome.attainable[number] == attainable == (answer.status is Status.CONVERGED)
         if attainable:
-            lambdas = found.weights[number] / oracle.scale
+            lambdas = outcome.weights[number] / oracle.scale
             assert lambdas == pytest.approx(answer.weights / alone.scale, abs=1e-6)
-            assert found.kl[number] == pytest.approx(answer.kl, abs=1e-8)
+            assert outcome.kl[number] == pytest.approx(answer.kl, abs=1e-8)
             ess = alone.effective_sample_size(answer.weights)
-            assert found.trust[number] == pytest.approx(
+            assert outcome.trust[number] == pytest.approx(
                 math.log(min(ess.per_prompt / (30.0 if form is Form.POOLED else 2.0), ess.pooled / 30.0)), abs=1e-6
             )
         else:
-            assert np.array_equal(found.weights[number], [np.inf, np.inf, 0, np.inf])
-    assert found.undecided == 0
-    assert sum(found.shares.values()) == pytest.approx(1.0)
+            assert np.array_equal(outcome.weights[number], [np.inf, np.inf, 0, np.inf])
+    assert outcome.undecided == 0
+    assert sum(outcome.shares.values()) == pytest.approx(1.0)
 
 
 def test_margins_of_draws_against_linear_programs():
@@ -182,7 +182,7 @@ def test_held_out_levels_are_those_of_weights_from_other_prompts(form: Form):
     table = make_table(prompts=21, candidates=6)
     oracle = MemoryOracle.of(table, form)
     d = np.array([0.3, FREE, 0.2, -0.5])
-    found = cross_fit(oracle, d, folds=3, seed=4, strata=table.use_cases)
+    outcome = cross_fit(oracle, d, folds=3, seed=4, strata=table.use_cases)
     fold = split_folds(21, 3, np.random.default_rng(4), table.use_cases)
     seen, unseen = [], []
     for k in range(3):
@@ -192,23 +192,23 @@ def test_held_out_levels_are_those_of_weights_from_other_prompts(form: Form):
         there = outside.moments(answer.weights / inside.scale * outside.scale)
         seen.append(inside.rewards_at(answer.levels))
         unseen.append(outside.rewards_at(there.levels))
-    assert found.solved == 3
-    assert found.in_sample is not None
-    assert found.levels is not None
-    assert oracle.rewards_at(found.in_sample) == pytest.approx(np.mean(seen, axis=0), abs=1e-6)
-    assert oracle.rewards_at(found.levels.estimate) == pytest.approx(np.mean(unseen, axis=0), abs=1e-6)
-    assert np.all(found.levels.low < found.levels.high)
-    missed = found.levels.estimate < d - 1e-6
-    assert np.array_equal(found.missed, missed & ~np.isnan(d))
-    assert not np.any(found.surely & ~found.missed)
+    assert outcome.solved == 3
+    assert outcome.in_sample is not None
+    assert outcome.levels is not None
+    assert oracle.rewards_at(outcome.in_sample) == pytest.approx(np.mean(seen, axis=0), abs=1e-6)
+    assert oracle.rewards_at(outcome.levels.estimate) == pytest.approx(np.mean(unseen, axis=0), abs=1e-6)
+    assert np.all(outcome.levels.low < outcome.levels.high)
+    missed = outcome.levels.estimate < d - 1e-6
+    assert np.array_equal(outcome.missed, missed & ~np.isnan(d))
+    assert not np.any(outcome.surely & ~outcome.missed)
 
 
 def test_a_target_met_in_sample_and_missed_by_far_is_marked():
     """With a handful of prompts and wild targets, weights fit the prompts that were seen."""
     table = make_table(prompts=12, candidates=24, seed=3)
-    found = cross_fit(MemoryOracle.of(table), np.array([1.25, 0.9, 1.1, 0.9]), seed=1, level=0.5)
-    if found.solved == 2:
-        assert found.missed.any()
+    outcome = cross_fit(MemoryOracle.of(table), np.array([1.25, 0.9, 1.1, 0.9]), seed=1, level=0.5)
+    if outcome.solved == 2:
+        assert outcome.missed.any()
     tight = cross_fit(MemoryOracle.of(table), np.array([2.5, 2.5, 2.5, 2.5]))
     assert tight.solved == 0
     assert tight.levels is tight.in_sample is None
@@ -235,9 +235,9 @@ def draws_with(margins: np.ndarray, trust: np.ndarray | None = None) -> Draws:
 def test_probabilities_of_verdicts():
     quantiles = norm.ppf((np.arange(1000) + 0.5) / 1000)
     # Unbiased draws around a margin one standard error above 0.
-    found = probabilities(draws_with(1 + quantiles), 1.0, 0.5)
-    assert found[Verdict.OUT_OF_REACH] == pytest.approx(norm.cdf(-1), abs=2e-3)
-    assert sum(found.values()) == pytest.approx(1.0)
+    outcome = probabilities(draws_with(1 + quantiles), 1.0, 0.5)
+    assert outcome[Verdict.OUT_OF_REACH] == pytest.approx(norm.cdf(-1), abs=2e-3)
+    assert sum(outcome.values()) == pytest.approx(1.0)
     # Draws come out half a standard error too low, and so does the table: its margin of 0 speaks for the palette.
     low = probabilities(draws_with(-0.5 + quantiles), 0.0, -0.5)
     assert low[Verdict.OUT_OF_REACH] == pytest.approx(norm.cdf(-0.5), abs=2e-3)
@@ -265,38 +265,38 @@ def test_one_result_in_two_units():
     table = make_table(prompts=40, candidates=16)
     oracle = MemoryOracle.of(table)
     d = np.array([0.5, 0.2, FREE, -1.0])
-    found = confidence(oracle, d, draws=100, seed=3)
+    outcome = confidence(oracle, d, draws=100, seed=3)
     again = confidence(oracle, d, draws=100, seed=3)
     other = confidence(oracle, d, draws=100, seed=4)
-    assert found.weights is not None
+    assert outcome.weights is not None
     assert again.weights is not None
     assert other.weights is not None
-    assert np.array_equal(found.weights.low, again.weights.low)
-    assert not np.array_equal(found.weights.low, other.weights.low)
-    there = found.in_reward_units(oracle)
+    assert np.array_equal(outcome.weights.low, again.weights.low)
+    assert not np.array_equal(outcome.weights.low, other.weights.low)
+    there = outcome.in_reward_units(oracle)
     assert there.weights is not None
     assert there.levels is not None
     assert there.held_out.levels is not None
-    assert there.weights.high == pytest.approx(found.weights.high / oracle.scale)
+    assert there.weights.high == pytest.approx(outcome.weights.high / oracle.scale)
     assert there.levels.estimate == pytest.approx(oracle.rewards_at(solve(oracle, d).levels))
-    assert there.held_out.levels.low == pytest.approx(oracle.rewards_at(found.held_out.levels.low))
-    assert found.verdict is Verdict.REACHABLE
-    assert sum(found.probability.values()) == pytest.approx(1.0)
+    assert there.held_out.levels.low == pytest.approx(oracle.rewards_at(outcome.held_out.levels.low))
+    assert outcome.verdict is Verdict.REACHABLE
+    assert sum(outcome.probability.values()) == pytest.approx(1.0)
     # A copy of the table in other units says the same.
     moved = MemoryOracle(table.rewards * 1e6 + 5.0, table.offsets, table.values, table.form)
     same = confidence(moved, d, draws=100, seed=3)
     assert same.weights is not None
-    assert same.weights.high == pytest.approx(found.weights.high, abs=1e-6)
+    assert same.weights.high == pytest.approx(outcome.weights.high, abs=1e-6)
 
 
 def test_more_prompts_make_narrower_intervals():
     widths = []
     for prompts in (40, 160):
         oracle = MemoryOracle.of(make_table(prompts=prompts, candidates=16))
-        found = confidence(oracle, np.array([0.5, 0.2, 0.3, FREE]), draws=100)
-        assert found.kl is not None
-        assert found.margin is not None
-        widths.append((found.kl.high - found.kl.low, found.margin.high - found.margin.low))
+        outcome = confidence(oracle, np.array([0.5, 0.2, 0.3, FREE]), draws=100)
+        assert outcome.kl is not None
+        assert outcome.margin is not None
+        widths.append((outcome.kl.high - outcome.kl.low, outcome.margin.high - outcome.margin.low))
     assert np.divide(*widths) == pytest.approx([2.0, 2.0], rel=0.4)
 
 
@@ -316,13 +316,13 @@ def test_intervals_hold_the_truth_nine_times_of_ten(values: int, targets: np.nda
 
 
 def test_out_of_reach_has_a_margin_and_no_weights():
-    found = confidence(MemoryOracle.of(make_table()), np.full(4, 3.0), draws=40)
-    assert found.verdict is Verdict.OUT_OF_REACH
-    assert found.probability[Verdict.OUT_OF_REACH] == 1.0
-    assert found.weights is found.kl is found.levels is None
-    assert found.margin is not None
-    assert found.margin.high < 0
-    assert found.prompts_needed <= found.prompts
+    outcome = confidence(MemoryOracle.of(make_table()), np.full(4, 3.0), draws=40)
+    assert outcome.verdict is Verdict.OUT_OF_REACH
+    assert outcome.probability[Verdict.OUT_OF_REACH] == 1.0
+    assert outcome.weights is outcome.kl is outcome.levels is None
+    assert outcome.margin is not None
+    assert outcome.margin.high < 0
+    assert outcome.prompts_needed <= outcome.prompts
 
 
 def test_at_the_edge_weights_have_no_upper_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -330,15 +330,15 @@ def test_at_the_edge_weights_have_no_upper_end(tmp_path: Path, capsys: pytest.Ca
     oracle = MemoryOracle.of(table)
     d = np.array([0.5, 0.5, FREE, FREE])
     d[:2] += margin(oracle, d).value - 0.001
-    found = confidence(oracle, d, draws=200)
-    assert found.verdict is Verdict.ON_PAPER
-    assert found.probability[Verdict.OUT_OF_REACH] > 0.2
-    assert found.prompts_needed > found.prompts
-    assert found.kl is not None
-    assert found.weights is not None
-    assert found.kl.high == pytest.approx(math.log(16))
-    assert np.array_equal(found.weights.high, [np.inf, np.inf, 0, 0])
-    assert np.all(np.isfinite(found.weights.low))
+    outcome = confidence(oracle, d, draws=200)
+    assert outcome.verdict is Verdict.ON_PAPER
+    assert outcome.probability[Verdict.OUT_OF_REACH] > 0.2
+    assert outcome.prompts_needed > outcome.prompts
+    assert outcome.kl is not None
+    assert outcome.weights is not None
+    assert outcome.kl.high == pytest.approx(math.log(16))
+    assert np.array_equal(outcome.weights.high, [np.inf, np.inf, 0, 0])
+    assert np.all(np.isfinite(outcome.weights.low))
     save(table, tmp_path / "edge.parquet")
     asked = [f"--target={name}={float(c)!r}" for name, c in zip(table.values, oracle.rewards_at(d), strict=True)][:2]
     assert main(["confidence", str(tmp_path / "edge.parquet"), *asked, "--draws", "200"]) == 0
@@ -348,23 +348,23 @@ def test_at_the_edge_weights_have_no_upper_end(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_nothing_asked_is_reached():
-    found = confidence(MemoryOracle.of(make_table()), np.full(4, FREE), draws=40)
-    assert found.verdict is Verdict.REACHABLE
-    assert found.probability[Verdict.REACHABLE] == 1.0
-    assert found.margin is None
-    assert found.kl is not None
-    assert found.kl.high == 0
-    assert found.prompts_needed <= found.prompts
+    outcome = confidence(MemoryOracle.of(make_table()), np.full(4, FREE), draws=40)
+    assert outcome.verdict is Verdict.REACHABLE
+    assert outcome.probability[Verdict.REACHABLE] == 1.0
+    assert outcome.margin is None
+    assert outcome.kl is not None
+    assert outcome.kl.high == 0
+    assert outcome.prompts_needed <= outcome.prompts
 
 
 def test_a_target_that_just_binds_may_cost_something():
     """On the table the base model meets it; on other prompts it would cost a little."""
-    found = confidence(MemoryOracle.of(make_table(prompts=40)), np.array([-0.01, FREE, FREE, FREE]), draws=200)
-    assert found.kl is not None
-    assert found.weights is not None
-    assert found.kl.estimate == 0
-    assert found.kl.high > 0
-    assert found.weights.high[0] > 0
+    outcome = confidence(MemoryOracle.of(make_table(prompts=40)), np.array([-0.01, FREE, FREE, FREE]), draws=200)
+    assert outcome.kl is not None
+    assert outcome.weights is not None
+    assert outcome.kl.estimate == 0
+    assert outcome.kl.high > 0
+    assert outcome.weights.high[0] > 0
 
 
 def test_a_constant_value_above_itself_is_out_of_reach_on_every_draw():
@@ -372,10 +372,10 @@ def test_a_constant_value_above_itself_is_out_of_reach_on_every_draw():
     rewards[:, 3] = 2.0
     table = make_table()
     oracle = MemoryOracle(rewards, table.offsets, table.values, table.form)
-    found = confidence(oracle, np.array([0.2, FREE, FREE, 0.5]), draws=40)
-    assert found.verdict is Verdict.OUT_OF_REACH
-    assert found.probability[Verdict.OUT_OF_REACH] == 1.0
-    assert found.held_out.solved == 0
+    outcome = confidence(oracle, np.array([0.2, FREE, FREE, 0.5]), draws=40)
+    assert outcome.verdict is Verdict.OUT_OF_REACH
+    assert outcome.probability[Verdict.OUT_OF_REACH] == 1.0
+    assert outcome.held_out.solved == 0
     met = confidence(oracle, np.array([0.2, FREE, FREE, 0.0]), draws=40)
     assert met.verdict is Verdict.REACHABLE
     assert met.weights is not None
@@ -385,11 +385,11 @@ def test_a_constant_value_above_itself_is_out_of_reach_on_every_draw():
 def test_pooled_has_no_interval_for_the_margin():
     oracle = MemoryOracle.of(make_table(prompts=60, candidates=1))
     assert oracle.form is Form.POOLED
-    found = confidence(oracle, np.array([0.2, 0.1, FREE, FREE]), draws=60)
-    assert found.margin is None
-    assert found.kl is not None
-    assert found.kl.low <= found.kl.estimate <= found.kl.high
-    assert found.held_out.levels is not None
+    outcome = confidence(oracle, np.array([0.2, 0.1, FREE, FREE]), draws=60)
+    assert outcome.margin is None
+    assert outcome.kl is not None
+    assert outcome.kl.low <= outcome.kl.estimate <= outcome.kl.high
+    assert outcome.held_out.levels is not None
 
 
 @settings(max_examples=150, derandomize=True, deadline=None)
@@ -410,18 +410,18 @@ def test_odd_tables_give_numbers(prompts, candidates, values, asked, rounding, s
     form = Form.POOLED if counts.max() == 1 else Form.PER_PROMPT
     names = tuple("abcd"[:values])
     oracle = MemoryOracle(rewards, np.concatenate([[0], np.cumsum(counts)]), names, form)
-    found = confidence(oracle, np.array(asked[:values]), draws=20)
-    assert sum(found.probability.values()) == pytest.approx(1.0)
+    outcome = confidence(oracle, np.array(asked[:values]), draws=20)
+    assert sum(outcome.probability.values()) == pytest.approx(1.0)
     for verdict in (Verdict.REACHABLE, Verdict.OUT_OF_REACH):
-        if found.shares[verdict] in (0.0, 1.0):  # all draws agree
-            assert found.probability[verdict] == found.shares[verdict]
-    assert found.prompts_needed >= 2
-    for interval in (found.margin, found.weights, found.kl, found.levels, found.held_out.levels):
+        if outcome.shares[verdict] in (0.0, 1.0):  # all draws agree
+            assert outcome.probability[verdict] == outcome.shares[verdict]
+    assert outcome.prompts_needed >= 2
+    for interval in (outcome.margin, outcome.weights, outcome.kl, outcome.levels, outcome.held_out.levels):
         if interval is not None:
             assert not np.any(np.isnan([interval.estimate, interval.low, interval.high]))
             assert np.all(interval.low <= interval.high)
-    if found.weights is not None:
-        assert np.all(found.weights.low >= 0)
+    if outcome.weights is not None:
+        assert np.all(outcome.weights.low >= 0)
 
 
 # Bad input

@@ -24,7 +24,7 @@ FREE = np.nan
 
 
 def table_of(rewards: np.ndarray) -> RewardTable:
-    """A table of (prompt, candidate, value) rewards."""
+    """Return a table of (prompt, candidate, value) rewards."""
     prompts, candidates, size = rewards.shape
     names = tuple(f"p{i}" for i in range(prompts))
     return RewardTable(
@@ -54,14 +54,14 @@ def drawn(population: Population, targets: np.ndarray, prompts: int, candidates:
     """Tables of so many prompts and candidates, asked for the same levels in reward units."""
     rng = np.random.default_rng(3)
     wanted = population.oracle().rewards_at(targets)
-    found = []
+    advice = []
     for number in range(TABLES):
         chosen = rng.integers(0, len(population.rewards), prompts)
         replies = rng.permutation(population.rewards.shape[1])[:candidates]
         table = table_of(population.rewards[chosen][:, replies])
         oracle = MemoryOracle.of(table)
-        found.append(advise(table, oracle, oracle.standardise(wanted), seed=number))
-    return Drawn(*(np.mean([figures(getattr(one, of)) for one in found], axis=0) for of in Drawn.__annotations__))
+        advice.append(advise(table, oracle, oracle.standardise(wanted), seed=number))
+    return Drawn(*(np.mean([figures(getattr(one, of)) for one in advice], axis=0) for of in Drawn.__annotations__))
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,8 @@ def test_the_variance_of_choosing_is_that_of_hands(population: Population):
         oracle.by_prompt(weights).levels,
         oracle.standardise(beside.rewards_at(beside.by_prompt(weights_there).levels)),
     ]
-    found = np.var(levels[0] - levels[1], axis=0) / 2
-    np.testing.assert_allclose(expected, found, rtol=0.15)
+    advice = np.var(levels[0] - levels[1], axis=0) / 2
+    np.testing.assert_allclose(expected, advice, rtol=0.15)
 
 
 def test_a_mean_of_coins_by_hand():
@@ -110,17 +110,17 @@ def test_a_mean_of_coins_by_hand():
     assert choosing_variance(table, oracle, np.zeros(1)) == pytest.approx(0.5)  # in units of the variance, 1/4
 
 
-def asked(table: RewardTable, targets: np.ndarray) -> Advice:
+def advice_for(table: RewardTable, targets: np.ndarray) -> Advice:
     return advise(table, MemoryOracle.of(table), targets)
 
 
 def test_the_verdict_names_what_is_short():
     few, many = make_table(prompts=6, candidates=64), make_table(prompts=400, candidates=16)
     mild, wild = np.array([0.2, FREE, 0.2, FREE]), np.array([9.0, 9.0, FREE, FREE])
-    wide = asked(few, mild)
+    wide = advice_for(few, mild)
     assert (wide.help, wide.reason) == (Help.PROMPTS, Reason.WIDE)
     assert wide.factor == pytest.approx((wide.now.error / 0.05) ** 2)
-    out = asked(many, wild)
+    out = advice_for(many, wild)
     assert (out.help, out.reason) == (Help.CANDIDATES, Reason.OUT_OF_REACH)
     assert np.isnan(out.factor)
     assert out.now.attainable == 0.0
@@ -129,9 +129,9 @@ def test_the_verdict_names_what_is_short():
     lean = advise(many, oracle, np.array([FREE, FREE, 0.93 * top, FREE]))
     assert (lean.help, lean.reason) == (Help.CANDIDATES, Reason.FEW_REPLIES)
     assert lean.factor > 1
-    free = asked(many, np.full(4, FREE))
+    free = advice_for(many, np.full(4, FREE))
     assert (free.help, free.reason) == (Help.NEITHER, Reason.NO_TARGETS)
-    pooled = asked(make_table(prompts=50, candidates=1), mild)
+    pooled = advice_for(make_table(prompts=50, candidates=1), mild)
     assert (pooled.help, pooled.reason) == (Help.CANDIDATES, Reason.ONE_REPLY)
     assert Form.POOLED is MemoryOracle.of(make_table(prompts=50, candidates=1)).form
 
@@ -139,9 +139,9 @@ def test_the_verdict_names_what_is_short():
 def test_more_of_the_same_replies_gives_nothing():
     """Every prompt has the same two replies again and again: no candidate is new, so none is promised to help."""
     table = table_of(np.tile(np.array([[0.0, 1.0], [1.0, 0.0]]), (40, 16, 1)))
-    found = asked(table, np.array([0.9, 0.9]))
-    assert (found.help, found.reason) == (Help.NEITHER, Reason.BEYOND)
-    assert found.candidates.margin == pytest.approx(found.now.margin, abs=0.02)
+    advice = advice_for(table, np.array([0.9, 0.9]))
+    assert (advice.help, advice.reason) == (Help.NEITHER, Reason.BEYOND)
+    assert advice.candidates.margin == pytest.approx(advice.now.margin, abs=0.02)
 
 
 def test_prompts_count_by_their_weights_and_not_when_held_out():
@@ -151,27 +151,27 @@ def test_prompts_count_by_their_weights_and_not_when_held_out():
     twice = table.take([0] * 30 + list(range(1, 8)))
     weighted = replace(table, weights=np.array([30.0] + [1.0] * 9), held_out=np.arange(10) > 7)
     wanted = MemoryOracle.of(twice).rewards_at(targets)
-    found = [advise(one, oracle := MemoryOracle.of(one), oracle.standardise(wanted)) for one in (twice, weighted)]
+    advice = [advise(one, oracle := MemoryOracle.of(one), oracle.standardise(wanted)) for one in (twice, weighted)]
     plain = advise(table, oracle := MemoryOracle.of(table), oracle.standardise(wanted)).now
     # Margins are in the table's own standard deviations, which those of all its replies are near to.
-    assert found[1].now.margin == pytest.approx(found[0].now.margin, rel=0.1)
-    assert found[1].now.carrying == pytest.approx(found[0].now.carrying, rel=5e-4)
-    assert abs(plain.carrying - found[0].now.carrying) > 0.005 * plain.carrying
+    assert advice[1].now.margin == pytest.approx(advice[0].now.margin, rel=0.1)
+    assert advice[1].now.carrying == pytest.approx(advice[0].now.carrying, rel=5e-4)
+    assert abs(plain.carrying - advice[0].now.carrying) > 0.005 * plain.carrying
 
 
 def test_ranges_are_trusted_up_to_where_they_are_not():
     table = make_table(prompts=40, candidates=32)
     oracle = MemoryOracle.of(table)
-    found = trusted_ranges(oracle)
-    assert np.all(found.trusted > 0.3)
-    assert np.all(found.trusted < found.furthest)
+    advice = trusted_ranges(oracle)
+    assert np.all(advice.trusted > 0.3)
+    assert np.all(advice.trusted < advice.furthest)
     for j in range(4):
         targets = np.full(4, FREE)
-        targets[j] = found.trusted[j]
+        targets[j] = advice.trusted[j]
         assert is_trusted(oracle, solve(oracle, targets))
-        targets[j] = found.trusted[j] + 0.15
+        targets[j] = advice.trusted[j] + 0.15
         assert not is_trusted(oracle, solve(oracle, targets))
-        np.testing.assert_allclose(found.furthest[j], oracle.best(np.eye(4)[j])[j])
+        np.testing.assert_allclose(advice.furthest[j], oracle.best(np.eye(4)[j])[j])
     constant = table_of(np.ones((3, 4, 1)))
     assert trusted_ranges(MemoryOracle.of(constant)).trusted == 0.0
 

@@ -32,12 +32,12 @@ def test_five_palettes_of_every_kind():
     seen = []
     for share in (0.2, 0.4, 0.6, 0.999999, 1.3):
         d = share * edge * direction
-        found = assess(oracle, d)
-        seen.append(found.verdict)
+        assessment = assess(oracle, d)
+        seen.append(assessment.verdict)
         expected = full_margin(oracle.standardise(table.rewards), table.offsets, oracle.form, d)
-        assert found.margin.value == pytest.approx(expected, abs=1e-8)
-        if found.solution:
-            assert found.solution.residual < 1e-8
+        assert assessment.margin.value == pytest.approx(expected, abs=1e-8)
+        if assessment.solution:
+            assert assessment.solution.residual < 1e-8
     assert seen == [Verdict.REACHABLE] * 3 + [Verdict.ON_PAPER, Verdict.OUT_OF_REACH]
 
 
@@ -53,34 +53,34 @@ def test_five_palettes_of_every_kind():
 )
 def test_the_boundary_from_both_sides(offset: float, verdict: Verdict):
     oracle = three_replies()
-    found = assess(oracle, oracle.standardise(np.array([0.5, 0.5]) + offset))
-    assert found.verdict is verdict
+    assessment = assess(oracle, oracle.standardise(np.array([0.5, 0.5]) + offset))
+    assert assessment.verdict is verdict
     if verdict is Verdict.ON_PAPER:
-        assert found.solution is not None
-        assert np.isfinite(found.solution.weights).all()
-        assert found.solution.residual < 1e-6
+        assert assessment.solution is not None
+        assert np.isfinite(assessment.solution.weights).all()
+        assert assessment.solution.residual < 1e-6
 
 
 def test_the_certificate_is_a_proof():
     # Even the best reply of every prompt for the mix falls short of the mix of the targets.
     oracle = MemoryOracle.of(make_table(prompts=15, candidates=8))
     d = np.array([2.0, 2.0, 2.0, np.nan])
-    found = assess(oracle, d)
-    w = found.margin.certificate
-    assert found.verdict is Verdict.OUT_OF_REACH
+    assessment = assess(oracle, d)
+    w = assessment.margin.certificate
+    assert assessment.verdict is Verdict.OUT_OF_REACH
     assert w[3] == 0
     assert w @ oracle.best(w) < w[:3] @ d[:3]
-    assert found.margin.value == pytest.approx(w @ oracle.best(w) - w[:3] @ d[:3], abs=1e-12)
+    assert assessment.margin.value == pytest.approx(w @ oracle.best(w) - w[:3] @ d[:3], abs=1e-12)
 
 
 def test_few_replies_are_only_on_paper():
     oracle = MemoryOracle.of(make_table(prompts=40, candidates=32))
     top = AttainableLevels(oracle).highest(np.full(4, np.nan), 2)
-    found = assess(oracle, np.array([np.nan, np.nan, top - 0.02, np.nan]))
-    assert found.verdict is Verdict.ON_PAPER
-    assert found.ess.per_prompt < 4
-    assert found.nearest is not None
-    assert is_trusted(oracle, found.nearest.solution)
+    assessment = assess(oracle, np.array([np.nan, np.nan, top - 0.02, np.nan]))
+    assert assessment.verdict is Verdict.ON_PAPER
+    assert assessment.ess.per_prompt < 4
+    assert assessment.nearest is not None
+    assert is_trusted(oracle, assessment.nearest.solution)
 
 
 def test_a_constant_value_is_kept_or_out_of_reach():
@@ -88,15 +88,15 @@ def test_a_constant_value_is_kept_or_out_of_reach():
     rewards = np.hstack([table.rewards[:, :1], np.full((len(table.rewards), 1), 3.0)])
     oracle: Oracle = MemoryOracle(rewards, table.offsets, ("helpfulness", "constant"), Form.PER_PROMPT)
     for level, verdict in ((3.0, Verdict.REACHABLE), (2.0, Verdict.REACHABLE), (3.1, Verdict.OUT_OF_REACH)):
-        found = assess(oracle, oracle.standardise(np.array([table.rewards[:, 0].mean(), level])))
-        assert found.verdict is verdict
+        assessment = assess(oracle, oracle.standardise(np.array([table.rewards[:, 0].mean(), level])))
+        assert assessment.verdict is verdict
 
 
 def test_nothing_asked_is_reachable():
     oracle = MemoryOracle.of(make_table())
-    found = assess(oracle, np.full(4, np.nan))
-    assert found.verdict is Verdict.REACHABLE
-    assert found.solution.kl == 0
+    assessment = assess(oracle, np.full(4, np.nan))
+    assert assessment.verdict is Verdict.REACHABLE
+    assert assessment.solution.kl == 0
 
 
 @pytest.mark.parametrize("bad", [np.array([np.inf, 0, 0, 0]), np.zeros(3)])

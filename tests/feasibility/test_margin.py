@@ -37,36 +37,36 @@ def test_triangle_by_hand():
     oracle = three_replies()
     s = math.sqrt(2) / 3
     for c in (0.4, 0.5, 0.7):
-        found = margin(oracle, oracle.standardise(np.array([c, c])))
-        assert found.value == pytest.approx((0.5 - c) / s, abs=1e-12)
-        np.testing.assert_allclose(found.certificate, [0.5, 0.5], atol=1e-9)
-        np.testing.assert_allclose(oracle.rewards_at(found.levels), [0.5, 0.5], atol=1e-9)
+        result = margin(oracle, oracle.standardise(np.array([c, c])))
+        assert result.value == pytest.approx((0.5 - c) / s, abs=1e-12)
+        np.testing.assert_allclose(result.certificate, [0.5, 0.5], atol=1e-9)
+        np.testing.assert_allclose(oracle.rewards_at(result.levels), [0.5, 0.5], atol=1e-9)
 
 
 def test_ranges_of_the_triangle_by_hand():
     # With humor at 0.3 helpfulness goes from 0 to 0.7; with helpfulness at 0.6 humor goes from 0 to 0.4.
     oracle = three_replies()
-    found = AttainableLevels(oracle).ranges(oracle.standardise(np.array([0.6, 0.3])))
-    np.testing.assert_allclose(oracle.rewards_at(found.T), [[0.0, 0.0], [0.7, 0.4]], atol=1e-9)
+    result = AttainableLevels(oracle).ranges(oracle.standardise(np.array([0.6, 0.3])))
+    np.testing.assert_allclose(oracle.rewards_at(result.T), [[0.0, 0.0], [0.7, 0.4]], atol=1e-9)
 
 
 def test_a_conflict_by_hand():
     # 0.8 of one leaves 0.2 of the other.
     oracle = three_replies()
-    found = smallest_conflict(AttainableLevels(oracle), oracle.standardise(np.array([0.8, 0.7])))
-    assert found.members == (0, 1)
-    assert found.smallest
-    np.testing.assert_allclose(oracle.rewards_at(found.highest), [0.3, 0.2], atol=1e-9)
-    assert found.resolves.all()
+    result = smallest_conflict(AttainableLevels(oracle), oracle.standardise(np.array([0.8, 0.7])))
+    assert result.members == (0, 1)
+    assert result.smallest
+    np.testing.assert_allclose(oracle.rewards_at(result.highest), [0.3, 0.2], atol=1e-9)
+    assert result.resolves.all()
 
 
 def test_one_target_beyond_every_reply_is_a_conflict_by_itself():
     oracle = three_replies()
-    found = smallest_conflict(AttainableLevels(oracle), oracle.standardise(np.array([1.5, 0.1])))
-    assert found.members == (0,)
-    assert oracle.rewards_at(found.highest)[0] == pytest.approx(1.0)
-    assert math.isnan(found.highest[1])
-    assert found.resolves.tolist() == [True, False]
+    result = smallest_conflict(AttainableLevels(oracle), oracle.standardise(np.array([1.5, 0.1])))
+    assert result.members == (0,)
+    assert oracle.rewards_at(result.highest)[0] == pytest.approx(1.0)
+    assert math.isnan(result.highest[1])
+    assert result.resolves.tolist() == [True, False]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -76,12 +76,12 @@ def test_margin_is_the_full_linear_program(form: Form, seed: int):
     oracle = MemoryOracle.of(table, form)
     d = np.random.default_rng(seed).uniform(-0.5, 2.0, 4)
     d[seed % 4] = np.nan
-    found = margin(oracle, d)
+    result = margin(oracle, d)
     expected = full_margin(oracle.standardise(table.rewards), table.offsets, form, d)
-    assert found.value == pytest.approx(expected, abs=1e-9)
-    assert found.gap <= 1e-9
-    assert found.certificate.sum() == pytest.approx(1.0)
-    assert np.all(found.certificate >= 0)
+    assert result.value == pytest.approx(expected, abs=1e-9)
+    assert result.gap <= 1e-9
+    assert result.certificate.sum() == pytest.approx(1.0)
+    assert np.all(result.certificate >= 0)
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -90,13 +90,13 @@ def test_both_proofs_hold(form: Form):
     rng = np.random.default_rng(0)
     for share in (0.4, 0.8, 1.6):
         d = rng.uniform(0, share, 8)
-        found = margin(oracle, d)
-        w = found.certificate
-        assert found.value == pytest.approx(float(w @ (oracle.best(w) - d)), abs=1e-12)
-        assert float((found.levels - d).min()) == pytest.approx(found.value - found.gap, abs=1e-12)
+        result = margin(oracle, d)
+        w = result.certificate
+        assert result.value == pytest.approx(float(w @ (oracle.best(w) - d)), abs=1e-12)
+        assert float((result.levels - d).min()) == pytest.approx(result.value - result.gap, abs=1e-12)
         # The levels are attainable: no direction says otherwise.
         for direction in rng.normal(size=(50, 8)):
-            assert direction @ found.levels <= direction @ oracle.best(direction) + 1e-9
+            assert direction @ result.levels <= direction @ oracle.best(direction) + 1e-9
 
 
 def test_no_more_than_three_times_the_passes_of_the_pooled_form():
@@ -115,9 +115,9 @@ def test_a_moved_target_costs_few_passes():
     for j in range(8):
         moved = d.copy()
         moved[j] += 0.05
-        found = shared.margin(moved)
-        assert found.passes <= 4
-        assert found.value == pytest.approx(margin(oracle, moved).value, abs=2e-9)
+        result = shared.margin(moved)
+        assert result.passes <= 4
+        assert result.value == pytest.approx(margin(oracle, moved).value, abs=2e-9)
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -161,9 +161,9 @@ def test_a_start_from_a_sample_does_not_change_an_answer(monkeypatch: pytest.Mon
     d = share * np.array([1.0, 0.6, 1.2, 0.8])
     monkeypatch.setattr(margins, "LARGE", 64)
     monkeypatch.setattr(cutting_planes, "MAX_GROUPS", 8)
-    found = margin(halved, d)
-    assert found.gap <= 1e-9
-    assert found.value == pytest.approx(margin(plain, d).value, abs=2e-9)
+    result = margin(halved, d)
+    assert result.gap <= 1e-9
+    assert result.value == pytest.approx(margin(plain, d).value, abs=2e-9)
 
 
 @pytest.mark.parametrize("failures", [1, 2, 30])
@@ -178,12 +178,12 @@ def test_a_linear_program_that_fails_is_run_again(monkeypatch: pytest.MonkeyPatc
         return status(program) if left[0] < 0 else cutting_planes.highspy.HighsModelStatus.kUnknown
 
     monkeypatch.setattr(cutting_planes._Program, "getModelStatus", failing, raising=False)
-    found = margin(oracle, d)
+    result = margin(oracle, d)
     if failures < 3:
-        assert found.value == pytest.approx(expected, abs=1e-9)
+        assert result.value == pytest.approx(expected, abs=1e-9)
     else:  # given up: what is known of the margin is a bound from above, and the gap says so
-        assert found.gap == math.inf
-        assert found.value >= expected - 1e-9
+        assert result.gap == math.inf
+        assert result.value >= expected - 1e-9
 
 
 def test_targets_far_below_lose_no_digits():
@@ -191,9 +191,9 @@ def test_targets_far_below_lose_no_digits():
     d = np.array([0.5, 0.4, np.nan, np.nan])
     expected = margin(oracle, d)
     for far in (-1e3, -1e9, -1e300):
-        found = margin(oracle, np.array([0.5, 0.4, far, np.nan]))
-        assert found.value == pytest.approx(expected.value, abs=1e-9)
-        assert found.certificate[2] == 0
+        result = margin(oracle, np.array([0.5, 0.4, far, np.nan]))
+        assert result.value == pytest.approx(expected.value, abs=1e-9)
+        assert result.certificate[2] == 0
     assert margin(oracle, np.array([1e12, 0.4, -1e12, np.nan])).value == pytest.approx(-1e12)
 
 
@@ -203,8 +203,8 @@ def test_threads_may_share_corners():
     expected = [margin(oracle, d).value for d in targets]
     shared = AttainableLevels(oracle)
     with ThreadPoolExecutor(4) as threads:
-        found = [one.value for one in threads.map(shared.margin, targets)]
-    np.testing.assert_allclose(found, expected, atol=2e-9)
+        result = [one.value for one in threads.map(shared.margin, targets)]
+    np.testing.assert_allclose(result, expected, atol=2e-9)
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]):
@@ -221,19 +221,19 @@ def test_ranges_are_the_full_linear_program(seed: int, form: Form):
     z = oracle.standardise(table.rewards)
     d = np.random.default_rng(seed).uniform(0, (0.6, 0.8, 1.5, 2.0)[seed], 4)
     d[seed % 4] = np.nan
-    found = AttainableLevels(oracle).ranges(d)
+    result = AttainableLevels(oracle).ranges(d)
     for j in range(4):
         expected = [full_extreme(z, table.offsets, form, d, j, sign) for sign in (-1.0, 1.0)]
-        np.testing.assert_allclose(found[j], expected, atol=1e-8)
+        np.testing.assert_allclose(result[j], expected, atol=1e-8)
         assert AttainableLevels(oracle).highest(d, j) == pytest.approx(expected[1], abs=1e-8, nan_ok=True)
 
 
 def test_ranges_of_a_free_palette_are_the_extremes():
     oracle = MemoryOracle.of(make_table())
-    found = AttainableLevels(oracle).ranges(np.full(4, np.nan))
+    result = AttainableLevels(oracle).ranges(np.full(4, np.nan))
     for j, unit in enumerate(np.eye(4)):
-        assert found[j, 0] == pytest.approx(oracle.best(-unit)[j], abs=1e-9)
-        assert found[j, 1] == pytest.approx(oracle.best(unit)[j], abs=1e-9)
+        assert result[j, 0] == pytest.approx(oracle.best(-unit)[j], abs=1e-9)
+        assert result[j, 1] == pytest.approx(oracle.best(unit)[j], abs=1e-9)
 
 
 @pytest.mark.parametrize("value", range(4))
@@ -252,8 +252,8 @@ def test_highest_with_the_others_on_the_boundary():
     # Helpfulness and humor lie on their edge; both can stay there and neither can be raised.
     oracle = three_replies()
     d = oracle.standardise(np.array([0.6, 0.4]))
-    found = AttainableLevels(oracle).ranges(d)
-    np.testing.assert_allclose(found[:, 1], d, atol=1e-8)
+    result = AttainableLevels(oracle).ranges(d)
+    np.testing.assert_allclose(result[:, 1], d, atol=1e-8)
 
 
 def test_highest_is_unknown_when_the_others_are_out_of_reach():
@@ -264,7 +264,7 @@ def test_highest_is_unknown_when_the_others_are_out_of_reach():
 
 
 def smallest_by_force(oracle: MemoryOracle, d: np.ndarray) -> int:
-    """The number of targets in the smallest subset that is out of reach."""
+    """Count the targets in the smallest subset that is out of reach."""
     wanted = np.flatnonzero(~np.isnan(d))
     for size in range(1, len(wanted) + 1):
         for chosen in combinations(wanted, size):
@@ -285,35 +285,35 @@ def test_the_conflict_is_the_smallest_there_is(seed: int, form: Form):
     d = rng.uniform(0.3, (0.9, 1.2, 2.0, 1.5)[seed % 4], 6)
     while attainable.margin(d).attainable:
         d += 0.1
-    found = smallest_conflict(attainable, d)
-    assert found.smallest
-    assert len(found.members) == smallest_by_force(oracle, d)
+    result = smallest_conflict(attainable, d)
+    assert result.smallest
+    assert len(result.members) == smallest_by_force(oracle, d)
     among = np.full(6, np.nan)
-    among[list(found.members)] = d[list(found.members)]
+    among[list(result.members)] = d[list(result.members)]
     assert not margin(oracle, among).attainable
     for j in range(6):
-        if j in found.members:
+        if j in result.members:
             lowered = among.copy()
             lowered[j] = np.nan
             assert margin(oracle, lowered).attainable  # irreducible
-            assert found.highest[j] == pytest.approx(attainable.highest(among, j), abs=1e-8)
-            assert found.highest[j] < d[j]
+            assert result.highest[j] == pytest.approx(attainable.highest(among, j), abs=1e-8)
+            assert result.highest[j] < d[j]
             lowered = d.copy()
             lowered[j] = np.nan
-            assert found.resolves[j] == margin(oracle, lowered).attainable
+            assert result.resolves[j] == margin(oracle, lowered).attainable
         else:
-            assert math.isnan(found.highest[j])
-            assert not found.resolves[j]
+            assert math.isnan(result.highest[j])
+            assert not result.resolves[j]
 
 
 def test_a_search_that_is_cut_short_still_finds_an_irreducible_conflict():
     oracle = eight_values(prompts=12, candidates=8)
     d = np.full(8, 0.8)
-    found = smallest_conflict(AttainableLevels(oracle), d, max_checks=1)
+    result = smallest_conflict(AttainableLevels(oracle), d, max_checks=1)
     among = np.full(8, np.nan)
-    among[list(found.members)] = d[list(found.members)]
+    among[list(result.members)] = d[list(result.members)]
     assert not margin(oracle, among).attainable
-    for j in found.members:
+    for j in result.members:
         without = among.copy()
         without[j] = np.nan
         assert margin(oracle, without).attainable
@@ -342,9 +342,9 @@ def test_values_that_differ_between_prompts_only(form: Form):
     for level in (-0.5, 0.0, 0.5):
         d = np.array([level, np.nan, 0.2, np.nan])
         expected = full_margin(oracle.standardise(rewards), table.offsets, form, d)
-        found = attainable.margin(d)
-        assert found.value == pytest.approx(expected, abs=1e-9)
-        assert found.attainable == (level <= 0 or form is Form.POOLED)
+        result = attainable.margin(d)
+        assert result.value == pytest.approx(expected, abs=1e-9)
+        assert result.attainable == (level <= 0 or form is Form.POOLED)
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -352,9 +352,9 @@ def test_single_precision(form: Form):
     table = make_table(prompts=12, candidates=10)
     single = MemoryOracle(table.rewards.astype(np.float32), table.offsets, table.values, form)
     for d in np.random.default_rng(0).uniform(0, 1.2, (5, 4)):
-        found = margin(single, d)
-        assert found.gap <= 1e-9
-        assert found.value == pytest.approx(margin(MemoryOracle.of(table, form), d).value, abs=1e-5)
+        result = margin(single, d)
+        assert result.gap <= 1e-9
+        assert result.value == pytest.approx(margin(MemoryOracle.of(table, form), d).value, abs=1e-5)
 
 
 @settings(max_examples=250, deadline=None, derandomize=True, database=None)
@@ -362,15 +362,15 @@ def test_single_precision(form: Form):
 def test_odd_tables(odd: Odd):
     attainable = AttainableLevels(odd.oracle)
     for d in odd.targets(2):
-        found, expected = attainable.margin(d), odd.most(d)
+        result, expected = attainable.margin(d), odd.most(d)
         size = max(1.0, np.abs(np.nan_to_num(d)).max())
-        assert found.gap <= 1e-9 * size
-        assert found.value == pytest.approx(expected, abs=1e-7 * size)
-        assert found.attainable == (expected >= 0) or abs(expected) < 2e-7 * size
+        assert result.gap <= 1e-9 * size
+        assert result.value == pytest.approx(expected, abs=1e-7 * size)
+        assert result.attainable == (expected >= 0) or abs(expected) < 2e-7 * size
         ranges = attainable.ranges(d)
         assert np.all((ranges[:, 0] <= ranges[:, 1] + 1e-9) | np.isnan(ranges[:, 0]))
         conflict = smallest_conflict(attainable, d, max_checks=100)
-        assert (conflict is None) == found.attainable
+        assert (conflict is None) == result.attainable
         if conflict is None:
             assert not np.isnan(ranges).any()
             wanted = ~np.isnan(d) & ~odd.oracle.constant

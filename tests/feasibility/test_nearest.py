@@ -30,25 +30,25 @@ def three_replies() -> MemoryOracle:
 def test_it_is_the_foot_of_the_perpendicular(asked: tuple[float, float], expected: tuple[float, float]):
     # Out of the triangle, with all nats that there are: the closest point of the edge between (1, 0) and (0, 1).
     oracle = three_replies()
-    found = nearest(oracle, oracle.standardise(np.array(asked)), budget=math.log(3))
-    assert found is not None
-    np.testing.assert_allclose(oracle.rewards_at(found.targets), expected, atol=1e-5)
+    closest = nearest(oracle, oracle.standardise(np.array(asked)), budget=math.log(3))
+    assert closest is not None
+    np.testing.assert_allclose(oracle.rewards_at(closest.targets), expected, atol=1e-5)
 
 
 def test_importance_by_hand():
     # (0.8, 0.8) is 0.6 too much on the edge x + y = 1; shared in the inverse ratio of importances 1 to 3.
     oracle = three_replies()
     d = oracle.standardise(np.array([0.8, 0.8]))
-    found = nearest(oracle, d, budget=math.log(3), importance=np.array([1.0, 3.0]))
-    np.testing.assert_allclose(oracle.rewards_at(found.targets), [0.8 - 0.45, 0.8 - 0.15], atol=1e-5)
-    np.testing.assert_allclose(found.given_up * oracle.scale, [0.45, 0.15], atol=1e-5)
-    assert found.distance == pytest.approx(math.sqrt(0.45**2 + 3 * 0.15**2) / oracle.scale[0], abs=1e-5)
+    closest = nearest(oracle, d, budget=math.log(3), importance=np.array([1.0, 3.0]))
+    np.testing.assert_allclose(oracle.rewards_at(closest.targets), [0.8 - 0.45, 0.8 - 0.15], atol=1e-5)
+    np.testing.assert_allclose(closest.given_up * oracle.scale, [0.45, 0.15], atol=1e-5)
+    assert closest.distance == pytest.approx(math.sqrt(0.45**2 + 3 * 0.15**2) / oracle.scale[0], abs=1e-5)
 
 
 def conic(
     oracle: MemoryOracle, z: np.ndarray, prompts: int, d: np.ndarray, **options: np.ndarray | float
 ) -> np.ndarray:
-    """The nearest palette by cvxpy and Clarabel, over every re-weighting of the replies."""
+    """Compute the nearest palette by cvxpy and Clarabel, over every re-weighting of the replies."""
     import cvxpy as cp
 
     wanted = np.flatnonzero(~np.isnan(d))
@@ -86,19 +86,19 @@ def test_it_is_what_a_conic_solver_finds(seed: int, locks: bool, budget: float |
         options["locked"] = np.arange(4) == (seed + 1) % 4
         d[(seed + 1) % 4] = 0.3
     expected = conic(oracle, z, 8, d, **options)
-    found = nearest(oracle, d, **(options | {"budget": math.log(10) if budget is None else budget}))
-    assert found is not None
-    np.testing.assert_allclose(found.targets, expected, atol=2e-5)
-    assert found.solution.kl <= found.budget + 1e-8
+    closest = nearest(oracle, d, **(options | {"budget": math.log(10) if budget is None else budget}))
+    assert closest is not None
+    np.testing.assert_allclose(closest.targets, expected, atol=2e-5)
+    assert closest.solution.kl <= closest.budget + 1e-8
 
 
 def test_a_palette_that_can_be_had_is_its_own_nearest():
     oracle = MemoryOracle.of(make_table(prompts=20, candidates=16))
     d = np.array([0.2, 0.1, np.nan, 0.2])
-    found = nearest(oracle, d, budget=2.0)
-    np.testing.assert_allclose(found.targets, d, atol=1e-9)
-    assert found.distance < 1e-9
-    np.testing.assert_array_equal(found.solution.weights, solve(oracle, d).weights)
+    closest = nearest(oracle, d, budget=2.0)
+    np.testing.assert_allclose(closest.targets, d, atol=1e-9)
+    assert closest.distance < 1e-9
+    np.testing.assert_array_equal(closest.solution.weights, solve(oracle, d).weights)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -106,25 +106,25 @@ def test_it_can_be_had_and_trusted(seed: int):
     oracle = MemoryOracle.of(make_table(prompts=30, candidates=32, seed=seed))
     d = np.random.default_rng(seed).uniform(1.0, 3.0, 4)
     d[seed % 4] = np.nan
-    found = nearest(oracle, d)
+    closest = nearest(oracle, d)
     wanted = ~np.isnan(d)
-    assert np.all(found.targets[wanted] <= d[wanted] + 1e-12)
-    assert found.solution.kl <= default_budget(oracle) + 1e-8
-    assert is_trusted(oracle, found.solution)
-    again = assess(oracle, found.targets)
+    assert np.all(closest.targets[wanted] <= d[wanted] + 1e-12)
+    assert closest.solution.kl <= default_budget(oracle) + 1e-8
+    assert is_trusted(oracle, closest.solution)
+    again = assess(oracle, closest.targets)
     assert again.verdict is Verdict.REACHABLE
-    np.testing.assert_allclose(again.solution.weights, found.solution.weights, atol=1e-5)
+    np.testing.assert_allclose(again.solution.weights, closest.solution.weights, atol=1e-5)
 
 
 def test_it_beats_other_attainable_palettes():
     oracle = MemoryOracle.of(make_table(prompts=20, candidates=16))
     d = np.full(4, 1.5)
-    found = nearest(oracle, d, budget=1.0)
+    closest = nearest(oracle, d, budget=1.0)
     rng = np.random.default_rng(0)
     for x in rng.exponential(0.6, (300, 4)):
         at = oracle.moments(x)
         if x @ at.levels - at.log_normaliser <= 1.0:
-            assert np.linalg.norm(np.maximum(0, d - at.levels)) >= found.distance - 1e-6
+            assert np.linalg.norm(np.maximum(0, d - at.levels)) >= closest.distance - 1e-6
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -132,24 +132,24 @@ def test_a_larger_budget_is_never_further(form: Form):
     oracle = MemoryOracle.of(make_table(prompts=20, candidates=16), form)
     d = np.array([2.0, 1.0, 1.5, np.nan])
     budgets = [1e-12, 1e-6, 0.01, 0.1, 0.5, 1.0, 2.0, 2.5, oracle.log_candidates, 50.0]
-    found = [nearest(oracle, d, budget=budget) for budget in budgets]
-    distances = [one.distance for one in found]
+    closest = [nearest(oracle, d, budget=budget) for budget in budgets]
+    distances = [one.distance for one in closest]
     assert np.all(np.diff(distances) <= 1e-6)
-    assert all(one.solution.kl <= budget + 1e-8 for one, budget in zip(found, budgets, strict=True))
-    assert found[0].solution.kl <= 1e-9
+    assert all(one.solution.kl <= budget + 1e-8 for one, budget in zip(closest, budgets, strict=True))
+    assert closest[0].solution.kl <= 1e-9
     # Nobody can spend more than log K: such a budget is that one.
-    assert found[-1].budget == found[-2].budget == oracle.log_candidates
-    assert found[-1].distance == pytest.approx(found[-2].distance, abs=1e-9)
+    assert closest[-1].budget == closest[-2].budget == oracle.log_candidates
+    assert closest[-1].distance == pytest.approx(closest[-2].distance, abs=1e-9)
 
 
 def test_locked_values_do_not_give_way():
     oracle = MemoryOracle.of(make_table(prompts=20, candidates=16))
     d = np.array([0.5, 1.6, 1.6, np.nan])
     locked = np.array([True, False, False, False])
-    found = nearest(oracle, d, locked=locked)
-    assert found.targets[0] == pytest.approx(0.5, abs=1e-8)
-    assert found.given_up[0] == pytest.approx(0.0, abs=1e-8)
-    assert found.given_up[1] > 0
+    closest = nearest(oracle, d, locked=locked)
+    assert closest.targets[0] == pytest.approx(0.5, abs=1e-8)
+    assert closest.given_up[0] == pytest.approx(0.0, abs=1e-8)
+    assert closest.given_up[1] > 0
 
 
 def test_locked_values_that_cannot_be_had_or_cost_too_much():
@@ -164,8 +164,8 @@ def test_locked_values_that_cannot_be_had_or_cost_too_much():
 def test_everything_locked_is_the_palette_itself():
     oracle = MemoryOracle.of(make_table(prompts=20, candidates=16))
     d = np.array([0.2, 0.1, np.nan, 0.2])
-    found = nearest(oracle, d, locked=np.ones(4, bool), budget=2.0)
-    np.testing.assert_allclose(found.targets, d, atol=1e-8)
+    closest = nearest(oracle, d, locked=np.ones(4, bool), budget=2.0)
+    np.testing.assert_allclose(closest.targets, d, atol=1e-8)
     assert nearest(oracle, np.array([0.2, 9.0, np.nan, 0.2]), locked=np.ones(4, bool)) is None
 
 
@@ -178,10 +178,10 @@ def test_importance_only_counts_against_each_other():
 
 def test_nothing_asked():
     oracle = MemoryOracle.of(make_table())
-    found = nearest(oracle, np.full(4, np.nan))
-    assert np.isnan(found.targets).all()
-    assert found.distance == 0
-    assert found.solution.kl == 0
+    closest = nearest(oracle, np.full(4, np.nan))
+    assert np.isnan(closest.targets).all()
+    assert closest.distance == 0
+    assert closest.solution.kl == 0
 
 
 def test_corners_found_before_change_nothing():
@@ -223,18 +223,18 @@ def test_odd_tables(odd: Odd, budget: float | None, locks: bool, weighs: bool):
     d, size = odd.targets(1)[0], len(odd.table.values)
     locked = odd.rng.random(size) < 0.2 if locks else None
     importance = 10.0 ** odd.rng.uniform(-3, 3, size) if weighs else None
-    found = nearest(odd.oracle, d, budget=budget, locked=locked, importance=importance)
-    if found is None:
+    closest = nearest(odd.oracle, d, budget=budget, locked=locked, importance=importance)
+    if closest is None:
         assert locks
         return
     wanted = ~np.isnan(d)
-    assert np.isfinite(found.distance)
-    assert np.isfinite(found.solution.weights).all()
-    assert np.array_equal(np.isnan(found.targets), ~wanted)
-    assert np.all(found.targets[wanted] <= d[wanted])
-    assert found.solution.kl <= found.budget + 1e-8
+    assert np.isfinite(closest.distance)
+    assert np.isfinite(closest.solution.weights).all()
+    assert np.array_equal(np.isnan(closest.targets), ~wanted)
+    assert np.all(closest.targets[wanted] <= d[wanted])
+    assert closest.solution.kl <= closest.budget + 1e-8
     # They are attainable, within rounding of the weights that it takes.
-    assert odd.most(found.targets) >= -1e-7
+    assert odd.most(closest.targets) >= -1e-7
     if locked is not None:
         held = locked & wanted & ~odd.oracle.constant
-        np.testing.assert_allclose(found.targets[held], d[held], atol=1e-6)
+        np.testing.assert_allclose(closest.targets[held], d[held], atol=1e-6)

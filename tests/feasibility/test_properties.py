@@ -45,15 +45,15 @@ def test_margin_and_solvers_agree_with_the_linear_program(odd: Odd):
     assert finite(together.weights, together.levels, together.kl, together.residual, together.ess, together.covariance)
     attainable = AttainableLevels(oracle)
     for row, targets in enumerate(rows):
-        expected, edge, found = odd.most(targets), attainable.margin(targets), solve(oracle, targets)
+        expected, edge, result = odd.most(targets), attainable.margin(targets), solve(oracle, targets)
         assert edge.value == pytest.approx(expected, abs=EDGE * (1 + abs(expected)))
         assert edge.gap <= 1e-8 * (1 + abs(edge.value))
-        assert finite(found.weights, found.levels, found.kl, found.residual, edge.certificate)
-        assert found.kl <= oracle.log_candidates + 1e-9
-        assert (found.weights >= 0).all()
+        assert finite(result.weights, result.levels, result.kl, result.residual, edge.certificate)
+        assert result.kl <= oracle.log_candidates + 1e-9
+        assert (result.weights >= 0).all()
         wanted = ~np.isnan(targets) & ~oracle.constant
         movable = ~np.any(oracle.constant & (targets > 0))
-        for status, levels in ((found.status, found.levels), (together.status[row], together.levels[row])):
+        for status, levels in ((result.status, result.levels), (together.status[row], together.levels[row])):
             if expected > EDGE:
                 assert status == Status.CONVERGED
             if expected < -EDGE and movable:
@@ -62,8 +62,8 @@ def test_margin_and_solvers_agree_with_the_linear_program(odd: Odd):
                 assert np.all(levels[wanted] >= targets[wanted] - 1e-7)
         if expected > EDGE:
             # The same levels and cost, one by one or side by side; the weights too where they are unique.
-            np.testing.assert_allclose(together.levels[row], found.levels, atol=2e-6)
-            assert together.kl[row] == pytest.approx(found.kl, abs=1e-7)
+            np.testing.assert_allclose(together.levels[row], result.levels, atol=2e-6)
+            assert together.kl[row] == pytest.approx(result.kl, abs=1e-7)
 
 
 @check(150)
@@ -116,8 +116,8 @@ def test_huge_weights(odd: Odd, size: float):
     for targets in odd.targets(2):
         start = np.minimum(np.abs(weights), 1e8)
         one, many = solve(oracle, targets, start=start[0]), solve_many(oracle, targets, start=start)
-        for found in (one, many):
-            assert finite(found.weights, found.levels, found.kl, found.residual)
+        for result in (one, many):
+            assert finite(result.weights, result.levels, result.kl, result.residual)
         if odd.most(targets) > EDGE:
             # Wherever they start from, they end at the same levels, or say that they did not get there.
             expected = solve(oracle, targets).levels

@@ -26,8 +26,8 @@ def test_the_end_of_a_range_is_the_edge_of_the_triangle():
     # With humor at 0.6 or more, helpfulness goes from 0 to 0.4; humor itself is not held by its own target.
     oracle = three_replies()
     ranges = smoothed_ranges(oracle, oracle.standardise(np.array([np.nan, 0.6]))).ranges
-    found = oracle.base[:, None] + ranges * oracle.scale[:, None]
-    np.testing.assert_allclose(found, [[0.0, 0.4], [0.0, 1.0]], atol=0.01)
+    result = oracle.base[:, None] + ranges * oracle.scale[:, None]
+    np.testing.assert_allclose(result, [[0.0, 0.4], [0.0, 1.0]], atol=0.01)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -36,11 +36,11 @@ def test_they_are_the_exact_ranges_but_for_the_smoothing(seed: int):
     attainable = AttainableLevels(oracle)
     targets = np.array([0.3, np.nan, 0.2, 0.1])
     exact = attainable.ranges(targets)
-    found = smoothed_ranges(oracle, targets).ranges
-    np.testing.assert_allclose(found, exact, atol=GAP)
+    result = smoothed_ranges(oracle, targets).ranges
+    np.testing.assert_allclose(result, exact, atol=GAP)
     # What is said to be in reach is, to the tolerance of the solve.
-    assert np.all(found[:, 1] <= exact[:, 1] + 0.02)
-    assert np.all(found[:, 0] >= exact[:, 0] - 0.02)
+    assert np.all(result[:, 1] <= exact[:, 1] + 0.02)
+    assert np.all(result[:, 0] >= exact[:, 0] - 0.02)
 
 
 def test_a_warm_start_gives_the_same_and_takes_fewer_passes():
@@ -54,9 +54,9 @@ def test_a_warm_start_gives_the_same_and_takes_fewer_passes():
 
 def test_where_the_others_cannot_be_had_there_is_no_range():
     oracle = three_replies()
-    found = smoothed_ranges(oracle, oracle.standardise(np.array([0.9, 0.9])))
+    result = smoothed_ranges(oracle, oracle.standardise(np.array([0.9, 0.9])))
     # Each alone is attainable, so each has a range beside the other; with a third in the way neither has.
-    assert np.all(np.isfinite(found.ranges))
+    assert np.all(np.isfinite(result.ranges))
     far = smoothed_ranges(oracle, oracle.standardise(np.array([1.5, np.nan])))
     assert np.isfinite(far.ranges[0]).all()
     assert np.isnan(far.ranges[1]).all()

@@ -31,11 +31,11 @@ def square(copies: int = 40) -> MemoryOracle:
 def test_two_targets_that_conflict_can_each_give_way_or_share():
     oracle = square()
     asked = np.array([0.7, 0.7])
-    found = of(oracle, oracle.standardise(asked), np.zeros(2, dtype=bool))
-    assert found.conflict is not None
-    assert found.conflict.members == (0, 1)
-    assert [way.values for way in found.ways[:2]] in ([(0,), (1,)], [(1,), (0,)])
-    first, second, even = (oracle.rewards_at(way.targets) for way in found.ways)
+    result = of(oracle, oracle.standardise(asked), np.zeros(2, dtype=bool))
+    assert result.conflict is not None
+    assert result.conflict.members == (0, 1)
+    assert [way.values for way in result.ways[:2]] in ([(0,), (1,)], [(1,), (0,)])
+    first, second, even = (oracle.rewards_at(way.targets) for way in result.ways)
     # By symmetry: the same step on either value, and half and half when shared.
     assert np.nanmax(first) == pytest.approx(np.nanmax(second), abs=1e-6)
     assert even[0] == pytest.approx(even[1], abs=1e-6)
@@ -46,36 +46,36 @@ def test_two_targets_that_conflict_can_each_give_way_or_share():
 def test_a_locked_target_never_gives_way():
     oracle = square()
     locked = np.array([True, False])
-    found = of(oracle, oracle.standardise(np.array([0.6, 0.7])), locked)
-    assert found.ways
-    for way in found.ways:
+    result = of(oracle, oracle.standardise(np.array([0.6, 0.7])), locked)
+    assert result.ways
+    for way in result.ways:
         assert 0 not in way.values
         assert np.isnan(way.targets[0])
 
 
 def test_where_only_locked_targets_conflict_there_is_no_way():
     oracle = square()
-    found = of(oracle, oracle.standardise(np.array([0.8, 0.8])), np.array([True, True]))
-    assert found.conflict is not None
-    assert found.ways == ()
+    result = of(oracle, oracle.standardise(np.array([0.8, 0.8])), np.array([True, True]))
+    assert result.conflict is not None
+    assert result.ways == ()
 
 
 def test_what_can_be_had_needs_no_repair():
     oracle = square()
-    found = of(oracle, oracle.standardise(np.array([0.4, np.nan])), np.zeros(2, dtype=bool))
-    assert found.conflict is None
-    assert found.ways == ()
+    result = of(oracle, oracle.standardise(np.array([0.4, np.nan])), np.zeros(2, dtype=bool))
+    assert result.conflict is None
+    assert result.ways == ()
 
 
 @pytest.mark.parametrize("asked", [(0.9, 0.9, 0.8, np.nan), (1.5, 0.1, 0.1, 0.1), (0.7, 0.8, np.nan, 0.9)])
-def test_every_way_can_be_had_and_trusted(asked: tuple[float, ...]):
+def test_every_repair_is_attainable_and_trusted(asked: tuple[float, ...]):
     oracle = MemoryOracle.of(make_table(prompts=16, candidates=32, seed=5))
     targets = np.array(asked)
-    found = of(oracle, targets, NOTHING_LOCKED)
-    assert 1 <= len(found.ways) <= MAX_SINGLE_TARGET + 1
-    for way in found.ways:
+    result = of(oracle, targets, NOTHING_LOCKED)
+    assert 1 <= len(result.ways) <= MAX_SINGLE_TARGET + 1
+    for way in result.ways:
         new = np.where(np.isnan(way.targets), targets, way.targets)
         assert assess(oracle, new).verdict is Verdict.REACHABLE
-        # Nobody is asked for more than before, and what gives way is named.
+        # No target is raised, and the lowered ones are named.
         assert np.all(new[~np.isnan(new)] <= targets[~np.isnan(targets)] + 1e-9)
         assert set(way.values) == set(np.flatnonzero(~np.isnan(way.targets)))

@@ -45,7 +45,7 @@ def coins(size: int = 2) -> MemoryOracle:
 
 
 def nats(level: float) -> float:
-    """What a level of one sign costs: p log 2p + (1 - p) log 2(1 - p) with p = (1 + level) / 2."""
+    """Return the cost of a level of one sign: p log 2p + (1 - p) log 2(1 - p) with p = (1 + level) / 2."""
     return 0.5 * ((1 + level) * math.log1p(level) + (1 - level) * math.log1p(-level))
 
 
@@ -53,10 +53,10 @@ def test_by_hand():
     """Two groups want one coin each, so costs add: the same share u of both ways costs k(0.8 u) + k(0.4 u)."""
     oracle = coins()
     groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
-    found = max_min(oracle, groups, nats(0.4) + nats(0.2))
-    np.testing.assert_allclose(found.satisfaction, [0.5, 0.5], atol=1e-9)
-    np.testing.assert_allclose(found.solution.weights, np.arctanh([0.4, 0.2]), atol=1e-8)
-    assert found.limit is Limit.BUDGET
+    result = max_min(oracle, groups, nats(0.4) + nats(0.2))
+    np.testing.assert_allclose(result.satisfaction, [0.5, 0.5], atol=1e-9)
+    np.testing.assert_allclose(result.solution.weights, np.arctanh([0.4, 0.2]), atol=1e-8)
+    assert result.limit is Limit.BUDGET
     # The bargain has no unit: both coins go equally far, whatever was asked of them.
     bargain = nash(oracle, groups, 2 * nats(0.3))
     np.testing.assert_allclose(bargain.solution.levels, [0.3, 0.3], atol=1e-9)
@@ -66,7 +66,7 @@ def test_by_hand():
     bargain = nash(oracle, groups, nats(0.4) + nats(0.6))
     np.testing.assert_allclose(bargain.solution.levels, [0.6, 0.4], atol=1e-9)
     # Alone, the first would have gone all the way, and the second too.
-    first, second = concessions(groups, found, satisfaction_alone(oracle, groups, found.budget))
+    first, second = concessions(groups, result, satisfaction_alone(oracle, groups, result.budget))
     most = brentq(lambda level: nats(level) - nats(0.4) - nats(0.2), 0, 0.99) / 0.8
     assert first.alone == pytest.approx(most, abs=1e-9)
     assert second.alone == 1.0
@@ -78,8 +78,8 @@ def test_importance_by_hand():
     """Twice as important: brought twice as far; and in the bargain 2 / (a k'(a)) = 1 / (b k'(b)) with k' = artanh."""
     oracle = coins()
     groups = [Group("a", np.array([0.8, NAN]), importance=6.0), Group("b", np.array([NAN, 0.8]), importance=3.0)]
-    found = max_min(oracle, groups, nats(0.4) + nats(0.2))
-    np.testing.assert_allclose(found.satisfaction, [0.5, 0.25], atol=1e-9)
+    result = max_min(oracle, groups, nats(0.4) + nats(0.2))
+    np.testing.assert_allclose(result.satisfaction, [0.5, 0.25], atol=1e-9)
     bargain = nash(oracle, groups, 0.2)
     a, b = bargain.solution.levels
     assert nats(a) + nats(b) == pytest.approx(0.2, abs=1e-9)
@@ -89,13 +89,13 @@ def test_importance_by_hand():
 def test_everything_or_nothing():
     oracle = coins()
     easy = [Group("a", np.array([0.3, NAN])), Group("b", np.array([-0.2, 0.2]))]
-    for found in (max_min(oracle, easy), nash(oracle, easy)):
-        assert found.limit is Limit.NONE
-        np.testing.assert_allclose(found.satisfaction, 1.0, atol=1e-9)
-        np.testing.assert_allclose(found.solution.levels, [0.3, 0.2], atol=1e-9)
-    for found in (max_min(oracle, easy, 0.0), nash(oracle, easy, 0.0)):
-        assert found.limit is Limit.BUDGET
-        assert found.solution.kl == 0
+    for result in (max_min(oracle, easy), nash(oracle, easy)):
+        assert result.limit is Limit.NONE
+        np.testing.assert_allclose(result.satisfaction, 1.0, atol=1e-9)
+        np.testing.assert_allclose(result.solution.levels, [0.3, 0.2], atol=1e-9)
+    for result in (max_min(oracle, easy, 0.0), nash(oracle, easy, 0.0)):
+        assert result.limit is Limit.BUDGET
+        assert result.solution.kl == 0
     # One wants what the other does not, along one line: there is no common ground but the base model.
     line = MemoryOracle([[-1.0, 1.0], [1.0, -1.0]], [0, 2], ("v", "w"), Form.PER_PROMPT)
     opposed = [Group("a", np.array([0.6, NAN])), Group("b", np.array([NAN, 0.6]))]
@@ -110,9 +110,9 @@ def test_what_a_group_has_it_keeps():
     up, keeps = Group("up", np.array([1.0, NAN, NAN, NAN])), Group("keeps", np.array([NAN, -0.1, NAN, NAN]))
     assert max_min(oracle, [up], 0.3).solution.levels[1] < -0.2
     for method in (max_min, nash):
-        found = method(oracle, [up, keeps], 0.3)
-        assert found.solution.levels[1] == pytest.approx(-0.1, abs=1e-8)
-        assert found.satisfaction[1] == 1.0
+        result = method(oracle, [up, keeps], 0.3)
+        assert result.solution.levels[1] == pytest.approx(-0.1, abs=1e-8)
+        assert result.satisfaction[1] == 1.0
 
 
 def test_satisfaction_in_its_units():
@@ -176,8 +176,8 @@ def test_as_good_as_a_conic_solver(form: Form, seed: int):
     expected = conic(table, oracle, groups, budget, bargain=True)
     assert importance @ np.log(bargain.satisfaction) == pytest.approx(importance @ np.log(expected), abs=1e-5)
     assert bargain.gap < 1e-8
-    for found in (fairest, bargain):
-        assert found.solution.kl == pytest.approx(budget, abs=1e-8)
+    for result in (fairest, bargain):
+        assert result.solution.kl == pytest.approx(budget, abs=1e-8)
     # Each is best at what it is for.
     assert (bargain.satisfaction / importance).min() <= (fairest.satisfaction / importance).min() + 1e-8
     assert importance @ np.log(fairest.satisfaction) <= importance @ np.log(bargain.satisfaction) + 1e-8
@@ -204,10 +204,10 @@ def test_clashes_are_proven():
         Group("c", np.array([NAN, NAN, 1.5])),
     ]
     budget = 1.5 * nats(0.7)
-    found = {(pair.first, pair.second): pair for pair in clashes(oracle, groups, budget)}
-    assert found[0, 1].relation is Relation.TOO_DEAR
-    assert found[0, 1].kl == pytest.approx(2 * nats(0.7), abs=1e-9)
-    assert found[0, 2].relation is found[1, 2].relation is Relation.ALONE
+    result = {(pair.first, pair.second): pair for pair in clashes(oracle, groups, budget)}
+    assert result[0, 1].relation is Relation.TOO_DEAR
+    assert result[0, 1].kl == pytest.approx(2 * nats(0.7), abs=1e-9)
+    assert result[0, 2].relation is result[1, 2].relation is Relation.ALONE
     assert clashes(oracle, groups[:2])[0].relation is Relation.TOGETHER
     assert clashes(oracle, groups[:1]) == ()
 
@@ -297,22 +297,22 @@ def test_the_command(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     )
     arguments = ["groups", str(table), "--targets-file", file, "--budget", "0.8", "--nash", "--use-cases"]
     assert main([*arguments, "--json"]) == 0
-    found = strict(capsys.readouterr().out)
-    assert [group["name"] for group in found["groups"]] == ["clinicians", "patients", "group 3"]
-    assert found["common"]["kl"] == pytest.approx(0.8, abs=1e-6)
-    shares = [group["satisfaction"] for group in found["common"]["groups"]]
+    result = strict(capsys.readouterr().out)
+    assert [group["name"] for group in result["groups"]] == ["clinicians", "patients", "group 3"]
+    assert result["common"]["kl"] == pytest.approx(0.8, abs=1e-6)
+    shares = [group["satisfaction"] for group in result["common"]["groups"]]
     assert shares[0] == pytest.approx(2 * shares[1], abs=1e-6)
-    for group in found["nash"]["groups"]:
+    for group in result["nash"]["groups"]:
         assert group["gives_up"] == pytest.approx(max(0.0, group["alone"] - group["satisfaction"]))
         for name, missing in group["short"].items():
             scale = MemoryOracle.of(make_table(prompts=20, candidates=32)).scale[make_table().index(name)]
             assert missing == pytest.approx(group["short_sd"][name] * scale)
-    assert {tuple(pair["groups"]) for pair in found["pairs"]} >= {("clinicians", "patients")}
-    assert [case["use_case"] for case in found["use_cases"]] == [None, *USE_CASES]
+    assert {tuple(pair["groups"]) for pair in result["pairs"]} >= {("clinicians", "patients")}
+    assert [case["use_case"] for case in result["use_cases"]] == [None, *USE_CASES]
     # The weights that it prints give the levels that it prints.
-    pairs = [f"--target={name}={level!r}" for name, level in found["common"]["targets"].items()]
+    pairs = [f"--target={name}={level!r}" for name, level in result["common"]["targets"].items()]
     assert main(["solve", str(table), *pairs, "--json"]) == 0
-    assert strict(capsys.readouterr().out)["weights"] == pytest.approx(found["common"]["weights"], abs=1e-6)
+    assert strict(capsys.readouterr().out)["weights"] == pytest.approx(result["common"]["weights"], abs=1e-6)
 
     assert main(arguments) == 0
     shown = capsys.readouterr().out
@@ -326,9 +326,9 @@ def test_groups_that_ask_for_nothing_and_budgets_without_end(
     file = write(tmp_path, {"name": "nobody", "targets": {}}, {"name": "below", "targets": {"humor": "-1sd"}})
     for extra in ([], ["--budget", "inf"], ["--budget", "0"], ["--nash", "--use-cases"]):
         assert main(["groups", str(table), "--targets-file", file, *extra, "--json"]) == 0
-        found = strict(capsys.readouterr().out)
-        assert found["common"]["kl"] == 0
-        assert [group["satisfaction"] for group in found["common"]["groups"]] == [1, 1]
+        result = strict(capsys.readouterr().out)
+        assert result["common"]["kl"] == 0
+        assert [group["satisfaction"] for group in result["common"]["groups"]] == [1, 1]
         assert main(["groups", str(table), "--targets-file", file, *extra]) == 0
         assert "nan" not in capsys.readouterr().out
 

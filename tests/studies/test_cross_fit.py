@@ -36,13 +36,13 @@ TARGETS = np.array([0.25, np.nan, 2.5, np.nan])
 
 
 def apart(table: RewardTable, step: float = 2.0) -> RewardTable:
-    """The table with use cases that differ in level."""
+    """Return the table with use cases that differ in level."""
     number = np.array([USE_CASES.index(name) for name in table.use_cases])
     return replace(table, rewards=table.rewards + step * np.repeat(number, table.candidates)[:, None])
 
 
 @pytest.fixture(scope="module")
-def found() -> CrossFitDelivery:
+def result() -> CrossFitDelivery:
     table, fresh = make_table(prompts=32, candidates=32), make_table(prompts=32, candidates=8, seed=1)
     return cross_fit_delivery(
         table, fresh, [TARGETS, np.full(4, np.nan), np.array([np.nan, np.nan, 20.0, np.nan])], halvings=3
@@ -73,22 +73,22 @@ def test_use_cases_are_strata_where_both_tables_share_them_alike():
 
 def test_two_replies_by_hand():
     # All prompts are alike: lambda = log 3 gives 3/4 on every half, and nothing is left to chance.
-    found = cross_fit_delivery(two_replies(8), two_replies(8), [np.array([0.75])], halvings=2)
-    assert found.forecast[0, 0] == pytest.approx(0.75)
-    assert found.realised[0, 0] == pytest.approx(0.75)
-    assert found.error[0, 0] == pytest.approx(0.0, abs=1e-9)
-    assert found.way(found.realised) == pytest.approx(1.0)
-    assert found.way_error == pytest.approx(0.0, abs=1e-9)
-    assert found.wins[0, 0] == pytest.approx(5 / 8)
-    assert (found.halvings, found.prompts, found.candidates) == (2, 8, 2)
-    np.testing.assert_array_equal(found.improves, [[1.0, 1.0]])
-    assert found.improved[0]
-    assert found.won[0]
+    result = cross_fit_delivery(two_replies(8), two_replies(8), [np.array([0.75])], halvings=2)
+    assert result.forecast[0, 0] == pytest.approx(0.75)
+    assert result.realised[0, 0] == pytest.approx(0.75)
+    assert result.error[0, 0] == pytest.approx(0.0, abs=1e-9)
+    assert result.way(result.realised) == pytest.approx(1.0)
+    assert result.way_error == pytest.approx(0.0, abs=1e-9)
+    assert result.wins[0, 0] == pytest.approx(5 / 8)
+    assert (result.halvings, result.prompts, result.candidates) == (2, 8, 2)
+    np.testing.assert_array_equal(result.improves, [[1.0, 1.0]])
+    assert result.improved[0]
+    assert result.won[0]
 
 
 def test_one_halving_is_the_mean_of_its_two_directions():
     table, fresh = make_table(prompts=16, candidates=16), make_table(prompts=16, candidates=8, seed=1)
-    found = cross_fit_delivery(table, fresh, [TARGETS], halvings=1, seed=4)
+    result = cross_fit_delivery(table, fresh, [TARGETS], halvings=1, seed=4)
     one, other = split_halves(table, 4)
     runs = [
         deliver(a, fresh.take([fresh.prompts.index(p) for p in b.prompts]), [TARGETS], seed=4)[0]
@@ -96,29 +96,29 @@ def test_one_halving_is_the_mean_of_its_two_directions():
     ]
     for name in ("targets", "forecast", "realised", "picked", "pooled", "wins"):
         expected = np.mean([getattr(run, name) for run in runs], axis=0)
-        np.testing.assert_allclose(getattr(found, name)[0], expected, rtol=1e-12)
-    assert found.inside[0, 0] == np.mean([run.inside[[0, 2]].mean() for run in runs])
+        np.testing.assert_allclose(getattr(result, name)[0], expected, rtol=1e-12)
+    assert result.inside[0, 0] == np.mean([run.inside[[0, 2]].mean() for run in runs])
     # The order of the fresh prompts is of no account.
     backwards = cross_fit_delivery(table, fresh.take(list(range(15, -1, -1))), [TARGETS], halvings=1, seed=4)
-    np.testing.assert_allclose(backwards.realised, found.realised, rtol=1e-12)
-    np.testing.assert_allclose(backwards.error, found.error, rtol=1e-12)
+    np.testing.assert_allclose(backwards.realised, result.realised, rtol=1e-12)
+    np.testing.assert_allclose(backwards.error, result.error, rtol=1e-12)
 
 
-def test_what_is_asked_of_it_and_what_stands_in(found: CrossFitDelivery):
-    assert found.rising.tolist() == [[True, False, True, False], [False] * 4, [False, False, True, False]]
-    assert found.reachable.tolist() == [1.0, 1.0, 0.0]
-    assert found.written.tolist() == [True, True, False]
-    assert found.targets[2, 2] < 20.0
+def test_what_is_asked_of_it_and_what_stands_in(result: CrossFitDelivery):
+    assert result.rising.tolist() == [[True, False, True, False], [False] * 4, [False, False, True, False]]
+    assert result.reachable.tolist() == [1.0, 1.0, 0.0]
+    assert result.written.tolist() == [True, True, False]
+    assert result.targets[2, 2] < 20.0
     # A palette that is out of reach is not counted, but has a way of its own to the nearest one.
-    assert np.isnan(found.improves[2]).all()
-    assert found.way(found.realised) == found.way(found.realised, palette=0)
-    assert 0.7 < found.way(found.realised, palette=2) < 1.1
-    assert np.isnan(found.way(found.realised, value=1))
-    assert found.improved[1]
-    assert found.improves_whole[1].tolist() == [1.0] * 3
+    assert np.isnan(result.improves[2]).all()
+    assert result.way(result.realised) == result.way(result.realised, palette=0)
+    assert 0.7 < result.way(result.realised, palette=2) < 1.1
+    assert np.isnan(result.way(result.realised, value=1))
+    assert result.improved[1]
+    assert result.improves_whole[1].tolist() == [1.0] * 3
     # Nothing beyond a target counts when capped.
-    assert found.way(found.realised, capped=True) <= min(1.0, found.way(found.realised))
-    assert np.isnan(found.random_improves[1]).all()
+    assert result.way(result.realised, capped=True) <= min(1.0, result.way(result.realised))
+    assert np.isnan(result.random_improves[1]).all()
 
 
 def test_promise_and_delivery_differ_by_less_than_their_intervals_nine_times_of_ten():
@@ -149,35 +149,35 @@ def test_resampled_shares_have_intervals():
 
 def test_graded_palettes_can_be_had_where_they_say_so():
     table = make_table(prompts=16, candidates=16)
-    asked = graded_palettes(table, 8, seed=1)
-    sizes = [int((~np.isnan(palette.targets)).sum()) for palette in asked]
+    study_palettes = graded_palettes(table, 8, seed=1)
+    sizes = [int((~np.isnan(palette.targets)).sum()) for palette in study_palettes]
     assert sizes == [3, 3, 3, 3, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4]
-    assert [palette.percentile for palette in asked[:5]] == [50, 60, 70, 80, 70]
+    assert [palette.percentile for palette in study_palettes[:5]] == [50, 60, 70, 80, 70]
     oracle = MemoryOracle.of(subsample_candidates(table, 8, subsets=16, seed=1), Form.PER_PROMPT)
-    for palette in asked[8::2]:
+    for palette in study_palettes[8::2]:
         verdict = assess(oracle, oracle.standardise(palette.targets)).verdict
         assert palette.percentile == 50 or verdict is Verdict.REACHABLE
     again = graded_palettes(table, 8, seed=1)
-    np.testing.assert_array_equal([p.targets for p in again], [p.targets for p in asked])
+    np.testing.assert_array_equal([p.targets for p in again], [p.targets for p in study_palettes])
 
 
 def test_random_palettes_ask_above_the_base_level_and_can_be_had():
     table = make_table(prompts=16, candidates=16)
-    asked = reachable_palettes(table, table, 8, 10, seed=2)
-    assert len(asked) == 10
+    study_palettes = reachable_palettes(table, table, 8, 10, seed=2)
+    assert len(study_palettes) == 10
     oracle = MemoryOracle.of(subsample_candidates(table, 8, seed=2), Form.PER_PROMPT)
-    for palette in asked:
+    for palette in study_palettes:
         assert np.all((palette.targets >= table.rewards.mean(axis=0))[~np.isnan(palette.targets)])
         assert assess(oracle, oracle.standardise(palette.targets)).verdict is not Verdict.OUT_OF_REACH
 
 
-def test_a_study_is_kept_and_read_again(found: CrossFitDelivery, tmp_path: Path):
-    studies.save(DeliveryStudy({"seed": 1}, (70, None, None), found, found), tmp_path / "study.json")
+def test_a_study_is_kept_and_read_again(result: CrossFitDelivery, tmp_path: Path):
+    studies.save(DeliveryStudy({"seed": 1}, (70, None, None), result, result), tmp_path / "study.json")
     json.loads((tmp_path / "study.json").read_text(), parse_constant=pytest.fail)
     read = studies.load(tmp_path / "study.json")
     assert (read.made, read.percentiles) == ({"seed": 1}, (70, None, None))
     for field in fields(CrossFitDelivery):
-        kept, written = getattr(read.graded, field.name), getattr(found, field.name)
+        kept, written = getattr(read.graded, field.name), getattr(result, field.name)
         if isinstance(written, np.ndarray):
             np.testing.assert_allclose(kept, written, rtol=1e-5)
         else:

@@ -24,7 +24,7 @@ from tests.tiny_model import make_tiny_model
 
 
 def first_candidates(table: RewardTable, candidates: int) -> RewardTable:
-    """The table with only the first so many replies of each prompt."""
+    """Return the table with only the first so many replies of each prompt."""
     rows = np.concatenate([np.arange(candidates) + start for start in table.offsets[:-1]])
     count = len(table.prompts)
     return RewardTable(
@@ -46,24 +46,24 @@ def two_replies(prompts: int) -> RewardTable:
 
 def test_two_replies_by_hand():
     # Every prompt has a reply with 0 and one with 1: lambda = log 3 gives 3/4 on any of them, without error.
-    (found,) = deliver(two_replies(60), two_replies(4), [np.array([0.75])])
-    assert found.verdict is Verdict.REACHABLE
-    assert found.weights[0] == pytest.approx(math.log(3))
-    assert found.base[0] == 0.5
-    assert found.forecast[0] == pytest.approx(0.75)
-    assert found.realised[0] == pytest.approx(0.75)
-    assert found.error[0] == pytest.approx(0.0, abs=1e-9)
-    assert found.kl_realised == pytest.approx(found.kl_forecast)
-    assert share_of_way([found], [found.realised]) == pytest.approx(1.0)
-    assert share_of_way([found], [found.base]) == 0.0
+    (result,) = deliver(two_replies(60), two_replies(4), [np.array([0.75])])
+    assert result.verdict is Verdict.REACHABLE
+    assert result.weights[0] == pytest.approx(math.log(3))
+    assert result.base[0] == 0.5
+    assert result.forecast[0] == pytest.approx(0.75)
+    assert result.realised[0] == pytest.approx(0.75)
+    assert result.error[0] == pytest.approx(0.0, abs=1e-9)
+    assert result.kl_realised == pytest.approx(result.kl_forecast)
+    assert share_of_way([result], [result.realised]) == pytest.approx(1.0)
+    assert share_of_way([result], [result.base]) == 0.0
     # The better reply beats the worse and ties with itself: 1/4 1/4 + 3/4 3/4. On one value random weights do the same.
-    assert found.wins[0] == pytest.approx(5 / 8)
-    assert found.improves
-    assert found.wins_all
-    assert found.random_improves == found.random_wins == 1.0
-    assert found.picked[0] in (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert result.wins[0] == pytest.approx(5 / 8)
+    assert result.improves
+    assert result.wins_all
+    assert result.random_improves == result.random_wins == 1.0
+    assert result.picked[0] in (0.0, 0.25, 0.5, 0.75, 1.0)
     # Prompts are all alike, so even the pooled form keeps its promise.
-    assert found.pooled[0] == pytest.approx(0.75)
+    assert result.pooled[0] == pytest.approx(0.75)
 
 
 def test_halves_share_the_use_cases_and_no_prompt():
@@ -86,10 +86,10 @@ def test_fresh_replies_land_in_their_intervals_nine_times_of_ten():
     for seed in range(80):
         table = make_table(prompts=80, candidates=16, seed=seed)
         solved_on, others = split_halves(table, seed)
-        (found,) = deliver(solved_on, first_candidates(others, 8), [target], seed=seed)
-        inside.append(found.inside[[0, 2]])
-        ours.append(found.realised)
-        pooled.append(found.pooled)
+        (result,) = deliver(solved_on, first_candidates(others, 8), [target], seed=seed)
+        inside.append(result.inside[[0, 2]])
+        ours.append(result.realised)
+        pooled.append(result.pooled)
     assert 0.84 <= np.mean(inside) <= 0.96
     # On average the targets are met; the published form, which also prefers easy prompts, falls short.
     wanted = [0, 2]
@@ -104,11 +104,11 @@ def test_random_weights_leave_some_values_behind():
     table = make_table(prompts=60, candidates=16, correlation=-0.8)
     solved_on, others = split_halves(table)
     base, spread = table.rewards.mean(axis=0), table.rewards.std(axis=0)
-    (found,) = deliver(solved_on, others, [np.where([True, True, False, False], base + 0.25 * spread, np.nan)])
-    assert found.improves
-    assert found.wins_all
-    assert 0.0 < found.random_improves < 1.0
-    assert 0.0 < found.random_wins < 1.0
+    (result,) = deliver(solved_on, others, [np.where([True, True, False, False], base + 0.25 * spread, np.nan)])
+    assert result.improves
+    assert result.wins_all
+    assert 0.0 < result.random_improves < 1.0
+    assert 0.0 < result.random_wins < 1.0
     (nothing,) = deliver(solved_on, others, [np.full(4, np.nan)])
     assert math.isnan(nothing.random_improves)
 
@@ -116,17 +116,17 @@ def test_random_weights_leave_some_values_behind():
 def test_out_of_reach_of_few_candidates_the_nearest_palette_stands_in():
     table = make_table(prompts=20, candidates=16)
     asked = np.array([np.nan, np.nan, 20.0, np.nan])
-    (found,) = deliver(table, first_candidates(make_table(prompts=20, candidates=16, seed=1), 4), [asked])
-    assert found.verdict is Verdict.OUT_OF_REACH
-    assert found.targets[2] < 20.0
-    assert found.forecast[2] == pytest.approx(found.targets[2])
-    assert found.candidates == 4
+    (result,) = deliver(table, first_candidates(make_table(prompts=20, candidates=16, seed=1), 4), [asked])
+    assert result.verdict is Verdict.OUT_OF_REACH
+    assert result.targets[2] < 20.0
+    assert result.forecast[2] == pytest.approx(result.targets[2])
+    assert result.candidates == 4
 
 
 def test_the_replies_that_are_picked_follow_their_probabilities():
     # Many prompts alike: the share of good picks is near the probability of a good reply.
-    (found,) = deliver(two_replies(4), two_replies(4000), [np.array([0.8])])
-    assert found.picked[0] == pytest.approx(0.8, abs=0.03)
+    (result,) = deliver(two_replies(4), two_replies(4000), [np.array([0.8])])
+    assert result.picked[0] == pytest.approx(0.8, abs=0.03)
 
 
 def test_tables_that_do_not_fit_together():
@@ -157,15 +157,15 @@ def test_the_command_on_fresh_replies_that_are_there(tmp_path: Path, capsys: pyt
     palettes.write_text("\n".join(json.dumps({"targets": t}) for t in asked))
     options = ["verify", str(tmp_path / "table.parquet"), "--targets-file", str(palettes), "--fresh"]
     assert main([*options, str(tmp_path / "fresh.parquet"), "--json"]) == 0
-    found = [strict(line) for line in capsys.readouterr().out.splitlines()]
-    assert [set(one["targets"]) for one in found] == [set(palette) for palette in asked]
-    for one in found:
+    result = [strict(line) for line in capsys.readouterr().out.splitlines()]
+    assert [set(one["targets"]) for one in result] == [set(palette) for palette in asked]
+    for one in result:
         assert {"base", "forecast", "realised", "picked"} <= set(one)
         assert (one["prompts"], one["candidates"]) == (12, 8)
         for name, (low, high) in one["interval"].items():
             assert one["inside"][name] is (low <= one["realised"][name] <= high)
-    assert found[2]["weights"] == dict.fromkeys(table.values, 0.0)
-    assert found[2]["share_of_way"] is None
+    assert result[2]["weights"] == dict.fromkeys(table.values, 0.0)
+    assert result[2]["share_of_way"] is None
     assert main([*options, str(tmp_path / "fresh.parquet")]) == 0
     assert "3 palettes on 12 fresh prompts, 8 candidates each" in capsys.readouterr().out
     fresh = str(tmp_path / "fresh.parquet")
@@ -201,9 +201,9 @@ def test_the_command_draws_fresh_replies_and_keeps_them(tmp_path: Path, capsys: 
     assert main(options) == 0
     first = strict(capsys.readouterr().out)
     assert (first["prompts"], first["candidates"]) == (2, 3)
-    made = reward_table.load(tmp_path / "new.parquet")
-    assert made.metadata["sampling"]["max_new_tokens"] == 4
-    assert max(map(len, made.tokens)) <= 4
+    written = reward_table.load(tmp_path / "new.parquet")
+    assert written.metadata["sampling"]["max_new_tokens"] == 4
+    assert max(map(len, written.tokens)) <= 4
     assert main(options) == 0
     again = strict(capsys.readouterr().out)
     for key in ("weights", "forecast", "realised", "picked"):

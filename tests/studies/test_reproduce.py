@@ -45,11 +45,11 @@ def adam_by_hand(level: float, steps: int) -> float:
 def test_the_published_solver_on_two_replies_by_hand():
     rewards, offsets = np.array([[0.0], [1.0]]), np.array([0, 2])
     for steps in (1, 2, 5, 150):
-        found = published_solver(rewards, offsets, np.array([[0.9]]), steps=steps)
-        assert found.weights[0, 0] == pytest.approx(adam_by_hand(0.9, steps), rel=1e-4)
-        assert found.solved.tolist() == [True]
+        outcome = published_solver(rewards, offsets, np.array([[0.9]]), steps=steps)
+        assert outcome.weights[0, 0] == pytest.approx(adam_by_hand(0.9, steps), rel=1e-4)
+        assert outcome.solved.tolist() == [True]
     # logistic(lambda) = 0.9
-    assert found.weights[0, 0] == pytest.approx(math.log(9.0), abs=0.01)
+    assert outcome.weights[0, 0] == pytest.approx(math.log(9.0), abs=0.01)
 
 
 def test_what_counts_as_solved_is_a_matter_of_overflow():
@@ -70,10 +70,10 @@ def test_what_counts_as_solved_is_a_matter_of_overflow():
 def test_the_published_steps_come_close_where_it_is_easy(form: Form):
     oracle = MemoryOracle.of(TABLE, form)
     d = np.array([[0.1, 0.1, math.nan, math.nan], [0.2, 0.05, 0.1, 0.1]])
-    found = published_solver(TABLE.rewards, TABLE.offsets, oracle.rewards_at(d), form=form)
-    assert found.solved.all()
-    assert np.all(found.weights[0, 2:] == 0)
-    for target, weights in zip(d, found.weights * oracle.scale, strict=True):
+    outcome = published_solver(TABLE.rewards, TABLE.offsets, oracle.rewards_at(d), form=form)
+    assert outcome.solved.all()
+    assert np.all(outcome.weights[0, 2:] == 0)
+    for target, weights in zip(d, outcome.weights * oracle.scale, strict=True):
         exact, at = solve(oracle, target), oracle.moments(weights)
         gap = exact.kl - (weights @ np.nan_to_num(target) - at.log_normaliser)
         assert 1e-9 < gap < 0.01
@@ -90,8 +90,8 @@ def test_rows_and_uneven_prompts_do_not_mix():
     # What fills the short prompts up has no part: with enough steps the weights are the exact ones.
     oracle = MemoryOracle(TABLE.rewards, uneven, TABLE.values, Form.PER_PROMPT)
     d = np.array([0.3, math.nan, 0.2, math.nan])
-    found = published_solver(TABLE.rewards, uneven, oracle.rewards_at(d), form=Form.PER_PROMPT, steps=2000)
-    assert found.weights[0] * oracle.scale == pytest.approx(solve(oracle, d).weights, abs=1e-4)
+    outcome = published_solver(TABLE.rewards, uneven, oracle.rewards_at(d), form=Form.PER_PROMPT, steps=2000)
+    assert outcome.weights[0] * oracle.scale == pytest.approx(solve(oracle, d).weights, abs=1e-4)
 
 
 def test_palettes_lie_above_the_base_model_and_follow_the_seed():
@@ -159,15 +159,15 @@ def test_nothing_within_reach_is_no_failure(capsys: pytest.CaptureFixture[str], 
     names = tuple(f"p{i}" for i in range(6))
     rewards = np.tile([[0.0, 1.0], [1.0, 0.0]], (6, 1))
     table = RewardTable(("kind", "funny"), rewards, np.arange(7) * 2, names, names, ("All",) * 6, ("a", "b") * 6)
-    found = reproduce(table, palettes=4)
-    assert found.rounds is None
-    assert math.isnan(found.sizes[1].our_missed)
+    outcome = reproduce(table, palettes=4)
+    assert outcome.rounds is None
+    assert math.isnan(outcome.sizes[1].our_missed)
     path = tmp_path / "table.parquet"
     save(table, path)
     assert main(["reproduce", str(path), "--palettes=4", "--quiet", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sizes"][1]["our_missed"] is None
     assert main(["reproduce", str(path), "--palettes=4", "--quiet"]) == 0
-    study_figure(found)
+    study_figure(outcome)
 
 
 @pytest.mark.parametrize(

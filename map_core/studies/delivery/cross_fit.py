@@ -184,7 +184,7 @@ def cross_fit_delivery(
                 differences[palette, seen] -= delivery.promised / halvings
         if report is not None:
             report(halving + 1, halvings)
-    return _aggregate(table, fresh, np.asarray(palettes, dtype=float), runs, differences, level)
+    return _aggregate(table, fresh, np.asarray(palettes, dtype=float), runs, differences=differences, level=level)
 
 
 def _aggregate(
@@ -192,6 +192,7 @@ def _aggregate(
     fresh: RewardTable,
     asked: np.ndarray,
     runs: Sequence[tuple[Delivery, ...]],
+    *,
     differences: np.ndarray,
     level: float,
 ) -> CrossFitDelivery:

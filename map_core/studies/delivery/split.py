@@ -206,7 +206,7 @@ def deliver(
         given = fresh_oracle.rewards_at(fresh_oracle.by_prompt(weights * fresh_oracle.scale).levels)
         errors = [standard_error(levels, part) for levels, part in zip((promised, given), case_strata, strict=True)]
         rising = targets > forecast_oracle.base + RISES * fresh_oracle.scale
-        random_shares = _random_shares(forecast_oracle, fresh_oracle, fresh, rising, solution.kl, seed)
+        random_shares = _random_shares(forecast_oracle, fresh_oracle, fresh, rising, nats=solution.kl, seed=seed)
         return Delivery(
             asked=asked,
             targets=targets,
@@ -281,7 +281,7 @@ def _picked_level(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) ->
 
 
 def _random_shares(
-    forecast_oracle: Oracle, fresh_oracle: Oracle, fresh: RewardTable, rising: np.ndarray, nats: float, seed: int
+    forecast_oracle: Oracle, fresh_oracle: Oracle, fresh: RewardTable, rising: np.ndarray, *, nats: float, seed: int
 ) -> tuple[float, float]:
     """Return the shares of random weights at these nats that improve all of these values, by level and by win rate."""
     if not rising.any() or nats <= 0:

@@ -128,7 +128,7 @@ def reproduce(
         if report:
             report(m - 1, len(chosen) + 1, f"{palettes} palettes of {m} value{'s' * (m > 1)}")
         levels = random_palettes(table, oracle, m, palettes, values=chosen, highest=highest, seed=[seed, m])
-        sizes.append(_size(table, oracle, attainable, m, levels, seed))
+        sizes.append(_size(table, oracle, attainable, m, levels=levels, seed=seed))
     if report:
         report(len(chosen), len(chosen) + 1, "one palette in sequence")
     names = tuple(table.values[j] for j in chosen)
@@ -137,7 +137,7 @@ def reproduce(
 
 
 def _size(
-    table: RewardTable, oracle: Oracle, attainable: AttainableLevels, m: int, levels: np.ndarray, seed: int
+    table: RewardTable, oracle: Oracle, attainable: AttainableLevels, m: int, *, levels: np.ndarray, seed: int
 ) -> SizeResult:
     """Compute everything about the palettes of one number of values: (row, value) levels in reward units."""
     d = oracle.standardise(levels)
