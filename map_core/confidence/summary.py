@@ -12,7 +12,7 @@ of 90% intervals hold the truth, for tables of 64 to 500 prompts, well inside an
 Where the probability of "out of reach" exceeds an interval's tail, weights have no upper end, and KL ends at log K.
 
 Constraint: targets are constants in reward units; weights are judged as lambda = x / scale, so every unit here is
-that of the table at hand.
+that of the table.
 """
 
 from __future__ import annotations

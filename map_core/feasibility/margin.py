@@ -148,7 +148,7 @@ class AttainableLevels:
                 others[j] = np.nan
                 if not margin.attainable:
                     if margin.certificate[j] == 0:
-                        continue  # the certificate speaks of the others alone
+                        continue  # the certificate is of the others alone
                     base = self.margin(others)
                     if not base.attainable:
                         continue

@@ -3,7 +3,7 @@
     minimise  sum_j importance_j (d_j - d'_j)^2   over attainable d' with KL <= budget
 
 For one rho > 0 its dual is the solver's own with weights priced, a ridge of 1 / (rho importance_j), and 0 on locked
-values, which must not give way; then d' = d - x / (rho importance). The nats spent grow with rho, so the budget fixes
+values, which must not be lowered; then d' = d - x / (rho importance). The nats spent grow with rho, so the budget fixes
 it: a root in log rho, by Newton steps from the solver's own derivatives. Constraint: the result is attainable: its
 levels are those of a distribution within the budget.
 
@@ -79,8 +79,8 @@ def nearest(
         oracle: the table.
         targets: (value,) d in standard deviations above base, NaN for a free value.
         budget: nats. By default half of the most that can be spent, or less where that would rest on too few replies.
-        locked: (value,) bool, values that must not give way.
-        importance: (value,) positive numbers; a value with 4 gives way about a quarter as much as one with 1.
+        locked: (value,) bool, values that must not be lowered.
+        importance: (value,) positive numbers; a value with 4 is lowered about a quarter as much as one with 1.
         attainable: corners to start from.
 
     Returns:

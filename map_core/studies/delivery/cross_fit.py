@@ -180,8 +180,8 @@ def cross_fit_delivery(
             deliveries = deliver(solved_on, fresh.take(unseen), palettes, level=level, seed=seed + halving)
             runs.append(deliveries)
             for palette, delivery in enumerate(deliveries):
-                differences[palette, unseen] += delivery.given / halvings
-                differences[palette, seen] -= delivery.promised / halvings
+                differences[palette, unseen] += delivery.delivered / halvings
+                differences[palette, seen] -= delivery.forecasts / halvings
         if report is not None:
             report(halving + 1, halvings)
     return _aggregate(table, fresh, np.asarray(palettes, dtype=float), runs, differences=differences, level=level)
@@ -272,7 +272,7 @@ def _share(flags: np.ndarray) -> float:
 def bootstrap_mean(shares: np.ndarray, level: float = 0.9, seed: int = 0) -> tuple[float, float, float]:
     """Compute the mean of a (palette, halving) array, with a bootstrap interval over palettes and halvings.
 
-    Both are drawn with replacement; prompts and replies are not, so the interval speaks of other palettes and of other
+    Both are drawn with replacement; prompts and replies are not, so the interval is over other palettes and of other
     halves of the same prompts. NaN entries do not count.
 
     Returns:

@@ -16,7 +16,7 @@ from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels, assess
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import Percentiles
-from map_core.studies.delivery.split import HANDS
+from map_core.studies.delivery.split import SUBSETS
 from map_core.studies.reproduce import random_palettes
 
 #: The percentile of each value alone, and how much lower the second mixture of a size is.
@@ -53,7 +53,7 @@ def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tu
         candidates: K of the generator.
         seed: of the mixtures and the subsamples.
     """
-    oracle = MemoryOracle.of(subsample_candidates(table, candidates, subsets=HANDS, seed=seed), Form.PER_PROMPT)
+    oracle = MemoryOracle.of(subsample_candidates(table, candidates, subsets=SUBSETS, seed=seed), Form.PER_PROMPT)
     scale, size = Percentiles(table), len(table.values)
 
     def at(values: np.ndarray, percentile: int) -> StudyPalette:

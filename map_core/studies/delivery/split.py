@@ -31,7 +31,7 @@ from map_core.solver.newton import Status, solve
 from map_core.solver.rays import solve_rays
 
 #: Subsamples of each prompt's replies for the forecast.
-HANDS = 16
+SUBSETS = 16
 #: Random weights for comparison with each palette.
 RANDOM = 50
 #: Targets more than this above the base level, in standard deviations, count as rising.
@@ -50,8 +50,8 @@ class Delivery:
         start: level of the base model on the prompts solved on, above which a target is rising.
         base: level of the fresh candidates, each equally likely.
         scale: standard deviation of the fresh candidates.
-        promised: (prompt, value) level that the weights give on each prompt solved on.
-        given: (prompt, value) level that they give on the fresh candidates of each prompt.
+        forecasts: (prompt, value) level that the weights give on each prompt solved on.
+        delivered: (prompt, value) level that they give on the fresh candidates of each prompt.
         error: half the width of the interval for the realised level around the forecast.
         picked: level of the one reply a prompt that is picked.
         wins: how often an aligned reply beats one of the base model to the same prompt, ties half.
@@ -71,8 +71,8 @@ class Delivery:
     start: np.ndarray
     base: np.ndarray
     scale: np.ndarray
-    promised: np.ndarray
-    given: np.ndarray
+    forecasts: np.ndarray
+    delivered: np.ndarray
     error: np.ndarray
     picked: np.ndarray
     wins: np.ndarray
@@ -86,17 +86,17 @@ class Delivery:
     @property
     def forecast(self) -> np.ndarray:
         """(value,) level on the prompts solved on."""
-        return np.asarray(self.promised.mean(axis=0))
+        return np.asarray(self.forecasts.mean(axis=0))
 
     @property
     def realised(self) -> np.ndarray:
         """(value,) level on the fresh candidates."""
-        return np.asarray(self.given.mean(axis=0))
+        return np.asarray(self.delivered.mean(axis=0))
 
     @property
     def prompts(self) -> int:
         """How many fresh prompts there are."""
-        return len(self.given)
+        return len(self.delivered)
 
     @property
     def inside(self) -> np.ndarray:
@@ -181,7 +181,7 @@ def deliver(
         )
     if not 0.0 < level < 1.0:
         raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.9.")
-    subsampled = subsample_candidates(solved_on, candidates, subsets=HANDS, seed=seed)
+    subsampled = subsample_candidates(solved_on, candidates, subsets=SUBSETS, seed=seed)
     forecast_oracle = MemoryOracle.of(subsampled, Form.PER_PROMPT)
     subsamples = len(subsampled.prompts) // len(solved_on.prompts)
     pooled_oracle, fresh_oracle = MemoryOracle.of(solved_on, Form.POOLED), MemoryOracle.of(fresh, Form.PER_PROMPT)
@@ -202,9 +202,11 @@ def deliver(
         weights = solution.weights / forecast_oracle.scale
         # The subsamples of one prompt share its replies: prompts are the sample, not subsamples.
         levels = forecast_oracle.by_prompt(solution.weights).levels.reshape(-1, subsamples, len(asked)).mean(axis=1)
-        promised = forecast_oracle.rewards_at(levels)
-        given = fresh_oracle.rewards_at(fresh_oracle.by_prompt(weights * fresh_oracle.scale).levels)
-        errors = [standard_error(levels, part) for levels, part in zip((promised, given), case_strata, strict=True)]
+        forecasts = forecast_oracle.rewards_at(levels)
+        delivered = fresh_oracle.rewards_at(fresh_oracle.by_prompt(weights * fresh_oracle.scale).levels)
+        errors = [
+            standard_error(levels, part) for levels, part in zip((forecasts, delivered), case_strata, strict=True)
+        ]
         rising = targets > forecast_oracle.base + RISES * fresh_oracle.scale
         random_shares = _random_shares(forecast_oracle, fresh_oracle, fresh, rising, nats=solution.kl, seed=seed)
         return Delivery(
@@ -215,8 +217,8 @@ def deliver(
             start=forecast_oracle.base,
             base=fresh_oracle.base,
             scale=fresh_oracle.scale,
-            promised=promised,
-            given=given,
+            forecasts=forecasts,
+            delivered=delivered,
             error=quantile * np.hypot(*errors),
             picked=_picked_level(fresh, weights, draws),
             wins=win_rates(fresh, weights * fresh_oracle.scale, Form.PER_PROMPT),
