@@ -28,7 +28,7 @@ from map_core.generation.request import GenerationRequest
 from map_core.generation.reward_cache import RewardCache, ScoringCosts
 from map_core.generation.sampler import generation_events
 from map_core.scoring.base import Scorer
-from map_core.service.records import json_line, outcome
+from map_core.service.records import json_line, outcome_record
 
 if TYPE_CHECKING:
     from map_core.engines.base import Engine
@@ -84,7 +84,7 @@ class Answers:
 
     def record(self, number: int, request: GenerationRequest, finished: Finished) -> dict[str, Any]:
         """One line."""
-        return self._same(number) | outcome(request, finished) | described(finished) | self._more
+        return self._same(number) | outcome_record(request, finished) | described(finished) | self._more
 
     def _same(self, number: int) -> dict[str, Any]:
         """Of a line what the prompt and the request decide."""
@@ -200,7 +200,7 @@ def answer(
 
 
 def described(finished: Finished) -> dict[str, Any]:
-    """What a record has beside :func:`map_core.service.records.outcome`: log K in nats, notes and times."""
+    """What a record has beside :func:`map_core.service.records.outcome_record`: log K in nats, notes and times."""
     return {
         "log_k": math.log(len(finished.replies)),
         "notes": list(finished.notes),

@@ -30,7 +30,7 @@ from map_core.errors import EngineError, InputError, PaletteError
 from map_core.generation.events import Begun, Event, Finished, Tokens
 from map_core.generation.request import GenerationRequest, Method
 from map_core.generation.sampler import generation_events
-from map_core.service.records import outcome
+from map_core.service.records import outcome_record
 
 if TYPE_CHECKING:
     from map_core.analysis.generation_weights import GenerationWeights
@@ -218,7 +218,7 @@ def generate(
     if as_json:
         from map_core.building.batch_answers import described
 
-        answer = outcome(request, finished) | described(finished) | timing | more
+        answer = outcome_record(request, finished) | described(finished) | timing | more
         click.echo(json.dumps(answer, allow_nan=False, ensure_ascii=False, indent=1))
     else:
         _print_outcome(request, finished, timing["seconds"])

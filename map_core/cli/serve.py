@@ -118,7 +118,7 @@ def serve(
     from map_core.scoring import from_metadata, scored
     from map_core.server.app import create_app, is_loopback
     from map_core.server.errors import Limits
-    from map_core.server.request_parser import Desk, PromptTokens
+    from map_core.server.request_parser import PromptTokens, RequestParser
     from map_core.service.service import GenerationService
 
     opened = open_table(table, use_case, form)
@@ -142,7 +142,7 @@ def serve(
         raise click.UsageError(f"--candidates is {candidates}; expected at most the {most_candidates} of one request.")
     own = from_metadata(opened.table.metadata)
     scorable = scored(own)
-    desk = Desk(
+    parser = RequestParser(
         _told(name, address),
         GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scorable),
         known,
@@ -159,7 +159,7 @@ def serve(
 
     def ready() -> None:
         click.echo(
-            f"Serving {desk.model} at http://{shown}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it).", err=True
+            f"Serving {parser.model} at http://{shown}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it).", err=True
         )
         click.echo(f"Palettes: {', '.join(known) or 'none; give some with --palettes'}.", err=True)
         if known and model not in (None, made_with):
@@ -174,7 +174,7 @@ def serve(
     warmed = [
         value for value, is_wanted in zip(opened.table.values, wanted, strict=True) if is_wanted and value in scorable
     ]
-    app = create_app(desk, service, key=api_key or None, loopback=loopback, values=warmed, ready=ready)
+    app = create_app(parser, service, key=api_key or None, loopback=loopback, values=warmed, ready=ready)
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "server_header": False}
     config = uvicorn.Config(app, timeout_graceful_shutdown=2, lifespan="on", **settings)
 

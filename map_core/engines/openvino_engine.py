@@ -40,7 +40,7 @@ _SCORED_AT_ONCE = 1024  # tokens a pass when scoring: their logits over 50,000 w
 
 
 def prepare(files: ModelFiles, progress: Progress | None = None, again: bool = False) -> Path:
-    """The folder with a model's OpenVINO graph; made from its weights when it is not there or damaged.
+    """Return the folder with a model's OpenVINO graph, made from its weights when it is not there or damaged.
 
     Args:
         files: the model.
@@ -67,10 +67,10 @@ def prepare(files: ModelFiles, progress: Progress | None = None, again: bool = F
             shutil.rmtree(stale, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=home.parent))
         try:
-            made = _make_graph(files, work)
+            graph = _make_graph(files, work)
             if home.exists():
                 home.rename(work / "old")
-            made.rename(home)
+            graph.rename(home)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return home
@@ -79,9 +79,9 @@ def prepare(files: ModelFiles, progress: Progress | None = None, again: bool = F
 def _make_graph(files: ModelFiles, work: Path) -> Path:
     import openvino_genai as genai
 
-    raw, made = work / "raw", work / "made"
+    raw, graph = work / "raw", work / "graph"
     raw.mkdir()
-    made.mkdir()
+    graph.mkdir()
     try:
         folder_to_gguf(files.folder, raw / "model.gguf")
         # Reading the file writes the graph beside it.
@@ -94,12 +94,12 @@ def _make_graph(files: ModelFiles, work: Path) -> Path:
         raise model_files.load_error(files, error) from error
     del pipeline
     for path in (raw / _GRAPH, (raw / _GRAPH).with_suffix(".bin")):
-        path.rename(made / path.name)
+        path.rename(graph / path.name)
     for name in ("config.json", "generation_config.json"):
         if (files.folder / name).is_file():
-            shutil.copy(files.folder / name, made / name)
-    model_files.write_manifest(made, {"name": files.name, "sha256": files.sha256})
-    return made
+            shutil.copy(files.folder / name, graph / name)
+    model_files.write_manifest(graph, {"name": files.name, "sha256": files.sha256})
+    return graph
 
 
 def _scheduler(gigabytes: int) -> Any:
@@ -154,7 +154,7 @@ class OpenVinoEngine(LocalEngine):
 
     @property
     def info(self) -> EngineInfo:
-        """What is drawing the replies."""
+        """Which model and library draw the replies."""
         return self._info
 
     def _decode(
@@ -167,7 +167,7 @@ class OpenVinoEngine(LocalEngine):
         stops = self.tokenizer.stop_tokens
         handles: list[Any] = []
         drawn = [0] * candidates
-        open_ = candidates
+        unfinished = candidates
 
         def start(candidate: int) -> None:
             config = genai.GenerationConfig(
@@ -189,9 +189,9 @@ class OpenVinoEngine(LocalEngine):
             for candidate in range(candidates if beginnings[0] else 1):
                 start(candidate)
             if busy:
-                # Other calls are under way: whoever begins now besides shares the next step, which reads all prompts.
+                # Other calls are under way: another that begins now shares the next step, which reads all prompts.
                 yield []
-            while open_:
+            while unfinished:
                 step = []
                 # One token of each: while another call is under way its steps bring tokens here too.
                 for candidate, handle in enumerate(handles):
@@ -202,7 +202,7 @@ class OpenVinoEngine(LocalEngine):
                             drawn[candidate] += 1
                             finished = token in stops
                             last = finished or drawn[candidate] == settings.max_new_tokens
-                            open_ -= last
+                            unfinished -= last
                             step.append(SampledToken(candidate, token, log_prob, last, finished))
                 if step:
                     yield step
@@ -254,7 +254,7 @@ class OpenVinoEngine(LocalEngine):
 
 
 def _inputs(tokens: np.ndarray, before: int, beams: np.ndarray) -> dict[str, np.ndarray]:
-    """The graph's inputs for tokens (row, position) that follow ``before`` cached ones of the rows ``beams``."""
+    """Return the graph's inputs for tokens (row, position) that follow ``before`` cached ones of the rows ``beams``."""
     rows, length = tokens.shape
     return {
         "input_ids": tokens.astype(np.int64),

@@ -1,4 +1,4 @@
-"""A model as a person names it, looked at before any work begins: a folder, a name, or NAME@URL.
+"""Check a model that a person names, a folder, a name or NAME@URL, before any work begins.
 
 Constraint: it takes seconds at most: weights are neither hashed nor loaded, and a server is asked for one token, which
 only a model that is there can give.
@@ -18,34 +18,36 @@ from map_core.errors import InputError
 from map_core.models import files
 from map_core.models.endpoint import Address, address_of
 
-#: Parts of the names of architectures that write replies, as config.json has them.
-WRITE = ("CausalLM", "LMHead", "DoubleHeads", "ConditionalGeneration")
-#: Seconds for which a server is waited for; it may have to load the model.
+#: Parts of the names of architectures that generate text, as config.json has them.
+GENERATIVE = ("CausalLM", "LMHead", "DoubleHeads", "ConditionalGeneration")
+#: Seconds to wait for a server; it may have to load the model.
 SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A model that can be asked for replies.
+class ProbedModel:
+    """A model that replies can be drawn from.
 
     Args:
         model: as commands take it; a folder by its whole path.
-        told: what was found, as a sentence.
+        description: what was found, as a sentence.
         log_probs: replies come with their log-probabilities.
     """
 
     model: str
-    told: str
+    description: str
     log_probs: bool
 
 
-def checked(model: str, seconds: float = SECONDS) -> Checked:
-    """Look whether a model is there. Only for a name that a person who may name any model typed: its server is called.
+def probe_model(model: str, seconds: float = SECONDS) -> ProbedModel:
+    """Check that a model is there.
+
+    Only for a name that a person who may name any model typed: its server is called.
 
     Args:
         model: a folder with config.json and safetensors, a name from ``models list`` or of a hub model on this
             machine, or NAME@URL for one on a server that speaks OpenAI's chat completions.
-        seconds: for which a server is waited for.
+        seconds: to wait for a server.
 
     Raises:
         InputError: nothing is named, a folder or a name that is no model that writes, or a server that has not got it.
@@ -58,24 +60,24 @@ def checked(model: str, seconds: float = SECONDS) -> Checked:
     if (address := address_of(model)) is not None:
         return _on_server(address, seconds)
     if not files.is_path(model):
-        return Checked(model, _writer(model, files.locate(model).folder), True)
+        return ProbedModel(model, _writer(model, files.locate(model).folder), True)
     folder = Path(model).expanduser().absolute()
     files.weights_in(model, folder)
-    return Checked(str(folder), _writer(model, folder), True)
+    return ProbedModel(str(folder), _writer(model, folder), True)
 
 
 def _writer(model: str, folder: Path) -> str:
-    """What a model folder holds.
+    """Describe what a model folder holds.
 
     Raises:
         InputError: its config.json cannot be read, or names only architectures that write nothing.
     """
     try:
-        told = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or []
-        kinds = [str(one) for one in told]
+        architectures = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+        kinds = [str(architecture) for architecture in architectures]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"The config.json of {model} cannot be read ({error}). Save the model again.") from error
-    if kinds and not any(part in kind for kind in kinds for part in WRITE):
+    if kinds and not any(part in kind for kind in kinds for part in GENERATIVE):
         raise InputError(
             f"{model} holds a {kinds[0]}, which writes no replies; expected a causal language model, such as a "
             "LlamaForCausalLM."
@@ -83,12 +85,12 @@ def _writer(model: str, folder: Path) -> str:
     return f"The folder holds a model that writes replies{f' ({kinds[0]})' if kinds else ''}."
 
 
-def _on_server(address: Address, seconds: float) -> Checked:
-    """Ask a server for one token of the model."""
+def _on_server(address: Address, seconds: float) -> ProbedModel:
+    """Draw one token of the model from its server."""
     model = str(address)
     engine = RemoteEngine(model, retries=0, timeout=seconds, trusted=True)
     settings = SamplingSettings(max_new_tokens=1)
     tokens = [token for step in engine.sample(DrawRequest("Hello.", settings=settings)) for token in step]
-    tells = any(not math.isnan(token.log_prob) for token in tokens)
-    how = "tells how likely its words are" if tells else "does not tell how likely its words are"
-    return Checked(model, f"The server answers with this model, and {how}.", tells)
+    has_log_probs = any(not math.isnan(token.log_prob) for token in tokens)
+    how = "tells how likely its words are" if has_log_probs else "does not tell how likely its words are"
+    return ProbedModel(model, f"The server answers with this model, and {how}.", has_log_probs)

@@ -1,14 +1,14 @@
-"""The engine for a model on a server: any that speaks OpenAI's chat completions, as vLLM, SGLang and llama.cpp do.
+"""The engine for a model on a server with OpenAI's chat completions, such as vLLM, SGLang or llama.cpp.
 
 A model is named NAME@URL, for example ``Qwen/Qwen3-8B@http://gpu-box:8000/v1``. The key, where the server wants one,
 comes from the environment alone: ``VALUE_PALETTE_API_KEY``, else ``OPENAI_API_KEY``.
 
 * Each candidate is a request of its own with its own seed, so all come side by side and each can be cancelled. One
   event loop a call reads them; it runs while the caller waits for the next item and ends with the call.
-* Whether a server minds seeds cannot be seen from here. vLLM and llama.cpp do, up to the rounding of their batches;
+* Whether a server honours seeds cannot be seen from here. vLLM and llama.cpp do, up to the rounding of their batches;
   SGLang with ``--enable-deterministic-inference``; transformers serve has one random stream for all its requests.
-* Token ids are not told, so replies cannot be gone on from. Log-probabilities are taken where the server tells the
-  model's own: of vLLM and llama.cpp they are, SGLang divides by the temperature first. Where they are not told, a token
+* Token ids are not reported, so replies cannot be continued. Log-probabilities are taken where the server reports the
+  model's own: vLLM and llama.cpp do, SGLang divides by the temperature first. Where they are not reported, a token
   here is whatever piece of text the server sends at once.
 
 Constraint: nothing is imported from openai before an engine is opened; not to be called from inside a running event
@@ -35,7 +35,7 @@ _CONNECT_SECONDS = 5.0
 _LIST_SECONDS = 30.0
 # Servers, by the owner that they give their models, that cut by default (llama.cpp: top_k 40, min_p 0.05; vLLM and
 # SGLang: what the model's generation_config says) and take the fields that switch it off. Others may refuse them.
-_SWITCHED_OFF = ("vllm", "sglang", "llamacpp")
+_CUTS_BY_DEFAULT = ("vllm", "sglang", "llamacpp")
 
 
 class RemoteEngine(Engine):
@@ -77,14 +77,14 @@ class RemoteEngine(Engine):
         }
         # Read once and not for each call: it takes as long as the first token of a reply.
         self._certificates = httpx2.create_ssl_context()
-        self._tells_log_probs = True
-        self._offered = self._list()
+        self._reports_log_probs = True
+        self._offered = self._list_models()
         # Neither what the weights are nor what they are multiplied in is told.
         self._info = EngineInfo("remote", str(address), "unknown", "unknown", "remote")
 
     @property
     def info(self) -> EngineInfo:
-        """What is drawing the replies."""
+        """Which model and library draw the replies."""
         return self._info
 
     def sample(self, request: DrawRequest) -> Iterator[list[Token]]:
@@ -100,17 +100,17 @@ class RemoteEngine(Engine):
         """
         body = {"messages": request.messages} | self._drawing(request.settings)
         seeds, count = request.seeds, request.candidates
-        growing = [_Growing(candidate, request.settings.max_new_tokens) for candidate in range(count)]
+        candidates = [_RemoteCandidate(k, request.settings.max_new_tokens) for k in range(count)]
         if self._together:
-            return self._stream([(body | {"seed": seeds[0], "n": count}, growing)])
-        return self._stream([(body | {"seed": s}, [one]) for s, one in zip(seeds, growing, strict=True)])
+            return self._stream([(body | {"seed": seeds[0], "n": count}, candidates)])
+        return self._stream([(body | {"seed": s}, [c]) for s, c in zip(seeds, candidates, strict=True)])
 
     def _drawing(self, settings: SamplingSettings) -> dict[str, Any]:
-        """The part of a request that says how to draw."""
+        """Return the part of a request that says how to draw."""
         # llama.cpp answers under any name, listed or not.
         kind = self._offered.get(self._address.name) or next(iter(self._offered.values()), "")
         extra: dict[str, Any] = {"top_k": settings.top_k} if settings.top_k else {}
-        if kind in _SWITCHED_OFF:
+        if kind in _CUTS_BY_DEFAULT:
             extra = {"top_k": settings.top_k or -1, "min_p": 0.0, "repetition_penalty": 1.0}
         return {
             "model": self._address.name,
@@ -119,22 +119,24 @@ class RemoteEngine(Engine):
             "max_tokens": settings.max_new_tokens,
             "stream": True,
             "extra_body": extra,
-            # SGLang tells them after the temperature: they are the model's own at temperature 1 alone.
+            # SGLang reports them after the temperature: they are the model's own only at temperature 1.
             **({"logprobs": True} if kind != "sglang" or settings.temperature == 1.0 else {}),
         }
 
-    def _stream(self, requests: list[tuple[dict[str, Any], list[_Growing]]]) -> Iterator[list[Token]]:
+    def _stream(self, requests: list[tuple[dict[str, Any], list[_RemoteCandidate]]]) -> Iterator[list[Token]]:
         # Leaving the runner cancels what is still being read and closes its connections, whatever the way out.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             news = asyncio.Event()
             reading = runner.get_loop().create_task(self._read_all(requests, news))
             reading.add_done_callback(lambda done: done.cancelled() or done.exception())
             reading.add_done_callback(lambda _: news.set())
-            growing = [one for _, some in requests for one in some]
-            while step := runner.run(_step(growing, reading, news)):
+            candidates = [candidate for _, group in requests for candidate in group]
+            while step := runner.run(_next_step(candidates, reading, news)):
                 yield step
 
-    async def _read_all(self, requests: list[tuple[dict[str, Any], list[_Growing]]], news: asyncio.Event) -> None:
+    async def _read_all(
+        self, requests: list[tuple[dict[str, Any], list[_RemoteCandidate]]], news: asyncio.Event
+    ) -> None:
         import openai
 
         client = openai.AsyncOpenAI(
@@ -142,13 +144,15 @@ class RemoteEngine(Engine):
         )
         try:
             async with client, asyncio.TaskGroup() as group:
-                for request, growing in requests:
-                    group.create_task(self._read(client, request, growing, news))
+                for request, candidates in requests:
+                    group.create_task(self._read(client, request, candidates, news))
         except ExceptionGroup as failed:
             first = failed.exceptions[0]
             raise first from first.__cause__
 
-    async def _read(self, client: Any, request: dict[str, Any], growing: list[_Growing], news: asyncio.Event) -> None:
+    async def _read(
+        self, client: Any, request: dict[str, Any], candidates: list[_RemoteCandidate], news: asyncio.Event
+    ) -> None:
         """Send one request and hand its tokens to the candidates that it draws."""
         import openai
 
@@ -158,60 +162,60 @@ class RemoteEngine(Engine):
                 opened = True
                 async for chunk in chunks:
                     for choice in chunk.choices:
-                        growing[choice.index].take(choice)
+                        candidates[choice.index].take(choice)
                     news.set()
-                    if all(one.ended for one in growing):
+                    if all(candidate.ended for candidate in candidates):
                         return
         except openai.OpenAIError as error:
-            raise self._told(error, opened) from error
+            raise self._error(error, opened) from error
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise EngineError(
                 f"The server {self._address.url} sent something that does not read as a chat completion "
-                f"({type(error).__name__}: {self._hidden(str(error))}). Is it OpenAI-compatible?"
+                f"({type(error).__name__}: {self._redacted(str(error))}). Is it OpenAI-compatible?"
             ) from error
-        if not any(one.drawn for one in growing):
+        if not any(candidate.drawn for candidate in candidates):
             raise EngineError(
                 f"The server {self._address.url} answered without a reply; expected a stream of chat completions. "
                 "Check the address, which mostly ends in /v1."
             )
-        whole = sum(one.ended for one in growing)
+        whole = sum(candidate.ended for candidate in candidates)
         hint = "; it does not draw several in one request" if self._together and whole else ""
         raise (EngineError if hint else TryAgainError)(
-            f"The server {self._address.url} ended its answer with {whole} of {len(growing)} replies whole{hint}. "
-            "Try again."
+            f"The server {self._address.url} ended its answer with {whole} of {len(candidates)} replies "
+            f"whole{hint}. Try again."
         )
 
     async def _open(self, client: Any, request: dict[str, Any]) -> Any:
-        """Send a request; once more without log-probabilities where the server refuses to tell them."""
+        """Send a request; once more without log-probabilities where the server refuses to report them."""
         import openai
 
-        if not self._tells_log_probs:
+        if not self._reports_log_probs:
             request = {name: value for name, value in request.items() if name != "logprobs"}
         try:
             return await client.chat.completions.create(**request)
         except (openai.BadRequestError, openai.PermissionDeniedError, openai.UnprocessableEntityError) as error:
             if "logprobs" not in request or "logprobs" not in str(error):
                 raise
-            self._tells_log_probs = False
+            self._reports_log_probs = False
             return await self._open(client, request)
 
-    def _list(self) -> dict[str, str]:
-        """The models that the server offers and who owns them; empty where it does not tell."""
+    def _list_models(self) -> dict[str, str]:
+        """Return the models that the server offers and who owns them; empty where it does not list them."""
         import openai
 
         try:
             connection = openai.DefaultHttpxClient(verify=self._certificates)
             with openai.OpenAI(**self._client_settings, http_client=connection) as client:
-                few = {"max_retries": 0, "timeout": min(self._client_settings["timeout"].read, _LIST_SECONDS)}
-                models = client.with_options(**few).models.list().data
+                limits = {"max_retries": 0, "timeout": min(self._client_settings["timeout"].read, _LIST_SECONDS)}
+                models = client.with_options(**limits).models.list().data
             return {str(model.id): str(getattr(model, "owned_by", "")).lower() for model in models}
         except (openai.APIConnectionError, openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise self._told(error, opened=False) from error
+            raise self._error(error, opened=False) from error
         except (openai.OpenAIError, ValueError, TypeError, AttributeError):
-            return {}  # transformers serve fails here without a hub cache; what is wrong is told with the first reply
+            return {}  # transformers serve fails here without a hub cache; the first reply shows what is wrong
 
-    def _told(self, error: Exception, opened: bool) -> PaletteError:
-        """What the client raised, in words; ``opened`` when the answer had begun."""
+    def _error(self, error: Exception, opened: bool) -> PaletteError:
+        """Word what the client raised; ``opened`` when the answer had begun."""
         import openai
 
         url, name = self._address.url, self._address.name
@@ -238,46 +242,48 @@ class RemoteEngine(Engine):
             return TryAgainError(
                 f"The server {url} did not answer in time. Check that it runs and try again, or with fewer candidates."
             )
-        reason = self._detail(getattr(error, "body", None)) or f": {self._hidden(str(error.__cause__ or error))}"
+        reason = self._detail(getattr(error, "body", None)) or f": {self._redacted(str(error.__cause__ or error))}"
         if opened or not isinstance(error, openai.APIConnectionError):
             return TryAgainError(f"The stream of the server {url} broke off{reason}. Try again.")
         return TryAgainError(f"The server {url} cannot be reached{reason}. Start it, or check the address.")
 
     def _detail(self, body: object) -> str:
-        """What the server says about a failure, as the rest of a sentence; empty where it says nothing."""
+        """Return the server's reason for a failure as the rest of a sentence; empty where there is none."""
         if isinstance(body, dict):
             body = body.get("message") or body.get("detail") or body.get("error") or ""
-        text = self._hidden(str(body)) if body else ""
+        text = self._redacted(str(body)) if body else ""
         return f": {text}" if text else ""
 
-    def _hidden(self, text: str) -> str:
-        """A text of the server's in one line of at most 300 characters, without the key."""
+    def _redacted(self, text: str) -> str:
+        """Return a text of the server's as one line of at most 300 characters, without the key."""
         text = " ".join(text.split()).rstrip(".")
         if self._key_name:
             text = text.replace(self._key, "***")
         return text if len(text) <= 300 else text[:297] + "..."
 
 
-async def _step(growing: list[_Growing], reading: asyncio.Task[None], news: asyncio.Event) -> list[Token]:
-    """One token of each candidate that has one, as soon as any has; empty when all is read."""
-    while not any(one.waiting for one in growing) and not reading.done():
+async def _next_step(
+    candidates: list[_RemoteCandidate], reading: asyncio.Task[None], news: asyncio.Event
+) -> list[Token]:
+    """Return one token of each candidate that has one, as soon as any has; empty when all is read."""
+    while not any(candidate.waiting for candidate in candidates) and not reading.done():
         news.clear()
         await news.wait()
-        await asyncio.sleep(0)  # what has come in the same moment on other connections goes along
-    step = [one.waiting.popleft() for one in growing if one.waiting]
+        await asyncio.sleep(0)  # tokens that came in the same moment on other connections go along
+    step = [candidate.waiting.popleft() for candidate in candidates if candidate.waiting]
     if not step:
         reading.result()
     return step
 
 
 @dataclass
-class _Growing:
-    """A candidate as it comes in.
+class _RemoteCandidate:
+    """A candidate that is being read.
 
     Args:
         candidate: its place in the call.
         most: the most tokens that it may have.
-        drawn: tokens so far; pieces of text where the server does not tell tokens.
+        drawn: tokens so far; pieces of text where the server does not report tokens.
         ended: nothing more is to come.
         waiting: tokens that nobody has taken yet.
     """
@@ -289,7 +295,7 @@ class _Growing:
     waiting: deque[Token] = field(default_factory=deque)
 
     def take(self, choice: Any) -> None:
-        """Take in a chunk's part of this candidate.
+        """Read a chunk's part of this candidate.
 
         A chunk of several tokens has one text: it belongs to the last of them. The end may come with the last token
         (vLLM) or in a chunk of its own (llama.cpp, transformers).
@@ -300,21 +306,24 @@ class _Growing:
         if self.ended:
             return
         text, reason = choice.delta.content or "", choice.finish_reason or None
-        told = [(str(one.token), float(one.logprob)) for one in (choice.logprobs and choice.logprobs.content) or ()]
+        reported = [(str(t.token), float(t.logprob)) for t in (choice.logprobs and choice.logprobs.content) or ()]
         if reason not in (None, "stop", "length"):
             raise EngineError(
                 f"The server ended a reply for the reason {reason!r}; expected stop or length. Ask something else."
             )
         end = [Token(self.candidate, UNKNOWN_TOKEN, "", math.nan, True, True)] if reason == "stop" else []
-        if end and told and not (told[-1][0] and text.endswith(told[-1][0])):
-            end = [replace(end[0], log_prob=told.pop()[1])]  # its text is not the reply's: the end-of-turn token
-        log_probs = [log_prob for _, log_prob in told] or ([math.nan] if text or (reason == "length") else [])
-        tokens = [Token(self.candidate, UNKNOWN_TOKEN, "", one, last=False, finished=False) for one in log_probs]
+        if end and reported and not (reported[-1][0] and text.endswith(reported[-1][0])):
+            # The last reported token is the end-of-turn token: its text is not the reply's.
+            end = [replace(end[0], log_prob=reported.pop()[1])]
+        log_probs = [log_prob for _, log_prob in reported] or ([math.nan] if text or (reason == "length") else [])
+        tokens = [
+            Token(self.candidate, UNKNOWN_TOKEN, "", log_prob, last=False, finished=False) for log_prob in log_probs
+        ]
         if tokens:
             tokens[-1] = replace(tokens[-1], text=text)
         self.drawn += len(tokens)
-        # Where tokens are told, the last one is known when it comes: an end in a later chunk brings none.
-        self.ended = bool(reason) or (bool(told) and self.drawn >= self.most)
+        # Where tokens are reported, the last one is known when it comes: an end in a later chunk brings none.
+        self.ended = bool(reason) or (bool(reported) and self.drawn >= self.most)
         tokens += end
         if self.ended:
             tokens[-1] = replace(tokens[-1], last=True)

@@ -2,8 +2,8 @@
 
 The prompt's cache is computed once and repeated over the candidates; then a plain loop, a token a candidate a step.
 The cache of a call that came to its end is kept for the next one, which may go on from its replies (block by block).
-Each candidate has its own stream of uniform numbers, drawn beforehand, and takes the token at which its
-cumulated probability passes the step's number. Constraint: imported only when this engine is asked for.
+Each candidate has its own stream of uniform numbers, drawn beforehand, and takes the token at which the
+cumulative probability passes the step's number. Constraint: imported only when this engine is asked for.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from map_core.engines.base import EngineInfo, LocalEngine, SampledToken
 from map_core.models.files import ModelFiles
 from map_core.models.language_model import LanguageModel, repeated_cache
 
-# Ended candidates leave the batch when they are this share of it: moving the cache costs about a step.
-_LEAVE_SHARE = 0.125
-_NUCLEUS = 1024  # words that are looked at first for top-p
+# Ended candidates are dropped from the batch when they are this share of it: moving the cache costs about a step.
+_DROP_SHARE = 0.125
+_NUCLEUS = 1024  # words that are sorted first for top-p
 
 
 class TorchEngine(LocalEngine):
@@ -41,14 +41,14 @@ class TorchEngine(LocalEngine):
     def __init__(self, files: ModelFiles, dtype: str | None = None, device: str | None = None) -> None:
         self._model = LanguageModel(files, dtype, device)
         super().__init__(files, self._model.tokenizer, self._model.context_length)
-        self._kept: _Kept | None = None
+        self._last_call: _LastCall | None = None
         self._info = EngineInfo(
             "torch", files.name, files.sha256, self._model.dtype, self._model.device, self.tokenizer.preamble()
         )
 
     @property
     def info(self) -> EngineInfo:
-        """What is drawing the replies."""
+        """Which model and library draw the replies."""
         return self._info
 
     def _score(self, prompt: list[int], replies: list[list[int]]) -> list[np.ndarray]:
@@ -62,22 +62,22 @@ class TorchEngine(LocalEngine):
         device = self._model.device
         alive = list(range(len(seeds)))  # the candidate in each row of the batch; -1 once it has ended
         written = [list(beginning) for beginning in beginnings]
-        kept, self._kept = self._kept, None
+        last_call, self._last_call = self._last_call, None
         cache: Any = None
         tokens = torch.zeros(0)
         for position in range(settings.max_new_tokens):
             # Inference mode is left before each yield: it would reach into the caller's own torch code.
             with torch.inference_mode():
                 if cache is None:
-                    cache, logits = self._begin(prompt, beginnings, kept)
-                    kept = None
+                    cache, logits = self._begin(prompt, beginnings, last_call)
+                    last_call = None
                 else:
-                    going = [row for row, candidate in enumerate(alive) if candidate >= 0]
-                    if len(alive) - len(going) > _LEAVE_SHARE * len(alive):
+                    unfinished = [row for row, candidate in enumerate(alive) if candidate >= 0]
+                    if len(alive) - len(unfinished) > _DROP_SHARE * len(alive):
                         # Indices in the processor's memory fit layers on any GPU.
-                        cache.batch_select_indices(torch.tensor(going))
-                        tokens = tokens[going]
-                        alive = [alive[row] for row in going]
+                        cache.batch_select_indices(torch.tensor(unfinished))
+                        tokens = tokens[unfinished]
+                        alive = [alive[row] for row in unfinished]
                     logits = self._logits(tokens[:, None], cache)
                 step_uniform = torch.from_numpy(uniform[[max(c, 0) for c in alive], position]).to(device)
                 tokens, log_probs = draw(logits, settings, step_uniform)
@@ -94,30 +94,33 @@ class TorchEngine(LocalEngine):
             if max(alive) < 0:
                 return
         ends = {tuple(written[candidate]): row for row, candidate in enumerate(alive) if candidate >= 0}
-        self._kept = _Kept(tuple(prompt), ends, cache)
+        self._last_call = _LastCall(tuple(prompt), ends, cache)
 
-    def _begin(self, prompt: list[int], beginnings: list[list[int]], kept: _Kept | None) -> tuple[Any, torch.Tensor]:
-        """A cache with a row a beginning, and the logits (row, word) of what follows each."""
+    def _begin(
+        self, prompt: list[int], beginnings: list[list[int]], last_call: _LastCall | None
+    ) -> tuple[Any, torch.Tensor]:
+        """Return a cache with one row per beginning, and the logits (row, word) of what follows each."""
         if not beginnings[0]:
             prefix, logits = self._model.prefill(prompt)
             return repeated_cache(prefix, len(beginnings)), logits.expand(len(beginnings), -1)
-        rows = [kept.ends.get(tuple(b)) for b in beginnings] if kept and kept.prompt == tuple(prompt) else [None]
-        if kept and None not in rows:
-            kept.cache.batch_select_indices(torch.tensor(rows))
+        ends = last_call.ends if last_call and last_call.prompt == tuple(prompt) else {}
+        rows = [ends.get(tuple(beginning)) for beginning in beginnings]
+        if last_call and None not in rows:
+            last_call.cache.batch_select_indices(torch.tensor(rows))
             last = torch.tensor([[beginning[-1]] for beginning in beginnings], device=self._model.device)
-            return kept.cache, self._logits(last, kept.cache)
+            return last_call.cache, self._logits(last, last_call.cache)
         cache = repeated_cache(self._model.prefill(prompt)[0], len(beginnings))
         return cache, self._logits(torch.tensor(beginnings, device=self._model.device), cache)
 
     def _logits(self, tokens: torch.Tensor, cache: Any) -> torch.Tensor:
-        """Logits (row, word), float32, of what follows tokens (row, position); the cache takes the tokens in."""
-        answer = self._model.model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return answer.logits[:, -1].float()
+        """Return float32 logits (row, word) of what follows tokens (row, position), and add those to the cache."""
+        output = self._model.model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return output.logits[:, -1].float()
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """What a call left behind: the tokens of each reply that has not ended, and its row of the cache.
+class _LastCall:
+    """The cache of the last call, with the tokens and the row of each reply that has not ended.
 
     The cache holds all of a reply's tokens but the last.
     """
@@ -128,7 +131,7 @@ class _Kept:
 
 
 def draw(logits: torch.Tensor, settings: SamplingSettings, uniform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """One token per row: temperature, then top-k, then top-p, then the inverse of the cumulated probabilities.
+    """Draw one token per row: temperature, then top-k, then top-p, then the inverse of the cumulative probabilities.
 
     Args:
         logits: (row, word) float32.
@@ -157,10 +160,10 @@ def draw(logits: torch.Tensor, settings: SamplingSettings, uniform: torch.Tensor
     if settings.top_p < 1.0:
         before = probabilities.cumsum(dim=-1) - probabilities
         probabilities = probabilities.masked_fill(before >= settings.top_p, 0.0)
-    cumulated = probabilities.cumsum(dim=-1)
+    cumulative = probabilities.cumsum(dim=-1)
     # Strictly above: a word of probability zero is never taken, not even at u = 0.
-    target = (uniform * cumulated[:, -1])[:, None].contiguous()
-    index = torch.searchsorted(cumulated, target, right=True).clamp(max=cumulated.shape[-1] - 1)
+    target = (uniform * cumulative[:, -1])[:, None].contiguous()
+    index = torch.searchsorted(cumulative, target, right=True).clamp(max=cumulative.shape[-1] - 1)
     chosen = index if words is None else words.gather(-1, index)
     log_probs = logits.gather(-1, chosen)[:, 0].double() - torch.logsumexp(logits, dim=-1).double()
     return chosen[:, 0], log_probs

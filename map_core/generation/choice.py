@@ -58,7 +58,7 @@ def least_carrying(candidates: int) -> float:
 
 
 def base_pick(candidates: int, seed: int) -> int:
-    """The candidate that stands for the base model: uniform over K and known before sampling starts.
+    """Return the candidate that stands for the base model: uniform over K and known before sampling starts.
 
     Args:
         candidates: K, from 1.

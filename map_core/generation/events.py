@@ -1,7 +1,7 @@
-"""What happens on the way from a prompt to an aligned reply, as frozen events.
+"""Events on the way from a prompt to an aligned reply.
 
-The methods (:mod:`resample`, :mod:`smc`) yield them; the command line prints them, the model process
-sends them on. Constraint: no model library, no clock.
+The methods (:mod:`resample`, :mod:`smc`) yield them; the command line prints them, the worker sends
+them on. Constraint: no model library, no clock.
 """
 
 from __future__ import annotations

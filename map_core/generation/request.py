@@ -1,7 +1,7 @@
-"""What is asked of the generator, and how it goes about it.
+"""The request to the generator, and its methods.
 
-Constraint: no model library; a request is checked here once, before any work, so that whoever takes it
-in (page, command line, model process, server) can rely on it.
+Constraint: no model library; a request is checked here once, before any work, so that page, command line, worker and
+server can rely on it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What is asked of the generator.
+    """A prompt to be answered, the weights, and how.
 
     Args:
         prompt: what the person wrote; never empty.
@@ -128,7 +128,7 @@ class GenerationRequest:
         return base_pick(self.candidates, self.seed)
 
     def draw_request(self) -> DrawRequest:
-        """What an engine draws for it at first: K replies of the base model."""
+        """Return the first draw: K replies of the base model."""
         return DrawRequest(
             self.prompt, self.candidates, self.settings, self.seed, system=self.system, history=self.history
         )

@@ -1,4 +1,4 @@
-"""Scoring beside the decoding: rewards of one prompt's replies, each reply once, its cost known.
+"""Score the replies to one prompt while others are being written, each reply once, and record what it costs.
 
 A reply that has ended is scored while the others are still being written, so that little is left to do after the last
 token. Rewards are remembered by reply, so a reply is never scored twice on a value. A scorer that fails on one reply
@@ -23,7 +23,7 @@ REMEMBERED = 50_000
 
 @dataclass
 class ScoringCosts:
-    """What scoring has cost so far, by value, in seconds a token; kept from one request to the next."""
+    """Cost of scoring so far, by value, in seconds a token; kept from one request to the next."""
 
     seconds_per_token: dict[str, float] = field(default_factory=dict)
 
@@ -32,7 +32,7 @@ class ScoringCosts:
         self.seconds_per_token[value] = seconds / max(tokens, 1)
 
     def expected(self, values: Sequence[str], tokens: int) -> float:
-        """Seconds to score so many tokens on these values; a value never measured is taken as free once."""
+        """Estimate the seconds to score so many tokens on these values; a value never measured counts as free."""
         return tokens * sum(self.seconds_per_token.get(value, 0.0) for value in values)
 
 
@@ -44,7 +44,7 @@ class RewardCache:
         self._known: OrderedDict[tuple[str, str, str, Reply], float] = OrderedDict()
 
     def get(self, scorer: Scorer, prompt: str, reply: Reply) -> float | None:
-        """The reward, or None when it is not known."""
+        """Return the reward, or None when it is not known."""
         return self._known.get((scorer.name, scorer.version, prompt, reply))
 
     def put(self, scorer: Scorer, prompt: str, reply: Reply, reward: float) -> None:
@@ -90,16 +90,16 @@ class Scoring:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What could not be scored, or not wholly, a sentence each."""
-        told = [note for name in self.names for note in self._scorers[name].notes]
-        return (*self._failures.values(), *told)
+        """Failures and partial failures of scorers, a sentence each."""
+        notes = [note for name in self.names for note in self._scorers[name].notes]
+        return (*self._failures.values(), *notes)
 
     def expected_seconds(self, tokens: int) -> float:
-        """What scoring so many tokens on all values for partial replies will cost."""
+        """Estimate the seconds to score so many tokens on all values for partial replies."""
         return self._costs.expected(self.partial, tokens)
 
     def rewards(self, name: str, replies: Sequence[Reply], complete: bool) -> tuple[float, ...]:
-        """Rewards of one value, one a reply; NaN where the scorer failed on a complete reply.
+        """Return the rewards of one value, one per reply; NaN where the scorer failed on a complete reply.
 
         Raises:
             ScorerError: the scorer failed on every reply.
@@ -109,17 +109,17 @@ class Scoring:
         missing = list(dict.fromkeys(reply for reply, reward in zip(replies, known, strict=True) if reward is None))
         if missing:
             began = time.perf_counter()
-            found = dict(zip(missing, self._score(scorer, missing, complete), strict=True))
+            scored = dict(zip(missing, self._score(scorer, missing, complete), strict=True))
             seconds = time.perf_counter() - began
             self._costs.record(name, sum(max(len(reply.tokens), 1) for reply in missing), seconds)
             if complete:
                 self.complete_seconds += seconds
             else:
                 self.partial_seconds += seconds
-            for reply, reward in found.items():
+            for reply, reward in scored.items():
                 if not math.isnan(reward):
                     self._cache.put(scorer, self._prompt, reply, reward)
-            known = [found[reply] if old is None else old for reply, old in zip(replies, known, strict=True)]
+            known = [scored[reply] if old is None else old for reply, old in zip(replies, known, strict=True)]
         rewards = tuple(math.nan if reward is None else reward for reward in known)
         if complete and all(map(math.isnan, rewards)):
             raise ScorerError(self._failures[name])

@@ -1,9 +1,9 @@
 """The FastAPI application: OpenAI's ``/v1/chat/completions`` and ``/v1/models`` on the aligned generator.
 
-A whole reply is certain once it is chosen, so a stream says whose turn it is at once, keeps the line open with comments
-while candidates are written, and then brings the chosen text word by word; with a single candidate, which is certain
-from its first token on, tokens come as they are drawn. Constraint: the event loop only waits and sends; bodies are read
-and palettes solved in a thread, models run in the model process.
+A whole reply is certain once it is chosen, so a stream names the assistant at once, keeps the connection open with
+comments while candidates are written, and then sends the chosen text word by word; with a single candidate, which is
+certain from its first token on, tokens are sent as they are drawn. Constraint: the event loop only waits and sends;
+bodies are read and palettes solved in a thread, models run in the worker.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from starlette.types import Receive, Scope, Send
 from map_core.errors import EngineError
 from map_core.server.errors import Refusal
 from map_core.server.request_body import ChatBody
-from map_core.server.request_parser import Asked, Desk
-from map_core.server.responses import Answer, event
+from map_core.server.request_parser import ChatRequest, RequestParser
+from map_core.server.responses import ChatCompletion, event
 from map_core.service.generation import Generation, GenerationSnapshot
 from map_core.service.service import GenerationService
 
 #: Seconds between looks at a generation and at its client.
 LOOK_SECONDS = 0.01
-#: Seconds between comments that keep a stream's line open.
+#: Seconds between comments that keep a stream's connection open.
 KEEP_ALIVE_SECONDS = 2.0
-#: A body that has not come within so many seconds is given up.
+#: Seconds within which a body must have arrived.
 BODY_SECONDS = 30.0
 
 
-class _Answered(Response):
+class _JsonResponse(Response):
     """JSON that any text can be put into, unpaired surrogates included."""
 
     media_type = "application/json"
@@ -49,45 +49,56 @@ class _Answered(Response):
         return json.dumps(content, allow_nan=False).encode()
 
 
-class _Events(StreamingResponse):
-    """Server-sent events; ``left`` is called when the stream is over, whatever ended it."""
+class _EventStream(StreamingResponse):
+    """Server-sent events of a generator.
 
-    def __init__(self, events: AsyncIterator[str], left: Callable[[], None]) -> None:
+    sse-starlette (3.7.0) does not fit: importing it patches ``uvicorn.Server.handle_exit`` for the whole process, and
+    when the server is stopped it cancels its streams, so that a client would not get the last event, which says why its
+    reply does not come. The format itself is one line, :func:`map_core.server.responses.event`.
+
+    Args:
+        events: whole events, with their empty line.
+        on_close: called when the stream is over, whatever ended it.
+    """
+
+    def __init__(self, events: AsyncIterator[str], on_close: Callable[[], None]) -> None:
         super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        self._left = left
+        self._on_close = on_close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._left()
+            self._on_close()
 
 
-class Server:
-    """What the routes do.
+class ChatApi:
+    """The handlers behind the routes.
 
     Args:
-        desk: reads bodies.
+        parser: reads bodies.
         service: the generator.
         key: that clients must show, or None.
         loopback: it listens on this machine alone; then browsers that were led here by another name are refused.
     """
 
-    def __init__(self, desk: Desk, service: GenerationService, key: str | None = None, loopback: bool = True) -> None:
-        self._desk, self._service = desk, service
+    def __init__(
+        self, parser: RequestParser, service: GenerationService, key: str | None = None, loopback: bool = True
+    ) -> None:
+        self._parser, self._service = parser, service
         self._key, self._loopback = key, loopback
         self._created = int(time.time())
-        self._seconds = 1.0  # what a request has taken lately
+        self._seconds = 1.0  # moving average of how long a request takes
 
     def check(self, request: Request) -> None:
-        """Who may ask.
+        """Check the key, or without one that a local server is addressed as such.
 
         Raises:
-            Refusal: no key or another one, or a browser that was led here.
+            Refusal: no key or another one, or a name of this machine that a foreign page may have led a browser to.
         """
         if self._key is not None:
-            given = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
-            if not hmac.compare_digest(given, f"Bearer {self._key}".encode()):
+            authorization = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
+            if not hmac.compare_digest(authorization, f"Bearer {self._key}".encode()):
                 raise Refusal(
                     "The API key is missing or wrong; expected the header 'Authorization: Bearer KEY' with this "
                     "server's key.",
@@ -98,17 +109,17 @@ class Server:
             raise Refusal("This server answers to localhost alone; address it so.", status=403)
 
     def models(self) -> dict[str, Any]:
-        """The base model, and it with each palette."""
-        return {"object": "list", "data": [self._model(name) for name in self._desk.models]}
+        """List the base model, and it with each palette."""
+        return {"object": "list", "data": [self._model(name) for name in self._parser.models]}
 
     def model(self, name: str) -> dict[str, Any]:
-        """One of them.
+        """Describe one of them.
 
         Raises:
             Refusal: there is none of that name.
         """
-        if name not in self._desk.models:
-            known = ", ".join(self._desk.models)
+        if name not in self._parser.models:
+            known = ", ".join(self._parser.models)
             raise Refusal(
                 f"There is no model {name[:80]!r} here; there are {known}.", status=404, code="model_not_found"
             )
@@ -118,31 +129,31 @@ class Server:
         return {"id": name, "object": "model", "created": self._created, "owned_by": "value-palette"}
 
     async def chat(self, request: Request) -> Response:
-        """One chat completion."""
-        asked = await asyncio.to_thread(self._desk.read, await self._body(request))
+        """Answer one chat completion."""
+        chat = await asyncio.to_thread(self._parser.read, await self._body(request))
         host = request.client.host if request.client else ""
-        generations = self._hand_in(asked, asked.viewer or host)
+        generations = self._submit(chat, chat.viewer or host)
 
-        def leave() -> None:
+        def cancel() -> None:
             for generation in generations:
                 generation.cancel()
 
-        if asked.stream:
-            return _Events(self._events(asked, generations), leave)
+        if chat.stream:
+            return _EventStream(self._events(chat, generations), cancel)
         try:
             while not all(generation.ended for generation in generations):
                 if await request.is_disconnected():
                     raise ClientDisconnect
                 await asyncio.sleep(LOOK_SECONDS)
-            return _Answered(Answer(asked).whole(self._outcomes(generations)))
+            return _JsonResponse(ChatCompletion(chat).whole(self._snapshots(generations)))
         finally:
-            leave()
+            cancel()
 
     async def _body(self, request: Request) -> bytes:
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind != "application/json":
             raise Refusal(f"The body is {kind[:80] or 'of no kind'}; send it as application/json.", status=415)
-        most, parts, size = self._desk.limits.body, [], 0
+        most, parts, size = self._parser.limits.body, [], 0
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 async for part in request.stream():
@@ -154,11 +165,11 @@ class Server:
             raise Refusal(f"The body did not come within {BODY_SECONDS:g} s; send it again.", status=408) from error
         return b"".join(parts)
 
-    def _hand_in(self, asked: Asked, viewer: str) -> list[Generation]:
+    def _submit(self, chat: ChatRequest, viewer: str) -> list[Generation]:
         generations: list[Generation] = []
         try:
-            for one in asked.requests:
-                generations.append(self._service.submit(one, viewer))
+            for reply_request in chat.requests:
+                generations.append(self._service.submit(reply_request, viewer))
         except EngineError as error:
             for generation in generations:
                 generation.cancel()
@@ -173,50 +184,50 @@ class Server:
             ) from error
         return generations
 
-    def _outcomes(self, generations: Sequence[Generation]) -> list[GenerationSnapshot]:
-        shown = [generation.snapshot() for generation in generations]
-        self._seconds = 0.8 * self._seconds + 0.2 * max(one.seconds for one in shown)
-        return shown
+    def _snapshots(self, generations: Sequence[Generation]) -> list[GenerationSnapshot]:
+        snapshots = [generation.snapshot() for generation in generations]
+        self._seconds = 0.8 * self._seconds + 0.2 * max(snapshot.seconds for snapshot in snapshots)
+        return snapshots
 
-    async def _events(self, asked: Asked, generations: Sequence[Generation]) -> AsyncIterator[str]:
-        answer = Answer(asked)
+    async def _events(self, chat: ChatRequest, generations: Sequence[Generation]) -> AsyncIterator[str]:
+        completion = ChatCompletion(chat)
         for number in range(len(generations)):
-            yield answer.begin(number)
+            yield completion.begin(number)
         sent = [""] * len(generations)
-        going = dict(enumerate(generations))
-        said = time.monotonic()
+        running = dict(enumerate(generations))
+        last_comment = time.monotonic()
         try:
-            while going:
-                for number, generation in list(going.items()):
+            while running:
+                for number, generation in list(running.items()):
                     if generation.ended:
-                        del going[number]
-                        text, finish, certificate = answer.reply(number, generation.snapshot())
-                        for piece in answer.pieces(number, _rest(text, sent[number])):
+                        del running[number]
+                        text, finish, certificate = completion.reply(number, generation.snapshot())
+                        for piece in completion.pieces(number, _rest(text, sent[number])):
                             yield piece
-                        yield answer.end(number, finish, certificate)
-                    elif asked.live:
+                        yield completion.end(number, finish, certificate)
+                    elif chat.live:
                         shown = generation.snapshot().candidates[0].text
                         # One that is written again, because the model process was lost, is behind for a while.
                         if len(shown) > len(sent[number]):
-                            yield answer.piece(number, _rest(shown, sent[number]))
+                            yield completion.piece(number, _rest(shown, sent[number]))
                             sent[number] = shown
-                if going and time.monotonic() - said > KEEP_ALIVE_SECONDS:
-                    said = time.monotonic()
-                    first = next(iter(going.values())).snapshot()
+                if running and time.monotonic() - last_comment > KEEP_ALIVE_SECONDS:
+                    last_comment = time.monotonic()
+                    first = next(iter(running.values())).snapshot()
                     yield f": {first.note or f'{first.tokens} tokens written'}\n\n"
-                if going:
+                if running:
                     await asyncio.sleep(LOOK_SECONDS)
         except Refusal as refusal:
             yield event(refusal.as_json())
             return
-        outcomes = self._outcomes(generations)
-        if asked.usage:
-            yield answer.used(outcomes)
+        snapshots = self._snapshots(generations)
+        if chat.usage:
+            yield completion.used(snapshots)
         yield event("[DONE]")
 
 
 def _rest(text: str, sent: str) -> str:
-    """What is still to be sent of a text.
+    """Return what is still to be sent of a text.
 
     Raises:
         Refusal: what was sent is not its beginning.
@@ -239,7 +250,7 @@ def is_loopback(host: str) -> bool:
 
 
 def create_app(
-    desk: Desk,
+    parser: RequestParser,
     service: GenerationService,
     *,
     key: str | None = None,
@@ -247,21 +258,21 @@ def create_app(
     values: Sequence[str] = (),
     ready: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """The application.
+    """Create the application.
 
     Args:
-        desk: reads bodies.
+        parser: reads bodies.
         service: the generator; the model is loaded when the application starts, and its process ends with it.
         key: that clients must show, or None.
         loopback: it listens on this machine alone.
         values: whose scorers are warmed up too.
         ready: called once requests are taken in.
     """
-    server = Server(desk, service, key, loopback)
+    api = ChatApi(parser, service, key, loopback)
 
     @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[None]:
-        service.start(values, desk.own)
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.start(values, parser.own)
         if ready is not None:
             ready()
         try:
@@ -269,17 +280,19 @@ def create_app(
         finally:
             await asyncio.to_thread(service.close)
 
-    app = FastAPI(title="Value Palette", docs_url=None, redoc_url=None, lifespan=life, redirect_slashes=False)
+    app = FastAPI(title="Value Palette", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
 
     @app.exception_handler(Refusal)
     async def refused(request: Request, refusal: Refusal) -> Response:
-        return _Answered(refusal.as_json(), refusal.status, headers=refusal.headers)
+        return _JsonResponse(refusal.as_json(), refusal.status, headers=refusal.headers)
 
     @app.exception_handler(HTTPException)
     async def not_found(request: Request, error: HTTPException) -> Response:
-        told = {404: "There is nothing at this address", 405: "This address does not take the method"}
-        said = f"{told.get(error.status_code, error.detail)}; expected POST /v1/chat/completions or GET /v1/models."
-        return _Answered(Refusal(said).as_json(), error.status_code, headers=dict(error.headers or {}))
+        reasons = {404: "There is nothing at this address", 405: "This address does not take the method"}
+        reason = (
+            f"{reasons.get(error.status_code, error.detail)}; expected POST /v1/chat/completions or GET /v1/models."
+        )
+        return _JsonResponse(Refusal(reason).as_json(), error.status_code, headers=dict(error.headers or {}))
 
     @app.exception_handler(ClientDisconnect)
     async def vanished(request: Request, error: ClientDisconnect) -> Response:
@@ -287,29 +300,29 @@ def create_app(
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
-        said = f"The server failed ({type(error).__name__}). Its log says more."
-        return _Answered(Refusal(said, kind="server_error").as_json(), 500)
+        reason = f"The server failed ({type(error).__name__}). Its log says more."
+        return _JsonResponse(Refusal(reason, kind="server_error").as_json(), 500)
 
-    def may(request: Request) -> None:
-        server.check(request)
+    def authorise(request: Request) -> None:
+        api.check(request)
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
         status = service.status()
         return {"state": status.state, "note": status.note, "running": status.running, "waiting": status.waiting}
 
-    @app.get("/v1/models", dependencies=[Depends(may)])
+    @app.get("/v1/models", dependencies=[Depends(authorise)])
     async def models() -> dict[str, Any]:
-        return server.models()
+        return api.models()
 
-    @app.get("/v1/models/{name:path}", dependencies=[Depends(may)])
+    @app.get("/v1/models/{name:path}", dependencies=[Depends(authorise)])
     async def model(name: str) -> dict[str, Any]:
-        return server.model(name)
+        return api.model(name)
 
     schema = {"requestBody": {"content": {"application/json": {"schema": ChatBody.model_json_schema()}}}}
 
-    @app.post("/v1/chat/completions", dependencies=[Depends(may)], openapi_extra=schema)
+    @app.post("/v1/chat/completions", dependencies=[Depends(authorise)], openapi_extra=schema)
     async def chat(request: Request) -> Response:
-        return await server.chat(request)
+        return await api.chat(request)
 
     return app

@@ -1,4 +1,4 @@
-"""What is answered when a request cannot be served, in the shape that OpenAI's clients read.
+"""Errors in the form that OpenAI's clients read, and the limits of a request.
 
 Constraint: standard library only; a message never repeats a key.
 """
@@ -13,7 +13,7 @@ from map_core.errors import PaletteError
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one request, and all together, may ask for.
+    """Limits of one request, and of all together.
 
     Args:
         body: bytes of a request.
@@ -60,10 +60,10 @@ class Refusal(PaletteError):
         self.status, self.kind, self.param, self.code, self.retry_after = status, kind, param, code, retry_after
 
     def as_json(self) -> dict[str, Any]:
-        """The error as OpenAI's clients read it."""
+        """Return the error as OpenAI's clients read it."""
         return {"error": {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}}
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of the answer."""
+        """HTTP headers of the response."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}

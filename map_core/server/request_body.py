@@ -1,7 +1,7 @@
-"""A request's JSON, read and checked: OpenAI's fields and the ones that are added here.
+"""Read and check a request's JSON: OpenAI's fields and the ones that are added here.
 
 A field that would change the reply and cannot be honoured is refused, not passed over; so is one that nobody knows,
-which is mostly a slip of the pen. Constraint: what a value, a palette or a model is called is decided in
+which is mostly a typing error. Constraint: what a value, a palette or a model is called is decided in
 :mod:`request_parser`.
 """
 
@@ -17,7 +17,7 @@ from map_core.core.types import Turn
 from map_core.server.errors import Limits, Refusal
 
 #: Of OpenAI's fields those that mean nothing here and change no reply.
-_PASSED_OVER = (
+_IGNORED = (
     *("metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
     *("verbosity", "reasoning_effort", "parallel_tool_calls"),
 )
@@ -88,7 +88,7 @@ class ChatBody(BaseModel):
 
 
 def read_body(content: bytes) -> ChatBody:
-    """A body from its bytes.
+    """Read a body from its bytes.
 
     Raises:
         Refusal: no JSON object, a field of another type, one that cannot be honoured, or one that nobody knows.
@@ -101,32 +101,32 @@ def read_body(content: bytes) -> ChatBody:
         raise Refusal(f"The body is no JSON ({_cut(str(error))}); expected a JSON object.") from error
     if not isinstance(fields, dict):
         raise Refusal(f"The body is {_cut(repr(fields))}; expected a JSON object with the field messages.")
-    for name in [name for name in fields if name in _PASSED_OVER or name in _NEUTRAL]:
-        asked = fields.pop(name)
-        if name in _NEUTRAL and asked is not None and not any(_same(asked, neutral) for neutral in _NEUTRAL[name]):
+    for name in [name for name in fields if name in _IGNORED or name in _NEUTRAL]:
+        value = fields.pop(name)
+        if name in _NEUTRAL and value is not None and not any(_same(value, neutral) for neutral in _NEUTRAL[name]):
             raise Refusal(
-                f"{name} is {_cut(repr(asked))}; this server cannot honour {name}. Leave it out.",
+                f"{name} is {_cut(repr(value))}; this server cannot honour {name}. Leave it out.",
                 param=name,
                 code="unsupported_parameter",
             )
     try:
         return ChatBody.model_validate(fields)
     except ValidationError as error:
-        raise _told(error) from error
+        raise _refusal(error) from error
 
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+def _same(value: Any, other: Any) -> bool:
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
-def _told(error: ValidationError) -> Refusal:
+def _refusal(error: ValidationError) -> Refusal:
     fault = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in fault["loc"] if part not in ("str", "list[str]"))
     name = str(fault["loc"][0]) if fault["loc"] else ""
     if fault["type"] == "extra_forbidden":
         own = "palette, weights, values, candidates, method, block, least_ess and most_candidates"
-        said = f"There is no field {_cut(repr(name))} here; beside OpenAI's there are {own}."
-        return Refusal(said, param=_cut(name), code="unknown_parameter")
+        message = f"There is no field {_cut(repr(name))} here; beside OpenAI's there are {own}."
+        return Refusal(message, param=_cut(name), code="unknown_parameter")
     if fault["type"] == "missing":
         return Refusal(f"The field {place} is missing; expected a list of messages.", param=name)
     expected = "text or a list of texts" if name == "stop" else _EXPECTED.get(fault["type"], fault["msg"])
@@ -136,7 +136,7 @@ def _told(error: ValidationError) -> Refusal:
 
 
 def read_chat(messages: Sequence[Mapping[str, Any]], limits: Limits) -> tuple[str | None, tuple[Turn, ...], str]:
-    """The system message or None, the exchanges before, and the prompt.
+    """Return the system message or None, the exchanges before, and the prompt.
 
     Messages of one role that follow each other are one, with a blank line between them.
 
@@ -147,35 +147,35 @@ def read_chat(messages: Sequence[Mapping[str, Any]], limits: Limits) -> tuple[st
         raise Refusal("messages is empty; expected at least one message of the user.", param="messages")
     if len(messages) > limits.messages:
         raise Refusal(f"There are {len(messages):,} messages; expected at most {limits.messages:,}.", param="messages")
-    said: list[tuple[str, str]] = []
+    turns: list[tuple[str, str]] = []
     for number, message in enumerate(messages):
         role = _role(message, number)
         text = _text(message.get("content"), number)
-        if said and said[-1][0] == role:
-            said[-1] = (role, f"{said[-1][1]}\n\n{text}")
+        if turns and turns[-1][0] == role:
+            turns[-1] = (role, f"{turns[-1][1]}\n\n{text}")
         else:
-            said.append((role, text))
-    length = sum(len(text) for _, text in said)
+            turns.append((role, text))
+    length = sum(len(text) for _, text in turns)
     if length > limits.characters:
         raise Refusal(
             f"The messages have {length:,} characters; expected at most {limits.characters:,}. Shorten them.",
             param="messages",
             code="context_length_exceeded",
         )
-    system = said.pop(0)[1] if said[0][0] == "system" else None
-    for place, (role, _) in enumerate(said):
+    system = turns.pop(0)[1] if turns[0][0] == "system" else None
+    for place, (role, _) in enumerate(turns):
         if role != ("user", "assistant")[place % 2]:
             raise Refusal(
-                f"The messages come in the order {_cut(', '.join(role for role, _ in said))}; expected the user's and "
+                f"The messages come in the order {_cut(', '.join(role for role, _ in turns))}; expected the user's and "
                 "the assistant's in turn, the user's first, and a system message at the beginning alone.",
                 param="messages",
             )
-    if len(said) % 2 == 0:
-        last = "there is no message of the user" if not said else "the last message is the assistant's"
+    if len(turns) % 2 == 0:
+        last = "there is no message of the user" if not turns else "the last message is the assistant's"
         raise Refusal(f"In messages {last}; expected the user's last.", param="messages")
-    if not said[-1][1].strip():
+    if not turns[-1][1].strip():
         raise Refusal("The last message is empty; write what the model should answer.", param="messages")
-    texts = [text for _, text in said]
+    texts = [text for _, text in turns]
     return system, tuple(map(Turn, texts[0:-1:2], texts[1::2])), texts[-1]
 
 
@@ -192,7 +192,7 @@ def _role(message: Mapping[str, Any], number: int) -> str:
 
 
 def _text(content: Any, number: int) -> str:
-    """A message's text; several parts of text are one after the other."""
+    """Return a message's text; several parts of text are joined."""
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     texts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in parts]
     if any(not isinstance(text, str) for text in texts):
@@ -212,7 +212,7 @@ def _text(content: Any, number: int) -> str:
 
 
 def read_stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The texts before which a reply is cut.
+    """Return the texts before which a reply is cut.
 
     Raises:
         Refusal: more than 4, or an empty one.

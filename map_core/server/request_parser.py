@@ -1,7 +1,7 @@
-"""From a body to what the generator is asked: model and palette, weights for the K in force, chat, seeds.
+"""Turn a body into generation requests: model and palette, weights for K candidates, chat, seeds.
 
-Constraint: everything that can be refused is refused here, before a generation is handed in. May be asked from several
-threads; loads a tokenizer and no model.
+Constraint: everything that can be refused is refused here, before a generation is submitted. Thread-safe; loads a
+tokenizer and no model.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ LARGEST_WEIGHT = 1e100
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What one body asks for.
+class ChatRequest:
+    """One body, read and checked.
 
     Args:
         requests: one a reply, the same but for their seeds.
@@ -59,7 +59,7 @@ class Asked:
 
     @property
     def live(self) -> bool:
-        """The reply is certain from its first token on: there is one candidate, and nothing may be cut from it."""
+        """Whether the reply is certain from its first token on: one candidate, and nothing may be cut from it."""
         first = self.requests[0]
         return first.candidates == 1 and first.most_candidates is None and not self.stops
 
@@ -94,7 +94,7 @@ class PromptTokens:
         self._context: int | None = context if isinstance(context, int) else None
 
     def count(self, request: GenerationRequest) -> int:
-        """The tokens of a request's chat; 0 where they cannot be counted.
+        """Count the tokens of a request's chat; 0 where they cannot be counted.
 
         Raises:
             Refusal: the chat and the longest reply do not fit the context.
@@ -114,7 +114,7 @@ class PromptTokens:
         return count
 
 
-class Desk:
+class RequestParser:
     """Reads bodies for one table, its palettes and one base model.
 
     Args:
@@ -151,19 +151,19 @@ class Desk:
         #: Every name that a client may use for a model, and the palette that it stands for.
         self.models: dict[str, str | None] = {model: None} | {f"{model}:{name}": name for name in palettes}
 
-    def read(self, content: bytes) -> Asked:
-        """What a body asks for.
+    def read(self, content: bytes) -> ChatRequest:
+        """Read and check a body.
 
         Raises:
             Refusal: it cannot be served; see the message.
         """
         body = read_body(content)
         try:
-            return self._asked(body)
+            return self._chat_request(body)
         except InputError as error:
             raise Refusal(str(error)) from error
 
-    def _asked(self, body: ChatBody) -> Asked:
+    def _chat_request(self, body: ChatBody) -> ChatRequest:
         model, palette = self._names(body)
         weights, shown = _weights(body, self._scored), _values(body, self._scored)
         if palette is not None and weights is not None:
@@ -197,7 +197,7 @@ class Desk:
             aim = self._aims.solve(self._palettes[palette], body.most_candidates or candidates)
             told = tuple(name for name in aim.asked if name in self._scored)
             request = replace(request, weights=dict(aim.weights), values=(*told, *shown))
-        return Asked(
+        return ChatRequest(
             requests=tuple(replace(request, seed=reply_seed(seed, number)) for number in range(replies)),
             model=model,
             palette=palette,
@@ -211,7 +211,7 @@ class Desk:
         )
 
     def _names(self, body: ChatBody) -> tuple[str, str | None]:
-        """The model's name and the palette's."""
+        """Return the model's name and the palette's."""
         model = body.model or self.model
         if model not in self.models:
             raise Refusal(
@@ -229,7 +229,7 @@ class Desk:
         return model, palette if by_model is None else by_model
 
     def _sizes(self, body: ChatBody, steered: bool) -> tuple[int, int]:
-        """K and n. Without weights every reply is as good as any other, so one is drawn unless more are asked for."""
+        """Return K and n; without weights every reply is as good as any other, so K is 1 unless more are asked for."""
         candidates = body.candidates
         if candidates is None:
             candidates = self._candidates if steered or body.most_candidates else 1
@@ -254,18 +254,18 @@ class Desk:
         return candidates, replies
 
     def _sampling(self, body: ChatBody) -> tuple[SamplingSettings, list[str]]:
-        """How the base model is sampled, and what is to be said of it beside a palette or weights."""
+        """Return how the base model is sampled, and notes on it beside a palette or weights."""
         for name, number in (("temperature", body.temperature), ("top_p", body.top_p)):
             if number is not None and not math.isfinite(number):
                 raise Refusal(f"{name} is {number}; expected a finite number.", param=name)
-        given: dict[str, Any] = {"top_p": body.top_p, "top_k": body.top_k, "max_new_tokens": body.longest}
+        overrides: dict[str, Any] = {"top_p": body.top_p, "top_k": body.top_k, "max_new_tokens": body.longest}
         notes = []
         if body.temperature == 0:
-            given |= {"top_k": 1}
+            overrides |= {"top_k": 1}
             notes.append("At temperature 0 every candidate is the same likeliest reply, so weights change nothing.")
         else:
-            given |= {"temperature": body.temperature}
-        settings = replace(self._settings, **{name: number for name, number in given.items() if number is not None})
+            overrides |= {"temperature": body.temperature}
+        settings = replace(self._settings, **{name: number for name, number in overrides.items() if number is not None})
         table = self._settings.as_dict()
         others = [f"{name} {table[name]:g}" for name, value in settings.as_dict().items() if value != table[name]]
         if others:
@@ -274,7 +274,7 @@ class Desk:
 
 
 def reply_seed(seed: int, number: int) -> int:
-    """The seed of one of n replies: the first has the request's own, the others the first word of (seed, number)."""
+    """Return the seed of one of n replies: the request's own for the first, else the first word of (seed, number)."""
     return seed if number == 0 else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 

@@ -1,4 +1,4 @@
-"""One generation as its readers see it: a buffer that the model process fills and anyone may look at.
+"""One generation as its readers see it: a buffer that the worker fills and anyone may read.
 
 :meth:`Generation.snapshot` gives a frozen picture at any moment and from any thread, so a page can draw it a few
 times a second and a reload can attach to it again. The choice is made here, from the rewards that came: other weights,
@@ -27,7 +27,7 @@ from map_core.service.messages import GenerationCancelled, GenerationEvent, Gene
 
 
 class Phase(StrEnum):
-    """Where a generation is; the last three are ends."""
+    """Phase of a generation; the last three are ends."""
 
     WAITING = "waiting"
     SAMPLING = "sampling"
@@ -234,7 +234,7 @@ class Generation:
             return self.snapshot()
 
     def choice(self, weights: Mapping[str, float] | None = None) -> Choice | None:
-        """What some weights make of the candidates as they stand; None before any rewards.
+        """Choose among the candidates as they are by some weights; None before any rewards.
 
         Args:
             weights: lambda by value; those in force when None. While replies are partial, a value without rewards yet

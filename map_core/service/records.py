@@ -1,7 +1,7 @@
-"""What came of generations as plain records, for JSON lines, for a spreadsheet and for whoever reads them next.
+"""Generations as plain records, for JSON lines and spreadsheets.
 
 A record is one generation: its prompt, all candidates with rewards and probabilities, the picks and what they cost, and
-all that is needed to make it again. Constraint: plain JSON values, no number that JSON does not know.
+all that is needed to repeat it. Constraint: plain JSON values, no NaN and no infinity.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from map_core.service.generation import Generation, Phase
 _BREAKS = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})
 
 
-def outcome(request: GenerationRequest, finished: Finished) -> dict[str, Any]:
-    """The record of a request and what came of it.
+def outcome_record(request: GenerationRequest, finished: Finished) -> dict[str, Any]:
+    """Return the record of a request and its outcome.
 
     Args:
-        request: what was asked.
+        request: what was generated.
         finished: the outcome.
     """
     candidates = [
@@ -44,16 +44,16 @@ def outcome(request: GenerationRequest, finished: Finished) -> dict[str, Any]:
     return _record(request, candidates, request.base, finished.choice, dict(request.weights), finished.tokens, True)
 
 
-def of_generation(
+def generation_record(
     generation: Generation,
     weights: Mapping[str, float] | None = None,
     palettes: Mapping[str, Mapping[str, float]] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """The record of a generation as it stands, finished or stopped on the way.
+    """Return the record of a generation as it is, finished or stopped on the way.
 
     Args:
-        generation: whose.
+        generation: to record.
         weights: lambda by value that the pick goes by; those in force when None.
         palettes: weights of further palettes by name, which choose among the same candidates.
         more: further plain entries, such as the name of the model.
@@ -62,8 +62,8 @@ def of_generation(
         As :func:`outcome`, without log-probabilities of replies; picks are None and probabilities provisional where
         the generation did not come to its end, which "complete" tells.
     """
-    shown = generation.snapshot()
-    done = shown.phase is Phase.DONE
+    snapshot = generation.snapshot()
+    done = snapshot.phase is Phase.DONE
     weights = dict(generation.weights if weights is None else weights)
     choice = generation.choice(weights)
     candidates = [
@@ -74,14 +74,14 @@ def of_generation(
             "tokens": candidate.tokens,
             "finished": candidate.finished,
         }
-        for k, candidate in enumerate(shown.candidates)
+        for k, candidate in enumerate(snapshot.candidates)
     ]
-    record = _record(generation.request, candidates, shown.base, choice, weights, shown.tokens, done)
+    record = _record(generation.request, candidates, snapshot.base, choice, weights, snapshot.tokens, done)
     others = []
-    for name, its_weights in (palettes or {}).items():
-        its = generation.choice(its_weights)
-        others.append({"name": name, "weights": dict(its_weights), **_chosen(its, candidates, done)})
-        others[-1]["probabilities"] = None if its is None else list(its.probabilities)
+    for name, palette_weights in (palettes or {}).items():
+        palette_choice = generation.choice(palette_weights)
+        others.append({"name": name, "weights": dict(palette_weights), **_chosen(palette_choice, candidates, done)})
+        others[-1]["probabilities"] = None if palette_choice is None else list(palette_choice.probabilities)
     return record | ({"palettes": others} if others else {}) | more
 
 
@@ -113,7 +113,7 @@ def _record(
 
 
 def _chosen(choice: Choice | None, candidates: list[dict[str, Any]], complete: bool) -> dict[str, Any]:
-    """The pick and its certificate."""
+    """Return the pick and its certificate."""
     picked = choice.picked if complete and choice is not None else None
     return {
         "aligned": None if picked is None else candidates[picked]["reply"],
@@ -127,17 +127,17 @@ def _chosen(choice: Choice | None, candidates: list[dict[str, Any]], complete: b
 
 
 def json_line(record: Mapping[str, Any]) -> str:
-    """A record as one line with its end, whatever its reader takes for the end of a line."""
+    """Return a record as one JSON line with its end, safe for readers that break lines at other characters."""
     return json.dumps(record, allow_nan=False, ensure_ascii=False).translate(_BREAKS) + "\n"
 
 
 def json_lines(records: Iterable[Mapping[str, Any]]) -> str:
-    """A record a line."""
+    """Return records as JSON lines."""
     return "".join(map(json_line, records))
 
 
 def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
-    """A candidate a row: its reply, rewards and probabilities, whether it was picked, and how it was made.
+    """Return a CSV table with a row per candidate: reply, rewards, probabilities, whether picked, and settings.
 
     Text that a spreadsheet would take for a formula begins with an apostrophe.
     """
@@ -163,9 +163,10 @@ def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
         for k, candidate in enumerate(record["candidates"]):
             beside: list[Any] = []
             for name in palettes:
-                its = others.get(name, {})
-                probabilities = its.get("probabilities")
-                beside += [int(its.get("aligned_candidate") == k), _number(probabilities[k] if probabilities else None)]
+                palette = others.get(name, {})
+                probabilities = palette.get("probabilities")
+                beside.append(int(palette.get("aligned_candidate") == k))
+                beside.append(_number(probabilities[k] if probabilities else None))
             writer.writerow(
                 [
                     number,
@@ -194,7 +195,7 @@ def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
-    """All keys, in the order of their first appearance."""
+    """Return all keys, in the order of their first appearance."""
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 

@@ -1,8 +1,8 @@
-"""The generator for a whole app: one model process, a queue before it, and a buffer for each generation.
+"""The generator for a whole app: one worker with the model, a queue before it, and a buffer for each generation.
 
 The model lives in a process of its own, so that the app stays small and quick: this side never imports a model
-library. The queue is kept here and not in the model process, so a viewer's place in it is known, leaving it costs
-nothing, and nobody loses a request when the process dies: it is started again, and what it was writing is written again
+library. The queue is kept here and not in the worker, so a viewer's place in it is known, leaving it costs nothing, and
+nobody loses a request when the process dies: it is started again, and what it was writing is written again
 (the same seed gives the same replies). Several requests run side by side, a token of each in turn, as long as their
 candidates have room together; turns are fair among viewers: who has least running or waiting before is served next.
 
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """How the model process is.
+    """The state of the worker and the queue.
 
     Args:
         state: "stopped" (it starts with the next request), "loading", "ready", or "failed" (the model could not be
@@ -125,11 +125,11 @@ class GenerationService:
             self._live_worker().send(to_json(LoadModel(tuple(values), tuple(own))))
 
     def submit(self, request: GenerationRequest, viewer: str = "") -> Generation:
-        """Hand in a request; it is served in its turn.
+        """Queue a request; it is served in its turn.
 
         Args:
-            request: what is asked.
-            viewer: who asks; turns are fair among viewers.
+            request: what is generated.
+            viewer: whose it is; turns are fair among viewers.
 
         Raises:
             EngineError: too many requests are waiting already.
@@ -149,7 +149,7 @@ class GenerationService:
         return generation
 
     def _reweigh(self, generation_id: str, weights: Mapping[str, float]) -> None:
-        """Tell the process of new weights for what it is writing."""
+        """Send the worker new weights for what it is writing."""
         with self._lock:
             if generation_id in self._running and self._worker is not None:
                 self._worker.send(to_json(ChangeWeights(generation_id, dict(weights))))
@@ -169,7 +169,7 @@ class GenerationService:
                 self._worker.send(to_json(Cancel(generation_id)))
 
     def generation(self, generation_id: str) -> Generation:
-        """A generation by its id, so that a reloaded page can attach to it again.
+        """Return a generation by its id, so that a reloaded page can attach to it again.
 
         Raises:
             InputError: no such generation in this process.
@@ -181,7 +181,7 @@ class GenerationService:
                 raise InputError(f"There is no generation {generation_id!r} any more. Start a new one.") from error
 
     def status(self) -> ServiceStatus:
-        """How the model process is."""
+        """Return the state of the worker and the queue."""
         with self._lock:
             return ServiceStatus(
                 state=self._worker_status.state,
@@ -225,7 +225,7 @@ class GenerationService:
         return self._worker
 
     def _start_waiting(self) -> None:
-        """Give the process what it has room for, in order."""
+        """Send the worker what it has room for, in turn."""
         while self._waiting and len(self._running) < self._at_once:
             generation = self._in_turn()[0]
             taken = sum(one.request.candidates for one in self._running.values())
@@ -242,7 +242,7 @@ class GenerationService:
         self._update_positions()
 
     def _in_turn(self) -> list[Generation]:
-        """Those that wait, in the order of their turns: a viewer's n-th request comes after everybody's n-1st."""
+        """Return those that wait in turn: a viewer's n-th request comes after everybody's n-1st."""
         turns = Counter(one.viewer for one in self._running.values())
         order = []
         for place, generation in enumerate(self._waiting):
@@ -280,14 +280,14 @@ class GenerationService:
                 self._start_waiting()
 
     def _on_exit(self, worker: WorkerClient, why: str) -> None:
-        """The process has ended, as its reader's thread noticed."""
+        """Handle the end of the worker, in its client's reader thread."""
         with self._lock:
             if worker is self._worker:
                 self._requeue_running(why)
                 self._start_waiting()
 
     def _requeue_running(self, why: str) -> None:
-        """What ran is tried once more, before those that wait; what ran for the second time has failed."""
+        """Queue what ran once more, before those that wait; what ran for the second time has failed."""
         self._finalizer.detach()
         self._worker = None
         self._worker_status = replace(_STOPPED, note=why)
@@ -312,7 +312,7 @@ class GenerationService:
 
 
 def _weak(method: Callable[..., None]) -> Callable[..., None]:
-    """The method without keeping its object alive; nothing once that is gone."""
+    """Return a call of the method that does not keep its object alive and does nothing once that is gone."""
     reference = weakref.WeakMethod(method)
 
     def call(*arguments: object) -> None:
@@ -328,7 +328,7 @@ _sharing = threading.Lock()
 
 
 def shared_service(model: str = DEFAULT_MODEL, engine: str = "auto") -> GenerationService:
-    """The one service of this process for a model, made on first use."""
+    """Return the one service of this process for a model, created on first use."""
     with _sharing:
         if (model, engine) not in _shared:
             _shared[model, engine] = GenerationService(model, engine)

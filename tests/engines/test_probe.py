@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from map_core.core.types import Reply
-from map_core.engines.probe import checked
+from map_core.engines.probe import probe_model
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.scoring import READ_LIKELIHOOD, ScorerError, ScoringModels, scorers
 from tests.chat_server import ChatServer, piece, saying
@@ -37,22 +37,22 @@ def model_folder(folder: Path, architecture: str) -> Path:
 def test_a_folder_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model_folder(tmp_path / "tiny", "LlamaForCausalLM")
     monkeypatch.chdir(tmp_path)
-    found = checked(" ./tiny ")
+    found = probe_model(" ./tiny ")
     assert (found.model, found.log_probs) == (str(tmp_path / "tiny"), True)
-    assert "LlamaForCausalLM" in found.told
+    assert "LlamaForCausalLM" in found.description
 
 
 def test_folders_that_hold_no_model_that_writes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="There is no folder"):
-        checked(str(tmp_path / "none"))
+        probe_model(str(tmp_path / "none"))
     with pytest.raises(InputError, match=r"is no model folder: expected config.json and \*.safetensors"):
-        checked(str(tmp_path))
+        probe_model(str(tmp_path))
     model_folder(tmp_path, "BertForSequenceClassification")
     with pytest.raises(InputError, match="holds a BertForSequenceClassification, which writes no replies"):
-        checked(str(tmp_path))
+        probe_model(str(tmp_path))
     (tmp_path / "config.json").write_text("[1")
     with pytest.raises(InputError, match=r"config.json of .* cannot be read"):
-        checked(str(tmp_path))
+        probe_model(str(tmp_path))
 
 
 def test_names_that_are_none() -> None:
@@ -62,23 +62,23 @@ def test_names_that_are_none() -> None:
         ("tiny@http://me:secret@host/v1", "holds a user name, a password or a query"),
     ):
         with pytest.raises(InputError, match=said) as caught:
-            checked(name)
+            probe_model(name)
         assert "secret" not in str(caught.value)
     with pytest.raises(MissingModelError, match="is not on this machine"):
-        checked("nobody/has-this-model")
+        probe_model("nobody/has-this-model")
 
 
 def test_a_server_is_asked_for_one_token(monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer(TELLING, key=SECRET) as server:
         with pytest.raises(EngineError, match="wants a key and there is none"):
-            checked(server.model())
+            probe_model(server.model())
         monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-        found = checked(f"{server.model()}/")
+        found = probe_model(f"{server.model()}/")
         assert (found.model, found.log_probs) == (server.model(), True)
         assert [(one["max_tokens"], one["model"]) for one in server.requests] == [(1, "tiny")]
         assert SECRET not in f"{found}"
         server.answer = SILENT
-        assert not checked(server.model()).log_probs
+        assert not probe_model(server.model()).log_probs
 
 
 def test_servers_that_have_no_such_model_or_do_not_answer() -> None:
@@ -86,10 +86,10 @@ def test_servers_that_have_no_such_model_or_do_not_answer() -> None:
         lambda body: JSONResponse({"error": {"message": "no such model"}}, 404), models=("a", "b")
     ) as server:
         with pytest.raises(InputError, match=r"has no model 'tiny'.* It offers a, b\."):
-            checked(server.model())
+            probe_model(server.model())
         gone = server.model()
     with pytest.raises(EngineError, match="cannot be reached"):
-        checked(gone, seconds=2.0)
+        probe_model(gone, seconds=2.0)
 
 
 def test_values_that_read_likelihood_are_known() -> None:

@@ -11,7 +11,7 @@ import pytest
 from map_core.errors import EngineError, InputError
 from map_core.generation.choice import choose
 from map_core.generation.request import GenerationRequest
-from map_core.service.batch import AHEAD, MOST_FAILURES, Many, expected_levels
+from map_core.service.batch import IN_FLIGHT, MOST_FAILURES, PromptBatch, expected_levels
 from map_core.service.generation import Candidate, Generation, Phase
 
 
@@ -45,13 +45,13 @@ def requests(count: int) -> list[GenerationRequest]:
 
 def test_a_few_are_in_hand_and_the_next_follows_when_one_ends():
     desk = Desk()
-    many = Many(requests(4), desk.submit)
-    desk.expect(AHEAD)
+    many = PromptBatch(requests(4), desk.submit)
+    desk.expect(IN_FLIGHT)
     time.sleep(0.05)
-    assert len(many.generations) == AHEAD
+    assert len(many.generations) == IN_FLIGHT
     for place in range(4):
         desk.made[place].end(Phase.DONE)
-        if place + AHEAD < 4:
+        if place + IN_FLIGHT < 4:
             desk.expect(1)
     assert many.wait(10)
     assert [one.request.prompt for one in many.generations] == [f"Prompt {i}" for i in range(4)]
@@ -60,8 +60,8 @@ def test_a_few_are_in_hand_and_the_next_follows_when_one_ends():
 
 def test_stop_ends_what_is_in_hand_and_asks_nothing_more():
     desk = Desk()
-    many = Many(requests(5), desk.submit)
-    desk.expect(AHEAD)
+    many = PromptBatch(requests(5), desk.submit)
+    desk.expect(IN_FLIGHT)
     desk.made[0].end(Phase.DONE)
     desk.expect(1)
     many.stop()
@@ -71,16 +71,16 @@ def test_stop_ends_what_is_in_hand_and_asks_nothing_more():
 
 def test_other_weights_reach_what_is_done_and_what_is_to_come():
     desk = Desk()
-    many = Many(requests(3), desk.submit)
-    desk.expect(AHEAD)
+    many = PromptBatch(requests(3), desk.submit)
+    desk.expect(IN_FLIGHT)
     desk.made[0].end(Phase.DONE)
     desk.expect(1)
     many.reweigh({"humor": 5.0})
     assert [one.weights for one in desk.made] == [{"humor": 5.0}] * 3
     many.stop()
     desk = Desk()
-    many = Many(requests(3), desk.submit)
-    desk.expect(AHEAD)
+    many = PromptBatch(requests(3), desk.submit)
+    desk.expect(IN_FLIGHT)
     many.reweigh({"humor": 2.0})
     desk.made[0].end(Phase.DONE)
     desk.expect(1)
@@ -89,10 +89,10 @@ def test_other_weights_reach_what_is_done_and_what_is_to_come():
 
 
 def test_a_full_queue_is_waited_for(monkeypatch):
-    monkeypatch.setattr("map_core.service.batch.PAUSE", 0.01)
+    monkeypatch.setattr("map_core.service.batch.RETRY_SECONDS", 0.01)
     desk = Desk()
     desk.refusals = 3
-    many = Many(requests(1), desk.submit)
+    many = PromptBatch(requests(1), desk.submit)
     desk.expect(1)
     desk.made[0].end(Phase.DONE)
     assert many.wait(10)
@@ -101,8 +101,8 @@ def test_a_full_queue_is_waited_for(monkeypatch):
 
 def test_one_failure_is_passed_and_many_in_a_row_end_the_work():
     desk = Desk()
-    many = Many(requests(9), desk.submit)
-    desk.expect(AHEAD)
+    many = PromptBatch(requests(9), desk.submit)
+    desk.expect(IN_FLIGHT)
     desk.made[0].end(Phase.FAILED, "Once.")
     desk.expect(1)
     desk.made[1].end(Phase.DONE)
@@ -117,7 +117,7 @@ def test_one_failure_is_passed_and_many_in_a_row_end_the_work():
 
 def test_nothing_to_do_is_refused():
     with pytest.raises(InputError, match="no prompts"):
-        Many([], Desk().submit)
+        PromptBatch([], Desk().submit)
 
 
 def test_levels_by_hand():

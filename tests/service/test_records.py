@@ -47,7 +47,7 @@ def generation() -> Generation:
 
 
 def test_the_record_of_an_outcome_by_hand():
-    record = records.outcome(REQUEST, finished())
+    record = records.outcome_record(REQUEST, finished())
     assert [c["probability"] for c in record["candidates"]] == pytest.approx([0.25, 0.5, 0.25])
     assert record["aligned"] == record["candidates"][record["aligned_candidate"]]["reply"]
     assert record["base_candidate"] == REQUEST.base
@@ -60,7 +60,7 @@ def test_the_record_of_an_outcome_by_hand():
 
 def test_a_buffer_gives_the_same_record(generation):
     generation.apply(finished())
-    here, there = records.of_generation(generation, model="m"), records.outcome(REQUEST, finished())
+    here, there = records.generation_record(generation, model="m"), records.outcome_record(REQUEST, finished())
     assert here.pop("model") == "m"
     for one in (here, there):
         for candidate in one["candidates"]:
@@ -71,7 +71,7 @@ def test_a_buffer_gives_the_same_record(generation):
 
 def test_other_weights_and_further_palettes_choose_among_the_same_candidates(generation):
     generation.apply(finished())
-    record = records.of_generation(generation, {"humor": 0.0}, {"Funny": {"humor": 50.0}})
+    record = records.generation_record(generation, {"humor": 0.0}, {"Funny": {"humor": 50.0}})
     assert [c["probability"] for c in record["candidates"]] == pytest.approx([1 / 3] * 3)
     assert record["kl"] == pytest.approx(0.0)
     assert record["palettes"][0]["aligned_candidate"] == 1
@@ -82,7 +82,7 @@ def test_other_weights_and_further_palettes_choose_among_the_same_candidates(gen
 
 def test_what_was_stopped_has_no_picks(generation):
     generation.end(Phase.CANCELLED)
-    record = records.of_generation(generation)
+    record = records.generation_record(generation)
     assert record["complete"] is False
     assert record["aligned"] is None
     assert record["candidates"][0]["reply"] == "word"
@@ -92,7 +92,7 @@ def test_what_was_stopped_has_no_picks(generation):
 
 def test_json_lines_and_csv_hold_everything_and_no_formula(generation):
     generation.apply(finished())
-    record = records.of_generation(generation, model="-m")
+    record = records.generation_record(generation, model="-m")
     lines = records.json_lines([record, record]).splitlines()
     assert len(lines) == 2
     assert json.loads(lines[0]) == record

@@ -22,7 +22,7 @@ from map_core.figures import converging as figures
 from map_core.figures import theme
 from map_core.generation.choice import Choice
 from map_core.service import records
-from map_core.service.batch import Many, expected_levels
+from map_core.service.batch import PromptBatch, expected_levels
 from map_core.service.generation import Generation, GenerationSnapshot, Phase
 from map_core.text import sentences
 from pages.view.compare import blind_vote, candidate_field, generator, pinned, prompt_form
@@ -53,12 +53,12 @@ COUNT: Key[int] = Key("many_count", PROMPTS)
 
 
 @st.cache_resource(show_spinner=False)
-def _batches() -> OrderedDict[str, Many]:
+def _batches() -> OrderedDict[str, PromptBatch]:
     """Those of all viewers, by name."""
     return OrderedDict()
 
 
-def current_batch() -> Many | None:
+def current_batch() -> PromptBatch | None:
     """Return the batch on this page: this viewer's newest, or the one that the address names."""
     name = BATCH.get() or st.query_params.get("many")
     found = _batches().get(name) if name else None
@@ -122,7 +122,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
             prompts = list(scene.table.prompts)
         prompts = prompts[: int(COUNT.get())]
         seed, service, viewer = int(prompt_form.SEED.get()), generator.service(scene), viewer_id()
-        made = Many(
+        made = PromptBatch(
             [prompt_form.build_request(scene, assessment, prompt, seed + i) for i, prompt in enumerate(prompts)],
             lambda request: service.submit(request, viewer=viewer),
             viewer,
@@ -209,7 +209,7 @@ def draw_batch(scene: Scene, assessment: Assessment) -> None:
     st.fragment(draw, run_every=POLL_SECONDS if running else None)()
 
 
-def _draw(scene: Scene, assessment: Assessment, found: Many) -> None:
+def _draw(scene: Scene, assessment: Assessment, found: PromptBatch) -> None:
     first = found.requests[0]
     columns = pinned.columns(scene, assessment, first.candidates)
     if generator.is_owner(found):
@@ -240,11 +240,14 @@ def _draw(scene: Scene, assessment: Assessment, found: Many) -> None:
         others = {one.name: one.weights.by_value for one in columns[1:]}
         weights, model = columns[0].weights.by_value, generator.model_name(scene)
         candidate_field.draw_downloads(
-            [records.of_generation(one.generation, weights, others, model=model) for one in answered], "many-prompts"
+            [records.generation_record(one.generation, weights, others, model=model) for one in answered],
+            "many-prompts",
         )
 
 
-def _draw_table(scene: Scene, found: Many, columns: Sequence[PaletteColumn], answered: Sequence[_PromptResult]) -> None:
+def _draw_table(
+    scene: Scene, found: PromptBatch, columns: Sequence[PaletteColumn], answered: Sequence[_PromptResult]
+) -> None:
     """A prompt a row, those that wait included."""
     names = [name for name in found.requests[0].scored if columns[0].weights.by_value.get(name)]
     rows: list[dict[str, Any]] = []

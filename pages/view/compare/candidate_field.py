@@ -184,7 +184,7 @@ def _draw_table(view: ComparisonView) -> None:
 
 def _draw_downloads(view: ComparisonView) -> None:
     """Everything of this generation, as files."""
-    record = records.of_generation(
+    record = records.generation_record(
         view.generation,
         view.columns[0].weights.by_value,
         {column.name: column.weights.by_value for column in view.columns[1:]},

@@ -22,7 +22,7 @@ from map_core.models.endpoint import address_of, refusal_reason
 from map_core.models.files import locate, recorded_model
 from map_core.oracle import MemoryOracle
 from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scored
-from map_core.service.batch import Many
+from map_core.service.batch import PromptBatch
 from map_core.service.generation import Generation
 from map_core.service.service import GenerationService, shared_service
 from map_core.text.generation_weights import page_note
@@ -166,7 +166,7 @@ def current(scene: Scene) -> Generation | None:
     return generation
 
 
-def is_owner(work: Generation | Many) -> bool:
+def is_owner(work: Generation | PromptBatch) -> bool:
     """Return whether this viewer started the work; who only has its address may watch, and neither stop nor steer."""
     return work.viewer == viewer_id()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from map_core.engines.probe import Checked, checked
+from map_core.engines.probe import ProbedModel, probe_model
 from map_core.errors import PaletteError
 from map_core.models import endpoint
 from map_core.models import files as model_files
@@ -20,7 +20,7 @@ from pages.view.shell.session_keys import Key
 VALUES: Key[list[str]] = Key("build_values", [])
 MODEL: Key[str] = Key("build_model", "")
 OTHER_MODEL: Key[str] = Key("build_model_other", "")
-CHECKED: Key[tuple[str, Checked | str] | None] = Key("build_model_looked", None)
+CHECKED: Key[tuple[str, ProbedModel | str] | None] = Key("build_model_looked", None)
 
 #: The choice that opens the field.
 OTHER = ""
@@ -65,8 +65,8 @@ def draw_details() -> None:
         draw_offer_hint()
     name = wanted_model()
     found = _checked_model(name) if name and name not in _installed() else None
-    if isinstance(found, Checked):
-        st.html(markup.note(found.told))
+    if isinstance(found, ProbedModel):
+        st.html(markup.note(found.description))
         if clash := likelihood_problem(found):
             st.text(clash)
     elif found:
@@ -99,10 +99,10 @@ def usable_model() -> str:
     if not name or name in _installed():
         return name
     found = _checked_model(name)
-    return found.model if isinstance(found, Checked) and not likelihood_problem(found) else ""
+    return found.model if isinstance(found, ProbedModel) and not likelihood_problem(found) else ""
 
 
-def likelihood_problem(found: Checked) -> str:
+def likelihood_problem(found: ProbedModel) -> str:
     """Which of the chosen values need what this model does not tell, in words; "" where there is none."""
     chosen = [name for name in VALUES.get() or () if name in READ_LIKELIHOOD]
     if found.log_probs or not chosen:
@@ -119,20 +119,20 @@ def _installed() -> list[str]:
     return [files.name for files in model_files.installed()]
 
 
-def _checked_model(name: str) -> Checked | str:
+def _checked_model(name: str) -> ProbedModel | str:
     """What was found of a model, or what is wrong with it; looked at once, until it is asked for again."""
     held = CHECKED.get()
     if held is None or held[0] != name:
         with st.spinner("Looking at the model"):
             held = (name, _check_model(name))
             CHECKED.set(held)
-    found: Checked | str = held[1]
+    found: ProbedModel | str = held[1]
     return found
 
 
-def _check_model(name: str) -> Checked | str:
+def _check_model(name: str) -> ProbedModel | str:
     try:
-        return checked(name)
+        return probe_model(name)
     except PaletteError as error:
         return str(error)
 
