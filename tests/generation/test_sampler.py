@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -117,15 +116,10 @@ def test_partial_replies_are_scored_only_where_that_is_fair_and_cheap(engine: En
     events = list(generation_events(engine, {"letters": whole}, request))
     assert not any(isinstance(event, Scored) and event.provisional for event in events)
 
-    class Slow(Letters):
-        def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-            time.sleep(0.5)
-            return super().score(prompt, replies)
-
-    dear = ScoringCosts({"letters": 1e3})
-    events = list(generation_events(engine, {"letters": Slow()}, request, costs=dear))
+    dear = ScoringCosts({"letters": 1e6})
+    events = list(generation_events(engine, {"letters": Letters()}, request, costs=dear))
     assert not any(isinstance(event, Scored) and event.provisional for event in events)
-    assert 0 < dear.seconds_per_token["letters"] < 1.0  # measured again on the complete replies
+    assert 0 < dear.seconds_per_token["letters"] < 1e6  # measured again on the complete replies
 
 
 def test_closing_stops_the_engine_within_one_token(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

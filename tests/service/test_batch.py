@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -15,11 +14,12 @@ from map_core.service.batch import IN_FLIGHT, MOST_FAILURES, PromptBatch, expect
 from map_core.service.generation import Candidate, Generation, Phase
 
 
-class Desk:
-    """Takes requests in; the test ends them."""
+class FakeService:
+    """Takes requests; the test ends them."""
 
     def __init__(self) -> None:
         self.made: list[Generation] = []
+        self.most_in_flight = 0
         self.refusals = 0
         self.arrived = threading.Semaphore(0)
 
@@ -28,6 +28,7 @@ class Desk:
             self.refusals -= 1
             raise EngineError("Too much is waiting.")
         self.made.append(Generation(request, self.cancel))
+        self.most_in_flight = max(self.most_in_flight, sum(not generation.ended for generation in self.made))
         self.arrived.release()
         return self.made[-1]
 
@@ -44,80 +45,79 @@ def requests(count: int) -> list[GenerationRequest]:
 
 
 def test_a_few_are_in_hand_and_the_next_follows_when_one_ends():
-    desk = Desk()
-    many = PromptBatch(requests(4), desk.submit)
-    desk.expect(IN_FLIGHT)
-    time.sleep(0.05)
-    assert len(many.generations) == IN_FLIGHT
+    service = FakeService()
+    many = PromptBatch(requests(4), service.submit)
+    service.expect(IN_FLIGHT)
     for place in range(4):
-        desk.made[place].end(Phase.DONE)
+        service.made[place].end(Phase.DONE)
         if place + IN_FLIGHT < 4:
-            desk.expect(1)
+            service.expect(1)
     assert many.wait(10)
+    assert service.most_in_flight == IN_FLIGHT
     assert [one.request.prompt for one in many.generations] == [f"Prompt {i}" for i in range(4)]
     assert many.error is None
 
 
 def test_stop_ends_what_is_in_hand_and_asks_nothing_more():
-    desk = Desk()
-    many = PromptBatch(requests(5), desk.submit)
-    desk.expect(IN_FLIGHT)
-    desk.made[0].end(Phase.DONE)
-    desk.expect(1)
+    service = FakeService()
+    many = PromptBatch(requests(5), service.submit)
+    service.expect(IN_FLIGHT)
+    service.made[0].end(Phase.DONE)
+    service.expect(1)
     many.stop()
     assert many.wait(10)
-    assert [one.snapshot().phase for one in desk.made] == [Phase.DONE, Phase.CANCELLED, Phase.CANCELLED]
+    assert [one.snapshot().phase for one in service.made] == [Phase.DONE, Phase.CANCELLED, Phase.CANCELLED]
 
 
 def test_other_weights_reach_what_is_done_and_what_is_to_come():
-    desk = Desk()
-    many = PromptBatch(requests(3), desk.submit)
-    desk.expect(IN_FLIGHT)
-    desk.made[0].end(Phase.DONE)
-    desk.expect(1)
+    service = FakeService()
+    many = PromptBatch(requests(3), service.submit)
+    service.expect(IN_FLIGHT)
+    service.made[0].end(Phase.DONE)
+    service.expect(1)
     many.reweigh({"humor": 5.0})
-    assert [one.weights for one in desk.made] == [{"humor": 5.0}] * 3
+    assert [one.weights for one in service.made] == [{"humor": 5.0}] * 3
     many.stop()
-    desk = Desk()
-    many = PromptBatch(requests(3), desk.submit)
-    desk.expect(IN_FLIGHT)
+    service = FakeService()
+    many = PromptBatch(requests(3), service.submit)
+    service.expect(IN_FLIGHT)
     many.reweigh({"humor": 2.0})
-    desk.made[0].end(Phase.DONE)
-    desk.expect(1)
-    assert desk.made[2].request.weights == {"humor": 2.0}
+    service.made[0].end(Phase.DONE)
+    service.expect(1)
+    assert service.made[2].request.weights == {"humor": 2.0}
     many.stop()
 
 
 def test_a_full_queue_is_waited_for(monkeypatch):
     monkeypatch.setattr("map_core.service.batch.RETRY_SECONDS", 0.01)
-    desk = Desk()
-    desk.refusals = 3
-    many = PromptBatch(requests(1), desk.submit)
-    desk.expect(1)
-    desk.made[0].end(Phase.DONE)
+    service = FakeService()
+    service.refusals = 3
+    many = PromptBatch(requests(1), service.submit)
+    service.expect(1)
+    service.made[0].end(Phase.DONE)
     assert many.wait(10)
     assert many.error is None
 
 
 def test_one_failure_is_passed_and_many_in_a_row_end_the_work():
-    desk = Desk()
-    many = PromptBatch(requests(9), desk.submit)
-    desk.expect(IN_FLIGHT)
-    desk.made[0].end(Phase.FAILED, "Once.")
-    desk.expect(1)
-    desk.made[1].end(Phase.DONE)
+    service = FakeService()
+    many = PromptBatch(requests(9), service.submit)
+    service.expect(IN_FLIGHT)
+    service.made[0].end(Phase.FAILED, "Once.")
+    service.expect(1)
+    service.made[1].end(Phase.DONE)
     for place in range(2, 2 + MOST_FAILURES):
-        desk.expect(1)
-        desk.made[place].end(Phase.FAILED, "The model is not here.")
+        service.expect(1)
+        service.made[place].end(Phase.FAILED, "The model is not here.")
     assert many.wait(10)
     assert many.error == "The model is not here."
-    assert all(one.ended for one in desk.made)
-    assert len(desk.made) < 9
+    assert all(one.ended for one in service.made)
+    assert len(service.made) < 9
 
 
 def test_nothing_to_do_is_refused():
     with pytest.raises(InputError, match="no prompts"):
-        PromptBatch([], Desk().submit)
+        PromptBatch([], FakeService().submit)
 
 
 def test_levels_by_hand():

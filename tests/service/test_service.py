@@ -294,9 +294,11 @@ def test_close_ends_everything_and_start_begins_anew(folder: str) -> None:
 def test_warmed_up_the_first_request_need_not_wait(service: GenerationService) -> None:
     service.start(["plain_language", "wit", "diversity"])  # an unknown one is no harm until it is asked for
     until(lambda: service.status().state == "ready")
-    done = service.submit(request()).wait(60)
-    assert done.phase is Phase.DONE
-    assert done.seconds < 2.0
+    starts = service.status().starts
+    generation = service.submit(request())
+    assert generation.snapshot().note == ""  # nothing is being loaded
+    assert generation.wait(60).phase is Phase.DONE
+    assert service.status().starts == starts
 
 
 def test_the_process_goes_when_nobody_holds_the_service(folder: str) -> None:
@@ -451,6 +453,5 @@ def test_the_default_model_answers_and_stops() -> None:
         running = service.submit(replace(asked, settings=replace(settings, max_new_tokens=200)))
         until(lambda: running.snapshot().tokens > 40)
         running.cancel()
-        began = time.monotonic()
         until(lambda: service.status().running == 0)
-        assert time.monotonic() - began < 1.0
+        assert running.snapshot().tokens < 8 * 200
