@@ -1,6 +1,6 @@
 """The contract of an engine: many candidate replies of one prompt, streamed, seeded, cancelled at any token.
 
-Whatever draws replies is an :class:`Engine`: it samples, and where it can it continues given beginnings of replies. One
+An :class:`Engine` samples replies, and where it can it continues given beginnings of replies. One
 that holds its model itself is a :class:`LocalEngine` and supplies two methods, :meth:`LocalEngine._decode` and
 :meth:`LocalEngine._score`; everything else follows from them here. Constraint: no torch and no OpenVINO at import time;
 :func:`map_core.engines.factory.open_engine` loads the one that is asked for. An engine belongs to one thread.
@@ -91,8 +91,8 @@ class Engine(ABC):
         """Continue given beginnings of replies, each with its own random stream; as :meth:`sample` otherwise.
 
         Args:
-            request: prompt, chat and settings; ``max_new_tokens`` counts the tokens after the beginning. How many are
-                drawn and with which seeds is said by the other arguments.
+            request: prompt, chat and settings; ``max_new_tokens`` counts the tokens after the beginning. Its
+                ``candidates``, ``seed`` and ``first`` are not read.
             beginnings: token ids of each reply so far, all of one length.
             seeds: one a beginning, whole numbers below 2^32 (:func:`map_core.engines.draw_request.candidate_seed`).
 
@@ -106,7 +106,7 @@ class Engine(ABC):
             f"The engine {self.info.name!r} cannot go on from the beginning of a reply; choose among whole replies."
         )
 
-    def check(self, request: DrawRequest) -> None:  # noqa: B027 (an engine that learns nothing beforehand checks nothing)
+    def check(self, request: DrawRequest) -> None:  # noqa: B027 (optional)
         """Refuse a request before any work where the engine can tell beforehand.
 
         Raises:

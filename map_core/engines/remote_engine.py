@@ -79,7 +79,7 @@ class RemoteEngine(Engine):
         self._certificates = httpx2.create_ssl_context()
         self._reports_log_probs = True
         self._offered = self._list_models()
-        # Neither what the weights are nor what they are multiplied in is told.
+        # The server reports neither the weights' hash nor their number format.
         self._info = EngineInfo("remote", str(address), "unknown", "unknown", "remote")
 
     @property
@@ -124,7 +124,7 @@ class RemoteEngine(Engine):
         }
 
     def _stream(self, requests: list[tuple[dict[str, Any], list[_RemoteCandidate]]]) -> Iterator[list[Token]]:
-        # Leaving the runner cancels what is still being read and closes its connections, whatever the way out.
+        # Leaving the runner cancels what is still being read and closes its connections, however this is left.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             news = asyncio.Event()
             reading = runner.get_loop().create_task(self._read_all(requests, news))
@@ -153,7 +153,7 @@ class RemoteEngine(Engine):
     async def _read(
         self, client: Any, request: dict[str, Any], candidates: list[_RemoteCandidate], news: asyncio.Event
     ) -> None:
-        """Send one request and hand its tokens to the candidates that it draws."""
+        """Send one request and read its tokens into the candidates that it draws."""
         import openai
 
         opened = False

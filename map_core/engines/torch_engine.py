@@ -1,7 +1,7 @@
 """The engine on transformers and torch: any model, GPU or CPU, all candidates in one batch.
 
 The prompt's cache is computed once and repeated over the candidates; then a plain loop, a token a candidate a step.
-The cache of a call that came to its end is kept for the next one, which may go on from its replies (block by block).
+The cache of a finished call is kept for the next one, which may continue its replies (block by block).
 Each candidate has its own stream of uniform numbers, drawn beforehand, and takes the token at which the
 cumulative probability passes the step's number. Constraint: imported only when this engine is asked for.
 """

@@ -1,14 +1,14 @@
 """From one request to one aligned reply: contents.
 
-request       what is asked
+request       the request and its methods
 sampler       the one way from a prompt to a base and an aligned reply
 resample      whole replies: K candidates, one choice
 smc           block-wise re-sampling, sequential Monte Carlo
 candidates    candidates as they are written, scored and chosen among
 choice        one of K candidates with probability softmax(lambda . r)
 reward_cache  rewards of one prompt's replies, each reply once
-steering      weights that may change on the way
-events        what happens on the way
+weights       weights that may change on the way
+events        events on the way
 
 Nothing is imported here, so that looking at one of them loads no model library.
 """

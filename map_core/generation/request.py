@@ -59,8 +59,8 @@ class GenerationRequest:
             draws K once.
         least_ess: goal of drawing more: effective sample size of the choice.
         largest_error: goal of drawing more: standard error of the expected lambda . r over the candidates, in nats.
-        own: how values that are not built in are scored, as a table's metadata tells it
-            (:func:`map_core.scoring.from_metadata`); those that are not asked for are of no matter.
+        own: how values that are not built in are scored, as a table's metadata records it
+            (:func:`map_core.scoring.from_metadata`); others than the scored ones are of no matter.
 
     Raises:
         InputError: an empty or enormous prompt, text that is no Unicode, a weight that is no finite number, K out of

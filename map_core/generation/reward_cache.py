@@ -58,9 +58,9 @@ class Scoring:
     """Scores the replies to one prompt.
 
     Args:
-        scorers: by name; at least those that are asked for.
+        scorers: by name; at least those of ``names``.
         names: the values of this request.
-        prompt: what was asked.
+        prompt: the user's text.
         costs, cache: kept from one request to the next, updated on the way.
 
     Raises:

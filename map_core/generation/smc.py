@@ -4,7 +4,7 @@ K - 1 particles and the base candidate are written side by side. After every blo
 scored; a particle's weight is exp(phi - offset), with phi = beta lambda . r of what is written and offset what
 earlier re-sampling has paid for. When the effective sample size falls below half of the particles they are re-
 sampled, and all carry the mean weight from there on. At the end phi is the true final lambda . r, untempered, so
-partial rewards are only a guide: whatever they said, the weighted particles stand for the tilted distribution, and
+partial rewards are only a guide: whatever they are, the weighted particles represent the tilted distribution, and
 the estimate of the normaliser is unbiased. beta rises in a straight line to 1 at the longest reply, so that early,
 unsure rewards weigh little.
 

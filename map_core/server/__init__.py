@@ -1,8 +1,8 @@
 """The aligned generator for programs: OpenAI's chat completions over HTTP.
 
-errors          what is answered when a request cannot be served
+errors          errors as OpenAI's clients read them, and limits
 request_body    a request's JSON, read and checked
-request_parser  from a body to what the generator is asked: palette, weights, chat, seeds
+request_parser  a body as generation requests: palette, weights, chat, seeds
 responses       from a generation to OpenAI's JSON, with its certificate
 app             the FastAPI application: routes, streams, keys, clients that vanish
 

@@ -55,7 +55,7 @@ _EXPECTED = {
 
 
 class ChatBody(BaseModel):
-    """The body of ``/v1/chat/completions``, null for whatever is left to the server."""
+    """The body of ``/v1/chat/completions``; null leaves a field to the server."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

@@ -40,9 +40,9 @@ class ChatRequest:
         palette: the palette's name, or None.
         aim: what was solved for it, or None where weights were given or nothing was.
         stops: texts before which a reply is cut.
-        stream: whether it comes in pieces; ``usage``: and tells the tokens at the end.
+        stream: whether it comes in pieces; ``usage``: and reports the tokens at the end.
         prompt_tokens: of the whole chat in the model's template; 0 where they cannot be counted here.
-        viewer: whose turn it takes, where the body tells.
+        viewer: whose turn it takes, where the body has a user.
         notes: what the client should know, a sentence each.
     """
 
@@ -124,9 +124,9 @@ class RequestParser:
         settings: how the base model is sampled unless a body says otherwise; those of the table.
         system: the table's system message, where it has one.
         tokens: counts a chat's tokens.
-        limits: how much may be asked for.
-        candidates: K where a body does not tell.
-        own: how values that are not built in are scored, as the table tells it.
+        limits: of a request.
+        candidates: K where a body has none.
+        own: how values that are not built in are scored, as the table records it.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class RequestParser:
 
     def _chat_request(self, body: ChatBody) -> ChatRequest:
         model, palette = self._names(body)
-        weights, shown = _weights(body, self._scored), _values(body, self._scored)
+        weights, values = _weights(body, self._scored), _values(body, self._scored)
         if palette is not None and weights is not None:
             raise Refusal("There are a palette and weights; give one of them.", param="weights")
         candidates, replies = self._sizes(body, steered=palette is not None or bool(weights))
@@ -178,7 +178,7 @@ class RequestParser:
         request = GenerationRequest(
             prompt=prompt,
             weights=weights or {},
-            values=shown,
+            values=values,
             candidates=candidates,
             settings=settings,
             seed=seed,
@@ -195,8 +195,8 @@ class RequestParser:
         aim = None
         if palette is not None:
             aim = self._aims.solve(self._palettes[palette], body.most_candidates or candidates)
-            told = tuple(name for name in aim.asked if name in self._scored)
-            request = replace(request, weights=dict(aim.weights), values=(*told, *shown))
+            targeted = tuple(name for name in aim.asked if name in self._scored)
+            request = replace(request, weights=dict(aim.weights), values=(*targeted, *values))
         return ChatRequest(
             requests=tuple(replace(request, seed=reply_seed(seed, number)) for number in range(replies)),
             model=model,

@@ -60,7 +60,7 @@ def generation_record(
 
     Returns:
         As :func:`outcome`, without log-probabilities of replies; picks are None and probabilities provisional where
-        the generation did not come to its end, which "complete" tells.
+        the generation did not come to its end, as "complete" says.
     """
     snapshot = generation.snapshot()
     done = snapshot.phase is Phase.DONE

@@ -137,7 +137,7 @@ class GenerationService:
         with self._lock:
             for waiting, most, whose in (
                 (len(self._waiting), self._most_waiting, ""),
-                (sum(one.viewer == viewer for one in self._waiting), self._most_of_viewer, " of yours"),
+                (sum(generation.viewer == viewer for generation in self._waiting), self._most_of_viewer, " of yours"),
             ):
                 if waiting >= most:
                     raise EngineError(f"{waiting} requests{whose} are waiting already. Try again in a moment.")
@@ -228,7 +228,7 @@ class GenerationService:
         """Send the worker what it has room for, in turn."""
         while self._waiting and len(self._running) < self._at_once:
             generation = self._in_turn()[0]
-            taken = sum(one.request.candidates for one in self._running.values())
+            taken = sum(running.request.candidates for running in self._running.values())
             if self._running and taken + generation.request.candidates > self._candidates_at_once:
                 break
             worker = self._live_worker()
@@ -243,12 +243,12 @@ class GenerationService:
 
     def _in_turn(self) -> list[Generation]:
         """Return those that wait in turn: a viewer's n-th request comes after everybody's n-1st."""
-        turns = Counter(one.viewer for one in self._running.values())
+        turns = Counter(running.viewer for running in self._running.values())
         order = []
         for place, generation in enumerate(self._waiting):
             order.append((turns[generation.viewer], place, generation))
             turns[generation.viewer] += 1
-        return [generation for _, _, generation in sorted(order, key=lambda one: one[:2])]
+        return [generation for _, _, generation in sorted(order, key=lambda entry: entry[:2])]
 
     def _update_positions(self) -> None:
         for place, generation in enumerate(self._in_turn(), start=1):
@@ -291,8 +291,9 @@ class GenerationService:
         self._finalizer.detach()
         self._worker = None
         self._worker_status = replace(_STOPPED, note=why)
-        lost, self._running = [one for one in self._running.values() if not one.ended], {}
-        again = [one for one in lost if one.attempts < 2]
+        lost = [generation for generation in self._running.values() if not generation.ended]
+        self._running = {}
+        again = [generation for generation in lost if generation.attempts < 2]
         for generation in lost:
             if generation in again:
                 generation.requeue(_LOST)
@@ -305,10 +306,10 @@ class GenerationService:
         self._waiting = again + self._waiting
 
     def _evict_ended(self) -> None:
-        for known in [one.id for one in self._generations.values() if one.ended]:
+        for generation_id in [known.id for known in self._generations.values() if known.ended]:
             if len(self._generations) <= _MOST_KNOWN:
                 break
-            del self._generations[known]
+            del self._generations[generation_id]
 
 
 def _weak(method: Callable[..., None]) -> Callable[..., None]:

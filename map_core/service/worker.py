@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 #: Whoever moves a fader while a reply is written must not wait for it, and a table that is being built (which gives way
 #: further) must not hold it up. Where nothing else wants the cores it costs nothing.
 NICENESS = 10
-#: Scorers that are kept, values of one's own included; each new wording of one is another.
+#: Scorers that are kept, custom values' included; each new wording of a custom value is another.
 _SCORERS_KEPT = 64
 
 
