@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from map_core.core.types import Reply
 from map_core.engines.base import Engine, EngineInfo
 from map_core.engines.draw_request import DrawRequest
-from map_core.engines.tokens import Token
+from map_core.engines.tokens import Token, TokenStream
 from map_core.scoring.base import Card, Scorer
 
 LETTERS = "ab"
@@ -60,12 +60,10 @@ class ToyEngine(Engine):
     def info(self) -> EngineInfo:
         return EngineInfo("toy", "toy", "", "float64", "cpu")
 
-    def sample(self, request: DrawRequest) -> Iterator[list[Token]]:
+    def sample(self, request: DrawRequest) -> TokenStream:
         return self.extend(request, [()] * request.candidates, request.seeds)
 
-    def extend(
-        self, request: DrawRequest, beginnings: Sequence[Sequence[int]], seeds: Sequence[int]
-    ) -> Iterator[list[Token]]:
+    def extend(self, request: DrawRequest, beginnings: Sequence[Sequence[int]], seeds: Sequence[int]) -> TokenStream:
         length = request.settings.max_new_tokens
         assert len({len(beginning) for beginning in beginnings}) == 1
         written = [list(beginning) for beginning in beginnings]

@@ -16,7 +16,7 @@ import numpy as np
 
 from map_core.core.types import Reply, SamplingSettings, Turn
 from map_core.engines.draw_request import DrawRequest
-from map_core.engines.tokens import Token, reply_of
+from map_core.engines.tokens import Token, TokenStream, reply_of
 from map_core.errors import InputError
 from map_core.models.chat_template import ChatTokenizer, TextStream
 from map_core.models.files import ModelFiles
@@ -70,7 +70,7 @@ class Engine(ABC):
         """Which model and library draw the replies."""
 
     @abstractmethod
-    def sample(self, request: DrawRequest) -> Iterator[list[Token]]:
+    def sample(self, request: DrawRequest) -> TokenStream:
         """Draw K replies side by side, token by token.
 
         Args:
@@ -85,9 +85,7 @@ class Engine(ABC):
             InputError: the prompt leaves no room for the reply in the context.
         """
 
-    def extend(
-        self, request: DrawRequest, beginnings: Sequence[Sequence[int]], seeds: Sequence[int]
-    ) -> Iterator[list[Token]]:
+    def extend(self, request: DrawRequest, beginnings: Sequence[Sequence[int]], seeds: Sequence[int]) -> TokenStream:
         """Continue given beginnings of replies, each with its own random stream; as :meth:`sample` otherwise.
 
         Args:
@@ -148,13 +146,11 @@ class LocalEngine(Engine):
     def _score(self, prompt: list[int], replies: list[list[int]]) -> list[np.ndarray]:
         """Compute the model's log-probability of each token of the replies (none of them empty)."""
 
-    def sample(self, request: DrawRequest) -> Iterator[list[Token]]:
+    def sample(self, request: DrawRequest) -> TokenStream:
         """Draw K replies side by side, see :meth:`Engine.sample`."""
         return self.extend(request, [()] * request.candidates, request.seeds)
 
-    def extend(
-        self, request: DrawRequest, beginnings: Sequence[Sequence[int]], seeds: Sequence[int]
-    ) -> Iterator[list[Token]]:
+    def extend(self, request: DrawRequest, beginnings: Sequence[Sequence[int]], seeds: Sequence[int]) -> TokenStream:
         """Continue given beginnings, see :meth:`Engine.extend`."""
         lengths = {len(beginning) for beginning in beginnings}
         if len(lengths) != 1 or len(seeds) != len(beginnings):
@@ -168,7 +164,7 @@ class LocalEngine(Engine):
 
     def _stream(
         self, prompt: list[int], beginnings: list[list[int]], settings: SamplingSettings, seeds: list[int]
-    ) -> Iterator[list[Token]]:
+    ) -> TokenStream:
         """Add each sampled token's text."""
         texts = [TextStream(self.tokenizer, beginning) for beginning in beginnings]
         steps = self._decode(prompt, beginnings, settings, seeds)

@@ -20,14 +20,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from map_core.core.types import SamplingSettings
 from map_core.engines.base import Engine, EngineInfo
 from map_core.engines.draw_request import DrawRequest
-from map_core.engines.tokens import UNKNOWN_TOKEN, Token
+from map_core.engines.tokens import UNKNOWN_TOKEN, Token, TokenStream
 from map_core.errors import EngineError, InputError, PaletteError, TryAgainError
 from map_core.models.endpoint import KEY_VARIABLES, address_of, connection
 
@@ -87,7 +86,7 @@ class RemoteEngine(Engine):
         """Which model and library draw the replies."""
         return self._info
 
-    def sample(self, request: DrawRequest) -> Iterator[list[Token]]:
+    def sample(self, request: DrawRequest) -> TokenStream:
         """Draw K replies side by side, see :meth:`Engine.sample`.
 
         An item holds what has come since the last one, at most one token a candidate; a slow candidate does not hold
@@ -123,7 +122,7 @@ class RemoteEngine(Engine):
             **({"logprobs": True} if kind != "sglang" or settings.temperature == 1.0 else {}),
         }
 
-    def _stream(self, requests: list[tuple[dict[str, Any], list[_RemoteCandidate]]]) -> Iterator[list[Token]]:
+    def _stream(self, requests: list[tuple[dict[str, Any], list[_RemoteCandidate]]]) -> TokenStream:
         # Leaving the runner cancels what is still being read and closes its connections, however this is left.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             news = asyncio.Event()

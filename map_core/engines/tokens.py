@@ -6,7 +6,7 @@ Constraint: standard library only, so that whoever reads a stream loads no token
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from map_core.core.types import Reply
@@ -35,6 +35,10 @@ class Token:
     log_prob: float
     last: bool
     finished: bool
+
+
+#: The tokens of one decoding step at a time; closing it stops the drawing.
+TokenStream = Generator[list[Token], None, None]
 
 
 def reply_of(tokens: Sequence[Token]) -> Reply:

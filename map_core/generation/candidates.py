@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from map_core.core.types import Reply
-from map_core.engines.tokens import Token, reply_of
+from map_core.engines.tokens import Token, TokenStream, reply_of
 from map_core.generation.choice import Choice, choose
 from map_core.generation.events import Finished, Scored
 from map_core.generation.request import GenerationRequest, Method
@@ -47,9 +47,9 @@ class CandidateBuffer:
         """No candidate has more to come."""
         return all(tokens and tokens[-1].last for tokens in self.tokens)
 
-    def read(self, stream: Iterator[list[Token]]) -> Iterator[list[Token]]:
+    def read(self, stream: TokenStream) -> Iterator[list[Token]]:
         """Yield the steps of an engine's stream, count its time, and close it at the end."""
-        with closing(cast("Generator[list[Token], None, None]", stream)):
+        with closing(stream):
             while True:
                 began = time.perf_counter()
                 tokens = next(stream, None)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from map_core.cli import main
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.engines.draw_request import DrawRequest
-from map_core.engines.tokens import Token
+from map_core.engines.tokens import TokenStream
 from map_core.errors import EngineError, InputError
 from map_core.generation.request import GenerationRequest
 from map_core.scoring import ScorerError
@@ -40,7 +39,7 @@ class Stopping(ToyEngine):
     def __init__(self, at: int) -> None:
         self.left = at
 
-    def sample(self, request: DrawRequest) -> Iterator[list[Token]]:
+    def sample(self, request: DrawRequest) -> TokenStream:
         self.left -= 1
         steps = super().sample(request)
         for number, step in enumerate(steps):

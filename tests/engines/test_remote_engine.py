@@ -348,7 +348,7 @@ def test_closing_ends_every_stream_at_once(count: int) -> None:
         stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 8, laws.UNCUT, 0))
         for _ in range(count):
             next(stream)
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         assert server.emptied()
         assert len(server.requests) <= 8
 
@@ -367,14 +367,14 @@ def test_closing_while_no_stream_has_begun() -> None:
     with ChatServer(answer) as server:
         stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 4, laws.UNCUT, 0))
         next(stream)
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         assert server.emptied()
 
 
 def test_a_call_that_is_never_read_asks_nothing() -> None:
     with ChatServer(lambda request: _endless()) as server:
         stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 4, laws.UNCUT, 0))
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         del stream
         assert server.requests == []
 
@@ -589,7 +589,7 @@ def test_transformers_serve_is_ready_after_closing(served: RemoteEngine) -> None
         stream = served.sample(DrawRequest(laws.PROMPT, 4, laws.UNCUT, 5))
         for _ in range(count):
             next(stream)
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         assert all(reply.text for reply in served.complete(DrawRequest(laws.PROMPT, 2, SHORT, 5)))
 
 
