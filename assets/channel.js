@@ -10,10 +10,10 @@ function connect(path) {
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(address);
   channel.socket = socket;
-  socket.onclose = () => {
+  socket.addEventListener("close", () => {
     if (channel.socket === socket) channel.socket = null;
-  };
-  socket.onmessage = (event) => {
+  });
+  socket.addEventListener("message", (event) => {
     const brought = JSON.parse(event.data);
     if (brought.unknown !== undefined) {
       // The server has been started again: the page must be told instead.
@@ -24,7 +24,7 @@ function connect(path) {
       return;
     }
     for (const name of ["desk", "answer", "example"]) if (brought[name]) pieces[name]?.(brought[name]);
-  };
+  });
 }
 
 // Whether it is on its way.

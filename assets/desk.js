@@ -38,7 +38,7 @@ function take(desk, data) {
   if (data.session !== desk.data?.session) desk.pending.clear();
   desk.data = { ...desk.data, ...data };
   desk.seq = Math.max(desk.seq, data.ack);
-  if (data.settled) for (const [name, change] of desk.pending) if (change.seq <= data.ack) desk.pending.delete(name);
+  if (data.settled) for (const [name, move] of desk.pending) if (move.seq <= data.ack) desk.pending.delete(name);
   const names = data.faders.map((fader) => fader.name);
   if (names.join("\n") !== [...desk.rows.keys()].join("\n")) build(desk, data.faders);
   clearTimeout(desk.late);
@@ -89,7 +89,7 @@ function row(desk, fader) {
 // What a fader asks for now: what the hand did since the last answer, else what the answer says.
 function now(desk, name) {
   const fader = desk.data.faders.find((one) => one.name === name);
-  return { ...fader, ...(desk.pending.get(name)?.told ?? {}) };
+  return { ...fader, ...desk.pending.get(name)?.told };
 }
 
 function modeOf(state) {
@@ -271,10 +271,10 @@ function draw(desk) {
     if (!told || told.percentile === undefined || fader.free) return 0;
     return told.percentile - fader.percentile;
   });
-  faders.forEach((fader, k) => place(desk, desk.rows.get(fader.name), fader, waiting, k, moved, predict));
+  faders.forEach((fader, k) => drawRow(desk, desk.rows.get(fader.name), fader, waiting, k, moved, predict));
 }
 
-function place(desk, one, fader, waiting, k, moved, predict) {
+function drawRow(desk, one, fader, waiting, k, moved, predict) {
   if (!one) return;
   const state = now(desk, fader.name), mode = modeOf(state);
   const { box, handle, number, lock, said } = one;

@@ -43,7 +43,7 @@ function draw(svg, field) {
     if (!seen.has(k)) { shown.group.remove(); field.dots.delete(k); }
   }
   // Small ones last, so that a large one never hides them.
-  const order = [...field.dots.values()].sort((a, b) => b.radius - a.radius).map((shown) => shown.group);
+  const order = [...field.dots.values()].toSorted((a, b) => b.radius - a.radius).map((shown) => shown.group);
   if (order.some((group, place) => field.crowd.children[place] !== group)) field.crowd.append(...order);
   const current = [...field.dots.values()].find((shown) => shown.group.tabIndex === 0);
   if (!current && order.length) order[0].setAttribute("tabindex", "0");
@@ -125,7 +125,7 @@ function move(event, field) {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (!step) return;
   event.preventDefault();
-  const order = [...field.dots.keys()].sort((a, b) => a - b);
+  const order = [...field.dots.keys()].toSorted((a, b) => a - b);
   const next = order[(order.indexOf(now[0]) + step + order.length) % order.length];
   now[1].group.setAttribute("tabindex", "-1");
   const { group } = field.dots.get(next);

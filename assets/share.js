@@ -1,13 +1,18 @@
 // Copies the address of the palette. Without a secure context the clipboard is closed to pages: then the older way is
 // tried, and where that is closed too, the address is shown to be copied by hand.
 const SHOWN = 2400; // milliseconds
+// The address that each button copies: of the newest data, while its listeners are added once.
+const addresses = new WeakMap();
 
 export default function (component) {
   const { parentElement, data } = component;
   const [button, field, status] = ["button", "input", "[role=status]"].map((name) => parentElement.querySelector(name));
   const label = button.querySelector("span");
-  const address = new URL(data.query, data.home || window.location.href.split(/[?#]/)[0]).href;
-  button.onclick = async () => {
+  const known = addresses.has(button);
+  addresses.set(button, new URL(data.query, data.home || window.location.href.split(/[?#]/)[0]).href);
+  if (known) return;
+  button.addEventListener("click", async () => {
+    const address = addresses.get(button);
     field.hidden = true;
     const done = (await modern(address)) || older(field, address);
     label.textContent = done ? "Copied" : "Copy it here";
@@ -15,8 +20,13 @@ export default function (component) {
     if (!done) { show(field, address); return; }
     clearTimeout(button.timer);
     button.timer = setTimeout(() => { label.textContent = "Copy link"; status.textContent = ""; }, SHOWN);
-  };
-  field.onkeydown = (event) => { if (event.key === "Escape") { field.hidden = true; label.textContent = "Copy link"; button.focus(); } };
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    field.hidden = true;
+    label.textContent = "Copy link";
+    button.focus();
+  });
 }
 
 async function modern(address) {

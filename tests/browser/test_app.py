@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import re
-import time
 from pathlib import Path
 
 import psutil
@@ -20,6 +19,7 @@ from map_core.errors import PaletteError
 from map_core.models.files import locate
 from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import SECONDS
+from tests.visits import settle
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +56,7 @@ def test_a_click_on_the_frontier_is_looked_at_and_then_taken(page):
     before = chips.inner_text()
     plot = page.locator(".st-key-view_two .js-plotly-plot")
     plot.scroll_into_view_if_needed()
-    time.sleep(1)
+    settle(page)
     x, y = plot.evaluate(
         """plot => {
             const trace = plot._fullData.find(d => d.name == "contour 2"), box = plot.getBoundingClientRect();
@@ -116,16 +116,26 @@ class TestGenerating:
 
     def test_both_replies_stream_to_their_end(self, page):
         self.ask(page, candidates=8, tokens=40)
-        base, aligned = page.locator(".st-key-base_reply"), page.locator(".st-key-aligned_reply")
+        aligned = page.locator(".st-key-aligned_reply")
         expect(aligned).to_contain_text("provisional", timeout=120 * SECONDS)
-        lengths = set()
-        for _ in range(400):
-            lengths.add(len(base.inner_text()))
-            if "picked by your palette" in aligned.inner_text():
-                break
-            time.sleep(0.1)
+        lengths = page.evaluate(
+            """() => new Promise((resolve) => {
+                const seen = new Set();
+                const look = () => {
+                    const base = document.querySelector(".st-key-base_reply");
+                    const aligned = document.querySelector(".st-key-aligned_reply");
+                    if (base) seen.add(base.innerText.length);
+                    if (!aligned?.innerText.includes("picked by your palette")) return;
+                    watch.disconnect();
+                    resolve(seen.size);
+                };
+                const watch = new MutationObserver(look);
+                watch.observe(document.body, { subtree: true, childList: true, characterData: true });
+                look();
+            })"""
+        )
         expect(aligned).to_contain_text("picked by your palette", timeout=120 * SECONDS)
-        assert len(lengths) > 3, "the base reply grew as it was written"
+        assert lengths > 3, "the base reply grew as it was written"
         expect(aligned).to_contain_text("Effective sample size")
         expect(page.locator(".st-key-candidates")).to_contain_text(re.compile("Drawn with a probability of"))
         expect(page.locator(".st-key-stop button")).to_be_disabled()
@@ -142,7 +152,7 @@ class TestGenerating:
         page.locator(".st-key-stop button").click()
         expect(page.locator("[role=status]")).to_contain_text("Stopped", timeout=5 * SECONDS)
         written = page.locator(".st-key-base_reply").inner_text()
-        time.sleep(1)
+        settle(page)
         assert page.locator(".st-key-base_reply").inner_text() == written
         expect(page.locator(".st-key-stop button")).to_be_disabled()
 

@@ -77,7 +77,7 @@ def test_a_palette_is_made_reported_and_compared_by_keys_alone(browser, address)
     for _ in range(20):
         for _ in range(5):
             page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(300)
+        expect(page.locator(".vp-desk")).to_have_attribute("data-settled", "true", timeout=30 * SECONDS)
         if "Out of reach" in verdict.inner_text():
             break
     expect(verdict).to_contain_text("Out of reach", timeout=30 * SECONDS)

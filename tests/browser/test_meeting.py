@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.app_server import SECONDS
+from tests.visits import QUIET_LOOK, settle
 
 pytestmark = pytest.mark.browser
 
@@ -53,7 +53,7 @@ def test_a_phone_joins_the_picture_on_the_wall(browser, address):
     labels = wall.locator(".st-key-meeting_shares .ytick text", has_text="Ana")
     expect(labels).to_have_text("A  <b>Ana</b>")
     assert labels.locator("tspan[style*=bold]").count() == 0
-    time.sleep(1)
+    settle(wall, QUIET_LOOK)
     main = "document.querySelector('[data-testid=stMain]')"
     assert wall.evaluate(f"{main}.scrollHeight <= innerHeight && {main}.scrollWidth <= innerWidth")
     expect(phone.get_by_text("You are in the picture, the first one.")).to_be_visible()

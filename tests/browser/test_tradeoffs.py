@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -27,7 +25,7 @@ def page(context):
 def click_point(page: Page, plot: Locator, trace: str, point: int) -> None:
     """Click a point of a trace, as a person with a mouse does."""
     plot.scroll_into_view_if_needed()
-    time.sleep(1)
+    settle(page)
     x, y = plot.evaluate(
         """(plot, [name, point]) => {
             const trace = plot._fullData.find(d => d.name == name), box = plot.getBoundingClientRect();

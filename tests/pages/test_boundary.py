@@ -51,7 +51,7 @@ DIRECTIONS = 30
 def scene() -> Scene:
     table = reward_table.load(DEFAULT_TABLE)
     oracle, names = MemoryOracle.of(table), tuple(table.values)
-    return Scene(("test",), table, oracle, AttainableLevels(oracle), names, tuple("" for _ in names))
+    return Scene(("test",), table, oracle, names, tuple("" for _ in names))
 
 
 def standardised(scene: Scene, palette: Palette) -> np.ndarray:
@@ -59,7 +59,7 @@ def standardised(scene: Scene, palette: Palette) -> np.ndarray:
 
 
 def attainable(scene: Scene, palette: Palette) -> bool:
-    return scene.attainable.margin(standardised(scene, palette)).attainable
+    return AttainableLevels(scene.oracle).margin(standardised(scene, palette)).attainable
 
 
 def edges(scene: Scene, count: int, seed: int) -> Iterator[tuple[Palette, Palette]]:
@@ -72,7 +72,7 @@ def edges(scene: Scene, count: int, seed: int) -> Iterator[tuple[Palette, Palett
         for i in np.flatnonzero(rng.random(len(values)) < 0.4):
             targets[values[i]] = Target(round(float(rng.uniform(base[i], min(base[i] + 35, 99.0))), 1))
         targets[values[j]] = Target(50.0, free=True)
-        top = scene.attainable.highest(standardised(scene, Palette(ALL, targets)), j)
+        top = AttainableLevels(scene.oracle).highest(standardised(scene, Palette(ALL, targets)), j)
         if math.isnan(top):
             continue  # the others alone cannot be had
 
@@ -100,7 +100,7 @@ def shown(scene: Scene, palette: Palette) -> live_answer.LiveAnswer:
     seen = live_answer.compute_answer(scene, palette, None)
     check([faders.fader_data(seen), verdict.verdict_data(seen), example.example_data(seen, 0)])
     locked = np.zeros(len(scene.names), dtype=bool)
-    mended = repairs(scene.attainable, seen.assessment, locked)
+    mended = repairs(AttainableLevels(scene.oracle), seen.assessment, locked)
     ways = verdict_text.repair_texts(mended, seen.assessment, scene.names, scene.percentile)
     check([(way.label, way.meaning) for way in ways])
     check(verdict_text.conflict_sentence(mended, seen.assessment, scene.names, scene.percentile))

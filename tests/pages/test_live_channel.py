@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import re
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -14,7 +16,6 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from map_core.feasibility import AttainableLevels
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target
 from pages.view.palette.drag_session import DragSession
@@ -22,6 +23,8 @@ from pages.view.session import live_answer
 from pages.view.session.scene import Scene
 from pages.view.shell import live_channel
 from tests.tables import make_table
+
+HELD: list[live_channel.LivePage] = []
 
 
 class Echo:
@@ -59,12 +62,18 @@ def socket():
         yield opened
 
 
+def answer_as(name: str, page: live_channel.LivePage) -> None:
+    """Register a page and hold it until the tests end, as a visit does."""
+    HELD.append(page)
+    live_channel.register(name, page)
+
+
 def told(page: str, number: int, **changes) -> str:
     return json.dumps({"session": page, "seq": number, "changes": changes})
 
 
 def test_a_message_is_answered_and_what_takes_longer_follows(socket):
-    live_channel.register("one", Echo())
+    answer_as("one", Echo())
     socket.send_text(told("one", 3))
     assert socket.receive_json() == {"ack": 3, "level": 1.5}
     socket.send_text(told("one", 10))
@@ -73,7 +82,7 @@ def test_a_message_is_answered_and_what_takes_longer_follows(socket):
 
 def test_what_was_overtaken_is_left_out_and_the_last_is_answered(socket):
     page = Echo()
-    live_channel.register("two", page)
+    answer_as("two", page)
     socket.send_text(told("two", 1, wait=True))
     for number in range(2, 9):
         socket.send_text(told("two", number))
@@ -104,7 +113,7 @@ def test_a_page_that_is_not_known_is_said_to_be_so(socket):
     ],
 )
 def test_what_cannot_be_read_changes_nothing(socket, text):
-    live_channel.register("three", Echo())
+    answer_as("three", Echo())
     socket.send_text(text)
     socket.send_text(told("three", 7))
     assert socket.receive_json() == {"ack": 7, "level": 1.5}
@@ -116,7 +125,7 @@ def test_a_page_of_another_site_is_turned_away():
 
 
 def test_an_answer_that_fails_is_said_with_the_reference_of_the_log_and_the_next_one_follows(socket, caplog):
-    live_channel.register("four", Echo())
+    answer_as("four", Echo())
     socket.send_text(told("four", 1, fail=True))
     said = socket.receive_json()
     assert said["failed"] == 1
@@ -127,7 +136,7 @@ def test_an_answer_that_fails_is_said_with_the_reference_of_the_log_and_the_next
 
 
 def test_the_same_fault_is_logged_once_however_far_the_hand_moves(socket, caplog):
-    live_channel.register("five", Echo())
+    answer_as("five", Echo())
     said = []
     for number in range(1, 6):
         socket.send_text(told("five", number, fail=True))
@@ -138,17 +147,19 @@ def test_the_same_fault_is_logged_once_however_far_the_hand_moves(socket, caplog
 
 
 def test_what_takes_longer_may_fail_and_the_answer_stays(socket, caplog):
-    live_channel.register("six", Echo())
+    answer_as("six", Echo())
     socket.send_text(told("six", 99))
     assert socket.receive_json() == {"ack": 99, "level": 1.5}
+    deadline = time.monotonic() + 30
     while "nothing to add" not in caplog.text:
+        assert time.monotonic() < deadline, "the failure is logged"
         time.sleep(0.01)
     socket.send_text(told("six", 101))
     assert socket.receive_json() == {"ack": 101, "level": 1.5}
 
 
 def test_a_number_that_is_none_reaches_the_page_as_null(socket):
-    live_channel.register("seven", Echo())
+    answer_as("seven", Echo())
     socket.send_text(told("seven", 3, unknown=True))
     assert socket.receive_text() == '{"ack":3,"level":null}'
 
@@ -156,7 +167,7 @@ def test_a_number_that_is_none_reaches_the_page_as_null(socket):
 def test_the_desk_says_that_an_answer_failed_and_answers_the_next_move(scene, socket, monkeypatch, caplog):
     first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
     name, follow = scene.table.values[0], live_answer.compute_answer
-    live_channel.register("eight", DragSession("eight", follow(scene, first, None), prompt=0, viewer="somebody"))
+    answer_as("eight", DragSession("eight", follow(scene, first, None), prompt=0, viewer="somebody"))
 
     def broken(scene, palette, *rest, **options):
         if palette.targets[name].percentile == 66.0:
@@ -176,11 +187,21 @@ def test_the_desk_says_that_an_answer_failed_and_answers_the_next_move(scene, so
     assert set(after) == set(failed), "whatever an answer shows is taken back by one that failed"
 
 
-def test_only_so_many_pages_are_remembered():
-    for number in range(live_channel.MAX_PAGES + 5):
-        live_channel.register(f"page {number}", Echo())
-    assert len(live_channel._pages) == live_channel.MAX_PAGES
-    assert "page 0" not in live_channel._pages
+def test_a_page_is_gone_when_its_visit_ends(socket):
+    page = Echo()
+    live_channel.register("nine", page)
+    socket.send_text(told("nine", 1))
+    assert socket.receive_json() == {"ack": 1, "level": 1.5}
+    # The channel itself lets go of a page once it has answered the next one.
+    answer_as("ten", Echo())
+    socket.send_text(told("ten", 2))
+    assert socket.receive_json() == {"ack": 2, "level": 1.5}
+    held = weakref.ref(page)
+    del page
+    gc.collect()
+    assert held() is None
+    socket.send_text(told("nine", 3))
+    assert socket.receive_json() == {"unknown": 3}
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +209,7 @@ def scene():
     table = make_table(prompts=24, candidates=16, seed=3)
     oracle = MemoryOracle.of(table)
     names = tuple(table.values)
-    return Scene(("test",), table, oracle, AttainableLevels(oracle), names, tuple("" for _ in names))
+    return Scene(("test",), table, oracle, names, tuple("" for _ in names))
 
 
 def test_a_moving_hand_sees_what_the_page_would_show_and_nothing_is_kept(scene):

@@ -48,9 +48,9 @@ def press(page: AppTest, key: str) -> AppTest:
 
 
 def until_ended(page: AppTest, name: str) -> AppTest:
-    for _ in range(600):
-        if processes.look(name).state is not State.RUNNING:
-            break
+    deadline = time.monotonic() + 60
+    while processes.look(name).state is State.RUNNING:
+        assert time.monotonic() < deadline, f"{name} is still being made"
         time.sleep(0.05)
     return page.run()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -189,11 +188,7 @@ def test_many_prompts_are_judged_one_after_the_other(compare, desk, table, kept)
     compare.button(key="many_start").click().run()
     picks = []
     for place in range(3):
-        for _ in range(500):
-            if len(desk.made) > place:
-                break
-            time.sleep(0.02)
-        generation = desk.made[place]
+        generation = desk.wait_for(place)
         generation.apply(Begun(generation.request.base))
         # The second prompt's replies are the same, so that it is not asked about.
         base = generation.request.base

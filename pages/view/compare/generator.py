@@ -16,7 +16,7 @@ from map_core.analysis.generation_weights import effective_solution, scored_weig
 from map_core.core.types import Form
 from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError, MissingModelError, PaletteError
-from map_core.feasibility import Assessment, AttainableLevels
+from map_core.feasibility import Assessment
 from map_core.generation.request import GenerationRequest
 from map_core.models.endpoint import address_of, refusal_reason
 from map_core.models.files import locate, recorded_model
@@ -112,7 +112,7 @@ def _scene_of_fewer(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Sce
     """The scene of a generator that draws so many candidates."""
     table = subsample_candidates(_scene.table, candidates)
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
-    return Scene((*key, candidates), table, oracle, AttainableLevels(oracle), _scene.names, _scene.cards, _scene.theme)
+    return Scene((*key, candidates), table, oracle, _scene.names, _scene.cards, _scene.theme)
 
 
 def steering_weights(scene: Scene, assessment: Assessment, candidates: int) -> SteeringWeights:

@@ -12,7 +12,7 @@ from map_core.feasibility import Assessment
 from map_core.palettes.palette import Palette
 from map_core.text import sentences
 from pages.view.compare import generator
-from pages.view.session import header, palette_state
+from pages.view.session import header, palette_cache, palette_state
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import markup
@@ -59,16 +59,12 @@ def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[Pale
     ]
     for number, one in enumerate(beside, start=1):
         its_scene = scenes.load(one.palette.use_case)
-        found = _assessed(its_scene.key, palette_state.standardised(its_scene, one.palette).tobytes(), its_scene)
+        targets = palette_state.standardised(its_scene, one.palette)
+        found = palette_cache.assess_once(its_scene, targets, np.zeros(len(targets), dtype=bool))
         made.append(
             PaletteColumn(one.name, f"pinned_{number}", generator.steering_weights(its_scene, found, candidates))
         )
     return tuple(made)
-
-
-@st.cache_resource(show_spinner=False, max_entries=256)
-def _assessed(key: tuple[object, ...], targets: bytes, _scene: Scene) -> Assessment:
-    return _scene.assess(np.frombuffer(targets))
 
 
 def pin(name: str, palette: Palette) -> None:

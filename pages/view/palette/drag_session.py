@@ -15,7 +15,10 @@ from pages.view.palette import example, faders, verdict
 from pages.view.session import live_answer
 from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import errors, live_channel
+from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
+
+DRAG_SESSION: Key[DragSession | None] = Key("drag_session", None)
 
 
 class DragSession:
@@ -73,5 +76,7 @@ class DragSession:
 
 
 def register(seen: LiveAnswer) -> None:
-    """Be ready for a hand on this viewer's desk, which shows what was seen."""
-    live_channel.register(faders.desk_id(), DragSession(faders.desk_id(), seen, example.prompt_number(), viewer_id()))
+    """Be ready for a hand on this viewer's desk, which shows what was seen; held by the visit, and gone with it."""
+    page = DragSession(faders.desk_id(), seen, example.prompt_number(), viewer_id())
+    DRAG_SESSION.set(page)
+    live_channel.register(page.session, page)

@@ -90,8 +90,8 @@ def _assess(scene: Scene, palette: Palette) -> Assessment:
 
 
 def _attainable(scene: Scene, palette: Palette) -> bool:
-    with scene.lock:
-        return scene.attainable.margin(palette_state.standardised(scene, palette)).attainable
+    with scene.attainable() as attainable:
+        return attainable.margin(palette_state.standardised(scene, palette)).attainable
 
 
 def _reachable(scene: Scene, palette: Palette) -> bool:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import streamlit as st
@@ -27,7 +29,8 @@ from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell import background, markup
 
-REMEMBERED = 2048
+#: Palettes that are remembered of each table.
+MAX_REMEMBERED = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,33 +84,57 @@ class AssessedPalette:
         return np.array([float(units.of(j, np.array(levels[j]))) for j in range(len(levels))])
 
 
-_known: OrderedDict[Hashable, AssessedPalette] = OrderedDict()
+#: Of each table that somebody looks at: what is known of its palettes, the one asked for last at the end. Nothing in
+#: it refers to the scene, so that a table is freed with all that is known of it when nobody looks at it any more.
+_assessments: WeakKeyDictionary[Scene, OrderedDict[Hashable, Future[Assessment]]] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def assessed_palette(scene: Scene, palette: Palette) -> AssessedPalette:
-    """Where a palette stands in the scene of its use case, from memory when somebody looked before."""
-    key, targets, locked = _asked(scene, palette)
-    known = _remembered(key)
-    if known is None:
-        known = AssessedPalette(scene, palette, scene.assess(targets, locked))
+def assess_once(scene: Scene, targets: np.ndarray, locked: np.ndarray) -> Assessment:
+    """Assess a palette, or return what another viewer has asked for before; whoever asks meanwhile waits for that one.
+
+    Args:
+        scene: the table.
+        targets: (value,) in standard deviations above base, NaN for free values.
+        locked: (value,) bool, those that must not give way in the nearest palette.
+    """
+    key = _key(targets, locked)
+    with _lock:
+        known = _assessments.setdefault(scene, OrderedDict())
+        coming = known.get(key)
+        if coming is None:
+            mine = known[key] = Future()
+        known.move_to_end(key)
+        while len(known) > MAX_REMEMBERED:
+            known.popitem(last=False)
+    if coming is not None:
+        return coming.result()
+    try:  # outside of the lock: other palettes are assessed meanwhile
+        assessment = scene.assess(targets, locked)
+    except BaseException as error:
         with _lock:
-            _known[key] = known
-            while len(_known) > REMEMBERED:
-                _known.popitem(last=False)
-    return known
+            known.pop(key, None)
+        mine.set_exception(error)
+        raise
+    mine.set_result(assessment)
+    return assessment
+
+
+def assessed_palette(scene: Scene, palette: Palette) -> AssessedPalette:
+    """Assess a palette in the scene of its use case, from memory when somebody asked before."""
+    return AssessedPalette(scene, palette, assess_once(scene, *_targets(scene, palette)))
 
 
 def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalette | None, ...]:
-    """Where several palettes stand, None where that is not known yet; the page is drawn again when it is.
+    """Return what is known of several palettes, None where that is being computed; then the page is drawn again.
 
     Args:
         name: of the place on the page that asks.
         wanted: palettes that :func:`fits_table` calls this table's.
     """
-    asked = [(scenes.load(one.use_case), one) for one in wanted]
-    found = tuple(_remembered(_asked(scene, palette)[0]) for scene, palette in asked)
-    missing = [pair for pair, stand in zip(asked, found, strict=True) if stand is None]
+    pairs = [(scenes.load(palette.use_case), palette) for palette in wanted]
+    found = tuple(_known(scene, palette) for scene, palette in pairs)
+    missing = [pair for pair, known in zip(pairs, found, strict=True) if known is None]
     if missing:
 
         def work(job: Job) -> int:
@@ -116,7 +143,7 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
                 assessed_palette(scene, palette)
             return len(missing)
 
-        key = tuple(_asked(scene, palette)[0] for scene, palette in missing)
+        key = tuple((scene.key, _key(*_targets(scene, palette))) for scene, palette in missing)
         before = shared_jobs().get((name, key))
         if before is not None and before.error:  # it would fail again, and the page be drawn for ever
             st.html(markup.note(f"Some palettes could not be looked at: {before.error}"))
@@ -125,17 +152,25 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
     return found
 
 
-def _asked(scene: Scene, palette: Palette) -> tuple[Hashable, np.ndarray, np.ndarray]:
-    """A key of what is looked at, the targets, and those that are locked."""
-    targets, locked = palette_state.standardised(scene, palette), palettes.locked(palette, scene.table.values)
-    return (scene.key, targets.tobytes(), locked.tobytes()), targets, locked
+def _targets(scene: Scene, palette: Palette) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (value,) targets in standard deviations above base, and which of them are locked."""
+    return palette_state.standardised(scene, palette), palettes.locked(palette, scene.table.values)
 
 
-def _remembered(key: Hashable) -> AssessedPalette | None:
+def _key(targets: np.ndarray, locked: np.ndarray) -> Hashable:
+    return targets.tobytes(), locked.tobytes()
+
+
+def _known(scene: Scene, palette: Palette) -> AssessedPalette | None:
+    """Return what is known of a palette, None where nobody has asked or the answer is still being computed."""
+    key = _key(*_targets(scene, palette))
     with _lock:
-        if key in _known:
-            _known.move_to_end(key)
-        return _known.get(key)
+        known = _assessments.get(scene, OrderedDict())
+        coming = known.get(key)
+        if coming is None or not coming.done() or coming.exception() is not None:
+            return None
+        known.move_to_end(key)
+    return AssessedPalette(scene, palette, coming.result())
 
 
 def fits_table(palette: Palette) -> bool:

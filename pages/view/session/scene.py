@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import os
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from map_core.palettes.palette import ALL
 from map_core.palettes.targets import Percentiles, percentiles
 from map_core.scoring import Definition, cards
 from map_core.text.units import Unit, Units
-from pages.view.shell import session_keys, viewer
+from pages.view.shell import garbage, session_keys, viewer
 from pages.view.shell.session_keys import Key
 
 TABLE: Key[str] = Key("table", "")
@@ -44,7 +44,6 @@ class Scene:
         key: names the table's content, the use case and the form; part of every background job's key.
         table: the part of the table that belongs to the use case.
         oracle: its moments.
-        attainable: the levels that can be had, with the corners that all viewers have found.
         names: of the values, as they read within a sentence.
         cards: what each value measures and misses, as far as that is known.
         theme: colours of the values, with those that people chose for values of their own.
@@ -53,11 +52,10 @@ class Scene:
     key: tuple[Any, ...]
     table: RewardTable
     oracle: Oracle
-    attainable: AttainableLevels
     names: tuple[str, ...]
     cards: tuple[str, ...]
     theme: Theme = field(default_factory=Theme)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    _idle: list[AttainableLevels] = field(default_factory=list, init=False, repr=False)
 
     def colour(self, value: int) -> str:
         """The colour of a value, the same in every figure and on every page."""
@@ -94,15 +92,31 @@ class Scene:
         return tuple(found)
 
     def assess(self, targets: np.ndarray, locked: np.ndarray | None = None, closest: bool = True) -> Assessment:
-        """The verdict on a palette, (value,) in standard deviations above base; corners are shared under a lock.
+        """Assess a palette, (value,) in standard deviations above base; no viewer waits for another one's palette.
 
         Args:
             targets: (value,) NaN for free values.
             locked: (value,) bool, those that must not give way in the nearest palette.
             closest: look for the nearest palette where it is needed.
         """
-        with self.lock:
-            return assess(self.oracle, targets, attainable=self.attainable, locked=locked, closest=closest)
+        with self.attainable() as attainable:
+            return assess(self.oracle, targets, attainable=attainable, locked=locked, closest=closest)
+
+    @contextmanager
+    def attainable(self) -> Iterator[AttainableLevels]:
+        """Lend the linear programs of this table, which start from the corners that were found before.
+
+        Each borrower has a set of them alone; one who finds none idle gets a new set instead of waiting, so there are
+        as many as were ever in use at the same time.
+        """
+        try:
+            borrowed = self._idle.pop()  # the one that was given back last knows the most corners
+        except IndexError:
+            borrowed = AttainableLevels(self.oracle)
+        try:
+            yield borrowed
+        finally:
+            self._idle.append(borrowed)
 
     @property
     def sampling(self) -> SamplingSettings:
@@ -151,9 +165,7 @@ def open_table(name: str) -> None:
 def _load(path: str, modified: float) -> RewardTable:
     catalog.check_memory(Path(path))
     table = reward_table.load(path)
-    # What is loaded stays; without this every script run would look through all of it for garbage.
-    gc.collect()
-    gc.freeze()
+    garbage.freeze_loaded()
     return table
 
 
@@ -186,7 +198,7 @@ def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[
         notes.append("\n\n".join(lines) or "This table does not say how this value was scored.")
     key = (path, modified, use_case, oracle.form.value, *added)
     colours = {table.index(name): one.colour for name, (one, _) in own.items() if name in table.values and one.colour}
-    return Scene(key, table, oracle, AttainableLevels(oracle), tuple(names), tuple(notes), Theme(colours))
+    return Scene(key, table, oracle, tuple(names), tuple(notes), Theme(colours))
 
 
 def _definitions(added: tuple[tuple[str, str], ...]) -> list[tuple[Definition, str]]:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import math
-import threading
 import time
 import traceback
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import anyio
 from starlette.routing import WebSocketRoute
@@ -28,12 +27,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit import config
 
 from map_core.core import amounts
-from pages.view.shell import errors
+from pages.view.shell import errors, garbage
 
 #: Where it is: the same path below any base path that Streamlit is served under.
 PATH = f"/{config.get_option('server.baseUrlPath').strip('/')}/live/desk".replace("//", "/")
-#: Pages that are remembered; one that was forgotten is told so.
-MAX_PAGES = 512
 #: Characters of the longest message that is read.
 MAX_MESSAGE_LENGTH = 100_000
 #: Seconds after a message for which a hand counts as moving.
@@ -55,8 +52,8 @@ class LivePage(Protocol):
         """What is shown where there is no answer to message number; it must not fail itself."""
 
 
-_pages: dict[str, LivePage] = {}
-_lock = threading.Lock()
+#: Each is held by its visit alone (see :mod:`pages.view.palette.drag_session`) and is gone when the visit ends.
+_pages: WeakValueDictionary[str, LivePage] = WeakValueDictionary()
 _last_message_at = [-math.inf]
 
 
@@ -66,12 +63,8 @@ def is_busy() -> bool:
 
 
 def register(name: str, page: LivePage) -> None:
-    """Let a page be asked for, in place of the one that had its name."""
-    with _lock:
-        _pages.pop(name, None)
-        _pages[name] = page
-        while len(_pages) > MAX_PAGES:
-            _pages.pop(next(iter(_pages)))
+    """Let a page answer under a name, in place of the one that had it, for as long as the caller holds the page."""
+    _pages[name] = page
 
 
 @dataclass(frozen=True)
@@ -100,8 +93,7 @@ def parse_message(text: str) -> Message | None:
 @lru_cache(maxsize=1)
 def _keep() -> None:
     """What the app has loaded by the first visit stays; no answer waits for a look through all of it for garbage."""
-    gc.collect()
-    gc.freeze()
+    garbage.freeze_loaded()
 
 
 async def _serve(socket: WebSocket) -> None:

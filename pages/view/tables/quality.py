@@ -68,8 +68,8 @@ def _facts(scene: Scene) -> list[tuple[str, str, str]]:
 
 
 def _advise(scene: Scene, targets: np.ndarray, job: Job) -> Advice:
-    with scene.lock:
-        return advise(scene.table, scene.oracle, targets, attainable=scene.attainable)
+    with scene.attainable() as attainable:
+        return advise(scene.table, scene.oracle, targets, attainable=attainable)
 
 
 def _ranges(scene: Scene, job: Job) -> TrustedRanges:

@@ -1,0 +1,127 @@
+"""Palettes that are assessed for several viewers: once each, without waiting for each other, and freed after use."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from map_core.oracle import MemoryOracle
+from map_core.palettes.palette import ALL, Palette, Target
+from pages.view.session import palette_cache
+from pages.view.session import scene as scenes
+from pages.view.session.scene import Scene
+from pages.view.shell import garbage
+from tests.tables import make_table
+
+SECONDS = 30
+
+
+def make_scene(seed: int = 3) -> Scene:
+    table = make_table(prompts=24, candidates=16, seed=seed)
+    names = tuple(table.values)
+    return Scene((f"test {seed}",), table, MemoryOracle.of(table), names, tuple("" for _ in names))
+
+
+def at(scene: Scene, percentile: float) -> Palette:
+    return Palette(ALL, {name: Target(percentile, free=j > 1) for j, name in enumerate(scene.table.values)})
+
+
+class Blocked:
+    """The assessment of one palette, which waits until it is released; others go through."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, percentile: float, scene: Scene) -> None:
+        self.begun, self.released = threading.Event(), threading.Event()
+        self.targets = palette_cache._targets(scene, at(scene, percentile))[0]
+        self.calls = 0
+        assess = scenes.assess
+
+        def blocking(oracle, targets, **options):
+            self.calls += 1
+            if np.array_equal(targets, self.targets, equal_nan=True):
+                self.begun.set()
+                assert self.released.wait(SECONDS)
+            return assess(oracle, targets, **options)
+
+        monkeypatch.setattr(scenes, "assess", blocking)
+
+
+def test_a_viewer_does_not_wait_for_another_ones_palette(monkeypatch):
+    scene = make_scene()
+    blocked = Blocked(monkeypatch, 55.0, scene)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(palette_cache.assessed_palette, scene, at(scene, 55.0))
+        assert blocked.begun.wait(SECONDS)
+        second = pool.submit(palette_cache.assessed_palette, scene, at(scene, 60.0)).result(SECONDS)
+        moving = scene.assess(palette_cache._targets(scene, at(scene, 58.0))[0], closest=False)
+        assert second.assessment.solution is not None
+        assert moving.solution is not None
+        assert not first.done()
+        blocked.released.set()
+        assert first.result(SECONDS).assessment.solution is not None
+
+
+def test_a_palette_that_two_viewers_ask_for_is_assessed_once(monkeypatch):
+    scene = make_scene()
+    blocked = Blocked(monkeypatch, 55.0, scene)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(palette_cache.assessed_palette, scene, at(scene, 55.0))
+        assert blocked.begun.wait(SECONDS)
+        second = pool.submit(palette_cache.assessed_palette, scene, at(scene, 55.0))
+        blocked.released.set()
+        assert first.result(SECONDS).assessment is second.result(SECONDS).assessment
+    assert blocked.calls == 1
+
+
+def test_a_palette_that_failed_is_tried_again(monkeypatch):
+    scene = make_scene()
+    with monkeypatch.context() as patch:
+        patch.setattr(scenes, "assess", lambda *given, **options: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            palette_cache.assessed_palette(scene, at(scene, 55.0))
+    assert palette_cache._known(scene, at(scene, 55.0)) is None
+    assert palette_cache.assessed_palette(scene, at(scene, 55.0)).assessment.solution is not None
+
+
+def test_as_many_are_remembered_of_a_table_as_there_is_room_for(monkeypatch):
+    scene = make_scene()
+    monkeypatch.setattr(palette_cache, "MAX_REMEMBERED", 2)
+    for percentile in (52.0, 54.0, 56.0):
+        palette_cache.assessed_palette(scene, at(scene, percentile))
+    known = [palette_cache._known(scene, at(scene, percentile)) is not None for percentile in (52.0, 54.0, 56.0)]
+    assert known == [False, True, True]
+
+
+def test_a_table_that_nobody_looks_at_is_freed_with_all_that_is_known_of_it():
+    scene = make_scene(seed=4)
+    palette_cache.assessed_palette(scene, at(scene, 55.0))
+    oracle, gone = weakref.ref(scene.oracle), weakref.ref(scene)
+    del scene
+    gc.collect()
+    assert gone() is None
+    assert oracle() is None
+
+
+class Cycle:
+    """An object that is held by nothing but itself."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+def test_what_was_frozen_is_freed_at_the_next_load_when_nobody_holds_it():
+    held = Cycle()
+    gone = weakref.ref(held)
+    try:
+        garbage.freeze_loaded()
+        del held
+        gc.collect()
+        assert gone() is not None, "a collection passes over what is frozen"
+        garbage.freeze_loaded()
+        assert gone() is None
+    finally:
+        gc.unfreeze()
