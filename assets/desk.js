@@ -1,6 +1,7 @@
 // The desk: a fader a value, in one component with one state. Data are numbers and names; names are set as text only.
 // What the hand does is sent as changes since the page heard last, so that nothing is lost when answers come late: by
-// the channel while it moves, and to the page when it rests.
+// the channel (channel.js) while it moves, and to the page when it rests. On the server live_channel.py takes a message
+// in, drag_session.py answers it, faders.py reads the changes and live_answer.py computes what comes back to take().
 const desks = new WeakMap();
 const PACE = 22; // milliseconds between two messages while a fader moves: about 45 a second
 const PATIENCE = 120; // after so long another message goes out even if the last one is unanswered

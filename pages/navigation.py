@@ -1,4 +1,10 @@
-"""The script of every visit: names the pages and runs the one that was asked for."""
+"""The script of every visit: define the pages and run the one that was asked for.
+
+To add a page: write ``pages/NAME.py`` (read the palette with ``palette_state.current()``, draw ``header.draw_header``
+with its title, compute, draw), put what it draws into a package ``pages/view/NAME`` on the floor that
+``tests/test_layering.py`` gives it, add a line to :data:`PAGES` below, the page's terms to ``PAGE_TERMS`` in
+``pages/view/shell/glossary.py``, and a test to ``tests/pages``.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +38,7 @@ PAGES = {
 
 
 def page(name: str, title: str, icon: str) -> st.Page:
-    """A page at its own address; the palette's is the first."""
+    """Return a page at its own address; the palette's is the first."""
     first = name == "palette"
     return st.Page(
         f"{name}.py", title=title, icon=f":material/{icon}:", default=first, url_path=None if first else name

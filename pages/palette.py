@@ -23,7 +23,7 @@ welcome.draw_welcome()
 
 
 def _draw_numbers(seen: LiveAnswer) -> None:
-    """The numbers, for those who open them, and the other kind of slider."""
+    """Draw the numbers, for those who open them, and the other kind of slider."""
     box = st.expander("The numbers: levels and weights in reward units", key="numbers_box", on_change="rerun")
     if box.open:
         with box:

@@ -32,7 +32,7 @@ make = share.report_factory(scene, palette, name)
 
 
 def draw_report(job: Job) -> None:
-    """The document once it is made; before, what is being computed."""
+    """Draw the document once it is made; before, what is being computed."""
     if job.error:
         st.html(markup.note(f"The report could not be made: {job.error}"))
     elif job.result is None:

@@ -82,7 +82,7 @@ def walk(job: Job) -> SequentialPath:
 
 
 def compare(job: Job) -> OrderComparison:
-    """The same targets in many orders."""
+    """Return the same targets in many orders."""
     return compare_orders(scene.oracle, targets, rounds=rounds, grow_only=grows, limit=MOST_ORDERS)
 
 

@@ -22,7 +22,7 @@ TITLES = {name: title for name, (title, _) in VIEWS.items()}
 
 
 def choose(now: CurrentPalette) -> str:
-    """The view, and the two values of the first one: asked for by a click or by the address, else as they were."""
+    """Return the view, after setting its two values where a click or the address asks for others."""
     table = now.scene.table
     if shared.OPEN_PAIR.is_set():
         pair = shared.OPEN_PAIR.pop()

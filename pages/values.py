@@ -21,7 +21,7 @@ header.draw_header(
 
 
 def _choose(seen: ValuesView) -> str:
-    """The value that is looked at: the one chosen here, or the one that the address names."""
+    """Return the value that is looked at: the one chosen here, or the one that the address names."""
     if state.SHOWN.get() not in seen.names:
         asked = st.query_params.get("value")
         state.SHOWN.set(asked if asked in seen.names else seen.names[0])

@@ -40,7 +40,7 @@ def title(name: str) -> str:
 
 
 def adapted(markdown: str) -> str:
-    """Rewrite a document for the page: headings one rank lower, links to other documents to this page.
+    r"""Rewrite a document for the page: headings one rank lower, links to other documents to this page.
 
     Example:
         >>> adapted("# Server\\n\\nSee [Method](method.md#solver).")

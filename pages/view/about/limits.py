@@ -25,7 +25,7 @@ class ProductLimit:
 
 
 def product_limits(scene: Scene) -> list[ProductLimit]:
-    """The limits for the table that is open; the scene of all use cases."""
+    """Return the limits for the table that is open; the scene of all use cases."""
     return [_scorers(), _average(scene), _replies(scene), _candidates(scene), _form(scene), _sure(scene), *_people()]
 
 

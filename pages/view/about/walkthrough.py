@@ -24,7 +24,7 @@ SHOWN_REPLIES = 2
 
 
 def method_steps(scene: Scene) -> list[tuple[str, str]]:
-    """The method in five steps, with the numbers of the table that is open."""
+    """Return the method in five steps, with the numbers of the table that is open."""
     table, oracle = scene.table, scene.oracle
     rows, prompts, model = len(table.rewards), len(table.prompts), table.metadata.get("model") or {}
     name = model.get("name") if isinstance(model, dict) else None
@@ -65,7 +65,7 @@ def method_steps(scene: Scene) -> list[tuple[str, str]]:
 
 
 def draw_walkthrough(seen: LiveAnswer) -> None:
-    """The example: a prompt, how hard the weights push, the probabilities, and the likeliest replies."""
+    """Draw the example: a prompt, how hard the weights push, the probabilities, and the likeliest replies."""
     scene, table = seen.scene, seen.scene.table
     several = [i for i in range(len(table.prompts)) if table.candidates[i] > 1]
     if not several:
@@ -122,7 +122,7 @@ def _sentence(distribution: Softmax) -> str:
 
 
 def _draw_replies(distribution: Softmax, replies: tuple[str, ...] | list[str]) -> None:
-    """The likeliest replies, as text."""
+    """Draw the likeliest replies, as text."""
     if not replies:
         st.html(markup.note("This table has rewards and no texts of replies."))
         return

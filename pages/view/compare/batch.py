@@ -68,7 +68,7 @@ def current_batch() -> PromptBatch | None:
 
 
 def draw_mode_switch(default: bool) -> bool:
-    """The choice between one prompt and many; whether it is many."""
+    """Draw the choice between one prompt and many; whether it is many."""
     chosen = st.segmented_control(
         "How many prompts",
         ["one", "many"],
@@ -83,33 +83,34 @@ def draw_mode_switch(default: bool) -> bool:
 
 
 def stop() -> None:
-    """Callback: stop the batch on this page, if this viewer started it; what is done stays."""
+    """Stop the batch on this page, if this viewer started it; what is done stays."""
     batch = current_batch()
     if batch is not None and generator.is_owner(batch):
         batch.stop()
 
 
 def parse_prompts(text: str) -> list[str]:
-    """The prompts that somebody pasted or uploaded: a line each, as text or as JSON with a "prompt".
+    """Return the prompts that somebody pasted or uploaded: a line each, as text or as JSON with a "prompt".
 
     Raises:
         InputError: a line is JSON without a prompt.
     """
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
+    for number, row in enumerate(text.splitlines(), start=1):
+        line = row.strip()
+        prompt = line
         if line.startswith("{"):
             try:
-                line = str(json.loads(line)["prompt"]).strip()
+                prompt = str(json.loads(line)["prompt"]).strip()
             except (json.JSONDecodeError, KeyError, TypeError) as error:
                 raise InputError(f'Line {number} is no JSON with a "prompt"; expected text or such JSON.') from error
-        if line:
-            found.append(line)
+        if prompt:
+            found.append(prompt)
     return found
 
 
 def start(scene: Scene, assessment: Assessment) -> None:
-    """Callback: a request a prompt, one after the other."""
+    """Submit a request for each prompt, one after the other."""
     prompt_form.remember_refusal(None)
     stop()
     try:
@@ -194,7 +195,7 @@ class _PromptResult:
 
 
 def draw_batch(scene: Scene, assessment: Assessment) -> None:
-    """The table and the figures, drawn again while there is more to come."""
+    """Draw the table and the figures, drawn again while there is more to come."""
     found = current_batch()
     if found is None:
         st.html(markup.note("Each prompt gets candidates of its own; the table and the levels fill in as they end."))
@@ -248,7 +249,7 @@ def _draw(scene: Scene, assessment: Assessment, found: PromptBatch) -> None:
 def _draw_table(
     scene: Scene, found: PromptBatch, columns: Sequence[PaletteColumn], answered: Sequence[_PromptResult]
 ) -> None:
-    """A prompt a row, those that wait included."""
+    """Draw a prompt a row, those that wait included."""
     names = [name for name in found.requests[0].scored if columns[0].weights.by_value.get(name)]
     rows: list[dict[str, Any]] = []
     for number, request in enumerate(found.requests):

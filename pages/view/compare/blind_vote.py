@@ -57,7 +57,7 @@ class _CastVote:
 
 
 def vote_question(generation: Generation, shown: GenerationSnapshot, choice: Choice | None) -> VoteQuestion | None:
-    """What can be asked of a generation; None before its end, and where nothing was picked."""
+    """Return what can be asked of a generation; None before its end, and where nothing was picked."""
     place = shown_candidate(shown, choice)
     if shown.phase is not Phase.DONE or place is None:
         return None
@@ -69,7 +69,7 @@ def vote_question(generation: Generation, shown: GenerationSnapshot, choice: Cho
 
 
 def is_blind() -> bool:
-    """This viewer judges blind."""
+    """Return this viewer judges blind."""
     return BLIND.get()
 
 
@@ -83,7 +83,7 @@ def _open_questions(questions: Sequence[VoteQuestion]) -> list[VoteQuestion]:
 
 
 def draw_blind_switch() -> None:
-    """The toggle that covers the replies; the database is opened meanwhile."""
+    """Draw the toggle that covers the replies; the database is opened meanwhile."""
     background.job("database", setting(), lambda job: database())
     st.toggle(
         "Judge blind",
@@ -135,7 +135,7 @@ def _palette_key() -> str:
 
 
 def _on_answer(asked: VoteQuestion, side: Side) -> None:
-    """Callback: the vote is kept."""
+    """Store a vote."""
     REFUSED.pop()
     if asked.pair is None or asked.name in _cast_votes():
         return
@@ -150,7 +150,7 @@ def _on_answer(asked: VoteQuestion, side: Side) -> None:
 
 
 def _take_back() -> None:
-    """Callback: the last judgement of this viewer is withdrawn, and asked for again while the replies are covered."""
+    """Withdraw this viewer's last vote; while the replies are covered, its pair is asked about again."""
     REFUSED.pop()
     if not (kept := dict(_cast_votes())):
         return
@@ -170,7 +170,7 @@ def _draw_refusal() -> None:
 
 
 def draw_outcome(asked: VoteQuestion | None) -> None:
-    """What this viewer said of two replies that are now shown with their names, or why nothing was asked."""
+    """Draw what this viewer said of two replies that are now shown with their names, or why nothing was asked."""
     if asked is None:
         return
     if (mine := _cast_votes().get(asked.name)) is not None:
@@ -180,14 +180,14 @@ def draw_outcome(asked: VoteQuestion | None) -> None:
 
 
 def draw_summary() -> None:
-    """What all judgements on this palette say, and both to take away or take back."""
+    """Draw what all judgements on this palette say, and both to take away or take back."""
     with st.container(key="judged"):
         _draw_refusal()
         _draw_tally()
 
 
 def _draw_tally() -> None:
-    """The judgements on this palette by everybody."""
+    """Draw the judgements on this palette by everybody."""
     try:
         kept = votes.votes_of(database(), _palette_key())
     except PaletteError as error:

@@ -36,7 +36,7 @@ def draw_candidates(view: ComparisonView) -> None:
 
 
 def _on_chosen() -> None:
-    """Callback: a dot was clicked."""
+    """Read the candidate whose dot was clicked."""
     if (chosen := FIELD.get().get("chosen")) is not None:
         generator.READING.set(int(chosen))
 
@@ -108,7 +108,7 @@ def _dots(view: ComparisonView, pair: tuple[int, int]) -> tuple[candidate_field.
 
 
 def _draw_reading(view: ComparisonView) -> None:
-    """The candidate that was clicked, or chosen by its number."""
+    """Draw the candidate that was clicked, or chosen by its number."""
     candidates = view.shown.candidates
     if (generator.READING.get() or 0) >= len(candidates):
         generator.READING.set(None)
@@ -194,7 +194,7 @@ def _draw_downloads(view: ComparisonView) -> None:
 
 
 def draw_downloads(made: list[dict[str, Any]], name: str) -> None:
-    """Records to take away, in both forms; made when they are asked for."""
+    """Draw records to take away, in both forms; made when they are asked for."""
     with st.container(horizontal=True, key=f"{name}_files"):
         for label, write, kind, mime in (
             ("All candidates (JSON lines)", records.json_lines, "jsonl", "application/jsonl"),

@@ -18,27 +18,27 @@ TURNS: Key[tuple[Turn, ...]] = Key("chat", ())
 
 
 def earlier_turns(generation: Generation | None) -> tuple[Turn, ...]:
-    """The turns before the prompt; those of the generation that a reload has found again."""
+    """Return the turns before the prompt; those of the generation that a reload has found again."""
     if not TURNS.is_set():
         TURNS.set(generation.request.history if generation else ())
     return TURNS.get()
 
 
 def continue_with(scene: Scene, generation: Generation, reply: str) -> None:
-    """Callback: this reply was the assistant's turn, and the next prompt is being asked for."""
+    """Take a reply as the assistant's turn, and ask for the next prompt."""
     TURNS.set((*generation.request.history, Turn(generation.request.prompt, reply)))
     PROMPT.set("")
     generator.forget(scene)
 
 
 def start_new(scene: Scene) -> None:
-    """Callback: no earlier turns."""
+    """Start a chat without earlier turns."""
     TURNS.set(())
     generator.forget(scene)
 
 
 def draw_transcript(scene: Scene, generation: Generation | None) -> None:
-    """The earlier turns above the prompt, and a way out of them."""
+    """Draw the earlier turns above the prompt, and a way out of them."""
     turns = earlier_turns(generation)
     if not turns:
         return

@@ -58,12 +58,12 @@ class SteeringWeights:
 
 
 def model_name(scene: Scene) -> str:
-    """The model that the table's replies came from."""
+    """Return the model that the table's replies came from."""
     return recorded_model(scene.table.metadata)
 
 
 def missing_model(scene: Scene) -> MissingModel | None:
-    """What is missing for the generator to run; looked at again every few seconds."""
+    """Return what is missing for the generator to run; looked at again every few seconds."""
     if reason := refusal_reason(scene.table.metadata):
         return MissingModel(reason, None)
     return _missing_model(model_name(scene))
@@ -84,7 +84,7 @@ def _missing_model(model: str) -> MissingModel | None:
 
 
 def service(scene: Scene) -> GenerationService:
-    """The one model process of this app."""
+    """Return the one model process of this app."""
     return shared_service(model_name(scene))
 
 
@@ -96,7 +96,7 @@ def warm_up(scene: Scene) -> None:
 
 
 def scored_values(scene: Scene) -> tuple[str, ...]:
-    """The table's values that can be scored on new replies."""
+    """Return the table's values that can be scored on new replies."""
     known = scored(from_metadata(scene.table.metadata))
     return tuple(name for name in scene.table.values if name in known)
 
@@ -109,14 +109,14 @@ def custom_specifications(scene: Scene) -> tuple[Specification, ...]:
 
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _scene_of_fewer(key: tuple[Any, ...], candidates: int, _scene: Scene) -> Scene:
-    """The scene of a generator that draws so many candidates."""
+    """Return the scene of a generator that draws so many candidates."""
     table = subsample_candidates(_scene.table, candidates)
     oracle = MemoryOracle.of(table, Form.PER_PROMPT)
     return Scene((*key, candidates), table, oracle, _scene.names, _scene.cards, _scene.theme)
 
 
 def steering_weights(scene: Scene, assessment: Assessment, candidates: int) -> SteeringWeights:
-    """The weights of the palette for a generator that draws so many candidates, from memory when they were had before.
+    """Return the weights of the palette for a generator that draws so many candidates.
 
     Where the palette is out of reach, or is so with this few candidates, they are those of the nearest one that works.
     """
@@ -187,7 +187,7 @@ def forget(scene: Scene) -> None:
 
 
 def write_address(name: str, shown: str | None) -> None:
-    """What is shown stands in the address, and nothing else of this page, so that a reload finds it again.
+    """Write the id of what is shown into the address, so that a reload finds it again.
 
     Args:
         name: "generation" or "many".
@@ -203,7 +203,7 @@ def write_address(name: str, shown: str | None) -> None:
 
 
 def value_title(scene: Scene, name: str) -> str:
-    """A value's name as it reads within a sentence, those included that the table does not have."""
+    """Return a value's name as it reads within a sentence, those included that the table does not have."""
     if name in scene.table.values:
         return scene.names[scene.table.values.index(name)]
     card = cards().get(name)

@@ -43,7 +43,7 @@ class PaletteColumn:
 
 
 def pinned_palettes() -> tuple[PinnedPalette, ...]:
-    """The palettes that this viewer has pinned, the first one first."""
+    """Return the palettes that this viewer has pinned, the first one first."""
     return PINNED.get()
 
 
@@ -68,7 +68,7 @@ def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[Pale
 
 
 def pin(name: str, palette: Palette) -> None:
-    """Callback: set a palette aside under a name, to which a number is added where it is taken; nothing when full."""
+    """Set a palette aside under a name, to which a number is added where it is taken; nothing when full."""
     taken = {"Your palette", "Base model", *(one.name for one in pinned_palettes())}
     shown, number = name, 2
     while shown in taken:
@@ -78,24 +78,24 @@ def pin(name: str, palette: Palette) -> None:
 
 
 def _pin() -> None:
-    """Callback: today's palette stays as it is under a name; what the faders do from here on is another one."""
+    """Pin today's palette under a name; the faders change another one from here on."""
     pin(str(PIN_NAME.get() or "").strip() or next_pin_name(), palette_state.history().now)
     PIN_NAME.set("")
 
 
 def next_pin_name() -> str:
-    """What a palette is called that is pinned without a name."""
+    """Return what a palette is called that is pinned without a name."""
     taken = {one.name for one in pinned_palettes()}
     return next(name for number in range(1, MAX_PINNED + 2) if (name := f"Palette {number}") not in taken)
 
 
 def unpin(place: int) -> None:
-    """Callback: a pinned palette is set aside no more."""
+    """Unpin a palette."""
     PINNED.set(tuple(one for k, one in enumerate(pinned_palettes()) if k != place))
 
 
 def _use(place: int) -> None:
-    """Callback: a pinned palette becomes today's; the page Palette then shows it."""
+    """Make a pinned palette today's; the page Palette then shows it."""
     palette_state.apply(pinned_palettes()[place].palette, f"{pinned_palettes()[place].name} was taken.")
 
 
@@ -138,7 +138,7 @@ def _target_chips(palette: Palette) -> list[tuple[int, str]]:
 
 
 def draw_faders(scene: Scene, palette: Palette) -> None:
-    """The targets of today's palette as on its own page, small; a move re-weights what is being written."""
+    """Draw the targets of today's palette as on its own page, small; a move re-weights what is being written."""
     values = list(range(len(scene.table.values)))
     st.html(markup.value_colours(len(values), scene.theme))
     STEERED.set([j for j in values if not palette.targets[scene.table.values[j]].free])
@@ -172,7 +172,7 @@ def draw_faders(scene: Scene, palette: Palette) -> None:
 
 
 def _steer(scene: Scene) -> None:
-    """Callback: the values that are chosen have their targets, the others are free."""
+    """Give the chosen values their targets, and leave the others free."""
     palette = palette_state.history().now
     targets = {
         name: replace(palette.targets[name], free=j not in STEERED.get()) for j, name in enumerate(scene.table.values)

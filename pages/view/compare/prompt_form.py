@@ -50,7 +50,7 @@ def candidate_count() -> int:
 
 
 def build_request(scene: Scene, assessment: Assessment, prompt: str, seed: int) -> GenerationRequest:
-    """A prompt with the controls as they stand.
+    """Return a prompt with the controls as they stand.
 
     Raises:
         InputError: it cannot be asked.
@@ -89,14 +89,14 @@ def draw_refusal() -> None:
 
 
 def pick_prompt(scene: Scene) -> None:
-    """Callback: a prompt of the table is put into the box, where it can be changed."""
+    """Put a prompt of the table into the box, where it can be changed."""
     chosen = PICKED_PROMPT.get()
     if chosen is not None:
         chat.PROMPT.set(scene.table.prompts[chosen])
 
 
 def generate(scene: Scene, assessment: Assessment) -> None:
-    """Callback of the button: the request in words when it cannot be made, else it is on its way."""
+    """Submit the request, or remember in words why it cannot be made."""
     remember_refusal(None)
     seed = int(SEED.get())
     try:
@@ -108,7 +108,7 @@ def generate(scene: Scene, assessment: Assessment) -> None:
 
 
 def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]) -> None:
-    """Callback: the same candidates, which the same seed gives again, and as many more."""
+    """Ask for the same candidates, which the same seed gives again, and as many more."""
     remember_refusal(None)
     now = len(generation.snapshot().candidates)
     asked = generation.request
@@ -128,7 +128,7 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
 
 
 def draw_prompt_form(scene: Scene, assessment: Assessment, generation: Generation | None, ready: bool) -> None:
-    """The prompt box with all that belongs to it."""
+    """Draw the prompt box with all that belongs to it."""
     may_stop = generation is not None and not generation.ended and generator.is_owner(generation)
     chat.PROMPT.get_or_set(scene.table.prompts[0])
     with st.container(key="ask"):
@@ -207,7 +207,7 @@ def draw_number_inputs(scene: Scene) -> None:
 
 
 def draw_method() -> None:
-    """The method, and drawing more until enough candidates carry the choice."""
+    """Draw the method, and drawing more until enough candidates carry the choice."""
     with st.expander("How replies are drawn", key="how"):
         method = st.radio(
             "Method",

@@ -47,12 +47,12 @@ class ComparisonView:
         return self.shown.phase is Phase.DONE
 
     def place(self, choice: Choice | None) -> int | None:
-        """The candidate that a palette shows, see :func:`shown_candidate`."""
+        """Return the candidate that a palette shows, see :func:`shown_candidate`."""
         return shown_candidate(self.shown, choice)
 
 
 def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> ComparisonView:
-    """The state of now; the weights in force follow the palette and the number of candidates."""
+    """Return the state of now; the weights in force follow the palette and the number of candidates."""
     shown = generation.snapshot()
     columns = pinned.columns(scene, assessment, len(shown.candidates))
     if generator.is_owner(generation):
@@ -64,14 +64,14 @@ def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> 
 def choices(
     generation: Generation, shown: GenerationSnapshot, columns: Sequence[PaletteColumn]
 ) -> tuple[Choice | None, ...]:
-    """What each palette makes of the candidates that are shown; None before any rewards."""
+    """Return what each palette makes of the candidates that are shown; None before any rewards."""
     made = [generation.choice(column.weights.by_value) for column in columns]
     # Candidates may have been added between the two looks: then there are no choices until the next one.
     return tuple(c if c is not None and len(c.probabilities) == len(shown.candidates) else None for c in made)
 
 
 def shown_candidate(shown: GenerationSnapshot, choice: Choice | None) -> int | None:
-    """The candidate that a choice shows: its pick when all is done, before that the leader."""
+    """Return the candidate that a choice shows: its pick when all is done, before that the leader."""
     if choice is None:
         return None
     return choice.picked if shown.phase is Phase.DONE else int(np.argmax(choice.probabilities))
@@ -113,7 +113,7 @@ def draw_progress(shown: GenerationSnapshot) -> None:
 
 
 def draw_empty_columns(columns: tuple[PaletteColumn, ...]) -> None:
-    """The columns before anything was asked."""
+    """Draw the columns before anything was asked."""
     with st.container(horizontal=True, key="columns"):
         with st.container(border=True, key="base_reply"):
             st.html(markup.name("Base model"))
@@ -125,7 +125,7 @@ def draw_empty_columns(columns: tuple[PaletteColumn, ...]) -> None:
 
 
 def draw_replies(view: ComparisonView) -> None:
-    """A column for the base model and one for each palette."""
+    """Draw a column for the base model and one for each palette."""
     shown = view.shown
     with st.container(horizontal=True, key="columns"):
         with st.container(border=True, key="base_reply"):
@@ -185,7 +185,7 @@ def _draw_continue(view: ComparisonView, key: str, reply: str) -> None:
 
 
 def _draw_certificate(view: ComparisonView, column: PaletteColumn, choice: Choice, place: int) -> None:
-    """What this choice rests on and what it has cost; provisional like the choice itself."""
+    """Draw what this choice rests on and what it has cost; provisional like the choice itself."""
     count = len(choice.probabilities)
     st.html(
         markup.facts(
@@ -241,7 +241,7 @@ def _details(
 
 
 def _draw_rewards(view: ComparisonView) -> None:
-    """The rewards of the replies shown, with their percentiles among the base model's replies."""
+    """Draw the rewards of the replies shown, with their percentiles among the base model's replies."""
     table, places = view.scene.table, [view.shown.base, *(view.place(choice) for choice in view.choices)]
     percentiles, rows = view.scene.percentiles, []
     for name in view.generation.request.scored:

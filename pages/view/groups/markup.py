@@ -18,12 +18,12 @@ _SIGNS = {"diamond": "vp-filled", "diamond-open": "vp-open"}
 
 
 def headline(text: str) -> str:
-    """What the groups come to, in large type; said again to those who hear the page when it changes."""
+    """Return what the groups come to, in large type; said again to those who hear the page when it changes."""
     return f'<p class="vp-agreed" role="status">{escape(text)}</p>'
 
 
 def legend(names: Sequence[str], lettered: bool) -> str:
-    """The sign of each group and of each rule, as the figures draw them."""
+    """Return the sign of each group and of each rule, as the figures draw them."""
     items = []
     if lettered:
         items += [
@@ -51,12 +51,12 @@ def sentences(lines: Sequence[str]) -> str:
 
 
 def titled_list(title: str, lines: Sequence[str]) -> str:
-    """A small title and its lines; nothing without lines."""
+    """Return a small title and its lines; nothing without lines."""
     return f'<h2 class="vp-small-title">{escape(title)}</h2>{sentences(lines)}' if lines else ""
 
 
 def rule(which: Rule, outcome: str, verdict: str) -> str:
-    """What one rule gives: its sign and name, how it chooses, and what came of it."""
+    """Return what one rule gives: its sign and name, how it chooses, and what came of it."""
     tag = f'<span class="vp-tag">{escape(verdict)}</span>' if verdict else ""
     title, meaning = RULES[which], MEANINGS[which]
     return (
@@ -66,7 +66,7 @@ def rule(which: Rule, outcome: str, verdict: str) -> str:
 
 
 def title(name: str, note: str) -> str:
-    """The name of a meeting and how it stands."""
+    """Return the name of a meeting and how it stands."""
     return f'<div class="vp-meeting-title"><h1>{escape(name)}</h1><p>{escape(note)}</p></div>'
 
 
@@ -83,7 +83,7 @@ def invitation(link: str, code: str) -> str:
 
 
 def see_picture() -> str:
-    """The way from what was sent to the picture."""
+    """Return the way from what was sent to the picture."""
     return '<a class="vp-see" href="#picture">Sent. See the picture</a>'
 
 
@@ -98,7 +98,7 @@ def count(text: str) -> str:
 
 
 def common(headline: str, nearness: Sequence[tuple[Rule, float, str]]) -> str:
-    """What all members come to, for one of them.
+    """Return what all members come to, for one of them.
 
     Args:
         headline: what everybody comes to.
@@ -121,6 +121,7 @@ def strips(
     values: Sequence[int],
     titles: Sequence[str],
     bases: Sequence[float],
+    *,
     places: Sequence[np.ndarray],
     mine: int | None,
     said: Sequence[str],
@@ -128,7 +129,7 @@ def strips(
     told: Sequence[str],
     theme: Theme,
 ) -> str:
-    """What everybody asks for, a strip a value, light enough for a phone.
+    """Return what everybody asks for, a strip a value, light enough for a phone.
 
     Args:
         values: positions of the values, for their colours.

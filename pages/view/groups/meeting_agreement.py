@@ -58,7 +58,7 @@ class SharedAgreement:
         self._found: GroupAgreement | None = None
 
     def look(self, scene: Scene, groups: tuple[Group, ...], spend: float) -> KnownAgreement:
-        """What these groups come to as far as it is known, after asking for it where nobody has."""
+        """Return what these groups come to as far as it is known, after asking for it where nobody has."""
         key = results.job_key(scene, groups, spend)
         with self._lock:
             asked = self._asked
@@ -75,10 +75,10 @@ class SharedAgreement:
 
 @st.cache_resource(show_spinner=False, max_entries=256)
 def shared_agreement(code: str) -> SharedAgreement:
-    """What everybody who looks at a meeting shares."""
+    """Return what everybody who looks at a meeting shares."""
     return SharedAgreement()
 
 
 def meeting_budget(scene: Scene, held: meetings.Meeting) -> float:
-    """What the common palette may spend: as the host's screen has said, or the usual."""
+    """Return what the common palette may spend: as the host's screen has said, or the usual."""
     return results.initial_budget(scene) if held.budget is None else held.budget

@@ -66,7 +66,7 @@ def _forget() -> None:
 
 
 def draw_open_form(scene: Scene) -> None:
-    """What the host says to open a meeting."""
+    """Draw what the host says to open a meeting."""
     st.text_input("What is it about?", key=NAME.name, max_chars=60, placeholder="A name for the meeting")
     st.html(shell_markup.note(f"About the use case that is chosen above: {scene.key[2] or scenes.ALL}."))
     st.button("Open", key="meeting_open", type="primary", icon=":material/qr_code_2:", on_click=_open, args=(scene,))
@@ -115,7 +115,7 @@ def base_address() -> str:
 
 
 def network_address() -> str:
-    """The address of this machine in its network, as far as it has one; nothing is sent to find out."""
+    """Return the address of this machine in its network, as far as it has one; nothing is sent to find out."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -125,7 +125,7 @@ def network_address() -> str:
 
 
 def draw_meeting() -> None:
-    """The picture of the meeting, one screen."""
+    """Draw the picture of the meeting, one screen."""
     code = str(MEETING.get())
     held = meetings.meeting(database(), code)
     if held is None:
@@ -151,7 +151,7 @@ def draw_meeting() -> None:
 
 
 def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
-    """What the common palette may spend: the host's to choose, the same for everybody."""
+    """Draw what the common palette may spend: the host's to choose, the same for everybody."""
     spend = meeting_budget(scene, held)
     if not is_host:
         st.html(shell_markup.note(f"Budget {amounts.nats(spend, 1)}"), width="content")
@@ -167,7 +167,7 @@ def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
 
 
 def _draw_address(code: str) -> str:
-    """The link that the QR code holds, with the address in front of it to be changed."""
+    """Draw the link that the QR code holds, with the address in front of it to be changed."""
     BASE_ADDRESS.get_or_set(base_address())
     base = st.text_input("Address that the phones can reach", key=BASE_ADDRESS.name, persist_state="session")
     base = str(base).strip().rstrip("/") or base_address()
@@ -208,7 +208,7 @@ def _remove(code: str, member: str) -> None:
 
 
 def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool, link: str) -> None:
-    """What follows the phones: who is there, and what they come to."""
+    """Draw what follows the phones: who is there, and what they come to."""
 
     @st.fragment(run_every=LOOK_SECONDS)
     def piece() -> None:

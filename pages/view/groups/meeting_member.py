@@ -54,7 +54,7 @@ class Wish:
 
 
 def join_by_code() -> None:
-    """Callback: to the meeting whose code was typed."""
+    """Go to the meeting whose code was typed."""
     st.query_params["meeting"] = meetings.read_code(str(CODE.get() or ""))
 
 
@@ -66,7 +66,7 @@ def member_id() -> str:
 
 
 def current_wishes(scene: Scene, sent: meetings.Entry | None) -> dict[str, Wish]:
-    """The wishes as they stand on this phone: from before, from what was sent, or none."""
+    """Return the wishes as they stand on this phone: from before, from what was sent, or none."""
     held = WISHES.get()
     if set(held) != set(scene.table.values):
         held = {}
@@ -82,7 +82,7 @@ def current_wishes(scene: Scene, sent: meetings.Entry | None) -> dict[str, Wish]
 
 
 def wished_palette(scene: Scene, use_case: str, held: Mapping[str, Wish]) -> Palette:
-    """The wishes as a palette; what nothing is asked of is free."""
+    """Return the wishes as a palette; what nothing is asked of is free."""
     return Palette(
         use_case,
         {name: Target(float(held[name].percentile), free=not held[name].asked) for name in scene.table.values},
@@ -90,7 +90,7 @@ def wished_palette(scene: Scene, use_case: str, held: Mapping[str, Wish]) -> Pal
 
 
 def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
-    """A line a value: whether it matters, and how much of it, in three words."""
+    """Draw a line a value: whether it matters, and how much of it, in three words."""
     st.html(shell_markup.value_colours(len(scene.names), scene.theme))
     for j, name in enumerate(scene.table.values):
         if scene.oracle.constant[j]:
@@ -158,7 +158,7 @@ def draw_verdict(scene: Scene, mine: Palette) -> None:
 
 
 def _ease(scene: Scene, found: Assessment) -> None:
-    """Callback: the nearest wishes that can be had, on whole percentiles below them."""
+    """Set the nearest wishes that can be had, on whole percentiles below them."""
     assert found.nearest is not None
     held = dict(WISHES.get())
     for j in np.flatnonzero(~np.isnan(found.nearest.targets)):
@@ -169,7 +169,7 @@ def _ease(scene: Scene, found: Assessment) -> None:
 
 
 def draw_send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.Entry | None) -> None:
-    """The way to send, to send again, and to leave."""
+    """Draw the way to send, to send again, and to leave."""
     changed = sent is not None and (sent.palette != mine or sent.name != _name())
     with st.container(horizontal=True, vertical_alignment="center", key="join_send"):
         st.button(
@@ -248,7 +248,7 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
 
 
 def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: GroupAgreement) -> None:
-    """The common palette as far as it is known, and a strip for each value that somebody asks for."""
+    """Draw the common palette as far as it is known, and a strip for each value that somebody asks for."""
     units, common = scene.units(), known.common
     if common:
         nearness = [(rule, *_near(known, rule, groups[mine])) for rule in common]
@@ -261,11 +261,11 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: GroupAgreemen
             asking,
             [sentences.capitalised(scene.names[j]) for j in asking],
             [scene.percentile(j, 0.0) for j in asking],
-            [places[j] for j in asking],
-            mine,
-            [_in_words(scene.names[j], places[j], mine) for j in asking],
-            {rule: [units.percentile(j, float(given[j])) for j in asking] for rule, given in levels.items()},
-            [group_member.common_levels(known, units, j, float(groups[mine].targets[j])) for j in asking],
+            places=[places[j] for j in asking],
+            mine=mine,
+            said=[_in_words(scene.names[j], places[j], mine) for j in asking],
+            common={rule: [units.percentile(j, float(given[j])) for j in asking] for rule, given in levels.items()},
+            told=[group_member.common_levels(known, units, j, float(groups[mine].targets[j])) for j in asking],
             scene.theme,
         )
     )

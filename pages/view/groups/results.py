@@ -38,20 +38,20 @@ def _memory(key: tuple[Any, ...], _scene: Scene) -> AgreementCache:
 
 
 def job_key(scene: Scene, groups: Sequence[Group], budget: float) -> tuple[Any, ...]:
-    """What the job is named by: the same for the same wishes, whatever the groups are called."""
+    """Return what the job is named by: the same for the same wishes, whatever the groups are called."""
     wishes = tuple((group.targets.tobytes(), group.importance) for group in groups)
     return ("groups", scene.key, wishes, budget)
 
 
 def agreement_work(scene: Scene, groups: Sequence[Group], budget: float) -> Any:
-    """The work of that job; it reports after each stage."""
+    """Return the work of that job; it reports after each stage."""
     memory = _memory(scene.key, scene)
     nameless = [replace(group, name=str(g)) for g, group in enumerate(groups)]
     return lambda job: agreement(memory, nameless, budget, job.report)
 
 
 def partial_agreement(job: Job, groups: Sequence[Group]) -> GroupAgreement | None:
-    """What the job has found, with the groups' names; None before its first report."""
+    """Return what the job has found, with the groups' names; None before its first report."""
     found: GroupAgreement | None = job.result or job.partial
     return None if found is None else found.named([group.name for group in groups])
 
@@ -67,7 +67,7 @@ def _max_budget(scene: Scene) -> float:
 
 
 def draw_budget(scene: Scene) -> float:
-    """The choice of the budget, with what it means."""
+    """Draw the choice of the budget, with what it means."""
     most = _max_budget(scene)
     kept = roster.BUDGET.get()
     if kept is None or not MIN_BUDGET <= kept <= most:
@@ -88,7 +88,7 @@ def draw_budget(scene: Scene) -> float:
 
 
 def draw_agreement(scene: Scene, groups: Sequence[Group], found: GroupAgreement | None, error: str | None) -> None:
-    """The page's picture: what they come to, figures, both rules, words, table and files."""
+    """Draw the page's picture: what they come to, figures, both rules, words, table and files."""
     if error:
         st.html(shell_markup.note(f"This could not be computed: {error}"))
     if found is None:
@@ -142,7 +142,7 @@ def draw_figures(shown: drawn.GroupFigureData, key: str, settled: drawn.GroupFig
 
 
 def draw_rules(scene: Scene, found: GroupAgreement, key: str) -> None:
-    """What each rule gives, and the way to take its palette."""
+    """Draw what each rule gives, and the way to take its palette."""
     with st.container(horizontal=True, key=f"{key}_rules"):
         for rule in Rule:
             with st.container(key=f"{key}_rule_{rule.value}"):
@@ -161,7 +161,7 @@ def draw_rules(scene: Scene, found: GroupAgreement, key: str) -> None:
 
 
 def _use(scene: Scene, found: GroupAgreement, rule: Rule) -> None:
-    """Callback: a common palette becomes today's; what no group asks for is left free."""
+    """Make a common palette today's; what no group asks for is left free."""
     now = palette_state.history().now
     targets = {name: replace(one, free=True, keep=False, locked=False) for name, one in now.targets.items()}
     levels = found.common[rule].targets

@@ -61,12 +61,12 @@ class SeatedGroup:
 
 
 def seated_groups() -> tuple[SeatedGroup, ...]:
-    """The groups at this viewer's table."""
+    """Return the groups at this viewer's table."""
     return GROUPS.get()
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """The names, each on one line, the second of a kind with a number.
+    """Return the names, each on one line, the second of a kind with a number.
 
     Example:
         >>> distinct(["Ana", "Ben", "Ana"])
@@ -93,7 +93,7 @@ def add(new: Iterable[SeatedGroup]) -> None:
 
 
 def to_groups(scene: Scene, everyone: Sequence[SeatedGroup]) -> tuple[Group, ...]:
-    """What the groups ask for on this scene; percentiles are kept where a palette belongs to another use case."""
+    """Return what the groups ask for on this scene, at the same percentiles where a palette is of another use case."""
     found = []
     for one in everyone:
         here = scene.key[2] or palettes.ALL
@@ -106,7 +106,7 @@ def to_groups(scene: Scene, everyone: Sequence[SeatedGroup]) -> tuple[Group, ...
 
 
 def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
-    """The groups of a targets file, a JSON object a line, as the command line reads it.
+    """Return the groups of a targets file, a JSON object a line, as the command line reads it.
 
     Raises:
         InputError: a line is no group, or names a value that the table does not have.
@@ -138,7 +138,7 @@ def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
 
 
 def groups_jsonl(scene: Scene, groups: Sequence[Group]) -> str:
-    """The groups as a targets file, in reward units, as :func:`parse_groups` and the command line read it."""
+    """Return the groups as a targets file, in reward units, as :func:`parse_groups` and the command line read it."""
     lines = []
     for group in groups:
         rewards = scene.oracle.rewards_at(group.targets)
@@ -148,7 +148,7 @@ def groups_jsonl(scene: Scene, groups: Sequence[Group]) -> str:
 
 
 def draw_roster(scene: Scene) -> None:
-    """A line a group, with what it asks for, how much it counts, and the way out."""
+    """Draw a line a group, with what it asks for, how much it counts, and the way out."""
     for place, one in enumerate(seated_groups()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"group_{place}"):
             st.html(f"{markup.name(one.name)}", width="content")
@@ -194,7 +194,7 @@ def _remove(place: int) -> None:
 
 
 def draw_add_menus(scene: Scene, palette: Palette) -> None:
-    """The ways to seat a group: today's palette, saved ones, presets, a file."""
+    """Draw the ways to seat a group: today's palette, saved ones, presets, a file."""
     with st.popover("Today's palette", icon=":material/tune:", key="add_today"):
         st.text_input("Whose palette is it?", key=NAME.name, max_chars=MAX_NAME_LENGTH, placeholder="A name")
         st.button("Add", key="add_group", type="primary", on_click=_add_today, args=(palette,))
@@ -252,7 +252,7 @@ def _add_presets(offered: Sequence[Preset]) -> None:
 
 
 def seat_example(scene: Scene, palette: Palette) -> None:
-    """Callback: seat the presets of the use case, so that there is something to look at."""
+    """Seat the presets of the use case, so that there is something to look at."""
     add(SeatedGroup(one.name, one.palette) for one in presets(scene.table.values, scene.names, palette.use_case)[:3])
     BUDGET.set(EXAMPLE_BUDGET)
 

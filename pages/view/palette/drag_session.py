@@ -1,6 +1,8 @@
-"""A desk under a hand: what it, the verdict and the example show of each move, without a script run.
+"""One viewer's page while a fader moves: what the desk, the verdict and the example show of each move.
 
-Constraint: it changes nothing that is kept; the page hears of the last move when the hand rests.
+:mod:`pages.view.shell.live_channel` calls it without a script run; :mod:`pages.view.palette.faders` reads the changes
+and :mod:`pages.view.session.live_answer` computes the answer. Constraint: nothing that is kept changes here; the page's
+script hears of the last move when the fader rests.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class DragSession:
         self._lock = threading.Lock()
 
     def answer(self, number: int, changes: dict[str, Any]) -> dict[str, Any]:
-        """What the pieces of the page show after changes to the palette that is kept."""
+        """Return what the pieces of the page show after changes to the palette that is kept."""
         if self._seen is self._kept:
             for name in live_answer.JOBS:
                 shared_jobs().release((self.viewer, name))
@@ -51,7 +53,7 @@ class DragSession:
             return self._told()
 
     def later(self) -> dict[str, Any] | None:
-        """The same with ranges, and the nearest palette, of now, once those that are shown are old enough."""
+        """Return the same with ranges, and the nearest palette, of now, once those that are shown are old enough."""
         seen = self._seen
         if not seen.hasty or time.monotonic() - seen.when < live_answer.RANGE_SECONDS:
             return None
@@ -62,7 +64,7 @@ class DragSession:
             return self._told()
 
     def failed(self, number: int, failure: errors.Failure) -> dict[str, Any]:
-        """What the answer shows where there is none; the desk goes on showing its guess, and asks again."""
+        """Return what the answer shows where there is none; the desk goes on showing its guess, and asks again."""
         stamp = {"session": self.session, "ack": number, "settled": False}
         return {"answer": verdict.failure_data(failure) | stamp}
 

@@ -35,12 +35,12 @@ def draw_example(found: LiveAnswer) -> None:
 
 
 def prompt_number() -> int:
-    """The prompt that this viewer looks at, counted on without an end."""
+    """Return the prompt that this viewer looks at, counted on without an end."""
     return PROMPT.get()
 
 
 def example_data(found: LiveAnswer, prompt: int) -> dict[str, Any] | None:
-    """What an example shows of a palette; None where the table has no replies."""
+    """Return what an example shows of a palette; None where the table has no replies."""
     table = found.scene.table
     if not table.replies:
         return None
@@ -49,7 +49,7 @@ def example_data(found: LiveAnswer, prompt: int) -> dict[str, Any] | None:
 
 
 def _on_turned() -> None:
-    """Callback: another prompt."""
+    """Turn to the next or the previous prompt."""
     step = PANEL.get().get("turned")
     if isinstance(step, (int, float)):
         PROMPT.set(prompt_number() + (1 if step > 0 else -1))
@@ -79,7 +79,7 @@ def _data(seen: LiveAnswer, found: ReplyExample, prompt: int) -> dict[str, Any]:
 
 
 def _marks(seen: LiveAnswer, found: ReplyExample) -> list[dict[str, str]]:
-    """The values on which the two replies differ the most, of those with a weight first."""
+    """Return the values on which the two replies differ the most, of those with a weight first."""
     scene, marks = seen.scene, []
     for j in np.argsort(-np.abs(seen.weights * (found.aligned_levels - found.base_levels)))[:3]:
         if seen.weights[j] == 0:

@@ -1,7 +1,10 @@
-"""The desk: a fader a value that answers while the hand is still moving, as one live component.
+"""The desk: a live component with a fader for each value, which is answered while the fader moves.
 
-What the hand does comes as changes by value since the page heard last, with the number of the message; the answer
-carries that number back. Constraint: a change that cannot be read changes nothing.
+``assets/desk.js`` draws it and sends changes by value since the last message that the page has acknowledged, with the
+number of the message; the answer carries that number back. While a fader moves,
+:mod:`pages.view.palette.drag_session` applies the changes to a copy of the palette; when it rests, :func:`_on_moved`
+applies them to the viewer's own. :mod:`pages.view.session.live_answer` lists the whole way. Constraint: a change that
+cannot be read changes nothing.
 """
 
 from __future__ import annotations
@@ -43,12 +46,12 @@ def draw_faders(found: LiveAnswer) -> None:
 
 
 def desk_data(found: LiveAnswer) -> dict[str, Any]:
-    """What this viewer's desk shows, and where it may ask while the hand moves."""
+    """Return what this viewer's desk shows, and where it may ask while the hand moves."""
     return fader_data(found) | stamp() | {"channel": live_channel.PATH}
 
 
 def fader_data(found: LiveAnswer) -> dict[str, Any]:
-    """What a desk shows of a palette."""
+    """Return what a desk shows of a palette."""
     return {
         "faders": [_fader(found, j) for j in range(len(found.scene.names))],
         "predict": live_answer.predictions(found),
@@ -61,12 +64,12 @@ def stamp() -> dict[str, Any]:
 
 
 def desk_id() -> str:
-    """A name for this viewer's count of messages, which begins anew with a new session."""
+    """Return a name for this viewer's count of messages, which begins anew with a new session."""
     return str(DESK_ID.get_or_set(secrets.token_hex(16)))
 
 
 def acknowledged() -> int:
-    """The number of the last message that was heard."""
+    """Return the number of the last message that was heard."""
     return ACKNOWLEDGED.get()
 
 
@@ -81,12 +84,12 @@ def is_rested() -> bool:
 
 
 def on_rested() -> None:
-    """Callback of whoever waits for that moment."""
+    """Record that the fader has rested for a moment."""
     RESTED.set(True)
 
 
 def _on_moved() -> None:
-    """Callback of the desk: the hand moved."""
+    """Apply what the desk has sent: the changes of a fader since the last message."""
     told = DESK.get().get("moved")
     if not isinstance(told, dict) or not isinstance(told.get("changes"), dict):
         return
@@ -103,10 +106,11 @@ def _on_moved() -> None:
 
 
 def apply_changes(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tuple[Palette, str]:
-    """A palette after what the hand did, and that in words.
+    """Return a palette after what the hand did, and that in words.
 
     Args:
-        scene, palette: before.
+        scene: the table.
+        palette: before the changes.
         changes: by value, as :func:`changed_target` reads them; those that cannot be read are left out.
     """
     said = []
@@ -120,7 +124,7 @@ def apply_changes(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tu
 
 
 def changed_target(target: Target, change: dict[str, Any]) -> Target:
-    """A target after what the hand did; anything that cannot be read is left out.
+    """Return a target after what the hand did; anything that cannot be read is left out.
 
     Args:
         target: before.
@@ -141,7 +145,7 @@ def _number(told: Any) -> float | None:
 
 
 def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str:
-    """A change in words, for the history."""
+    """Return a change in words, for the history."""
     name = scene.names[j]
     if after.free and not before.free:
         return f"Left {name} free."
@@ -156,7 +160,7 @@ def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str
 
 
 def _fader(seen: LiveAnswer, j: int) -> dict[str, Any]:
-    """What one fader shows, in percentiles of the base model's replies."""
+    """Return what one fader shows, in percentiles of the base model's replies."""
     scene, assessment = seen.scene, seen.assessment
     name, title = scene.table.values[j], sentences.capitalised(scene.names[j])
     target, base = seen.palette.targets[name], scene.percentile(j, 0.0)
@@ -197,7 +201,7 @@ def _bar_ends(ends: list[float] | None) -> list[float | None] | None:
 
 
 def _caption(seen: LiveAnswer, j: int, base: float, level: float | None, span: list[float] | None) -> str:
-    """The line below a fader."""
+    """Return the line below a fader."""
     if seen.scene.oracle.constant[j]:
         return "The same for every reply, so nothing can move it."
     parts = [f"today {amounts.percentile(base)}"]
@@ -211,7 +215,7 @@ def _caption(seen: LiveAnswer, j: int, base: float, level: float | None, span: l
 
 
 def _spoken_text(base: float, level: float | None, near: bool, span: list[float] | None) -> str:
-    """What a screen reader adds to a fader's target."""
+    """Return what a screen reader adds to a fader's target."""
     said = f"Base model {amounts.percentile(base)}."
     if level is not None:
         said += f" The {'nearest palette' if near else 'palette'} gives {amounts.percentile(level)}, "
@@ -223,7 +227,7 @@ def _spoken_text(base: float, level: float | None, near: bool, span: list[float]
 
 
 def legend() -> str:
-    """What the marks of a fader mean, as markup."""
+    """Return what the marks of a fader mean, as markup."""
     return (
         '<div class="vp-key vp-desk-key"><span><i class="vp-k-handle"></i>your target</span>'
         '<span><i class="vp-k-needle"></i>what you get, with its error</span>'

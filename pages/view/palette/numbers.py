@@ -11,7 +11,7 @@ from pages.view.shell import markup
 
 
 def draw_numbers(seen: LiveAnswer) -> None:
-    """The table of numbers; those of the nearest palette when out of reach."""
+    """Draw the table of numbers; those of the nearest palette when out of reach."""
     scene, assessment = seen.scene, seen.assessment
     nearest = assessment.nearest.solution if assessment.nearest else None
     shown = assessment.solution or nearest

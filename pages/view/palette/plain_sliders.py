@@ -17,7 +17,7 @@ PLAIN_DESK: Key[bool] = Key("plain_desk", False)
 
 
 def draw_sliders(seen: LiveAnswer) -> None:
-    """A slider for each value, with base and realised level along it."""
+    """Draw a slider for each value, with base and realised level along it."""
     scene, solution = seen.scene, seen.assessment.solution
     st.html(markup.value_colours(len(scene.names), scene.theme))
     st.html(markup.rail_key())

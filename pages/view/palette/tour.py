@@ -53,12 +53,12 @@ class Tour:
 
 
 def current_tour() -> Tour | None:
-    """The tour of this viewer, None when there is none."""
+    """Return the tour of this viewer, None when there is none."""
     return TOUR.get()
 
 
 def start() -> None:
-    """Callback: begin at the first stop; nothing where the table has nothing to move."""
+    """Begin at the first stop; nothing where the table has nothing to move."""
     palette = palette_state.history().now
     found = tour_stops.stops(scenes.load(palette.use_case))
     if found:
@@ -67,7 +67,7 @@ def start() -> None:
 
 
 def draw_tour(seen: LiveAnswer) -> None:
-    """The strip, while there is a tour; its buttons move faders before anything is drawn."""
+    """Draw the strip, while there is a tour; its buttons move faders before anything is drawn."""
     # Always one container, so that the desk below keeps its place on the page and is not mounted anew.
     with st.container(key="tour_place", gap=None):
         if tour := current_tour():
@@ -112,7 +112,7 @@ def _draw_strip(tour: Tour, seen: LiveAnswer) -> None:
 
 
 def _draw_end() -> None:
-    """The way back to the palette from before."""
+    """Draw the way back to the palette from before."""
     st.html(
         markup.region(
             "Tour",

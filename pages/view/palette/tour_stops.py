@@ -56,7 +56,7 @@ class TourStop:
 
 
 def stops(scene: Scene) -> tuple[TourStop, ...]:
-    """The stops on a table, found once for all viewers; none where nothing on it can be moved."""
+    """Return the stops on a table, found once for all viewers; none where nothing on it can be moved."""
     return _cached_stops(scene.key, scene)
 
 
@@ -66,7 +66,7 @@ def _cached_stops(key: tuple[Any, ...], _scene: Scene) -> tuple[TourStop, ...]:
 
 
 def find_stops(scene: Scene) -> tuple[TourStop, ...]:
-    """The stops on a table, computed."""
+    """Return the stops on a table, computed."""
     movable = [j for j in range(len(scene.names)) if not scene.oracle.constant[j]]
     if not movable:
         return ()
@@ -111,7 +111,7 @@ def _up(scene: Scene, start: Palette, movable: list[int]) -> TourStop:
 
 
 def _conflict(scene: Scene, before: Palette, movable: list[int]) -> TourStop | None:
-    """The two values that pull hardest against each other, both just too high, and the others free."""
+    """Return the two values that pull hardest against each other, both just too high, and the others free."""
     covariance = scene.oracle.moments(np.zeros(len(scene.names))).covariance
     spread = np.sqrt(np.maximum(np.diag(covariance), 1e-30))
     pairs = sorted((covariance[a, b] / (spread[a] * spread[b]), a, b) for a in movable for b in movable if a < b)

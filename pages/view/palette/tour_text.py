@@ -23,7 +23,7 @@ from pages.view.session.scene import Scene
 
 
 def stop_title(stop: TourStop, names: Sequence[str]) -> str:
-    """The headline of a stop."""
+    """Return the headline of a stop."""
     of = [names[j] for j in stop.values]
     return {
         StopKind.UP: lambda: f"{sentences.capitalised(of[0])} goes up",
@@ -36,7 +36,7 @@ def stop_title(stop: TourStop, names: Sequence[str]) -> str:
 
 
 def stop_sentences(stop: TourStop, seen: LiveAnswer) -> list[str]:
-    """What to look at, sentence by sentence.
+    """Return what to look at, sentence by sentence.
 
     Args:
         stop: the stop in force.
@@ -55,7 +55,7 @@ def stop_sentences(stop: TourStop, seen: LiveAnswer) -> list[str]:
 
 
 def _now(seen: LiveAnswer) -> str:
-    """The verdict and the price in one sentence."""
+    """Return the verdict and the price in one sentence."""
     found = seen.answer
     price = f" The price: {_price(found.cost)}." if found.cost else ""
     return f"The verdict: {found.headline.lower()}.{price}"

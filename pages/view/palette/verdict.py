@@ -37,7 +37,7 @@ def draw_verdict(found: LiveAnswer) -> None:
 
 
 def panel_data(found: LiveAnswer) -> dict[str, Any]:
-    """What this viewer's answer shows, with what takes longer as soon as it is there."""
+    """Return what this viewer's answer shows, with what takes longer as soon as it is there."""
     history = palette_state.history()
     place, steps = history.place, history.steps
     return (
@@ -53,7 +53,7 @@ def panel_data(found: LiveAnswer) -> dict[str, Any]:
 
 
 def verdict_data(found: LiveAnswer) -> dict[str, Any]:
-    """What an answer shows of a palette at once."""
+    """Return what an answer shows of a palette at once."""
     said = found.answer
     out = found.assessment.verdict is Verdict.OUT_OF_REACH
     return {
@@ -76,7 +76,7 @@ def verdict_data(found: LiveAnswer) -> dict[str, Any]:
 
 
 def failure_data(failure: errors.Failure) -> dict[str, Any]:
-    """What an answer shows where there is none: that something went wrong, and what helps."""
+    """Return what an answer shows where there is none: that something went wrong, and what helps."""
     fault = failure.words or "This is a fault of the app and not of your palette."
     nothing = dict.fromkeys(
         ("cost", "cost_detail", "sure", "bottleneck", "bottleneck_detail", "slack", "lines_title", "unasked", "form"),
@@ -95,7 +95,7 @@ def failure_data(failure: errors.Failure) -> dict[str, Any]:
 
 
 def _background_data(found: LiveAnswer) -> dict[str, Any]:
-    """The ways out and how sure the verdict is: computed in the background once the hand has rested."""
+    """Return the ways out and how sure the verdict is: computed in the background once the hand has rested."""
     scene = found.scene
     if not faders.is_rested():
         return PENDING | {"again": POLL_MILLISECONDS if faders.is_settled() else 0}
@@ -128,12 +128,12 @@ def _value_label(found: LiveAnswer, value: int) -> dict[str, str]:
 
 
 def _job_state(job: Any) -> tuple[Any, bool]:
-    """What a job has come to, and whether it is worth asking again."""
+    """Return what a job has come to, and whether it is worth asking again."""
     return (None, False) if job is None else (job.result, not job.ended)
 
 
 def _on_pressed() -> None:
-    """Callback: a button of the answer."""
+    """Do what a button of the verdict says: undo, redo, or take a repair."""
     told = str(PANEL.get().get("pressed") or "").partition("#")[0]
     if told == "undo":
         palette_state.undo()

@@ -23,7 +23,7 @@ MAX_NAMED = 3
 
 
 def draw_welcome() -> None:
-    """The landing, or the line that brings it back."""
+    """Draw the landing, or the line that brings it back."""
     scene, _ = palette_state.current()
     # Always one container, so that the desk below keeps its place on the page and is not mounted anew.
     with st.container(key="first_visit", gap=None):

@@ -59,7 +59,7 @@ def blend_ends(own: AssessedPalette, kept: list[BlendEnd]) -> dict[str, BlendEnd
 
 
 def draw_blend(own: AssessedPalette, kept: list[BlendEnd]) -> None:
-    """The two choices, the slider, what the mixture gives, and the chart of the way."""
+    """Draw the two choices, the slider, what the mixture gives, and the chart of the way."""
     st.header("Between two palettes")
     offered = blend_ends(own, kept)
     labels = list(offered)
@@ -100,7 +100,7 @@ def _here(palette: Palette, use_case: str) -> Palette:
 
 
 def _mixed(scene: Scene, now: Palette, mine: list[Palette], found: PalettePair, share: int) -> AssessedPalette:
-    """The mixture as a palette: an end as it is, exact levels between, nothing locked that one of both may move."""
+    """Return the mixture as a palette: an end as it is, between them exact levels without locks."""
     if share in (0, 100):
         return palette_cache.assessed_palette(scene, today.completed(mine[1 if share else 0]))
     targets = found.targets(share / 100)
@@ -110,7 +110,7 @@ def _mixed(scene: Scene, now: Palette, mine: list[Palette], found: PalettePair, 
 
 
 def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) -> None:
-    """What the mixture asks for, gives and costs."""
+    """Draw what the mixture asks for, gives and costs."""
     with st.container(border=True, key="blend_mixture"):
         st.html(marks.name(f"{100 - share}% {a.name}, {share}% {b.name}"))
         verdicts.draw_verdict_badge(mixed.assessment.verdict)

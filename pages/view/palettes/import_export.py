@@ -63,7 +63,7 @@ def draw_files(opened: Database, kept: tuple[Saved, ...]) -> None:
 
 
 def saved_jsonl(kept: list[Saved]) -> str:
-    """Saved palettes as JSON lines; a name that comes again has a number."""
+    """Return saved palettes as JSON lines; a name that comes again has a number."""
     told = []
     for one, name in zip(kept, unique(one.name for one in kept), strict=True):
         scene = scenes.load(one.palette.use_case)
@@ -72,7 +72,7 @@ def saved_jsonl(kept: list[Saved]) -> str:
 
 
 def _import(opened: Database) -> None:
-    """Callback: all palettes of the file are saved, or none of them."""
+    """Save all palettes of the file, or none of them."""
     file = IMPORTED_FILE.get()
     if file is None:
         return

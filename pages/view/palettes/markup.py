@@ -18,7 +18,7 @@ COLOURS = ("blue", "green", "violet", "orange", "red", "grey")
 
 
 def name(text: str, colour: str = "", tag: str = "", shape: int | None = None) -> str:
-    """A palette's name, with its colour or the shape of its mark, and a small mark of its state."""
+    """Return a palette's name, with its colour or the shape of its mark, and a small mark of its state."""
     kind = colour if colour in COLOURS else "none"
     mark = f'<i class="vp-tint vp-tint-{kind}" aria-hidden="true"></i>'
     if shape is not None:
@@ -28,7 +28,7 @@ def name(text: str, colour: str = "", tag: str = "", shape: int | None = None) -
 
 
 def levels(stand: AssessedPalette) -> str:
-    """A row a value: what is asked for, what is given, and the weight."""
+    """Return a row a value: what is asked for, what is given, and the weight."""
     scene, weights = stand.scene, stand.snapshot("").weights
     targets = [stand.palette.targets.get(name) for name in scene.table.values]
     kept = [one is not None and one.keep and not one.free for one in targets]

@@ -14,7 +14,7 @@ from pages.view.shell import markup
 
 
 def draw_presets(scene: Scene, use_case: str) -> None:
-    """A card a preset."""
+    """Draw a card a preset."""
     st.header("Begin from a preset")
     offered = presets(scene.table.values, scene.names, use_case)
     st.html(markup.note(f"Starting points for {use_case[:1].lower() + use_case[1:]}. Take one, then move its targets."))

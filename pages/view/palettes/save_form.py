@@ -32,7 +32,7 @@ class OpenedVersion:
 
 
 def open_store() -> Database | None:
-    """The database; None, with words, where there is none."""
+    """Return the database; None, with words, where there is none."""
     try:
         return database()
     except PaletteError as error:
@@ -42,7 +42,7 @@ def open_store() -> Database | None:
 
 
 def saved_palettes(kept: Database) -> tuple[Saved, ...]:
-    """The palettes that are saved, the last one first; none, with words, where the database does not answer."""
+    """Return the palettes that are saved, the last one first; none, with words, where the database does not answer."""
     try:
         return palettes.listed(kept)
     except PaletteError as error:
@@ -84,7 +84,7 @@ def draw_save_form(kept: Database) -> None:
 
 
 def draw_colour_choice(key: str, chosen: str | None = None) -> None:
-    """The choice of a palette's colour by name, kept under its key."""
+    """Draw the choice of a palette's colour by name, kept under its key."""
     st.pills(
         "Colour",
         marks.COLOURS,
@@ -95,7 +95,7 @@ def draw_colour_choice(key: str, chosen: str | None = None) -> None:
 
 
 def set_message(what: str) -> None:
-    """What came of the last thing that was done, shown until the palette changes."""
+    """Set the message that is shown until the palette changes."""
     MESSAGE.set((what, palette_state.history().place))
 
 

@@ -37,7 +37,7 @@ FOREIGN = (
 
 
 def draw_saved(kept: Database, found: tuple[Saved, ...]) -> None:
-    """The list, the one saved last first."""
+    """Draw the list, the one saved last first."""
     st.header("Saved palettes")
     _draw_deleted(kept)
     if not found:
@@ -121,7 +121,7 @@ def _rename_form(kept: Database, one: Saved) -> None:
 
 
 def _draw_versions(kept: Database, one: Saved) -> None:
-    """What it asked for from the first time on, the newest first."""
+    """Draw what it asked for from the first time on, the newest first."""
     for version in reversed(palettes.versions(kept, one.id)):
         fits = palette_cache.fits_table(version.palette)
         with st.container(key=f"version_{one.id}_{version.number}"):

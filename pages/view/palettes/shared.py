@@ -22,20 +22,20 @@ PIN_FULL = f"At most {pinning.MAX_PINNED} are pinned; unpin one first."
 
 
 def use_palette(palette: Palette, what: str) -> None:
-    """Callback: a palette becomes today's, as a step that can be undone."""
+    """Make a palette today's, as a step that can be undone."""
     palette_state.apply_with_undo(completed(palette), what)
     save_form.OPENED.pop()  # what it began from is another one now
 
 
 def completed(palette: Palette) -> Palette:
-    """A palette with a target for each value of this table, free where it says nothing."""
+    """Return a palette with a target for each value of this table, free where it says nothing."""
     now = palette_state.history().now.targets
     targets = {name: palette.targets.get(name, replace(now[name], free=True)) for name in scenes.load(ALL).table.values}
     return Palette(palette.use_case, targets)
 
 
 def target_chips(stand: AssessedPalette) -> list[tuple[int, str]]:
-    """What a palette asks for, a chip a value."""
+    """Return what a palette asks for, a chip a value."""
     targets = [stand.palette.targets.get(name) for name in stand.scene.table.values]
     return [
         (j, f"{stand.scene.names[j]} {'as it is' if one.keep else amounts.percentile(stand.targets[j])}")
@@ -45,7 +45,7 @@ def target_chips(stand: AssessedPalette) -> list[tuple[int, str]]:
 
 
 def price_sentence(stand: AssessedPalette) -> str:
-    """What a palette costs, in words; "" when it is out of reach."""
+    """Return what a palette costs, in words; "" when it is out of reach."""
     return "" if stand.solution is None else f"Costs {price_of(stand.kl)}"
 
 
@@ -57,12 +57,12 @@ def initial_values(found: list[AssessedPalette], most: int = 4) -> list[int]:
 
 
 def moment_text(moment: datetime) -> str:
-    """A moment in the viewer's time."""
+    """Return a moment in the viewer's time."""
     return f"{local_time(moment):%d %b %Y, %H:%M}".removeprefix("0")
 
 
 def local_time(moment: datetime) -> datetime:
-    """A moment in the viewer's time zone; in UTC where the browser does not say which."""
+    """Return a moment in the viewer's time zone; in UTC where the browser does not say which."""
     try:
         return moment.astimezone(ZoneInfo(st.context.timezone or "UTC"))
     except (ZoneInfoNotFoundError, ValueError):
@@ -70,7 +70,7 @@ def local_time(moment: datetime) -> datetime:
 
 
 def draw_download(data: str, name: str, key: str) -> None:
-    """A figure's numbers as a file."""
+    """Draw a figure's numbers as a file."""
     st.download_button(
         "Data (CSV)", data, f"{name}.csv", "text/csv", icon=":material/download:", type="tertiary", key=key
     )

@@ -22,7 +22,7 @@ from pages.view.shell import markup
 
 
 def draw_side_by_side(own: AssessedPalette) -> None:
-    """The columns, then the chart of all of them."""
+    """Draw the columns, then the chart of all of them."""
     st.header("Side by side")
     named = [("Your palette", own)]
     named += [
@@ -59,12 +59,12 @@ def draw_side_by_side(own: AssessedPalette) -> None:
 
 
 def pinned_of_table() -> list[pinning.PinnedPalette]:
-    """The pinned palettes that speak of this table."""
+    """Return the pinned palettes that speak of this table."""
     return [one for one in pinning.pinned_palettes() if palette_cache.fits_table(one.palette)]
 
 
 def _prompt(scene: Scene) -> int | None:
-    """The prompt that every palette answers; None for a table without replies."""
+    """Return the prompt that every palette answers; None for a table without replies."""
     if not scene.table.replies:
         return None
     key = f"beside_prompt_{scene.key[2] or ''}"
@@ -130,12 +130,12 @@ def _draw_column(n: int, name: str, stand: AssessedPalette, scene: Scene, prompt
 
 
 def _unpin(name: str) -> None:
-    """Callback: by its name, for some of the pinned may be of another table and not be shown."""
+    """Unpin by name, since some of the pinned palettes may be of another table and not be shown."""
     pinning.unpin([one.name for one in pinning.pinned_palettes()].index(name))
 
 
 def _draw_reply(n: int, stand: AssessedPalette, scene: Scene, prompt: int) -> None:
-    """The reply of the table that is likeliest under the palette's weights; those of the nearest when out of reach."""
+    """Draw the likeliest reply of the table under the palette's weights, or the nearest palette's when out of reach."""
     speaks = stand.speaks
     weights = np.zeros(len(scene.names))
     if speaks is not None:

@@ -93,7 +93,7 @@ def _draw_step(
 
 
 def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list[str]:
-    """What a step gained and lost, in sentences; the first step says what it gives."""
+    """Return what a step gained and lost, in sentences; the first step says what it gives."""
     if before is None or now.scene is not before.scene:
         return [f"{today.price_sentence(now)}."] if now.solution is not None else []
     told = []
@@ -111,5 +111,5 @@ def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list
 
 
 def go_to_step(place: int) -> None:
-    """Callback: go back or forward to a step; nothing is given up by that."""
+    """Go back or forward to a step; nothing is given up by that."""
     palette_state.go_to(place)

@@ -41,14 +41,14 @@ def draw_header(title: str, note: str, start_again: bool = False, use_case: bool
 
 
 def draw_verdict_badge(verdict: Verdict) -> None:
-    """The verdict as a small mark, with its name and an icon."""
+    """Draw the verdict as a small mark, with its name and an icon."""
     st.badge(sentences.HEADLINES[verdict], icon=_ICONS[verdict], color=_COLOURS[verdict])  # type: ignore[arg-type]
 
 
 def draw_palette_line(
     scene: Scene, assessment: Assessment, weights: Mapping[str, float] | None = None, candidates: int = 0
 ) -> None:
-    """The verdict and the targets of this viewer's palette; where they are given, weights for so many candidates."""
+    """Draw the verdict and the targets of this viewer's palette, and the weights where they are given."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
         draw_verdict_badge(assessment.verdict)
         asked = [

@@ -1,7 +1,11 @@
-"""Everything that the desk shows of one palette, computed in the few milliseconds between two moves of a hand.
+"""Compute everything that the page Palette shows of one palette, in the few milliseconds between two moves of a fader.
 
-What takes longer (the repairs, how sure the verdict is) is asked for when the hand rests, in the background, and shown
-when it is there. Constraint: arrays and words in frozen results; the pieces of the page only draw them.
+What takes longer (the repairs, the probability of the verdict) is computed in the background once the fader rests, and
+shown when it is there. Constraint: arrays and words in frozen results; the parts of the page only draw them.
+
+A fader's move is answered in this order: ``assets/desk.js`` (the fader) and ``assets/channel.js`` (the socket),
+:mod:`pages.view.shell.live_channel` (the server's end of it), :mod:`pages.view.palette.drag_session` (one viewer's
+page), :mod:`pages.view.palette.faders` (changes to a palette), this module (the answer), and back the same way.
 """
 
 from __future__ import annotations
@@ -79,10 +83,11 @@ class LiveAnswer:
 
 
 def current_answer(scene: Scene, palette: Palette, moving: bool = False) -> LiveAnswer:
-    """What there is to see of this viewer's palette now; from memory when nothing moved.
+    """Return what there is to see of this viewer's palette now; from memory when nothing moved.
 
     Args:
-        scene, palette: what is asked, of what.
+        scene: the table.
+        palette: what is asked of it.
         moving: a hand is on a fader, as in :func:`compute_answer`.
     """
     held = LIVE.get()
@@ -97,10 +102,11 @@ def current_answer(scene: Scene, palette: Palette, moving: bool = False) -> Live
 def compute_answer(
     scene: Scene, palette: Palette, held: LiveAnswer | None, moving: bool = False, assessment: Assessment | None = None
 ) -> LiveAnswer:
-    """What there is to see of a palette, given what was seen before.
+    """Return what there is to see of a palette, given what was seen before.
 
     Args:
-        scene, palette: what is asked, of what.
+        scene: the table.
+        palette: what is asked of it.
         held: what was seen before.
         moving: a hand is on a fader. Verdict, weights and levels are exact all the same; ranges, and the nearest
             palette of one that cannot be had, are those that were seen before.
@@ -126,7 +132,7 @@ def compute_answer(
 
 
 def with_ranges(seen: LiveAnswer) -> LiveAnswer:
-    """The same palette with ranges, and where it needs one the nearest palette, of now."""
+    """Return the same palette with ranges, and where it needs one the nearest palette, of now."""
     if seen.assessment.verdict is not Verdict.REACHABLE:
         return compute_answer(seen.scene, seen.palette, seen)
     ranges = smoothed_ranges(seen.scene.oracle, seen.assessment.targets, seen.reach)
@@ -154,7 +160,7 @@ def slope(scene: Scene, value: int, level: float) -> float:
 
 
 def repairs_job(live: LiveAnswer) -> Job | None:
-    """The repairs of a palette that cannot be had or trusted, computed once the hand rests."""
+    """Return the repairs of a palette that cannot be had or trusted, computed once the hand rests."""
     scene, assessment = live.scene, live.assessment
     if assessment.verdict is Verdict.REACHABLE:
         return None
@@ -167,7 +173,7 @@ def repairs_job(live: LiveAnswer) -> Job | None:
 
 
 def confidence_job(live: LiveAnswer) -> Job | None:
-    """The probability of the verdict, computed once the hand rests; None where nothing is asked of few prompts."""
+    """Return the job for the probability of the verdict; None without targets and on fewer than 4 prompts."""
     scene, targets = live.scene, live.assessment.targets
     if scene.oracle.prompts < 4 or np.isnan(targets).all():
         return None
@@ -179,7 +185,7 @@ def confidence_job(live: LiveAnswer) -> Job | None:
 
 
 def confidence_sentence(found: Confidence) -> str:
-    """The probability of the verdict in one sentence."""
+    """Return the probability of the verdict in one sentence."""
     # No sample of prompts makes anything certain.
     chance = sentences.chance(min(found.probability[found.verdict], 0.999))
     return f'"{sentences.HEADLINES[found.verdict]}" holds on new prompts of this kind with a probability of {chance}.'

@@ -74,7 +74,7 @@ class AssessedPalette:
         return float("nan") if self.solution is None else float(self.solution.kl)
 
     def snapshot(self, name: str) -> PaletteSnapshot:
-        """The palette as it is drawn beside others."""
+        """Return the palette as it is drawn beside others."""
         found = self.solution
         weights = np.full(len(self.scene.names), np.nan) if found is None else found.weights / self.scene.oracle.scale
         return PaletteSnapshot(name, self.assessment.verdict, self.targets, self.levels, weights, self.kl)
@@ -174,7 +174,7 @@ def _known(scene: Scene, palette: Palette) -> AssessedPalette | None:
 
 
 def fits_table(palette: Palette) -> bool:
-    """The palette speaks of the table that is looked at: it asks for values of it, in one of its use cases."""
+    """Return the palette speaks of the table that is looked at: it asks for values of it, in one of its use cases."""
     table = scenes.load(ALL).table
     asked = {name for name, target in palette.targets.items() if not target.free}
     return asked <= set(table.values) and palette.use_case in (ALL, *table.use_case_names)

@@ -82,14 +82,14 @@ class History:
 
 
 def history() -> History:
-    """The steps of this viewer; :func:`current` has begun them."""
+    """Return the steps of this viewer; :func:`current` has begun them."""
     held = HISTORY.get()
     assert held is not None, "the page has called current()"
     return held
 
 
 def current(address: bool = True) -> tuple[Scene, Palette]:
-    """The scene and the palette of this viewer: from the address, or a first one that can be had.
+    """Return the scene and the palette of this viewer: from the address, or a first one that can be had.
 
     Args:
         address: write the palette into the address; not at every move of a hand, which browsers take amiss.
@@ -111,7 +111,7 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
 
 
 def _adapt_to_table(scene: Scene, held: History) -> History | None:
-    """The history where values of somebody's own came or went; None where the table is another one altogether."""
+    """Return the history after custom values came or went; None where the table is another one altogether."""
     values, now = scene.table.values, held.now.targets
     if not set(now) & set(values):
         return None
@@ -132,7 +132,7 @@ def _adapt_to_table(scene: Scene, held: History) -> History | None:
 
 
 def _palette_of_address(scene: Scene) -> tuple[Palette, str]:
-    """The palette that the address names, or an empty one; what cannot be read is said and left out."""
+    """Return the palette that the address names, or an empty one; what cannot be read is said and left out."""
     told = {name: st.query_params[name] for name in ADDRESS if name in st.query_params}
     if "palette" in told:
         try:
@@ -156,7 +156,7 @@ def draw_address_error() -> None:
 
 
 def write_address(palette: Palette) -> None:
-    """The palette stands in the address, so that a link opens the same view."""
+    """Write the palette into the address, so that a link opens the same view."""
     wanted = palette.to_query()
     for name in ADDRESS:
         if st.query_params.get(name) != wanted.get(name):
@@ -182,12 +182,12 @@ def initial_palette(scene: Scene) -> Palette:
 
 
 def standardised(scene: Scene, palette: Palette) -> np.ndarray:
-    """The targets, (value,) in standard deviations above base, NaN for free values."""
+    """Return the targets, (value,) in standard deviations above base, NaN for free values."""
     return palettes.standardised(palette, scene.table.values, scene.oracle, scene.percentiles)
 
 
 def with_levels(scene: Scene, palette: Palette, targets: np.ndarray) -> Palette:
-    """The palette with exact targets, (value,) in standard deviations above base; NaN leaves a value as it is."""
+    """Return the palette with exact (value,) targets in standard deviations above base; NaN keeps a value as it is."""
     changed = dict(palette.targets)
     for j in np.flatnonzero(~np.isnan(targets)):
         name = scene.table.values[j]
@@ -244,7 +244,7 @@ def go_to(place: int) -> None:
 
 
 def draw_undo_line() -> None:
-    """What was taken last, with a way back, as long as it is the last thing that happened."""
+    """Draw what was taken last, with a way back, as long as it is the last thing that happened."""
     held = history()
     if offers_undo():
         with st.container(horizontal=True, vertical_alignment="center", key="taken"):
@@ -258,7 +258,7 @@ def start_again() -> None:
 
 
 def current_assessment(scene: Scene, palette: Palette) -> Assessment:
-    """The verdict on this viewer's palette, from memory when nothing moved."""
+    """Return the verdict on this viewer's palette, from memory when nothing moved."""
     targets, locked = standardised(scene, palette), palettes.locked(palette, scene.table.values)
     key = (scene.key, targets.tobytes(), locked.tobytes())
     held = ASSESSMENT.get()
@@ -270,7 +270,7 @@ def current_assessment(scene: Scene, palette: Palette) -> Assessment:
 
 
 def in_use_case(palette: Palette, use_case: str) -> Palette:
-    """The same percentiles of another use case's replies: exact levels belonged to the old one."""
+    """Return the same percentiles of another use case's replies: exact levels belonged to the old one."""
     kept: Mapping[str, Target] = {name: replace(target, level=None) for name, target in palette.targets.items()}
     return Palette(use_case, kept)
 
@@ -281,7 +281,7 @@ def _on_use_case_chosen() -> None:
 
 
 def draw_use_case_picker() -> None:
-    """The choice of the use case, the same one on every page."""
+    """Draw the choice of the use case, the same one on every page."""
     _, palette = current()
     whole = scenes.load(ALL).table
     USE_CASE.set(palette.use_case)
@@ -289,7 +289,7 @@ def draw_use_case_picker() -> None:
 
 
 def on_slider_moved(scene: Scene, name: str) -> None:
-    """Callback of a plain slider: its percentile becomes the target."""
+    """Make the percentile of a plain slider the target."""
     palette, title = history().now, scene.names[scene.table.index(name)]
     target = palette.targets[name].at(float(TARGET.of(name).get()))
     apply(
@@ -300,7 +300,7 @@ def on_slider_moved(scene: Scene, name: str) -> None:
 
 
 def on_free_toggled(name: str, title: str) -> None:
-    """Callback of a toggle: the value is left free, or has its target again."""
+    """Leave a value free, or give it its target again."""
     palette = history().now
     free = bool(FREE.of(name).get())
     target = replace(palette.targets[name], free=free)
@@ -308,7 +308,7 @@ def on_free_toggled(name: str, title: str) -> None:
 
 
 def on_locked_toggled(name: str, title: str) -> None:
-    """Callback of a toggle: the value must not give way, or may again."""
+    """Lock or unlock a value."""
     palette = history().now
     target = replace(palette.targets[name], locked=bool(LOCKED.of(name).get()))
     apply(palette.with_target(name, target), f"{'Locked' if target.locked else 'Unlocked'} {title}.")

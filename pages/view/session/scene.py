@@ -58,7 +58,7 @@ class Scene:
     _idle: list[AttainableLevels] = field(default_factory=list, init=False, repr=False)
 
     def colour(self, value: int) -> str:
-        """The colour of a value, the same in every figure and on every page."""
+        """Return the colour of a value, the same in every figure and on every page."""
         return self.theme.colour(value)
 
     @property
@@ -71,7 +71,7 @@ class Scene:
         return Units(self.oracle, self.percentiles, unit, self.names)
 
     def percentile(self, value: int, standardised: float) -> float:
-        """The percentile of a standardised level."""
+        """Return the percentile of a standardised level."""
         return self._percentile.percentile(value, standardised)
 
     @cached_property
@@ -125,7 +125,7 @@ class Scene:
 
 
 def chosen_table() -> str:
-    """The name of the table that this viewer has chosen on the page Tables; "" for the app's own.
+    """Return the name of the table that this viewer has chosen on the page Tables; "" for the app's own.
 
     A link names it; it is kept for the visit. Outside of a visit there is none.
     """
@@ -137,17 +137,17 @@ def chosen_table() -> str:
 
 
 def address() -> dict[str, str]:
-    """What an address says of the table: its name, never a path; nothing for the app's own."""
+    """Return what an address says of the table: its name, never a path; nothing for the app's own."""
     return {"table": name} if (name := chosen_table()) else {}
 
 
 def default_table_path() -> Path:
-    """The app's own table: the one that VALUE_PALETTE_TABLE names, or the embedded default."""
+    """Return the app's own table: the one that VALUE_PALETTE_TABLE names, or the embedded default."""
     return Path(os.environ.get("VALUE_PALETTE_TABLE") or DEFAULT_TABLE)
 
 
 def table_path() -> Path:
-    """The table in force: the one that this viewer has chosen, or the app's own.
+    """Return the table in force: the one that this viewer has chosen, or the app's own.
 
     Raises:
         InputError: the name that an address gives can be none of a table.
@@ -171,7 +171,7 @@ def _load(path: str, modified: float) -> RewardTable:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _extended(path: str, modified: float, added: tuple[str, ...]) -> RewardTable:
-    """The whole table with values of one's own, given as JSON; those that are not scored on it are left out."""
+    """Return the whole table with values of one's own, given as JSON; those that are not scored on it are left out."""
     table = _load(path, modified)
     scores = [read(replies_key(table), Definition.from_json(one)) for one in added]
     return extended(table, [one for one in scores if one is not None])
@@ -206,7 +206,7 @@ def _definitions(added: tuple[tuple[str, str], ...]) -> list[tuple[Definition, s
 
 
 def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
-    """The card of each value that the table says how it scored; this project's own where it only gives a name.
+    """Return the card of each value that the table says how it scored; this project's own where it only gives a name.
 
     A value of the same name in a table that does not say so was scored by somebody else's scorer: no card.
     """
@@ -216,13 +216,13 @@ def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
 
 
 def file_table(added: tuple[Definition, ...] = ()) -> RewardTable:
-    """The whole table as its file has it, and these values of one's own instead of those in use; after :func:`load`."""
+    """Return the whole table as its file has it, with these custom values instead of those in use."""
     path = table_path()
     return _extended(str(path), path.stat().st_mtime, tuple(one.to_json() for one in added))
 
 
 def load(use_case: str = ALL) -> Scene:
-    """The scene of a use case; stops the page with words when there is no table."""
+    """Return the scene of a use case; stops the page with words when there is no table."""
     if (name := chosen_table()) and st.query_params.get("table") != name:
         st.query_params["table"] = name
     try:

@@ -36,7 +36,7 @@ class ScorerQuality:
 
 
 def scorer_quality() -> ScorerQuality:
-    """The whole table that is open, whatever the use case, measured once for all viewers."""
+    """Return the whole table that is open, whatever the use case, measured once for all viewers."""
     path = scenes.table_path()
     labels = path.with_suffix(".labels.jsonl")
     if path == scenes.DEFAULT_TABLE:

@@ -52,7 +52,7 @@ _making = threading.Lock()
 
 
 def draw_share_bar(scene: Scene, palette: Palette, assessment: Assessment, name: str = "") -> None:
-    """A row of ways to take the palette along.
+    """Draw a row of ways to take the palette along.
 
     Args:
         scene: the table seen through the palette's use case.
@@ -86,18 +86,18 @@ def draw_share_bar(scene: Scene, palette: Palette, assessment: Assessment, name:
 
 
 def report_factory(scene: Scene, palette: Palette, name: str = "") -> Callable[..., Report]:
-    """A function that gives the report of a palette, from memory when it was made before.
+    """Return a function that gives the report of a palette, from memory when it was made before.
 
     It touches nothing of Streamlit, so that it may run in any thread; what it needs is read here. It takes ``wanted``
     and ``tell`` of :func:`map_core.report.contents`.
     """
     path = scenes.table_path()
     link = f"{app_address()}{address_query(palette)}" if app_address() else ""
-    return partial(_report, scenes.load(ALL).table, scene, palette, name, path, link)
+    return partial(_report, scenes.load(ALL).table, scene, palette, name=name, path=path, link=link)
 
 
 def app_address() -> str:
-    """The address of the app's first page in this viewer's browser, without parameters; "" where it is not known."""
+    """Return the address of the app's first page as this browser reaches it; "" where it is not known."""
     url = st.context.url
     if not url:
         return ""
@@ -108,7 +108,7 @@ def app_address() -> str:
 
 
 def address_query(palette: Palette) -> str:
-    """The palette, and the table where another one was chosen, as the end of an address."""
+    """Return the palette, and the table where another one was chosen, as the end of an address."""
     return f"?{urlencode(palette.to_query() | scenes.address(), safe=':;=!')}"
 
 
@@ -116,6 +116,7 @@ def _report(
     whole: RewardTable,
     scene: Scene,
     palette: Palette,
+    *,
     name: str,
     path: Path,
     link: str,
@@ -188,7 +189,7 @@ def _draw_data(make: Callable[..., Report], file: str) -> None:
 
 
 def _draw_snippets(make: Callable[..., Report], assessment: Assessment) -> None:
-    """The weights as text to copy."""
+    """Draw the weights as text to copy."""
     if assessment.verdict is Verdict.OUT_OF_REACH:
         st.html(markup.note("The palette is out of reach: weights are those of the nearest one that can be had."))
     found = reports.snippets(make(wanted=WEIGHTS_ONLY))
@@ -199,6 +200,6 @@ def _draw_snippets(make: Callable[..., Report], assessment: Assessment) -> None:
 
 
 def _file_name(name: str) -> str:
-    """A name for files that every system takes."""
+    """Return a name for files that every system takes."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
     return f"palette-{plain}" if plain else "palette"

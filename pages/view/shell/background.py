@@ -19,7 +19,7 @@ POLL_SECONDS = 0.4
 
 
 def job(name: str, key: Hashable, work: Callable[[Job], Any]) -> Job:
-    """The job for one piece of this viewer's page; the piece's earlier job is stopped when nobody else wants it."""
+    """Return the job for one part of this viewer's page, and stop the part's earlier one when nobody else wants it."""
     return shared_jobs().submit((name, key), work, slot=(viewer_id(), name))
 
 

@@ -76,7 +76,7 @@ def guarded(what: str) -> Iterator[None]:
 
 
 def handle_script_error(error: Exception) -> bool:
-    """What Streamlit asks about an error that ended a run; whether the words take the place of its own box.
+    """Return what Streamlit asks about an error that ended a run; whether the words take the place of its own box.
 
     A click's or a change's error comes before the page: its words are kept, and the page runs again below them.
     """
@@ -115,7 +115,7 @@ def _is_reported(error: Exception) -> bool:
 
 
 def _draw_failure(failure: Failure) -> None:
-    """What happened, what is safe, and two ways on."""
+    """Draw what happened, what is safe, and two ways on."""
     with st.container(border=True, key=f"failed_{failure.reference}"):
         _draw_message(
             failure,
@@ -130,7 +130,7 @@ def _draw_failure(failure: Failure) -> None:
 
 
 def _draw_message(failure: Failure, title: str, fault: str) -> None:
-    """The error's own words where a person can mend it, else what a fault of the app means."""
+    """Draw the error's own words where a person can mend it, else what a fault of the app means."""
     st.header(title, anchor=False)
     if failure.words:
         st.text(failure.words)

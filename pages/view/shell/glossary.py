@@ -64,7 +64,7 @@ PAGE_TERMS = {
 
 
 def help_text(*names: str) -> str:
-    """The text of a ``help=`` argument for one term or several, as Markdown.
+    """Return the text of a ``help=`` argument for one term or several, as Markdown.
 
     Raises:
         InputError: the glossary lacks a name.
@@ -73,7 +73,7 @@ def help_text(*names: str) -> str:
 
 
 def draw_page_terms(title: str) -> None:
-    """A popover that explains the words of a page, the mathematics included; nothing for a page without."""
+    """Draw a popover that explains the words of a page, the mathematics included; nothing for a page without."""
     if title not in PAGE_TERMS:
         return
     with st.popover("Words", icon=":material/menu_book:", type="tertiary", key="words"):

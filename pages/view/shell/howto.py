@@ -83,7 +83,7 @@ STEPS = {
 
 
 def draw_howto(what: str) -> None:
-    """The steps of one job, folded until somebody asks.
+    """Draw the steps of one job, folded until somebody asks.
 
     Args:
         what: a name of :data:`STEPS`; nothing is shown for any other.

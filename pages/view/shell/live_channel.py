@@ -1,9 +1,11 @@
-"""The quick way between a hand on a fader and what it sees: a web socket beside Streamlit's own.
+"""The web socket beside Streamlit's own by which a fader is answered while it moves.
 
-While the hand moves no script runs and nothing else of the page is drawn again: what the moves ask for comes in here,
-and what the page shows of it goes back. When the hand rests, the page hears of it as of any other widget. Constraint:
-it knows a page only by name, as something that answers; and where it cannot be had (a proxy without web sockets), the
-desk sends the same messages by way of Streamlit. An answer that fails is said to have failed, and the next one follows.
+While a fader moves no script runs and nothing else of the page is drawn again: changes come in here from
+``assets/channel.js``, :mod:`pages.view.palette.drag_session` answers them, and what the page shows of the answer goes
+back. When the fader rests, the page's script hears of it as of any other widget; :mod:`pages.view.session.live_answer`
+lists the whole way. Constraint: a page is known here by its name and as something that answers; where a socket cannot
+be opened (a proxy without web sockets), the desk sends the same messages through Streamlit. An answer that fails is
+reported as failed, and the next one follows.
 """
 
 from __future__ import annotations
@@ -43,13 +45,13 @@ class LivePage(Protocol):
     """What answers for one viewer's page; the two are called from a thread each, at the same time."""
 
     def answer(self, number: int, changes: dict[str, Any]) -> dict[str, Any]:
-        """What is shown after changes, to message number; what can be read of them counts."""
+        """Return what is shown after changes, to message number; what can be read of them counts."""
 
     def later(self) -> dict[str, Any] | None:
-        """What takes longer and is worth saying by now, of the last answer; None when there is nothing."""
+        """Return what takes longer and is worth saying by now, of the last answer; None when there is nothing."""
 
     def failed(self, number: int, failure: errors.Failure) -> dict[str, Any]:
-        """What is shown where there is no answer to message number; it must not fail itself."""
+        """Return what is shown where there is no answer to message number; it must not fail itself."""
 
 
 #: Each is held by its visit alone (see :mod:`pages.view.palette.drag_session`) and is gone when the visit ends.
@@ -77,7 +79,7 @@ class Message:
 
 
 def parse_message(text: str) -> Message | None:
-    """A message; None for one that cannot be read."""
+    """Return a message; None for one that cannot be read."""
     try:
         told = json.loads(text) if len(text) <= MAX_MESSAGE_LENGTH else None
     except ValueError:
@@ -91,8 +93,8 @@ def parse_message(text: str) -> Message | None:
 
 
 @lru_cache(maxsize=1)
-def _keep() -> None:
-    """What the app has loaded by the first visit stays; no answer waits for a look through all of it for garbage."""
+def _freeze_once() -> None:
+    """Freeze what the app has loaded by the first visit, once."""
     garbage.freeze_loaded()
 
 
@@ -102,7 +104,7 @@ async def _serve(socket: WebSocket) -> None:
         await socket.close(1008)
         return
     await socket.accept()
-    _keep()
+    _freeze_once()
     newest: asyncio.Queue[str] = asyncio.Queue(1)
     answered: asyncio.Queue[LivePage] = asyncio.Queue(1)
     faults: dict[tuple[str, int], errors.Failure] = {}
@@ -149,7 +151,7 @@ def _put(queue: asyncio.Queue[Any], item: Any) -> None:
 
 
 def _answer_json(page: LivePage, told: Message, faults: dict[tuple[str, int], errors.Failure]) -> tuple[str, bool]:
-    """A page's answer as JSON, or what is shown in its place where it failed; and whether it is there."""
+    """Return a page's answer as JSON, or what is shown in its place where it failed; and whether it is there."""
     try:
         return _to_json(page.answer(told.number, told.changes)), True
     except Exception as error:
@@ -157,7 +159,7 @@ def _answer_json(page: LivePage, told: Message, faults: dict[tuple[str, int], er
 
 
 def _followup_json(page: LivePage, faults: dict[tuple[str, int], errors.Failure]) -> str:
-    """What takes longer as JSON; "" where there is nothing. Where it failed, the answer that is shown stays."""
+    """Return what takes longer as JSON; "" where there is nothing. Where it failed, the answer that is shown stays."""
     try:
         more = page.later()
         return "" if more is None else _to_json(more)
@@ -167,7 +169,7 @@ def _followup_json(page: LivePage, faults: dict[tuple[str, int], errors.Failure]
 
 
 def _failure_of(error: Exception, faults: dict[tuple[str, int], errors.Failure]) -> errors.Failure:
-    """What is said of an error; a hand that moves on meets the same one many times, which is logged once."""
+    """Return what is said of an error; a hand that moves on meets the same one many times, which is logged once."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = (frame.filename, frame.lineno or 0)
     if place not in faults:
@@ -186,7 +188,7 @@ async def _send(socket: WebSocket, said: str) -> None:
 
 
 def _log_failure(speaking: asyncio.Task[None]) -> None:
-    """A fault of the channel itself goes to the log; the desk goes on by way of Streamlit."""
+    """Log a failure of the channel itself; the desk goes on by way of Streamlit."""
     if not speaking.cancelled() and (error := speaking.exception()):
         log.error("The channel of a desk failed.", exc_info=error)
 

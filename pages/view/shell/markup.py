@@ -26,7 +26,7 @@ def apply() -> None:
 
 
 def headline(verdict: Verdict, title: str, sentence: str) -> str:
-    """The verdict: an icon, its name, and what it means."""
+    """Return the verdict: an icon, its name, and what it means."""
     return (
         f'<div class="vp-verdict vp-{verdict.value}" role="status" id="answer">'
         '<i class="vp-icon" aria-hidden="true"></i>'
@@ -35,7 +35,7 @@ def headline(verdict: Verdict, title: str, sentence: str) -> str:
 
 
 def strip(verdict: Verdict, title: str) -> str:
-    """The verdict in one line, in sight on a narrow screen while the sliders move; it leads to the rest."""
+    """Return the verdict in one line, in sight on a narrow screen while the sliders move; it leads to the rest."""
     return (
         f'<a class="vp-strip vp-{verdict.value}" href="#answer"><i class="vp-icon" aria-hidden="true"></i>'
         f"<b>{escape(title)}</b><span>Why, and what it costs</span></a>"
@@ -43,7 +43,7 @@ def strip(verdict: Verdict, title: str) -> str:
 
 
 def rail_key() -> str:
-    """What the marks under a slider mean."""
+    """Return what the marks under a slider mean."""
     return (
         '<div class="vp-key"><span><i class="vp-tick"></i>base model</span>'
         '<span><i class="vp-dot"></i>what your palette gives</span></div>'
@@ -51,7 +51,7 @@ def rail_key() -> str:
 
 
 def value_colours(values: int, theme: Theme) -> str:
-    """A rule a row of the desk: the edge of each value's row has its colour."""
+    """Return a rule a row of the desk: the edge of each value's row has its colour."""
     return (
         "<style>"
         + "".join(f".st-key-value_{j} {{ border-left-color: {theme.colour(j)}; }}" for j in range(values))
@@ -60,7 +60,7 @@ def value_colours(values: int, theme: Theme) -> str:
 
 
 def facts(pairs: Sequence[tuple[str, str, str]]) -> str:
-    """A row of (label, figure, what it means)."""
+    """Return a row of (label, figure, what it means)."""
     cells = "".join(
         f"<div><dt>{escape(label)}</dt><dd><b>{escape(figure)}</b><span>{escape(meaning)}</span></dd></div>"
         for label, figure, meaning in pairs
@@ -70,12 +70,12 @@ def facts(pairs: Sequence[tuple[str, str, str]]) -> str:
 
 
 def swatch(value: int, theme: Theme) -> str:
-    """The mark of a value's colour."""
+    """Return the mark of a value's colour."""
     return f'<i class="vp-swatch" style="background:{theme.colour(value)}"></i>'
 
 
 def legend(items: Sequence[tuple[int, str]], theme: Theme) -> str:
-    """The line of each value, as the sweep's figures draw it."""
+    """Return the line of each value, as the sweep's figures draw it."""
     kinds = {"solid": "solid", "dash": "dashed", "dot": "dotted"}
     return (
         '<div class="vp-chips">'
@@ -94,7 +94,7 @@ def levels_table(
     wide: bool = False,
     theme: Theme = DEFAULT_THEME,
 ) -> str:
-    """A table with a value a row; each row is (position of the value, cells), one of no value has no colour: -1.
+    """Return a table with a value a row; each row is (position of the value, cells), one of no value has no colour: -1.
 
     A wide one scrolls on a narrow screen, and does so by the keyboard too.
     """
@@ -114,7 +114,8 @@ def rail(value: int, base: float, realised: float | None, said: str, theme: Them
 
     Args:
         value: position of the value, for its colour.
-        base, realised: share of the slider's way from 0 to 1; None when there is no realised level.
+        base: base level, as a share of the slider's way from 0 to 1.
+        realised: realised level likewise; None when there is none.
         said: the same in words, for those who do not see it.
         theme: colours of the values.
     """
@@ -129,12 +130,12 @@ def rail(value: int, base: float, realised: float | None, said: str, theme: Them
 
 
 def readout(target: str, meaning: str) -> str:
-    """The target of a slider in figures and in words."""
+    """Return the target of a slider in figures and in words."""
     return f'<div class="vp-readout"><b>{escape(target)}</b> <span>{escape(meaning)}</span></div>'
 
 
 def note(text: str) -> str:
-    """A quiet line."""
+    """Return a quiet line."""
     return f'<p class="vp-note">{escape(text)}</p>'
 
 
@@ -155,13 +156,13 @@ def plain(text: str) -> str:
 
 
 def name(text: str, tag: str = "") -> str:
-    """What somebody has named, with a small mark of its state."""
+    """Return what somebody has named, with a small mark of its state."""
     mark = f'<span class="vp-tag">{escape(tag)}</span>' if tag else ""
     return f'<div class="vp-name"><b>{escape(text)}</b>{mark}</div>'
 
 
 def region(label: str, title: str, progress: str, sentences: Sequence[str]) -> str:
-    """A landmark with a title, how far it is, and some sentences."""
+    """Return a landmark with a title, how far it is, and some sentences."""
     said = "".join(f"<p>{escape(text)}</p>" for text in sentences)
     of = f'<span class="vp-tag">{escape(progress)}</span>' if progress else ""
     named = escape(f"{label}, {progress}: {title}" if progress else f"{label}: {title}", quote=True)
@@ -169,7 +170,7 @@ def region(label: str, title: str, progress: str, sentences: Sequence[str]) -> s
 
 
 def image(name: str, said: str) -> str:
-    """A picture of our own from assets/, and its meaning in words."""
+    """Return a picture of our own from assets/, and its meaning in words."""
     kind, drawn = guess_type(name)[0], b64encode((ASSETS / name).read_bytes()).decode()
     return f'<img class="vp-picture" src="data:{kind};base64,{drawn}" alt="{escape(said, quote=True)}">'
 

@@ -68,7 +68,7 @@ def draw_token_field() -> None:
 
 
 def _check() -> None:
-    """Callback: compare what was typed with the token, in a time that tells nothing of it."""
+    """Compare what was typed with the token, in a time that tells nothing of it."""
     typed = str(TYPED_TOKEN.get() or "").strip()
     matches = hmac.compare_digest(typed.encode(), token().encode())
     IS_OPERATOR.set(matches)

@@ -19,7 +19,7 @@ VIEW: KeyFamily[str | None] = KeyFamily("{}_view", None)
 
 
 def choose_view(page: str, titles: Mapping[str, str]) -> str:
-    """The view that is chosen: the one that the address names, when it is opened and when the browser goes back to it.
+    """Return the chosen view: the one that the address names, when it is opened and on Back.
 
     Args:
         page: tells the choices of two pages apart; its choice is kept as PAGE_view.
@@ -42,7 +42,7 @@ def read_address(page: str, titles: Mapping[str, str]) -> bool:
 
 
 def draw_tabs(page: str, titles: Mapping[str, str]) -> str:
-    """The row of views, at first the first."""
+    """Draw the row of views, at first the first."""
     VIEW.of(page).get_or_set(next(iter(titles)))
     view = st.segmented_control(
         "View",

@@ -81,7 +81,7 @@ def draw_baselines(asked: BaselineQuery, job: Job) -> None:
 
 
 def _draws(asked: BaselineQuery, shown: drawn.BaselineFigureData) -> None:
-    """The draws, value by value or in the plane of two."""
+    """Draw the draws, value by value or in the plane of two."""
     names, wanted = asked.scene.names, shown.wanted
     pairs = len(names) > 1
     titles = [sentences.capitalised(name) for name in names]

@@ -40,7 +40,7 @@ class DeliveryEvidence:
 
 
 def find_evidence(scene: Scene) -> DeliveryEvidence | None:
-    """The study for the table that is open, or None when there is none at all."""
+    """Return the study for the table that is open, or None when there is none at all."""
     table = scenes.table_path()
     own = table.with_suffix(".delivery.json")
     study = _read(own) or _read(SHIPPED)

@@ -21,7 +21,7 @@ _mount = component.register(
 
 
 def current_order(scene: Scene, wanted: Sequence[int]) -> tuple[int, ...]:
-    """The order in force of the values that have a target: as it was left, new ones last.
+    """Return the order in force of the values that have a target: as it was left, new ones last.
 
     Args:
         scene: the table.
@@ -43,7 +43,7 @@ def set_order(scene: Scene, positions: Sequence[int]) -> None:
 
 
 def draw_order_list(scene: Scene, positions: Sequence[int], notes: Sequence[str]) -> None:
-    """The list.
+    """Draw the list.
 
     Args:
         scene: the table.

@@ -40,7 +40,7 @@ class SequenceQuery:
 
 
 def draw_sequence(asked: SequenceQuery, job: Job) -> None:
-    """The path, in a picture, in words, in a table and as data.
+    """Draw the path, in a picture, in words, in a table and as data.
 
     Args:
         asked: what for.

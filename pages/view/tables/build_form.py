@@ -37,7 +37,7 @@ NAME: Key[str] = Key("build_name", "")
 
 
 def draw_build_form() -> None:
-    """The form, and what comes of it."""
+    """Draw the form, and what comes of it."""
     table_markup.draw_message()
     st.header("Have a model reply to your prompts")
     if not model_choice.offered_models():
@@ -98,7 +98,7 @@ def draw_build_form() -> None:
 
 
 def own_definitions() -> tuple[Definition, ...]:
-    """The values of one's own that are in use; none where the database does not answer."""
+    """Return the values of one's own that are in use; none where the database does not answer."""
     try:
         found = [one.used for one in custom_values.listed(database())]
     except PaletteError:
@@ -182,7 +182,7 @@ def prompts_jsonl(found: Sequence[Prompt]) -> bytes:
 
 
 def _start(found: Sequence[Prompt]) -> None:
-    """Callback: begin the build."""
+    """Begin the build."""
     values, model = [str(name) for name in model_choice.VALUES.get()], model_choice.usable_model()
     if not model:
         table_markup.set_message("This model cannot be used for a build here. Choose another one.")

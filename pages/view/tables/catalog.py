@@ -16,7 +16,7 @@ DEFAULT_TITLE = "The app's own table"
 
 
 def draw_catalog() -> None:
-    """The list: the app's own table, then those that were brought or made, the newest first."""
+    """Draw the list: the app's own table, then those that were brought or made, the newest first."""
     table_markup.draw_message()
     looked_at = scenes.chosen_table()
     found = catalog.listed()
@@ -66,7 +66,7 @@ def _draw_row(one: Kept, name: str, looked_at: bool) -> None:
 
 
 def open_table(name: str) -> None:
-    """Callback: look at another table, "" for the app's own, and say so."""
+    """Look at another table, "" for the app's own, and say so."""
     scenes.open_table(name)
     what = f"“{name}”" if name else DEFAULT_TITLE.lower()
     table_markup.set_message(f"You look at {what} now, on every page. A link from here opens the same table.")

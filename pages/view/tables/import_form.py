@@ -110,7 +110,7 @@ def _draw_upload() -> None:
 
 
 def _on_uploaded() -> None:
-    """Callback: what was uploaded goes to the disk, and the app lets go of it."""
+    """Write what was uploaded to the disk, and free the memory that it took."""
     round_ = FILE_ROUND.get()
     file = FILE.of(round_).get()
     if file is None:
@@ -170,7 +170,7 @@ def _preview(path: str, modified: float) -> Preview:
 
 
 def _draw_columns(held: Upload, found: Preview) -> None:
-    """What the file holds, which column is what, and the name of the table."""
+    """Draw what the file holds, which column is what, and the name of the table."""
     st.html(markup.note(f"{found.kind}, {table_markup.counted(len(found.columns), 'column')}. Its first rows:"))
     # As text, cut: a cell is shown as it is and never as markup or as a formula.
     cut = [{name: _shortened(cell) for name, cell in row.items()} for row in found.rows]
@@ -233,7 +233,7 @@ def _draw_roles(found: Preview) -> ColumnChoice:
 
 
 def _make(held: Upload, choice: ColumnChoice | None) -> None:
-    """Callback: a process of its own reads the file."""
+    """Start a process that reads the file."""
     name = str(NAME.get())
     file = f"input{_suffix(held.path.name)}"
     arguments = ["import", str(held.path) if held.stays else f"{{folder}}/{file}", "--out", "{out}"]
@@ -253,7 +253,7 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
 
 
 def _free_name(file: str) -> str:
-    """A name for the table that is not taken, after that of the file."""
+    """Return a name for the table that is not taken, after that of the file."""
     stem = " ".join(re.sub(r"[^\w \-]+", " ", Path(file).stem).split()).lstrip("-_ ")[: catalog.LONGEST - 4]
     return processes.free_name(stem or "My replies")
 

@@ -14,13 +14,13 @@ MESSAGE: Key[str] = Key("tables_said", "")
 
 
 def title(name: str, tag: str = "") -> str:
-    """A table's name, with a small mark of its state."""
+    """Return a table's name, with a small mark of its state."""
     mark = f'<span class="vp-tag">{escape(tag)}</span>' if tag else ""
     return f'<h2 class="vp-table">{escape(name)}{mark}</h2>'
 
 
 def table_facts(one: Kept) -> str:
-    """What a table holds, in one line."""
+    """Return what a table holds, in one line."""
     each = one.replies / max(1, one.prompts)
     facts = [
         counted(one.prompts, "prompt"),
@@ -37,7 +37,7 @@ def table_facts(one: Kept) -> str:
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """A number and what it counts."""
+    """Return a number and what it counts."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
@@ -56,7 +56,7 @@ def set_message(text: str) -> None:
 
 
 def draw_message() -> None:
-    """What was done last, once."""
+    """Draw what was done last, once."""
     if text := MESSAGE.pop():
         with st.container(key="tables_said_line"):
             st.text(text)

@@ -39,7 +39,7 @@ def may_name_any() -> bool:
 
 
 def draw_select() -> None:
-    """The select box."""
+    """Draw the select box."""
     st.selectbox(
         "Model",
         [*offered_models(), *([OTHER] if may_name_any() else [])],
@@ -50,7 +50,7 @@ def draw_select() -> None:
 
 
 def draw_details() -> None:
-    """What is said below the select box: the field for another model, and what was found of the chosen one."""
+    """Draw what is said below the select box: the field for another model, and what was found of the chosen one."""
     if MODEL.get() == OTHER:
         st.text_input(
             "Folder of a model, or NAME@URL",
@@ -86,7 +86,7 @@ def draw_offer_hint() -> None:
 
 
 def wanted_model() -> str:
-    """The model that is asked for; "" where there is none yet, or this visitor may not name it."""
+    """Return the model that is asked for; "" where there is none yet, or this visitor may not name it."""
     name = str(MODEL.get() or "")
     if name == OTHER and may_name_any():
         return str(OTHER_MODEL.get() or "").strip()
@@ -94,7 +94,7 @@ def wanted_model() -> str:
 
 
 def usable_model() -> str:
-    """The model as a command takes it; "" where it was not found, or cannot give what the chosen values need."""
+    """Return the model as a command takes it; "" where it was not found, or cannot give what the chosen values need."""
     name = wanted_model()
     if not name or name in _installed():
         return name
@@ -120,7 +120,7 @@ def _installed() -> list[str]:
 
 
 def _checked_model(name: str) -> ProbedModel | str:
-    """What was found of a model, or what is wrong with it; looked at once, until it is asked for again."""
+    """Return what was found of a model, or what is wrong with it; looked at once, until it is asked for again."""
     held = CHECKED.get()
     if held is None or held[0] != name:
         with st.spinner("Looking at the model"):
@@ -138,5 +138,5 @@ def _check_model(name: str) -> ProbedModel | str:
 
 
 def _forget() -> None:
-    """Callback: the model is looked at once more."""
+    """Forget what was found of the model, so that it is checked once more."""
     CHECKED.pop()

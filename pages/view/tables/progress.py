@@ -40,7 +40,7 @@ _ICONS = {
 
 
 def draw_progress() -> None:
-    """A card for each, drawn again while one of them runs."""
+    """Draw a card for each, drawn again while one of them runs."""
     running = any(one.state is State.RUNNING for one in processes.every())
 
     @st.fragment(run_every=POLL_SECONDS if running else None)
@@ -121,7 +121,7 @@ def _look_at(name: str) -> None:
 
 
 def _columns_again(name: str) -> None:
-    """The file goes back to where uploads lie, so that its columns can be chosen anew."""
+    """Move the file back to the uploads, so that its columns can be chosen anew."""
     about = processes.look(name).about
     file = processes.place(name) / str(about.get("input", ""))
     if file.is_file():
@@ -131,7 +131,7 @@ def _columns_again(name: str) -> None:
 
 
 def _about(one: Making) -> str:
-    """What was asked for."""
+    """Return what was asked for."""
     about = one.about
     if one.kind == "import":
         return str(about.get("file", ""))

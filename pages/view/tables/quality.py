@@ -52,7 +52,7 @@ def draw_quality() -> None:
 
 
 def _facts(scene: Scene) -> list[tuple[str, str, str]]:
-    """What the table holds, in the use case that is looked at."""
+    """Return what the table holds, in the use case that is looked at."""
     table, counts = scene.table, scene.table.candidates
     low, high = int(counts.min()), int(counts.max())
     tokens = sum(map(len, table.tokens))
@@ -142,7 +142,7 @@ def _draw_use_cases(scene: Scene) -> None:
 
 
 def _draw_more(scene: Scene, advice: Advice) -> None:
-    """A button that makes just what would help; where the table's replies cannot be drawn again, it says so."""
+    """Draw a button that makes just what would help; where the table's replies cannot be drawn again, it says so."""
     if advice.help is Help.NEITHER:
         return
     metadata = scenes.load(scenes.ALL).table.metadata
@@ -185,12 +185,12 @@ def _draw_more(scene: Scene, advice: Advice) -> None:
 
 
 def _larger_name(source: str, what: str) -> str:
-    """A name for the larger table."""
+    """Return a name for the larger table."""
     return f"{source[:40].rstrip()} - {what}"
 
 
 def _extend(name: str, options: tuple[str, ...], about: dict[str, object], added: tuple[Prompt, ...]) -> None:
-    """Callback: add to a copy of the table, so that nobody's table changes while they look at it."""
+    """Add to a copy of the table, so that nobody's table changes while they look at it."""
     arguments = [
         "build",
         f"--extend={scenes.table_path()}",

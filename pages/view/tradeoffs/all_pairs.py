@@ -28,7 +28,7 @@ PairFrontiers = dict[tuple[int, int], Frontier]
 
 
 def draw_all_pairs(today: CurrentPalette) -> None:
-    """The choice of values, and a cell a pair."""
+    """Draw the choice of values, and a cell a pair."""
     if len(today.names) < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return

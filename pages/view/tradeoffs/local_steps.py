@@ -27,7 +27,7 @@ LocalSteps = dict[tuple[int, int], LocalStep | None]
 
 
 def draw_local_steps(today: CurrentPalette) -> None:
-    """The size of a step, what is kept, and a row a target."""
+    """Draw the size of a step, what is kept, and a row a target."""
     st.header("Move a step")
     own = today.assessment.solution
     if not today.wanted:
@@ -144,7 +144,7 @@ def _cost(one: LocalStep) -> str:
 
 
 def _others(today: CurrentPalette, value: int, one: LocalStep) -> list[tuple[int, str]]:
-    """The other targets that move by a percentile, most first."""
+    """Return the other targets that move by a percentile, most first."""
     ends = {j: _ends(today, j, one) for j in today.wanted if j != value}
     moved = [j for j, (before, after) in ends.items() if amounts.percentile(before) != amounts.percentile(after)]
     moved.sort(key=lambda j: -abs(ends[j][1] - ends[j][0]))
@@ -152,7 +152,7 @@ def _others(today: CurrentPalette, value: int, one: LocalStep) -> list[tuple[int
 
 
 def _ends(today: CurrentPalette, value: int, one: LocalStep) -> tuple[float, float]:
-    """A target before and after, in percentiles."""
+    """Return a target before and after, in percentiles."""
     before, after = (today.scene.percentile(value, float(at[value])) for at in (today.targets, one.targets))
     return before, after
 

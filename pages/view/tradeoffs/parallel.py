@@ -35,7 +35,7 @@ HOW = (
 
 
 def draw_parallel(today: CurrentPalette) -> None:
-    """The choice of values and budgets, the lines, and the panel."""
+    """Draw the choice of values and budgets, the lines, and the panel."""
     if len(today.names) < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return

@@ -93,26 +93,26 @@ class CurrentPalette:
 
 
 def current_palette() -> CurrentPalette:
-    """The palette of this viewer, assessed; asked for once by every run of the whole page."""
+    """Return the palette of this viewer, assessed; asked for once by every run of the whole page."""
     RERUN.pop()
     scene, palette = palette_state.current()
     return CurrentPalette(scene, palette, palette_state.current_assessment(scene, palette))
 
 
 def take_targets(scene: Scene, targets: np.ndarray, what: str) -> None:
-    """Callback within a figure's fragment: exact targets become the palette; NaN leaves a value as it is."""
+    """Apply exact targets from within a figure's fragment; NaN leaves a value as it is."""
     palette_state.take_targets(scene, targets, what)
     RERUN.set(True)
 
 
 def undo() -> None:
-    """Callback within a figure's fragment: one step back."""
+    """Undo one step from within a figure's fragment."""
     palette_state.undo()
     RERUN.set(True)
 
 
 def open_pair(pair: tuple[int, int]) -> None:
-    """Callback within a figure's fragment: Two values shows this pair next."""
+    """Open a pair in the view Two values, from within a figure's fragment."""
     OPEN_PAIR.set(pair)
     RERUN.set(True)
 
@@ -124,7 +124,7 @@ def rerun_if_changed() -> None:
 
 
 def draw_others_choice() -> bool:
-    """The choice of what the values that are not looked at do, the same in all views; True when they keep targets."""
+    """Draw the choice of what the other values do, the same in all views; True when they keep their targets."""
     kept = st.segmented_control(
         "The other values",
         ["free", "kept"],
@@ -140,7 +140,7 @@ def draw_others_choice() -> bool:
 
 
 def pick_value(label: str, today: CurrentPalette, first: int, key: str) -> int:
-    """The choice of one value, which stands in the address."""
+    """Return the choice of one value, which stands in the address."""
     tabs.keep_in_address(key, first)
     return int(
         st.selectbox(
@@ -156,7 +156,7 @@ def pick_value(label: str, today: CurrentPalette, first: int, key: str) -> int:
 
 
 def pick_axis(label: str, today: CurrentPalette, first: int, key: Key[int | None]) -> int:
-    """The choice of one value, which a click elsewhere may make as well; both axes stand in the address as a pair."""
+    """Draw the choice of one axis, which a click elsewhere may make as well; both stand in the address as a pair."""
     key.get_or_set(first)  # and not as an index: a click may have chosen already
     return int(
         st.selectbox(
@@ -170,7 +170,7 @@ def pick_axis(label: str, today: CurrentPalette, first: int, key: Key[int | None
 
 
 def pick_values(label: str, today: CurrentPalette, first: list[int], key: str, most: int | None = None) -> list[int]:
-    """The choice of several values, in the table's order, which stands in the address."""
+    """Return the choice of several values, in the table's order, which stands in the address."""
     tabs.keep_in_address(key, first)
     chosen = st.multiselect(
         label,
@@ -187,21 +187,21 @@ def pick_values(label: str, today: CurrentPalette, first: list[int], key: str, m
 
 
 def draw_download(data: str, name: str, key: str) -> None:
-    """A figure's numbers as a file."""
+    """Draw a figure's numbers as a file."""
     st.download_button(
         "Data (CSV)", data, f"{name}.csv", "text/csv", icon=":material/download:", type="tertiary", key=key
     )
 
 
 def draw_words(sentences: list[str]) -> None:
-    """A figure as sentences."""
+    """Draw a figure as sentences."""
     with st.expander("In words"):
         for sentence in sentences:
             st.text(sentence)
 
 
 def waiting(ended: bool, error: str | None, what: str, height: int) -> None:
-    """What stands in a figure's place until it is there."""
+    """Draw what stands in a figure's place until it is there."""
     with st.container(height=height, border=False):
         if error:
             st.html(markup.note(f"{sentences.capitalised(what)} could not be computed: {error}"))

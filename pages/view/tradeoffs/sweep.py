@@ -24,7 +24,7 @@ FIRST = 4
 
 
 def draw_sweep(today: CurrentPalette) -> None:
-    """The choice of the value, the curves, and what they say."""
+    """Draw the choice of the value, the curves, and what they say."""
     st.header("What a target costs", help=glossary.help_text("sensitivity", "shadow price"))
     names, own = today.names, today.assessment.solution
     prices = None if own is None else local_sensitivity(own)

@@ -28,7 +28,7 @@ HOW = (
 
 
 def draw_three_values(today: CurrentPalette) -> None:
-    """The choice of three values and a budget, the two figures, and the panel."""
+    """Draw the choice of three values and a budget, the two figures, and the panel."""
     if len(today.names) < 3:
         st.html(markup.note("This table has fewer than three values. Two values shows all there is to trade."))
         return

@@ -31,7 +31,7 @@ HOW = (
 
 
 def draw_two_values(today: CurrentPalette) -> None:
-    """The controls, the plane, and the panel beside it."""
+    """Draw the controls, the plane, and the panel beside it."""
     names = today.names
     if len(names) < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))

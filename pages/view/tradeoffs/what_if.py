@@ -53,7 +53,7 @@ class WhatIfPoint:
 def contour_point(
     today: CurrentPalette, said: str, values: tuple[int, ...], contour: Contour, number: int
 ) -> WhatIfPoint:
-    """A point of a frontier: its levels become the targets of these values; others that it misses give way."""
+    """Return a point of a frontier: its levels become the targets of these values; others that it misses give way."""
     limit = math.isinf(contour.budget)
     weights = contour.weights[number] * (LIMIT_FACTOR if limit else 1.0)
     kl = float(contour.kl[number])
@@ -62,7 +62,7 @@ def contour_point(
 
 
 def clicked_point(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | None:
-    """What the point that was clicked last in a figure carries.
+    """Return what the point that was clicked last in a figure carries.
 
     Args:
         view: the figure's view.
@@ -87,7 +87,7 @@ def _clear(view: str) -> None:
 
 
 def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how: str) -> None:
-    """The panel beside a figure.
+    """Draw the panel beside a figure.
 
     Args:
         today: the palette in force.
@@ -126,7 +126,7 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
 
 
 def _draw_undo(view: str) -> None:
-    """The way back, as long as taking a point is the last thing that happened."""
+    """Draw the way back, as long as taking a point is the last thing that happened."""
     if palette_state.offers_undo():
         st.button("Undo", key=f"undo_{view}", icon=":material/undo:", type="tertiary", on_click=undo)
 
@@ -171,7 +171,7 @@ def _cost(now: float, point: WhatIfPoint) -> str:
 
 
 def _gives_way(today: CurrentPalette, point: WhatIfPoint) -> str:
-    """The targets that taking it would lower."""
+    """Return the targets that taking it would lower."""
     lowered = [int(j) for j in np.flatnonzero(point.targets < today.targets - 1e-6)]
     if not lowered:
         return ""
@@ -197,7 +197,7 @@ def _signed(moved: int) -> str:
 
 
 def draw_replies(today: CurrentPalette, view: str, point: WhatIfPoint | None) -> None:
-    """The likeliest reply here and there to one prompt of the use case, straight from the table."""
+    """Draw the likeliest reply here and there to one prompt of the use case, straight from the table."""
     if point is None:
         return
     table, oracle = today.scene.table, today.scene.oracle

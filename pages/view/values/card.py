@@ -34,7 +34,7 @@ def draw_card_title(seen: ValuesView, name: str) -> None:
 
 
 def draw_card(seen: ValuesView, name: str) -> None:
-    """The card below the head."""
+    """Draw the card below the head."""
     own = seen.own_named(name)
     if own is not None and own.rewards is None:
         return
@@ -52,7 +52,7 @@ def draw_card(seen: ValuesView, name: str) -> None:
 
 
 def _draw_trust(name: str) -> None:
-    """The word on a value of the table, from labels."""
+    """Draw the word on a value of the table, from labels."""
     of_table = scorer_cards.scorer_quality()
     one = of_table.separations.get(name)
     if one is None:
@@ -78,7 +78,7 @@ def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, found: Por
 
 
 def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
-    """The AUC, and on how many labels it rests."""
+    """Return the AUC, and on how many labels it rests."""
     if own is None:
         one = scorer_cards.scorer_quality().separations.get(name)
         if one is None:
@@ -101,7 +101,7 @@ def _entry(seen: ValuesView, name: str) -> dict[str, Any]:
 
 
 def _draw_extremes(seen: ValuesView, name: str) -> None:
-    """The highest and the lowest replies beside each other."""
+    """Draw the highest and the lowest replies beside each other."""
     high, low = extremes(seen.portrayed, name)
     with st.container(horizontal=True, gap="medium", key="values_ends"):
         for end, rungs in (("most", high), ("least", low)):
@@ -134,7 +134,7 @@ def _draw_rung(seen: ValuesView, rung: Rung, key: str) -> None:
 
 
 def _place(percentile: float) -> str:
-    """A percentile as people read it."""
+    """Return a percentile as people read it."""
     if percentile > 99:
         return "above p99"
     return "below p1" if percentile < 1 else amounts.percentile(percentile)
@@ -159,7 +159,7 @@ def _draw_spread(seen: ValuesView, name: str, found: Portrait) -> None:
 
 
 def _draw_correlations(seen: ValuesView, found: Portrait) -> None:
-    """What it goes together with, and a warning where two are nearly one."""
+    """Draw what it goes together with, and a warning where two are nearly one."""
     if not found.correlations:
         return
     st.subheader("What it goes together with", anchor=False)

@@ -44,7 +44,7 @@ _FIELDS: tuple[Key[Any], ...] = (TITLE, KIND, MORE, LESS, COLOUR)
 
 
 def begin(own: CustomValue | None = None) -> None:
-    """Callback: open the form, empty or with a value that is there."""
+    """Open the form, empty or with a value that is there."""
     for field in _FIELDS:
         field.pop()
     FORM.set(own.value.id if own else 0)
@@ -58,12 +58,12 @@ def begin(own: CustomValue | None = None) -> None:
 
 
 def is_open() -> bool:
-    """The form is being filled in."""
+    """Return the form is being filled in."""
     return FORM.is_set()
 
 
 def draw_form(seen: ValuesView) -> None:
-    """The form for a new value, or to change the one that it was opened with."""
+    """Draw the form for a new value, or to change the one that it was opened with."""
     own = next((one for one in seen.own if one.value.id == FORM.get()), None)
     with st.container(border=True, key="values_define"):
         st.header(f"Change {markup.plain(own.value.definition.title)}" if own else "Define a value", anchor=False)
@@ -115,7 +115,7 @@ def _draw_fields(seen: ValuesView, kind: Kind) -> None:
 
 
 def _define(seen: ValuesView, own: CustomValue | None) -> None:
-    """Callback: keep what was typed and score the table on it."""
+    """Keep what was typed and score the table on it."""
     REFUSED.pop()
     kind = Kind(KIND.get() or Kind.DESCRIPTION)
     title = str(TITLE.get() or "")
@@ -144,13 +144,13 @@ def _define(seen: ValuesView, own: CustomValue | None) -> None:
 
 
 def _texts(typed: str, kind: Kind) -> tuple[str, ...]:
-    """The entries of a field: a line each, or a paragraph each for replies."""
+    """Return the entries of a field: a line each, or a paragraph each for replies."""
     parts = typed.splitlines() if kind is Kind.DESCRIPTION else re.split(r"\n[ \t]*\n", typed.replace("\r\n", "\n"))
     return tuple(part.strip() for part in parts if part.strip())
 
 
 def _close() -> None:
-    """Callback: leave the form."""
+    """Leave the form."""
     FORM.pop()
     REFUSED.pop()
     for field in _FIELDS:

@@ -35,19 +35,19 @@ def goal(own: CustomValue) -> int:
 
 
 def begin(own: CustomValue) -> None:
-    """Callback: cover the page and ask."""
+    """Cover the page and ask."""
     JUDGING.set((own.value.id, own.value.version, goal(own)))
     GIVEN.set([])
 
 
 def stop() -> None:
-    """Callback: back to the value."""
+    """Back to the value."""
     JUDGING.pop()
     REFUSED.pop()
 
 
 def judged_value(seen: ValuesView) -> CustomValue | None:
-    """The value that pairs are judged for now."""
+    """Return the value that pairs are judged for now."""
     held = JUDGING.get()
     if held is None:
         return None
@@ -92,7 +92,7 @@ def draw_judging(name: str) -> None:
 
 
 def _open_pairs(seen: ValuesView, own: CustomValue) -> list[Question]:
-    """The pairs that nobody has judged yet, in the order in which they are asked."""
+    """Return the pairs that nobody has judged yet, in the order in which they are asked."""
     assert own.rewards is not None
     given = {frozenset((one.first, one.second)) for one in own.judged}
     found = questions(seen.table, own.rewards, MOST, seed=int(own.value.definition.key[:8], 16))
@@ -142,7 +142,7 @@ def _draw_answer(own: CustomValue, seen: ValuesView, question: Question, answer:
 
 
 def _on_answer(id: int, version: int, table: RewardTable, question: Question, answer: Answer) -> None:
-    """Callback: the judgement is kept."""
+    """Store a judgement."""
     REFUSED.pop()
     pair = agreement.replies_of(table, question)
     try:
@@ -158,7 +158,7 @@ def _on_answer(id: int, version: int, table: RewardTable, question: Question, an
 
 
 def _take_back() -> None:
-    """Callback: the last judgement of this viewer is withdrawn and asked for again."""
+    """Withdraw this viewer's last judgement; its pair is asked about again."""
     given: list[int] = list(GIVEN.get())
     if not given:
         return

@@ -15,7 +15,7 @@ def _swatch(tint: str) -> str:
 
 
 def title(text: str, tint: str, tags: Sequence[str]) -> str:
-    """The name of a value with its colour, and small marks of what it is."""
+    """Return the name of a value with its colour, and small marks of what it is."""
     small = "".join(f'<span class="vp-tag">{escape(one)}</span>' for one in tags if one)
     return f'<h2 class="vp-value">{_swatch(tint)}<span>{escape(text)}</span>{small}</h2>'
 
@@ -30,7 +30,7 @@ def word(said: Word | None, sentence: str) -> str:
 
 
 def question(text: str, place: str) -> str:
-    """What is asked of two replies, and how far the judge is."""
+    """Return what is asked of two replies, and how far the judge is."""
     return f'<h2 class="vp-question"><span>{escape(text)}</span><span class="vp-tag">{escape(place)}</span></h2>'
 
 
@@ -49,7 +49,7 @@ def sides(more: Sequence[str], less: Sequence[str]) -> str:
 
 
 def facts(told: Sequence[tuple[str, str, str]]) -> str:
-    """What is known of a value: (label, text, a smaller line) each."""
+    """Return what is known of a value: (label, text, a smaller line) each."""
     cells = "".join(
         f"<div><dt>{escape(label)}</dt><dd>{escape(text)}"
         + (f"<small>{escape(small)}</small>" if small else "")
@@ -60,7 +60,7 @@ def facts(told: Sequence[tuple[str, str, str]]) -> str:
 
 
 def tints(named: Mapping[str, str]) -> str:
-    """The colours that can be chosen, with their names."""
+    """Return the colours that can be chosen, with their names."""
     return (
         '<div class="vp-chips">'
         + "".join(f"<span>{_swatch(tint)}{escape(name)}</span>" for name, tint in named.items())

@@ -85,7 +85,7 @@ class ValuesView:
         return (*(one.key for one in self.own), *self.table.values)
 
     def own_named(self, name: str) -> CustomValue | None:
-        """A value of one's own by name; None for one of the table."""
+        """Return a value of one's own by name; None for one of the table."""
         return next((one for one in self.own if one.key == name), None)
 
     def title(self, name: str) -> str:
@@ -96,7 +96,7 @@ class ValuesView:
         return said[:1].upper() + said[1:]
 
     def tint(self, name: str) -> str:
-        """The colour of a value."""
+        """Return the colour of a value."""
         if (own := self.own_named(name)) is not None:
             return own.value.definition.colour or COLOURS[0]
         return self.scene.colour(self.scene.table.index(name))
@@ -108,7 +108,7 @@ class ValuesView:
 
 
 def load_values(database: Database) -> ValuesView:
-    """What there is now.
+    """Return what there is now.
 
     Raises:
         StoreError: the database does not answer.
@@ -133,6 +133,6 @@ def taken_names(seen: ValuesView) -> tuple[str, ...]:
 
 
 def first_tint(seen: ValuesView) -> str:
-    """A colour that no value of one's own has yet."""
+    """Return a colour that no value of one's own has yet."""
     used = {one.value.definition.colour for one in seen.own}
     return next((tint for tint in TINTS.values() if tint not in used), next(iter(TINTS.values())))

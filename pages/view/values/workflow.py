@@ -41,7 +41,7 @@ ESTIMATED = (
 
 
 def draw_workflow(seen: ValuesView, own: CustomValue) -> None:
-    """What can be done with it now."""
+    """Draw what can be done with it now."""
     _draw_tools(seen, own)
     st.html(marks.sides(own.value.definition.more, own.value.definition.less))
     if own.rewards is None:
@@ -135,7 +135,7 @@ def _draw_progress(seen: ValuesView, job: Job) -> None:
 
 
 def _start(seen: ValuesView, own: CustomValue) -> None:
-    """Callback: score, or go on."""
+    """Score, or go on."""
     jobs.start(scenes.table_path(), replies_key(seen.table), own.value.definition)
 
 
@@ -203,18 +203,18 @@ def _draw_use(seen: ValuesView, own: CustomValue) -> None:
 
 
 def _ask_twice(of: tuple[int, int] | None) -> None:
-    """Callback: one more question before a value is used that is not to be used."""
+    """Ask once more before a value is used that the judgements speak against."""
     CONFIRMED.set(of)
 
 
 def _switch(seen: ValuesView, own: CustomValue, version: int) -> None:
-    """Callback: a slider appears, or goes."""
+    """Put a version of the value in use, or none."""
     CONFIRMED.pop()
     _try_change(lambda: custom_values.use(seen.database, own.value.id, version))
 
 
 def _delete(seen: ValuesView, own: CustomValue) -> None:
-    """Callback: it goes with everything that belongs to it."""
+    """Delete the value with everything that belongs to it."""
     job = jobs.job(replies_key(seen.table), own.value.definition)
     if job is not None:
         job.cancel()
