@@ -266,7 +266,7 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: GroupAgreemen
             said=[_in_words(scene.names[j], places[j], mine) for j in asking],
             common={rule: [units.percentile(j, float(given[j])) for j in asking] for rule, given in levels.items()},
             told=[group_member.common_levels(known, units, j, float(groups[mine].targets[j])) for j in asking],
-            scene.theme,
+            theme=scene.theme,
         )
     )
     signs = "Diamonds are common palettes, the" if common else "The"
