@@ -22,12 +22,12 @@ palette_state.draw_address_error()
 welcome.draw_welcome()
 
 
-def _draw_numbers(seen: LiveAnswer) -> None:
+def _draw_numbers(live: LiveAnswer) -> None:
     """Draw the numbers, for those who open them, and the other kind of slider."""
     box = st.expander("The numbers: levels and weights in reward units", key="numbers_box", on_change="rerun")
     if box.open:
         with box:
-            numbers.draw_numbers(seen)
+            numbers.draw_numbers(live)
     st.toggle(
         "Plain sliders",
         key=plain_sliders.PLAIN_DESK.name,

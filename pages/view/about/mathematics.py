@@ -41,9 +41,9 @@ class FormulaSection:
         return [part.strip().removesuffix(",") for one in self.formulas for part in re.split(r"\\q?quad", one)]
 
 
-def formula_sections(seen: LiveAnswer) -> list[FormulaSection]:
+def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
     """All of it, in the order in which one follows from another."""
-    oracle, found, names = seen.scene.oracle, seen.assessment, seen.scene.names
+    oracle, found, names = live.scene.oracle, live.assessment, live.scene.names
     solution, ess = found.solution, found.ess
     per_prompt = oracle.form is Form.PER_PROMPT
     normaliser = (
@@ -61,7 +61,7 @@ def formula_sections(seen: LiveAnswer) -> list[FormulaSection]:
                 r"\text{subject to}\;\; \mathbb{E}_x\, \mathbb{E}_{y \sim p(\cdot \mid x)}\, r_j(x, y) \ge c_j",
                 r"\text{for each value } j \text{ with a target}",
             ),
-            f"Today {_count(seen)} of {len(names)} values have a target.",
+            f"Today {_count(live)} of {len(names)} values have a target.",
         ),
         FormulaSection(
             "Its solution",
@@ -80,7 +80,7 @@ def formula_sections(seen: LiveAnswer) -> list[FormulaSection]:
                 r"\nabla A(\lambda) = \mu(\lambda) \;\text{(realised levels)}, \qquad "
                 r"\nabla^2 A(\lambda) = \mathrm{Cov}_\lambda(r)",
             ),
-            _dual(seen),
+            _dual(live),
         ),
         FormulaSection(
             "What holds at the solution",
@@ -103,7 +103,7 @@ def formula_sections(seen: LiveAnswer) -> list[FormulaSection]:
                 rf"h(w) = {best}, \qquad t^\star = \min_{{w \ge 0,\; w \cdot s = 1}} h(w) - w \cdot c",
                 r"t^\star \ge 0 \iff \text{the targets can be had}",
             ),
-            _margin(seen),
+            _margin(live),
         ),
         FormulaSection(
             "The three verdicts",
@@ -113,7 +113,7 @@ def formula_sections(seen: LiveAnswer) -> list[FormulaSection]:
             (r"\mathrm{ESS}_i = 1 \Big/ \sum_k P_{ik}^2, \qquad P_{ik} \propto e^{\lambda \cdot r_{ik}}",),
             ""
             if ess is None
-            else f"{_carried(seen)} Trusted from {amounts.significant(trust_threshold(oracle))} "
+            else f"{_carried(live)} Trusted from {amounts.significant(trust_threshold(oracle))} "
             f"{'replies a prompt' if per_prompt else 'replies'} on{_pooled(per_prompt)}.",
         ),
         FormulaSection(
@@ -128,7 +128,7 @@ def formula_sections(seen: LiveAnswer) -> list[FormulaSection]:
                 r"\qquad "
                 r"c'_j = c_j - \frac{s_j^2 \lambda_j}{\rho}",
             ),
-            _nearest(seen),
+            _nearest(live),
         ),
         FormulaSection(
             "The frontier",
@@ -147,7 +147,7 @@ def formula_sections(seen: LiveAnswer) -> list[FormulaSection]:
                 r"\frac{\partial \lambda_F}{\partial c_F} = H_{FF}^{-1}, \qquad "
                 r"\frac{\partial \mu_j}{\partial c_F} = H_{jF} H_{FF}^{-1}, \qquad H = \nabla^2 A",
             ),
-            _price(seen),
+            _price(live),
         ),
         FormulaSection(
             "How sure it is",
@@ -158,7 +158,7 @@ def formula_sections(seen: LiveAnswer) -> list[FormulaSection]:
                 r"\mathrm{Var}(\hat\lambda) \approx \frac{1}{n} H^{-1} S H^{-1}, \qquad S = \mathrm{Cov}_i\big(c - "
                 r"\mu_i(\lambda)\big)",
             ),
-            seen.answer.sure,
+            live.answer.sure,
         ),
         FormulaSection(
             "Generating",
@@ -202,16 +202,16 @@ def formula_sections(seen: LiveAnswer) -> list[FormulaSection]:
     ]
 
 
-def _count(seen: LiveAnswer) -> int:
-    return int(np.sum(~np.isnan(seen.assessment.targets)))
+def _count(live: LiveAnswer) -> int:
+    return int(np.sum(~np.isnan(live.assessment.targets)))
 
 
-def _dual(seen: LiveAnswer) -> str:
-    solution = seen.assessment.solution
+def _dual(live: LiveAnswer) -> str:
+    solution = live.assessment.solution
     if solution is None:
         return "This palette is out of reach, where the hill has no summit."
-    targets = np.nan_to_num(seen.assessment.targets)
-    normaliser = seen.scene.oracle.moments(solution.weights).log_normaliser
+    targets = np.nan_to_num(live.assessment.targets)
+    normaliser = live.scene.oracle.moments(solution.weights).log_normaliser
     summit = float(solution.weights @ targets) - normaliser
     return (
         f"Here the summit is {amounts.nats(summit, 4)} after {solution.steps} steps, and the distance of the model "
@@ -219,8 +219,8 @@ def _dual(seen: LiveAnswer) -> str:
     )
 
 
-def _margin(seen: LiveAnswer) -> str:
-    margin, names = seen.assessment.margin, seen.scene.names
+def _margin(live: LiveAnswer) -> str:
+    margin, names = live.assessment.margin, live.scene.names
     if math.isinf(margin.value):
         return "Nothing is asked for, so there is nothing to miss."
     if margin.attainable:
@@ -232,9 +232,9 @@ def _margin(seen: LiveAnswer) -> str:
     return f"Here the margin is {amounts.fixed(margin.value, 3)}, and the proof is the mix {sentences.listed(mix)}."
 
 
-def _carried(seen: LiveAnswer) -> str:
-    assert seen.assessment.ess is not None
-    figure, meaning = sentences.rests_on(seen.assessment.ess, seen.scene.oracle.form)
+def _carried(live: LiveAnswer) -> str:
+    assert live.assessment.ess is not None
+    figure, meaning = sentences.rests_on(live.assessment.ess, live.scene.oracle.form)
     return f"Here {figure} {meaning}"
 
 
@@ -242,9 +242,9 @@ def _pooled(per_prompt: bool) -> str:
     return f", and {TRUSTED_POOLED:g} in all" if per_prompt else ""
 
 
-def _nearest(seen: LiveAnswer) -> str:
-    found = seen.assessment.nearest
-    if seen.assessment.verdict is Verdict.REACHABLE:
+def _nearest(live: LiveAnswer) -> str:
+    found = live.assessment.nearest
+    if live.assessment.verdict is Verdict.REACHABLE:
         return "This palette can be had, so it is its own nearest one."
     if found is None:
         return "No palette near this one can be had with what is locked."
@@ -252,9 +252,9 @@ def _nearest(seen: LiveAnswer) -> str:
     return f"Here it gives up {given_up} standard deviations in all."
 
 
-def _price(seen: LiveAnswer) -> str:
-    solution = seen.assessment.solution
+def _price(live: LiveAnswer) -> str:
+    solution = live.assessment.solution
     if solution is None or local_sensitivity(solution).bottleneck is None:
         return ""
-    name, share = sentences.bottleneck(local_sensitivity(solution), seen.scene.names)
+    name, share = sentences.bottleneck(local_sensitivity(solution), live.scene.names)
     return f"The bottleneck here is {name[:1].lower() + name[1:]}: {share[:1].lower() + share[1:]}"

@@ -64,9 +64,9 @@ def method_steps(scene: Scene) -> list[tuple[str, str]]:
     ]
 
 
-def draw_walkthrough(seen: LiveAnswer) -> None:
+def draw_walkthrough(live: LiveAnswer) -> None:
     """Draw the example: a prompt, how hard the weights push, the probabilities, and the likeliest replies."""
-    scene, table = seen.scene, seen.scene.table
+    scene, table = live.scene, live.scene.table
     several = [i for i in range(len(table.prompts)) if table.candidates[i] > 1]
     if not several:
         st.html(markup.note("This table has one reply a prompt, so there is nothing to choose among within a prompt."))
@@ -91,8 +91,8 @@ def draw_walkthrough(seen: LiveAnswer) -> None:
             help="1: your palette's weights, or the nearest palette's where yours is out of reach. 0: the base model.",
         )
     rows = slice(int(table.offsets[number]), int(table.offsets[number + 1]))
-    distribution = softmax(scene.oracle.standardise(table.rewards[rows]) @ (push * seen.weights))
-    if not np.any(seen.weights):
+    distribution = softmax(scene.oracle.standardise(table.rewards[rows]) @ (push * live.weights))
+    if not np.any(live.weights):
         st.html(markup.note("Your palette asks for nothing that the base model lacks, so its weights are 0."))
     left, right = st.columns([1.3, 1], gap="large")
     with left:

@@ -210,34 +210,34 @@ def draw_batch(scene: Scene, assessment: Assessment) -> None:
     st.fragment(draw, run_every=POLL_SECONDS if running else None)()
 
 
-def _draw(scene: Scene, assessment: Assessment, found: PromptBatch) -> None:
-    first = found.requests[0]
+def _draw(scene: Scene, assessment: Assessment, batch: PromptBatch) -> None:
+    first = batch.requests[0]
     columns = pinned.columns(scene, assessment, first.candidates)
-    if generator.is_owner(found):
-        found.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in first.scored})
+    if generator.is_owner(batch):
+        batch.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in first.scored})
     answered = []
-    for generation in found.generations:
+    for generation in batch.generations:
         shown = generation.snapshot()
         answered.append(_PromptResult(generation, shown, choices(generation, shown, columns)))
     done = [one for one in answered if one.shown.phase is Phase.DONE and one.choices[0] is not None]
-    said = f"{len(done)} of {len(found.requests)} prompts are answered."
+    said = f"{len(done)} of {len(batch.requests)} prompts are answered."
     waiting = next((one.shown.note for one in answered if one.shown.phase is Phase.WAITING and one.shown.note), "")
     st.html(f'<div role="status">{markup.note(f"{said} {waiting}".strip())}</div>')
     if any(one.shown.restarts for one in answered):
         st.html(markup.note("The model process stopped and came back: what it was writing was written again."))
-    if found.error:
+    if batch.error:
         st.error("This ended early.", icon=":material/error:")
-        st.text(found.error)
+        st.text(batch.error)
     asked = [blind_vote.vote_question(one.generation, one.shown, one.choices[0]) for one in done]
     questions = [one for one in asked if one is not None]
-    if blind_vote.draw_instead_of_replies(questions, waiting=not found.ended):
+    if blind_vote.draw_instead_of_replies(questions, waiting=not batch.ended):
         return
-    _draw_table(scene, found, columns, answered)
+    _draw_table(scene, batch, columns, answered)
     if questions:
         blind_vote.draw_summary()
     if done:
-        _draw_levels(scene, assessment, columns[0], done, len(found.requests))
-    if found.ended and answered:
+        _draw_levels(scene, assessment, columns[0], done, len(batch.requests))
+    if batch.ended and answered:
         others = {one.name: one.weights.by_value for one in columns[1:]}
         weights, model = columns[0].weights.by_value, generator.model_name(scene)
         candidate_field.draw_downloads(
@@ -246,14 +246,12 @@ def _draw(scene: Scene, assessment: Assessment, found: PromptBatch) -> None:
         )
 
 
-def _draw_table(
-    scene: Scene, found: PromptBatch, columns: Sequence[PaletteColumn], answered: Sequence[_PromptResult]
-) -> None:
+def _draw_table(scene: Scene, batch: PromptBatch, columns: Sequence[PaletteColumn], answered: Sequence[_PromptResult]) -> None:
     """Draw a prompt a row, those that wait included."""
-    names = [name for name in found.requests[0].scored if columns[0].weights.by_value.get(name)]
+    names = [name for name in batch.requests[0].scored if columns[0].weights.by_value.get(name)]
     rows: list[dict[str, Any]] = []
-    for number, request in enumerate(found.requests):
-        row: dict[str, Any] = {"No.": number + 1, "State": "waiting" if not found.ended else "not asked"}
+    for number, request in enumerate(batch.requests):
+        row: dict[str, Any] = {"No.": number + 1, "State": "waiting" if not batch.ended else "not asked"}
         row["Prompt"] = request.prompt
         one = answered[number] if number < len(answered) else None
         candidates = one.shown.candidates if one else ()

@@ -157,13 +157,13 @@ def draw_verdict(scene: Scene, mine: Palette) -> None:
         )
 
 
-def _ease(scene: Scene, found: Assessment) -> None:
+def _ease(scene: Scene, assessment: Assessment) -> None:
     """Set the nearest wishes that can be had, on whole percentiles below them."""
-    assert found.nearest is not None
+    assert assessment.nearest is not None
     held = dict(WISHES.get())
-    for j in np.flatnonzero(~np.isnan(found.nearest.targets)):
+    for j in np.flatnonzero(~np.isnan(assessment.nearest.targets)):
         name, (low, high) = scene.table.values[j], scene.ranges[j]
-        place = scene.percentile(int(j), float(found.nearest.targets[j]))
+        place = scene.percentile(int(j), float(assessment.nearest.targets[j]))
         held[name] = Wish(True, int(np.clip(np.floor(place), low, high)))
     WISHES.set(held)
 

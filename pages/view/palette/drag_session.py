@@ -77,8 +77,8 @@ class DragSession:
         }
 
 
-def register(seen: LiveAnswer) -> None:
+def register(live: LiveAnswer) -> None:
     """Be ready for a hand on this viewer's desk, which shows what was seen; held by the visit, and gone with it."""
-    page = DragSession(faders.desk_id(), seen, example.prompt_number(), viewer_id())
+    page = DragSession(faders.desk_id(), live, example.prompt_number(), viewer_id())
     DRAG_SESSION.set(page)
     live_channel.register(page.session, page)

@@ -28,9 +28,9 @@ _mount = component.register(
 NOTICED = 5.0
 
 
-def draw_example(found: LiveAnswer) -> None:
+def draw_example(live: LiveAnswer) -> None:
     """Mount the example for the prompt that is looked at."""
-    if (told := example_data(found, prompt_number())) is not None:
+    if (told := example_data(live, prompt_number())) is not None:
         _mount(key=PANEL.name, data=told, on_turned_change=_on_turned)
 
 
@@ -39,13 +39,13 @@ def prompt_number() -> int:
     return PROMPT.get()
 
 
-def example_data(found: LiveAnswer, prompt: int) -> dict[str, Any] | None:
+def example_data(live: LiveAnswer, prompt: int) -> dict[str, Any] | None:
     """Return what an example shows of a palette; None where the table has no replies."""
-    table = found.scene.table
+    table = live.scene.table
     if not table.replies:
         return None
     prompt %= len(table.prompts)
-    return _data(found, reply_example(table, found.scene.oracle, found.weights, prompt), prompt)
+    return _data(live, reply_example(table, live.scene.oracle, live.weights, prompt), prompt)
 
 
 def _on_turned() -> None:
@@ -55,9 +55,9 @@ def _on_turned() -> None:
         PROMPT.set(prompt_number() + (1 if step > 0 else -1))
 
 
-def _data(seen: LiveAnswer, found: ReplyExample, prompt: int) -> dict[str, Any]:
-    out = seen.assessment.solution is None
-    moved = bool(np.any(seen.weights))
+def _data(live: LiveAnswer, found: ReplyExample, prompt: int) -> dict[str, Any]:
+    out = live.assessment.solution is None
+    moved = bool(np.any(live.weights))
     chance = sentences.chance(found.probability)
     if not moved:
         note = "Nothing asks for more than the base model gives, so both are alike."
@@ -67,22 +67,22 @@ def _data(seen: LiveAnswer, found: ReplyExample, prompt: int) -> dict[str, Any]:
         note = f"The likeliest of {found.candidates} under {palette}: {chance}, against {before}."
     return {
         "prompt": found.prompt,
-        "place": f"Prompt {prompt + 1} of {len(seen.scene.table.prompts)}",
+        "place": f"Prompt {prompt + 1} of {len(live.scene.table.prompts)}",
         "base": found.base,
         "aligned": found.aligned,
         "same": found.base == found.aligned,
         "base_note": "A typical one of its replies.",
         "aligned_note": note,
         "title": "Nearest palette" if out else "Your palette",
-        "marks": _marks(seen, found) if moved else [],
+        "marks": _marks(live, found) if moved else [],
     }
 
 
-def _marks(seen: LiveAnswer, found: ReplyExample) -> list[dict[str, str]]:
+def _marks(live: LiveAnswer, found: ReplyExample) -> list[dict[str, str]]:
     """Return the values on which the two replies differ the most, of those with a weight first."""
-    scene, marks = seen.scene, []
-    for j in np.argsort(-np.abs(seen.weights * (found.aligned_levels - found.base_levels)))[:3]:
-        if seen.weights[j] == 0:
+    scene, marks = live.scene, []
+    for j in np.argsort(-np.abs(live.weights * (found.aligned_levels - found.base_levels)))[:3]:
+        if live.weights[j] == 0:
             continue
         base, level = (scene.percentile(int(j), float(one[j])) for one in (found.base_levels, found.aligned_levels))
         if abs(level - base) >= NOTICED:

@@ -40,21 +40,21 @@ _mount = component.register(
 _FLAGS = ("free", "keep", "locked")
 
 
-def draw_faders(found: LiveAnswer) -> None:
+def draw_faders(live: LiveAnswer) -> None:
     """Mount the desk with the answer to the last message."""
-    _mount(key=DESK.name, data=desk_data(found), on_moved_change=_on_moved)
+    _mount(key=DESK.name, data=desk_data(live), on_moved_change=_on_moved)
 
 
-def desk_data(found: LiveAnswer) -> dict[str, Any]:
+def desk_data(live: LiveAnswer) -> dict[str, Any]:
     """Return what this viewer's desk shows, and where it may ask while the hand moves."""
-    return fader_data(found) | stamp() | {"channel": live_channel.PATH}
+    return fader_data(live) | stamp() | {"channel": live_channel.PATH}
 
 
-def fader_data(found: LiveAnswer) -> dict[str, Any]:
+def fader_data(live: LiveAnswer) -> dict[str, Any]:
     """Return what a desk shows of a palette."""
     return {
-        "faders": [_fader(found, j) for j in range(len(found.scene.names))],
-        "predict": live_answer.predictions(found),
+        "faders": [_fader(live, j) for j in range(len(live.scene.names))],
+        "predict": live_answer.predictions(live),
     }
 
 
@@ -159,18 +159,18 @@ def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str
     )
 
 
-def _fader(seen: LiveAnswer, j: int) -> dict[str, Any]:
+def _fader(live: LiveAnswer, j: int) -> dict[str, Any]:
     """Return what one fader shows, in percentiles of the base model's replies."""
-    scene, assessment = seen.scene, seen.assessment
+    scene, assessment = live.scene, live.assessment
     name, title = scene.table.values[j], sentences.capitalised(scene.names[j])
-    target, base = seen.palette.targets[name], scene.percentile(j, 0.0)
+    target, base = live.palette.targets[name], scene.percentile(j, 0.0)
     place = base if target.keep else target.percentile
-    level = None if seen.levels is None else scene.percentile(j, float(seen.levels[j]))
+    level = None if live.levels is None else scene.percentile(j, float(live.levels[j]))
     near = assessment.solution is None
     error = None
-    if seen.errors is not None and seen.levels is not None:
-        error = [scene.percentile(j, float(seen.levels[j] + sign * seen.errors[j])) for sign in (-1, 1)]
-    ends = seen.reach.ranges[j]
+    if live.errors is not None and live.levels is not None:
+        error = [scene.percentile(j, float(live.levels[j] + sign * live.errors[j])) for sign in (-1, 1)]
+    ends = live.reach.ranges[j]
     span = None if np.isnan(ends).any() else [scene.percentile(j, float(end)) for end in ends]
     ever = list(scene.ranges[j])
     return {
@@ -189,7 +189,7 @@ def _fader(seen: LiveAnswer, j: int) -> dict[str, Any]:
         "error": _bar_ends(error),
         "range": _bar_ends(span),
         "ever": ever,
-        "said": _caption(seen, j, base, level, span),
+        "said": _caption(live, j, base, level, span),
         "spoken": _spoken_text(base, level, near, span),
     }
 
@@ -200,16 +200,16 @@ def _bar_ends(ends: list[float] | None) -> list[float | None] | None:
     return both if both and None not in both else None
 
 
-def _caption(seen: LiveAnswer, j: int, base: float, level: float | None, span: list[float] | None) -> str:
+def _caption(live: LiveAnswer, j: int, base: float, level: float | None, span: list[float] | None) -> str:
     """Return the line below a fader."""
-    if seen.scene.oracle.constant[j]:
+    if live.scene.oracle.constant[j]:
         return "The same for every reply, so nothing can move it."
     parts = [f"today {amounts.percentile(base)}"]
     if level is not None:
-        parts.append(f"{'nearest' if seen.assessment.solution is None else 'you get'} {amounts.percentile(level)}")
+        parts.append(f"{'nearest' if live.assessment.solution is None else 'you get'} {amounts.percentile(level)}")
     if span is not None:
         parts.append(f"can be had up to {amounts.percentile(span[1] + 1e-6, toward='down')}")
-    elif not seen.palette.targets[seen.scene.table.values[j]].free:
+    elif not live.palette.targets[live.scene.table.values[j]].free:
         parts.append("the others conflict")
     return ", ".join(parts)
 

@@ -10,9 +10,9 @@ from pages.view.session.live_answer import LiveAnswer
 from pages.view.shell import markup
 
 
-def draw_numbers(seen: LiveAnswer) -> None:
+def draw_numbers(live: LiveAnswer) -> None:
     """Draw the table of numbers; those of the nearest palette when out of reach."""
-    scene, assessment = seen.scene, seen.assessment
+    scene, assessment = live.scene, live.assessment
     nearest = assessment.nearest.solution if assessment.nearest else None
     shown = assessment.solution or nearest
     targets = scene.oracle.rewards_at(assessment.targets)

@@ -16,20 +16,20 @@ from pages.view.shell.session_keys import Key
 PLAIN_DESK: Key[bool] = Key("plain_desk", False)
 
 
-def draw_sliders(seen: LiveAnswer) -> None:
+def draw_sliders(live: LiveAnswer) -> None:
     """Draw a slider for each value, with base and realised level along it."""
-    scene, solution = seen.scene, seen.assessment.solution
+    scene, solution = live.scene, live.assessment.solution
     st.html(markup.value_colours(len(scene.names), scene.theme))
     st.html(markup.rail_key())
     for j, name in enumerate(scene.table.values):
-        target, title = seen.palette.targets[name], sentences.capitalised(scene.names[j])
+        target, title = live.palette.targets[name], sentences.capitalised(scene.names[j])
         low, high = scene.ranges[j]
         base = scene.percentile(j, 0.0)
         realised = None if solution is None else scene.percentile(j, float(solution.levels[j]))
         with st.container(key=f"value_{j}", gap=None):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.markdown(f"**{markup.plain(title)}**", help=scene.cards[j])
-                st.html(markup.readout(*_readout(seen, j, target)))
+                st.html(markup.readout(*_readout(live, j, target)))
                 _draw_toggles(name, scene.names[j], target)
             palette_state.TARGET.of(name).set(
                 int(np.clip(round(base if target.keep else target.percentile), low, high))
@@ -71,8 +71,8 @@ def _draw_toggles(name: str, title: str, target: Target) -> None:
     st.toggle("Free", key=palette_state.FREE.of(name).name, on_change=palette_state.on_free_toggled, args=(name, title))
 
 
-def _readout(seen: LiveAnswer, j: int, target: Target) -> tuple[str, str]:
-    scene = seen.scene
+def _readout(live: LiveAnswer, j: int, target: Target) -> tuple[str, str]:
+    scene = live.scene
     base = scene.oracle.base[j]
     if target.free:
         return "free", f"base model {sentences.number(base)}"

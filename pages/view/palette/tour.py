@@ -66,15 +66,15 @@ def start() -> None:
         _apply_stop(found[0])
 
 
-def draw_tour(seen: LiveAnswer) -> None:
+def draw_tour(live: LiveAnswer) -> None:
     """Draw the strip, while there is a tour; its buttons move faders before anything is drawn."""
     # Always one container, so that the desk below keeps its place on the page and is not mounted anew.
     with st.container(key="tour_place", gap=None):
         if tour := current_tour():
-            _draw_strip(tour, seen)
+            _draw_strip(tour, live)
 
 
-def _draw_strip(tour: Tour, seen: LiveAnswer) -> None:
+def _draw_strip(tour: Tour, live: LiveAnswer) -> None:
     with st.container(border=True, key="tour"):
         if tour.over:
             _draw_end()
@@ -83,7 +83,7 @@ def _draw_strip(tour: Tour, seen: LiveAnswer) -> None:
         progress = f"{tour.place + 1} of {len(tour.stops)}"
         st.html(
             markup.region(
-                "Tour", tour_text.stop_title(stop, seen.scene.names), progress, tour_text.stop_sentences(stop, seen)
+                "Tour", tour_text.stop_title(stop, live.scene.names), progress, tour_text.stop_sentences(stop, live)
             )
         )
         with st.container(horizontal=True, vertical_alignment="center", key="tour_buttons"):

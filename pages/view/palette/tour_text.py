@@ -35,15 +35,15 @@ def stop_title(stop: TourStop, names: Sequence[str]) -> str:
     }[stop.kind]()
 
 
-def stop_sentences(stop: TourStop, seen: LiveAnswer) -> list[str]:
+def stop_sentences(stop: TourStop, live: LiveAnswer) -> list[str]:
     """Return what to look at, sentence by sentence.
 
     Args:
         stop: the stop in force.
-        seen: what the desk shows now, which is the stop's palette until a hand moves a fader.
+        live: what the desk shows now, which is the stop's palette until a hand moves a fader.
     """
-    if seen.palette != stop.palette and stop.kind not in (StopKind.HEAR, StopKind.NEXT):
-        return [f"You have moved on by yourself. {_now(seen)}", "Next goes on from the tour's own palette."]
+    if live.palette != stop.palette and stop.kind not in (StopKind.HEAR, StopKind.NEXT):
+        return [f"You have moved on by yourself. {_now(live)}", "Next goes on from the tour's own palette."]
     return {
         StopKind.UP: _up,
         StopKind.CONFLICT: _conflict,
@@ -51,12 +51,12 @@ def stop_sentences(stop: TourStop, seen: LiveAnswer) -> list[str]:
         StopKind.DROP: _drop,
         StopKind.HEAR: _hear,
         StopKind.NEXT: _next,
-    }[stop.kind](stop, seen)
+    }[stop.kind](stop, live)
 
 
-def _now(seen: LiveAnswer) -> str:
+def _now(live: LiveAnswer) -> str:
     """Return the verdict and the price in one sentence."""
-    found = seen.answer
+    found = live.answer
     price = f" The price: {_price(found.cost)}." if found.cost else ""
     return f"The verdict: {found.headline.lower()}.{price}"
 
@@ -70,8 +70,8 @@ def _at(scene: Scene, palette: Palette, j: int) -> str:
     return "free" if target.free else amounts.percentile(scene.percentile(j, 0.0) if target.keep else target.percentile)
 
 
-def _up(stop: TourStop, seen: LiveAnswer) -> list[str]:
-    scene, j = seen.scene, stop.values[0]
+def _up(stop: TourStop, live: LiveAnswer) -> list[str]:
+    scene, j = live.scene, stop.values[0]
     before, after = (_at(scene, one, j) for one in (stop.before, stop.palette))
     target = stop.palette.targets[scene.table.values[j]]
     moved = (
@@ -82,23 +82,23 @@ def _up(stop: TourStop, seen: LiveAnswer) -> list[str]:
     was = "" if old.solution is None else f" Before: {_price(verdict.best_of_text(old.solution.kl))}."
     return [
         moved,
-        f"{_now(seen)}{was}",
+        f"{_now(live)}{was}",
         "The needles show what each value gets. Move a fader yourself, and read again.",
     ]
 
 
-def _conflict(stop: TourStop, seen: LiveAnswer) -> list[str]:
-    scene = seen.scene
+def _conflict(stop: TourStop, live: LiveAnswer) -> list[str]:
+    scene = live.scene
     asked = sentences.listed([f"{scene.names[j]} at {_at(scene, stop.palette, j)}" for j in stop.values])
-    found = seen.answer
-    lines = [f"The tour asks for {asked}, and leaves the others free. {_now(seen)}", found.sentence]
+    found = live.answer
+    lines = [f"The tour asks for {asked}, and leaves the others free. {_now(live)}", found.sentence]
     if found.verdict is Verdict.OUT_OF_REACH:
         lines.append("This is proved, not guessed: no weights get there. The verdict offers ways out, a click each.")
     return lines
 
 
-def _repair(stop: TourStop, seen: LiveAnswer) -> list[str]:
-    scene = seen.scene
+def _repair(stop: TourStop, live: LiveAnswer) -> list[str]:
+    scene = live.scene
     gave = [
         f"{scene.names[j]} from {_at(scene, stop.before, j)} to {_at(scene, stop.palette, j)}"
         for j in stop.values
@@ -106,13 +106,13 @@ def _repair(stop: TourStop, seen: LiveAnswer) -> list[str]:
     ]
     return [
         f"The nearest palette that can be had and trusted: {sentences.listed(gave)}.",
-        _now(seen),
+        _now(live),
         "A lock on a fader says that it must not give way. Undo is beside the verdict.",
     ]
 
 
-def _drop(stop: TourStop, seen: LiveAnswer) -> list[str]:
-    scene, (kept, given) = seen.scene, stop.values
+def _drop(stop: TourStop, live: LiveAnswer) -> list[str]:
+    scene, (kept, given) = live.scene, stop.values
     free = next((j for j, name in enumerate(scene.table.values) if stop.palette.targets[name].free), None)
     first = (
         f"{sentences.capitalised(scene.names[given])} may drop to {_at(scene, stop.palette, given)}, "
@@ -124,7 +124,7 @@ def _drop(stop: TourStop, seen: LiveAnswer) -> list[str]:
             f" Beside that {scene.names[kept]} can be had up to {amounts.percentile(tops[1], toward='down')}, where "
             f"{amounts.percentile(tops[0], toward='down')} was the end; it is now at {_at(scene, stop.palette, kept)}."
         )
-    lines = [first, _now(seen)]
+    lines = [first, _now(live)]
     if free is not None:
         lines.append(f"A value that is left free, as {scene.names[free]} is, asks for nothing and goes where it goes.")
     return lines
@@ -135,11 +135,11 @@ def _top(scene: Scene, palette: Palette, j: int) -> float:
     return float("nan") if np.isnan(ends).any() else scene.percentile(j, float(ends[1]))
 
 
-def _hear(stop: TourStop, seen: LiveAnswer) -> list[str]:
-    table = seen.scene.table
+def _hear(stop: TourStop, live: LiveAnswer) -> list[str]:
+    table = live.scene.table
     if not table.replies:
         return ["This table has rewards and no texts. Compare asks a model, and shows its replies beside aligned ones."]
-    found = reply_example(table, seen.scene.oracle, seen.weights, 0)
+    found = reply_example(table, live.scene.oracle, live.weights, 0)
     now, before = sentences.chance(found.probability), sentences.chance(1 / found.candidates)
     rise = (
         f"Of {found.candidates} replies to the first prompt the likeliest has a probability of {now} under this "
@@ -152,6 +152,6 @@ def _hear(stop: TourStop, seen: LiveAnswer) -> list[str]:
     ]
 
 
-def _next(stop: TourStop, seen: LiveAnswer) -> list[str]:
+def _next(stop: TourStop, live: LiveAnswer) -> list[str]:
     seen_all = "You have seen whether it can be had, what it costs, what gives and what it sounds like."
-    return [f"{seen_all} {seen.answer.sure}".strip(), "From here:"]
+    return [f"{seen_all} {live.answer.sure}".strip(), "From here:"]

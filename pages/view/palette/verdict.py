@@ -31,18 +31,18 @@ POLL_MILLISECONDS = 350
 PENDING: dict[str, Any] = {"why": "", "ways": [], "sure_verdict": "", "again": 0}
 
 
-def draw_verdict(found: LiveAnswer) -> None:
+def draw_verdict(live: LiveAnswer) -> None:
     """Mount the answer."""
-    _mount(key=PANEL.name, data=panel_data(found), on_pressed_change=_on_pressed, on_again_change=faders.on_rested)
+    _mount(key=PANEL.name, data=panel_data(live), on_pressed_change=_on_pressed, on_again_change=faders.on_rested)
 
 
-def panel_data(found: LiveAnswer) -> dict[str, Any]:
+def panel_data(live: LiveAnswer) -> dict[str, Any]:
     """Return what this viewer's answer shows, with what takes longer as soon as it is there."""
     history = palette_state.history()
     place, steps = history.place, history.steps
     return (
-        verdict_data(found)
-        | _background_data(found)
+        verdict_data(live)
+        | _background_data(live)
         | faders.stamp()
         | {
             "undo": f"Undo: {steps[place].what}" if place > 0 else "",
@@ -52,10 +52,10 @@ def panel_data(found: LiveAnswer) -> dict[str, Any]:
     )
 
 
-def verdict_data(found: LiveAnswer) -> dict[str, Any]:
+def verdict_data(live: LiveAnswer) -> dict[str, Any]:
     """Return what an answer shows of a palette at once."""
-    said = found.answer
-    out = found.assessment.verdict is Verdict.OUT_OF_REACH
+    said = live.answer
+    out = live.assessment.verdict is Verdict.OUT_OF_REACH
     return {
         "verdict": said.verdict.value,
         "headline": said.headline,
@@ -68,10 +68,10 @@ def verdict_data(found: LiveAnswer) -> dict[str, Any]:
         "bottleneck_detail": said.bottleneck_detail,
         "slack": said.slack,
         "lines_title": "What the nearest palette gives" if out else "What you get",
-        "lines": [asdict(line) | _value_label(found, line.value) for line in said.lines],
+        "lines": [asdict(line) | _value_label(live, line.value) for line in said.lines],
         "unasked": said.unasked,
-        "tags": [asdict(tag) | _value_label(found, tag.value) for tag in said.tags],
-        "form": verdict.form_sentence(found.scene.oracle),
+        "tags": [asdict(tag) | _value_label(live, tag.value) for tag in said.tags],
+        "form": verdict.form_sentence(live.scene.oracle),
     }
 
 
@@ -94,26 +94,26 @@ def failure_data(failure: errors.Failure) -> dict[str, Any]:
     }
 
 
-def _background_data(found: LiveAnswer) -> dict[str, Any]:
+def _background_data(live: LiveAnswer) -> dict[str, Any]:
     """Return the ways out and how sure the verdict is: computed in the background once the hand has rested."""
-    scene = found.scene
+    scene = live.scene
     if not faders.is_rested():
         return PENDING | {"again": POLL_MILLISECONDS if faders.is_settled() else 0}
     why, sure = "", ""
     ways: tuple[verdict.RepairText, ...] = ()
-    repaired, waiting_ways = _job_state(live_answer.repairs_job(found))
+    repaired, waiting_ways = _job_state(live_answer.repairs_job(live))
     if isinstance(repaired, Repairs):
-        ways = verdict.repair_texts(repaired, found.assessment, scene.names, scene.percentile)
-        why = verdict.conflict_sentence(repaired, found.assessment, scene.names, scene.percentile)
-        REPAIRS.set((found.assessment.targets, repaired))
+        ways = verdict.repair_texts(repaired, live.assessment, scene.names, scene.percentile)
+        why = verdict.conflict_sentence(repaired, live.assessment, scene.names, scene.percentile)
+        REPAIRS.set((live.assessment.targets, repaired))
     elif waiting_ways:
         why = "Looking for what would work."
-    confidence, waiting_sure = _job_state(live_answer.confidence_job(found))
+    confidence, waiting_sure = _job_state(live_answer.confidence_job(live))
     sure = "" if confidence is None else live_answer.confidence_sentence(confidence)
     if waiting_sure:
         sure = "How sure the verdict is, is being computed."
     waiting = waiting_ways or waiting_sure
-    if found.assessment.verdict is Verdict.OUT_OF_REACH and not ways and not waiting:
+    if live.assessment.verdict is Verdict.OUT_OF_REACH and not ways and not waiting:
         why = why or "No palette near this one can be had. Unlock a value, lower a target, or leave one free."
     return {
         "why": why,
@@ -123,8 +123,8 @@ def _background_data(found: LiveAnswer) -> dict[str, Any]:
     }
 
 
-def _value_label(found: LiveAnswer, value: int) -> dict[str, str]:
-    return {"name": sentences.capitalised(found.scene.names[value]), "colour": found.scene.colour(value)}
+def _value_label(live: LiveAnswer, value: int) -> dict[str, str]:
+    return {"name": sentences.capitalised(live.scene.names[value]), "colour": live.scene.colour(value)}
 
 
 def _job_state(job: Any) -> tuple[Any, bool]:

@@ -27,15 +27,15 @@ def name(text: str, colour: str = "", tag: str = "", shape: int | None = None) -
     return f'<h3 class="vp-kept">{mark}<span>{escape(text)}</span>{small}</h3>'
 
 
-def levels(stand: AssessedPalette) -> str:
+def levels(assessed: AssessedPalette) -> str:
     """Return a row a value: what is asked for, what is given, and the weight."""
-    scene, weights = stand.scene, stand.snapshot("").weights
-    targets = [stand.palette.targets.get(name) for name in scene.table.values]
+    scene, weights = assessed.scene, assessed.snapshot("").weights
+    targets = [assessed.palette.targets.get(name) for name in scene.table.values]
     kept = [one is not None and one.keep and not one.free for one in targets]
     rows = "".join(
         f'<tr><th scope="row">{swatch(j, scene.theme)}{escape(sentences.capitalised(title))}</th>'
-        f"<td>{'as it is' if kept[j] else _percentile(stand.targets[j], 'free')}</td>"
-        f"<td>{_percentile(stand.levels[j], '–')}</td>"
+        f"<td>{'as it is' if kept[j] else _percentile(assessed.targets[j], 'free')}</td>"
+        f"<td>{_percentile(assessed.levels[j], '–')}</td>"
         f"<td>{'–' if np.isnan(weights[j]) else sentences.number(float(weights[j]), 2)}</td></tr>"
         for j, title in enumerate(scene.names)
     )

@@ -55,85 +55,85 @@ def draw_saved(kept: Database, found: tuple[Saved, ...]) -> None:
             _draw_row(kept, one, known.get(one.id), one in here)
 
 
-def _draw_row(kept: Database, one: Saved, stand: AssessedPalette | None, fits: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_head_{one.id}"):
-        st.html(marks.name(one.name, one.colour), width="content")
-        if stand is not None:
-            header.draw_verdict_badge(stand.assessment.verdict)
+def _draw_row(kept: Database, saved: Saved, assessed: AssessedPalette | None, fits: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_head_{saved.id}"):
+        st.html(marks.name(saved.name, saved.colour), width="content")
+        if assessed is not None:
+            header.draw_verdict_badge(assessed.assessment.verdict)
         elif not fits:
             st.badge("Of another table", icon=":material/table:", color="gray")
-    facts = [today.moment_text(one.updated), one.palette.use_case]
-    facts.append("1 version" if one.version == 1 else f"{one.version} versions")
-    facts += [] if stand is None or stand.solution is None else [amounts.nats(stand.kl)]
-    if fits and one.table_key not in ("", table_key(scenes.load().table)):
+    facts = [today.moment_text(saved.updated), saved.palette.use_case]
+    facts.append("1 version" if saved.version == 1 else f"{saved.version} versions")
+    facts += [] if assessed is None or assessed.solution is None else [amounts.nats(assessed.kl)]
+    if fits and saved.table_key not in ("", table_key(scenes.load().table)):
         facts.append("saved on another table, where its levels were others")
     st.html(markup.note(" · ".join(facts)))
-    if stand is not None:
-        st.html(markup.chips(today.target_chips(stand), stand.scene.theme) or markup.note("Every value is free."))
-    if one.note:
-        st.text(one.note)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_buttons_{one.id}"):
-        _draw_buttons(kept, one, fits)
+    if assessed is not None:
+        st.html(markup.chips(today.target_chips(assessed), assessed.scene.theme) or markup.note("Every value is free."))
+    if saved.note:
+        st.text(saved.note)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_buttons_{saved.id}"):
+        _draw_buttons(kept, saved, fits)
 
 
-def _draw_buttons(kept: Database, one: Saved, fits: bool) -> None:
+def _draw_buttons(kept: Database, saved: Saved, fits: bool) -> None:
     full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
     st.button(
         "Use",
-        key=f"saved_use_{one.id}",
+        key=f"saved_use_{saved.id}",
         icon=":material/input:",
         type="tertiary",
         on_click=_use,
-        args=(one,),
+        args=(saved,),
         disabled=not fits,
         help=None if fits else FOREIGN,
     )
     st.button(
         "Pin",
-        key=f"saved_pin_{one.id}",
+        key=f"saved_pin_{saved.id}",
         icon=":material/keep:",
         type="tertiary",
         on_click=pinning.pin,
-        args=(one.name, today.completed(one.palette)),
+        args=(saved.name, today.completed(saved.palette)),
         disabled=full or not fits,
         help=today.PIN_FULL if full else "Look at it side by side",
     )
-    with st.popover("Rename", icon=":material/edit:", type="tertiary", key=f"saved_rename_{one.id}"):
-        _rename_form(kept, one)
-    with st.popover("Versions", icon=":material/history:", type="tertiary", key=f"saved_versions_{one.id}"):
-        _draw_versions(kept, one)
+    with st.popover("Rename", icon=":material/edit:", type="tertiary", key=f"saved_rename_{saved.id}"):
+        _rename_form(kept, saved)
+    with st.popover("Versions", icon=":material/history:", type="tertiary", key=f"saved_versions_{saved.id}"):
+        _draw_versions(kept, saved)
     st.button(
         "Delete",
-        key=f"saved_delete_{one.id}",
+        key=f"saved_delete_{saved.id}",
         icon=":material/delete:",
         type="tertiary",
         on_click=_delete,
-        args=(kept, one),
+        args=(kept, saved),
     )
 
 
-def _rename_form(kept: Database, one: Saved) -> None:
-    with st.form(f"rename_form_{one.id}", border=False):
-        st.text_input("Name", one.name, max_chars=80, key=NEW_NAME.of(one.id).name)
-        keep.draw_colour_choice(NEW_COLOUR.of(one.id).name, one.colour)
-        st.text_area("Note", one.note, max_chars=2000, height=76, key=NEW_NOTE.of(one.id).name)
-        st.form_submit_button("Keep", key=f"rename_{one.id}", on_click=_rename, args=(kept, one))
+def _rename_form(kept: Database, saved: Saved) -> None:
+    with st.form(f"rename_form_{saved.id}", border=False):
+        st.text_input("Name", saved.name, max_chars=80, key=NEW_NAME.of(saved.id).name)
+        keep.draw_colour_choice(NEW_COLOUR.of(saved.id).name, saved.colour)
+        st.text_area("Note", saved.note, max_chars=2000, height=76, key=NEW_NOTE.of(saved.id).name)
+        st.form_submit_button("Keep", key=f"rename_{saved.id}", on_click=_rename, args=(kept, saved))
 
 
-def _draw_versions(kept: Database, one: Saved) -> None:
+def _draw_versions(kept: Database, saved: Saved) -> None:
     """Draw what it asked for from the first time on, the newest first."""
-    for version in reversed(palettes.versions(kept, one.id)):
+    for version in reversed(palettes.versions(kept, saved.id)):
         fits = palette_cache.fits_table(version.palette)
-        with st.container(key=f"version_{one.id}_{version.number}"):
-            st.html(marks.name(f"Version {version.number}", tag="now" if version.number == one.version else ""))
+        with st.container(key=f"version_{saved.id}_{version.number}"):
+            st.html(marks.name(f"Version {version.number}", tag="now" if version.number == saved.version else ""))
             st.html(markup.note(f"{today.moment_text(version.created)}. {version.what}"))
             st.html(_targets(version.palette) if fits else markup.note(f"{FOREIGN}."))
             st.button(
                 "Use this version",
-                key=f"version_use_{one.id}_{version.number}",
+                key=f"version_use_{saved.id}_{version.number}",
                 type="tertiary",
                 on_click=_use_version,
-                args=(one, version),
+                args=(saved, version),
                 disabled=not fits,
             )
 
@@ -158,27 +158,27 @@ def _draw_deleted(kept: Database) -> None:
             st.button("Undo", key="undelete", icon=icon, type="tertiary", on_click=_put_back, args=(kept, gone))
 
 
-def _rename(kept: Database, one: Saved) -> None:
-    name, colour, note = (str(key.of(one.id).get() or "") for key in (NEW_NAME, NEW_COLOUR, NEW_NOTE))
+def _rename(kept: Database, saved: Saved) -> None:
+    name, colour, note = (str(key.of(saved.id).get() or "") for key in (NEW_NAME, NEW_COLOUR, NEW_NOTE))
     try:
-        palettes.rename(kept, one.id, name, colour=colour, note=note)
+        palettes.rename(kept, saved.id, name, colour=colour, note=note)
     except PaletteError as error:
         keep.set_message(str(error))
 
 
-def _use(one: Saved) -> None:
-    today.use_palette(one.palette, f"{one.name} was taken.")
-    keep.remember_opened(one.id, one.version)
+def _use(saved: Saved) -> None:
+    today.use_palette(saved.palette, f"{saved.name} was taken.")
+    keep.remember_opened(saved.id, saved.version)
 
 
-def _use_version(one: Saved, version: Version) -> None:
-    today.use_palette(version.palette, f"Version {version.number} of {one.name} was taken.")
-    keep.remember_opened(one.id, version.number)
+def _use_version(saved: Saved, version: Version) -> None:
+    today.use_palette(version.palette, f"Version {version.number} of {saved.name} was taken.")
+    keep.remember_opened(saved.id, version.number)
 
 
-def _delete(kept: Database, one: Saved) -> None:
+def _delete(kept: Database, saved: Saved) -> None:
     try:
-        DELETED.set(palettes.delete(kept, one.id))
+        DELETED.set(palettes.delete(kept, saved.id))
     except PaletteError as error:  # somebody else deleted it meanwhile, or the database does not answer
         keep.set_message(str(error))
 

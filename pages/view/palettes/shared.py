@@ -34,19 +34,19 @@ def completed(palette: Palette) -> Palette:
     return Palette(palette.use_case, targets)
 
 
-def target_chips(stand: AssessedPalette) -> list[tuple[int, str]]:
+def target_chips(assessed: AssessedPalette) -> list[tuple[int, str]]:
     """Return what a palette asks for, a chip a value."""
-    targets = [stand.palette.targets.get(name) for name in stand.scene.table.values]
+    targets = [assessed.palette.targets.get(name) for name in assessed.scene.table.values]
     return [
-        (j, f"{stand.scene.names[j]} {'as it is' if one.keep else amounts.percentile(stand.targets[j])}")
+        (j, f"{assessed.scene.names[j]} {'as it is' if one.keep else amounts.percentile(assessed.targets[j])}")
         for j, one in enumerate(targets)
         if one is not None and not one.free
     ]
 
 
-def price_sentence(stand: AssessedPalette) -> str:
+def price_sentence(assessed: AssessedPalette) -> str:
     """Return what a palette costs, in words; "" when it is out of reach."""
-    return "" if stand.solution is None else f"Costs {price_of(stand.kl)}"
+    return "" if assessed.solution is None else f"Costs {price_of(assessed.kl)}"
 
 
 def initial_values(found: list[AssessedPalette], most: int = 4) -> list[int]:

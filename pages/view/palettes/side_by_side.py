@@ -79,24 +79,24 @@ def _prompt(scene: Scene) -> int | None:
     )
 
 
-def _draw_column(n: int, name: str, stand: AssessedPalette, scene: Scene, prompt: int | None) -> None:
+def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, prompt: int | None) -> None:
     st.html(marks.name(name, shape=n))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"beside_is_{n}"):
-        verdicts.draw_verdict_badge(stand.assessment.verdict)
-        if stand.palette.use_case != scenes.ALL:
-            st.html(markup.note(stand.palette.use_case), width="content")
-    if stand.solution is None:
+        verdicts.draw_verdict_badge(assessed.assessment.verdict)
+        if assessed.palette.use_case != scenes.ALL:
+            st.html(markup.note(assessed.palette.use_case), width="content")
+    if assessed.solution is None:
         st.html(markup.facts([("Cost", "–", "No weights give these levels.")]))
     else:
         meaning = (
             "nothing: the base model does this"
-            if stand.kl < 5e-4
-            else f"like the best of {amounts.best_of_count(stand.kl)} drafts"
+            if assessed.kl < 5e-4
+            else f"like the best of {amounts.best_of_count(assessed.kl)} drafts"
         )
-        st.html(markup.facts([("Cost", amounts.nats(stand.kl), meaning)]))
-    st.html(marks.levels(stand))
+        st.html(markup.facts([("Cost", amounts.nats(assessed.kl), meaning)]))
+    st.html(marks.levels(assessed))
     if prompt is not None:
-        _draw_reply(n, stand, scene, prompt)
+        _draw_reply(n, assessed, scene, prompt)
     with st.container(horizontal=True, key=f"beside_buttons_{n}"):
         if n == 0:
             full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
@@ -106,7 +106,7 @@ def _draw_column(n: int, name: str, stand: AssessedPalette, scene: Scene, prompt
                 icon=":material/keep:",
                 type="tertiary",
                 on_click=pinning.pin,
-                args=(pinning.next_pin_name(), stand.palette),
+                args=(pinning.next_pin_name(), assessed.palette),
                 disabled=full,
                 help=today.PIN_FULL if full else "It stays as it is while you change yours",
             )
@@ -117,7 +117,7 @@ def _draw_column(n: int, name: str, stand: AssessedPalette, scene: Scene, prompt
                 icon=":material/input:",
                 type="tertiary",
                 on_click=today.use_palette,
-                args=(stand.palette, f"{name} was taken."),
+                args=(assessed.palette, f"{name} was taken."),
             )
             st.button(
                 "Unpin",
@@ -134,21 +134,24 @@ def _unpin(name: str) -> None:
     pinning.unpin([one.name for one in pinning.pinned_palettes()].index(name))
 
 
-def _draw_reply(n: int, stand: AssessedPalette, scene: Scene, prompt: int) -> None:
+def _draw_reply(n: int, assessed: AssessedPalette, scene: Scene, prompt: int) -> None:
     """Draw the likeliest reply of the table under the palette's weights, or the nearest palette's when out of reach."""
-    speaks = stand.speaks
+    speaks = assessed.speaks
     weights = np.zeros(len(scene.names))
     if speaks is not None:
         # Weights belong to rewards; in the units of the use case that is looked at they read differently.
         of_rewards = np.divide(
-            speaks.weights, stand.scene.oracle.scale, out=np.zeros_like(weights), where=~stand.scene.oracle.constant
+            speaks.weights,
+            assessed.scene.oracle.scale,
+            out=np.zeros_like(weights),
+            where=~assessed.scene.oracle.constant,
         )
         weights = of_rewards * np.where(scene.oracle.constant, 0.0, scene.oracle.scale)
     found = reply_example(scene.table, scene.oracle, weights, prompt)
     if not np.any(weights):
         said = "A typical reply of the base model, which this palette leaves as it is."
     else:
-        who = "Likeliest reply" if stand.solution is not None else "Likeliest reply of the nearest palette"
+        who = "Likeliest reply" if assessed.solution is not None else "Likeliest reply of the nearest palette"
         under_base = sentences.chance(1 / found.candidates)
         said = f"{who}: {sentences.chance(found.probability)}, against {under_base} under the base model."
     st.html(markup.note(said))

@@ -131,12 +131,12 @@ def compute_answer(
     return LiveAnswer(scene, palette, assessment, prices, errors, ranges, said, when, kept is not None)
 
 
-def with_ranges(seen: LiveAnswer) -> LiveAnswer:
+def with_ranges(live: LiveAnswer) -> LiveAnswer:
     """Return the same palette with ranges, and where it needs one the nearest palette, of now."""
-    if seen.assessment.verdict is not Verdict.REACHABLE:
-        return compute_answer(seen.scene, seen.palette, seen)
-    ranges = smoothed_ranges(seen.scene.oracle, seen.assessment.targets, seen.reach)
-    return replace(seen, reach=ranges, when=time.monotonic(), hasty=False)
+    if live.assessment.verdict is not Verdict.REACHABLE:
+        return compute_answer(live.scene, live.palette, live)
+    ranges = smoothed_ranges(live.scene.oracle, live.assessment.targets, live.reach)
+    return replace(live, reach=ranges, when=time.monotonic(), hasty=False)
 
 
 def predictions(live: LiveAnswer) -> list[list[float]] | None:

@@ -57,9 +57,9 @@ def _scorer_quality(key: tuple[object, ...], labels: Path, _table: RewardTable) 
         return ScorerQuality({}, lengths, 0, str(error))
 
 
-def agreement_sentence(found: ScorerQuality, name: str) -> str:
+def agreement_sentence(quality: ScorerQuality, name: str) -> str:
     """How well a value agrees with readers, in one sentence."""
-    one = found.separations.get(name)
+    one = quality.separations.get(name)
     if one is None:
         return "No labels say how well it agrees with readers."
     said = (
@@ -71,9 +71,9 @@ def agreement_sentence(found: ScorerQuality, name: str) -> str:
     return said
 
 
-def length_sentence(found: ScorerQuality, name: str) -> str:
+def length_sentence(quality: ScorerQuality, name: str) -> str:
     """Whether a value favours long or short replies, in one sentence."""
-    size = found.lengths.get(name, 0.0)
+    size = quality.lengths.get(name, 0.0)
     if abs(size) < NOTABLE_CORRELATION:
         return f"Hardly depends on the length of the reply (rank correlation {_signed(size)})."
     return f"Favours {'longer' if size > 0 else 'shorter'} replies (rank correlation {_signed(size)})."
@@ -83,7 +83,7 @@ def _signed(number: float) -> str:
     return amounts.fixed(number, 2, signed=True).replace("-", "−")
 
 
-def scorers_csv(found: ScorerQuality, table: RewardTable) -> str:
+def scorers_csv(quality: ScorerQuality, table: RewardTable) -> str:
     """All of it as rows, with the version of each scorer as the table tells it."""
     versions = {str(one.get("name")): str(one.get("version", "")) for one in table.metadata.get("scorers") or ()}
     out = io.StringIO()
@@ -92,12 +92,12 @@ def scorers_csv(found: ScorerQuality, table: RewardTable) -> str:
         ["value", "auc", "low", "high", "labelled_1", "labelled_0", "length_correlation", "version"],
     )
     for name in table.values:
-        one = found.separations.get(name)
+        one = quality.separations.get(name)
         cells = ["", "", "", "", ""]
         if one is not None:
             cells = [amounts.fixed(number, 4, unknown="") for number in (one.auc, one.low, one.high)]
             cells += [str(one.positives), str(one.negatives)]
         writer.writerow(
-            [name, *cells, amounts.fixed(found.lengths.get(name, 0.0), 4, unknown=""), versions.get(name, "")]
+            [name, *cells, amounts.fixed(quality.lengths.get(name, 0.0), 4, unknown=""), versions.get(name, "")]
         )
     return out.getvalue()

@@ -155,25 +155,25 @@ def parse_prompts(content: bytes, suffix: str) -> tuple[Prompt, ...]:
             raise InputError(str(error).replace(str(path), "the prompts")) from error
 
 
-def prompts_sentence(found: Sequence[Prompt]) -> str:
+def prompts_sentence(prompts: Sequence[Prompt]) -> str:
     """How many prompts, of which use cases, and which are weighted or held out."""
-    cases = list(dict.fromkeys(one.use_case for one in found))
-    said = table_markup.counted(len(found), "prompt")
+    cases = list(dict.fromkeys(one.use_case for one in prompts))
+    said = table_markup.counted(len(prompts), "prompt")
     if cases != [DEFAULT_USE_CASE]:
         said += f" of {table_markup.counted(len(cases), 'use case')}: {', '.join(cases[:6])}" + (
             "…" if cases[6:] else ""
         )
-    if len(times := {one.weight for one in found}) > 1:
+    if len(times := {one.weight for one in prompts}) > 1:
         said += f"; they count {amounts.significant(min(times))} to {amounts.significant(max(times))} times"
-    if held := sum(one.held_out for one in found):
+    if held := sum(one.held_out for one in prompts):
         said += f"; {held} held out for checking"
     return f"{said}."
 
 
-def prompts_jsonl(found: Sequence[Prompt]) -> bytes:
+def prompts_jsonl(prompts: Sequence[Prompt]) -> bytes:
     """Prompts as JSON lines, as builds read them."""
     rows = []
-    for one in found:
+    for one in prompts:
         row: dict[str, object] = {"id": one.id, "use_case": one.use_case, "prompt": one.text}
         row |= {"weight": one.weight} if one.weight != 1.0 else {}
         row |= {"held_out": True} if one.held_out else {}
@@ -181,7 +181,7 @@ def prompts_jsonl(found: Sequence[Prompt]) -> bytes:
     return "".join(f"{row}\n" for row in rows).encode()
 
 
-def _start(found: Sequence[Prompt]) -> None:
+def _start(prompts: Sequence[Prompt]) -> None:
     """Begin the build."""
     values, model = [str(name) for name in model_choice.VALUES.get()], model_choice.usable_model()
     if not model:
@@ -192,12 +192,12 @@ def _start(found: Sequence[Prompt]) -> None:
     arguments += [f"--candidates={CANDIDATE_COUNT.get()}", f"--seed={SEED.get()}"]
     arguments += [f"--max-new-tokens={LENGTH.get()}"]
     about = {
-        "prompts": len(found),
+        "prompts": len(prompts),
         "candidates": CANDIDATE_COUNT.get(),
         "values": values,
         "model": model,
     }
-    inputs: dict[str, bytes | Path] = {"prompts.jsonl": prompts_jsonl(found)}
+    inputs: dict[str, bytes | Path] = {"prompts.jsonl": prompts_jsonl(prompts)}
     if defined := [one for one in own_definitions() if one.name in values]:
         inputs["values.json"] = values_file(defined).encode()
         arguments += ["--values-file", "{folder}/values.json"]

@@ -32,15 +32,15 @@ def draw_catalog() -> None:
         )
 
 
-def _draw_row(one: Kept, name: str, looked_at: bool) -> None:
+def _draw_row(table: Kept, name: str, looked_at: bool) -> None:
     key = name or "first"
     with st.container(border=True, key=f"table_{key}"):
         st.html(table_markup.title(name or DEFAULT_TITLE, "you look at this one" if looked_at else ""))
-        if one.fault:
-            st.text(one.fault)
+        if table.fault:
+            st.text(table.fault)
         else:
-            st.html(markup.note(table_markup.table_facts(one)))
-            st.html(markup.note(f"Values: {', '.join(value.replace('_', ' ') for value in one.values)}."))
+            st.html(markup.note(table_markup.table_facts(table)))
+            st.html(markup.note(f"Values: {', '.join(value.replace('_', ' ') for value in table.values)}."))
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"table_buttons_{key}"):
             if looked_at:
                 st.page_link("palette.py", label="Go to the palette", icon=":material/tune:")
@@ -53,7 +53,7 @@ def _draw_row(one: Kept, name: str, looked_at: bool) -> None:
                     type="tertiary",
                     on_click=open_table,
                     args=(name,),
-                    disabled=bool(one.fault),
+                    disabled=bool(table.fault),
                 )
             if name:
                 with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"table_delete_{key}"):

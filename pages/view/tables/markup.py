@@ -19,19 +19,19 @@ def title(name: str, tag: str = "") -> str:
     return f'<h2 class="vp-table">{escape(name)}{mark}</h2>'
 
 
-def table_facts(one: Kept) -> str:
+def table_facts(table: Kept) -> str:
     """Return what a table holds, in one line."""
-    each = one.replies / max(1, one.prompts)
+    each = table.replies / max(1, table.prompts)
     facts = [
-        counted(one.prompts, "prompt"),
-        f"{counted(one.replies, 'reply', 'replies')}, {amounts.fixed(each, grouped=True)} a prompt"
+        counted(table.prompts, "prompt"),
+        f"{counted(table.replies, 'reply', 'replies')}, {amounts.fixed(each, grouped=True)} a prompt"
         if each >= 1.05
         else "one reply a prompt",
-        counted(len(one.values), "value"),
-        one.model,
-        f"from {one.source}" if one.source else "",
-        size(one.bytes),
-        f"{one.changed:%d %b %Y, %H:%M} UTC",
+        counted(len(table.values), "value"),
+        table.model,
+        f"from {table.source}" if table.source else "",
+        size(table.bytes),
+        f"{table.changed:%d %b %Y, %H:%M} UTC",
     ]
     return " · ".join(fact for fact in facts if fact)
 

@@ -102,10 +102,10 @@ def usable_model() -> str:
     return found.model if isinstance(found, ProbedModel) and not likelihood_problem(found) else ""
 
 
-def likelihood_problem(found: ProbedModel) -> str:
+def likelihood_problem(check: ProbedModel) -> str:
     """Which of the chosen values need what this model does not tell, in words; "" where there is none."""
     chosen = [name for name in VALUES.get() or () if name in READ_LIKELIHOOD]
-    if found.log_probs or not chosen:
+    if check.log_probs or not chosen:
         return ""
     titles = " and ".join(cards()[name].title for name in chosen)
     need, them = ("needs", "it") if len(chosen) == 1 else ("need", "them")

@@ -58,52 +58,61 @@ def draw_progress() -> None:
     piece()
 
 
-def _draw_card(one: Making) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_head_{one.name}"):
-        st.html(table_markup.title(one.name), width="content")
-        icon, colour = _ICONS[one.state]
-        st.badge(one.state.capitalize(), icon=icon, color=colour)  # type: ignore[arg-type]
-    st.html(markup.note(f"{_KINDS.get(one.kind, one.kind)}: {_about(one)}"))
-    if one.state is State.RUNNING:
-        st.progress(one.done / one.total if one.total else 0.0, markup.plain(_progress_text(one)))
-    elif one.state is State.INTERRUPTED:
+def _draw_card(process: Making) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_head_{process.name}"):
+        st.html(table_markup.title(process.name), width="content")
+        icon, colour = _ICONS[process.state]
+        st.badge(process.state.capitalize(), icon=icon, color=colour)  # type: ignore[arg-type]
+    st.html(markup.note(f"{_KINDS.get(process.kind, process.kind)}: {_about(process)}"))
+    if process.state is State.RUNNING:
+        st.progress(process.done / process.total if process.total else 0.0, markup.plain(_progress_text(process)))
+    elif process.state is State.INTERRUPTED:
         st.html(
             markup.note(
-                f"It was interrupted {_stopped_at(one)}: the machine or its process was ended in the middle. What was "
-                "made is kept."
+                f"It was interrupted {_stopped_at(process)}: the machine or its process was ended in the middle. What "
+                "was made is kept."
             )
         )
-    elif one.state is State.STOPPED:
-        st.html(markup.note(f"It was stopped {_stopped_at(one)}. What was made is kept."))
-    elif one.state is State.FAILED:
-        st.text(one.error or "It ended without a word.")
-    for note in one.notes:
+    elif process.state is State.STOPPED:
+        st.html(markup.note(f"It was stopped {_stopped_at(process)}. What was made is kept."))
+    elif process.state is State.FAILED:
+        st.text(process.error or "It ended without a word.")
+    for note in process.notes:
         st.html(markup.note(note))
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_buttons_{one.name}"):
-        _draw_buttons(one)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_buttons_{process.name}"):
+        _draw_buttons(process)
 
 
-def _draw_buttons(one: Making) -> None:
-    if one.state is State.RUNNING:
-        _draw_button("Stop", "stop", one, ":material/stop_circle:", processes.stop)
+def _draw_buttons(process: Making) -> None:
+    if process.state is State.RUNNING:
+        _draw_button("Stop", "stop", process, ":material/stop_circle:", processes.stop)
         return
-    if one.state is State.DONE:
-        _draw_button("Look at it", "look", one, ":material/visibility:", _look_at)
-        _draw_button("Clear this line", "clear", one, ":material/done:", processes.give_up)
+    if process.state is State.DONE:
+        _draw_button("Look at it", "look", process, ":material/visibility:", _look_at)
+        _draw_button("Clear this line", "clear", process, ":material/done:", processes.give_up)
         return
     _draw_button(
-        "Try again" if one.state is State.FAILED else "Go on", "on", one, ":material/play_arrow:", processes.go_on
+        "Try again" if process.state is State.FAILED else "Go on",
+        "on",
+        process,
+        ":material/play_arrow:",
+        processes.go_on,
     )
-    if one.kind == "import":
-        _draw_button("Choose columns again", "columns", one, ":material/table_chart:", _columns_again)
-    with st.popover("Give up", icon=":material/delete:", type="tertiary", key=f"work_give_up_{one.name}"):
+    if process.kind == "import":
+        _draw_button("Choose columns again", "columns", process, ":material/table_chart:", _columns_again)
+    with st.popover("Give up", icon=":material/delete:", type="tertiary", key=f"work_give_up_{process.name}"):
         st.html(markup.note("What was made so far is thrown away."))
-        _draw_button("Throw it away", "gone", one, ":material/delete:", processes.give_up)
+        _draw_button("Throw it away", "gone", process, ":material/delete:", processes.give_up)
 
 
-def _draw_button(label: str, key: str, one: Making, icon: str, action: Callable[[str], None]) -> None:
+def _draw_button(label: str, key: str, process: Making, icon: str, action: Callable[[str], None]) -> None:
     st.button(
-        label, key=f"work_{key}_{one.name}", icon=icon, type="tertiary", on_click=_on_pressed, args=(action, one.name)
+        label,
+        key=f"work_{key}_{process.name}",
+        icon=icon,
+        type="tertiary",
+        on_click=_on_pressed,
+        args=(action, process.name),
     )
 
 
@@ -130,10 +139,10 @@ def _columns_again(name: str) -> None:
     processes.give_up(name)
 
 
-def _about(one: Making) -> str:
+def _about(process: Making) -> str:
     """Return what was asked for."""
-    about = one.about
-    if one.kind == "import":
+    about = process.about
+    if process.kind == "import":
         return str(about.get("file", ""))
     facts = [
         table_markup.counted(int(about["prompts"]), "prompt") if "prompts" in about else "",
@@ -145,24 +154,24 @@ def _about(one: Making) -> str:
     return " · ".join(fact for fact in facts if fact)
 
 
-def _progress_text(one: Making) -> str:
+def _progress_text(process: Making) -> str:
     """How far it is, its rate and the time left."""
-    text = _STAGES.get(one.stage, one.stage)
-    if one.unit == "%":
-        return f"{text}: {one.done} %"
-    if not one.total:
+    text = _STAGES.get(process.stage, process.stage)
+    if process.unit == "%":
+        return f"{text}: {process.done} %"
+    if not process.total:
         return text
-    text += f": {one.done} of {table_markup.counted(one.total, 'prompt')}"
-    text += f", {amounts.fixed(one.rate, 1)} a minute" if one.rate else ""
-    if one.seconds_left is not None:
-        text += f", {amounts.minutes_seconds(one.seconds_left)} left in this step"
+    text += f": {process.done} of {table_markup.counted(process.total, 'prompt')}"
+    text += f", {amounts.fixed(process.rate, 1)} a minute" if process.rate else ""
+    if process.seconds_left is not None:
+        text += f", {amounts.minutes_seconds(process.seconds_left)} left in this step"
     return text
 
 
-def _stopped_at(one: Making) -> str:
+def _stopped_at(process: Making) -> str:
     """Where it ended, as the middle of a sentence."""
-    if not one.total or not one.done:
+    if not process.total or not process.done:
         return "at its beginning"
-    stage = _STAGES.get(one.stage, one.stage)
+    stage = _STAGES.get(process.stage, process.stage)
     stage = stage[:1].lower() + stage[1:]
-    return f"at {one.done} of {one.total}{'' if one.unit == '%' else ' prompts'} of one step ({stage})"
+    return f"at {process.done} of {process.total}{'' if process.unit == '%' else ' prompts'} of one step ({stage})"

@@ -123,9 +123,9 @@ def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
                             st.html(markup.note("The others hardly move."))
 
 
-def _moved(today: CurrentPalette, one: LocalStep) -> np.ndarray:
+def _moved(today: CurrentPalette, step: LocalStep) -> np.ndarray:
     """(value,) the targets that a step changes, NaN for the others."""
-    return np.where(np.abs(one.targets - today.targets) > 1e-9, one.targets, np.nan)
+    return np.where(np.abs(step.targets - today.targets) > 1e-9, step.targets, np.nan)
 
 
 def _why_not(today: CurrentPalette, keep: Keep, value: int, sign: int) -> str:
@@ -137,27 +137,27 @@ def _why_not(today: CurrentPalette, keep: Keep, value: int, sign: int) -> str:
     return "The others cannot give way far enough."
 
 
-def _cost(one: LocalStep) -> str:
-    said = "costs the same" if abs(one.nats) < 5e-3 else f"{sentences.number(abs(one.nats), 2)} nats "
-    said += "" if abs(one.nats) < 5e-3 else "more" if one.nats > 0 else "less"
-    return said if one.trusted else f"{said}; on paper only"
+def _cost(step: LocalStep) -> str:
+    said = "costs the same" if abs(step.nats) < 5e-3 else f"{sentences.number(abs(step.nats), 2)} nats "
+    said += "" if abs(step.nats) < 5e-3 else "more" if step.nats > 0 else "less"
+    return said if step.trusted else f"{said}; on paper only"
 
 
-def _others(today: CurrentPalette, value: int, one: LocalStep) -> list[tuple[int, str]]:
+def _others(today: CurrentPalette, value: int, step: LocalStep) -> list[tuple[int, str]]:
     """Return the other targets that move by a percentile, most first."""
-    ends = {j: _ends(today, j, one) for j in today.wanted if j != value}
+    ends = {j: _ends(today, j, step) for j in today.wanted if j != value}
     moved = [j for j, (before, after) in ends.items() if amounts.percentile(before) != amounts.percentile(after)]
     moved.sort(key=lambda j: -abs(ends[j][1] - ends[j][0]))
-    return [(j, f"{today.names[j]} {_from_to(today, j, one)}") for j in moved]
+    return [(j, f"{today.names[j]} {_from_to(today, j, step)}") for j in moved]
 
 
-def _ends(today: CurrentPalette, value: int, one: LocalStep) -> tuple[float, float]:
+def _ends(today: CurrentPalette, value: int, step: LocalStep) -> tuple[float, float]:
     """Return a target before and after, in percentiles."""
-    before, after = (today.scene.percentile(value, float(at[value])) for at in (today.targets, one.targets))
+    before, after = (today.scene.percentile(value, float(at[value])) for at in (today.targets, step.targets))
     return before, after
 
 
-def _from_to(today: CurrentPalette, value: int, one: LocalStep) -> str:
-    before, after = _ends(today, value, one)
+def _from_to(today: CurrentPalette, value: int, step: LocalStep) -> str:
+    before, after = _ends(today, value, step)
     digits = 0 if amounts.percentile(after) != amounts.percentile(before) else 1
     return f"{amounts.percentile(before, digits)} → {amounts.percentile(after, digits)}"

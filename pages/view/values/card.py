@@ -61,7 +61,7 @@ def _draw_trust(name: str) -> None:
         st.html(marks.word(word(one.auc, one.low), scorer_cards.agreement_sentence(of_table, name)))
 
 
-def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, found: Portrait) -> None:
+def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: Portrait) -> None:
     told = _entry(seen, name)
     if not told:
         st.html(markup.note("This table does not say how this value was scored."))
@@ -70,7 +70,7 @@ def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, found: Por
         ("Measures", told.get("measures"), ""),
         ("Misses", told.get("misses"), ""),
         ("AUC", area, basis),
-        ("Length", figures.length_sentence(found), ""),
+        ("Length", figures.length_sentence(profile), ""),
         ("Scorer", told.get("source"), f"version {told['version']}" if told.get("version") else ""),
         ("Licence", told.get("licence"), ""),
     ]
@@ -140,15 +140,15 @@ def _place(percentile: float) -> str:
     return "below p1" if percentile < 1 else amounts.percentile(percentile)
 
 
-def _draw_spread(seen: ValuesView, name: str, found: Portrait) -> None:
+def _draw_spread(seen: ValuesView, name: str, profile: Portrait) -> None:
     st.subheader("How it is spread over the replies", anchor=False)
-    if not found.constant:
-        figure = figures.spread(found, seen.title(name), seen.tint(name))
+    if not profile.constant:
+        figure = figures.spread(profile, seen.title(name), seen.tint(name))
         st.plotly_chart(figure, config=theme.CONFIG, key=f"values_spread_{name}")
-    st.html(markup.note(figures.spread_sentence(found)))
+    st.html(markup.note(figures.spread_sentence(profile)))
     st.download_button(
         "Data (CSV)",
-        figures.portrait_csv(found),
+        figures.portrait_csv(profile),
         f"{name}.csv",
         "text/csv",
         icon=":material/download:",
@@ -158,19 +158,19 @@ def _draw_spread(seen: ValuesView, name: str, found: Portrait) -> None:
     )
 
 
-def _draw_correlations(seen: ValuesView, found: Portrait) -> None:
+def _draw_correlations(seen: ValuesView, profile: Portrait) -> None:
     """Draw what it goes together with, and a warning where two are nearly one."""
-    if not found.correlations:
+    if not profile.correlations:
         return
     st.subheader("What it goes together with", anchor=False)
-    names = {other: seen.title(other) for other, _ in found.correlations}
-    for warning in figures.duplicate_warnings(found, names):
+    names = {other: seen.title(other) for other, _ in profile.correlations}
+    for warning in figures.duplicate_warnings(profile, names):
         st.warning(markup.plain(warning), icon=":material/join:")
     st.html(
         marks.table(
             [
                 (seen.tint(other), names[other], sentences.number(size, 2), figures.correlation_text(size))
-                for other, size in found.correlations
+                for other, size in profile.correlations
             ]
         )
     )
