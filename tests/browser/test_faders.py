@@ -8,7 +8,8 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from pages.view import guard, verdict
+from pages.view.palette import verdict
+from pages.view.shell import errors
 from tests.app_server import MARKUP, SECONDS
 
 pytestmark = pytest.mark.browser
@@ -112,7 +113,7 @@ def test_an_answer_that_failed_is_said_and_the_next_one_takes_its_place(context,
         if not broken[0] or "answer" not in told:
             return message
         stamp = {name: told["answer"][name] for name in ("session", "ack", "settled")}
-        return json.dumps({"answer": verdict.failed(guard.Failure("", "", "1a2b3c")) | stamp})
+        return json.dumps({"answer": verdict.failure_data(errors.Failure("", "", "1a2b3c")) | stamp})
 
     def between(socket) -> None:
         server = socket.connect_to_server()

@@ -141,7 +141,7 @@ def test_a_base_model_that_meets_the_targets_needs_no_weights(table):  # noqa: F
 
 def test_an_order_from_a_browser_is_checked(table, monkeypatch):  # noqa: F811
     told: dict[str, object] = {}
-    monkeypatch.setattr(order_list.st, "session_state", told)
+    monkeypatch.setattr("streamlit.session_state", told)
     scene = scenes.load()
     calls: list = []
     monkeypatch.setattr(order_list, "_mount", lambda key, data, on_order_change: calls.append((data, on_order_change)))
