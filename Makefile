@@ -1,6 +1,7 @@
 # The commands of the project; the same ones at the desk, in the README and in CI.
 # make run    set up, bring the models, open the app on its embedded table
 # make test   set up and pass all tests, a real browser's among them
+# make check  lint, types, and the tests that take no browser, model or server
 # make docs   the documents as a site, into site/; a broken link fails
 # make screenshots   pictures of every page at three widths, light and dark, into screenshots/
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8501
 
-.PHONY: run setup models test lint format docs bench screenshots clean
+.PHONY: run setup models test lint check format docs bench screenshots clean
 .DELETE_ON_ERROR:
 
 run: setup models
@@ -54,6 +55,11 @@ lint: $(VENV)/.testing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/oxlint --deny-warnings assets
+
+# What to run before each commit: no browser, no model, no other program.
+check: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m fast
 
 format: $(VENV)/.testing
 	$(BIN)/ruff check --fix .

@@ -16,6 +16,13 @@ from tests.app_server import address, browser, context, server
 __all__ = ["address", "browser", "context", "server"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as fast what drives no browser, needs no model and is not slow."""
+    for item in items:
+        if not {"browser", "slow", "model", "gpu"} & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.fast)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _data_of_the_tests(tmp_path_factory):
     """The settings of the app name places of this run, for servers that tests start as well."""
