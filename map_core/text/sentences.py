@@ -14,7 +14,6 @@ import numpy as np
 from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve
 from map_core.core import amounts
 from map_core.core.amounts import FREE_NATS, chance, number
-from map_core.core.amounts import best_of as best_of
 from map_core.core.types import Form, Verdict
 from map_core.feasibility import Assessment
 from map_core.feasibility.trust import TRUSTED_POOLED, trust_threshold
