@@ -270,7 +270,7 @@ class GenerationService:
             try:
                 event = from_json(GenerationMessage, message).event
                 generation.apply(event)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (whatever a message breaks, its generation ends in words)
                 _log.exception("A message about a generation could not be taken in.")
                 worker.send(to_json(Cancel(generation.id)))
                 event = GenerationFailed(f"The model process sent what cannot be read ({error}). Start again.", None)

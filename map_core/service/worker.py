@@ -102,7 +102,7 @@ class ModelWorker:
     def _carry_out(self, message: dict[str, Any]) -> None:
         try:
             command = from_json(Command, message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (the process outlives a request that fails, and says why)
             failure = _failure(error, "The request could not be read")
             self._send(GenerationMessage(str(message.get("id")), failure))
             return
@@ -112,7 +112,7 @@ class ModelWorker:
             return
         try:
             engine = self._load()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (the process outlives a request that fails, and says why)
             failure = _failure(error, "The model could not be loaded")
             self._send(WorkerStatus("failed", failure.error, failure.command, {}))
             if isinstance(command, Generate):
@@ -125,7 +125,7 @@ class ModelWorker:
         else:
             try:
                 self._running[command.id] = self._start(engine, command.id, command.request)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (the process outlives a request that fails, and says why)
                 self._send(GenerationMessage(command.id, _failure(error, "The generation failed")))
 
     def _start(self, engine: Engine, generation_id: str, request: GenerationRequest) -> Generator[Event, None, None]:
@@ -159,7 +159,7 @@ class ModelWorker:
                 self._example = engine.complete(DrawRequest("Hello.", 2, SamplingSettings(max_new_tokens=4)))
             else:
                 self._scorers_of([value.name], [value])[value.name].score("Hello.", self._example)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (the process outlives a request that fails, and says why)
             print(f"Warming up {value.name if value else 'the engine'} failed: {error}", file=sys.stderr)
 
     def _advance(self, generation_id: str) -> None:
@@ -171,7 +171,7 @@ class ModelWorker:
         while True:
             try:
                 event = next(events)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (the process outlives a request that fails, and says why)
                 self._end(generation_id, _failure(error, "The generation failed"))
                 return
             if isinstance(event, Finished):

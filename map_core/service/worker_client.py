@@ -73,7 +73,7 @@ class WorkerClient:
                 break
             try:
                 self._on_message(self, message)
-            except Exception:
+            except Exception:  # noqa: BLE001 (a reader that ends would leave every generation hanging)
                 _log.exception("A message of the model process could not be taken in.")
         code = self._process.wait()
         if not self._closed:

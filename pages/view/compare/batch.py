@@ -246,7 +246,9 @@ def _draw(scene: Scene, assessment: Assessment, batch: PromptBatch) -> None:
         )
 
 
-def _draw_table(scene: Scene, batch: PromptBatch, columns: Sequence[PaletteColumn], answered: Sequence[_PromptResult]) -> None:
+def _draw_table(
+    scene: Scene, batch: PromptBatch, columns: Sequence[PaletteColumn], answered: Sequence[_PromptResult]
+) -> None:
     """Draw a prompt a row, those that wait included."""
     names = [name for name in batch.requests[0].scored if columns[0].weights.by_value.get(name)]
     rows: list[dict[str, Any]] = []

@@ -134,7 +134,7 @@ def _report(
             break
         try:
             return coming.result()
-        except Exception:  # whoever made it has stopped, or failed: the next one tries, and is told
+        except Exception:  # noqa: BLE001 (whoever made it has stopped or failed: the next one tries)
             continue
     try:
         found = reports.compute_report(

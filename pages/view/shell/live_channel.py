@@ -154,7 +154,7 @@ def _answer_json(page: LivePage, told: Message, faults: dict[tuple[str, int], er
     """Return a page's answer as JSON, or what is shown in its place where it failed; and whether it is there."""
     try:
         return _to_json(page.answer(told.number, told.changes)), True
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (a failure is shown, and the next move is answered)
         return _to_json(page.failed(told.number, _failure_of(error, faults))), False
 
 
@@ -163,7 +163,7 @@ def _followup_json(page: LivePage, faults: dict[tuple[str, int], errors.Failure]
     try:
         more = page.later()
         return "" if more is None else _to_json(more)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (a failure is shown, and the next move is answered)
         _failure_of(error, faults)
         return ""
 
