@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
+from map_core import __version__
 from pages.view.about import documents
+from pages.view.shell import markup
 
 st.title("Documents")
-asked = st.query_params.get("document")
-if "document" not in st.session_state and asked in documents.NAMES:
-    st.session_state["document"] = asked
+st.html(markup.note(f"Value Palette {__version__}"))
+named = st.query_params.get("document")
+if "document" not in st.session_state and named in documents.NAMES:
+    st.session_state["document"] = named
 chosen = st.selectbox("Document", documents.NAMES, format_func=documents.title, key="document", width=420)
-if chosen != asked:
+if chosen != named:
     st.query_params["document"] = chosen
 with st.container(key="document_text"):
-    documents.show(chosen)
+    documents.draw_document(chosen)

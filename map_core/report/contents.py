@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from map_core import __version__
 from map_core.analysis.frontier import Frontier, frontier
 from map_core.analysis.sensitivity import LocalSensitivity, SensitivityCurve, local_sensitivity, sensitivity_curve
 from map_core.confidence import Confidence, confidence, sandwich
@@ -52,7 +53,7 @@ class ReportSource:
         prompts, replies: of the whole table.
         candidates: least and most replies to a prompt.
         link: address that opens the palette in the app; "" where there is none.
-        versions: of Python and of the libraries.
+        versions: of Value Palette, Python and the libraries.
     """
 
     table: str
@@ -339,10 +340,10 @@ def _pair(oracle: Oracle, prices: LocalSensitivity | None, asked: np.ndarray) ->
 
 
 def _versions() -> dict[str, str]:
-    found = {"Python": platform.python_version()}
+    versions = {"Value Palette": __version__, "Python": platform.python_version()}
     for library in LIBRARIES:
         try:
-            found[library] = version(library)
+            versions[library] = version(library)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -92,7 +92,7 @@ class Agreement:
 
     @property
     def auc(self) -> float:
-        """agreed / decided."""
+        """Agreed / decided."""
         return self.agreed / self.decided
 
     @property

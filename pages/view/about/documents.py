@@ -49,7 +49,7 @@ def adapted(markdown: str) -> str:
     return "".join(_adapted_lines(markdown))
 
 
-def show(name: str) -> None:
+def draw_document(name: str) -> None:
     """Draw a document: its text, with the pictures where it has them."""
     before, *rest = _PICTURE.split(text(name))
     st.markdown(adapted(before))
