@@ -173,7 +173,7 @@ class Assessed(Solved):
 
     @property
     def margin(self) -> float:
-        """How far inside (above 0) or outside what is attainable the targets lie, in standard deviations at once."""
+        """How far inside (above 0) or outside what is attainable the targets are, in standard deviations at once."""
         return self.assessment.margin.value
 
     @property
@@ -533,7 +533,7 @@ def _shown(number: float | None) -> str:
 
 
 def _html(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table for a notebook; every text is escaped."""
+    """Return a table for a notebook; every text is escaped."""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -67,7 +67,7 @@ def command_line() -> None:
       python -m map_core solve --target helpfulness=p70 --target humor=+0.3sd
       python -m map_core generate --prompt "How do I calm a crying child?" --weights humor=2
       python -m map_core build --prompts prompts.jsonl --out table.parquet
-    """
+    """  # noqa: D301
 
 
 def console() -> None:

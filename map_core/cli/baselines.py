@@ -39,7 +39,7 @@ def baselines(
     Examples:
       python -m map_core baselines --target helpfulness=p60 --target kindness=p55 --target humor=p60
       python -m map_core baselines --target helpfulness=p60 --target humor=p60 --count 5000 --json
-    """
+    """  # noqa: D301
     opened = open_table(table, use_case, form)
     for palette in read_palettes(opened, pairs, targets_file):
         found = compare_baselines(
@@ -54,7 +54,7 @@ def baselines(
 
 
 def describe(way: Baseline, opened: LoadedTable) -> dict[str, Any]:
-    """One way to pick weights as plain JSON values: shares over its rows, means by value in reward units."""
+    """Return one way to pick weights as plain JSON values: shares over its rows, means by value in reward units."""
     levels = opened.oracle.rewards_at(way.judged.levels)
     return {
         "rows": len(levels),

@@ -159,7 +159,7 @@ class _Asked:
         self._limit: float | None = given["score_limit"] or None
 
     def build(self, report: ProgressReporter) -> Built:
-        """Do it."""
+        """Build, extend or rescore the table that the command line asks for."""
         given = self._given
         if given["extend"] is not None:
             return self._extend(report)
@@ -194,7 +194,7 @@ class _Asked:
         )
 
     def _hire(self, model: str | None, drawing: Drawing, scorers: Sequence[Scorer]) -> Crew:
-        """What draws and scores: this machine, or a cluster."""
+        """Return what draws replies and scores them: this machine, or a cluster."""
         given, opening = self._given, None
         if model is not None:
             if given["model"]:
@@ -213,7 +213,7 @@ class _Asked:
         return None if names is None else split_names(names)
 
     def _own(self, metadata: Mapping[str, Any]) -> dict[str, Specification]:
-        """Values of one's own: those of the table that is added to, and those of the values file."""
+        """Return the user's own values: those of the table that is extended, and those of the values file."""
         named = read_values_file(self._given["values_file"]) if self._given["values_file"] is not None else {}
         return from_metadata(metadata) | named
 

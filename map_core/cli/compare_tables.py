@@ -37,7 +37,7 @@ def compare_tables(
 
 
 def _described(found: Drift) -> dict[str, Any]:
-    """A comparison as plain JSON values."""
+    """Return a comparison as plain JSON values."""
 
     def named(row: np.ndarray | None) -> dict[str, float] | None:
         if row is None:

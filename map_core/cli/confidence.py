@@ -53,7 +53,7 @@ def confidence(
     Examples:
       python -m map_core confidence --target helpfulness=p70 --target humor=+0.3sd
       python -m map_core confidence --target kindness=p80 --draws 5000 --folds 4 --json
-    """
+    """  # noqa: D301
     if not 0.0 < level < 1.0:
         raise click.UsageError(f"--level is {level}; expected a number between 0 and 1, such as 0.9.")
     if seed < 0:
@@ -79,7 +79,7 @@ def confidence(
 
 
 def describe(found: Confidence, oracle: Oracle) -> dict[str, Any]:
-    """A palette's confidence as plain JSON values, in reward units and full precision.
+    """Return a palette's confidence as plain JSON values, in reward units and full precision.
 
     Args:
         found: in standardised units.
@@ -114,7 +114,7 @@ def describe(found: Confidence, oracle: Oracle) -> dict[str, Any]:
 
 
 def _kept_apart(opened: LoadedTable, targets: np.ndarray, found: Confidence) -> dict[str, Any] | None:
-    """The weights measured on the prompts that the table holds out; None where they are fewer than two."""
+    """Return the weights measured on the table's held-out prompts; None where there are fewer than two."""
     table, oracle = opened.table, opened.oracle
     if found.weights is None or oracle.form is Form.POOLED or int(table.held_out.sum()) < 2:
         return None
@@ -130,7 +130,7 @@ def _kept_apart(opened: LoadedTable, targets: np.ndarray, found: Confidence) -> 
 
 
 def _ends(interval: Interval | None) -> dict[str, float | None] | None:
-    """The estimate and both ends; null where there is no end."""
+    """Return the estimate and both ends; null where there is no end."""
     if interval is None:
         return None
     return {
@@ -189,7 +189,7 @@ def _as_text(result: Mapping[str, Any], oracle: Oracle) -> Iterator[str]:
 
 
 def _settled(result: Mapping[str, Any]) -> str:
-    """How many prompts would make the verdict sure."""
+    """Word how many prompts would make the verdict sure."""
     needed, prompts = result["prompts_needed"], result["prompts"]
     if needed is None:
         return "The palette lies on the boundary between two verdicts, where no number of prompts settles it."
@@ -199,7 +199,7 @@ def _settled(result: Mapping[str, Any]) -> str:
 
 
 def _chance(p: float) -> str:
-    """A probability from draws is never quite 0 or 1."""
+    """Format a probability that was estimated from draws, so that it is never exactly 0 or 1."""
     return "under 1%" if p < 0.01 else "over 99%" if p > 0.99 else amounts.percent(p)
 
 
@@ -210,7 +210,7 @@ def _between(ends: Mapping[str, float | None], signed: bool = False) -> str:
 
 
 def _ranges(title: str, ends: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
-    """Three columns: estimates, lower and upper ends."""
+    """Return three columns: estimates, lower and upper ends."""
     return {
         shown: {name: row[key] for name, row in ends.items() if row[key] is not None}  # type: ignore[misc]
         for shown, key in ((title, "estimate"), ("from", "low"), ("to", "high"))

@@ -19,7 +19,7 @@ from map_core.studies.delivery import CrossFitDelivery, Delivery, bootstrap_mean
 
 
 def describe_delivery(found: Delivery, oracle: Oracle) -> dict[str, Any]:
-    """One palette's forecast and delivery as plain JSON values, levels in reward units."""
+    """Return one palette's forecast and delivery as plain JSON values, levels in reward units."""
     ends = zip(oracle.values, found.forecast - found.error, found.forecast + found.error, strict=True)
     return {
         "asked": by_name(oracle, found.asked),
@@ -46,7 +46,7 @@ def describe_delivery(found: Delivery, oracle: Oracle) -> dict[str, Any]:
 
 
 def describe_crossed(found: CrossFitDelivery, number: int, oracle: Oracle) -> dict[str, Any]:
-    """One palette's forecast and delivery over many halvings as plain JSON values, levels in reward units."""
+    """Return one palette's forecast and delivery over many halvings as plain JSON values, levels in reward units."""
     low, high = (found.forecast[number] + sign * found.error[number] for sign in (-1, 1))
     realised = found.realised[number]
     levels = {name: by_name(oracle, getattr(found, name)[number]) for name in ("forecast", "realised", "picked")}
@@ -113,7 +113,7 @@ def delivery_text(found: Delivery, oracle: Oracle) -> str:
 
 
 def delivery_summary(found: tuple[Delivery, ...]) -> str:
-    """Return what all palettes come to, in a line or two."""
+    """Return the summary of all palettes, in a line or two."""
     had = [one for one in found if one.verdict is not Verdict.OUT_OF_REACH]
     ways = [share_of_way(had, [getattr(one, name) for one in had]) for name in ("realised", "pooled")]
     inside = np.concatenate([one.inside[~np.isnan(one.targets)] for one in found])
@@ -155,7 +155,7 @@ def crossed_text(found: CrossFitDelivery, number: int, oracle: Oracle) -> str:
 
 
 def crossed_summary(found: CrossFitDelivery, name: str) -> list[str]:
-    """Palettes over many halvings in words, a line a finding."""
+    """Word the results of palettes over many halvings, a line a result."""
     reachable = int(found.mostly_reachable.sum())
     lines = [
         f"{len(found.asked)} {name}, {reachable} of which can be had of most halves; {found.halvings} halvings of "

@@ -65,7 +65,7 @@ def frontier(
       python -m map_core frontier --pair helpfulness,humor --budget 0.5 --budget 1
       python -m map_core frontier --pair humor,kindness --floor coherence=+0.2sd --json
       python -m map_core frontier --triple helpfulness,humor,kindness --json
-    """
+    """  # noqa: D301
     opened = open_table(table, use_case, form)
     groups = [_members(opened, "--pair", pair, 2) for pair in pairs]
     threes = [_members(opened, "--triple", triple, 3) for triple in triples]
@@ -93,7 +93,7 @@ def frontier(
 
 
 def _members(opened: LoadedTable, option: str, text: str, count: int) -> tuple[Any, ...]:
-    """Positions of the values of one --pair or --triple."""
+    """Return the positions of the values of one --pair or --triple."""
     names = [name.strip() for name in text.split(",")]
     if len(names) != count or len(set(names)) < count:
         shown = ",".join("ABC"[:count])
@@ -102,7 +102,7 @@ def _members(opened: LoadedTable, option: str, text: str, count: int) -> tuple[A
 
 
 def _floors(opened: LoadedTable, floors: Sequence[str]) -> np.ndarray:
-    """(value,) in standard deviations above base, NaN for free values."""
+    """Return the floors, (value,) in standard deviations above base, NaN for free values."""
     try:
         levels = resolve(read_pairs("--floor", floors), opened.table, opened.oracle)
     except InputError as error:
@@ -111,7 +111,7 @@ def _floors(opened: LoadedTable, floors: Sequence[str]) -> np.ndarray:
 
 
 def describe(found: Frontier | Surface, oracle: Oracle) -> dict[str, Any]:
-    """A frontier as plain JSON values: levels and weights in reward units, KL in nats, null at the limit.
+    """Return a frontier as plain JSON values: levels and weights in reward units, KL in nats, null at the limit.
 
     Args:
         found: the frontier of a pair, or the surface of a triple.
@@ -149,7 +149,7 @@ def _contour(contour: Contour, oracle: Oracle) -> dict[str, Any]:
 
 
 def _as_text(found: Frontier | Surface, oracle: Oracle) -> Iterator[str]:
-    """A few points of every contour, a table a frontier."""
+    """Yield a few points of every contour as text, a table a frontier."""
     members = _positions(found)
     names = [oracle.values[j] for j in members]
     yield f"Frontier of {', '.join(names)}"

@@ -141,7 +141,7 @@ def generate(
       python -m map_core generate --prompt "My parcel is late!" --table mine.parquet --target calm_nurse=p70
       python -m map_core generate --prompt "Write a toast." --candidates 32 --seed 7 --json
       python -m map_core generate --prompts prompts.csv --out replies.jsonl --target kindness=p70
-    """
+    """  # noqa: D301
     from map_core import scoring
 
     if (prompt is None) == (prompts is None):
@@ -225,7 +225,7 @@ def generate(
 
 
 def _aim(table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[str, ...]) -> GenerationWeights:
-    """The weights of a palette for so many candidates, of the values that new replies can be scored on."""
+    """Return a palette's weights for so many candidates, of the values that new replies can be scored on."""
     from map_core.analysis.generation_weights import GenerationWeightsSolver
     from map_core.cli.inputs import open_table, read_palettes
 
@@ -235,7 +235,7 @@ def _aim(table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[s
 
 
 def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], quiet: bool) -> None:
-    """Answer a file of prompts; what stops it on the way says how to go on."""
+    """Answer a file of prompts; an error that stops it says how to continue."""
     from map_core.building.batch_answers import answer
 
     kept = f"What is answered is kept in {answers.out}; the same command goes on where it stopped."
@@ -252,7 +252,7 @@ def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], qui
 
 
 def _watch(events: Iterable[Event], candidates: int, stream: bool) -> tuple[Finished, dict[str, float]]:
-    """Read a generation's events to the end, printing the base reply as it grows; the outcome and its times."""
+    """Read a generation's events to the end, printing the base reply as it grows; return the outcome and its times."""
     began = time.perf_counter()
     first: float | None = None
     base = 0
@@ -282,7 +282,7 @@ def _watch(events: Iterable[Event], candidates: int, stream: bool) -> tuple[Fini
 
 
 def read_weights(words: tuple[str, ...]) -> dict[str, float]:
-    """Weights from words like ``humor=2``; several may stand in one word, with commas between them.
+    """Read weights from words like ``humor=2``; one word may hold several, separated by commas.
 
     Raises:
         click.UsageError: a word is not NAME=W, W is no finite number, or a value is named twice.
@@ -306,7 +306,7 @@ def read_weights(words: tuple[str, ...]) -> dict[str, float]:
 def sampling_settings(
     asked: Mapping[str, float | int | None], metadata: Mapping[str, Any] | None = None
 ) -> SamplingSettings:
-    """The settings of a table, which its weights belong to, with those asked for in their place.
+    """Return the settings of the table that the weights belong to, replaced by those asked for.
 
     Args:
         asked: by name; None for those that are not.

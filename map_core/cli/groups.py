@@ -72,7 +72,7 @@ def groups(
       python -m map_core groups --targets-file groups.jsonl --budget 1.5 --nash
       python -m map_core groups my-table.parquet --targets-file groups.jsonl --use-cases --json
       python -m map_core groups last-year.parquet --compare this-year.parquet --target humor=p70
-    """
+    """  # noqa: D301
     opened = open_table(table, use_case, form)
     palettes = read_palettes(opened, pairs, targets_file)
     if compare is not None:
@@ -109,7 +109,7 @@ def groups(
 
 
 def _group(number: int, palette: PaletteTargets) -> Group:
-    """A group from a line of the targets file."""
+    """Return a group from a line of the targets file."""
     importance = palette.record.get("importance", 1.0)
     name = palette.record.get("name", f"group {number}")
     if not isinstance(name, str) or not name.strip():
@@ -120,7 +120,7 @@ def _group(number: int, palette: PaletteTargets) -> Group:
 
 
 def _alone(oracle: Oracle, group: Group, found: Assessment) -> dict[str, Any]:
-    """A group's palette by itself, as plain JSON values."""
+    """Return a group's own palette as plain JSON values."""
     solution, edge = found.solution, found.margin
     return {
         "name": group.name,
@@ -141,7 +141,7 @@ def _described(
     by_themselves: np.ndarray,
     attainable: AttainableLevels,
 ) -> dict[str, Any]:
-    """A common palette as plain JSON values."""
+    """Return a common palette as plain JSON values."""
     judged = assess(oracle, common.targets, solution=common.solution, attainable=attainable)
     solution = common.solution
     ess = oracle.effective_sample_size(solution.weights)
@@ -208,7 +208,7 @@ _LIMITS = {
 
 
 def _lines(oracle: Oracle, found: dict[str, Any]) -> Iterator[str]:
-    """The answer for people."""
+    """Yield the answer as lines of text for people."""
     for key, title in (("common", "Best for the worst-off group"), ("nash", "Fair bargain (Nash)")):
         common = found[key]
         if common is None:

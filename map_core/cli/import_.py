@@ -58,7 +58,7 @@ def import_(
       python -m map_core import results.json --out table.parquet --values humor,coherence
       python -m map_core import log.jsonl --out table.parquet --prompt-column asked --reply-column said
       python -m map_core import runs.csv --out table.parquet --held-out-column split   "test" rows are never solved on
-    """
+    """  # noqa: D301
     if out.exists() and (file.exists() and out.samefile(file)):
         raise click.UsageError("--out is the file itself. Give another name.")
     if out.exists() and not force:
@@ -96,7 +96,7 @@ class Hundredths:
         self._tell, self._stage, self._began = tell, "", time.perf_counter()
 
     def __call__(self, stage: str, share: float) -> None:
-        """Tell one report."""
+        """Print one progress report."""
         if stage != self._stage:
             self._stage, self._began = stage, time.perf_counter()
         self._tell(Progress(stage, int(100 * share), 100, 0, time.perf_counter() - self._began))

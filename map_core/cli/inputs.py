@@ -56,7 +56,7 @@ class PaletteTargets:
 
 
 def read_palettes(opened: LoadedTable, pairs: Sequence[str], targets_file: Path | None) -> list[PaletteTargets]:
-    """The palettes of --target or --targets-file; everything is read before anything is solved.
+    """Read the palettes of --target or --targets-file, all of them before any is solved.
 
     Raises:
         click.UsageError: neither or both are given, a line is no palette, or a level cannot be read.
@@ -75,7 +75,7 @@ def read_palettes(opened: LoadedTable, pairs: Sequence[str], targets_file: Path 
 
 
 def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
-    """NAME=LEVEL, as often as it is given, as a mapping.
+    """Read every NAME=LEVEL that is given into a mapping.
 
     Raises:
         click.UsageError: one is no NAME=LEVEL, or a name comes twice.
@@ -92,7 +92,7 @@ def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
 
 
 def value_positions(opened: LoadedTable, option: str, names: Iterable[str]) -> list[int]:
-    """Positions of the named values.
+    """Return the positions of the named values.
 
     Raises:
         click.UsageError: the table has no such value.
@@ -104,7 +104,7 @@ def value_positions(opened: LoadedTable, option: str, names: Iterable[str]) -> l
 
 
 def _lines(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    """Where each palette of a file stands, and its object."""
+    """Yield the place of each palette in a file, and its JSON object."""
     records = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():

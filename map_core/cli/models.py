@@ -24,7 +24,7 @@ def models() -> None:
       python -m map_core models get                          the two models of the embedded table
       python -m map_core models get Qwen/Qwen2.5-0.5B-Instruct   from a model hub, when one is in reach
       python -m map_core models list
-    """
+    """  # noqa: D301
 
 
 @models.command()
@@ -51,7 +51,7 @@ def get(names: tuple[str, ...], verify: bool, quiet: bool) -> None:
 
 
 def _prepare(files: ModelFiles, say: registry.Progress, verify: bool) -> None:
-    """Have OpenVINO's form of a language model ready too, so that its first use is not slow."""
+    """Prepare OpenVINO's form of a language model too, so that its first use is not slow."""
     if files.name == DEFAULT_EMBEDDER:
         return
     if registry.cache_fault(registry.graph_folder(files), files.sha256, verify) is None:

@@ -1,4 +1,4 @@
-"""``python -m map_core nearest``: the palette closest to the one asked for that can be had."""
+"""``python -m map_core nearest``: the closest palette to the one asked for that can be reached."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def nearest(
     Examples:
       python -m map_core nearest --target helpfulness=p99 --target humor=p95
       python -m map_core nearest --target helpfulness=p99 --target humor=p80 --lock humor --budget 1 --json
-    """
+    """  # noqa: D301
     opened = open_table(table, use_case, form)
     palettes = read_palettes(opened, pairs, targets_file)
     held = np.zeros(len(opened.oracle.values), dtype=bool)
@@ -83,7 +83,7 @@ def nearest(
 
 
 def _importances(opened: LoadedTable, pairs: tuple[str, ...]) -> np.ndarray:
-    """(value,) importance, 1 where nothing is said."""
+    """Return the importance of each value, (value,), 1 where none is given."""
     importance = np.ones(len(opened.oracle.values))
     for name, written in read_pairs("--importance", pairs).items():
         (j,) = value_positions(opened, "--importance", [name])
@@ -97,7 +97,7 @@ def _importances(opened: LoadedTable, pairs: tuple[str, ...]) -> np.ndarray:
 
 
 def _describe(found: NearestPalette | None, opened: LoadedTable, palette: PaletteTargets) -> dict[str, Any]:
-    """The nearest palette as plain JSON values, in reward units and full precision; null when there is none."""
+    """Return the nearest palette as plain JSON values, in reward units and full precision; null when there is none."""
     oracle = opened.oracle
     return {
         "targets": by_name(oracle, palette.levels),
@@ -108,7 +108,7 @@ def _describe(found: NearestPalette | None, opened: LoadedTable, palette: Palett
 
 
 def describe_nearest(found: NearestPalette, oracle: Oracle) -> dict[str, Any]:
-    """A nearest palette by itself, as plain JSON values."""
+    """Return the nearest palette alone as plain JSON values."""
     return {
         "targets": by_name(oracle, oracle.rewards_at(found.targets)),
         "given_up": by_name(oracle, np.where(np.isnan(found.targets), np.nan, found.given_up * oracle.scale)),

@@ -15,19 +15,19 @@ from map_core.oracle import Oracle
 
 
 def by_name(oracle: Oracle, row: np.ndarray) -> dict[str, float]:
-    """A (value,) array as plain numbers by name, without its NaN."""
+    """Return a (value,) array as plain numbers by name, without its NaN."""
     return {
         name: float(number) for name, number in zip(oracle.values, row, strict=True) if not math.isnan(float(number))
     }
 
 
 def print_json(result: Any) -> None:
-    """One JSON value on one line of stdout, in full precision."""
+    """Print one JSON value on one line of stdout, in full precision."""
     click.echo(json.dumps(result, allow_nan=False))
 
 
 def columns(rows: Iterable[str], shown: Mapping[str, Mapping[str, float]], missing: str = "free") -> Iterator[str]:
-    """Lines of a table for people: a row a name, a titled column of numbers each."""
+    """Yield the lines of a table for people: a row a name, a titled column of numbers each."""
     names = list(rows)
     width = max(map(len, names), default=0)
     yield " " * width + "".join(f"{title:>14}" for title in shown)

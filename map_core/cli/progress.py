@@ -44,7 +44,7 @@ class ProgressReporter:
             self._file(progress)
 
     def note(self, *notes: str) -> None:
-        """Say something that a person should read: on stderr, and in the progress file from now on."""
+        """Write a note for the user to stderr, and keep it in the progress file from now on."""
         for text in notes:
             click.echo(text, err=True)
         if self._file is not None:
@@ -53,7 +53,7 @@ class ProgressReporter:
 
 @contextmanager
 def watch_progress(out: Path, quiet: bool, path: Path | None, **more: Any) -> Iterator[ProgressReporter]:
-    """A watcher while the body runs; the progress file then says how it ended.
+    """Yield a progress watcher while the body runs; then record in the progress file how the body ended.
 
     Args:
         out: the table that is built.
@@ -63,7 +63,7 @@ def watch_progress(out: Path, quiet: bool, path: Path | None, **more: Any) -> It
 
     Raises:
         InputError: the progress file's folder is not there.
-        SystemExit: 130 after Ctrl-C and 143 after SIGTERM, said in words.
+        SystemExit: 130 after Ctrl-C and 143 after SIGTERM, with a message.
     """
     if path is not None and not path.parent.is_dir():
         raise InputError(f"There is no folder {path.parent} for the progress file. Make it first or choose another.")
@@ -98,7 +98,7 @@ class _Terminated(KeyboardInterrupt):
 
 @contextmanager
 def _stops_on_sigterm() -> Iterator[None]:
-    """SIGTERM raises in the main thread, as Ctrl-C does; elsewhere signals cannot be taken and stay as they are."""
+    """Raise on SIGTERM in the main thread, as Ctrl-C does; change nothing in other threads, which get no signals."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -135,7 +135,7 @@ class ProgressLines:
 
 
 def progress_text(progress: Progress) -> str:
-    """One line: the stage, how far it is, its rate and the time left."""
+    """Return progress on one line: the stage, how far it is, its rate and the time left."""
     text = f"{progress.stage}: {progress.done} of {progress.total} prompts"
     if progress.done == progress.total:
         return f"{text}, {amounts.fixed(progress.seconds)} s"

@@ -63,7 +63,7 @@ def report(
       python -m map_core report --target helpfulness=p70 --target humor=+0.3sd --out report.html
       python -m map_core report --use-case "Customer support" --target kindness=p80 --name Calm --out calm.html
       python -m map_core report --target humor=p70 --json
-    """
+    """  # noqa: D301
     from map_core.report import ReportOptions, as_dict, compute_report, find_study, html, zipped
 
     if out is None and archive is None and not as_json:
@@ -98,7 +98,7 @@ def report(
 
 
 def _palette(table: reward_table.RewardTable, levels: np.ndarray, use_case: str | None, kept: set[str]) -> Palette:
-    """The palette of exact levels, (value,) in reward units, NaN for free values."""
+    """Return the palette of exact levels, (value,) in reward units, NaN for free values."""
     known = percentiles(table)
     targets = {}
     for j, value in enumerate(table.values):

@@ -56,7 +56,7 @@ def reproduce(
       python -m map_core reproduce
       python -m map_core reproduce --form pooled --palettes 50 --values helpfulness,kindness,humor
       python -m map_core reproduce my-table.parquet --figure study.html --json
-    """
+    """  # noqa: D301
     if figure is not None and not figure.absolute().parent.is_dir():
         raise click.UsageError(f"--figure: there is no folder {figure.absolute().parent}.")
     opened = open_table(table, use_case, form)
@@ -93,7 +93,7 @@ def reproduce(
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON values with null for NaN: a share of nothing."""
+    """Return JSON values with null for NaN: a share of nothing."""
     if isinstance(value, dict):
         return {name: _without_nan(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -171,7 +171,7 @@ def _of_paper(size: SizeResult) -> float:
 
 
 def _rounds(study: ReproductionStudy) -> Iterator[str]:
-    """The sequential example, in quantiles."""
+    """Yield the lines of the sequential example, in quantiles."""
     rounds = study.rounds
     assert rounds is not None
     quantile = amounts.fixed(rounds.quantile, 2)

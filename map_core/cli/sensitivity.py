@@ -44,7 +44,7 @@ def sensitivity(
     Examples:
       python -m map_core sensitivity --target helpfulness=p70 --target humor=+0.3sd
       python -m map_core sensitivity --target humor=p70 --target kindness=p60 --sweep humor --json
-    """
+    """  # noqa: D301
     opened = open_table(table, use_case, form)
     oracle = opened.oracle
     values = value_positions(opened, "--sweep", swept)
@@ -66,7 +66,7 @@ def sensitivity(
 
 
 def describe(palette: PaletteTargets, solution: Solution | None, oracle: Oracle) -> dict[str, Any]:
-    """Prices and derivatives of a palette as plain JSON values in reward units; null where it is out of reach.
+    """Return a palette's prices and derivatives as plain JSON values in reward units; null where it is out of reach.
 
     Args:
         palette: the targets.
@@ -106,7 +106,7 @@ def _prices(found: LocalSensitivity | None, oracle: Oracle) -> dict[str, Any]:
 
 
 def describe_curve(found: SensitivityCurve, oracle: Oracle) -> dict[str, Any]:
-    """A curve as plain JSON values in reward units; without points where the other targets cannot be met.
+    """Return a curve as plain JSON values in reward units; no points where the other targets cannot be met.
 
     Args:
         found: the curve.
@@ -169,7 +169,7 @@ def _as_text(result: dict[str, Any], oracle: Oracle) -> Iterator[str]:
 
 
 def _settled(column: dict[str, float]) -> dict[str, float]:
-    """Without the rounding that would print as -0.0000."""
+    """Return a number without the rounding error that would print as -0.0000."""
     return {name: round(number, 9) + 0.0 for name, number in column.items()}
 
 

@@ -51,7 +51,7 @@ def sequence(
       python -m map_core sequence --target helpfulness=+0.3sd --target humor=+0.3sd --order humor,helpfulness
       python -m map_core sequence --target kindness=p60 --target humor=p60 --rounds 5 --json
       python -m map_core sequence --target kindness=p60 --target humor=p60 --all-orders
-    """
+    """  # noqa: D301
     if order is not None and all_orders:
         raise click.UsageError("Give either --order or --all-orders.")
     opened = open_table(table, use_case, form)
@@ -71,7 +71,7 @@ def sequence(
 
 
 def describe(found: OrderComparison, oracle: Oracle) -> dict[str, Any]:
-    """A comparison as plain JSON values, in reward units and full precision."""
+    """Return a comparison as plain JSON values, in reward units and full precision."""
     together = found.simultaneous
     return {
         "form": oracle.form.value,
@@ -157,7 +157,7 @@ def _as_text(result: Mapping[str, Any], opened: LoadedTable) -> str:
 
 
 def _lost(path: Mapping[str, Any]) -> str:
-    """What a path ends short of, in words."""
+    """Word what a path's end falls short of."""
     if path["loss"] is None:
         return f"{amounts.nats(path['kl'], 3)} spent."
     return (
@@ -167,7 +167,7 @@ def _lost(path: Mapping[str, Any]) -> str:
 
 
 def _steps(path: Mapping[str, Any], most: int = 24) -> list[str]:
-    """A line a step: its value, the distance so far, and what it took from earlier values."""
+    """Return a line a step: its value, the distance so far, and what it took from earlier values."""
     lines = []
     for step in path["steps"][:most]:
         undone = ", ".join(

@@ -180,7 +180,7 @@ def serve(
 
     class Ending(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """End what is being written first, so that whoever waits for it is told."""
+            """End what is being written first, so that the clients that wait for it are notified."""
             service.close()
             await super().shutdown(sockets)
 
@@ -194,7 +194,7 @@ def serve(
 
 
 def _named(opened: LoadedTable, path: Path | None) -> dict[str, np.ndarray]:
-    """(value,) levels by the palette's name.
+    """Return the levels, (value,), by the palette's name.
 
     Raises:
         InputError: a name is no text, or comes twice.
@@ -211,17 +211,17 @@ def _named(opened: LoadedTable, path: Path | None) -> dict[str, np.ndarray]:
 
 
 def _told(model: str, address: Address | None) -> str:
-    """The model's name as clients know it: without the folder or the server that it lies in."""
+    """Return the model's name as clients know it: without its folder or its server."""
     if address is not None:
         return address.name
     return Path(model).resolve().name if Path(model).is_dir() else model
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """The socket, taken before a model is loaded.
+    """Return a listening socket, opened before a model is loaded.
 
     Raises:
-        EngineError: the address cannot be had.
+        EngineError: the address is not available.
     """
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

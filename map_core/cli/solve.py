@@ -59,7 +59,7 @@ def solve(
       python -m map_core solve --use-case "Customer support" --target kindness=p80 --json
       python -m map_core solve --target humor=p70 --candidates 16 --budget 1
       python -m map_core solve my-table.parquet --targets-file palettes.jsonl --json
-    """
+    """  # noqa: D301
     opened = open_table(table, use_case, form)
     oracle = (
         opened.oracle
@@ -82,7 +82,7 @@ def solve(
 
 
 def _ranges(attainable: AttainableLevels, targets: np.ndarray) -> dict[str, list[float]]:
-    """Lowest and highest level of each value, in reward units, where the others' targets can be had by themselves."""
+    """Return each value's lowest and highest level, in reward units, where the others' targets alone can be reached."""
     oracle = attainable.oracle
     ends = oracle.rewards_at(attainable.ranges(targets).T).T
     return {
@@ -93,11 +93,11 @@ def _ranges(attainable: AttainableLevels, targets: np.ndarray) -> dict[str, list
 
 
 def describe(found: Assessment, conflict: Conflict | None, oracle: Oracle, levels: np.ndarray) -> dict[str, Any]:
-    """An assessment as plain JSON values, in reward units and full precision.
+    """Return an assessment as plain JSON values, in reward units and full precision.
 
     Args:
         found: the assessment.
-        conflict: the smallest set of targets that cannot be had together, when out of reach.
+        conflict: the smallest set of targets that cannot be met together, when out of reach.
         oracle: its table.
         levels: (value,) the targets in reward units, NaN for free values.
     """

@@ -71,7 +71,7 @@ def values(
       python -m map_core values --values-file values.toml
     A line of the labels file, 1 or 0 for each value that was judged:
       {"prompt_id": "support-01", "candidate": 3, "labels": {"humor": 0, "helpfulness": 1}}
-    """
+    """  # noqa: D301
     if ready:
         _show_ready(as_json)
         return
@@ -101,7 +101,7 @@ def values(
 
 
 def _known(table: RewardTable | None) -> dict[str, dict[str, Any]]:
-    """Cards by value: the built-in ones, and those of one's own that a table tells of."""
+    """Return the cards by value: the built-in ones, and the user's own that a table records."""
     known = {name: card.as_dict() for name, card in cards().items()}
     for entry in (table.metadata.get("scorers") or ()) if table is not None else ():
         if isinstance(entry, dict) and {"name", "measures", "misses", "source", "licence"} <= entry.keys():
@@ -112,7 +112,7 @@ def _known(table: RewardTable | None) -> dict[str, dict[str, Any]]:
 def _show(
     name: str, card: dict[str, Any] | None, separation: Separation | None, length: float | None, as_json: bool
 ) -> None:
-    """One value, as text or as an object."""
+    """Print one value, as text or as an object."""
     if as_json:
         told = asdict(separation) if separation else None
         facts = {"name": name, "card": card, "separation": told, "length_correlation": length}
@@ -140,7 +140,7 @@ def _counts(one: Separation | None) -> str:
 
 
 def _show_ready(as_json: bool) -> None:
-    """The models that can be named in one word; none was run here."""
+    """Print the models that can be named in one word; none of them was run here."""
     for name, entry in READY.items():
         if as_json:
             click.echo(json.dumps({"name": name, **asdict(entry)}, allow_nan=False))

@@ -106,7 +106,7 @@ def verify(
       python -m map_core verify --random 50 --candidates 16 --halvings 10
       python -m map_core verify my-table.parquet --targets-file palettes.jsonl --prompts 32 --fresh fresh.parquet --json
       python -m map_core verify --study assets/delivery.json --fresh fresh.parquet
-    """
+    """  # noqa: D301
     if random is not None and (pairs or targets_file):
         raise click.UsageError("Give either targets or --random N.")
     if study is not None and (pairs or targets_file or random):
@@ -153,7 +153,7 @@ def _tell(done: int, total: int) -> None:
 
 
 def _show(parts: Mapping[str, CrossFitDelivery], oracle: Oracle, as_json: bool, short: bool = False) -> None:
-    """Print palettes over many halvings; in short, only what they come to."""
+    """Print palettes over many halvings; in short form, only their summary."""
     for name, found in parts.items():
         for number in range(len(found.asked)):
             if as_json:
@@ -167,7 +167,7 @@ def _show(parts: Mapping[str, CrossFitDelivery], oracle: Oracle, as_json: bool, 
 def fresh_replies(
     others: RewardTable, candidates: int, max_new_tokens: int | None, seed: int, engine: str, fresh: Path | None
 ) -> RewardTable:
-    """New replies to these prompts with the model and the settings of their table, scored on its values."""
+    """Return new replies to these prompts with the model and settings of their table, scored on its values."""
     if fresh is not None and fresh.is_file():
         made = reward_table.load(fresh)
         if not set(made.prompts) <= set(others.prompts):

@@ -52,17 +52,17 @@ class BaselineFigureData:
         return [int(j) for j in np.flatnonzero(~np.isnan(self.targets))]
 
     def way(self, name: str) -> Baseline | None:
-        """A way by its name; None where there is none."""
+        """Return a way by its name; None where there is none."""
         return next((way for way in self.found if way.name == name), None)
 
     def cost(self) -> str:
-        """What the others cost, in words."""
+        """Word what the other ways cost."""
         if self.way(SOLVED) is None:
             return "at half of what can be spent"
         return "at the same cost" if self.times == 1 else f"at {amounts.significant(self.times)} times the cost"
 
     def title(self, way: Baseline) -> str:
-        """A way as people read it."""
+        """Return the title of a way for people."""
         if way.name == SOLVED:
             return "Your palette"
         if way.name == RANDOM:
@@ -76,14 +76,14 @@ class BaselineFigureData:
 
 
 def counts(way: Baseline) -> tuple[int, int, int]:
-    """Rows of a way: how many meet every target, how many improve every targeted value, and how many there are."""
+    """Count a way's rows: those that meet every target, those that improve every targeted value, and all."""
     judged = way.judged
     improves = (judged.improves | ~judged.asked).all(axis=1)
     return int(judged.meets.all(axis=1).sum()), int(improves.sum()), len(judged.kl)
 
 
 def percent(part: float) -> str:
-    """A share in percent, with a decimal where it is near 0 or 1 without being it."""
+    """Format a share in percent, with a decimal where it is near 0 or 1 without being it."""
     if part == 0.0:
         return "none"
     if part == 1.0 or 0.0095 <= part <= 0.9905:
@@ -92,7 +92,7 @@ def percent(part: float) -> str:
 
 
 def shares(shown: BaselineFigureData, improved: bool = False) -> go.Figure:
-    """A bar a way: the share of its weights that meet every target, or that improve every targeted value.
+    """Draw a bar a way: the share of its weights that meet every target, or that improve every targeted value.
 
     Args:
         shown: the ways.
@@ -150,12 +150,12 @@ def shares(shown: BaselineFigureData, improved: bool = False) -> go.Figure:
 
 
 def _rows(way: Baseline) -> np.ndarray:
-    """Rows that are drawn: the first, which are as random as any, and at the most so many."""
+    """Return the rows that are drawn: the first ones, which are as random as any, up to a limit."""
     return np.arange(min(len(way.judged.kl), MAX_DOTS))
 
 
 def _dots(way: Baseline, times: int = 1) -> dict[str, Any]:
-    """How dots of random weights look, so many times over: of another symbol and size where they meet every target."""
+    """Return the look of the dots of random weights, repeated; another symbol and size where they meet every target."""
     meets = np.tile(_meets(way), times)
     same = way.name == SAME
     return {
@@ -167,12 +167,12 @@ def _dots(way: Baseline, times: int = 1) -> dict[str, Any]:
 
 
 def _meets(way: Baseline) -> np.ndarray:
-    """(row,) whether a drawn row meets every target."""
+    """Return whether each drawn row meets every target, (row,)."""
     return np.asarray(way.judged.meets[_rows(way)].all(axis=1))
 
 
 def plane(shown: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
-    """Every draw in the plane of two values, with the palette, the other ways, the targets and the base model.
+    """Draw every draw in the plane of two values, with the palette, the other ways, the targets and the base model.
 
     Returns:
         A figure; a trace is named after each way, and "base model".
@@ -237,7 +237,7 @@ def plane(shown: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
 
 
 def strips(shown: BaselineFigureData) -> go.Figure:
-    """A row a targeted value: every draw along its levels, with the palette, the target and the base model.
+    """Draw a row a targeted value: every draw along its levels, with the palette, the target and the base model.
 
     Returns:
         A figure; a trace is named after each kind of random weights, and "palette", "target" and "base model".

@@ -1,6 +1,6 @@
-"""Picked weights beside a palette, told without the pictures: in sentences, as tables, and as a file.
+"""Picked weights beside a palette, without the figures: in sentences, as tables, and as a file.
 
-Constraint: a share of random weights never stands without its interval.
+Constraint: a share of random weights is never shown without its interval.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from map_core.text import sentences
 
 
 def share(of: int, rows: int) -> str:
-    """A share of random weights with its interval.
+    """Word a share of random weights with its interval.
 
     Example:
         >>> share(24, 400)
@@ -35,7 +35,7 @@ def _ends(of: int, rows: int) -> str:
 
 
 def headline(shown: BaselineFigureData) -> str:
-    """The comparison in one sentence that can be repeated."""
+    """Word the comparison in one sentence that can be quoted."""
     way = shown.way(RANDOM)
     assert way is not None
     met, _, rows = counts(way)
@@ -48,7 +48,7 @@ def _targets(shown: BaselineFigureData) -> str:
 
 
 def facts(shown: BaselineFigureData) -> list[tuple[str, str, str]]:
-    """The comparison at a glance: label, figure, and what it means."""
+    """Return the main facts of the comparison: label, figure, and what it means."""
     solved, told = shown.way(SOLVED), []
     paid = None if solved is None else float(solved.judged.kl[0])
     if paid is not None:
@@ -78,13 +78,13 @@ def _improves(shown: BaselineFigureData) -> str:
 
 
 def cheapest(shown: BaselineFigureData) -> bool:
-    """Whether it is no accident that no random weights meet the targets: the palette is the cheapest way to them."""
+    """Return whether no random weights meet the targets because the palette is the cheapest way to them."""
     way, solved = shown.way(SAME), shown.way(SOLVED)
     return way is not None and solved is not None and shown.times == 1 and not counts(way)[0]
 
 
 def summary(shown: BaselineFigureData) -> list[str]:
-    """What each way gives, in words, a sentence or two each."""
+    """Word what each way gives, a sentence or two each."""
     said = []
     solved = shown.way(SOLVED)
     paid = None if solved is None else float(solved.judged.kl[0])
@@ -122,7 +122,7 @@ def summary(shown: BaselineFigureData) -> list[str]:
 
 
 def _alone(shown: BaselineFigureData, way: Baseline) -> str:
-    """What one vector of weights gives: the levels that it reaches, and those that it misses or lowers."""
+    """Word what one vector of weights gives: the levels that it reaches, and those that it misses or lowers."""
     judged, units = way.judged, shown.units
     levels = sentences.listed([f"{units.names[j]} {units.said(j, judged.levels[0, j])}" for j in shown.wanted])
     missed = [units.names[j] for j in shown.wanted if not judged.meets[0, j]]
@@ -135,7 +135,7 @@ def _alone(shown: BaselineFigureData, way: Baseline) -> str:
 
 
 def table(shown: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """A row a way: shares, nats, and the level of each targeted value; of random weights the median."""
+    """Return a row a way: shares, nats, and the level of each targeted value; of random weights the median."""
     header = ["Weights", "Meet all", "Improve all", "Nats"]
     header += [sentences.capitalised(shown.units.names[j]) for j in shown.wanted]
     rows = []
@@ -149,7 +149,7 @@ def table(shown: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[st
 
 
 def wins(shown: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """A row a way: how often its replies beat one of the base model, value by value; of random weights the mean."""
+    """Return a row a way: how often its replies beat one of the base model, by value; of random weights the mean."""
     header = ["Weights", *(sentences.capitalised(shown.units.names[j]) for j in shown.wanted)]
     rows = [
         (-1, [shown.title(way), *(amounts.percent(way.wins[:, j].mean()) for j in shown.wanted)]) for way in shown.found
@@ -158,7 +158,7 @@ def wins(shown: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str
 
 
 def alt(shown: BaselineFigureData) -> str:
-    """The figures of draws in a sentence."""
+    """Describe the figures of draws in a sentence."""
     names = sentences.listed([shown.units.names[j] for j in shown.wanted])
     return f"Levels of {names} that random weights give, beside your palette, the targets and the base model. " + (
         headline(shown)
@@ -166,7 +166,7 @@ def alt(shown: BaselineFigureData) -> str:
 
 
 def baselines_csv(shown: BaselineFigureData) -> str:
-    """A row for each vector of weights: levels in reward units, weights in nats per reward, win rates."""
+    """Return CSV, a row a vector of weights: levels in reward units, weights in nats per reward, win rates."""
     oracle, out = shown.units.oracle, io.StringIO()
     writer = safe_csv.Writer(out)
     values = oracle.values

@@ -1,7 +1,7 @@
 """The candidates as a field: a dot each at its rewards of two values, with an area that is its probability.
 
 It is drawn while replies are being written, so it is given as plain numbers to a drawing that moves its dots and never
-starts anew; axes are percentiles of the base model's replies, from 0 to 100, and so stand still. Constraint: the texts
+starts anew; axes are percentiles of the base model's replies, from 0 to 100, and so stay fixed. Constraint: the texts
 of replies never enter it.
 """
 
@@ -27,7 +27,7 @@ class Dot:
         candidate: its number, from 0.
         across, upwards: percentiles of its two rewards.
         probability: of being the aligned reply, by the first palette.
-        base: it stands for the base model.
+        base: it represents the base model.
         partial: its reply is not complete, so that all this is provisional.
         labels: what it leads in or was picked for, and whether it is the base reply.
     """
@@ -50,13 +50,13 @@ def dots(
     units: Units,
     pair: tuple[int, int],
 ) -> tuple[Dot, ...]:
-    """The dots of the candidates that have both rewards.
+    """Return the dots of the candidates that have both rewards.
 
     Args:
         rewards: of each candidate by value.
         probabilities: of each candidate.
         partial: of each candidate, whether more of it is to come.
-        base: the candidate that stands for the base model.
+        base: the candidate that represents the base model.
         labels: by candidate, the palettes that it leads in or was picked for.
         units: percentiles of the table's replies.
         pair: positions of the value across and the value upwards.
@@ -76,7 +76,7 @@ def dots(
 
 
 def drawing(drawn: Sequence[Dot], units: Units, pair: tuple[int, int], targets: np.ndarray) -> dict[str, Any]:
-    """All that the drawing needs, as plain JSON values.
+    """Return all that the drawing needs, as plain JSON values.
 
     Args:
         drawn: the dots.
@@ -116,6 +116,6 @@ def _said(dot: Dot, units: Units, pair: tuple[int, int]) -> str:
 
 
 def summary(drawn: Sequence[Dot], units: Units, pair: tuple[int, int]) -> list[str]:
-    """The field in words: the candidates that matter, the likeliest first."""
+    """Describe the field in words: the candidates that matter, the likeliest first."""
     order = sorted(drawn, key=lambda dot: (not dot.labels, -dot.probability))
     return [_said(dot, units, pair) + "." for dot in order[: max(5, sum(bool(dot.labels) for dot in drawn))]]

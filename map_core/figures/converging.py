@@ -31,7 +31,7 @@ class ConvergenceData:
         base: (prompt, value) levels of the base model on the same candidates.
         forecast: (value,) levels that the weights were forecast to give.
         targets: (value,) NaN for free values.
-        prompts: how many there will be, for an axis that stands still.
+        prompts: how many there will be, for a fixed axis.
     """
 
     realised: np.ndarray
@@ -42,7 +42,7 @@ class ConvergenceData:
 
 
 def running_means(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of the first n levels and half the width of its interval, for n from 1 on.
+    """Return the mean of the first n levels and half the width of its interval, for n from 1 on.
 
     Args:
         levels: (prompt, value).
@@ -64,7 +64,7 @@ def running_means(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def converging(found: ConvergenceData, value: int, units: Units, theme: Theme = DEFAULT_THEME) -> go.Figure:
-    """One value's realised level against the number of prompts, beside its forecast, its target and the base model.
+    """Draw one value's realised level against the number of prompts, beside its forecast, target and base level.
 
     Args:
         found: at least one prompt.
@@ -141,7 +141,7 @@ def converging(found: ConvergenceData, value: int, units: Units, theme: Theme = 
 
 
 def _in(units: Units, value: int, rewards: np.ndarray) -> np.ndarray:
-    """Rewards of one value in the units that people read."""
+    """Return the rewards of one value in the units that people read."""
     return units.of(value, (rewards - units.oracle.base[value]) / units.oracle.scale[value])
 
 
@@ -151,7 +151,7 @@ def _faint(shade: str) -> str:
 
 
 def summary(found: ConvergenceData, values: Sequence[int], units: Units) -> list[str]:
-    """The figures in words: realised level, its band, forecast, and whether they agree."""
+    """Describe the figures in words: realised level, its band, forecast, and whether they agree."""
     count = len(found.realised)
     mean, half = running_means(found.realised)
     said = []
@@ -174,7 +174,7 @@ def summary(found: ConvergenceData, values: Sequence[int], units: Units) -> list
 
 
 def converging_csv(found: ConvergenceData, values: Sequence[str]) -> str:
-    """Prompt by prompt in reward units: expected and base level of every value, and the running mean with its band."""
+    """Return CSV, a row a prompt, in reward units: every value's expected and base level, running mean and band."""
     mean, half = running_means(found.realised)
     out = io.StringIO()
     writer = safe_csv.Writer(out)

@@ -1,7 +1,7 @@
 """Forecast against delivery: all palettes of a study at once, and one palette value by value.
 
 Levels are in standard deviations above the base model, so that all values share an axis; a palette's own intervals
-say where realised levels lie if its forecast is right. Constraint: nothing is measured here.
+show where realised levels are if its forecast is right. Constraint: nothing is measured here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class DeliveryFigureData:
         return [int(j) for j in np.flatnonzero(~np.isnan(self.found.asked[palette]))]
 
     def title(self, palette: int) -> str:
-        """A palette in a line: its values and their percentile."""
+        """Return the title of a palette on one line: its values and their percentile."""
         asked = self.asked(palette)
         if len(asked) == len(self.names) > 3:
             names = f"all {len(asked)} values"
@@ -65,7 +65,7 @@ class DeliveryFigureData:
 
 
 def overview(shown: DeliveryFigureData) -> go.Figure:
-    """Every targeted value of every palette: what was forecast across, what was realised upwards with its interval.
+    """Draw every targeted value of every palette: forecast on the x axis, realised with its interval on the y axis.
 
     Returns:
         A figure; a trace is named after each value, and one "pooled weights".
@@ -119,7 +119,7 @@ def overview(shown: DeliveryFigureData) -> go.Figure:
 
 
 def palette(shown: DeliveryFigureData, number: int) -> go.Figure:
-    """One palette, a row a targeted value: base, target, the forecast with its interval, realised, and pooled weights.
+    """Draw one palette, a row a targeted value: base, target, forecast with its interval, realised, pooled weights.
 
     Returns:
         A figure; its traces are named "forecast", "pooled weights", "target" and "realised".
@@ -166,7 +166,7 @@ def palette(shown: DeliveryFigureData, number: int) -> go.Figure:
 
 
 def method_sentence(study: DeliveryStudy) -> str:
-    """What was done, in a sentence or two."""
+    """Word what was done, in a sentence or two."""
     found, made = study.graded, study.made
     model = (made.get("model") or {}).get("name") or "the base model"
     when = f" on {made['date']}" if made.get("date") else ""
@@ -179,7 +179,7 @@ def method_sentence(study: DeliveryStudy) -> str:
 
 
 def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
-    """What was found: label, figure, and what it means."""
+    """Return what the study shows: label, figure, and what it means."""
     graded, random = study.graded, study.random
     share, low, high = bootstrap_mean(graded.inside, graded.level)
     asking = random.mostly_reachable & random.rising.any(axis=1)
@@ -219,7 +219,7 @@ def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
 
 
 def not_improved_sentence(study: DeliveryStudy) -> str:
-    """How much was asked of the values that did not improve, in a sentence; empty where all did."""
+    """Word how much was asked of the values that did not improve, in a sentence; empty where all did."""
     found = study.random
     asking = found.mostly_reachable & found.rising.any(axis=1)
     below = found.rising & asking[:, None] & (found.realised <= found.base)
@@ -235,7 +235,7 @@ def not_improved_sentence(study: DeliveryStudy) -> str:
 
 
 def by_value(shown: DeliveryFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """How much of the way each value came: the header, and (position, cells) a value that was asked to rise."""
+    """Return how much of the way each value came: the header, and (position, cells) a value asked to rise."""
     found, rows = shown.found, []
     for j, name in enumerate(shown.names):
         ways = [found.way(levels, value=j) for levels in (found.realised, found.picked, found.pooled)]
@@ -245,7 +245,7 @@ def by_value(shown: DeliveryFigureData) -> tuple[list[str], list[tuple[int, list
 
 
 def paper_sentence() -> str:
-    """The paper's own figures, in a sentence."""
+    """Word the paper's own figures, in a sentence."""
     said = "; ".join(
         f"{', '.join(amounts.percent(way) for way in ways[:-1])} and {amounts.percent(ways[-1])} ({name})"
         for name, ways in PAPER.ways
@@ -254,7 +254,7 @@ def paper_sentence() -> str:
 
 
 def summary(shown: DeliveryFigureData, number: int) -> list[str]:
-    """One palette in words, a sentence a targeted value."""
+    """Describe one palette in words, a sentence a targeted value."""
     found, said = shown.found, []
     to = {name: shown.above(getattr(found, name))[number] for name in ("targets", "forecast", "realised", "pooled")}
     half = (found.error / found.scale)[number]
@@ -273,7 +273,7 @@ def summary(shown: DeliveryFigureData, number: int) -> list[str]:
 
 
 def delivery_csv(shown: DeliveryFigureData) -> str:
-    """A row a targeted value of a palette, in reward units."""
+    """Return CSV, a row a targeted value of a palette, in reward units."""
     found, out = shown.found, io.StringIO()
     writer = safe_csv.Writer(out)
     fields = ("asked", "targets", "forecast", "error", "realised", "picked", "pooled", "wins")

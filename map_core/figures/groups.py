@@ -1,7 +1,7 @@
 """Several groups' palettes in one picture: what each asks for, the common level by each rule, and what each gives up.
 
-A group is a letter in a circle, so that groups are told apart without a colour; colours stay those of the values.
-Constraint: names of groups are somebody's text, and a figure's labels are read as markup, so they enter escaped and
+A group is a letter in a circle, so that groups are distinct without a colour; colours stay those of the values.
+Constraint: names of groups are a user's text, and a figure's labels are read as markup, so they enter escaped and
 shortened.
 """
 
@@ -67,12 +67,12 @@ class GroupFigureData:
         return 17 if self.large else 13
 
     def percentiles(self, value: int) -> np.ndarray:
-        """(group,) the targets of one value on the axis, NaN where it is free."""
+        """Return each group's target of one value on the axis, (group,), NaN where it is free."""
         return np.asarray(self.units.of(value, np.array([group.targets[value] for group in self.agreement.groups])))
 
 
 def group_letter(number: int) -> str:
-    """The sign of the group at this position: A to Z, then AA, AB ...
+    """Return the sign of the group at this position: A to Z, then AA, AB ...
 
     Example:
         >>> group_letter(0), group_letter(27)
@@ -83,13 +83,13 @@ def group_letter(number: int) -> str:
 
 
 def group_label(name: str) -> str:
-    """A name as a figure may show it: on one line, not too long, and nothing in it is markup."""
+    """Return a name as a figure may show it: on one line, not too long, and with its markup escaped."""
     text = " ".join(name.split())
     return escape(text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 1] + "…")
 
 
 def stack_layers(places: Sequence[float], apart: float) -> list[int]:
-    """The layer that each mark is stacked on, so that no two of one layer are closer than this.
+    """Return the layer that each mark is stacked on, so that no two of one layer are closer than this.
 
     Example:
         >>> stack_layers([50.0, 51.0, 60.0], 4.0)
@@ -108,7 +108,7 @@ def stack_layers(places: Sequence[float], apart: float) -> list[int]:
 
 
 def levels(shown: GroupFigureData) -> go.Figure:
-    """A row a value: base level, what each group asks for, and the common level of each rule below them.
+    """Draw a row a value: base level, what each group asks for, and below them the common level of each rule.
 
     Returns:
         A figure; its traces are named "base model", the values, and the rules.
@@ -186,7 +186,7 @@ def levels(shown: GroupFigureData) -> go.Figure:
 
 
 def shares(shown: GroupFigureData) -> go.Figure:
-    """A row a group: how far it would get alone, and how far the common palette of each rule brings it.
+    """Draw a row a group: how far it would get alone, and how far the common palette of each rule brings it.
 
     Returns:
         A figure; its traces are named "alone" and the rules. With too many groups for a row each, a row a rule
@@ -236,7 +236,7 @@ def shares(shown: GroupFigureData) -> go.Figure:
 
 
 def _dots(shown: GroupFigureData) -> go.Figure:
-    """A row a rule, each group a dot where it stands; the worst-off is named."""
+    """Draw a row a rule, each group a dot at its share; the worst-off is named."""
     found, figure = shown.agreement, go.Figure()
     for place, (rule, common) in enumerate(found.common.items()):
         shade, symbol, _ = MARKS[rule]

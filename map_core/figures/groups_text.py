@@ -1,6 +1,6 @@
-"""The pictures of several groups told without them: in a sentence, as a table, and as a file.
+"""The figures of several groups as text: in a sentence, as a table, and as a file.
 
-Constraint: names of groups are somebody's text; they are handed on as text.
+Constraint: names of groups are a user's text; they are passed on as text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from map_core.text.sentences import capitalised
 
 
 def levels_alt(shown: GroupFigureData) -> str:
-    """The figure of levels in a sentence, for those who do not see it."""
+    """Describe the figure of levels in a sentence, for those who do not see it."""
     rows = [shown.units.names[j] for j in shown.asked]
     return (
         f"What {len(shown.agreement.groups)} groups ask for of {', '.join(rows) or 'no value'}, in percentiles of the "
@@ -27,7 +27,7 @@ def levels_alt(shown: GroupFigureData) -> str:
 
 
 def shares_alt(shown: GroupFigureData) -> str:
-    """The figure of shares in a sentence, for those who do not see it."""
+    """Describe the figure of shares in a sentence, for those who do not see it."""
     common = shown.agreement.common.get(Rule.WORST_OFF)
     if common is None:
         return "How far the common palette brings each group: it is being computed."
@@ -39,7 +39,7 @@ def shares_alt(shown: GroupFigureData) -> str:
 
 
 def table(shown: GroupFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Levels in percentiles: the header, and (position, cells) a value; a column a group and a rule."""
+    """Return levels in percentiles: the header, and (position, cells) a value; a column a group and a rule."""
     found = shown.agreement
     header = ["Value", "Base", *(group.name for group in found.groups), *(RULES[rule] for rule in found.common)]
     rows = []
@@ -52,7 +52,7 @@ def table(shown: GroupFigureData) -> tuple[list[str], list[tuple[int, list[str]]
 
 
 def groups_csv(shown: GroupFigureData) -> str:
-    """A row a group and value, in percentiles and reward units; a name that a spreadsheet would compute is quoted."""
+    """Return CSV, a row a group and value, in percentiles and reward units; names like formulas are quoted."""
     found, out = shown.agreement, io.StringIO()
     oracle = shown.units.oracle
     writer = safe_csv.Writer(out)
@@ -80,7 +80,7 @@ def groups_csv(shown: GroupFigureData) -> str:
 
 
 def formula_safe(name: str) -> str:
-    """A name that no spreadsheet takes for a formula.
+    """Return a name that no spreadsheet takes for a formula.
 
     Example:
         >>> formula_safe("=1+1"), formula_safe("Parents")

@@ -1,4 +1,4 @@
-"""The way from one palette to another: every level and the cost, with what cannot be had along it shaded."""
+"""The way from one palette to another: every level and the cost, with what cannot be reached along it shaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHADES = {Verdict.ON_PAPER: "#E69F00", Verdict.OUT_OF_REACH: "#D55E00"}
 def blend(
     found: Interpolation, units: Units, shown: Sequence[int], share: float, theme: Theme = DEFAULT_THEME
 ) -> go.Figure:
-    """Levels above, nats below, over the share of the second palette.
+    """Draw levels above and nats below, over the share of the second palette.
 
     Args:
         found: the mixtures.
@@ -81,7 +81,7 @@ def blend(
 
 
 def verdict_stretches(found: Interpolation) -> list[tuple[Verdict, float, float]]:
-    """Where along the way which verdict holds: (verdict, from, to) in shares, meeting halfway between two points."""
+    """Return which verdict holds where: (verdict, from, to) in shares, changing halfway between two points."""
     halfway = (found.shares[1:] + found.shares[:-1]) / 2
     told: list[tuple[Verdict, float, float]] = []
     start = 0.0
@@ -95,7 +95,7 @@ def verdict_stretches(found: Interpolation) -> list[tuple[Verdict, float, float]
 
 
 def summary(found: Interpolation, units: Units, shown: Sequence[int], names: tuple[str, str]) -> list[str]:
-    """The figure in words: where the verdict changes, the cost at both ends, and how each level moves."""
+    """Describe the figure in words: where the verdict changes, the cost at both ends, and how each level moves."""
     told = [
         f"From {amounts.percent(start)} to {amounts.percent(end)} of {names[1]}: "
         f"{sentences.HEADLINES[verdict].lower()}."
@@ -118,7 +118,7 @@ def summary(found: Interpolation, units: Units, shown: Sequence[int], names: tup
 
 
 def blends_csv(found: Interpolation, oracle: Oracle) -> str:
-    """The mixtures, a row each: share, verdict, nats, targets and levels in reward units; empty where there is none."""
+    """Return CSV, a row a mixture: share, verdict, nats, targets and levels in reward units; empty for none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     named = [f"{what}_{v}" for what in ("target", "level") for v in oracle.values]

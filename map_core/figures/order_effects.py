@@ -11,19 +11,19 @@ from map_core.text.units import Units
 
 
 def shortfall_sentence(found: OrderComparison, place: int, units: Units) -> str:
-    """What one order ends short of, by the value that is furthest below its target."""
+    """Word what one order ends short of, by the value that is furthest below its target."""
     misses = missed_targets(SequenceFigureData(found.paths[place], found.simultaneous, units))
     return f"{misses[0]} at the end" if misses else "every target is met at the end"
 
 
 def orders_agree(found: OrderComparison) -> bool:
-    """Whether all orders end so close to each other that nobody notices."""
+    """Return whether all orders end so close to each other that nobody notices."""
     ends = [loss.worst for loss in found.losses]
     return max(ends) - min(ends) < NEAR
 
 
 def order_summary(found: OrderComparison) -> str:
-    """Whether the order makes a difference, and which orders were compared."""
+    """Word whether the order makes a difference, and which orders were compared."""
     size, count = len(found.paths[0].order), len(found.paths)
     every = math.factorial(size)
     which = f"All {count} orders" if count == every else f"{count} orders, drawn at random from {every:,},"

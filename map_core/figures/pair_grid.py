@@ -28,7 +28,7 @@ GRID = 11
 
 
 def shared_range(units: Units, found: Sequence[Frontier], palette: PalettePosition) -> tuple[float, float]:
-    """The percentiles from which to which all cells go: what there is to show, in tens."""
+    """Return the range of percentiles that all cells share: what there is to show, in tens."""
     lowest = [float(units.of(j, np.array(0.0))) for j in range(len(units.names))]
     for one in found:
         for contour in one.contours:
@@ -48,7 +48,7 @@ def pair_cell(
     height: int = LEAST_HEIGHT,
     theme: Theme = DEFAULT_THEME,
 ) -> go.Figure:
-    """The figure of one pair.
+    """Draw one pair.
 
     Args:
         units: in percentiles.
@@ -117,7 +117,7 @@ def _add_mark(
 
 
 def joint_share(contour: Contour, pair: tuple[int, int]) -> float:
-    """The share of what either value could gain alone that both can have at once, at one budget.
+    """Return the share of what either value could gain alone that both can gain at once, at one budget.
 
     Args:
         contour: of the pair.
@@ -125,7 +125,7 @@ def joint_share(contour: Contour, pair: tuple[int, int]) -> float:
 
     Returns:
         max over points of min(level_1 / highest_1, level_2 / highest_2): 1 when they go together, about 0.7 when they
-        have nothing to do with each other, less when they pull apart; NaN where one of them gains nothing at all.
+        have nothing to do with each other, less when they conflict; NaN where one of them gains nothing at all.
     """
     at = contour.levels[:, list(pair)]
     if not len(at) or np.any(at.max(axis=0) <= 1e-9):
@@ -134,7 +134,7 @@ def joint_share(contour: Contour, pair: tuple[int, int]) -> float:
 
 
 def joint_share_text(share: float) -> str:
-    """The share in words.
+    """Word the share.
 
     Example:
         >>> joint_share_text(0.95), joint_share_text(0.7), joint_share_text(0.4)
@@ -147,7 +147,7 @@ def joint_share_text(share: float) -> str:
 
 
 def summary(found: Mapping[tuple[int, int], Frontier], units: Units) -> list[str]:
-    """All cells in words, those that pull apart the most first."""
+    """Describe all cells in words, the pairs with the strongest conflict first."""
     shares = []
     for pair, one in found.items():
         contours = [contour for contour in one.contours if len(contour.levels)]
@@ -162,7 +162,7 @@ def summary(found: Mapping[tuple[int, int], Frontier], units: Units) -> list[str
 
 
 def pairs_csv(found: Mapping[tuple[int, int], Frontier], oracle: Oracle) -> str:
-    """The points of all cells, a row each, with the names of the pair first."""
+    """Return CSV, a row a point of all cells, with the names of the pair first."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["across", "upwards", *columns(oracle)])

@@ -1,6 +1,6 @@
 """Several palettes side by side: a row a value, a mark a palette, and what was asked for behind what is given.
 
-The colour is the value's, as everywhere; a palette is told by the shape of its mark.
+The colour is the value's, as everywhere; a palette is identified by the shape of its mark.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class PaletteSnapshot:
 def snapshots(
     shown: Sequence[PaletteSnapshot], units: Units, base: np.ndarray, theme: Theme = DEFAULT_THEME
 ) -> go.Figure:
-    """The figure.
+    """Draw the palettes side by side.
 
     Args:
         shown: up to four palettes.
@@ -105,7 +105,7 @@ def snapshots(
 
 
 def summary(shown: Sequence[PaletteSnapshot], units: Units) -> list[str]:
-    """The figure in words: each palette's verdict, cost and levels, and which one gives the most of each value."""
+    """Describe the figure in words: each palette's verdict, cost and levels, and which gives the most of each value."""
     told = []
     for one in shown:
         levels = sentences.listed(
@@ -131,7 +131,7 @@ def summary(shown: Sequence[PaletteSnapshot], units: Units) -> list[str]:
 
 
 def snapshots_csv(shown: Sequence[PaletteSnapshot], values: Sequence[str]) -> str:
-    """A row a palette and value: percentiles asked for and given, and the weight; empty where there is none."""
+    """Return CSV, a row a palette and value: percentiles asked for and given, and the weight; empty for none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(

@@ -39,7 +39,7 @@ def lines(
     chosen: int | None = None,
     theme: Theme = DEFAULT_THEME,
 ) -> go.Figure:
-    """The figure of a fan.
+    """Draw a fan.
 
     Args:
         fan: the palettes.
@@ -105,7 +105,7 @@ def lines(
 
 
 def _tint(fan: FrontierSpread, n: int, budgets: np.ndarray, tint: Tint, theme: Theme) -> str:
-    """The colour of a line."""
+    """Return the colour of a line."""
     if tint == "favoured":
         return theme.colour(max(fan.values, key=lambda j: float(fan.weights[n, j])))
     if tint == "verdict":
@@ -129,7 +129,7 @@ def _add_mine(
 
 
 def no_worse(fan: FrontierSpread, units: Units, levels: np.ndarray, values: Sequence[int]) -> list[int]:
-    """The lines that are at least as high as these levels in these values.
+    """Return the lines that are at least as high as these levels in these values.
 
     Args:
         fan: the palettes.
@@ -144,7 +144,7 @@ def no_worse(fan: FrontierSpread, units: Units, levels: np.ndarray, values: Sequ
 
 
 def summary(fan: FrontierSpread, shown: Sequence[int], units: Units) -> list[str]:
-    """The figure in words: from where to where each value goes over these palettes, at each budget."""
+    """Describe the figure in words: the range of each value over these palettes, at each budget."""
     told = []
     for budget in np.unique(fan.budget[list(shown)]) if len(shown) else ():
         of = [n for n in shown if fan.budget[n] == budget]
@@ -157,7 +157,7 @@ def summary(fan: FrontierSpread, shown: Sequence[int], units: Units) -> list[str
 
 
 def fan_csv(fan: FrontierSpread, oracle: Oracle) -> str:
-    """The palettes of a fan, a row each: budget, nats, whether trusted, level (reward units) and weight (1/reward)."""
+    """Return CSV, a row a palette: budget, nats, whether trusted, level (reward units) and weight (1/reward)."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     levels, weights = (f"level_{v}" for v in oracle.values), (f"weight_{v}" for v in oracle.values)

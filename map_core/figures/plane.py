@@ -1,4 +1,4 @@
-"""The plane of two values: the cloud of replies, what can be had at each budget, base, target and realised level.
+"""The plane of two values: the cloud of replies, what can be reached at each budget, base, target and realised level.
 
 Contours are scatter traces whose points carry (contour, direction), so that a click can be traced back to the
 weights of a point. Constraint: reply texts never enter a figure, whose labels a browser would read as markup.
@@ -29,7 +29,7 @@ MAX_REPLIES = 1200
 
 @dataclass(frozen=True, eq=False)
 class PalettePosition:
-    """Where the user's palette stands, in standard deviations above base.
+    """Where the user's palette is, in standard deviations above base.
 
     Args:
         targets: (value,) NaN for free values.
@@ -43,7 +43,7 @@ class PalettePosition:
 def plane(
     table: RewardTable, units: Units, pair: tuple[int, int], frontier: Frontier | None, palette: PalettePosition
 ) -> go.Figure:
-    """The figure of a pair of values.
+    """Draw a pair of values.
 
     Args:
         table: whose replies are the cloud.
@@ -101,7 +101,7 @@ def _drawn(frontier: Frontier | None) -> list[Contour]:
 
 
 def _sample(replies: int) -> np.ndarray:
-    """A fixed choice of rows: the same cloud at every draw."""
+    """Return a fixed choice of rows, so that every drawing shows the same cloud."""
     if replies <= MAX_REPLIES:
         return np.arange(replies)
     return np.random.default_rng(0).choice(replies, MAX_REPLIES, replace=False)
@@ -137,7 +137,7 @@ def _add_contour(
 
 
 def hover(units: Units, values: Sequence[int], level: np.ndarray, kl: float, budget: float) -> str:
-    """What a point is, in words: the level of each of these values, and what it costs."""
+    """Describe a point in words: the level of each of these values, and what it costs."""
     lines = [f"<b>{escape_label(units.names[v])}</b> {units.meant(v, float(level[v]))}" for v in values]
     if math.isinf(budget):
         lines.append("The best reply to every prompt, the most that choosing gives")
@@ -183,12 +183,12 @@ def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette:
 
 
 def clicked_point(frontier: Frontier, customdata: Sequence[int]) -> tuple[Contour, int]:
-    """The contour and direction of a clicked point."""
+    """Return the contour and direction of a clicked point."""
     return frontier.contours[int(customdata[0])], int(customdata[1])
 
 
 def targets_at_point(targets: np.ndarray, levels: np.ndarray, values: Sequence[int]) -> np.ndarray:
-    """The palette after a point is taken: its levels for these values; other targets that it misses give way.
+    """Return the targets after a point is taken: its levels for these values; other targets that it misses are lowered.
 
     Args:
         targets: (value,) as they were, in standard deviations above base, NaN for free values.
@@ -205,7 +205,7 @@ def targets_at_point(targets: np.ndarray, levels: np.ndarray, values: Sequence[i
 
 
 def summary(frontier: Frontier, units: Units) -> list[str]:
-    """The figure in words: what each budget buys for either value, and for both together."""
+    """Describe the figure in words: what each budget buys for either value, and for both together."""
     across, upwards = frontier.pair
     said = []
     for contour in _drawn(frontier):
@@ -224,13 +224,13 @@ def summary(frontier: Frontier, units: Units) -> list[str]:
 
 
 def columns(oracle: Oracle) -> list[str]:
-    """The names of the columns of :func:`rows`."""
+    """Return the names of the columns of :func:`rows`."""
     levels, weights = (f"level_{v}" for v in oracle.values), (f"weight_{v}" for v in oracle.values)
     return ["budget_nats", "kl_nats", *levels, *weights]
 
 
 def rows(contours: Sequence[Contour], oracle: Oracle) -> Iterator[list[float | str]]:
-    """The points of contours: budget, nats, then the level (reward units) and weight (1/reward) of every value."""
+    """Yield the points of contours: budget, nats, then the level (reward units) and weight (1/reward) of each value."""
     for contour in contours:
         limit = math.isinf(contour.budget)
         for x, level, kl in zip(contour.weights, contour.levels, contour.kl, strict=True):
@@ -240,7 +240,7 @@ def rows(contours: Sequence[Contour], oracle: Oracle) -> Iterator[list[float | s
 
 
 def plane_csv(frontier: Frontier | Surface, oracle: Oracle) -> str:
-    """The points of a frontier or surface, a row each."""
+    """Return CSV, a row a point of a frontier or surface."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(columns(oracle))

@@ -47,22 +47,22 @@ class SequenceFigureData:
     theme: Theme = DEFAULT_THEME
 
     def name(self, value: int) -> str:
-        """A value as it begins a line."""
+        """Return a value's name as it begins a line."""
         return sentences.capitalised(self.units.names[value])
 
     def at(self, value: int, levels: np.ndarray) -> np.ndarray:
-        """(step + 1,) levels of one value in the units of the axis."""
+        """Return the levels of one value in the units of the axis, (step + 1,)."""
         return self.units.of(value, levels)
 
     def change(self, value: int, before: float, after: float) -> tuple[str, str]:
-        """Two levels in words, with as many digits as tell them apart."""
+        """Word two levels, with as many digits as it takes to distinguish them."""
         shown = self.units.of(value, np.array([before, after]))
         digits = 1 if 0.05 <= abs(shown[1] - shown[0]) < 1 else 0
         return amounts.percentile(shown[0], digits), amounts.percentile(shown[1], digits)
 
 
 def path(shown: SequenceFigureData) -> go.Figure:
-    """A panel a value, in their order, and one of the distance; steps run across.
+    """Draw a panel a value, in their order, and one of the distance; steps run across.
 
     Returns:
         A figure; in the panel of each value its level is named after it, what other steps took from it
@@ -182,7 +182,7 @@ def _panel(
 
 
 def numbered_steps(found: SequentialPath) -> list[tuple[int, int]]:
-    """The steps as (number from 1, position of the value that is aligned)."""
+    """Return the steps as (number from 1, position of the value that is aligned)."""
     return [(number, int(j)) for number, j in enumerate(found.aligned, start=1)]
 
 
@@ -216,7 +216,7 @@ def _nats(figure: go.Figure, shown: SequenceFigureData, row: int, end: int) -> N
 
 
 def _across(figure: go.Figure, shown: SequenceFigureData, rows: int, end: int) -> None:
-    """Steps by name where there is room, rounds otherwise, and a line where a round ends."""
+    """Label steps by name where there is room, by round otherwise, and draw a line where a round ends."""
     found, size = shown.path, len(shown.path.order)
     places, texts = [0], ["Base"]
     if found.steps <= MAX_NAMED_STEPS:

@@ -1,4 +1,4 @@
-"""One value after another, told without the picture: in sentences, as a table, and as a file.
+"""One value after another, without the figure: in sentences, as a table, and as a file.
 
 Constraint: a change under :data:`map_core.figures.sequence.NEAR` is left unsaid.
 """
@@ -39,7 +39,7 @@ class SequenceStep:
 
 
 def sequence_steps(shown: SequenceFigureData) -> tuple[SequenceStep, ...]:
-    """Every step of the path."""
+    """Return every step of the path."""
     path, told = shown.path, []
     undone = path.undone
     for at, value in enumerate(path.aligned):
@@ -59,7 +59,7 @@ def sequence_steps(shown: SequenceFigureData) -> tuple[SequenceStep, ...]:
 
 
 def summary(shown: SequenceFigureData) -> list[str]:
-    """The path in words: a sentence a step, each with what it undid."""
+    """Describe the path in words: a sentence a step, each with what it undid."""
     said = []
     for step in sequence_steps(shown):
         name = shown.units.names[step.value]
@@ -72,7 +72,7 @@ def summary(shown: SequenceFigureData) -> list[str]:
 
 
 def largest_loss_sentence(shown: SequenceFigureData) -> str:
-    """The largest single loss on the way, in a sentence that can be repeated."""
+    """Word the largest single loss on the way, in a sentence that can be quoted."""
     lost = shown.path.undone
     if not shown.path.steps:
         return "Not one step can be taken."
@@ -85,7 +85,7 @@ def largest_loss_sentence(shown: SequenceFigureData) -> str:
 
 
 def missed_targets(shown: SequenceFigureData) -> list[str]:
-    """Where each value ends that is below its target, the furthest below first."""
+    """Word where each value ends that is below its target, the furthest below first."""
     found, said = shown.path, []
     for j in np.argsort(-found.shortfall[-1]):
         if found.shortfall[-1][j] >= NEAR:
@@ -95,7 +95,7 @@ def missed_targets(shown: SequenceFigureData) -> list[str]:
 
 
 def ending_sentence(shown: SequenceFigureData) -> str:
-    """Where the path ends, against the targets and against all at once."""
+    """Word where the path ends, against the targets and against all at once."""
     found, together = shown.path, shown.together
     after = f"After {found.rounds} round{'s' * (found.rounds != 1)}"
     misses = sentences.listed(missed_targets(shown))
@@ -110,7 +110,7 @@ def ending_sentence(shown: SequenceFigureData) -> str:
 
 
 def rounds_needed_sentence(rounds: int | None, searched: int) -> str:
-    """How many rounds it takes until the path is the simultaneous solution.
+    """Word how many rounds it takes until the path is the simultaneous solution.
 
     Args:
         rounds: as :meth:`map_core.analysis.sequential.SequentialPath.rounds_to` found it; None where they were too few.
@@ -125,7 +125,7 @@ def rounds_needed_sentence(rounds: int | None, searched: int) -> str:
 
 
 def table(shown: SequenceFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """A row a step: the header, and (position of the aligned value, cells)."""
+    """Return a row a step: the header, and (position of the aligned value, cells)."""
     rows = []
     for step in sequence_steps(shown):
         # No break within a change: it is read as one.
@@ -137,14 +137,14 @@ def table(shown: SequenceFigureData) -> tuple[list[str], list[tuple[int, list[st
 
 
 def alt(shown: SequenceFigureData) -> str:
-    """The figure in a sentence."""
+    """Describe the figure in a sentence."""
     names = sentences.listed([shown.units.names[j] for j in shown.path.order])
     order = f"The level of each value step by step, aligned in the order {names}."
     return f"{order} {largest_loss_sentence(shown)} {ending_sentence(shown)}"
 
 
 def sequence_csv(shown: SequenceFigureData) -> str:
-    """A row a step, and one of all at once: nats, then every level in reward units and what was undone in sd."""
+    """Return CSV, a row a step and one of all at once: nats, every level in reward units, and what was undone in sd."""
     oracle, found, out = shown.units.oracle, shown.path, io.StringIO()
     writer = safe_csv.Writer(out)
     values = oracle.values
@@ -175,7 +175,7 @@ def sequence_csv(shown: SequenceFigureData) -> str:
 
 
 def stop_sentence(shown: SequenceFigureData) -> str:
-    """Why a path that was proven out of reach stops; empty where it does not."""
+    """Word why a path that was proven out of reach stops; empty where it does not."""
     found = shown.path
     if found.status is not Status.UNBOUNDED:
         return ""

@@ -1,4 +1,4 @@
-"""The published experiments on one table, in four panels: what can be had, what is missed, times, and order.
+"""The published experiments on one table, in four panels: what can be reached, what is missed, times, and order.
 
 Every line is a field of :class:`map_core.studies.reproduce.SizeResult`; the paper's own figures are dotted. Each panel
 has its own legend beside it.
@@ -49,7 +49,7 @@ PANELS = (
 
 
 def study_figure(study: ReproductionStudy) -> go.Figure:
-    """All four panels.
+    """Draw all four panels.
 
     Args:
         study: what :func:`map_core.studies.reproduce.reproduce` gave.
@@ -116,7 +116,7 @@ def _legend(number: int) -> str:
 def _add_line(
     figure: go.Figure, panel: tuple[int, int], legend: int, name: str, y: list[float], shade: str, dash: str
 ) -> None:
-    """A line over the number of values, in the legend of its panel."""
+    """Add a line over the number of values, in the legend of its panel."""
     figure.add_scatter(
         x=list(range(1, len(y) + 1)),
         y=[None if math.isnan(number) else number for number in y],

@@ -1,6 +1,6 @@
-"""The space of three values: what can be had at each budget as a surface, base, target and realised level.
+"""The space of three values: what can be reached at each budget as a surface, base, target and realised level.
 
-Constraint: a figure of three dimensions hides what lies behind; the same surfaces in words and as data stand beside it.
+Constraint: a figure of three dimensions hides what lies behind; words and data of the same surfaces are beside it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def space(
     chosen: np.ndarray | None = None,
     theme: Theme = DEFAULT_THEME,
 ) -> go.Figure:
-    """The figure of a triple of values.
+    """Draw a triple of values.
 
     Args:
         units: of all axes.
@@ -69,7 +69,7 @@ def space(
 
 
 def _title(units: Units, value: int) -> str:
-    """A title short enough for a narrow screen."""
+    """Return a title short enough for a narrow screen."""
     return escape_label(units.names[value][:1].upper() + units.names[value][1:])
 
 
@@ -99,7 +99,7 @@ def _mesh(number: int, contour: Contour, found: Surface, units: Units) -> go.Mes
 
 
 def _shades(contour: Contour, found: Surface) -> dict[str, Any]:
-    """The darker a place, the more the value gains that gains least, as in the triangle."""
+    """Return the shades of the points: the darker, the more the value gains that gains least, as in the triangle."""
     least = contour.levels[:, list(found.triple)].min(axis=1)
     return {"intensity": least, "colorscale": SHADES, "showscale": False}
 
@@ -129,7 +129,7 @@ def _add_point(
 
 
 def summary(found: Surface, units: Units) -> list[str]:
-    """The figure in words: what each budget buys for each value, and for all three together."""
+    """Describe the figure in words: what each budget buys for each value, and for all three together."""
     said = []
     for contour in found.contours:
         if not len(contour.levels):

@@ -32,7 +32,7 @@ class SweepData:
     Args:
         curve: the sweep, with at least two points.
         units: of the swept value's axis, and of the levels.
-        current: where the user's own target stands, in standard deviations above base; NaN when free.
+        current: where the user's own target is, in standard deviations above base; NaN when free.
         bands: error bands of the curve, where there are any.
         shown: positions of the values whose lines are drawn; all of them by default.
         theme: colours of the values.
@@ -46,7 +46,7 @@ class SweepData:
     theme: Theme = DEFAULT_THEME
 
     def draws(self, value: int) -> bool:
-        """Whether the line of a value is drawn; that of the swept one always is."""
+        """Return whether the line of a value is drawn; that of the swept one always is."""
         return value == self.curve.value or self.shown is None or value in self.shown
 
     @property
@@ -56,7 +56,7 @@ class SweepData:
 
 
 def levels(sweep: SweepData) -> go.Figure:
-    """Every realised level, in percentiles of the base model's replies, so that all share an axis."""
+    """Draw every realised level, in percentiles of the base model's replies, so that all share an axis."""
     curve, units, bands = sweep.curve, sweep.units, sweep.bands
     shared = Units(units.oracle, units.percentiles, "percentile", units.names)
     figure = go.Figure()
@@ -72,7 +72,7 @@ def levels(sweep: SweepData) -> go.Figure:
 
 
 def weights(sweep: SweepData) -> go.Figure:
-    """The weight of every value that has one somewhere along the sweep, in nats per standard deviation."""
+    """Draw the weight of every value that has one somewhere along the sweep, in nats per standard deviation."""
     curve, bands = sweep.curve, sweep.bands
     figure = go.Figure()
     drawn = [int(j) for j in np.flatnonzero(curve.weights.max(axis=0) > 1e-6) if sweep.draws(int(j))]
@@ -88,7 +88,7 @@ def weights(sweep: SweepData) -> go.Figure:
 
 
 def kl(sweep: SweepData) -> go.Figure:
-    """The distance from the base model along the sweep."""
+    """Draw the distance from the base model along the sweep."""
     figure = go.Figure()
     if sweep.bands is not None:
         _add_band(figure, sweep, sweep.bands.kl.low, sweep.bands.kl.high, None)
@@ -105,7 +105,7 @@ def kl(sweep: SweepData) -> go.Figure:
 
 
 def _by_importance(curve: SensitivityCurve) -> list[int]:
-    """The swept value last, so that its line lies on top."""
+    """Return the values with the swept one last, so that its line lies on top."""
     others = [j for j in range(curve.levels.shape[1]) if j != curve.value]
     return [*others, curve.value]
 
@@ -127,7 +127,7 @@ def _add_line(figure: go.Figure, sweep: SweepData, y: np.ndarray, value: int, sh
 
 
 def _add_band(figure: go.Figure, sweep: SweepData, low: np.ndarray, high: np.ndarray, value: int | None) -> None:
-    """The area between two ends, in the colour of a value or of none."""
+    """Add the area between two ends, in the colour of a value or of none."""
     figure.add_scatter(
         x=np.concatenate([sweep.across, sweep.across[::-1]]),
         y=np.concatenate([high, low[::-1]]),
@@ -159,14 +159,14 @@ def _finish(figure: go.Figure, sweep: SweepData, title: str, height: int = HEIGH
 
 
 def switch_text(sweep: SweepData, number: int) -> str:
-    """What happens at a switch, in words short enough to stand beside its line."""
+    """Word what happens at a switch, short enough to fit beside its line."""
     switch = sweep.curve.switches[number]
     name = sweep.units.names[switch.value]
     return f"{name} begins to cost" if switch.active else f"{name} comes for free"
 
 
 def _name_switches(figure: go.Figure, sweep: SweepData) -> None:
-    """The breakpoints' words along their lines; those that stand close to the one before go to the foot."""
+    """Label the breakpoints along their lines; a label too close to the one before goes to the foot."""
     across = sweep.across
     if not len(across):
         return
@@ -190,7 +190,7 @@ def _name_switches(figure: go.Figure, sweep: SweepData) -> None:
 
 
 def summary(sweep: SweepData) -> list[str]:
-    """The figures in words: every drawn level, the cost and its band at the ends, the middle and today's target."""
+    """Describe the figures in words: every drawn level, cost and band at the ends, middle and current target."""
     curve, units, bands = sweep.curve, sweep.units, sweep.bands
     last = len(curve.targets) - 1
     places = [0, last // 2, last]
@@ -209,7 +209,7 @@ def summary(sweep: SweepData) -> list[str]:
 
 
 def sweep_csv(curve: SensitivityCurve, oracle: Oracle, bands: Bands | None = None) -> str:
-    """The points of a curve in reward units: the target, nats, then every level and weight (1/reward), and their ends.
+    """Return CSV, a row a point of a curve: target, nats, levels, weights (1/reward) and their ends, in reward units.
 
     Args:
         curve: the sweep.

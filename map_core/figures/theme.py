@@ -1,6 +1,6 @@
 """What all figures share: one colour a value, the units of an axis, the look.
 
-Colours are from the set of Okabe and Ito, chosen to be told apart by people with any colour vision and readable on
+Colours are from the set of Okabe and Ito, chosen to be distinct for people with any colour vision and readable on
 white as on black; dashes repeat what they say. Source: Okabe and Ito, "Color Universal Design", 2008.
 """
 
@@ -45,12 +45,12 @@ DEFAULT_THEME = Theme()
 
 
 def dash(position: int) -> str:
-    """The line style of a value, which tells it apart without its colour."""
+    """Return the line style of a value, which identifies it without its colour."""
     return DASHES[position % len(DASHES)]
 
 
 def without_fading(figure: go.Figure) -> go.Figure:
-    """Nothing fades when a point is chosen; called once all traces are there."""
+    """Turn off the fading of traces when a point is chosen; to be called once all traces are there."""
 
     def keep(trace: go.Scatter) -> None:
         opacity = 1.0 if trace.marker.opacity is None else trace.marker.opacity
@@ -60,18 +60,18 @@ def without_fading(figure: go.Figure) -> go.Figure:
 
 
 def translucent(tint: str, opacity: float) -> str:
-    """A colour, #rrggbb, as one that lets others through."""
+    """Return a colour, #rrggbb, as a translucent one."""
     red, green, blue = (int(tint[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{amounts.significant(opacity)})"
 
 
 def escape_label(text: str) -> str:
-    """A name that somebody gave, for a figure's labels, which read some markup."""
+    """Escape a name that a user gave, for a figure's labels, which read some markup."""
     return escape(text, quote=False)
 
 
 def apply_layout(figure: go.Figure, height: int) -> go.Figure:
-    """The look that every figure has; text and background are left to the theme around it."""
+    """Apply the layout that every figure has; text and background are left to the theme around it."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 12, "t": 34, "b": 8},

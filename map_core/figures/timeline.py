@@ -46,7 +46,7 @@ def timeline(
     place: int,
     theme: Theme = DEFAULT_THEME,
 ) -> go.Figure:
-    """Levels above, nats below, over the steps.
+    """Draw levels above and nats below, over the steps.
 
     Args:
         moments: the steps, the first one first.
@@ -102,7 +102,7 @@ def timeline(
 
 
 def timeline_csv(moments: Sequence[TimelineStep], values: Sequence[str]) -> str:
-    """A row a step: number, time, what changed, verdict, nats and level percentiles; empty where there is none."""
+    """Return CSV, a row a step: number, time, what changed, verdict, nats and level percentiles; empty for none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["step", "when", "what", "verdict", "kl_nats", *(f"level_percentile_{v}" for v in values)])

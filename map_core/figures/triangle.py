@@ -22,10 +22,10 @@ HEIGHT = 330
 
 
 def triangle(units: Units, found: Surface, contour: Contour, theme: Theme = DEFAULT_THEME) -> go.Figure:
-    """The figure of one sheet.
+    """Draw one sheet.
 
     Args:
-        units: of what is said of a point.
+        units: of the text of a point.
         found: the surface.
         contour: one of its sheets.
         theme: colours of the values.
@@ -73,7 +73,7 @@ def triangle(units: Units, found: Surface, contour: Contour, theme: Theme = DEFA
 
 
 def triangle_positions(points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the points of a sheet lie in a triangle with sides of 1, in the order of ``frontier.surface``.
+    """Return the points of a sheet in a triangle with sides of 1, in the order of ``frontier.surface``.
 
     The first value's corner is above, the second's to the right, the third's to the left.
 

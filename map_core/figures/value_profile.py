@@ -17,7 +17,7 @@ from map_core.text import sentences
 
 
 def spread(found: Portrait, title: str, tint: str) -> go.Figure:
-    """A bar a range of levels, with the average as a line."""
+    """Draw a bar a range of levels, with the average as a line."""
     middles = (found.edges[:-1] + found.edges[1:]) / 2
     figure = go.Figure(
         go.Bar(
@@ -39,7 +39,7 @@ def spread(found: Portrait, title: str, tint: str) -> go.Figure:
 
 
 def spread_sentence(found: Portrait) -> str:
-    """The figure in words."""
+    """Describe the figure in words."""
     if found.constant:
         return "Every reply of this table has the same reward, so nothing can move this value."
     first, middle, third = (_signed(one) for one in found.quartiles)
@@ -51,7 +51,7 @@ def spread_sentence(found: Portrait) -> str:
 
 
 def length_sentence(found: Portrait) -> str:
-    """Whether longer replies score higher."""
+    """Word whether longer replies score higher."""
     size = abs(found.length)
     if size < 0.2:
         return f"Hardly depends on the length of the reply (rank correlation {_signed(found.length)})."
@@ -61,7 +61,7 @@ def length_sentence(found: Portrait) -> str:
 
 
 def duplicate_warnings(found: Portrait, names: Mapping[str, str]) -> list[str]:
-    """A warning for each value that this one is nearly one with."""
+    """Return a warning for each value that is almost the same as this one, or its opposite."""
     return [
         f"Nearly {'one with' if size > 0 else 'the opposite of'} {names.get(name, name)}: their rank correlation is "
         f"{_signed(size)}, beyond {NEARLY_ONE:g}. "
@@ -71,7 +71,7 @@ def duplicate_warnings(found: Portrait, names: Mapping[str, str]) -> list[str]:
 
 
 def correlation_text(size: float) -> str:
-    """A correlation in words.
+    """Word a correlation.
 
     Example:
         >>> correlation_text(0.85), correlation_text(-0.4), correlation_text(0.1)
@@ -87,7 +87,7 @@ def correlation_text(size: float) -> str:
 
 
 def portrait_csv(found: Portrait) -> str:
-    """Bars and correlations as rows: what it is, from, to or with, and the number."""
+    """Return CSV of bars and correlations: what it is, from, to or with, and the number."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["kind", "from_sd", "to_sd", "with", "number"])

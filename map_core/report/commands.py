@@ -19,7 +19,7 @@ EMBEDDED, VALUES_FILE, WITH_VALUES = "assets/default.parquet", "values.json", "w
 
 
 def command_text(name: str, *words: str) -> str:
-    """A command over several lines, an option a line."""
+    """Return a command over several lines, an option a line."""
     text = f"{PYTHON} {name}"
     for k, word in enumerate(words):
         follows = k > 0 and words[k - 1].startswith("--") and not word.startswith("--")
@@ -28,12 +28,12 @@ def command_text(name: str, *words: str) -> str:
 
 
 def weights_of(report: Report) -> dict[str, float]:
-    """Lambda by value, of the values that have a weight; empty where there is no solution."""
+    """Return lambda by value, of the values that have a weight; empty where there is no solution."""
     return {} if report.solution is None else weights_by_value(report.oracle, report.solution)
 
 
 def added_values(report: Report) -> dict[str, Specification]:
-    """The values that this palette uses and that were added in the app, so that the table's file does not hold them."""
+    """Return the values of this palette that were added in the app, so that the table's file does not hold them."""
     metadata = report.source.metadata
     asked = {report.table.values[j] for j in report.asked} | set(weights_of(report))
     known = from_metadata(metadata)
@@ -41,7 +41,7 @@ def added_values(report: Report) -> dict[str, Specification]:
 
 
 def add_command(report: Report) -> str:
-    """A values file of what was added in the app, and ``build --extend`` with it."""
+    """Return a values file of what was added in the app, and ``build --extend`` with it."""
     entries = {name: {"family": one.family, **one.settings} for name, one in added_values(report).items()}
     text = json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False)
     words = ["--extend", report.source.table or EMBEDDED, "--values-file", VALUES_FILE]

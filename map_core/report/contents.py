@@ -1,7 +1,7 @@
 """Everything that a report says, computed once from a table and a palette.
 
-Where the palette is out of reach, the nearest one that can be had stands in for what speaks of weights and levels, and
-the report says so. Constraint: no sentence and no markup here; units are those of the mathematics, standard
+Where the palette is out of reach, the nearest one that can be reached replaces it where weights and levels are shown,
+and the report says so. Constraint: no sentence and no markup here; units are those of the mathematics, standard
 deviations above base, as in the results that this one holds.
 """
 
@@ -68,7 +68,7 @@ class ReportSource:
 
 @dataclass(frozen=True)
 class DeliveryEvidence:
-    """What a study of delivery found, as it is said.
+    """What a study of delivery found, in words.
 
     Args:
         done: what was done, in a sentence or two.
@@ -114,13 +114,13 @@ class Report:
         oracle: its moments.
         source: where it comes from.
         wanted: what was asked for.
-        locked: (value,) bool, targets that must not give way.
+        locked: (value,) bool, targets that must not be lowered.
         assessment: verdict, weights, nearest palette.
         highest: (value,) the most of each targeted value while the others keep their targets; NaN where there is none.
-        conflict: the smallest set of targets that cannot be had together; None when the palette can be had.
+        conflict: the smallest set of targets that cannot be met together; None when the palette can be reached.
         confidence: error bars and the probability of the verdict; None for a table of one prompt, and without draws.
         aim: (value,) targets in force: the palette's, or those of the nearest one where it is out of reach.
-        solution: weights and levels in force; None where nothing near can be had.
+        solution: weights and levels in force; None where nothing near can be reached.
         levels: their interval; None without a solution or with one prompt.
         local: prices at the solution in force.
         frontier: of the two values that cost most, the others free; None where fewer than two values vary.
@@ -155,7 +155,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the palette can be had."""
+        """Whether the palette can be reached."""
         return self.assessment.verdict
 
     @property
@@ -193,7 +193,7 @@ class Report:
         )
 
     def percentile(self, value: int, standardised: float) -> float:
-        """The percentile of a level among the base model's replies; NaN of NaN."""
+        """Return the percentile of a level among the base model's replies; NaN of NaN."""
         return float(self.units.of(value, np.array(standardised)))
 
 
@@ -294,7 +294,7 @@ def compute_report(
 
 
 def _in_force(oracle: Oracle, found: Assessment) -> tuple[np.ndarray, Solution | None]:
-    """The targets that weights were solved for, and the solution: the palette's own, or the nearest one's."""
+    """Return the targets that weights were solved for, and the solution: the palette's own, or the nearest one's."""
     if found.verdict is not Verdict.OUT_OF_REACH:
         return found.targets, found.solution
     if found.nearest is None:
@@ -323,7 +323,7 @@ def _confidence(
 def _levels(
     oracle: Oracle, solution: Solution | None, sure: Confidence | None, wanted: ReportOptions
 ) -> Interval | None:
-    """The interval of the levels in force."""
+    """Return the interval of the levels in force."""
     if solution is None or oracle.prompts < 2:
         return None
     if sure is not None and sure.levels is not None:
@@ -332,7 +332,7 @@ def _levels(
 
 
 def _pair(oracle: Oracle, prices: LocalSensitivity | None, asked: np.ndarray) -> tuple[int, int] | None:
-    """The two values that cost most; those with a target, then the others, where fewer cost anything."""
+    """Return the two values that cost most; those with a target, then the others, where fewer cost anything."""
     costly = [] if prices is None else [int(j) for j in np.argsort(-prices.price, kind="stable") if prices.active[j]]
     order = list(dict.fromkeys([*costly, *(int(j) for j in asked), *range(len(oracle.values))]))
     varying = [j for j in order if not oracle.constant[j]]

@@ -43,7 +43,7 @@ FACES = (
 
 
 def html(report: Report) -> str:
-    """The document.
+    """Return the document.
 
     Args:
         report: what it says.
@@ -120,7 +120,7 @@ def _rests(report: Report) -> tuple[str, str]:
 
 
 def _tags(report: Report) -> dict[int, PriceTag]:
-    """What one step more of each target costs, by the value's position."""
+    """Return what one step more of each target costs, by the value's position."""
     if report.local is None or report.solution is None:
         return {}
     return {tag.value: tag for tag in price_tags(report.solution, report.local, report.names, report.percentile)}
@@ -135,7 +135,7 @@ def _switches(report: Report) -> list[str]:
 
 
 def _samples(report: Report) -> list[dict[str, Any]]:
-    """Samples with what each reply reaches of the values that have a target."""
+    """Return samples with what each reply reaches of the values that have a target."""
     units, found = report.units, []
     for sample in report.samples:
         one, reached = sample.example, {}
@@ -148,7 +148,7 @@ def _samples(report: Report) -> list[dict[str, Any]]:
 
 
 def _cards(report: Report) -> list[tuple[int, str, list[tuple[str, str]]]]:
-    """What the table records of each value's scorer: position, name, and (part, what it says)."""
+    """Return what the table records of each value's scorer: position, name, and (part, text)."""
     told = report.source.metadata.get("scorers") or ()
     known = {str(one.get("name")): one for one in told if isinstance(one, dict)}
     parts = ("measures", "misses", "version", "licence", "source")
@@ -160,7 +160,7 @@ def _cards(report: Report) -> list[tuple[int, str, list[tuple[str, str]]]]:
 
 
 def _made_with(report: Report) -> list[tuple[str, str]]:
-    """Where the replies come from: label and what the table records."""
+    """Return where the replies come from: label and what the table records."""
     source, metadata = report.source, report.source.metadata
     least, most = source.candidates
     per_prompt = report.oracle.form is Form.PER_PROMPT
@@ -188,7 +188,7 @@ def _made_with(report: Report) -> list[tuple[str, str]]:
 
 
 def _said(told: Any) -> str:
-    """What a table records, in a line."""
+    """Word what a table records, on one line."""
     if isinstance(told, dict):
         return ", ".join(f"{key.replace('_', ' ')} {_said(value)}" for key, value in told.items() if value is not None)
     return told if isinstance(told, str) else json.dumps(told)

@@ -16,7 +16,7 @@ SHIPPED = DEFAULT_TABLE.with_name("delivery.json")
 
 
 def find_study(table: Path) -> DeliveryStudy | None:
-    """The study in ``TABLE.delivery.json``, else the shipped one; None where there is none that can be read."""
+    """Return the study in ``TABLE.delivery.json``, else the shipped one; None where none can be read."""
     for path in (table.with_suffix(".delivery.json"), SHIPPED):
         try:
             if path.is_file():

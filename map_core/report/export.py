@@ -31,7 +31,7 @@ FORMAT = 1
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """A report as plain JSON values; see the keys' own functions for what they hold."""
+    """Return a report as plain JSON values; see the keys' own functions for what they hold."""
     found, solution, source = report.assessment, report.solution, report.source
     return {
         "format": FORMAT,
@@ -65,12 +65,12 @@ def as_dict(report: Report) -> dict[str, Any]:
 
 
 def as_json(report: Report) -> str:
-    """The report as one JSON document."""
+    """Return the report as one JSON document."""
     return json.dumps(as_dict(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def csv_files(report: Report) -> dict[str, str]:
-    """The report as tables by the name of their file; those without rows are left out."""
+    """Return the report as tables by the name of their file; those without rows are left out."""
     told = as_dict(report)
     about = {key: value for key, value in told.items() if isinstance(value, str | int | float | None)}
     about |= {f"cost_{key}": value for key, value in told["cost"].items()}
@@ -96,7 +96,7 @@ def csv_files(report: Report) -> dict[str, str]:
 
 
 def zipped(report: Report) -> bytes:
-    """All tables in one archive."""
+    """Return all tables in one archive."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in csv_files(report).items():
@@ -106,7 +106,7 @@ def zipped(report: Report) -> bytes:
 
 
 def value_rows(report: Report) -> list[dict[str, Any]]:
-    """A row a value: what is asked, what is had, how sure, and what it costs."""
+    """Return a row a value: what is asked, what is reached, how sure, and what it costs."""
     oracle, solution, sure = report.oracle, report.solution, report.confidence
     there = None if sure is None else sure.in_reward_units(oracle)
     asked = oracle.rewards_at(report.assessment.targets)
@@ -151,7 +151,7 @@ def value_rows(report: Report) -> list[dict[str, Any]]:
 
 
 def cost(report: Report) -> dict[str, Any]:
-    """Nats in force, against the most that can be spent, and what they rest on."""
+    """Return the nats in force, against the most that can be spent, and what they rest on."""
     solution, most = report.solution, report.oracle.log_candidates
     ess = report.assessment.ess
     if solution is None:
@@ -171,7 +171,7 @@ def cost(report: Report) -> dict[str, Any]:
 
 
 def frontier_rows(report: Report) -> list[dict[str, Any]]:
-    """A row a point of the frontier: its budget, nats, and the level of every value."""
+    """Return a row a point of the frontier: its budget, nats, and the level of every value."""
     if report.frontier is None:
         return []
     across, upwards = (report.table.values[j] for j in report.frontier.pair)
@@ -190,7 +190,7 @@ def frontier_rows(report: Report) -> list[dict[str, Any]]:
 
 
 def sample_rows(report: Report) -> list[dict[str, Any]]:
-    """A row a prompt: both replies, the probability of the aligned one, and their rewards."""
+    """Return a row a prompt: both replies, the probability of the aligned one, and their rewards."""
     found = []
     for sample in report.samples:
         one = sample.example
@@ -307,7 +307,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _plain(told: Any) -> Any:
-    """What a table or a study records, as strict JSON whatever it holds."""
+    """Return what a table or a study records, as strict JSON whatever it holds."""
     if isinstance(told, Mapping):
         return {str(key): _plain(value) for key, value in told.items()}
     if isinstance(told, list | tuple):
@@ -332,14 +332,14 @@ def _ends(interval: Interval | None) -> dict[str, float | None] | None:
 
 
 def _by_name(oracle: Oracle, row: np.ndarray) -> dict[str, float]:
-    """A (value,) array as plain numbers by name, without what is no number."""
+    """Return a (value,) array as plain numbers by name, without what is no number."""
     return {
         name: float(number) for name, number in zip(oracle.values, row, strict=True) if math.isfinite(float(number))
     }
 
 
 def _number(value: Any) -> float | None:
-    """A plain number; None for NaN and infinity."""
+    """Return a plain number; None for NaN and infinity."""
     if value is None:
         return None
     number = float(value)
@@ -347,7 +347,7 @@ def _number(value: Any) -> float | None:
 
 
 def mode_text(mode: Mode, locked: bool) -> str:
-    """What is asked of a value, in words."""
+    """Word what is asked of a value."""
     said = {
         Mode.FREE: "free",
         Mode.KEEP: "keep as it is",

@@ -1,4 +1,4 @@
-"""The drawings of a report: what every value comes to, the frontier of two, and what the dearest target costs.
+"""The drawings of a report: the level that every value reaches, the frontier of two, and what the dearest target costs.
 
 Constraint: a report in, drawings as numbers out; each says in sentences what it shows.
 """
@@ -39,13 +39,13 @@ _TRACK = "#C9C4B8"
 
 
 def figures(report: Report) -> dict[str, Chart]:
-    """The drawings that there are, by name: levels, frontier, price, others."""
+    """Return the drawings that there are, by name: levels, frontier, price, others."""
     found = {"levels": levels(report), "frontier": frontier(report), "price": price(report), "others": others(report)}
     return {name: chart for name, chart in found.items() if chart is not None}
 
 
 def levels(report: Report) -> Chart | None:
-    """Every value on its own track: base level, target, and what the palette gives with its interval."""
+    """Draw every value on its own track: base level, target, and what the palette gives with its interval."""
     if report.solution is None:
         return None
     values = range(len(report.names))
@@ -83,7 +83,7 @@ def levels(report: Report) -> Chart | None:
 
 
 def frontier(report: Report) -> Chart | None:
-    """What can be had of the two values that cost most, at each budget."""
+    """Draw the levels that can be reached of the two values that cost most, at each budget."""
     found = report.frontier
     if found is None:
         return None
@@ -165,7 +165,7 @@ def frontier(report: Report) -> Chart | None:
 
 
 def price(report: Report) -> Chart | None:
-    """Nats spent as the target of the dearest value is moved and the others stay."""
+    """Draw the nats spent as the target of the dearest value is moved and the others stay."""
     found = report.curve
     if found is None or report.solution is None:
         return None
@@ -197,7 +197,7 @@ def price(report: Report) -> Chart | None:
 
 
 def others(report: Report) -> Chart | None:
-    """Levels of the other values along the same sweep."""
+    """Draw the levels of the other values along the same sweep."""
     found = report.curve
     if found is None:
         return None

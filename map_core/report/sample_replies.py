@@ -26,7 +26,7 @@ class SampleReply:
 def draw_samples(
     table: RewardTable, oracle: Oracle, weights: np.ndarray, wanted: int, seed: int = 0
 ) -> tuple[SampleReply, ...]:
-    """A sample of prompts, each with a typical base reply and its likeliest aligned reply.
+    """Draw a sample of prompts, each with a typical base reply and its likeliest aligned reply.
 
     Args:
         table: with texts of the replies; without them there are no samples.
@@ -42,7 +42,7 @@ def draw_samples(
 
 
 def _spread(table: RewardTable, wanted: int, rng: np.random.Generator) -> list[int]:
-    """Prompts with a choice between replies, in turn one of each use case, in a random order within each."""
+    """Return prompts with a choice of replies, one of each use case in turn, in a random order within each."""
     queues: dict[str, list[int]] = {name: [] for name in table.use_case_names}
     for i in rng.permutation(np.flatnonzero(table.candidates > 1)):
         queues[table.use_cases[i]].append(int(i))

@@ -1,6 +1,6 @@
 """The answers of a report in sentences: can we have it, what does it cost, what gives, how sure are we.
 
-Constraint: every figure said here is one that was computed; plain text, no markup.
+Constraint: every figure in these sentences is one that was computed; plain text, no markup.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ LIKELY = 0.8
 
 
 def model_name(report: Report) -> str:
-    """The base model's name as the table records it; empty where it does not."""
+    """Return the base model's name as the table records it; empty where it does not."""
     told = report.source.metadata.get("model")
     return str((told.get("name") if isinstance(told, dict) else told) or "")
 
 
 def verdict_sentence(report: Report) -> str:
-    """Whether the palette can be had."""
+    """Word whether the palette can be reached."""
     return sentences.verdict(report.assessment, report.oracle, report.names)
 
 
 def nearest_sentence(report: Report) -> str:
-    """What the rest of the report speaks of when the palette is out of reach; empty when it is not."""
+    """Word what the rest of the report describes when the palette is out of reach; empty when it is not."""
     if report.verdict is not Verdict.OUT_OF_REACH:
         return ""
     if report.solution is None:
@@ -41,7 +41,7 @@ def nearest_sentence(report: Report) -> str:
 
 
 def given_up_phrases(report: Report) -> list[str]:
-    """What the nearest palette gives up, a phrase a value."""
+    """Word what the nearest palette gives up, a phrase a value."""
     nearest = report.assessment.nearest
     if nearest is None:
         return []
@@ -57,7 +57,7 @@ def given_up_phrases(report: Report) -> list[str]:
 
 
 def conflict_sentences(report: Report) -> list[str]:
-    """Which targets stand in each other's way, and what lowering one of them gives."""
+    """Word which targets conflict, and what lowering one of them gives."""
     found, names = report.conflict, report.names
     if found is None:
         return []
@@ -82,14 +82,14 @@ def conflict_sentences(report: Report) -> list[str]:
 
 
 def cost_sentence(report: Report) -> str:
-    """The distance from the base model in words."""
+    """Word the distance from the base model."""
     if report.solution is None:
         return "What cannot be had has no price."
     return sentences.distance(report.solution.kl, report.oracle.log_candidates)
 
 
 def nats_text(report: Report) -> str:
-    """The distance in nats, with its interval where there is one."""
+    """Word the distance in nats, with its interval where there is one."""
     if report.solution is None:
         return "–"
     kl, sure = amounts.fixed(report.solution.kl, 3), report.confidence
@@ -99,19 +99,19 @@ def nats_text(report: Report) -> str:
 
 
 def drafts_text(report: Report) -> str:
-    """How many drafts one would pick the best of to spend as much."""
+    """Word how many drafts one would pick the best of to spend as much."""
     return amounts.best_of_count(report.solution.kl if report.solution is not None else 0.0)
 
 
 def bottleneck_text(report: Report) -> tuple[str, str]:
-    """Which target costs the most, and how much of the price is its."""
+    """Word which target costs the most, and how much of the price is its."""
     if report.local is None:
         return "–", "What cannot be had has no price."
     return sentences.bottleneck(report.local, report.names)
 
 
 def side_effects_sentence(report: Report) -> str:
-    """What falls below the base model's level, and what comes for free."""
+    """Word what falls below the base model's level, and what comes for free."""
     if report.solution is None:
         return "Nothing was found that could be had."
     fallen = [
@@ -130,7 +130,7 @@ def side_effects_sentence(report: Report) -> str:
 
 
 def confidence_sentence(report: Report) -> str:
-    """How sure the verdict is."""
+    """Word how sure the verdict is."""
     found = report.confidence
     if found is None:
         one = report.oracle.prompts < 2
@@ -149,7 +149,7 @@ def confidence_sentence(report: Report) -> str:
 
 
 def held_out_sentence(report: Report) -> str:
-    """Whether targets are met on prompts that the weights were not solved on."""
+    """Word whether targets are met on prompts that the weights were not solved on."""
     found = report.confidence
     if found is None or not report.asked:
         return ""
@@ -171,7 +171,7 @@ def held_out_sentence(report: Report) -> str:
 
 
 def prompts_needed_sentence(report: Report) -> str:
-    """How many prompts would settle the verdict."""
+    """Word how many prompts would settle the verdict."""
     found = report.confidence
     if found is None:
         return ""
@@ -184,7 +184,7 @@ def prompts_needed_sentence(report: Report) -> str:
 
 
 def samples_sentence(report: Report) -> str:
-    """What the sample replies are, or why there are none."""
+    """Word what the sample replies are, or why there are none."""
     if report.solution is None:
         return "There are no weights, so there is no aligned reply to show."
     if not report.samples:
@@ -201,7 +201,7 @@ def samples_sentence(report: Report) -> str:
 
 
 def limit_sentences(report: Report) -> list[str]:
-    """What this report does not show, in plain words."""
+    """Word what this report does not show."""
     oracle = report.oracle
     said = [
         "A value is what its scorer measures, no more: a high level is not the thing itself. What each scorer misses "
@@ -233,5 +233,5 @@ def limit_sentences(report: Report) -> list[str]:
 
 
 def chance_text(probability: float) -> str:
-    """A probability in percent; one from draws is never quite 0 or 1."""
+    """Format a probability in percent; one from draws is never exactly 0 or 1."""
     return sentences.chance(min(max(probability, 1e-3), 1 - 1e-3))

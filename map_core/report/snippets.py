@@ -44,7 +44,7 @@ class Snippet:
 
 
 def snippets(report: Report) -> tuple[Snippet, ...]:
-    """All snippets; those that need weights are left out where nothing near the palette can be had."""
+    """Return all snippets; those that need weights are left out where nothing near the palette can be reached."""
     found = [] if not added_values(report) else [_values_first(report)]
     found.append(
         Snippet(
@@ -95,7 +95,7 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
 
 
 def model_name(report: Report) -> str:
-    """The base model as the commands name it: as the table records it, the default one where it does not."""
+    """Return the base model's name for the commands: as the table records it, else the default one."""
     told = report.source.metadata.get("model")
     return (
         told if isinstance(told, str) and told else recorded_model({"model": told if isinstance(told, dict) else None})
@@ -103,13 +103,13 @@ def model_name(report: Report) -> str:
 
 
 def candidates(report: Report) -> int:
-    """K that a generator should draw: as the table holds, and a usual number where it holds one reply a prompt."""
+    """Return K that a generator should draw: the table's, or a usual number where it holds one reply a prompt."""
     most = int(report.table.candidates.max())
     return most if most > 1 else USUAL_CANDIDATES
 
 
 def target_words(report: Report) -> list[str]:
-    """The palette's exact levels as the commands read them: --target NAME=LEVEL."""
+    """Return the palette's exact levels as the commands read them: --target NAME=LEVEL."""
     levels = report.oracle.rewards_at(report.assessment.targets)
     return [
         word
@@ -120,12 +120,12 @@ def target_words(report: Report) -> list[str]:
 
 
 def solve_command(report: Report) -> str:
-    """``solve`` for this palette."""
+    """Return ``solve`` for this palette."""
     return command_text("solve", *_table_words(report), *target_words(report))
 
 
 def report_command(report: Report, out: str = "report.html") -> str:
-    """``report`` for this palette."""
+    """Return ``report`` for this palette."""
     words = ["--name", report.name] if report.name else []
     for name, locked in zip(report.table.values, report.locked, strict=True):
         words += ["--lock", name] if locked else []
@@ -135,7 +135,7 @@ def report_command(report: Report, out: str = "report.html") -> str:
 
 
 def generate_command(report: Report, weights: Mapping[str, float]) -> str:
-    """``generate`` with these weights, sampling as the table was sampled."""
+    """Return ``generate`` with these weights, sampling as the table was sampled."""
     metadata = report.source.metadata
     settings = SamplingSettings.from_metadata(metadata)
     words = [word for name, weight in weights.items() for word in ("--weights", f"{name}={weight!r}")]
@@ -151,21 +151,21 @@ def generate_command(report: Report, weights: Mapping[str, float]) -> str:
 
 
 def palette_line(report: Report) -> str:
-    """The palette as a line of a palettes file."""
+    """Return the palette as a line of a palettes file."""
     levels = report.oracle.rewards_at(report.assessment.targets)
     named = {n: float(level) for n, level in zip(report.table.values, levels, strict=True) if not math.isnan(level)}
     return json.dumps({"name": report.name or "palette", "targets": named}, ensure_ascii=False, allow_nan=False)
 
 
 def serve_command(report: Report) -> str:
-    """A palettes file, and ``serve`` on it."""
+    """Return a palettes file, and ``serve`` on it."""
     return f"printf '%s\\n' {shlex.quote(palette_line(report))} > palettes.jsonl\n" + command_text(
         "serve", *_table_words(report), "--palettes", "palettes.jsonl"
     )
 
 
 def weights_json(report: Report) -> str:
-    """Weights with all that says what they are weights of."""
+    """Return the weights as JSON, with all that says what they are weights of."""
     told: dict[str, Any] = {
         "weights": weights_of(report),
         "verdict": report.verdict.value,
@@ -181,7 +181,7 @@ def weights_json(report: Report) -> str:
 
 
 def trainer(report: Report, weights: Mapping[str, float]) -> str:
-    """A reward function as TRL's online trainers call it, and the settings under which it is the palette's."""
+    """Return a reward function for TRL's online trainers, and the settings under which it is the palette's."""
     defined = [name for name in weights if name in added_values(report)]
     known = {*cards(), *defined}
     own = [name for name in weights if name not in known]

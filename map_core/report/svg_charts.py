@@ -48,7 +48,7 @@ class ChartMark:
 
 @dataclass(frozen=True)
 class ChartBar:
-    """A horizontal bar: an interval, or the track that marks stand on."""
+    """A horizontal bar: an interval, or the track that marks are drawn on."""
 
     left: float
     right: float
@@ -60,7 +60,7 @@ class ChartBar:
 
 @dataclass(frozen=True)
 class ChartLabel:
-    """Text in a drawing; its anchor is "start", "middle" or "end", and it may speak of the palette itself."""
+    """Text in a drawing; its anchor is "start", "middle" or "end", and it may describe the palette itself."""
 
     x: float
     y: float
@@ -78,7 +78,7 @@ class Chart:
         title: what it shows, a few words.
         said: the same as sentences, for those who do not see it.
         height: its width is :data:`WIDTH`.
-        box: where its axes lie.
+        box: where its axes are.
         x_ticks, y_ticks: of the axes.
         x_title, y_title: of the axes; may be empty.
         lines, spans, marks, labels: from the back to the front.
@@ -115,15 +115,15 @@ class Box:
     upwards: tuple[float, float] = (0.0, 1.0)
 
     def x(self, number: float) -> float:
-        """Place of a number across."""
+        """Return the place of a number across."""
         return _placed(number, self.across, self.left, self.right)
 
     def y(self, number: float) -> float:
-        """Place of a number upwards."""
+        """Return the place of a number upwards."""
         return _placed(number, self.upwards, self.bottom, self.top)
 
     def path(self, xs: Iterable[float], ys: Iterable[float]) -> str:
-        """The path through some points, those that are no numbers left out."""
+        """Return the path through some points; those that are no numbers are left out."""
         points = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(x) and math.isfinite(y)]
         return " ".join(
             f"{'L' if k else 'M'}{amounts.fixed(self.x(x), 1)} {amounts.fixed(self.y(y), 1)}"
@@ -140,7 +140,7 @@ def _placed(number: float, ends: tuple[float, float], first: float, last: float)
 
 
 def round_ends(numbers: Sequence[float], *, low: float | None = None, high: float | None = None) -> tuple[float, float]:
-    """Ends of an axis that hold all numbers, on round places; ``low`` and ``high`` are never passed.
+    """Return the ends of an axis that hold all numbers, on round places; ``low`` and ``high`` are never passed.
 
     Example:
         >>> round_ends([41.0, 87.0], low=0.0, high=100.0)
@@ -156,21 +156,21 @@ def round_ends(numbers: Sequence[float], *, low: float | None = None, high: floa
 
 
 def ticks(ends: tuple[float, float], most: int = 6) -> list[float]:
-    """Round places between two ends, at most so many and one."""
+    """Return round places between two ends, at most so many and one."""
     step = _step(ends[1] - ends[0], most - 1)
     first = math.ceil(ends[0] / step - 1e-9)
     return [round(k * step, 10) + 0.0 for k in range(first, math.floor(ends[1] / step + 1e-9) + 1)]
 
 
 def _step(length: float, parts: int) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that needs no more parts."""
+    """Return the smallest of 1, 2, 5 times a power of ten that needs no more parts."""
     rough = max(length, 1e-12) / parts
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough * (1 - 1e-9))
 
 
 def spread_apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places moved as little as that needs so that they lie a gap apart within two ends, their order kept."""
+    """Move places as little as needed so that they lie a gap apart within two ends, their order kept."""
     order = np.argsort(places, kind="stable")
     moved = np.clip(np.asarray(places, dtype=float)[order], low, high)
     for k in range(1, len(moved)):

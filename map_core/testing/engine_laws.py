@@ -43,14 +43,14 @@ def steps_of(engine: Engine, candidates: int, settings: SamplingSettings, seed: 
 def the_same_call_gives_the_same_tokens(
     engine: Engine, kinds: tuple[SamplingSettings, ...] = (UNCUT, CUT), candidates: int = 6
 ) -> None:
-    """Equal prompt, settings and seed give equal replies."""
+    """Check that equal prompt, settings and seed give equal replies."""
     for settings in kinds:
         first, second, third = (engine.complete(DrawRequest(PROMPT, candidates, settings, 5)) for _ in range(3))
         assert first == second == third
 
 
 def candidates_and_seeds_differ(engine: Engine) -> None:
-    """Candidates of one call differ, and so do calls with different seeds."""
+    """Check that candidates of one call differ, and that calls with different seeds do."""
     replies = engine.complete(DrawRequest(PROMPT, 6, UNCUT, 5))
     assert len({reply_key(reply) for reply in replies}) == 6
     others = engine.complete(DrawRequest(PROMPT, 6, UNCUT, 6))
@@ -58,13 +58,13 @@ def candidates_and_seeds_differ(engine: Engine) -> None:
 
 
 def a_candidate_does_not_depend_on_how_many_there_are(engine: Engine) -> None:
-    """Candidate k is the same in a call for 2 and in one for 7."""
+    """Check that candidate k is the same in a call for 2 and in one for 7."""
     few, many = engine.complete(DrawRequest(PROMPT, 2, UNCUT, 5)), engine.complete(DrawRequest(PROMPT, 7, UNCUT, 5))
     assert [reply_key(reply) for reply in few] == [reply_key(reply) for reply in many[:2]]
 
 
 def streams_are_whole_and_in_order(engine: Engine) -> None:
-    """Each candidate has one token a step at most, and its last token is marked."""
+    """Check that each candidate has one token a step at most, and that its last token is marked."""
     steps = steps_of(engine, 5, SamplingSettings(max_new_tokens=40))
     for step in steps:
         assert len({token.candidate for token in step}) == len(step) > 0
@@ -76,7 +76,7 @@ def streams_are_whole_and_in_order(engine: Engine) -> None:
 
 
 def streams_end_where_the_model_ends_them(engine: LocalEngine) -> None:
-    """A stream ends at an end-of-turn token or at the length limit."""
+    """Check that a stream ends at an end-of-turn token or at the length limit."""
     steps = steps_of(engine, 5, SamplingSettings(max_new_tokens=40))
     for candidate in range(5):
         tokens = [token for step in steps for token in step if token.candidate == candidate]
@@ -87,7 +87,7 @@ def streams_end_where_the_model_ends_them(engine: LocalEngine) -> None:
 
 
 def streamed_log_probs_are_those_of_the_model(engine: LocalEngine, largest: float) -> None:
-    """Streamed log-probabilities are those at temperature 1 without truncation, whatever the settings."""
+    """Check that streamed log-probabilities are those at temperature 1 without truncation, whatever the settings."""
     for settings in (UNCUT, CUT):
         steps = steps_of(engine, 5, settings)
         drawn = [[t for step in steps for t in step if t.candidate == k] for k in range(5)]
@@ -97,7 +97,7 @@ def streamed_log_probs_are_those_of_the_model(engine: LocalEngine, largest: floa
 
 
 def log_probs_do_not_depend_on_the_batch(engine: LocalEngine, largest: float) -> None:
-    """Scoring replies together or alone gives the same log-probabilities."""
+    """Check that scoring replies together or alone gives the same log-probabilities."""
     replies = [reply.tokens for reply in engine.complete(DrawRequest(PROMPT, 5, UNCUT, 5))]
     replies = [replies[0][:3], (), *replies[1:], replies[0][:1]]
     together = engine.log_probs(PROMPT, replies)
@@ -108,7 +108,7 @@ def log_probs_do_not_depend_on_the_batch(engine: LocalEngine, largest: float) ->
 
 
 def draws_follow_the_model(engine: LocalEngine, settings: SamplingSettings, draws: int = 600) -> None:
-    """First tokens of many candidates have the model's probabilities under the settings (chi-square test)."""
+    """Check that the first tokens of many candidates have the model's probabilities (chi-square test)."""
     one = SamplingSettings(settings.temperature, settings.top_k, settings.top_p, max_new_tokens=1)
     size = engine.tokenizer.vocabulary_size
     log_probs = np.array([scored[0] for scored in engine.log_probs(PROMPT, [[token] for token in range(size)])])
@@ -128,7 +128,7 @@ def draws_follow_the_model(engine: LocalEngine, settings: SamplingSettings, draw
 
 
 def truncated(log_probs: np.ndarray, settings: SamplingSettings) -> np.ndarray:
-    """Probabilities (token,) after temperature, then top-k, then top-p."""
+    """Return the probabilities, (token,), after temperature, then top-k, then top-p."""
     scaled = np.exp(log_probs / settings.temperature)
     order = np.argsort(-scaled)
     kept = order[: settings.top_k] if settings.top_k else order
@@ -141,7 +141,7 @@ def truncated(log_probs: np.ndarray, settings: SamplingSettings) -> np.ndarray:
 
 
 def closing_leaves_the_engine_ready(engine: Engine) -> None:
-    """A stream that is closed early does not change later calls."""
+    """Check that a stream that is closed early does not change later calls."""
     whole = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
     for count in (0, 1, 3):
         stream = engine.sample(DrawRequest(PROMPT, 4, UNCUT, 5))
@@ -155,7 +155,7 @@ def closing_leaves_the_engine_ready(engine: Engine) -> None:
 
 
 def calls_may_take_turns(engine: Engine) -> None:
-    """Interleaved streams give what each gives alone."""
+    """Check that interleaved streams give what each gives alone."""
     alone = [engine.complete(DrawRequest(PROMPT, 3, UNCUT, seed)) for seed in (5, 6)]
     streams = [engine.sample(DrawRequest(PROMPT, 3, UNCUT, seed)) for seed in (5, 6)]
     cancelled = engine.sample(DrawRequest(PROMPT, 3, UNCUT, 7))
@@ -176,7 +176,7 @@ def calls_may_take_turns(engine: Engine) -> None:
 
 
 def both_read_the_same(one: LocalEngine, other: LocalEngine, largest: float | None, mean: float) -> None:
-    """The same tokens have the same log-probabilities under two engines, within tolerances in nats."""
+    """Check that the same tokens have equal log-probabilities under two engines, within tolerances in nats."""
     replies = [reply.tokens for reply in one.complete(DrawRequest(PROMPT, 4, CUT, 5))]
     assert one.render(PROMPT) == other.render(PROMPT)
     pairs = zip(one.log_probs(PROMPT, replies), other.log_probs(PROMPT, replies), strict=True)
@@ -187,7 +187,7 @@ def both_read_the_same(one: LocalEngine, other: LocalEngine, largest: float | No
 
 
 def later_candidates_are_those_of_a_larger_call(engine: Engine) -> None:
-    """With ``first=3`` the candidates are those after the third of a larger call."""
+    """Check that with ``first=3`` the candidates are those after the third of a larger call."""
     many = engine.complete(DrawRequest(PROMPT, 5, UNCUT, 5))
     drawn: list[list[Token]] = [[], []]
     for step in engine.sample(DrawRequest(PROMPT, 2, UNCUT, 5, first=3)):
@@ -197,7 +197,7 @@ def later_candidates_are_those_of_a_larger_call(engine: Engine) -> None:
 
 
 def replies_go_on_from_their_beginnings(engine: LocalEngine, largest: float) -> None:
-    """Extended block by block, copies of a reply diverge, texts join and log-probabilities are the model's."""
+    """Check that copies extended block by block diverge, texts join and log-probabilities are the model's."""
     block = SamplingSettings(max_new_tokens=8)
     begun = [reply for reply in engine.complete(DrawRequest(PROMPT, 8, block, 5)) if not reply.finished]
     beginnings = [begun[0].tokens, begun[0].tokens, *(reply.tokens for reply in begun)]
@@ -227,7 +227,7 @@ def replies_go_on_from_their_beginnings(engine: LocalEngine, largest: float) -> 
 
 
 def the_same_beginnings_give_the_same_tokens(engine: LocalEngine) -> None:
-    """Extending beginnings with the same seeds repeats, whatever was called in between."""
+    """Check that extending beginnings with the same seeds repeats, whatever was called in between."""
     block = SamplingSettings(max_new_tokens=8)
 
     def extended(beginnings: list[tuple[int, ...]]) -> list[list[int]]:
@@ -247,14 +247,14 @@ def the_same_beginnings_give_the_same_tokens(engine: LocalEngine) -> None:
 
 
 def an_earlier_turn_is_part_of_the_prompt(engine: Engine, candidates: int = 3) -> None:
-    """The history of a chat changes the replies, reproducibly."""
+    """Check that the history of a chat changes the replies, reproducibly."""
     with_it = engine.complete(DrawRequest(PROMPT, candidates, UNCUT, 5, history=HISTORY))
     assert with_it == engine.complete(DrawRequest(PROMPT, candidates, UNCUT, 5, history=HISTORY))
     assert with_it != engine.complete(DrawRequest(PROMPT, candidates, UNCUT, 5))
 
 
 def an_earlier_turn_is_rendered(engine: LocalEngine) -> None:
-    """The history of a chat is rendered into the prompt tokens."""
+    """Check that the history of a chat is rendered into the prompt tokens."""
     ids = engine.render(PROMPT, None, HISTORY)
     assert len(ids) > len(engine.render(PROMPT))
     assert "Hello Ada." in engine.decode(ids)

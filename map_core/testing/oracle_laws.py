@@ -61,7 +61,7 @@ class PlainTable:
         return float(self.counted.sum() ** 2 / (self.counted @ self.counted) / self.prompts)
 
     def size(self, copies: np.ndarray) -> np.ndarray:
-        """Number of prompts, or of replies when pooled, (batch,), at multiplicities (batch, prompt)."""
+        """Return the number of prompts, or of replies when pooled, (batch,), at multiplicities (batch, prompt)."""
         often = copies * self.counted
         return (often.sum(axis=1) if self.form is Form.PER_PROMPT else often @ self.counts) * self.carried
 
@@ -76,7 +76,7 @@ class PlainTable:
         return self.shares(np.ones(self.prompts))
 
     def shares(self, copies: np.ndarray) -> np.ndarray:
-        """Base probability of each reply, (reply,), at multiplicities (prompt,) times the weights."""
+        """Return the base probability of each reply, (reply,), at multiplicities (prompt,) times the weights."""
         copies = copies * self.counted
         if self.form is Form.POOLED:
             of_reply = np.repeat(copies, self.counts)
@@ -102,7 +102,7 @@ class PlainTable:
         return np.where(alike, 0.0, (self.rewards.astype(np.float64) - self.base) / self.scale)
 
     def replies_of(self, prompt: int) -> slice:
-        """Rows of the replies to one prompt."""
+        """Return the rows of the replies to one prompt."""
         return slice(self.offsets[prompt], self.offsets[prompt + 1])
 
     @cached_property
@@ -113,7 +113,7 @@ class PlainTable:
         return [self.replies_of(i) for i in range(self.prompts)]
 
     def moments(self, x: np.ndarray, copies: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray]:
-        """Log-normaliser, levels and covariance at x, summed group after group."""
+        """Return log-normaliser, levels and covariance at x, summed group after group."""
         share = self.shares(np.ones(self.prompts) if copies is None else np.asarray(copies, dtype=float))
         a, levels, covariance = 0.0, np.zeros(len(x)), np.zeros((len(x), len(x)))
         for rows in self.groups:
@@ -131,7 +131,7 @@ class PlainTable:
         return a, levels, covariance
 
     def concentrations(self, x: np.ndarray) -> np.ndarray:
-        """Sum of P^2 of each group, (group,); when pooled, over as many copies of a reply as its prompt counts."""
+        """Return the sum of P^2 of each group, (group,); when pooled, each reply counts as often as its prompt."""
         sums = []
         copies = np.repeat(self.counted, self.counts) if self.form is Form.POOLED else np.ones(len(self.rewards))
         for rows in self.groups:
@@ -142,7 +142,7 @@ class PlainTable:
 
 
 def weights_for(table: PlainTable, rows: int = 5) -> np.ndarray:
-    """Weight vectors from 0 to large ones, (row, value)."""
+    """Return weight vectors from 0 to large ones, (row, value)."""
     rng = np.random.default_rng(7)
     return np.linspace(0.0, 2.5, rows)[:, None] * rng.uniform(0.0, 1.0, (rows, table.rewards.shape[1]))
 
@@ -154,7 +154,7 @@ def assert_close(actual: np.ndarray | float, expected: np.ndarray | float, oracl
 
 
 def describes_the_table(oracle: Oracle, table: PlainTable) -> None:
-    """Values, form, sizes, base levels, scales and log K are those of the table."""
+    """Check that values, form, sizes, base levels, scales and log K are those of the table."""
     assert oracle.values == table.values
     assert oracle.form is table.form
     assert (oracle.prompts, oracle.replies) == (table.prompts, len(table.rewards))
@@ -172,13 +172,13 @@ def describes_the_table(oracle: Oracle, table: PlainTable) -> None:
 
 
 def rewards_and_standard_units_are_inverse(oracle: Oracle, table: PlainTable) -> None:
-    """`rewards_at` undoes `standardise`."""
+    """Check that `rewards_at` undoes `standardise`."""
     some = table.rewards[:3].astype(np.float64)
     np.testing.assert_allclose(oracle.rewards_at(oracle.standardise(some)), some, rtol=1e-9, atol=1e-12)
 
 
 def base_levels_are_zero(oracle: Oracle, table: PlainTable) -> None:
-    """At weights 0 the log-normaliser and the levels are 0."""
+    """Check that at weights 0 the log-normaliser and the levels are 0."""
     at = oracle.base_moments
     assert_close(at.log_normaliser, 0.0, oracle)
     assert_close(at.levels, np.zeros(len(table.values)), oracle)
@@ -186,7 +186,7 @@ def base_levels_are_zero(oracle: Oracle, table: PlainTable) -> None:
 
 
 def moments_are_those_of_the_definition(oracle: Oracle, table: PlainTable) -> None:
-    """A, its gradient and its Hessian equal the sums written out prompt by prompt."""
+    """Check that A, its gradient and its Hessian equal the sums written out prompt by prompt."""
     for x in weights_for(table):
         a, levels, covariance = table.moments(x)
         at = oracle.moments(x)
@@ -197,7 +197,7 @@ def moments_are_those_of_the_definition(oracle: Oracle, table: PlainTable) -> No
 
 
 def gradient_is_the_finite_difference(oracle: Oracle, table: PlainTable) -> None:
-    """Levels and covariance are central differences of A and of the levels."""
+    """Check that levels and covariance are central differences of A and of the levels."""
     x, h = weights_for(table)[2], 1e-4 if oracle.resolution < 1e-8 else 1e-2
     at = oracle.moments(x)
     for j, unit in enumerate(np.eye(len(x))):
@@ -208,7 +208,7 @@ def gradient_is_the_finite_difference(oracle: Oracle, table: PlainTable) -> None
 
 
 def a_batch_is_a_loop(oracle: Oracle, table: PlainTable) -> None:
-    """`many` equals one call of `moments` a row."""
+    """Check that `many` equals one call of `moments` a row."""
     weights = weights_for(table, rows=7)
     batch = oracle.batch_moments(weights, covariance=True)
     assert oracle.batch_moments(weights).covariance is None
@@ -229,7 +229,7 @@ def a_batch_is_a_loop(oracle: Oracle, table: PlainTable) -> None:
 
 
 def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
-    """A prompt of multiplicity m counts as m copies of it would; fractions too."""
+    """Check that a prompt of multiplicity m counts as m copies of it would; fractions too."""
     rng = np.random.default_rng(3)
     weights = weights_for(table, rows=4)[1:]
     copies = np.stack(
@@ -251,7 +251,7 @@ def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
 
 
 def prompts_make_up_the_whole(oracle: Oracle, table: PlainTable) -> None:
-    """The prompts' moments average to those of the table."""
+    """Check that the prompts' moments average to those of the table."""
     for x in weights_for(table):
         each, whole = oracle.by_prompt(x), oracle.moments(x)
         np.testing.assert_array_equal(each.replies, table.counts)
@@ -271,7 +271,7 @@ def prompts_make_up_the_whole(oracle: Oracle, table: PlainTable) -> None:
 
 
 def best_is_a_maximum_and_a_subgradient(oracle: Oracle, table: PlainTable) -> None:
-    """The product x . best(x) is the maximum over replies, and best(x) a subgradient of it."""
+    """Check that x . best(x) is the maximum over replies, and best(x) a subgradient of it."""
     tried = [*weights_for(table), *np.random.default_rng(1).normal(size=(3, len(table.values)))]
     for x in tried:
         each = oracle.best_by_prompt(x)
@@ -290,12 +290,12 @@ def best_is_a_maximum_and_a_subgradient(oracle: Oracle, table: PlainTable) -> No
 
 
 def the_first_of_equals_is_best(oracle: Oracle, table: PlainTable) -> None:
-    """At weights 0 all replies are equal, and the first of each prompt is taken."""
+    """Check that at weights 0 all replies are equal, and that the first of each prompt is taken."""
     assert_close(oracle.best_by_prompt(np.zeros(len(table.values))), table.z[table.offsets[:-1]], oracle)
 
 
 def sample_sizes_are_those_of_the_definition(oracle: Oracle, table: PlainTable) -> None:
-    """Effective sample sizes are 1 / sum P^2, per prompt and pooled."""
+    """Check that effective sample sizes are 1 / sum P^2, per prompt and pooled."""
     for x in weights_for(table):
         sizes = oracle.effective_sample_size(x)
         concentrations = table.concentrations(x)
@@ -311,7 +311,7 @@ def sample_sizes_are_those_of_the_definition(oracle: Oracle, table: PlainTable) 
 
 
 def huge_weights_stay_finite(oracle: Oracle, table: PlainTable) -> None:
-    """At weights of 1e7 nothing overflows, and h - log K <= A <= h."""
+    """Check that at weights of 1e7 nothing overflows, and that h - log K <= A <= h."""
     x = 1e7 * weights_for(table)[-1]
     at, batch, each = oracle.moments(x), oracle.batch_moments(x[None], covariance=True), oracle.by_prompt(x)
     assert batch.covariance is not None
@@ -324,7 +324,7 @@ def huge_weights_stay_finite(oracle: Oracle, table: PlainTable) -> None:
 
 
 def never_changes(oracle: Oracle, table: PlainTable) -> None:
-    """Later calls change neither the oracle nor what it returned."""
+    """Check that later calls change neither the oracle nor what it returned."""
     x = weights_for(table)[3]
     first, each, best = oracle.moments(x), oracle.by_prompt(x), oracle.best(x)
     kept = first.levels.copy(), first.covariance.copy(), each.levels.copy(), best.copy()
@@ -339,7 +339,7 @@ def never_changes(oracle: Oracle, table: PlainTable) -> None:
 
 
 def subsamples_are_nested_and_in_the_same_units(oracle: Oracle, table: PlainTable) -> None:
-    """A smaller subsample is a part of a larger one, in the units of the whole table."""
+    """Check that a smaller subsample is a part of a larger one, in the units of the whole table."""
     parts = [part for part in (oracle.subsample(1 / 8), oracle.subsample(1 / 4), oracle.subsample(1 / 2)) if part]
     rows: set[tuple[float, ...]] = set()
     for part in parts:
@@ -404,7 +404,7 @@ CASES = _cases()
 
 
 def _weighted() -> dict[str, PlainTable]:
-    """Tables with weights from 0.5 to 8, and every fifth prompt held out."""
+    """Return tables with weights from 0.5 to 8, and every fifth prompt held out."""
     tables = {}
     chosen = ("even", "ragged", "one value has one level", "far from zero and of any size")
     pooled = ("even, pooled", "ragged, pooled", "one reply a prompt, pooled")

@@ -58,7 +58,7 @@ def check_scorer(scorer: Scorer, tolerance: float = 1e-9) -> None:
 
 
 def rewards_are_finite_one_a_reply(scorer: Scorer) -> None:
-    """Rewards are finite float64, one a reply, whatever the text; none for no reply."""
+    """Check that rewards are finite float64, one a reply, whatever the text; none for no reply."""
     for prompt in PROMPTS:
         rewards = score_checked(scorer, prompt, REPLIES)
         assert rewards.shape == (len(REPLIES),)
@@ -67,25 +67,25 @@ def rewards_are_finite_one_a_reply(scorer: Scorer) -> None:
 
 
 def batch_equals_one_by_one(scorer: Scorer, tolerance: float = 1e-9) -> None:
-    """A reward does not depend on the replies beside it or on the padding that they bring."""
+    """Check that a reward does not depend on the replies beside it or on the padding that they bring."""
     alone = [scorer.score(PROMPTS[0], [one])[0] for one in REPLIES]
     np.testing.assert_allclose(scorer.score(PROMPTS[0], REPLIES), alone, atol=tolerance)
 
 
 def order_does_not_matter(scorer: Scorer, tolerance: float = 1e-9) -> None:
-    """A reward stays with its reply when replies are shuffled."""
+    """Check that a reward stays with its reply when replies are shuffled."""
     order = np.random.default_rng(3).permutation(len(REPLIES))
     shuffled = scorer.score(PROMPTS[0], [REPLIES[i] for i in order])
     np.testing.assert_allclose(shuffled, scorer.score(PROMPTS[0], REPLIES)[order], atol=tolerance)
 
 
 def the_same_call_gives_the_same_rewards(scorer: Scorer) -> None:
-    """Scoring twice gives the same rewards to the last bit."""
+    """Check that scoring twice gives the same rewards to the last bit."""
     np.testing.assert_array_equal(scorer.score(PROMPTS[0], REPLIES), scorer.score(PROMPTS[0], REPLIES))
 
 
 def many_prompts_equal_one_by_one(scorer: Scorer, tolerance: float = 1e-9) -> None:
-    """`score_many`, also with prompts without replies, equals `score` prompt by prompt."""
+    """Check that `score_many`, also with prompts without replies, equals `score` prompt by prompt."""
     of_each = [REPLIES[:5], (), REPLIES[5:9]]
     together = scorer.score_many(PROMPTS, of_each)
     assert [len(rewards) for rewards in together] == [5, 0, 4]
@@ -95,7 +95,7 @@ def many_prompts_equal_one_by_one(scorer: Scorer, tolerance: float = 1e-9) -> No
 
 
 def the_card_is_complete(scorer: Scorer) -> None:
-    """The card has every text, its cost and its needs, and is plain JSON."""
+    """Check that the card has every text, its cost and its needs, and is plain JSON."""
     card = scorer.card.as_dict()
     assert all(card[key] for key in ("name", "title", "measures", "misses", "licence", "source", "version"))
     assert card["costs"] in list(Cost)
@@ -106,7 +106,7 @@ def the_card_is_complete(scorer: Scorer) -> None:
 
 
 def its_entry_makes_it_again(scorer: Scorer) -> None:
-    """The metadata entry is JSON and says all that is needed to score the value again."""
+    """Check that the metadata entry is JSON and says all that is needed to score the value again."""
     entry = json.loads(json.dumps(scorer.entry(), allow_nan=False))
     assert entry["version"] == scorer.version
     specification = from_metadata({"scorers": [entry]})[scorer.name]
@@ -114,7 +114,7 @@ def its_entry_makes_it_again(scorer: Scorer) -> None:
 
 
 def it_travels_to_another_process(scorer: Scorer, tolerance: float = 1e-9) -> None:
-    """A scorer that has scored can be pickled: builds run scorers in a worker process."""
+    """Check that a scorer that has scored can be pickled: builds run scorers in a worker process."""
     other = pickle.loads(pickle.dumps(scorer))
     assert other.version == scorer.version
     np.testing.assert_allclose(

@@ -4,7 +4,7 @@ sentences      results as sentences
 verdict        the answer to a palette in a reader's units
 changes        what is gained and lost from one palette to another
 table_quality  what was found of a table
-groups         what several groups come to
+groups         what several groups agree on
 group_member   what a common palette is to one member
 blind_votes    blind comparisons, and what they say together
 glossary       the terms of the product

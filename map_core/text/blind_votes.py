@@ -21,7 +21,7 @@ CONFIDENCE = 0.9
 
 
 class Side(StrEnum):
-    """What somebody says of two replies whose names are hidden."""
+    """What a voter says of two replies whose names are hidden."""
 
     A = "A"
     NEITHER = "neither"
@@ -42,14 +42,14 @@ class BlindPair:
     aligned: Side
 
     def preferred(self, side: Side) -> Preferred:
-        """Whose reply was preferred."""
+        """Return whose reply was preferred."""
         if side is Side.NEITHER:
             return Preferred.TIE
         return Preferred.ALIGNED if side is self.aligned else Preferred.BASE
 
 
 def blind_pair(name: str, base: str, aligned: str) -> BlindPair | None:
-    """Two replies in an order drawn from a name.
+    """Return two replies in an order drawn from a name.
 
     Args:
         name: of the pair; the same name gives the same order, and half of all names either order.
@@ -94,7 +94,7 @@ class PreferenceShare:
 
 
 def preference_share(tally: Tally) -> PreferenceShare | None:
-    """The share that prefers the aligned reply, with Wilson's interval.
+    """Return the share that prefers the aligned reply, with Wilson's interval.
 
     See :func:`map_core.core.wilson.wilson_interval`. It takes judgements for independent.
 
@@ -112,7 +112,7 @@ def preference_share(tally: Tally) -> PreferenceShare | None:
 
 
 def preference_sentence(tally: Tally) -> str:
-    """What the judgements say, in a sentence or two.
+    """Word what the judgements say, in a sentence or two.
 
     Example:
         >>> preference_sentence(Tally(base=6, aligned=14, tie=1))
@@ -128,7 +128,7 @@ def preference_sentence(tally: Tally) -> str:
 
 
 def votes_csv(votes: Iterable[Vote]) -> str:
-    """A vote a row; voters are numbered, so that nobody's session is named.
+    """Return CSV, a row a vote; voters are numbered, so that nobody's session is named.
 
     Text that a spreadsheet would take for a formula begins with an apostrophe.
     """

@@ -1,4 +1,4 @@
-"""What somebody gains and loses on the way from one palette to another, and what it costs: in figures and in words.
+"""What a user gains and loses on the way from one palette to another, and what it costs: in figures and in words.
 
 Constraint: levels against levels, what is realised here and there; targets are wishes, and no part of it.
 """
@@ -34,7 +34,7 @@ class LevelChange:
 def level_changes(
     oracle: Oracle, percentiles: Percentiles, before: np.ndarray, after: np.ndarray
 ) -> tuple[LevelChange, ...]:
-    """Every value's level on both sides, in the table's order.
+    """Return every value's level on both sides, in the table's order.
 
     Args:
         oracle: base level and scale.
@@ -51,7 +51,7 @@ def level_changes(
 
 
 def price_text(kl: float) -> str:
-    """What a palette costs, in words.
+    """Word what a palette costs.
 
     Example:
         >>> price_text(0.62), price_text(0.0)
@@ -63,19 +63,19 @@ def price_text(kl: float) -> str:
 
 
 def gains_sentence(found: Sequence[LevelChange], names: Sequence[str]) -> str:
-    """What rises, by so many percentiles, most first; a sentence, empty when nothing does."""
+    """Word what rises, by so many percentiles, most first, in a sentence; empty when nothing does."""
     up = sorted((one for one in found if one.moved > 0), key=lambda one: -one.moved)
     return f"You gain {sentences.listed([_said(one, names) for one in up])}." if up else ""
 
 
 def losses_sentence(found: Sequence[LevelChange], names: Sequence[str]) -> str:
-    """What falls, by so many percentiles, most first; a sentence, empty when nothing does."""
+    """Word what falls, by so many percentiles, most first, in a sentence; empty when nothing does."""
     down = sorted((one for one in found if one.moved < 0), key=lambda one: one.moved)
     return f"You lose {sentences.listed([_said(one, names) for one in down])}." if down else ""
 
 
 def cost_sentence(before: float, after: float) -> str:
-    """What it costs against before, both in nats."""
+    """Word what it costs against before, both in nats."""
     if abs(after - before) < 5e-3:
         return f"It costs as much as now: {price_text(after)}."
     if after < amounts.FREE_NATS:

@@ -18,7 +18,7 @@ class Term:
 
     Args:
         name: as people read it.
-        plain: what it means, one sentence for somebody who reads no mathematics.
+        plain: what it means, one sentence for people who read no mathematics.
         formula: the same as LaTeX; "" where there is none.
         also: other names of it.
     """
@@ -222,7 +222,7 @@ TERMS = {term.name: term for term in _ALL}
 
 
 def term(name: str) -> Term:
-    """A term by its name.
+    """Return a term by its name.
 
     Raises:
         InputError: there is no such term.
@@ -238,7 +238,7 @@ def term(name: str) -> Term:
 
 
 def search_terms(text: str, names: Iterable[str] = ()) -> tuple[Term, ...]:
-    """The terms whose name, other names or sentence hold a text, whatever its case; all of them for "".
+    """Return the terms whose name, other names or sentence hold a text, whatever its case; all of them for "".
 
     Args:
         text: what is looked for.

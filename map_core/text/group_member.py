@@ -14,10 +14,10 @@ from map_core.text.units import Units
 
 
 def member_sentence(found: GroupAgreement, rule: Rule, group: Group) -> str:
-    """How near the common palette of a rule comes to what one group asks for; empty until it is known.
+    """Word how near a rule's common palette comes to what one group asks for; empty until it is known.
 
     Args:
-        found: what all groups come to.
+        found: what all groups agree on.
         rule: how the common palette is chosen.
         group: the one that is spoken to; it need not be one of them.
     """
@@ -33,10 +33,10 @@ def member_sentence(found: GroupAgreement, rule: Rule, group: Group) -> str:
 
 
 def common_levels(found: GroupAgreement, units: Units, value: int, target: float) -> str:
-    """What the common palettes give of one value, beside what somebody asks of it; empty until they are known.
+    """Word what the common palettes give of one value, beside what a group asks of it; empty until they are known.
 
     Args:
-        found: what all groups come to.
+        found: what all groups agree on.
         units: percentiles.
         value: its position.
         target: theirs, in standard deviations above base; NaN where they leave the value free.

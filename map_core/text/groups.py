@@ -1,7 +1,7 @@
-"""What several groups come to, as sentences that a meeting can repeat.
+"""What several groups agree on, as sentences that a meeting can repeat.
 
 Each function takes an agreement and the units that people read, and returns plain text: no markup, no colour.
-Constraint: names of groups are somebody's text; whoever shows these sentences shows them as text.
+Constraint: names of groups are a user's text; whoever shows these sentences shows them as text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WISHES = (
 
 
 def name_list(names: Sequence[str]) -> str:
-    """Names, the first few of them.
+    """List names, the first few of them.
 
     Example:
         >>> name_list(["Ana", "Ben", "Cem", "Dao", "Eli"])
@@ -50,7 +50,7 @@ def name_list(names: Sequence[str]) -> str:
 
 
 def wish_text(percentile: float, base: float) -> str:
-    """A target in three words, against the base model's level; both are percentiles of its replies.
+    """Word a target in three words, against the base model's level; both are percentiles of its replies.
 
     Example:
         >>> wish_text(60, 52), wish_text(51, 52)
@@ -60,7 +60,7 @@ def wish_text(percentile: float, base: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of the way in percent, never rounded up to all of it.
+    """Format a share of the way in percent, never rounded up to all of it.
 
     Example:
         >>> percent(0.804), percent(0.9999), percent(1.0)
@@ -72,7 +72,7 @@ def percent(share: float) -> str:
 
 
 def price(kl: float) -> str:
-    """Nats, and how many drafts one would pick the best of to spend as many.
+    """Word nats, and how many drafts one would pick the best of to spend as many.
 
     Example:
         >>> price(1.0)
@@ -82,7 +82,7 @@ def price(kl: float) -> str:
 
 
 def headline(found: GroupAgreement) -> str:
-    """What the groups come to, in a sentence or two; empty until the first common palette is known."""
+    """Word what the groups agree on, in a sentence or two; empty until the first common palette is known."""
     common = found.common.get(Rule.WORST_OFF)
     if common is None:
         return ""
@@ -104,7 +104,7 @@ def headline(found: GroupAgreement) -> str:
 
 
 def outcome_sentence(found: GroupAgreement, rule: Rule) -> str:
-    """What one rule gives: the least and the mean satisfaction, and who has the least."""
+    """Word what one rule gives: the least and the mean satisfaction, and who has the least."""
     common = found.common.get(rule)
     if common is None:
         return ""
@@ -122,7 +122,7 @@ def outcome_sentence(found: GroupAgreement, rule: Rule) -> str:
 
 
 def concession_sentences(found: GroupAgreement, rule: Rule, units: Units) -> list[str]:
-    """What each group gives up for the others by a rule, a sentence each; nothing until that is known."""
+    """Word what each group gives up for the others by a rule, a sentence each; nothing until that is known."""
     said = []
     for group, part in zip(found.groups, found.concessions(rule), strict=False):
         if not group.raised.any():
@@ -145,7 +145,7 @@ def concession_sentences(found: GroupAgreement, rule: Rule, units: Units) -> lis
 
 
 def differences(found: GroupAgreement, units: Units, most: int = 3) -> list[str]:
-    """The values on which the groups differ most, the widest first; none where they all ask for about the same."""
+    """Word the values on which the groups differ most, the widest first; none where all ask for about the same."""
     said = []
     for _, j in sorted(_spreads(found, units), reverse=True)[:most]:
         targets = _percentiles(found, units, j)
@@ -161,7 +161,7 @@ def differences(found: GroupAgreement, units: Units, most: int = 3) -> list[str]
 
 
 def common_ground(found: GroupAgreement, units: Units) -> list[str]:
-    """What the groups share: values that all ask for alike, and values that nobody asks for."""
+    """Word what the groups share: values that all ask for alike, and values that nobody asks for."""
     apart = {j for _, j in _spreads(found, units)}
     asked = ~np.isnan(np.array([group.targets for group in found.groups]))
     said = []
@@ -181,7 +181,7 @@ def common_ground(found: GroupAgreement, units: Units) -> list[str]:
 
 
 def joint_sentence(found: GroupAgreement, units: Units) -> str:
-    """Whether everything that everybody wants can be had at once, and what stands in the way."""
+    """Word whether everything that everybody wants can be reached at once, and what prevents it."""
     joint = found.joint
     if joint is None:
         return ""
@@ -206,7 +206,7 @@ def joint_sentence(found: GroupAgreement, units: Units) -> str:
 
 
 def pair_sentences(found: GroupAgreement, units: Units, most: int = 4) -> list[str]:
-    """The pairs that cannot both have all of theirs, the worst first; how many more there are ends the list."""
+    """Word the pairs that cannot both reach all of theirs, the worst first; how many more there are ends the list."""
     known = found.pairs or ()
     clash = sorted((pair for pair in known if pair.relation is Relation.CLASH), key=_margin)
     dear = sorted((pair for pair in known if pair.relation is Relation.TOO_DEAR), key=lambda pair: -pair.kl)
@@ -256,12 +256,12 @@ def _asking(found: GroupAgreement, targets: np.ndarray, at: float) -> str:
 
 
 def _percentiles(found: GroupAgreement, units: Units, value: int) -> np.ndarray:
-    """(group,) the targets of one value as people read them; NaN for those who leave it free."""
+    """Return each group's target of one value as people read it, (group,); NaN where it is free."""
     return np.asarray(units.of(value, np.array([group.targets[value] for group in found.groups])))
 
 
 def _spreads(found: GroupAgreement, units: Units) -> list[tuple[float, int]]:
-    """How far the targets lie apart, (percentile points, value); a group that leaves it free stands at the base."""
+    """Return how far the targets lie apart, (percentile points, value); a group without a target counts as the base."""
     apart = []
     for j in range(len(units.names)):
         targets = _percentiles(found, units, j)

@@ -1,7 +1,7 @@
 """Results as sentences that a person who reads no mathematics can repeat in a meeting.
 
 Each function takes frozen results and the names that people read, and returns plain text: no markup, no colour.
-Constraint: every figure said here is one that was computed; nothing is promised beyond the table.
+Constraint: every figure in these sentences is one that was computed; nothing is promised beyond the table.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAMED_SHARE = 0.02
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as people list them.
+    """List names as people do.
 
     Example:
         >>> listed(["humor", "coherence", "fluency"])
@@ -41,7 +41,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def better_than(percentile: float) -> str:
-    """A percentile of the base model's replies as a share that people picture.
+    """Word a percentile of the base model's replies as a share that people picture.
 
     Example:
         >>> better_than(70.2)
@@ -59,7 +59,7 @@ def better_than(percentile: float) -> str:
 
 
 def distance(kl: float, most: float) -> str:
-    """The distance from the base model in words, against the most that can be spent."""
+    """Word the distance from the base model, against the most that can be spent."""
     if kl < FREE_NATS:
         return "None: the base model does this already."
     share = kl / most if most > 0 else 0.0
@@ -72,7 +72,7 @@ def distance(kl: float, most: float) -> str:
 
 
 def spent(kl: float, candidates: int) -> str:
-    """What choosing among so many candidates has spent, against the most that it can, in words."""
+    """Word what choosing among so many candidates has spent, against the most that it can."""
     most = math.log(candidates)
     if kl < FREE_NATS:
         return f"of log {candidates} = {amounts.fixed(most, 2)} at most: all candidates are as likely."
@@ -81,7 +81,7 @@ def spent(kl: float, candidates: int) -> str:
 
 
 def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
-    """The effective sample size as replies that carry the weight: a figure, and what it means."""
+    """Word the effective sample size as replies that carry the weight: a figure, and what it means."""
     pooled = amounts.fixed(ess.pooled, grouped=True)
     if form is Form.POOLED:
         of = amounts.fixed(ess.candidates, grouped=True)
@@ -93,7 +93,7 @@ def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
 
 
 def verdict(assessment: Assessment, oracle: Oracle, names: Sequence[str]) -> str:
-    """What can be said of a palette in one or two sentences."""
+    """Word what can be said of a palette, in one or two sentences."""
     wanted = int(np.sum(~np.isnan(assessment.targets)))
     if assessment.verdict is Verdict.REACHABLE:
         if not wanted:
@@ -106,7 +106,7 @@ def verdict(assessment: Assessment, oracle: Oracle, names: Sequence[str]) -> str
 
 
 def certificate(assessment: Assessment, names: Sequence[str]) -> str:
-    """Why no weights reach a palette: the values that pull against each other."""
+    """Word why no weights reach a palette: the values that conflict with each other."""
     w, missing = assessment.margin.certificate, -assessment.margin.value
     by = amounts.fixed(missing, 2) if missing >= 0.01 else "less than 0.01"
     order = [j for j in np.argsort(-w) if w[j] >= NAMED_SHARE]
@@ -126,7 +126,7 @@ def certificate(assessment: Assessment, names: Sequence[str]) -> str:
 
 
 def on_paper(assessment: Assessment, oracle: Oracle) -> str:
-    """Why a palette that can be met on the table is not to be trusted: the figure and the threshold."""
+    """Word why a palette that can be met on the table is not to be trusted: the figure and the threshold."""
     ess, threshold = assessment.ess, trust_threshold(oracle)
     assert ess is not None
     if oracle.form is Form.PER_PROMPT and ess.per_prompt < threshold:
@@ -143,7 +143,7 @@ def on_paper(assessment: Assessment, oracle: Oracle) -> str:
 
 
 def bottleneck(local: LocalSensitivity, names: Sequence[str]) -> tuple[str, str]:
-    """Which target costs the most: its name, and how much of the price is its."""
+    """Word which target costs the most: its name, and how much of the price is its."""
     worst = local.bottleneck
     if worst is None:
         return "Nothing", "The base model meets this palette."
@@ -155,7 +155,7 @@ def bottleneck(local: LocalSensitivity, names: Sequence[str]) -> tuple[str, str]
 
 
 def slack(assessment: Assessment, names: Sequence[str]) -> str:
-    """Targets that come for free, because the others bring them along; empty when there are none."""
+    """Word which targets come for free, because the others bring them along; empty when there are none."""
     solution = assessment.solution
     if solution is None:
         return ""
@@ -171,7 +171,7 @@ def slack(assessment: Assessment, names: Sequence[str]) -> str:
 
 
 def form(oracle: Oracle) -> str:
-    """Which form of the problem is in force, and why its forecast can be trusted."""
+    """Word which form of the problem is in force, and why its forecast can be trusted."""
     if oracle.form is Form.PER_PROMPT:
         candidates = amounts.fixed(math.exp(oracle.log_candidates))
         return (
@@ -186,7 +186,7 @@ def form(oracle: Oracle) -> str:
 
 
 def price(local: LocalSensitivity, value: int, names: Sequence[str]) -> str:
-    """The shadow price of one target, and which other value gives way most when it is raised."""
+    """Word the shadow price of one target, and which other value gives way most when it is raised."""
     name = capitalised(names[value])
     if not local.active[value]:
         return f"{name} costs nothing at this level: the other targets, or the base model itself, bring it along."
@@ -206,7 +206,7 @@ def price(local: LocalSensitivity, value: int, names: Sequence[str]) -> str:
 
 
 def switches(curve: SensitivityCurve, names: Sequence[str], place: Sequence[str]) -> list[str]:
-    """Where targets start or stop to hold the model back along a sweep.
+    """Word where targets start or stop to be binding along a sweep.
 
     Args:
         curve: the sweep.
@@ -228,14 +228,14 @@ def switches(curve: SensitivityCurve, names: Sequence[str], place: Sequence[str]
 
 
 def capitalised(text: str) -> str:
-    """The text with its first letter large and the rest as it is."""
+    """Return the text with its first letter large and the rest as it is."""
     return text[:1].upper() + text[1:]
 
 
 def why_picked(
     rewards: np.ndarray, weights: np.ndarray, probability: float, likeliest: bool, names: Sequence[str]
 ) -> str:
-    """Why a candidate was picked: its probability, and the values that speak for and against it.
+    """Word why a candidate was picked: its probability, and the values that speak for and against it.
 
     Args:
         rewards: (candidate, value), the picked one first.

@@ -21,7 +21,7 @@ HEADLINES = {
 
 
 def advice_reason(advice: Advice, prompts: int) -> str:
-    """Why that would help, and by how much.
+    """Word why that would help, and by how much.
 
     Args:
         advice: of a palette on a table.
@@ -80,7 +80,7 @@ def advice_reason(advice: Advice, prompts: int) -> str:
 
 
 def outlook_rows(advice: Advice) -> list[tuple[str, str, str, str]]:
-    """What is measured, today and foretold for twice the replies and twice the prompts; nothing where nothing is."""
+    """Return what is measured, now and as forecast for twice the replies and twice the prompts; empty for nothing."""
     outlooks = (advice.now, advice.candidates, advice.prompts)
     found = []
     forms: tuple[tuple[str, str, Callable[[float], str]], ...] = (
@@ -103,7 +103,7 @@ def outlook_rows(advice: Advice) -> list[tuple[str, str, str, str]]:
 
 
 def _times(factor: float) -> str:
-    """How many times as many, rounded up."""
+    """Word how many times as many, rounded up."""
     if factor < 10:
         return f"{amounts.significant(np.ceil(10 * factor - 1e-9) / 10)} times"
     return f"{amounts.fixed(np.ceil(factor), grouped=True)} times"

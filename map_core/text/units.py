@@ -36,14 +36,14 @@ class Units:
     names: Sequence[str]
 
     def of(self, value: int, levels: np.ndarray) -> np.ndarray:
-        """Standardised levels of one value, any shape, in this unit."""
+        """Return standardised levels of one value, any shape, in this unit."""
         levels = np.asarray(levels, dtype=float)
         if self.unit == "reward":
             return self.oracle.base[value] + levels * self.oracle.scale[value]
         return np.array([self.percentile(value, float(level)) for level in levels.ravel()]).reshape(levels.shape)
 
     def percentile(self, value: int, level: float) -> float:
-        """One standardised level as a percentile of the base model's replies; NaN for one that is not finite."""
+        """Return one standardised level as a percentile of the base model's replies; NaN for one that is not finite."""
         if not math.isfinite(level):
             return math.nan
         # A hair below: where many replies tie (a diversity of exactly 1) their percentile would be the middle of the
@@ -52,17 +52,17 @@ class Units:
         return self.percentiles.percentile_of(value, float(self.oracle.base[value]) + level * scale - 1e-9 * scale)
 
     def axis(self, value: int) -> str:
-        """The title of an axis of this value."""
+        """Return the title of an axis of this value."""
         name = self.names[value][:1].upper() + self.names[value][1:]
         return f"{name} (percentile)" if self.unit == "percentile" else f"{name} (reward)"
 
     def said(self, value: int, level: float) -> str:
-        """One level in words short enough for a label."""
+        """Word one level, short enough for a label."""
         shown = float(self.of(value, np.array(level)))
         return amounts.percentile(shown) if self.unit == "percentile" else amounts.significant(shown, 3)
 
     def meant(self, value: int, level: float) -> str:
-        """One level with its meaning, for a line of its own."""
+        """Word one level with its meaning, for a line of its own."""
         percentile = float(Units(self.oracle, self.percentiles, "percentile", self.names).of(value, np.array(level)))
         shown = (
             amounts.percentile(percentile)
@@ -72,7 +72,7 @@ class Units:
         return f"{shown}, {sentences.better_than(percentile)}"
 
     def cloud(self, table: RewardTable, value: int, rows: np.ndarray) -> np.ndarray:
-        """The rewards of some replies in this unit."""
+        """Return the rewards of some replies in this unit."""
         column = table.rewards[:, value]
         if self.unit == "reward":
             return column[rows]

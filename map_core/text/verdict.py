@@ -69,7 +69,7 @@ class PriceTag:
         value: its position.
         step: from which percentile to which.
         cost: in replies to pick the best of.
-        takes: what it takes from the value that gives way most; "" where none does.
+        takes: what it takes from the value that loses most; "" where none does.
         grade: how dear it is.
     """
 
@@ -90,7 +90,7 @@ class RepairText:
 
 @dataclass(frozen=True)
 class VerdictText:
-    """Everything that is said of a palette, in words.
+    """Everything that is shown of a palette, in words.
 
     Args:
         verdict: the state.
@@ -121,7 +121,7 @@ class VerdictText:
 
 
 def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
-    """Half of each level's error bar, (value,), in standard deviations; None for a single prompt.
+    """Return half of each level's error bar, (value,), in standard deviations; None for a single prompt.
 
     Source: :mod:`map_core.confidence.sandwich`, Student's t over prompts.
     """
@@ -132,7 +132,7 @@ def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
 
 
 def best_of_text(kl: float) -> str:
-    """A distance as the number of replies that one would pick the best of.
+    """Word a distance as the number of replies that one would pick the best of.
 
     Example:
         >>> best_of_text(0.0), best_of_text(0.6)
@@ -151,7 +151,7 @@ def verdict_text(
     names: Sequence[str],
     percentile: Percentile,
 ) -> VerdictText:
-    """Say what came of a palette.
+    """Word what came of a palette.
 
     Args:
         assessment: the verdict with its numbers.
@@ -218,7 +218,7 @@ def _lines(
 
 
 def _ends(value: int, shown: Solution, errors: np.ndarray, percentile: Percentile) -> tuple[float, float]:
-    """Both ends of a level's error bar, as percentiles."""
+    """Return both ends of a level's error bar, as percentiles."""
     level, half = float(shown.levels[value]), float(errors[value])
     return percentile(value, level - half), percentile(value, level + half)
 
@@ -252,7 +252,7 @@ def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, per
 def price_tags(
     solution: Solution, prices: LocalSensitivity, names: Sequence[str], percentile: Percentile
 ) -> tuple[PriceTag, ...]:
-    """What a tenth of a standard deviation more of each target costs, the dearest first."""
+    """Return what a tenth of a standard deviation more of each target costs, the dearest first."""
     tags = []
     for j in np.flatnonzero(prices.active)[np.argsort(-prices.price[prices.active])]:
         step = np.zeros(len(prices.price))
@@ -284,7 +284,7 @@ def price_tags(
 def repair_texts(
     found: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile
 ) -> tuple[RepairText, ...]:
-    """The repairs as buttons say them, in the same order."""
+    """Return the texts of the repairs' buttons, in the same order."""
     said = []
     for number, way in enumerate(found.ways, start=1):
         places = [[percentile(j, float(t[j])) for t in (assessment.targets, way.targets)] for j in way.values]
@@ -302,7 +302,7 @@ def repair_texts(
 
 
 def conflict_sentence(found: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile) -> str:
-    """The targets that stand in each other's way, by name, and the most that each can have; "" where none do."""
+    """Word which targets conflict, by name, and the most that each can reach; "" where none do."""
     stands = found.conflict
     if stands is None:
         return ""
@@ -319,7 +319,7 @@ def conflict_sentence(found: Repairs, assessment: Assessment, names: Sequence[st
 
 
 def form_sentence(oracle: Oracle) -> str:
-    """Which form the forecast is in, in one short sentence."""
+    """Word which form the forecast is in, in one short sentence."""
     if oracle.form is Form.PER_PROMPT:
         candidates = amounts.fixed(np.exp(oracle.log_candidates))
         return f"Forecast for a generator that chooses among {candidates} replies a prompt."
