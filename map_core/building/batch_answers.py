@@ -64,13 +64,13 @@ class Answers:
         check_output_path(out, "replies.jsonl")
 
     def request(self, number: int) -> GenerationRequest:
-        """What is asked of one prompt; its seed depends on the request's and on the prompt's text alone."""
+        """Return the request of one prompt; its seed depends on the request's and on the prompt's text alone."""
         text = self.prompts[number].text
         return replace(self._request, prompt=text, seed=prompt_seed(self._request.seed, text))
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Hold the file against a second run; gives how many prompts are answered in it already."""
+        """Hold the file against a second run, and yield how many prompts are answered in it already."""
         with lock(self.out, "run"):
             yield self._repaired()
 
@@ -83,11 +83,11 @@ class Answers:
             os.fsync(file.fileno())
 
     def record(self, number: int, request: GenerationRequest, finished: Finished) -> dict[str, Any]:
-        """One line."""
+        """Return one line of the file."""
         return self._same(number) | outcome_record(request, finished) | described(finished) | self._more
 
     def _same(self, number: int) -> dict[str, Any]:
-        """Of a line what the prompt and the request decide."""
+        """Return the part of a line that the prompt and the request decide."""
         request, prompt = self.request(number), self.prompts[number]
         return {
             "id": prompt.id,
@@ -108,7 +108,7 @@ class Answers:
         } | self._more
 
     def _repaired(self) -> int:
-        """How many lines there are, after a line that was cut off is taken away."""
+        """Remove a line that was cut off, and return how many lines there are."""
         if self._fresh:
             self.out.unlink(missing_ok=True)
         try:
@@ -166,7 +166,7 @@ def answer(
         How many prompts were answered now; the others were answered already.
 
     Raises:
-        InputError: a prompt that the engine refuses (told before any work), or a file of another request.
+        InputError: a prompt that the engine refuses (raised before any work), or a file of another request.
         ScorerError, EngineError: what is written stays, and the same call goes on from there.
     """
     count = len(answers.prompts)
@@ -200,7 +200,10 @@ def answer(
 
 
 def described(finished: Finished) -> dict[str, Any]:
-    """What a record has beside :func:`map_core.service.records.outcome_record`: log K in nats, notes and times."""
+    """Return what a record has beside those of :func:`map_core.service.records.outcome_record`.
+
+    These are log K in nats, notes and times in seconds.
+    """
     return {
         "log_k": math.log(len(finished.replies)),
         "notes": list(finished.notes),
@@ -210,7 +213,7 @@ def described(finished: Finished) -> dict[str, Any]:
 
 
 def _rounded(value: Any) -> Any:
-    """Plain JSON values with so many figures that the same request gives the same ones again."""
+    """Round plain JSON values to so few figures that the same request gives the same ones again."""
     if isinstance(value, float | int) and not isinstance(value, bool):
         return float(f"{value:.{_FIGURES}g}")
     if isinstance(value, Mapping):

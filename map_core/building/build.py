@@ -71,7 +71,7 @@ def build(
         report: called after each prompt.
 
     Returns:
-        What was built. A reply on which a scorer failed is left out and told of.
+        What was built. A reply on which a scorer failed is left out and reported.
 
     Raises:
         InputError: ``out`` exists and may not be replaced, or ``OUT.parts`` holds another build's replies, or the disc
@@ -94,7 +94,7 @@ def build_with(
     keeping: Keeping | None = None,
     report: Reporter | None = None,
 ) -> Built:
-    """As :func:`build`, by whatever crew; it must have been hired for this drawing and these scorers."""
+    """Build as :func:`build` does, with a crew that was hired for this drawing and these scorers."""
     keeping = keeping or Keeping()
     check_values(scorers)
     if candidates < 1:
@@ -113,7 +113,7 @@ def _new_table(
     drawing: Drawing,
     candidates: int,
 ) -> tuple[Job, dict[str, Any]]:
-    """The job of a table that is made from nothing, and the plan that decides its replies."""
+    """Return the job of a table that is made from nothing, and the plan that decides its replies."""
     columns = tuple(Column((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
     metadata: dict[str, Any] = {
         "model": {"name": engine.model, "sha256": engine.model_hash},
@@ -185,7 +185,7 @@ def carried_out(
 
 
 def already(out: Path, keeping: Keeping) -> Built:
-    """A table that is there as it is asked for: nothing is made, and what a kill left beside it is taken away."""
+    """Return a table that is there as it is asked for; nothing is made, and what a kill left beside it is removed."""
     base = Base.read(out)
     if folder_of(out).is_dir() and not keeping.keep_parts:
         with lock(out):
@@ -195,6 +195,11 @@ def already(out: Path, keeping: Keeping) -> Built:
 
 
 def check_values(scorers: Sequence[Scorer]) -> None:
+    """Check that there are values, each once, and none named like a column of every table.
+
+    Raises:
+        InputError: there is no value, one is named twice, or one has the name of such a column.
+    """
     names = [scorer.name for scorer in scorers]
     if not names or len(set(names)) < len(names):
         raise InputError(f"The values are {', '.join(names) or 'none'}; expected at least one, and each once.")

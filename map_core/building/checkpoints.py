@@ -106,22 +106,22 @@ class Parts:
         self.folder.write(_PLAN, json.dumps(asked).encode())
 
     def _differing(self, found: Mapping[str, Any]) -> set[str]:
-        """What of another plan is not what is asked for; more candidates than there are can still be drawn."""
+        """Return the keys in which another plan differs; fewer candidates there do not count, as more can be drawn."""
         differs = {key for key in self._plan.keys() | found.keys() if self._plan.get(key) != found.get(key)}
         if found.get("candidates", 0) <= self._candidates:
             differs.discard("candidates")
         return differs
 
     def drawn(self, key: str) -> int:
-        """The number after the last candidate of a prompt that is there; 0 where none is."""
+        """Return the number after the last candidate of a prompt that is there; 0 where none is."""
         return self._ranges[key][-1][1] if key in self._ranges else 0
 
     def numbers(self, key: str) -> list[int]:
-        """The numbers of a prompt's candidates that are there."""
+        """Return the numbers of a prompt's candidates that are there."""
         return [number for first, end in self._ranges.get(key, ()) for number in range(first, end)]
 
     def replies(self, key: str) -> dict[int, Reply]:
-        """A prompt's replies that are there, by candidate number."""
+        """Return a prompt's replies that are there, by candidate number."""
         found: dict[int, Reply] = {}
         for first, end in self._ranges.get(key, ()):
             data = self._read(_replies_name(key, first, end))
@@ -143,7 +143,7 @@ class Parts:
         self._ranges.setdefault(key, []).append((first, end))
 
     def scores(self, key: str) -> Scores:
-        """The rewards of a prompt that are there."""
+        """Return the rewards of a prompt that are there."""
         name = _scores_name(key)
         if name not in self.folder:
             return Scores()
@@ -200,11 +200,11 @@ def _scores_name(key: str) -> str:
 
 
 def key_of(prompt: str, occurrence: int = 0) -> str:
-    """What a prompt's parts are called: by its text, and by how often the same text came before it."""
+    """Return the key of a prompt's parts, made of its text and of how often the same text came before it."""
     digest = hashlib.sha256(prompt.encode()).hexdigest()[:24]
     return f"{digest}-{occurrence}" if occurrence else digest
 
 
 def folder_of(out: Path) -> Path:
-    """Where the parts of a table are kept while it is built."""
+    """Return where the parts of a table are kept while it is built."""
     return out.with_name(out.name + ".parts")

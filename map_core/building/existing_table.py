@@ -30,7 +30,7 @@ class Base:
 
     Args:
         data: its columns.
-        metadata: what it tells of itself.
+        metadata: what it records of itself.
         values: its values.
         fingerprint: changes with its content.
     """
@@ -48,7 +48,7 @@ class Base:
 
     @classmethod
     def read(cls, path: Path) -> Base:
-        """A table's file.
+        """Read a table's file.
 
         Raises:
             InputError: no such file, or no table.
@@ -68,7 +68,7 @@ class Base:
 
     @classmethod
     def of(cls, table: RewardTable) -> Base:
-        """A table in memory."""
+        """Return the base for a table in memory."""
         texts = "\0".join((*table.prompts, *table.replies)).encode()
         fingerprint = hashlib.sha256(texts + table.rewards.tobytes()).hexdigest()
         return cls(reward_table.as_arrow(table), table.metadata, table.values, fingerprint)
@@ -100,11 +100,14 @@ class Base:
         return any(text.as_py() for text in self._data["reply"])
 
     def numbers(self, prompt: int) -> list[int]:
-        """The candidate numbers of a prompt's replies."""
+        """Return the candidate numbers of a prompt's replies."""
         return [int(number) for number in self._numbers[self._rows(prompt)]]
 
     def replies(self, prompt: int) -> dict[int, Reply]:
-        """A prompt's replies by candidate number; the sum of log-probabilities is spread evenly over the tokens."""
+        """Return a prompt's replies by candidate number.
+
+        The sum of a reply's log-probabilities is spread evenly over its tokens.
+        """
         rows = self._rows(prompt)
         part = self._data.slice(rows.start, rows.stop - rows.start)
         size = part.num_rows
@@ -112,23 +115,23 @@ class Base:
         totals = part["log_prob"].to_pylist() if "log_prob" in part.column_names else [None] * size
         longest = self.metadata.get("sampling", {}).get("max_new_tokens", math.inf)
         found = {}
-        for number, text, ids, total in zip(
+        for number, text, stored, total in zip(
             self.numbers(prompt), part["reply"].to_pylist(), tokens, totals, strict=True
         ):
-            ids = tuple(ids or ())
+            ids = tuple(stored or ())
             known = ids and total is not None and math.isfinite(total)
             spread = (total / len(ids),) * len(ids) if known else ()
             found[number] = Reply(text or "", ids, spread, finished=len(ids) < longest)
         return found
 
     def rewards(self, prompt: int, value: str) -> dict[int, float]:
-        """A prompt's rewards of one of the values, by candidate number."""
+        """Return a prompt's rewards of one of the values, by candidate number."""
         rows = self._rows(prompt)
         column = self._data[value].slice(rows.start, rows.stop - rows.start).to_pylist()
         return {n: float(reward) for n, reward in zip(self.numbers(prompt), column, strict=True) if reward is not None}
 
     def log_probs(self, prompt: int) -> dict[int, float]:
-        """The log-probability of each of a prompt's replies, by candidate number; NaN where untold."""
+        """Return the log-probability of each of a prompt's replies, by candidate number; NaN where it is not known."""
         rows = self._rows(prompt)
         if "log_prob" not in self._data.column_names:
             return dict.fromkeys(self.numbers(prompt), math.nan)
@@ -140,7 +143,7 @@ class Base:
 
 
 def _counted(codes: np.ndarray) -> np.ndarray:
-    """The number of each row among those of its prompt."""
+    """Return the number of each row among those of its prompt."""
     seen: dict[int, int] = {}
     numbers = np.zeros(len(codes), dtype=np.int64)
     for row, code in enumerate(codes.tolist()):

@@ -29,7 +29,7 @@ Resolve = Callable[[Sequence[str]], list[Scorer]]
 
 
 def hire_scorers(model: str | None, drawing: Drawing, scorers: Sequence[Scorer]) -> Crew:
-    """A crew that only scores, in this process.
+    """Return a crew that only scores, in this process.
 
     Raises:
         InputError: replies are to be drawn.
@@ -60,16 +60,17 @@ def extend(
         values: names of values to add; those that the table has already are left as they are.
         prompts: prompts to add; those whose text the table has already are left as they are.
         candidates: K from now on; the table's own by default.
-        hire: gives the crew; it is told the model that the table names when replies are missing. By default scorers
+        hire: gives the crew; it is given the model that the table names when replies are missing. By default scorers
             alone, in this process.
-        keeping, report: as in :func:`build`.
+        keeping: as in :func:`build`.
+        report: as in :func:`build`.
 
     Returns:
         What was built. Where nothing is missing the table is left as it is.
 
     Raises:
-        InputError: fewer candidates than there are, or the table does not tell how its replies were drawn, or another
-            model than the table's would be used.
+        InputError: fewer candidates than there are, or the table does not record how its replies were drawn, or
+            another model than the table's would be used.
         ScorerError, EngineError: as in :func:`build`.
     """
     keeping = keeping or Keeping()
@@ -122,7 +123,7 @@ def _job(
     candidates: int,
     engine: dict[str, str],
 ) -> tuple[Job, dict[str, Any]]:
-    """The job, and the plan that its parts belong to; ``engine`` is empty where nothing is drawn."""
+    """Return the job, and the plan that its parts belong to; ``engine`` is empty where nothing is drawn."""
     place = {scorer.name: number for number, scorer in enumerate(scorers)}
     versions = {str(entry.get("name")): str(entry.get("version")) for entry in base.metadata.get("scorers") or ()}
     columns = []
@@ -149,7 +150,7 @@ def _job(
 
 
 def _drawing(base: Base, table: Path) -> Drawing:
-    """How the table's replies were drawn, from its metadata."""
+    """Return how the table's replies were drawn, from its metadata."""
     told = base.metadata
     if not told.get("sampling") or not isinstance(told.get("seed"), int) or not (told.get("model") or {}).get("name"):
         raise InputError(

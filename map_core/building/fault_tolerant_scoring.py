@@ -67,7 +67,7 @@ def each_score(ask: Ask, replies: Sequence[Reply]) -> tuple[np.ndarray, dict[int
 class Faults:
     """Keeps account of prompts on which a scorer failed for every reply, and gives up on it in time.
 
-    What was found on them is held back until the scorer is seen to work on another prompt: a scorer that is broken
+    Their results are held back until the scorer is seen to work on another prompt: a scorer that is broken
     leaves nothing behind, so that the same command, once it is mended, scores everything.
     """
 
@@ -75,7 +75,7 @@ class Faults:
     held: dict[ScoreKey, list[tuple[int, Found]]] = field(default_factory=dict)
 
     def failed(self, prompt: int, found: Found) -> None:
-        """Every reply to this prompt failed.
+        """Record that every reply to this prompt failed.
 
         Raises:
             ScorerError: it is the third prompt in a row.
@@ -87,12 +87,12 @@ class Faults:
             raise self._given_up(key)
 
     def succeeded(self, key: ScoreKey) -> list[tuple[int, Found]]:
-        """Some reply could be scored; the prompts before it, and what of them can now be kept."""
+        """Record that some reply could be scored; return the prompts before it, and what of them can now be kept."""
         self.worked.add(key)
         return self.held.pop(key, [])
 
     def end(self) -> list[tuple[int, Found]]:
-        """The prompts that are left, and what of them can be kept.
+        """Return the prompts that are left, and what of them can be kept.
 
         Raises:
             ScorerError: a scorer failed on everything.

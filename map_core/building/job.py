@@ -68,7 +68,7 @@ class Job:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def base_of(self, number: int) -> Base | None:
-        """The table that is added to, where it has this prompt."""
+        """Return the table that is added to, where it has this prompt; else None."""
         return self.base if self.base is not None and number < len(self.base.prompts) else None
 
 
@@ -78,7 +78,7 @@ class Work:
     Args:
         job: what is to be made.
         parts: what is made so far.
-        report: who is told how far it is.
+        report: called with how far it is.
     """
 
     def __init__(self, job: Job, parts: Parts, report: Reporter | None) -> None:
@@ -152,7 +152,7 @@ class Work:
             self._keep_scores(number, [earlier])
 
     def _wanted(self, number: int) -> list[tuple[int, Column, list[int]]]:
-        """The values that lack rewards on a prompt, and the candidates that lack them."""
+        """Return the values that lack rewards on a prompt, and the candidates that lack them."""
         scores = self._parts.scores(self._keys[number])
         numbers, kept = self._numbers(number), set(self._kept_numbers(number))
         wanted = []
@@ -247,7 +247,7 @@ class Work:
         return there | self._parts.replies(self._keys[number])
 
     def _all_scores(self, number: int) -> Scores:
-        """The rewards of a prompt for every value, those that are kept included."""
+        """Return the rewards of a prompt for every value, those that are kept included."""
         scores, base = self._parts.scores(self._keys[number]), self._job.base_of(number)
         if base is not None:
             for column in self._job.columns:
@@ -256,7 +256,7 @@ class Work:
         return scores
 
     def _marked(self, number: int) -> list[Mark]:
-        """The marks of a prompt's replies."""
+        """Return the marks of a prompt's replies."""
         scores, prompt = self._parts.scores(self._keys[number]), self._job.prompts[number].id
         return [
             Mark(prompt, candidate, column.key[0], reason)

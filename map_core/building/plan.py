@@ -99,7 +99,7 @@ class Built:
     skipped: tuple[str, ...] = ()
 
     def load(self) -> RewardTable:
-        """The table itself."""
+        """Read the table itself."""
         return reward_table.load(self.out)
 
     @property
@@ -123,7 +123,7 @@ class Built:
 
 
 def prompt_seed(seed: int, prompt: str) -> int:
-    """The seed of one prompt's replies: it depends on the build's seed and on the prompt's text alone.
+    """Return the seed of one prompt's replies, which depends on the build's seed and on the prompt's text alone.
 
     So a prompt gets the same replies whichever prompts stand beside it in the file.
     """
@@ -132,7 +132,7 @@ def prompt_seed(seed: int, prompt: str) -> int:
 
 
 def fingerprint(prompts: Sequence[Prompt]) -> str:
-    """One hash of all prompts, their ids and use cases, in order, and of weights where there are any."""
+    """Return one hash of all prompts, their ids and use cases, in order, and of weights where there are any."""
     lines = "\n".join(
         f"{p.id}\t{p.use_case}\t{p.text}"
         + ("" if (p.weight, p.held_out) == (1.0, False) else f"\t{p.weight}\t{p.held_out}")
@@ -142,12 +142,12 @@ def fingerprint(prompts: Sequence[Prompt]) -> str:
 
 
 def drawn_by(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan of a table that is made from nothing: of what the table tells, all that decides its replies."""
+    """Return the plan of a table that is made from nothing: all of its metadata that decides its replies."""
     return {"format": FORMAT} | {key: metadata.get(key) for key in ("engine", "sampling", "seed", "system")}
 
 
 def digest(plan: dict[str, Any], prompts: Sequence[Prompt], candidates: int, values: Sequence[ScoreKey]) -> str:
-    """One hash of all that decides a table: the same again gives the same table."""
+    """Return one hash of all that decides a table: the same again gives the same table."""
     whole = [plan, fingerprint(prompts), candidates, [list(value) for value in values]]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
@@ -167,7 +167,7 @@ def refuse_overwrite(out: Path, force: bool) -> None:
 
 
 def finished(out: Path) -> str | None:
-    """The digest of the build that wrote ``out``; None where there is none or it tells of none."""
+    """Return the digest of the build that wrote ``out``; None where there is no table or it records none."""
     try:
         found = reward_table.load_metadata(out).get("build") if out.is_file() else None
     except InputError:

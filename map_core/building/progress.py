@@ -62,7 +62,7 @@ class Steps:
         stage: its name.
         ready: how many prompts an earlier run had made.
         total: all prompts.
-        report: who is told; None for nobody.
+        report: called with each report; None for nobody.
     """
 
     def __init__(self, stage: str, ready: int, total: int, report: Reporter | None) -> None:
@@ -71,7 +71,7 @@ class Steps:
         self._tell()
 
     def one(self) -> None:
-        """One more prompt is ready."""
+        """Count one more prompt as ready."""
         self._done += 1
         self._tell()
 
@@ -117,12 +117,12 @@ class ProgressFile:
             self._write("running")
 
     def note(self, notes: Sequence[str]) -> None:
-        """Sentences to show beside the numbers, in place of earlier ones."""
+        """Show these sentences beside the numbers, in place of earlier ones."""
         self._notes = tuple(notes)
         self._write("running")
 
     def end(self, state: str, error: str | None = None) -> None:
-        """The last writing: "done", "stopped" or "failed" with the reason in words."""
+        """Write the last report: "done", "stopped" or "failed" with the reason in words."""
         self._write(state, error)
 
     def _write(self, state: str, error: str | None = None) -> None:

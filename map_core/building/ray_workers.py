@@ -123,7 +123,7 @@ class OnRay:
             self._ray.shutdown()
 
     def _spread(self, method: str, work: Iterable[T]) -> Iterator[tuple[T, Any]]:
-        """Each piece of work and its answer, in the order of the answers."""
+        """Yield each piece of work and its answer, in the order of the answers."""
         idle, coming = deque(self._workers * AHEAD), iter(work)
         asked: dict[Any, tuple[T, Any]] = {}
         while True:
@@ -160,23 +160,23 @@ class Worker:
         self._crew = Local(None if opening is None else opening.open, drawing, scorers, limit)
 
     def info(self) -> EngineInfo:
-        """The model that draws."""
+        """Return the model that draws."""
         return self._crew.info
 
     def usable(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
-        """The prompts that the model can take."""
+        """Return the prompts that the model can take."""
         return self._crew.usable(prompts, skip)
 
     def draw(self, lack: Lack) -> Drawn:
-        """The replies that one prompt lacks."""
+        """Draw the replies that one prompt lacks."""
         return self._crew.replies(lack)
 
     def score(self, batch: Batch) -> Scored:
-        """The rewards of one batch."""
+        """Return the rewards of one batch."""
         return self._crew.rewards(batch)
 
     def pid(self) -> int:
-        """The worker's process."""
+        """Return the id of the worker's process."""
         import os
 
         return os.getpid()

@@ -19,7 +19,7 @@ ATTEMPTS, FIRST_WAIT, LONGEST_WAIT = 6, 1.0, 60.0
 
 
 def retried(ask: Callable[[], T]) -> T:
-    """The answer, asked for up to :data:`ATTEMPTS` times.
+    """Ask up to :data:`ATTEMPTS` times, and return the answer.
 
     The waits double, with some chance in them so that many do not ask at the same moment.
 

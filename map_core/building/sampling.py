@@ -16,13 +16,13 @@ from map_core.errors import InputError
 
 
 def drawn(engine: Engine, drawing: Drawing, prompt: str, first: int, count: int) -> list[Reply]:
-    """The candidates ``first`` to ``first + count - 1`` of a prompt, whole."""
+    """Draw the candidates ``first`` to ``first + count - 1`` of a prompt, whole."""
     seed = prompt_seed(drawing.seed, prompt)
     return engine.complete(DrawRequest(prompt, count, drawing.settings, seed, first, drawing.system))
 
 
 def usable(engine: Engine, drawing: Drawing, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
-    """The prompts that the model can take, looked at before the first token is drawn.
+    """Return the prompts that the model can take, checked before the first token is drawn.
 
     Args:
         engine: the base model.

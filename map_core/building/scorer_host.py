@@ -12,13 +12,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import gc
-import os
 import pickle
 import pickletools
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,7 +39,7 @@ class Host(Protocol):
     """Somewhere scorers run."""
 
     def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
-        """Rewards of replies to one prompt, one a reply, which may hold NaN.
+        """Return the rewards of replies to one prompt, one a reply, which may hold NaN.
 
         Args:
             scorer: its place among the scorers.
@@ -74,7 +74,7 @@ class Here:
         return asked(self._scorers[scorer], prompt, replies)
 
     def close(self) -> None:
-        """Nothing runs on."""
+        """Do nothing, as no process runs."""
 
 
 class Apart:
@@ -138,7 +138,7 @@ class Apart:
 
     def _begin(self) -> None:
         # Modules are found where this process finds them.
-        paths = [path or os.getcwd() for path in sys.path]
+        paths = [path or str(Path.cwd()) for path in sys.path]
         self._process = ChildProcess("map_core.building.scorer_process", paths=paths)
         self._process.send({"scorers": base64.b64encode(self._sent).decode()})
 
@@ -170,13 +170,16 @@ def plain(reply: Reply) -> list[Any]:
 
 
 def reply_from(fields: Sequence[Any]) -> Reply:
-    """Return the reply that :func:`plain` took apart."""
+    """Return the reply whose values :func:`plain` returned."""
     text, tokens, log_probs, finished = fields
     return Reply(text, tuple(tokens), tuple(log_probs), finished)
 
 
 def asked(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-    """What a scorer gives, not yet held to its contract; what it raises, as :meth:`Host.score` says."""
+    """Return a scorer's rewards before they are checked against its contract.
+
+    Errors are raised as :meth:`Host.score` says.
+    """
     try:
         return np.asarray(scorer.score(prompt, replies), dtype=np.float64)
     except (PaletteError, MemoryError):

@@ -36,7 +36,7 @@ def _pickled(error: Exception) -> bytes:
     try:
         content = pickle.dumps(error)
         pickle.loads(content)
-    except Exception:
+    except Exception:  # noqa: BLE001  # an error of a scorer may raise anything while it is pickled and read back
         kind = ScorerError if isinstance(error, ScorerError | InputError) else EngineError
         return pickle.dumps(kind(str(error)))
     return content

@@ -76,15 +76,15 @@ class Crew(Protocol):
         ...
 
     def usable(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
-        """The prompts that the model can take, see :func:`map_core.building.sampling.usable`."""
+        """Return the prompts that the model can take, see :func:`map_core.building.sampling.usable`."""
         ...
 
     def draw(self, lacking: Iterable[Lack]) -> Iterator[tuple[Lack, Drawn]]:
-        """The replies, as they are ready."""
+        """Yield the replies, as they are ready."""
         ...
 
     def score(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Scored]]:
-        """The rewards, as they are ready."""
+        """Yield the rewards, as they are ready."""
         ...
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class Local:
             yield lack, self.replies(lack)
 
     def replies(self, lack: Lack) -> Drawn:
-        """The replies that one prompt lacks."""
+        """Draw the replies that one prompt lacks."""
         engine = self._model()
         try:
             return retried(lambda: drawn(engine, self._drawing, lack.prompt, lack.first, lack.count))
@@ -145,7 +145,7 @@ class Local:
             yield batch, self.rewards(batch)
 
     def rewards(self, batch: Batch) -> Scored:
-        """The rewards of one batch."""
+        """Return the rewards of one batch."""
         whole = len(batch.replies)
 
         def ask(some: Sequence[Reply]) -> np.ndarray:

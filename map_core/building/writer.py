@@ -30,7 +30,7 @@ class Row:
     Args:
         candidate: its number among the replies to its prompt.
         reply: the reply.
-        log_prob: of the whole reply, in nats; NaN where untold.
+        log_prob: of the whole reply, in nats; NaN where it is not known.
         rewards: one a value.
     """
 

@@ -62,7 +62,9 @@ class Kept:
 
 
 def folder() -> Path:
-    """The folder in force: ``VALUE_PALETTE_TABLES``, or ``tables`` in this person's data folder; made on first use.
+    """Return the folder in force, which is made on first use.
+
+    It is ``VALUE_PALETTE_TABLES``, or ``tables`` in this person's data folder.
 
     Raises:
         InputError: it cannot be made.
@@ -77,7 +79,7 @@ def folder() -> Path:
 
 
 def named(name: str) -> str:
-    """A name as it is kept: without spaces at its ends, several spaces as one.
+    """Return a name as it is kept: without spaces at its ends, several spaces as one.
 
     Raises:
         InputError: it is empty, too long, or has other characters than letters, digits, spaces, - and _.
@@ -92,7 +94,7 @@ def named(name: str) -> str:
 
 
 def path_of(name: str) -> Path:
-    """The file of a table, whether it is there or not.
+    """Return the file of a table, whether it is there or not.
 
     Raises:
         InputError: see :func:`named`.
@@ -101,13 +103,13 @@ def path_of(name: str) -> Path:
 
 
 def listed() -> tuple[Kept, ...]:
-    """All tables of the folder, the newest first."""
+    """Return all tables of the folder, the newest first."""
     found = [described(path) for path in folder().glob("*.parquet") if _NAME.fullmatch(path.stem)]
     return tuple(sorted(found, key=lambda one: one.changed, reverse=True))
 
 
 def described(path: Path) -> Kept:
-    """What a list says of one file; a file that cannot be read says so in words."""
+    """Return what a list says of one file; a file that cannot be read says so in words."""
     try:
         status = path.stat()
     except OSError as error:
@@ -117,7 +119,7 @@ def described(path: Path) -> Kept:
 
 @lru_cache(maxsize=256)
 def _described(path: Path, size: int, changed: datetime) -> Kept:
-    """The same of a file that is there, read once as long as it stays as it is."""
+    """Return what a list says of a file that is there, read once as long as it stays as it is."""
     try:
         metadata = load_metadata(path)
         prompts, replies, columns = _counted(path)
@@ -162,7 +164,7 @@ def check_memory(path: Path, free: int | None = None) -> None:
 
 
 def delete(name: str) -> None:
-    """Take a table off the disk; whoever looks at it keeps it until they look anew.
+    """Delete a table from the disk; whoever looks at it keeps it until they look anew.
 
     Raises:
         InputError: there is no such table, or its file cannot be removed.
@@ -177,7 +179,7 @@ def delete(name: str) -> None:
 
 
 def _counted(path: Path) -> tuple[int, int, list[str]]:
-    """Prompts, replies and columns of a file."""
+    """Return the numbers of prompts and of replies in a file, and the names of its columns."""
     try:
         with pq.ParquetFile(path) as file:
             names = list(file.schema_arrow.names)
@@ -191,7 +193,7 @@ def _counted(path: Path) -> tuple[int, int, list[str]]:
 
 
 def _without_path(error: InputError, path: Path) -> str:
-    """Where a server keeps its files is nobody's business."""
+    """Return an error's text without the folder, as nobody needs to know where a server keeps its files."""
     return str(error).replace(str(path), path.name)
 
 

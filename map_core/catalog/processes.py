@@ -76,12 +76,12 @@ class Making:
 
 
 def place(name: str) -> Path:
-    """The folder of a piece of work."""
+    """Return the folder of a piece of work."""
     return folder() / ".making" / named(name)
 
 
 def free_name(stem: str) -> str:
-    """A name that no table has and no work is on: the stem, or the stem with a number.
+    """Return a name that no table has and no work is on: the stem, or the stem with a number.
 
     Raises:
         InputError: the stem can be no name.
@@ -134,7 +134,7 @@ def begin(
 
 
 def go_on(name: str) -> None:
-    """Run the command of a piece of work, from where it stopped; nothing where it is running.
+    """Run the command of a piece of work, from where it stopped; do nothing where it is running.
 
     Raises:
         InputError: there is no such work.
@@ -156,7 +156,7 @@ def go_on(name: str) -> None:
 
 
 def stop(name: str) -> None:
-    """Ask the process to stop; what it has made is kept. Nothing where it is not running."""
+    """Ask the process to stop, where it is running; what it has made is kept."""
     if identity := _identity(place(name)):
         identity.terminate()
 
@@ -175,14 +175,14 @@ def give_up(name: str) -> None:
 
 
 def every() -> tuple[Making, ...]:
-    """All work that is going on or was not brought to an end, the latest first."""
+    """Return all work that is going on or was not brought to an end, the latest first."""
     homes = [home for home in (folder() / ".making").glob("*") if (home / "request.json").exists()]
     homes.sort(key=lambda home: (home / "request.json").stat().st_mtime, reverse=True)
     return tuple(look(home.name) for home in homes)
 
 
 def look(name: str) -> Making:
-    """Where a piece of work is."""
+    """Return how far a piece of work is."""
     home = place(name)
     request = _read(home / "request.json") or {}
     told = _read(home / "progress.json") or {}
@@ -220,14 +220,14 @@ def _identity(home: Path) -> ProcessIdentity | None:
 
 
 def _filled(argument: str, places: Mapping[str, str], home: Path) -> str:
-    """An argument with the place that it stands for; what merely holds braces is left as it is."""
+    """Return an argument with its place filled in; what merely holds braces is left as it is."""
     if argument.startswith("{folder}/"):
         return str(home / argument.removeprefix("{folder}/"))
     return places.get(argument, argument)
 
 
 def _tail(path: Path) -> str:
-    """The last that a process said."""
+    """Return the last lines that a process wrote."""
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return "\n".join(lines[-TAIL:])
 

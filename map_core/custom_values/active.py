@@ -34,10 +34,10 @@ class Offer:
 
 
 def offered(table: RewardTable) -> tuple[Offer, ...]:
-    """What is offered beside the values of a table, in the order in which it was defined.
+    """Return what is offered beside the values of a table, in the order in which it was defined.
 
     Args:
-        table: the whole table as its file has it; tables are told apart by identity.
+        table: the whole table as its file has it; tables are distinguished by identity.
     """
     with _lock:
         known = _known.get(table)
@@ -63,6 +63,6 @@ def _look(table: RewardTable) -> tuple[Offer, ...]:
 
 
 def forget() -> None:
-    """Look at the database again the next time."""
+    """Forget what was read, so that the database is looked at again the next time."""
     with _lock:
         _known.clear()

@@ -18,7 +18,7 @@ from map_core.store.keys import BENEATH, table_key
 
 
 def extended(table: RewardTable, added: Sequence[Scores]) -> RewardTable:
-    """The table with a column for each of these scores, in their order, and their scorers in its metadata.
+    """Return the table with a column for each of these scores, in their order, and their scorers in its metadata.
 
     Raises:
         InputError: a value has the name of another one, or scores are not one a reply.

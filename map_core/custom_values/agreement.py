@@ -18,12 +18,12 @@ from map_core.store.custom_values import Judged, Reply
 
 
 def judged(database: Database, table: RewardTable, id: int, version: int) -> tuple[Judged, ...]:
-    """The judgements of a version of a value on a table's replies."""
+    """Return the judgements of a version of a value on a table's replies."""
     return custom_values.judgements(database, id, version, replies_key(table))
 
 
 def replies_of(table: RewardTable, question: Question) -> tuple[Reply, Reply]:
-    """Both replies as judgements name them."""
+    """Return both replies as judgements name them."""
     first, second = (_reply(table, row) for row in (question.first, question.second))
     return first, second
 
@@ -34,7 +34,7 @@ def _reply(table: RewardTable, row: int) -> Reply:
 
 
 def as_rows(table: RewardTable, kept: Sequence[Judged]) -> list[Judgement]:
-    """Judgements by row of the table; what it does not have is left out."""
+    """Return judgements by row of the table; those on replies that it does not have are left out."""
     places = {name: number for number, name in enumerate(table.prompt_ids)}
     found = []
     for one in kept:
@@ -49,12 +49,12 @@ def as_rows(table: RewardTable, kept: Sequence[Judged]) -> list[Judgement]:
 
 
 def agreed(table: RewardTable, rewards: np.ndarray, kept: Sequence[Judged]) -> Agreement | None:
-    """How well scores agree with judgements; None while no pair was decided."""
+    """Return how well scores agree with judgements; None while no pair was decided."""
     return agreement(rewards, as_rows(table, kept))
 
 
 def basis(found: Agreement | None) -> str:
-    """What the word rests on, in one sentence.
+    """Return what the word rests on, in one sentence.
 
     Example:
         >>> basis(Agreement(13, 15, 0, 0.62, 0.96))
@@ -69,7 +69,7 @@ def basis(found: Agreement | None) -> str:
 
 
 def in_short(found: Agreement | None) -> str:
-    """The word and what it rests on."""
+    """Return the word and what it rests on."""
     said = basis(found)
     if found is None or found.word is None:
         return said
@@ -77,7 +77,7 @@ def in_short(found: Agreement | None) -> str:
 
 
 def advice(found: Agreement) -> str:
-    """What to make of it, in a sentence."""
+    """Return one sentence of advice on the value, given its agreement with people."""
     if found.reversed:
         return "It has it the wrong way round: change the two sides of its definition."
     if found.word is None:

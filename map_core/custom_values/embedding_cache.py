@@ -32,7 +32,7 @@ class RememberedEmbedder:
         self._model: Embedder | None = None
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """One vector of length 1 per text, (text, dimension)."""
+        """Return one vector of length 1 per text, (text, dimension)."""
         digest = hashlib.sha256(json.dumps([self._name, list(texts)]).encode()).hexdigest()
         path = self._folder / f"{digest[:32]}.npy"
         try:

@@ -38,7 +38,7 @@ _JOBS = Jobs(workers=1)
 
 
 def start(table: Path, replies: str, definition: Definition) -> Job:
-    """The job that scores a table on a definition: the one that runs, or a new one.
+    """Start the job that scores a table on a definition, or return the one that runs.
 
     Its ``partial`` is a :class:`Scored`; ``cancel()`` stops it.
 
@@ -52,7 +52,7 @@ def start(table: Path, replies: str, definition: Definition) -> Job:
 
 
 def job(replies: str, definition: Definition) -> Job | None:
-    """The job of a definition in this process, if there was one."""
+    """Return the job of a definition in this process; None if there was none."""
     return _JOBS.get(score_cache.path_of(replies, definition))
 
 

@@ -42,7 +42,10 @@ class Scores:
 
 
 def folder() -> Path:
-    """The folder of all scores: ``scores`` beside the database where that is a file, else in the data folder."""
+    """Return the folder of all scores.
+
+    It is ``scores`` beside the database where that is a file, else in the data folder.
+    """
     url = make_url(setting())
     if url.get_backend_name() == "sqlite" and url.database:
         return Path(url.database).resolve().parent / "scores"
@@ -51,7 +54,7 @@ def folder() -> Path:
 
 @lru_cache(maxsize=8)
 def replies_key(table: RewardTable) -> str:
-    """A key of a table's replies, 16 hexadecimal digits, whatever values they are scored on.
+    """Return a key of a table's replies, 16 hexadecimal digits, whatever values they are scored on.
 
     Args:
         table: the whole table; tables are remembered by identity.
@@ -64,7 +67,7 @@ def replies_key(table: RewardTable) -> str:
 
 
 def path_of(replies: str, definition: Definition) -> Path:
-    """Where the scores of a definition on some replies lie, or will."""
+    """Return the file of the scores of a definition on some replies, whether it is there or not."""
     return _path(replies, _scorer(definition))
 
 
@@ -78,7 +81,7 @@ def _path(replies: str, scorer: Scorer) -> Path:
 
 
 def read(replies: str, definition: Definition) -> Scores | None:
-    """The scores of a definition on some replies; None where they were not made yet.
+    """Read the scores of a definition on some replies; None where they were not made yet.
 
     Raises:
         InputError: the file is there and cannot be read.

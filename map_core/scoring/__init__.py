@@ -14,7 +14,7 @@ transforms            units of rewards
 validation, pairwise  scores against labels, and against judgements of pairs
 profile               a value as it shows on a table's replies
 
-``cards()`` tells about the built-in ones without loading a model; ``resolve(names, own)`` gives scorers, built-in ones
+``cards()`` describes the built-in ones without loading a model; ``resolve(names, own)`` gives scorers, built-in ones
 and of one's own, that load their models when first asked for a score.
 """
 

@@ -67,7 +67,7 @@ class Card:
     needs: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The card as plain JSON values, for a table's metadata."""
+        """Return the card as plain JSON values, for a table's metadata."""
         return asdict(self) | {"uses": list(self.uses), "costs": self.costs.value, "needs": list(self.needs)}
 
 
@@ -99,7 +99,7 @@ class Scorer(ABC):
         return self.card.partial
 
     def score_many(self, prompts: Sequence[str], replies: Sequence[Sequence[Reply]]) -> list[np.ndarray]:
-        """Rewards of the replies to many prompts, in one batch where the scorer gains from it.
+        """Return the rewards of the replies to many prompts, in one batch where the scorer gains from it.
 
         Args:
             prompts: what was asked.
@@ -111,11 +111,13 @@ class Scorer(ABC):
         return [self.score(prompt, own) for prompt, own in zip(prompts, replies, strict=True)]
 
     def settings(self) -> dict[str, Any]:
-        """What a scorer that is not built in must be told to be made again, as plain JSON values."""
+        """Return what is needed to make a scorer that is not built in again, as plain JSON values."""
         return {}
 
     def entry(self) -> dict[str, Any]:
-        """What a table's metadata says of the scorer, as plain JSON values: card, version, family and settings.
+        """Return what a table's metadata says of the scorer, as plain JSON values.
+
+        It holds card, version, family and settings.
 
         :func:`map_core.scoring.from_metadata` reads it back.
         """
@@ -129,7 +131,7 @@ class Scorer(ABC):
 
     @abstractmethod
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Rewards of replies to one prompt.
+        """Return the rewards of replies to one prompt.
 
         Args:
             prompt: what the person asked.
@@ -175,5 +177,8 @@ def score_checked(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.n
 
 
 def log_prob(reply: Reply) -> float:
-    """The log-probability of a whole reply under its base model, in nats, summed over its tokens; NaN where untold."""
+    """Return the log-probability of a whole reply under its base model, in nats, summed over its tokens.
+
+    It is NaN where the reply has text and no log-probabilities.
+    """
     return math.fsum(reply.log_probs) if reply.log_probs or not reply.text else math.nan

@@ -115,11 +115,11 @@ class Classifier(Scorer):
         )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """The model's output for each reply, float64."""
+        """Return the model's output for each reply, float64."""
         return self.score_many([prompt], [replies])[0]
 
     def score_many(self, prompts: Sequence[str], replies: Sequence[Sequence[Reply]]) -> list[np.ndarray]:
-        """As :meth:`score`, in batches over all prompts."""
+        """Score as :meth:`score` does, in batches over all prompts."""
         if not any(len(own) for own in replies):
             return [np.zeros(0) for _ in replies]
         model = self._opened()
@@ -132,13 +132,13 @@ class Classifier(Scorer):
         return np.split(self._reward(outputs, self._column(model, outputs.shape[1])), ends)
 
     def _count(self, cut: int, read: int) -> None:
-        """Count what was cut; it is said in the log, too, each time that there are twice as many."""
+        """Count what was cut, and log it each time that there are twice as many."""
         before, self.cut, self.read = self.cut, self.cut + cut, self.read + read
         if self.cut.bit_length() > before.bit_length():
             _LOG.warning("%s", self.notes[0])
 
     def settings(self) -> dict[str, Any]:
-        """The settings as they were given."""
+        """Return the settings as they were given."""
         return dict(self._given)
 
     def _opened(self) -> SequenceModel:
@@ -182,7 +182,7 @@ class Classifier(Scorer):
 
 
 def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The model and all settings, those of a ready entry included."""
+    """Return the model and all settings, those of a ready entry included."""
     if ("model" in given) == ("ready" in given):
         raise InputError(f"The value {name!r} needs either model or ready ({', '.join(READY)}).")
     if "model" in given:

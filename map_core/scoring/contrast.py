@@ -80,11 +80,11 @@ class Contrast(EmbeddingScorer):
         self._direction: np.ndarray | None = None
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Position of each reply, in standard deviations of replies to one prompt; 0 for an empty one."""
+        """Return the position of each reply, in standard deviations of replies to one prompt; 0 for an empty one."""
         return along(self._models.embed([reply.text for reply in replies]), self._scaled())
 
     def settings(self) -> dict[str, Any]:
-        """The definition, as plain JSON values."""
+        """Return the definition, as plain JSON values."""
         return self.definition.as_dict()
 
     def _scaled(self) -> np.ndarray:

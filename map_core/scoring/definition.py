@@ -84,12 +84,12 @@ class Definition:
         return hashlib.sha256(decisive.encode()).hexdigest()[:16]
 
     def as_dict(self) -> dict[str, Any]:
-        """The definition as plain JSON values; :meth:`from_dict` takes it in."""
+        """Return the definition as plain JSON values, which :meth:`from_dict` reads."""
         return asdict(self) | {"more": list(self.more), "less": list(self.less), "kind": self.kind.value}
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Definition:
-        """The definition that :meth:`as_dict` took apart.
+        """Return the definition whose plain values :meth:`as_dict` returned.
 
         Raises:
             InputError: a field is missing, unknown, or cannot be used.
@@ -107,12 +107,12 @@ class Definition:
         return cls(**fields)
 
     def to_json(self) -> str:
-        """The definition as one line of JSON."""
+        """Return the definition as one line of JSON."""
         return json.dumps(self.as_dict(), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Definition:
-        """The definition that :meth:`to_json` wrote.
+        """Read the definition that :meth:`to_json` wrote.
 
         Raises:
             InputError: it is no JSON, or no definition.
@@ -125,7 +125,7 @@ class Definition:
 
 
 def name_from(title: str, taken: Sequence[str] = ()) -> str:
-    """A name for a title, unlike those that are taken: "Calm nurse!" gives "calm_nurse".
+    """Return a name for a title, unlike those that are taken: "Calm nurse!" gives "calm_nurse".
 
     A title without any letter from a to z gives "value_" and a short hash of it.
     """
@@ -139,12 +139,12 @@ def name_from(title: str, taken: Sequence[str] = ()) -> str:
 
 
 def title_from(name: str) -> str:
-    """A title for a name: "calm_nurse" gives "Calm nurse"."""
+    """Return a title for a name: "calm_nurse" gives "Calm nurse"."""
     return name.replace("_", " ").strip().capitalize() or name
 
 
 def check_name(name: Any) -> None:
-    """Refuse what tables, commands and addresses could not write.
+    """Refuse a name that tables, commands or addresses could not write.
 
     Raises:
         InputError: it is no small letter with small letters, digits and underscores after it.

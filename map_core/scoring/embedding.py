@@ -42,7 +42,7 @@ class EmbeddingScorer(Scorer):
         self._models = models
 
     def tone(self, replies: Sequence[Reply], pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """(reply,) position of each reply on the axis of example pairs, in about standard deviations."""
+        """Return the position of each reply on the axis of example pairs, (reply,), in about standard deviations."""
         vectors = self._models.embed([reply.text for reply in replies])
         return along(vectors, self._models.axis(pairs)) / _TONE_SCALE
 
@@ -69,7 +69,7 @@ class Coherence(EmbeddingScorer):
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Cosine of prompt and each reply; 0 for an empty reply."""
+        """Return the cosine of prompt and each reply; 0 for an empty reply."""
         vectors = self._models.embed([reply.text for reply in replies])
         return along(vectors, self._models.embed([prompt])[0])
 
@@ -91,7 +91,7 @@ class Humor(EmbeddingScorer):
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Playfulness of each reply in units of about one standard deviation."""
+        """Return the playfulness of each reply in units of about one standard deviation."""
         tone = self.tone(replies, embedding_examples.HUMOR)
         words = [min(len(_JOKE_WORDS.findall(reply.text.lower())), 3) for reply in replies]
         return tone + 0.3 * np.array(words, dtype=np.float64)
@@ -117,7 +117,7 @@ class Kindness(EmbeddingScorer):
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Kindness and care of each reply in units of about one standard deviation."""
+        """Return the kindness and care of each reply in units of about one standard deviation."""
         tone = self.tone(replies, embedding_examples.KINDNESS)
         negative = np.array([negativity(reply.text) for reply in replies], dtype=np.float64)
         return tone - 0.3 * negative / _NEGATIVITY_SCALE
@@ -143,12 +143,15 @@ class Positivity(EmbeddingScorer):
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Warmth of each reply in units of about one standard deviation of each part; 0 for an empty reply."""
+        """Return the warmth of each reply; 0 for an empty reply.
+
+        It is in units of about one standard deviation of each part.
+        """
         tone = self.tone(replies, embedding_examples.POSITIVITY)
         words = np.array([sentiment(reply.text) for reply in replies], dtype=np.float64)
         return tone + words / _SENTIMENT_SCALE
 
 
 def along(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Positions on an axis, (text,); 0 for empty texts, of which the embeddings may be narrower."""
+    """Return positions on an axis, (text,); 0 for empty texts, whose embeddings may be narrower."""
     return vectors @ axis if vectors.shape[1] == len(axis) else np.zeros(len(vectors))

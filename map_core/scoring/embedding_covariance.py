@@ -23,7 +23,7 @@ REPLIES = 16
 
 
 def measure(vectors: np.ndarray) -> np.ndarray:
-    """The pooled covariance within prompts.
+    """Return the pooled covariance within prompts.
 
     S = sum over prompts and replies of (v - mean of its prompt)(v - mean of its prompt)' / (replies - prompts).
 
@@ -47,7 +47,7 @@ def save(spread: np.ndarray, file: Path = FILE) -> None:
 
 @lru_cache(maxsize=2)
 def load(file: Path = FILE) -> np.ndarray:
-    """The covariance of the embedded table's replies, (dimension, dimension) float64, read-only.
+    """Read the covariance of the embedded table's replies, (dimension, dimension) float64, read-only.
 
     Raises:
         PaletteError: the file is missing or damaged.
@@ -66,7 +66,7 @@ def load(file: Path = FILE) -> np.ndarray:
 
 
 def for_embedder(name: str) -> np.ndarray | None:
-    """The covariance that belongs to an embedding model; None for one that it was not measured with."""
+    """Return the covariance that belongs to an embedding model; None for one that it was not measured with."""
     return load() if name == DEFAULT_EMBEDDER else None
 
 

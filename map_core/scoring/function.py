@@ -70,7 +70,7 @@ class FunctionScorer(Scorer):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Another process runs the file itself: a function that was loaded here stays here."""
+        """Return the state without the loaded function, as another process runs the file itself."""
         return {name: kept for name, kept in self.__dict__.items() if name != "_function"}
 
     @property
@@ -79,13 +79,13 @@ class FunctionScorer(Scorer):
         return f"{self.card.version}/{self._state}"
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """What the function gives, float64."""
+        """Return what the function gives, float64."""
         if not replies:
             return np.zeros(0)
         return np.asarray(self._function(prompt, [reply.text for reply in replies]), dtype=np.float64)
 
     def settings(self) -> dict[str, Any]:
-        """The settings as they were given."""
+        """Return the settings as they were given."""
         return dict(self._given)
 
     @cached_property
@@ -116,7 +116,7 @@ class FunctionScorer(Scorer):
 
 
 def _place(name: str, function: str) -> tuple[Path | None, str]:
-    """The file and the function's name in it; no file for an entry point."""
+    """Return the file and the function's name in it; no file for an entry point."""
     before, colon, after = function.rpartition(":")
     if not colon:
         _entry_point(name, function)

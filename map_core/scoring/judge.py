@@ -97,10 +97,10 @@ class Judge(Scorer):
         return f"{self.card.version}/{self._given['model']}/{self._asked('', '')!r}"
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Expected ratings, from the lowest to the highest.
+        """Return the expected rating of each reply, from the lowest to the highest.
 
         Raises:
-            ScorerError: the judge does not rate a reply: it says other things than digits, or tells no probabilities.
+            ScorerError: the judge does not rate a reply: it says other things than digits, or gives no probabilities.
             EngineError: the server does not answer, or refuses.
         """
         texts = list(dict.fromkeys(reply.text for reply in replies if (prompt, reply.text) not in self._known))
@@ -117,7 +117,7 @@ class Judge(Scorer):
         return found
 
     def settings(self) -> dict[str, Any]:
-        """The settings as they were given; never the key."""
+        """Return the settings as they were given; never the key."""
         return dict(self._given)
 
     def _asked(self, prompt: str, reply: str) -> str:
@@ -171,7 +171,7 @@ class Judge(Scorer):
         return self._expected(_first_token(answer, self.name))
 
     def _expected(self, told: Mapping[str, float]) -> float:
-        """The expected rating from the probabilities of what the judge might say next."""
+        """Return the expected rating from the probabilities of what the judge might say next."""
         mass = dict.fromkeys(range(self._lowest, self._highest + 1), 0.0)
         for token, log_prob in told.items():
             said = token.strip()
@@ -191,7 +191,7 @@ _MEND = "See that the server is up and its address and key are right; the same c
 
 
 def _first_token(answer: Any, name: str) -> dict[str, float]:
-    """What the judge might have said first, with log-probabilities; the likelier of equal texts counts once each."""
+    """Return what the judge might have said first, with log-probabilities; the probabilities of equal texts add up."""
     try:
         content = answer.choices[0].logprobs.content
         first = next(iter(content))

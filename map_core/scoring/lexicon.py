@@ -21,12 +21,12 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\d\.)[\"'”’)*]*\s+|\n+")
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text; a line break ends one too, and an unfinished one counts."""
+    """Return the sentences of a text; a line break ends one too, and an unfinished one counts."""
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
 
 
 def words(text: str) -> list[str]:
-    """The words of a text: letters, with an apostrophe between them."""
+    """Return the words of a text: letters, with an apostrophe between them."""
     return _WORD.findall(text)
 
 
@@ -45,7 +45,7 @@ class PlainLanguage(Scorer):
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Reading ease of each reply; 0 for a reply without words."""
+        """Return the reading ease of each reply; 0 for a reply without words."""
         return np.array([self._ease(reply.text) for reply in replies], dtype=np.float64)
 
     @staticmethod
@@ -74,12 +74,12 @@ class Diversity(Scorer):
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Diversity of each reply; 0 for a reply without words, 1 for one too short to repeat anything."""
+        """Return the diversity of each reply; 0 for a reply without words, 1 for one too short to repeat anything."""
         return np.array([self.of(reply.text) for reply in replies], dtype=np.float64)
 
     @staticmethod
     def of(text: str) -> float:
-        """Diversity of one text."""
+        """Return the diversity of one text."""
         words = _WORD_OR_MARK.findall(text.lower())
         if not words:
             return 0.0
@@ -92,13 +92,13 @@ class Diversity(Scorer):
 
 
 def sentiment(text: str) -> float:
-    """Mean over sentences of VADER's compound sentiment, -1 to 1; 0 (neutral) for a text without words."""
+    """Return the mean over sentences of VADER's compound sentiment, -1 to 1; 0 (neutral) for a text without words."""
     parts = sentences(text)
     return float(np.mean([_vader().polarity_scores(part)["compound"] for part in parts])) if parts else 0.0
 
 
 def negativity(text: str) -> float:
-    """VADER's share of a text that is negative, 0 to 1; 0 for a text without words."""
+    """Return VADER's share of a text that is negative, 0 to 1; 0 for a text without words."""
     return float(_vader().polarity_scores(text)["neg"]) if text.strip() else 0.0
 
 

@@ -38,7 +38,7 @@ class Familiarity(Scorer):
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Mean log-probability of each reply's tokens; :data:`EMPTY_FAMILIARITY` for a reply without any.
+        """Return the mean log-probability of each reply's tokens; :data:`EMPTY_FAMILIARITY` for a reply without any.
 
         Raises:
             ScorerError: a reply has text and no log-probabilities.
@@ -71,7 +71,7 @@ class Helpfulness(EmbeddingScorer):
     )
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """Helpfulness of each reply in log-odds, up to a constant, that a reader calls it helpful.
+        """Return the helpfulness of each reply: log-odds, up to a constant, that a reader calls it helpful.
 
         Raises:
             ScorerError: a reply has text and no log-probabilities.
@@ -94,7 +94,7 @@ class Helpfulness(EmbeddingScorer):
 
 
 def mean_log_prob(reply: Reply, value: str, candidate: int) -> float:
-    """Mean log-probability per token, in nats.
+    """Return the mean log-probability per token, in nats.
 
     Raises:
         ScorerError: the reply has text and no log-probabilities.
@@ -110,7 +110,10 @@ def mean_log_prob(reply: Reply, value: str, candidate: int) -> float:
 
 
 def echo_share(prompt: str, reply: str) -> float:
-    """Share of the reply's three-word sequences that stand in the prompt, 0 to 1; 0 for fewer than three words."""
+    """Return the share of the reply's three-word sequences that are in the prompt, 0 to 1.
+
+    It is 0 for fewer than three words.
+    """
     asked, said = (_WORD.findall(text.lower()) for text in (prompt, reply))
     known = set(zip(asked, asked[1:], asked[2:], strict=False))
     grams = list(zip(said, said[1:], said[2:], strict=False))

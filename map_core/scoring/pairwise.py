@@ -92,12 +92,12 @@ class Agreement:
 
     @property
     def auc(self) -> float:
-        """Agreed / decided."""
+        """The quotient agreed / decided."""
         return self.agreed / self.decided
 
     @property
     def enough(self) -> bool:
-        """There are enough judgements for a word."""
+        """Whether there are enough judgements for a word."""
         return self.decided >= LEAST
 
     @property
@@ -107,12 +107,12 @@ class Agreement:
 
     @property
     def reversed(self) -> bool:
-        """The scorer has it the wrong way round: even the upper end of the interval is below a coin's."""
+        """Whether the scorer has it the wrong way round: even the upper end of the interval is below a coin's."""
         return self.enough and self.high < 0.5
 
 
 def questions(table: RewardTable, scores: np.ndarray, wanted: int = MOST, seed: int = 0) -> tuple[Question, ...]:
-    """Which pairs to ask about, in this order; stopping after any five leaves them spread evenly.
+    """Choose pairs to ask about, in this order; stopping after any five leaves them spread evenly.
 
     Each pair is of another prompt while there are prompts. Of five in a row one is of the fifth of its prompt's pairs
     with the smallest difference of scores, one of the next fifth, and so on, in a random order: so the plain share of
@@ -157,7 +157,7 @@ def questions(table: RewardTable, scores: np.ndarray, wanted: int = MOST, seed: 
 
 
 def _pairs(rows: np.ndarray, replies: Sequence[str], scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(pair, 2) rows with different texts, the closest scores first; equal gaps in a random order."""
+    """Return (pair, 2) rows with different texts, the closest scores first; equal gaps in a random order."""
     if len(rows) > _LOOKED_AT:
         rows = rng.choice(rows, _LOOKED_AT, replace=False)
     texts = np.array([" ".join(replies[row].split()) for row in rows], dtype=object)  # those that read alike: no pair
@@ -181,7 +181,7 @@ class _Deck:
 
 
 def agreement(scores: np.ndarray, judged: Sequence[Judgement]) -> Agreement | None:
-    """How well scores agree with judgements, with Wilson's interval.
+    """Measure how well scores agree with judgements, with Wilson's interval.
 
     See :func:`map_core.core.wilson.wilson_interval`. It takes pairs for independent draws; the spread over
     differences makes it a little wide.
@@ -205,7 +205,7 @@ def agreement(scores: np.ndarray, judged: Sequence[Judgement]) -> Agreement | No
 
 
 def word(auc: float, low: float) -> Word:
-    """The plain word for an AUC and the lower end of its 95% interval.
+    """Return the plain word for an AUC and the lower end of its 95% interval.
 
     Reliable from 0.75 with at least 0.65 at the lower end; rough from 0.65 where the interval lies above 0.5, so that a
     coin is ruled out; else not to be used.

@@ -63,7 +63,7 @@ class Portrait:
 
 @lru_cache(maxsize=64)
 def portrait(table: RewardTable, value: str) -> Portrait:
-    """The portrait of a value; tables are remembered by identity.
+    """Return the portrait of a value; tables are remembered by identity.
 
     Raises:
         InputError: the table has no such value.
@@ -86,7 +86,7 @@ def portrait(table: RewardTable, value: str) -> Portrait:
 
 
 def extremes(table: RewardTable, value: str, wanted: int = 3) -> tuple[tuple[Rung, ...], tuple[Rung, ...]]:
-    """The highest and the lowest replies, each of another prompt and no two alike, the most extreme first."""
+    """Return the highest and the lowest replies, each of another prompt and no two alike, the most extreme first."""
     spread = _standardised(table.rewards[:, table.index(value)])
     found = []
     for order in (np.argsort(-spread, kind="stable"), np.argsort(spread, kind="stable")):
@@ -105,7 +105,7 @@ def extremes(table: RewardTable, value: str, wanted: int = 3) -> tuple[tuple[Run
 
 
 def _standardised(column: np.ndarray) -> np.ndarray:
-    """Standard deviations above the average; no more than rounding for a constant value."""
+    """Return standard deviations above the average; no more than rounding for a constant value."""
     return (column - column.mean()) / (column.std() if np.ptp(column) else 1.0)
 
 
@@ -119,7 +119,7 @@ def _rungs(table: RewardTable, spread: np.ndarray, percentiles: tuple[float, ...
 
 
 def _percentile(spread: np.ndarray, row: int) -> float:
-    """The middle of the percentiles of all replies with this reward."""
+    """Return the middle of the percentiles of all replies with this reward."""
     below, same = int(np.sum(spread < spread[row])), int(np.sum(spread == spread[row]))
     return 100.0 * (below + (same - 1) / 2) / max(len(spread) - 1, 1)
 
@@ -132,7 +132,7 @@ def _correlations(table: RewardTable, j: int) -> tuple[tuple[str, float], ...]:
 
 @lru_cache(maxsize=8)
 def _ranked(table: RewardTable) -> np.ndarray:
-    """(value, value) Spearman's correlations; 0 with a constant value."""
+    """Return Spearman's correlations, (value, value); 0 with a constant value."""
     ranks = rankdata(table.rewards, axis=0)
     ranks = ranks - ranks.mean(axis=0)
     size = np.sqrt((ranks**2).sum(axis=0))

@@ -48,7 +48,7 @@ _BUILT_IN: dict[str, tuple[Card, Callable[[ScoringModels], Scorer]]] = {
 
 #: The values of the embedded table, in the order of its columns.
 DEFAULT_VALUES: tuple[str, ...] = tuple(_BUILT_IN)
-#: Those that read how likely the base model found its words: only a model that tells log-probabilities will do.
+#: Those that read how likely the base model found its words: only a model that gives log-probabilities will do.
 READ_LIKELIHOOD = frozenset({"helpfulness", "familiarity"})
 
 
@@ -68,12 +68,12 @@ _TRUSTED_ONLY = frozenset({FUNCTION, JUDGE})
 
 
 def cards() -> dict[str, Card]:
-    """What every built-in value measures and misses, by name; loads no model."""
+    """Return what every built-in value measures and misses, by name, without loading a model."""
     return {name: card for name, (card, _) in _BUILT_IN.items()}
 
 
 def scorers(names: Sequence[str] | None = None, models: ScoringModels | None = None) -> list[Scorer]:
-    """Built-in scorers by name, :data:`DEFAULT_VALUES` when None; as :func:`resolve`."""
+    """Return built-in scorers by name, :data:`DEFAULT_VALUES` when None, as :func:`resolve` does."""
     return resolve(names, (), models)
 
 
@@ -82,12 +82,12 @@ def resolve(
     own: Iterable[Specification | Definition] | Mapping[str, Specification] = (),
     models: ScoringModels | None = None,
 ) -> list[Scorer]:
-    """Scorers by name; they share their models, which load when a score is first asked for.
+    """Return scorers by name; they share their models, which load when a score is first asked for.
 
     Args:
         names: values, each once, built-in or of one's own; when None the built-in ones and then all of ``own``.
         own: values of one's own: definitions, what a values file names (:func:`read_values_file`), or what a table
-            tells (:func:`from_metadata`).
+            records (:func:`from_metadata`).
         models: the models that they use.
 
     Raises:
@@ -116,7 +116,7 @@ def resolve(
 
 
 def make(one: Specification, models: ScoringModels) -> Scorer:
-    """The scorer of one specification.
+    """Make the scorer of one specification.
 
     Raises:
         InputError: an unknown family, settings that it cannot use, or one that only a trusted specification may name.
@@ -136,7 +136,7 @@ def make(one: Specification, models: ScoringModels) -> Scorer:
 
 
 def scored(own: Mapping[str, Specification]) -> tuple[str, ...]:
-    """The values that new replies can be scored on: the built-in ones, and those of these that may be made."""
+    """Return the values that new replies can be scored on: the built-in ones, and those of ``own`` that may be made."""
     ours = [
         name
         for name, one in own.items()

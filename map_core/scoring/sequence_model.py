@@ -74,7 +74,7 @@ class SequenceModel:
         self._kept: OrderedDict[tuple[Text, ...], tuple[np.ndarray, np.ndarray]] = OrderedDict()
 
     def outputs(self, texts: Sequence[Text], cut_start: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """What the model gives for texts.
+        """Return what the model gives for texts.
 
         Args:
             texts: any number.
@@ -92,7 +92,7 @@ class SequenceModel:
         return self._kept[key]
 
     def chat(self, prompt: str, reply: str) -> str:
-        """Prompt and reply by the model's own chat template.
+        """Return prompt and reply in the model's own chat template.
 
         Raises:
             InputError: it has none.
@@ -180,7 +180,7 @@ def _refuse_own_code(files: ModelFiles, head: str | None) -> None:
 
 
 def _opened(files: ModelFiles, head: str | None, device: str) -> tuple[Any, Any]:
-    """The model, and its head where that is read apart."""
+    """Load the model, and its head where that is read separately."""
     import torch
     from transformers import AutoModel, AutoModelForSequenceClassification
 

@@ -26,7 +26,7 @@ class Setting:
 
 
 def checked(what: str, given: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
-    """The settings, each known and of its kind.
+    """Check that each setting is known and of its kind, and return the settings.
 
     Raises:
         InputError: one is not; the message names it and says what it should be.

@@ -24,7 +24,7 @@ class Embedder(Protocol):
     """What a sentence-embedding model offers."""
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """One vector of length 1 per text, (text, dimension)."""
+        """Return one vector of length 1 per text, (text, dimension)."""
 
 
 class ScoringModels:
@@ -43,11 +43,11 @@ class ScoringModels:
         self._axes: dict[tuple[tuple[str, ...], tuple[str, ...]], np.ndarray] = {}
 
     def __reduce__(self) -> tuple[type[ScoringModels], tuple[str, Embedder | None]]:
-        """Another process opens its models itself: what was opened here stays here."""
+        """Return how to make it again without the opened models, as another process opens its models itself."""
         return ScoringModels, (self.embedder_name, self._given)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Sentence embeddings, (text, dimension) float64 of length 1; zeros for a text without characters.
+        """Return sentence embeddings, (text, dimension) float64 of length 1; zeros for a text without characters.
 
         A list is embedded as a whole or not at all, so that the same list gives the same numbers to the last bit,
         whatever was asked before; which texts share a batch changes the last digits.
@@ -69,7 +69,7 @@ class ScoringModels:
         return self._kept[key]
 
     def axis(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """The direction from one pole to the other, (dimension,), of length 1.
+        """Return the direction from one pole to the other, (dimension,), of length 1.
 
         The mean over pairs of embed(first) - embed(second): each pair speaks of the same matter in two ways, so the
         matter cancels and the way of speaking stays.
@@ -80,7 +80,7 @@ class ScoringModels:
         return self.axis_between([pair[0] for pair in pairs], [pair[1] for pair in pairs])
 
     def axis_between(self, more: Sequence[str], less: Sequence[str]) -> np.ndarray:
-        """The direction from the mean of some texts to the mean of others, (dimension,), of length 1; 0 where equal."""
+        """Return the direction from the mean of ``less`` to that of ``more``, (dimension,), length 1; 0 where equal."""
         key = (tuple(more), tuple(less))
         if key not in self._axes:
             model = self._model()
@@ -90,7 +90,7 @@ class ScoringModels:
         return self._axes[key]
 
     def shared(self, key: Hashable, opened: Callable[[], Model]) -> Model:
-        """What was opened under this key before, else what ``opened`` gives now."""
+        """Return what was opened under this key before, else what ``opened`` gives now."""
         if key not in self._shared:
             self._shared[key] = opened()
         found: Model = self._shared[key]

@@ -38,16 +38,19 @@ class Specification:
 
     @classmethod
     def of(cls, definition: Definition) -> Specification:
-        """A value that is defined in words."""
+        """Return the specification of a value that is defined in words."""
         return cls(definition.name, CONTRAST, definition.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
-        """The specification as plain JSON values; ``Specification(**them)`` is it again."""
+        """Return the specification as plain JSON values; ``Specification(**them)`` is it again."""
         return {"name": self.name, "family": self.family, "settings": dict(self.settings), "trusted": self.trusted}
 
 
 def from_metadata(metadata: Mapping[str, Any]) -> dict[str, Specification]:
-    """The values that a table's metadata tells how to score, by name, built-in ones included; none is trusted."""
+    """Return the values that a table's metadata says how to score, by name.
+
+    Built-in ones are included; none is trusted.
+    """
     found = {}
     for entry in metadata.get("scorers") or ():
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
@@ -59,7 +62,7 @@ def from_metadata(metadata: Mapping[str, Any]) -> dict[str, Specification]:
 
 
 def read_values_file(path: Path) -> dict[str, Specification]:
-    """The values that a TOML or JSON file names, trusted, in its order.
+    """Read the values that a TOML or JSON file names, trusted, in its order.
 
     Args:
         path: a table a value, as in ``[calm_nurse]`` with ``family``, and the settings of that family beside it. The
@@ -92,6 +95,6 @@ def read_values_file(path: Path) -> dict[str, Specification]:
 
 
 def values_file(definitions: Iterable[Definition]) -> str:
-    """Definitions as JSON that :func:`read_values_file` reads."""
+    """Return definitions as JSON that :func:`read_values_file` reads."""
     entries = {one.name: {"family": one.family, **one.settings} for one in map(Specification.of, definitions)}
     return json.dumps(entries, ensure_ascii=False, indent=2) + "\n"

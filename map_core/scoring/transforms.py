@@ -67,7 +67,7 @@ class Transform:
             raise InputError("The knots of percentiles must rise, and be two at the least.")
 
     def apply(self, rewards: np.ndarray) -> np.ndarray:
-        """Rewards in the unit, any shape; NaN stays NaN. Percentiles end at 0 and 100."""
+        """Return rewards in the unit, any shape; NaN stays NaN, and percentiles end at 0 and 100."""
         given = np.asarray(rewards, dtype=np.float64)
         match self.unit:
             case Unit.STANDARD:
@@ -79,12 +79,14 @@ class Transform:
         return given
 
     def as_dict(self) -> dict[str, Any]:
-        """The transform as plain JSON values; ``Transform(**them)`` is it again."""
+        """Return the transform as plain JSON values; ``Transform(**them)`` is it again."""
         return {"unit": self.unit.value, "mean": self.mean, "scale": self.scale, "knots": list(self.knots)}
 
     @classmethod
     def from_dict(cls, given: Any) -> Transform:
-        """The transform that :meth:`as_dict` took apart; a unit alone, as text, for those that need no fitting.
+        """Return the transform whose plain values :meth:`as_dict` returned.
+
+        A unit alone, as text, will do for those that need no fitting.
 
         Raises:
             InputError: it is none.
@@ -123,13 +125,13 @@ class Transformed(Scorer):
         return self._scorer.notes
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
-        """The scorer's rewards in the unit."""
+        """Return the scorer's rewards in the unit."""
         return self.transform.apply(self._scorer.score(prompt, replies))
 
     def score_many(self, prompts: Sequence[str], replies: Sequence[Sequence[Reply]]) -> list[np.ndarray]:
-        """The same for many prompts."""
+        """Return the scorer's rewards for many prompts in the unit."""
         return [self.transform.apply(rewards) for rewards in self._scorer.score_many(prompts, replies)]
 
     def settings(self) -> dict[str, Any]:
-        """The scorer's, and the transform."""
+        """Return the scorer's settings, and the transform."""
         return self._scorer.settings() | {"transform": self.transform.as_dict()}

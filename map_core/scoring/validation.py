@@ -50,7 +50,7 @@ class Label:
 
 
 def auc(scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray) -> tuple[float, float, float]:
-    """The area under the ROC curve with its 95% interval.
+    """Return the area under the ROC curve with its 95% interval.
 
     AUC = P(score of a 1 > score of a 0) + P(equal) / 2, by Mann-Whitney's statistic; the interval is DeLong's. Where
     all 1s lie above all 0s (or below) DeLong's has no width; the exact binomial bound of the rarer label stands in.
@@ -115,7 +115,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
 
 
 def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separation]:
-    """How well each value of a table separates its labels; values with too few labels are left out.
+    """Measure how well each value of a table separates its labels; values with too few labels are left out.
 
     Raises:
         InputError: a label is of a reply that the table does not have.
@@ -142,7 +142,9 @@ def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separa
 
 
 def length_correlations(table: RewardTable) -> dict[str, float]:
-    """Spearman's correlation of each value with the length of the reply (tokens, else characters), over all replies.
+    """Return Spearman's correlation of each value with the length of the reply, over all replies.
+
+    Length is in tokens, else in characters.
 
     A value that mostly measures length is a common fault of scorers. 0 for a constant value or constant lengths.
     """

@@ -137,14 +137,14 @@ def use(database: Database, id: int, version: int) -> OwnValue:
 
 
 def listed(database: Database, owner: str = "") -> tuple[OwnValue, ...]:
-    """The values of an owner, the oldest first, so that their order stays."""
+    """Return the values of an owner, the oldest first, so that their order stays."""
     wanted = select(OwnValueRow).where(OwnValueRow.owner == owner).order_by(OwnValueRow.created, OwnValueRow.id)
     with database.reading() as session:
         return tuple(_told(row) for row in session.scalars(wanted))
 
 
 def load(database: Database, id: int) -> OwnValue | None:
-    """One value; None when there is none."""
+    """Return one value; None when there is none."""
     with database.reading() as session:
         row = session.get(OwnValueRow, id)
         return None if row is None else _told(row)
@@ -172,7 +172,9 @@ def judge(
     """Keep a judgement.
 
     Args:
-        id, version: of the value.
+        database: where it is kept.
+        id: of the value.
+        version: of the value, the number that was judged.
         table_key: of the table whose replies they are, see :func:`map_core.store.table_key`.
         pair: the two replies in the order in which they were shown.
         answer: which of them has more of the value.
@@ -202,14 +204,14 @@ def judge(
 
 
 def withdraw(database: Database, judgement: int) -> bool:
-    """Take a judgement back; whether it was there."""
+    """Take a judgement back, and return whether it was there."""
     gone = delete_rows(JudgementRow).where(JudgementRow.id == judgement).returning(JudgementRow.id)
     with database.writing() as session:
         return bool(session.scalars(gone).all())
 
 
 def judgements(database: Database, id: int, version: int, table_key: str) -> tuple[Judged, ...]:
-    """The judgements of a version on a table's replies, the first one first."""
+    """Return the judgements of a version on a table's replies, the oldest first."""
     wanted = (
         select(JudgementRow)
         .where(JudgementRow.own_value_id == id, JudgementRow.version == version, JudgementRow.table_key == table_key)

@@ -32,7 +32,10 @@ _MIGRATION_LOCK = 7_046_029_254
 
 
 def setting() -> str:
-    """The address of the database in force: ``VALUE_PALETTE_DATABASE``, or a file in this person's data folder."""
+    """Return the address of the database in force.
+
+    It is ``VALUE_PALETTE_DATABASE``, or a file in this person's data folder.
+    """
     if chosen := os.environ.get(SETTING):
         return chosen
     return f"sqlite:///{platformdirs.user_data_path('value-palette') / 'palettes.sqlite'}"
@@ -56,7 +59,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that only reads.
+        """Open a session that only reads.
 
         Raises:
             StoreError: the database does not answer.
@@ -66,7 +69,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A session whose changes are kept at its end, all or none of them.
+        """Open a session whose changes are kept at its end, all or none of them.
 
         Raises:
             StoreError: the database does not answer, or refuses.
@@ -115,7 +118,7 @@ _opening = threading.Lock()
 
 
 def database() -> Database:
-    """The database of :func:`setting`, opened once a process.
+    """Return the database of :func:`setting`, opened once a process.
 
     Raises:
         InputError, StoreError: see :func:`open_database`.
@@ -167,7 +170,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _alone(url: URL) -> Any:
-    """While a file's schema is looked at no other process does so; PostgreSQL has a lock of its own for that."""
+    """Return a lock that lets only one process look at a file's schema; PostgreSQL has a lock of its own for that."""
     if url.get_backend_name() != "sqlite":
         return nullcontext()
     path = Path(str(url.database))
@@ -182,7 +185,7 @@ def _alone(url: URL) -> Any:
 
 @contextmanager
 def _in_words(url: URL) -> Iterator[None]:
-    """What the driver raises as one exception of ours, without the password."""
+    """Raise whatever the driver raises as one exception of ours, without the password."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:

@@ -29,7 +29,7 @@ LARGEST = 2_000_000
 
 @dataclass(frozen=True)
 class Written:
-    """A palette with what is told of it beside its targets."""
+    """A palette with what is said of it beside its targets."""
 
     name: str
     palette: Palette
@@ -38,7 +38,7 @@ class Written:
 
 
 def line(written: Written, table: RewardTable, oracle: Oracle) -> str:
-    """One palette as a line, without the line's end.
+    """Return one palette as a line, without the line's end.
 
     Args:
         written: the palette.
@@ -58,7 +58,7 @@ def line(written: Written, table: RewardTable, oracle: Oracle) -> str:
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """Names as ``serve`` wants them, each one once: a number is added to a name that came before."""
+    """Return names as ``serve`` wants them, each one once: a number is added to a name that came before."""
     found: list[str] = []
     for name in names:
         number, shown = 2, name
@@ -69,7 +69,7 @@ def unique(names: Iterable[str]) -> list[str]:
 
 
 def read(text: str, table: RewardTable, oracle: Oracle) -> tuple[Written, ...]:
-    """The palettes of a file; all lines are read before any is given.
+    """Read the palettes of a file; all lines are read before any is given.
 
     Args:
         text: JSON lines as :func:`line` writes them, or with ``targets`` alone as people write them for the commands.
@@ -112,7 +112,7 @@ def _read(told: Any, number: int, table: RewardTable, oracle: Oracle) -> Written
 
 
 def _whole(palette: Palette, values: Sequence[str]) -> Palette:
-    """The palette with a target for every value of the table, free where it says nothing."""
+    """Return the palette with a target for every value of the table, free where it says nothing."""
     unknown = [name for name in palette.targets if name not in values]
     if unknown:
         raise InputError(f"{unknown[0]!r} is no value of this table; it has {', '.join(values)}.")

@@ -15,7 +15,7 @@ BENEATH = "beneath"
 
 @lru_cache(maxsize=8)
 def table_key(table: RewardTable) -> str:
-    """A key of a table's content, 16 hexadecimal digits: of its values, prompts and rewards.
+    """Return a key of a table's content, 16 hexadecimal digits: of its values, prompts and rewards.
 
     Args:
         table: the whole table, not one use case of it; tables are remembered by identity. Values of one's own that
@@ -29,7 +29,7 @@ def table_key(table: RewardTable) -> str:
 
 
 def palette_key(palette: Palette, table_key: str) -> str:
-    """A key of what a palette asks for on a table, 16 hexadecimal digits; locks make no difference."""
+    """Return a key of what a palette asks for on a table, 16 hexadecimal digits; locks make no difference."""
     asked = {
         name: "keep" if one.keep else [one.percentile, one.level]
         for name, one in palette.targets.items()

@@ -72,6 +72,10 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str, h
     """Begin a meeting.
 
     Args:
+        database: where it is kept.
+        name: as people read it, 1 to 200 characters.
+        use_case: whose prompts count, 1 to 200 characters.
+        table_key: of the table that it is about, see :func:`map_core.store.table_key`.
         host: a random text that the host keeps; :func:`code_of` makes the code from it, so that whoever has it can show
             that the meeting is theirs, and nobody can find it from the code. None for a code that belongs to nobody.
 
@@ -100,7 +104,7 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str, h
 
 @lru_cache(maxsize=256)
 def code_of(host: str) -> str:
-    """The code of the meeting that whoever keeps this text is the host of."""
+    """Return the code of the meeting whose host keeps this text."""
     number = int.from_bytes(hashlib.pbkdf2_hmac("sha256", host.encode(), b"value-palette meeting", _ROUNDS))
     letters = []
     for _ in range(CODE_LENGTH):
@@ -110,7 +114,7 @@ def code_of(host: str) -> str:
 
 
 def meeting(database: Database, code: str) -> Meeting | None:
-    """The meeting of a code, however it was typed; None when there is none."""
+    """Return the meeting of a code, however it was typed; None when there is none."""
     with database.reading() as session:
         row = session.get(MeetingRow, read_code(code))
         return (
@@ -119,7 +123,7 @@ def meeting(database: Database, code: str) -> Meeting | None:
 
 
 def spend(database: Database, code: str, budget: float) -> None:
-    """Say what the common palette of a meeting may spend, in nats; nothing happens where the meeting is over.
+    """Set what the common palette of a meeting may spend, in nats; do nothing where the meeting is over.
 
     Raises:
         InputError: the budget is no number from 0.
@@ -131,7 +135,7 @@ def spend(database: Database, code: str, budget: float) -> None:
 
 
 def read_code(told: str) -> str:
-    """A code as it was typed: capitals, spaces and hyphens make no difference."""
+    """Return the code in what was typed: capitals, spaces and hyphens make no difference."""
     return "".join(letter for letter in str(told).lower() if letter in ALPHABET)
 
 
@@ -139,7 +143,11 @@ def join(database: Database, code: str, member: str, name: str, palette: Palette
     """Join a meeting, or change what one asks for in it.
 
     Args:
+        database: where the meeting is kept.
+        code: of the meeting, however it was typed.
         member: who; joining again replaces name and palette.
+        name: of the group or person, as people read it, 1 to 200 characters.
+        palette: what the member asks for.
 
     Raises:
         InputError: there is no such meeting, it is full, or a text is too long.
@@ -162,14 +170,14 @@ def join(database: Database, code: str, member: str, name: str, palette: Palette
 
 
 def leave(database: Database, code: str, member: str) -> bool:
-    """Take a member's palette out of a meeting; whether it was in it."""
+    """Take a member's palette out of a meeting, and return whether it was in it."""
     wanted = (EntryRow.meeting_code == read_code(code)) & (EntryRow.member_id == member)
     with database.writing() as session:
         return bool(session.scalars(delete(EntryRow).where(wanted).returning(EntryRow.member_id)).all())
 
 
 def entries(database: Database, code: str) -> tuple[Entry, ...]:
-    """The palettes of a meeting, who joined first is first."""
+    """Return the palettes of a meeting, in the order in which their members joined."""
     wanted = (
         select(EntryRow).where(EntryRow.meeting_code == read_code(code)).order_by(EntryRow.joined, EntryRow.member_id)
     )
@@ -181,7 +189,7 @@ def entries(database: Database, code: str) -> tuple[Entry, ...]:
 
 
 def end(database: Database, code: str) -> bool:
-    """Forget a meeting with all that was in it; whether there was one."""
+    """Delete a meeting with all that was in it, and return whether there was one."""
     with database.writing() as session:
         row = session.get(MeetingRow, read_code(code))
         if row is not None:

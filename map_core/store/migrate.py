@@ -18,12 +18,12 @@ FOLDER = Path(__file__).resolve().parent / "migrations"
 
 @lru_cache(maxsize=1)
 def scripts() -> ScriptDirectory:
-    """The migrations that this version knows."""
+    """Return the migrations that this version knows."""
     return ScriptDirectory(FOLDER)
 
 
 def revision(connection: Connection) -> str | None:
-    """The revision that a database is at; None for a new one."""
+    """Return the revision that a database is at; None for a new one."""
     return MigrationContext.configure(connection).get_current_revision()
 
 

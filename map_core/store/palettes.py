@@ -1,7 +1,7 @@
 """Saved palettes: a name, a colour, a note, and every version of what was asked for.
 
 Constraint: nothing that was saved is lost by saving. Who saves over a version that changed meanwhile makes one more
-version, and is told which ones came in between.
+version, and gets the numbers of those that came in between.
 """
 
 from __future__ import annotations
@@ -86,7 +86,14 @@ def save(
     """Keep a palette under a name; several may have the same name.
 
     Args:
+        database: where it is kept.
+        palette: what it asks for, the first version.
+        name: as people read it, 1 to 200 characters.
+        colour: the name of a colour; "" for none.
+        note: a text of any number of lines, at most 20,000 characters.
+        table_key: of the table that it was set on, see :func:`map_core.store.table_key`; "" where it is not known.
         what: the first version in words.
+        owner: whose it is; "" where there are no accounts.
 
     Raises:
         InputError: the name is empty, or a text is too long.
@@ -106,6 +113,10 @@ def update(
     """Save over a palette: one more version.
 
     Args:
+        database: where it is kept.
+        id: of the palette.
+        palette: what it asks for from now on.
+        what: the new version in words.
         based_on: the number of the version that the new one began from; versions after it were saved meanwhile and are
             named in the answer. None: the newest.
 
@@ -146,19 +157,19 @@ def rename(database: Database, id: int, name: str, colour: str | None = None, no
 
 
 def listed(database: Database, owner: str = "") -> tuple[Saved, ...]:
-    """The palettes of an owner, the one saved last first."""
+    """Return the palettes of an owner, the one saved last first."""
     with database.reading() as session:
         return _all(session, PaletteRow.owner == owner)
 
 
 def load(database: Database, id: int) -> Saved | None:
-    """One palette as it is now; None when there is none."""
+    """Return one palette as it is now; None when there is none."""
     with database.reading() as session:
         return next(iter(_all(session, PaletteRow.id == id)), None)
 
 
 def versions(database: Database, id: int) -> tuple[Version, ...]:
-    """The versions of a palette, the first one first; none when there is no such palette."""
+    """Return the versions of a palette, the first one first; none when there is no such palette."""
     wanted = select(VersionRow).where(VersionRow.palette_id == id).order_by(VersionRow.number)
     with database.reading() as session:
         return tuple(_told(row) for row in session.scalars(wanted))
@@ -181,7 +192,7 @@ def delete(database: Database, id: int) -> Deleted:
 
 
 def put_back(database: Database, deleted: Deleted) -> Saved:
-    """Undo a deletion: the palette is there again under the id that it had, once, however often this is called."""
+    """Undo a deletion: restore the palette under the id that it had, once, however often this is called."""
     was = deleted.saved
     with database.writing() as session:
         if session.get(PaletteRow, was.id) is None:
@@ -193,7 +204,7 @@ def put_back(database: Database, deleted: Deleted) -> Saved:
 
 
 def _described(palette: Palette, name: str, colour: str, words: str, table_key: str, owner: str) -> dict[str, str]:
-    """The columns that describe a palette, fit to be kept."""
+    """Return the columns that describe a palette, checked so that they can be kept."""
     return {
         "name": label("name of the palette", name),
         "colour": key("colour", colour) if colour else "",
@@ -209,7 +220,7 @@ def _version(number: int, palette: Palette, what: str, created: datetime) -> Ver
 
 
 def _held(session: Session, id: int) -> PaletteRow:
-    """The row of a palette, held so that two who save over it come one after the other."""
+    """Return the row of a palette, locked so that two who save over it come one after the other."""
     row = session.get(PaletteRow, id, with_for_update=True)
     if row is None:
         raise InputError(f"There is no saved palette with the number {id}; it may have been deleted meanwhile.")
@@ -222,7 +233,7 @@ def _newest(session: Session, id: int) -> VersionRow:
 
 
 def _all(session: Session, which: ColumnElement[bool]) -> tuple[Saved, ...]:
-    """Palettes with their newest versions, in one query."""
+    """Return palettes with their newest versions, in one query."""
     later = select(VersionRow.number).where(VersionRow.palette_id == PaletteRow.id).order_by(VersionRow.number.desc())
     newest = later.limit(1).correlate(PaletteRow).scalar_subquery()
     wanted = (

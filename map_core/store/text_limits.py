@@ -10,7 +10,7 @@ LONG = 20_000
 
 
 def label(what: str, told: str) -> str:
-    """A text of one line.
+    """Check a text of one line, and return it as it is kept.
 
     Args:
         what: it is, for the message.
@@ -26,7 +26,7 @@ def label(what: str, told: str) -> str:
 
 
 def note(what: str, told: str) -> str:
-    """A text of any number of lines, or none.
+    """Check a text of any number of lines, or none, and return it as it is kept.
 
     Raises:
         InputError: it is longer than 20,000 characters.
@@ -38,7 +38,7 @@ def note(what: str, told: str) -> str:
 
 
 def key(what: str, told: str) -> str:
-    """A name that a program gave.
+    """Check a name that a program gave, and return it.
 
     Raises:
         InputError: it is empty or longer than 64 characters.
@@ -49,5 +49,8 @@ def key(what: str, told: str) -> str:
 
 
 def _storable(text: str) -> str:
-    """Without NUL, which PostgreSQL refuses, and without halves of characters, which no database can write."""
+    """Return a text that every database can keep.
+
+    NUL, which PostgreSQL refuses, is left out; halves of characters, which no database can write, are replaced.
+    """
     return str(text).replace("\0", "").encode("utf-8", "replace").decode("utf-8")

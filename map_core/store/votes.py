@@ -85,13 +85,13 @@ def vote(database: Database, palette_key: str, prompt: str, preferred: Preferred
 
 
 def withdraw(database: Database, vote: int) -> bool:
-    """Take a vote back; whether it was there."""
+    """Take a vote back, and return whether it was there."""
     with database.writing() as session:
         return bool(session.scalars(delete(VoteRow).where(VoteRow.id == vote).returning(VoteRow.id)).all())
 
 
 def votes_of(database: Database, palette_key: str) -> tuple[Vote, ...]:
-    """The votes on a palette, the first one first."""
+    """Return the votes on a palette, the oldest first."""
     wanted = select(VoteRow).where(VoteRow.palette_key == palette_key).order_by(VoteRow.voted, VoteRow.id)
     with database.reading() as session:
         return tuple(
@@ -101,11 +101,11 @@ def votes_of(database: Database, palette_key: str) -> tuple[Vote, ...]:
 
 
 def tally(database: Database, palette_key: str) -> Tally:
-    """How many votes on a palette went to whom."""
+    """Count how many votes on a palette went to whom."""
     return counted(votes_of(database, palette_key))
 
 
 def counted(votes: Iterable[Vote]) -> Tally:
-    """How many of some votes went to whom."""
+    """Count how many of some votes went to whom."""
     kinds = [one.preferred for one in votes]
     return Tally(*(kinds.count(kind) for kind in (Preferred.BASE, Preferred.ALIGNED, Preferred.TIE)))

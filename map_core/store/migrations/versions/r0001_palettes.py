@@ -10,6 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
+    """Create the tables of palettes and of their versions."""
     op.create_table(
         "palettes",
         sa.Column("id", sa.Integer(), nullable=False),

@@ -10,6 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
+    """Create the tables of meetings, of their entries and of votes."""
     op.create_table(
         "meetings",
         sa.Column("code", sa.String(64), nullable=False),

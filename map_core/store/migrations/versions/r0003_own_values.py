@@ -10,6 +10,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
+    """Create the tables of values defined in words, of their versions and of judgements."""
     op.create_table(
         "own_values",
         sa.Column("id", sa.Integer(), nullable=False),

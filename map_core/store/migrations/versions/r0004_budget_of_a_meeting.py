@@ -10,4 +10,5 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
+    """Add the column of the budget to the table of meetings."""
     op.add_column("meetings", sa.Column("budget", sa.Double(), nullable=True))
