@@ -250,7 +250,7 @@ class _Program(highspy.Highs):
 
 def _empty_program(size: int, share: np.ndarray) -> highspy.Highs:
     """Build the program: minimise w . cost + share . t over w (value,) and t (group,); the first row is sum w = 1."""
-    program = _Program()
+    program = _Program()  # type: ignore[no-untyped-call]  # the library has no types
     for option, setting in (
         ("primal_feasibility_tolerance", 1e-10),
         ("dual_feasibility_tolerance", 1e-10),
