@@ -1,9 +1,9 @@
 """Weights chosen without targets, compared with weights that are solved for.
 
-Random weights are the baseline without a solver: a direction from the Dirichlet
-distribution and a uniform scale. A single value, and all values alike, are the two extremes. All answer the
-same questions: are the targets met, is every value above the base model, how often does a reply beat the
-base model's. Constraint: exact on the table, nothing is sampled but the random weights themselves.
+Random weights are the baseline without a solver: a direction from the Dirichlet distribution and a uniform scale. A
+single value, and all values alike, are the two extremes. All are compared by the targets that they meet, the values
+that they raise above the base model, and how often a reply beats the base model's. Constraint: exact on the table,
+nothing is sampled but the random weights themselves.
 
 Source: Wang et al., "MAP: Multi-Human-Value Alignment Palette", ICLR 2025 (arXiv 2410.19198), comparison with random
 weights and win rates.
@@ -68,7 +68,7 @@ def equal_weights(values: int) -> np.ndarray:
 
 
 def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
-    """Return (reply, value) share of the base model's replies to the same prompt that a reply beats, ties half.
+    """Return (reply, value) the share of the base model's replies to the same prompt that a reply beats, ties half.
 
     When pooled, of the replies to any prompt, each as often as its prompt counts: that form has one group of replies,
     not one a prompt.
@@ -87,7 +87,7 @@ def base_ranks(table: RewardTable, form: Form | None = None) -> np.ndarray:
 
 
 def _weighted_ranks(rewards: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Return (reply, value) share of the replies, each counted so often, that a reply beats, ties half."""
+    """Return (reply, value) the share of the replies, each counted so often, that a reply beats, ties half."""
     columns = []
     for column in rewards.T:
         level = np.unique(column, return_inverse=True)[1]

@@ -240,7 +240,7 @@ def _split(contour: Contour, count: int) -> list[Contour | None]:
 
 
 def _limit(oracle: Oracle, w: np.ndarray) -> Contour:
-    """Return every prompt answers with its best reply."""
+    """Compute the limit contour, where every prompt answers with its best reply."""
     batch = oracle.batch_moments(LONGEST * w)
     kl = LONGEST * np.sum(w * batch.levels, axis=1) - batch.log_normaliser
     levels = np.array([oracle.best(row) for row in w])

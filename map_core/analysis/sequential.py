@@ -233,7 +233,7 @@ def sequential_paths(
 
 
 def _residuals(x: np.ndarray, levels: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return (row,) largest violation of x >= 0, level >= d, x (level - d) = 0."""
+    """Return (row,) the largest violation of x >= 0, level >= d, x (level - d) = 0."""
     slack = np.nan_to_num(levels - targets)
     return np.asarray(np.abs(np.minimum(x, slack)).max(axis=1))
 

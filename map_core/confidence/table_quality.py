@@ -204,7 +204,7 @@ def _level_error(
 
 
 def _quantile(prompts: int) -> float:
-    """Return Student's, for half of an interval from so many prompts; NaN from one."""
+    """Return Student's quantile for half of an interval from so many prompts; NaN for one."""
     return float(student.ppf((1 + LEVEL) / 2, prompts - 1)) if prompts > 1 else math.nan
 
 

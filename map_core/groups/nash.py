@@ -143,7 +143,7 @@ class _Problem:
         return cls(np.array(raising, dtype=int), importance, by_value, by_group, floor)
 
     def gain(self, price: float, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return sum of psi and floors, its gradient (condition,), and minus its Hessian (condition, condition)."""
+        """Return the sum of psi and floors, its gradient (condition,), and minus its Hessian (condition, condition)."""
         k, a = self.importance / price, self.by_group @ theta
         saturated = a > k
         larger = np.maximum(a, k)

@@ -2,9 +2,9 @@
 
 In every halving each prompt is solved on once and held out once. So the mean over halvings compares, prompt by prompt,
 the forecast level with the one that fresh replies give under weights that have not seen the prompt: the assignment
-of prompts to halves cancels in the difference, and the noise of replies is left. To first order in
-the weights their own noise cancels too, for it moves forecast and delivery alike; what remains of it is the optimism
-of solving on few prompts, which is what is measured.
+of prompts to halves cancels in the difference, and the noise of replies is left. To first order the noise of the
+weights cancels too, for it moves forecast and delivery alike; what remains of it is the optimism of solving on few
+prompts, which is what is measured.
 
 Constraint: tables in, frozen results out; all levels are in reward units.
 """

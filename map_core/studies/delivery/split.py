@@ -2,9 +2,9 @@
 
 A palette is solved on some prompts, for a generator that draws K candidates, and realised on others, on K fresh
 candidates each. The realised level is the expected one over each prompt's candidates, which has far less noise than
-the one reply that is picked; both are reported. Forecast and realised level are averages over two
-samples of prompts, so their difference has the standard error sqrt(e_forecast^2 + e_realised^2). Where both hold the
-same share of every use case, differences between use cases do not move it, and each e is that of a stratified sample.
+the one reply that is picked; both are reported. Forecast and realised level are averages over two samples of prompts,
+so their difference has the standard error sqrt(e_forecast^2 + e_realised^2). Where both hold the same share of every
+use case, differences between use cases do not move it, and each e is that of a stratified sample.
 
 Constraint: tables in, frozen results out; nothing is generated here, and all levels are in reward units.
 """
