@@ -11,9 +11,9 @@ from pages.view.shell import markup
 st.title("Documents")
 st.html(markup.note(f"Value Palette {__version__}"))
 named = st.query_params.get("document")
-if "document" not in st.session_state and named in documents.NAMES:
-    st.session_state["document"] = named
-chosen = st.selectbox("Document", documents.NAMES, format_func=documents.title, key="document", width=420)
+if not documents.DOCUMENT.is_set() and named in documents.NAMES:
+    documents.DOCUMENT.set(named)
+chosen = st.selectbox("Document", documents.NAMES, format_func=documents.title, key=documents.DOCUMENT.name, width=420)
 if chosen != named:
     st.query_params["document"] = chosen
 with st.container(key="document_text"):

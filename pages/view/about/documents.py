@@ -14,6 +14,9 @@ import streamlit as st
 
 from map_core.core.assets import app_folder
 from pages.view.shell import markup
+from pages.view.shell.session_keys import Key
+
+DOCUMENT: Key[str] = Key("document", "")
 
 FOLDER = app_folder() / "docs"
 #: In the order of the site; the name is also what the address says.
@@ -43,8 +46,8 @@ def adapted(markdown: str) -> str:
     r"""Rewrite a document for the page: headings one rank lower, links to other documents to this page.
 
     Example:
-        >>> adapted("# Server\\n\\nSee [Method](method.md#solver).")
-        '## Server\\n\\nSee [Method](documents?document=method#solver).'
+        >>> adapted("# Server\n\nSee [Method](method.md#solver).")
+        '## Server\n\nSee [Method](documents?document=method#solver).'
     """
     return "".join(_adapted_lines(markdown))
 
