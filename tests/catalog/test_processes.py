@@ -25,9 +25,9 @@ WAITS = """
 import sys, time
 from pathlib import Path
 from map_core.building import Progress
-from map_core.cli.progress import watched
+from map_core.cli.progress import watch_progress
 out, progress, marker = (Path(one) for one in sys.argv[1:])
-with watched(out, True, progress) as watcher:
+with watch_progress(out, True, progress) as watcher:
     watcher(Progress("sampling", 1, 8, 0, 2.0))
     while not marker.exists():
         time.sleep(0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
@@ -13,7 +14,6 @@ from hypothesis import given, settings
 from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels, cutting_planes, margin, smallest_conflict
-from map_core.feasibility import margin as margins
 from map_core.oracle import MemoryOracle
 from tests.linear_program import full_extreme, full_margin
 from tests.odd_tables import Odd, odd_tables
@@ -159,7 +159,7 @@ def test_a_start_from_a_sample_does_not_change_an_answer(monkeypatch: pytest.Mon
     table = make_table(prompts=80, candidates=16, seed=8)
     plain, halved = MemoryOracle.of(table), Halved.of(table)
     d = share * np.array([1.0, 0.6, 1.2, 0.8])
-    monkeypatch.setattr(margins, "LARGE", 64)
+    monkeypatch.setattr(importlib.import_module("map_core.feasibility.margin"), "LARGE", 64)
     monkeypatch.setattr(cutting_planes, "MAX_GROUPS", 8)
     result = margin(halved, d)
     assert result.gap <= 1e-9

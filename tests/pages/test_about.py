@@ -238,7 +238,7 @@ def test_every_formula_is_in_parts_that_close(app, table):
 
 def live_of(scene, palette, live):
     """What the desk would show, without a viewer."""
-    return live.look(scene, palette)
+    return live.compute_answer(scene, palette, None)
 
 
 @pytest.mark.parametrize("shape", [None, *TABLES])

@@ -44,8 +44,10 @@ def test_the_shipped_study_is_of_the_embedded_table(monkeypatch):
     assert len(app.selectbox(key="evidence_number").options) == len(found.graded.asked)
     first = app.selectbox(key="evidence_number").value
     targets = np.isfinite(found.graded.asked).sum(axis=1)
-    assert found.graded.had[first]
-    assert targets[first] == targets[found.graded.had].max(), "the palette with the most targets comes first"
+    assert found.graded.mostly_reachable[first]
+    assert targets[first] == targets[found.graded.mostly_reachable].max(), (
+        "the palette with the most targets comes first"
+    )
     assert (found.graded.candidates, found.graded.prompts, len(found.random.asked)) == (16, 128, 50)
     # What the README says of it.
     assert found.graded.way(found.graded.realised) > 0.95

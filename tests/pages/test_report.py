@@ -89,7 +89,7 @@ def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
 
     def ask(_: int):
         try:
-            return share._report(None, Scene, Palette(), "Once", tmp_path / "t.parquet", "")
+            return share._report(None, Scene, Palette(), name="Once", path=tmp_path / "t.parquet", link="")
         except ValueError:
             return "stopped"
 

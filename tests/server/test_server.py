@@ -433,7 +433,7 @@ def test_a_model_process_that_dies_writes_its_replies_again(server: Running) -> 
         until(lambda: server.health()["running"] == 2)
         (model,) = psutil.Process(server.process.pid).children()
         model.kill()
-        texts, chunks, _ = streamed.result()
+        texts, chunks = streamed.result()
         choice = whole.result().choices[0]
     assert texts[0] == choice.message.content == before.message.content
     assert choice.value_palette["restarts"] == chunks[-2].choices[0].value_palette["restarts"] == 1
