@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,10 +117,12 @@ def test_partial_replies_are_scored_only_where_that_is_fair_and_cheap(engine: En
     events = list(generation_events(engine, {"letters": whole}, request))
     assert not any(isinstance(event, Scored) and event.provisional for event in events)
 
-    dear = ScoringCosts({"letters": 1e6})
-    events = list(generation_events(engine, {"letters": Letters()}, request, costs=dear))
+    # No reply ends before the others here, so nothing measures the cost again on the way.
+    request = replace(request, settings=replace(SETTINGS, max_new_tokens=17))
+    expensive = ScoringCosts({"letters": 1e6})
+    events = list(generation_events(engine, {"letters": Letters()}, request, costs=expensive))
     assert not any(isinstance(event, Scored) and event.provisional for event in events)
-    assert 0 < dear.seconds_per_token["letters"] < 1e6  # measured again on the complete replies
+    assert 0 < expensive.seconds_per_token["letters"] < 1e6  # measured again on the complete replies
 
 
 def test_closing_stops_the_engine_within_one_token(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
