@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from pages.view import guard, verdict
 from tests.app_server import MARKUP, SECONDS
 
 pytestmark = pytest.mark.browser
@@ -99,6 +101,42 @@ def test_a_desk_without_web_sockets_of_its_own_goes_by_way_of_the_page(context, 
     page.mouse.up()
     expect(page.locator(".vp-desk")).to_have_attribute("data-settled", "true", timeout=20 * SECONDS)
     expect(page).to_have_url(re.compile("humor%3Ap99"))
+    page.close()
+
+
+def test_an_answer_that_failed_is_said_and_the_next_one_takes_its_place(context, address):
+    page, broken = context.new_page(), [False]
+
+    def spoken(message: str | bytes) -> str | bytes:
+        told = json.loads(message)
+        if not broken[0] or "answer" not in told:
+            return message
+        stamp = {name: told["answer"][name] for name in ("session", "ack", "settled")}
+        return json.dumps({"answer": verdict.failed(guard.Failure("", "", "1a2b3c")) | stamp})
+
+    def between(socket) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda message: socket.send(spoken(message)))
+
+    page.route_web_socket(re.compile("/live/desk$"), between)
+    page.goto(address)
+    expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60 * SECONDS)
+    x, y, track = place(page, "Humor")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    broken[0] = True
+    page.mouse.move(track["x"] + 0.62 * track["width"], y)
+    expect(status(page)).to_contain_text("Something went wrong here")
+    expect(status(page)).to_contain_text("the reference 1a2b3c; it is in the log")
+    cost, ways = page.get_by_role("heading", name="What it costs"), page.get_by_role("heading", name="Ways out")
+    expect(cost).to_be_hidden()
+    expect(ways).to_be_hidden()
+    broken[0] = False
+    page.mouse.move(track["x"] + 0.64 * track["width"], y)
+    expect(status(page)).to_contain_text("Reachable")
+    expect(cost).to_be_visible()
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("humor%3Ap6[34]"))
     page.close()
 
 
