@@ -165,5 +165,6 @@ def test_the_app_shows_a_verdict(address: str) -> None:
         browser: Browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
         page = browser.new_page()
         page.goto(f"{address}/?palette=helpfulness:p60")
-        expect(page.get_by_text("Reachable", exact=True).first).to_be_visible(timeout=60_000)
+        expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60_000)
+        expect(page.locator(".st-key-verdict").get_by_role("status")).to_contain_text("Reachable", timeout=60_000)
         browser.close()
