@@ -107,7 +107,7 @@ def test_one_halving_is_the_mean_of_its_two_directions():
 def test_what_is_asked_of_it_and_what_stands_in(result: CrossFitDelivery):
     assert result.rising.tolist() == [[True, False, True, False], [False] * 4, [False, False, True, False]]
     assert result.reachable.tolist() == [1.0, 1.0, 0.0]
-    assert result.written.tolist() == [True, True, False]
+    assert result.mostly_reachable.tolist() == [True, True, False]
     assert result.targets[2, 2] < 20.0
     # A palette that is out of reach is not counted, but has a way of its own to the nearest one.
     assert np.isnan(result.improves[2]).all()
