@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,7 @@ def remember_server(model: str) -> None:
 def may_call(address: Address) -> bool:
     """Return whether this server may be called: it is listed, or recorded on this machine where there is no list."""
     names = listed_models()
-    known = _remembered() if names is None else names
-    return address in (address_of(name) for name in known)
+    return address in _addresses(_remembered() if names is None else names)
 
 
 def refusal_reason(metadata: Mapping[str, Any]) -> str:
@@ -136,13 +136,13 @@ def refusal_reason(metadata: Mapping[str, Any]) -> str:
 
     Args:
         metadata: of the table; ``metadata["model"]["name"]`` names the model.
-
-    Raises:
-        InputError: the name is no NAME@URL.
     """
     model = metadata.get("model")
     name = str(model.get("name") or "") if isinstance(model, Mapping) else ""
-    address = address_of(name)
+    try:
+        address = address_of(name)
+    except InputError as error:
+        return str(error)
     if address is None or may_call(address):
         return ""
     return f"This table says that its replies are of {address}. {_REASON}"
@@ -155,8 +155,8 @@ def check_callable(model: str) -> None:
         InputError: the server is not listed, see :func:`may_call`, or the name is no NAME@URL.
     """
     address = address_of(model)
-    if address is not None and not may_call(address):
-        raise InputError(f"The server of {address} is not called. {_REASON}")
+    if address is not None:
+        _check_address(address)
 
 
 def connection(address: Address, *, trusted: bool = False) -> Connection:
@@ -170,7 +170,7 @@ def connection(address: Address, *, trusted: bool = False) -> Connection:
         InputError: the server is not listed, see :func:`may_call`.
     """
     if not trusted:
-        check_callable(str(address))
+        _check_address(address)
     keys = ((name, os.environ.get(name, "").strip()) for name in KEY_VARIABLES)
     variable, key = next(((name, key) for name, key in keys if key), ("", NO_KEY))
     return Connection(address.url, key, variable)
@@ -180,6 +180,19 @@ _REASON = (
     "No server is called because a file says so. Whoever runs this program can allow it: name the model once with a "
     f"command's --model NAME@URL, or list it in {LISTED}, which is the whole list where it is set."
 )
+
+
+def _check_address(address: Address) -> None:
+    if not may_call(address):
+        raise InputError(f"The server of {address} is not called. {_REASON}")
+
+
+def _addresses(names: Iterable[str]) -> Iterator[Address]:
+    """Yield the addresses among some names; one that cannot be read allows nothing."""
+    for name in names:
+        with suppress(InputError):
+            if address := address_of(name):
+                yield address
 
 
 def _record_path() -> Path:

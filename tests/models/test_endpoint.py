@@ -154,6 +154,21 @@ def test_a_damaged_record_allows_nothing(content: str, tmp_path: Path) -> None:
     assert endpoint.may_call(ADDRESS)
 
 
+SECRET_ADDRESS = "tiny@http://user:secret@127.0.0.1:9/v1"
+
+
+def test_an_address_that_cannot_be_read_is_refused_in_words_and_breaks_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table may name anything; an entry of the operator's list that cannot be read leaves the others in force."""
+    reason = endpoint.refusal_reason({"model": {"name": SECRET_ADDRESS}})
+    assert "holds a user name, a password or a query" in reason
+    assert "secret" not in reason
+    monkeypatch.setenv(LISTED, f"{SECRET_ADDRESS}, {ADDRESS}")
+    assert endpoint.may_call(ADDRESS)
+    assert not endpoint.may_call(Address("tiny", "http://127.0.0.1:90/v1"))
+    for nothing in ({}, {"model": None}, {"model": "tiny"}, {"model": {"name": None}}, {"model": {"name": 7}}):
+        assert endpoint.refusal_reason(nothing) == ""
+
+
 def test_a_record_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file in the folder's place", encoding="utf-8")
     with pytest.raises(InputError, match=r"servers\.json, which lists the servers that may be called, cannot be writ"):
