@@ -35,7 +35,7 @@ SOLVE_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
-class LevelChange:
+class LevelDrift:
     """Levels before and after, in reward units, all arrays (value,).
 
     Args:
@@ -82,14 +82,14 @@ class Drift:
     form: Form
     same_prompts: bool
     targets: np.ndarray
-    base: LevelChange
+    base: LevelDrift
     scale_before: np.ndarray
     scale_after: np.ndarray
     before: Assessment
     after: Assessment
     weights_before: np.ndarray | None
     weights_after: np.ndarray | None
-    held: LevelChange | None
+    held: LevelDrift | None
     held_kl: float
     missed: np.ndarray
     short: np.ndarray
@@ -128,7 +128,7 @@ def drift(before: RewardTable, after: RewardTable, targets: np.ndarray, form: Fo
     first, second = assess(old, old.standardise(targets)), assess(new, new.standardise(wanted))
     match, fewest = _matching(before, after), min(old.prompts, new.prompts)
 
-    def change(weights: np.ndarray) -> LevelChange:
+    def change(weights: np.ndarray) -> LevelDrift:
         moved = np.zeros(len(after.values))
         moved[in_after] = weights[in_before]
         left, right = _levels(old, weights * old.scale), _levels(new, moved * new.scale)
@@ -137,7 +137,7 @@ def drift(before: RewardTable, after: RewardTable, targets: np.ndarray, form: Fo
             error = np.sqrt(_squared_error(influence_after[match] - influence_before))
         else:
             error = np.sqrt(_squared_error(influence_before) + _squared_error(influence_after))
-        return LevelChange(
+        return LevelDrift(
             left.levels[in_before],
             right.levels[in_after],
             error,

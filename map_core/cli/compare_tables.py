@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from map_core.analysis.drift import Drift, LevelChange, drift
+from map_core.analysis.drift import Drift, LevelDrift, drift
 from map_core.cli.inputs import LoadedTable, PaletteTargets
 from map_core.cli.output import columns, print_json
 from map_core.core.types import Form
@@ -44,7 +44,7 @@ def _described(found: Drift) -> dict[str, Any]:
             return None
         return {n: float(x) for n, x in zip(found.values, row, strict=True) if math.isfinite(x)}
 
-    def change(part: LevelChange | None) -> dict[str, Any] | None:
+    def change(part: LevelDrift | None) -> dict[str, Any] | None:
         if part is None:
             return None
         return {

@@ -67,7 +67,7 @@ class ReportSource:
 
 
 @dataclass(frozen=True)
-class DeliveryEvidence:
+class ReportEvidence:
     """What a study of delivery found, in words.
 
     Args:
@@ -174,7 +174,7 @@ class Report:
         return Units(self.oracle, percentiles(self.table), "percentile", self.names)
 
     @cached_property
-    def evidence(self) -> DeliveryEvidence | None:
+    def evidence(self) -> ReportEvidence | None:
         """What the study of this table found; None without one."""
         if self.study is None:
             return None
@@ -185,7 +185,7 @@ class Report:
         ]
         shown = delivery.DeliveryFigureData(found, self.study.percentiles, names, range(len(names)))
         header, rows = delivery.by_value(shown)
-        return DeliveryEvidence(
+        return ReportEvidence(
             delivery.method_sentence(self.study),
             tuple(delivery.facts(self.study)),
             tuple(header),
