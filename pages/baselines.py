@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from map_core.analysis.baselines import Baseline, compare_baselines
+from map_core.core import amounts
 from map_core.core.jobs import Job
 from map_core.core.types import Verdict
 from map_core.solver.newton import Status
@@ -35,7 +36,7 @@ if np.isnan(targets).all():
         "Without a target there is nothing that weights could miss. Give one value a target at least."
     )
     st.stop()
-if solution is not None and solution.kl < 5e-4:
+if solution is not None and solution.kl < amounts.FREE_NATS:
     empty_states.draw_too_few(
         "The base model meets these targets already, so no weights have to be picked. Ask for more first."
     )

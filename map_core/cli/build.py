@@ -25,7 +25,7 @@ from map_core.cli.options import (
 from map_core.cli.progress import ProgressReporter, watch_progress
 from map_core.data import reward_table
 from map_core.data.prompts import Prompt, hold_out, read_prompts
-from map_core.models.endpoint import check_callable, remember_server
+from map_core.models.endpoint import approved_model
 from map_core.models.files import DEFAULT_MODEL
 from map_core.scoring import Scorer, Specification, from_metadata, read_values_file, resolve
 
@@ -197,10 +197,7 @@ class _Asked:
         """Return what draws replies and scores them: this machine, or a cluster."""
         given, opening = self._given, None
         if model is not None:
-            if given["model"]:
-                remember_server(given["model"])
-            model = given["model"] or model
-            check_callable(model)
+            model = approved_model(given["model"], model)
             opening = Opening(model, given["engine"], given["dtype"], given["device"], trusted=True)
         if given["ray"] is not None:
             from map_core.building.ray_workers import OnRay

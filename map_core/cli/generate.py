@@ -191,7 +191,7 @@ def generate(
     except InputError as error:
         raise click.UsageError(str(error)) from error
     from map_core.engines.factory import open_engine
-    from map_core.models.endpoint import remember_server
+    from map_core.models.endpoint import approved_model
     from map_core.models.files import DEFAULT_MODEL
 
     notes: tuple[str, ...] = ()
@@ -202,9 +202,7 @@ def generate(
     for note in () if as_json else notes:
         click.echo(note, err=True)
     began = time.perf_counter()
-    if model:
-        remember_server(model)
-    opened = open_engine(model or DEFAULT_MODEL, engine)
+    opened = open_engine(approved_model(model, DEFAULT_MODEL), engine)
     more: dict[str, Any] = {"model": opened.info.model, "engine": opened.info.as_dict()}
     if aim:
         more["palette"] = {"asked": aim.asked, "targets": aim.targets, "verdict": aim.verdict, "notes": list(notes)}

@@ -113,7 +113,7 @@ def serve(
     import uvicorn
 
     from map_core.analysis.generation_weights import GenerationWeightsSolver
-    from map_core.models.endpoint import address_of, check_callable, remember_server
+    from map_core.models.endpoint import address_of, approved_model
     from map_core.models.files import locate, recorded_model
     from map_core.scoring import from_metadata, scored
     from map_core.server.app import create_app, is_loopback
@@ -124,11 +124,8 @@ def serve(
     opened = open_table(table, use_case, form)
     known = _named(opened, palettes)
     made_with = recorded_model(opened.table.metadata)
-    name = model or made_with
+    name = approved_model(model, made_with)
     address = address_of(name)
-    if model:
-        remember_server(model)
-    check_callable(name)
     files = None if address else locate(name)
     limits = Limits(
         body=most_bytes,

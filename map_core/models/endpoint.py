@@ -159,6 +159,23 @@ def check_callable(model: str) -> None:
         _check_address(address)
 
 
+def approved_model(named: str | None, recorded: str) -> str:
+    """Return the model to open: the one that a person named, whose server is recorded, else the one of a file.
+
+    Args:
+        named: what a person typed here; None where they left it out.
+        recorded: what stands in for it, such as the model that a table names.
+
+    Raises:
+        InputError: the server of the model may not be called, the name is no NAME@URL, or the record cannot be written.
+    """
+    if named and listed_models() is None:
+        remember_server(named)
+    model = named or recorded
+    check_callable(model)
+    return model
+
+
 def connection(address: Address, *, trusted: bool = False) -> Connection:
     """Return the URL and the key of a server.
 

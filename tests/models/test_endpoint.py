@@ -154,6 +154,20 @@ def test_a_damaged_record_allows_nothing(content: str, tmp_path: Path) -> None:
     assert endpoint.may_call(ADDRESS)
 
 
+def test_a_model_that_the_operators_list_refuses_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be called as soon as the list is gone."""
+    monkeypatch.setenv(LISTED, "here")
+    with pytest.raises(InputError, match="is not called"):
+        endpoint.approved_model(str(ADDRESS), "here")
+    monkeypatch.delenv(LISTED)
+    assert not endpoint.may_call(ADDRESS)
+    assert endpoint.approved_model(None, "here") == "here"
+    with pytest.raises(InputError, match="is not called"):
+        endpoint.approved_model(None, str(ADDRESS))
+    assert endpoint.approved_model(str(ADDRESS), "here") == str(ADDRESS)
+    assert endpoint.may_call(ADDRESS)
+
+
 SECRET_ADDRESS = "tiny@http://user:secret@127.0.0.1:9/v1"
 
 

@@ -90,7 +90,7 @@ def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, pro
     else:
         meaning = (
             "nothing: the base model does this"
-            if assessed.kl < 5e-4
+            if assessed.kl < amounts.FREE_NATS
             else f"like the best of {amounts.best_of_count(assessed.kl)} drafts"
         )
         st.html(markup.facts([("Cost", amounts.nats(assessed.kl), meaning)]))
