@@ -12,8 +12,9 @@ import plotly.graph_objects as go
 import pytest
 
 import map_core as vp
-from map_core import interface
 from map_core.errors import InputError
+from map_core.interface import palettes, sampling, table, tradeoffs
+from map_core.oracle import MemoryOracle
 from tests import ROOT
 from tests.tables import make_table
 
@@ -22,7 +23,7 @@ TARGETS = {"helpfulness": "p70", "humor": "+0.3sd"}
 
 
 def test_every_example_runs() -> None:
-    for module in (vp, interface):
+    for module in (vp, palettes, sampling, table, tradeoffs):
         failed, tried = doctest.testmod(module, raise_on_error=False)
         assert (failed, tried > 0) == (0, True)
 
@@ -61,8 +62,8 @@ def test_reward_units_go_in_and_come_out() -> None:
 def test_the_weights_are_those_of_the_formula() -> None:
     """Levels are the means of the rewards under softmax(lambda . r) in each prompt's replies."""
     made = make_table(prompts=6, candidates=8, seed=3)
-    table = interface.Table(made, interface.MemoryOracle.of(made))
-    palette = vp.assess(table, {made.values[0]: "+0.4sd"})
+    small = vp.Table(made, MemoryOracle.of(made))
+    palette = vp.assess(small, {made.values[0]: "+0.4sd"})
     weights = np.array([palette.weights[name] for name in made.values])
     rewards = made.rewards.reshape(6, 8, -1)
     scores = rewards @ weights
@@ -90,7 +91,7 @@ def test_results_show_themselves() -> None:
     assert page.count("<tr>") == 1 + len(TABLE.values)
     assert "<td>helpfulness</td>" in page
     assert "<Table: 128 prompts" in repr(TABLE)
-    sample = interface.AlignedSample("<b>", "<i>", "<u>", (), (), {}, 1.0, 0.0)
+    sample = sampling.AlignedSample("<b>", "<i>", "<u>", (), (), {}, 1.0, 0.0)
     assert "<b>" not in sample._repr_html_()
 
 

@@ -1,0 +1,29 @@
+"""The library for programs and notebooks: targets and levels in reward units go in and come out.
+
+The packages below work in standard deviations above the base level; here nothing does. Targets may also be written as
+``"p70"`` (a percentile of the base model's replies) or ``"+0.5sd"``. Results show as a small table in a notebook.
+Constraint: what is exported is listed in ``map_core.__all__``, and no model library loads before a model is needed.
+
+table      load a table; targets in reward units
+palettes   solve, assess, error bars
+tradeoffs  frontier and sensitivity, with Plotly figures
+sampling   aligned replies, scorers
+notebook   how results show themselves
+"""
+
+from map_core.interface.palettes import assess, error_bars, solve
+from map_core.interface.sampling import sample_aligned, scorers
+from map_core.interface.table import Table, load_table
+from map_core.interface.tradeoffs import frontier, sensitivity
+
+__all__ = [
+    "Table",
+    "assess",
+    "error_bars",
+    "frontier",
+    "load_table",
+    "sample_aligned",
+    "scorers",
+    "sensitivity",
+    "solve",
+]

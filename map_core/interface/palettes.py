@@ -1,0 +1,180 @@
+"""Weights, verdicts and error bars of a palette."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from map_core.confidence import Confidence, confidence
+from map_core.core import amounts
+from map_core.core.types import Verdict
+from map_core.feasibility import Assessment
+from map_core.feasibility import assess as assess_levels
+from map_core.interface.notebook import html_table, level_text
+from map_core.interface.table import Table, Targets
+from map_core.solver.newton import Solution, Status
+from map_core.solver.newton import solve as solve_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """The weights for some targets, without a verdict.
+
+    Args:
+        table: what they were solved on.
+        targets: in reward units; free values are left out.
+        solution: the solver's own result, in standardised units; None where no weights reach the targets.
+    """
+
+    table: Table
+    targets: dict[str, float]
+    solution: Solution | None
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Lambda by value, in 1/reward; empty where no weights reach the targets."""
+        if self.solution is None:
+            return {}
+        weights = self.solution.weights / self.table.oracle.scale
+        return {name: float(weight) for name, weight in zip(self.table.values, weights, strict=True)}
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """The levels that the weights give, in reward units; empty where there are none."""
+        return self.table.named(self.solution.levels) if self.solution else {}
+
+    @property
+    def kl(self) -> float:
+        """The distance from the base model in nats; NaN where no weights reach the targets."""
+        return self.solution.kl if self.solution else math.nan
+
+    @property
+    def _title(self) -> str:
+        return f"{amounts.significant(self.kl, 3)} nats from the base model" if self.solution else "no weights"
+
+    def __repr__(self) -> str:
+        weights = ", ".join(
+            f"{name} {amounts.significant(weight, 3)}" for name, weight in self.weights.items() if weight > 0
+        )
+        return f"<{type(self).__name__}: {self._title}{'; ' if weights else ''}{weights}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            tuple(level_text(column.get(name)) for column in (self.table.base, self.targets, self.levels, self.weights))
+            for name in self.table.values
+        ]
+        named = [(name, *row) for name, row in zip(self.table.values, rows, strict=True)]
+        return html_table(self._title, ("value", "base level", "target", "level", "weight"), named)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Assessed(Solved):
+    """A palette with its verdict.
+
+    Args:
+        table, targets, solution: as in :class:`Solved`.
+        assessment: the verdict with its proof, in standardised units.
+    """
+
+    assessment: Assessment
+
+    @property
+    def verdict(self) -> Verdict:
+        """Reachable, reachable on paper (it rests on too few replies to be trusted), or out of reach."""
+        return self.assessment.verdict
+
+    @property
+    def margin(self) -> float:
+        """How far inside (above 0) or outside what is attainable the targets are, in standard deviations at once."""
+        return self.assessment.margin.value
+
+    @property
+    def certificate(self) -> dict[str, float]:
+        """The mix of values, in 1/reward, of which even the best replies fall short; empty unless out of reach."""
+        if self.verdict is not Verdict.OUT_OF_REACH:
+            return {}
+        mix = self.assessment.margin.certificate / self.table.oracle.scale
+        return {name: float(share) for name, share in zip(self.table.values, mix, strict=True) if share > 0}
+
+    @property
+    def nearest(self) -> dict[str, float]:
+        """The closest targets that can be trusted, in reward units; empty where these can, or nothing can."""
+        nearest = self.assessment.nearest
+        return self.table.named(nearest.targets) if nearest else {}
+
+    @property
+    def _title(self) -> str:
+        words = {Verdict.REACHABLE: "reachable", Verdict.ON_PAPER: "reachable on paper"}
+        if self.solution is None:
+            return f"out of reach by {amounts.significant(-self.margin, 2)} standard deviations"
+        return f"{words[self.verdict]}, {super()._title}"
+
+
+def solve(table: Table, targets: Targets) -> Solved:
+    """Find the weights that reach some targets at the least distance from the base model.
+
+    It gives no verdict: ``solution`` is None where the targets are out of reach, and :func:`assess` says why.
+
+    Args:
+        table: from :func:`load_table`.
+        targets: a level a value; values left out are free.
+
+    Raises:
+        InputError: an unknown value, or a level that cannot be read.
+
+    Example:
+        >>> import map_core as vp
+        >>> solved = vp.solve(vp.load_table(), {"helpfulness": "p70", "humor": "+0.3sd"})
+        >>> round(solved.kl, 2), solved.weights["kindness"]
+        (0.58, 0.0)
+    """
+    levels = table.standardised(targets)
+    solution = solve_weights(table.oracle, levels)
+    return Solved(table, table.named(levels), solution if solution.status is Status.CONVERGED else None)
+
+
+def assess(table: Table, targets: Targets, *, budget: float | None = None) -> Assessed:
+    """Say whether targets can be reached: the verdict with its proof, the weights, or the nearest targets that can.
+
+    Args:
+        table: from :func:`load_table`.
+        targets: a level a value; values left out are free.
+        budget: the most nats that it may cost; None for as many as it takes.
+
+    Raises:
+        InputError: an unknown value, a level that cannot be read, or a budget that is not above 0.
+
+    Example:
+        >>> import map_core as vp
+        >>> palette = vp.assess(vp.load_table(), {"kindness": "p99", "humor": "p99"})
+        >>> palette.verdict.value, sorted(palette.certificate)
+        ('out_of_reach', ['humor', 'kindness'])
+    """
+    levels = table.standardised(targets)
+    assessment = assess_levels(table.oracle, levels, budget=budget)
+    return Assessed(table, table.named(levels), assessment.solution, assessment)
+
+
+def error_bars(table: Table, targets: Targets, *, level: float = 0.9, seed: int = 0) -> Confidence:
+    """Put error bars on the weights, the levels and the verdict of a palette, and check it on held-out prompts.
+
+    Args:
+        table: from :func:`load_table`.
+        targets: a level a value; values left out are free.
+        level: the probability that each interval holds the truth, between 0 and 1.
+        seed: of the bootstrap.
+
+    Returns:
+        The result in reward units, weights in 1/reward.
+
+    Raises:
+        InputError: an unknown value, a level that cannot be read, or a table with a single prompt.
+
+    Example:
+        >>> import map_core as vp
+        >>> checked = vp.error_bars(vp.load_table(), {"helpfulness": "p60"})
+        >>> checked.probability[checked.verdict] > 0.9
+        True
+    """
+    standardised = confidence(table.oracle, table.standardised(targets), level=level, seed=seed)
+    return standardised.in_reward_units(table.oracle)

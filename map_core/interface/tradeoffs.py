@@ -1,0 +1,168 @@
+"""The frontier of two values, and one target swept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from map_core.analysis import frontier as frontiers
+from map_core.analysis import sensitivity as sensitivities
+from map_core.errors import InputError
+from map_core.interface.table import Table, Targets
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+#: Budgets of a frontier unless others are asked for, in nats.
+BUDGETS = (0.25, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Contours:
+    """The Pareto frontier of two values, a contour a budget.
+
+    Args:
+        table: what it was traced on.
+        pair: both values.
+        frontier: the contours in standardised units.
+    """
+
+    table: Table
+    pair: tuple[str, str]
+    frontier: frontiers.Frontier
+
+    def points(self, budget: float) -> list[dict[str, float]]:
+        """Return the levels of every value along one contour, in reward units.
+
+        Args:
+            budget: one of those that were asked for, in nats; infinity for the limit.
+
+        Raises:
+            InputError: there is no such contour.
+        """
+        for contour in self.frontier.contours:
+            if contour.budget == budget:
+                return [self.table.named(levels) for levels in contour.levels]
+        known = ", ".join(f"{contour.budget:g}" for contour in self.frontier.contours)
+        raise InputError(f"There is no contour of {budget:g} nats; there are {known}.")
+
+    def figure(self, targets: Targets | None = None) -> go.Figure:
+        """Draw the contours over the replies of the base model, with the targets where there are some."""
+        from map_core.figures import plane
+
+        wanted = self.table.standardised(targets or {})
+        pair = (self.table.position(self.pair[0]), self.table.position(self.pair[1]))
+        return plane.plane(
+            self.table.rewards, self.table.units, pair, self.frontier, plane.PalettePosition(wanted, realised=None)
+        )
+
+    def __repr__(self) -> str:
+        budgets = ", ".join(f"{contour.budget:g}" for contour in self.frontier.contours)
+        return f"<Contours: {self.pair[0]} against {self.pair[1]} at {budgets} nats>"
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What happens as one target moves and the others stay.
+
+    Args:
+        table: what was swept.
+        value: the value that moves.
+        curve: the sweep in standardised units.
+    """
+
+    table: Table
+    value: str
+    curve: sensitivities.SensitivityCurve
+
+    @property
+    def targets(self) -> np.ndarray:
+        """(point,) the moved target, in reward units, ascending."""
+        j = self.curve.value
+        return self.table.oracle.base[j] + self.curve.targets * self.table.oracle.scale[j]
+
+    @property
+    def kl(self) -> np.ndarray:
+        """(point,) the distance from the base model, in nats."""
+        return self.curve.kl
+
+    @property
+    def levels(self) -> dict[str, np.ndarray]:
+        """(point,) the level of each value, in reward units."""
+        levels = self.table.oracle.base + self.curve.levels * self.table.oracle.scale
+        return dict(zip(self.table.values, levels.T, strict=True))
+
+    @property
+    def weights(self) -> dict[str, np.ndarray]:
+        """(point,) the weight of each value, in 1/reward."""
+        return dict(zip(self.table.values, (self.curve.weights / self.table.oracle.scale).T, strict=True))
+
+    def figure(self) -> go.Figure:
+        """Draw the level of every value against the target that moves."""
+        from map_core.figures import sweep
+
+        return sweep.levels(sweep.SweepData(self.curve, self.table.units, math.nan))
+
+    def __repr__(self) -> str:
+        return f"<Sweep: {self.value} in {len(self.curve.targets)} steps>"
+
+
+def frontier(
+    table: Table,
+    pair: tuple[str, str],
+    *,
+    budgets: Sequence[float] | None = None,
+    floors: Targets | None = None,
+    limit: bool = True,
+) -> Contours:
+    """Trace how far two values go together within each budget.
+
+    Args:
+        table: from :func:`load_table`.
+        pair: two values.
+        budgets: in nats, each above 0; None for 0.25, 0.5, 1 and 2 as far as choosing among the candidates reaches.
+        floors: levels that other values keep.
+        limit: add what the best reply to every prompt gives.
+
+    Raises:
+        InputError: an unknown value, a pair of one value, or a budget that is not above 0.
+
+    Example:
+        >>> import map_core as vp
+        >>> contours = vp.frontier(vp.load_table(), ("helpfulness", "humor"), budgets=[0.5], limit=False)
+        >>> len(contours.points(0.5))
+        41
+    """
+    nats = [b for b in BUDGETS if b < table.oracle.log_candidates] if budgets is None else list(budgets)
+    first, second = (table.position(value) for value in pair)
+    kept = table.standardised(floors) if floors else None
+    traced = frontiers.frontier(table.oracle, (first, second), nats, floors=kept, limit=limit)
+    return Contours(table, (pair[0], pair[1]), traced)
+
+
+def sensitivity(table: Table, targets: Targets, value: str, *, points: int = 41) -> Sweep:
+    """Sweep one target from the base level to the highest that can be reached beside the others.
+
+    Args:
+        table: from :func:`load_table`.
+        targets: a level a value; that of ``value`` is ignored.
+        value: the value whose target moves.
+        points: of the curve, at least 2.
+
+    Raises:
+        InputError: an unknown value, a level that cannot be read, or fewer than 2 points.
+
+    Example:
+        >>> import map_core as vp
+        >>> sweep = vp.sensitivity(vp.load_table(), {"helpfulness": "p60"}, "humor", points=5)
+        >>> bool(np.all(np.diff(sweep.kl) > 0))
+        True
+    """
+    curve = sensitivities.sensitivity_curve(
+        table.oracle, table.standardised(targets), table.position(value), points=points
+    )
+    return Sweep(table, value, curve)
