@@ -30,11 +30,11 @@ from pathlib import Path
 from map_core import catalog
 from map_core.catalog import processes
 
-processes.begin("mine", "import", ["import", "{folder}/scored.csv", "--out", "{out}", "--progress-file", "{progress}"],
+processes.start("mine", "import", ["import", "{folder}/scored.csv", "--out", "{out}", "--progress-file", "{progress}"],
                 {}, {"scored.csv": Path("scored.csv").read_bytes()})
-while processes.look("mine").state is processes.State.RUNNING:
+while processes.status("mine").state is processes.TableJobState.RUNNING:
     time.sleep(0.2)
-print(processes.look("mine").state.value, processes.look("mine").error)
+print(processes.status("mine").state.value, processes.status("mine").error)
 print(catalog.path_of("mine").is_file())
 """
 

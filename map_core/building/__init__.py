@@ -20,38 +20,38 @@ batch_answers           many prompts answered into one file of JSON lines
 
 from __future__ import annotations
 
-from map_core.building.build import build, build_with, rescore
+from map_core.building.build import build, build_with_workers, rescore
 from map_core.building.extend import extend
-from map_core.building.model_spec import Opening
+from map_core.building.model_spec import ModelSpec
 from map_core.building.plan import (
     DEFAULT_SETTINGS,
-    Built,
-    Drawing,
-    Keeping,
-    Mark,
-    finished,
+    BuildPolicy,
+    BuildResult,
+    FailedScore,
+    SamplingSpec,
+    build_digest_of,
     prompt_seed,
     refuse_overwrite,
 )
 from map_core.building.progress import Progress, ProgressFile, Reporter
-from map_core.building.workers import Crew, Local
+from map_core.building.workers import LocalWorkers, Workers
 
 __all__ = [
     "DEFAULT_SETTINGS",
-    "Built",
-    "Crew",
-    "Drawing",
-    "Keeping",
-    "Local",
-    "Mark",
-    "Opening",
+    "BuildPolicy",
+    "BuildResult",
+    "FailedScore",
+    "LocalWorkers",
+    "ModelSpec",
     "Progress",
     "ProgressFile",
     "Reporter",
+    "SamplingSpec",
+    "Workers",
     "build",
-    "build_with",
+    "build_digest_of",
+    "build_with_workers",
     "extend",
-    "finished",
     "prompt_seed",
     "refuse_overwrite",
     "rescore",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _FIGURES = 9
 
 
-class Answers:
+class AnswerFile:
     """The file that prompts are answered into.
 
     Args:
@@ -84,7 +84,7 @@ class Answers:
 
     def record(self, number: int, request: GenerationRequest, finished: Finished) -> dict[str, Any]:
         """Return one line of the file."""
-        return self._same(number) | outcome_record(request, finished) | described(finished) | self._more
+        return self._same(number) | outcome_record(request, finished) | timing_record(finished) | self._more
 
     def _same(self, number: int) -> dict[str, Any]:
         """Return the part of a line that the prompt and the request decide."""
@@ -148,8 +148,8 @@ class Answers:
         )
 
 
-def answer(
-    answers: Answers,
+def answer_prompts(
+    answers: AnswerFile,
     engine: Engine,
     scorers: Mapping[str, Scorer],
     report: Callable[[Progress], None] | None = None,
@@ -199,7 +199,7 @@ def answer(
     return count - resumed
 
 
-def described(finished: Finished) -> dict[str, Any]:
+def timing_record(finished: Finished) -> dict[str, Any]:
     """Return what a record has beside those of :func:`map_core.service.records.outcome_record`.
 
     These are log K in nats, notes and times in seconds.

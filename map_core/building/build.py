@@ -14,22 +14,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from map_core.building.checkpoints import Parts, folder_of
-from map_core.building.existing_table import Base
-from map_core.building.job import Column, Job, Work
+from map_core.building.checkpoints import BuildCheckpoints, checkpoint_path
+from map_core.building.existing_table import ExistingTable
+from map_core.building.job import BuildJob, BuildRun, ValueColumn
 from map_core.building.plan import (
-    FORMAT,
-    Built,
-    Drawing,
-    Keeping,
-    digest,
-    drawn_by,
-    fingerprint,
-    finished,
+    CHECKPOINT_FORMAT,
+    BuildPolicy,
+    BuildResult,
+    SamplingSpec,
+    build_digest,
+    build_digest_of,
+    prompts_fingerprint,
     refuse_overwrite,
+    sampling_plan,
 )
 from map_core.building.progress import Reporter
-from map_core.building.workers import Crew, Local
+from map_core.building.workers import LocalWorkers, Workers
 from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
@@ -50,10 +50,10 @@ def build(
     settings: SamplingSettings,
     seed: int,
     system: str | None = None,
-    keeping: Keeping | None = None,
+    keeping: BuildPolicy | None = None,
     limit: float | None = None,
     report: Reporter | None = None,
-) -> Built:
+) -> BuildResult:
     """Sample and score a table and save it.
 
     Args:
@@ -79,30 +79,30 @@ def build(
         ScorerError: a scorer failed on everything; what is built so far is kept.
         EngineError: the model stopped or its server stays silent; what is built so far is kept.
     """
-    drawing = Drawing(settings, seed, system)
-    with closing(Local(engine, drawing, scorers, limit)) as crew:
-        return build_with(crew, prompts, out, scorers, drawing, candidates, keeping, report)
+    drawing = SamplingSpec(settings, seed, system)
+    with closing(LocalWorkers(engine, drawing, scorers, limit)) as crew:
+        return build_with_workers(crew, prompts, out, scorers, drawing, candidates, keeping, report)
 
 
-def build_with(
-    crew: Crew,
+def build_with_workers(
+    crew: Workers,
     prompts: Sequence[Prompt],
     out: Path,
     scorers: Sequence[Scorer],
-    drawing: Drawing,
+    drawing: SamplingSpec,
     candidates: int,
-    keeping: Keeping | None = None,
+    keeping: BuildPolicy | None = None,
     report: Reporter | None = None,
-) -> Built:
+) -> BuildResult:
     """Build as :func:`build` does, with a crew that was hired for this drawing and these scorers."""
-    keeping = keeping or Keeping()
+    keeping = keeping or BuildPolicy()
     check_values(scorers)
     if candidates < 1:
         raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
-    used = crew.usable(prompts, keeping.skip_unusable)
+    used = crew.usable_prompts(prompts, keeping.skip_unusable)
     job, plan = _new_table(used, out, crew.info, scorers, drawing, candidates)
     there = {prompt.id for prompt in used}
-    return carried_out(job, plan, keeping, crew, report, tuple(p.id for p in prompts if p.id not in there))
+    return run_job(job, plan, keeping, crew, report, tuple(p.id for p in prompts if p.id not in there))
 
 
 def _new_table(
@@ -110,11 +110,11 @@ def _new_table(
     out: Path,
     engine: EngineInfo,
     scorers: Sequence[Scorer],
-    drawing: Drawing,
+    drawing: SamplingSpec,
     candidates: int,
-) -> tuple[Job, dict[str, Any]]:
+) -> tuple[BuildJob, dict[str, Any]]:
     """Return the job of a table that is made from nothing, and the plan that decides its replies."""
-    columns = tuple(Column((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
+    columns = tuple(ValueColumn((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
     metadata: dict[str, Any] = {
         "model": {"name": engine.model, "sha256": engine.model_hash},
         "engine": engine.as_dict(),
@@ -122,11 +122,11 @@ def _new_table(
         "seed": drawing.seed,
         "candidates": candidates,
         "system": drawing.system,
-        "prompts_sha256": fingerprint(prompts),
+        "prompts_sha256": prompts_fingerprint(prompts),
     }
-    plan = drawn_by(metadata)
-    metadata["build"] = digest(plan, prompts, candidates, [column.key for column in columns])
-    return Job(out, tuple(prompts), candidates, columns, tuple(scorers), metadata=metadata), plan
+    plan = sampling_plan(metadata)
+    metadata["build"] = build_digest(plan, prompts, candidates, [column.key for column in columns])
+    return BuildJob(out, tuple(prompts), candidates, columns, tuple(scorers), metadata=metadata), plan
 
 
 def rescore(
@@ -134,11 +134,11 @@ def rescore(
     out: Path,
     scorers: Sequence[Scorer],
     *,
-    keeping: Keeping | None = None,
+    keeping: BuildPolicy | None = None,
     limit: float | None = None,
     report: Reporter | None = None,
-    crew: Crew | None = None,
-) -> Built:
+    crew: Workers | None = None,
+) -> BuildResult:
     """Score the replies of a table again, on other values or with newer scorers, without sampling.
 
     A table holds the log-probability of each reply as a sum; it is spread evenly over the reply's tokens, which
@@ -146,36 +146,36 @@ def rescore(
     in :func:`build`.
     """
     check_values(scorers)
-    base = Base.of(table) if isinstance(table, RewardTable) else Base.read(table)
+    base = ExistingTable.of(table) if isinstance(table, RewardTable) else ExistingTable.read(table)
     if not base.has_replies:
         raise InputError("This table has no replies to score; give one that was made by build.")
-    columns = tuple(Column((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
-    plan = {"format": FORMAT, "rescored": base.fingerprint}
+    columns = tuple(ValueColumn((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
+    plan = {"format": CHECKPOINT_FORMAT, "rescored": base.fingerprint}
     metadata = {key: entry for key, entry in base.metadata.items() if key not in ("scorers", "values")}
-    metadata["build"] = digest(plan, base.prompts, base.candidates, [column.key for column in columns])
-    job = Job(out, base.prompts, base.candidates, columns, tuple(scorers), base, metadata)
-    with closing(crew or Local(None, Drawing(), scorers, limit)) as hired:
-        return carried_out(job, plan, keeping or Keeping(), hired, report)
+    metadata["build"] = build_digest(plan, base.prompts, base.candidates, [column.key for column in columns])
+    job = BuildJob(out, base.prompts, base.candidates, columns, tuple(scorers), base, metadata)
+    with closing(crew or LocalWorkers(None, SamplingSpec(), scorers, limit)) as hired:
+        return run_job(job, plan, keeping or BuildPolicy(), hired, report)
 
 
-def carried_out(
-    job: Job,
+def run_job(
+    job: BuildJob,
     plan: dict[str, Any],
-    keeping: Keeping,
-    crew: Crew,
+    keeping: BuildPolicy,
+    crew: Workers,
     report: Reporter | None,
     skipped: tuple[str, ...] = (),
     check: Callable[[], None] | None = None,
-) -> Built:
+) -> BuildResult:
     """Do a job, or find that it is done already; ``check`` may refuse it once the table's file is held."""
-    if not keeping.force and finished(job.out) == job.metadata["build"]:
-        return already(job.out, keeping)
+    if not keeping.force and build_digest_of(job.out) == job.metadata["build"]:
+        return existing_result(job.out, keeping)
     refuse_overwrite(job.out, keeping.force)
-    parts = Parts(job.out, plan, job.candidates, keeping.fresh)
+    parts = BuildCheckpoints(job.out, plan, job.candidates, keeping.fresh)
     with parts.locked():
         if check is not None:
             check()
-        work = Work(job, parts, report)
+        work = BuildRun(job, parts, report)
         work.sample(crew, keeping.skip_unusable)
         work.score(crew)
         built = work.write()
@@ -184,14 +184,14 @@ def carried_out(
     return replace(built, skipped=(*skipped, *built.skipped))
 
 
-def already(out: Path, keeping: Keeping) -> Built:
+def existing_result(out: Path, keeping: BuildPolicy) -> BuildResult:
     """Return a table that is there as it is asked for; nothing is made, and what a kill left beside it is removed."""
-    base = Base.read(out)
-    if folder_of(out).is_dir() and not keeping.keep_parts:
+    base = ExistingTable.read(out)
+    if checkpoint_path(out).is_dir() and not keeping.keep_parts:
         with lock(out):
-            CheckpointFolder(folder_of(out)).remove()
+            CheckpointFolder(checkpoint_path(out)).remove()
     rows = sum(len(base.numbers(place)) for place in range(len(base.prompts)))
-    return Built(out, base.values, len(base.prompts), rows)
+    return BuildResult(out, base.values, len(base.prompts), rows)
 
 
 def check_values(scorers: Sequence[Scorer]) -> None:

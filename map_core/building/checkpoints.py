@@ -41,7 +41,7 @@ _PLAN = "plan.json"
 
 
 @dataclass
-class Scores:
+class PromptScores:
     """The rewards of one prompt's replies, as far as there are any.
 
     Args:
@@ -58,7 +58,7 @@ class Scores:
         self.reasons.setdefault(key, {}).update(reasons)
 
 
-class Parts:
+class BuildCheckpoints:
     """The folder ``OUT.parts`` of one build.
 
     Args:
@@ -73,7 +73,7 @@ class Parts:
     """
 
     def __init__(self, out: Path, plan: Mapping[str, Any], candidates: int = 0, fresh: bool = False) -> None:
-        self.folder = CheckpointFolder(folder_of(out))
+        self.folder = CheckpointFolder(checkpoint_path(out))
         self._out, self._plan, self._candidates, self._fresh = out, dict(plan), candidates, fresh
         self._ranges: dict[str, list[tuple[int, int]]] = {}
 
@@ -142,15 +142,15 @@ class Parts:
         self._write(_replies_name(key, first, end), pa.table(columns, schema=_REPLIES))
         self._ranges.setdefault(key, []).append((first, end))
 
-    def scores(self, key: str) -> Scores:
+    def scores(self, key: str) -> PromptScores:
         """Return the rewards of a prompt that are there."""
         name = _scores_name(key)
         if name not in self.folder:
-            return Scores()
+            return PromptScores()
         data = self._read(name)
         numbers = data["candidate"].to_pylist()
         told = json.loads((data.schema.metadata or {}).get(_REASONS, b"{}"))
-        scores = Scores()
+        scores = PromptScores()
         for name in data.column_names[1:]:
             value, _, version = name.partition("\t")
             column = zip(numbers, data[name].to_pylist(), strict=True)
@@ -158,7 +158,7 @@ class Parts:
             scores.add((value, version), {n: reward for n, reward in column if reward is not None}, reasons)
         return scores
 
-    def write_scores(self, key: str, scores: Scores) -> None:
+    def write_scores(self, key: str, scores: PromptScores) -> None:
         """Keep the rewards of a prompt."""
         numbers = sorted({number for rewards in scores.rewards.values() for number in rewards})
         columns: dict[str, pa.Array] = {"candidate": pa.array(numbers, pa.int32())}
@@ -199,12 +199,12 @@ def _scores_name(key: str) -> str:
     return f"{key}.rewards.parquet"
 
 
-def key_of(prompt: str, occurrence: int = 0) -> str:
+def checkpoint_key(prompt: str, occurrence: int = 0) -> str:
     """Return the key of a prompt's parts, made of its text and of how often the same text came before it."""
     digest = hashlib.sha256(prompt.encode()).hexdigest()[:24]
     return f"{digest}-{occurrence}" if occurrence else digest
 
 
-def folder_of(out: Path) -> Path:
+def checkpoint_path(out: Path) -> Path:
     """Return where the parts of a table are kept while it is built."""
     return out.with_name(out.name + ".parts")

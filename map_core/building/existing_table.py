@@ -25,7 +25,7 @@ from map_core.errors import InputError
 from map_core.models.files import sha256_of
 
 
-class Base:
+class ExistingTable:
     """A finished table.
 
     Args:
@@ -47,7 +47,7 @@ class Base:
         self._offsets = np.concatenate([[0], np.cumsum(np.bincount(codes))])
 
     @classmethod
-    def read(cls, path: Path) -> Base:
+    def read(cls, path: Path) -> ExistingTable:
         """Read a table's file.
 
         Raises:
@@ -67,7 +67,7 @@ class Base:
         return cls(data, metadata, tuple(values), fingerprint)
 
     @classmethod
-    def of(cls, table: RewardTable) -> Base:
+    def of(cls, table: RewardTable) -> ExistingTable:
         """Return the base for a table in memory."""
         texts = "\0".join((*table.prompts, *table.replies)).encode()
         fingerprint = hashlib.sha256(texts + table.rewards.tobytes()).hexdigest()

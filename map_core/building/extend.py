@@ -12,23 +12,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from map_core.building.build import already, carried_out, check_values
-from map_core.building.existing_table import Base
-from map_core.building.job import Column, Job
-from map_core.building.plan import FORMAT, Built, Drawing, Keeping, digest, drawn_by, fingerprint
+from map_core.building.build import check_values, existing_result, run_job
+from map_core.building.existing_table import ExistingTable
+from map_core.building.job import BuildJob, ValueColumn
+from map_core.building.plan import (
+    CHECKPOINT_FORMAT,
+    BuildPolicy,
+    BuildResult,
+    SamplingSpec,
+    build_digest,
+    prompts_fingerprint,
+    sampling_plan,
+)
 from map_core.building.progress import Reporter
-from map_core.building.workers import Crew, Hire, Local
+from map_core.building.workers import LocalWorkers, OpenWorkers, Workers
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.engines.base import EngineInfo
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer
 
-Resolve = Callable[[Sequence[str]], list[Scorer]]
+ResolveScorers = Callable[[Sequence[str]], list[Scorer]]
 """Names of values to their scorers."""
 
 
-def hire_scorers(model: str | None, drawing: Drawing, scorers: Sequence[Scorer]) -> Crew:
+def open_scoring_workers(model: str | None, drawing: SamplingSpec, scorers: Sequence[Scorer]) -> Workers:
     """Return a crew that only scores, in this process.
 
     Raises:
@@ -36,21 +44,21 @@ def hire_scorers(model: str | None, drawing: Drawing, scorers: Sequence[Scorer])
     """
     if model is not None:
         raise InputError(f"To add prompts or candidates the model {model!r} is needed, and none was opened.")
-    return Local(None, drawing, scorers)
+    return LocalWorkers(None, drawing, scorers)
 
 
 def extend(
     table: Path,
     out: Path,
-    resolve: Resolve,
+    resolve: ResolveScorers,
     *,
     values: Sequence[str] = (),
     prompts: Sequence[Prompt] = (),
     candidates: int | None = None,
-    hire: Hire = hire_scorers,
-    keeping: Keeping | None = None,
+    hire: OpenWorkers = open_scoring_workers,
+    keeping: BuildPolicy | None = None,
     report: Reporter | None = None,
-) -> Built:
+) -> BuildResult:
     """Add to a table, and save it in its place or elsewhere.
 
     Args:
@@ -73,8 +81,8 @@ def extend(
             another model than the table's would be used.
         ScorerError, EngineError: as in :func:`build`.
     """
-    keeping = keeping or Keeping()
-    base = Base.read(table)
+    keeping = keeping or BuildPolicy()
+    base = ExistingTable.read(table)
     wanted = base.candidates if candidates is None else candidates
     if wanted < base.candidates:
         raise InputError(
@@ -87,10 +95,10 @@ def extend(
     draws = bool(fresh) or wanted > base.candidates
     same = out.resolve() == table.resolve()
     if same and not draws and not added:
-        return already(out, keeping)
+        return existing_result(out, keeping)
     if not base.has_replies:
         raise InputError(f"{table} holds no texts of replies to score; give a table that was made by build.")
-    drawing = _drawing(base, table) if draws else Drawing()
+    drawing = _drawing(base, table) if draws else SamplingSpec()
     names = [*base.values, *added] if draws else added
     scorers = resolve(names) if names else []
     if scorers:
@@ -100,29 +108,29 @@ def extend(
         engine: dict[str, str] = {}
         if draws:
             _same_model(crew.info, base, table)
-            fresh, engine = crew.usable(fresh, keeping.skip_unusable), crew.info.as_dict()
+            fresh, engine = crew.usable_prompts(fresh, keeping.skip_unusable), crew.info.as_dict()
         job, plan = _job(base, out, scorers, added, fresh, wanted, engine)
         if same:
             # A table that is added to in its place is replaced by itself and more, which needs no leave.
             keeping = replace(keeping, force=True)
-        return carried_out(job, plan, keeping, crew, report, check=lambda: _unchanged(base, table))
+        return run_job(job, plan, keeping, crew, report, check=lambda: _unchanged(base, table))
 
 
-def _unchanged(base: Base, table: Path) -> None:
+def _unchanged(base: ExistingTable, table: Path) -> None:
     """Refuse to go on from what another build has added to in the meantime."""
-    if Base.read(table).fingerprint != base.fingerprint:
+    if ExistingTable.read(table).fingerprint != base.fingerprint:
         raise InputError(f"{table} was changed by another build just now. Start the same again.")
 
 
 def _job(
-    base: Base,
+    base: ExistingTable,
     out: Path,
     scorers: Sequence[Scorer],
     added: Sequence[str],
     fresh: Sequence[Prompt],
     candidates: int,
     engine: dict[str, str],
-) -> tuple[Job, dict[str, Any]]:
+) -> tuple[BuildJob, dict[str, Any]]:
     """Return the job, and the plan that its parts belong to; ``engine`` is empty where nothing is drawn."""
     place = {scorer.name: number for number, scorer in enumerate(scorers)}
     versions = {str(entry.get("name")): str(entry.get("version")) for entry in base.metadata.get("scorers") or ()}
@@ -132,24 +140,26 @@ def _job(
         version = versions.get(name, "") if number is None else scorers[number].version
         # A scorer that has changed since scores the whole column again: two of its versions cannot be compared.
         kept = name in base.values and (number is None or versions.get(name) == version)
-        columns.append(Column((name, version), number, kept))
+        columns.append(ValueColumn((name, version), number, kept))
     ids = {prompt.id for prompt in base.prompts}
     prompts = [*base.prompts]
     for prompt in fresh:
         free = next(n for n in (prompt.id, *(f"{prompt.id}-{k}" for k in range(2, len(ids) + 3))) if n not in ids)
         ids.add(free)
         prompts.append(replace(prompt, id=free))
-    plan = {"format": FORMAT, "base": base.fingerprint, "engine": engine}
+    plan = {"format": CHECKPOINT_FORMAT, "base": base.fingerprint, "engine": engine}
     metadata = {key: entry for key, entry in base.metadata.items() if key != "values"}
-    metadata["build"] = digest(drawn_by(base.metadata), prompts, candidates, [column.key for column in columns])
+    metadata["build"] = build_digest(
+        sampling_plan(base.metadata), prompts, candidates, [column.key for column in columns]
+    )
     if engine:
-        metadata |= {"candidates": candidates, "prompts_sha256": fingerprint(prompts)}
+        metadata |= {"candidates": candidates, "prompts_sha256": prompts_fingerprint(prompts)}
         if engine != base.metadata.get("engine"):
             metadata["also_drawn_by"] = [*(base.metadata.get("also_drawn_by") or ()), engine]
-    return Job(out, tuple(prompts), candidates, tuple(columns), tuple(scorers), base, metadata), plan
+    return BuildJob(out, tuple(prompts), candidates, tuple(columns), tuple(scorers), base, metadata), plan
 
 
-def _drawing(base: Base, table: Path) -> Drawing:
+def _drawing(base: ExistingTable, table: Path) -> SamplingSpec:
     """Return how the table's replies were drawn, from its metadata."""
     told = base.metadata
     if not told.get("sampling") or not isinstance(told.get("seed"), int) or not (told.get("model") or {}).get("name"):
@@ -157,10 +167,10 @@ def _drawing(base: Base, table: Path) -> Drawing:
             f"{table} does not tell how its replies were drawn, so no replies like them can be added. Add values "
             "alone, or build a table."
         )
-    return Drawing(SamplingSettings.from_metadata(told), told["seed"], told.get("system"))
+    return SamplingSpec(SamplingSettings.from_metadata(told), told["seed"], told.get("system"))
 
 
-def _same_model(engine: EngineInfo, base: Base, table: Path) -> None:
+def _same_model(engine: EngineInfo, base: ExistingTable, table: Path) -> None:
     """Refuse another model than the table's, or another way to put a prompt to it."""
     expected, told = base.metadata["model"], base.metadata.get("engine") or {}
     name, weights = str(expected.get("name")), str(expected.get("sha256"))

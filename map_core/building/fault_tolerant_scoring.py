@@ -18,16 +18,16 @@ from map_core.errors import InputError
 from map_core.scoring.base import ScorerError
 
 #: So many prompts in a row on which a scorer fails for every reply end the build.
-IN_A_ROW = 3
+MAX_FAILED_PROMPTS = 3
 
-Ask = Callable[[Sequence[Reply]], np.ndarray]
+ScoreBatch = Callable[[Sequence[Reply]], np.ndarray]
 """Replies in, rewards out, one a reply, NaN where there is none; raises when it cannot."""
 
-Found = tuple[ScoreKey, dict[int, float], dict[int, str]]
+ScoredPrompt = tuple[ScoreKey, dict[int, float], dict[int, str]]
 """A value's rewards of one prompt's replies by candidate number, and why there are none."""
 
 
-def each_score(ask: Ask, replies: Sequence[Reply]) -> tuple[np.ndarray, dict[int, str]]:
+def score_each(ask: ScoreBatch, replies: Sequence[Reply]) -> tuple[np.ndarray, dict[int, str]]:
     """Score replies, whatever happens on some of them.
 
     Args:
@@ -64,7 +64,7 @@ def each_score(ask: Ask, replies: Sequence[Reply]) -> tuple[np.ndarray, dict[int
 
 
 @dataclass
-class Faults:
+class FailureTracker:
     """Keeps account of prompts on which a scorer failed for every reply, and gives up on it in time.
 
     Their results are held back until the scorer is seen to work on another prompt: a scorer that is broken
@@ -72,9 +72,9 @@ class Faults:
     """
 
     worked: set[ScoreKey] = field(default_factory=set)
-    held: dict[ScoreKey, list[tuple[int, Found]]] = field(default_factory=dict)
+    held: dict[ScoreKey, list[tuple[int, ScoredPrompt]]] = field(default_factory=dict)
 
-    def failed(self, prompt: int, found: Found) -> None:
+    def failed(self, prompt: int, found: ScoredPrompt) -> None:
         """Record that every reply to this prompt failed.
 
         Raises:
@@ -83,15 +83,15 @@ class Faults:
         key = found[0]
         held = self.held.setdefault(key, [])
         held.append((prompt, found))
-        if len(held) >= IN_A_ROW:
+        if len(held) >= MAX_FAILED_PROMPTS:
             raise self._given_up(key)
 
-    def succeeded(self, key: ScoreKey) -> list[tuple[int, Found]]:
+    def succeeded(self, key: ScoreKey) -> list[tuple[int, ScoredPrompt]]:
         """Record that some reply could be scored; return the prompts before it, and what of them can now be kept."""
         self.worked.add(key)
         return self.held.pop(key, [])
 
-    def end(self) -> list[tuple[int, Found]]:
+    def end(self) -> list[tuple[int, ScoredPrompt]]:
         """Return the prompts that are left, and what of them can be kept.
 
         Raises:

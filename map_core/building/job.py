@@ -14,24 +14,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from map_core.building.checkpoints import Parts, ScoreKey, Scores, key_of
-from map_core.building.existing_table import Base
-from map_core.building.fault_tolerant_scoring import Faults, Found
-from map_core.building.plan import Built, Mark
-from map_core.building.progress import Reporter, Steps
-from map_core.building.workers import Batch, Crew, Lack
-from map_core.building.writer import Row, write_table
+from map_core.building.checkpoints import BuildCheckpoints, PromptScores, ScoreKey, checkpoint_key
+from map_core.building.existing_table import ExistingTable
+from map_core.building.fault_tolerant_scoring import FailureTracker, ScoredPrompt
+from map_core.building.plan import BuildResult, FailedScore
+from map_core.building.progress import Reporter, StageProgress
+from map_core.building.workers import SamplingTask, ScoringTask, Workers
+from map_core.building.writer import TableRow, write_table
 from map_core.core.types import Reply
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer, ScorerError, log_prob
 
 #: Marks that a table's metadata tell one by one.
-TOLD = 1000
+MAX_LISTED_FAILURES = 1000
 
 
 @dataclass(frozen=True)
-class Column:
+class ValueColumn:
     """One value of the table that is made.
 
     Args:
@@ -46,7 +46,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Job:
+class BuildJob:
     """What is to be made.
 
     Args:
@@ -62,17 +62,17 @@ class Job:
     out: Path
     prompts: tuple[Prompt, ...]
     candidates: int
-    columns: tuple[Column, ...]
+    columns: tuple[ValueColumn, ...]
     scorers: tuple[Scorer, ...]
-    base: Base | None = None
+    base: ExistingTable | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def base_of(self, number: int) -> Base | None:
+    def base_of(self, number: int) -> ExistingTable | None:
         """Return the table that is added to, where it has this prompt; else None."""
         return self.base if self.base is not None and number < len(self.base.prompts) else None
 
 
-class Work:
+class BuildRun:
     """A job with its parts; the parts are locked by the caller.
 
     Args:
@@ -81,23 +81,23 @@ class Work:
         report: called with how far it is.
     """
 
-    def __init__(self, job: Job, parts: Parts, report: Reporter | None) -> None:
+    def __init__(self, job: BuildJob, parts: BuildCheckpoints, report: Reporter | None) -> None:
         self._job, self._parts, self._report = job, parts, report
         occurrences: dict[str, int] = {}
         self._keys = []
         for prompt in job.prompts:
-            self._keys.append(key_of(prompt.text, occurrences.setdefault(prompt.text, 0)))
+            self._keys.append(checkpoint_key(prompt.text, occurrences.setdefault(prompt.text, 0)))
             occurrences[prompt.text] += 1
         self._sampled = self._scored = 0
 
-    def sample(self, crew: Crew, skip: bool = False) -> None:
+    def sample(self, crew: Workers, skip: bool = False) -> None:
         """Draw what is missing.
 
         Raises:
             InputError: the model does not take a prompt and ``skip`` is off, or it takes none.
         """
         lacking, refused = list(self._lacking()), 0
-        steps = Steps("sampling", len(self._keys) - len(lacking), len(self._keys), self._report)
+        steps = StageProgress("sampling", len(self._keys) - len(lacking), len(self._keys), self._report)
         for lack, replies in crew.draw(lacking):
             if isinstance(replies, InputError):
                 refused += 1
@@ -110,25 +110,25 @@ class Work:
             self._sampled += len(replies)
             steps.one()
 
-    def _lacking(self) -> Iterator[Lack]:
+    def _lacking(self) -> Iterator[SamplingTask]:
         for number, key in enumerate(self._keys):
             base = self._job.base_of(number)
             first = max(0 if base is None else base.candidates, self._parts.drawn(key))
             if first < self._job.candidates:
-                yield Lack(number, self._job.prompts[number].text, first, self._job.candidates - first)
+                yield SamplingTask(number, self._job.prompts[number].text, first, self._job.candidates - first)
 
-    def score(self, crew: Crew) -> None:
+    def score(self, crew: Workers) -> None:
         """Score what is missing.
 
         Raises:
             ScorerError: a scorer fails on everything.
         """
         waiting = {number: count for number in range(len(self._keys)) if (count := len(self._wanted(number)))}
-        faults = Faults()
+        faults = FailureTracker()
         if len(waiting) < len(self._keys):
             faults.worked.update(column.key for column in self._job.columns)
-        steps = Steps("scoring", len(self._keys) - len(waiting), len(self._keys), self._report)
-        ready: dict[int, list[Found]] = {}
+        steps = StageProgress("scoring", len(self._keys) - len(waiting), len(self._keys), self._report)
+        ready: dict[int, list[ScoredPrompt]] = {}
         try:
             for batch, (given, why) in crew.score(batch for number in waiting for batch in self._batches(number)):
                 key = self._job.columns[batch.column].key
@@ -151,7 +151,7 @@ class Work:
         for number, earlier in faults.end():
             self._keep_scores(number, [earlier])
 
-    def _wanted(self, number: int) -> list[tuple[int, Column, list[int]]]:
+    def _wanted(self, number: int) -> list[tuple[int, ValueColumn, list[int]]]:
         """Return the values that lack rewards on a prompt, and the candidates that lack them."""
         scores = self._parts.scores(self._keys[number])
         numbers, kept = self._numbers(number), set(self._kept_numbers(number))
@@ -163,14 +163,14 @@ class Work:
                 wanted.append((place, column, lacking))
         return wanted
 
-    def _batches(self, number: int) -> Iterator[Batch]:
+    def _batches(self, number: int) -> Iterator[ScoringTask]:
         replies, text = self._replies(number), self._job.prompts[number].text
         for place, column, lacking in self._wanted(number):
             assert column.scorer is not None
             some = tuple(replies[n] for n in lacking)
-            yield Batch(number, text, place, column.scorer, tuple(lacking), some)
+            yield ScoringTask(number, text, place, column.scorer, tuple(lacking), some)
 
-    def _keep_scores(self, number: int, found: Sequence[Found]) -> None:
+    def _keep_scores(self, number: int, found: Sequence[ScoredPrompt]) -> None:
         if not found:
             return
         scores = self._parts.scores(self._keys[number])
@@ -179,7 +179,7 @@ class Work:
             self._scored += len(rewards) - len(reasons)
         self._parts.write_scores(self._keys[number], scores)
 
-    def write(self) -> Built:
+    def write(self) -> BuildResult:
         """Put the table together.
 
         Raises:
@@ -188,7 +188,7 @@ class Work:
         """
         job = self._job
         names = [column.key[0] for column in job.columns]
-        marks: list[Mark] = []
+        marks: list[FailedScore] = []
         empty, replies = [], 0
         for number, prompt in enumerate(job.prompts):
             marked = self._marked(number)
@@ -201,7 +201,7 @@ class Work:
             reason = f": {marks[0].reason}" if marks else ""
             raise ScorerError(f"No reply could be scored on every value{reason}. Mend the scorers and start again.")
         written = write_table(job.out, job.prompts, self._rows, names, self._metadata(marks, empty))
-        return Built(
+        return BuildResult(
             job.out,
             tuple(names),
             len(job.prompts) - len(empty),
@@ -212,7 +212,7 @@ class Work:
             skipped=tuple(empty),
         )
 
-    def _metadata(self, marks: Sequence[Mark], empty: Sequence[str]) -> dict[str, Any]:
+    def _metadata(self, marks: Sequence[FailedScore], empty: Sequence[str]) -> dict[str, Any]:
         job = self._job
         entries = {str(entry.get("name")): entry for entry in job.metadata.get("scorers") or ()}
         for column in job.columns:
@@ -226,7 +226,7 @@ class Work:
         count = len({(mark.prompt, mark.candidate) for mark in marks}) + int(before.get("replies", 0))
         metadata = {key: entry for key, entry in job.metadata.items() if key != "left_out"}
         if count or empty:
-            marked = [*before.get("marks", ()), *told][:TOLD]
+            marked = [*before.get("marks", ()), *told][:MAX_LISTED_FAILURES]
             metadata["left_out"] = {"replies": count, "prompts": list(empty), "marks": marked}
         return metadata | {
             "values": [column.key[0] for column in job.columns],
@@ -246,7 +246,7 @@ class Work:
         there = {} if base is None else base.replies(number)
         return there | self._parts.replies(self._keys[number])
 
-    def _all_scores(self, number: int) -> Scores:
+    def _all_scores(self, number: int) -> PromptScores:
         """Return the rewards of a prompt for every value, those that are kept included."""
         scores, base = self._parts.scores(self._keys[number]), self._job.base_of(number)
         if base is not None:
@@ -255,16 +255,16 @@ class Work:
                     scores.add(column.key, base.rewards(number, column.key[0]), {})
         return scores
 
-    def _marked(self, number: int) -> list[Mark]:
+    def _marked(self, number: int) -> list[FailedScore]:
         """Return the marks of a prompt's replies."""
         scores, prompt = self._parts.scores(self._keys[number]), self._job.prompts[number].id
         return [
-            Mark(prompt, candidate, column.key[0], reason)
+            FailedScore(prompt, candidate, column.key[0], reason)
             for column in self._job.columns
             for candidate, reason in sorted(scores.reasons.get(column.key, {}).items())
         ]
 
-    def _rows(self, number: int) -> list[Row]:
+    def _rows(self, number: int) -> list[TableRow]:
         scores, replies, base = self._all_scores(number), self._replies(number), self._job.base_of(number)
         told = {} if base is None else base.log_probs(number)
         rows = []
@@ -272,5 +272,5 @@ class Work:
             rewards = [scores.rewards.get(column.key, {}).get(candidate, math.nan) for column in self._job.columns]
             if all(math.isfinite(reward) for reward in rewards):
                 known = told[candidate] if candidate in told else log_prob(reply)
-                rows.append(Row(candidate, reply, known, tuple(rewards)))
+                rows.append(TableRow(candidate, reply, known, tuple(rewards)))
         return rows

@@ -12,7 +12,7 @@ from map_core.engines.factory import open_engine
 
 
 @dataclass(frozen=True)
-class Opening:
+class ModelSpec:
     """A model and how it is opened, as :func:`map_core.engines.factory.open_engine` takes them.
 
     ``trusted`` is for a machine of a cluster, which has no list of its own of the servers that may be called.

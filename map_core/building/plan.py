@@ -24,11 +24,11 @@ from map_core.errors import InputError
 DEFAULT_SETTINGS = SamplingSettings(temperature=0.8, top_k=0, top_p=0.95, max_new_tokens=64)
 
 #: Of the parts; one more whenever they hold something else.
-FORMAT = 2
+CHECKPOINT_FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Keeping:
+class BuildPolicy:
     """What to do with files that are there, and with what fails.
 
     Args:
@@ -45,7 +45,7 @@ class Keeping:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SamplingSpec:
     """How replies are drawn.
 
     Args:
@@ -60,7 +60,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Mark:
+class FailedScore:
     """A reply on which a scorer failed; it is left out of the table.
 
     Args:
@@ -77,7 +77,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Built:
+class BuildResult:
     """A finished build.
 
     Args:
@@ -95,7 +95,7 @@ class Built:
     replies: int
     sampled: int = 0
     scored: int = 0
-    marked: tuple[Mark, ...] = ()
+    marked: tuple[FailedScore, ...] = ()
     skipped: tuple[str, ...] = ()
 
     def load(self) -> RewardTable:
@@ -131,7 +131,7 @@ def prompt_seed(seed: int, prompt: str) -> int:
     return int.from_bytes(text[:4], "big")
 
 
-def fingerprint(prompts: Sequence[Prompt]) -> str:
+def prompts_fingerprint(prompts: Sequence[Prompt]) -> str:
     """Return one hash of all prompts, their ids and use cases, in order, and of weights where there are any."""
     lines = "\n".join(
         f"{p.id}\t{p.use_case}\t{p.text}"
@@ -141,14 +141,14 @@ def fingerprint(prompts: Sequence[Prompt]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def drawn_by(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def sampling_plan(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plan of a table that is made from nothing: all of its metadata that decides its replies."""
-    return {"format": FORMAT} | {key: metadata.get(key) for key in ("engine", "sampling", "seed", "system")}
+    return {"format": CHECKPOINT_FORMAT} | {key: metadata.get(key) for key in ("engine", "sampling", "seed", "system")}
 
 
-def digest(plan: dict[str, Any], prompts: Sequence[Prompt], candidates: int, values: Sequence[ScoreKey]) -> str:
+def build_digest(plan: dict[str, Any], prompts: Sequence[Prompt], candidates: int, values: Sequence[ScoreKey]) -> str:
     """Return one hash of all that decides a table: the same again gives the same table."""
-    whole = [plan, fingerprint(prompts), candidates, [list(value) for value in values]]
+    whole = [plan, prompts_fingerprint(prompts), candidates, [list(value) for value in values]]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
@@ -166,7 +166,7 @@ def refuse_overwrite(out: Path, force: bool) -> None:
         )
 
 
-def finished(out: Path) -> str | None:
+def build_digest_of(out: Path) -> str | None:
     """Return the digest of the build that wrote ``out``; None where there is no table or it records none."""
     try:
         found = reward_table.load_metadata(out).get("build") if out.is_file() else None

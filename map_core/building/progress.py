@@ -19,7 +19,7 @@ from map_core.core.atomic_files import atomic_write
 from map_core.core.child_process import ProcessIdentity
 
 #: Seconds between two writings of the file while nothing but numbers changes.
-EVERY = 0.5
+WRITE_INTERVAL = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Progress:
 Reporter = Callable[[Progress], None]
 
 
-class Steps:
+class StageProgress:
     """Reports of one stage: one at its start and one after each prompt.
 
     Args:
@@ -110,10 +110,10 @@ class ProgressFile:
         self._write("running")
 
     def __call__(self, progress: Progress) -> None:
-        """Take a report; the file follows at most every :data:`EVERY` seconds, and at each stage's start and end."""
+        """Take a report; write it at each stage's start and end, and at most every :data:`WRITE_INTERVAL` seconds."""
         turned = progress.stage != self._last.stage or progress.done == progress.total
         self._last = progress
-        if turned or time.monotonic() - self._written >= EVERY:
+        if turned or time.monotonic() - self._written >= WRITE_INTERVAL:
             self._write("running")
 
     def note(self, notes: Sequence[str]) -> None:

@@ -14,24 +14,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from map_core.building.model_spec import Opening
-from map_core.building.plan import Drawing
-from map_core.building.workers import Batch, Drawn, Lack, Local, Scored
+from map_core.building.model_spec import ModelSpec
+from map_core.building.plan import SamplingSpec
+from map_core.building.workers import LocalWorkers, SamplingOutcome, SamplingTask, ScoringOutcome, ScoringTask
 from map_core.data.prompts import Prompt
 from map_core.engines.base import EngineInfo
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.oracle.ray_oracle import load_ray
 from map_core.scoring.base import Scorer
 
-T = TypeVar("T", Lack, Batch)
+T = TypeVar("T", SamplingTask, ScoringTask)
 
 #: Pieces of work that each worker has before it, so that none waits for the next one.
-AHEAD = 2
+TASKS_PER_WORKER = 2
 #: How often a worker is started again, and one piece of work is tried again, when the worker dies on it.
 RESTARTS, RETRIES = 100, 3
 
 
-class OnRay:
+class RayWorkers:
     """Workers on a Ray cluster.
 
     Args:
@@ -39,7 +39,7 @@ class OnRay:
         opening: the base model; None where nothing is drawn.
         drawing: how it draws.
         scorers: the values; they must be picklable.
-        limit: as for :class:`Local`.
+        limit: as for :class:`LocalWorkers`.
         workers: how many; by default as many as the cluster's GPUs, or its cores without any.
 
     Raises:
@@ -49,8 +49,8 @@ class OnRay:
     def __init__(
         self,
         address: str,
-        opening: Opening | None,
-        drawing: Drawing,
+        opening: ModelSpec | None,
+        drawing: SamplingSpec,
         scorers: Sequence[Scorer],
         limit: float | None = None,
         workers: int | None = None,
@@ -70,7 +70,7 @@ class OnRay:
                 "one and no more than it has; each worker takes a core, and a GPU where there are any."
             )
         options = {"num_cpus": max(1, cpus // count), "max_restarts": RESTARTS, "max_task_retries": RETRIES}
-        actor = self._ray.remote(**options, num_gpus=1 if gpus else 0)(Worker)
+        actor = self._ray.remote(**options, num_gpus=1 if gpus else 0)(RayWorker)
         self._workers = [actor.remote(opening, drawing, list(scorers), limit) for _ in range(count)]
 
     def _join(self, address: str) -> None:
@@ -99,19 +99,19 @@ class OnRay:
         """The workers, for whoever watches them."""
         return list(self._workers)
 
-    def usable(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
-        """See :meth:`map_core.building.workers.Crew.usable`."""
+    def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
+        """See :meth:`map_core.building.workers.Workers.usable_prompts`."""
         found: list[Prompt] = self._answer(
-            self._workers[0].usable.remote(list(prompts), skip), "looking at the prompts"
+            self._workers[0].usable_prompts.remote(list(prompts), skip), "looking at the prompts"
         )
         return found
 
-    def draw(self, lacking: Iterable[Lack]) -> Iterator[tuple[Lack, Drawn]]:
-        """See :meth:`map_core.building.workers.Crew.draw`."""
+    def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
+        """See :meth:`map_core.building.workers.Workers.draw`."""
         return self._spread("draw", lacking)
 
-    def score(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Scored]]:
-        """See :meth:`map_core.building.workers.Crew.score`."""
+    def score(self, batches: Iterable[ScoringTask]) -> Iterator[tuple[ScoringTask, ScoringOutcome]]:
+        """See :meth:`map_core.building.workers.Workers.score`."""
         return self._spread("score", batches)
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class OnRay:
 
     def _spread(self, method: str, work: Iterable[T]) -> Iterator[tuple[T, Any]]:
         """Yield each piece of work and its answer, in the order of the answers."""
-        idle, coming = deque(self._workers * AHEAD), iter(work)
+        idle, coming = deque(self._workers * TASKS_PER_WORKER), iter(work)
         asked: dict[Any, tuple[T, Any]] = {}
         while True:
             while idle and (piece := next(coming, None)) is not None:
@@ -151,27 +151,27 @@ class OnRay:
             ) from error
 
 
-class Worker:
+class RayWorker:
     """One worker: its model opens with the first prompt, its scorers load with the first score."""
 
     def __init__(
-        self, opening: Opening | None, drawing: Drawing, scorers: Sequence[Scorer], limit: float | None
+        self, opening: ModelSpec | None, drawing: SamplingSpec, scorers: Sequence[Scorer], limit: float | None
     ) -> None:
-        self._crew = Local(None if opening is None else opening.open, drawing, scorers, limit)
+        self._crew = LocalWorkers(None if opening is None else opening.open, drawing, scorers, limit)
 
     def info(self) -> EngineInfo:
         """Return the model that draws."""
         return self._crew.info
 
-    def usable(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
+    def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
         """Return the prompts that the model can take."""
-        return self._crew.usable(prompts, skip)
+        return self._crew.usable_prompts(prompts, skip)
 
-    def draw(self, lack: Lack) -> Drawn:
+    def draw(self, lack: SamplingTask) -> SamplingOutcome:
         """Draw the replies that one prompt lacks."""
         return self._crew.replies(lack)
 
-    def score(self, batch: Batch) -> Scored:
+    def score(self, batch: ScoringTask) -> ScoringOutcome:
         """Return the rewards of one batch."""
         return self._crew.rewards(batch)
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 ATTEMPTS, FIRST_WAIT, LONGEST_WAIT = 6, 1.0, 60.0
 
 
-def retried(ask: Callable[[], T]) -> T:
+def call_with_retries(ask: Callable[[], T]) -> T:
     """Ask up to :data:`ATTEMPTS` times, and return the answer.
 
     The waits double, with some chance in them so that many do not ask at the same moment.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from map_core.building.plan import Drawing, prompt_seed
+from map_core.building.plan import SamplingSpec, prompt_seed
 from map_core.core.types import Reply
 from map_core.data.prompts import Prompt
 from map_core.engines.base import Engine
@@ -15,13 +15,13 @@ from map_core.engines.draw_request import DrawRequest
 from map_core.errors import InputError
 
 
-def drawn(engine: Engine, drawing: Drawing, prompt: str, first: int, count: int) -> list[Reply]:
+def sample_candidates(engine: Engine, drawing: SamplingSpec, prompt: str, first: int, count: int) -> list[Reply]:
     """Draw the candidates ``first`` to ``first + count - 1`` of a prompt, whole."""
     seed = prompt_seed(drawing.seed, prompt)
     return engine.complete(DrawRequest(prompt, count, drawing.settings, seed, first, drawing.system))
 
 
-def usable(engine: Engine, drawing: Drawing, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
+def usable_prompts(engine: Engine, drawing: SamplingSpec, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
     """Return the prompts that the model can take, checked before the first token is drawn.
 
     Args:

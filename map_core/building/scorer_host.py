@@ -29,13 +29,13 @@ from map_core.errors import InputError, PaletteError
 from map_core.scoring.base import Scorer, ScorerError
 
 #: Seconds that a scorer may take to load its models and to score one short reply.
-START = 900.0
+FIRST_REPLY_SECONDS = 900.0
 #: The share of the limit that a batch has at least, however few of the prompt's replies are in it.
-LEAST_SHARE = 0.125
+MIN_LIMIT_SHARE = 0.125
 _WARM_UP = Reply("Hello there.", finished=True)
 
 
-class Host(Protocol):
+class ScorerHost(Protocol):
     """Somewhere scorers run."""
 
     def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
@@ -59,7 +59,7 @@ class Host(Protocol):
         ...
 
 
-class Here:
+class InProcessScorers:
     """Scorers in this process, without a time limit.
 
     Args:
@@ -70,19 +70,19 @@ class Here:
         self._scorers = list(scorers)
 
     def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
-        """See :meth:`Host.score`."""
-        return asked(self._scorers[scorer], prompt, replies)
+        """See :meth:`ScorerHost.score`."""
+        return call_scorer(self._scorers[scorer], prompt, replies)
 
     def close(self) -> None:
         """Do nothing, as no process runs."""
 
 
-class Apart:
+class ScorerSubprocess:
     """Scorers in a process of their own, killed and started again when one takes too long or too much.
 
     Args:
         scorers: the values; they must be picklable.
-        limit: seconds for all of a prompt's replies; fewer replies have less, down to :data:`LEAST_SHARE` of it.
+        limit: seconds for all of a prompt's replies; fewer replies have less, down to :data:`MIN_LIMIT_SHARE` of it.
         start: seconds for a scorer's first, short reply, in which it loads its models.
 
     Raises:
@@ -90,7 +90,7 @@ class Apart:
             is defined in the script that is run.
     """
 
-    def __init__(self, scorers: Sequence[Scorer], limit: float, start: float = START) -> None:
+    def __init__(self, scorers: Sequence[Scorer], limit: float, start: float = FIRST_REPLY_SECONDS) -> None:
         if not limit > 0:
             raise InputError(f"The time limit of scorers is {limit}; expected seconds above 0.")
         try:
@@ -110,7 +110,7 @@ class Apart:
         self._warm: set[int] = set()
 
     def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
-        """See :meth:`Host.score`."""
+        """See :meth:`ScorerHost.score`."""
         if self._process is None:
             self._begin()
         if scorer not in self._warm:
@@ -122,7 +122,7 @@ class Apart:
                     f"it did not score a short reply within {self._start:g} seconds, or ended its process"
                 )
             self._warm.add(scorer)
-        return self._ask(scorer, prompt, replies, self._limit * max(share, LEAST_SHARE))
+        return self._ask(scorer, prompt, replies, self._limit * max(share, MIN_LIMIT_SHARE))
 
     @property
     def pid(self) -> int | None:
@@ -144,7 +144,7 @@ class Apart:
 
     def _ask(self, scorer: int, prompt: str, replies: Sequence[Reply], seconds: float) -> np.ndarray:
         assert self._process is not None
-        question = {"scorer": scorer, "prompt": prompt, "replies": [plain(reply) for reply in replies]}
+        question = {"scorer": scorer, "prompt": prompt, "replies": [reply_as_json(reply) for reply in replies]}
         try:
             self._process.send(question)
             answer = self._process.receive(seconds)
@@ -164,21 +164,21 @@ class Apart:
         return np.asarray(answer["rewards"], dtype=np.float64)
 
 
-def plain(reply: Reply) -> list[Any]:
-    """Return a reply as plain JSON values; :func:`reply_from` reads them."""
+def reply_as_json(reply: Reply) -> list[Any]:
+    """Return a reply as plain JSON values; :func:`reply_from_json` reads them."""
     return [reply.text, list(map(int, reply.tokens)), list(map(float, reply.log_probs)), reply.finished]
 
 
-def reply_from(fields: Sequence[Any]) -> Reply:
-    """Return the reply whose values :func:`plain` returned."""
+def reply_from_json(fields: Sequence[Any]) -> Reply:
+    """Return the reply whose values :func:`reply_as_json` returned."""
     text, tokens, log_probs, finished = fields
     return Reply(text, tuple(tokens), tuple(log_probs), finished)
 
 
-def asked(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+def call_scorer(scorer: Scorer, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
     """Return a scorer's rewards before they are checked against its contract.
 
-    Errors are raised as :meth:`Host.score` says.
+    Errors are raised as :meth:`ScorerHost.score` says.
     """
     try:
         return np.asarray(scorer.score(prompt, replies), dtype=np.float64)

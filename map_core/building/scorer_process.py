@@ -1,4 +1,4 @@
-"""Score replies for a parent process: the process that :class:`map_core.building.scorer_host.Apart` starts.
+"""Score replies for a parent process: the process that :class:`map_core.building.scorer_host.ScorerSubprocess` starts.
 
 The first message in holds the pickled scorers, each further one a batch of replies to one prompt; each batch is
 answered by its rewards or by the pickled error (:class:`map_core.core.child_process.ParentPipe`).
@@ -10,7 +10,7 @@ import base64
 import pickle
 import signal
 
-from map_core.building.scorer_host import asked, reply_from
+from map_core.building.scorer_host import call_scorer, reply_from_json
 from map_core.core.child_process import ParentPipe
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.scoring.base import Scorer, ScorerError
@@ -23,9 +23,9 @@ def main() -> None:
     scorers: list[Scorer] = pickle.loads(base64.b64decode(parent.receive()["scorers"]))
     while True:
         batch = parent.receive()
-        replies = [reply_from(fields) for fields in batch["replies"]]
+        replies = [reply_from_json(fields) for fields in batch["replies"]]
         try:
-            rewards = asked(scorers[batch["scorer"]], batch["prompt"], replies)
+            rewards = call_scorer(scorers[batch["scorer"]], batch["prompt"], replies)
             parent.send({"rewards": rewards.tolist()})
         except (PaletteError, MemoryError) as error:
             parent.send({"error": base64.b64encode(_pickled(error)).decode()})

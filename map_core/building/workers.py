@@ -11,11 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from map_core.building.fault_tolerant_scoring import each_score
-from map_core.building.plan import Drawing
-from map_core.building.retry import retried
-from map_core.building.sampling import drawn, usable
-from map_core.building.scorer_host import Apart, Here, Host
+from map_core.building.fault_tolerant_scoring import score_each
+from map_core.building.plan import SamplingSpec
+from map_core.building.retry import call_with_retries
+from map_core.building.sampling import sample_candidates, usable_prompts
+from map_core.building.scorer_host import InProcessScorers, ScorerHost, ScorerSubprocess
 from map_core.core.types import Reply
 from map_core.data.prompts import Prompt
 from map_core.engines.base import Engine, EngineInfo
@@ -24,7 +24,7 @@ from map_core.scoring.base import Scorer
 
 
 @dataclass(frozen=True)
-class Lack:
+class SamplingTask:
     """Replies that a prompt lacks.
 
     Args:
@@ -40,7 +40,7 @@ class Lack:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ScoringTask:
     """Replies to one prompt that lack a value's reward.
 
     Args:
@@ -60,14 +60,14 @@ class Batch:
     replies: tuple[Reply, ...]
 
 
-Drawn = list[Reply] | InputError
+SamplingOutcome = list[Reply] | InputError
 """A prompt's replies, or why a server, which alone can tell, does not take the prompt."""
 
-Scored = tuple[np.ndarray, dict[int, str]]
+ScoringOutcome = tuple[np.ndarray, dict[int, str]]
 """(K,) rewards, NaN where the scorer failed, and why, by place."""
 
 
-class Crew(Protocol):
+class Workers(Protocol):
     """What draws and scores."""
 
     @property
@@ -75,15 +75,15 @@ class Crew(Protocol):
         """The model that draws."""
         ...
 
-    def usable(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
-        """Return the prompts that the model can take, see :func:`map_core.building.sampling.usable`."""
+    def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
+        """Return the prompts that the model can take, see :func:`map_core.building.sampling.usable_prompts`."""
         ...
 
-    def draw(self, lacking: Iterable[Lack]) -> Iterator[tuple[Lack, Drawn]]:
+    def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
         """Yield the replies, as they are ready."""
         ...
 
-    def score(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Scored]]:
+    def score(self, batches: Iterable[ScoringTask]) -> Iterator[tuple[ScoringTask, ScoringOutcome]]:
         """Yield the rewards, as they are ready."""
         ...
 
@@ -92,11 +92,11 @@ class Crew(Protocol):
         ...
 
 
-Hire = Callable[[str | None, Drawing, Sequence[Scorer]], Crew]
+OpenWorkers = Callable[[str | None, SamplingSpec, Sequence[Scorer]], Workers]
 """A crew for a model by name (None where nothing is drawn), how it draws, and the values."""
 
 
-class Local:
+class LocalWorkers:
     """One engine and one process of scorers on this machine, a prompt after another.
 
     Args:
@@ -110,48 +110,50 @@ class Local:
     def __init__(
         self,
         engine: Engine | Callable[[], Engine] | None,
-        drawing: Drawing,
+        drawing: SamplingSpec,
         scorers: Sequence[Scorer],
         limit: float | None = None,
     ) -> None:
         self._engine, self._drawing = engine, drawing
-        self._host: Host = Here(scorers) if limit is None else Apart(scorers, limit)
+        self._host: ScorerHost = InProcessScorers(scorers) if limit is None else ScorerSubprocess(scorers, limit)
 
     @property
     def info(self) -> EngineInfo:
         """The model that draws."""
         return self._model().info
 
-    def usable(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
-        """See :meth:`Crew.usable`."""
-        return usable(self._model(), self._drawing, prompts, skip)
+    def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
+        """See :meth:`Workers.usable_prompts`."""
+        return usable_prompts(self._model(), self._drawing, prompts, skip)
 
-    def draw(self, lacking: Iterable[Lack]) -> Iterator[tuple[Lack, Drawn]]:
-        """See :meth:`Crew.draw`; what a server does not answer is asked again."""
+    def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
+        """See :meth:`Workers.draw`; what a server does not answer is asked again."""
         for lack in lacking:
             yield lack, self.replies(lack)
 
-    def replies(self, lack: Lack) -> Drawn:
+    def replies(self, lack: SamplingTask) -> SamplingOutcome:
         """Draw the replies that one prompt lacks."""
         engine = self._model()
         try:
-            return retried(lambda: drawn(engine, self._drawing, lack.prompt, lack.first, lack.count))
+            return call_with_retries(
+                lambda: sample_candidates(engine, self._drawing, lack.prompt, lack.first, lack.count)
+            )
         except InputError as error:
             return error
 
-    def score(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Scored]]:
-        """See :meth:`Crew.score`."""
+    def score(self, batches: Iterable[ScoringTask]) -> Iterator[tuple[ScoringTask, ScoringOutcome]]:
+        """See :meth:`Workers.score`."""
         for batch in batches:
             yield batch, self.rewards(batch)
 
-    def rewards(self, batch: Batch) -> Scored:
+    def rewards(self, batch: ScoringTask) -> ScoringOutcome:
         """Return the rewards of one batch."""
         whole = len(batch.replies)
 
         def ask(some: Sequence[Reply]) -> np.ndarray:
-            return retried(lambda: self._host.score(batch.scorer, batch.prompt, some, len(some) / whole))
+            return call_with_retries(lambda: self._host.score(batch.scorer, batch.prompt, some, len(some) / whole))
 
-        return each_score(ask, batch.replies)
+        return score_each(ask, batch.replies)
 
     def close(self) -> None:
         """End the process of the scorers."""

@@ -20,11 +20,11 @@ from map_core.data.prompts import Prompt
 from map_core.data.reward_table import table_schema
 
 #: Replies in a row group.
-GROUP = 16_384
+ROW_GROUP_SIZE = 16_384
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One reply of a table.
 
     Args:
@@ -43,7 +43,7 @@ class Row:
 def write_table(
     out: Path,
     prompts: Sequence[Prompt],
-    rows: Callable[[int], Sequence[Row]],
+    rows: Callable[[int], Sequence[TableRow]],
     values: Sequence[str],
     metadata: dict[str, Any],
 ) -> int:
@@ -72,18 +72,20 @@ def write_table(
     return count
 
 
-def _groups(prompts: Sequence[Prompt], rows: Callable[[int], Sequence[Row]]) -> Iterable[list[tuple[Prompt, Row]]]:
-    group: list[tuple[Prompt, Row]] = []
+def _groups(
+    prompts: Sequence[Prompt], rows: Callable[[int], Sequence[TableRow]]
+) -> Iterable[list[tuple[Prompt, TableRow]]]:
+    group: list[tuple[Prompt, TableRow]] = []
     for number, prompt in enumerate(prompts):
         group += [(prompt, row) for row in rows(number)]
-        if len(group) >= GROUP:
+        if len(group) >= ROW_GROUP_SIZE:
             yield group
             group = []
     if group:
         yield group
 
 
-def _columns(group: Sequence[tuple[Prompt, Row]], schema: pa.Schema, values: Sequence[str]) -> pa.Table:
+def _columns(group: Sequence[tuple[Prompt, TableRow]], schema: pa.Schema, values: Sequence[str]) -> pa.Table:
     prompts, rows = [prompt for prompt, _ in group], [row for _, row in group]
     columns: dict[str, Any] = {
         "prompt_id": [prompt.id for prompt in prompts],

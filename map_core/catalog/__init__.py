@@ -5,16 +5,27 @@ processes   builds and imports as child processes
 """
 
 from map_core.catalog.folder import (
-    LONGEST,
+    MAX_TABLE_NAME,
     SETTING,
-    Kept,
+    TableEntry,
     check_memory,
+    clean_name,
     delete,
-    described,
+    describe,
     folder,
-    listed,
-    named,
+    list_tables,
     path_of,
 )
 
-__all__ = ["LONGEST", "SETTING", "Kept", "check_memory", "delete", "described", "folder", "listed", "named", "path_of"]
+__all__ = [
+    "MAX_TABLE_NAME",
+    "SETTING",
+    "TableEntry",
+    "check_memory",
+    "clean_name",
+    "delete",
+    "describe",
+    "folder",
+    "list_tables",
+    "path_of",
+]

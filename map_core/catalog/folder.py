@@ -26,15 +26,15 @@ from map_core.errors import InputError
 
 SETTING = "VALUE_PALETTE_TABLES"
 #: The longest name.
-LONGEST = 60
+MAX_TABLE_NAME = 60
 #: Bytes of memory that a table takes in the app for each byte of its columns: its texts one by one, and its numbers.
 #: Measured on 670,000 replies of 350 letters.
-IN_MEMORY = 4
-_NAME = re.compile(rf"\w[\w \-]{{0,{LONGEST - 1}}}")
+MEMORY_FACTOR = 4
+_NAME = re.compile(rf"\w[\w \-]{{0,{MAX_TABLE_NAME - 1}}}")
 
 
 @dataclass(frozen=True)
-class Kept:
+class TableEntry:
     """What a list says of a table.
 
     Args:
@@ -78,7 +78,7 @@ def folder() -> Path:
     return path
 
 
-def named(name: str) -> str:
+def clean_name(name: str) -> str:
     """Return a name as it is kept: without spaces at its ends, several spaces as one.
 
     Raises:
@@ -87,8 +87,8 @@ def named(name: str) -> str:
     plain = " ".join(name.split())
     if not _NAME.fullmatch(plain):
         raise InputError(
-            f"The name is {plain[:80]!r}; expected 1 to {LONGEST} letters, digits, spaces, - or _, with a letter or a "
-            "digit first."
+            f"The name is {plain[:80]!r}; expected 1 to {MAX_TABLE_NAME} letters, digits, spaces, - or _, with a "
+            "letter or a digit first."
         )
     return plain
 
@@ -97,36 +97,38 @@ def path_of(name: str) -> Path:
     """Return the file of a table, whether it is there or not.
 
     Raises:
-        InputError: see :func:`named`.
+        InputError: see :func:`clean_name`.
     """
-    return folder() / f"{named(name)}.parquet"
+    return folder() / f"{clean_name(name)}.parquet"
 
 
-def listed() -> tuple[Kept, ...]:
+def list_tables() -> tuple[TableEntry, ...]:
     """Return all tables of the folder, the newest first."""
-    found = [described(path) for path in folder().glob("*.parquet") if _NAME.fullmatch(path.stem)]
+    found = [describe(path) for path in folder().glob("*.parquet") if _NAME.fullmatch(path.stem)]
     return tuple(sorted(found, key=lambda one: one.changed, reverse=True))
 
 
-def described(path: Path) -> Kept:
+def describe(path: Path) -> TableEntry:
     """Return what a list says of one file; a file that cannot be read says so in words."""
     try:
         status = path.stat()
     except OSError as error:
-        return Kept(path.stem, path, 0, 0, (), "", "", 0, datetime.fromtimestamp(0, UTC), f"It is gone ({error}).")
+        return TableEntry(
+            path.stem, path, 0, 0, (), "", "", 0, datetime.fromtimestamp(0, UTC), f"It is gone ({error})."
+        )
     return _described(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
 @lru_cache(maxsize=256)
-def _described(path: Path, size: int, changed: datetime) -> Kept:
+def _described(path: Path, size: int, changed: datetime) -> TableEntry:
     """Return what a list says of a file that is there, read once as long as it stays as it is."""
     try:
         metadata = load_metadata(path)
         prompts, replies, columns = _counted(path)
     except InputError as error:
-        return Kept(path.stem, path, 0, 0, (), "", "", size, changed, _without_path(error, path))
+        return TableEntry(path.stem, path, 0, 0, (), "", "", size, changed, _without_path(error, path))
     values = tuple(metadata.get("values") or (name for name in columns if name not in REPLY_COLUMNS))
-    return Kept(
+    return TableEntry(
         path.stem,
         path,
         prompts,
@@ -152,7 +154,7 @@ def check_memory(path: Path, free: int | None = None) -> None:
     try:
         with pq.ParquetFile(path) as file:
             told = file.metadata
-            needed = IN_MEMORY * sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
+            needed = MEMORY_FACTOR * sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
     except (pa.ArrowException, OSError):
         return
     free = psutil.virtual_memory().available if free is None else free

@@ -18,8 +18,8 @@ from typing import Any
 
 import filelock
 
-from map_core.building.checkpoints import folder_of
-from map_core.catalog.folder import folder, named, path_of
+from map_core.building.checkpoints import checkpoint_path
+from map_core.catalog.folder import clean_name, folder, path_of
 from map_core.core.atomic_files import atomic_write
 from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.child_process import ProcessIdentity, start_detached
@@ -28,12 +28,12 @@ from map_core.errors import InputError
 #: Seconds that another process may take to begin the same work.
 BUSY_SECONDS = 10
 #: Lines of what a process said that are shown when it ended badly.
-TAIL = 12
+LOG_LINES = 12
 #: How much lower the priority of a build is than that of the app, so that pages answer and replies are written.
-NICE = 15
+NICENESS = 15
 
 
-class State(StrEnum):
+class TableJobState(StrEnum):
     """Where a piece of work is; "interrupted" when its process is gone without a word."""
 
     RUNNING = "running"
@@ -44,14 +44,14 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Making:
+class TableJob:
     """A table that is being made.
 
     Args:
         name: of the table.
         kind: "build", "import" or "extend".
         about: what was asked for, plain values to show.
-        state: see :class:`State`.
+        state: see :class:`TableJobState`.
         stage: "starting", "reading", "sampling", "scoring" or "writing".
         done, total: of this stage; both 0 while unknown.
         unit: "prompts" or "%".
@@ -64,7 +64,7 @@ class Making:
     name: str
     kind: str
     about: Mapping[str, Any]
-    state: State
+    state: TableJobState
     stage: str
     done: int
     total: int
@@ -75,9 +75,9 @@ class Making:
     error: str
 
 
-def place(name: str) -> Path:
+def job_folder(name: str) -> Path:
     """Return the folder of a piece of work."""
-    return folder() / ".making" / named(name)
+    return folder() / ".making" / clean_name(name)
 
 
 def free_name(stem: str) -> str:
@@ -87,10 +87,10 @@ def free_name(stem: str) -> str:
         InputError: the stem can be no name.
     """
     names = (stem, *(f"{stem} {n}" for n in range(2, 1000)))
-    return next(name for name in names if not path_of(name).exists() and not place(name).exists())
+    return next(name for name in names if not path_of(name).exists() and not job_folder(name).exists())
 
 
-def begin(
+def start(
     name: str,
     kind: str,
     arguments: Sequence[str],
@@ -112,11 +112,13 @@ def begin(
     Raises:
         InputError: the name is taken, by a table or by other work, or the disk cannot be written.
     """
-    out, home = path_of(name), place(name)
+    out, home = path_of(name), job_folder(name)
     if out.exists() and not extends:
-        raise InputError(f"There is a table {named(name)!r} already. Choose another name.")
-    if home.exists() and look(name).state is not State.DONE:
-        raise InputError(f"A table {named(name)!r} is being made already. Look at it below, or choose another name.")
+        raise InputError(f"There is a table {clean_name(name)!r} already. Choose another name.")
+    if home.exists() and status(name).state is not TableJobState.DONE:
+        raise InputError(
+            f"A table {clean_name(name)!r} is being made already. Look at it below, or choose another name."
+        )
     shutil.rmtree(home, ignore_errors=True)
     try:
         home.mkdir(parents=True)
@@ -130,69 +132,69 @@ def begin(
     except OSError as error:
         shutil.rmtree(home, ignore_errors=True)
         raise InputError(f"The work cannot be kept in {home.parent.name} ({error}). Make room on the disk.") from error
-    go_on(name)
+    resume(name)
 
 
-def go_on(name: str) -> None:
+def resume(name: str) -> None:
     """Run the command of a piece of work, from where it stopped; do nothing where it is running.
 
     Raises:
         InputError: there is no such work.
     """
-    home, out = place(name), path_of(name)
+    home, out = job_folder(name), path_of(name)
     request = _read(home / "request.json")
     if request is None:
         raise InputError(f"There is no work on a table {name!r} any more. Look at the list again.")
     with filelock.FileLock(home / ".lock", timeout=BUSY_SECONDS):
-        if look(name).state is State.RUNNING:
+        if status(name).state is TableJobState.RUNNING:
             return
         places = {"{out}": str(out), "{progress}": str(home / "progress.json")}
         arguments = [_filled(one, places, home) for one in request["arguments"]]
         for old in ("progress.json", "process.json"):
             (home / old).unlink(missing_ok=True)
-        identity = start_detached("map_core", arguments, home / "log.txt", NICE)
+        identity = start_detached("map_core", arguments, home / "log.txt", NICENESS)
         with atomic_write(home / "process.json") as partial:
             partial.write_text(json.dumps(identity.as_dict()), encoding="utf-8")
 
 
 def stop(name: str) -> None:
     """Ask the process to stop, where it is running; what it has made is kept."""
-    if identity := _identity(place(name)):
+    if identity := _identity(job_folder(name)):
         identity.terminate()
 
 
-def give_up(name: str) -> None:
+def discard(name: str) -> None:
     """Forget a piece of work that is not running, and all that it has made so far; a finished table stays.
 
     Raises:
         InputError: it is running.
     """
-    if look(name).state is State.RUNNING:
+    if status(name).state is TableJobState.RUNNING:
         raise InputError(f"The table {name!r} is being made. Stop that first.")
     out = path_of(name)
-    shutil.rmtree(place(name), ignore_errors=True)
-    CheckpointFolder(folder_of(out)).remove()
+    shutil.rmtree(job_folder(name), ignore_errors=True)
+    CheckpointFolder(checkpoint_path(out)).remove()
 
 
-def every() -> tuple[Making, ...]:
+def list_jobs() -> tuple[TableJob, ...]:
     """Return all work that is going on or was not brought to an end, the latest first."""
     homes = [home for home in (folder() / ".making").glob("*") if (home / "request.json").exists()]
     homes.sort(key=lambda home: (home / "request.json").stat().st_mtime, reverse=True)
-    return tuple(look(home.name) for home in homes)
+    return tuple(status(home.name) for home in homes)
 
 
-def look(name: str) -> Making:
+def status(name: str) -> TableJob:
     """Return how far a piece of work is."""
-    home = place(name)
+    home = job_folder(name)
     request = _read(home / "request.json") or {}
     told = _read(home / "progress.json") or {}
     identity = _identity(home)
     running = identity is not None and identity.running
     state, error = _state(told, running), str(told.get("error") or "")
-    if state is State.INTERRUPTED and not told and (home / "log.txt").exists():
-        state, error = State.FAILED, _tail(home / "log.txt")
-    return Making(
-        name=named(name),
+    if state is TableJobState.INTERRUPTED and not told and (home / "log.txt").exists():
+        state, error = TableJobState.FAILED, _tail(home / "log.txt")
+    return TableJob(
+        name=clean_name(name),
         kind=str(request.get("kind", "build")),
         about=request.get("about", {}),
         state=state,
@@ -203,15 +205,15 @@ def look(name: str) -> Making:
         rate=told.get("rate"),
         seconds_left=told.get("seconds_left"),
         notes=tuple(str(note) for note in told.get("notes", ())),
-        error=error.replace(str(home), "").replace(str(path_of(name)), named(name)),
+        error=error.replace(str(home), "").replace(str(path_of(name)), clean_name(name)),
     )
 
 
-def _state(told: Mapping[str, Any], running: bool) -> State:
+def _state(told: Mapping[str, Any], running: bool) -> TableJobState:
     said = told.get("state")
-    if said in (State.DONE, State.STOPPED, State.FAILED):
-        return State(str(said))
-    return State.RUNNING if running else State.INTERRUPTED
+    if said in (TableJobState.DONE, TableJobState.STOPPED, TableJobState.FAILED):
+        return TableJobState(str(said))
+    return TableJobState.RUNNING if running else TableJobState.INTERRUPTED
 
 
 def _identity(home: Path) -> ProcessIdentity | None:
@@ -229,7 +231,7 @@ def _filled(argument: str, places: Mapping[str, str], home: Path) -> str:
 def _tail(path: Path) -> str:
     """Return the last lines that a process wrote."""
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return "\n".join(lines[-TAIL:])
+    return "\n".join(lines[-LOG_LINES:])
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from map_core import building as builder
-from map_core.building import Built, Crew, Drawing, Local, Opening
+from map_core.building import BuildResult, LocalWorkers, ModelSpec, SamplingSpec, Workers
 from map_core.cli.options import (
     dtype_option,
     engine_option,
@@ -119,7 +119,7 @@ def build(**given: Any) -> None:
         click.echo(_summary(built), err=True)
 
 
-def _summary(built: Built) -> str:
+def _summary(built: BuildResult) -> str:
     made = "" if built.sampled or built.scored else " Nothing was missing."
     return f"{built.out}: {built.prompts} prompts, {built.replies} replies, {', '.join(built.values)}.{made}"
 
@@ -150,7 +150,7 @@ class _Asked:
             raise click.UsageError(f"{option} cannot be given with --extend: the table says how its replies are drawn.")
         if given["ray"] is None and given["workers"] is not None:
             raise click.UsageError("--workers goes with --ray ADDRESS.")
-        self._keeping = builder.Keeping(
+        self._keeping = builder.BuildPolicy(
             force=given["force"],
             fresh=given["fresh"],
             keep_parts=given["keep_parts"],
@@ -158,27 +158,29 @@ class _Asked:
         )
         self._limit: float | None = given["score_limit"] or None
 
-    def build(self, report: ProgressReporter) -> Built:
+    def build(self, report: ProgressReporter) -> BuildResult:
         """Build, extend or rescore the table that the command line asks for."""
         given = self._given
         if given["extend"] is not None:
             return self._extend(report)
-        if not builder.finished(self.out):
+        if not builder.build_digest_of(self.out):
             builder.refuse_overwrite(self.out, given["force"])
         own = self._own({})
         scorers = resolve(self._names(), own)
         if given["rescore"] is not None:
-            crew = self._hire(None, Drawing(), scorers)
+            crew = self._hire(None, SamplingSpec(), scorers)
             return builder.rescore(given["rescore"], self.out, scorers, keeping=self._keeping, crew=crew, report=report)
         asked = ("temperature", "top_k", "top_p", "max_new_tokens")
         changed = {name: given[name] for name in asked if given[name] is not None}
-        drawing = Drawing(replace(builder.DEFAULT_SETTINGS, **changed), given["seed"] or 0, given["system"])
+        drawing = SamplingSpec(replace(builder.DEFAULT_SETTINGS, **changed), given["seed"] or 0, given["system"])
         candidates = 64 if given["candidates"] is None else given["candidates"]
         prompts = self._prompts()
         with closing(self._hire(given["model"] or DEFAULT_MODEL, drawing, scorers)) as crew:
-            return builder.build_with(crew, prompts, self.out, scorers, drawing, candidates, self._keeping, report)
+            return builder.build_with_workers(
+                crew, prompts, self.out, scorers, drawing, candidates, self._keeping, report
+            )
 
-    def _extend(self, report: ProgressReporter) -> Built:
+    def _extend(self, report: ProgressReporter) -> BuildResult:
         given = self._given
         own = self._own(reward_table.load_metadata(given["extend"]))
         return builder.extend(
@@ -193,17 +195,17 @@ class _Asked:
             report=report,
         )
 
-    def _hire(self, model: str | None, drawing: Drawing, scorers: Sequence[Scorer]) -> Crew:
+    def _hire(self, model: str | None, drawing: SamplingSpec, scorers: Sequence[Scorer]) -> Workers:
         """Return what draws replies and scores them: this machine, or a cluster."""
         given, opening = self._given, None
         if model is not None:
             model = approved_model(given["model"], model)
-            opening = Opening(model, given["engine"], given["dtype"], given["device"], trusted=True)
+            opening = ModelSpec(model, given["engine"], given["dtype"], given["device"], trusted=True)
         if given["ray"] is not None:
-            from map_core.building.ray_workers import OnRay
+            from map_core.building.ray_workers import RayWorkers
 
-            return OnRay(given["ray"], opening, drawing, scorers, self._limit, given["workers"])
-        return Local(None if opening is None else opening.open(), drawing, scorers, self._limit)
+            return RayWorkers(given["ray"], opening, drawing, scorers, self._limit, given["workers"])
+        return LocalWorkers(None if opening is None else opening.open(), drawing, scorers, self._limit)
 
     def _names(self) -> tuple[str, ...] | None:
         names = self._given["values"]

@@ -155,9 +155,9 @@ def generate(
         raise click.UsageError("Give either targets or weights.")
     metadata = reward_table.load_metadata(table) if targets or table != reward_table.DEFAULT_TABLE else {}
     own = {**scoring.from_metadata(metadata), **(scoring.read_values_file(values_file) if values_file else {})}
-    aim = _aim(table, targets, most_candidates or candidates, scoring.scored(own)) if targets else None
+    aim = _aim(table, targets, most_candidates or candidates, scoring.scorable_values(own)) if targets else None
     if shown == "all":
-        names = scoring.scored(own)
+        names = scoring.scorable_values(own)
     else:
         names = tuple(name.strip() for name in shown.split(",") if name.strip() and shown != "none")
     from map_core.data.prompts import read_prompts
@@ -207,16 +207,16 @@ def generate(
     if aim:
         more["palette"] = {"asked": aim.asked, "targets": aim.targets, "verdict": aim.verdict, "notes": list(notes)}
     if out:
-        from map_core.building.batch_answers import Answers
+        from map_core.building.batch_answers import AnswerFile
 
-        _answer_all(Answers(out, asked, request, more, fresh), opened, scorers, quiet)
+        _answer_all(AnswerFile(out, asked, request, more, fresh), opened, scorers, quiet)
         return
     more["load_seconds"] = time.perf_counter() - began
     finished, timing = _watch(generation_events(opened, scorers, request), candidates, stream=not as_json)
     if as_json:
-        from map_core.building.batch_answers import described
+        from map_core.building.batch_answers import timing_record
 
-        answer = outcome_record(request, finished) | described(finished) | timing | more
+        answer = outcome_record(request, finished) | timing_record(finished) | timing | more
         click.echo(json.dumps(answer, allow_nan=False, ensure_ascii=False, indent=1))
     else:
         _print_outcome(request, finished, timing["seconds"])
@@ -234,11 +234,11 @@ def _aim(table: Path, targets: tuple[str, ...], candidates: int, scored: tuple[s
 
 def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], quiet: bool) -> None:
     """Answer a file of prompts; an error that stops it says how to continue."""
-    from map_core.building.batch_answers import answer
+    from map_core.building.batch_answers import answer_prompts
 
     kept = f"What is answered is kept in {answers.out}; the same command goes on where it stopped."
     try:
-        made = answer(answers, engine, scorers, None if quiet else ProgressLines())
+        made = answer_prompts(answers, engine, scorers, None if quiet else ProgressLines())
     except KeyboardInterrupt:
         click.echo(f"\nStopped. {kept}", err=True)
         sys.exit(130)

@@ -115,7 +115,7 @@ def serve(
     from map_core.analysis.generation_weights import GenerationWeightsSolver
     from map_core.models.endpoint import address_of, approved_model
     from map_core.models.files import locate, recorded_model
-    from map_core.scoring import from_metadata, scored
+    from map_core.scoring import from_metadata, scorable_values
     from map_core.server.app import create_app, is_loopback
     from map_core.server.errors import Limits
     from map_core.server.request_parser import PromptTokens, RequestParser
@@ -138,7 +138,7 @@ def serve(
     if candidates > most_candidates:
         raise click.UsageError(f"--candidates is {candidates}; expected at most the {most_candidates} of one request.")
     own = from_metadata(opened.table.metadata)
-    scorable = scored(own)
+    scorable = scorable_values(own)
     parser = RequestParser(
         _told(name, address),
         GenerationWeightsSolver(opened.table, opened.oracle.form, scored=scorable),

@@ -15,8 +15,8 @@ from map_core.core.assets import ASSETS
 from map_core.data import reward_table
 from map_core.data.reward_table import RewardTable
 from map_core.scoring import cards, read_values_file, resolve
-from map_core.scoring.known_classifiers import READY
-from map_core.scoring.validation import LEAST_AUC, Separation, length_correlations, read_labels, separations
+from map_core.scoring.known_classifiers import KNOWN_CLASSIFIERS
+from map_core.scoring.validation import MIN_AUC, Separation, length_correlations, read_labels, separations
 
 
 @click.command(
@@ -125,7 +125,7 @@ def _show(
         if card.get("needs"):
             click.echo(f"  needs     {'; '.join(card['needs'])}")
     if separation is not None:
-        verdict = "" if separation.auc >= LEAST_AUC else f", below {LEAST_AUC}: do not trust its name"
+        verdict = "" if separation.auc >= MIN_AUC else f", below {MIN_AUC}: do not trust its name"
         click.echo(f"  AUC       {_area(separation)}, {_counts(separation)} replies labelled 1 / 0{verdict}")
     if length is not None:
         click.echo(f"  length    {amounts.fixed(length, 2, signed=True)} rank correlation with the length of the reply")
@@ -141,7 +141,7 @@ def _counts(one: Separation | None) -> str:
 
 def _show_ready(as_json: bool) -> None:
     """Print the models that can be named in one word; none of them was run here."""
-    for name, entry in READY.items():
+    for name, entry in KNOWN_CLASSIFIERS.items():
         if as_json:
             click.echo(json.dumps({"name": name, **asdict(entry)}, allow_nan=False))
             continue

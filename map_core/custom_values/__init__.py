@@ -11,7 +11,7 @@ active           which values a table offers as targets
 Constraint: no model library is imported here but in that process.
 """
 
-from map_core.custom_values.add_column import extended
-from map_core.custom_values.score_cache import Scores, read, replies_key
+from map_core.custom_values.add_column import add_columns
+from map_core.custom_values.score_cache import ValueScores, read_scores, replies_key
 
-__all__ = ["Scores", "extended", "read", "replies_key"]
+__all__ = ["ValueScores", "add_columns", "read_scores", "replies_key"]

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 from map_core.core.child_process import ParentPipe
-from map_core.custom_values.embedding_cache import RememberedEmbedder
-from map_core.custom_values.score_table import score
+from map_core.custom_values.embedding_cache import CachedEmbedder
+from map_core.custom_values.score_table import score_table
 from map_core.data import reward_table
 from map_core.errors import PaletteError
-from map_core.scoring import DEFAULT_EMBEDDER, Definition, ScoringModels, Specification, make
+from map_core.scoring import DEFAULT_EMBEDDER, Definition, ScoringModels, Specification, make_scorer
 from map_core.scoring.shared_models import Embedder
 
 #: Beyond so many replies their embeddings are not kept: a million of them take 3 GB.
@@ -31,7 +31,7 @@ def _opened() -> Embedder:
 def _models(replies: int, folder: Path) -> ScoringModels:
     if replies > _MOST_REMEMBERED:
         return ScoringModels()
-    return ScoringModels(embedder=RememberedEmbedder(DEFAULT_EMBEDDER, folder, _opened))
+    return ScoringModels(embedder=CachedEmbedder(DEFAULT_EMBEDDER, folder, _opened))
 
 
 def main(table: str, out: str) -> int:
@@ -41,8 +41,8 @@ def main(table: str, out: str) -> int:
         definition = Definition.from_dict(parent.receive())
         replies = reward_table.load(table)
         models = _models(len(replies.replies), Path(out).parent / "embeddings")
-        scorer = make(Specification.of(definition), models)
-        score(replies, scorer, Path(out), lambda done, total: parent.send({"done": done, "total": total}))
+        scorer = make_scorer(Specification.of(definition), models)
+        score_table(replies, scorer, Path(out), lambda done, total: parent.send({"done": done, "total": total}))
     except PaletteError as error:
         parent.send({"error": str(error)})
         return 1

@@ -1,7 +1,7 @@
 """The values of one's own that a table offers as targets: in use, scored on its replies, and with a name of their own.
 
 Asked for at every move of a hand, so what the database says is remembered for a moment; whoever changes it here says
-so with :func:`forget`, and what another process changes is seen a moment later.
+so with :func:`clear_cache`, and what another process changes is seen a moment later.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ REMEMBERED_SECONDS = 1.0
 log = logging.getLogger("value_palette")
 
 _lock = threading.Lock()
-_known: WeakKeyDictionary[RewardTable, tuple[float, tuple[Offer, ...]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[RewardTable, tuple[float, tuple[OfferedValue, ...]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
-class Offer:
+class OfferedValue:
     """A value that can have a target: what it means, and in a sentence how far its scorer is to be trusted."""
 
     definition: Definition
     trust: str
 
 
-def offered(table: RewardTable) -> tuple[Offer, ...]:
+def offered_values(table: RewardTable) -> tuple[OfferedValue, ...]:
     """Return what is offered beside the values of a table, in the order in which it was defined.
 
     Args:
@@ -46,23 +46,27 @@ def offered(table: RewardTable) -> tuple[Offer, ...]:
         return known[1]
 
 
-def _look(table: RewardTable) -> tuple[Offer, ...]:
+def _look(table: RewardTable) -> tuple[OfferedValue, ...]:
     taken, found = {*table.values, *cards()}, []
     try:
-        for one in custom_values.listed(database()):
+        for one in custom_values.list_values(database()):
             definition = one.used
             if definition is None or definition.name in taken:
                 continue
-            scores = score_cache.read(score_cache.replies_key(table), definition)
+            scores = score_cache.read_scores(score_cache.replies_key(table), definition)
             if scores is not None:
-                said = agreement.judged(database(), table, one.id, one.in_use)
-                found.append(Offer(definition, agreement.in_short(agreement.agreed(table, scores.rewards, said))))
+                said = agreement.kept_judgements(database(), table, one.id, one.in_use)
+                found.append(
+                    OfferedValue(
+                        definition, agreement.trust_sentence(agreement.scorer_agreement(table, scores.rewards, said))
+                    )
+                )
     except PaletteError as error:
         log.warning("Values of one's own are left out: %s", error)
     return tuple(found)
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Forget what was read, so that the database is looked at again the next time."""
     with _lock:
         _known.clear()

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from map_core.custom_values.score_cache import Scores
+from map_core.custom_values.score_cache import ValueScores
 from map_core.data.reward_table import ADDED_VALUES, RewardTable
 from map_core.errors import InputError
 from map_core.store.keys import BENEATH, table_key
 
 
-def extended(table: RewardTable, added: Sequence[Scores]) -> RewardTable:
+def add_columns(table: RewardTable, added: Sequence[ValueScores]) -> RewardTable:
     """Return the table with a column for each of these scores, in their order, and their scorers in its metadata.
 
     Raises:

@@ -18,7 +18,7 @@ from map_core.core.atomic_files import atomic_write
 from map_core.scoring.shared_models import Embedder
 
 
-class RememberedEmbedder:
+class CachedEmbedder:
     """An embedder in front of another one, which is opened when it is first needed.
 
     Args:

@@ -22,14 +22,14 @@ _GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoringProgress:
     """How far the scoring is, in prompts."""
 
     done: int
     total: int
 
 
-class ScoringFailed(PaletteError):
+class ScoringProcessError(PaletteError):
     """The scoring process ended with an error, in its words."""
 
 
@@ -40,20 +40,20 @@ _JOBS = Jobs(workers=1)
 def start(table: Path, replies: str, definition: Definition) -> Job:
     """Start the job that scores a table on a definition, or return the one that runs.
 
-    Its ``partial`` is a :class:`Scored`; ``cancel()`` stops it.
+    Its ``partial`` is a :class:`ScoringProgress`; ``cancel()`` stops it.
 
     Args:
         table: the file of the whole table.
         replies: its key, see :func:`map_core.custom_values.replies_key`.
         definition: of the value.
     """
-    out = score_cache.path_of(replies, definition)
+    out = score_cache.score_path(replies, definition)
     return _JOBS.submit(out, lambda job: _follow(job, table, out, definition))
 
 
 def job(replies: str, definition: Definition) -> Job | None:
     """Return the job of a definition in this process; None if there was none."""
-    return _JOBS.get(score_cache.path_of(replies, definition))
+    return _JOBS.get(score_cache.score_path(replies, definition))
 
 
 def _follow(job: Job, table: Path, out: Path, definition: Definition) -> None:
@@ -73,8 +73,8 @@ def _follow(job: Job, table: Path, out: Path, definition: Definition) -> None:
                 break
             error = message.get("error", error)
             if "done" in message:
-                job.report(Scored(message["done"], message["total"]))
+                job.report(ScoringProgress(message["done"], message["total"]))
         if code := process.wait():
-            raise ScoringFailed(error or f"The process that scores ended with {code}; the log says more.")
+            raise ScoringProcessError(error or f"The process that scores ended with {code}; the log says more.")
     finally:
         process.end(_GRACE_SECONDS)

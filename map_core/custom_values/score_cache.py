@@ -22,14 +22,14 @@ from sqlalchemy.engine import make_url
 from map_core.core.atomic_files import atomic_write
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.scoring import Definition, Scorer, ScoringModels, Specification, make
+from map_core.scoring import Definition, Scorer, ScoringModels, Specification, make_scorer
 from map_core.store import setting
 
 _KEY = b"value_palette_scores"
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class ValueScores:
     """The scores of one value on all replies of a table.
 
     Args:
@@ -41,7 +41,7 @@ class Scores:
     entry: dict[str, Any]
 
 
-def folder() -> Path:
+def scores_folder() -> Path:
     """Return the folder of all scores.
 
     It is ``scores`` beside the database where that is a file, else in the data folder.
@@ -66,21 +66,21 @@ def replies_key(table: RewardTable) -> str:
     return digest.hexdigest()[:16]
 
 
-def path_of(replies: str, definition: Definition) -> Path:
+def score_path(replies: str, definition: Definition) -> Path:
     """Return the file of the scores of a definition on some replies, whether it is there or not."""
     return _path(replies, _scorer(definition))
 
 
 def _scorer(definition: Definition) -> Scorer:
-    return make(Specification.of(definition), ScoringModels())
+    return make_scorer(Specification.of(definition), ScoringModels())
 
 
 def _path(replies: str, scorer: Scorer) -> Path:
     digest = hashlib.sha256(json.dumps([replies, scorer.version]).encode()).hexdigest()[:24]
-    return folder() / f"{digest}.parquet"
+    return scores_folder() / f"{digest}.parquet"
 
 
-def read(replies: str, definition: Definition) -> Scores | None:
+def read_scores(replies: str, definition: Definition) -> ValueScores | None:
     """Read the scores of a definition on some replies; None where they were not made yet.
 
     Raises:
@@ -91,7 +91,7 @@ def read(replies: str, definition: Definition) -> Scores | None:
     if not path.is_file():
         return None
     # The scores follow from the words alone; how the value is called may have changed since.
-    return Scores(_column(str(path)), scorer.entry())
+    return ValueScores(_column(str(path)), scorer.entry())
 
 
 @lru_cache(maxsize=32)
@@ -104,7 +104,7 @@ def _column(path: str) -> np.ndarray:
     return rewards
 
 
-def write(path: Path, rewards: np.ndarray, told: dict[str, Any]) -> None:
+def write_scores(path: Path, rewards: np.ndarray, told: dict[str, Any]) -> None:
     """Write scores; a file that is there is complete.
 
     Raises:

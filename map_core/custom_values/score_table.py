@@ -28,13 +28,13 @@ PROMPTS = 4
 Reporter = Callable[[int, int], None]
 
 
-def score(table: RewardTable, scorer: Scorer, out: Path, report: Reporter) -> None:
+def score_table(table: RewardTable, scorer: Scorer, out: Path, report: Reporter) -> None:
     """Score a table's replies on one value and write them to ``out``, unless that is there.
 
     Args:
         table: the whole table, with its replies.
         scorer: of the value.
-        out: as :func:`map_core.custom_values.score_cache.path_of` names it.
+        out: as :func:`map_core.custom_values.score_cache.score_path` names it.
         report: called before the first prompt and after every few.
 
     Raises:
@@ -56,7 +56,7 @@ def score(table: RewardTable, scorer: Scorer, out: Path, report: Reporter) -> No
                     _write(checkpoints, _name(block), _rewards(table, scorer, block))
                 report(block.stop, prompts)
             rewards = np.concatenate([_read(checkpoints, _name(block)) for block in blocks])
-            score_cache.write(out, rewards, scorer.entry())
+            score_cache.write_scores(out, rewards, scorer.entry())
         checkpoints.remove()
 
 

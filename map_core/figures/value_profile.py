@@ -12,11 +12,11 @@ import plotly.graph_objects as go
 
 from map_core.core import amounts, safe_csv
 from map_core.figures.theme import NEUTRAL, apply_layout, escape_label
-from map_core.scoring.profile import NEARLY_ONE, Portrait
+from map_core.scoring.profile import STRONG_CORRELATION, ValueProfile
 from map_core.text import sentences
 
 
-def spread(found: Portrait, title: str, tint: str) -> go.Figure:
+def spread(found: ValueProfile, title: str, tint: str) -> go.Figure:
     """Draw a bar a range of levels, with the average as a line."""
     middles = (found.edges[:-1] + found.edges[1:]) / 2
     figure = go.Figure(
@@ -38,7 +38,7 @@ def spread(found: Portrait, title: str, tint: str) -> go.Figure:
     return apply_layout(figure, 260)
 
 
-def spread_sentence(found: Portrait) -> str:
+def spread_sentence(found: ValueProfile) -> str:
     """Describe the figure in words."""
     if found.constant:
         return "Every reply of this table has the same reward, so nothing can move this value."
@@ -50,7 +50,7 @@ def spread_sentence(found: Portrait) -> str:
     )
 
 
-def length_sentence(found: Portrait) -> str:
+def length_sentence(found: ValueProfile) -> str:
     """Word whether longer replies score higher."""
     size = abs(found.length)
     if size < 0.2:
@@ -60,11 +60,11 @@ def length_sentence(found: Portrait) -> str:
     return f"Favours {kind} replies{much} (rank correlation {_signed(found.length)})."
 
 
-def duplicate_warnings(found: Portrait, names: Mapping[str, str]) -> list[str]:
+def duplicate_warnings(found: ValueProfile, names: Mapping[str, str]) -> list[str]:
     """Return a warning for each value that is almost the same as this one, or its opposite."""
     return [
         f"Nearly {'one with' if size > 0 else 'the opposite of'} {names.get(name, name)}: their rank correlation is "
-        f"{_signed(size)}, beyond {NEARLY_ONE:g}. "
+        f"{_signed(size)}, beyond {STRONG_CORRELATION:g}. "
         + ("A target for both asks for the same twice." if size > 0 else "What raises one lowers the other.")
         for name, size in found.twins
     ]
@@ -77,7 +77,7 @@ def correlation_text(size: float) -> str:
         >>> correlation_text(0.85), correlation_text(-0.4), correlation_text(0.1)
         ('nearly one', 'pull apart', 'hardly related')
     """
-    if abs(size) > NEARLY_ONE:
+    if abs(size) > STRONG_CORRELATION:
         return "nearly one" if size > 0 else "nearly opposites"
     if abs(size) >= 0.5:
         return "go together strongly" if size > 0 else "pull apart strongly"
@@ -86,7 +86,7 @@ def correlation_text(size: float) -> str:
     return "hardly related"
 
 
-def portrait_csv(found: Portrait) -> str:
+def portrait_csv(found: ValueProfile) -> str:
     """Return CSV of bars and correlations: what it is, from, to or with, and the number."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)

@@ -22,7 +22,16 @@ from __future__ import annotations
 
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError, log_prob, score_checked
 from map_core.scoring.definition import Definition, Kind, name_from
-from map_core.scoring.registry import DEFAULT_VALUES, FAMILIES, READ_LIKELIHOOD, cards, make, resolve, scored, scorers
+from map_core.scoring.registry import (
+    DEFAULT_VALUES,
+    FAMILIES,
+    READ_LIKELIHOOD,
+    cards,
+    make_scorer,
+    resolve,
+    scorable_values,
+    scorers,
+)
 from map_core.scoring.shared_models import DEFAULT_EMBEDDER, ScoringModels
 from map_core.scoring.specification import Specification, from_metadata, read_values_file, values_file
 
@@ -42,12 +51,12 @@ __all__ = [
     "cards",
     "from_metadata",
     "log_prob",
-    "make",
+    "make_scorer",
     "name_from",
     "read_values_file",
     "resolve",
+    "scorable_values",
     "score_checked",
-    "scored",
     "scorers",
     "values_file",
 ]

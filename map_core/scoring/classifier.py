@@ -15,16 +15,16 @@ from map_core.core.types import Reply
 from map_core.errors import InputError
 from map_core.scoring.base import Card, Cost, Scorer
 from map_core.scoring.definition import title_from
-from map_core.scoring.known_classifiers import READY
+from map_core.scoring.known_classifiers import KNOWN_CLASSIFIERS
 from map_core.scoring.sequence_model import SequenceModel, Text, open_sequence_model
-from map_core.scoring.settings import Setting, checked
+from map_core.scoring.settings import Setting, check_settings
 from map_core.scoring.shared_models import ScoringModels
 
 CLASSIFIER = "classifier"
 _LOG = logging.getLogger(__name__)
 _SETTINGS = {
     "model": Setting(str, "the model's name on a hub, or its folder"),
-    "ready": Setting(str, f"instead of model, one of {', '.join(READY)}"),
+    "ready": Setting(str, f"instead of model, one of {', '.join(KNOWN_CLASSIFIERS)}"),
     "output": Setting((int, str), "which output is the reward: its number from 0, or its label"),
     "scale": Setting(str, "logit or probability"),
     "sign": Setting(int, "1, or -1 where a lower output is more of the value"),
@@ -56,7 +56,7 @@ class Classifier(Scorer):
     family = CLASSIFIER
 
     def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels) -> None:
-        given = checked(f"the value {name!r}", settings, _SETTINGS)
+        given = check_settings(f"the value {name!r}", settings, _SETTINGS)
         self._given, self._models = given, models
         self._name_of_model, full = _model_of(name, given)
         self._full = full
@@ -184,12 +184,12 @@ class Classifier(Scorer):
 def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the model and all settings, those of a ready entry included."""
     if ("model" in given) == ("ready" in given):
-        raise InputError(f"The value {name!r} needs either model or ready ({', '.join(READY)}).")
+        raise InputError(f"The value {name!r} needs either model or ready ({', '.join(KNOWN_CLASSIFIERS)}).")
     if "model" in given:
         return given["model"], dict(given)
-    if given["ready"] not in READY:
-        raise InputError(f"ready of {name!r} is {given['ready']!r}; there are {', '.join(READY)}.")
-    entry = READY[given["ready"]]
+    if given["ready"] not in KNOWN_CLASSIFIERS:
+        raise InputError(f"ready of {name!r} is {given['ready']!r}; there are {', '.join(KNOWN_CLASSIFIERS)}.")
+    entry = KNOWN_CLASSIFIERS[given["ready"]]
     if entry.refused:
         raise InputError(f"{entry.model} cannot be used: {entry.refused}.")
     told = {"measures": entry.measures, "misses": entry.misses, "licence": entry.licence}
@@ -197,7 +197,7 @@ def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
 
 
 def _named(model: SequenceModel, given: Mapping[str, Any], outputs: int) -> list[str]:
-    ready = READY[given["ready"]].outputs if "ready" in given else ()
+    ready = KNOWN_CLASSIFIERS[given["ready"]].outputs if "ready" in given else ()
     if len(ready) == outputs:
         return list(ready)
     return [model.labels.get(number, str(number)) for number in range(outputs)]

@@ -38,7 +38,7 @@ from map_core.core.types import Reply
 from map_core.scoring import embedding_covariance
 from map_core.scoring.base import Card, Cost
 from map_core.scoring.definition import Definition, Kind
-from map_core.scoring.embedding import EmbeddingScorer, along
+from map_core.scoring.embedding import EmbeddingScorer, project
 from map_core.scoring.shared_models import ScoringModels
 from map_core.scoring.specification import CONTRAST
 
@@ -81,7 +81,7 @@ class Contrast(EmbeddingScorer):
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Return the position of each reply, in standard deviations of replies to one prompt; 0 for an empty one."""
-        return along(self._models.embed([reply.text for reply in replies]), self._scaled())
+        return project(self._models.embed([reply.text for reply in replies]), self._scaled())
 
     def settings(self) -> dict[str, Any]:
         """Return the definition, as plain JSON values."""

@@ -18,7 +18,7 @@ from typing import Any
 from map_core.errors import InputError
 
 #: Limits that keep a definition readable and its embedding whole.
-LONGEST_NAME, LONGEST_TITLE, LONGEST_TEXT, MOST_TEXTS = 40, 60, 1_000, 20
+MAX_NAME_LENGTH, MAX_TITLE_LENGTH, MAX_TEXT_LENGTH, MAX_TEXTS = 40, 60, 1_000, 20
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -39,7 +39,7 @@ class Definition:
             (:func:`name_from` makes one of a title).
         title: as people read it.
         more: descriptions ("sounds like a calm nurse") or example replies of what has more of it, 1 to
-            :data:`MOST_TEXTS`.
+            :data:`MAX_TEXTS`.
         less: the same of what has less of it; there need not be as many.
         kind: "description" or "examples".
         colour: "#rrggbb" or None; of no matter to the scores.
@@ -62,7 +62,7 @@ class Definition:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        object.__setattr__(self, "title", _checked_text("title", self.title, LONGEST_TITLE))
+        object.__setattr__(self, "title", _checked_text("title", self.title, MAX_TITLE_LENGTH))
         for side in ("more", "less"):
             object.__setattr__(self, side, _checked_texts(side, getattr(self, side)))
         same = sorted({_plain(text) for text in self.more} & {_plain(text) for text in self.less})
@@ -129,9 +129,9 @@ def name_from(title: str, taken: Sequence[str] = ()) -> str:
 
     A title without any letter from a to z gives "value_" and a short hash of it.
     """
-    name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[: LONGEST_NAME - 4].strip("_")
+    name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[: MAX_NAME_LENGTH - 4].strip("_")
     if not name or not name[0].isalpha():
-        name = f"value_{name or hashlib.sha256(title.encode()).hexdigest()[:8]}"[: LONGEST_NAME - 4]
+        name = f"value_{name or hashlib.sha256(title.encode()).hexdigest()[:8]}"[: MAX_NAME_LENGTH - 4]
     chosen, number = name, 2
     while chosen in taken:
         chosen, number = f"{name}_{number}", number + 1
@@ -149,10 +149,10 @@ def check_name(name: Any) -> None:
     Raises:
         InputError: it is no small letter with small letters, digits and underscores after it.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         raise InputError(
             f"The name of a value is {name!r}; expected a small letter, then small letters, digits and underscores, "
-            f"at most {LONGEST_NAME} in all, as in calm_nurse."
+            f"at most {MAX_NAME_LENGTH} in all, as in calm_nurse."
         )
 
 
@@ -161,9 +161,9 @@ def _checked_texts(side: str, texts: Any) -> tuple[str, ...]:
         texts = (texts,)
     if not isinstance(texts, Sequence):
         raise InputError(f"The side {side!r} is {type(texts).__name__}; expected one text or several.")
-    kept = tuple(dict.fromkeys(_checked_text(f"side {side!r}", text, LONGEST_TEXT) for text in texts))
-    if not 1 <= len(kept) <= MOST_TEXTS:
-        raise InputError(f"The side {side!r} has {len(kept)} texts; expected 1 to {MOST_TEXTS}.")
+    kept = tuple(dict.fromkeys(_checked_text(f"side {side!r}", text, MAX_TEXT_LENGTH) for text in texts))
+    if not 1 <= len(kept) <= MAX_TEXTS:
+        raise InputError(f"The side {side!r} has {len(kept)} texts; expected 1 to {MAX_TEXTS}.")
     return kept
 
 

@@ -44,7 +44,7 @@ class EmbeddingScorer(Scorer):
     def tone(self, replies: Sequence[Reply], pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """Return the position of each reply on the axis of example pairs, (reply,), in about standard deviations."""
         vectors = self._models.embed([reply.text for reply in replies])
-        return along(vectors, self._models.axis(pairs)) / _TONE_SCALE
+        return project(vectors, self._models.axis(pairs)) / _TONE_SCALE
 
     @property
     def version(self) -> str:
@@ -71,7 +71,7 @@ class Coherence(EmbeddingScorer):
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Return the cosine of prompt and each reply; 0 for an empty reply."""
         vectors = self._models.embed([reply.text for reply in replies])
-        return along(vectors, self._models.embed([prompt])[0])
+        return project(vectors, self._models.embed([prompt])[0])
 
 
 class Humor(EmbeddingScorer):
@@ -152,6 +152,6 @@ class Positivity(EmbeddingScorer):
         return tone + words / _SENTIMENT_SCALE
 
 
-def along(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
+def project(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
     """Return positions on an axis, (text,); 0 for empty texts, whose embeddings may be narrower."""
     return vectors @ axis if vectors.shape[1] == len(axis) else np.zeros(len(vectors))

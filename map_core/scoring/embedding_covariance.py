@@ -3,7 +3,7 @@
 A description ("sounds like a calm nurse") and a reply are texts of two kinds, and the direction between two
 descriptions holds much on which replies never differ. Multiplied by this covariance S it becomes the direction on
 which replies do: S a is the mean difference between replies that lie far along a and those that do not. Constraint:
-numpy only; the file beside this module is of the embedded table and the default embedding model, and :func:`remake`
+numpy only; the file beside this module is of the embedded table and the default embedding model, and :func:`remeasure`
 makes it again.
 """
 
@@ -70,7 +70,7 @@ def for_embedder(name: str) -> np.ndarray | None:
     return load() if name == DEFAULT_EMBEDDER else None
 
 
-def remake(file: Path = FILE) -> np.ndarray:
+def remeasure(file: Path = FILE) -> np.ndarray:
     """Measure the embedded table again, with the default embedding model, and keep the result."""
     from map_core.data import reward_table
     from map_core.scoring.shared_models import ScoringModels

@@ -21,7 +21,7 @@ from map_core.core.types import Reply
 from map_core.errors import InputError
 from map_core.scoring.base import Card, Cost, Scorer
 from map_core.scoring.definition import title_from
-from map_core.scoring.settings import Setting, checked
+from map_core.scoring.settings import Setting, check_settings
 
 FUNCTION = "function"
 #: The group under which a package offers scorers: ``[project.entry-points."value_palette.scorers"]``.
@@ -51,7 +51,7 @@ class FunctionScorer(Scorer):
     family = FUNCTION
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        given = checked(f"the value {name!r}", settings, _SETTINGS)
+        given = check_settings(f"the value {name!r}", settings, _SETTINGS)
         if "function" not in given:
             raise InputError(f"The value {name!r} lacks 'function'; expected {_SETTINGS['function'].words}.")
         self._given = given

@@ -20,7 +20,7 @@ from map_core.errors import EngineError, InputError
 from map_core.models.endpoint import KEY_VARIABLES, address_of, connection
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError
 from map_core.scoring.definition import title_from
-from map_core.scoring.settings import Setting, checked
+from map_core.scoring.settings import Setting, check_settings
 from map_core.scoring.shared_models import ScoringModels
 
 JUDGE = "judge"
@@ -37,7 +37,7 @@ _SETTINGS = {
     "licence": Setting(str, "of the judge"),
 }
 #: Digits must have this much of the probability of the judge's next token, else it was not rating at all.
-LEAST_MASS = 0.05
+MIN_DIGIT_MASS = 0.05
 _TOP, _KEPT, _RETRIES = 20, 10_000, 4
 _ASK = (
     "You rate replies. {question}\n\nThe prompt was:\n<<<\n{prompt}\n>>>\n\nThe reply is:\n<<<\n{reply}\n>>>\n\n"
@@ -61,7 +61,7 @@ class Judge(Scorer):
     family = JUDGE
 
     def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels, *, trusted: bool = False) -> None:
-        given = checked(f"the value {name!r}", settings, _SETTINGS)
+        given = check_settings(f"the value {name!r}", settings, _SETTINGS)
         for key in ("model", "question"):
             if key not in given:
                 raise InputError(f"The value {name!r} lacks {key!r}; expected {_SETTINGS[key].words}.")
@@ -178,7 +178,7 @@ class Judge(Scorer):
             if said.isascii() and said.isdigit() and int(said) in mass and len(said) == 1:
                 mass[int(said)] += math.exp(min(log_prob, 0.0))
         total = sum(mass.values())
-        if not total >= LEAST_MASS:
+        if not total >= MIN_DIGIT_MASS:
             likely = max(told, key=lambda token: told[token], default="")
             raise ScorerError(
                 f"The judge of {self.name!r} gives no rating from {self._lowest} to {self._highest} but {likely!r}. "

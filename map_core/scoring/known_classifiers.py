@@ -35,7 +35,7 @@ _ARMO = (
 
 
 @dataclass(frozen=True)
-class Ready:
+class KnownClassifier:
     """A model whose settings are known.
 
     Args:
@@ -58,8 +58,8 @@ class Ready:
     refused: str = ""
 
 
-READY: dict[str, Ready] = {
-    "helpful": Ready(
+KNOWN_CLASSIFIERS: dict[str, KnownClassifier] = {
+    "helpful": KnownClassifier(
         "Ray2333/gpt2-large-helpful-reward_model",
         "How helpful people find the reply, as learned from Anthropic's helpful-or-harmless comparisons.",
         "Whether it is true; long and willing replies score high.",
@@ -67,7 +67,7 @@ READY: dict[str, Ready] = {
         3.1,
         {"template": _HH},
     ),
-    "harmless": Ready(
+    "harmless": KnownClassifier(
         "Ray2333/gpt2-large-harmless-reward_model",
         "How harmless people find the reply, as learned from Anthropic's helpful-or-harmless comparisons.",
         "Whether it is of use; refusing scores high.",
@@ -75,7 +75,7 @@ READY: dict[str, Ready] = {
         3.1,
         {"template": _HH},
     ),
-    "humor": Ready(
+    "humor": KnownClassifier(
         "mohameddhiab/humor-no-humor",
         "How much the reply reads like a joke.",
         "Whether it is funny to the person who asked; trained on short jokes.",
@@ -83,7 +83,7 @@ READY: dict[str, Ready] = {
         0.3,
         {"template": "reply", "output": 1},
     ),
-    "positive": Ready(
+    "positive": KnownClassifier(
         "lvwerra/distilbert-imdb",
         "How positive the reply is, as film reviews are.",
         "Everything but sentiment; trained on film reviews.",
@@ -91,7 +91,7 @@ READY: dict[str, Ready] = {
         0.3,
         {"template": "reply", "output": 1},
     ),
-    "armo": Ready(
+    "armo": KnownClassifier(
         "RLHFlow/ArmoRM-Llama3-8B-v0.1",
         "One of nineteen ratings: helpfulness, correctness, honesty, safety and others.",
         "What its raters missed; English. Only its ratings are read, not the gate that mixes them into one.",
@@ -100,7 +100,7 @@ READY: dict[str, Ready] = {
         {"template": "chat", "head": "regression_layer.weight"},
         _ARMO,
     ),
-    "urm": Ready(
+    "urm": KnownClassifier(
         "LxzGordon/URM-LLaMa-3.1-8B",
         "One of five ratings: helpfulness, correctness, coherence, complexity, verbosity.",
         "What its raters missed; English.",

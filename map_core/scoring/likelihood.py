@@ -13,7 +13,7 @@ import numpy as np
 
 from map_core.core.types import Reply
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError, log_prob
-from map_core.scoring.embedding import EmbeddingScorer, along
+from map_core.scoring.embedding import EmbeddingScorer, project
 from map_core.scoring.lexicon import Diversity, words
 
 #: Reward of a reply without tokens: below what any reply of words gets.
@@ -77,7 +77,7 @@ class Helpfulness(EmbeddingScorer):
             ScorerError: a reply has text and no log-probabilities.
         """
         texts = [reply.text for reply in replies]
-        relevance = along(self._models.embed(texts), self._models.embed([prompt])[0])
+        relevance = project(self._models.embed(texts), self._models.embed([prompt])[0])
         likelihood = np.array([mean_log_prob(reply, self.name, number) for number, reply in enumerate(replies)])
         diversity = np.array([Diversity.of(text) for text in texts])
         itself = np.array([_share_of_itself(text) for text in texts])

@@ -25,7 +25,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 
 #: Judgements that are asked for at first, at the least before anything is said, and at the most.
-ASKED, LEAST, MOST = 15, 10, 40
+FIRST_PAIRS, MIN_PAIRS, MAX_PAIRS = 15, 10, 40
 #: Pairs are spread over so many parts of the way from "scores alike" to "scores far apart".
 PARTS = 5
 #: Replies of a prompt that are looked at for a pair.
@@ -34,7 +34,7 @@ _LOOKED_AT = 64
 RELIABLE_FROM, ROUGH_FROM = (0.75, 0.65), (0.65, 0.5)
 
 
-class Answer(StrEnum):
+class PairAnswer(StrEnum):
     """What somebody says of two replies."""
 
     FIRST = "first"
@@ -42,7 +42,7 @@ class Answer(StrEnum):
     SECOND = "second"
 
 
-class Word(StrEnum):
+class TrustLevel(StrEnum):
     """How far a scorer is to be trusted, in plain words."""
 
     RELIABLE = "reliable"
@@ -51,7 +51,7 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True)
-class Question:
+class PairQuestion:
     """Two replies to be judged, in the order in which they are shown.
 
     Args:
@@ -65,12 +65,12 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class PairJudgement:
     """A pair that was judged: rows of the table, and the answer."""
 
     first: int
     second: int
-    answer: Answer
+    answer: PairAnswer
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,12 @@ class Agreement:
     @property
     def enough(self) -> bool:
         """Whether there are enough judgements for a word."""
-        return self.decided >= LEAST
+        return self.decided >= MIN_PAIRS
 
     @property
-    def word(self) -> Word | None:
+    def trust_level(self) -> TrustLevel | None:
         """The plain word; None while there are too few judgements."""
-        return word(self.auc, self.low) if self.enough else None
+        return trust_level(self.auc, self.low) if self.enough else None
 
     @property
     def reversed(self) -> bool:
@@ -111,7 +111,9 @@ class Agreement:
         return self.enough and self.high < 0.5
 
 
-def questions(table: RewardTable, scores: np.ndarray, wanted: int = MOST, seed: int = 0) -> tuple[Question, ...]:
+def choose_pairs(
+    table: RewardTable, scores: np.ndarray, wanted: int = MAX_PAIRS, seed: int = 0
+) -> tuple[PairQuestion, ...]:
     """Choose pairs to ask about, in this order; stopping after any five leaves them spread evenly.
 
     Each pair is of another prompt while there are prompts. Of five in a row one is of the fifth of its prompt's pairs
@@ -135,7 +137,7 @@ def questions(table: RewardTable, scores: np.ndarray, wanted: int = MOST, seed: 
         raise InputError(f"There are {len(scores)} scores for {len(table.replies)} replies; expected one each.")
     rng = np.random.default_rng(seed)
     pooled = table.form is Form.POOLED
-    asked: list[Question] = []
+    asked: list[PairQuestion] = []
     seen: set[frozenset[int]] = set()
     parts, prompts = _Deck(PARTS, rng), _Deck(1 if pooled else len(table.prompts), rng)
     for _ in range(4 * wanted + len(table.prompts)):  # gives up where there are hardly any pairs
@@ -152,7 +154,7 @@ def questions(table: RewardTable, scores: np.ndarray, wanted: int = MOST, seed: 
         if frozenset((first, second)) in seen:
             continue
         seen.add(frozenset((first, second)))
-        asked.append(Question(first, second, part))
+        asked.append(PairQuestion(first, second, part))
     return tuple(asked)
 
 
@@ -180,7 +182,7 @@ class _Deck:
         return self._left.pop()
 
 
-def agreement(scores: np.ndarray, judged: Sequence[Judgement]) -> Agreement | None:
+def agreement(scores: np.ndarray, judged: Sequence[PairJudgement]) -> Agreement | None:
     """Measure how well scores agree with judgements, with Wilson's interval.
 
     See :func:`map_core.core.wilson.wilson_interval`. It takes pairs for independent draws; the spread over
@@ -193,28 +195,28 @@ def agreement(scores: np.ndarray, judged: Sequence[Judgement]) -> Agreement | No
     Returns:
         None while no pair was decided.
     """
-    decided = [one for one in judged if one.answer is not Answer.NEITHER]
+    decided = [one for one in judged if one.answer is not PairAnswer.NEITHER]
     if not decided:
         return None
     agreed = 0.0
     for one in decided:
-        more, less = (one.first, one.second) if one.answer is Answer.FIRST else (one.second, one.first)
+        more, less = (one.first, one.second) if one.answer is PairAnswer.FIRST else (one.second, one.first)
         agreed += 0.5 * (1.0 + float(np.sign(scores[more] - scores[less])))
     low, high = wilson_interval(agreed, len(decided))
     return Agreement(agreed, len(decided), len(judged) - len(decided), low, high)
 
 
-def word(auc: float, low: float) -> Word:
+def trust_level(auc: float, low: float) -> TrustLevel:
     """Return the plain word for an AUC and the lower end of its 95% interval.
 
     Reliable from 0.75 with at least 0.65 at the lower end; rough from 0.65 where the interval lies above 0.5, so that a
     coin is ruled out; else not to be used.
 
     Example:
-        >>> word(0.8, 0.7), word(0.8, 0.55), word(0.7, 0.48)
+        >>> trust_level(0.8, 0.7), trust_level(0.8, 0.55), trust_level(0.7, 0.48)
         (<Word.RELIABLE: 'reliable'>, <Word.ROUGH: 'rough'>, <Word.UNUSABLE: 'not to be used'>)
     """
-    for said, (least, bound) in ((Word.RELIABLE, RELIABLE_FROM), (Word.ROUGH, ROUGH_FROM)):
+    for said, (least, bound) in ((TrustLevel.RELIABLE, RELIABLE_FROM), (TrustLevel.ROUGH, ROUGH_FROM)):
         if auc >= least and low > bound:
             return said
-    return Word.UNUSABLE
+    return TrustLevel.UNUSABLE

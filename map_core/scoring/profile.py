@@ -16,14 +16,14 @@ from map_core.data.reward_table import RewardTable
 from map_core.scoring.validation import length_correlations
 
 #: Two values whose rank correlation is beyond this are nearly one, or nearly opposites.
-NEARLY_ONE = 0.8
+STRONG_CORRELATION = 0.8
 #: Where the examples from low to high lie, in percentiles.
-RUNGS = (0.0, 10.0, 50.0, 90.0, 100.0)
-BARS = 40
+EXAMPLE_PERCENTILES = (0.0, 10.0, 50.0, 90.0, 100.0)
+HISTOGRAM_BINS = 40
 
 
 @dataclass(frozen=True)
-class Rung:
+class ExampleReply:
     """One reply: its row, and where it lies among all, in percentiles and standard deviations above the average."""
 
     row: int
@@ -32,7 +32,7 @@ class Rung:
 
 
 @dataclass(frozen=True, eq=False)
-class Portrait:
+class ValueProfile:
     """One value on a table.
 
     Args:
@@ -50,7 +50,7 @@ class Portrait:
     edges: np.ndarray
     shares: np.ndarray
     quartiles: tuple[float, float, float]
-    rungs: tuple[Rung, ...]
+    rungs: tuple[ExampleReply, ...]
     correlations: tuple[tuple[str, float], ...]
     length: float
     constant: bool
@@ -58,11 +58,11 @@ class Portrait:
     @property
     def twins(self) -> tuple[tuple[str, float], ...]:
         """The values that this one is nearly one with, or nearly the opposite of."""
-        return tuple(one for one in self.correlations if abs(one[1]) > NEARLY_ONE)
+        return tuple(one for one in self.correlations if abs(one[1]) > STRONG_CORRELATION)
 
 
 @lru_cache(maxsize=64)
-def portrait(table: RewardTable, value: str) -> Portrait:
+def value_profile(table: RewardTable, value: str) -> ValueProfile:
     """Return the portrait of a value; tables are remembered by identity.
 
     Raises:
@@ -71,21 +71,23 @@ def portrait(table: RewardTable, value: str) -> Portrait:
     j = table.index(value)
     column = table.rewards[:, j]
     spread = _standardised(column)
-    counts, edges = np.histogram(spread, bins=BARS)
+    counts, edges = np.histogram(spread, bins=HISTOGRAM_BINS)
     first, middle, third = (float(one) for one in np.percentile(spread, (25, 50, 75)))
-    return Portrait(
+    return ValueProfile(
         value,
         edges,
         counts / len(column),
         (first, middle, third),
-        _rungs(table, spread, RUNGS),
+        _rungs(table, spread, EXAMPLE_PERCENTILES),
         _correlations(table, j),
         _lengths(table)[value],
         bool(np.ptp(column) == 0),
     )
 
 
-def extremes(table: RewardTable, value: str, wanted: int = 3) -> tuple[tuple[Rung, ...], tuple[Rung, ...]]:
+def extreme_replies(
+    table: RewardTable, value: str, wanted: int = 3
+) -> tuple[tuple[ExampleReply, ...], tuple[ExampleReply, ...]]:
     """Return the highest and the lowest replies, each of another prompt and no two alike, the most extreme first."""
     spread = _standardised(table.rewards[:, table.index(value)])
     found = []
@@ -100,7 +102,7 @@ def extremes(table: RewardTable, value: str, wanted: int = 3) -> tuple[tuple[Run
             if text and text not in seen and prompt not in seen:
                 chosen.append(row)
                 seen |= {text, prompt}
-        found.append(tuple(Rung(row, _percentile(spread, row), float(spread[row])) for row in chosen))
+        found.append(tuple(ExampleReply(row, _percentile(spread, row), float(spread[row])) for row in chosen))
     return found[0], found[1]
 
 
@@ -109,13 +111,13 @@ def _standardised(column: np.ndarray) -> np.ndarray:
     return (column - column.mean()) / (column.std() if np.ptp(column) else 1.0)
 
 
-def _rungs(table: RewardTable, spread: np.ndarray, percentiles: tuple[float, ...]) -> tuple[Rung, ...]:
+def _rungs(table: RewardTable, spread: np.ndarray, percentiles: tuple[float, ...]) -> tuple[ExampleReply, ...]:
     order = np.argsort(spread, kind="stable")
     rows = [int(row) for row in order if table.replies and table.replies[row].strip()]
     if not rows:
         return ()
     chosen = dict.fromkeys(rows[round(share / 100 * (len(rows) - 1))] for share in percentiles)
-    return tuple(Rung(row, _percentile(spread, row), float(spread[row])) for row in chosen)
+    return tuple(ExampleReply(row, _percentile(spread, row), float(spread[row])) for row in chosen)
 
 
 def _percentile(spread: np.ndarray, row: int) -> float:

@@ -112,10 +112,10 @@ def resolve(
     if not names or len(set(names)) < len(names):
         raise InputError(f"The values are {', '.join(names) or 'none'}; expected at least one, and each once.")
     models = ScoringModels() if models is None else models
-    return [make(specified[name], models) if name in specified else _BUILT_IN[name][1](models) for name in names]
+    return [make_scorer(specified[name], models) if name in specified else _BUILT_IN[name][1](models) for name in names]
 
 
-def make(one: Specification, models: ScoringModels) -> Scorer:
+def make_scorer(one: Specification, models: ScoringModels) -> Scorer:
     """Make the scorer of one specification.
 
     Raises:
@@ -135,7 +135,7 @@ def make(one: Specification, models: ScoringModels) -> Scorer:
     return Transformed(FAMILIES[one.family](plain, models), Transform.from_dict(one.settings["transform"]))
 
 
-def scored(own: Mapping[str, Specification]) -> tuple[str, ...]:
+def scorable_values(own: Mapping[str, Specification]) -> tuple[str, ...]:
     """Return the values that new replies can be scored on: the built-in ones, and those of ``own`` that may be made."""
     ours = [
         name

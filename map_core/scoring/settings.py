@@ -25,7 +25,7 @@ class Setting:
     words: str
 
 
-def checked(what: str, given: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
+def check_settings(what: str, given: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
     """Check that each setting is known and of its kind, and return the settings.
 
     Raises:

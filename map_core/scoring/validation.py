@@ -18,7 +18,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 
 #: A value below this does not ship under its name.
-LEAST_AUC = 0.75
+MIN_AUC = 0.75
 
 
 @dataclass(frozen=True)

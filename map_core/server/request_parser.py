@@ -21,7 +21,7 @@ from map_core.core.types import SamplingSettings
 from map_core.errors import InputError
 from map_core.generation.request import GenerationRequest, Method
 from map_core.models.chat_template import ChatTokenizer
-from map_core.scoring import Specification, cards, scored
+from map_core.scoring import Specification, cards, scorable_values
 from map_core.server.errors import Limits, Refusal
 from map_core.server.request_body import ChatBody, read_body, read_chat, read_stops
 from map_core.text.generation_weights import generation_notes
@@ -145,7 +145,7 @@ class RequestParser:
         self._aims, self._palettes = aims, dict(palettes)
         self._settings, self._system = settings, system
         self._tokens, self._candidates = tokens, candidates
-        self._scored = scored(own or {})
+        self._scored = scorable_values(own or {})
         #: How the values that are not built in are scored.
         self.own = tuple(one for name, one in (own or {}).items() if name in self._scored and name not in cards())
         #: Every name that a client may use for a model, and the palette that it stands for.

@@ -13,14 +13,14 @@ How it is called; ``database`` is always first, and everything that goes in or c
 
     saved = palettes.save(opened, palette, "Warm", colour="teal", table_key=key)
     saved = palettes.update(opened, saved.id, palette, "Less humor", based_on=saved.version)
-    palettes.listed(opened), palettes.load(opened, saved.id), palettes.versions(opened, saved.id)
+    palettes.list_palettes(opened), palettes.load(opened, saved.id), palettes.versions(opened, saved.id)
 
     meeting = meetings.open_meeting(opened, "Launch", use_case, key)      # meeting.code goes into the link
     meetings.join(opened, meeting.code, member, "Support", palette)       # again with the same member: it is replaced
     meetings.entries(opened, meeting.code), meetings.meeting(opened, meeting.code), meetings.leave(...)
 
-    votes.vote(opened, votes.palette_key(palette, key), prompt, Preferred.ALIGNED, viewer)
-    votes.votes_of(opened, votes.palette_key(palette, key)), votes.tally(...)
+    votes.vote(opened, votes.palette_key(palette, key), prompt, Preference.ALIGNED, viewer)
+    votes.list_votes(opened, votes.palette_key(palette, key)), votes.tally(...)
 
 :mod:`map_core.store.jsonl` writes palettes as JSON lines, for files, and reads them.
 

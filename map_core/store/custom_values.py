@@ -15,17 +15,17 @@ from sqlalchemy.orm import Session
 
 from map_core.errors import InputError
 from map_core.scoring.definition import Definition
-from map_core.scoring.pairwise import Answer
+from map_core.scoring.pairwise import PairAnswer
 from map_core.store.database import Database
 from map_core.store.models import JudgementRow, OwnValueRow, OwnVersionRow
 from map_core.store.text_limits import key, label
 
 #: Names a reply on every machine: the id of its prompt, and its number among that prompt's candidates.
-Reply = tuple[str, int]
+ReplyId = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class OwnVersion:
+class StoredValueVersion:
     """What a value meant at one time."""
 
     number: int
@@ -34,7 +34,7 @@ class OwnVersion:
 
 
 @dataclass(frozen=True)
-class OwnValue:
+class StoredValue:
     """A value of one's own.
 
     Args:
@@ -46,7 +46,7 @@ class OwnValue:
     """
 
     id: int
-    versions: tuple[OwnVersion, ...]
+    versions: tuple[StoredValueVersion, ...]
     in_use: int
     owner: str
     created: datetime
@@ -69,18 +69,18 @@ class OwnValue:
 
 
 @dataclass(frozen=True)
-class Judged:
+class KeptJudgement:
     """A judgement that is kept: its id, the two replies in the order shown, the answer, who and when (UTC)."""
 
     id: int
-    first: Reply
-    second: Reply
-    answer: Answer
+    first: ReplyId
+    second: ReplyId
+    answer: PairAnswer
     viewer: str
     when: datetime
 
 
-def define(database: Database, definition: Definition, owner: str = "") -> OwnValue:
+def define(database: Database, definition: Definition, owner: str = "") -> StoredValue:
     """Keep a new value.
 
     Raises:
@@ -100,7 +100,7 @@ def define(database: Database, definition: Definition, owner: str = "") -> OwnVa
         return _told(row)
 
 
-def revise(database: Database, id: int, definition: Definition) -> OwnValue:
+def revise(database: Database, id: int, definition: Definition) -> StoredValue:
     """Change a value: what would score otherwise becomes a new version, a title or colour changes the newest one.
 
     Raises:
@@ -121,7 +121,7 @@ def revise(database: Database, id: int, definition: Definition) -> OwnValue:
         return _told(row)
 
 
-def use(database: Database, id: int, version: int) -> OwnValue:
+def use(database: Database, id: int, version: int) -> StoredValue:
     """Offer a version of a value as a target, in place of any other; 0 offers none.
 
     Raises:
@@ -136,14 +136,14 @@ def use(database: Database, id: int, version: int) -> OwnValue:
         return _told(row)
 
 
-def listed(database: Database, owner: str = "") -> tuple[OwnValue, ...]:
+def list_values(database: Database, owner: str = "") -> tuple[StoredValue, ...]:
     """Return the values of an owner, the oldest first, so that their order stays."""
     wanted = select(OwnValueRow).where(OwnValueRow.owner == owner).order_by(OwnValueRow.created, OwnValueRow.id)
     with database.reading() as session:
         return tuple(_told(row) for row in session.scalars(wanted))
 
 
-def load(database: Database, id: int) -> OwnValue | None:
+def load(database: Database, id: int) -> StoredValue | None:
     """Return one value; None when there is none."""
     with database.reading() as session:
         row = session.get(OwnValueRow, id)
@@ -165,10 +165,10 @@ def judge(
     id: int,
     version: int,
     table_key: str,
-    pair: tuple[Reply, Reply],
-    answer: Answer,
+    pair: tuple[ReplyId, ReplyId],
+    answer: PairAnswer,
     viewer: str = "",
-) -> Judged:
+) -> KeptJudgement:
     """Keep a judgement.
 
     Args:
@@ -194,7 +194,7 @@ def judge(
             first_candidate=first_candidate,
             second_prompt=second,
             second_candidate=second_candidate,
-            answer=Answer(answer).value,
+            answer=PairAnswer(answer).value,
             viewer=key("viewer", viewer) if viewer else "",
             judged=datetime.now(UTC),
         )
@@ -210,7 +210,7 @@ def withdraw(database: Database, judgement: int) -> bool:
         return bool(session.scalars(gone).all())
 
 
-def judgements(database: Database, id: int, version: int, table_key: str) -> tuple[Judged, ...]:
+def judgements(database: Database, id: int, version: int, table_key: str) -> tuple[KeptJudgement, ...]:
     """Return the judgements of a version on a table's replies, the oldest first."""
     wanted = (
         select(JudgementRow)
@@ -228,11 +228,13 @@ def _held(session: Session, id: int) -> OwnValueRow:
     return row
 
 
-def _told(row: OwnValueRow) -> OwnValue:
-    versions = tuple(OwnVersion(one.number, Definition.from_dict(one.definition), one.created) for one in row.versions)
-    return OwnValue(row.id, versions, row.in_use, row.owner, row.created, row.updated)
+def _told(row: OwnValueRow) -> StoredValue:
+    versions = tuple(
+        StoredValueVersion(one.number, Definition.from_dict(one.definition), one.created) for one in row.versions
+    )
+    return StoredValue(row.id, versions, row.in_use, row.owner, row.created, row.updated)
 
 
-def _judged(row: JudgementRow) -> Judged:
+def _judged(row: JudgementRow) -> KeptJudgement:
     first, second = (row.first_prompt, row.first_candidate), (row.second_prompt, row.second_candidate)
-    return Judged(row.id, first, second, Answer(row.answer), row.viewer, row.judged)
+    return KeptJudgement(row.id, first, second, PairAnswer(row.answer), row.viewer, row.judged)

@@ -24,11 +24,11 @@ from map_core.palettes.palette import ALL, Palette, Target, standardised
 from map_core.palettes.targets import percentiles, resolve
 
 #: The largest file that is read, in characters.
-LARGEST = 2_000_000
+MAX_CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True)
-class Written:
+class NamedPalette:
     """A palette with what is said of it beside its targets."""
 
     name: str
@@ -37,7 +37,7 @@ class Written:
     note: str = ""
 
 
-def line(written: Written, table: RewardTable, oracle: Oracle) -> str:
+def palette_line(written: NamedPalette, table: RewardTable, oracle: Oracle) -> str:
     """Return one palette as a line, without the line's end.
 
     Args:
@@ -57,7 +57,7 @@ def line(written: Written, table: RewardTable, oracle: Oracle) -> str:
     return json.dumps(told, ensure_ascii=False)
 
 
-def unique(names: Iterable[str]) -> list[str]:
+def unique_names(names: Iterable[str]) -> list[str]:
     """Return names as ``serve`` wants them, each one once: a number is added to a name that came before."""
     found: list[str] = []
     for name in names:
@@ -68,19 +68,20 @@ def unique(names: Iterable[str]) -> list[str]:
     return found
 
 
-def read(text: str, table: RewardTable, oracle: Oracle) -> tuple[Written, ...]:
+def parse_palettes(text: str, table: RewardTable, oracle: Oracle) -> tuple[NamedPalette, ...]:
     """Read the palettes of a file; all lines are read before any is given.
 
     Args:
-        text: JSON lines as :func:`line` writes them, or with ``targets`` alone as people write them for the commands.
+        text: JSON lines as :func:`palette_line` writes them, or with ``targets`` alone, as people write them for
+            commands.
         table: the whole table; what ``targets`` says in percentiles is of its replies.
         oracle: of the whole table.
 
     Raises:
         InputError: a line is no palette, or names a value that the table does not have; the message says which line.
     """
-    if len(text) > LARGEST:
-        raise InputError(f"The file has {len(text):,} characters; expected at most {LARGEST:,}.")
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(f"The file has {len(text):,} characters; expected at most {MAX_CHARACTERS:,}.")
     found = []
     for number, one in enumerate(text.splitlines(), start=1):
         if not one.strip():
@@ -95,7 +96,7 @@ def read(text: str, table: RewardTable, oracle: Oracle) -> tuple[Written, ...]:
     return tuple(found)
 
 
-def _read(told: Any, number: int, table: RewardTable, oracle: Oracle) -> Written:
+def _read(told: Any, number: int, table: RewardTable, oracle: Oracle) -> NamedPalette:
     if not isinstance(told, dict):
         raise InputError(f'{told!r:.60} is no palette; expected an object such as {{"targets": {{"humor": "p70"}}}}.')
     if "palette" in told:
@@ -108,7 +109,7 @@ def _read(told: Any, number: int, table: RewardTable, oracle: Oracle) -> Written
             f"{palette.use_case!r} is no use case of this table; it has {', '.join(table.use_case_names)}."
         )
     name, colour, note = (str(told.get(what) or "") for what in ("name", "colour", "note"))
-    return Written(name.strip() or f"Palette {number}", palette, colour, note)
+    return NamedPalette(name.strip() or f"Palette {number}", palette, colour, note)
 
 
 def _whole(palette: Palette, values: Sequence[str]) -> Palette:

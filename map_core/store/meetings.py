@@ -24,7 +24,7 @@ from map_core.store.text_limits import key, label
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 CODE_LENGTH = 10
 #: Members of one meeting.
-MOST_MEMBERS = 60
+MAX_MEMBERS = 60
 #: How much work it is to try one key against a code.
 _ROUNDS = 100_000
 
@@ -51,7 +51,7 @@ class Meeting:
 
 
 @dataclass(frozen=True)
-class Entry:
+class MeetingEntry:
     """One member's palette.
 
     Args:
@@ -122,7 +122,7 @@ def meeting(database: Database, code: str) -> Meeting | None:
         )
 
 
-def spend(database: Database, code: str, budget: float) -> None:
+def set_budget(database: Database, code: str, budget: float) -> None:
     """Set what the common palette of a meeting may spend, in nats; do nothing where the meeting is over.
 
     Raises:
@@ -139,7 +139,7 @@ def read_code(told: str) -> str:
     return "".join(letter for letter in str(told).lower() if letter in ALPHABET)
 
 
-def join(database: Database, code: str, member: str, name: str, palette: Palette) -> Entry:
+def join(database: Database, code: str, member: str, name: str, palette: Palette) -> MeetingEntry:
     """Join a meeting, or change what one asks for in it.
 
     Args:
@@ -161,12 +161,12 @@ def join(database: Database, code: str, member: str, name: str, palette: Palette
         row = session.get(EntryRow, (code, member))
         if row is None:
             members = select(func.count()).select_from(EntryRow).where(EntryRow.meeting_code == code)
-            if (session.scalar(members) or 0) >= MOST_MEMBERS:
-                raise InputError(f"The meeting is full: it has {MOST_MEMBERS} members.")
+            if (session.scalar(members) or 0) >= MAX_MEMBERS:
+                raise InputError(f"The meeting is full: it has {MAX_MEMBERS} members.")
             row = EntryRow(meeting_code=code, member_id=member, joined=now)
             session.add(row)
         row.name, row.palette, row.updated = name, palette.as_dict(), now
-        return Entry(member, name, palette, row.joined, now)
+        return MeetingEntry(member, name, palette, row.joined, now)
 
 
 def leave(database: Database, code: str, member: str) -> bool:
@@ -176,14 +176,14 @@ def leave(database: Database, code: str, member: str) -> bool:
         return bool(session.scalars(delete(EntryRow).where(wanted).returning(EntryRow.member_id)).all())
 
 
-def entries(database: Database, code: str) -> tuple[Entry, ...]:
+def entries(database: Database, code: str) -> tuple[MeetingEntry, ...]:
     """Return the palettes of a meeting, in the order in which their members joined."""
     wanted = (
         select(EntryRow).where(EntryRow.meeting_code == read_code(code)).order_by(EntryRow.joined, EntryRow.member_id)
     )
     with database.reading() as session:
         return tuple(
-            Entry(row.member_id, row.name, Palette.from_dict(row.palette), row.joined, row.updated)
+            MeetingEntry(row.member_id, row.name, Palette.from_dict(row.palette), row.joined, row.updated)
             for row in session.scalars(wanted)
         )
 

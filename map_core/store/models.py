@@ -22,7 +22,7 @@ NAMING = {
 SHORT, KEY = 200, 64
 
 
-class Moment(TypeDecorator[datetime]):
+class UtcDateTime(TypeDecorator[datetime]):
     """A moment in UTC; SQLite forgets the zone, so it is put back."""
 
     impl = DateTime(timezone=True)
@@ -43,7 +43,7 @@ class Base(DeclarativeBase):
     """What all tables share."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map: ClassVar = {datetime: Moment, dict[str, Any]: JSON, str: Text}
+    type_annotation_map: ClassVar = {datetime: UtcDateTime, dict[str, Any]: JSON, str: Text}
 
 
 class PaletteRow(Base):

@@ -20,7 +20,7 @@ from map_core.store.text_limits import key, label, note
 
 
 @dataclass(frozen=True)
-class Version:
+class PaletteVersion:
     """What a saved palette asked for at one time.
 
     Args:
@@ -37,7 +37,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedPalette:
     """A saved palette as it is now.
 
     Args:
@@ -65,11 +65,11 @@ class Saved:
 
 
 @dataclass(frozen=True)
-class Deleted:
+class DeletedPalette:
     """A palette that was deleted, with all that is needed to put it back."""
 
-    saved: Saved
-    versions: tuple[Version, ...]
+    saved: SavedPalette
+    versions: tuple[PaletteVersion, ...]
 
 
 def save(
@@ -82,7 +82,7 @@ def save(
     table_key: str = "",
     what: str = "Saved.",
     owner: str = "",
-) -> Saved:
+) -> SavedPalette:
     """Keep a palette under a name; several may have the same name.
 
     Args:
@@ -109,7 +109,7 @@ def save(
 
 def update(
     database: Database, id: int, palette: Palette, what: str = "Saved again.", *, based_on: int | None = None
-) -> Saved:
+) -> SavedPalette:
     """Save over a palette: one more version.
 
     Args:
@@ -135,7 +135,7 @@ def update(
         return replace(_saved(row, added), meanwhile=tuple(range(began + 1, added.number)))
 
 
-def rename(database: Database, id: int, name: str, colour: str | None = None, note: str | None = None) -> Saved:
+def rename(database: Database, id: int, name: str, colour: str | None = None, note: str | None = None) -> SavedPalette:
     """Give a palette another name, and another colour and note where they are given.
 
     Raises:
@@ -156,42 +156,42 @@ def rename(database: Database, id: int, name: str, colour: str | None = None, no
         return _saved(row, newest)
 
 
-def listed(database: Database, owner: str = "") -> tuple[Saved, ...]:
+def list_palettes(database: Database, owner: str = "") -> tuple[SavedPalette, ...]:
     """Return the palettes of an owner, the one saved last first."""
     with database.reading() as session:
         return _all(session, PaletteRow.owner == owner)
 
 
-def load(database: Database, id: int) -> Saved | None:
+def load(database: Database, id: int) -> SavedPalette | None:
     """Return one palette as it is now; None when there is none."""
     with database.reading() as session:
         return next(iter(_all(session, PaletteRow.id == id)), None)
 
 
-def versions(database: Database, id: int) -> tuple[Version, ...]:
+def versions(database: Database, id: int) -> tuple[PaletteVersion, ...]:
     """Return the versions of a palette, the first one first; none when there is no such palette."""
     wanted = select(VersionRow).where(VersionRow.palette_id == id).order_by(VersionRow.number)
     with database.reading() as session:
         return tuple(_told(row) for row in session.scalars(wanted))
 
 
-def delete(database: Database, id: int) -> Deleted:
+def delete(database: Database, id: int) -> DeletedPalette:
     """Delete a palette with its versions.
 
     Returns:
-        All that was deleted; :func:`put_back` undoes it.
+        All that was deleted; :func:`restore` undoes it.
 
     Raises:
         InputError: there is no such palette.
     """
     with database.writing() as session:
         row = _held(session, id)
-        gone = Deleted(_saved(row, row.versions[-1]), tuple(_told(one) for one in row.versions))
+        gone = DeletedPalette(_saved(row, row.versions[-1]), tuple(_told(one) for one in row.versions))
         session.delete(row)
         return gone
 
 
-def put_back(database: Database, deleted: Deleted) -> Saved:
+def restore(database: Database, deleted: DeletedPalette) -> SavedPalette:
     """Undo a deletion: restore the palette under the id that it had, once, however often this is called."""
     was = deleted.saved
     with database.writing() as session:
@@ -232,7 +232,7 @@ def _newest(session: Session, id: int) -> VersionRow:
     return session.scalars(wanted).one()
 
 
-def _all(session: Session, which: ColumnElement[bool]) -> tuple[Saved, ...]:
+def _all(session: Session, which: ColumnElement[bool]) -> tuple[SavedPalette, ...]:
     """Return palettes with their newest versions, in one query."""
     later = select(VersionRow.number).where(VersionRow.palette_id == PaletteRow.id).order_by(VersionRow.number.desc())
     newest = later.limit(1).correlate(PaletteRow).scalar_subquery()
@@ -245,12 +245,12 @@ def _all(session: Session, which: ColumnElement[bool]) -> tuple[Saved, ...]:
     return tuple(_saved(row, version) for row, version in session.execute(wanted))
 
 
-def _told(row: VersionRow) -> Version:
-    return Version(row.number, Palette.from_dict(row.data), row.what, row.created)
+def _told(row: VersionRow) -> PaletteVersion:
+    return PaletteVersion(row.number, Palette.from_dict(row.data), row.what, row.created)
 
 
-def _saved(row: PaletteRow, newest: VersionRow) -> Saved:
-    return Saved(
+def _saved(row: PaletteRow, newest: VersionRow) -> SavedPalette:
+    return SavedPalette(
         id=row.id,
         name=row.name,
         colour=row.colour,

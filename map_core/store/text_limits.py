@@ -6,7 +6,7 @@ from map_core.errors import InputError
 from map_core.store.models import KEY, SHORT
 
 #: The longest text of several lines, in characters.
-LONG = 20_000
+MAX_NOTE_LENGTH = 20_000
 
 
 def label(what: str, told: str) -> str:
@@ -32,8 +32,8 @@ def note(what: str, told: str) -> str:
         InputError: it is longer than 20,000 characters.
     """
     written = _storable(told).strip()
-    if len(written) > LONG:
-        raise InputError(f"The {what} has {len(written):,} characters; expected at most {LONG:,}.")
+    if len(written) > MAX_NOTE_LENGTH:
+        raise InputError(f"The {what} has {len(written):,} characters; expected at most {MAX_NOTE_LENGTH:,}.")
     return written
 
 

@@ -18,10 +18,10 @@ from map_core.store.keys import palette_key
 from map_core.store.models import VoteRow
 from map_core.store.text_limits import key, note
 
-__all__ = ["Preferred", "Tally", "Vote", "counted", "palette_key", "tally", "vote", "votes_of", "withdraw"]
+__all__ = ["Preference", "Tally", "Vote", "count_votes", "list_votes", "palette_key", "tally", "vote", "withdraw"]
 
 
-class Preferred(StrEnum):
+class Preference(StrEnum):
     """Whose reply was preferred."""
 
     BASE = "base"
@@ -45,7 +45,7 @@ class Vote:
     id: int
     palette_key: str
     prompt: str
-    preferred: Preferred
+    preferred: Preference
     viewer: str
     when: datetime
 
@@ -64,13 +64,13 @@ class Tally:
         return self.base + self.aligned + self.tie
 
 
-def vote(database: Database, palette_key: str, prompt: str, preferred: Preferred, viewer: str = "") -> Vote:
+def vote(database: Database, palette_key: str, prompt: str, preferred: Preference, viewer: str = "") -> Vote:
     """Keep a vote.
 
     Raises:
         InputError: a text is too long.
     """
-    now, chosen = datetime.now(UTC), Preferred(preferred)
+    now, chosen = datetime.now(UTC), Preference(preferred)
     with database.writing() as session:
         row = VoteRow(
             palette_key=key("key of the palette", palette_key),
@@ -90,22 +90,22 @@ def withdraw(database: Database, vote: int) -> bool:
         return bool(session.scalars(delete(VoteRow).where(VoteRow.id == vote).returning(VoteRow.id)).all())
 
 
-def votes_of(database: Database, palette_key: str) -> tuple[Vote, ...]:
+def list_votes(database: Database, palette_key: str) -> tuple[Vote, ...]:
     """Return the votes on a palette, the oldest first."""
     wanted = select(VoteRow).where(VoteRow.palette_key == palette_key).order_by(VoteRow.voted, VoteRow.id)
     with database.reading() as session:
         return tuple(
-            Vote(row.id, row.palette_key, row.prompt, Preferred(row.preferred), row.viewer, row.voted)
+            Vote(row.id, row.palette_key, row.prompt, Preference(row.preferred), row.viewer, row.voted)
             for row in session.scalars(wanted)
         )
 
 
 def tally(database: Database, palette_key: str) -> Tally:
     """Count how many votes on a palette went to whom."""
-    return counted(votes_of(database, palette_key))
+    return count_votes(list_votes(database, palette_key))
 
 
-def counted(votes: Iterable[Vote]) -> Tally:
+def count_votes(votes: Iterable[Vote]) -> Tally:
     """Count how many of some votes went to whom."""
     kinds = [one.preferred for one in votes]
-    return Tally(*(kinds.count(kind) for kind in (Preferred.BASE, Preferred.ALIGNED, Preferred.TIE)))
+    return Tally(*(kinds.count(kind) for kind in (Preference.BASE, Preference.ALIGNED, Preference.TIE)))

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from map_core.core import amounts, safe_csv
 from map_core.core.wilson import wilson_interval
-from map_core.store.votes import Preferred, Tally, Vote
+from map_core.store.votes import Preference, Tally, Vote
 
 #: Of the interval of a share.
 CONFIDENCE = 0.9
@@ -41,11 +41,11 @@ class BlindPair:
     b: str
     aligned: Side
 
-    def preferred(self, side: Side) -> Preferred:
+    def preferred(self, side: Side) -> Preference:
         """Return whose reply was preferred."""
         if side is Side.NEITHER:
-            return Preferred.TIE
-        return Preferred.ALIGNED if side is self.aligned else Preferred.BASE
+            return Preference.TIE
+        return Preference.ALIGNED if side is self.aligned else Preference.BASE
 
 
 def blind_pair(name: str, base: str, aligned: str) -> BlindPair | None:

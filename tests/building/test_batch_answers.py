@@ -15,7 +15,7 @@ import filelock
 import pytest
 
 from map_core.building import Progress, prompt_seed
-from map_core.building.batch_answers import Answers, answer
+from map_core.building.batch_answers import AnswerFile, answer_prompts
 from map_core.cli import main
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
@@ -57,7 +57,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
     out = tmp_path / "whole.jsonl"
-    assert answer(Answers(out, PROMPTS, REQUEST), ToyEngine(), SCORERS) == 6
+    assert answer_prompts(AnswerFile(out, PROMPTS, REQUEST), ToyEngine(), SCORERS) == 6
     return out
 
 
@@ -74,13 +74,13 @@ def test_a_line_a_prompt_in_order(whole: Path) -> None:
 def test_an_engine_that_stops_is_gone_on_with(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     with pytest.raises(EngineError, match="stopped"):
-        answer(Answers(out, PROMPTS, REQUEST), Stopping(2), SCORERS)
+        answer_prompts(AnswerFile(out, PROMPTS, REQUEST), Stopping(2), SCORERS)
     assert len(lines_of(out)) == 2
     reports: list[Progress] = []
-    assert answer(Answers(out, PROMPTS, REQUEST), ToyEngine(), SCORERS, reports.append) == 4
+    assert answer_prompts(AnswerFile(out, PROMPTS, REQUEST), ToyEngine(), SCORERS, reports.append) == 4
     assert [(one.done, one.resumed, one.total) for one in reports] == [(done, 2, 6) for done in range(2, 7)]
     assert lines_of(out) == lines_of(whole)
-    assert answer(Answers(out, PROMPTS, REQUEST), ToyEngine(), SCORERS) == 0
+    assert answer_prompts(AnswerFile(out, PROMPTS, REQUEST), ToyEngine(), SCORERS) == 0
 
 
 def test_a_file_cut_off_anywhere_is_gone_on_with(whole: Path, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_file_cut_off_anywhere_is_gone_on_with(whole: Path, tmp_path: Path) ->
     for cut in (0, 1, first - 1, first, first + 1, first + 9, len(content) // 2, len(content) - 1, len(content)):
         out = tmp_path / f"{cut}.jsonl"
         out.write_bytes(content[:cut] if cut != 1 else b"")
-        answer(Answers(out, PROMPTS, REQUEST), ToyEngine(), SCORERS)
+        answer_prompts(AnswerFile(out, PROMPTS, REQUEST), ToyEngine(), SCORERS)
         assert lines_of(out) == lines_of(whole)
 
 
@@ -107,12 +107,12 @@ def test_another_request_is_not_mixed_in(whole: Path) -> None:
         (PROMPTS[:3], REQUEST, {}, "more than these 3 prompts"),
     ):
         with pytest.raises(InputError, match=says) as refused:
-            answer(Answers(whole, prompts, request, more), ToyEngine(), SCORERS)
+            answer_prompts(AnswerFile(whole, prompts, request, more), ToyEngine(), SCORERS)
         assert "--fresh" in str(refused.value)
         assert whole.read_bytes() == before
     close = replace(REQUEST, weights={"as": 1.5 * (1 + 1e-14)})  # solved again on another machine
-    assert answer(Answers(whole, PROMPTS, close), ToyEngine(), SCORERS) == 0
-    assert answer(Answers(whole, PROMPTS[:2], REQUEST, fresh=True), ToyEngine(), SCORERS) == 2
+    assert answer_prompts(AnswerFile(whole, PROMPTS, close), ToyEngine(), SCORERS) == 0
+    assert answer_prompts(AnswerFile(whole, PROMPTS[:2], REQUEST, fresh=True), ToyEngine(), SCORERS) == 2
     assert len(lines_of(whole)) == 2
 
 
@@ -121,16 +121,16 @@ def test_other_files_are_left_alone(content: bytes, tmp_path: Path) -> None:
     out = tmp_path / "notes.txt"
     out.write_bytes(content)
     with pytest.raises(InputError, match=r"notes\.txt holds"):
-        answer(Answers(out, PROMPTS, REQUEST), ToyEngine(), SCORERS)
+        answer_prompts(AnswerFile(out, PROMPTS, REQUEST), ToyEngine(), SCORERS)
     assert out.read_bytes() == content
 
 
 def test_one_run_at_a_time(whole: Path, tmp_path: Path) -> None:
     with filelock.FileLock(f"{whole}.lock"), pytest.raises(InputError, match="Another run"):
-        answer(Answers(whole, PROMPTS, REQUEST), ToyEngine(), SCORERS)
+        answer_prompts(AnswerFile(whole, PROMPTS, REQUEST), ToyEngine(), SCORERS)
     for place in (tmp_path, tmp_path / "no" / "folder.jsonl"):
         with pytest.raises(InputError, match="folder"):
-            Answers(place, PROMPTS, REQUEST)
+            AnswerFile(place, PROMPTS, REQUEST)
 
 
 def test_what_is_written_stays_when_a_scorer_fails(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_is_written_stays_when_a_scorer_fails(tmp_path: Path) -> None:
 
     out = tmp_path / "out.jsonl"
     with pytest.raises(ScorerError, match="Prompt 2"):
-        answer(Answers(out, PROMPTS, REQUEST), ToyEngine(), {"as": Failing("as")})
+        answer_prompts(AnswerFile(out, PROMPTS, REQUEST), ToyEngine(), {"as": Failing("as")})
     assert len(lines_of(out)) == 2
 
 

@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from map_core import scoring
-from map_core.building import Keeping, Progress, build, prompt_seed, rescore
-from map_core.building.checkpoints import folder_of
+from map_core.building import BuildPolicy, Progress, build, prompt_seed, rescore
+from map_core.building.checkpoints import checkpoint_path
 from map_core.cli.build import build as command
 from map_core.cli.progress import progress_text
 from map_core.core.types import Reply, SamplingSettings
@@ -80,7 +80,7 @@ def test_a_table_of_a_tiny_model(engine: Engine, tmp_path: Path) -> None:
     assert len(set(table.replies)) > 3
     loaded = reward_table.load(out)
     np.testing.assert_array_equal(loaded.rewards, table.rewards)
-    assert not folder_of(out).exists()
+    assert not checkpoint_path(out).exists()
 
     # The log-probabilities are the model's own, and familiarity is their mean.
     for number, prompt in enumerate(PROMPTS):
@@ -180,9 +180,9 @@ def test_interrupted_and_resumed_is_undisturbed(
     with pytest.raises(KeyboardInterrupt):
         make(engine, out, report=interrupt)
     assert not out.exists()
-    assert len(list(folder_of(out).glob("*.replies.parquet"))) == stop_after
+    assert len(list(checkpoint_path(out).glob("*.replies.parquet"))) == stop_after
     # A write that was cut off leaves only a file under another name.
-    (folder_of(out) / "abc.000000-000003.replies.parquet.part").write_bytes(b"PAR1 cut off")
+    (checkpoint_path(out) / "abc.000000-000003.replies.parquet.part").write_bytes(b"PAR1 cut off")
     make(engine, out)
     assert contents(out) == contents(tmp_path / "undisturbed.parquet")
 
@@ -203,14 +203,14 @@ def test_killed_and_resumed_is_undisturbed(model: Path, tmp_path: Path, one_torc
     )
     try:
         deadline = time.monotonic() + 240
-        while len(list(folder_of(out).glob("*.replies.parquet"))) < 2 and process.poll() is None:
+        while len(list(checkpoint_path(out).glob("*.replies.parquet"))) < 2 and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.005)
     finally:
         process.kill()
     assert process.wait() == -signal.SIGKILL, "the build ended before it could be killed"
     assert not out.exists()
-    made = len(list(folder_of(out).glob("*.replies.parquet")))
+    made = len(list(checkpoint_path(out).glob("*.replies.parquet")))
     assert 2 <= made < 40
 
     for place in (out, tmp_path / "undisturbed.parquet"):
@@ -225,7 +225,7 @@ def test_parts_of_another_build_are_refused(engine: Engine, tmp_path: Path) -> N
         make(engine, out, [Broken()])
     with pytest.raises(InputError, match=r"another build \(other seed\)"):
         make(engine, out, seed=8)
-    make(engine, out, seed=8, keeping=Keeping(fresh=True))
+    make(engine, out, seed=8, keeping=BuildPolicy(fresh=True))
     make(engine, tmp_path / "plain.parquet", seed=8)
     assert contents(out) == contents(tmp_path / "plain.parquet")
 
@@ -245,13 +245,13 @@ def test_two_builds_of_one_table_do_not_mix(engine: Engine, tmp_path: Path) -> N
 
 def test_values_are_added_without_sampling(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     direct = make(engine, tmp_path / "direct.parquet", scoring.scorers(["plain_language", "familiarity"]))
-    first = make(engine, tmp_path / "first.parquet", keeping=Keeping(keep_parts=True))
+    first = make(engine, tmp_path / "first.parquet", keeping=BuildPolicy(keep_parts=True))
     monkeypatch.setattr(type(engine), "_decode", lambda *_: pytest.fail("sampled again"))
     kept = make(
         engine,
         tmp_path / "first.parquet",
         scoring.scorers(["plain_language", "familiarity"]),
-        keeping=Keeping(force=True, keep_parts=True),
+        keeping=BuildPolicy(force=True, keep_parts=True),
     )
     np.testing.assert_array_equal(kept.rewards, direct.rewards)
     again = rescore(first, tmp_path / "again.parquet", scoring.scorers(["plain_language", "familiarity"])).load()

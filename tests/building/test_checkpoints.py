@@ -13,7 +13,7 @@ import pytest
 
 from map_core import scoring
 from map_core.building import build
-from map_core.building.checkpoints import Parts, Scores, folder_of, key_of
+from map_core.building.checkpoints import BuildCheckpoints, PromptScores, checkpoint_key, checkpoint_path
 from map_core.core.atomic_files import write_durable
 from map_core.core.file_lock import lock
 from map_core.core.types import Reply, SamplingSettings
@@ -32,18 +32,18 @@ PROMPTS = [Prompt(f"p{n}", "All prompts", f"prompt {n}") for n in range(6)]
 
 def test_what_is_written_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
-    key, value = key_of("a prompt"), ("humor", "v 1.0/tab")
-    with (first := Parts(out, {"seed": 1}, 5)).locked():
+    key, value = checkpoint_key("a prompt"), ("humor", "v 1.0/tab")
+    with (first := BuildCheckpoints(out, {"seed": 1}, 5)).locked():
         first.write_replies(key, 0, REPLIES)
         first.write_replies(key, 3, REPLIES[:2])
-        scores = Scores()
+        scores = PromptScores()
         scores.add(value, {0: 0.1 + 0.2, 2: float("nan")}, {2: "it raised"})
         scores.add(("tact", "1"), {1: -1e300}, {})
         first.write_scores(key, scores)
     names = {path.name for path in (tmp_path / "t.parquet.parts").iterdir()}
     replies = {f"{key}.000000-000003.replies.parquet", f"{key}.000003-000005.replies.parquet"}
     assert names == {"plan.json", f"{key}.rewards.parquet"} | replies, "an older version's unfinished build goes on"
-    with (again := Parts(out, {"seed": 1}, 5)).locked():
+    with (again := BuildCheckpoints(out, {"seed": 1}, 5)).locked():
         assert again.drawn(key) == 5
         assert again.numbers(key) == [0, 1, 2, 3, 4]
         assert list(again.replies(key).values()) == [*REPLIES, *REPLIES[:2]]
@@ -57,20 +57,23 @@ def test_what_is_written_comes_back_to_the_last_bit(tmp_path: Path) -> None:
 
 def test_more_candidates_go_on_and_fewer_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
-    with (few := Parts(out, {"seed": 1}, 3)).locked():
+    with (few := BuildCheckpoints(out, {"seed": 1}, 3)).locked():
         few.write_replies("k", 0, REPLIES)
-    with (more := Parts(out, {"seed": 1}, 5)).locked():
+    with (more := BuildCheckpoints(out, {"seed": 1}, 5)).locked():
         assert more.drawn("k") == 3
-    with pytest.raises(InputError, match=r"another build \(other candidates\)"), Parts(out, {"seed": 1}, 4).locked():
+    with (
+        pytest.raises(InputError, match=r"another build \(other candidates\)"),
+        BuildCheckpoints(out, {"seed": 1}, 4).locked(),
+    ):
         pass
-    with pytest.raises(InputError, match=r"\(other seed\)"), Parts(out, {"seed": 2}, 5).locked():
+    with pytest.raises(InputError, match=r"\(other seed\)"), BuildCheckpoints(out, {"seed": 2}, 5).locked():
         pass
-    with (fresh := Parts(out, {"seed": 2}, 5, fresh=True)).locked():
+    with (fresh := BuildCheckpoints(out, {"seed": 2}, 5, fresh=True)).locked():
         assert fresh.drawn("k") == 0
 
 
 def test_equal_texts_have_parts_of_their_own() -> None:
-    assert len({key_of("a"), key_of("a", 1), key_of("a", 2), key_of("b")}) == 4
+    assert len({checkpoint_key("a"), checkpoint_key("a", 1), checkpoint_key("a", 2), checkpoint_key("b")}) == 4
 
 
 def _hold(out: Path, ready: object, leave: object) -> None:
@@ -146,8 +149,8 @@ def test_a_full_disc_ends_it_clearly_and_nothing_is_lost(
     with pytest.raises(InputError, match=r"The disc is full: .* Make room and start the same again"):
         make(out)
     assert not out.exists()
-    assert not list(folder_of(out).glob("*.part"))
-    kept = len(list(folder_of(out).glob("*.replies.parquet")))
+    assert not list(checkpoint_path(out).glob("*.part"))
+    kept = len(list(checkpoint_path(out).glob("*.replies.parquet")))
     monkeypatch.undo()
     built = make(out)
     assert built.sampled == 4 * (len(PROMPTS) - kept)
@@ -157,7 +160,7 @@ def test_a_full_disc_ends_it_clearly_and_nothing_is_lost(
 
 def test_a_part_that_is_damaged_is_named(tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
-    with (some := Parts(out, {}, 3)).locked():
+    with (some := BuildCheckpoints(out, {}, 3)).locked():
         some.write_replies("k", 0, REPLIES)
         path = some.folder.path / "k.000000-000003.replies.parquet"
         path.write_bytes(path.read_bytes()[:50])

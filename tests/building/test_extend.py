@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from map_core import scoring
-from map_core.building import Built, Crew, Drawing, Keeping, Local, build, extend
-from map_core.building.checkpoints import folder_of
-from map_core.building.workers import Batch, Lack
+from map_core.building import BuildPolicy, BuildResult, LocalWorkers, SamplingSpec, Workers, build, extend
+from map_core.building.checkpoints import checkpoint_path
+from map_core.building.workers import SamplingTask, ScoringTask
 from map_core.cli.build import build as command
 from map_core.core.types import SamplingSettings
 from map_core.data import reward_table
@@ -31,36 +31,36 @@ PROMPTS = tuple(Prompt(f"p{n}", "All prompts", f"prompt {n}") for n in range(5))
 NAMES = ("diversity", "familiarity")
 
 
-class Counting(Local):
+class Counting(LocalWorkers):
     """Takes note of what it is asked to make."""
 
     drawn: list[tuple[str, int, int]]
     scored: list[tuple[int, int, int]]
 
-    def __init__(self, engine: ToyEngine | None, drawing: Drawing, scorers: Sequence[Scorer]) -> None:
+    def __init__(self, engine: ToyEngine | None, drawing: SamplingSpec, scorers: Sequence[Scorer]) -> None:
         super().__init__(engine, drawing, scorers)
         self.drawn, self.scored = [], []
 
-    def replies(self, lack: Lack):
+    def replies(self, lack: SamplingTask):
         self.drawn.append((lack.prompt, lack.first, lack.count))
         return super().replies(lack)
 
-    def rewards(self, batch: Batch):
+    def rewards(self, batch: ScoringTask):
         self.scored.append((batch.number, batch.scorer, len(batch.replies)))
         return super().rewards(batch)
 
 
 def make(
     out: Path, prompts: Sequence[Prompt] = PROMPTS[:3], candidates: int = 4, names: Sequence[str] = NAMES
-) -> Built:
+) -> BuildResult:
     scorers = scoring.scorers(names)
     return build(prompts, out, ToyEngine(), scorers, candidates=candidates, settings=SETTINGS, seed=3)
 
 
-def added(table: Path, **more: object) -> tuple[Built, Counting | None]:
+def added(table: Path, **more: object) -> tuple[BuildResult, Counting | None]:
     hired: list[Counting] = []
 
-    def hire(model: str | None, drawing: Drawing, scorers: Sequence[Scorer]) -> Crew:
+    def hire(model: str | None, drawing: SamplingSpec, scorers: Sequence[Scorer]) -> Workers:
         hired.append(Counting(None if model is None else ToyEngine(), drawing, scorers))
         return hired[0]
 
@@ -76,7 +76,7 @@ def test_a_value_is_added_and_nothing_else_is_made(tmp_path: Path) -> None:
     assert contents(out) == contents(whole)
     assert (crew.drawn, built.sampled, built.scored) == ([], 0, 12)
     assert crew.scored == [(n, 0, 4) for n in range(3)]
-    assert not folder_of(out).exists()
+    assert not checkpoint_path(out).exists()
     assert not out.with_name(out.name + ".lock").exists()
 
 
@@ -124,11 +124,11 @@ def test_nothing_missing_leaves_the_table_as_it_is(tmp_path: Path) -> None:
 def test_killed_between_the_rename_and_the_cleaning_it_is_done(tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
     make(out)
-    added(out, candidates=6, keeping=Keeping(keep_parts=True))
-    assert folder_of(out).exists()
+    added(out, candidates=6, keeping=BuildPolicy(keep_parts=True))
+    assert checkpoint_path(out).exists()
     built, crew = added(out, candidates=6)
     assert (crew, built.replies) == (None, 18)
-    assert not folder_of(out).exists()
+    assert not checkpoint_path(out).exists()
     # A build as well: the same command on its finished table has nothing to do.
     again = make(tmp_path / "twice.parquet")
     assert again.sampled == 12
@@ -178,7 +178,7 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has 4 candidates a prompt and 2 are asked for"):
         added(out, candidates=2)
     with pytest.raises(InputError, match="Replies of two models do not go into one table"):
-        added(out, candidates=5, hire=lambda model, *asked: Local(Other(), *asked))
+        added(out, candidates=5, hire=lambda model, *asked: LocalWorkers(Other(), *asked))
     with pytest.raises(InputError, match="the model 'toy' is needed, and none was opened"):
         extend(out, out, scoring.scorers, candidates=5)
     with pytest.raises(InputError, match="Unknown value 'tact'"):
@@ -196,9 +196,9 @@ def test_a_table_that_changes_meanwhile_is_not_overwritten(tmp_path: Path) -> No
     out = tmp_path / "t.parquet"
     make(out)
 
-    def hire(model: str | None, *asked: object) -> Crew:
+    def hire(model: str | None, *asked: object) -> Workers:
         added(out, values=["plain_language"])  # another build comes first
-        return Local(ToyEngine(), *asked)  # type: ignore[arg-type]
+        return LocalWorkers(ToyEngine(), *asked)  # type: ignore[arg-type]
 
     with pytest.raises(InputError, match="was changed by another build just now"):
         added(out, candidates=5, hire=hire)

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from map_core import scoring
-from map_core.building import Built, Drawing, Local, build, build_with, extend, rescore
-from map_core.building.checkpoints import folder_of
-from map_core.building.fault_tolerant_scoring import each_score
-from map_core.building.scorer_host import Apart
+from map_core.building import BuildResult, LocalWorkers, SamplingSpec, build, build_with_workers, extend, rescore
+from map_core.building.checkpoints import checkpoint_path
+from map_core.building.fault_tolerant_scoring import score_each
+from map_core.building.scorer_host import ScorerSubprocess
 from map_core.core.types import Reply, SamplingSettings
 from map_core.data import reward_table
 from map_core.data.prompts import Prompt
@@ -45,7 +45,7 @@ SETTINGS = SamplingSettings(max_new_tokens=6)
 PROMPTS = [Prompt(f"p{n}", "All prompts", f"prompt {n}") for n in range(4)]
 
 
-def make(out: Path, scorers: Sequence[Scorer], candidates: int = 6, **more: object) -> Built:
+def make(out: Path, scorers: Sequence[Scorer], candidates: int = 6, **more: object) -> BuildResult:
     return build(PROMPTS, out, ToyEngine(), scorers, candidates=candidates, settings=SETTINGS, seed=3, **more)
 
 
@@ -82,7 +82,7 @@ def test_a_reply_that_a_scorer_fails_on_is_left_out_and_told_of(
     assert told["marks"][0] == {"prompt": first.prompt, "candidate": first.candidate, "value": "odd"} | {
         "reason": first.reason
     }
-    assert not folder_of(out).exists()
+    assert not checkpoint_path(out).exists()
 
 
 @pytest.mark.parametrize("fault", [Fault.HANGS, Fault.IS_KILLED, Fault.LEAVES])
@@ -97,7 +97,7 @@ def test_a_scorer_that_takes_its_process_along_is_started_again(
 
 
 def test_a_process_of_scorers_ends_with_its_work() -> None:
-    host = Apart([Odd(Fault.HANGS, ["bad"])], limit=1.0)
+    host = ScorerSubprocess([Odd(Fault.HANGS, ["bad"])], limit=1.0)
     np.testing.assert_array_equal(host.score(0, "p", [Reply("ab")]), [2.0])
     process = psutil.Process(host.pid)
     with pytest.raises(ScorerError, match="took longer than 1 seconds"):
@@ -114,18 +114,18 @@ def test_the_script_that_builds_is_not_run_again(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\n"
-        "from map_core.building.scorer_host import Apart\n"
+        "from map_core.building.scorer_host import ScorerSubprocess\n"
         "from map_core.errors import InputError\n"
         "from map_core.core.types import Reply\n"
         "from tests.odd_scorers import Fault, Odd\n"
         "print('run', flush=True)\n"
-        "host = Apart([Odd(Fault.NAN, ['bad'])], limit=30.0)\n"
+        "host = ScorerSubprocess([Odd(Fault.NAN, ['bad'])], limit=30.0)\n"
         "print(host.score(0, 'p', [Reply('ab'), Reply('bad')]))\n"
         "host.close()\n"
         "class Own(Odd):\n"
         "    pass\n"
         "try:\n"
-        "    Apart([Own(Fault.NAN, ())], limit=30.0)\n"
+        "    ScorerSubprocess([Own(Fault.NAN, ())], limit=30.0)\n"
         "except InputError as error:\n"
         "    print(error)\n"
     )
@@ -140,8 +140,9 @@ def test_the_script_that_builds_is_not_run_again(tmp_path: Path) -> None:
 
 def test_a_process_of_scorers_ends_with_the_one_that_started_it() -> None:
     code = (
-        "import os, signal; from map_core.building.scorer_host import Apart; from map_core.core.types import Reply;"
-        "from tests.odd_scorers import Fault, Odd; host = Apart([Odd(Fault.NAN, ())], limit=30.0);"
+        "import os, signal; from map_core.building.scorer_host import ScorerSubprocess;"
+        "from map_core.core.types import Reply;"
+        "from tests.odd_scorers import Fault, Odd; host = ScorerSubprocess([Odd(Fault.NAN, ())], limit=30.0);"
         "host.score(0, 'p', [Reply('ab')]); print(host.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -151,7 +152,7 @@ def test_a_process_of_scorers_ends_with_the_one_that_started_it() -> None:
 
 
 def test_a_scorer_that_never_works_is_given_up(tmp_path: Path) -> None:
-    host = Apart([Odd(Fault.HANGS, None)], limit=1.0, start=1.5)
+    host = ScorerSubprocess([Odd(Fault.HANGS, None)], limit=1.0, start=1.5)
     with pytest.raises(ScorerError, match=r"did not score a short reply within 1\.5 seconds"):
         host.score(0, "p", [Reply("ab")])
     host.close()
@@ -165,7 +166,7 @@ def test_a_scorer_that_breaks_later_ends_the_build_and_nothing_is_lost(
     with pytest.raises(ScorerError, match="failed on every reply to 3 prompts in a row"):
         make(out, [_ByPrompt({prompt.text for prompt in PROMPTS[1:]})])
     assert not out.exists()
-    assert len(list(folder_of(out).glob("*.rewards.parquet"))) == 1
+    assert len(list(checkpoint_path(out).glob("*.rewards.parquet"))) == 1
     mended = _ByPrompt(set())
     assert make(out, [mended]).replies == len(whole.replies)
 
@@ -218,7 +219,7 @@ def test_candidate_numbers_stay_when_more_are_drawn(whole: reward_table.RewardTa
     out, bad = tmp_path / "t.parquet", rare(whole)
     make(out, [Odd(Fault.RAISES, [bad])])
     engine, scorer = ToyEngine(), Odd(Fault.RAISES, [bad])
-    extend(out, out, lambda names: [scorer], candidates=9, hire=lambda model, *asked: Local(engine, *asked))
+    extend(out, out, lambda names: [scorer], candidates=9, hire=lambda model, *asked: LocalWorkers(engine, *asked))
     direct = make(tmp_path / "direct.parquet", [Odd(Fault.RAISES, [bad])], candidates=9).load()
     extended = reward_table.load(out)
     assert extended.replies == direct.replies
@@ -235,17 +236,17 @@ def test_halving_finds_each_bad_reply_with_few_calls() -> None:
             raise ScorerError("no")
         return np.array([float(reply.text) for reply in some])
 
-    found, reasons = each_score(ask, replies)
+    found, reasons = score_each(ask, replies)
     assert set(reasons) == bad
     assert all(math.isnan(found[n]) if n in bad else found[n] == n for n in range(64))
     assert len(calls) <= 2 * 2 * 6 + 1
-    assert each_score(ask, [])[1] == {}
+    assert score_each(ask, [])[1] == {}
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, math.nan])
 def test_a_limit_is_a_time(limit: float) -> None:
     with pytest.raises(InputError, match="expected seconds above 0"):
-        Apart([Odd(Fault.NAN, ())], limit)
+        ScorerSubprocess([Odd(Fault.NAN, ())], limit)
 
 
 def test_a_scorer_that_cannot_travel_is_refused_in_words() -> None:
@@ -253,10 +254,10 @@ def test_a_scorer_that_cannot_travel_is_refused_in_words() -> None:
         pass
 
     with pytest.raises(InputError, match="Define them at the top of a module, or build without a time limit"):
-        Apart([Inner(Fault.NAN, ())], 5.0)
+        ScorerSubprocess([Inner(Fault.NAN, ())], 5.0)
 
 
 def test_a_crew_without_a_model_cannot_draw(tmp_path: Path) -> None:
-    crew = Local(None, Drawing(), [Odd(Fault.NAN, ())])
+    crew = LocalWorkers(None, SamplingSpec(), [Odd(Fault.NAN, ())])
     with pytest.raises(InputError, match="No model was opened"):
-        build_with(crew, PROMPTS, tmp_path / "t.parquet", [Odd(Fault.NAN, ())], Drawing(), 2)
+        build_with_workers(crew, PROMPTS, tmp_path / "t.parquet", [Odd(Fault.NAN, ())], SamplingSpec(), 2)

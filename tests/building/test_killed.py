@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from map_core.building.checkpoints import folder_of
+from map_core.building.checkpoints import checkpoint_path
 from map_core.core.child_process import ProcessIdentity
 from tests.building.test_build import contents
 
@@ -20,7 +20,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from map_core.building import checkpoints as parts
-from map_core.building import build, extend, Local, Drawing, ProgressFile
+from map_core.building import build, extend, ProgressFile
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.scoring import scorers
@@ -88,7 +88,7 @@ def test_killed_once(undisturbed: tuple[Path, int], tmp_path: Path, place: int) 
     out = tmp_path / "t.parquet"
     assert run(out, place).returncode == -signal.SIGKILL
     assert not out.exists()
-    assert folder_of(out).is_dir()
+    assert checkpoint_path(out).is_dir()
     assert run(out, 0).returncode == 0
     assert contents(out) == contents(undisturbed[0])
     assert json.loads(out.with_suffix(".json").read_text())["done"] == 3
@@ -122,7 +122,7 @@ def test_sigterm_is_a_clean_stop(tmp_path: Path) -> None:
     told = _read(progress)
     assert (told["state"], told["error"], told["pid"]) == ("stopped", None, process.pid)
     assert told["ended"] >= told["began"]
-    assert 2 <= len(list(folder_of(out).glob("*.replies.parquet"))) < 200
+    assert 2 <= len(list(checkpoint_path(out).glob("*.replies.parquet"))) < 200
     assert not out.with_name("t.parquet.lock").exists()
 
 

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from map_core import scoring
-from map_core.building import Built, Keeping, build
+from map_core.building import BuildPolicy, BuildResult, build
 from map_core.building import retry as module
-from map_core.building.checkpoints import folder_of
+from map_core.building.checkpoints import checkpoint_path
 from map_core.cli import main
 from map_core.cli.build import build as command
 from map_core.core.types import SamplingSettings
@@ -46,7 +46,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
 
 
-def make(server: ChatServer, out: Path, **more: object) -> Built:
+def make(server: ChatServer, out: Path, **more: object) -> BuildResult:
     scorers = scoring.scorers(["familiarity", "diversity"])
     engine = RemoteEngine(server.model(), retries=0, trusted=True)
     return build(PROMPTS, out, engine, scorers, candidates=3, settings=SETTINGS, seed=5, **more)
@@ -116,7 +116,7 @@ def test_a_server_that_stays_so_ends_it_and_it_goes_on(
             make(server, out)
         asked = count[0] - 6
         assert asked >= module.ATTEMPTS if error is TryAgainError else 1 <= asked <= 3
-        assert len(list(folder_of(out).glob("*.replies.parquet"))) == 2
+        assert len(list(checkpoint_path(out).glob("*.replies.parquet"))) == 2
         server.answer = good
         built = make(server, out)
     assert built.sampled == 6
@@ -134,7 +134,7 @@ def test_a_prompt_that_only_the_server_refuses(local: LocalEngine, tmp_path: Pat
     with ChatServer(answer, key=SECRET) as server:
         with pytest.raises(InputError, match=r"The prompt 'p2' cannot be used\. .*maximum context length"):
             make(server, tmp_path / "t.parquet")
-        built = make(server, tmp_path / "t.parquet", keeping=Keeping(skip_unusable=True))
+        built = make(server, tmp_path / "t.parquet", keeping=BuildPolicy(skip_unusable=True))
     assert built.skipped == ("p2",)
     assert built.load().prompt_ids == ("p0", "p1", "p3")
 

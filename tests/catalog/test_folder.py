@@ -18,13 +18,13 @@ def _own_folder(tmp_path, monkeypatch):
 
 
 def test_a_list_says_what_a_table_holds():
-    assert catalog.listed() == ()
+    assert catalog.list_tables() == ()
     made = make_table(prompts=5, candidates=3)
     metadata = {"model": {"name": "tiny"}, "source": {"file": "mine.csv"}}
     reward_table.save(replace(made, metadata=metadata), catalog.path_of("My  replies "))
     (catalog.folder() / "broken.parquet").write_bytes(b"PAR1 and no more")
     (catalog.folder() / "notes.txt").write_text("left alone")
-    found = {one.name: one for one in catalog.listed()}
+    found = {one.name: one for one in catalog.list_tables()}
     assert set(found) == {"My replies", "broken"}
     one = found["My replies"]
     assert (one.prompts, one.replies, one.values) == (5, 15, VALUES)

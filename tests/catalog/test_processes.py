@@ -13,7 +13,7 @@ import pytest
 
 from map_core import catalog
 from map_core.catalog import processes
-from map_core.catalog.processes import State
+from map_core.catalog.processes import TableJobState
 from map_core.core import child_process
 from map_core.data import reward_table
 from map_core.errors import InputError
@@ -54,10 +54,10 @@ def waits(tmp_path, monkeypatch) -> Path:
     return marker
 
 
-def until(name: str, *states: State, stage: str = "") -> processes.Making:
+def until(name: str, *states: TableJobState, stage: str = "") -> processes.TableJob:
     """The work once it is in one of these states."""
     for _ in range(600):
-        found = processes.look(name)
+        found = processes.status(name)
         if found.state in states and (not stage or found.stage == stage):
             return found
         time.sleep(0.05)
@@ -67,99 +67,104 @@ def until(name: str, *states: State, stage: str = "") -> processes.Making:
 def test_an_import_is_made_and_said(tmp_path: Path):
     upload = tmp_path / "uploaded"
     upload.write_bytes(CSV)
-    processes.begin("Mine", "import", IMPORT, {"file": "mine.csv"}, {"input.csv": upload})
+    processes.start("Mine", "import", IMPORT, {"file": "mine.csv"}, {"input.csv": upload})
     assert not upload.exists()
-    found = until("Mine", State.DONE, State.FAILED)
-    assert (found.state, found.kind, found.about, found.unit) == (State.DONE, "import", {"file": "mine.csv"}, "%")
+    found = until("Mine", TableJobState.DONE, TableJobState.FAILED)
+    assert (found.state, found.kind, found.about, found.unit) == (
+        TableJobState.DONE,
+        "import",
+        {"file": "mine.csv"},
+        "%",
+    )
     assert "values: humor" in found.notes[0]
     assert reward_table.load(catalog.path_of("Mine")).rewards.ravel().tolist() == [1.0, 2.0, 0.5]
-    assert [one.name for one in processes.every()] == ["Mine"]
-    assert [one.name for one in catalog.listed()] == ["Mine"]
+    assert [one.name for one in processes.list_jobs()] == ["Mine"]
+    assert [one.name for one in catalog.list_tables()] == ["Mine"]
     with pytest.raises(InputError, match="There is a table 'Mine' already"):
-        processes.begin("Mine", "import", IMPORT, {})
-    processes.give_up("Mine")
-    assert processes.every() == ()
+        processes.start("Mine", "import", IMPORT, {})
+    processes.discard("Mine")
+    assert processes.list_jobs() == ()
     assert catalog.path_of("Mine").exists()
     with pytest.raises(InputError, match="no work on a table 'Mine' any more"):
-        processes.go_on("Mine")
+        processes.resume("Mine")
 
 
 def test_what_cannot_be_imported_is_said_in_words(tmp_path: Path):
-    processes.begin("Bad", "import", IMPORT, {}, {"input.csv": b"prompt,reply,humor\na,x,funny\na,y,1\n"})
-    found = until("Bad", State.DONE, State.FAILED)
-    assert found.state is State.FAILED
+    processes.start("Bad", "import", IMPORT, {}, {"input.csv": b"prompt,reply,humor\na,x,funny\na,y,1\n"})
+    found = until("Bad", TableJobState.DONE, TableJobState.FAILED)
+    assert found.state is TableJobState.FAILED
     assert "row 1, column 'humor' is 'funny', no number" in found.error
     assert str(tmp_path) not in found.error
-    assert catalog.listed() == ()
-    processes.begin("Worse", "import", ("import", "--nonsense"), {})
-    assert "nonsense" in until("Worse", State.DONE, State.FAILED).error
+    assert catalog.list_tables() == ()
+    processes.start("Worse", "import", ("import", "--nonsense"), {})
+    assert "nonsense" in until("Worse", TableJobState.DONE, TableJobState.FAILED).error
     with pytest.raises(InputError, match="is being made already"):
-        processes.begin("Worse", "import", IMPORT, {})
+        processes.start("Worse", "import", IMPORT, {})
 
 
 def test_killed_work_is_interrupted_and_goes_on(waits: Path):
-    processes.begin("Slow", "build", ("{out}", "{progress}"), {"prompts": 8})
-    found = until("Slow", State.RUNNING, stage="sampling")
+    processes.start("Slow", "build", ("{out}", "{progress}"), {"prompts": 8})
+    found = until("Slow", TableJobState.RUNNING, stage="sampling")
     assert (found.done, found.total, found.rate) == (1, 8, 30.0)
     with pytest.raises(InputError, match="Stop that first"):
-        processes.give_up("Slow")
-    first = json.loads((processes.place("Slow") / "process.json").read_text())["pid"]
-    processes.go_on("Slow")
-    assert json.loads((processes.place("Slow") / "process.json").read_text())["pid"] == first
+        processes.discard("Slow")
+    first = json.loads((processes.job_folder("Slow") / "process.json").read_text())["pid"]
+    processes.resume("Slow")
+    assert json.loads((processes.job_folder("Slow") / "process.json").read_text())["pid"] == first
     os.kill(first, signal.SIGKILL)
-    assert until("Slow", State.INTERRUPTED).done == 1
-    processes.go_on("Slow")
-    until("Slow", State.RUNNING, stage="sampling")
+    assert until("Slow", TableJobState.INTERRUPTED).done == 1
+    processes.resume("Slow")
+    until("Slow", TableJobState.RUNNING, stage="sampling")
     processes.stop("Slow")
-    until("Slow", State.STOPPED)
+    until("Slow", TableJobState.STOPPED)
     processes.stop("Slow")  # which is nothing to a process that has ended
     waits.touch()
-    processes.go_on("Slow")
-    until("Slow", State.DONE)
+    processes.resume("Slow")
+    until("Slow", TableJobState.DONE)
     assert catalog.path_of("Slow").read_bytes() == b"made"
 
 
 def test_another_process_sees_it_and_it_outlives_the_one_that_began_it(waits: Path, tmp_path: Path, monkeypatch):
     """As an app that is killed and started again: nothing but the disk is common to both."""
-    processes.begin("Slow", "build", ("{out}", "{progress}"), {})
-    until("Slow", State.RUNNING, stage="sampling")
+    processes.start("Slow", "build", ("{out}", "{progress}"), {})
+    until("Slow", TableJobState.RUNNING, stage="sampling")
     monkeypatch.setattr(child_process, "_detached", [])
-    assert processes.look("Slow").state is State.RUNNING
+    assert processes.status("Slow").state is TableJobState.RUNNING
     waits.touch()
-    until("Slow", State.DONE)
+    until("Slow", TableJobState.DONE)
 
 
 def test_another_process_with_the_same_number_is_not_taken_for_it(waits: Path):
-    processes.begin("Slow", "build", ("{out}", "{progress}"), {})
-    until("Slow", State.RUNNING, stage="sampling")
-    process = processes.place("Slow") / "process.json"
+    processes.start("Slow", "build", ("{out}", "{progress}"), {})
+    until("Slow", TableJobState.RUNNING, stage="sampling")
+    process = processes.job_folder("Slow") / "process.json"
     told = json.loads(process.read_text())
     process.write_text(json.dumps({"pid": os.getpid(), "pid_started": told["pid_started"] - 1000}))
-    assert processes.look("Slow").state is State.INTERRUPTED
+    assert processes.status("Slow").state is TableJobState.INTERRUPTED
     processes.stop("Slow")  # which would end this very test
     process.write_text(json.dumps(told))
     waits.touch()
-    until("Slow", State.DONE)
+    until("Slow", TableJobState.DONE)
 
 
 def test_a_step_of_the_clock_interrupts_nothing(waits: Path):
     """Nor does a build that an older version started, which knew no ticks, look interrupted."""
-    processes.begin("Slow", "build", ("{out}", "{progress}"), {})
-    until("Slow", State.RUNNING, stage="sampling")
-    record = processes.place("Slow") / "process.json"
+    processes.start("Slow", "build", ("{out}", "{progress}"), {})
+    until("Slow", TableJobState.RUNNING, stage="sampling")
+    record = processes.job_folder("Slow") / "process.json"
     identity = json.loads(record.read_text())
     assert identity["pid_ticks"]
     record.write_text(json.dumps(identity | {"pid_started": identity["pid_started"] - 3600.0}))
-    assert processes.look("Slow").state is State.RUNNING
+    assert processes.status("Slow").state is TableJobState.RUNNING
     record.write_text(json.dumps({"pid": identity["pid"], "pid_started": identity["pid_started"]}))
-    assert processes.look("Slow").state is State.RUNNING
+    assert processes.status("Slow").state is TableJobState.RUNNING
     waits.touch()
-    until("Slow", State.DONE)
+    until("Slow", TableJobState.DONE)
 
 
 def test_a_free_name_is_no_tables_and_no_works():
     assert processes.free_name("Mine") == "Mine"
     catalog.path_of("Mine").write_bytes(b"")
     assert processes.free_name("Mine") == "Mine 2"
-    processes.place("Mine 2").mkdir(parents=True)
+    processes.job_folder("Mine 2").mkdir(parents=True)
     assert processes.free_name("Mine") == "Mine 3"

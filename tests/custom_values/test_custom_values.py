@@ -15,16 +15,16 @@ import psutil
 import pytest
 
 from map_core.core.jobs import JobStatus
-from map_core.custom_values import Scores, extended, jobs, read, replies_key, score_cache
+from map_core.custom_values import ValueScores, add_columns, jobs, read_scores, replies_key, score_cache
 from map_core.custom_values import agreement as agreements
-from map_core.custom_values.active import forget, offered
-from map_core.custom_values.embedding_cache import RememberedEmbedder
-from map_core.custom_values.score_table import PROMPTS, score
+from map_core.custom_values.active import clear_cache, offered_values
+from map_core.custom_values.embedding_cache import CachedEmbedder
+from map_core.custom_values.score_table import PROMPTS, score_table
 from map_core.data import reward_table
 from map_core.errors import InputError, PaletteError
 from map_core.models.files import locate
 from map_core.scoring import DEFAULT_EMBEDDER, Definition, scorers
-from map_core.scoring.pairwise import Answer, Judgement, agreement, questions
+from map_core.scoring.pairwise import PairAnswer, PairJudgement, agreement, choose_pairs
 from map_core.store import SETTING, custom_values, database, table_key
 from tests.tables import make_table
 
@@ -46,18 +46,18 @@ def _missing() -> str:
 @pytest.fixture(autouse=True)
 def own_database(tmp_path, monkeypatch):
     monkeypatch.setenv(SETTING, f"sqlite:///{tmp_path / 'kept.sqlite'}")
-    forget()
+    clear_cache()
     yield
-    forget()
+    clear_cache()
 
 
-def scores_of(table=TABLE, definition=NURSE, seed=0) -> Scores:
+def scores_of(table=TABLE, definition=NURSE, seed=0) -> ValueScores:
     """Scores as they would be kept, put where they belong."""
     made = np.random.default_rng(seed).normal(size=len(table.rewards))
-    path = score_cache.path_of(replies_key(table), definition)
+    path = score_cache.score_path(replies_key(table), definition)
     path.parent.mkdir(parents=True, exist_ok=True)
-    score_cache.write(path, made, {})
-    found = read(replies_key(table), definition)
+    score_cache.write_scores(path, made, {})
+    found = read_scores(replies_key(table), definition)
     assert found is not None
     assert (found.rewards == made).all()
     return found
@@ -65,7 +65,7 @@ def scores_of(table=TABLE, definition=NURSE, seed=0) -> Scores:
 
 def test_a_table_is_scored_reply_by_reply(tmp_path):
     told = []
-    score(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: told.append((done, total)))
+    score_table(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: told.append((done, total)))
     column = score_cache._column(str(tmp_path / "out.parquet"))
     assert column.shape == (40,)
     assert column[:4] == pytest.approx(PLAIN.score(TABLE.prompts[0], _replies(0)))
@@ -90,11 +90,11 @@ def test_what_was_scored_before_a_stop_is_not_scored_again(tmp_path):
             raise Stopped
 
     with pytest.raises(Stopped):
-        score(TABLE, PLAIN, tmp_path / "out.parquet", stop)
+        score_table(TABLE, PLAIN, tmp_path / "out.parquet", stop)
     assert not (tmp_path / "out.parquet").exists()
     np.save(tmp_path / "out.parts" / "00000000.npy", np.full(16, 7.0))  # a mark: this part is taken as it is
     told = []
-    score(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: told.append(done))
+    score_table(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: told.append(done))
     assert told[0] == PROMPTS
     assert (score_cache._column(str(tmp_path / "out.parquet"))[:16] == 7.0).all()
     assert not (tmp_path / "out.parts").exists()
@@ -104,13 +104,13 @@ def test_scores_that_are_damaged_are_named(tmp_path):
     (tmp_path / "out.parts").mkdir()
     (tmp_path / "out.parts" / "00000004.npy").write_bytes(b"half a file")
     with pytest.raises(InputError, match=r"00000004\.npy cannot be read .* Remove it and start again"):
-        score(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: None)
+        score_table(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: None)
 
 
 def test_two_who_score_the_same_at_once_do_it_once(tmp_path):
     out, told = tmp_path / "out.parquet", []
     threads = [
-        threading.Thread(target=score, args=(TABLE, PLAIN, out, lambda done, total: told.append(done)))
+        threading.Thread(target=score_table, args=(TABLE, PLAIN, out, lambda done, total: told.append(done)))
         for _ in range(2)
     ]
     for thread in threads:
@@ -123,32 +123,32 @@ def test_two_who_score_the_same_at_once_do_it_once(tmp_path):
 
 def test_a_table_without_texts_is_refused(tmp_path):
     with pytest.raises(InputError, match="no texts of replies"):
-        score(replace(TABLE, replies=()), PLAIN, tmp_path / "out.parquet", lambda done, total: None)
+        score_table(replace(TABLE, replies=()), PLAIN, tmp_path / "out.parquet", lambda done, total: None)
 
 
 def test_scores_belong_to_the_words_and_the_replies():
     key = replies_key(TABLE)
     renamed = replace(NURSE, title="Nurse", colour="#112233")
     other = replace(NURSE, more=("sounds like a pirate",))
-    assert score_cache.path_of(key, NURSE) == score_cache.path_of(key, renamed)
-    assert score_cache.path_of(key, NURSE) != score_cache.path_of(key, other)
+    assert score_cache.score_path(key, NURSE) == score_cache.score_path(key, renamed)
+    assert score_cache.score_path(key, NURSE) != score_cache.score_path(key, other)
     assert replies_key(make_table(prompts=10, candidates=4, seed=9)) == key  # the same replies, other rewards
     assert replies_key(make_table(prompts=9, candidates=4)) != key
-    assert read(key, NURSE) is None
+    assert read_scores(key, NURSE) is None
     scores_of()
-    assert read(key, renamed).entry["title"] == "Nurse"
+    assert read_scores(key, renamed).entry["title"] == "Nurse"
 
 
 def test_scores_that_cannot_be_read_are_said():
-    path = score_cache.path_of(replies_key(TABLE), NURSE)
+    path = score_cache.score_path(replies_key(TABLE), NURSE)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no Parquet")
     with pytest.raises(InputError, match="cannot be read"):
-        read(replies_key(TABLE), NURSE)
+        read_scores(replies_key(TABLE), NURSE)
 
 
 def test_a_column_is_added_with_all_that_generation_needs():
-    more = extended(TABLE, [scores_of()])
+    more = add_columns(TABLE, [scores_of()])
     assert more.values == (*TABLE.values, "calm_nurse")
     assert (more.rewards[:, :-1] == TABLE.rewards).all()
     assert table_key(more) == table_key(TABLE)  # what people saved on it stays its own
@@ -156,38 +156,38 @@ def test_a_column_is_added_with_all_that_generation_needs():
     entry = json.loads(json.dumps(more.metadata["scorers"][-1]))
     assert entry["name"] == "calm_nurse"
     assert Definition.from_dict({"name": "calm_nurse", **entry["settings"]}) == NURSE
-    assert extended(TABLE, []) is TABLE
+    assert add_columns(TABLE, []) is TABLE
 
 
 def test_a_name_that_is_taken_and_scores_that_do_not_fit_are_refused():
     scores = scores_of()
     with pytest.raises(InputError, match="'calm_nurse' already"):
-        extended(TABLE, [scores, scores])
+        add_columns(TABLE, [scores, scores])
     with pytest.raises(InputError, match="40 scores; this table has 36 replies"):
-        extended(make_table(prompts=9, candidates=4), [scores])
+        add_columns(make_table(prompts=9, candidates=4), [scores])
 
 
 def test_only_what_is_in_use_and_scored_on_the_table_is_offered():
     made = custom_values.define(database(), NURSE)
     scores = scores_of()
-    assert offered(TABLE) == ()
+    assert offered_values(TABLE) == ()
     custom_values.use(database(), made.id, 1)
-    assert offered(TABLE) == ()  # remembered for a moment
-    forget()
-    (one,) = offered(TABLE)
+    assert offered_values(TABLE) == ()  # remembered for a moment
+    clear_cache()
+    (one,) = offered_values(TABLE)
     assert one.definition == NURSE
     assert "Not judged yet" in one.trust
-    assert offered(make_table(prompts=9, candidates=4)) == ()  # not scored on that one
-    assert offered(extended(TABLE, [scores])) == ()  # it has the value already
+    assert offered_values(make_table(prompts=9, candidates=4)) == ()  # not scored on that one
+    assert offered_values(add_columns(TABLE, [scores])) == ()  # it has the value already
     custom_values.use(database(), made.id, 0)
-    forget()
-    assert offered(TABLE) == ()
+    clear_cache()
+    assert offered_values(TABLE) == ()
 
 
 def judge_all(id: int, rewards: np.ndarray, table=TABLE) -> None:
     """Somebody who agrees with these rewards on fifteen pairs."""
-    for one in questions(table, rewards, 15):
-        answer = Answer.FIRST if rewards[one.first] > rewards[one.second] else Answer.SECOND
+    for one in choose_pairs(table, rewards, 15):
+        answer = PairAnswer.FIRST if rewards[one.first] > rewards[one.second] else PairAnswer.SECOND
         custom_values.judge(database(), id, 1, replies_key(table), agreements.replies_of(table, one), answer)
 
 
@@ -195,20 +195,22 @@ def test_what_people_judged_is_said_wherever_the_value_is_offered():
     made, scores = custom_values.define(database(), NURSE), scores_of()
     judge_all(made.id, scores.rewards)
     custom_values.use(database(), made.id, 1)
-    (one,) = offered(TABLE)
+    (one,) = offered_values(TABLE)
     assert one.trust.startswith("Reliable: puts 15 of 15 judged pairs")
 
 
 def test_judgements_are_found_again_by_prompt_and_candidate():
     made, scores = custom_values.define(database(), NURSE), scores_of()
     judge_all(made.id, scores.rewards)
-    kept_ones = agreements.judged(database(), TABLE, made.id, 1)
+    kept_ones = agreements.kept_judgements(database(), TABLE, made.id, 1)
     turned = TABLE.take(range(9, -1, -1))
     rewards = np.concatenate([scores.rewards[TABLE.rows(i)] for i in range(9, -1, -1)])
-    assert agreements.agreed(turned, rewards, kept_ones) == agreements.agreed(TABLE, scores.rewards, kept_ones)
-    assert agreements.agreed(TABLE, -scores.rewards, kept_ones).reversed
+    assert agreements.scorer_agreement(turned, rewards, kept_ones) == agreements.scorer_agreement(
+        TABLE, scores.rewards, kept_ones
+    )
+    assert agreements.scorer_agreement(TABLE, -scores.rewards, kept_ones).reversed
     some = TABLE.take(range(3))  # most of the judged replies are not in this one
-    assert len(agreements.as_rows(some, kept_ones)) < 15
+    assert len(agreements.judgement_rows(some, kept_ones)) < 15
 
 
 @pytest.mark.parametrize(
@@ -223,9 +225,9 @@ def test_judgements_are_found_again_by_prompt_and_candidate():
     ],
 )
 def test_words_and_advice_follow_the_judgements(agreed, of, said, then):
-    pairs = [Judgement(0, 1, Answer.FIRST)] * agreed + [Judgement(0, 1, Answer.SECOND)] * (of - agreed)
+    pairs = [PairJudgement(0, 1, PairAnswer.FIRST)] * agreed + [PairJudgement(0, 1, PairAnswer.SECOND)] * (of - agreed)
     found = agreement(np.array([1.0, 0.0]), pairs)
-    assert agreements.in_short(found).startswith(said)
+    assert agreements.trust_sentence(found).startswith(said)
     assert then in agreements.advice(found)
 
 
@@ -237,16 +239,16 @@ def test_embeddings_are_made_once_and_kept(tmp_path):
             asked.append(list(texts))
             return np.array([[len(text), 1.0] for text in texts])
 
-    first = RememberedEmbedder("one", tmp_path, Lengths)
+    first = CachedEmbedder("one", tmp_path, Lengths)
     assert first.embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
-    again = RememberedEmbedder("one", tmp_path, Lengths)
+    again = CachedEmbedder("one", tmp_path, Lengths)
     assert again.embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
     assert asked == [["a", "bb"]]
-    RememberedEmbedder("two", tmp_path, Lengths).embed(["a", "bb"])  # another model's are its own
+    CachedEmbedder("two", tmp_path, Lengths).embed(["a", "bb"])  # another model's are its own
     assert len(asked) == 2
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:20])  # a disc that was full
-    assert RememberedEmbedder("one", tmp_path, Lengths).embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
+    assert CachedEmbedder("one", tmp_path, Lengths).embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
 
 
 @pytest.mark.skipif(bool(_missing()), reason=_missing() or "here")
@@ -260,11 +262,11 @@ def test_the_process_scores_can_be_stopped_and_killed_and_goes_on(tmp_path):
         stop(job)
         assert job.wait(30)
         assert job.status in (JobStatus.CANCELLED, JobStatus.FAILED)
-        assert read(key, NURSE) is None
+        assert read_scores(key, NURSE) is None
     job = jobs.start(tmp_path / "table.parquet", key, NURSE)
     assert job.wait(60)
     assert (job.status, job.error) == (JobStatus.DONE, None)
-    found = read(key, NURSE)
+    found = read_scores(key, NURSE)
     assert np.isfinite(found.rewards).all()
     assert np.ptp(found.rewards) > 0
     assert not _processes_of(tmp_path)

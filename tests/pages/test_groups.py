@@ -272,7 +272,7 @@ def test_without_a_code_a_phone_is_asked_for_one():
 
 
 def test_a_full_meeting_says_so(place, monkeypatch):
-    monkeypatch.setattr(meetings, "MOST_MEMBERS", 1)
+    monkeypatch.setattr(meetings, "MAX_MEMBERS", 1)
     made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
     meetings.join(database(), made.code, "one", "Ana", WARM)
     app = phone(made.code)

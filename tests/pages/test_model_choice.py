@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from map_core import catalog
 from map_core.catalog import processes
-from map_core.catalog.processes import State
+from map_core.catalog.processes import TableJobState
 from map_core.data import reward_table
 from map_core.data.importing import import_file
 from map_core.errors import InputError
@@ -98,7 +98,7 @@ def test_the_token_is_printed_once_at_the_start_unless_the_operator_chose_it(
 
 def test_a_folder_that_is_typed_is_looked_at(form: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    monkeypatch.setattr(processes, "begin", lambda *given: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *given: begun.append(given))
     named(form, str(tmp_path / "none"))
     assert "There is no folder" in texts(form)
     assert form.button(key="build_go").disabled
@@ -121,7 +121,7 @@ def test_a_build_from_a_server_keeps_no_key(form: AppTest, monkeypatch: pytest.M
         form.select_slider(key="build_candidates").set_value(2).run()
         press(form, "build_go")
         until_ended(form, "My prompts")
-    assert processes.look("My prompts").state is State.DONE, processes.look("My prompts").error
+    assert processes.status("My prompts").state is TableJobState.DONE, processes.status("My prompts").error
     made = reward_table.load(catalog.path_of("My prompts"))
     assert (made.values, len(made.rewards)) == (("diversity", "plain_language"), 4)
     written = [path.read_bytes() for path in catalog.folder().rglob("*") if path.is_file()]
@@ -132,7 +132,7 @@ def test_a_build_from_a_server_keeps_no_key(form: AppTest, monkeypatch: pytest.M
 
 def test_others_choose_only_what_the_operator_names(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    monkeypatch.setattr(processes, "begin", lambda *given: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *given: begun.append(given))
     with ChatServer(SILENT) as server:
         named(form, server.model())
         server.requests.clear()
@@ -157,7 +157,7 @@ def test_others_choose_only_what_the_operator_names(form: AppTest, monkeypatch: 
 
 def test_a_model_that_may_not_be_named_begins_nothing(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    monkeypatch.setattr(processes, "begin", lambda *given: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *given: begun.append(given))
     make = named(form, "/etc")
     monkeypatch.setattr(operator, "is_operator", lambda: False)
     monkeypatch.setattr(files, "installed", list)

@@ -76,7 +76,7 @@ def test_empty_states_say_what_to_do(page):
     assert "save_version" not in [button.key for button in page.button]
     page.file_uploader(key="import").upload("palettes.jsonl", b'{"targets": {"wit": 1}}', "text/plain").run()
     assert any("Nothing was imported. Line 1" in text.value for text in page.text)
-    assert palettes.listed(database()) == ()
+    assert palettes.list_palettes(database()) == ()
     view(page, "beside")
     assert "Nothing is pinned" in said(page)
     view(page, "blend")
@@ -89,7 +89,7 @@ def test_empty_states_say_what_to_do(page):
 def test_saved_used_renamed_deleted_and_back(page):
     before = now(page)
     save(page, "Support, *calm*", "Asked for by <b>the board</b>.")
-    (one,) = palettes.listed(database())
+    (one,) = palettes.list_palettes(database())
     assert (one.name, one.note, one.palette) == ("Support, *calm*", "Asked for by <b>the board</b>.", before)
     assert one.table_key
     assert page.text_input(key="save_name").value == ""
@@ -105,7 +105,7 @@ def test_saved_used_renamed_deleted_and_back(page):
     press(page, f"rename_{one.id}")
     assert palettes.load(database(), one.id).name == "Support"
     press(page, f"saved_delete_{one.id}")
-    assert [left.name for left in palettes.listed(database())] == ["Warm"]
+    assert [left.name for left in palettes.list_palettes(database())] == ["Warm"]
     assert "Support was deleted" in said(page)
     press(page, "undelete")
     assert palettes.load(database(), one.id).note == "Asked for by <b>the board</b>."
@@ -113,7 +113,7 @@ def test_saved_used_renamed_deleted_and_back(page):
 
 def test_a_further_change_is_saved_as_a_version(page):
     save(page, "Support")
-    (one,) = palettes.listed(database())
+    (one,) = palettes.list_palettes(database())
     assert "save_version" not in [button.key for button in page.button]
     page.switch_page("palette.py").run()
     page.slider(key="target_humor").set_value(52).run()
@@ -233,7 +233,7 @@ def test_a_blend_is_taken_with_exact_levels(page):
     assert "A blend was taken: 60% Your palette, 40% Mine." in page.session_state["history"].steps[-1].what
     page.slider(key="blend_share").set_value(100).run()
     press(page, "blend_use")
-    assert now(page) == palettes.listed(database())[0].palette
+    assert now(page) == palettes.list_palettes(database())[0].palette
 
 
 def test_the_timeline_says_what_each_step_gained_and_goes_back_and_forth(page):
@@ -285,11 +285,11 @@ def test_the_link_opens_the_same_palette(page):
 def test_saved_palettes_go_out_and_come_in(page):
     save(page, "Mine")
     save(page, "Mine")
-    kept = import_export.saved_jsonl(list(palettes.listed(database())))
+    kept = import_export.saved_jsonl(list(palettes.list_palettes(database())))
     assert [json.loads(one)["name"] for one in kept.splitlines()] == ["Mine", "Mine (2)"]
     page.file_uploader(key="import").upload("palettes.jsonl", kept.encode(), "text/plain").run()
     settled(page)
-    names = sorted(one.name for one in palettes.listed(database()))
+    names = sorted(one.name for one in palettes.list_palettes(database()))
     assert names == ["Mine", "Mine", "Mine", "Mine (2)"]
 
 

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from map_core import catalog
 from map_core.catalog import processes
-from map_core.catalog.processes import State
+from map_core.catalog.processes import TableJobState
 from map_core.core.jobs import shared_jobs
 from map_core.data import reward_table
 from map_core.models import files
@@ -49,7 +49,7 @@ def press(page: AppTest, key: str) -> AppTest:
 
 def until_ended(page: AppTest, name: str) -> AppTest:
     deadline = time.monotonic() + 60
-    while processes.look(name).state is State.RUNNING:
+    while processes.status(name).state is TableJobState.RUNNING:
         assert time.monotonic() < deadline, f"{name} is still being made"
         time.sleep(0.05)
     return page.run()
@@ -81,7 +81,7 @@ def test_a_file_becomes_a_table_that_every_page_looks_at(page, tmp_path):
     assert page.session_state["table"] == "My scores"
     assert page.query_params["view"] in ("kept", ["kept"])
     assert "You look at “My scores” now" in " ".join(text.value for text in page.text)
-    assert processes.every() == ()
+    assert processes.list_jobs() == ()
     page.switch_page("tradeoffs.py").run()
     assert page.query_params["table"] in ("My scores", ["My scores"])
     assert set(page.session_state["history"].now.targets) == {"humor", "tact"}
@@ -111,7 +111,7 @@ def test_what_is_wrong_with_a_file_is_said_and_its_columns_can_be_chosen_again(p
     until_ended(page, "a")
     assert "row 9, column 'humor' is 'funny', no number" in " ".join(text.value for text in page.text)
     press(page, "work_columns_a")
-    assert processes.every() == ()
+    assert processes.list_jobs() == ()
     page.multiselect(key="upload_values").set_value(["tact"]).run()
     press(page, "upload_make")
     until_ended(page, "a")
@@ -148,7 +148,7 @@ def test_files_of_the_server_come_from_the_inbox_alone(page, tmp_path, monkeypat
     press(page, "tables_inbox_take")
     press(page, "upload_make")
     until_ended(page, "large")
-    assert [one.name for one in catalog.listed()] == ["large"]
+    assert [one.name for one in catalog.list_tables()] == ["large"]
     assert (tmp_path / "inbox" / "large.csv").read_bytes() == scored()
 
 
@@ -159,14 +159,14 @@ def test_deleting_the_table_at_hand_goes_back_to_the_first(page):
     assert page.session_state["table"] == "Ours"
     press(page, "table_gone_Ours")
     assert page.session_state["table"] == ""
-    assert catalog.listed() == ()
+    assert catalog.list_tables() == ()
     assert any("“Ours” was deleted." in text.value for text in page.text)
 
 
 def test_a_build_is_begun_with_what_was_asked_for(page, monkeypatch):
     monkeypatch.setattr(files, "installed", lambda: [ModelFiles("tiny", Path("tiny"), "0" * 64, "here")])
     begun = []
-    monkeypatch.setattr(processes, "begin", lambda *given, **more: begun.append((given, more)))
+    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append((given, more)))
     view(page, "build")
     assert page.button(key="build_go").disabled
     page.text_area(key="build_pasted").set_value("How?\nHow?").run()
@@ -186,7 +186,7 @@ def test_a_build_is_begun_with_what_was_asked_for(page, monkeypatch):
 def test_a_build_scores_values_of_ones_own(page, monkeypatch):
     monkeypatch.setattr(files, "installed", lambda: [ModelFiles("tiny", Path("tiny"), "0" * 64, "here")])
     begun = []
-    monkeypatch.setattr(processes, "begin", lambda *given, **more: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append(given))
     definition = Definition("calm_nurse", "Calm *nurse*", more=("a calm nurse",), less=("a salesman",))
     kept = custom_values.define(database(), definition)
     view(page, "build")
@@ -207,7 +207,7 @@ def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypat
     reward_table.save(replace(made, metadata=metadata), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     begun = []
-    monkeypatch.setattr(processes, "begin", lambda *given: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *given: begun.append(given))
     page = opened_with(palette="humor:p99")
     view(page.switch_page("tables.py").run(), "good")
     looked_at(page)

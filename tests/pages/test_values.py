@@ -7,11 +7,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core.custom_values import agreement, jobs, replies_key, score_cache
-from map_core.custom_values.active import forget
+from map_core.custom_values.active import clear_cache
 from map_core.data import reward_table
 from map_core.palettes.palette import ALL, Palette, Target
-from map_core.scoring import Definition, ScoringModels, Specification, make, read_values_file, values_file
-from map_core.scoring.pairwise import Answer, questions
+from map_core.scoring import Definition, ScoringModels, Specification, make_scorer, read_values_file, values_file
+from map_core.scoring.pairwise import PairAnswer, choose_pairs
 from map_core.store import SETTING, custom_values, database, palettes
 from tests.pages.test_main_path import APP, said
 from tests.tables import make_table
@@ -27,9 +27,9 @@ def table(tmp_path, monkeypatch):
     reward_table.save(made, tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     monkeypatch.setenv(SETTING, f"sqlite:///{tmp_path / 'kept.sqlite'}")
-    forget()
+    clear_cache()
     yield reward_table.load(tmp_path / "table.parquet")
-    forget()
+    clear_cache()
 
 
 def opened(**told) -> AppTest:
@@ -56,16 +56,16 @@ def defining(title: str, more: str, less: str) -> AppTest:
 def scored(table, seed: int = 0, definition: Definition = NURSE) -> np.ndarray:
     """Scores of the value, put where the scoring process would put them."""
     column = np.random.default_rng(seed).normal(size=len(table.rewards))
-    path = score_cache.path_of(replies_key(table), definition)
+    path = score_cache.score_path(replies_key(table), definition)
     path.parent.mkdir(parents=True, exist_ok=True)
-    score_cache.write(path, column, {})
+    score_cache.write_scores(path, column, {})
     return column
 
 
 def judge(table, column: np.ndarray, id: int, right: int, of: int) -> None:
-    for number, one in enumerate(questions(table, column, of)):
+    for number, one in enumerate(choose_pairs(table, column, of)):
         higher = column[one.first] > column[one.second]
-        answer = Answer.FIRST if higher == (number < right) else Answer.SECOND
+        answer = PairAnswer.FIRST if higher == (number < right) else PairAnswer.SECOND
         custom_values.judge(database(), id, 1, replies_key(table), agreement.replies_of(table, one), answer)
 
 
@@ -84,7 +84,7 @@ def test_a_value_is_defined_in_words_and_its_scoring_begins(table, monkeypatch):
     monkeypatch.setattr(jobs, "start", lambda path, key, definition: started.append((path, key, definition)))
     app = defining("Calm nurse", more="sounds like a calm nurse\nspeaks softly", less="sounds like a salesman")
     assert not app.exception
-    (made,) = custom_values.listed(database())
+    (made,) = custom_values.list_values(database())
     assert made.definition.more == ("sounds like a calm nurse", "speaks softly")
     assert made.definition.colour is not None
     assert started[0][1:] == (replies_key(table), made.definition)
@@ -95,7 +95,7 @@ def test_what_cannot_be_kept_is_said_and_nothing_typed_is_lost(table):
     app = defining("Calm nurse", more="sounds like a nurse", less="sounds like a nurse")
     assert "stands on both sides" in said(app)
     assert app.text_area(key="values_more").value == "sounds like a nurse"
-    assert custom_values.listed(database()) == ()
+    assert custom_values.list_values(database()) == ()
     app.button(key="values_define_cancel").click().run()
     assert "Helpfulness" in said(app)
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_kept_is_said_and_nothing_typed_is_lost(table):
 def test_a_name_of_the_table_is_not_taken_twice(table, monkeypatch):
     monkeypatch.setattr(jobs, "start", lambda *told: None)
     defining("Humor", more="jokes", less="dry")
-    assert custom_values.listed(database())[0].definition.name == "humor_2"
+    assert custom_values.list_values(database())[0].definition.name == "humor_2"
 
 
 def test_pairs_are_judged_one_after_another_and_taken_back(table):
@@ -121,11 +121,11 @@ def test_pairs_are_judged_one_after_another_and_taken_back(table):
     assert "2 of 15" in said(app)
     while "values_judging" in app.session_state:
         app.button(key="values_is_second").click().run()
-    found = agreement.judged(database(), table, made.id, 1)
+    found = agreement.kept_judgements(database(), table, made.id, 1)
     assert len(found) == 15
     assert len({frozenset((one.first, one.second)) for one in found}) == 15
     assert "of 15 judged pairs" in said(app)
-    assert agreement.basis(agreement.agreed(table, column, found)) in said(app)
+    assert agreement.basis_sentence(agreement.scorer_agreement(table, column, found)) in said(app)
 
 
 def test_a_judged_value_gets_a_slider_with_its_word(table):
@@ -183,7 +183,7 @@ def test_a_target_goes_with_its_value_and_the_rest_stays(table):
     made = custom_values.define(database(), NURSE)
     judge(table, scored(table), made.id, 15, 15)
     custom_values.use(database(), made.id, 1)
-    forget()
+    clear_cache()
     app = opened()
     app.switch_page("palette.py").run()
     app.slider(key="target_humor").set_value(60).run()
@@ -192,7 +192,7 @@ def test_a_target_goes_with_its_value_and_the_rest_stays(table):
     assert "calm_nurse" in before
     app.switch_page("values.py").run()
     app.button(key="values_delete_sure").click().run()
-    assert custom_values.listed(database()) == ()
+    assert custom_values.list_values(database()) == ()
     app.switch_page("palette.py").run()
     assert not app.exception
     after = app.query_params["palette"]
@@ -225,7 +225,7 @@ def test_other_words_make_a_version_that_is_judged_anew(table, monkeypatch):
     made = custom_values.define(database(), NURSE)
     judge(table, scored(table), made.id, 15, 15)
     custom_values.use(database(), made.id, 1)
-    forget()
+    clear_cache()
     app = opened()
     app.button(key="values_change").click().run()
     assert app.text_area(key="values_more").value == "sounds like a calm nurse"
@@ -241,7 +241,7 @@ def test_a_definition_can_be_taken_to_the_command_line(tmp_path):
     file = tmp_path / "calm_nurse.json"
     file.write_text(values_file([NURSE]), encoding="utf-8")
     found = read_values_file(file)["calm_nurse"]
-    assert make(found, ScoringModels()).version == make(Specification.of(NURSE), ScoringModels()).version
+    assert make_scorer(found, ScoringModels()).version == make_scorer(Specification.of(NURSE), ScoringModels()).version
 
 
 def test_markup_in_a_definition_is_text(table):

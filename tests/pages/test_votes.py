@@ -10,7 +10,7 @@ import pytest
 
 from map_core.generation.events import Begun
 from map_core.store import database, table_key, votes
-from map_core.store.votes import Preferred, Tally, Vote
+from map_core.store.votes import Preference, Tally, Vote
 from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_sentence, preference_share, votes_csv
 from pages.view.compare import batch
 from pages.view.session import scene
@@ -54,7 +54,7 @@ def test_replies_that_read_alike_are_no_pair():
 
 def test_a_side_is_somebodys_reply():
     shown = BlindPair("one", "two", aligned=Side.B)
-    assert [shown.preferred(side) for side in Side] == [Preferred.BASE, Preferred.TIE, Preferred.ALIGNED]
+    assert [shown.preferred(side) for side in Side] == [Preference.BASE, Preference.TIE, Preference.ALIGNED]
 
 
 def test_the_share_of_14_of_20_by_hand():
@@ -82,9 +82,9 @@ def test_a_share_of_few_or_of_none():
 def test_the_file_names_no_session_and_holds_no_formula():
     when = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     made = [
-        Vote(1, "ab", "=1+1", Preferred.ALIGNED, "session-9f", when),
-        Vote(2, "ab", "Why?", Preferred.TIE, "session-77", when),
-        Vote(3, "ab", "How?", Preferred.BASE, "session-9f", when),
+        Vote(1, "ab", "=1+1", Preference.ALIGNED, "session-9f", when),
+        Vote(2, "ab", "Why?", Preference.TIE, "session-77", when),
+        Vote(3, "ab", "How?", Preference.BASE, "session-9f", when),
     ]
     text = votes_csv(made)
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -136,10 +136,10 @@ def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
     assert "<dt>Effective sample size</dt>" in page
     assert not answers(compare)
     key = votes.palette_key(compare.session_state["history"].now, table_key(scene.load(scene.ALL).table))
-    (vote,) = votes.votes_of(kept, key)
-    assert (vote.preferred, vote.prompt) == (Preferred.ALIGNED, generation.request.prompt)
+    (vote,) = votes.list_votes(kept, key)
+    assert (vote.preferred, vote.prompt) == (Preference.ALIGNED, generation.request.prompt)
     compare.button(key="judge_undo").click().run()
-    assert votes.votes_of(kept, key) == ()
+    assert votes.list_votes(kept, key) == ()
     assert len(answers(compare)) == 3
     compare.button(key="judge_is_neither").click().run()
     assert "You saw no difference." in said(compare)

@@ -21,7 +21,7 @@ import pytest
 from map_core import report as reports
 from map_core.core.assets import asset
 from map_core.core.types import Form, Verdict
-from map_core.custom_values import Scores, extended
+from map_core.custom_values import ValueScores, add_columns
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import assess
@@ -197,7 +197,7 @@ def test_a_value_that_was_added_in_the_app_is_put_into_a_table_first(table, tmp_
     nurse = Specification.of(Definition("calm_nurse", "Calm nurse", more=("it's a calm nurse",), less=("a salesman",)))
     rng = np.random.default_rng(3)
     entry = {"name": "calm_nurse", **nurse.as_dict(), "version": "1"}
-    whole = extended(table, [Scores(rng.normal(size=len(table.rewards)), entry)])
+    whole = add_columns(table, [ValueScores(rng.normal(size=len(table.rewards)), entry)])
     plain = reports.as_dict(made(whole, {"humor": 60.0}))["snippets"]
     assert "values" not in plain
     assert "with-values" not in plain["solve"]

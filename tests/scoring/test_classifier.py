@@ -12,7 +12,7 @@ from map_core import scoring
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.scoring import Scorer, ScoringModels, Specification
 from map_core.scoring.classifier import Classifier
-from map_core.scoring.known_classifiers import READY
+from map_core.scoring.known_classifiers import KNOWN_CLASSIFIERS
 from map_core.testing.scorer_laws import check_scorer, reply
 from tests.tiny_classifier import CONTEXT, make_classifier, make_reward_model
 
@@ -198,11 +198,11 @@ def test_missing_tensors_are_never_made_up(llama: str, tmp_path: Path) -> None:
 
 
 def test_ready_entries_make_scorers_without_loading_anything() -> None:
-    for name, entry in READY.items():
+    for name, entry in KNOWN_CLASSIFIERS.items():
         if not entry.refused:
             made = Classifier("wit", {"ready": name, "output": 0}, ScoringModels())
             assert made.card.source == entry.model
             assert made.card.measures == entry.measures
             assert made.card.licence
             assert entry.gigabytes > 0
-    assert len(READY["armo"].outputs) == 19
+    assert len(KNOWN_CLASSIFIERS["armo"].outputs) == 19

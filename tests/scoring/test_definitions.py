@@ -139,7 +139,7 @@ def test_a_table_says_how_to_score_it_again() -> None:
     again = scoring.resolve(["humor", "calm_nurse"], told, models())
     assert [one.name for one in again] == ["humor", "calm_nurse"]
     assert again[1].version == made[0].version
-    assert scoring.scored(told) == (*scoring.DEFAULT_VALUES, "calm_nurse")
+    assert scoring.scorable_values(told) == (*scoring.DEFAULT_VALUES, "calm_nurse")
     np.testing.assert_array_equal(again[1].score("Hi", [reply("calm")]), made[0].score("Hi", [reply("calm")]))
 
 
@@ -299,7 +299,7 @@ def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
         metadata={"scorers": [made[0].entry()]},
     )
     own = scoring.from_metadata(table.metadata)
-    solver = GenerationWeightsSolver(table, scored=scoring.scored(own))
+    solver = GenerationWeightsSolver(table, scored=scoring.scorable_values(own))
     parser = RequestParser(
         "m", solver, {"calm": np.array([1.0])}, SamplingSettings(), None, PromptTokens(None), Limits(), 2, own
     )

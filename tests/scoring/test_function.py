@@ -77,10 +77,10 @@ def test_what_is_no_function_is_told(file: Path) -> None:
 def test_a_table_alone_has_no_code_run(file: Path) -> None:
     file.write_text("raise SystemExit('code of a table was run')\n")
     told = scoring.from_metadata({"scorers": [FunctionScorer("brief", {"function": f"{file}:short"}).entry()]})
-    assert "brief" not in scoring.scored(told)
+    assert "brief" not in scoring.scorable_values(told)
     with pytest.raises(InputError, match="may not have that run or called"):
         scoring.resolve(["brief"], told)
     assert (
-        scoring.scored({"brief": Specification("brief", "function", told["brief"].settings, trusted=True)})[-1]
+        scoring.scorable_values({"brief": Specification("brief", "function", told["brief"].settings, trusted=True)})[-1]
         == "brief"
     )

@@ -163,6 +163,6 @@ def test_bad_settings_are_told_in_words(settings: dict[str, Any], said: str) -> 
 
 def test_a_table_alone_has_no_server_called() -> None:
     told = scoring.from_metadata({"scorers": [judge("tiny@http://127.0.0.1:9/v1").entry()]})
-    assert "polite" not in scoring.scored(told)
+    assert "polite" not in scoring.scorable_values(told)
     with pytest.raises(InputError, match="scored by a judge, and a table alone may not have that run or called"):
         scoring.resolve(["polite"], told)

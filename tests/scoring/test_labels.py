@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from map_core.cli.values import values as command
 from map_core.data.reward_table import load
-from map_core.scoring.validation import LEAST_AUC, read_labels, separations
+from map_core.scoring.validation import MIN_AUC, read_labels, separations
 from tests import ROOT
 
 #: Makes no claim: a reader cannot label how expected wording is.
@@ -22,7 +22,7 @@ def test_every_value_of_the_embedded_table_is_measured_on_enough_labels() -> Non
     for one in found.values():
         assert one.positives + one.negatives >= 120, one
         assert min(one.positives, one.negatives) >= 25, one
-        assert one.auc >= LEAST_AUC, one
+        assert one.auc >= MIN_AUC, one
 
 
 def test_the_documents_give_the_figures_that_the_command_prints() -> None:

@@ -10,7 +10,16 @@ import pytest
 from scipy.stats import binomtest
 
 from map_core.errors import InputError
-from map_core.scoring.pairwise import PARTS, Answer, Judgement, Question, Word, agreement, questions, word
+from map_core.scoring.pairwise import (
+    PARTS,
+    PairAnswer,
+    PairJudgement,
+    PairQuestion,
+    TrustLevel,
+    agreement,
+    choose_pairs,
+    trust_level,
+)
 from tests.tables import make_table
 
 TABLE = make_table(prompts=40, candidates=16, seed=3)
@@ -22,13 +31,13 @@ def scored(noise: float, seed: int = 1) -> np.ndarray:
     return TRUTH + noise * np.random.default_rng(seed).normal(size=len(TRUTH))
 
 
-def judge(asked: tuple[Question, ...], threshold: float = 0.0) -> list[Judgement]:
+def judge(asked: tuple[PairQuestion, ...], threshold: float = 0.0) -> list[PairJudgement]:
     """Somebody who knows the truth, and cannot tell what differs by less than the threshold."""
     judged = []
     for one in asked:
         gap = TRUTH[one.first] - TRUTH[one.second]
-        answer = Answer.FIRST if gap > 0 else Answer.SECOND
-        judged.append(Judgement(one.first, one.second, Answer.NEITHER if abs(gap) < threshold else answer))
+        answer = PairAnswer.FIRST if gap > 0 else PairAnswer.SECOND
+        judged.append(PairJudgement(one.first, one.second, PairAnswer.NEITHER if abs(gap) < threshold else answer))
     return judged
 
 
@@ -46,20 +55,20 @@ def concordance(scores: np.ndarray) -> float:
 def test_three_pairs_counted_by_hand():
     scores = np.array([3.0, 1.0, 2.0, 2.0])
     judged = [
-        Judgement(0, 1, Answer.FIRST),  # agrees
-        Judgement(0, 1, Answer.SECOND),  # does not
-        Judgement(2, 3, Answer.SECOND),  # the scorer sees no difference: half
-        Judgement(0, 2, Answer.NEITHER),  # left out
+        PairJudgement(0, 1, PairAnswer.FIRST),  # agrees
+        PairJudgement(0, 1, PairAnswer.SECOND),  # does not
+        PairJudgement(2, 3, PairAnswer.SECOND),  # the scorer sees no difference: half
+        PairJudgement(0, 2, PairAnswer.NEITHER),  # left out
     ]
     found = agreement(scores, judged)
     assert (found.agreed, found.decided, found.undecided, found.auc) == (1.5, 3, 1, 0.5)
-    assert found.word is None  # too few
+    assert found.trust_level is None  # too few
 
 
 @pytest.mark.parametrize(("agreed", "of"), [(0, 12), (9, 15), (15, 15), (31, 40)])
 def test_the_interval_is_wilsons(agreed, of):
     scores = np.array([1.0, 0.0])
-    judged = [Judgement(0, 1, Answer.FIRST)] * agreed + [Judgement(0, 1, Answer.SECOND)] * (of - agreed)
+    judged = [PairJudgement(0, 1, PairAnswer.FIRST)] * agreed + [PairJudgement(0, 1, PairAnswer.SECOND)] * (of - agreed)
     expected = binomtest(agreed, of).proportion_ci(0.95, method="wilson")
     found = agreement(scores, judged)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
@@ -67,24 +76,24 @@ def test_the_interval_is_wilsons(agreed, of):
 
 def test_nothing_decided_says_nothing():
     assert agreement(TRUTH, []) is None
-    assert agreement(TRUTH, [Judgement(0, 1, Answer.NEITHER)]) is None
+    assert agreement(TRUTH, [PairJudgement(0, 1, PairAnswer.NEITHER)]) is None
 
 
 def test_pairs_are_of_one_prompt_differ_and_are_spread_evenly():
-    asked = questions(TABLE, scored(1.0), 40, seed=2)
+    asked = choose_pairs(TABLE, scored(1.0), 40, seed=2)
     prompt = np.searchsorted(TABLE.offsets, [one.first for one in asked], side="right") - 1
     assert len(asked) == 40
     assert (prompt == np.searchsorted(TABLE.offsets, [one.second for one in asked], side="right") - 1).all()
     assert len(set(prompt)) == 40  # each of another prompt
     for start in range(0, 40, PARTS):
         assert sorted(one.part for one in asked[start : start + PARTS]) == list(range(PARTS))
-    assert asked == questions(TABLE, scored(1.0), 40, seed=2)
-    assert asked != questions(TABLE, scored(1.0), 40, seed=3)
+    assert asked == choose_pairs(TABLE, scored(1.0), 40, seed=2)
+    assert asked != choose_pairs(TABLE, scored(1.0), 40, seed=3)
 
 
 def test_the_order_on_the_screen_says_nothing_about_the_scores():
     higher_first = [
-        TRUTH[one.first] > TRUTH[one.second] for seed in range(20) for one in questions(TABLE, TRUTH, 20, seed)
+        TRUTH[one.first] > TRUTH[one.second] for seed in range(20) for one in choose_pairs(TABLE, TRUTH, 20, seed)
     ]
     assert 0.4 < np.mean(higher_first) < 0.6
 
@@ -92,32 +101,32 @@ def test_the_order_on_the_screen_says_nothing_about_the_scores():
 def test_later_parts_are_further_apart():
     gaps = Counter()
     for seed in range(10):
-        for one in questions(TABLE, TRUTH, 40, seed):
+        for one in choose_pairs(TABLE, TRUTH, 40, seed):
             gaps[one.part] += abs(TRUTH[one.first] - TRUTH[one.second])
     assert [gaps[part] for part in range(PARTS)] == sorted(gaps.values())
 
 
 def test_replies_that_read_alike_are_no_pair():
     twins = replace(make_table(prompts=2, candidates=3), replies=("Yes.", "Yes. ", "No.", "One", "One", " One"))
-    asked = questions(twins, np.arange(6.0), 10)
+    asked = choose_pairs(twins, np.arange(6.0), 10)
     assert {frozenset((one.first, one.second)) for one in asked} == {frozenset((0, 2)), frozenset((1, 2))}
 
 
 def test_a_table_with_one_reply_a_prompt_gives_pairs_across_prompts():
     single = make_table(prompts=30, candidates=1)
-    assert len(questions(single, single.rewards[:, 0], 15)) == 15
+    assert len(choose_pairs(single, single.rewards[:, 0], 15)) == 15
 
 
 def test_scores_must_fit_the_replies():
     with pytest.raises(InputError, match="3 scores for 640 replies"):
-        questions(TABLE, np.zeros(3))
+        choose_pairs(TABLE, np.zeros(3))
 
 
 def test_a_perfect_scorer_is_reliable_and_an_inverted_one_is_reversed():
-    asked = questions(TABLE, TRUTH, 15)
+    asked = choose_pairs(TABLE, TRUTH, 15)
     perfect, inverted = agreement(TRUTH, judge(asked)), agreement(-TRUTH, judge(asked))
-    assert (perfect.auc, perfect.word, perfect.reversed) == (1.0, Word.RELIABLE, False)
-    assert (inverted.auc, inverted.word, inverted.reversed) == (0.0, Word.UNUSABLE, True)
+    assert (perfect.auc, perfect.trust_level, perfect.reversed) == (1.0, TrustLevel.RELIABLE, False)
+    assert (inverted.auc, inverted.trust_level, inverted.reversed) == (0.0, TrustLevel.UNUSABLE, True)
 
 
 @pytest.mark.parametrize("wanted", [15, 40])
@@ -125,15 +134,15 @@ def test_a_coin_is_seldom_called_anything_but_not_to_be_used(wanted):
     said = Counter()
     for seed in range(300):
         coin = np.random.default_rng(seed).normal(size=len(TRUTH))
-        said[agreement(coin, judge(questions(TABLE, coin, wanted, seed))).word] += 1
-    assert said[Word.UNUSABLE] >= 0.95 * 300
+        said[agreement(coin, judge(choose_pairs(TABLE, coin, wanted, seed))).trust_level] += 1
+    assert said[TrustLevel.UNUSABLE] >= 0.95 * 300
 
 
 def test_the_share_estimates_that_of_all_pairs_and_its_interval_holds_it():
     scores = scored(0.35)
     truth, found = concordance(scores), []
     for seed in range(400):
-        found.append(agreement(scores, judge(questions(TABLE, scores, 20, seed))))
+        found.append(agreement(scores, judge(choose_pairs(TABLE, scores, 20, seed))))
     error = np.std([one.auc for one in found]) / np.sqrt(len(found))
     assert np.mean([one.auc for one in found]) == pytest.approx(truth, abs=4 * error)
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.95
@@ -143,7 +152,7 @@ def test_the_share_estimates_that_of_all_pairs_and_its_interval_holds_it():
 
 def test_pairs_that_nobody_can_tell_apart_are_left_out():
     scores = scored(0.3)
-    asked = questions(TABLE, scores, 40)
+    asked = choose_pairs(TABLE, scores, 40)
     strict, easy = agreement(scores, judge(asked)), agreement(scores, judge(asked, threshold=0.5))
     assert easy.undecided > 0
     assert easy.decided + easy.undecided == 40
@@ -163,7 +172,7 @@ def test_with_close_pairs_left_out_it_is_near_the_auc_of_labels(correlation):
 
 
 def test_the_words_begin_where_they_are_said_to():
-    assert word(0.75, 0.66) is Word.RELIABLE
-    assert word(0.75, 0.65) is Word.ROUGH
-    assert word(0.9, 0.5) is Word.UNUSABLE  # a coin is not ruled out
-    assert word(0.64, 0.6) is Word.UNUSABLE
+    assert trust_level(0.75, 0.66) is TrustLevel.RELIABLE
+    assert trust_level(0.75, 0.65) is TrustLevel.ROUGH
+    assert trust_level(0.9, 0.5) is TrustLevel.UNUSABLE  # a coin is not ruled out
+    assert trust_level(0.64, 0.6) is TrustLevel.UNUSABLE

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from map_core.errors import InputError
 from map_core.figures import value_profile as figures
-from map_core.scoring.profile import extremes, portrait
+from map_core.scoring.profile import extreme_replies, value_profile
 from tests.tables import make_table
 
 TABLE = make_table(prompts=12, candidates=16, seed=2)
@@ -21,7 +21,7 @@ def with_column(column: np.ndarray, name: str = "own"):
 
 
 def test_the_spread_is_that_of_the_replies():
-    found = portrait(TABLE, "humor")
+    found = value_profile(TABLE, "humor")
     column = TABLE.rewards[:, TABLE.index("humor")]
     spread = (column - column.mean()) / column.std()
     assert found.shares.sum() == pytest.approx(1.0)
@@ -30,7 +30,7 @@ def test_the_spread_is_that_of_the_replies():
 
 
 def test_the_ladder_goes_up_from_the_lowest_reply_to_the_highest():
-    found = portrait(TABLE, "humor")
+    found = value_profile(TABLE, "humor")
     column = TABLE.rewards[:, TABLE.index("humor")]
     assert found.rungs[0].row == column.argmin()
     assert found.rungs[-1].row == column.argmax()
@@ -38,7 +38,7 @@ def test_the_ladder_goes_up_from_the_lowest_reply_to_the_highest():
 
 
 def test_correlations_are_spearmans_and_the_strongest_comes_first():
-    found = portrait(TABLE, "helpfulness")
+    found = value_profile(TABLE, "helpfulness")
     for name, size in found.correlations:
         expected = spearmanr(TABLE.rewards[:, 0], TABLE.rewards[:, TABLE.index(name)]).statistic
         assert size == pytest.approx(expected)
@@ -49,21 +49,21 @@ def test_correlations_are_spearmans_and_the_strongest_comes_first():
 @pytest.mark.parametrize(("sign", "said"), [(1, "Nearly one with humor"), (-1, "Nearly the opposite of humor")])
 def test_a_copy_and_an_opposite_are_warned_of(sign, said):
     column = TABLE.rewards[:, TABLE.index("humor")]
-    found = portrait(with_column(sign * column + 0.01 * np.arange(len(column))), "own")
+    found = value_profile(with_column(sign * column + 0.01 * np.arange(len(column))), "own")
     (warning,) = figures.duplicate_warnings(found, {"humor": "humor"})
     assert warning.startswith(said)
-    assert figures.duplicate_warnings(portrait(TABLE, "humor"), {}) == []
+    assert figures.duplicate_warnings(value_profile(TABLE, "humor"), {}) == []
 
 
 def test_a_value_that_counts_tokens_depends_on_length():
     long = replace(TABLE, tokens=tuple(tuple(range(1 + i % 9)) for i in range(len(TABLE.replies))))
     counting = np.array([len(one) for one in long.tokens], dtype=float)
     counted = replace(long, values=(*long.values, "own"), rewards=np.column_stack([long.rewards, counting]))
-    assert "Favours longer replies strongly" in figures.length_sentence(portrait(counted, "own"))
+    assert "Favours longer replies strongly" in figures.length_sentence(value_profile(counted, "own"))
 
 
 def test_extremes_are_of_different_prompts_and_read_differently():
-    high, low = extremes(TABLE, "humor", 3)
+    high, low = extreme_replies(TABLE, "humor", 3)
     prompts = np.repeat(np.arange(12), 16)
     for found in (high, low):
         assert len({prompts[one.row] for one in found}) == 3
@@ -73,19 +73,19 @@ def test_extremes_are_of_different_prompts_and_read_differently():
 
 
 def test_a_constant_value_and_a_table_without_texts_are_no_error():
-    flat = portrait(with_column(np.ones(len(TABLE.rewards))), "own")
+    flat = value_profile(with_column(np.ones(len(TABLE.rewards))), "own")
     assert flat.constant
     assert all(size == 0 for _, size in flat.correlations)
     assert "same reward" in figures.spread_sentence(flat)
     bare = replace(TABLE, replies=())
-    assert portrait(bare, "humor").rungs == ()
-    assert extremes(bare, "humor") == ((), ())
+    assert value_profile(bare, "humor").rungs == ()
+    assert extreme_replies(bare, "humor") == ((), ())
     with pytest.raises(InputError, match="Unknown value"):
-        portrait(TABLE, "wit")
+        value_profile(TABLE, "wit")
 
 
 def test_the_figure_says_what_the_words_and_the_data_say():
-    found = portrait(TABLE, "humor")
+    found = value_profile(TABLE, "humor")
     drawn = figures.spread(found, "Humor <b>", "#112233")
     assert sum(drawn.data[0].y) == pytest.approx(100.0)
     assert "&lt;b&gt;" in drawn.data[0].name
@@ -95,5 +95,5 @@ def test_the_figure_says_what_the_words_and_the_data_say():
 
 
 def test_names_are_no_formulas_in_the_data():
-    told = figures.portrait_csv(portrait(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
+    told = figures.portrait_csv(value_profile(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
     assert '"\'=cmd|""x"""' in told

@@ -14,7 +14,7 @@ from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Palette, Target, standardised
 from map_core.palettes.targets import percentiles
 from map_core.store import jsonl
-from map_core.store.jsonl import Written, line, read, unique
+from map_core.store.jsonl import NamedPalette, palette_line, parse_palettes, unique_names
 from tests.tables import VALUES, make_table
 
 TABLE = make_table()
@@ -31,10 +31,10 @@ WARM = Palette(
 
 
 def test_a_palette_comes_back_as_it_was():
-    written = Written("Warm <b>ü", WARM, "violet", "Of the\nboard.")
-    text = line(written, TABLE, ORACLE)
+    written = NamedPalette("Warm <b>ü", WARM, "violet", "Of the\nboard.")
+    text = palette_line(written, TABLE, ORACLE)
     assert "\n" not in text
-    assert read(f"\n{text}\n\n", TABLE, ORACLE) == (written,)
+    assert parse_palettes(f"\n{text}\n\n", TABLE, ORACLE) == (written,)
 
 
 def test_the_commands_read_the_same_levels(tmp_path):
@@ -42,8 +42,8 @@ def test_the_commands_read_the_same_levels(tmp_path):
     stories = Palette("Stories", WARM.targets)
     part = TABLE.select("Stories")
     texts = [
-        line(Written("Warm", WARM), TABLE, ORACLE),
-        line(Written("Stories", stories), part, MemoryOracle.of(part)),
+        palette_line(NamedPalette("Warm", WARM), TABLE, ORACLE),
+        palette_line(NamedPalette("Stories", stories), part, MemoryOracle.of(part)),
     ]
     (tmp_path / "palettes.jsonl").write_text("\n".join(texts), encoding="utf-8")
     opened = open_table(tmp_path / "table.parquet", None, None)
@@ -57,7 +57,7 @@ def test_the_commands_read_the_same_levels(tmp_path):
 
 def test_targets_as_people_write_them():
     told = '{"targets": {"humor": "p70", "helpfulness": 0.25}}'
-    (found,) = read(told, TABLE, ORACLE)
+    (found,) = parse_palettes(told, TABLE, ORACLE)
     assert found.name == "Palette 1"
     assert found.palette.targets["humor"].percentile == pytest.approx(70.0)
     assert found.palette.targets["helpfulness"].level == 0.25
@@ -66,7 +66,7 @@ def test_targets_as_people_write_them():
 
 
 def test_names_that_come_again_are_numbered():
-    assert unique(["a", "b", "a", "a (2)", "a"]) == ["a", "b", "a (2)", "a (2) (2)", "a (3)"]
+    assert unique_names(["a", "b", "a", "a (2)", "a"]) == ["a", "b", "a (2)", "a (2) (2)", "a (3)"]
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_names_that_come_again_are_numbered():
 )
 def test_what_is_no_palette_is_refused_with_its_line(text, message):
     with pytest.raises(InputError) as refused:
-        read(text, TABLE, ORACLE)
+        parse_palettes(text, TABLE, ORACLE)
     assert message in str(refused.value)
 
 
 def test_a_file_that_is_too_large_is_not_read(monkeypatch):
-    monkeypatch.setattr(jsonl, "LARGEST", 10)
+    monkeypatch.setattr(jsonl, "MAX_CHARACTERS", 10)
     with pytest.raises(InputError, match="at most 10"):
-        read(json.dumps({"targets": {}}), TABLE, ORACLE)
+        parse_palettes(json.dumps({"targets": {}}), TABLE, ORACLE)

@@ -18,7 +18,7 @@ from sqlalchemy import NullPool, create_engine, inspect, text
 from map_core.errors import InputError, StoreError
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.scoring.definition import Definition
-from map_core.scoring.pairwise import Answer
+from map_core.scoring.pairwise import PairAnswer
 from map_core.store import (
     SETTING,
     custom_values,
@@ -32,7 +32,7 @@ from map_core.store import (
 )
 from map_core.store.migrate import migrate, revision, scripts
 from map_core.store.models import Base
-from map_core.store.votes import Preferred
+from map_core.store.votes import Preference
 from tests import ROOT
 from tests.postgres import find_postgres, server
 from tests.tables import make_table
@@ -88,7 +88,7 @@ def test_a_palette_is_kept_as_it_is(opened):
     assert (saved.version, saved.palette, saved.owner, saved.meanwhile) == (1, WARM, "", ())
     assert before <= saved.created == saved.updated <= datetime.now(UTC)
     assert palettes.load(opened, saved.id) == saved
-    assert palettes.listed(opened) == (saved,)
+    assert palettes.list_palettes(opened) == (saved,)
     assert list(palettes.load(opened, saved.id).palette.targets) == ["kindness", "humor", "helpfulness"]
 
 
@@ -124,8 +124,8 @@ def test_the_last_saved_is_listed_first_and_each_owner_sees_their_own(opened):
     first, second = palettes.save(opened, WARM, "One"), palettes.save(opened, WARM, "Two")
     other = palettes.save(opened, WARM, "Three", owner="somebody")
     palettes.update(opened, first.id, COOL)
-    assert [one.name for one in palettes.listed(opened)] == ["One", "Two"]
-    assert palettes.listed(opened, "somebody") == (other,)
+    assert [one.name for one in palettes.list_palettes(opened)] == ["One", "Two"]
+    assert palettes.list_palettes(opened, "somebody") == (other,)
     assert second.id != first.id
 
 
@@ -144,12 +144,12 @@ def test_what_is_deleted_can_be_put_back_with_its_versions(opened):
     before = palettes.load(opened, saved.id), palettes.versions(opened, saved.id)
     gone = palettes.delete(opened, saved.id)
     assert palettes.load(opened, saved.id) is None
-    assert palettes.listed(opened) == palettes.versions(opened, saved.id) == ()
+    assert palettes.list_palettes(opened) == palettes.versions(opened, saved.id) == ()
     with opened.engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM versions")) == 0
     assert palettes.save(opened, WARM, "Another").id != saved.id
-    palettes.put_back(opened, gone)
-    palettes.put_back(opened, gone)
+    palettes.restore(opened, gone)
+    palettes.restore(opened, gone)
     assert (palettes.load(opened, saved.id), palettes.versions(opened, saved.id)) == before
 
 
@@ -176,7 +176,7 @@ def test_what_is_not_there_is_said(opened):
 def test_what_cannot_be_kept_is_refused_in_words(opened, told, message):
     with pytest.raises(InputError, match=message):
         palettes.save(opened, WARM, **{"name": "Warm", **told})
-    assert palettes.listed(opened) == ()
+    assert palettes.list_palettes(opened) == ()
 
 
 def test_any_text_that_people_type_is_kept(opened):
@@ -193,7 +193,7 @@ def test_a_change_that_fails_leaves_nothing_behind(opened):
 
     with pytest.raises(ZeroDivisionError):
         fails()
-    assert votes.votes_of(opened, "k") == ()
+    assert votes.list_votes(opened, "k") == ()
 
 
 def test_people_join_a_meeting_and_leave_it(opened):
@@ -216,13 +216,13 @@ def test_people_join_a_meeting_and_leave_it(opened):
 def test_what_a_meeting_may_spend_is_the_same_for_all_who_look(opened):
     made = meetings.open_meeting(opened, "Launch", ALL, "t")
     assert meetings.meeting(opened, made.code).budget is None
-    meetings.spend(opened, made.code.upper(), 0.8)
+    meetings.set_budget(opened, made.code.upper(), 0.8)
     assert meetings.meeting(opened, made.code).budget == 0.8
     for bad in (-0.1, float("nan"), float("inf")):
         with pytest.raises(InputError, match="budget"):
-            meetings.spend(opened, made.code, bad)
+            meetings.set_budget(opened, made.code, bad)
     meetings.end(opened, made.code)
-    meetings.spend(opened, made.code, 0.5)
+    meetings.set_budget(opened, made.code, 0.5)
     assert meetings.meeting(opened, made.code) is None
 
 
@@ -252,7 +252,7 @@ def test_codes_are_not_guessed():
 
 
 def test_a_full_meeting_lets_nobody_in_even_at_once(opened, monkeypatch):
-    monkeypatch.setattr(meetings, "MOST_MEMBERS", 3)
+    monkeypatch.setattr(meetings, "MAX_MEMBERS", 3)
     made = meetings.open_meeting(opened, "Launch", ALL, "t")
 
     def join(k: int) -> bool:
@@ -272,15 +272,15 @@ def test_a_full_meeting_lets_nobody_in_even_at_once(opened, monkeypatch):
 
 def test_votes_of_a_palette_come_together(opened):
     key, other = votes.palette_key(WARM, "t"), votes.palette_key(COOL, "t")
-    first = votes.vote(opened, key, "How are you?", Preferred.ALIGNED, "v")
-    second = votes.vote(opened, key, "How are you?", Preferred.TIE)
-    votes.vote(opened, other, "How are you?", Preferred.BASE)
-    assert votes.votes_of(opened, key) == (first, second)
+    first = votes.vote(opened, key, "How are you?", Preference.ALIGNED, "v")
+    second = votes.vote(opened, key, "How are you?", Preference.TIE)
+    votes.vote(opened, other, "How are you?", Preference.BASE)
+    assert votes.list_votes(opened, key) == (first, second)
     assert votes.tally(opened, key) == votes.Tally(base=0, aligned=1, tie=1)
     assert votes.tally(opened, key).votes == 2
     assert votes.withdraw(opened, first.id)
     assert not votes.withdraw(opened, first.id)
-    assert votes.votes_of(opened, key) == (second,)
+    assert votes.list_votes(opened, key) == (second,)
 
 
 def test_the_key_of_a_palette_is_what_it_asks_for():
@@ -320,7 +320,7 @@ def test_an_older_database_is_upgraded_with_all_that_is_in_it(address):
         connection.execute(text("INSERT INTO versions VALUES (:id, 1, :data, 'Saved.', '2026-01-02 03:04:05')"), told)
         assert "meetings" not in inspect(connection).get_table_names()
     upgraded = open_database(address)
-    (saved,) = palettes.listed(upgraded)
+    (saved,) = palettes.list_palettes(upgraded)
     assert (saved.name, saved.version) == ("Warm", 1)
     assert saved.palette == Palette("Care", {"humor": Target(70.0)})
     assert saved.created.tzinfo is not None
@@ -367,14 +367,14 @@ def test_processes_that_open_a_new_database_at_once(address):
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert answer.returncode == 0, answer.stderr
     opened = open_database(address)
-    assert {one.name for one in palettes.listed(opened)} == set("abcd")
+    assert {one.name for one in palettes.list_palettes(opened)} == set("abcd")
     opened.close()
 
 
 def test_what_another_connection_writes_is_seen(opened, address):
     beside = open_database(address)
     saved = palettes.save(beside, WARM, "Warm")
-    assert palettes.listed(opened) == (saved,)
+    assert palettes.list_palettes(opened) == (saved,)
     beside.close()
 
 
@@ -383,7 +383,7 @@ def test_sqlite_reads_while_somebody_writes(tmp_path):
     saved = palettes.save(opened, WARM, "Warm")
     with opened.writing() as session:
         session.execute(text("UPDATE palettes SET name = 'Cold'"))
-        assert palettes.listed(opened) == (saved,)
+        assert palettes.list_palettes(opened) == (saved,)
     assert palettes.load(opened, saved.id).name == "Cold"
     with opened.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -444,7 +444,7 @@ def test_a_value_is_kept_as_it_was_defined(opened):
     made = custom_values.define(opened, NURSE)
     assert made.definition == NURSE
     assert (made.version, made.in_use, made.used) == (1, 0, None)
-    assert custom_values.listed(opened) == (made,)
+    assert custom_values.list_values(opened) == (made,)
     assert custom_values.load(opened, made.id) == made
 
 
@@ -465,9 +465,9 @@ def test_other_words_are_a_new_version_and_another_title_is_not(opened):
 def test_judgements_belong_to_a_version_and_a_table(opened):
     made = custom_values.define(opened, NURSE)
     pair = (("p01", 3), ("p01", 0))
-    kept = custom_values.judge(opened, made.id, 1, "abc", pair, Answer.SECOND, "me")
+    kept = custom_values.judge(opened, made.id, 1, "abc", pair, PairAnswer.SECOND, "me")
     assert custom_values.judgements(opened, made.id, 1, "abc") == (kept,)
-    assert (kept.first, kept.second, kept.answer) == (*pair, Answer.SECOND)
+    assert (kept.first, kept.second, kept.answer) == (*pair, PairAnswer.SECOND)
     assert custom_values.judgements(opened, made.id, 2, "abc") == ()
     assert custom_values.judgements(opened, made.id, 1, "other") == ()
     assert custom_values.withdraw(opened, kept.id)
@@ -477,9 +477,9 @@ def test_judgements_belong_to_a_version_and_a_table(opened):
 
 def test_deleting_a_value_takes_the_judgements_along_and_frees_the_name(opened):
     made = custom_values.define(opened, NURSE)
-    custom_values.judge(opened, made.id, 1, "abc", (("a", 0), ("a", 1)), Answer.FIRST)
+    custom_values.judge(opened, made.id, 1, "abc", (("a", 0), ("a", 1)), PairAnswer.FIRST)
     custom_values.delete(opened, made.id)
-    assert custom_values.listed(opened) == ()
+    assert custom_values.list_values(opened) == ()
     again = custom_values.define(opened, NURSE)
     assert again.id != made.id
     assert custom_values.judgements(opened, made.id, 1, "abc") == ()
@@ -497,7 +497,7 @@ def test_what_cannot_be_done_to_a_value_is_refused_in_words(opened):
         lambda: custom_values.delete(opened, 99),
         lambda: custom_values.use(opened, 99, 0),
         lambda: custom_values.revise(opened, 99, NURSE),
-        lambda: custom_values.judge(opened, 99, 1, "abc", (("a", 0), ("a", 1)), Answer.FIRST),
+        lambda: custom_values.judge(opened, 99, 1, "abc", (("a", 0), ("a", 1)), PairAnswer.FIRST),
     ):
         with pytest.raises(InputError, match="no value of one's own with the number 99"):
             call()

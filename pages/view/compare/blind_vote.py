@@ -16,7 +16,7 @@ from map_core.generation.choice import Choice
 from map_core.palettes.palette import ALL
 from map_core.service.generation import Generation, GenerationSnapshot, Phase
 from map_core.store import database, setting, table_key, votes
-from map_core.store.votes import Preferred
+from map_core.store.votes import Preference
 from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_sentence, votes_csv
 from pages.view.compare.replies import shown_candidate
 from pages.view.session import palette_state
@@ -33,9 +33,9 @@ REFUSED: Key[str] = Key("judge_refused", "")
 _MAX_PROMPT_LENGTH = 2_000
 _ANSWERS = {Side.A: "A is better", Side.NEITHER: "No difference", Side.B: "B is better"}
 _OUTCOMES = {
-    Preferred.ALIGNED: "You preferred the aligned model.",
-    Preferred.BASE: "You preferred the base model.",
-    Preferred.TIE: "You saw no difference.",
+    Preference.ALIGNED: "You preferred the aligned model.",
+    Preference.BASE: "You preferred the base model.",
+    Preference.TIE: "You saw no difference.",
 }
 
 
@@ -53,7 +53,7 @@ class _CastVote:
     """A judgement of this viewer: the id of the vote, and what it was."""
 
     vote: int
-    preferred: Preferred
+    preferred: Preference
 
 
 def vote_question(generation: Generation, shown: GenerationSnapshot, choice: Choice | None) -> VoteQuestion | None:
@@ -189,12 +189,12 @@ def draw_summary() -> None:
 def _draw_tally() -> None:
     """Draw the judgements on this palette by everybody."""
     try:
-        kept = votes.votes_of(database(), _palette_key())
+        kept = votes.list_votes(database(), _palette_key())
     except PaletteError as error:
         st.html(markup.note(f"Judgements cannot be kept: {error}"))
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="judged_line"):
-        st.html(markup.note(preference_sentence(votes.counted(kept))), width="content")
+        st.html(markup.note(preference_sentence(votes.count_votes(kept))), width="content")
         if kept:
             st.download_button(
                 "Judgements (CSV)",

@@ -21,7 +21,7 @@ from map_core.generation.request import GenerationRequest
 from map_core.models.endpoint import address_of, refusal_reason
 from map_core.models.files import locate, recorded_model
 from map_core.oracle import MemoryOracle
-from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scored
+from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scorable_values
 from map_core.service.batch import PromptBatch
 from map_core.service.generation import Generation
 from map_core.service.service import GenerationService, shared_service
@@ -97,7 +97,7 @@ def warm_up(scene: Scene) -> None:
 
 def scored_values(scene: Scene) -> tuple[str, ...]:
     """Return the table's values that can be scored on new replies."""
-    known = scored(from_metadata(scene.table.metadata))
+    known = scorable_values(from_metadata(scene.table.metadata))
     return tuple(name for name in scene.table.values if name in known)
 
 

@@ -74,7 +74,7 @@ def draw_open_form(scene: Scene) -> None:
     st.button("Look", key="meeting_look", on_click=_look)
     st.html(
         shell_markup.note(
-            f"Up to {meetings.MOST_MEMBERS} people join by a QR code or a link, each with a palette of their own. "
+            f"Up to {meetings.MAX_MEMBERS} people join by a QR code or a link, each with a palette of their own. "
             "Names and palettes are kept in this app's database until the meeting is closed."
         )
     )
@@ -162,7 +162,7 @@ def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
     with st.popover(f"Budget {amounts.nats(kept, 1)}", icon=":material/savings:", key="meeting_budget"):
         chosen = results.draw_budget(scene)
     if chosen != held.budget:
-        meetings.spend(database(), held.code, chosen)
+        meetings.set_budget(database(), held.code, chosen)
     return chosen
 
 
@@ -239,7 +239,7 @@ def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool
     piece()
 
 
-def _draw_members(code: str, members: Sequence[meetings.Entry], names: Sequence[str], is_host: bool) -> None:
+def _draw_members(code: str, members: Sequence[meetings.MeetingEntry], names: Sequence[str], is_host: bool) -> None:
     count = len(members)
     st.html(markup.count(f"{count} {'person has' if count == 1 else 'people have'} joined"))
     if count and is_host:

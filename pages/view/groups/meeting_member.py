@@ -65,7 +65,7 @@ def member_id() -> str:
     return st.query_params["me"][:64]
 
 
-def current_wishes(scene: Scene, sent: meetings.Entry | None) -> dict[str, Wish]:
+def current_wishes(scene: Scene, sent: meetings.MeetingEntry | None) -> dict[str, Wish]:
     """Return the wishes as they stand on this phone: from before, from what was sent, or none."""
     held = WISHES.get()
     if set(held) != set(scene.table.values):
@@ -168,7 +168,7 @@ def _ease(scene: Scene, assessment: Assessment) -> None:
     WISHES.set(held)
 
 
-def draw_send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.Entry | None) -> None:
+def draw_send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.MeetingEntry | None) -> None:
     """Draw the way to send, to send again, and to leave."""
     changed = sent is not None and (sent.palette != mine or sent.name != _name())
     with st.container(horizontal=True, vertical_alignment="center", key="join_send"):

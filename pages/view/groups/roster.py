@@ -230,7 +230,7 @@ def _add_today(palette: Palette) -> None:
 
 def _saved() -> None:
     try:
-        kept = saved_palettes.listed(database())
+        kept = saved_palettes.list_palettes(database())
     except PaletteError as error:
         st.text(str(error))
         return
@@ -241,7 +241,7 @@ def _saved() -> None:
     st.button("Add", key="add_chosen_saved", type="primary", on_click=_add_saved, args=(kept,))
 
 
-def _add_saved(kept: Sequence[saved_palettes.Saved]) -> None:
+def _add_saved(kept: Sequence[saved_palettes.SavedPalette]) -> None:
     add(SeatedGroup(kept[k].name, kept[k].palette) for k in CHOSEN_SAVED.get())
     CHOSEN_SAVED.set([])
 

@@ -8,8 +8,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from map_core.errors import PaletteError
 from map_core.palettes.palette import ALL
 from map_core.store import Database, palettes, table_key
-from map_core.store.jsonl import Written, line, read, unique
-from map_core.store.palettes import Saved
+from map_core.store.jsonl import NamedPalette, palette_line, parse_palettes, unique_names
+from map_core.store.palettes import SavedPalette
 from pages.view.session import palette_cache, palette_state, share
 from pages.view.session import scene as scenes
 from pages.view.shell import markup
@@ -30,7 +30,7 @@ def draw_link() -> None:
     st.html(markup.note("Whoever opens it in this app on the same table sees the same palette. Nothing else is sent."))
 
 
-def draw_files(opened: Database, kept: tuple[Saved, ...]) -> None:
+def draw_files(opened: Database, kept: tuple[SavedPalette, ...]) -> None:
     """Export all saved palettes, import some."""
     st.header("Files")
     here = [one for one in kept if palette_cache.fits_table(one.palette)]
@@ -62,12 +62,12 @@ def draw_files(opened: Database, kept: tuple[Saved, ...]) -> None:
         st.text(IMPORT_MESSAGE.get())
 
 
-def saved_jsonl(kept: list[Saved]) -> str:
+def saved_jsonl(kept: list[SavedPalette]) -> str:
     """Return saved palettes as JSON lines; a name that comes again has a number."""
     told = []
-    for one, name in zip(kept, unique(one.name for one in kept), strict=True):
+    for one, name in zip(kept, unique_names(one.name for one in kept), strict=True):
         scene = scenes.load(one.palette.use_case)
-        told.append(line(Written(name, one.palette, one.colour, one.note), scene.table, scene.oracle))
+        told.append(palette_line(NamedPalette(name, one.palette, one.colour, one.note), scene.table, scene.oracle))
     return "".join(f"{text}\n" for text in told)
 
 
@@ -78,7 +78,7 @@ def _import(opened: Database) -> None:
         return
     whole = scenes.load(ALL)
     try:
-        found = read(file.getvalue().decode("utf-8", "replace"), whole.table, whole.oracle)
+        found = parse_palettes(file.getvalue().decode("utf-8", "replace"), whole.table, whole.oracle)
         for one in found:
             palettes.save(
                 opened,

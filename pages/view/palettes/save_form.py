@@ -8,7 +8,7 @@ import streamlit as st
 
 from map_core.errors import PaletteError
 from map_core.store import Database, database, palettes, table_key
-from map_core.store.palettes import Saved
+from map_core.store.palettes import SavedPalette
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.session import palette_state
@@ -41,10 +41,10 @@ def open_store() -> Database | None:
         return None
 
 
-def saved_palettes(kept: Database) -> tuple[Saved, ...]:
+def saved_palettes(kept: Database) -> tuple[SavedPalette, ...]:
     """Return the palettes that are saved, the last one first; none, with words, where the database does not answer."""
     try:
-        return palettes.listed(kept)
+        return palettes.list_palettes(kept)
     except PaletteError as error:
         st.warning("Saved palettes cannot be read now.", icon=":material/cloud_off:")
         st.text(str(error))
@@ -104,7 +104,7 @@ def remember_opened(id: int, version: int) -> None:
     OPENED.set(OpenedVersion(id, version))
 
 
-def _began(kept: Database) -> Saved | None:
+def _began(kept: Database) -> SavedPalette | None:
     began = OPENED.get()
     try:
         return None if began is None else palettes.load(kept, began.id)
@@ -132,7 +132,7 @@ def _save(kept: Database) -> None:
     COLOUR.set(None)
 
 
-def _save_version(kept: Database, began: Saved) -> None:
+def _save_version(kept: Database, began: SavedPalette) -> None:
     history = palette_state.history()
     based = OPENED.get()
     if based is None:

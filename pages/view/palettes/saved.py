@@ -8,7 +8,7 @@ from map_core.core import amounts
 from map_core.errors import PaletteError
 from map_core.palettes.palette import Palette
 from map_core.store import Database, palettes, table_key
-from map_core.store.palettes import Deleted, Saved, Version
+from map_core.store.palettes import DeletedPalette, PaletteVersion, SavedPalette
 from pages.view.compare import pinned as pinning
 from pages.view.palettes import markup as marks
 from pages.view.palettes import save_form as keep
@@ -19,7 +19,7 @@ from pages.view.session.palette_cache import AssessedPalette
 from pages.view.shell import markup
 from pages.view.shell.session_keys import Key, KeyFamily
 
-DELETED: Key[Deleted | None] = Key("palettes_deleted", None)
+DELETED: Key[DeletedPalette | None] = Key("palettes_deleted", None)
 NEW_NAME: KeyFamily[str] = KeyFamily("rename_name_{}", "")
 NEW_COLOUR: KeyFamily[str | None] = KeyFamily("rename_colour_{}", None)
 NEW_NOTE: KeyFamily[str] = KeyFamily("rename_note_{}", "")
@@ -36,7 +36,7 @@ FOREIGN = (
 )
 
 
-def draw_saved(kept: Database, found: tuple[Saved, ...]) -> None:
+def draw_saved(kept: Database, found: tuple[SavedPalette, ...]) -> None:
     """Draw the list, the one saved last first."""
     st.header("Saved palettes")
     _draw_deleted(kept)
@@ -55,7 +55,7 @@ def draw_saved(kept: Database, found: tuple[Saved, ...]) -> None:
             _draw_row(kept, one, known.get(one.id), one in here)
 
 
-def _draw_row(kept: Database, saved: Saved, assessed: AssessedPalette | None, fits: bool) -> None:
+def _draw_row(kept: Database, saved: SavedPalette, assessed: AssessedPalette | None, fits: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_head_{saved.id}"):
         st.html(marks.name(saved.name, saved.colour), width="content")
         if assessed is not None:
@@ -76,7 +76,7 @@ def _draw_row(kept: Database, saved: Saved, assessed: AssessedPalette | None, fi
         _draw_buttons(kept, saved, fits)
 
 
-def _draw_buttons(kept: Database, saved: Saved, fits: bool) -> None:
+def _draw_buttons(kept: Database, saved: SavedPalette, fits: bool) -> None:
     full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
     st.button(
         "Use",
@@ -112,7 +112,7 @@ def _draw_buttons(kept: Database, saved: Saved, fits: bool) -> None:
     )
 
 
-def _rename_form(kept: Database, saved: Saved) -> None:
+def _rename_form(kept: Database, saved: SavedPalette) -> None:
     with st.form(f"rename_form_{saved.id}", border=False):
         st.text_input("Name", saved.name, max_chars=80, key=NEW_NAME.of(saved.id).name)
         keep.draw_colour_choice(NEW_COLOUR.of(saved.id).name, saved.colour)
@@ -120,7 +120,7 @@ def _rename_form(kept: Database, saved: Saved) -> None:
         st.form_submit_button("Keep", key=f"rename_{saved.id}", on_click=_rename, args=(kept, saved))
 
 
-def _draw_versions(kept: Database, saved: Saved) -> None:
+def _draw_versions(kept: Database, saved: SavedPalette) -> None:
     """Draw what it asked for from the first time on, the newest first."""
     for version in reversed(palettes.versions(kept, saved.id)):
         fits = palette_cache.fits_table(version.palette)
@@ -158,7 +158,7 @@ def _draw_deleted(kept: Database) -> None:
             st.button("Undo", key="undelete", icon=icon, type="tertiary", on_click=_put_back, args=(kept, gone))
 
 
-def _rename(kept: Database, saved: Saved) -> None:
+def _rename(kept: Database, saved: SavedPalette) -> None:
     name, colour, note = (str(key.of(saved.id).get() or "") for key in (NEW_NAME, NEW_COLOUR, NEW_NOTE))
     try:
         palettes.rename(kept, saved.id, name, colour=colour, note=note)
@@ -166,26 +166,26 @@ def _rename(kept: Database, saved: Saved) -> None:
         keep.set_message(str(error))
 
 
-def _use(saved: Saved) -> None:
+def _use(saved: SavedPalette) -> None:
     today.use_palette(saved.palette, f"{saved.name} was taken.")
     keep.remember_opened(saved.id, saved.version)
 
 
-def _use_version(saved: Saved, version: Version) -> None:
+def _use_version(saved: SavedPalette, version: PaletteVersion) -> None:
     today.use_palette(version.palette, f"Version {version.number} of {saved.name} was taken.")
     keep.remember_opened(saved.id, version.number)
 
 
-def _delete(kept: Database, saved: Saved) -> None:
+def _delete(kept: Database, saved: SavedPalette) -> None:
     try:
         DELETED.set(palettes.delete(kept, saved.id))
     except PaletteError as error:  # somebody else deleted it meanwhile, or the database does not answer
         keep.set_message(str(error))
 
 
-def _put_back(kept: Database, gone: Deleted) -> None:
+def _put_back(kept: Database, gone: DeletedPalette) -> None:
     try:
-        palettes.put_back(kept, gone)
+        palettes.restore(kept, gone)
     except PaletteError as error:
         keep.set_message(str(error))
     else:

@@ -174,7 +174,7 @@ def _known(scene: Scene, palette: Palette) -> AssessedPalette | None:
 
 
 def fits_table(palette: Palette) -> bool:
-    """Return whether the palette speaks of the table that is looked at: it asks for values of it, in one of its use cases."""
+    """Return whether the palette asks for values of the table that is looked at, in one of its use cases."""
     table = scenes.load(ALL).table
     asked = {name for name, target in palette.targets.items() if not target.free}
     return asked <= set(table.values) and palette.use_case in (ALL, *table.use_case_names)

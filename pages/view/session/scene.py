@@ -17,8 +17,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from map_core import catalog
 from map_core.core.types import SamplingSettings
-from map_core.custom_values import extended, read, replies_key
-from map_core.custom_values.active import offered
+from map_core.custom_values import add_columns, read_scores, replies_key
+from map_core.custom_values.active import offered_values
 from map_core.data import reward_table
 from map_core.data.reward_table import DEFAULT_TABLE, RewardTable
 from map_core.errors import InputError
@@ -173,8 +173,8 @@ def _load(path: str, modified: float) -> RewardTable:
 def _extended(path: str, modified: float, added: tuple[str, ...]) -> RewardTable:
     """Return the whole table with values of one's own, given as JSON; those that are not scored on it are left out."""
     table = _load(path, modified)
-    scores = [read(replies_key(table), Definition.from_json(one)) for one in added]
-    return extended(table, [one for one in scores if one is not None])
+    scores = [read_scores(replies_key(table), Definition.from_json(one)) for one in added]
+    return add_columns(table, [one for one in scores if one is not None])
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -228,7 +228,7 @@ def load(use_case: str = ALL) -> Scene:
     try:
         path = table_path()
         modified = path.stat().st_mtime if path.exists() else 0.0
-        added = tuple((one.definition.to_json(), one.trust) for one in offered(_load(str(path), modified)))
+        added = tuple((one.definition.to_json(), one.trust) for one in offered_values(_load(str(path), modified)))
         return _scene(str(path), modified, None if use_case == ALL else use_case, added)
     except InputError as error:
         st.title("There is no table to look at")

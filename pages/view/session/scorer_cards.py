@@ -11,7 +11,7 @@ import streamlit as st
 from map_core.core import amounts, safe_csv
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
-from map_core.scoring.validation import LEAST_AUC, Separation, length_correlations, read_labels, separations
+from map_core.scoring.validation import MIN_AUC, Separation, length_correlations, read_labels, separations
 from pages.view.session import scene as scenes
 
 #: A rank correlation with the length of the reply that is worth a word.
@@ -66,8 +66,8 @@ def agreement_sentence(quality: ScorerQuality, name: str) -> str:
         f"AUC {amounts.fixed(one.auc, 2)} ({amounts.fixed(one.low, 2)} to {amounts.fixed(one.high, 2)}), from "
         f"{one.positives} replies labelled 1 and {one.negatives} labelled 0."
     )
-    if one.auc < LEAST_AUC:
-        said += f" That is below {LEAST_AUC:g}, so do not trust its name."
+    if one.auc < MIN_AUC:
+        said += f" That is below {MIN_AUC:g}, so do not trust its name."
     return said
 
 

@@ -80,7 +80,9 @@ def draw_build_form() -> None:
     )
     with below:
         model_choice.draw_details()
-    st.text_input("Name of the table", processes.free_name("My prompts"), max_chars=catalog.LONGEST, key=NAME.name)
+    st.text_input(
+        "Name of the table", processes.free_name("My prompts"), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name
+    )
     count = CANDIDATE_COUNT.get() * len(found)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="build_start"):
         st.button(
@@ -100,7 +102,7 @@ def draw_build_form() -> None:
 def own_definitions() -> tuple[Definition, ...]:
     """Return the values of one's own that are in use; none where the database does not answer."""
     try:
-        found = [one.used for one in custom_values.listed(database())]
+        found = [one.used for one in custom_values.list_values(database())]
     except PaletteError:
         return ()
     return tuple(one for one in found if one is not None and one.name not in DEFAULT_VALUES)
@@ -202,7 +204,7 @@ def _start(prompts: Sequence[Prompt]) -> None:
         inputs["values.json"] = values_file(defined).encode()
         arguments += ["--values-file", "{folder}/values.json"]
     try:
-        processes.begin(str(NAME.get()), "build", arguments, about, inputs)
+        processes.start(str(NAME.get()), "build", arguments, about, inputs)
     except InputError as error:
         table_markup.set_message(str(error))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core import catalog
-from map_core.catalog import Kept
+from map_core.catalog import TableEntry
 from map_core.errors import InputError
 from pages.view.session import scene as scenes
 from pages.view.shell import markup
@@ -19,8 +19,8 @@ def draw_catalog() -> None:
     """Draw the list: the app's own table, then those that were brought or made, the newest first."""
     table_markup.draw_message()
     looked_at = scenes.chosen_table()
-    found = catalog.listed()
-    _draw_row(catalog.described(scenes.default_table_path()), "", looked_at == "")
+    found = catalog.list_tables()
+    _draw_row(catalog.describe(scenes.default_table_path()), "", looked_at == "")
     for one in found:
         _draw_row(one, one.name, looked_at == one.name)
     if not found:
@@ -32,7 +32,7 @@ def draw_catalog() -> None:
         )
 
 
-def _draw_row(table: Kept, name: str, looked_at: bool) -> None:
+def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
     key = name or "first"
     with st.container(border=True, key=f"table_{key}"):
         st.html(table_markup.title(name or DEFAULT_TITLE, "you look at this one" if looked_at else ""))

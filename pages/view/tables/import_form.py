@@ -180,7 +180,7 @@ def _draw_columns(held: Upload, found: Preview) -> None:
         choice = None
     else:
         choice = _draw_roles(found)
-    st.text_input("Name of the table", _free_name(held.name), max_chars=catalog.LONGEST, key=NAME.name)
+    st.text_input("Name of the table", _free_name(held.name), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name)
     missing = choice is not None and not (choice.prompt and choice.reply and choice.values)
     st.button(
         "Make the table",
@@ -245,7 +245,7 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
         arguments += [f"--value={value}" for value in choice.values or ()]
     about = {"file": held.name} if held.stays else {"file": held.name, "input": file}
     try:
-        processes.begin(name, "import", arguments, about, {} if held.stays else {file: held.path})
+        processes.start(name, "import", arguments, about, {} if held.stays else {file: held.path})
     except InputError as error:
         table_markup.set_message(str(error))
         return
@@ -254,7 +254,7 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
 
 def _free_name(file: str) -> str:
     """Return a name for the table that is not taken, after that of the file."""
-    stem = " ".join(re.sub(r"[^\w \-]+", " ", Path(file).stem).split()).lstrip("-_ ")[: catalog.LONGEST - 4]
+    stem = " ".join(re.sub(r"[^\w \-]+", " ", Path(file).stem).split()).lstrip("-_ ")[: catalog.MAX_TABLE_NAME - 4]
     return processes.free_name(stem or "My replies")
 
 

@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from map_core.catalog import Kept
+from map_core.catalog import TableEntry
 from map_core.core import amounts
 from pages.view.shell.session_keys import Key
 
@@ -19,7 +19,7 @@ def title(name: str, tag: str = "") -> str:
     return f'<h2 class="vp-table">{escape(name)}{mark}</h2>'
 
 
-def table_facts(table: Kept) -> str:
+def table_facts(table: TableEntry) -> str:
     """Return what a table holds, in one line."""
     each = table.replies / max(1, table.prompts)
     facts = [

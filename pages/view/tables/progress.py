@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from map_core.catalog import processes
-from map_core.catalog.processes import Making, State
+from map_core.catalog.processes import TableJob, TableJobState
 from map_core.core import amounts
 from map_core.errors import InputError
 from pages.view.shell import errors, markup, tabs
@@ -31,51 +31,51 @@ _STAGES = {
     "writing": "Writing the table",
 }
 _ICONS = {
-    State.RUNNING: (":material/progress_activity:", "blue"),
-    State.DONE: (":material/check_circle:", "green"),
-    State.STOPPED: (":material/pause_circle:", "orange"),
-    State.FAILED: (":material/cancel:", "red"),
-    State.INTERRUPTED: (":material/warning:", "orange"),
+    TableJobState.RUNNING: (":material/progress_activity:", "blue"),
+    TableJobState.DONE: (":material/check_circle:", "green"),
+    TableJobState.STOPPED: (":material/pause_circle:", "orange"),
+    TableJobState.FAILED: (":material/cancel:", "red"),
+    TableJobState.INTERRUPTED: (":material/warning:", "orange"),
 }
 
 
 def draw_progress() -> None:
     """Draw a card for each, drawn again while one of them runs."""
-    running = any(one.state is State.RUNNING for one in processes.every())
+    running = any(one.state is TableJobState.RUNNING for one in processes.list_jobs())
 
     @st.fragment(run_every=POLL_SECONDS if running else None)
     def piece() -> None:
         if RERUN.pop():
             st.rerun()  # something was done here that the whole page shows
         with errors.guarded("Tables that are being made"):
-            now = processes.every()
+            now = processes.list_jobs()
             for one in now:
                 with st.container(border=True, key=f"work_{one.name}"):
                     _draw_card(one)
-        if running and not any(one.state is State.RUNNING for one in now):
+        if running and not any(one.state is TableJobState.RUNNING for one in now):
             st.rerun()  # once more as a whole, without the clock and with the new table in the list
 
     piece()
 
 
-def _draw_card(process: Making) -> None:
+def _draw_card(process: TableJob) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_head_{process.name}"):
         st.html(table_markup.title(process.name), width="content")
         icon, colour = _ICONS[process.state]
         st.badge(process.state.capitalize(), icon=icon, color=colour)  # type: ignore[arg-type]
     st.html(markup.note(f"{_KINDS.get(process.kind, process.kind)}: {_about(process)}"))
-    if process.state is State.RUNNING:
+    if process.state is TableJobState.RUNNING:
         st.progress(process.done / process.total if process.total else 0.0, markup.plain(_progress_text(process)))
-    elif process.state is State.INTERRUPTED:
+    elif process.state is TableJobState.INTERRUPTED:
         st.html(
             markup.note(
                 f"It was interrupted {_stopped_at(process)}: the machine or its process was ended in the middle. What "
                 "was made is kept."
             )
         )
-    elif process.state is State.STOPPED:
+    elif process.state is TableJobState.STOPPED:
         st.html(markup.note(f"It was stopped {_stopped_at(process)}. What was made is kept."))
-    elif process.state is State.FAILED:
+    elif process.state is TableJobState.FAILED:
         st.text(process.error or "It ended without a word.")
     for note in process.notes:
         st.html(markup.note(note))
@@ -83,29 +83,29 @@ def _draw_card(process: Making) -> None:
         _draw_buttons(process)
 
 
-def _draw_buttons(process: Making) -> None:
-    if process.state is State.RUNNING:
+def _draw_buttons(process: TableJob) -> None:
+    if process.state is TableJobState.RUNNING:
         _draw_button("Stop", "stop", process, ":material/stop_circle:", processes.stop)
         return
-    if process.state is State.DONE:
+    if process.state is TableJobState.DONE:
         _draw_button("Look at it", "look", process, ":material/visibility:", _look_at)
-        _draw_button("Clear this line", "clear", process, ":material/done:", processes.give_up)
+        _draw_button("Clear this line", "clear", process, ":material/done:", processes.discard)
         return
     _draw_button(
-        "Try again" if process.state is State.FAILED else "Go on",
+        "Try again" if process.state is TableJobState.FAILED else "Go on",
         "on",
         process,
         ":material/play_arrow:",
-        processes.go_on,
+        processes.resume,
     )
     if process.kind == "import":
         _draw_button("Choose columns again", "columns", process, ":material/table_chart:", _columns_again)
     with st.popover("Give up", icon=":material/delete:", type="tertiary", key=f"work_give_up_{process.name}"):
         st.html(markup.note("What was made so far is thrown away."))
-        _draw_button("Throw it away", "gone", process, ":material/delete:", processes.give_up)
+        _draw_button("Throw it away", "gone", process, ":material/delete:", processes.discard)
 
 
-def _draw_button(label: str, key: str, process: Making, icon: str, action: Callable[[str], None]) -> None:
+def _draw_button(label: str, key: str, process: TableJob, icon: str, action: Callable[[str], None]) -> None:
     st.button(
         label,
         key=f"work_{key}_{process.name}",
@@ -125,21 +125,21 @@ def _on_pressed(action: Callable[[str], None], name: str) -> None:
 
 
 def _look_at(name: str) -> None:
-    processes.give_up(name)
+    processes.discard(name)
     catalog.open_table(name)
 
 
 def _columns_again(name: str) -> None:
     """Move the file back to the uploads, so that its columns can be chosen anew."""
-    about = processes.look(name).about
-    file = processes.place(name) / str(about.get("input", ""))
+    about = processes.status(name).about
+    file = processes.job_folder(name) / str(about.get("input", ""))
     if file.is_file():
         import_form.hold_upload(file, Path(str(about.get("file", file.name))).name)
         tabs.VIEW.of("tables").set("file")
-    processes.give_up(name)
+    processes.discard(name)
 
 
-def _about(process: Making) -> str:
+def _about(process: TableJob) -> str:
     """Return what was asked for."""
     about = process.about
     if process.kind == "import":
@@ -154,7 +154,7 @@ def _about(process: Making) -> str:
     return " · ".join(fact for fact in facts if fact)
 
 
-def _progress_text(process: Making) -> str:
+def _progress_text(process: TableJob) -> str:
     """How far it is, its rate and the time left."""
     text = _STAGES.get(process.stage, process.stage)
     if process.unit == "%":
@@ -168,7 +168,7 @@ def _progress_text(process: Making) -> str:
     return text
 
 
-def _stopped_at(process: Making) -> str:
+def _stopped_at(process: TableJob) -> str:
     """Where it ended, as the middle of a sentence."""
     if not process.total or not process.done:
         return "at its beginning"

@@ -207,7 +207,7 @@ def _extend(name: str, options: tuple[str, ...], about: dict[str, object], added
     about = about | {"table": scenes.chosen_table() or DEFAULT_TITLE.lower()}
     BEGUN.set(True)
     try:
-        processes.begin(name, "extend", [*arguments, *options], about, inputs)
+        processes.start(name, "extend", [*arguments, *options], about, inputs)
     except InputError as error:
         table_markup.set_message(str(error))
         return

@@ -13,8 +13,8 @@ import streamlit as st
 from map_core.core import amounts
 from map_core.figures import theme
 from map_core.figures import value_profile as figures
-from map_core.scoring.pairwise import word
-from map_core.scoring.profile import Portrait, Rung, extremes, portrait
+from map_core.scoring.pairwise import trust_level
+from map_core.scoring.profile import ExampleReply, ValueProfile, extreme_replies, value_profile
 from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.session import scorer_cards
@@ -39,7 +39,7 @@ def draw_card(seen: ValuesView, name: str) -> None:
     if own is not None and own.rewards is None:
         return
     table = seen.portrayed
-    found = portrait(table, name)
+    found = value_profile(table, name)
     if own is None:
         _draw_trust(name)
     else:
@@ -58,10 +58,10 @@ def _draw_trust(name: str) -> None:
     if one is None:
         st.html(marks.word(None, scorer_cards.agreement_sentence(of_table, name)))
     else:
-        st.html(marks.word(word(one.auc, one.low), scorer_cards.agreement_sentence(of_table, name)))
+        st.html(marks.word(trust_level(one.auc, one.low), scorer_cards.agreement_sentence(of_table, name)))
 
 
-def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: Portrait) -> None:
+def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: ValueProfile) -> None:
     told = _entry(seen, name)
     if not told:
         st.html(markup.note("This table does not say how this value was scored."))
@@ -102,7 +102,7 @@ def _entry(seen: ValuesView, name: str) -> dict[str, Any]:
 
 def _draw_extremes(seen: ValuesView, name: str) -> None:
     """Draw the highest and the lowest replies beside each other."""
-    high, low = extremes(seen.portrayed, name)
+    high, low = extreme_replies(seen.portrayed, name)
     with st.container(horizontal=True, gap="medium", key="values_ends"):
         for end, rungs in (("most", high), ("least", low)):
             with st.container(gap="small", key=f"values_end_{end}"):
@@ -111,7 +111,7 @@ def _draw_extremes(seen: ValuesView, name: str) -> None:
                     _draw_rung(seen, rung, f"{end}_{rung.row}")
 
 
-def _draw_ladder(seen: ValuesView, rungs: Sequence[Rung]) -> None:
+def _draw_ladder(seen: ValuesView, rungs: Sequence[ExampleReply]) -> None:
     if not rungs:
         return
     st.subheader("What it sounds like, from low to high", anchor=False)
@@ -119,7 +119,7 @@ def _draw_ladder(seen: ValuesView, rungs: Sequence[Rung]) -> None:
         _draw_rung(seen, rung, str(number))
 
 
-def _draw_rung(seen: ValuesView, rung: Rung, key: str) -> None:
+def _draw_rung(seen: ValuesView, rung: ExampleReply, key: str) -> None:
     table = seen.portrayed
     prompt = table.prompts[table.prompt_of(rung.row)]
     sign = "+" if rung.standardised > 0 else ""
@@ -140,7 +140,7 @@ def _place(percentile: float) -> str:
     return "below p1" if percentile < 1 else amounts.percentile(percentile)
 
 
-def _draw_spread(seen: ValuesView, name: str, profile: Portrait) -> None:
+def _draw_spread(seen: ValuesView, name: str, profile: ValueProfile) -> None:
     st.subheader("How it is spread over the replies", anchor=False)
     if not profile.constant:
         figure = figures.spread(profile, seen.title(name), seen.tint(name))
@@ -158,7 +158,7 @@ def _draw_spread(seen: ValuesView, name: str, profile: Portrait) -> None:
     )
 
 
-def _draw_correlations(seen: ValuesView, profile: Portrait) -> None:
+def _draw_correlations(seen: ValuesView, profile: ValueProfile) -> None:
     """Draw what it goes together with, and a warning where two are nearly one."""
     if not profile.correlations:
         return

@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from map_core.custom_values import jobs, replies_key
-from map_core.custom_values.active import forget
+from map_core.custom_values.active import clear_cache
 from map_core.errors import PaletteError
 from map_core.scoring import Definition, Kind, name_from
 from map_core.store import custom_values
@@ -136,7 +136,7 @@ def _define(seen: ValuesView, own: CustomValue | None) -> None:
     except PaletteError as error:
         REFUSED.set(str(error))
         return
-    forget()
+    clear_cache()
     _close()
     SHOWN.set(name)
     if seen.table.replies:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.custom_values import agreement, replies_key
-from map_core.custom_values.active import forget
+from map_core.custom_values.active import clear_cache
 from map_core.data.reward_table import RewardTable
 from map_core.errors import PaletteError
 from map_core.scoring import Definition
-from map_core.scoring.pairwise import ASKED, MOST, Answer, Question, questions
+from map_core.scoring.pairwise import FIRST_PAIRS, MAX_PAIRS, PairAnswer, PairQuestion, choose_pairs
 from map_core.store import custom_values, database
 from pages.view.shell import markup
 from pages.view.shell.session_keys import Key
@@ -25,13 +25,13 @@ JUDGING: Key[tuple[int, int, int] | None] = Key("values_judging", None)
 GIVEN: Key[list[int]] = Key("values_given", [])
 REFUSED: Key[str] = Key("values_judge_refused", "")
 
-_LABELS = {Answer.FIRST: "This one", Answer.SECOND: "This one", Answer.NEITHER: "Cannot say"}
-_SHORTCUTS = {Answer.FIRST: "1", Answer.SECOND: "2", Answer.NEITHER: "0"}
+_LABELS = {PairAnswer.FIRST: "This one", PairAnswer.SECOND: "This one", PairAnswer.NEITHER: "Cannot say"}
+_SHORTCUTS = {PairAnswer.FIRST: "1", PairAnswer.SECOND: "2", PairAnswer.NEITHER: "0"}
 
 
 def goal(own: CustomValue) -> int:
     """How many judgements there are to be at the next stop; the most there can be once they are there."""
-    return min(MOST, ASKED * (len(own.judged) // ASKED + 1))
+    return min(MAX_PAIRS, FIRST_PAIRS * (len(own.judged) // FIRST_PAIRS + 1))
 
 
 def begin(own: CustomValue) -> None:
@@ -91,11 +91,11 @@ def draw_judging(name: str) -> None:
             st.text(said)
 
 
-def _open_pairs(seen: ValuesView, own: CustomValue) -> list[Question]:
+def _open_pairs(seen: ValuesView, own: CustomValue) -> list[PairQuestion]:
     """Return the pairs that nobody has judged yet, in the order in which they are asked."""
     assert own.rewards is not None
     given = {frozenset((one.first, one.second)) for one in own.judged}
-    found = questions(seen.table, own.rewards, MOST, seed=int(own.value.definition.key[:8], 16))
+    found = choose_pairs(seen.table, own.rewards, MAX_PAIRS, seed=int(own.value.definition.key[:8], 16))
     return [one for one in found if frozenset(agreement.replies_of(seen.table, one)) not in given]
 
 
@@ -111,13 +111,13 @@ def _draw_progress(definition: Definition, done: int, of: int) -> None:
     )
 
 
-def _draw_pair(seen: ValuesView, own: CustomValue, question: Question) -> None:
+def _draw_pair(seen: ValuesView, own: CustomValue, question: PairQuestion) -> None:
     prompts = [seen.table.prompts[seen.table.prompt_of(row)] for row in (question.first, question.second)]
     if prompts[0] == prompts[1]:
         with st.container(key="values_prompt", gap=None):
             st.html(markup.note("Both answer this prompt:"))
             st.text(prompts[0])
-    sides = ((Answer.FIRST, question.first), (Answer.SECOND, question.second))
+    sides = ((PairAnswer.FIRST, question.first), (PairAnswer.SECOND, question.second))
     with st.container(horizontal=True, key="values_pair"):
         for number, (answer, row) in enumerate(sides):
             with st.container(key=f"values_side_{number}"):
@@ -127,10 +127,10 @@ def _draw_pair(seen: ValuesView, own: CustomValue, question: Question) -> None:
                         st.text(prompts[number])
                     st.text(seen.table.replies[row] or "(no words)")
                 _draw_answer(own, seen, question, answer)
-    _draw_answer(own, seen, question, Answer.NEITHER)
+    _draw_answer(own, seen, question, PairAnswer.NEITHER)
 
 
-def _draw_answer(own: CustomValue, seen: ValuesView, question: Question, answer: Answer) -> None:
+def _draw_answer(own: CustomValue, seen: ValuesView, question: PairQuestion, answer: PairAnswer) -> None:
     st.button(
         _LABELS[answer],
         key=f"values_is_{answer.value}",
@@ -141,12 +141,12 @@ def _draw_answer(own: CustomValue, seen: ValuesView, question: Question, answer:
     )
 
 
-def _on_answer(id: int, version: int, table: RewardTable, question: Question, answer: Answer) -> None:
+def _on_answer(id: int, version: int, table: RewardTable, question: PairQuestion, answer: PairAnswer) -> None:
     """Store a judgement."""
     REFUSED.pop()
     pair = agreement.replies_of(table, question)
     try:
-        kept = agreement.judged(database(), table, id, version)
+        kept = agreement.kept_judgements(database(), table, id, version)
         if any({one.first, one.second} == set(pair) for one in kept):
             return  # answered twice in a hurry, or by somebody else meanwhile
         made = custom_values.judge(database(), id, version, replies_key(table), pair, answer, viewer_id())
@@ -154,7 +154,7 @@ def _on_answer(id: int, version: int, table: RewardTable, question: Question, an
         REFUSED.set(str(error))
         return
     GIVEN.set([*GIVEN.get(), made.id])
-    forget()
+    clear_cache()
 
 
 def _take_back() -> None:
@@ -168,4 +168,4 @@ def _take_back() -> None:
         REFUSED.set(str(error))
         return
     GIVEN.set(given)
-    forget()
+    clear_cache()

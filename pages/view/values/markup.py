@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from map_core.scoring.pairwise import Word
+from map_core.scoring.pairwise import TrustLevel
 
-_WORDS = {Word.RELIABLE: "good", Word.ROUGH: "warn", Word.UNUSABLE: "bad"}
+_WORDS = {TrustLevel.RELIABLE: "good", TrustLevel.ROUGH: "warn", TrustLevel.UNUSABLE: "bad"}
 
 
 def _swatch(tint: str) -> str:
@@ -20,7 +20,7 @@ def title(text: str, tint: str, tags: Sequence[str]) -> str:
     return f'<h2 class="vp-value">{_swatch(tint)}<span>{escape(text)}</span>{small}</h2>'
 
 
-def word(said: Word | None, sentence: str) -> str:
+def word(said: TrustLevel | None, sentence: str) -> str:
     """How far it is to be trusted: the word, and the sentence that it rests on."""
     kind, label = ("none", "no word yet") if said is None else (_WORDS[said], said.value)
     return (

@@ -10,13 +10,13 @@ from functools import cached_property
 
 import numpy as np
 
-from map_core.custom_values import agreement, read, replies_key
+from map_core.custom_values import agreement, read_scores, replies_key
 from map_core.data.reward_table import RewardTable
 from map_core.figures.theme import COLOURS
 from map_core.scoring import cards
 from map_core.scoring.pairwise import Agreement
 from map_core.store import Database, custom_values
-from map_core.store.custom_values import Judged, OwnValue
+from map_core.store.custom_values import KeptJudgement, StoredValue
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
 from pages.view.shell.session_keys import Key
@@ -47,9 +47,9 @@ class CustomValue:
         agreement: what they say; None while nothing is decided.
     """
 
-    value: OwnValue
+    value: StoredValue
     rewards: np.ndarray | None
-    judged: tuple[Judged, ...]
+    judged: tuple[KeptJudgement, ...]
     agreement: Agreement | None
 
     @property
@@ -115,16 +115,18 @@ def load_values(database: Database) -> ValuesView:
     """
     scene = scenes.load()
     table = scenes.file_table()
-    listed = custom_values.listed(database)
+    listed = custom_values.list_values(database)
     own = [_custom_value(database, table, one) for one in listed if one.definition.name not in table.values]
     return ValuesView(database, scene, table, tuple(own))
 
 
-def _custom_value(database: Database, table: RewardTable, value: OwnValue) -> CustomValue:
-    scores = read(replies_key(table), value.definition) if table.replies else None
-    kept = agreement.judged(database, table, value.id, value.version)
+def _custom_value(database: Database, table: RewardTable, value: StoredValue) -> CustomValue:
+    scores = read_scores(replies_key(table), value.definition) if table.replies else None
+    kept = agreement.kept_judgements(database, table, value.id, value.version)
     rewards = None if scores is None else scores.rewards
-    return CustomValue(value, rewards, kept, None if rewards is None else agreement.agreed(table, rewards, kept))
+    return CustomValue(
+        value, rewards, kept, None if rewards is None else agreement.scorer_agreement(table, rewards, kept)
+    )
 
 
 def taken_names(seen: ValuesView) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ import streamlit as st
 
 from map_core.core.jobs import Job, JobStatus
 from map_core.custom_values import agreement, jobs, replies_key
-from map_core.custom_values.active import forget
+from map_core.custom_values.active import clear_cache
 from map_core.errors import PaletteError
 from map_core.scoring import values_file
-from map_core.scoring.pairwise import ASKED, LEAST, MOST, RELIABLE_FROM, ROUGH_FROM, Word
+from map_core.scoring.pairwise import FIRST_PAIRS, MAX_PAIRS, MIN_PAIRS, RELIABLE_FROM, ROUGH_FROM, TrustLevel
 from map_core.store import custom_values
 from pages.view.session import scene as scenes
 from pages.view.shell import background, markup
@@ -31,7 +31,7 @@ FAILED: Key[str] = Key("values_failed", "")
 THRESHOLDS = (
     f"Reliable: an AUC of {RELIABLE_FROM[0]:g} or more, whose 95% interval begins above {RELIABLE_FROM[1]:g}. "
     f"Rough: {ROUGH_FROM[0]:g} or more, and the interval begins above {ROUGH_FROM[1]:g}, so it is better than "
-    f"guessing. All else is not to be used. There is no word before {LEAST} pairs are judged."
+    f"guessing. All else is not to be used. There is no word before {MIN_PAIRS} pairs are judged."
 )
 ESTIMATED = (
     "The AUC is the chance that the scores put two replies to one prompt in the order in which a person does: 1 is "
@@ -141,16 +141,16 @@ def _start(seen: ValuesView, own: CustomValue) -> None:
 
 def _draw_judging(own: CustomValue) -> None:
     found, done = own.agreement, len(own.judged)
-    said = agreement.basis(found)
+    said = agreement.basis_sentence(found)
     if found is not None and found.undecided:
         said += f" {found.undecided} more could not be told apart."
         if found.undecided > found.decided:
             said += " Replies of this table seldom differ in it, so there is little to choose between."
     said += f" {agreement.advice(found)}" if found else ""
-    st.html(marks.word(found.word if found else None, said))
+    st.html(marks.word(found.trust_level if found else None, said))
     st.html(markup.note(ESTIMATED))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_judge_line"):
-        if done < MOST:
+        if done < MAX_PAIRS:
             more = judge.goal(own) - done
             st.button(
                 f"Judge {more} {'more ' if done else ''}pairs",
@@ -160,7 +160,7 @@ def _draw_judging(own: CustomValue) -> None:
                 on_click=judge.begin,
                 args=(own,),
                 help="Two replies at a time, without their scores. Keys 1 and 2 for the replies, 0 for neither. "
-                f"{ASKED} take about three minutes.",
+                f"{FIRST_PAIRS} take about three minutes.",
             )
         with st.popover("What the words mean", type="tertiary", icon=":material/help:", key="values_words_mean"):
             st.html(markup.note(THRESHOLDS))
@@ -178,7 +178,7 @@ def _draw_use(seen: ValuesView, own: CustomValue) -> None:
     if own.value.in_use:
         st.html(markup.note(f"Version {own.value.in_use} is the one with a slider until you use this one."))
     enough = found is not None and found.enough
-    doubtful = enough and found is not None and found.word is Word.UNUSABLE
+    doubtful = enough and found is not None and found.trust_level is TrustLevel.UNUSABLE
     if doubtful and CONFIRMED.get() == (own.value.id, own.value.version):
         st.warning(
             "The judgements say that it is not to be used: targets on it may steer replies nowhere, or the wrong way.",
@@ -196,7 +196,7 @@ def _draw_use(seen: ValuesView, own: CustomValue) -> None:
         type="primary" if enough and not doubtful else "secondary",
         icon=":material/tune:",
         disabled=not enough,
-        help=None if enough else f"Judge {LEAST} pairs first, so that you know whether to trust it.",
+        help=None if enough else f"Judge {MIN_PAIRS} pairs first, so that you know whether to trust it.",
         on_click=_ask_twice if doubtful else _switch,
         args=((own.value.id, own.value.version),) if doubtful else (seen, own, own.value.version),
     )
@@ -230,5 +230,5 @@ def _try_change(change: Callable[[], object]) -> bool:
     except PaletteError as error:
         FAILED.set(str(error))
         return False
-    forget()
+    clear_cache()
     return True
