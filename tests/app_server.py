@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, expect, sync_playwright
 
 from map_core.data import reward_table
 from tests import ROOT
@@ -113,6 +113,8 @@ def browser():
     chromium = find_chromium()
     if chromium is None:
         pytest.skip("no Chromium here; python -m tests.browser_setup brings one")
+    # Longer than Playwright's own 5 seconds: what is expected comes, but late on a machine with other work.
+    expect.set_options(timeout=30 * SECONDS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
         yield started

@@ -80,7 +80,7 @@ def report(
             found = compute_report(
                 whole,
                 _palette(opened.table, asked.levels, use_case, kept),
-                made=datetime.now(UTC),
+                date=datetime.now(UTC),
                 name=str(asked.record.get("name") or name),
                 shown_table="" if table == reward_table.DEFAULT_TABLE else str(table),
                 study=find_study(table) if study is None else studies.load(study),

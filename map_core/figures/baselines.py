@@ -91,22 +91,22 @@ def percent(part: float) -> str:
     return amounts.percent(part, 1)
 
 
-def shares(shown: BaselineFigureData, improved: bool = False) -> go.Figure:
+def shares(data: BaselineFigureData, improved: bool = False) -> go.Figure:
     """Draw a bar a way: the share of its weights that meet every target, or that improve every targeted value.
 
     Args:
-        shown: the ways.
+        data: the ways.
         improved: improvement over the base model instead of targets.
 
     Returns:
         A figure with a trace of bars; a way of one row is a plain yes or no.
     """
-    ways = shown.found[::-1]
+    ways = data.found[::-1]
     names, parts, labels, above, below = [], [], [], [], []
     for way in ways:
         of, rows = counts(way)[int(improved)], counts(way)[2]
         low, high = wilson_interval(of, rows, LEVEL) if rows > 1 else (of / rows, of / rows)
-        names.append(escape(shown.title(way)))
+        names.append(escape(data.title(way)))
         parts.append(of / rows)
         above.append(max(high - of / rows, 0.0))
         below.append(max(of / rows - low, 0.0))
@@ -171,34 +171,34 @@ def _meets(way: Baseline) -> np.ndarray:
     return np.asarray(way.judged.meets[_rows(way)].all(axis=1))
 
 
-def plane(shown: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
+def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
     """Draw every draw in the plane of two values, with the palette, the other ways, the targets and the base model.
 
     Returns:
         A figure; a trace is named after each way, and "base model".
     """
     across, upwards = pair
-    units, figure = shown.units, go.Figure()
+    units, figure = data.units, go.Figure()
     for value, add in ((across, figure.add_vline), (upwards, figure.add_hline)):
-        if not np.isnan(shown.targets[value]):
-            at = float(units.of(value, np.array(shown.targets[value])))
+        if not np.isnan(data.targets[value]):
+            at = float(units.of(value, np.array(data.targets[value])))
             line = {"color": ACCENT, "width": 1.2, "dash": "dash"}
             where = {"text": "target", "font": {"size": 12}, "bgcolor": "rgba(0,0,0,0)"}
             add(at, line=line, annotation=where, annotation_position="top right" if value == across else "bottom right")
     for name in (RANDOM, SAME):
-        way = shown.way(name)
+        way = data.way(name)
         if way is None:
             continue
         rows = _rows(way)
-        said = ["meets every target" if one else "" for one in _meets(way)]
+        verdict_notes = ["meets every target" if meets else "" for meets in _meets(way)]
         figure.add_scatter(
             x=units.of(across, way.judged.levels[rows, across]),
             y=units.of(upwards, way.judged.levels[rows, upwards]),
             mode="markers",
             marker=_dots(way),
-            customdata=list(zip(way.judged.kl[rows], said, strict=True)),
+            customdata=list(zip(way.judged.kl[rows], verdict_notes, strict=True)),
             hovertemplate="p%{x:.0f}, p%{y:.0f}, %{customdata[0]:.2f} nats<br>%{customdata[1]}"
-            f"<extra>{escape(shown.title(way))}</extra>",
+            f"<extra>{escape(data.title(way))}</extra>",
             name=name,
         )
     figure.add_scatter(
@@ -211,14 +211,14 @@ def plane(shown: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
         hovertemplate="Base model<extra></extra>",
         name="base model",
     )
-    singles = [way for way in shown.found if way.name not in (RANDOM, SAME)]
+    singles = [way for way in data.found if way.name not in (RANDOM, SAME)]
     for way in singles:
         level = way.judged.levels[0]
         figure.add_scatter(
             x=[units.of(across, np.array(level[across]))],
             y=[units.of(upwards, np.array(level[upwards]))],
             mode="markers+text",
-            text=[f"<b>{escape(shown.title(way))}</b>"],
+            text=[f"<b>{escape(data.title(way))}</b>"],
             textposition="top center" if way.name == SOLVED else "bottom right",
             textfont={"size": 13 if way.name == SOLVED else 12},
             marker={
@@ -227,7 +227,7 @@ def plane(shown: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
                 "color": ACCENT if way.name == SOLVED else NEUTRAL,
                 "line": {"width": 1.5, "color": "white"},
             },
-            hovertemplate="p%{x:.0f}, p%{y:.0f}<extra>" + escape(shown.title(way)) + "</extra>",
+            hovertemplate="p%{x:.0f}, p%{y:.0f}<extra>" + escape(data.title(way)) + "</extra>",
             name=way.name,
         )
     figure = apply_layout(figure, PLANE)
@@ -236,16 +236,16 @@ def plane(shown: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
     return figure.update_layout(hovermode="closest")
 
 
-def strips(shown: BaselineFigureData) -> go.Figure:
+def strips(data: BaselineFigureData) -> go.Figure:
     """Draw a row a targeted value: every draw along its levels, with the palette, the target and the base model.
 
     Returns:
         A figure; a trace is named after each kind of random weights, and "palette", "target" and "base model".
     """
-    units, wanted, figure = shown.units, shown.wanted, go.Figure()
+    units, wanted, figure = data.units, data.wanted, go.Figure()
     heights = {j: len(wanted) - 1 - place for place, j in enumerate(wanted)}
     for name, middle in ((RANDOM, 0.2), (SAME, -0.2)):
-        way = shown.way(name)
+        way = data.way(name)
         if way is None:
             continue
         rows = _rows(way)
@@ -256,14 +256,14 @@ def strips(shown: BaselineFigureData) -> go.Figure:
             y=np.concatenate([heights[j] + middle + spread for j in wanted]),
             mode="markers",
             marker=_dots(way, len(wanted)),
-            hovertemplate="p%{x:.0f}<extra>" + escape(shown.title(way)) + "</extra>",
+            hovertemplate="p%{x:.0f}<extra>" + escape(data.title(way)) + "</extra>",
             name=name,
         )
-    solved = shown.way(SOLVED)
+    solved = data.way(SOLVED)
     ticks = {"symbol": "line-ns", "size": 34}
     for name, levels, marker in (
-        ("base model", np.zeros(len(shown.targets)), {**ticks, "line": {"width": 2.5, "color": NEUTRAL}}),
-        ("target", shown.targets, {**ticks, "size": 46, "line": {"width": 2.5, "color": ACCENT}}),
+        ("base model", np.zeros(len(data.targets)), {**ticks, "line": {"width": 2.5, "color": NEUTRAL}}),
+        ("target", data.targets, {**ticks, "size": 46, "line": {"width": 2.5, "color": ACCENT}}),
         ("palette", None if solved is None else solved.judged.levels[0], {"symbol": "diamond", "size": 14}),
     ):
         if levels is None:

@@ -34,145 +34,145 @@ def _ends(of: int, rows: int) -> str:
     ).replace("100.0", "100")
 
 
-def headline(shown: BaselineFigureData) -> str:
+def headline(data: BaselineFigureData) -> str:
     """Word the comparison in one sentence that can be quoted."""
-    way = shown.way(RANDOM)
+    way = data.way(RANDOM)
     assert way is not None
     met, _, rows = counts(way)
-    return f"Of {rows:,} random weights, {share(met, rows)} meet {_targets(shown)}."
+    return f"Of {rows:,} random weights, {share(met, rows)} meet {_targets(data)}."
 
 
-def _targets(shown: BaselineFigureData) -> str:
-    size = len(shown.wanted)
+def _targets(data: BaselineFigureData) -> str:
+    size = len(data.wanted)
     return "the target" if size == 1 else "both targets" if size == 2 else f"all {size} targets"
 
 
-def facts(shown: BaselineFigureData) -> list[tuple[str, str, str]]:
+def facts(data: BaselineFigureData) -> list[tuple[str, str, str]]:
     """Return the main facts of the comparison: label, figure, and what it means."""
-    solved, told = shown.way(SOLVED), []
+    solved, lines = data.way(SOLVED), []
     paid = None if solved is None else float(solved.judged.kl[0])
     if paid is not None:
-        told.append(("Your palette", f"{sentences.number(paid)} nats", f"meets {_targets(shown)}."))
+        lines.append(("Your palette", f"{sentences.number(paid)} nats", f"meets {_targets(data)}."))
     for name in (RANDOM, SAME):
-        way = shown.way(name)
+        way = data.way(name)
         if way is None:
             continue
         met, _, rows = counts(way)
-        meaning = f"of {rows:,} meet {_targets(shown)} ({_ends(met, rows)})"
+        meaning = f"of {rows:,} meet {_targets(data)} ({_ends(met, rows)})"
         if met and paid and name == RANDOM:
             hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())
             meaning += f"; those cost {sentences.number(hit / paid, 2)} times the palette"
-        if name == SAME and cheapest(shown):
+        if name == SAME and cheapest(data):
             meaning += "; your palette is the cheapest way to them"
-        told.append((shown.title(way), percent(met / rows), f"{meaning}."))
-    way = shown.way(SAME)
+        lines.append((data.title(way), percent(met / rows), f"{meaning}."))
+    way = data.way(SAME)
     if way is not None:
         _, improved, rows = counts(way)
-        meaning = f"of random weights {shown.cost()} ({_ends(improved, rows)})."
-        told.append((_improves(shown), percent(improved / rows), meaning))
-    return told
+        meaning = f"of random weights {data.cost()} ({_ends(improved, rows)})."
+        lines.append((_improves(data), percent(improved / rows), meaning))
+    return lines
 
 
-def _improves(shown: BaselineFigureData) -> str:
-    return "Improve the targeted value" if len(shown.wanted) == 1 else "Improve every targeted value"
+def _improves(data: BaselineFigureData) -> str:
+    return "Improve the targeted value" if len(data.wanted) == 1 else "Improve every targeted value"
 
 
-def cheapest(shown: BaselineFigureData) -> bool:
+def cheapest(data: BaselineFigureData) -> bool:
     """Return whether no random weights meet the targets because the palette is the cheapest way to them."""
-    way, solved = shown.way(SAME), shown.way(SOLVED)
-    return way is not None and solved is not None and shown.times == 1 and not counts(way)[0]
+    way, solved = data.way(SAME), data.way(SOLVED)
+    return way is not None and solved is not None and data.times == 1 and not counts(way)[0]
 
 
-def summary(shown: BaselineFigureData) -> list[str]:
+def summary(data: BaselineFigureData) -> list[str]:
     """Word what each way gives, a sentence or two each."""
-    said = []
-    solved = shown.way(SOLVED)
+    parts = []
+    solved = data.way(SOLVED)
     paid = None if solved is None else float(solved.judged.kl[0])
-    every = "the targeted value" if len(shown.wanted) == 1 else "every targeted value"
-    for way in shown.found:
+    every = "the targeted value" if len(data.wanted) == 1 else "every targeted value"
+    for way in data.found:
         met, improved, rows = counts(way)
         if way.name == SOLVED:
-            said.append(f"Your palette meets {_targets(shown)} for {sentences.number(paid or 0.0)} nats.")
+            parts.append(f"Your palette meets {_targets(data)} for {sentences.number(paid or 0.0)} nats.")
         elif way.name == RANDOM:
             nats = sentences.number(float(way.judged.kl.mean()))
             sentence = (
-                f"Of {rows:,} random weights at any cost, {share(met, rows)} meet {_targets(shown)} and "
+                f"Of {rows:,} random weights at any cost, {share(met, rows)} meet {_targets(data)} and "
                 f"{share(improved, rows)} improve {every} over the base model; they cost {nats} nats on average."
             )
             if met and paid:
                 hit = float(way.judged.kl[way.judged.meets.all(axis=1)].mean())
                 sentence += (
-                    f" Those that meet {_targets(shown)} cost {sentences.number(hit)} nats, "
+                    f" Those that meet {_targets(data)} cost {sentences.number(hit)} nats, "
                     f"{sentences.number(hit / paid, 2)} times the palette."
                 )
-            said.append(sentence)
+            parts.append(sentence)
         elif way.name == SAME:
             sentence = (
-                f"Of {rows:,} random weights {shown.cost()}, {share(met, rows)} meet {_targets(shown)} and "
+                f"Of {rows:,} random weights {data.cost()}, {share(met, rows)} meet {_targets(data)} and "
                 f"{share(improved, rows)} improve {every}."
             )
-            if cheapest(shown):
+            if cheapest(data):
                 sentence += (
                     " That is no accident: the palette is the cheapest way to its targets, so no others cost so little."
                 )
-            said.append(sentence)
+            parts.append(sentence)
         else:
-            said.append(_alone(shown, way))
-    return said
+            parts.append(_alone(data, way))
+    return parts
 
 
-def _alone(shown: BaselineFigureData, way: Baseline) -> str:
+def _alone(data: BaselineFigureData, way: Baseline) -> str:
     """Word what one vector of weights gives: the levels that it reaches, and those that it misses or lowers."""
-    judged, units = way.judged, shown.units
-    levels = sentences.listed([f"{units.names[j]} {units.said(j, judged.levels[0, j])}" for j in shown.wanted])
-    missed = [units.names[j] for j in shown.wanted if not judged.meets[0, j]]
-    lowered = [units.names[j] for j in shown.wanted if not judged.improves[0, j]]
-    told = f"{shown.title(way)} {shown.cost()}: {levels}"
+    judged, units = way.judged, data.units
+    levels = sentences.listed([f"{units.names[j]} {units.said(j, judged.levels[0, j])}" for j in data.wanted])
+    missed = [units.names[j] for j in data.wanted if not judged.meets[0, j]]
+    lowered = [units.names[j] for j in data.wanted if not judged.improves[0, j]]
+    text = f"{data.title(way)} {data.cost()}: {levels}"
     if not missed:
-        return f"{told}; {_targets(shown)} met."
+        return f"{text}; {_targets(data)} met."
     fall = f", and leaves {sentences.listed(lowered)} no better than the base model" if lowered else ""
-    return f"{told}; misses {sentences.listed(missed)}{fall}."
+    return f"{text}; misses {sentences.listed(missed)}{fall}."
 
 
-def table(shown: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def table(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return a row a way: shares, nats, and the level of each targeted value; of random weights the median."""
     header = ["Weights", "Meet all", "Improve all", "Nats"]
-    header += [sentences.capitalised(shown.units.names[j]) for j in shown.wanted]
+    header += [sentences.capitalised(data.units.names[j]) for j in data.wanted]
     rows = []
-    for way in shown.found:
+    for way in data.found:
         met, improved, count = counts(way)
-        told = [percent(of / count) if count > 1 else ("yes" if of else "no") for of in (met, improved)]
+        shares = [percent(of / count) if count > 1 else ("yes" if of else "no") for of in (met, improved)]
         middle = np.median(way.judged.levels, axis=0)
-        levels = [shown.units.said(j, middle[j]) for j in shown.wanted]
-        rows.append((-1, [shown.title(way), *told, sentences.number(float(np.median(way.judged.kl))), *levels]))
+        levels = [data.units.said(j, middle[j]) for j in data.wanted]
+        rows.append((-1, [data.title(way), *shares, sentences.number(float(np.median(way.judged.kl))), *levels]))
     return header, rows
 
 
-def wins(shown: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def wins(data: BaselineFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return a row a way: how often its replies beat one of the base model, by value; of random weights the mean."""
-    header = ["Weights", *(sentences.capitalised(shown.units.names[j]) for j in shown.wanted)]
+    header = ["Weights", *(sentences.capitalised(data.units.names[j]) for j in data.wanted)]
     rows = [
-        (-1, [shown.title(way), *(amounts.percent(way.wins[:, j].mean()) for j in shown.wanted)]) for way in shown.found
+        (-1, [data.title(way), *(amounts.percent(way.wins[:, j].mean()) for j in data.wanted)]) for way in data.found
     ]
     return header, rows
 
 
-def alt(shown: BaselineFigureData) -> str:
+def alt(data: BaselineFigureData) -> str:
     """Describe the figures of draws in a sentence."""
-    names = sentences.listed([shown.units.names[j] for j in shown.wanted])
+    names = sentences.listed([data.units.names[j] for j in data.wanted])
     return f"Levels of {names} that random weights give, beside your palette, the targets and the base model. " + (
-        headline(shown)
+        headline(data)
     )
 
 
-def baselines_csv(shown: BaselineFigureData) -> str:
+def baselines_csv(data: BaselineFigureData) -> str:
     """Return CSV, a row a vector of weights: levels in reward units, weights in nats per reward, win rates."""
-    oracle, out = shown.units.oracle, io.StringIO()
+    oracle, out = data.units.oracle, io.StringIO()
     writer = safe_csv.Writer(out)
     values = oracle.values
     columns = [f"{kind}_{value}" for kind in ("level", "weight", "win_rate") for value in values]
     writer.writerow(["way", "number", "kl_nats", "meets_all", "improves_all", *columns])
-    for way in shown.found:
+    for way in data.found:
         judged = way.judged
         improves = (judged.improves | ~judged.asked).all(axis=1)
         for row in range(len(judged.kl)):

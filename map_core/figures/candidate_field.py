@@ -62,17 +62,17 @@ def dots(
         pair: positions of the value across and the value upwards.
     """
     names = [units.oracle.values[value] for value in pair]
-    made = []
-    for k, given in enumerate(rewards):
-        if not all(name in given for name in names):
+    placed = []
+    for k, reward in enumerate(rewards):
+        if not all(name in reward for name in names):
             continue
         across, upwards = (
-            float(units.of(value, np.array((given[name] - units.oracle.base[value]) / units.oracle.scale[value])))
+            float(units.of(value, np.array((reward[name] - units.oracle.base[value]) / units.oracle.scale[value])))
             for value, name in zip(pair, names, strict=True)
         )
-        said = (*labels.get(k, ()), *(("Base model",) if k == base else ()))
-        made.append(Dot(k, across, upwards, float(probabilities[k]), k == base, partial[k], said))
-    return tuple(made)
+        notes = (*labels.get(k, ()), *(("Base model",) if k == base else ()))
+        placed.append(Dot(k, across, upwards, float(probabilities[k]), k == base, partial[k], notes))
+    return tuple(placed)
 
 
 def drawing(drawn: Sequence[Dot], units: Units, pair: tuple[int, int], targets: np.ndarray) -> dict[str, Any]:
@@ -108,11 +108,11 @@ def drawing(drawn: Sequence[Dot], units: Units, pair: tuple[int, int], targets: 
 
 def _said(dot: Dot, units: Units, pair: tuple[int, int]) -> str:
     first, second = (units.names[value] for value in pair)
-    said = f"Candidate {dot.candidate + 1}: probability {sentences.chance(dot.probability)}"
-    said += f", {first} {amounts.percentile(dot.across)}, {second} {amounts.percentile(dot.upwards)}"
+    text = f"Candidate {dot.candidate + 1}: probability {sentences.chance(dot.probability)}"
+    text += f", {first} {amounts.percentile(dot.across)}, {second} {amounts.percentile(dot.upwards)}"
     if dot.labels:
-        said += f" ({sentences.listed(dot.labels)})"
-    return said + (", still being written" if dot.partial else "")
+        text += f" ({sentences.listed(dot.labels)})"
+    return text + (", still being written" if dot.partial else "")
 
 
 def summary(drawn: Sequence[Dot], units: Units, pair: tuple[int, int]) -> list[str]:

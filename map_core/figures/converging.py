@@ -63,18 +63,18 @@ def running_means(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, half
 
 
-def converging(found: ConvergenceData, value: int, units: Units, theme: Theme = DEFAULT_THEME) -> go.Figure:
+def converging(convergence: ConvergenceData, value: int, units: Units, theme: Theme = DEFAULT_THEME) -> go.Figure:
     """Draw one value's realised level against the number of prompts, beside its forecast, target and base level.
 
     Args:
-        found: at least one prompt.
+        convergence: at least one prompt.
         value: its position.
         units: of the level.
         theme: colours of the values.
     """
-    across = np.arange(1, len(found.realised) + 1)
-    mean, half = running_means(found.realised[:, [value]])
-    base, _ = running_means(found.base[:, [value]])
+    across = np.arange(1, len(convergence.realised) + 1)
+    mean, half = running_means(convergence.realised[:, [value]])
+    base, _ = running_means(convergence.base[:, [value]])
     shade = theme.colour(value)
     figure = go.Figure()
     wide = across >= 2
@@ -106,21 +106,21 @@ def converging(found: ConvergenceData, value: int, units: Units, theme: Theme = 
         hovertemplate="%{y:.3g}<extra>realised</extra>",
         name="realised",
     )
-    promised = float(_in(units, value, found.forecast[[value]])[0])
-    asked = float(_in(units, value, found.targets[[value]])[0])
+    promised = float(_in(units, value, convergence.forecast[[value]])[0])
+    target = float(_in(units, value, convergence.targets[[value]])[0])
     lines = [(promised, shade, "dash", "forecast")]
-    if np.isfinite(asked):
-        lines.append((asked, ACCENT, "dot", "target"))
-    if len(lines) == 2 and abs(asked - promised) < (1.0 if units.unit == "percentile" else 0.02 * abs(promised)):
-        lines = [(asked, ACCENT, "dot", "target and forecast")]
-    for level, shade_of, dash, said in lines:
+    if np.isfinite(target):
+        lines.append((target, ACCENT, "dot", "target"))
+    if len(lines) == 2 and abs(target - promised) < (1.0 if units.unit == "percentile" else 0.02 * abs(promised)):
+        lines = [(target, ACCENT, "dot", "target and forecast")]
+    for level, shade_of, dash, label in lines:
         figure.add_hline(
             y=level,
             line={"color": shade_of, "width": 1.5, "dash": dash},
-            annotation={"text": said, "font": {"size": 12}},
-            annotation_position="top right" if said != "forecast" else "bottom right",
+            annotation={"text": label, "font": {"size": 12}},
+            annotation_position="top right" if label != "forecast" else "bottom right",
         )
-    figure.update_xaxes(title="prompts answered", range=[0.5, max(found.prompts, 4) + 0.5], tickformat="d")
+    figure.update_xaxes(title="prompts answered", range=[0.5, max(convergence.prompts, 4) + 0.5], tickformat="d")
     figure.update_yaxes(title=units.axis(value).rsplit("(", 1)[-1].rstrip(")"))
     if units.unit == "percentile":
         figure.update_yaxes(range=[0, 102])
@@ -150,17 +150,17 @@ def _faint(shade: str) -> str:
     return f"rgba({red},{green},{blue},0.18)"
 
 
-def summary(found: ConvergenceData, values: Sequence[int], units: Units) -> list[str]:
+def summary(convergence: ConvergenceData, values: Sequence[int], units: Units) -> list[str]:
     """Describe the figures in words: realised level, its band, forecast, and whether they agree."""
-    count = len(found.realised)
-    mean, half = running_means(found.realised)
-    said = []
+    count = len(convergence.realised)
+    mean, half = running_means(convergence.realised)
+    parts = []
     for value in values:
 
         def shown(reward: float, value: int = value) -> str:
             return units.said(value, (reward - units.oracle.base[value]) / units.oracle.scale[value])
 
-        now, width, promised = float(mean[-1, value]), float(half[-1, value]), float(found.forecast[value])
+        now, width, promised = float(mean[-1, value]), float(half[-1, value]), float(convergence.forecast[value])
         name = units.names[value][:1].upper() + units.names[value][1:]
         sentence = f"{name}: {shown(now)} over {count} prompt{'s' * (count != 1)}"
         if count > 1:
@@ -169,22 +169,22 @@ def summary(found: ConvergenceData, values: Sequence[int], units: Units) -> list
             sentence += f"; the forecast of {shown(promised)} lies {'inside' if inside else 'outside'}."
         else:
             sentence += f"; the forecast is {shown(promised)}."
-        said.append(sentence)
-    return said
+        parts.append(sentence)
+    return parts
 
 
-def converging_csv(found: ConvergenceData, values: Sequence[str]) -> str:
+def converging_csv(convergence: ConvergenceData, values: Sequence[str]) -> str:
     """Return CSV, a row a prompt, in reward units: every value's expected and base level, running mean and band."""
-    mean, half = running_means(found.realised)
+    mean, half = running_means(convergence.realised)
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     kinds = ("level", "base", "running_mean", "half_band")
     writer.writerow(["prompts", *(f"{kind}_{value}" for value in values for kind in kinds)])
-    for n in range(len(found.realised)):
+    for n in range(len(convergence.realised)):
         row: list[float | int | str] = [n + 1]
         for j in range(len(values)):
             band = float(half[n, j])
-            row += [float(found.realised[n, j]), float(found.base[n, j]), float(mean[n, j])]
+            row += [float(convergence.realised[n, j]), float(convergence.base[n, j]), float(mean[n, j])]
             row.append("" if np.isnan(band) else band)
         writer.writerow(row)
     return out.getvalue()

@@ -54,26 +54,26 @@ class DeliveryFigureData:
 
     def title(self, palette: int) -> str:
         """Return the title of a palette on one line: its values and their percentile."""
-        asked = self.asked(palette)
-        if len(asked) == len(self.names) > 3:
-            names = f"all {len(asked)} values"
+        targets = self.asked(palette)
+        if len(targets) == len(self.names) > 3:
+            names = f"all {len(targets)} values"
         else:
-            names = ", ".join(self.names[j] for j in asked)
+            names = ", ".join(self.names[j] for j in targets)
         percentile = self.percentiles[palette]
-        said = f"{names[:1].upper()}{names[1:]}" + ("" if percentile is None else f" at p{percentile}")
-        return said if self.found.mostly_reachable[palette] else f"{said} (out of reach: the nearest stands in)"
+        title = f"{names[:1].upper()}{names[1:]}" + ("" if percentile is None else f" at p{percentile}")
+        return title if self.found.mostly_reachable[palette] else f"{title} (out of reach: the nearest stands in)"
 
 
-def overview(shown: DeliveryFigureData) -> go.Figure:
+def overview(data: DeliveryFigureData) -> go.Figure:
     """Draw every targeted value of every palette: forecast on the x axis, realised with its interval on the y axis.
 
     Returns:
         A figure; a trace is named after each value, and one "pooled weights".
     """
-    found = shown.found
+    graded = data.found
     figure = go.Figure()
-    forecast, realised, pooled = (shown.above(to) for to in (found.forecast, found.realised, found.pooled))
-    targeted = ~np.isnan(found.asked)
+    forecast, realised, pooled = (data.above(to) for to in (graded.forecast, graded.realised, graded.pooled))
+    targeted = ~np.isnan(graded.asked)
     ends = np.concatenate([part[targeted & np.isfinite(part)] for part in (forecast, realised, pooled)])
     low, high = (float(ends.min()), float(ends.max())) if len(ends) else (0.0, 1.0)
     room = 0.06 * max(high - low, 0.1)
@@ -94,19 +94,19 @@ def overview(shown: DeliveryFigureData) -> go.Figure:
         hovertemplate="pooled weights: %{y:.2f}, forecast of ours %{x:.2f}<extra></extra>",
         name="pooled weights",
     )
-    for j, name in enumerate(shown.names):
+    for j, name in enumerate(data.names):
         rows = np.flatnonzero(targeted[:, j])
         if not len(rows):
             continue
-        shade = shown.theme.colour(shown.colours[j])
-        target = shown.above(found.targets)[rows, j]
+        shade = data.theme.colour(data.colours[j])
+        target = data.above(graded.targets)[rows, j]
         figure.add_scatter(
             x=forecast[rows, j],
             y=realised[rows, j],
-            error_y={"array": (found.error / found.scale)[rows, j], "thickness": 1.2, "width": 3, "color": shade},
+            error_y={"array": (graded.error / graded.scale)[rows, j], "thickness": 1.2, "width": 3, "color": shade},
             mode="markers",
             marker={"symbol": SYMBOLS[j % len(SYMBOLS)], "size": 9, "color": shade, "line": {"width": 0.5}},
-            customdata=[[shown.title(int(row)), float(aim)] for row, aim in zip(rows, target, strict=True)],
+            customdata=[[data.title(int(row)), float(aim)] for row, aim in zip(rows, target, strict=True)],
             hovertemplate="%{customdata[0]}<br>target %{customdata[1]:.2f}, forecast %{x:.2f}, realised %{y:.2f}"
             f"<extra>{name}</extra>",
             name=name,
@@ -118,20 +118,20 @@ def overview(shown: DeliveryFigureData) -> go.Figure:
     return figure.update_layout(showlegend=True, legend=legend, hovermode="closest")
 
 
-def palette(shown: DeliveryFigureData, number: int) -> go.Figure:
+def palette(data: DeliveryFigureData, number: int) -> go.Figure:
     """Draw one palette, a row a targeted value: base, target, forecast with its interval, realised, pooled weights.
 
     Returns:
         A figure; its traces are named "forecast", "pooled weights", "target" and "realised".
     """
-    found, rows = shown.found, shown.asked(number)
+    graded, rows = data.found, data.asked(number)
     figure = go.Figure()
     at = {
-        name: shown.above(getattr(found, name))[number][rows] for name in ("forecast", "pooled", "targets", "realised")
+        name: data.above(getattr(graded, name))[number][rows] for name in ("forecast", "pooled", "targets", "realised")
     }
-    half = (found.error / found.scale)[number][rows]
+    half = (graded.error / graded.scale)[number][rows]
     heights = list(range(len(rows)))
-    shades = [shown.theme.colour(shown.colours[j]) for j in rows]
+    shades = [data.theme.colour(data.colours[j]) for j in rows]
     figure.add_vline(x=0.0, line={"color": NEUTRAL, "width": 1.5})
     figure.add_scatter(
         x=at["forecast"],
@@ -158,7 +158,7 @@ def palette(shown: DeliveryFigureData, number: int) -> go.Figure:
             name=name,
         )
     figure = apply_layout(figure, 150 + ROW * len(rows))
-    labels = [shown.names[j][:1].upper() + shown.names[j][1:] for j in rows]
+    labels = [data.names[j][:1].upper() + data.names[j][1:] for j in rows]
     figure.update_yaxes(tickvals=heights, ticktext=labels, range=[len(rows) - 0.4, -0.6])
     figure.update_xaxes(title=AXIS[:1].upper() + AXIS[1:])
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "font": {"size": 12}}
@@ -167,13 +167,13 @@ def palette(shown: DeliveryFigureData, number: int) -> go.Figure:
 
 def method_sentence(study: DeliveryStudy) -> str:
     """Word what was done, in a sentence or two."""
-    found, made = study.graded, study.made
-    model = (made.get("model") or {}).get("name") or "the base model"
-    when = f" on {made['date']}" if made.get("date") else ""
+    graded, settings = study.graded, study.made
+    model = (settings.get("model") or {}).get("name") or "the base model"
+    when = f" on {settings['date']}" if settings.get("date") else ""
     return (
-        f"{len(found.asked)} graded and {len(study.random.asked)} random palettes were solved on one half of "
-        f"{found.prompts} prompts and held against the other half, in {found.halvings} ways of halving, both "
-        f"directions of each. The replies that they were held against were drawn anew: {found.candidates} to each "
+        f"{len(graded.asked)} graded and {len(study.random.asked)} random palettes were solved on one half of "
+        f"{graded.prompts} prompts and held against the other half, in {graded.halvings} ways of halving, both "
+        f"directions of each. The replies that they were held against were drawn anew: {graded.candidates} to each "
         f"prompt, by {model}{when}."
     )
 
@@ -220,13 +220,13 @@ def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
 
 def not_improved_sentence(study: DeliveryStudy) -> str:
     """Word how much was asked of the values that did not improve, in a sentence; empty where all did."""
-    found = study.random
-    asking = found.mostly_reachable & found.rising.any(axis=1)
-    below = found.rising & asking[:, None] & (found.realised <= found.base)
+    random = study.random
+    asking = random.mostly_reachable & random.rising.any(axis=1)
+    below = random.rising & asking[:, None] & (random.realised <= random.base)
     if not below.any():
         return ""
-    most = float(((found.asked - found.start) / found.scale)[below].max())
-    whole = bootstrap_mean(found.improves_whole[asking], found.level)[0]
+    most = float(((random.asked - random.start) / random.scale)[below].max())
+    whole = bootstrap_mean(random.improves_whole[asking], random.level)[0]
     return (
         f"Values that were asked to rise and did not were asked for {amounts.fixed(most, 2)} standard deviations at "
         "the most. On one half, counting also targets that the half solved on meets without being asked, everything "
@@ -234,61 +234,61 @@ def not_improved_sentence(study: DeliveryStudy) -> str:
     )
 
 
-def by_value(shown: DeliveryFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def by_value(data: DeliveryFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return how much of the way each value came: the header, and (position, cells) a value asked to rise."""
-    found, rows = shown.found, []
-    for j, name in enumerate(shown.names):
-        ways = [found.way(levels, value=j) for levels in (found.realised, found.picked, found.pooled)]
+    graded, rows = data.found, []
+    for j, name in enumerate(data.names):
+        ways = [graded.way(levels, value=j) for levels in (graded.realised, graded.picked, graded.pooled)]
         cells = [amounts.percent(way) for way in ways]
-        rows.append((shown.colours[j], [f"{name[:1].upper()}{name[1:]}", *cells]))
+        rows.append((data.colours[j], [f"{name[:1].upper()}{name[1:]}", *cells]))
     return ["Of the way to the targets", "Expected", "Picked", "Pooled"], rows
 
 
 def paper_sentence() -> str:
     """Word the paper's own figures, in a sentence."""
-    said = "; ".join(
+    shares = "; ".join(
         f"{', '.join(amounts.percent(way) for way in ways[:-1])} and {amounts.percent(ways[-1])} ({name})"
         for name, ways in PAPER.ways
     )
-    return f"The paper's replies came, for humor, helpful and harmless, {said} of the way: other models and values."
+    return f"The paper's replies came, for humor, helpful and harmless, {shares} of the way: other models and values."
 
 
-def summary(shown: DeliveryFigureData, number: int) -> list[str]:
+def summary(data: DeliveryFigureData, number: int) -> list[str]:
     """Describe one palette in words, a sentence a targeted value."""
-    found, said = shown.found, []
-    to = {name: shown.above(getattr(found, name))[number] for name in ("targets", "forecast", "realised", "pooled")}
-    half = (found.error / found.scale)[number]
-    for j in shown.asked(number):
+    graded, parts = data.found, []
+    to = {name: data.above(getattr(graded, name))[number] for name in ("targets", "forecast", "realised", "pooled")}
+    half = (graded.error / graded.scale)[number]
+    for j in data.asked(number):
         off = abs(to["realised"][j] - to["forecast"][j])
         pooled = f"; with pooled weights {amounts.fixed(to['pooled'][j], 2, signed=True)}"
         beside = "" if math.isnan(to["pooled"][j]) else pooled
-        said.append(
-            f"{shown.names[j][:1].upper()}{shown.names[j][1:]}: target "
+        parts.append(
+            f"{data.names[j][:1].upper()}{data.names[j][1:]}: target "
             f"{amounts.fixed(to['targets'][j], 2, signed=True)}, forecast "
             f"{amounts.fixed(to['forecast'][j], 2, signed=True)} ± {amounts.fixed(half[j], 2)}, realised "
             f"{amounts.fixed(to['realised'][j], 2, signed=True)}, {'inside' if off <= half[j] else 'outside'} its "
             f"interval{beside}."
         )
-    return said
+    return parts
 
 
-def delivery_csv(shown: DeliveryFigureData) -> str:
+def delivery_csv(data: DeliveryFigureData) -> str:
     """Return CSV, a row a targeted value of a palette, in reward units."""
-    found, out = shown.found, io.StringIO()
+    graded, out = data.found, io.StringIO()
     writer = safe_csv.Writer(out)
     fields = ("asked", "targets", "forecast", "error", "realised", "picked", "pooled", "wins")
     writer.writerow(["palette", "title", "can_be_had", "value", "base", "standard_deviation", *fields])
-    for number in range(len(found.asked)):
-        for j in shown.asked(number):
-            levels = [float(getattr(found, name)[number, j]) for name in fields]
+    for number in range(len(graded.asked)):
+        for j in data.asked(number):
+            levels = [float(getattr(graded, name)[number, j]) for name in fields]
             writer.writerow(
                 [
                     number + 1,
-                    shown.title(number),
-                    float(found.reachable[number]),
-                    found.values[j],
-                    float(found.base[j]),
-                    float(found.scale[j]),
+                    data.title(number),
+                    float(graded.reachable[number]),
+                    graded.values[j],
+                    float(graded.base[j]),
+                    float(graded.scale[j]),
                     *("" if math.isnan(level) else level for level in levels),
                 ]
             )

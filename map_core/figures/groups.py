@@ -96,32 +96,34 @@ def stack_layers(places: Sequence[float], apart: float) -> list[int]:
         [0, 1, 0]
     """
     ends: list[float] = []
-    found = [0] * len(places)
+    layers = [0] * len(places)
     for k in sorted(range(len(places)), key=lambda k: places[k]):
         free = next((layer for layer, end in enumerate(ends) if places[k] - end >= apart), None)
         if free is None:
             free = len(ends)
             ends.append(places[k])
         ends[free] = places[k]
-        found[k] = free
-    return found
+        layers[k] = free
+    return layers
 
 
-def levels(shown: GroupFigureData) -> go.Figure:
+def levels(data: GroupFigureData) -> go.Figure:
     """Draw a row a value: base level, what each group asks for, and below them the common level of each rule.
 
     Returns:
         A figure; its traces are named "base model", the values, and the rules.
     """
-    figure, rows = go.Figure(), shown.asked
-    groups, size = shown.agreement.groups, 26 if shown.large else 21
-    base = [float(shown.units.of(j, np.array(0.0))) for j in rows]
-    targets = {j: shown.percentiles(j) for j in rows}
+    figure, rows = go.Figure(), data.asked
+    groups, size = data.agreement.groups, 26 if data.large else 21
+    base = [float(data.units.of(j, np.array(0.0))) for j in rows]
+    targets = {j: data.percentiles(j) for j in rows}
     common = {
-        rule: [float(shown.units.of(j, found.solution.levels[j])) for j in rows]
-        for rule, found in shown.agreement.common.items()
+        rule: [float(data.units.of(j, common_palette.solution.levels[j])) for j in rows]
+        for rule, common_palette in data.agreement.common.items()
     }
-    ends = np.concatenate([np.array(base), *targets.values(), *(np.array(one) for one in common.values())])
+    ends = np.concatenate(
+        [np.array(base), *targets.values(), *(np.array(common_levels) for common_levels in common.values())]
+    )
     low, high = (float(np.nanmin(ends)), float(np.nanmax(ends))) if len(ends) else (0.0, 100.0)
     low, high = max(0.0, math.floor(low / 5 - 0.6) * 5), min(100.0, math.ceil(high / 5 + 0.6) * 5)
     for k, j in enumerate(rows):
@@ -130,7 +132,7 @@ def levels(shown: GroupFigureData) -> go.Figure:
             y=[k - 0.42, k + 0.42],
             mode="lines",
             line={"color": NEUTRAL, "width": 2},
-            hovertemplate=f"base model {amounts.percentile(base[k])}<extra>{escape(shown.units.names[j])}</extra>",
+            hovertemplate=f"base model {amounts.percentile(base[k])}<extra>{escape(data.units.names[j])}</extra>",
             name="base model",
         )
         asking = np.flatnonzero(~np.isnan(targets[j]))
@@ -139,30 +141,30 @@ def levels(shown: GroupFigureData) -> go.Figure:
             x=[places.min(), places.max()],
             y=[k, k],
             mode="lines",
-            line={"color": shown.theme.colour(j), "width": 5 if shown.large else 4},
+            line={"color": data.theme.colour(j), "width": 5 if data.large else 4},
             opacity=0.35,
             hoverinfo="skip",
             name="span",
         )
-        on = stack_layers(places.tolist(), (high - low) / ((17 if shown.large else 24) if shown.lettered else 60))
-        step = min(0.3 if shown.lettered else 0.14, 0.4 / max(1, *on))
+        on = stack_layers(places.tolist(), (high - low) / ((17 if data.large else 24) if data.lettered else 60))
+        step = min(0.3 if data.lettered else 0.14, 0.4 / max(1, *on))
         figure.add_scatter(
             x=places,
             y=[k - step * layer for layer in on],
-            mode="markers+text" if shown.lettered else "markers",
+            mode="markers+text" if data.lettered else "markers",
             marker={
-                "size": size if shown.lettered else size // 2,
-                "color": "white" if shown.lettered else shown.theme.colour(j),
+                "size": size if data.lettered else size // 2,
+                "color": "white" if data.lettered else data.theme.colour(j),
                 "line": {
-                    "width": 2.5 if shown.lettered else 1,
-                    "color": shown.theme.colour(j) if shown.lettered else "white",
+                    "width": 2.5 if data.lettered else 1,
+                    "color": data.theme.colour(j) if data.lettered else "white",
                 },
             },
-            text=[group_letter(int(g)) for g in asking] if shown.lettered else None,
-            textfont={"size": shown.type_size - 2, "color": "#1D2530"},
+            text=[group_letter(int(g)) for g in asking] if data.lettered else None,
+            textfont={"size": data.type_size - 2, "color": "#1D2530"},
             customdata=[group_label(groups[int(g)].name) for g in asking],
-            hovertemplate=f"%{{customdata}} asks for p%{{x:.0f}}<extra>{escape(shown.units.names[j])}</extra>",
-            name=shown.units.names[j],
+            hovertemplate=f"%{{customdata}} asks for p%{{x:.0f}}<extra>{escape(data.units.names[j])}</extra>",
+            name=data.units.names[j],
         )
     for rule, reached in common.items():
         shade, symbol, _ = MARKS[rule]
@@ -174,10 +176,10 @@ def levels(shown: GroupFigureData) -> go.Figure:
             hovertemplate=f"{RULES[rule]}: p%{{x:.0f}}<extra></extra>",
             name=RULES[rule],
         )
-    row = 66 if shown.large else 58
-    figure = apply_layout(figure, shown.height or 70 + row * max(len(rows), 1))
-    ticks = [capitalised(escape(shown.units.names[j])) for j in rows]
-    size_of = {"tickfont": {"size": shown.type_size}}
+    row = 66 if data.large else 58
+    figure = apply_layout(figure, data.height or 70 + row * max(len(rows), 1))
+    ticks = [capitalised(escape(data.units.names[j])) for j in rows]
+    size_of = {"tickfont": {"size": data.type_size}}
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=ticks, range=[len(rows) - 0.45, -0.72], **size_of)
     figure.update_xaxes(
         title="percentile of the base model's replies", tickprefix="p", range=[low, high], title_standoff=6, **size_of
@@ -185,21 +187,21 @@ def levels(shown: GroupFigureData) -> go.Figure:
     return figure.update_layout(hovermode="closest", margin={"t": 8})
 
 
-def shares(shown: GroupFigureData) -> go.Figure:
+def shares(data: GroupFigureData) -> go.Figure:
     """Draw a row a group: how far it would get alone, and how far the common palette of each rule brings it.
 
     Returns:
         A figure; its traces are named "alone" and the rules. With too many groups for a row each, a row a rule
         in which each group is a dot.
     """
-    found = shown.agreement
+    agreement = data.agreement
     figure = go.Figure()
-    if not shown.lettered:
-        return _dots(shown)
-    rows = list(range(len(found.groups)))
-    if found.alone is not None:
+    if not data.lettered:
+        return _dots(data)
+    rows = list(range(len(agreement.groups)))
+    if agreement.alone is not None:
         figure.add_bar(
-            x=100 * np.clip(found.alone, 0, 1),
+            x=100 * np.clip(agreement.alone, 0, 1),
             y=rows,
             width=0.78,
             orientation="h",
@@ -207,7 +209,7 @@ def shares(shown: GroupFigureData) -> go.Figure:
             hovertemplate="alone %{x:.0f}% of the way<extra></extra>",
             name="alone",
         )
-    for place, (rule, common) in enumerate(found.common.items()):
+    for place, (rule, common) in enumerate(agreement.common.items()):
         shade, _, pattern = MARKS[rule]
         shown_shares = np.clip(common.satisfaction, 0, 1)
         figure.add_bar(
@@ -222,23 +224,23 @@ def shares(shown: GroupFigureData) -> go.Figure:
             },
             text=[percent(float(share)) for share in shown_shares],
             textposition="outside",
-            textfont={"size": shown.type_size - 2},
+            textfont={"size": data.type_size - 2},
             cliponaxis=False,
             hovertemplate=f"{RULES[rule]}: %{{x:.0f}}% of the way<extra></extra>",
             name=RULES[rule],
         )
-    figure = apply_layout(figure, shown.height or 64 + (52 if shown.large else 46) * len(rows))
-    names = [f"{group_letter(g)}  {group_label(group.name)}" for g, group in enumerate(found.groups)]
-    size_of = {"tickfont": {"size": shown.type_size}}
+    figure = apply_layout(figure, data.height or 64 + (52 if data.large else 46) * len(rows))
+    names = [f"{group_letter(g)}  {group_label(group.name)}" for g, group in enumerate(agreement.groups)]
+    size_of = {"tickfont": {"size": data.type_size}}
     figure.update_yaxes(tickvals=rows, ticktext=names, range=[len(rows) - 0.45, -0.55], showgrid=False, **size_of)
-    _share_axis(figure, shown)
+    _share_axis(figure, data)
     return figure.update_layout(barmode="overlay", margin={"t": 8})
 
 
-def _dots(shown: GroupFigureData) -> go.Figure:
+def _dots(data: GroupFigureData) -> go.Figure:
     """Draw a row a rule, each group a dot at its share; the worst-off is named."""
-    found, figure = shown.agreement, go.Figure()
-    for place, (rule, common) in enumerate(found.common.items()):
+    agreement, figure = data.agreement, go.Figure()
+    for place, (rule, common) in enumerate(agreement.common.items()):
         shade, symbol, _ = MARKS[rule]
         places = 100 * np.clip(common.satisfaction, 0, 1)
         on = stack_layers(places.tolist(), 1.6)
@@ -248,26 +250,26 @@ def _dots(shown: GroupFigureData) -> go.Figure:
             y=[place + 0.25 - step * layer for layer in on],
             mode="markers",
             marker={"symbol": symbol, "size": 10, "color": shade, "line": {"width": 1.5, "color": shade}},
-            customdata=[group_label(group.name) for group in found.groups],
+            customdata=[group_label(group.name) for group in agreement.groups],
             hovertemplate=f"%{{customdata}}: %{{x:.0f}}% of the way<extra>{RULES[rule]}</extra>",
             name=RULES[rule],
         )
-    rows = list(range(len(found.common)))
-    figure = apply_layout(figure, shown.height or 64 + 96 * max(len(rows), 1))
-    size_of = {"tickfont": {"size": shown.type_size}}
+    rows = list(range(len(agreement.common)))
+    figure = apply_layout(figure, data.height or 64 + 96 * max(len(rows), 1))
+    size_of = {"tickfont": {"size": data.type_size}}
     figure.update_yaxes(
-        tickvals=rows, ticktext=[RULES[rule] for rule in found.common], range=[len(rows) - 0.45, -0.6], **size_of
+        tickvals=rows, ticktext=[RULES[rule] for rule in agreement.common], range=[len(rows) - 0.45, -0.6], **size_of
     )
-    _share_axis(figure, shown)
+    _share_axis(figure, data)
     return figure.update_layout(hovermode="closest", margin={"t": 8})
 
 
-def _share_axis(figure: go.Figure, shown: GroupFigureData) -> None:
+def _share_axis(figure: go.Figure, data: GroupFigureData) -> None:
     figure.update_xaxes(
         title="share of the way",
         range=[0, 116],
         tickvals=[0, 25, 50, 75, 100],
         ticktext=["0%", "25%", "50%", "75%", "100%"],
         title_standoff=6,
-        tickfont={"size": shown.type_size},
+        tickfont={"size": data.type_size},
     )

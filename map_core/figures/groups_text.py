@@ -17,61 +17,61 @@ from map_core.text.groups import RULES, percent
 from map_core.text.sentences import capitalised
 
 
-def levels_alt(shown: GroupFigureData) -> str:
+def levels_alt(data: GroupFigureData) -> str:
     """Describe the figure of levels in a sentence, for those who do not see it."""
-    rows = [shown.units.names[j] for j in shown.asked]
+    rows = [data.units.names[j] for j in data.asked]
     return (
-        f"What {len(shown.agreement.groups)} groups ask for of {', '.join(rows) or 'no value'}, in percentiles of the "
+        f"What {len(data.agreement.groups)} groups ask for of {', '.join(rows) or 'no value'}, in percentiles of the "
         "base model's replies, with the level of each common palette. The same is in the table and in words."
     )
 
 
-def shares_alt(shown: GroupFigureData) -> str:
+def shares_alt(data: GroupFigureData) -> str:
     """Describe the figure of shares in a sentence, for those who do not see it."""
-    common = shown.agreement.common.get(Rule.WORST_OFF)
+    common = data.agreement.common.get(Rule.WORST_OFF)
     if common is None:
         return "How far the common palette brings each group: it is being computed."
     least = int(np.argmin(common.satisfaction))
     return (
         f"How far each group gets alone and in each common palette. In the one that is best for the worst-off, "
-        f"{shown.agreement.groups[least].name} gets the least, {percent(float(common.satisfaction[least]))} of the way."
+        f"{data.agreement.groups[least].name} gets the least, {percent(float(common.satisfaction[least]))} of the way."
     )
 
 
-def table(shown: GroupFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def table(data: GroupFigureData) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return levels in percentiles: the header, and (position, cells) a value; a column a group and a rule."""
-    found = shown.agreement
-    header = ["Value", "Base", *(group.name for group in found.groups), *(RULES[rule] for rule in found.common)]
+    agreement = data.agreement
+    header = ["Value", "Base", *(group.name for group in agreement.groups), *(RULES[rule] for rule in agreement.common)]
     rows = []
-    for j, name in enumerate(shown.units.names):
-        cells = [capitalised(name), shown.units.said(j, 0.0)]
-        cells += ["free" if math.isnan(place) else amounts.percentile(place) for place in shown.percentiles(j)]
-        cells += [shown.units.said(j, float(common.solution.levels[j])) for common in found.common.values()]
+    for j, name in enumerate(data.units.names):
+        cells = [capitalised(name), data.units.said(j, 0.0)]
+        cells += ["free" if math.isnan(place) else amounts.percentile(place) for place in data.percentiles(j)]
+        cells += [data.units.said(j, float(common.solution.levels[j])) for common in agreement.common.values()]
         rows.append((j, cells))
     return header, rows
 
 
-def groups_csv(shown: GroupFigureData) -> str:
+def groups_csv(data: GroupFigureData) -> str:
     """Return CSV, a row a group and value, in percentiles and reward units; names like formulas are quoted."""
-    found, out = shown.agreement, io.StringIO()
-    oracle = shown.units.oracle
+    agreement, out = data.agreement, io.StringIO()
+    oracle = data.units.oracle
     writer = safe_csv.Writer(out)
     header = ["group", "importance", "value", "base_reward", "target_percentile", "target_reward", "alone_share"]
-    for rule in found.common:
+    for rule in agreement.common:
         header += [f"{rule.value}_share", f"{rule.value}_percentile", f"{rule.value}_reward", f"{rule.value}_nats"]
     writer.writerow(header)
-    for g, group in enumerate(found.groups):
+    for g, group in enumerate(agreement.groups):
         rewards = oracle.rewards_at(group.targets)
         for j, name in enumerate(oracle.values):
             free = math.isnan(group.targets[j])
             row: list[object] = [formula_safe(group.name), group.importance, name, float(oracle.base[j])]
-            row += ["", ""] if free else [float(shown.percentiles(j)[g]), float(rewards[j])]
-            row.append("" if found.alone is None else float(found.alone[g]))
-            for common in found.common.values():
+            row += ["", ""] if free else [float(data.percentiles(j)[g]), float(rewards[j])]
+            row.append("" if agreement.alone is None else float(agreement.alone[g]))
+            for common in agreement.common.values():
                 level = common.solution.levels[j]
                 row += [
                     float(common.satisfaction[g]),
-                    float(shown.units.of(j, np.array(level))),
+                    float(data.units.of(j, np.array(level))),
                     float(oracle.base[j] + level * oracle.scale[j]),
                     common.solution.kl,
                 ]

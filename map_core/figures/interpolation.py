@@ -22,23 +22,23 @@ _SHADES = {Verdict.ON_PAPER: "#E69F00", Verdict.OUT_OF_REACH: "#D55E00"}
 
 
 def blend(
-    found: Interpolation, units: Units, shown: Sequence[int], share: float, theme: Theme = DEFAULT_THEME
+    interpolation: Interpolation, units: Units, values: Sequence[int], share: float, theme: Theme = DEFAULT_THEME
 ) -> go.Figure:
     """Draw levels above and nats below, over the share of the second palette.
 
     Args:
-        found: the mixtures.
+        interpolation: the mixtures.
         units: in percentiles.
-        shown: positions of the values that are drawn.
+        values: positions of the values that are drawn.
         share: of the mixture that is looked at, 0 to 1.
         theme: colours of the values.
     """
-    across = 100 * found.shares
+    across = 100 * interpolation.shares
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.64, 0.36], vertical_spacing=0.09)
-    for j in shown:
+    for j in values:
         figure.add_scatter(
             x=across,
-            y=units.of(j, found.levels[:, j]),
+            y=units.of(j, interpolation.levels[:, j]),
             mode="lines",
             line={"color": theme.colour(j), "dash": dash(j), "width": 2.5},
             hovertemplate=f"{sentences.capitalised(units.names[j])}: p%{{y:.0f}}<extra></extra>",
@@ -48,7 +48,7 @@ def blend(
         )
     figure.add_scatter(
         x=across,
-        y=found.kl,
+        y=interpolation.kl,
         mode="lines",
         line={"color": NEUTRAL, "width": 2.5},
         fill="tozeroy",
@@ -58,7 +58,7 @@ def blend(
         row=2,
         col=1,
     )
-    for verdict, start, end in verdict_stretches(found):
+    for verdict, start, end in verdict_stretches(interpolation):
         if verdict in _SHADES:
             shade = translucent(_SHADES[verdict], 0.16)
             figure.add_vrect(x0=100 * start, x1=100 * end, fillcolor=shade, line_width=0, layer="below")
@@ -80,51 +80,55 @@ def blend(
     return figure.update_layout(hovermode="x unified")
 
 
-def verdict_stretches(found: Interpolation) -> list[tuple[Verdict, float, float]]:
+def verdict_stretches(interpolation: Interpolation) -> list[tuple[Verdict, float, float]]:
     """Return which verdict holds where: (verdict, from, to) in shares, changing halfway between two points."""
-    halfway = (found.shares[1:] + found.shares[:-1]) / 2
-    told: list[tuple[Verdict, float, float]] = []
+    halfway = (interpolation.shares[1:] + interpolation.shares[:-1]) / 2
+    stretches: list[tuple[Verdict, float, float]] = []
     start = 0.0
-    for point, verdict in enumerate(found.verdicts):
-        last = point == len(found.verdicts) - 1
-        if last or found.verdicts[point + 1] is not verdict:
+    for point, verdict in enumerate(interpolation.verdicts):
+        last = point == len(interpolation.verdicts) - 1
+        if last or interpolation.verdicts[point + 1] is not verdict:
             end = 1.0 if last else float(halfway[point])
-            told.append((verdict, start, end))
+            stretches.append((verdict, start, end))
             start = end
-    return told
+    return stretches
 
 
-def summary(found: Interpolation, units: Units, shown: Sequence[int], names: tuple[str, str]) -> list[str]:
+def summary(interpolation: Interpolation, units: Units, values: Sequence[int], names: tuple[str, str]) -> list[str]:
     """Describe the figure in words: where the verdict changes, the cost at both ends, and how each level moves."""
-    told = [
+    parts = [
         f"From {amounts.percent(start)} to {amounts.percent(end)} of {names[1]}: "
         f"{sentences.HEADLINES[verdict].lower()}."
-        for verdict, start, end in verdict_stretches(found)
+        for verdict, start, end in verdict_stretches(interpolation)
     ]
-    if np.isfinite(found.kl[[0, -1]]).all():
-        most = int(np.nanargmax(found.kl))
-        told.append(
-            f"The cost goes from {amounts.nats(found.kl[0])} ({names[0]}) to {amounts.fixed(found.kl[-1], 2)} "
-            f"({names[1]}); the most on the way is {amounts.fixed(found.kl[most], 2)}, at "
-            f"{amounts.percent(found.shares[most])}."
+    if np.isfinite(interpolation.kl[[0, -1]]).all():
+        most = int(np.nanargmax(interpolation.kl))
+        parts.append(
+            f"The cost goes from {amounts.nats(interpolation.kl[0])} ({names[0]}) to "
+            f"{amounts.fixed(interpolation.kl[-1], 2)} ({names[1]}); the most on the way is "
+            f"{amounts.fixed(interpolation.kl[most], 2)}, at {amounts.percent(interpolation.shares[most])}."
         )
-    for j in shown:
-        known = np.flatnonzero(np.isfinite(found.levels[:, j]))
-        if len(known):
-            first, last = (units.said(j, float(found.levels[at, j])) for at in (known[0], known[-1]))
+    for j in values:
+        solved = np.flatnonzero(np.isfinite(interpolation.levels[:, j]))
+        if len(solved):
+            first, last = (units.said(j, float(interpolation.levels[at, j])) for at in (solved[0], solved[-1]))
             moves = f"stays at {first}" if first == last else f"goes from {first} to {last}"
-            told.append(f"{sentences.capitalised(units.names[j])} {moves}.")
-    return told
+            parts.append(f"{sentences.capitalised(units.names[j])} {moves}.")
+    return parts
 
 
-def blends_csv(found: Interpolation, oracle: Oracle) -> str:
+def blends_csv(interpolation: Interpolation, oracle: Oracle) -> str:
     """Return CSV, a row a mixture: share, verdict, nats, targets and levels in reward units; empty for none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
-    named = [f"{what}_{v}" for what in ("target", "level") for v in oracle.values]
+    named = [f"{kind}_{v}" for kind in ("target", "level") for v in oracle.values]
     writer.writerow(["share_of_second", "verdict", "kl_nats", *named])
-    for point, verdict in enumerate(found.verdicts):
-        numbers = [found.kl[point], *oracle.rewards_at(found.targets[point]), *oracle.rewards_at(found.levels[point])]
+    for point, verdict in enumerate(interpolation.verdicts):
+        numbers = [
+            interpolation.kl[point],
+            *oracle.rewards_at(interpolation.targets[point]),
+            *oracle.rewards_at(interpolation.levels[point]),
+        ]
         row = ["" if np.isnan(number) else float(number) for number in numbers]
-        writer.writerow([float(found.shares[point]), verdict.value, *row])
+        writer.writerow([float(interpolation.shares[point]), verdict.value, *row])
     return out.getvalue()

@@ -10,28 +10,28 @@ from map_core.figures.sequence_text import missed_targets
 from map_core.text.units import Units
 
 
-def shortfall_sentence(found: OrderComparison, place: int, units: Units) -> str:
+def shortfall_sentence(comparison: OrderComparison, place: int, units: Units) -> str:
     """Word what one order ends short of, by the value that is furthest below its target."""
-    misses = missed_targets(SequenceFigureData(found.paths[place], found.simultaneous, units))
+    misses = missed_targets(SequenceFigureData(comparison.paths[place], comparison.simultaneous, units))
     return f"{misses[0]} at the end" if misses else "every target is met at the end"
 
 
-def orders_agree(found: OrderComparison) -> bool:
+def orders_agree(comparison: OrderComparison) -> bool:
     """Return whether all orders end so close to each other that nobody notices."""
-    ends = [loss.worst for loss in found.losses]
+    ends = [loss.worst for loss in comparison.losses]
     return max(ends) - min(ends) < NEAR
 
 
-def order_summary(found: OrderComparison) -> str:
+def order_summary(comparison: OrderComparison) -> str:
     """Word whether the order makes a difference, and which orders were compared."""
-    size, count = len(found.paths[0].order), len(found.paths)
+    size, count = len(comparison.paths[0].order), len(comparison.paths)
     every = math.factorial(size)
     which = f"All {count} orders" if count == every else f"{count} orders, drawn at random from {every:,},"
-    rounds = max(path.rounds for path in found.paths)
-    said = f"{which} were gone through for {_rounds(rounds)}."
-    if orders_agree(found):
-        return f"{said} They end alike: here the order makes no difference that can be noticed."
-    return f"{said} All at once has no order, and loses nothing."
+    rounds = max(path.rounds for path in comparison.paths)
+    text = f"{which} were gone through for {_rounds(rounds)}."
+    if orders_agree(comparison):
+        return f"{text} They end alike: here the order makes no difference that can be noticed."
+    return f"{text} All at once has no order, and loses nothing."
 
 
 def _rounds(count: int) -> str:

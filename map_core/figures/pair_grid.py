@@ -27,12 +27,12 @@ LEAST_HEIGHT = 172
 GRID = 11
 
 
-def shared_range(units: Units, found: Sequence[Frontier], palette: PalettePosition) -> tuple[float, float]:
+def shared_range(units: Units, frontiers: Sequence[Frontier], palette: PalettePosition) -> tuple[float, float]:
     """Return the range of percentiles that all cells share: what there is to show, in tens."""
     lowest = [float(units.of(j, np.array(0.0))) for j in range(len(units.names))]
-    for one in found:
-        for contour in one.contours:
-            lowest += [float(units.of(v, contour.levels[:, v].min())) for v in one.pair if len(contour.levels)]
+    for frontier in frontiers:
+        for contour in frontier.contours:
+            lowest += [float(units.of(v, contour.levels[:, v].min())) for v in frontier.pair if len(contour.levels)]
     for levels in (palette.targets, palette.realised):
         if levels is not None:
             lowest += [float(units.of(j, np.array(level))) for j, level in enumerate(levels) if not np.isnan(level)]
@@ -66,7 +66,7 @@ def pair_cell(
     figure = go.Figure()
     steps = np.linspace(*ends, GRID)
     x, y = (axis.ravel() for axis in np.meshgrid(steps, steps))
-    said = " and ".join(escape_label(units.names[v]) for v in pair)
+    pair_name = " and ".join(escape_label(units.names[v]) for v in pair)
     figure.add_scatter(
         x=x,
         y=y,
@@ -74,7 +74,7 @@ def pair_cell(
         marker={"size": 16, "opacity": 0},
         selected={"marker": {"opacity": 0}},
         customdata=[list(pair)] * len(x),
-        hovertemplate=f"Open {said}<extra></extra>",
+        hovertemplate=f"Open {pair_name}<extra></extra>",
         name="open",
     )
     drawn = [contour for contour in frontier.contours if len(contour.levels)]
@@ -110,7 +110,7 @@ def _add_mark(
     size: int,
 ) -> None:
     place = [float(units.of(v, np.array(levels[v]))) for v in pair]
-    if any(math.isnan(one) for one in place):
+    if any(math.isnan(coordinate) for coordinate in place):
         return
     marker = {"symbol": symbol, "size": size, "color": tint, "line": {"width": 2, "color": tint}}
     figure.add_scatter(x=[place[0]], y=[place[1]], mode="markers", marker=marker, hoverinfo="skip", name=name)
@@ -146,14 +146,14 @@ def joint_share_text(share: float) -> str:
     return f"{how}: {amounts.percent(share)} of each at once"
 
 
-def summary(found: Mapping[tuple[int, int], Frontier], units: Units) -> list[str]:
+def summary(frontiers: Mapping[tuple[int, int], Frontier], units: Units) -> list[str]:
     """Describe all cells in words, the pairs with the strongest conflict first."""
     shares = []
-    for pair, one in found.items():
-        contours = [contour for contour in one.contours if len(contour.levels)]
+    for pair, frontier in frontiers.items():
+        contours = [contour for contour in frontier.contours if len(contour.levels)]
         if contours:
             shares.append((joint_share(contours[-1], pair), pair, contours[-1].budget))
-    shares.sort(key=lambda one: (math.isnan(one[0]), one[0]))
+    shares.sort(key=lambda frontier: (math.isnan(frontier[0]), frontier[0]))
     return [
         f"{units.names[a][:1].upper()}{units.names[a][1:]} and {units.names[b]} {joint_share_text(share)}, at "
         f"{amounts.significant(budget)} nats."
@@ -161,12 +161,12 @@ def summary(found: Mapping[tuple[int, int], Frontier], units: Units) -> list[str
     ]
 
 
-def pairs_csv(found: Mapping[tuple[int, int], Frontier], oracle: Oracle) -> str:
+def pairs_csv(frontiers: Mapping[tuple[int, int], Frontier], oracle: Oracle) -> str:
     """Return CSV, a row a point of all cells, with the names of the pair first."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["across", "upwards", *columns(oracle)])
-    for (across, upwards), one in found.items():
-        for row in rows(one.contours, oracle):
+    for (across, upwards), frontier in frontiers.items():
+        for row in rows(frontier.contours, oracle):
             writer.writerow([oracle.values[across], oracle.values[upwards], *row])
     return out.getvalue()

@@ -46,12 +46,12 @@ class PaletteSnapshot:
 
 
 def snapshots(
-    shown: Sequence[PaletteSnapshot], units: Units, base: np.ndarray, theme: Theme = DEFAULT_THEME
+    palettes: Sequence[PaletteSnapshot], units: Units, base: np.ndarray, theme: Theme = DEFAULT_THEME
 ) -> go.Figure:
     """Draw the palettes side by side.
 
     Args:
-        shown: up to four palettes.
+        palettes: up to four palettes.
         units: of the values' names.
         base: (value,) percentiles of the base model's levels.
         theme: colours of the values.
@@ -59,39 +59,41 @@ def snapshots(
     values = len(units.names)
     figure = go.Figure()
     # The first palette lies a little higher in its row, the last one lower, so that equal levels are all seen.
-    shift = np.linspace(-0.2, 0.2, len(shown)) if len(shown) > 1 else np.zeros(1)
+    shift = np.linspace(-0.2, 0.2, len(palettes)) if len(palettes) > 1 else np.zeros(1)
     for j in range(values):
         figure.add_shape(
             type="line", x0=base[j], x1=base[j], y0=j - 0.36, y1=j + 0.36, line={"color": NEUTRAL, "width": 2}
         )
-        for n, one in enumerate(shown):
-            if not np.isnan(one.targets[j]) and not np.isnan(one.levels[j]):
-                ends = {"x0": base[j], "x1": one.levels[j]}
+        for n, snapshot in enumerate(palettes):
+            if not np.isnan(snapshot.targets[j]) and not np.isnan(snapshot.levels[j]):
+                ends = {"x0": base[j], "x1": snapshot.levels[j]}
                 line = {"color": theme.colour(j), "width": 2, "dash": "solid"}
                 figure.add_shape(type="line", **ends, y0=j + shift[n], y1=j + shift[n], line=line, opacity=0.4)
-    for n, one in enumerate(shown):
-        asked = ~np.isnan(one.targets)
-        said = [
-            f"<b>{escape_label(one.name)}</b><br>{escape_label(sentences.capitalised(units.names[j]))}: "
-            + ("out of reach" if np.isnan(one.levels[j]) else f"gives {amounts.percentile(one.levels[j])}")
-            + (f", asked for {amounts.percentile(one.targets[j])}" if asked[j] else ", left free")
+    for n, snapshot in enumerate(palettes):
+        has_target = ~np.isnan(snapshot.targets)
+        hover_texts = [
+            f"<b>{escape_label(snapshot.name)}</b><br>{escape_label(sentences.capitalised(units.names[j]))}: "
+            + ("out of reach" if np.isnan(snapshot.levels[j]) else f"gives {amounts.percentile(snapshot.levels[j])}")
+            + (f", asked for {amounts.percentile(snapshot.targets[j])}" if has_target[j] else ", left free")
             for j in range(values)
         ]
         # Out of reach there is no level: what was asked for stands there, open.
-        missing = np.isnan(one.levels)
+        missing = np.isnan(snapshot.levels)
         figure.add_scatter(
-            x=np.where(missing, one.targets, one.levels),
+            x=np.where(missing, snapshot.targets, snapshot.levels),
             y=np.arange(values) + shift[n],
             mode="markers",
             marker={
-                "symbol": [f"{SHAPES[n]}-open" if missing[j] or not asked[j] else SHAPES[n] for j in range(values)],
+                "symbol": [
+                    f"{SHAPES[n]}-open" if missing[j] or not has_target[j] else SHAPES[n] for j in range(values)
+                ],
                 "size": 13,
                 "color": [theme.colour(j) for j in range(values)],
                 "line": {"width": 2, "color": [theme.colour(j) for j in range(values)]},
             },
             hovertemplate="%{text}<extra></extra>",
-            text=said,
-            name=one.name,
+            text=hover_texts,
+            name=snapshot.name,
         )
     figure = apply_layout(figure, AROUND + ROW * values)
     figure.update_xaxes(range=[-2, 102], title="Percentile of the model's own replies", fixedrange=True)
@@ -104,42 +106,42 @@ def snapshots(
     return figure.update_layout(hovermode="closest")
 
 
-def summary(shown: Sequence[PaletteSnapshot], units: Units) -> list[str]:
+def summary(palettes: Sequence[PaletteSnapshot], units: Units) -> list[str]:
     """Describe the figure in words: each palette's verdict, cost and levels, and which gives the most of each value."""
-    told = []
-    for one in shown:
+    parts = []
+    for snapshot in palettes:
         levels = sentences.listed(
-            [f"{name} {amounts.percentile(level)}" for name, level in zip(units.names, one.levels, strict=True)]
+            [f"{name} {amounts.percentile(level)}" for name, level in zip(units.names, snapshot.levels, strict=True)]
         )
-        verdict = sentences.HEADLINES[one.verdict].lower()
-        told.append(
-            f"{one.name}: {verdict}."
-            if np.isnan(one.kl)
-            else f"{one.name}: {verdict}, {amounts.nats(one.kl)}, and gives {levels}."
+        verdict = sentences.HEADLINES[snapshot.verdict].lower()
+        parts.append(
+            f"{snapshot.name}: {verdict}."
+            if np.isnan(snapshot.kl)
+            else f"{snapshot.name}: {verdict}, {amounts.nats(snapshot.kl)}, and gives {levels}."
         )
-    given = [one for one in shown if not np.isnan(one.kl)]
-    if len(given) > 1:
+    solved = [snapshot for snapshot in palettes if not np.isnan(snapshot.kl)]
+    if len(solved) > 1:
         for j, name in enumerate(units.names):
-            highest, lowest = (pick(given, key=lambda one: one.levels[j]) for pick in (max, min))
+            highest, lowest = (pick(solved, key=lambda snapshot: snapshot.levels[j]) for pick in (max, min))
             if highest.levels[j] - lowest.levels[j] >= 1:
-                told.append(
+                parts.append(
                     f"{sentences.capitalised(name)} is highest with {highest.name} "
                     f"({amounts.percentile(highest.levels[j])}) and lowest with {lowest.name} "
                     f"({amounts.percentile(lowest.levels[j])})."
                 )
-    return told
+    return parts
 
 
-def snapshots_csv(shown: Sequence[PaletteSnapshot], values: Sequence[str]) -> str:
+def snapshots_csv(palettes: Sequence[PaletteSnapshot], values: Sequence[str]) -> str:
     """Return CSV, a row a palette and value: percentiles asked for and given, and the weight; empty for none."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(
         ["palette", "verdict", "kl_nats", "value", "target_percentile", "level_percentile", "weight_per_reward"]
     )
-    for one in shown:
+    for snapshot in palettes:
         for j, value in enumerate(values):
-            numbers = [one.kl, one.targets[j], one.levels[j], one.weights[j]]
+            numbers = [snapshot.kl, snapshot.targets[j], snapshot.levels[j], snapshot.weights[j]]
             kl, *rest = ("" if np.isnan(number) else float(number) for number in numbers)
-            writer.writerow([one.name, one.verdict.value, kl, value, *rest])
+            writer.writerow([snapshot.name, snapshot.verdict.value, kl, value, *rest])
     return out.getvalue()

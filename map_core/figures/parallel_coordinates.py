@@ -31,7 +31,7 @@ ROUNDING = 0.5
 
 def lines(
     fan: FrontierSpread,
-    shown: Sequence[int],
+    numbers: Sequence[int],
     units: Units,
     axes: Sequence[int],
     palette: PalettePosition,
@@ -43,7 +43,7 @@ def lines(
 
     Args:
         fan: the palettes.
-        shown: the lines that are drawn, the others are left out.
+        numbers: the lines that are drawn, the others are left out.
         units: in percentiles.
         axes: positions of the values, one an axis.
         palette: the user's, drawn on top.
@@ -58,10 +58,10 @@ def lines(
     places = list(range(len(axes)))
     budgets = np.unique(fan.budget)
     levels = {j: units.of(j, fan.levels[:, j]) for j in axes}
-    for n in shown:
+    for n in numbers:
         drawn = _tint(fan, n, budgets, tint, theme)
         trusted = bool(fan.trusted[n])
-        said = [f"<b>{escape_label(units.names[j])}</b> {amounts.percentile(levels[j][n])}" for j in fan.values]
+        hover_lines = [f"<b>{escape_label(units.names[j])}</b> {amounts.percentile(levels[j][n])}" for j in fan.values]
         cost = f"Costs {price_text(float(fan.kl[n]))}" + ("" if trusted else ", on paper only")
         figure.add_scatter(
             x=places,
@@ -72,7 +72,7 @@ def lines(
             opacity=1 if n == chosen else 0.7,
             selected={"marker": {"size": 14, "color": ACCENT, "opacity": 1}},
             customdata=[[int(n)]] * len(axes),
-            hovertemplate="<br>".join([*said, cost, "Click to look at it"]) + "<extra></extra>",
+            hovertemplate="<br>".join([*hover_lines, cost, "Click to look at it"]) + "<extra></extra>",
             name=f"line {n}",
         )
     _add_mine(figure, units, axes, np.zeros(len(palette.targets)), "base model", NEUTRAL, "dash")
@@ -137,23 +137,23 @@ def no_worse(fan: FrontierSpread, units: Units, levels: np.ndarray, values: Sequ
         levels: (value,) in standard deviations above base.
         values: positions that count; all lines without any.
     """
-    kept = np.ones(len(fan.kl), dtype=bool)
+    no_worse_than_base = np.ones(len(fan.kl), dtype=bool)
     for j in values:
-        kept &= units.of(j, fan.levels[:, j]) >= float(units.of(j, np.array(levels[j]))) - ROUNDING
-    return [int(n) for n in np.flatnonzero(kept)]
+        no_worse_than_base &= units.of(j, fan.levels[:, j]) >= float(units.of(j, np.array(levels[j]))) - ROUNDING
+    return [int(n) for n in np.flatnonzero(no_worse_than_base)]
 
 
-def summary(fan: FrontierSpread, shown: Sequence[int], units: Units) -> list[str]:
+def summary(fan: FrontierSpread, numbers: Sequence[int], units: Units) -> list[str]:
     """Describe the figure in words: the range of each value over these palettes, at each budget."""
-    told = []
-    for budget in np.unique(fan.budget[list(shown)]) if len(shown) else ():
-        of = [n for n in shown if fan.budget[n] == budget]
+    parts = []
+    for budget in np.unique(fan.budget[list(numbers)]) if len(numbers) else ():
+        of = [n for n in numbers if fan.budget[n] == budget]
         ends = [(j, fan.levels[of, j].min(), fan.levels[of, j].max()) for j in fan.values]
         ranges = [f"{units.names[j]} from {units.said(j, low)} to {units.said(j, high)}" for j, low, high in ends]
         doubtful = len(of) - int(fan.trusted[of].sum())
         paper = f" {doubtful} of them rest on too few replies to be trusted." if doubtful else ""
-        told.append(f"{len(of)} palettes at {amounts.significant(budget)} nats: {', '.join(ranges)}.{paper}")
-    return told
+        parts.append(f"{len(of)} palettes at {amounts.significant(budget)} nats: {', '.join(ranges)}.{paper}")
+    return parts
 
 
 def fan_csv(fan: FrontierSpread, oracle: Oracle) -> str:

@@ -149,19 +149,19 @@ def hover(units: Units, values: Sequence[int], level: np.ndarray, kl: float, bud
 def _add_target(figure: go.Figure, units: Units, pair: tuple[int, int], palette: PalettePosition) -> None:
     across, upwards = pair
     goal = palette.targets[across], palette.targets[upwards]
-    shown = [float(units.of(v, np.array(t))) for v, t in zip(pair, goal, strict=True)]
+    place = [float(units.of(v, np.array(t))) for v, t in zip(pair, goal, strict=True)]
     style = {"color": ACCENT, "width": 1, "dash": "dot"}
     if not math.isnan(goal[0]):
-        figure.add_vline(x=shown[0], line=style)
+        figure.add_vline(x=place[0], line=style)
     if not math.isnan(goal[1]):
-        figure.add_hline(y=shown[1], line=style)
+        figure.add_hline(y=place[1], line=style)
     met = palette.realised is not None and not any(
         abs(float(palette.realised[v]) - t) > 0.05 for v, t in zip(pair, goal, strict=True)
     )
     if not (math.isnan(goal[0]) or math.isnan(goal[1])):
         figure.add_scatter(
-            x=[shown[0]],
-            y=[shown[1]],
+            x=[place[0]],
+            y=[place[1]],
             mode="markers+text",
             text=["Target, met" if met else "Target"],
             textposition="bottom right",
@@ -207,7 +207,7 @@ def targets_at_point(targets: np.ndarray, levels: np.ndarray, values: Sequence[i
 def summary(frontier: Frontier, units: Units) -> list[str]:
     """Describe the figure in words: what each budget buys for either value, and for both together."""
     across, upwards = frontier.pair
-    said = []
+    parts = []
     for contour in _drawn(frontier):
         middle = contour.levels[len(contour.levels) // 2]
         budget = (
@@ -215,12 +215,12 @@ def summary(frontier: Frontier, units: Units) -> list[str]:
             if math.isinf(contour.budget)
             else f"At {amounts.significant(contour.budget)} nats"
         )
-        said.append(
+        parts.append(
             f"{budget}: {units.names[across]} up to {units.said(across, contour.levels[:, across].max())}, "
             f"{units.names[upwards]} up to {units.said(upwards, contour.levels[:, upwards].max())}, or "
             f"{units.said(across, middle[across])} and {units.said(upwards, middle[upwards])} together."
         )
-    return said
+    return parts
 
 
 def columns(oracle: Oracle) -> list[str]:

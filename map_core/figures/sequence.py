@@ -56,56 +56,56 @@ class SequenceFigureData:
 
     def change(self, value: int, before: float, after: float) -> tuple[str, str]:
         """Word two levels, with as many digits as it takes to distinguish them."""
-        shown = self.units.of(value, np.array([before, after]))
-        digits = 1 if 0.05 <= abs(shown[1] - shown[0]) < 1 else 0
-        return amounts.percentile(shown[0], digits), amounts.percentile(shown[1], digits)
+        levels = self.units.of(value, np.array([before, after]))
+        digits = 1 if 0.05 <= abs(levels[1] - levels[0]) < 1 else 0
+        return amounts.percentile(levels[0], digits), amounts.percentile(levels[1], digits)
 
 
-def path(shown: SequenceFigureData) -> go.Figure:
+def path(data: SequenceFigureData) -> go.Figure:
     """Draw a panel a value, in their order, and one of the distance; steps run across.
 
     Returns:
         A figure; in the panel of each value its level is named after it, what other steps took from it
         "undone: NAME", its target "target: NAME" and the simultaneous level "all at once: NAME".
     """
-    found, order = shown.path, shown.path.order
+    sequential, order = data.path, data.path.order
     rows = len(order) + 1
-    titles = [_title(shown, j) for j in order] + [_distance(shown)]
+    titles = [_title(data, j) for j in order] + [_distance(data)]
     figure = make_subplots(
         rows, 1, shared_xaxes=True, vertical_spacing=34 / (PANEL * rows), subplot_titles=[escape(t) for t in titles]
     )
-    end = found.steps + (1 if found.steps < 6 else max(1, round(0.12 * found.steps)))
-    levels = {j: shown.at(j, found.levels[:, j]) for j in order}
-    goals = {j: float(shown.at(j, np.array(found.targets[j]))) for j in order}
+    end = sequential.steps + (1 if sequential.steps < 6 else max(1, round(0.12 * sequential.steps)))
+    levels = {j: data.at(j, sequential.levels[:, j]) for j in order}
+    goals = {j: float(data.at(j, np.array(sequential.targets[j]))) for j in order}
     ends = {
-        j: math.nan if shown.together is None else float(shown.at(j, np.array(shown.together.levels[j]))) for j in order
+        j: math.nan if data.together is None else float(data.at(j, np.array(data.together.levels[j]))) for j in order
     }
     spans = {j: (np.nanmin([*levels[j], goals[j], ends[j]]), np.nanmax([*levels[j], goals[j], ends[j]])) for j in order}
     for row, j in enumerate(order, start=1):
-        _panel(figure, shown, row, j, levels[j], goals[j], ends[j], end)
+        _panel(figure, data, row, j, levels[j], goals[j], ends[j], end)
         middle, span = sum(spans[j]) / 2, max(LEAST_SPAN, spans[j][1] - spans[j][0])
         figure.update_yaxes(range=[middle - 0.66 * span, middle + 0.66 * span], tickprefix="p", nticks=4, row=row)
-    _nats(figure, shown, rows, end)
-    _across(figure, shown, rows, end)
+    _nats(figure, data, rows, end)
+    _across(figure, data, rows, end)
     figure = apply_layout(figure, PANEL * rows + AROUND)
     figure.update_annotations(x=0, xanchor="left", font={"size": 13})
     return figure.update_layout(hovermode="closest", margin={"l": 8, "r": 30, "t": 30, "b": 8})
 
 
-def _title(shown: SequenceFigureData, value: int) -> str:
-    reached = shown.units.said(value, shown.path.levels[-1, value])
-    beside = "" if shown.together is None else f", all at once {shown.units.said(value, shown.together.levels[value])}"
-    return f"{shown.name(value)}: {reached} at the end{beside}"
+def _title(data: SequenceFigureData, value: int) -> str:
+    reached = data.units.said(value, data.path.levels[-1, value])
+    beside = "" if data.together is None else f", all at once {data.units.said(value, data.together.levels[value])}"
+    return f"{data.name(value)}: {reached} at the end{beside}"
 
 
-def _distance(shown: SequenceFigureData) -> str:
-    beside = "" if shown.together is None else f", all at once {sentences.number(shown.together.kl)}"
-    return f"Distance: {sentences.number(float(shown.path.kl[-1]))} nats at the end{beside}"
+def _distance(data: SequenceFigureData) -> str:
+    beside = "" if data.together is None else f", all at once {sentences.number(data.together.kl)}"
+    return f"Distance: {sentences.number(float(data.path.kl[-1]))} nats at the end{beside}"
 
 
 def _panel(
     figure: go.Figure,
-    shown: SequenceFigureData,
+    data: SequenceFigureData,
     row: int,
     value: int,
     levels: np.ndarray,
@@ -113,8 +113,8 @@ def _panel(
     together: float,
     end: int,
 ) -> None:
-    found, shade, name = shown.path, shown.theme.colour(value), shown.units.names[value]
-    at = np.arange(found.steps + 1)
+    sequential, shade, name = data.path, data.theme.colour(value), data.units.names[value]
+    at = np.arange(sequential.steps + 1)
     figure.add_scatter(
         x=[0, end],
         y=[goal, goal],
@@ -125,20 +125,20 @@ def _panel(
         row=row,
         col=1,
     )
-    mine = found.aligned == value
+    mine = sequential.aligned == value
     figure.add_scatter(
         x=at,
         y=levels,
         mode="lines+markers",
         line={"color": shade, "width": 2.5, "dash": dash(value), "shape": "hv"},
         marker={"size": np.where([False, *mine], 10, 4), "color": shade, "opacity": 1.0},
-        customdata=["base model", *(f"step {n}, {escape(shown.units.names[j])}" for n, j in numbered_steps(found))],
+        customdata=["base model", *(f"step {n}, {escape(data.units.names[j])}" for n, j in numbered_steps(sequential))],
         hovertemplate="%{customdata}: p%{y:.1f}<extra></extra>",
         name=name,
         row=row,
         col=1,
     )
-    fell = np.flatnonzero(found.undone[:, value] >= NEAR) + 1
+    fell = np.flatnonzero(sequential.undone[:, value] >= NEAR) + 1
     if len(fell):
         # A fall is a thick line down to an arrow: told by shape, and by its label where there is room.
         figure.add_scatter(
@@ -158,7 +158,7 @@ def _panel(
             mode="markers+text",
             marker={"symbol": "triangle-down", "size": 12, "color": ACCENT, "line": {"width": 0}},
             text=[
-                f"−{amounts.fixed(size, 0 if size >= 1 else 1)}" if found.steps <= MAX_NAMED_STEPS else ""
+                f"−{amounts.fixed(size, 0 if size >= 1 else 1)}" if sequential.steps <= MAX_NAMED_STEPS else ""
                 for size in by
             ],
             textposition="bottom right",
@@ -181,16 +181,16 @@ def _panel(
         )
 
 
-def numbered_steps(found: SequentialPath) -> list[tuple[int, int]]:
+def numbered_steps(sequential: SequentialPath) -> list[tuple[int, int]]:
     """Return the steps as (number from 1, position of the value that is aligned)."""
-    return [(number, int(j)) for number, j in enumerate(found.aligned, start=1)]
+    return [(number, int(j)) for number, j in enumerate(sequential.aligned, start=1)]
 
 
-def _nats(figure: go.Figure, shown: SequenceFigureData, row: int, end: int) -> None:
-    found = shown.path
+def _nats(figure: go.Figure, data: SequenceFigureData, row: int, end: int) -> None:
+    sequential = data.path
     figure.add_scatter(
-        x=np.arange(found.steps + 1),
-        y=found.kl,
+        x=np.arange(sequential.steps + 1),
+        y=sequential.kl,
         mode="lines+markers",
         line={"color": NEUTRAL, "width": 2.5, "shape": "hv"},
         marker={"size": 5, "color": NEUTRAL},
@@ -201,10 +201,10 @@ def _nats(figure: go.Figure, shown: SequenceFigureData, row: int, end: int) -> N
         row=row,
         col=1,
     )
-    if shown.together is not None:
+    if data.together is not None:
         figure.add_scatter(
             x=[end],
-            y=[shown.together.kl],
+            y=[data.together.kl],
             mode="markers",
             marker={"symbol": "diamond", "size": 12, "color": NEUTRAL},
             hovertemplate="all at once: %{y:.3f} nats<extra></extra>",
@@ -215,18 +215,18 @@ def _nats(figure: go.Figure, shown: SequenceFigureData, row: int, end: int) -> N
     figure.update_yaxes(rangemode="tozero", nticks=4, row=row)
 
 
-def _across(figure: go.Figure, shown: SequenceFigureData, rows: int, end: int) -> None:
+def _across(figure: go.Figure, data: SequenceFigureData, rows: int, end: int) -> None:
     """Label steps by name where there is room, by round otherwise, and draw a line where a round ends."""
-    found, size = shown.path, len(shown.path.order)
+    sequential, size = data.path, len(data.path.order)
     places, texts = [0], ["Base"]
-    if found.steps <= MAX_NAMED_STEPS:
-        places += [number for number, _ in numbered_steps(found)]
-        texts += [escape(shown.name(j)) for _, j in numbered_steps(found)]
+    if sequential.steps <= MAX_NAMED_STEPS:
+        places += [number for number, _ in numbered_steps(sequential)]
+        texts += [escape(data.name(j)) for _, j in numbered_steps(sequential)]
     else:
-        ends = [min(size * number, found.steps) for number in range(1, found.rounds + 1)]
+        ends = [min(size * number, sequential.steps) for number in range(1, sequential.rounds + 1)]
         places += ends
-        texts += [f"Round {number}" if number == 1 else str(number) for number in range(1, found.rounds + 1)]
-    if shown.together is not None:
+        texts += [f"Round {number}" if number == 1 else str(number) for number in range(1, sequential.rounds + 1)]
+    if data.together is not None:
         places, texts = [*places, end], [*texts, "All at once"]
     # All at once: added one by one, Plotly goes through every panel anew for each.
     ends_of_rounds = [
@@ -240,10 +240,10 @@ def _across(figure: go.Figure, shown: SequenceFigureData, rows: int, end: int) -
             "y1": 1,
             "line": {"color": "rgba(128,138,148,0.4)", "width": 1},
         }
-        for number in range(1, found.rounds)
+        for number in range(1, sequential.rounds)
     ]
     figure.update_layout(shapes=ends_of_rounds)
     room = 0.02 * end
-    last = end if shown.together is not None else found.steps
+    last = end if data.together is not None else sequential.steps
     figure.update_xaxes(range=[-room, last + max(2 * room, 0.2)], tickvals=places, ticktext=texts)
     figure.update_xaxes(showticklabels=True, row=rows)

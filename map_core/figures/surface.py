@@ -23,7 +23,7 @@ SHADES = [[n / (len(CONTOUR_COLOURS) - 1), tint] for n, tint in enumerate(CONTOU
 
 def space(
     units: Units,
-    found: Surface,
+    surface: Surface,
     palette: PalettePosition,
     chosen: np.ndarray | None = None,
     theme: Theme = DEFAULT_THEME,
@@ -32,7 +32,7 @@ def space(
 
     Args:
         units: of all axes.
-        found: the surfaces.
+        surface: the surfaces.
         palette: the user's.
         chosen: (value,) levels of a point that is looked at, in standard deviations above base.
         theme: colours of the values.
@@ -41,25 +41,25 @@ def space(
         A figure; its meshes are named ``contour <number>``, and their points are the surface's own in order.
     """
     figure = go.Figure()
-    for number, contour in enumerate(found.contours):
+    for number, contour in enumerate(surface.contours):
         if len(contour.levels):
-            figure.add_trace(_mesh(number, contour, found, units))
-    _add_point(figure, units, found.triple, np.zeros(len(palette.targets)), "Base", NEUTRAL, "circle")
-    goal = palette.targets[list(found.triple)]
-    met = palette.realised is not None and bool(np.all(np.abs(palette.realised[list(found.triple)] - goal) <= 0.05))
+            figure.add_trace(_mesh(number, contour, surface, units))
+    _add_point(figure, units, surface.triple, np.zeros(len(palette.targets)), "Base", NEUTRAL, "circle")
+    goal = palette.targets[list(surface.triple)]
+    met = palette.realised is not None and bool(np.all(np.abs(palette.realised[list(surface.triple)] - goal) <= 0.05))
     if not np.isnan(goal).any():
-        said = "Target, met" if met else "Target"
-        _add_point(figure, units, found.triple, palette.targets, "Target", ACCENT, "diamond-open", said)
+        label = "Target, met" if met else "Target"
+        _add_point(figure, units, surface.triple, palette.targets, "Target", ACCENT, "diamond-open", label)
     if palette.realised is not None:
-        said = "" if met else "Realised"
-        _add_point(figure, units, found.triple, palette.realised, "Realised", ACCENT, "diamond", said)
+        label = "" if met else "Realised"
+        _add_point(figure, units, surface.triple, palette.realised, "Realised", ACCENT, "diamond", label)
     if chosen is not None:
-        _add_point(figure, units, found.triple, chosen, "Chosen", ACCENT, "circle")
+        _add_point(figure, units, surface.triple, chosen, "Chosen", ACCENT, "circle")
     axes = ("xaxis", "yaxis", "zaxis")
     grid = {"gridcolor": "#98A2AC", "showbackground": False, "zeroline": False, "nticks": 5}
     titles = {
         axis: {"title": {"text": _title(units, value), "font": {"size": 12, "color": theme.colour(value)}}, **grid}
-        for axis, value in zip(axes, found.triple, strict=True)
+        for axis, value in zip(axes, surface.triple, strict=True)
     }
     figure = apply_layout(figure, HEIGHT)
     # Seen from the corner where all three are high, a little from above, with room for the titles on a narrow screen.
@@ -73,12 +73,12 @@ def _title(units: Units, value: int) -> str:
     return escape_label(units.names[value][:1].upper() + units.names[value][1:])
 
 
-def _mesh(number: int, contour: Contour, found: Surface, units: Units) -> go.Mesh3d:
+def _mesh(number: int, contour: Contour, surface: Surface, units: Units) -> go.Mesh3d:
     limit = math.isinf(contour.budget)
-    place = (number + 1) * len(CONTOUR_COLOURS) // (len(found.contours) + 1)
+    place = (number + 1) * len(CONTOUR_COLOURS) // (len(surface.contours) + 1)
     tint = CONTOUR_COLOURS[min(place, len(CONTOUR_COLOURS) - 1)]
-    x, y, z = (units.of(value, contour.levels[:, value]) for value in found.triple)
-    i, j, k = found.triangles.T
+    x, y, z = (units.of(value, contour.levels[:, value]) for value in surface.triple)
+    i, j, k = surface.triangles.T
     return go.Mesh3d(
         x=x,
         y=y,
@@ -88,9 +88,9 @@ def _mesh(number: int, contour: Contour, found: Surface, units: Units) -> go.Mes
         k=k,
         opacity=0.2 if limit else 0.45,
         flatshading=True,
-        **({"color": NEUTRAL if limit else tint} if len(found.contours) > 1 else _shades(contour, found)),
+        **({"color": NEUTRAL if limit else tint} if len(surface.contours) > 1 else _shades(contour, surface)),
         text=[
-            hover(units, found.triple, level, kl, contour.budget)
+            hover(units, surface.triple, level, kl, contour.budget)
             for level, kl in zip(contour.levels, contour.kl, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
@@ -98,9 +98,9 @@ def _mesh(number: int, contour: Contour, found: Surface, units: Units) -> go.Mes
     )
 
 
-def _shades(contour: Contour, found: Surface) -> dict[str, Any]:
+def _shades(contour: Contour, surface: Surface) -> dict[str, Any]:
     """Return the shades of the points: the darker, the more the value gains that gains least, as in the triangle."""
-    least = contour.levels[:, list(found.triple)].min(axis=1)
+    least = contour.levels[:, list(surface.triple)].min(axis=1)
     return {"intensity": least, "colorscale": SHADES, "showscale": False}
 
 
@@ -112,7 +112,7 @@ def _add_point(
     title: str,
     tint: str,
     symbol: str,
-    said: str | None = None,
+    label: str | None = None,
 ) -> None:
     x, y, z = ([float(units.of(value, np.array(levels[value])))] for value in triple)
     figure.add_scatter3d(
@@ -120,7 +120,7 @@ def _add_point(
         y=y,
         z=z,
         mode="markers+text",
-        text=[title if said is None else said],
+        text=[title if label is None else label],
         textposition="bottom center" if symbol == "circle" and tint == NEUTRAL else "top center",
         marker={"size": 6, "color": tint, "symbol": symbol},
         hovertemplate=f"{title}<extra></extra>",
@@ -128,21 +128,23 @@ def _add_point(
     )
 
 
-def summary(found: Surface, units: Units) -> list[str]:
+def summary(surface: Surface, units: Units) -> list[str]:
     """Describe the figure in words: what each budget buys for each value, and for all three together."""
-    said = []
-    for contour in found.contours:
+    parts = []
+    for contour in surface.contours:
         if not len(contour.levels):
             continue
-        at = contour.levels[:, list(found.triple)]
+        at = contour.levels[:, list(surface.triple)]
         # Together: where the value that gains least of its own highest gain still gains most.
         middle = at[np.argmax((at / np.maximum(at.max(axis=0), 1e-12)).min(axis=1))]
-        most = ", ".join(f"{units.names[v]} up to {units.said(v, at[:, n].max())}" for n, v in enumerate(found.triple))
-        both = ", ".join(f"{units.names[v]} {units.said(v, middle[n])}" for n, v in enumerate(found.triple))
+        most = ", ".join(
+            f"{units.names[v]} up to {units.said(v, at[:, n].max())}" for n, v in enumerate(surface.triple)
+        )
+        both = ", ".join(f"{units.names[v]} {units.said(v, middle[n])}" for n, v in enumerate(surface.triple))
         budget = (
             "With the best reply to every prompt"
             if math.isinf(contour.budget)
             else f"At {amounts.significant(contour.budget)} nats"
         )
-        said.append(f"{budget}: {most}; or together {both}.")
-    return said
+        parts.append(f"{budget}: {most}; or together {both}.")
+    return parts

@@ -110,7 +110,7 @@ def _by_importance(curve: SensitivityCurve) -> list[int]:
     return [*others, curve.value]
 
 
-def _add_line(figure: go.Figure, sweep: SweepData, y: np.ndarray, value: int, shown: str) -> None:
+def _add_line(figure: go.Figure, sweep: SweepData, y: np.ndarray, value: int, label: str) -> None:
     name = sweep.units.names[value]
     figure.add_scatter(
         x=sweep.across,
@@ -121,7 +121,7 @@ def _add_line(figure: go.Figure, sweep: SweepData, y: np.ndarray, value: int, sh
             "width": 3.5 if value == sweep.curve.value else 2,
             "dash": dash(value),
         },
-        hovertemplate=f"{shown}<extra>{escape_label(name)}</extra>",
+        hovertemplate=f"{label}<extra>{escape_label(name)}</extra>",
         name=name,
     )
 
@@ -196,7 +196,7 @@ def summary(sweep: SweepData) -> list[str]:
     places = [0, last // 2, last]
     if not np.isnan(sweep.current) and curve.targets[0] <= sweep.current <= curve.targets[-1]:
         places.append(int(np.argmin(np.abs(curve.targets - sweep.current))))
-    said = []
+    parts = []
     for i in sorted(set(places)):
         at = [f"{units.names[j]} {units.said(j, curve.levels[i, j])}" for j in _by_importance(curve) if sweep.draws(j)]
         sure = (
@@ -204,8 +204,10 @@ def summary(sweep: SweepData) -> list[str]:
         )
         target = units.said(curve.value, curve.targets[i])
         name = units.names[curve.value]
-        said.append(f"With {name} at {target}: {', '.join(at[:-1] or at)}. It costs {amounts.nats(curve.kl[i])}{sure}.")
-    return said
+        parts.append(
+            f"With {name} at {target}: {', '.join(at[:-1] or at)}. It costs {amounts.nats(curve.kl[i])}{sure}."
+        )
+    return parts
 
 
 def sweep_csv(curve: SensitivityCurve, oracle: Oracle, bands: Bands | None = None) -> str:

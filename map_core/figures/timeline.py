@@ -42,7 +42,7 @@ class TimelineStep:
 def timeline(
     moments: Sequence[TimelineStep],
     names: Sequence[str],
-    shown: Sequence[int],
+    values: Sequence[int],
     place: int,
     theme: Theme = DEFAULT_THEME,
 ) -> go.Figure:
@@ -51,24 +51,24 @@ def timeline(
     Args:
         moments: the steps, the first one first.
         names: of the values.
-        shown: positions of the values that are drawn.
+        values: positions of the values that are drawn.
         place: of the step that is in force.
         theme: colours of the values.
     """
     # A step lasts until the next one; the last one is drawn half a step long.
     across = [*range(1, len(moments) + 1), len(moments) + 0.4]
     drawn = [*moments, moments[-1]]
-    said = [escape_label(one.what) for one in drawn]
+    labels = [escape_label(moment.what) for moment in drawn]
     small, large = ([*[size] * len(moments), 0] for size in (6, 11))
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.64, 0.36], vertical_spacing=0.09)
-    for j in shown:
+    for j in values:
         figure.add_scatter(
             x=across,
-            y=[float(one.levels[j]) for one in drawn],
+            y=[float(moment.levels[j]) for moment in drawn],
             mode="lines+markers",
             line={"color": theme.colour(j), "dash": dash(j), "width": 2.2, "shape": "hv"},
             marker={"size": small, "color": theme.colour(j)},
-            text=said,
+            text=labels,
             hovertemplate=f"%{{text}}<br><b>{escape_label(sentences.capitalised(names[j]))}</b> "
             "p%{y:.0f}<extra></extra>",
             name=names[j],
@@ -77,14 +77,14 @@ def timeline(
         )
     figure.add_scatter(
         x=across,
-        y=[0.0 if np.isnan(one.kl) else one.kl for one in drawn],
+        y=[0.0 if np.isnan(moment.kl) else moment.kl for moment in drawn],
         mode="lines+markers",
         line={"color": NEUTRAL, "width": 2, "shape": "hv"},
-        marker={"size": large, "color": NEUTRAL, "symbol": [_MARKS[one.verdict] for one in drawn]},
+        marker={"size": large, "color": NEUTRAL, "symbol": [_MARKS[moment.verdict] for moment in drawn]},
         text=[
-            f"{what}<br><b>{sentences.HEADLINES[one.verdict]}</b>"
-            + ("" if np.isnan(one.kl) else f", {amounts.nats(one.kl)}")
-            for what, one in zip(said, drawn, strict=True)
+            f"{label}<br><b>{sentences.HEADLINES[moment.verdict]}</b>"
+            + ("" if np.isnan(moment.kl) else f", {amounts.nats(moment.kl)}")
+            for label, moment in zip(labels, drawn, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
         name="nats",
@@ -106,8 +106,8 @@ def timeline_csv(moments: Sequence[TimelineStep], values: Sequence[str]) -> str:
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["step", "when", "what", "verdict", "kl_nats", *(f"level_percentile_{v}" for v in values)])
-    for number, one in enumerate(moments, start=1):
-        numbers = ["" if np.isnan(n) else float(n) for n in (one.kl, *one.levels)]
-        when = one.when.isoformat(timespec="seconds")
-        writer.writerow([number, when, one.what, one.verdict.value, *numbers])
+    for number, moment in enumerate(moments, start=1):
+        numbers = ["" if np.isnan(n) else float(n) for n in (moment.kl, *moment.levels)]
+        when = moment.when.isoformat(timespec="seconds")
+        writer.writerow([number, when, moment.what, moment.verdict.value, *numbers])
     return out.getvalue()

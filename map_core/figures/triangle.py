@@ -21,12 +21,12 @@ from map_core.text.units import Units
 HEIGHT = 330
 
 
-def triangle(units: Units, found: Surface, contour: Contour, theme: Theme = DEFAULT_THEME) -> go.Figure:
+def triangle(units: Units, surface: Surface, contour: Contour, theme: Theme = DEFAULT_THEME) -> go.Figure:
     """Draw one sheet.
 
     Args:
         units: of the text of a point.
-        found: the surface.
+        surface: the surface.
         contour: one of its sheets.
         theme: colours of the values.
 
@@ -34,7 +34,7 @@ def triangle(units: Units, found: Surface, contour: Contour, theme: Theme = DEFA
         A figure; each point carries its number on the sheet.
     """
     x, y = triangle_positions(len(contour.levels))
-    least = contour.levels[:, list(found.triple)].min(axis=1)
+    least = contour.levels[:, list(surface.triple)].min(axis=1)
     figure = go.Figure()
     figure.add_scatter(
         x=x,
@@ -48,14 +48,14 @@ def triangle(units: Units, found: Surface, contour: Contour, theme: Theme = DEFA
         selected={"marker": {"size": 22, "color": ACCENT, "opacity": 1}},
         customdata=[[n] for n in range(len(x))],
         hovertext=[
-            hover(units, found.triple, level, kl, contour.budget)
+            hover(units, surface.triple, level, kl, contour.budget)
             for level, kl in zip(contour.levels, contour.kl, strict=True)
         ],
         hovertemplate="%{hovertext}<br>Click to look at it<extra></extra>",
         name="points",
     )
     corners = ((0.5, math.sqrt(0.75), "bottom"), (1.0, 0.0, "top"), (0.0, 0.0, "top"))
-    for value, (across, up, side) in zip(found.triple, corners, strict=True):
+    for value, (across, up, side) in zip(surface.triple, corners, strict=True):
         figure.add_annotation(
             x=across,
             y=up,

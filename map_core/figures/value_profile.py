@@ -16,14 +16,14 @@ from map_core.scoring.profile import STRONG_CORRELATION, ValueProfile
 from map_core.text import sentences
 
 
-def spread(found: ValueProfile, title: str, tint: str) -> go.Figure:
+def spread(profile: ValueProfile, title: str, tint: str) -> go.Figure:
     """Draw a bar a range of levels, with the average as a line."""
-    middles = (found.edges[:-1] + found.edges[1:]) / 2
+    middles = (profile.edges[:-1] + profile.edges[1:]) / 2
     figure = go.Figure(
         go.Bar(
             x=middles,
-            y=100 * found.shares,
-            width=found.edges[1:] - found.edges[:-1],
+            y=100 * profile.shares,
+            width=profile.edges[1:] - profile.edges[:-1],
             marker={"color": tint, "line": {"width": 0}},
             name=escape_label(title),
             hovertemplate="%{x:+.1f} standard deviations<br>%{y:.1f}% of the replies<extra></extra>",
@@ -38,35 +38,35 @@ def spread(found: ValueProfile, title: str, tint: str) -> go.Figure:
     return apply_layout(figure, 260)
 
 
-def spread_sentence(found: ValueProfile) -> str:
+def spread_sentence(profile: ValueProfile) -> str:
     """Describe the figure in words."""
-    if found.constant:
+    if profile.constant:
         return "Every reply of this table has the same reward, so nothing can move this value."
-    first, middle, third = (_signed(one) for one in found.quartiles)
+    first, middle, third = (_signed(quartile) for quartile in profile.quartiles)
     return (
         f"Half of all replies lie between {first} and {third} standard deviations from the average, the middle one "
-        f"at {middle}; the lowest is at {_signed(float(found.edges[0]))} and the highest at "
-        f"{_signed(float(found.edges[-1]))}."
+        f"at {middle}; the lowest is at {_signed(float(profile.edges[0]))} and the highest at "
+        f"{_signed(float(profile.edges[-1]))}."
     )
 
 
-def length_sentence(found: ValueProfile) -> str:
+def length_sentence(profile: ValueProfile) -> str:
     """Word whether longer replies score higher."""
-    size = abs(found.length)
+    size = abs(profile.length)
     if size < 0.2:
-        return f"Hardly depends on the length of the reply (rank correlation {_signed(found.length)})."
-    kind = "longer" if found.length > 0 else "shorter"
+        return f"Hardly depends on the length of the reply (rank correlation {_signed(profile.length)})."
+    kind = "longer" if profile.length > 0 else "shorter"
     much = " strongly" if size > 0.5 else ""
-    return f"Favours {kind} replies{much} (rank correlation {_signed(found.length)})."
+    return f"Favours {kind} replies{much} (rank correlation {_signed(profile.length)})."
 
 
-def duplicate_warnings(found: ValueProfile, names: Mapping[str, str]) -> list[str]:
+def duplicate_warnings(profile: ValueProfile, names: Mapping[str, str]) -> list[str]:
     """Return a warning for each value that is almost the same as this one, or its opposite."""
     return [
         f"Nearly {'one with' if size > 0 else 'the opposite of'} {names.get(name, name)}: their rank correlation is "
         f"{_signed(size)}, beyond {STRONG_CORRELATION:g}. "
         + ("A target for both asks for the same twice." if size > 0 else "What raises one lowers the other.")
-        for name, size in found.twins
+        for name, size in profile.twins
     ]
 
 
@@ -86,15 +86,15 @@ def correlation_text(size: float) -> str:
     return "hardly related"
 
 
-def portrait_csv(found: ValueProfile) -> str:
+def portrait_csv(profile: ValueProfile) -> str:
     """Return CSV of bars and correlations: what it is, from, to or with, and the number."""
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(["kind", "from_sd", "to_sd", "with", "number"])
-    for low, high, share in zip(found.edges[:-1], found.edges[1:], found.shares, strict=True):
-        begin, end, part = (amounts.significant(one, unknown="") for one in (low, high, share))
+    for low, high, share in zip(profile.edges[:-1], profile.edges[1:], profile.shares, strict=True):
+        begin, end, part = (amounts.significant(bound, unknown="") for bound in (low, high, share))
         writer.writerow(["share", begin, end, "", part])
-    for name, size in (*found.correlations, ("length of the reply", found.length)):
+    for name, size in (*profile.correlations, ("length of the reply", profile.length)):
         writer.writerow(["rank_correlation", "", "", name, amounts.significant(size, unknown="")])
     return out.getvalue()
 

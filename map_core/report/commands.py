@@ -35,14 +35,18 @@ def weights_of(report: Report) -> dict[str, float]:
 def added_values(report: Report) -> dict[str, Specification]:
     """Return the values of this palette that were added in the app, so that the table's file does not hold them."""
     metadata = report.source.metadata
-    asked = {report.table.values[j] for j in report.asked} | set(weights_of(report))
-    known = from_metadata(metadata)
-    return {name: known[name] for name in metadata.get(ADDED_VALUES) or () if name in asked and name in known}
+    targeted = {report.table.values[j] for j in report.asked} | set(weights_of(report))
+    definitions = from_metadata(metadata)
+    return {
+        name: definitions[name] for name in metadata.get(ADDED_VALUES) or () if name in targeted and name in definitions
+    }
 
 
 def add_command(report: Report) -> str:
     """Return a values file of what was added in the app, and ``build --extend`` with it."""
-    entries = {name: {"family": one.family, **one.settings} for name, one in added_values(report).items()}
+    entries = {
+        name: {"family": definition.family, **definition.settings} for name, definition in added_values(report).items()
+    }
     text = json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False)
     words = ["--extend", report.source.table or EMBEDDED, "--values-file", VALUES_FILE]
     words += ["--values", ",".join(entries), "--out", WITH_VALUES]

@@ -178,13 +178,13 @@ class Report:
         """What the study of this table found; None without one."""
         if self.study is None:
             return None
-        found = self.study.graded
+        graded = self.study.graded
         names = [
             self.names[self.table.index(name)] if name in self.table.values else name.replace("_", " ")
-            for name in found.values
+            for name in graded.values
         ]
-        shown = delivery.DeliveryFigureData(found, self.study.percentiles, names, range(len(names)))
-        header, rows = delivery.by_value(shown)
+        data = delivery.DeliveryFigureData(graded, self.study.percentiles, names, range(len(names)))
+        header, rows = delivery.by_value(data)
         return ReportEvidence(
             delivery.method_sentence(self.study),
             tuple(delivery.facts(self.study)),
@@ -201,7 +201,7 @@ def compute_report(
     table: RewardTable,
     palette: Palette,
     *,
-    made: datetime,
+    date: datetime,
     name: str = "",
     names: Sequence[str] | None = None,
     shown_table: str = "",
@@ -217,7 +217,7 @@ def compute_report(
     Args:
         table: the whole table; the palette's use case is taken from it.
         palette: targets by name; values that the table lacks are left out.
-        made: the date of the report.
+        date: the date of the report.
         name: of the palette.
         names: of the values as people read them; made of the names in the table by default.
         shown_table: the table's name as the report's commands name it; "" for the embedded one.
@@ -231,25 +231,25 @@ def compute_report(
     Raises:
         InputError: the table has no such use case, or too few draws were asked for.
     """
-    say, wanted = tell or (lambda what: None), wanted or ReportOptions()
+    say, wanted = tell or (lambda stage: None), wanted or ReportOptions()
     say("Solving")
     part = table.select(None if palette.use_case == ALL else palette.use_case)
     oracle = MemoryOracle.of(part, form)
     attainable = AttainableLevels(oracle)
     targets = standardised(palette, part.values, oracle, percentiles(part))
-    kept = locked(palette, part.values)
-    found = assess(oracle, targets, attainable=attainable, locked=kept)
-    aim, solution = _in_force(oracle, found)
-    asked = np.flatnonzero(~np.isnan(targets))
+    locked_values = locked(palette, part.values)
+    assessment = assess(oracle, targets, attainable=attainable, locked=locked_values)
+    aim, solution = _in_force(oracle, assessment)
+    targeted = np.flatnonzero(~np.isnan(targets))
     highest = np.full(len(targets), np.nan)
-    for j in asked:
+    for j in targeted:
         highest[j] = attainable.highest(targets, int(j))
-    conflict = smallest_conflict(attainable, targets) if found.verdict is Verdict.OUT_OF_REACH else None
+    conflict = smallest_conflict(attainable, targets) if assessment.verdict is Verdict.OUT_OF_REACH else None
     say("Error bars")
     sure = _confidence(oracle, targets, part, attainable, wanted)
     say("Frontier")
     prices = local_sensitivity(solution) if solution is not None else None
-    pair = _pair(oracle, prices, asked) if wanted.figures else None
+    pair = _pair(oracle, prices, targeted) if wanted.figures else None
     budgets = [budget for budget in BUDGETS if budget < oracle.log_candidates]
     contours = frontier(oracle, pair, budgets, directions=DIRECTIONS) if pair else None
     say("Sensitivity")
@@ -260,7 +260,7 @@ def compute_report(
     mark = fingerprint(table)
     return Report(
         name=name.strip(),
-        made=made,
+        made=date,
         palette=palette,
         names=tuple(names or (value.replace("_", " ") for value in part.values)),
         table=part,
@@ -276,8 +276,8 @@ def compute_report(
             versions=_versions(),
         ),
         wanted=wanted,
-        locked=kept,
-        assessment=found,
+        locked=locked_values,
+        assessment=assessment,
         highest=highest,
         conflict=conflict,
         confidence=sure,
@@ -293,15 +293,15 @@ def compute_report(
     )
 
 
-def _in_force(oracle: Oracle, found: Assessment) -> tuple[np.ndarray, Solution | None]:
+def _in_force(oracle: Oracle, assessment: Assessment) -> tuple[np.ndarray, Solution | None]:
     """Return the targets that weights were solved for, and the solution: the palette's own, or the nearest one's."""
-    if found.verdict is not Verdict.OUT_OF_REACH:
-        return found.targets, found.solution
-    if found.nearest is None:
-        return found.targets, None
+    if assessment.verdict is not Verdict.OUT_OF_REACH:
+        return assessment.targets, assessment.solution
+    if assessment.nearest is None:
+        return assessment.targets, None
     # Without the ridge that found it, so that prices and error bars are those of the palette itself.
-    plain = solve(oracle, found.nearest.targets, start=found.nearest.solution.weights)
-    return found.nearest.targets, plain if plain.status is Status.CONVERGED else found.nearest.solution
+    plain = solve(oracle, assessment.nearest.targets, start=assessment.nearest.solution.weights)
+    return assessment.nearest.targets, plain if plain.status is Status.CONVERGED else assessment.nearest.solution
 
 
 def _confidence(
@@ -331,10 +331,10 @@ def _levels(
     return t_interval(solution.levels, sandwich(oracle, solution).levels, oracle.prompts - 1, wanted.level)
 
 
-def _pair(oracle: Oracle, prices: LocalSensitivity | None, asked: np.ndarray) -> tuple[int, int] | None:
+def _pair(oracle: Oracle, prices: LocalSensitivity | None, targeted: np.ndarray) -> tuple[int, int] | None:
     """Return the two values that cost most; those with a target, then the others, where fewer cost anything."""
     costly = [] if prices is None else [int(j) for j in np.argsort(-prices.price, kind="stable") if prices.active[j]]
-    order = list(dict.fromkeys([*costly, *(int(j) for j in asked), *range(len(oracle.values))]))
+    order = list(dict.fromkeys([*costly, *(int(j) for j in targeted), *range(len(oracle.values))]))
     varying = [j for j in order if not oracle.constant[j]]
     return (varying[0], varying[1]) if len(varying) > 1 else None
 

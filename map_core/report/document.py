@@ -127,35 +127,35 @@ def _tags(report: Report) -> dict[int, PriceTag]:
 
 
 def _switches(report: Report) -> list[str]:
-    found = report.curve
-    if found is None:
+    curve = report.curve
+    if curve is None:
         return []
-    places = [amounts.percentile(report.percentile(found.value, one.target)) for one in found.switches]
-    return phrases.switches(found, report.names, places)
+    places = [amounts.percentile(report.percentile(curve.value, switch.target)) for switch in curve.switches]
+    return phrases.switches(curve, report.names, places)
 
 
 def _samples(report: Report) -> list[dict[str, Any]]:
     """Return samples with what each reply reaches of the values that have a target."""
-    units, found = report.units, []
+    units, rows = report.units, []
     for sample in report.samples:
-        one, reached = sample.example, {}
-        for key, levels in (("base", one.base_levels), ("aligned", one.aligned_levels)):
+        example, reached = sample.example, {}
+        for key, levels in (("base", example.base_levels), ("aligned", example.aligned_levels)):
             reached[key] = [
                 (j, report.names[j], amounts.percentile(float(units.of(j, levels[j])))) for j in report.asked
             ]
-        found.append({"example": one, "chance": phrases.chance(one.probability), **reached})
-    return found
+        rows.append({"example": example, "chance": phrases.chance(example.probability), **reached})
+    return rows
 
 
 def _cards(report: Report) -> list[tuple[int, str, list[tuple[str, str]]]]:
     """Return what the table records of each value's scorer: position, name, and (part, text)."""
-    told = report.source.metadata.get("scorers") or ()
-    known = {str(one.get("name")): one for one in told if isinstance(one, dict)}
+    scorers = report.source.metadata.get("scorers") or ()
+    by_name = {str(scorer.get("name")): scorer for scorer in scorers if isinstance(scorer, dict)}
     parts = ("measures", "misses", "version", "licence", "source")
     return [
         (j, report.names[j], [(part, str(card[part])) for part in parts if card.get(part)])
         for j, name in enumerate(report.table.values)
-        for card in (known.get(name, {}),)
+        for card in (by_name.get(name, {}),)
     ]
 
 
@@ -187,8 +187,10 @@ def _made_with(report: Report) -> list[tuple[str, str]]:
     return [*lines, ("Versions", ", ".join(f"{name} {number}" for name, number in source.versions.items()))]
 
 
-def _said(told: Any) -> str:
+def _said(metadata: Any) -> str:
     """Word what a table records, on one line."""
-    if isinstance(told, dict):
-        return ", ".join(f"{key.replace('_', ' ')} {_said(value)}" for key, value in told.items() if value is not None)
-    return told if isinstance(told, str) else json.dumps(told)
+    if isinstance(metadata, dict):
+        return ", ".join(
+            f"{key.replace('_', ' ')} {_said(value)}" for key, value in metadata.items() if value is not None
+        )
+    return metadata if isinstance(metadata, str) else json.dumps(metadata)

@@ -32,7 +32,7 @@ FORMAT = 1
 
 def as_dict(report: Report) -> dict[str, Any]:
     """Return a report as plain JSON values; see the keys' own functions for what they hold."""
-    found, solution, source = report.assessment, report.solution, report.source
+    assessment, solution, source = report.assessment, report.solution, report.source
     return {
         "format": FORMAT,
         "name": report.name,
@@ -42,9 +42,9 @@ def as_dict(report: Report) -> dict[str, Any]:
         "palette": report.palette.as_dict(),
         "form": report.oracle.form.value,
         "verdict": report.verdict.value,
-        "verdict_in_words": sentences.verdict(found, report.oracle, report.names),
-        "margin": _number(found.margin.value),
-        "certificate": _by_name(report.oracle, found.margin.certificate / report.oracle.scale)
+        "verdict_in_words": sentences.verdict(assessment, report.oracle, report.names),
+        "margin": _number(assessment.margin.value),
+        "certificate": _by_name(report.oracle, assessment.margin.certificate / report.oracle.scale)
         if report.verdict is Verdict.OUT_OF_REACH
         else None,
         "nearest_stands_in": report.stands_in,
@@ -53,14 +53,14 @@ def as_dict(report: Report) -> dict[str, Any]:
         "cost": cost(report),
         "confidence": None if report.confidence is None else _sure(report.confidence, report),
         "conflict": None if report.conflict is None else _conflict(report.conflict, report),
-        "nearest": None if found.nearest is None else _nearest(report),
+        "nearest": None if assessment.nearest is None else _nearest(report),
         "redundant": None if solution is None else solution.redundant,
         "frontier": frontier_rows(report),
         "sensitivity": _sensitivity(report),
         "samples": sample_rows(report),
         "delivery": _delivery(report),
         "source": _source(report),
-        "snippets": {one.name: one.text for one in snippets(report)},
+        "snippets": {snippet.name: snippet.text for snippet in snippets(report)},
     }
 
 
@@ -71,24 +71,24 @@ def as_json(report: Report) -> str:
 
 def csv_files(report: Report) -> dict[str, str]:
     """Return the report as tables by the name of their file; those without rows are left out."""
-    told = as_dict(report)
-    about = {key: value for key, value in told.items() if isinstance(value, str | int | float | None)}
-    about |= {f"cost_{key}": value for key, value in told["cost"].items()}
-    sure = told["confidence"] or {}
+    report_dict = as_dict(report)
+    about = {key: value for key, value in report_dict.items() if isinstance(value, str | int | float | None)}
+    about |= {f"cost_{key}": value for key, value in report_dict["cost"].items()}
+    sure = report_dict["confidence"] or {}
     about |= {f"probability_{key}": value for key, value in (sure.get("probability") or {}).items()}
-    source = told["source"]
+    source = report_dict["source"]
     about |= {key: source[key] for key in ("table", "table_sha256", "prompts", "replies")}
     tables = {
-        "palette.csv": told["values"],
-        "frontier.csv": told["frontier"],
-        "sensitivity.csv": told["sensitivity"]["rows"],
+        "palette.csv": report_dict["values"],
+        "frontier.csv": report_dict["frontier"],
+        "sensitivity.csv": report_dict["sensitivity"]["rows"],
         "replies.csv": [
             {
                 **{key: value for key, value in row.items() if not isinstance(value, dict)},
                 **{f"base_{name}": reward for name, reward in row["base_rewards"].items()},
                 **{f"aligned_{name}": reward for name, reward in row["aligned_rewards"].items()},
             }
-            for row in told["samples"]
+            for row in report_dict["samples"]
         ],
         "about.csv": [{"what": key, "value": value} for key, value in about.items()],
     }
@@ -108,8 +108,8 @@ def zipped(report: Report) -> bytes:
 def value_rows(report: Report) -> list[dict[str, Any]]:
     """Return a row a value: what is asked, what is reached, how sure, and what it costs."""
     oracle, solution, sure = report.oracle, report.solution, report.confidence
-    there = None if sure is None else sure.in_reward_units(oracle)
-    asked = oracle.rewards_at(report.assessment.targets)
+    error_bars = None if sure is None else sure.in_reward_units(oracle)
+    targets = oracle.rewards_at(report.assessment.targets)
     aim = oracle.rewards_at(report.aim)
     highest = oracle.rewards_at(report.highest)
     rows = []
@@ -121,7 +121,7 @@ def value_rows(report: Report) -> list[dict[str, Any]]:
             "mode": target.mode(report.percentile(j, 0.0)).value,
             "locked": bool(report.locked[j]),
             "target_percentile": _number(report.percentile(j, report.assessment.targets[j])),
-            "target": _number(asked[j]),
+            "target": _number(targets[j]),
             "base_percentile": _number(report.percentile(j, 0.0)),
             "base": _number(oracle.base[j]),
             "standard_deviation": _number(oracle.scale[j]),
@@ -134,12 +134,12 @@ def value_rows(report: Report) -> list[dict[str, Any]]:
         row["realised"] = _number(level)
         for key, interval in (
             ("realised", _rewards(report, report.levels)),
-            ("weight", None if there is None else there.weights),
+            ("weight", None if error_bars is None else error_bars.weights),
         ):
             if key == "weight":
                 row["weight"] = None if solution is None else _number(solution.weights[j] / oracle.scale[j])
             row |= {f"{key}_{end}": _end(interval, end, j) for end in ("low", "high")}
-        held = None if there is None else there.held_out
+        held = None if error_bars is None else error_bars.held_out
         row["held_out"] = None if held is None or held.levels is None else _number(held.levels.estimate[j])
         row["held_out_missed"] = None if held is None or held.levels is None else bool(held.missed[j])
         prices = report.local
@@ -191,46 +191,46 @@ def frontier_rows(report: Report) -> list[dict[str, Any]]:
 
 def sample_rows(report: Report) -> list[dict[str, Any]]:
     """Return a row a prompt: both replies, the probability of the aligned one, and their rewards."""
-    found = []
+    rows = []
     for sample in report.samples:
-        one = sample.example
-        found.append(
+        example = sample.example
+        rows.append(
             {
-                "prompt": one.prompt,
+                "prompt": example.prompt,
                 "use_case": sample.use_case,
-                "base_reply": one.base,
-                "aligned_reply": one.aligned,
-                "probability": one.probability,
-                "candidates": one.candidates,
-                "base_rewards": _by_name(report.oracle, report.oracle.rewards_at(one.base_levels)),
-                "aligned_rewards": _by_name(report.oracle, report.oracle.rewards_at(one.aligned_levels)),
+                "base_reply": example.base,
+                "aligned_reply": example.aligned,
+                "probability": example.probability,
+                "candidates": example.candidates,
+                "base_rewards": _by_name(report.oracle, report.oracle.rewards_at(example.base_levels)),
+                "aligned_rewards": _by_name(report.oracle, report.oracle.rewards_at(example.aligned_levels)),
             }
         )
-    return found
+    return rows
 
 
-def _sure(found: Confidence, report: Report) -> dict[str, Any]:
+def _sure(confidence: Confidence, report: Report) -> dict[str, Any]:
     return {
-        "level": found.level,
-        "draws": found.draws,
+        "level": confidence.level,
+        "draws": confidence.draws,
         "seed": report.wanted.seed,
-        "prompts": found.prompts,
-        "prompts_needed": _number(found.prompts_needed),
-        "probability": {verdict.value: _number(p) for verdict, p in found.probability.items()},
-        "margin": _ends(found.margin),
-        "kl_nats": _ends(found.kl),
-        "held_out_folds": found.held_out.folds,
-        "held_out_solved": found.held_out.solved,
+        "prompts": confidence.prompts,
+        "prompts_needed": _number(confidence.prompts_needed),
+        "probability": {verdict.value: _number(p) for verdict, p in confidence.probability.items()},
+        "margin": _ends(confidence.margin),
+        "kl_nats": _ends(confidence.kl),
+        "held_out_folds": confidence.held_out.folds,
+        "held_out_solved": confidence.held_out.solved,
     }
 
 
-def _conflict(found: Conflict, report: Report) -> dict[str, Any]:
+def _conflict(conflict: Conflict, report: Report) -> dict[str, Any]:
     values = report.table.values
     return {
-        "values": [values[j] for j in found.members],
-        "smallest": found.smallest,
-        "highest": _by_name(report.oracle, report.oracle.rewards_at(found.highest)),
-        "resolves": [values[j] for j in found.members if found.resolves[j]],
+        "values": [values[j] for j in conflict.members],
+        "smallest": conflict.smallest,
+        "highest": _by_name(report.oracle, report.oracle.rewards_at(conflict.highest)),
+        "resolves": [values[j] for j in conflict.members if conflict.resolves[j]],
     }
 
 
@@ -246,16 +246,16 @@ def _nearest(report: Report) -> dict[str, Any]:
 
 
 def _sensitivity(report: Report) -> dict[str, Any]:
-    found, oracle = report.curve, report.oracle
-    if found is None:
+    curve, oracle = report.curve, report.oracle
+    if curve is None:
         return {"value": None, "highest": None, "rows": [], "switches": []}
 
     def reward(level: float) -> float | None:
-        return _number(oracle.base[found.value] + level * oracle.scale[found.value])
+        return _number(oracle.base[curve.value] + level * oracle.scale[curve.value])
 
     return {
-        "value": oracle.values[found.value],
-        "highest": reward(found.highest),
+        "value": oracle.values[curve.value],
+        "highest": reward(curve.highest),
         "rows": [
             {
                 "target": reward(target),
@@ -263,24 +263,24 @@ def _sensitivity(report: Report) -> dict[str, Any]:
                 **{f"level_{name}": level for name, level in _by_name(oracle, oracle.rewards_at(levels)).items()},
                 **{f"weight_{name}": weight for name, weight in _by_name(oracle, x / oracle.scale).items()},
             }
-            for target, x, levels, kl in zip(found.targets, found.weights, found.levels, found.kl, strict=True)
+            for target, x, levels, kl in zip(curve.targets, curve.weights, curve.levels, curve.kl, strict=True)
         ],
         "switches": [
-            {"target": reward(one.target), "value": oracle.values[one.value], "active_above": one.active}
-            for one in found.switches
+            {"target": reward(switch.target), "value": oracle.values[switch.value], "active_above": switch.active}
+            for switch in curve.switches
         ],
     }
 
 
 def _delivery(report: Report) -> dict[str, Any] | None:
-    found = report.evidence
-    if report.study is None or found is None:
+    evidence = report.evidence
+    if report.study is None or evidence is None:
         return None
     return {
         "made": _plain(report.study.made),
-        "done": found.done,
-        "facts": [{"what": what, "figure": figure, "meaning": meaning} for what, figure, meaning in found.facts],
-        "by_value": [dict(zip(found.header, cells, strict=True)) for cells in found.rows],
+        "done": evidence.done,
+        "facts": [{"what": fact, "figure": figure, "meaning": meaning} for fact, figure, meaning in evidence.facts],
+        "by_value": [dict(zip(evidence.header, cells, strict=True)) for cells in evidence.rows],
     }
 
 
@@ -306,15 +306,15 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return text
 
 
-def _plain(told: Any) -> Any:
+def _plain(metadata: Any) -> Any:
     """Return what a table or a study records, as strict JSON whatever it holds."""
-    if isinstance(told, Mapping):
-        return {str(key): _plain(value) for key, value in told.items()}
-    if isinstance(told, list | tuple):
-        return [_plain(value) for value in told]
-    if told is None or isinstance(told, str | bool | int):
-        return told
-    return _number(told) if isinstance(told, float) else str(told)
+    if isinstance(metadata, Mapping):
+        return {str(key): _plain(value) for key, value in metadata.items()}
+    if isinstance(metadata, list | tuple):
+        return [_plain(value) for value in metadata]
+    if metadata is None or isinstance(metadata, str | bool | int):
+        return metadata
+    return _number(metadata) if isinstance(metadata, float) else str(metadata)
 
 
 def _rewards(report: Report, interval: Interval | None) -> Interval | None:
@@ -348,10 +348,10 @@ def _number(value: Any) -> float | None:
 
 def mode_text(mode: Mode, locked: bool) -> str:
     """Word what is asked of a value."""
-    said = {
+    texts = {
         Mode.FREE: "free",
         Mode.KEEP: "keep as it is",
         Mode.AT_LEAST: "at least",
         Mode.MAY_DROP: "may drop to",
     }[mode]
-    return f"{said}, locked" if locked else said
+    return f"{texts}, locked" if locked else texts

@@ -40,8 +40,8 @@ _TRACK = "#C9C4B8"
 
 def figures(report: Report) -> dict[str, Chart]:
     """Return the drawings that there are, by name: levels, frontier, price, others."""
-    found = {"levels": levels(report), "frontier": frontier(report), "price": price(report), "others": others(report)}
-    return {name: chart for name, chart in found.items() if chart is not None}
+    drawn = {"levels": levels(report), "frontier": frontier(report), "price": price(report), "others": others(report)}
+    return {name: chart for name, chart in drawn.items() if chart is not None}
 
 
 def levels(report: Report) -> Chart | None:
@@ -50,29 +50,31 @@ def levels(report: Report) -> Chart | None:
         return None
     values = range(len(report.names))
     box = Box(10, WIDTH - 10, 22, 22 + ROW * len(report.names), (0.0, 100.0))
-    spans, marks, labels, said = [], [], [], []
+    spans, marks, labels, notes = [], [], [], []
     for j in values:
         y = box.top + ROW * j + 22
-        base, given = report.percentile(j, 0.0), report.percentile(j, float(report.solution.levels[j]))
+        base, reached = report.percentile(j, 0.0), report.percentile(j, float(report.solution.levels[j]))
         target = report.percentile(j, float(report.aim[j]))
         name, shade = sentences.capitalised(report.names[j]), report.theme.colour(j)
         labels.append(ChartLabel(box.left, y - 9, name, strong=not math.isnan(target)))
-        labels.append(ChartLabel(box.right, y - 9, f"{amounts.percentile(base)} to {amounts.percentile(given)}", "end"))
+        labels.append(
+            ChartLabel(box.right, y - 9, f"{amounts.percentile(base)} to {amounts.percentile(reached)}", "end")
+        )
         spans.append(ChartBar(box.left, box.right, y, _TRACK, 2.0, 1.0))
-        sentence = f"{name}: base {amounts.percentile(base)}, realised {amounts.percentile(given)}"
+        sentence = f"{name}: base {amounts.percentile(base)}, realised {amounts.percentile(reached)}"
         if report.levels is not None:
             low, high = (report.percentile(j, float(end[j])) for end in (report.levels.low, report.levels.high))
             spans.append(ChartBar(box.x(low), box.x(high), y, shade, 9.0, 0.35))
             sentence += f" ({amounts.percentile(low)} to {amounts.percentile(high)})"
         marks.append(ChartMark(box.x(base), y, "tick", NEUTRAL, f"base {amounts.percentile(base)}"))
-        marks.append(ChartMark(box.x(given), y, "dot", shade, f"realised {amounts.percentile(given)}"))
+        marks.append(ChartMark(box.x(reached), y, "dot", shade, f"realised {amounts.percentile(reached)}"))
         if not math.isnan(target):
             marks.append(ChartMark(box.x(target), y, "diamond", ACCENT, f"target {amounts.percentile(target)}"))
             sentence += f", target {amounts.percentile(target)}"
-        said.append(sentence + ".")
+        notes.append(sentence + ".")
     return Chart(
         title="What every value comes to",
-        said=tuple(said),
+        said=tuple(notes),
         height=box.bottom + 24,
         box=box,
         x_ticks=tuple(Tick(box.x(p), f"p{p}") for p in (0, 25, 50, 75, 100)),
@@ -84,19 +86,19 @@ def levels(report: Report) -> Chart | None:
 
 def frontier(report: Report) -> Chart | None:
     """Draw the levels that can be reached of the two values that cost most, at each budget."""
-    found = report.frontier
-    if found is None:
+    curves = report.frontier
+    if curves is None:
         return None
-    across, upwards = found.pair
-    contours = [contour for contour in found.contours if len(contour.levels)]
+    across, upwards = curves.pair
+    contours = [contour for contour in curves.contours if len(contour.levels)]
     xs = [report.units.of(across, contour.levels[:, across]) for contour in contours]
     ys = [report.units.of(upwards, contour.levels[:, upwards]) for contour in contours]
     base = report.percentile(across, 0.0), report.percentile(upwards, 0.0)
-    goal = tuple(report.percentile(j, float(report.assessment.targets[j])) for j in found.pair)
-    given = None
+    goal = tuple(report.percentile(j, float(report.assessment.targets[j])) for j in curves.pair)
+    point = None
     if report.solution is not None:
-        given = tuple(report.percentile(j, float(report.solution.levels[j])) for j in found.pair)
-    near = [place for place in (base, goal, given) if place is not None]
+        point = tuple(report.percentile(j, float(report.solution.levels[j])) for j in curves.pair)
+    near = [place for place in (base, goal, point) if place is not None]
     box = Box(
         40,
         WIDTH - 14,
@@ -129,29 +131,29 @@ def frontier(report: Report) -> Chart | None:
             lines.append(ChartLine(box.path(*ends), ACCENT, "2 4", 1.0))
     marks.append(ChartMark(box.x(base[0]), box.y(base[1]), "ring", NEUTRAL, "base model"))
     labels.append(ChartLabel(box.x(base[0]) + 8, box.y(base[1]) + 14, "Base"))
-    said = plane.summary(found, report.units)
+    text = plane.summary(curves, report.units)
     if not any(map(math.isnan, goal)):
         marks.append(ChartMark(box.x(goal[0]), box.y(goal[1]), "diamond", ACCENT, "target"))
-    if given is not None:
-        marks.append(ChartMark(box.x(given[0]), box.y(given[1]), "filled", ACCENT, "what the palette gives"))
-        right = box.x(given[0]) > WIDTH - 90
+    if point is not None:
+        marks.append(ChartMark(box.x(point[0]), box.y(point[1]), "filled", ACCENT, "what the palette gives"))
+        right = box.x(point[0]) > WIDTH - 90
         labels.append(
             ChartLabel(
-                box.x(given[0]) + (-9 if right else 9),
-                box.y(given[1]) + 15,
+                box.x(point[0]) + (-9 if right else 9),
+                box.y(point[1]) + 15,
                 "Nearest" if report.stands_in else "Palette",
                 "end" if right else "start",
                 strong=True,
                 here=True,
             )
         )
-        said.append(
+        text.append(
             f"{'The nearest palette' if report.stands_in else 'The palette'} gives {report.names[across]} "
-            f"{amounts.percentile(given[0])} and {report.names[upwards]} {amounts.percentile(given[1])}."
+            f"{amounts.percentile(point[0])} and {report.names[upwards]} {amounts.percentile(point[1])}."
         )
     return Chart(
         title=f"{sentences.capitalised(report.names[across])} against {report.names[upwards]}, at each budget of nats",
-        said=tuple(said),
+        said=tuple(text),
         height=HEIGHT,
         box=box,
         x_ticks=tuple(Tick(box.x(p), f"p{amounts.significant(p)}") for p in ticks(box.across)),
@@ -166,17 +168,17 @@ def frontier(report: Report) -> Chart | None:
 
 def price(report: Report) -> Chart | None:
     """Draw the nats spent as the target of the dearest value is moved and the others stay."""
-    found = report.curve
-    if found is None or report.solution is None:
+    curve = report.curve
+    if curve is None or report.solution is None:
         return None
-    xs, at = report.units.of(found.value, found.targets), report.solution.kl
-    now = report.percentile(found.value, float(report.aim[found.value]))
-    box = Box(40, WIDTH - 14, 12, HEIGHT - 42, _ends(xs, now), round_ends([0.0, at, *found.kl], low=0.0))
-    lines = [_now(box, now), ChartLine(box.path(xs, found.kl), report.theme.colour(found.value), width=2.4)]
-    name = report.names[found.value]
+    xs, at = report.units.of(curve.value, curve.targets), report.solution.kl
+    now = report.percentile(curve.value, float(report.aim[curve.value]))
+    box = Box(40, WIDTH - 14, 12, HEIGHT - 42, _ends(xs, now), round_ends([0.0, at, *curve.kl], low=0.0))
+    lines = [_now(box, now), ChartLine(box.path(xs, curve.kl), report.theme.colour(curve.value), width=2.4)]
+    name = report.names[curve.value]
     first, last = (
         f"{sentences.number(float(end))} nats at {amounts.percentile(x)}"
-        for end, x in ((found.kl[0], xs[0]), (found.kl[-1], xs[-1]))
+        for end, x in ((curve.kl[0], xs[0]), (curve.kl[-1], xs[-1]))
     )
     return Chart(
         title=f"What {name} costs, the other targets kept",
@@ -198,17 +200,17 @@ def price(report: Report) -> Chart | None:
 
 def others(report: Report) -> Chart | None:
     """Draw the levels of the other values along the same sweep."""
-    found = report.curve
-    if found is None:
+    curve = report.curve
+    if curve is None:
         return None
-    varying = [j for j in range(len(report.names)) if j != found.value and not report.oracle.constant[j]]
+    varying = [j for j in range(len(report.names)) if j != curve.value and not report.oracle.constant[j]]
     if not varying:
         return None
-    moves = np.ptp(found.levels, axis=0)
-    shown = sorted(sorted(varying, key=lambda j: -moves[j])[:MOST_LINES])
-    xs = report.units.of(found.value, found.targets)
-    now = report.percentile(found.value, float(report.aim[found.value]))
-    ys = {j: report.units.of(j, found.levels[:, j]) for j in shown}
+    moves = np.ptp(curve.levels, axis=0)
+    values = sorted(sorted(varying, key=lambda j: -moves[j])[:MOST_LINES])
+    xs = report.units.of(curve.value, curve.targets)
+    now = report.percentile(curve.value, float(report.aim[curve.value]))
+    ys = {j: report.units.of(j, curve.levels[:, j]) for j in values}
     box = Box(
         40,
         WIDTH - 110,
@@ -230,20 +232,20 @@ def others(report: Report) -> Chart | None:
         ChartLabel(box.right + 13, place + 4, _short(sentences.capitalised(report.names[j])))
         for j, place in zip(ys, places, strict=True)
     ]
-    said = [
+    parts = [
         f"{sentences.capitalised(report.names[j])}: {amounts.percentile(y[0])} at the left, "
         f"{amounts.percentile(y[-1])} at the right."
         for j, y in ys.items()
     ]
-    few = "" if len(shown) == len(varying) else f" (the {len(shown)} that move most)"
+    few = "" if len(values) == len(varying) else f" (the {len(values)} that move most)"
     return Chart(
-        title=f"What the other values do as {report.names[found.value]} is raised{few}",
-        said=tuple(said),
+        title=f"What the other values do as {report.names[curve.value]} is raised{few}",
+        said=tuple(parts),
         height=HEIGHT,
         box=box,
         x_ticks=tuple(Tick(box.x(p), f"p{amounts.significant(p)}") for p in ticks(box.across, 5)),
         y_ticks=tuple(Tick(box.y(p), f"p{amounts.significant(p)}") for p in ticks(box.upwards)),
-        x_title=f"Target of {report.names[found.value]}",
+        x_title=f"Target of {report.names[curve.value]}",
         y_title="Level",
         lines=tuple(lines),
         labels=tuple(labels),

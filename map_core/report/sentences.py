@@ -22,8 +22,8 @@ LIKELY = 0.8
 
 def model_name(report: Report) -> str:
     """Return the base model's name as the table records it; empty where it does not."""
-    told = report.source.metadata.get("model")
-    return str((told.get("name") if isinstance(told, dict) else told) or "")
+    recorded = report.source.metadata.get("model")
+    return str((recorded.get("name") if isinstance(recorded, dict) else recorded) or "")
 
 
 def verdict_sentence(report: Report) -> str:
@@ -45,40 +45,42 @@ def given_up_phrases(report: Report) -> list[str]:
     nearest = report.assessment.nearest
     if nearest is None:
         return []
-    said = []
+    phrases = []
     for j in report.asked:
-        asked = report.percentile(j, float(report.assessment.targets[j]))
+        target = report.percentile(j, float(report.assessment.targets[j]))
         near = report.percentile(j, float(nearest.targets[j]))
         if nearest.given_up[j] > 1e-9:
-            said.append(f"{report.names[j]} {amounts.percentile(near)} in place of {amounts.percentile(asked)}")
+            phrases.append(f"{report.names[j]} {amounts.percentile(near)} in place of {amounts.percentile(target)}")
         else:
-            said.append(f"{report.names[j]} {amounts.percentile(asked)} as asked")
-    return said
+            phrases.append(f"{report.names[j]} {amounts.percentile(target)} as asked")
+    return phrases
 
 
 def conflict_sentences(report: Report) -> list[str]:
     """Word which targets conflict, and what lowering one of them gives."""
-    found, names = report.conflict, report.names
-    if found is None:
+    conflict, names = report.conflict, report.names
+    if conflict is None:
         return []
-    highest = [amounts.percentile(report.percentile(j, float(found.highest[j])), toward="down") for j in found.members]
-    most = sentences.listed([f"{names[j]} {place}" for j, place in zip(found.members, highest, strict=True)])
-    if len(found.members) == 1:
-        said = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
+    highest = [
+        amounts.percentile(report.percentile(j, float(conflict.highest[j])), toward="down") for j in conflict.members
+    ]
+    most = sentences.listed([f"{names[j]} {place}" for j, place in zip(conflict.members, highest, strict=True)])
+    if len(conflict.members) == 1:
+        texts = [f"One target alone is set above what any mix of replies gives; the most there is: {most}."]
     else:
-        fewest = "The fewest targets" if found.smallest else "Targets"
-        together = sentences.listed([names[j] for j in found.members])
-        said = [
+        fewest = "The fewest targets" if conflict.smallest else "Targets"
+        together = sentences.listed([names[j] for j in conflict.members])
+        texts = [
             f"{fewest} that cannot be had together: {together}.",
             f"The most of each while the others of these keep theirs: {most}.",
         ]
-    alone = [names[j] for j in found.members if found.resolves[j]]
-    said.append(
+    alone = [names[j] for j in conflict.members if conflict.resolves[j]]
+    texts.append(
         f"The whole palette can be had once one of these alone is lowered: {sentences.listed(alone)}."
         if alone
         else "Lowering one target alone does not do: there is more than one conflict."
     )
-    return said
+    return texts
 
 
 def cost_sentence(report: Report) -> str:
@@ -120,40 +122,44 @@ def side_effects_sentence(report: Report) -> str:
         for j in np.argsort(report.solution.levels)
         if report.solution.levels[j] < -FALLEN
     ]
-    said = (
+    phrases = (
         f"Below the base model's level: {sentences.listed(fallen)}."
         if fallen
         else "No value falls below its base level."
     )
     free = "" if report.stands_in else sentences.slack(report.assessment, report.names)
-    return f"{said} {free}".strip()
+    return f"{phrases} {free}".strip()
 
 
 def confidence_sentence(report: Report) -> str:
     """Word how sure the verdict is."""
-    found = report.confidence
-    if found is None:
-        one = report.oracle.prompts < 2
-        return "The table has one prompt, from which nothing can be said of others." if one else "Nothing was drawn."
-    likely = found.probability[found.verdict]
-    told = chance_text(likely)
+    confidence = report.confidence
+    if confidence is None:
+        single_prompt = report.oracle.prompts < 2
+        return (
+            "The table has one prompt, from which nothing can be said of others."
+            if single_prompt
+            else "Nothing was drawn."
+        )
+    likely = confidence.probability[confidence.verdict]
+    chance = chance_text(likely)
     if likely < LIKELY:
         return (
-            f"Not sure: the verdict, {sentences.HEADLINES[found.verdict].lower()}, holds for all prompts of this kind "
-            f"with a probability of {told}, judged by the {found.prompts} in the table."
+            f"Not sure: the verdict, {sentences.HEADLINES[confidence.verdict].lower()}, holds for all prompts of this "
+            f"kind with a probability of {chance}, judged by the {confidence.prompts} in the table."
         )
     return (
-        f"{sentences.capitalised(told)} sure that the verdict, {sentences.HEADLINES[found.verdict].lower()}, holds "
-        f"for all prompts of this kind, judged by the {found.prompts} in the table."
+        f"{sentences.capitalised(chance)} sure that the verdict, {sentences.HEADLINES[confidence.verdict].lower()}, "
+        f"holds for all prompts of this kind, judged by the {confidence.prompts} in the table."
     )
 
 
 def held_out_sentence(report: Report) -> str:
     """Word whether targets are met on prompts that the weights were not solved on."""
-    found = report.confidence
-    if found is None or not report.asked:
+    confidence = report.confidence
+    if confidence is None or not report.asked:
         return ""
-    held = found.held_out
+    held = confidence.held_out
     if held.levels is None:
         return (
             f"Held-out check: only {held.solved} of {held.folds} parts of the prompts can meet these targets by "
@@ -165,22 +171,22 @@ def held_out_sentence(report: Report) -> str:
         return f"{began} every target is met there too."
     beyond = [report.names[j] for j in missed if held.surely[j]]
     within = [report.names[j] for j in missed if not held.surely[j]]
-    said = [f"{sentences.listed(beyond)} by more than the error allows"] if beyond else []
-    said += [f"{sentences.listed(within)} by no more than the error allows"] if within else []
-    return f"{began} targets missed there are {' and '.join(said)}."
+    parts = [f"{sentences.listed(beyond)} by more than the error allows"] if beyond else []
+    parts += [f"{sentences.listed(within)} by no more than the error allows"] if within else []
+    return f"{began} targets missed there are {' and '.join(parts)}."
 
 
 def prompts_needed_sentence(report: Report) -> str:
     """Word how many prompts would settle the verdict."""
-    found = report.confidence
-    if found is None:
+    confidence = report.confidence
+    if confidence is None:
         return ""
-    if not math.isfinite(found.prompts_needed):
+    if not math.isfinite(confidence.prompts_needed):
         return "The palette lies on the boundary between two verdicts, where no number of prompts settles it."
-    if found.prompts_needed <= found.prompts:
-        return f"The {found.prompts} prompts of the table are enough to be 95% sure of the verdict."
-    needed = amounts.fixed(found.prompts_needed, grouped=True)
-    return f"About {needed} prompts in place of {found.prompts} would make it 95% sure."
+    if confidence.prompts_needed <= confidence.prompts:
+        return f"The {confidence.prompts} prompts of the table are enough to be 95% sure of the verdict."
+    needed = amounts.fixed(confidence.prompts_needed, grouped=True)
+    return f"About {needed} prompts in place of {confidence.prompts} would make it 95% sure."
 
 
 def samples_sentence(report: Report) -> str:
@@ -191,19 +197,19 @@ def samples_sentence(report: Report) -> str:
         if int(report.table.candidates.max()) == 1:
             return "The table has one reply a prompt, between which nothing can choose."
         return "The table holds no texts of replies."
-    changed = sum(one.example.base != one.example.aligned for one in report.samples)
+    changed = sum(sample.example.base != sample.example.aligned for sample in report.samples)
     many = len(report.samples)
-    said = "1 prompt" if many == 1 else f"{many} prompts"
+    prompts = "1 prompt" if many == 1 else f"{many} prompts"
     return (
-        f"{said} drawn by chance, not picked. For {changed} of {many} the aligned model's likeliest reply is another "
-        "one than a typical reply of the base model."
+        f"{prompts} drawn by chance, not picked. For {changed} of {many} the aligned model's likeliest reply is "
+        "another one than a typical reply of the base model."
     )
 
 
 def limit_sentences(report: Report) -> list[str]:
     """Word what this report does not show."""
     oracle = report.oracle
-    said = [
+    texts = [
         "A value is what its scorer measures, no more: a high level is not the thing itself. What each scorer misses "
         "stands with the value above, as far as the table says so.",
         f"Everything here is about {model_name(report) or 'the model that wrote the replies'}, with its sampling "
@@ -213,23 +219,23 @@ def limit_sentences(report: Report) -> list[str]:
     ]
     if oracle.form is Form.PER_PROMPT:
         most = int(report.table.candidates.max())
-        said.append(
+        texts.append(
             f"The forecast is for choosing among {most} candidates a prompt. A generator that draws fewer delivers "
             "less; a tuned model is trained towards the same target and is not what was measured here."
         )
     else:
-        said.append(
+        texts.append(
             "Weights are found over all replies together (pooled). A generator that chooses prompt by prompt may fall "
             "short of these levels."
         )
     if report.confidence is not None:
-        said.append(
+        texts.append(
             f"Error bars ({amounts.percent(report.confidence.level)}) are about which prompts were drawn, from "
             f"{report.confidence.draws} draws of them; they do not cover an error of the scorers."
         )
     if report.study is None:
-        said.append("No new replies were drawn to check these forecasts: there is no study of delivery of this table.")
-    return said
+        texts.append("No new replies were drawn to check these forecasts: there is no study of delivery of this table.")
+    return texts
 
 
 def chance_text(probability: float) -> str:

@@ -45,8 +45,8 @@ class Snippet:
 
 def snippets(report: Report) -> tuple[Snippet, ...]:
     """Return all snippets; those that need weights are left out where nothing near the palette can be reached."""
-    found = [] if not added_values(report) else [_values_first(report)]
-    found.append(
+    texts = [] if not added_values(report) else [_values_first(report)]
+    texts.append(
         Snippet(
             "solve",
             "Solve it again",
@@ -57,11 +57,11 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
     )
     weights = weights_of(report)
     if report.solution is None:
-        return (*found, _again(report))
+        return (*texts, _again(report))
     scored = {name: weight for name, weight in weights.items() if name in cards() or name in added_values(report)}
     stands_in = " They are those of the nearest palette." if report.stands_in else ""
     if len(scored) == len(weights):
-        found.append(
+        texts.append(
             Snippet(
                 "generate",
                 "Hear it",
@@ -71,7 +71,7 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
                 "bash",
             )
         )
-    found += [
+    texts += [
         Snippet(
             "serve",
             "Serve it",
@@ -91,14 +91,16 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
         Snippet("weights", "Weights", "Lambda by value, in 1 / reward." + stands_in, weights_json(report), "json"),
         _again(report),
     ]
-    return tuple(found)
+    return tuple(texts)
 
 
 def model_name(report: Report) -> str:
     """Return the base model's name for the commands: as the table records it, else the default one."""
-    told = report.source.metadata.get("model")
+    recorded = report.source.metadata.get("model")
     return (
-        told if isinstance(told, str) and told else recorded_model({"model": told if isinstance(told, dict) else None})
+        recorded
+        if isinstance(recorded, str) and recorded
+        else recorded_model({"model": recorded if isinstance(recorded, dict) else None})
     )
 
 
@@ -166,7 +168,7 @@ def serve_command(report: Report) -> str:
 
 def weights_json(report: Report) -> str:
     """Return the weights as JSON, with all that says what they are weights of."""
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "weights": weights_of(report),
         "verdict": report.verdict.value,
         "nearest_stands_in": report.stands_in,
@@ -177,15 +179,15 @@ def weights_json(report: Report) -> str:
         "model": model_name(report),
         "table_sha256": report.source.fingerprint,
     }
-    return json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def trainer(report: Report, weights: Mapping[str, float]) -> str:
     """Return a reward function for TRL's online trainers, and the settings under which it is the palette's."""
     defined = [name for name in weights if name in added_values(report)]
-    known = {*cards(), *defined}
-    own = [name for name in weights if name not in known]
-    scored = [name for name in weights if name in known]
+    card_names = {*cards(), *defined}
+    own = [name for name in weights if name not in card_names]
+    scored = [name for name in weights if name in card_names]
     likely = any(name in READ_LIKELIHOOD for name in scored)
     model, settings = model_name(report), SamplingSettings.from_metadata(report.source.metadata)
     lines = [
@@ -200,11 +202,13 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
     elif scored:
         lines.append("from map_core.scoring import scorers")
     lines += ["", "WEIGHTS = {", *(f"    {name!r}: {weight!r}," for name, weight in weights.items()), "}"]
-    made = f"resolve({scored!r}, read_values_file(Path({VALUES_FILE!r})))" if defined else f"scorers({scored!r})"
-    lines.append(f"SCORERS = {{one.name: one.score for one in {made}}}" if scored else "SCORERS = {}")
+    scorers_call = (
+        f"resolve({scored!r}, read_values_file(Path({VALUES_FILE!r})))" if defined else f"scorers({scored!r})"
+    )
+    lines.append(f"SCORERS = {{one.name: one.score for one in {scorers_call}}}" if scored else "SCORERS = {}")
     for name in own:
-        said = f"score replies on {name} as the table did"
-        lines.append(f"SCORERS[{name!r}] = lambda prompt, replies: ...  # {' '.join(said.split())}")
+        comment = f"score replies on {name} as the table did"
+        lines.append(f"SCORERS[{name!r}] = lambda prompt, replies: ...  # {' '.join(comment.split())}")
     lines += [f"BASE = open_language_model({model!r})  # judges the wording, as the table did"] if likely else []
     lines += [
         "",
@@ -248,12 +252,12 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
 
 def _values_first(report: Report) -> Snippet:
     names = list(added_values(report))
-    it, them = ("it", "its words") if len(names) == 1 else ("them", "their words")
+    pronoun, words = ("it", "its words") if len(names) == 1 else ("them", "their words")
     return Snippet(
         "values",
         "First: values of your own",
-        f"The table's file does not hold {' and '.join(names)} yet. This writes {them} to {VALUES_FILE} and adds {it} "
-        f"to a copy of the table, {WITH_VALUES}, which the other commands use.",
+        f"The table's file does not hold {' and '.join(names)} yet. This writes {words} to {VALUES_FILE} and adds "
+        f"{pronoun} to a copy of the table, {WITH_VALUES}, which the other commands use.",
         add_command(report),
         "bash",
     )

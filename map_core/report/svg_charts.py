@@ -146,8 +146,8 @@ def round_ends(numbers: Sequence[float], *, low: float | None = None, high: floa
         >>> round_ends([41.0, 87.0], low=0.0, high=100.0)
         (40.0, 90.0)
     """
-    there = [float(number) for number in numbers if math.isfinite(number)]
-    least, most = (min(there), max(there)) if there else (0.0, 1.0)
+    finite = [float(number) for number in numbers if math.isfinite(number)]
+    least, most = (min(finite), max(finite)) if finite else (0.0, 1.0)
     if most - least < 1e-9:
         least, most = least - 0.5, most + 0.5
     step = _step(most - least, 5)
@@ -177,6 +177,6 @@ def spread_apart(places: Sequence[float], gap: float, low: float, high: float) -
         moved[k] = max(moved[k], moved[k - 1] + gap)
     for k in range(len(moved) - 1, -1, -1):
         moved[k] = min(moved[k], high - gap * (len(moved) - 1 - k))
-    found = np.empty(len(moved))
-    found[order] = moved
-    return found.tolist()
+    placed = np.empty(len(moved))
+    placed[order] = moved
+    return placed.tolist()

@@ -118,13 +118,13 @@ def preference_sentence(tally: Tally) -> str:
         >>> preference_sentence(Tally(base=6, aligned=14, tie=1))
         'Aligned preferred in 14 of 20 judgements that were not ties, 70% (52 to 84%). 1 was a tie.'
     """
-    found = preference_share(tally)
+    share = preference_share(tally)
     ties = f"{tally.tie} {'was a tie' if tally.tie == 1 else 'were ties'}."
-    if found is None:
+    if share is None:
         return f"Nobody has preferred either reply yet. {ties}" if tally.tie else "Nobody has judged this palette yet."
-    of = "1 judgement that was no tie" if found.decided == 1 else f"{found.decided} judgements that were not ties"
-    percent = f"{amounts.percent(found.share)} ({amounts.fixed(100 * found.low)} to {amounts.percent(found.high)})"
-    return f"Aligned preferred in {found.aligned} of {of}, {percent}." + (f" {ties}" if tally.tie else "")
+    of = "1 judgement that was no tie" if share.decided == 1 else f"{share.decided} judgements that were not ties"
+    percent = f"{amounts.percent(share.share)} ({amounts.fixed(100 * share.low)} to {amounts.percent(share.high)})"
+    return f"Aligned preferred in {share.aligned} of {of}, {percent}." + (f" {ties}" if tally.tie else "")
 
 
 def votes_csv(votes: Iterable[Vote]) -> str:
@@ -136,9 +136,9 @@ def votes_csv(votes: Iterable[Vote]) -> str:
     writer = safe_csv.Writer(out)
     writer.writerow(["palette", "prompt", "preferred", "voter", "when_utc"])
     voters: dict[str, int] = {}
-    for one in votes:
-        voter = voters.setdefault(one.viewer, len(voters) + 1)
+    for vote in votes:
+        voter = voters.setdefault(vote.viewer, len(voters) + 1)
         writer.writerow(
-            [one.palette_key, one.prompt, one.preferred.value, voter, one.when.isoformat(timespec="seconds")]
+            [vote.palette_key, vote.prompt, vote.preferred.value, voter, vote.when.isoformat(timespec="seconds")]
         )
     return out.getvalue()

@@ -62,16 +62,16 @@ def price_text(kl: float) -> str:
     return f"{amounts.nats(kl)}, like the best of {amounts.best_of_count(kl)} drafts"
 
 
-def gains_sentence(found: Sequence[LevelChange], names: Sequence[str]) -> str:
+def gains_sentence(changes: Sequence[LevelChange], names: Sequence[str]) -> str:
     """Word what rises, by so many percentiles, most first, in a sentence; empty when nothing does."""
-    up = sorted((one for one in found if one.moved > 0), key=lambda one: -one.moved)
-    return f"You gain {sentences.listed([_said(one, names) for one in up])}." if up else ""
+    up = sorted((change for change in changes if change.moved > 0), key=lambda change: -change.moved)
+    return f"You gain {sentences.listed([_said(change, names) for change in up])}." if up else ""
 
 
-def losses_sentence(found: Sequence[LevelChange], names: Sequence[str]) -> str:
+def losses_sentence(changes: Sequence[LevelChange], names: Sequence[str]) -> str:
     """Word what falls, by so many percentiles, most first, in a sentence; empty when nothing does."""
-    down = sorted((one for one in found if one.moved < 0), key=lambda one: one.moved)
-    return f"You lose {sentences.listed([_said(one, names) for one in down])}." if down else ""
+    down = sorted((change for change in changes if change.moved < 0), key=lambda change: change.moved)
+    return f"You lose {sentences.listed([_said(change, names) for change in down])}." if down else ""
 
 
 def cost_sentence(before: float, after: float) -> str:
@@ -81,10 +81,10 @@ def cost_sentence(before: float, after: float) -> str:
     if after < amounts.FREE_NATS:
         return f"It costs nothing, instead of {price_text(before)}."
     less = "less" if after < before else "more"
-    said = f"{amounts.fixed(before, 2)}, like the best of {amounts.best_of_count(before)}"
-    before_said = "nothing" if before < amounts.FREE_NATS else said
+    nats = f"{amounts.fixed(before, 2)}, like the best of {amounts.best_of_count(before)}"
+    before_said = "nothing" if before < amounts.FREE_NATS else nats
     return f"It costs {amounts.nats(abs(after - before))} {less}: {price_text(after)}, instead of {before_said}."
 
 
-def _said(one: LevelChange, names: Sequence[str]) -> str:
-    return f"{names[one.value]} ({abs(one.moved)})"
+def _said(change: LevelChange, names: Sequence[str]) -> str:
+    return f"{names[change.value]} ({abs(change.moved)})"

@@ -246,4 +246,4 @@ def search_terms(text: str, names: Iterable[str] = ()) -> tuple[Term, ...]:
     """
     wanted = text.casefold().strip()
     among = [term(name) for name in names] or list(_ALL)
-    return tuple(one for one in among if wanted in " ".join([one.name, *one.also, one.plain]).casefold())
+    return tuple(entry for entry in among if wanted in " ".join([entry.name, *entry.also, entry.plain]).casefold())

@@ -13,15 +13,15 @@ from map_core.text.groups import MET, percent
 from map_core.text.units import Units
 
 
-def member_sentence(found: GroupAgreement, rule: Rule, group: Group) -> str:
+def member_sentence(agreement: GroupAgreement, rule: Rule, group: Group) -> str:
     """Word how near a rule's common palette comes to what one group asks for; empty until it is known.
 
     Args:
-        found: what all groups agree on.
+        agreement: what all groups agree on.
         rule: how the common palette is chosen.
         group: the one that is spoken to; it need not be one of them.
     """
-    common = found.common.get(rule)
+    common = agreement.common.get(rule)
     if common is None:
         return ""
     (share,) = satisfaction([group], common.solution.levels)
@@ -32,21 +32,21 @@ def member_sentence(found: GroupAgreement, rule: Rule, group: Group) -> str:
     return f"You get {percent(share)} of the way to what you ask for."
 
 
-def common_levels(found: GroupAgreement, units: Units, value: int, target: float) -> str:
+def common_levels(agreement: GroupAgreement, units: Units, value: int, target: float) -> str:
     """Word what the common palettes give of one value, beside what a group asks of it; empty until they are known.
 
     Args:
-        found: what all groups agree on.
+        agreement: what all groups agree on.
         units: percentiles.
         value: its position.
         target: theirs, in standard deviations above base; NaN where they leave the value free.
     """
-    places = [units.percentile(value, float(common.solution.levels[value])) for common in found.common.values()]
+    places = [units.percentile(value, float(common.solution.levels[value])) for common in agreement.common.values()]
     if not places:
         return ""
-    told = f"Together {' or '.join(dict.fromkeys(amounts.percentile(place) for place in places))}"
+    text = f"Together {' or '.join(dict.fromkeys(amounts.percentile(place) for place in places))}"
     wanted = units.percentile(value, target)
     if math.isnan(wanted):
-        return told
+        return text
     met = all(wanted - place <= MET for place in places)
-    return f"{told}, as much as you ask for" if met else f"{told}; you ask for {amounts.percentile(wanted)}"
+    return f"{text}, as much as you ask for" if met else f"{text}; you ask for {amounts.percentile(wanted)}"

@@ -56,7 +56,7 @@ def wish_text(percentile: float, base: float) -> str:
         >>> wish_text(60, 52), wish_text(51, 52)
         ('a little more', 'as it is')
     """
-    return next((said for most, said in WISHES if percentile - base <= most), "not known")
+    return next((wording for most, wording in WISHES if percentile - base <= most), "not known")
 
 
 def percent(share: float) -> str:
@@ -81,14 +81,14 @@ def price(kl: float) -> str:
     return f"{amounts.nats(kl)}, like sending the best of {amounts.best_of_count(kl)} drafts"
 
 
-def headline(found: GroupAgreement) -> str:
+def headline(agreement: GroupAgreement) -> str:
     """Word what the groups agree on, in a sentence or two; empty until the first common palette is known."""
-    common = found.common.get(Rule.WORST_OFF)
+    common = agreement.common.get(Rule.WORST_OFF)
     if common is None:
         return ""
-    if not any(group.raised.any() for group in found.groups):
+    if not any(group.raised.any() for group in agreement.groups):
         return "Nobody asks for more than the base model gives already."
-    everyone = "The group" if len(found.groups) == 1 else "Every group"
+    everyone = "The group" if len(agreement.groups) == 1 else "Every group"
     least = float(common.satisfaction.min())
     if common.limit is Limit.NONE:
         return f"{everyone} can have all that it asks for, for {price(common.solution.kl)}."
@@ -103,9 +103,9 @@ def headline(found: GroupAgreement) -> str:
     return f"{everyone} can get at least {percent(least)} of the way to what it asks for, {ends}."
 
 
-def outcome_sentence(found: GroupAgreement, rule: Rule) -> str:
+def outcome_sentence(agreement: GroupAgreement, rule: Rule) -> str:
     """Word what one rule gives: the least and the mean satisfaction, and who has the least."""
-    common = found.common.get(rule)
+    common = agreement.common.get(rule)
     if common is None:
         return ""
     shares = common.satisfaction
@@ -114,21 +114,21 @@ def outcome_sentence(found: GroupAgreement, rule: Rule) -> str:
         return f"Everyone has all that was asked for, for {amounts.nats(common.solution.kl)}."
     if float(shares.max()) - least < 0.005:
         return f"Everyone gets {percent(least)} of the way, for {amounts.nats(common.solution.kl)}."
-    worst = [found.groups[g].name for g in np.flatnonzero(shares <= least + 0.005)]
+    worst = [agreement.groups[g].name for g in np.flatnonzero(shares <= least + 0.005)]
     return (
         f"From {percent(least)} of the way ({name_list(worst)}) to {percent(float(shares.max()))}, "
         f"{percent(float(shares.mean()))} on average, for {amounts.nats(common.solution.kl)}."
     )
 
 
-def concession_sentences(found: GroupAgreement, rule: Rule, units: Units) -> list[str]:
+def concession_sentences(agreement: GroupAgreement, rule: Rule, units: Units) -> list[str]:
     """Word what each group gives up for the others by a rule, a sentence each; nothing until that is known."""
-    said = []
-    for group, part in zip(found.groups, found.concessions(rule), strict=False):
+    texts = []
+    for group, part in zip(agreement.groups, agreement.concessions(rule), strict=False):
         if not group.raised.any():
-            said.append(f"{group.name} asks for no more than the base model has, and keeps it.")
+            texts.append(f"{group.name} asks for no more than the base model has, and keeps it.")
             continue
-        levels = found.common[rule].solution.levels
+        levels = agreement.common[rule].solution.levels
         short = [
             f"{units.names[int(j)]} {_below(units, int(j), float(levels[j]), float(group.targets[j]))}"
             for j in np.argsort(-np.nan_to_num(part.short))
@@ -140,59 +140,59 @@ def concession_sentences(found: GroupAgreement, rule: Rule, units: Units) -> lis
         else:
             start = f"{group.name} gets {percent(part.common)} of the way, where alone it would get "
             start += f"{percent(part.alone)}: it gives up {_points(part.lost)}"
-        said.append(f"{start}; {listed(short[:3])}." if short else f"{start}.")
-    return said
+        texts.append(f"{start}; {listed(short[:3])}." if short else f"{start}.")
+    return texts
 
 
-def differences(found: GroupAgreement, units: Units, most: int = 3) -> list[str]:
+def differences(agreement: GroupAgreement, units: Units, most: int = 3) -> list[str]:
     """Word the values on which the groups differ most, the widest first; none where all ask for about the same."""
-    said = []
-    for _, j in sorted(_spreads(found, units), reverse=True)[:most]:
-        targets = _percentiles(found, units, j)
+    texts = []
+    for _, j in sorted(_spreads(agreement, units), reverse=True)[:most]:
+        targets = _percentiles(agreement, units, j)
         high, low = np.nanmax(targets), np.nanmin(targets)
-        free = [group.name for group, target in zip(found.groups, targets, strict=True) if math.isnan(target)]
-        sentence = f"{capitalised(units.names[j])}: {_asking(found, targets, high)} {amounts.percentile(high)}"
+        free = [group.name for group, target in zip(agreement.groups, targets, strict=True) if math.isnan(target)]
+        sentence = f"{capitalised(units.names[j])}: {_asking(agreement, targets, high)} {amounts.percentile(high)}"
         if high - low > SAME:
-            sentence += f", {_asking(found, targets, low)} {amounts.percentile(low)}"
+            sentence += f", {_asking(agreement, targets, low)} {amounts.percentile(low)}"
         if free:
             sentence += f"; {name_list(free)} {'leaves' if len(free) == 1 else 'leave'} it free"
-        said.append(f"{sentence}.")
-    return said
+        texts.append(f"{sentence}.")
+    return texts
 
 
-def common_ground(found: GroupAgreement, units: Units) -> list[str]:
+def common_ground(agreement: GroupAgreement, units: Units) -> list[str]:
     """Word what the groups share: values that all ask for alike, and values that nobody asks for."""
-    apart = {j for _, j in _spreads(found, units)}
-    asked = ~np.isnan(np.array([group.targets for group in found.groups]))
-    said = []
-    if len(found.groups) > 1:
-        alike = [int(j) for j in np.flatnonzero(asked.all(axis=0)) if int(j) not in apart]
+    apart = {j for _, j in _spreads(agreement, units)}
+    targeted = ~np.isnan(np.array([group.targets for group in agreement.groups]))
+    texts = []
+    if len(agreement.groups) > 1:
+        alike = [int(j) for j in np.flatnonzero(targeted.all(axis=0)) if int(j) not in apart]
         if alike:
             places = [
-                f"{units.names[j]} ({amounts.percentile(np.nanmean(_percentiles(found, units, j)))})" for j in alike
+                f"{units.names[j]} ({amounts.percentile(np.nanmean(_percentiles(agreement, units, j)))})" for j in alike
             ]
-            said.append(f"All ask for about the same of {listed(places)}.")
-    untouched = [units.names[int(j)] for j in np.flatnonzero(~asked.any(axis=0))]
+            texts.append(f"All ask for about the same of {listed(places)}.")
+    untouched = [units.names[int(j)] for j in np.flatnonzero(~targeted.any(axis=0))]
     if untouched:
-        said.append(
+        texts.append(
             f"Nobody asks for anything of {listed(untouched)}: {'they are' if len(untouched) > 1 else 'it is'} free."
         )
-    return said
+    return texts
 
 
-def joint_sentence(found: GroupAgreement, units: Units) -> str:
+def joint_sentence(agreement: GroupAgreement, units: Units) -> str:
     """Word whether everything that everybody wants can be reached at once, and what prevents it."""
-    joint = found.joint
+    joint = agreement.joint
     if joint is None:
         return ""
-    alone = [group.name for group, can in zip(found.groups, found.reachable, strict=True) if not can]
+    alone = [group.name for group, can in zip(agreement.groups, agreement.reachable, strict=True) if not can]
     if alone:
         return f"What {name_list(alone)} {'asks' if len(alone) == 1 else 'ask'} for cannot be had even alone."
-    if len(found.groups) < 2:
+    if len(agreement.groups) < 2:
         return ""
     if joint.values:
         pulled = [
-            f"{units.names[j]} (asked for most by {name_list([found.groups[g].name for g in asking])})"
+            f"{units.names[j]} (asked for most by {name_list([agreement.groups[g].name for g in asking])})"
             for j, asking in zip(joint.values[:3], joint.asked_by, strict=False)
         ]
         missing = -joint.margin.value
@@ -200,36 +200,36 @@ def joint_sentence(found: GroupAgreement, units: Units) -> str:
             f"All wishes at once cannot be had: {listed(pulled)} pull against each other, "
             f"{'less than 0.01' if missing < 0.01 else number(missing, 2)} standard deviations short."
         )
-    if joint.kl > found.budget + 1e-9:
+    if joint.kl > agreement.budget + 1e-9:
         return f"All wishes at once can be had, for {price(joint.kl)}, which is more than the budget."
     return f"All wishes at once can be had, for {price(joint.kl)}."
 
 
-def pair_sentences(found: GroupAgreement, units: Units, most: int = 4) -> list[str]:
+def pair_sentences(agreement: GroupAgreement, units: Units, most: int = 4) -> list[str]:
     """Word the pairs that cannot both reach all of theirs, the worst first; how many more there are ends the list."""
-    known = found.pairs or ()
-    clash = sorted((pair for pair in known if pair.relation is Relation.CLASH), key=_margin)
-    dear = sorted((pair for pair in known if pair.relation is Relation.TOO_DEAR), key=lambda pair: -pair.kl)
-    told = [*clash, *dear]
-    said = [_pair(found, units, pair) for pair in told[:most]]
-    if len(told) > most:
-        said.append(f"{len(told) - most} more pairs cannot both have all of theirs.")
-    if known and not told:
-        if any(pair.relation is Relation.ALONE for pair in known):
-            said.append("Beside what cannot be had even alone, no two groups rule each other out.")
-        elif all(pair.kl <= found.budget + 1e-9 for pair in known):
-            said.append("Any two groups can both have all of theirs within the budget.")
+    all_pairs = agreement.pairs or ()
+    clash = sorted((pair for pair in all_pairs if pair.relation is Relation.CLASH), key=_margin)
+    dear = sorted((pair for pair in all_pairs if pair.relation is Relation.TOO_DEAR), key=lambda pair: -pair.kl)
+    ranked = [*clash, *dear]
+    texts = [_pair(agreement, units, pair) for pair in ranked[:most]]
+    if len(ranked) > most:
+        texts.append(f"{len(ranked) - most} more pairs cannot both have all of theirs.")
+    if all_pairs and not ranked:
+        if any(pair.relation is Relation.ALONE for pair in all_pairs):
+            texts.append("Beside what cannot be had even alone, no two groups rule each other out.")
+        elif all(pair.kl <= agreement.budget + 1e-9 for pair in all_pairs):
+            texts.append("Any two groups can both have all of theirs within the budget.")
         else:
-            said.append("No two groups rule each other out; some ask for more than the budget even alone.")
-    return said
+            texts.append("No two groups rule each other out; some ask for more than the budget even alone.")
+    return texts
 
 
-def _pair(found: GroupAgreement, units: Units, pair: Clash) -> str:
-    first, second = (found.groups[g].name for g in (pair.first, pair.second))
+def _pair(agreement: GroupAgreement, units: Units, pair: Clash) -> str:
+    first, second = (agreement.groups[g].name for g in (pair.first, pair.second))
     if pair.relation is Relation.TOO_DEAR:
         return f"{first} and {second} together would cost {amounts.nats(pair.kl)}, more than the budget."
     pulled = [
-        f"{units.names[j]} ({found.groups[g].name})" for j, g in zip(pair.values[:3], pair.asked_by, strict=False)
+        f"{units.names[j]} ({agreement.groups[g].name})" for j, g in zip(pair.values[:3], pair.asked_by, strict=False)
     ]
     return f"{first} and {second} cannot both have all of theirs: {listed(pulled)} pull against each other."
 
@@ -244,27 +244,29 @@ def _points(share: float) -> str:
 
 
 def _below(units: Units, value: int, level: float, target: float) -> str:
-    got, asked = (float(units.of(value, np.array(one))) for one in (level, target))
-    if asked - got < MET:
+    reached, wanted = (float(units.of(value, np.array(place))) for place in (level, target))
+    if wanted - reached < MET:
         return "stays a hair below"
-    return f"stays at {amounts.percentile(got)} of {amounts.percentile(asked)}"
+    return f"stays at {amounts.percentile(reached)} of {amounts.percentile(wanted)}"
 
 
-def _asking(found: GroupAgreement, targets: np.ndarray, at: float) -> str:
-    names = [group.name for group, target in zip(found.groups, targets, strict=True) if abs(target - at) <= SAME / 2]
+def _asking(agreement: GroupAgreement, targets: np.ndarray, at: float) -> str:
+    names = [
+        group.name for group, target in zip(agreement.groups, targets, strict=True) if abs(target - at) <= SAME / 2
+    ]
     return f"{name_list(names)} {'asks' if len(names) == 1 else 'ask'} for"
 
 
-def _percentiles(found: GroupAgreement, units: Units, value: int) -> np.ndarray:
+def _percentiles(agreement: GroupAgreement, units: Units, value: int) -> np.ndarray:
     """Return each group's target of one value as people read it, (group,); NaN where it is free."""
-    return np.asarray(units.of(value, np.array([group.targets[value] for group in found.groups])))
+    return np.asarray(units.of(value, np.array([group.targets[value] for group in agreement.groups])))
 
 
-def _spreads(found: GroupAgreement, units: Units) -> list[tuple[float, int]]:
+def _spreads(agreement: GroupAgreement, units: Units) -> list[tuple[float, int]]:
     """Return how far the targets lie apart, (percentile points, value); a group without a target counts as the base."""
     apart = []
     for j in range(len(units.names)):
-        targets = _percentiles(found, units, j)
+        targets = _percentiles(agreement, units, j)
         if np.isnan(targets).all():
             continue
         base = float(units.of(j, np.array(0.0)))

@@ -111,14 +111,14 @@ def certificate(assessment: Assessment, names: Sequence[str]) -> str:
     by = amounts.fixed(missing, 2) if missing >= 0.01 else "less than 0.01"
     order = [j for j in np.argsort(-w) if w[j] >= NAMED_SHARE]
     short = f"Together they fall {by} standard deviations short."
-    said = [names[j] for j in order]
-    if len(said) == 1:
+    ordered_names = [names[j] for j in order]
+    if len(ordered_names) == 1:
         return (
-            f"{capitalised(said[0])} is set higher than even the best of this model's replies. "
+            f"{capitalised(ordered_names[0])} is set higher than even the best of this model's replies. "
             f"It falls {by} standard deviations short."
         )
-    both = "both" if len(said) == 2 else f"all {len(said)}"
-    joined = listed(said)
+    both = "both" if len(ordered_names) == 2 else f"all {len(ordered_names)}"
+    joined = listed(ordered_names)
     return (
         f"{capitalised(joined)} pull against each other here: "
         f"no mix of this model's replies gives {both} at these levels. {short}"
@@ -200,8 +200,8 @@ def price(local: LocalSensitivity, value: int, names: Sequence[str]) -> str:
     loser = int(np.argmin(moves))
     if moves[loser] < -0.05:
         lost = 0.1 * -moves[loser]
-        taken = f"{number(lost, 2)} standard deviations from {names[loser]}"
-        return f"{sentence} and takes {taken}, which is free to give way."
+        loss = f"{number(lost, 2)} standard deviations from {names[loser]}"
+        return f"{sentence} and takes {loss}, which is free to give way."
     return f"{sentence}."
 
 
@@ -213,18 +213,18 @@ def switches(curve: SensitivityCurve, names: Sequence[str], place: Sequence[str]
         names: of the values.
         place: each switch's level, in words.
     """
-    said = []
+    texts = []
     for switch, where in zip(curve.switches, place, strict=True):
         name = capitalised(names[switch.value])
         if switch.value == curve.value:
-            said.append(f"From {where} {name.lower()} begins to cost: below, it comes for free.")
+            texts.append(f"From {where} {name.lower()} begins to cost: below, it comes for free.")
         elif switch.active:
-            said.append(
+            texts.append(
                 f"From {where} {names[curve.value]} pulls {names[switch.value]} down to its target, which costs extra."
             )
         else:
-            said.append(f"From {where} {names[switch.value]} comes along for free.")
-    return said
+            texts.append(f"From {where} {names[switch.value]} comes along for free.")
+    return texts
 
 
 def capitalised(text: str) -> str:

@@ -82,7 +82,7 @@ def advice_reason(advice: Advice, prompts: int) -> str:
 def outlook_rows(advice: Advice) -> list[tuple[str, str, str, str]]:
     """Return what is measured, now and as forecast for twice the replies and twice the prompts; empty for nothing."""
     outlooks = (advice.now, advice.candidates, advice.prompts)
-    found = []
+    rows = []
     forms: tuple[tuple[str, str, Callable[[float], str]], ...] = (
         ("Chance that it can be had", "attainable", amounts.percent),
         ("Room to the edge, standard deviations", "margin", lambda n: amounts.fixed(n, 2, signed=True)),
@@ -95,11 +95,11 @@ def outlook_rows(advice: Advice) -> list[tuple[str, str, str, str]]:
         ),
     )
     for label, name, form in forms:
-        numbers = [getattr(one, name) for one in outlooks]
+        numbers = [getattr(outlook, name) for outlook in outlooks]
         if any(map(math.isfinite, numbers)):
-            told = [form(n).replace("-", "−") for n in numbers]
-            found.append((label, told[0], told[1], told[2]))
-    return found
+            cells = [form(n).replace("-", "−") for n in numbers]
+            rows.append((label, cells[0], cells[1], cells[2]))
+    return rows
 
 
 def _times(factor: float) -> str:

@@ -58,18 +58,18 @@ class Units:
 
     def said(self, value: int, level: float) -> str:
         """Word one level, short enough for a label."""
-        shown = float(self.of(value, np.array(level)))
-        return amounts.percentile(shown) if self.unit == "percentile" else amounts.significant(shown, 3)
+        amount = float(self.of(value, np.array(level)))
+        return amounts.percentile(amount) if self.unit == "percentile" else amounts.significant(amount, 3)
 
     def meant(self, value: int, level: float) -> str:
         """Word one level with its meaning, for a line of its own."""
         percentile = float(Units(self.oracle, self.percentiles, "percentile", self.names).of(value, np.array(level)))
-        shown = (
+        amount = (
             amounts.percentile(percentile)
             if self.unit == "percentile"
             else f"{self.said(value, level)} ({amounts.percentile(percentile)})"
         )
-        return f"{shown}, {sentences.better_than(percentile)}"
+        return f"{amount}, {sentences.better_than(percentile)}"
 
     def cloud(self, table: RewardTable, value: int, rows: np.ndarray) -> np.ndarray:
         """Return the rewards of some replies in this unit."""

@@ -163,9 +163,9 @@ def verdict_text(
     """
     solution = assessment.solution
     sentence = sentences.verdict(assessment, oracle, names)
-    shown = solution or (assessment.nearest.solution if assessment.nearest else None)
-    lines = () if shown is None else _lines(assessment, shown, errors if solution else None, percentile)
-    unasked = "" if shown is None else _unasked(assessment, shown, names, percentile)
+    solved = solution or (assessment.nearest.solution if assessment.nearest else None)
+    lines = () if solved is None else _lines(assessment, solved, errors if solution else None, percentile)
+    unasked = "" if solved is None else _unasked(assessment, solved, names, percentile)
     if solution is None or prices is None:
         return VerdictText(
             assessment.verdict,
@@ -204,33 +204,33 @@ def verdict_text(
 
 
 def _lines(
-    assessment: Assessment, shown: Solution, errors: np.ndarray | None, percentile: Percentile
+    assessment: Assessment, solution: Solution, errors: np.ndarray | None, percentile: Percentile
 ) -> tuple[LevelText, ...]:
     lines = []
     for j in map(int, np.flatnonzero(~np.isnan(assessment.targets))):
-        base, level = percentile(j, 0.0), percentile(j, float(shown.levels[j]))
+        base, level = percentile(j, 0.0), percentile(j, float(solution.levels[j]))
         text = f"{amounts.percentile(base)} → {amounts.percentile(level)}"
         if errors is not None:
-            low, high = _ends(j, shown, errors, percentile)
+            low, high = _ends(j, solution, errors, percentile)
             text += f" ± {amounts.fixed((high - low) / 2)}" if high - low >= 1 else " ± under 1"
         lines.append(LevelText(j, text, sentences.better_than(level)))
     return tuple(lines)
 
 
-def _ends(value: int, shown: Solution, errors: np.ndarray, percentile: Percentile) -> tuple[float, float]:
+def _ends(value: int, solution: Solution, errors: np.ndarray, percentile: Percentile) -> tuple[float, float]:
     """Return both ends of a level's error bar, as percentiles."""
-    level, half = float(shown.levels[value]), float(errors[value])
+    level, half = float(solution.levels[value]), float(errors[value])
     return percentile(value, level - half), percentile(value, level + half)
 
 
-def _unasked(assessment: Assessment, shown: Solution, names: Sequence[str], percentile: Percentile) -> str:
+def _unasked(assessment: Assessment, solution: Solution, names: Sequence[str], percentile: Percentile) -> str:
     moves = []
     for j in map(int, np.flatnonzero(np.isnan(assessment.targets))):
-        base, level = percentile(j, 0.0), percentile(j, float(shown.levels[j]))
+        base, level = percentile(j, 0.0), percentile(j, float(solution.levels[j]))
         if abs(level - base) >= NOTICED:
             moves.append((base - level, f"{names[j]} {amounts.percentile(base)} → {amounts.percentile(level)}"))
-    said = [text for _, text in sorted(moves, reverse=True)]  # what falls the most goes first
-    return f"Free, and moving along: {sentences.listed(said)}." if said else ""
+    texts = [text for _, text in sorted(moves, reverse=True)]  # what falls the most goes first
+    return f"Free, and moving along: {sentences.listed(texts)}." if texts else ""
 
 
 def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, percentile: Percentile) -> str:
@@ -244,8 +244,8 @@ def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, per
     if not halves:
         return f"Estimated from {oracle.prompts} prompts."
     most = max(halves)
-    said = amounts.fixed(most)
-    by = "half a percentile" if most < 0.5 else "1 percentile" if said == "1" else f"{said} percentiles"
+    share = amounts.fixed(most)
+    by = "half a percentile" if most < 0.5 else "1 percentile" if share == "1" else f"{share} percentiles"
     return f"Levels on new prompts within {by} of these, 9 times of 10 (from {oracle.prompts} prompts)."
 
 
@@ -264,10 +264,10 @@ def price_tags(
         now = float(solution.levels[j])
         moves = np.where(prices.active, 0.0, prices.levels[:, j])
         loser = int(np.argmin(moves))
-        taken = percentile(loser, float(solution.levels[loser])) - percentile(
+        change = percentile(loser, float(solution.levels[loser])) - percentile(
             loser, float(solution.levels[loser] + PRICE_STEP * moves[loser])
         )
-        takes = f"takes {amounts.fixed(taken, 1)} percentiles of {names[loser]}" if taken >= 0.05 else ""
+        takes = f"takes {amounts.fixed(change, 1)} percentiles of {names[loser]}" if change >= 0.05 else ""
         tags.append(
             PriceTag(
                 int(j),
@@ -282,40 +282,40 @@ def price_tags(
 
 
 def repair_texts(
-    found: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile
+    repairs: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile
 ) -> tuple[RepairText, ...]:
     """Return the texts of the repairs' buttons, in the same order."""
-    said = []
-    for number, way in enumerate(found.ways, start=1):
+    texts = []
+    for number, way in enumerate(repairs.ways, start=1):
         places = [[percentile(j, float(t[j])) for t in (assessment.targets, way.targets)] for j in way.values]
         steps = [
             f"{names[j]} {amounts.percentile(old)} → {amounts.percentile(new)}"
             for j, (old, new) in zip(way.values, places, strict=True)
             if old - new >= 0.05
         ]
-        evenly = number == len(found.ways) and len(way.values) > 1
+        evenly = number == len(repairs.ways) and len(way.values) > 1
         first = names[way.values[0]]
         label = "Share the change evenly" if evenly else f"Give way on {first}"
         label += "" if evenly or len(way.values) == 1 else " above all"
-        said.append(RepairText(label, ", ".join(steps)))
-    return tuple(said)
+        texts.append(RepairText(label, ", ".join(steps)))
+    return tuple(texts)
 
 
-def conflict_sentence(found: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile) -> str:
+def conflict_sentence(repairs: Repairs, assessment: Assessment, names: Sequence[str], percentile: Percentile) -> str:
     """Word which targets conflict, by name, and the most that each can reach; "" where none do."""
-    stands = found.conflict
-    if stands is None:
+    conflict = repairs.conflict
+    if conflict is None:
         return ""
-    said = sentences.capitalised(sentences.listed([names[j] for j in stands.members]))
+    members = sentences.capitalised(sentences.listed([names[j] for j in conflict.members]))
     tops = [
-        f"{names[j]} up to {amounts.percentile(percentile(j, float(stands.highest[j])), toward='down')}"
-        for j in stands.members
-        if np.isfinite(stands.highest[j])
+        f"{names[j]} up to {amounts.percentile(percentile(j, float(conflict.highest[j])), toward='down')}"
+        for j in conflict.members
+        if np.isfinite(conflict.highest[j])
     ]
-    if len(stands.members) == 1:
-        return f"{said} alone is too high" + (f": it can have {tops[0].split(' up to ')[-1]}." if tops else ".")
+    if len(conflict.members) == 1:
+        return f"{members} alone is too high" + (f": it can have {tops[0].split(' up to ')[-1]}." if tops else ".")
     beside = f" With the others as they are: {sentences.listed(tops)}." if tops else ""
-    return f"{said} cannot be had together at these levels.{beside}"
+    return f"{members} cannot be had together at these levels.{beside}"
 
 
 def form_sentence(oracle: Oracle) -> str:

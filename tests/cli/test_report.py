@@ -34,7 +34,7 @@ def reported(path: Path, targets: dict[str, Target], use_case: str = "Customer s
     """The report of a palette of the table in a file."""
     wanted = {"wanted": ReportOptions(draws=0, samples=0, figures=False)} | more
     palette = Palette(use_case, targets)
-    return compute_report(load(path), palette, made=datetime.now(UTC), shown_table=str(path), **wanted)
+    return compute_report(load(path), palette, date=datetime.now(UTC), shown_table=str(path), **wanted)
 
 
 def words(snippet: str) -> list[str]:

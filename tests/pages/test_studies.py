@@ -158,16 +158,7 @@ def test_an_order_from_a_browser_is_checked(table, monkeypatch):  # noqa: F811
     assert order_list.current_order(scene, [0, 1, 2]) == (0, 2, 1)
 
 
-@pytest.fixture
-def patience():
-    """Time for a busy machine to answer."""
-    expect.set_options(timeout=30 * SECONDS)
-    yield
-    expect.set_options(timeout=5 * SECONDS)
-
-
 @pytest.mark.browser
-@pytest.mark.usefixtures("patience")
 def test_the_order_by_mouse_by_finger_and_by_keyboard(browser, address):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     context.set_default_timeout(30 * SECONDS)

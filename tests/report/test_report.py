@@ -43,7 +43,7 @@ def made(table: RewardTable, asked: dict[str, float | Target], use_case: str | N
     """The report of a palette of percentiles."""
     targets = {name: one if isinstance(one, Target) else Target(one) for name, one in asked.items()}
     palette = Palette(targets=targets) if use_case is None else Palette(use_case, targets)
-    return compute_report(table, palette, made=MADE, **({"wanted": QUICK} | more))
+    return compute_report(table, palette, date=MADE, **({"wanted": QUICK} | more))
 
 
 def strict(text: str) -> dict:

@@ -140,7 +140,7 @@ def _report(
         found = reports.compute_report(
             whole,
             palette,
-            made=datetime.now(UTC),
+            date=datetime.now(UTC),
             name=name,
             names=scene.names,
             # The path of a server is nobody's business; the hash says which table it is.
