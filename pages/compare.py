@@ -50,10 +50,10 @@ def one_prompt() -> None:
         return
     view = replies.comparison(scene, assessment, generation)
     replies.draw_progress(view.shown)
-    asked = blind_vote.vote_question(generation, view.shown, view.choices[0])
-    questions = [asked] if asked else []
+    question = blind_vote.vote_question(generation, view.shown, view.choices[0])
+    questions = [question] if question else []
     if not blind_vote.draw_instead_of_replies(questions, waiting=not view.shown.phase.ended):
-        blind_vote.draw_outcome(asked)
+        blind_vote.draw_outcome(question)
         replies.draw_replies(view)
         if view.shown.phase.ended:
             blind_vote.draw_summary()

@@ -72,13 +72,13 @@ asked = sequence_view.SequenceQuery(scene, targets, solution, chosen, rounds, gr
 def walk(job: Job) -> SequentialPath:
     """One round, then as many as can be looked at, then as many as it takes; each is shown once it is there."""
     for count in (1, MOST_ROUNDS, SEARCHED):
-        found = sequential_path(scene.oracle, targets, chosen, rounds=count, grow_only=grows)
-        job.report(found)
+        sequential = sequential_path(scene.oracle, targets, chosen, rounds=count, grow_only=grows)
+        job.report(sequential)
         job.check()
-        settled = solution is None or grows or found.rounds_to(solution.levels, NEAR) is not None
-        if count >= MOST_ROUNDS and (settled or found.rounds < count):
+        settled = solution is None or grows or sequential.rounds_to(solution.levels, NEAR) is not None
+        if count >= MOST_ROUNDS and (settled or sequential.rounds < count):
             break
-    return found
+    return sequential
 
 
 def compare(job: Job) -> OrderComparison:

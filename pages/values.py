@@ -23,8 +23,8 @@ header.draw_header(
 def _choose(seen: ValuesView) -> str:
     """Return the value that is looked at: the one chosen here, or the one that the address names."""
     if state.SHOWN.get() not in seen.names:
-        asked = st.query_params.get("value")
-        state.SHOWN.set(asked if asked in seen.names else seen.names[0])
+        requested = st.query_params.get("value")
+        state.SHOWN.set(requested if requested in seen.names else seen.names[0])
     chosen = st.pills(
         "Value",
         seen.names,
@@ -39,8 +39,8 @@ def _choose(seen: ValuesView) -> str:
 
 
 def _page(seen: ValuesView) -> None:
-    if (asked := judge.judged_value(seen)) is not None:
-        judge.draw_judging(asked.key)
+    if (judged := judge.judged_value(seen)) is not None:
+        judge.draw_judging(judged.key)
         return
     if define.is_open():
         define.draw_form(seen)
@@ -55,9 +55,9 @@ def _page(seen: ValuesView) -> None:
             on_click=define.begin,
         )
     howto.draw_howto("value")
-    if said := workflow.FAILED.pop():
+    if failure := workflow.FAILED.pop():
         st.warning("This could not be done.", icon=":material/error:")
-        st.text(said)
+        st.text(failure)
     card.draw_card_title(seen, chosen)
     if (own := seen.own_named(chosen)) is not None:
         workflow.draw_workflow(seen, own)

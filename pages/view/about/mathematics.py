@@ -38,13 +38,13 @@ class FormulaSection:
     @property
     def parts(self) -> list[str]:
         """The formulas in parts that fit a narrow screen, which stand side by side where there is room."""
-        return [part.strip().removesuffix(",") for one in self.formulas for part in re.split(r"\\q?quad", one)]
+        return [part.strip().removesuffix(",") for formula in self.formulas for part in re.split(r"\\q?quad", formula)]
 
 
 def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
     """All of it, in the order in which one follows from another."""
-    oracle, found, names = live.scene.oracle, live.assessment, live.scene.names
-    solution, ess = found.solution, found.ess
+    oracle, assessment, names = live.scene.oracle, live.assessment, live.scene.names
+    solution, ess = assessment.solution, assessment.ess
     per_prompt = oracle.form is Form.PER_PROMPT
     normaliser = (
         r"A(\lambda) = \frac{1}{n} \sum_{i=1}^{n} \log \frac{1}{K_i} \sum_{k=1}^{K_i} e^{\lambda \cdot r_{ik}}"
@@ -243,12 +243,12 @@ def _pooled(per_prompt: bool) -> str:
 
 
 def _nearest(live: LiveAnswer) -> str:
-    found = live.assessment.nearest
+    nearest = live.assessment.nearest
     if live.assessment.verdict is Verdict.REACHABLE:
         return "This palette can be had, so it is its own nearest one."
-    if found is None:
+    if nearest is None:
         return "No palette near this one can be had with what is locked."
-    given_up = amounts.fixed(float(np.linalg.norm(np.nan_to_num(found.given_up))), 3)
+    given_up = amounts.fixed(float(np.linalg.norm(np.nan_to_num(nearest.given_up))), 3)
     return f"Here it gives up {given_up} standard deviations in all."
 
 

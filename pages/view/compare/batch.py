@@ -61,10 +61,10 @@ def _batches() -> OrderedDict[str, PromptBatch]:
 def current_batch() -> PromptBatch | None:
     """Return the batch on this page: this viewer's newest, or the one that the address names."""
     name = BATCH.get() or st.query_params.get("many")
-    found = _batches().get(name) if name else None
-    if found is not None:
-        BATCH.set(found.id)
-    return found
+    batch = _batches().get(name) if name else None
+    if batch is not None:
+        BATCH.set(batch.id)
+    return batch
 
 
 def draw_mode_switch(default: bool) -> bool:
@@ -95,7 +95,7 @@ def parse_prompts(text: str) -> list[str]:
     Raises:
         InputError: a line is JSON without a prompt.
     """
-    found = []
+    prompts = []
     for number, row in enumerate(text.splitlines(), start=1):
         line = row.strip()
         prompt = line
@@ -105,8 +105,8 @@ def parse_prompts(text: str) -> list[str]:
             except (json.JSONDecodeError, KeyError, TypeError) as error:
                 raise InputError(f'Line {number} is no JSON with a "prompt"; expected text or such JSON.') from error
         if prompt:
-            found.append(prompt)
-    return found
+            prompts.append(prompt)
+    return prompts
 
 
 def start(scene: Scene, assessment: Assessment) -> None:
@@ -123,7 +123,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
             prompts = list(scene.table.prompts)
         prompts = prompts[: int(COUNT.get())]
         seed, service, viewer = int(prompt_form.SEED.get()), generator.service(scene), viewer_id()
-        made = PromptBatch(
+        batch = PromptBatch(
             [prompt_form.build_request(scene, assessment, prompt, seed + i) for i, prompt in enumerate(prompts)],
             lambda request: service.submit(request, viewer=viewer),
             viewer,
@@ -132,15 +132,15 @@ def start(scene: Scene, assessment: Assessment) -> None:
         prompt_form.remember_refusal(error)
         return
     held = _batches()
-    held[made.id] = made
-    for ended in [one.id for one in held.values() if one.ended][: max(0, len(held) - _MAX_BATCHES)]:
+    held[batch.id] = batch
+    for ended in [old_batch.id for old_batch in held.values() if old_batch.ended][: max(0, len(held) - _MAX_BATCHES)]:
         del held[ended]  # never one that still runs, whoever started it
-    BATCH.set(made.id)
+    BATCH.set(batch.id)
 
 
 def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
     """Which prompts, how many, and how they are answered."""
-    found = current_batch()
+    batch = current_batch()
     with st.container(key="ask_many"):
         source = st.segmented_control(
             "Prompts",
@@ -179,7 +179,7 @@ def draw_controls(scene: Scene, assessment: Assessment, ready: bool) -> None:
                 key="many_stop",
                 icon=":material/stop:",
                 on_click=stop,
-                disabled=found is None or found.ended or not generator.is_owner(found),
+                disabled=batch is None or batch.ended or not generator.is_owner(batch),
             )
         prompt_form.draw_method()
         prompt_form.draw_refusal()
@@ -196,15 +196,15 @@ class _PromptResult:
 
 def draw_batch(scene: Scene, assessment: Assessment) -> None:
     """Draw the table and the figures, drawn again while there is more to come."""
-    found = current_batch()
-    if found is None:
+    batch = current_batch()
+    if batch is None:
         st.html(markup.note("Each prompt gets candidates of its own; the table and the levels fill in as they end."))
         return
-    running = not found.ended
+    running = not batch.ended
 
     def draw() -> None:
-        _draw(scene, assessment, found)
-        if (running and found.ended) or BATCH.get() != found.id:
+        _draw(scene, assessment, batch)
+        if (running and batch.ended) or BATCH.get() != batch.id:
             st.rerun()
 
     st.fragment(draw, run_every=POLL_SECONDS if running else None)()
@@ -217,19 +217,21 @@ def _draw(scene: Scene, assessment: Assessment, batch: PromptBatch) -> None:
         batch.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in first.scored})
     answered = []
     for generation in batch.generations:
-        shown = generation.snapshot()
-        answered.append(_PromptResult(generation, shown, choices(generation, shown, columns)))
-    done = [one for one in answered if one.shown.phase is Phase.DONE and one.choices[0] is not None]
-    said = f"{len(done)} of {len(batch.requests)} prompts are answered."
-    waiting = next((one.shown.note for one in answered if one.shown.phase is Phase.WAITING and one.shown.note), "")
-    st.html(f'<div role="status">{markup.note(f"{said} {waiting}".strip())}</div>')
-    if any(one.shown.restarts for one in answered):
+        snapshot = generation.snapshot()
+        answered.append(_PromptResult(generation, snapshot, choices(generation, snapshot, columns)))
+    done = [answer for answer in answered if answer.shown.phase is Phase.DONE and answer.choices[0] is not None]
+    summary = f"{len(done)} of {len(batch.requests)} prompts are answered."
+    waiting = next(
+        (answer.shown.note for answer in answered if answer.shown.phase is Phase.WAITING and answer.shown.note), ""
+    )
+    st.html(f'<div role="status">{markup.note(f"{summary} {waiting}".strip())}</div>')
+    if any(answer.shown.restarts for answer in answered):
         st.html(markup.note("The model process stopped and came back: what it was writing was written again."))
     if batch.error:
         st.error("This ended early.", icon=":material/error:")
         st.text(batch.error)
-    asked = [blind_vote.vote_question(one.generation, one.shown, one.choices[0]) for one in done]
-    questions = [one for one in asked if one is not None]
+    votable = [blind_vote.vote_question(answer.generation, answer.shown, answer.choices[0]) for answer in done]
+    questions = [answer for answer in votable if answer is not None]
     if blind_vote.draw_instead_of_replies(questions, waiting=not batch.ended):
         return
     _draw_table(scene, batch, columns, answered)
@@ -238,10 +240,10 @@ def _draw(scene: Scene, assessment: Assessment, batch: PromptBatch) -> None:
     if done:
         _draw_levels(scene, assessment, columns[0], done, len(batch.requests))
     if batch.ended and answered:
-        others = {one.name: one.weights.by_value for one in columns[1:]}
+        others = {answer.name: answer.weights.by_value for answer in columns[1:]}
         weights, model = columns[0].weights.by_value, generator.model_name(scene)
         candidate_field.draw_downloads(
-            [records.generation_record(one.generation, weights, others, model=model) for one in answered],
+            [records.generation_record(answer.generation, weights, others, model=model) for answer in answered],
             "many-prompts",
         )
 
@@ -255,19 +257,19 @@ def _draw_table(
     for number, request in enumerate(batch.requests):
         row: dict[str, Any] = {"No.": number + 1, "State": "waiting" if not batch.ended else "not asked"}
         row["Prompt"] = request.prompt
-        one = answered[number] if number < len(answered) else None
-        candidates = one.shown.candidates if one else ()
-        row["Base model"] = candidates[one.shown.base].text if one else None
+        answer = answered[number] if number < len(answered) else None
+        candidates = answer.shown.candidates if answer else ()
+        row["Base model"] = candidates[answer.shown.base].text if answer else None
         for column in columns:
             row[column.name] = None
-        if one is not None:
-            row["State"] = one.shown.error or _STATES[one.shown.phase]
-            places = [shown_candidate(one.shown, choice) for choice in one.choices]
+        if answer is not None:
+            row["State"] = answer.shown.error or _STATES[answer.shown.phase]
+            places = [shown_candidate(answer.shown, choice) for choice in answer.choices]
             for column, place in zip(columns, places, strict=True):
                 row[column.name] = None if place is None else candidates[place].text
             for name in names:
                 title = sentences.capitalised(generator.value_title(scene, name))
-                row[f"{title}, base"] = candidates[one.shown.base].rewards.get(name)
+                row[f"{title}, base"] = candidates[answer.shown.base].rewards.get(name)
                 row[title] = None if places[0] is None else candidates[places[0]].rewards.get(name)
         rows.append(row)
     kinds = st.column_config
@@ -286,8 +288,8 @@ def _draw_table(
             **{
                 title: kinds.NumberColumn(format="%.3g", width=110)
                 for name in names
-                for shown in [sentences.capitalised(generator.value_title(scene, name))]
-                for title in (shown, f"{shown}, base")
+                for value_title in [sentences.capitalised(generator.value_title(scene, name))]
+                for title in (value_title, f"{value_title}, base")
             },
         },
     )
@@ -304,17 +306,17 @@ def _draw_levels(
         st.html(markup.note("No value has a target, so there is no level to follow."))
         return
     names = [name for name in scene.table.values if name in scored]
-    rows = [expected_levels(one.shown.candidates, choice, names) for one in done if (choice := one.choices[0])]
+    rows = [expected_levels(answer.shown.candidates, choice, names) for answer in done if (choice := answer.choices[0])]
     count = len(scene.table.values)
     realised, base = np.full((len(rows), count), np.nan), np.full((len(rows), count), np.nan)
     at = [scene.table.values.index(name) for name in names]
     for row, (its, of_base) in enumerate(rows):
         realised[row, at], base[row, at] = its, of_base
-    known = ~np.isnan(realised[:, values]).any(axis=1)
-    if not known.any():
+    complete = ~np.isnan(realised[:, values]).any(axis=1)
+    if not complete.any():
         return
     targets = scene.oracle.rewards_at(assessment.targets)
-    found = figures.ConvergenceData(realised[known], base[known], column.weights.levels, targets, prompts)
+    convergence = figures.ConvergenceData(realised[complete], base[complete], column.weights.levels, targets, prompts)
     units = scene.units()
     st.header("Levels, prompt by prompt")
     st.html(
@@ -326,17 +328,17 @@ def _draw_levels(
     with st.container(horizontal=True, key="many_charts"):
         for j in values:
             st.plotly_chart(
-                figures.converging(found, j, units, scene.theme),
+                figures.converging(convergence, j, units, scene.theme),
                 key=f"converging_{j}",
                 config=theme.CONFIG,
                 alt=f"Realised level of {scene.names[j]} against the number of prompts answered",
             )
     with st.expander("In words", key="many_words"):
-        for sentence in figures.summary(found, values, units):
+        for sentence in figures.summary(convergence, values, units):
             st.text(sentence)
     st.download_button(
         "Levels (CSV)",
-        lambda: figures.converging_csv(found, scene.table.values),
+        lambda: figures.converging_csv(convergence, scene.table.values),
         "levels-by-prompt.csv",
         "text/csv",
         icon=":material/download:",

@@ -56,15 +56,15 @@ class _CastVote:
     preferred: Preference
 
 
-def vote_question(generation: Generation, shown: GenerationSnapshot, choice: Choice | None) -> VoteQuestion | None:
+def vote_question(generation: Generation, snapshot: GenerationSnapshot, choice: Choice | None) -> VoteQuestion | None:
     """Return what can be asked of a generation; None before its end, and where nothing was picked."""
-    place = shown_candidate(shown, choice)
-    if shown.phase is not Phase.DONE or place is None:
+    place = shown_candidate(snapshot, choice)
+    if snapshot.phase is not Phase.DONE or place is None:
         return None
     # Another palette may pick another reply: that is another pair, in an order of its own.
     name = f"{generation.id} {place}"
     return VoteQuestion(
-        name, generation.request.prompt, blind_pair(name, shown.base_reply, shown.candidates[place].text)
+        name, generation.request.prompt, blind_pair(name, snapshot.base_reply, snapshot.candidates[place].text)
     )
 
 
@@ -79,7 +79,7 @@ def _cast_votes() -> dict[str, _CastVote]:
 
 def _open_questions(questions: Sequence[VoteQuestion]) -> list[VoteQuestion]:
     """Those still to be answered; equal replies are not asked about."""
-    return [one for one in questions if one.pair is not None and one.name not in _cast_votes()]
+    return [question for question in questions if question.pair is not None and question.name not in _cast_votes()]
 
 
 def draw_blind_switch() -> None:
@@ -105,7 +105,7 @@ def draw_instead_of_replies(questions: Sequence[VoteQuestion], waiting: bool) ->
         return False
     left = _open_questions(questions)
     if left:
-        _draw_question(left[0], len([one for one in questions if one.pair is not None]), len(left))
+        _draw_question(left[0], len([question for question in questions if question.pair is not None]), len(left))
         return True
     if waiting:
         st.html(markup.note("The replies are covered until they are complete. Then you are asked which one is better."))
@@ -113,20 +113,20 @@ def draw_instead_of_replies(questions: Sequence[VoteQuestion], waiting: bool) ->
     return False
 
 
-def _draw_question(asked: VoteQuestion, of: int, left: int) -> None:
-    assert asked.pair is not None
+def _draw_question(question: VoteQuestion, of: int, left: int) -> None:
+    assert question.pair is not None
     with st.container(key="judge"):
         if of > 1:
             st.html(markup.note(f"Judgement {of - left + 1} of {of}"))
-            st.text(asked.prompt)
+            st.text(question.prompt)
         with st.container(horizontal=True, key="judge_replies"):
-            for side, reply in ((Side.A, asked.pair.a), (Side.B, asked.pair.b)):
+            for side, reply in ((Side.A, question.pair.a), (Side.B, question.pair.b)):
                 with st.container(border=True, key=f"judge_{side.value}"):
                     st.html(markup.name(side.value))
                     st.text(reply)
         with st.container(horizontal=True, key="judge_answers"):
-            for side, said in _ANSWERS.items():
-                st.button(said, key=f"judge_is_{side.value}", on_click=_on_answer, args=(asked, side))
+            for side, label in _ANSWERS.items():
+                st.button(label, key=f"judge_is_{side.value}", on_click=_on_answer, args=(question, side))
         _draw_refusal()
 
 
@@ -134,48 +134,50 @@ def _palette_key() -> str:
     return votes.palette_key(palette_state.history().now, table_key(scenes.load(ALL).table))
 
 
-def _on_answer(asked: VoteQuestion, side: Side) -> None:
+def _on_answer(question: VoteQuestion, side: Side) -> None:
     """Store a vote."""
     REFUSED.pop()
-    if asked.pair is None or asked.name in _cast_votes():
+    if question.pair is None or question.name in _cast_votes():
         return
-    prompt = asked.prompt if len(asked.prompt) <= _MAX_PROMPT_LENGTH else asked.prompt[:_MAX_PROMPT_LENGTH] + "…"
-    preferred = asked.pair.preferred(side)
+    prompt = (
+        question.prompt if len(question.prompt) <= _MAX_PROMPT_LENGTH else question.prompt[:_MAX_PROMPT_LENGTH] + "…"
+    )
+    preferred = question.pair.preferred(side)
     try:
-        kept = votes.vote(database(), _palette_key(), prompt, preferred, viewer_id())
+        saved_vote = votes.vote(database(), _palette_key(), prompt, preferred, viewer_id())
     except PaletteError as error:
         REFUSED.set(str(error))
         return
-    CAST_VOTES.set({**_cast_votes(), asked.name: _CastVote(kept.id, preferred)})
+    CAST_VOTES.set({**_cast_votes(), question.name: _CastVote(saved_vote.id, preferred)})
 
 
 def _take_back() -> None:
     """Withdraw this viewer's last vote; while the replies are covered, its pair is asked about again."""
     REFUSED.pop()
-    if not (kept := dict(_cast_votes())):
+    if not (cast_votes := dict(_cast_votes())):
         return
-    _, last = kept.popitem()
+    _, last = cast_votes.popitem()
     try:
         votes.withdraw(database(), last.vote)
     except PaletteError as error:
         REFUSED.set(str(error))
         return
-    CAST_VOTES.set(kept)
+    CAST_VOTES.set(cast_votes)
 
 
 def _draw_refusal() -> None:
-    if said := REFUSED.get():
+    if refusal := REFUSED.get():
         st.warning("This judgement could not be kept.", icon=":material/error:")
-        st.text(said)
+        st.text(refusal)
 
 
-def draw_outcome(asked: VoteQuestion | None) -> None:
+def draw_outcome(question: VoteQuestion | None) -> None:
     """Draw what this viewer said of two replies that are now shown with their names, or why nothing was asked."""
-    if asked is None:
+    if question is None:
         return
-    if (mine := _cast_votes().get(asked.name)) is not None:
+    if (mine := _cast_votes().get(question.name)) is not None:
         st.html(f'<div role="status">{markup.note(_OUTCOMES[mine.preferred])}</div>')
-    elif is_blind() and asked.pair is None:
+    elif is_blind() and question.pair is None:
         st.html(markup.note("Both replies are the same, so there is nothing to judge."))
 
 
@@ -189,16 +191,16 @@ def draw_summary() -> None:
 def _draw_tally() -> None:
     """Draw the judgements on this palette by everybody."""
     try:
-        kept = votes.list_votes(database(), _palette_key())
+        saved_votes = votes.list_votes(database(), _palette_key())
     except PaletteError as error:
         st.html(markup.note(f"Judgements cannot be kept: {error}"))
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="judged_line"):
-        st.html(markup.note(preference_sentence(votes.count_votes(kept))), width="content")
-        if kept:
+        st.html(markup.note(preference_sentence(votes.count_votes(saved_votes))), width="content")
+        if saved_votes:
             st.download_button(
                 "Judgements (CSV)",
-                lambda: votes_csv(kept),
+                lambda: votes_csv(saved_votes),
                 "judgements.csv",
                 "text/csv",
                 icon=":material/download:",
@@ -210,7 +212,7 @@ def _draw_tally() -> None:
             st.button(
                 "Take back my last one", key="judge_undo", icon=":material/undo:", type="tertiary", on_click=_take_back
             )
-    if kept:
+    if saved_votes:
         st.html(
             markup.note(
                 "All judgements on exactly these targets, with a 90% interval that takes them for independent; "

@@ -126,12 +126,12 @@ def _draw_reading(view: ComparisonView) -> None:
         return
     with st.container(border=True, key="reading_reply"):
         candidate = candidates[place]
-        said = [f"Candidate {place + 1}", f"{candidate.tokens} token{'s' * (candidate.tokens != 1)}"]
+        facts = [f"Candidate {place + 1}", f"{candidate.tokens} token{'s' * (candidate.tokens != 1)}"]
         for column, choice in zip(view.columns, view.choices, strict=True):
             if choice is not None:
                 whose = "" if len(view.columns) == 1 else f" ({column.name})"
-                said.append(f"probability {sentences.chance(choice.probabilities[place])}{whose}")
-        st.html(markup.note(", ".join(said)))
+                facts.append(f"probability {sentences.chance(choice.probabilities[place])}{whose}")
+        st.html(markup.note(", ".join(facts)))
         st.text(candidate.text)
         table, percentiles = view.scene.table, view.scene.percentiles
         chips = []
@@ -143,14 +143,14 @@ def _draw_reading(view: ComparisonView) -> None:
 
 
 def _draw_table(view: ComparisonView) -> None:
-    shown, main = view.shown, view.choices[0]
+    snapshot, main = view.shown, view.choices[0]
     places = [view.place(choice) for choice in view.choices]
     titles = {
         name: sentences.capitalised(generator.value_title(view.scene, name)) for name in view.generation.request.scored
     }
     rows: list[dict[str, Any]] = []
-    for k, candidate in enumerate(shown.candidates):
-        role = ["base"] if shown.base == k else []
+    for k, candidate in enumerate(snapshot.candidates):
+        role = ["base"] if snapshot.base == k else []
         if places[0] == k:
             role.insert(0, "picked" if view.done else "leads")
         role += [column.name for column, at in zip(view.columns[1:], places[1:], strict=True) if at == k]
@@ -193,7 +193,7 @@ def _draw_downloads(view: ComparisonView) -> None:
     draw_downloads([record], "candidates")
 
 
-def draw_downloads(made: list[dict[str, Any]], name: str) -> None:
+def draw_downloads(rows: list[dict[str, Any]], name: str) -> None:
     """Draw records to take away, in both forms; made when they are asked for."""
     with st.container(horizontal=True, key=f"{name}_files"):
         for label, write, kind, mime in (
@@ -202,7 +202,7 @@ def draw_downloads(made: list[dict[str, Any]], name: str) -> None:
         ):
             st.download_button(
                 label,
-                partial(write, made),
+                partial(write, rows),
                 f"{name}.{kind}",
                 mime,
                 icon=":material/download:",

@@ -97,14 +97,14 @@ def warm_up(scene: Scene) -> None:
 
 def scored_values(scene: Scene) -> tuple[str, ...]:
     """Return the table's values that can be scored on new replies."""
-    known = scorable_values(from_metadata(scene.table.metadata))
-    return tuple(name for name in scene.table.values if name in known)
+    scorable = scorable_values(from_metadata(scene.table.metadata))
+    return tuple(name for name in scene.table.values if name in scorable)
 
 
 def custom_specifications(scene: Scene) -> tuple[Specification, ...]:
     """How the table's values that are not built in are scored on new replies, as far as it tells."""
-    told = from_metadata(scene.table.metadata)
-    return tuple(told[name] for name in scored_values(scene) if name not in cards())
+    definitions = from_metadata(scene.table.metadata)
+    return tuple(definitions[name] for name in scored_values(scene) if name not in cards())
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
@@ -136,11 +136,11 @@ def _steering_weights(key: tuple[Any, ...], candidates: int, _asked: _WeightsQue
     scene, assessment = _asked.scene, _asked.assessment
     if scene.oracle.form is Form.PER_PROMPT and 2 <= candidates < scene.table.candidates.max():
         fewer = _scene_of_fewer(scene.key, candidates, scene)
-        found = fewer.assess(fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets)))
+        for_k = fewer.assess(fewer.oracle.standardise(scene.oracle.rewards_at(assessment.targets)))
     else:
-        fewer, found = scene, assessment
-    by_value, facts = scored_weights(found, fewer.oracle, candidates, scored_values(scene), assessment.verdict)
-    solution = effective_solution(found)
+        fewer, for_k = scene, assessment
+    by_value, facts = scored_weights(for_k, fewer.oracle, candidates, scored_values(scene), assessment.verdict)
+    solution = effective_solution(for_k)
     levels = scene.oracle.base if solution is None else fewer.oracle.rewards_at(solution.levels)
     return SteeringWeights(by_value, page_note(facts), levels)
 
@@ -186,20 +186,20 @@ def forget(scene: Scene) -> None:
     st.query_params.pop("generation", None)
 
 
-def write_address(name: str, shown: str | None) -> None:
+def write_address(name: str, generation_id: str | None) -> None:
     """Write the id of what is shown into the address, so that a reload finds it again.
 
     Args:
         name: "generation" or "many".
-        shown: its id, or None when nothing is shown.
+        generation_id: its id, or None when nothing is shown.
     """
-    for known in ("generation", "many"):
-        wanted = shown if known == name else None
-        if st.query_params.get(known) != wanted:
+    for parameter in ("generation", "many"):
+        wanted = generation_id if parameter == name else None
+        if st.query_params.get(parameter) != wanted:
             if wanted is None:
-                st.query_params.pop(known, None)
+                st.query_params.pop(parameter, None)
             else:
-                st.query_params[known] = wanted
+                st.query_params[parameter] = wanted
 
 
 def value_title(scene: Scene, name: str) -> str:

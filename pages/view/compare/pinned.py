@@ -50,31 +50,31 @@ def pinned_palettes() -> tuple[PinnedPalette, ...]:
 def columns(scene: Scene, assessment: Assessment, candidates: int) -> tuple[PaletteColumn, ...]:
     """Today's palette and the pinned ones, with weights for so many candidates."""
     beside = pinned_palettes()
-    made = [
+    own_columns = [
         PaletteColumn(
             "Your palette" if beside else "Aligned model",
             "aligned",
             generator.steering_weights(scene, assessment, candidates),
         )
     ]
-    for number, one in enumerate(beside, start=1):
-        its_scene = scenes.load(one.palette.use_case)
-        targets = palette_state.standardised(its_scene, one.palette)
-        found = palette_cache.assess_once(its_scene, targets, np.zeros(len(targets), dtype=bool))
-        made.append(
-            PaletteColumn(one.name, f"pinned_{number}", generator.steering_weights(its_scene, found, candidates))
+    for number, pinned in enumerate(beside, start=1):
+        its_scene = scenes.load(pinned.palette.use_case)
+        targets = palette_state.standardised(its_scene, pinned.palette)
+        assessed = palette_cache.assess_once(its_scene, targets, np.zeros(len(targets), dtype=bool))
+        own_columns.append(
+            PaletteColumn(pinned.name, f"pinned_{number}", generator.steering_weights(its_scene, assessed, candidates))
         )
-    return tuple(made)
+    return tuple(own_columns)
 
 
 def pin(name: str, palette: Palette) -> None:
     """Set a palette aside under a name, to which a number is added where it is taken; nothing when full."""
-    taken = {"Your palette", "Base model", *(one.name for one in pinned_palettes())}
-    shown, number = name, 2
-    while shown in taken:
-        shown, number = f"{name} ({number})", number + 1
+    used_names = {"Your palette", "Base model", *(pinned.name for pinned in pinned_palettes())}
+    unique_name, number = name, 2
+    while unique_name in used_names:
+        unique_name, number = f"{name} ({number})", number + 1
     if len(pinned_palettes()) < MAX_PINNED:
-        PINNED.set((*pinned_palettes(), PinnedPalette(shown, palette)))
+        PINNED.set((*pinned_palettes(), PinnedPalette(unique_name, palette)))
 
 
 def _pin() -> None:
@@ -85,13 +85,13 @@ def _pin() -> None:
 
 def next_pin_name() -> str:
     """Return what a palette is called that is pinned without a name."""
-    taken = {one.name for one in pinned_palettes()}
-    return next(name for number in range(1, MAX_PINNED + 2) if (name := f"Palette {number}") not in taken)
+    used_names = {pinned.name for pinned in pinned_palettes()}
+    return next(name for number in range(1, MAX_PINNED + 2) if (name := f"Palette {number}") not in used_names)
 
 
 def unpin(place: int) -> None:
     """Unpin a palette."""
-    PINNED.set(tuple(one for k, one in enumerate(pinned_palettes()) if k != place))
+    PINNED.set(tuple(pinned for k, pinned in enumerate(pinned_palettes()) if k != place))
 
 
 def _use(place: int) -> None:
@@ -106,11 +106,11 @@ def draw_palettes(scene: Scene, assessment: Assessment, candidates: int) -> None
     palette_state.draw_undo_line()
     if steering.note:
         st.html(markup.note(steering.note))
-    for place, one in enumerate(pinned_palettes()):
+    for place, pinned in enumerate(pinned_palettes()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"pinned_line_{place}"):
-            st.html(markup.name(one.name), width="content")
+            st.html(markup.name(pinned.name), width="content")
             st.html(
-                markup.chips(_target_chips(one.palette), scene.theme) or markup.note("every value is free"),
+                markup.chips(_target_chips(pinned.palette), scene.theme) or markup.note("every value is free"),
                 width="content",
             )
             with st.container(horizontal=True, width="content", key=f"pinned_buttons_{place}"):

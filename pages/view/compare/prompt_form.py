@@ -82,10 +82,10 @@ def remember_refusal(error: PaletteError | None) -> None:
 
 def draw_refusal() -> None:
     """Why the last request could not be handed in, in words."""
-    if said := REFUSED.get():
+    if refusal := REFUSED.get():
         with st.container(key="refused"):
             st.warning("This could not be asked.", icon=":material/edit:")
-            st.text(said)
+            st.text(refusal)
 
 
 def pick_prompt(scene: Scene) -> None:
@@ -100,8 +100,8 @@ def generate(scene: Scene, assessment: Assessment) -> None:
     remember_refusal(None)
     seed = int(SEED.get())
     try:
-        asked = build_request(scene, assessment, chat.PROMPT.get(), seed)
-        generator.submit(scene, replace(asked, history=chat.TURNS.get()))
+        request = build_request(scene, assessment, chat.PROMPT.get(), seed)
+        generator.submit(scene, replace(request, history=chat.TURNS.get()))
         SEED.set(seed + 1)
     except PaletteError as error:
         remember_refusal(error)
@@ -111,14 +111,14 @@ def draw_more(scene: Scene, generation: Generation, weights: Mapping[str, float]
     """Ask for the same candidates, which the same seed gives again, and as many more."""
     remember_refusal(None)
     now = len(generation.snapshot().candidates)
-    asked = generation.request
+    request = generation.request
     try:
         generator.submit(
             scene,
             replace(
-                asked,
-                weights={name: w for name, w in weights.items() if name in asked.scored},
-                values=asked.scored,
+                request,
+                weights={name: w for name, w in weights.items() if name in request.scored},
+                values=request.scored,
                 most_candidates=min(2 * now, MAX_DRAWN),
                 least_ess=2.0 * MAX_DRAWN,  # never met: so many are drawn in any case
             ),
@@ -212,7 +212,7 @@ def draw_method() -> None:
         method = st.radio(
             "Method",
             list(METHODS),
-            format_func=lambda one: METHODS[one][0],
+            format_func=lambda key: METHODS[key][0],
             captions=[caption for _, caption in METHODS.values()],
             key=METHOD.name,
             persist_state="session",

@@ -53,63 +53,64 @@ class ComparisonView:
 
 def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> ComparisonView:
     """Return the state of now; the weights in force follow the palette and the number of candidates."""
-    shown = generation.snapshot()
-    columns = pinned.columns(scene, assessment, len(shown.candidates))
+    snapshot = generation.snapshot()
+    columns = pinned.columns(scene, assessment, len(snapshot.candidates))
     if generator.is_owner(generation):
         scored = set(generation.request.scored)
         generation.reweigh({name: w for name, w in columns[0].weights.by_value.items() if name in scored})
-    return ComparisonView(scene, assessment, generation, shown, columns, choices(generation, shown, columns))
+    return ComparisonView(scene, assessment, generation, snapshot, columns, choices(generation, snapshot, columns))
 
 
 def choices(
-    generation: Generation, shown: GenerationSnapshot, columns: Sequence[PaletteColumn]
+    generation: Generation, snapshot: GenerationSnapshot, columns: Sequence[PaletteColumn]
 ) -> tuple[Choice | None, ...]:
     """Return what each palette makes of the candidates that are shown; None before any rewards."""
-    made = [generation.choice(column.weights.by_value) for column in columns]
+    picks = [generation.choice(column.weights.by_value) for column in columns]
     # Candidates may have been added between the two looks: then there are no choices until the next one.
-    return tuple(c if c is not None and len(c.probabilities) == len(shown.candidates) else None for c in made)
+    return tuple(c if c is not None and len(c.probabilities) == len(snapshot.candidates) else None for c in picks)
 
 
-def shown_candidate(shown: GenerationSnapshot, choice: Choice | None) -> int | None:
+def shown_candidate(snapshot: GenerationSnapshot, choice: Choice | None) -> int | None:
     """Return the candidate that a choice shows: its pick when all is done, before that the leader."""
     if choice is None:
         return None
-    return choice.picked if shown.phase is Phase.DONE else int(np.argmax(choice.probabilities))
+    return choice.picked if snapshot.phase is Phase.DONE else int(np.argmax(choice.probabilities))
 
 
-def draw_progress(shown: GenerationSnapshot) -> None:
+def draw_progress(snapshot: GenerationSnapshot) -> None:
     """Where the work is: the queue, what is being written, what went wrong and what to do."""
     speed = (
-        f", {amounts.fixed(shown.tokens / shown.sampling_seconds, grouped=True)} tokens/s"
-        if shown.sampling_seconds
+        f", {amounts.fixed(snapshot.tokens / snapshot.sampling_seconds, grouped=True)} tokens/s"
+        if snapshot.sampling_seconds
         else ""
     )
-    many = f"{len(shown.candidates)} candidates, {shown.tokens:,} tokens, {amounts.fixed(shown.seconds, 1)} s{speed}"
-    match shown.phase:
+    many = f"{len(snapshot.candidates)} candidates, {snapshot.tokens:,} tokens, "
+    many += f"{amounts.fixed(snapshot.seconds, 1)} s{speed}"
+    match snapshot.phase:
         case Phase.WAITING:
-            said = shown.note or "Waiting for the model."
+            status = snapshot.note or "Waiting for the model."
         case Phase.SAMPLING:
-            said = f"Writing: {many}"
+            status = f"Writing: {many}"
         case Phase.SCORING:
-            said = f"Scoring the complete replies: {many}"
+            status = f"Scoring the complete replies: {many}"
         case Phase.CANCELLED:
-            said = f"Stopped: {many}. What was written stays; nothing was picked."
+            status = f"Stopped: {many}. What was written stays; nothing was picked."
         case _:
-            said = f"Done: {many}"
-    if shown.error:
+            status = f"Done: {many}"
+    if snapshot.error:
         st.error("This did not work.", icon=":material/error:")
-        st.text(shown.error)
+        st.text(snapshot.error)
     else:
-        st.html(f'<div role="status">{markup.note(said)}</div>')
-    if shown.restarts and shown.phase is not Phase.WAITING and not shown.error:
+        st.html(f'<div role="status">{markup.note(status)}</div>')
+    if snapshot.restarts and snapshot.phase is not Phase.WAITING and not snapshot.error:
         st.html(markup.note("The model process stopped and came back: this reply was written again."))
-    if shown.resampled:
-        times = "once" if shown.resampled == 1 else f"{shown.resampled} times"
+    if snapshot.resampled:
+        times = "once" if snapshot.resampled == 1 else f"{snapshot.resampled} times"
         st.html(markup.note(f"Beginnings were compared and copied {times} on the way."))
-    for note in shown.notes:
+    for note in snapshot.notes:
         st.text(note)
-    if shown.command:
-        st.code(shown.command, language=None, wrap_lines=True)
+    if snapshot.command:
+        st.code(snapshot.command, language=None, wrap_lines=True)
 
 
 def draw_empty_columns(columns: tuple[PaletteColumn, ...]) -> None:
@@ -126,13 +127,13 @@ def draw_empty_columns(columns: tuple[PaletteColumn, ...]) -> None:
 
 def draw_replies(view: ComparisonView) -> None:
     """Draw a column for the base model and one for each palette."""
-    shown = view.shown
+    snapshot = view.shown
     with st.container(horizontal=True, key="columns"):
         with st.container(border=True, key="base_reply"):
             st.html(markup.name("Base model"))
-            st.caption(f"Candidate {shown.base + 1}, any one of the {len(shown.candidates)}")
-            st.text(shown.base_reply)
-            _draw_continue(view, "base", shown.base_reply)
+            st.caption(f"Candidate {snapshot.base + 1}, any one of the {len(snapshot.candidates)}")
+            st.text(snapshot.base_reply)
+            _draw_continue(view, "base", snapshot.base_reply)
         for column, choice in zip(view.columns, view.choices, strict=True):
             with st.container(border=True, key=f"{column.key}_reply"):
                 _draw_aligned(view, column, choice)
@@ -142,33 +143,33 @@ def draw_replies(view: ComparisonView) -> None:
 
 
 def _draw_aligned(view: ComparisonView, column: PaletteColumn, choice: Choice | None) -> None:
-    shown, place = view.shown, view.place(choice)
+    snapshot, place = view.shown, view.place(choice)
     if place is None:
-        other = (shown.base + 1) % len(shown.candidates)
+        other = (snapshot.base + 1) % len(snapshot.candidates)
         if view.done:
             st.html(markup.name(column.name))
             st.html(markup.note("No candidate could be scored, so none was picked."))
             return
         st.html(markup.name(column.name, "provisional"))
         st.caption(f"Candidate {other + 1}, provisional: nothing is scored yet")
-        st.text(shown.candidates[other].text)
+        st.text(snapshot.candidates[other].text)
         return
     if view.done:
         st.html(markup.name(column.name, "picked"))
         st.caption(f"Candidate {place + 1}, picked by {'this' if column.key != 'aligned' else 'your'} palette")
     else:
-        what = (
+        caption = (
             "leading when it was stopped"
-            if shown.phase.ended
+            if snapshot.phase.ended
             else "provisional leader: it may change until all are complete"
         )
         st.html(markup.name(column.name, "provisional"))
-        st.caption(f"Candidate {place + 1}, {what}")
-    st.text(shown.candidates[place].text)
+        st.caption(f"Candidate {place + 1}, {caption}")
+    st.text(snapshot.candidates[place].text)
     if choice is not None:
-        if view.done and place == shown.base:
+        if view.done and place == snapshot.base:
             st.html(markup.note("This time both draws fell on the same candidate."))
-        _draw_continue(view, column.key, shown.candidates[place].text)
+        _draw_continue(view, column.key, snapshot.candidates[place].text)
         _draw_certificate(view, column, choice, place)
 
 
@@ -229,13 +230,13 @@ def _details(
     rows = []
     for name in view.generation.request.scored:
         rewards = np.array([candidate.rewards.get(name, math.nan) for candidate in view.shown.candidates])
-        known = ~np.isnan(rewards)
-        if not known.any():
+        has_reward = ~np.isnan(rewards)
+        if not has_reward.any():
             continue
-        shares = np.array(choice.probabilities) * known
-        expected = float(shares @ np.where(known, rewards, 0.0) / shares.sum()) if shares.sum() else math.nan
+        shares = np.array(choice.probabilities) * has_reward
+        expected = float(shares @ np.where(has_reward, rewards, 0.0) / shares.sum()) if shares.sum() else math.nan
         weight = column.weights.by_value.get(name, 0.0)
-        cells = (weight, float(rewards[known].mean()), expected, float(rewards[place]))
+        cells = (weight, float(rewards[has_reward].mean()), expected, float(rewards[place]))
         rows.append((_position(view, name), (_title(view, name), *(sentences.number(cell) for cell in cells))))
     return ["Value", "Weight", "Average", "Expected", "This reply"], rows
 
@@ -290,17 +291,17 @@ def draw_reason(view: ComparisonView) -> None:
     if not view.done or choice is None or place is None:
         return
     names = [name for name, weight in view.columns[0].weights.by_value.items() if weight]
-    known = [
+    known_values = [
         k
         for k, candidate in enumerate(view.shown.candidates)
         if all(name in candidate.rewards for name in names) and k != place
     ]
-    rewards = np.array([[view.shown.candidates[k].rewards[name] for name in names] for k in (place, *known)])
+    rewards = np.array([[view.shown.candidates[k].rewards[name] for name in names] for k in (place, *known_values)])
     probability = choice.probabilities[place]
     st.text(
         f"Candidate {place + 1} was picked. "
         + sentences.why_picked(
-            rewards.reshape(len(known) + 1, len(names)),
+            rewards.reshape(len(known_values) + 1, len(names)),
             np.array([view.columns[0].weights.by_value[name] for name in names]),
             probability,
             probability >= max(choice.probabilities) - 1e-12,

@@ -73,11 +73,11 @@ def title(name: str, note: str) -> str:
 def invitation(link: str, code: str) -> str:
     """How to join: a QR code, which is a picture of the link, the link, and the code to type."""
     picture = segno.make(link, error="m").svg_data_uri(border=2, scale=4, dark="#111", light="#fff")
-    shown = link.removeprefix("http://").removeprefix("https://").split("?")[0]
-    told = escape(f"QR code of the link {link}", quote=True)
+    short_link = link.removeprefix("http://").removeprefix("https://").split("?")[0]
+    alt = escape(f"QR code of the link {link}", quote=True)
     return (
-        f'<div class="vp-invite"><div class="vp-qr"><img src="{escape(picture, quote=True)}" alt="{told}"></div>'
-        f"<p>Point a phone at it, or open <b>{escape(shown)}</b> and type</p>"
+        f'<div class="vp-invite"><div class="vp-qr"><img src="{escape(picture, quote=True)}" alt="{alt}"></div>'
+        f"<p>Point a phone at it, or open <b>{escape(short_link)}</b> and type</p>"
         f'<p class="vp-code">{escape(code[:5])}-{escape(code[5:])}</p></div>'
     )
 
@@ -124,9 +124,9 @@ def strips(
     *,
     places: Sequence[np.ndarray],
     mine: int | None,
-    said: Sequence[str],
+    notes: Sequence[str],
     common: Mapping[Rule, Sequence[float]],
-    told: Sequence[str],
+    descriptions: Sequence[str],
     theme: Theme,
 ) -> str:
     """Return what everybody asks for, a strip a value, light enough for a phone.
@@ -137,9 +137,9 @@ def strips(
         bases: percentile of the base level of each.
         places: (member,) percentiles of each value, NaN where it is free.
         mine: position of the member who looks; None for somebody else.
-        said: each strip in words.
+        notes: each strip in words.
         common: percentile of each value in each common palette that is known.
-        told: what the common palettes give of each value, shown below its strip.
+        descriptions: what the common palettes give of each value, shown below its strip.
         theme: colours of the values.
     """
     rows = []
@@ -157,10 +157,10 @@ def strips(
             shade, symbol, _ = MARKS[rule]
             place = f"left:{amounts.fixed(levels[k], 1)}%;--shade:{shade}"
             marks.append(f'<i class="vp-diamond {_SIGNS[symbol]}" style="{place}"></i>')
-        below = f"<small>{escape(told[k])}</small>" if told[k] else ""
+        below = f"<small>{escape(descriptions[k])}</small>" if descriptions[k] else ""
         rows.append(
             f'<div class="vp-strip-row"><span>{escape(titles[k])}</span><div>'
-            f'<div class="vp-line-of" role="img" aria-label="{escape(said[k], quote=True)}">{"".join(marks)}</div>'
+            f'<div class="vp-line-of" role="img" aria-label="{escape(notes[k], quote=True)}">{"".join(marks)}</div>'
             f"{below}</div></div>"
         )
     return f'<div class="vp-strips">{"".join(rows)}</div>'

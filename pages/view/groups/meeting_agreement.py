@@ -61,16 +61,16 @@ class SharedAgreement:
         """Return what these groups come to as far as it is known, after asking for it where nobody has."""
         key = results.job_key(scene, groups, spend)
         with self._lock:
-            asked = self._asked
-            if asked is None or asked.is_over(key):
-                asked = _AgreementJob(
+            request = self._asked
+            if request is None or request.is_over(key):
+                request = _AgreementJob(
                     key, shared_jobs().submit(key, results.agreement_work(scene, groups, spend)), groups
                 )
-            elif asked.key == key:
-                asked = replace(asked, groups=groups)  # the same wishes under other names
-            self._asked = asked
-            self._found = results.partial_agreement(asked.job, asked.groups) or self._found
-            return KnownAgreement(self._found, asked.job.error)
+            elif request.key == key:
+                request = replace(request, groups=groups)  # the same wishes under other names
+            self._asked = request
+            self._found = results.partial_agreement(request.job, request.groups) or self._found
+            return KnownAgreement(self._found, request.job.error)
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)

@@ -85,22 +85,22 @@ def _open(scene: Scene) -> None:
     host = secrets.token_urlsafe(18)
     try:
         whole = scenes.load(scenes.ALL).table
-        made = meetings.open_meeting(database(), name, scene.key[2] or scenes.ALL, table_key(whole), host=host)
+        opened = meetings.open_meeting(database(), name, scene.key[2] or scenes.ALL, table_key(whole), host=host)
     except PaletteError as error:
         roster.PROBLEM.set(str(error))
         return
-    MEETING.set(made.code)
+    MEETING.set(opened.code)
     HOST.set(host)
 
 
 def _look() -> None:
     code = meetings.read_code(str(CODE.get() or ""))
     try:
-        found = meetings.meeting(database(), code) is not None
+        exists = meetings.meeting(database(), code) is not None
     except PaletteError as error:
         roster.PROBLEM.set(str(error))
         return
-    if found:
+    if exists:
         MEETING.set(code)
         HOST.set("")
     else:
@@ -158,8 +158,8 @@ def _draw_budget(scene: Scene, held: meetings.Meeting, is_host: bool) -> float:
         return spend
     if held.budget is not None:
         roster.BUDGET.get_or_set(held.budget)
-    kept = roster.BUDGET.get()
-    with st.popover(f"Budget {amounts.nats(kept, 1)}", icon=":material/savings:", key="meeting_budget"):
+    budget = roster.BUDGET.get()
+    with st.popover(f"Budget {amounts.nats(budget, 1)}", icon=":material/savings:", key="meeting_budget"):
         chosen = results.draw_budget(scene)
     if chosen != held.budget:
         meetings.set_budget(database(), held.code, chosen)
@@ -216,18 +216,18 @@ def _draw_live(scene: Scene, held: meetings.Meeting, spend: float, is_host: bool
         names = roster.unique_names(entry.name for entry in members)
         groups = roster.to_groups(scene, [SeatedGroup(n, e.palette) for n, e in zip(names, members, strict=True)])
         within = spend if is_host else meeting_budget(scene, meetings.meeting(database(), held.code) or held)
-        known = shared_agreement(held.code).look(scene, groups, within) if groups else None
+        agreement = shared_agreement(held.code).look(scene, groups, within) if groups else None
         side, picture = st.columns([1, 4.4], gap="medium")
         with side, st.container(key="meeting_side"):
             st.html(markup.invitation(link, held.code))
             _draw_members(held.code, members, names, is_host)
-            if known is not None and known.found is not None:
+            if agreement is not None and agreement.found is not None:
                 results.draw_downloads(
-                    scene, drawn.GroupFigureData(known.found, scene.units(), theme=scene.theme), "meeting"
+                    scene, drawn.GroupFigureData(agreement.found, scene.units(), theme=scene.theme), "meeting"
                 )
         with picture, st.container(key="meeting_picture"):
-            if known is not None:
-                _draw_picture(scene, groups, within, known)
+            if agreement is not None:
+                _draw_picture(scene, groups, within, agreement)
             else:
                 st.html(markup.headline("Waiting for the first palette."))
                 st.html(
@@ -257,29 +257,31 @@ def _draw_members(code: str, members: Sequence[meetings.MeetingEntry], names: Se
             st.html(shell_markup.note("Whoever is removed may come back on the same phone by sending again."))
 
 
-def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, known: KnownAgreement) -> None:
+def _draw_picture(scene: Scene, groups: tuple[Group, ...], spend: float, shared: KnownAgreement) -> None:
     """Where everybody stands now, and the newest agreement that is known."""
-    found = known.found
-    at_all = found or GroupAgreement((), spend)
+    agreement = shared.found
+    at_all = agreement or GroupAgreement((), spend)
     now = drawn.GroupFigureData(
         replace(at_all, groups=groups), scene.units(), large=True, height=HEIGHT, theme=scene.theme
     )
-    st.html(markup.headline(said.headline(found) if found else "Looking for what you have in common."))
+    st.html(markup.headline(said.headline(agreement) if agreement else "Looking for what you have in common."))
     st.html(markup.legend([group.name for group in groups], now.lettered))
     settled = (
-        drawn.GroupFigureData(at_all, scene.units(), large=True, height=HEIGHT, theme=scene.theme) if found else None
+        drawn.GroupFigureData(at_all, scene.units(), large=True, height=HEIGHT, theme=scene.theme)
+        if agreement
+        else None
     )
     results.draw_figures(now, "meeting", settled)
-    if settled is None or found is None:
+    if settled is None or agreement is None:
         return
-    results.draw_rules(scene, found, "meeting")
+    results.draw_rules(scene, agreement, "meeting")
     units = scene.units()
     lines = [
-        *said.differences(found, units, most=1),
-        said.joint_sentence(found, units),
-        *said.pair_sentences(found, units, most=1),
+        *said.differences(agreement, units, most=1),
+        said.joint_sentence(agreement, units),
+        *said.pair_sentences(agreement, units, most=1),
     ]
-    if told := [line for line in lines if line][:2]:
-        st.html(markup.sentences(told))
-    if known.error:
-        st.html(shell_markup.note(f"This could not be computed: {known.error}"))
+    if first_lines := [line for line in lines if line][:2]:
+        st.html(markup.sentences(first_lines))
+    if shared.error:
+        st.html(shell_markup.note(f"This could not be computed: {shared.error}"))

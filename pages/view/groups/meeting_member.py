@@ -74,9 +74,9 @@ def current_wishes(scene: Scene, sent: meetings.MeetingEntry | None) -> dict[str
             low, high = scene.ranges[j]
             base = scene.percentile(j, 0.0)
             target = sent.palette.targets.get(name) if sent else None
-            asked = target is not None and not target.free
-            place = target.percentile if target is not None and asked else base + FIRST_STEP
-            held[name] = Wish(asked, int(np.clip(round(place), low, high)))
+            wanted = target is not None and not target.free
+            place = target.percentile if target is not None and wanted else base + FIRST_STEP
+            held[name] = Wish(wanted, int(np.clip(round(place), low, high)))
         WISHES.set(held)
     return held
 
@@ -107,8 +107,8 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
                     args=(name,),
                     help=scene.cards[j],
                 )
-                told = said.wish_text(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
-                st.html(shell_markup.readout(told, ""), width="content")
+                wish_text = said.wish_text(wish.percentile, scene.percentile(j, 0.0)) if wish.asked else "no wish"
+                st.html(shell_markup.readout(wish_text, ""), width="content")
             if wish.asked:
                 WISHED.of(name).set(wish.percentile)
                 st.slider(
@@ -138,21 +138,21 @@ def _on_wished(name: str) -> None:
 
 def draw_verdict(scene: Scene, mine: Palette) -> None:
     """Whether one's own wishes can be had, and the way to those that can."""
-    found = scene.assess(palette_state.standardised(scene, mine))
-    if not np.any(~np.isnan(found.targets)):
+    assessment = scene.assess(palette_state.standardised(scene, mine))
+    if not np.any(~np.isnan(assessment.targets)):
         st.html(shell_markup.note("Switch on what matters to you. What you leave off is free."))
         return
-    sentence = sentences.verdict(found, scene.oracle, scene.names)
-    if found.solution is not None:
-        sentence += f" It costs {said.price(found.solution.kl)}."
-    st.html(shell_markup.headline(found.verdict, sentences.HEADLINES[found.verdict], sentence))
-    if found.verdict is not Verdict.REACHABLE and found.nearest is not None:
+    sentence = sentences.verdict(assessment, scene.oracle, scene.names)
+    if assessment.solution is not None:
+        sentence += f" It costs {said.price(assessment.solution.kl)}."
+    st.html(shell_markup.headline(assessment.verdict, sentences.HEADLINES[assessment.verdict], sentence))
+    if assessment.verdict is not Verdict.REACHABLE and assessment.nearest is not None:
         st.button(
             "Ease my wishes to what can be had",
             key="ease",
             icon=":material/my_location:",
             on_click=_ease,
-            args=(scene, found),
+            args=(scene, assessment),
             width="stretch",
         )
 
@@ -202,9 +202,9 @@ def _send(scene: Scene, code: str, me: str, use_case: str) -> None:
     # A fader that was let go in the same moment counts as well.
     now = {}
     for name, wish in WISHES.get().items():
-        asked, wished = ASKED.of(name), WISHED.of(name)
+        wanted, wished = ASKED.of(name), WISHED.of(name)
         now[name] = Wish(
-            asked.get() if asked.is_set() else wish.asked, wished.get() if wished.is_set() else wish.percentile
+            wanted.get() if wanted.is_set() else wish.asked, wished.get() if wished.is_set() else wish.percentile
         )
     WISHES.set(now)
     try:
@@ -241,21 +241,23 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
             )
         )
         held = meetings.meeting(database(), code)
-        known = None if held is None else shared_agreement(code).look(scene, groups, meeting_budget(scene, held)).found
-        _draw(scene, groups, mine, known or GroupAgreement((), 0.0))
+        agreement = (
+            None if held is None else shared_agreement(code).look(scene, groups, meeting_budget(scene, held)).found
+        )
+        _draw(scene, groups, mine, agreement or GroupAgreement((), 0.0))
 
     piece()
 
 
-def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: GroupAgreement) -> None:
+def _draw(scene: Scene, groups: Sequence[Group], mine: int, agreement: GroupAgreement) -> None:
     """Draw the common palette as far as it is known, and a strip for each value that somebody asks for."""
-    units, common = scene.units(), known.common
+    units, common = scene.units(), agreement.common
     if common:
-        nearness = [(rule, *_near(known, rule, groups[mine])) for rule in common]
-        st.html(markup.common(said.headline(known), nearness))
+        nearness = [(rule, *_near(agreement, rule, groups[mine])) for rule in common]
+        st.html(markup.common(said.headline(agreement), nearness))
     places = [units.of(j, np.array([group.targets[j] for group in groups])) for j in range(len(scene.names))]
     asking = [j for j in range(len(places)) if not np.isnan(places[j]).all()]
-    levels = {rule: one.solution.levels for rule, one in common.items()}
+    levels = {rule: member.solution.levels for rule, member in common.items()}
     st.html(
         markup.strips(
             asking,
@@ -263,9 +265,14 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: GroupAgreemen
             [scene.percentile(j, 0.0) for j in asking],
             places=[places[j] for j in asking],
             mine=mine,
-            said=[_in_words(scene.names[j], places[j], mine) for j in asking],
-            common={rule: [units.percentile(j, float(given[j])) for j in asking] for rule, given in levels.items()},
-            told=[group_member.common_levels(known, units, j, float(groups[mine].targets[j])) for j in asking],
+            notes=[_in_words(scene.names[j], places[j], mine) for j in asking],
+            common={
+                rule: [units.percentile(j, float(rule_levels[j])) for j in asking]
+                for rule, rule_levels in levels.items()
+            },
+            descriptions=[
+                group_member.common_levels(agreement, units, j, float(groups[mine].targets[j])) for j in asking
+            ],
             theme=scene.theme,
         )
     )
@@ -275,14 +282,14 @@ def _draw(scene: Scene, groups: Sequence[Group], mine: int, known: GroupAgreemen
     )
 
 
-def _near(found: GroupAgreement, rule: Rule, mine: Group) -> tuple[float, str]:
+def _near(agreement: GroupAgreement, rule: Rule, mine: Group) -> tuple[float, str]:
     """How near a common palette comes to one's own wishes: the share of the way, from 0 to 1, and in words."""
-    share = float(satisfaction([mine], found.common[rule].solution.levels)[0])
-    return min(max(share, 0.0), 1.0), group_member.member_sentence(found, rule, mine)
+    share = float(satisfaction([mine], agreement.common[rule].solution.levels)[0])
+    return min(max(share, 0.0), 1.0), group_member.member_sentence(agreement, rule, mine)
 
 
 def _in_words(name: str, places: np.ndarray, mine: int) -> str:
     count = int(np.sum(~np.isnan(places)))
     low, high = amounts.percentile(np.nanmin(places)), amounts.percentile(np.nanmax(places))
-    told = f"{sentences.capitalised(name)}: {count} of {len(places)} ask for it, from {low} to {high}"
-    return told if np.isnan(places[mine]) else f"{told}; you ask for {amounts.percentile(places[mine])}"
+    text = f"{sentences.capitalised(name)}: {count} of {len(places)} ask for it, from {low} to {high}"
+    return text if np.isnan(places[mine]) else f"{text}; you ask for {amounts.percentile(places[mine])}"

@@ -52,8 +52,8 @@ def agreement_work(scene: Scene, groups: Sequence[Group], budget: float) -> Any:
 
 def partial_agreement(job: Job, groups: Sequence[Group]) -> GroupAgreement | None:
     """Return what the job has found, with the groups' names; None before its first report."""
-    found: GroupAgreement | None = job.result or job.partial
-    return None if found is None else found.named([group.name for group in groups])
+    agreement: GroupAgreement | None = job.result or job.partial
+    return None if agreement is None else agreement.named([group.name for group in groups])
 
 
 def initial_budget(scene: Scene) -> float:
@@ -69,8 +69,8 @@ def _max_budget(scene: Scene) -> float:
 def draw_budget(scene: Scene) -> float:
     """Draw the choice of the budget, with what it means."""
     most = _max_budget(scene)
-    kept = roster.BUDGET.get()
-    if kept is None or not MIN_BUDGET <= kept <= most:
+    budget = roster.BUDGET.get()
+    if budget is None or not MIN_BUDGET <= budget <= most:
         roster.BUDGET.set(initial_budget(scene))
     chosen = st.slider(
         "Budget of the common palette",
@@ -87,49 +87,49 @@ def draw_budget(scene: Scene) -> float:
     return float(chosen)
 
 
-def draw_agreement(scene: Scene, groups: Sequence[Group], found: GroupAgreement | None, error: str | None) -> None:
+def draw_agreement(scene: Scene, groups: Sequence[Group], agreement: GroupAgreement | None, error: str | None) -> None:
     """Draw the page's picture: what they come to, figures, both rules, words, table and files."""
     if error:
         st.html(shell_markup.note(f"This could not be computed: {error}"))
-    if found is None:
+    if agreement is None:
         if not error:
             st.html(shell_markup.note("Looking for what these groups have in common."))
         return
-    shown = drawn.GroupFigureData(found, scene.units(), theme=scene.theme)
-    st.html(markup.headline(said.headline(found)))
-    st.html(markup.legend([group.name for group in groups], shown.lettered))
-    draw_figures(shown, "page")
-    draw_rules(scene, found, "page")
-    draw_words(shown)
+    figure_data = drawn.GroupFigureData(agreement, scene.units(), theme=scene.theme)
+    st.html(markup.headline(said.headline(agreement)))
+    st.html(markup.legend([group.name for group in groups], figure_data.lettered))
+    draw_figures(figure_data, "page")
+    draw_rules(scene, agreement, "page")
+    draw_words(figure_data)
     with st.expander("What each gives up, in words", expanded=len(groups) <= MAX_EXPANDED):
-        if found.alone is None:
+        if agreement.alone is None:
             st.html(shell_markup.note("Being computed."))
-        for rule in found.common if found.alone is not None else ():
-            st.html(markup.titled_list(said.RULES[rule], said.concession_sentences(found, rule, shown.units)))
+        for rule in agreement.common if agreement.alone is not None else ():
+            st.html(markup.titled_list(said.RULES[rule], said.concession_sentences(agreement, rule, figure_data.units)))
     with st.expander("Table"):
-        st.html(shell_markup.levels_table(*groups_text.table(shown), theme=shown.theme))
-    draw_downloads(scene, shown, "page")
+        st.html(shell_markup.levels_table(*groups_text.table(figure_data), theme=figure_data.theme))
+    draw_downloads(scene, figure_data, "page")
 
 
-def draw_figures(shown: drawn.GroupFigureData, key: str, settled: drawn.GroupFigureData | None = None) -> None:
+def draw_figures(figure_data: drawn.GroupFigureData, key: str, settled: drawn.GroupFigureData | None = None) -> None:
     """Levels and shares side by side.
 
     Args:
-        shown: whose levels are drawn.
+        figure_data: whose levels are drawn.
         key: of the place.
         settled: whose shares are drawn, where these are those of an agreement of a moment ago.
     """
-    settled = settled or shown
+    settled = settled or figure_data
     # On a wall the style sheet gives both the height that the screen leaves.
-    height: Any = "stretch" if shown.large else "content"
+    height: Any = "stretch" if figure_data.large else "content"
     left, right = st.columns([1.55, 1], gap="medium")
     with left, st.container(key=f"{key}_levels_box", height=height):
         st.plotly_chart(
-            drawn.levels(shown),
+            drawn.levels(figure_data),
             height=height,
             key=f"{key}_levels",
             config=theme.CONFIG,
-            alt=groups_text.levels_alt(shown),
+            alt=groups_text.levels_alt(figure_data),
         )
     with right, st.container(key=f"{key}_shares_box", height=height):
         st.plotly_chart(
@@ -141,59 +141,59 @@ def draw_figures(shown: drawn.GroupFigureData, key: str, settled: drawn.GroupFig
         )
 
 
-def draw_rules(scene: Scene, found: GroupAgreement, key: str) -> None:
+def draw_rules(scene: Scene, agreement: GroupAgreement, key: str) -> None:
     """Draw what each rule gives, and the way to take its palette."""
     with st.container(horizontal=True, key=f"{key}_rules"):
         for rule in Rule:
             with st.container(key=f"{key}_rule_{rule.value}"):
-                verdict = found.verdicts.get(rule)
-                outcome = said.outcome_sentence(found, rule) or "Being computed."
+                verdict = agreement.verdicts.get(rule)
+                outcome = said.outcome_sentence(agreement, rule) or "Being computed."
                 st.html(markup.rule(rule, outcome, HEADLINES[verdict] if verdict else ""))
                 if st.button(
                     "Use this common palette",
                     key=f"{key}_use_{rule.value}",
                     icon=":material/check:",
-                    disabled=rule not in found.common,
+                    disabled=rule not in agreement.common,
                     on_click=_use,
-                    args=(scene, found, rule),
+                    args=(scene, agreement, rule),
                 ):
                     st.rerun()  # of the whole page, from within a fragment
 
 
-def _use(scene: Scene, found: GroupAgreement, rule: Rule) -> None:
+def _use(scene: Scene, agreement: GroupAgreement, rule: Rule) -> None:
     """Make a common palette today's; what no group asks for is left free."""
     now = palette_state.history().now
-    targets = {name: replace(one, free=True, keep=False, locked=False) for name, one in now.targets.items()}
-    levels = found.common[rule].targets
-    taken = palette_state.with_levels(
+    targets = {name: replace(target, free=True, keep=False, locked=False) for name, target in now.targets.items()}
+    levels = agreement.common[rule].targets
+    palette = palette_state.with_levels(
         scene, replace(now, use_case=scene.key[2] or "All use cases", targets=targets), levels
     )
     palette_state.apply_with_undo(
-        taken, f"The common palette of {len(found.groups)} groups was taken ({said.RULES[rule].lower()})."
+        palette, f"The common palette of {len(agreement.groups)} groups was taken ({said.RULES[rule].lower()})."
     )
 
 
-def draw_words(shown: drawn.GroupFigureData) -> None:
+def draw_words(figure_data: drawn.GroupFigureData) -> None:
     """Where the groups differ, what cannot be had together, and what they share."""
-    found, units = shown.agreement, shown.units
-    joint = said.joint_sentence(found, units)
+    agreement, units = figure_data.agreement, figure_data.units
+    joint = said.joint_sentence(agreement, units)
     with st.container(horizontal=True, key="group_words"):
         for title, lines in (
-            ("Where they differ most", said.differences(found, units)),
-            ("What cannot be had together", [*([joint] if joint else []), *said.pair_sentences(found, units)]),
-            ("What they share", said.common_ground(found, units)),
+            ("Where they differ most", said.differences(agreement, units)),
+            ("What cannot be had together", [*([joint] if joint else []), *said.pair_sentences(agreement, units)]),
+            ("What they share", said.common_ground(agreement, units)),
         ):
             if lines:
                 with st.container():
                     st.html(markup.titled_list(title, lines))
 
 
-def draw_downloads(scene: Scene, shown: drawn.GroupFigureData, key: str) -> None:
+def draw_downloads(scene: Scene, figure_data: drawn.GroupFigureData, key: str) -> None:
     """Everything as files."""
     with st.container(horizontal=True):
         st.download_button(
             "Data (CSV)",
-            lambda: groups_text.groups_csv(shown),
+            lambda: groups_text.groups_csv(figure_data),
             "groups.csv",
             "text/csv",
             icon=":material/download:",
@@ -202,7 +202,7 @@ def draw_downloads(scene: Scene, shown: drawn.GroupFigureData, key: str) -> None
         )
         st.download_button(
             "Groups (JSON lines)",
-            lambda: roster.groups_jsonl(scene, shown.agreement.groups),
+            lambda: roster.groups_jsonl(scene, figure_data.agreement.groups),
             "groups.jsonl",
             "application/jsonl",
             icon=":material/download:",

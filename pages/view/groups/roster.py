@@ -72,21 +72,21 @@ def unique_names(names: Iterable[str]) -> list[str]:
         >>> distinct(["Ana", "Ben", "Ana"])
         ['Ana', 'Ben', 'Ana (2)']
     """
-    found: list[str] = []
+    unique: list[str] = []
     for name in names:
         text = " ".join(str(name).split())[:MAX_NAME_LENGTH] or "Unnamed"
-        shown, number = text, 2
-        while shown in found:
-            shown, number = f"{text} ({number})", number + 1
-        found.append(shown)
-    return found
+        candidate, number = text, 2
+        while candidate in unique:
+            candidate, number = f"{text} ({number})", number + 1
+        unique.append(candidate)
+    return unique
 
 
 def add(new: Iterable[SeatedGroup]) -> None:
     """Seat more groups, as many as there is room for."""
     everyone = (*seated_groups(), *new)
-    names = unique_names(one.name for one in everyone)
-    seated = tuple(replace(one, name=name) for one, name in zip(everyone, names, strict=True))[:MAX_GROUPS]
+    names = unique_names(group.name for group in everyone)
+    seated = tuple(replace(group, name=name) for group, name in zip(everyone, names, strict=True))[:MAX_GROUPS]
     if len(seated) < len(everyone):
         PROBLEM.set(f"A table has room for {MAX_GROUPS} groups; the others were left out.")
     GROUPS.set(seated)
@@ -94,15 +94,19 @@ def add(new: Iterable[SeatedGroup]) -> None:
 
 def to_groups(scene: Scene, everyone: Sequence[SeatedGroup]) -> tuple[Group, ...]:
     """Return what the groups ask for on this scene, at the same percentiles where a palette is of another use case."""
-    found = []
-    for one in everyone:
-        here = scene.key[2] or palettes.ALL
-        palette = one.palette if one.palette.use_case == here else palette_state.in_use_case(one.palette, here)
+    groups = []
+    for seated in everyone:
+        use_case = scene.key[2] or palettes.ALL
+        palette = (
+            seated.palette
+            if seated.palette.use_case == use_case
+            else palette_state.in_use_case(seated.palette, use_case)
+        )
         targets = palette_state.standardised(scene, palette)
         # What is the same for every reply cannot be raised, so nobody is held to it.
         targets[scene.oracle.constant & (np.nan_to_num(targets) > 0)] = np.nan
-        found.append(Group(one.name, targets, one.importance))
-    return tuple(found)
+        groups.append(Group(seated.name, targets, seated.importance))
+    return tuple(groups)
 
 
 def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
@@ -111,17 +115,17 @@ def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
     Raises:
         InputError: a line is no group, or names a value that the table does not have.
     """
-    found = []
+    groups = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            told = json.loads(line)
-            levels = resolve(told["targets"], scene.table, scene.oracle)
-            importance = float(told.get("importance", 1.0))
+            entry = json.loads(line)
+            levels = resolve(entry["targets"], scene.table, scene.oracle)
+            importance = float(entry.get("importance", 1.0))
             if not 0 < importance < 1e6:
                 raise InputError(f"The importance is {importance}; expected a number above 0.")
-            name = str(told.get("name") or f"Group {number}")
+            name = str(entry.get("name") or f"Group {number}")
         except InputError as error:
             raise InputError(f"Line {number}: {error}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -129,12 +133,12 @@ def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
             raise InputError(f"Line {number} is {line[:60]!r}; expected a JSON object such as {expected}.") from error
         free = {value: Target(50.0, free=True) for value in scene.table.values}
         palette = Palette(scene.key[2] or palettes.ALL, free)
-        found.append(
+        groups.append(
             SeatedGroup(name, palette_state.with_levels(scene, palette, scene.oracle.standardise(levels)), importance)
         )
-    if not found:
+    if not groups:
         raise InputError('The file holds no group; expected a line such as {"name": "Clinic", "targets": {...}}.')
-    return found
+    return groups
 
 
 def groups_jsonl(scene: Scene, groups: Sequence[Group]) -> str:
@@ -142,22 +146,25 @@ def groups_jsonl(scene: Scene, groups: Sequence[Group]) -> str:
     lines = []
     for group in groups:
         rewards = scene.oracle.rewards_at(group.targets)
-        asked = {name: float(rewards[j]) for j, name in enumerate(scene.table.values) if not np.isnan(group.targets[j])}
-        lines.append(json.dumps({"name": group.name, "targets": asked, "importance": group.importance}))
+        targets = {
+            name: float(rewards[j]) for j, name in enumerate(scene.table.values) if not np.isnan(group.targets[j])
+        }
+        lines.append(json.dumps({"name": group.name, "targets": targets, "importance": group.importance}))
     return "\n".join(lines) + "\n"
 
 
 def draw_roster(scene: Scene) -> None:
     """Draw a line a group, with what it asks for, how much it counts, and the way out."""
-    for place, one in enumerate(seated_groups()):
+    for place, group in enumerate(seated_groups()):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"group_{place}"):
-            st.html(f"{markup.name(one.name)}", width="content")
+            st.html(f"{markup.name(group.name)}", width="content")
             st.html(
-                markup.chips(_target_chips(scene, one), scene.theme) or markup.note("asks for nothing"), width="stretch"
+                markup.chips(_target_chips(scene, group), scene.theme) or markup.note("asks for nothing"),
+                width="stretch",
             )
-            IMPORTANCE_OF.of(place).set(min(IMPORTANCE, key=lambda to: abs(to - one.importance)))
+            IMPORTANCE_OF.of(place).set(min(IMPORTANCE, key=lambda to: abs(to - group.importance)))
             st.selectbox(
-                f"How much {markup.plain(one.name)} counts",
+                f"How much {markup.plain(group.name)} counts",
                 IMPORTANCE,
                 format_func=lambda times: f"counts {amounts.significant(times)}×",
                 key=IMPORTANCE_OF.of(place).name,
@@ -176,8 +183,8 @@ def draw_roster(scene: Scene) -> None:
             )
 
 
-def _target_chips(scene: Scene, one: SeatedGroup) -> list[tuple[int, str]]:
-    (group,) = to_groups(scene, [one])
+def _target_chips(scene: Scene, seated: SeatedGroup) -> list[tuple[int, str]]:
+    (group,) = to_groups(scene, [seated])
     return [
         (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(group.targets[j])))}")
         for j in np.flatnonzero(~np.isnan(group.targets))
@@ -186,11 +193,13 @@ def _target_chips(scene: Scene, one: SeatedGroup) -> list[tuple[int, str]]:
 
 def _weigh(place: int) -> None:
     chosen = float(IMPORTANCE_OF.of(place).get())
-    GROUPS.set(tuple(replace(one, importance=chosen) if k == place else one for k, one in enumerate(seated_groups())))
+    GROUPS.set(
+        tuple(replace(seated, importance=chosen) if k == place else seated for k, seated in enumerate(seated_groups()))
+    )
 
 
 def _remove(place: int) -> None:
-    GROUPS.set(tuple(one for k, one in enumerate(seated_groups()) if k != place))
+    GROUPS.set(tuple(seated for k, seated in enumerate(seated_groups()) if k != place))
 
 
 def draw_add_menus(scene: Scene, palette: Palette) -> None:
@@ -217,9 +226,9 @@ def draw_add_menus(scene: Scene, palette: Palette) -> None:
 
 def draw_problem() -> None:
     """Say once what went wrong when groups were added."""
-    if said := PROBLEM.pop():
+    if problem := PROBLEM.pop():
         st.warning("Not all was added.", icon=":material/error:")
-        st.text(said)
+        st.text(problem)
 
 
 def _add_today(palette: Palette) -> None:
@@ -230,19 +239,19 @@ def _add_today(palette: Palette) -> None:
 
 def _saved() -> None:
     try:
-        kept = saved_palettes.list_palettes(database())
+        saved = saved_palettes.list_palettes(database())
     except PaletteError as error:
         st.text(str(error))
         return
-    if not kept:
+    if not saved:
         st.html(markup.note("Nothing is saved yet. The page Palettes keeps today's palette under a name."))
         return
-    st.multiselect("Saved palettes", range(len(kept)), format_func=lambda k: kept[k].name, key=CHOSEN_SAVED.name)
-    st.button("Add", key="add_chosen_saved", type="primary", on_click=_add_saved, args=(kept,))
+    st.multiselect("Saved palettes", range(len(saved)), format_func=lambda k: saved[k].name, key=CHOSEN_SAVED.name)
+    st.button("Add", key="add_chosen_saved", type="primary", on_click=_add_saved, args=(saved,))
 
 
-def _add_saved(kept: Sequence[saved_palettes.SavedPalette]) -> None:
-    add(SeatedGroup(kept[k].name, kept[k].palette) for k in CHOSEN_SAVED.get())
+def _add_saved(saved: Sequence[saved_palettes.SavedPalette]) -> None:
+    add(SeatedGroup(saved[k].name, saved[k].palette) for k in CHOSEN_SAVED.get())
     CHOSEN_SAVED.set([])
 
 
@@ -253,7 +262,10 @@ def _add_presets(offered: Sequence[Preset]) -> None:
 
 def seat_example(scene: Scene, palette: Palette) -> None:
     """Seat the presets of the use case, so that there is something to look at."""
-    add(SeatedGroup(one.name, one.palette) for one in presets(scene.table.values, scene.names, palette.use_case)[:3])
+    add(
+        SeatedGroup(preset.name, preset.palette)
+        for preset in presets(scene.table.values, scene.names, palette.use_case)[:3]
+    )
     BUDGET.set(EXAMPLE_BUDGET)
 
 

@@ -33,9 +33,9 @@ class DragSession:
         viewer: whose background work on the palette that is kept gives way to the hand.
     """
 
-    def __init__(self, session: str, kept: LiveAnswer, prompt: int, viewer: str) -> None:
+    def __init__(self, session: str, answer: LiveAnswer, prompt: int, viewer: str) -> None:
         self.session, self.prompt, self.viewer = session, prompt, viewer
-        self._kept = self._seen = kept
+        self._kept = self._seen = answer
         self._number = 0
         self._lock = threading.Lock()
 
@@ -57,10 +57,10 @@ class DragSession:
         seen = self._seen
         if not seen.hasty or time.monotonic() - seen.when < live_answer.RANGE_SECONDS:
             return None
-        found = live_answer.with_ranges(seen)
+        completed = live_answer.with_ranges(seen)
         with self._lock:
             still = self._seen is seen
-            self._seen = found if still else replace(self._seen, reach=found.reach, when=found.when)
+            self._seen = completed if still else replace(self._seen, reach=completed.reach, when=completed.when)
             return self._told()
 
     def failed(self, number: int, failure: errors.Failure) -> dict[str, Any]:

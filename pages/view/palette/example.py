@@ -30,8 +30,8 @@ NOTICED = 5.0
 
 def draw_example(live: LiveAnswer) -> None:
     """Mount the example for the prompt that is looked at."""
-    if (told := example_data(live, prompt_number())) is not None:
-        _mount(key=PANEL.name, data=told, on_turned_change=_on_turned)
+    if (data := example_data(live, prompt_number())) is not None:
+        _mount(key=PANEL.name, data=data, on_turned_change=_on_turned)
 
 
 def prompt_number() -> int:
@@ -55,36 +55,38 @@ def _on_turned() -> None:
         PROMPT.set(prompt_number() + (1 if step > 0 else -1))
 
 
-def _data(live: LiveAnswer, found: ReplyExample, prompt: int) -> dict[str, Any]:
+def _data(live: LiveAnswer, example: ReplyExample, prompt: int) -> dict[str, Any]:
     out = live.assessment.solution is None
     moved = bool(np.any(live.weights))
-    chance = sentences.chance(found.probability)
+    chance = sentences.chance(example.probability)
     if not moved:
         note = "Nothing asks for more than the base model gives, so both are alike."
     else:
         palette = "the nearest palette" if out else "your palette"
-        before = sentences.chance(1 / found.candidates)
-        note = f"The likeliest of {found.candidates} under {palette}: {chance}, against {before}."
+        before = sentences.chance(1 / example.candidates)
+        note = f"The likeliest of {example.candidates} under {palette}: {chance}, against {before}."
     return {
-        "prompt": found.prompt,
+        "prompt": example.prompt,
         "place": f"Prompt {prompt + 1} of {len(live.scene.table.prompts)}",
-        "base": found.base,
-        "aligned": found.aligned,
-        "same": found.base == found.aligned,
+        "base": example.base,
+        "aligned": example.aligned,
+        "same": example.base == example.aligned,
         "base_note": "A typical one of its replies.",
         "aligned_note": note,
         "title": "Nearest palette" if out else "Your palette",
-        "marks": _marks(live, found) if moved else [],
+        "marks": _marks(live, example) if moved else [],
     }
 
 
-def _marks(live: LiveAnswer, found: ReplyExample) -> list[dict[str, str]]:
+def _marks(live: LiveAnswer, example: ReplyExample) -> list[dict[str, str]]:
     """Return the values on which the two replies differ the most, of those with a weight first."""
     scene, marks = live.scene, []
-    for j in np.argsort(-np.abs(live.weights * (found.aligned_levels - found.base_levels)))[:3]:
+    for j in np.argsort(-np.abs(live.weights * (example.aligned_levels - example.base_levels)))[:3]:
         if live.weights[j] == 0:
             continue
-        base, level = (scene.percentile(int(j), float(one[j])) for one in (found.base_levels, found.aligned_levels))
+        base, level = (
+            scene.percentile(int(j), float(levels[j])) for levels in (example.base_levels, example.aligned_levels)
+        )
         if abs(level - base) >= NOTICED:
             text = f"{sentences.capitalised(scene.names[j])} {amounts.percentile(base)} → {amounts.percentile(level)}"
             marks.append({"text": text, "colour": scene.colour(int(j))})

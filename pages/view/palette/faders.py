@@ -90,19 +90,19 @@ def on_rested() -> None:
 
 def _on_moved() -> None:
     """Apply what the desk has sent: the changes of a fader since the last message."""
-    told = DESK.get().get("moved")
-    if not isinstance(told, dict) or not isinstance(told.get("changes"), dict):
+    moved = DESK.get().get("moved")
+    if not isinstance(moved, dict) or not isinstance(moved.get("changes"), dict):
         return
-    number = int(_number(told.get("seq")) or 0)
+    number = int(_number(moved.get("seq")) or 0)
     if number <= acknowledged():
         return  # overtaken by a later message, which had this one's changes too
     ACKNOWLEDGED.set(number)
-    SETTLED.set(bool(told.get("final")))
+    SETTLED.set(bool(moved.get("final")))
     RESTED.set(False)
     scene, before = palette_state.current()
-    palette, said = apply_changes(scene, before, told["changes"])
+    palette, texts = apply_changes(scene, before, moved["changes"])
     if palette != before:
-        palette_state.apply(palette, said, merge=f"desk {told.get('gesture')}")
+        palette_state.apply(palette, texts, merge=f"desk {moved.get('gesture')}")
 
 
 def apply_changes(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tuple[Palette, str]:
@@ -113,14 +113,14 @@ def apply_changes(scene: Scene, palette: Palette, changes: dict[str, Any]) -> tu
         palette: before the changes.
         changes: by value, as :func:`changed_target` reads them; those that cannot be read are left out.
     """
-    said = []
+    texts = []
     for name, change in changes.items():
         if name in scene.table.values and isinstance(change, dict):
             target = changed_target(palette.targets[name], change)
             if target != palette.targets[name]:
-                said.append(_change_sentence(scene, scene.table.index(name), palette.targets[name], target))
+                texts.append(_change_sentence(scene, scene.table.index(name), palette.targets[name], target))
                 palette = palette.with_target(name, target)
-    return palette, " ".join(said)
+    return palette, " ".join(texts)
 
 
 def changed_target(target: Target, change: dict[str, Any]) -> Target:
@@ -133,15 +133,15 @@ def changed_target(target: Target, change: dict[str, Any]) -> Target:
     percentile = _number(change.get("percentile"))
     flags = {name: bool(change[name]) for name in _FLAGS if isinstance(change.get(name), bool)}
     if percentile is not None and 0 <= percentile <= 100 and not flags.get("keep"):
-        asked = abs(percentile - target.percentile) > 1e-9 or target.free or target.keep
-        target = target.at(percentile) if asked else target
+        changed = abs(percentile - target.percentile) > 1e-9 or target.free or target.keep
+        target = target.at(percentile) if changed else target
     return replace(target, **flags)
 
 
-def _number(told: Any) -> float | None:
-    if isinstance(told, bool) or not isinstance(told, (int, float)) or not math.isfinite(told):
+def _number(number: Any) -> float | None:
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
         return None
-    return float(told)
+    return float(number)
 
 
 def _change_sentence(scene: Scene, j: int, before: Target, after: Target) -> str:
@@ -216,14 +216,14 @@ def _caption(live: LiveAnswer, j: int, base: float, level: float | None, span: l
 
 def _spoken_text(base: float, level: float | None, near: bool, span: list[float] | None) -> str:
     """Return what a screen reader adds to a fader's target."""
-    said = f"Base model {amounts.percentile(base)}."
+    text = f"Base model {amounts.percentile(base)}."
     if level is not None:
-        said += f" The {'nearest palette' if near else 'palette'} gives {amounts.percentile(level)}, "
-        said += f"{sentences.better_than(level)}."
+        text += f" The {'nearest palette' if near else 'palette'} gives {amounts.percentile(level)}, "
+        text += f"{sentences.better_than(level)}."
     if span is not None:
         low, high = amounts.percentile(span[0] - 1e-6, toward="up"), amounts.percentile(span[1] + 1e-6, toward="down")
-        said += f" Can be had from {low} to {high} beside the others."
-    return said
+        text += f" Can be had from {low} to {high} beside the others."
+    return text
 
 
 def legend() -> str:

@@ -14,17 +14,17 @@ def draw_numbers(live: LiveAnswer) -> None:
     """Draw the table of numbers; those of the nearest palette when out of reach."""
     scene, assessment = live.scene, live.assessment
     nearest = assessment.nearest.solution if assessment.nearest else None
-    shown = assessment.solution or nearest
+    solution = assessment.solution or nearest
     targets = scene.oracle.rewards_at(assessment.targets)
     rows = []
     for j, name in enumerate(scene.names):
         cells = [sentences.capitalised(name), sentences.number(float(scene.oracle.base[j]))]
         cells.append("free" if np.isnan(targets[j]) else sentences.number(float(targets[j])))
-        if shown is None:
+        if solution is None:
             cells += ["–", "–"]
         else:
-            cells.append(sentences.number(float(scene.oracle.rewards_at(shown.levels)[j])))
-            cells.append(sentences.number(float(shown.weights[j] / scene.oracle.scale[j])))
+            cells.append(sentences.number(float(scene.oracle.rewards_at(solution.levels)[j])))
+            cells.append(sentences.number(float(solution.weights[j] / scene.oracle.scale[j])))
         rows.append((j, cells))
     header = ["Value", "Base", "Target", "Realised" if assessment.solution else "Nearest", "Weight"]
     st.html(markup.levels_table(header, rows, theme=scene.theme))

@@ -60,10 +60,10 @@ def current_tour() -> Tour | None:
 def start() -> None:
     """Begin at the first stop; nothing where the table has nothing to move."""
     palette = palette_state.history().now
-    found = tour_stops.stops(scenes.load(palette.use_case))
-    if found:
-        TOUR.set(Tour(found, 0, palette))
-        _apply_stop(found[0])
+    stops = tour_stops.stops(scenes.load(palette.use_case))
+    if stops:
+        TOUR.set(Tour(stops, 0, palette))
+        _apply_stop(stops[0])
 
 
 def draw_tour(live: LiveAnswer) -> None:

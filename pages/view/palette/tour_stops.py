@@ -71,18 +71,18 @@ def find_stops(scene: Scene) -> tuple[TourStop, ...]:
     if not movable:
         return ()
     start = palette_state.initial_palette(scene)
-    found = [_up(scene, start, movable)]
-    conflict = _conflict(scene, found[-1].palette, movable)
+    stops = [_up(scene, start, movable)]
+    conflict = _conflict(scene, stops[-1].palette, movable)
     if conflict:
-        found.append(conflict)
+        stops.append(conflict)
         closest = _assess(scene, conflict.palette).nearest
         if closest is not None:
             repaired = palette_state.with_levels(scene, conflict.palette, closest.targets)
-            found.append(TourStop(StopKind.REPAIR, repaired, conflict.palette, conflict.values))
+            stops.append(TourStop(StopKind.REPAIR, repaired, conflict.palette, conflict.values))
             if len(conflict.values) == 2:
-                found.append(_drop(scene, repaired, *conflict.values))
-    last = found[-1].palette
-    return (*found, TourStop(StopKind.HEAR, last, last), TourStop(StopKind.NEXT, last, last))
+                stops.append(_drop(scene, repaired, *conflict.values))
+    last = stops[-1].palette
+    return (*stops, TourStop(StopKind.HEAR, last, last), TourStop(StopKind.NEXT, last, last))
 
 
 def _assess(scene: Scene, palette: Palette) -> Assessment:
@@ -115,14 +115,14 @@ def _conflict(scene: Scene, before: Palette, movable: list[int]) -> TourStop | N
     covariance = scene.oracle.moments(np.zeros(len(scene.names))).covariance
     spread = np.sqrt(np.maximum(np.diag(covariance), 1e-30))
     pairs = sorted((covariance[a, b] / (spread[a] * spread[b]), a, b) for a in movable for b in movable if a < b)
-    asked = (pairs[0][1], pairs[0][2]) if pairs else (movable[0],)
+    values = (pairs[0][1], pairs[0][2]) if pairs else (movable[0],)
 
     def at(percentile: int) -> Palette:
         targets = {}
         for j, name in enumerate(scene.table.values):
-            top = 100 if len(asked) == 1 else scene.ranges[j][1]
+            top = 100 if len(values) == 1 else scene.ranges[j][1]
             target = Target(float(min(percentile, top)))
-            targets[name] = target if j in asked else replace(before.targets[name], free=True, keep=False)
+            targets[name] = target if j in values else replace(before.targets[name], free=True, keep=False)
         return Palette(before.use_case, targets)
 
     low, high = 50, 100
@@ -131,17 +131,17 @@ def _conflict(scene: Scene, before: Palette, movable: list[int]) -> TourStop | N
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if _attainable(scene, at(middle)) else (low, middle)
-    return TourStop(StopKind.CONFLICT, at(min(high + BEYOND, 100)), before, asked)
+    return TourStop(StopKind.CONFLICT, at(min(high + BEYOND, 100)), before, values)
 
 
-def _drop(scene: Scene, repaired: Palette, kept: int, given: int) -> TourStop:
+def _drop(scene: Scene, repaired: Palette, kept_value: int, lowered_value: int) -> TourStop:
     """One of the two may drop below the base model, and the other takes what room that leaves."""
-    name, other = scene.table.values[given], scene.table.values[kept]
-    low, base = scene.ranges[given][0], scene.percentile(given, 0.0)
+    name, other = scene.table.values[lowered_value], scene.table.values[kept_value]
+    low, base = scene.ranges[lowered_value][0], scene.percentile(lowered_value, 0.0)
     dropped = repaired.with_target(name, Target(float(max(round(base - DROP), low))))
-    now, top = round(dropped.targets[other].percentile), scene.ranges[kept][1]
+    now, top = round(dropped.targets[other].percentile), scene.ranges[kept_value][1]
     for percentile in range(top, now, -3):
         raised = dropped.with_target(other, Target(float(percentile)))
         if _reachable(scene, raised):
-            return TourStop(StopKind.DROP, raised, repaired, (kept, given))
-    return TourStop(StopKind.DROP, dropped, repaired, (kept, given))
+            return TourStop(StopKind.DROP, raised, repaired, (kept_value, lowered_value))
+    return TourStop(StopKind.DROP, dropped, repaired, (kept_value, lowered_value))

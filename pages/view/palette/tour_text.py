@@ -56,9 +56,9 @@ def stop_sentences(stop: TourStop, live: LiveAnswer) -> list[str]:
 
 def _now(live: LiveAnswer) -> str:
     """Return the verdict and the price in one sentence."""
-    found = live.answer
-    price = f" The price: {_price(found.cost)}." if found.cost else ""
-    return f"The verdict: {found.headline.lower()}.{price}"
+    answer = live.answer
+    price = f" The price: {_price(answer.cost)}." if answer.cost else ""
+    return f"The verdict: {answer.headline.lower()}.{price}"
 
 
 def _price(cost: str) -> str:
@@ -72,7 +72,7 @@ def _at(scene: Scene, palette: Palette, j: int) -> str:
 
 def _up(stop: TourStop, live: LiveAnswer) -> list[str]:
     scene, j = live.scene, stop.values[0]
-    before, after = (_at(scene, one, j) for one in (stop.before, stop.palette))
+    before, after = (_at(scene, palette, j) for palette in (stop.before, stop.palette))
     target = stop.palette.targets[scene.table.values[j]]
     moved = (
         f"A fader is a value, and its handle the level that you ask for: {scene.names[j]} went from {before} to "
@@ -89,10 +89,10 @@ def _up(stop: TourStop, live: LiveAnswer) -> list[str]:
 
 def _conflict(stop: TourStop, live: LiveAnswer) -> list[str]:
     scene = live.scene
-    asked = sentences.listed([f"{scene.names[j]} at {_at(scene, stop.palette, j)}" for j in stop.values])
-    found = live.answer
-    lines = [f"The tour asks for {asked}, and leaves the others free. {_now(live)}", found.sentence]
-    if found.verdict is Verdict.OUT_OF_REACH:
+    targets = sentences.listed([f"{scene.names[j]} at {_at(scene, stop.palette, j)}" for j in stop.values])
+    answer = live.answer
+    lines = [f"The tour asks for {targets}, and leaves the others free. {_now(live)}", answer.sentence]
+    if answer.verdict is Verdict.OUT_OF_REACH:
         lines.append("This is proved, not guessed: no weights get there. The verdict offers ways out, a click each.")
     return lines
 
@@ -112,17 +112,18 @@ def _repair(stop: TourStop, live: LiveAnswer) -> list[str]:
 
 
 def _drop(stop: TourStop, live: LiveAnswer) -> list[str]:
-    scene, (kept, given) = live.scene, stop.values
+    scene, (kept_value, lowered_value) = live.scene, stop.values
     free = next((j for j, name in enumerate(scene.table.values) if stop.palette.targets[name].free), None)
     first = (
-        f"{sentences.capitalised(scene.names[given])} may drop to {_at(scene, stop.palette, given)}, "
-        f"the base model being at {amounts.percentile(scene.percentile(given, 0.0))}."
+        f"{sentences.capitalised(scene.names[lowered_value])} may drop to {_at(scene, stop.palette, lowered_value)}, "
+        f"the base model being at {amounts.percentile(scene.percentile(lowered_value, 0.0))}."
     )
-    tops = [_top(scene, one, kept) for one in (stop.before, stop.palette)]
+    tops = [_top(scene, palette, kept_value) for palette in (stop.before, stop.palette)]
     if all(math.isfinite(top) for top in tops):
         first += (
-            f" Beside that {scene.names[kept]} can be had up to {amounts.percentile(tops[1], toward='down')}, where "
-            f"{amounts.percentile(tops[0], toward='down')} was the end; it is now at {_at(scene, stop.palette, kept)}."
+            f" Beside that {scene.names[kept_value]} can be had up to {amounts.percentile(tops[1], toward='down')}, "
+            f"where {amounts.percentile(tops[0], toward='down')} was the end; it is now at "
+            f"{_at(scene, stop.palette, kept_value)}."
         )
     lines = [first, _now(live)]
     if free is not None:
@@ -139,10 +140,10 @@ def _hear(stop: TourStop, live: LiveAnswer) -> list[str]:
     table = live.scene.table
     if not table.replies:
         return ["This table has rewards and no texts. Compare asks a model, and shows its replies beside aligned ones."]
-    found = reply_example(table, live.scene.oracle, live.weights, 0)
-    now, before = sentences.chance(found.probability), sentences.chance(1 / found.candidates)
+    example = reply_example(table, live.scene.oracle, live.weights, 0)
+    now, before = sentences.chance(example.probability), sentences.chance(1 / example.candidates)
     rise = (
-        f"Of {found.candidates} replies to the first prompt the likeliest has a probability of {now} under this "
+        f"Of {example.candidates} replies to the first prompt the likeliest has a probability of {now} under this "
         f"palette, and {before} under the base model."
     )
     return [

@@ -54,23 +54,23 @@ def panel_data(live: LiveAnswer) -> dict[str, Any]:
 
 def verdict_data(live: LiveAnswer) -> dict[str, Any]:
     """Return what an answer shows of a palette at once."""
-    said = live.answer
+    answer = live.answer
     out = live.assessment.verdict is Verdict.OUT_OF_REACH
     return {
-        "verdict": said.verdict.value,
-        "headline": said.headline,
-        "sentence": said.sentence,
-        "cost": said.cost,
-        "cost_detail": said.cost_detail,
-        "share": amounts.rounded(said.share, 4),
-        "sure": said.sure,
-        "bottleneck": said.bottleneck,
-        "bottleneck_detail": said.bottleneck_detail,
-        "slack": said.slack,
+        "verdict": answer.verdict.value,
+        "headline": answer.headline,
+        "sentence": answer.sentence,
+        "cost": answer.cost,
+        "cost_detail": answer.cost_detail,
+        "share": amounts.rounded(answer.share, 4),
+        "sure": answer.sure,
+        "bottleneck": answer.bottleneck,
+        "bottleneck_detail": answer.bottleneck_detail,
+        "slack": answer.slack,
         "lines_title": "What the nearest palette gives" if out else "What you get",
-        "lines": [asdict(line) | _value_label(live, line.value) for line in said.lines],
-        "unasked": said.unasked,
-        "tags": [asdict(tag) | _value_label(live, tag.value) for tag in said.tags],
+        "lines": [asdict(line) | _value_label(live, line.value) for line in answer.lines],
+        "unasked": answer.unasked,
+        "tags": [asdict(tag) | _value_label(live, tag.value) for tag in answer.tags],
         "form": verdict.form_sentence(live.scene.oracle),
     }
 
@@ -134,22 +134,22 @@ def _job_state(job: Any) -> tuple[Any, bool]:
 
 def _on_pressed() -> None:
     """Do what a button of the verdict says: undo, redo, or take a repair."""
-    told = str(PANEL.get().get("pressed") or "").partition("#")[0]
-    if told == "undo":
+    pressed = str(PANEL.get().get("pressed") or "").partition("#")[0]
+    if pressed == "undo":
         palette_state.undo()
-    elif told == "redo":
+    elif pressed == "redo":
         palette_state.redo()
-    elif told.startswith("way "):
+    elif pressed.startswith("way "):
         if (held := REPAIRS.get()) is None:
             return
-        targets, found = held
+        targets, assessment = held
         scene, palette = palette_state.current()
-        number = int(told.removeprefix("way "))
+        number = int(pressed.removeprefix("way "))
         # The palette may have moved since the ways were found: then they are no ways any more.
-        if number >= len(found.ways):
+        if number >= len(assessment.ways):
             return
         if palette_state.standardised(scene, palette).tobytes() != targets.tobytes():
             return
-        way = found.ways[number]
+        way = assessment.ways[number]
         names = sentences.listed([scene.names[j] for j in way.values])
         palette_state.take_targets(scene, way.targets, f"{sentences.capitalised(names)} gave way.")

@@ -50,8 +50,8 @@ def _draw_collapsed() -> None:
 def is_expanded() -> bool:
     """Whether the landing stands above the desk."""
     opened = palette_state.history().steps[0].what == palette_state.OPENED_FROM_LINK
-    shown = WELCOME.get()
-    return tour.current_tour() is None and bool(not opened if shown is None else shown)
+    expanded = WELCOME.get()
+    return tour.current_tour() is None and bool(not opened if expanded is None else expanded)
 
 
 def _draw_expanded(names: tuple[str, ...]) -> None:

@@ -39,29 +39,29 @@ class BlendEnd:
     palette: Palette
 
 
-def blend_ends(own: AssessedPalette, kept: list[BlendEnd]) -> dict[str, BlendEnd]:
+def blend_ends(own: AssessedPalette, saved: list[BlendEnd]) -> dict[str, BlendEnd]:
     """All palettes that can be blended, by what the choice calls them: today's, the pinned, the saved, the presets."""
     offered = [(OWN, BlendEnd(OWN, own.palette))]
-    offered += [(f"{one.name} (pinned)", BlendEnd(one.name, one.palette)) for one in pinned_of_table()]
-    offered += [(f"{one.name} (saved)", one) for one in kept]
+    offered += [(f"{palette.name} (pinned)", BlendEnd(palette.name, palette.palette)) for palette in pinned_of_table()]
+    offered += [(f"{palette.name} (saved)", palette) for palette in saved]
     scene, use_case = own.scene, own.palette.use_case
     offered += [
-        (f"{one.name} (preset)", BlendEnd(one.name, one.palette))
-        for one in presets(scene.table.values, scene.names, use_case)
+        (f"{palette.name} (preset)", BlendEnd(palette.name, palette.palette))
+        for palette in presets(scene.table.values, scene.names, use_case)
     ]
-    found: dict[str, BlendEnd] = {}
+    ends: dict[str, BlendEnd] = {}
     for label, end in offered:
-        number, shown = 2, label
-        while shown in found:
-            shown, number = f"{label} {number}", number + 1
-        found[shown] = end
-    return found
+        number, unique_label = 2, label
+        while unique_label in ends:
+            unique_label, number = f"{label} {number}", number + 1
+        ends[unique_label] = end
+    return ends
 
 
-def draw_blend(own: AssessedPalette, kept: list[BlendEnd]) -> None:
+def draw_blend(own: AssessedPalette, saved: list[BlendEnd]) -> None:
     """Draw the two choices, the slider, what the mixture gives, and the chart of the way."""
     st.header("Between two palettes")
-    offered = blend_ends(own, kept)
+    offered = blend_ends(own, saved)
     labels = list(offered)
     with st.container(horizontal=True, vertical_alignment="bottom", key="blend_controls"):
         for key, index in ((FROM, 0), (TO, 1)):
@@ -75,19 +75,19 @@ def draw_blend(own: AssessedPalette, kept: list[BlendEnd]) -> None:
     if first == second:
         st.html(markup.note("Choose two different palettes."))
         return
-    a, b = (offered[str(one)] for one in (first, second))
+    a, b = (offered[str(label)] for label in (first, second))
     scene = own.scene
-    mine = [_here(one.palette, own.palette.use_case) for one in (a, b)]
-    if any(one.palette.use_case != own.palette.use_case for one in (a, b)):
+    mine = [_here(label.palette, own.palette.use_case) for label in (a, b)]
+    if any(label.palette.use_case != own.palette.use_case for label in (a, b)):
         st.html(markup.note(f"Both are taken at their percentiles in {own.palette.use_case}."))
-    found = PalettePair(*(palette_cache.assessed_palette(scene, one).assessment for one in mine))
+    pair = PalettePair(*(palette_cache.assessed_palette(scene, label).assessment for label in mine))
 
     def work(job: Job) -> Interpolation:
-        return interpolate(scene.oracle, found, scene.assess, POINTS, job.check)
+        return interpolate(scene.oracle, pair, scene.assess, POINTS, job.check)
 
-    both = (scene.key, found.first.targets.tobytes(), found.second.targets.tobytes())
+    both = (scene.key, pair.first.targets.tobytes(), pair.second.targets.tobytes())
     job = background.job("blend", both, work)
-    mixed = _mixed(scene, own.palette, mine, found, share)
+    mixed = _mixed(scene, own.palette, mine, pair, share)
     left, right = st.columns([1, 1.5], gap="large")
     with left:
         _draw_mixture(mixed, a, b, share)
@@ -99,14 +99,14 @@ def _here(palette: Palette, use_case: str) -> Palette:
     return palette if palette.use_case == use_case else palette_state.in_use_case(palette, use_case)
 
 
-def _mixed(scene: Scene, now: Palette, mine: list[Palette], found: PalettePair, share: int) -> AssessedPalette:
+def _mixed(scene: Scene, now: Palette, mine: list[Palette], pair: PalettePair, share: int) -> AssessedPalette:
     """Return the mixture as a palette: an end as it is, between them exact levels without locks."""
     if share in (0, 100):
         return palette_cache.assessed_palette(scene, today.completed(mine[1 if share else 0]))
-    targets = found.targets(share / 100)
+    targets = pair.targets(share / 100)
     empty = {name: Target(now.targets[name].percentile, free=True) for name in scene.table.values}
-    made = palette_state.with_levels(scene, replace(now, targets=empty), targets)
-    return palette_cache.assessed_palette(scene, made)
+    mixed = palette_state.with_levels(scene, replace(now, targets=empty), targets)
+    return palette_cache.assessed_palette(scene, mixed)
 
 
 def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) -> None:
@@ -132,19 +132,19 @@ def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) 
 
 
 def _draw_way(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd], share: int) -> None:
-    found: Interpolation | None = job.result
+    interpolation: Interpolation | None = job.result
     if job.error:
         st.html(markup.note(f"The way between them could not be computed: {job.error}"))
-    if found is None:
+    if interpolation is None:
         if not job.ended:
             st.html(markup.note("Computing the way between them."))
         return
     scene = mixed.scene
     units = scene.units()
-    shown = [j for j in range(len(scene.names)) if not np.isnan(found.targets[:, j]).all()]
-    st.html(markup.legend([(j, scene.names[j]) for j in shown], scene.theme))
+    values = [j for j in range(len(scene.names)) if not np.isnan(interpolation.targets[:, j]).all()]
+    st.html(markup.legend([(j, scene.names[j]) for j in values], scene.theme))
     st.plotly_chart(
-        blend(found, units, shown, share / 100, scene.theme),
+        blend(interpolation, units, values, share / 100, scene.theme),
         key="blend_chart",
         config=theme.CONFIG,
         alt=f"Levels and cost on the way from {both[0].name} to {both[1].name}. The same in words below.",
@@ -156,6 +156,6 @@ def _draw_way(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd],
         )
     )
     with st.expander("In words"):
-        for sentence in summary(found, units, shown, (both[0].name, both[1].name)):
+        for sentence in summary(interpolation, units, values, (both[0].name, both[1].name)):
             st.text(sentence)
-    today.draw_download(blends_csv(found, scene.oracle), "palettes-blend", "blend_csv")
+    today.draw_download(blends_csv(interpolation, scene.oracle), "palettes-blend", "blend_csv")

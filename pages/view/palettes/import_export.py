@@ -30,10 +30,10 @@ def draw_link() -> None:
     st.html(markup.note("Whoever opens it in this app on the same table sees the same palette. Nothing else is sent."))
 
 
-def draw_files(opened: Database, kept: tuple[SavedPalette, ...]) -> None:
+def draw_files(opened: Database, saved: tuple[SavedPalette, ...]) -> None:
     """Export all saved palettes, import some."""
     st.header("Files")
-    here = [one for one in kept if palette_cache.fits_table(one.palette)]
+    fitting = [palette for palette in saved if palette_cache.fits_table(palette.palette)]
     st.html(
         markup.note(
             "A palette a line, as JSON. Another copy of the app reads them here, and so does every command that takes "
@@ -43,12 +43,12 @@ def draw_files(opened: Database, kept: tuple[SavedPalette, ...]) -> None:
     with st.container(horizontal=True, key="files"):
         st.download_button(
             "Export saved palettes",
-            saved_jsonl(here),
+            saved_jsonl(fitting),
             "palettes.jsonl",
             "application/x-ndjson",
             icon=":material/download:",
             key="export",
-            disabled=not here,
+            disabled=not fitting,
         )
     st.file_uploader(
         "Import palettes (JSON lines)",
@@ -62,13 +62,15 @@ def draw_files(opened: Database, kept: tuple[SavedPalette, ...]) -> None:
         st.text(IMPORT_MESSAGE.get())
 
 
-def saved_jsonl(kept: list[SavedPalette]) -> str:
+def saved_jsonl(saved: list[SavedPalette]) -> str:
     """Return saved palettes as JSON lines; a name that comes again has a number."""
-    told = []
-    for one, name in zip(kept, unique_names(one.name for one in kept), strict=True):
-        scene = scenes.load(one.palette.use_case)
-        told.append(palette_line(NamedPalette(name, one.palette, one.colour, one.note), scene.table, scene.oracle))
-    return "".join(f"{text}\n" for text in told)
+    lines = []
+    for palette, name in zip(saved, unique_names(palette.name for palette in saved), strict=True):
+        scene = scenes.load(palette.palette.use_case)
+        lines.append(
+            palette_line(NamedPalette(name, palette.palette, palette.colour, palette.note), scene.table, scene.oracle)
+        )
+    return "".join(f"{text}\n" for text in lines)
 
 
 def _import(opened: Database) -> None:
@@ -78,17 +80,17 @@ def _import(opened: Database) -> None:
         return
     whole = scenes.load(ALL)
     try:
-        found = parse_palettes(file.getvalue().decode("utf-8", "replace"), whole.table, whole.oracle)
-        for one in found:
+        imported = parse_palettes(file.getvalue().decode("utf-8", "replace"), whole.table, whole.oracle)
+        for named in imported:
             palettes.save(
                 opened,
-                one.palette,
-                one.name,
-                colour=one.colour,
-                note=one.note,
+                named.palette,
+                named.name,
+                colour=named.colour,
+                note=named.note,
                 table_key=table_key(whole.table),
                 what=f"Imported from {file.name}.",
             )
-        IMPORT_MESSAGE.set(f"{len(found)} imported.")
+        IMPORT_MESSAGE.set(f"{len(imported)} imported.")
     except PaletteError as error:
         IMPORT_MESSAGE.set(f"Nothing was imported. {error}")

@@ -31,10 +31,10 @@ def levels(assessed: AssessedPalette) -> str:
     """Return a row a value: what is asked for, what is given, and the weight."""
     scene, weights = assessed.scene, assessed.snapshot("").weights
     targets = [assessed.palette.targets.get(name) for name in scene.table.values]
-    kept = [one is not None and one.keep and not one.free for one in targets]
+    keeps = [target is not None and target.keep and not target.free for target in targets]
     rows = "".join(
         f'<tr><th scope="row">{swatch(j, scene.theme)}{escape(sentences.capitalised(title))}</th>'
-        f"<td>{'as it is' if kept[j] else _percentile(assessed.targets[j], 'free')}</td>"
+        f"<td>{'as it is' if keeps[j] else _percentile(assessed.targets[j], 'free')}</td>"
         f"<td>{_percentile(assessed.levels[j], '–')}</td>"
         f"<td>{'–' if np.isnan(weights[j]) else sentences.number(float(weights[j]), 2)}</td></tr>"
         for j, title in enumerate(scene.names)
@@ -46,16 +46,16 @@ def levels(assessed: AssessedPalette) -> str:
     )
 
 
-def steps(said: Sequence[str]) -> str:
+def steps(labels: Sequence[str]) -> str:
     """Sentences under a step of the timeline."""
-    return '<div class="vp-gains">' + "".join(f"<p>{escape(text)}</p>" for text in said) + "</div>" if said else ""
+    return '<div class="vp-gains">' + "".join(f"<p>{escape(text)}</p>" for text in labels) + "</div>" if labels else ""
 
 
 def shapes(names: Sequence[str]) -> str:
     """Which mark is whose in the chart."""
-    told = [f"<span><b>{LETTERS[n]}</b> {escape(text)}</span>" for n, text in enumerate(names)]
-    told.append('<span><i class="vp-tick"></i>base model</span>')
-    return f'<div class="vp-key vp-shapes">{"".join(told)}<span>open: not asked for, or out of reach</span></div>'
+    legend = [f"<span><b>{LETTERS[n]}</b> {escape(text)}</span>" for n, text in enumerate(names)]
+    legend.append('<span><i class="vp-tick"></i>base model</span>')
+    return f'<div class="vp-key vp-shapes">{"".join(legend)}<span>open: not asked for, or out of reach</span></div>'
 
 
 def _percentile(level: float, missing: str) -> str:

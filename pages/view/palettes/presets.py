@@ -18,13 +18,13 @@ def draw_presets(scene: Scene, use_case: str) -> None:
     st.header("Begin from a preset")
     offered = presets(scene.table.values, scene.names, use_case)
     st.html(markup.note(f"Starting points for {use_case[:1].lower() + use_case[1:]}. Take one, then move its targets."))
-    known = palette_cache.known_palettes("presets", [one.palette for one in offered])
+    assessed = palette_cache.known_palettes("presets", [preset.palette for preset in offered])
     full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
     with st.container(horizontal=True, key="presets"):
-        for n, (one, stand) in enumerate(zip(offered, known, strict=True)):
+        for n, (preset, stand) in enumerate(zip(offered, assessed, strict=True)):
             with st.container(border=True, key=f"preset_{n}"):
-                st.html(marks.name(one.name))
-                st.html(markup.note(one.what))
+                st.html(marks.name(preset.name))
+                st.html(markup.note(preset.what))
                 if stand is not None:
                     st.html(markup.chips(today.target_chips(stand), scene.theme))
                     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"preset_is_{n}"):
@@ -36,7 +36,7 @@ def draw_presets(scene: Scene, use_case: str) -> None:
                         key=f"preset_use_{n}",
                         icon=":material/input:",
                         on_click=today.use_palette,
-                        args=(one.palette, f"The preset {one.name} was taken."),
+                        args=(preset.palette, f"The preset {preset.name} was taken."),
                     )
                     st.button(
                         "Pin",
@@ -44,7 +44,7 @@ def draw_presets(scene: Scene, use_case: str) -> None:
                         icon=":material/keep:",
                         type="tertiary",
                         on_click=pinning.pin,
-                        args=(one.name, one.palette),
+                        args=(preset.name, preset.palette),
                         disabled=full,
                         help=today.PIN_FULL if full else "Look at it side by side",
                     )

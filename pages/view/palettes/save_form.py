@@ -104,18 +104,18 @@ def remember_opened(id: int, version: int) -> None:
     OPENED.set(OpenedVersion(id, version))
 
 
-def _began(kept: Database) -> SavedPalette | None:
+def _began(database: Database) -> SavedPalette | None:
     began = OPENED.get()
     try:
-        return None if began is None else palettes.load(kept, began.id)
+        return None if began is None else palettes.load(database, began.id)
     except PaletteError:
         return None
 
 
-def _save(kept: Database) -> None:
+def _save(database: Database) -> None:
     try:
-        one = palettes.save(
-            kept,
+        saved = palettes.save(
+            database,
             palette_state.history().now,
             str(NAME.get() or "").strip() or pinning.next_pin_name(),
             colour=str(COLOUR.get() or ""),
@@ -125,27 +125,27 @@ def _save(kept: Database) -> None:
     except PaletteError as error:
         set_message(str(error))
         return
-    remember_opened(one.id, one.version)
-    set_message(f"{one.name} is saved.")
+    remember_opened(saved.id, saved.version)
+    set_message(f"{saved.name} is saved.")
     NAME.set("")
     NOTE.set("")
     COLOUR.set(None)
 
 
-def _save_version(kept: Database, began: SavedPalette) -> None:
+def _save_version(database: Database, began: SavedPalette) -> None:
     history = palette_state.history()
     based = OPENED.get()
     if based is None:
         return
     try:
-        what = history.steps[history.place].what
-        one = palettes.update(kept, began.id, history.now, what, based_on=based.version)
+        change = history.steps[history.place].what
+        saved = palettes.update(database, began.id, history.now, change, based_on=based.version)
     except PaletteError as error:
         set_message(str(error))
         return
-    said = f"{one.name} has a version {one.version} now."
-    if one.meanwhile:
-        between = ", ".join(map(str, one.meanwhile))
-        said += f" Version {between} was saved after the one that you began from; it is kept beside yours."
-    remember_opened(one.id, one.version)
-    set_message(said)
+    message = f"{saved.name} has a version {saved.version} now."
+    if saved.meanwhile:
+        between = ", ".join(map(str, saved.meanwhile))
+        message += f" Version {between} was saved after the one that you began from; it is kept beside yours."
+    remember_opened(saved.id, saved.version)
+    set_message(message)

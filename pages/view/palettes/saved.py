@@ -36,26 +36,30 @@ FOREIGN = (
 )
 
 
-def draw_saved(kept: Database, found: tuple[SavedPalette, ...]) -> None:
+def draw_saved(database: Database, all_saved: tuple[SavedPalette, ...]) -> None:
     """Draw the list, the one saved last first."""
     st.header("Saved palettes")
-    _draw_deleted(kept)
-    if not found:
+    _draw_deleted(database)
+    if not all_saved:
         st.html(markup.note(NOTHING))
-    if len(found) > FIRST_LISTED and not st.toggle(
-        f"All {len(found)} palettes", key="saved_all", persist_state="session"
+    if len(all_saved) > FIRST_LISTED and not st.toggle(
+        f"All {len(all_saved)} palettes", key="saved_all", persist_state="session"
     ):
-        found = found[:FIRST_LISTED]
-    here = [one for one in found if palette_cache.fits_table(one.palette)]
-    known = dict(
-        zip((one.id for one in here), palette_cache.known_palettes("shelf", [one.palette for one in here]), strict=True)
+        all_saved = all_saved[:FIRST_LISTED]
+    fitting = [saved for saved in all_saved if palette_cache.fits_table(saved.palette)]
+    assessed = dict(
+        zip(
+            (saved.id for saved in fitting),
+            palette_cache.known_palettes("shelf", [saved.palette for saved in fitting]),
+            strict=True,
+        )
     )
-    for one in found:
-        with st.container(border=True, key=f"saved_{one.id}"):
-            _draw_row(kept, one, known.get(one.id), one in here)
+    for saved in all_saved:
+        with st.container(border=True, key=f"saved_{saved.id}"):
+            _draw_row(database, saved, assessed.get(saved.id), saved in fitting)
 
 
-def _draw_row(kept: Database, saved: SavedPalette, assessed: AssessedPalette | None, fits: bool) -> None:
+def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette | None, fits: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_head_{saved.id}"):
         st.html(marks.name(saved.name, saved.colour), width="content")
         if assessed is not None:
@@ -73,10 +77,10 @@ def _draw_row(kept: Database, saved: SavedPalette, assessed: AssessedPalette | N
     if saved.note:
         st.text(saved.note)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_buttons_{saved.id}"):
-        _draw_buttons(kept, saved, fits)
+        _draw_buttons(database, saved, fits)
 
 
-def _draw_buttons(kept: Database, saved: SavedPalette, fits: bool) -> None:
+def _draw_buttons(database: Database, saved: SavedPalette, fits: bool) -> None:
     full = len(pinning.pinned_palettes()) >= pinning.MAX_PINNED
     st.button(
         "Use",
@@ -99,30 +103,30 @@ def _draw_buttons(kept: Database, saved: SavedPalette, fits: bool) -> None:
         help=today.PIN_FULL if full else "Look at it side by side",
     )
     with st.popover("Rename", icon=":material/edit:", type="tertiary", key=f"saved_rename_{saved.id}"):
-        _rename_form(kept, saved)
+        _rename_form(database, saved)
     with st.popover("Versions", icon=":material/history:", type="tertiary", key=f"saved_versions_{saved.id}"):
-        _draw_versions(kept, saved)
+        _draw_versions(database, saved)
     st.button(
         "Delete",
         key=f"saved_delete_{saved.id}",
         icon=":material/delete:",
         type="tertiary",
         on_click=_delete,
-        args=(kept, saved),
+        args=(database, saved),
     )
 
 
-def _rename_form(kept: Database, saved: SavedPalette) -> None:
+def _rename_form(database: Database, saved: SavedPalette) -> None:
     with st.form(f"rename_form_{saved.id}", border=False):
         st.text_input("Name", saved.name, max_chars=80, key=NEW_NAME.of(saved.id).name)
         keep.draw_colour_choice(NEW_COLOUR.of(saved.id).name, saved.colour)
         st.text_area("Note", saved.note, max_chars=2000, height=76, key=NEW_NOTE.of(saved.id).name)
-        st.form_submit_button("Keep", key=f"rename_{saved.id}", on_click=_rename, args=(kept, saved))
+        st.form_submit_button("Keep", key=f"rename_{saved.id}", on_click=_rename, args=(database, saved))
 
 
-def _draw_versions(kept: Database, saved: SavedPalette) -> None:
+def _draw_versions(database: Database, saved: SavedPalette) -> None:
     """Draw what it asked for from the first time on, the newest first."""
-    for version in reversed(palettes.versions(kept, saved.id)):
+    for version in reversed(palettes.versions(database, saved.id)):
         fits = palette_cache.fits_table(version.palette)
         with st.container(key=f"version_{saved.id}_{version.number}"):
             st.html(marks.name(f"Version {version.number}", tag="now" if version.number == saved.version else ""))
@@ -140,28 +144,28 @@ def _draw_versions(kept: Database, saved: SavedPalette) -> None:
 
 def _targets(palette: Palette) -> str:
     scene = scenes.load(palette.use_case)
-    asked = [palette.targets.get(name) for name in scene.table.values]
-    said = [
-        (j, f"{scene.names[j]} {'as it is' if one.keep else amounts.percentile(one.percentile)}")
-        for j, one in enumerate(asked)
-        if one is not None and not one.free
+    targets = [palette.targets.get(name) for name in scene.table.values]
+    texts = [
+        (j, f"{scene.names[j]} {'as it is' if target.keep else amounts.percentile(target.percentile)}")
+        for j, target in enumerate(targets)
+        if target is not None and not target.free
     ]
-    return markup.chips(said, scene.theme) or markup.note("Every value is free.")
+    return markup.chips(texts, scene.theme) or markup.note("Every value is free.")
 
 
-def _draw_deleted(kept: Database) -> None:
-    gone = DELETED.get()
-    if gone is not None:
+def _draw_deleted(database: Database) -> None:
+    deleted = DELETED.get()
+    if deleted is not None:
         with st.container(horizontal=True, vertical_alignment="center", key="deleted"):
-            st.html(markup.note(f"{gone.saved.name} was deleted."), width="content")
+            st.html(markup.note(f"{deleted.saved.name} was deleted."), width="content")
             icon = ":material/undo:"
-            st.button("Undo", key="undelete", icon=icon, type="tertiary", on_click=_put_back, args=(kept, gone))
+            st.button("Undo", key="undelete", icon=icon, type="tertiary", on_click=_put_back, args=(database, deleted))
 
 
-def _rename(kept: Database, saved: SavedPalette) -> None:
+def _rename(database: Database, saved: SavedPalette) -> None:
     name, colour, note = (str(key.of(saved.id).get() or "") for key in (NEW_NAME, NEW_COLOUR, NEW_NOTE))
     try:
-        palettes.rename(kept, saved.id, name, colour=colour, note=note)
+        palettes.rename(database, saved.id, name, colour=colour, note=note)
     except PaletteError as error:
         keep.set_message(str(error))
 
@@ -176,16 +180,16 @@ def _use_version(saved: SavedPalette, version: PaletteVersion) -> None:
     keep.remember_opened(saved.id, version.number)
 
 
-def _delete(kept: Database, saved: SavedPalette) -> None:
+def _delete(database: Database, saved: SavedPalette) -> None:
     try:
-        DELETED.set(palettes.delete(kept, saved.id))
+        DELETED.set(palettes.delete(database, saved.id))
     except PaletteError as error:  # somebody else deleted it meanwhile, or the database does not answer
         keep.set_message(str(error))
 
 
-def _put_back(kept: Database, gone: DeletedPalette) -> None:
+def _put_back(database: Database, deleted: DeletedPalette) -> None:
     try:
-        palettes.restore(kept, gone)
+        palettes.restore(database, deleted)
     except PaletteError as error:
         keep.set_message(str(error))
     else:

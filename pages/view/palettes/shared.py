@@ -38,9 +38,9 @@ def target_chips(assessed: AssessedPalette) -> list[tuple[int, str]]:
     """Return what a palette asks for, a chip a value."""
     targets = [assessed.palette.targets.get(name) for name in assessed.scene.table.values]
     return [
-        (j, f"{assessed.scene.names[j]} {'as it is' if one.keep else amounts.percentile(assessed.targets[j])}")
-        for j, one in enumerate(targets)
-        if one is not None and not one.free
+        (j, f"{assessed.scene.names[j]} {'as it is' if target.keep else amounts.percentile(assessed.targets[j])}")
+        for j, target in enumerate(targets)
+        if target is not None and not target.free
     ]
 
 
@@ -49,10 +49,12 @@ def price_sentence(assessed: AssessedPalette) -> str:
     return "" if assessed.solution is None else f"Costs {price_of(assessed.kl)}"
 
 
-def initial_values(found: list[AssessedPalette], most: int = 4) -> list[int]:
+def initial_values(assessed: list[AssessedPalette], most: int = 4) -> list[int]:
     """Positions of the values that are drawn to begin with: those that any of the palettes asks for."""
-    wanted = [j for j in range(len(found[0].scene.names)) if any(not np.isnan(one.targets[j]) for one in found)]
-    others = [j for j in range(len(found[0].scene.names)) if j not in wanted]
+    wanted = [
+        j for j in range(len(assessed[0].scene.names)) if any(not np.isnan(palette.targets[j]) for palette in assessed)
+    ]
+    others = [j for j in range(len(assessed[0].scene.names)) if j not in wanted]
     return sorted((wanted + others)[: max(most, 1)])
 
 

@@ -26,8 +26,8 @@ def draw_side_by_side(own: AssessedPalette) -> None:
     st.header("Side by side")
     named = [("Your palette", own)]
     named += [
-        (one.name, palette_cache.assessed_palette(scenes.load(one.palette.use_case), one.palette))
-        for one in pinned_of_table()
+        (pinned.name, palette_cache.assessed_palette(scenes.load(pinned.palette.use_case), pinned.palette))
+        for pinned in pinned_of_table()
     ]
     if len(named) == 1:
         st.html(
@@ -41,26 +41,26 @@ def draw_side_by_side(own: AssessedPalette) -> None:
         for n, (name, stand) in enumerate(named):
             with st.container(border=True, key=f"beside_{n}"):
                 _draw_column(n, name, stand, own.scene, prompt)
-    shown = [stand.snapshot(name) for name, stand in named]
+    columns = [stand.snapshot(name) for name, stand in named]
     units = own.scene.units()
     base = np.array([own.scene.percentile(j, 0.0) for j in range(len(own.scene.names))])
     st.html(marks.shapes([name for name, _ in named]))
     st.plotly_chart(
-        snapshots(shown, units, base, own.scene.theme),
+        snapshots(columns, units, base, own.scene.theme),
         key="beside_chart",
         config=theme.CONFIG,
         alt=f"What {sentences.listed([name for name, _ in named])} give of each value, in percentiles, a row a value. "
         "The same in words below.",
     )
     with st.expander("In words"):
-        for sentence in summary(shown, units):
+        for sentence in summary(columns, units):
             st.text(sentence)
-    today.draw_download(snapshots_csv(shown, own.scene.table.values), "palettes-side-by-side", "beside_csv")
+    today.draw_download(snapshots_csv(columns, own.scene.table.values), "palettes-side-by-side", "beside_csv")
 
 
 def pinned_of_table() -> list[pinning.PinnedPalette]:
     """Return the pinned palettes that speak of this table."""
-    return [one for one in pinning.pinned_palettes() if palette_cache.fits_table(one.palette)]
+    return [pinned for pinned in pinning.pinned_palettes() if palette_cache.fits_table(pinned.palette)]
 
 
 def _prompt(scene: Scene) -> int | None:
@@ -131,7 +131,7 @@ def _draw_column(n: int, name: str, assessed: AssessedPalette, scene: Scene, pro
 
 def _unpin(name: str) -> None:
     """Unpin by name, since some of the pinned palettes may be of another table and not be shown."""
-    pinning.unpin([one.name for one in pinning.pinned_palettes()].index(name))
+    pinning.unpin([pinned.name for pinned in pinning.pinned_palettes()].index(name))
 
 
 def _draw_reply(n: int, assessed: AssessedPalette, scene: Scene, prompt: int) -> None:
@@ -147,13 +147,13 @@ def _draw_reply(n: int, assessed: AssessedPalette, scene: Scene, prompt: int) ->
             where=~assessed.scene.oracle.constant,
         )
         weights = of_rewards * np.where(scene.oracle.constant, 0.0, scene.oracle.scale)
-    found = reply_example(scene.table, scene.oracle, weights, prompt)
+    example = reply_example(scene.table, scene.oracle, weights, prompt)
     if not np.any(weights):
-        said = "A typical reply of the base model, which this palette leaves as it is."
+        caption = "A typical reply of the base model, which this palette leaves as it is."
     else:
         who = "Likeliest reply" if assessed.solution is not None else "Likeliest reply of the nearest palette"
-        under_base = sentences.chance(1 / found.candidates)
-        said = f"{who}: {sentences.chance(found.probability)}, against {under_base} under the base model."
-    st.html(markup.note(said))
+        under_base = sentences.chance(1 / example.candidates)
+        caption = f"{who}: {sentences.chance(example.probability)}, against {under_base} under the base model."
+    st.html(markup.note(caption))
     with st.container(key=f"beside_reply_{n}"):
-        st.text(found.aligned)
+        st.text(example.aligned)

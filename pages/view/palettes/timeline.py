@@ -41,36 +41,38 @@ def draw_timeline(own: AssessedPalette) -> None:
             disabled=history.place == last,
         )
         st.html(markup.note(f"Step {history.place + 1} of {last + 1} in this session."), width="content")
-    found = palette_cache.known_palettes("timeline", [step.palette for step in history.steps])
-    if None not in found and last > 0:
-        _draw_chart(own, [one for one in found if one is not None], history.steps, history.place)
+    assessed = palette_cache.known_palettes("timeline", [step.palette for step in history.steps])
+    if None not in assessed and last > 0:
+        _draw_chart(own, [palette for palette in assessed if palette is not None], history.steps, history.place)
     elif last == 0:
         st.html(markup.note("Nothing has changed yet. Each change of the palette becomes a step here."))
     everything = last < FIRST_LISTED or st.toggle(f"All {last + 1} steps", key="timeline_all", persist_state="session")
     for n in range(last, -1 if everything else last - FIRST_LISTED, -1):
         with st.container(key=f"step_{'now' if n == history.place else 'past' if n < history.place else 'undone'}_{n}"):
-            _draw_step(n, history.steps[n], found[n], found[n - 1] if n else None, n == history.place)
+            _draw_step(n, history.steps[n], assessed[n], assessed[n - 1] if n else None, n == history.place)
 
 
-def _draw_chart(own: AssessedPalette, found: list[AssessedPalette], steps: tuple[HistoryStep, ...], place: int) -> None:
+def _draw_chart(
+    own: AssessedPalette, assessed: list[AssessedPalette], steps: tuple[HistoryStep, ...], place: int
+) -> None:
     moments = [
-        TimelineStep(step.what, today.local_time(step.when), one.assessment.verdict, one.levels, one.kl)
-        for step, one in zip(steps, found, strict=True)
+        TimelineStep(step.what, today.local_time(step.when), palette.assessment.verdict, palette.levels, palette.kl)
+        for step, palette in zip(steps, assessed, strict=True)
     ]
-    names, shown = own.scene.names, today.initial_values(found)
+    names, values = own.scene.names, today.initial_values(assessed)
     chosen = st.pills(
         "Values",
         range(len(names)),
         selection_mode="multi",
         format_func=lambda j: markup.plain(sentences.capitalised(names[j])),
-        default=shown,
+        default=values,
         key="timeline_values",
         persist_state="session",
     )
-    shown = sorted(int(j) for j in chosen)
-    st.html(markup.legend([(j, names[j]) for j in shown], own.scene.theme))
+    values = sorted(int(j) for j in chosen)
+    st.html(markup.legend([(j, names[j]) for j in values], own.scene.theme))
     st.plotly_chart(
-        timeline(moments, names, shown, place, own.scene.theme),
+        timeline(moments, names, values, place, own.scene.theme),
         key="timeline_chart",
         config=theme.CONFIG,
         alt="Levels and cost of this palette over the steps of this session. The steps in words are below.",
@@ -96,18 +98,18 @@ def step_sentences(now: AssessedPalette, before: AssessedPalette | None) -> list
     """Return what a step gained and lost, in sentences; the first step says what it gives."""
     if before is None or now.scene is not before.scene:
         return [f"{today.price_sentence(now)}."] if now.solution is not None else []
-    told = []
+    texts = []
     if now.assessment.verdict is not before.assessment.verdict:
-        verdicts_said = [sentences.HEADLINES[one.assessment.verdict].lower() for one in (before, now)]
-        told.append(f"From {verdicts_said[0]} to {verdicts_said[1]}.")
+        verdicts_said = [sentences.HEADLINES[step.assessment.verdict].lower() for step in (before, now)]
+        texts.append(f"From {verdicts_said[0]} to {verdicts_said[1]}.")
     if now.solution is None or before.solution is None:
         if now.assessment.verdict is Verdict.OUT_OF_REACH:
-            told.append("No weights give these levels, so there is nothing to gain or lose.")
-        return told
+            texts.append("No weights give these levels, so there is nothing to gain or lose.")
+        return texts
     moved = changes.level_changes(now.scene.oracle, now.scene.percentiles, before.solution.levels, now.solution.levels)
-    told += [changes.gains_sentence(moved, now.scene.names), changes.losses_sentence(moved, now.scene.names)]
-    told.append(changes.cost_sentence(before.kl, now.kl))
-    return [sentence for sentence in told if sentence]
+    texts += [changes.gains_sentence(moved, now.scene.names), changes.losses_sentence(moved, now.scene.names)]
+    texts.append(changes.cost_sentence(before.kl, now.kl))
+    return [sentence for sentence in texts if sentence]
 
 
 def go_to_step(place: int) -> None:

@@ -51,14 +51,14 @@ def draw_palette_line(
     """Draw the verdict and the targets of this viewer's palette, and the weights where they are given."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
         draw_verdict_badge(assessment.verdict)
-        asked = [
+        targets = [
             (int(j), f"{scene.names[j]} {amounts.percentile(scene.percentile(int(j), float(assessment.targets[j])))}")
             for j in np.flatnonzero(~np.isnan(assessment.targets))
         ]
-        st.html(markup.chips(asked, scene.theme) if asked else markup.note("every value is free"), width="content")
+        st.html(markup.chips(targets, scene.theme) if targets else markup.note("every value is free"), width="content")
         if weights:
-            said = sentences.listed(
+            text = sentences.listed(
                 [f"{scene.names[scene.table.index(name)]} {sentences.number(w)}" for name, w in weights.items()]
             )
-            st.html(markup.note(f"Weights for {candidates} candidates: {said}"), width="content")
+            st.html(markup.note(f"Weights for {candidates} candidates: {text}"), width="content")
         st.page_link("palette.py", label="Change", icon=":material/tune:")

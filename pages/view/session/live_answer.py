@@ -78,8 +78,8 @@ class LiveAnswer:
     def weights(self) -> np.ndarray:
         """(value,) x of the palette, or of the nearest one; all 0 when there are none."""
         nearest = self.assessment.nearest
-        found = self.assessment.solution or (nearest.solution if nearest else None)
-        return np.zeros(len(self.scene.names)) if found is None else found.weights
+        solution = self.assessment.solution or (nearest.solution if nearest else None)
+        return np.zeros(len(self.scene.names)) if solution is None else solution.weights
 
 
 def current_answer(scene: Scene, palette: Palette, moving: bool = False) -> LiveAnswer:
@@ -113,22 +113,22 @@ def compute_answer(
         assessment: the verdict with the nearest palette, where it is known.
     """
     held = held if held is not None and held.scene is scene else None
-    kept = held if moving else None
+    previous = held if moving else None
     if assessment is None:
         locked = palettes.locked(palette, scene.table.values)
-        assessment = scene.assess(palette_state.standardised(scene, palette), locked, closest=kept is None)
+        assessment = scene.assess(palette_state.standardised(scene, palette), locked, closest=previous is None)
     solution = assessment.solution
     prices = None if solution is None else local_sensitivity(solution)
     errors = None if solution is None else verdict.level_errors(scene.oracle, solution)
-    if kept is not None:
-        ranges, when = kept.reach, kept.when
-        if solution is None and assessment.nearest is None and kept.assessment.solution is None:
-            assessment = replace(assessment, nearest=kept.assessment.nearest)
+    if previous is not None:
+        ranges, when = previous.reach, previous.when
+        if solution is None and assessment.nearest is None and previous.assessment.solution is None:
+            assessment = replace(assessment, nearest=previous.assessment.nearest)
     else:
         ranges = smoothed_ranges(scene.oracle, assessment.targets, held.reach if held else None)
         when = time.monotonic()
-    said = verdict.verdict_text(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
-    return LiveAnswer(scene, palette, assessment, prices, errors, ranges, said, when, kept is not None)
+    text = verdict.verdict_text(assessment, scene.oracle, prices, errors, scene.names, scene.percentile)
+    return LiveAnswer(scene, palette, assessment, prices, errors, ranges, text, when, previous is not None)
 
 
 def with_ranges(live: LiveAnswer) -> LiveAnswer:
@@ -146,10 +146,10 @@ def predictions(live: LiveAnswer) -> list[list[float]] | None:
         return None
     size = len(live.scene.names)
     rise = np.array([slope(live.scene, k, float(solution.levels[k])) for k in range(size)])
-    found = np.zeros((size, size))
+    reached = np.zeros((size, size))
     for j in map(int, np.flatnonzero(prices.active)):
-        found[:, j] = rise * prices.levels[:, j] / max(slope(live.scene, j, float(live.assessment.targets[j])), 1e-9)
-    return (np.round(np.nan_to_num(np.clip(found, -5, 5)), 3) + 0.0).tolist()  # no -0.0
+        reached[:, j] = rise * prices.levels[:, j] / max(slope(live.scene, j, float(live.assessment.targets[j])), 1e-9)
+    return (np.round(np.nan_to_num(np.clip(reached, -5, 5)), 3) + 0.0).tolist()  # no -0.0
 
 
 def slope(scene: Scene, value: int, level: float) -> float:
@@ -184,8 +184,10 @@ def confidence_job(live: LiveAnswer) -> Job | None:
     return background.job("sure", (scene.key, targets.tobytes()), work)
 
 
-def confidence_sentence(found: Confidence) -> str:
+def confidence_sentence(confidence: Confidence) -> str:
     """Return the probability of the verdict in one sentence."""
     # No sample of prompts makes anything certain.
-    chance = sentences.chance(min(found.probability[found.verdict], 0.999))
-    return f'"{sentences.HEADLINES[found.verdict]}" holds on new prompts of this kind with a probability of {chance}.'
+    chance = sentences.chance(min(confidence.probability[confidence.verdict], 0.999))
+    return (
+        f'"{sentences.HEADLINES[confidence.verdict]}" holds on new prompts of this kind with a probability of {chance}.'
+    )

@@ -75,8 +75,10 @@ class AssessedPalette:
 
     def snapshot(self, name: str) -> PaletteSnapshot:
         """Return the palette as it is drawn beside others."""
-        found = self.solution
-        weights = np.full(len(self.scene.names), np.nan) if found is None else found.weights / self.scene.oracle.scale
+        solution = self.solution
+        weights = (
+            np.full(len(self.scene.names), np.nan) if solution is None else solution.weights / self.scene.oracle.scale
+        )
         return PaletteSnapshot(name, self.assessment.verdict, self.targets, self.levels, weights, self.kl)
 
     def _percentiles(self, levels: np.ndarray) -> np.ndarray:
@@ -100,20 +102,20 @@ def assess_once(scene: Scene, targets: np.ndarray, locked: np.ndarray) -> Assess
     """
     key = _key(targets, locked)
     with _lock:
-        known = _assessments.setdefault(scene, OrderedDict())
-        coming = known.get(key)
+        cache = _assessments.setdefault(scene, OrderedDict())
+        coming = cache.get(key)
         if coming is None:
-            mine = known[key] = Future()
-        known.move_to_end(key)
-        while len(known) > MAX_REMEMBERED:
-            known.popitem(last=False)
+            mine = cache[key] = Future()
+        cache.move_to_end(key)
+        while len(cache) > MAX_REMEMBERED:
+            cache.popitem(last=False)
     if coming is not None:
         return coming.result()
     try:  # outside of the lock: other palettes are assessed meanwhile
         assessment = scene.assess(targets, locked)
     except BaseException as error:
         with _lock:
-            known.pop(key, None)
+            cache.pop(key, None)
         mine.set_exception(error)
         raise
     mine.set_result(assessment)
@@ -133,8 +135,8 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
         wanted: palettes that :func:`fits_table` calls this table's.
     """
     pairs = [(scenes.load(palette.use_case), palette) for palette in wanted]
-    found = tuple(_known(scene, palette) for scene, palette in pairs)
-    missing = [pair for pair, known in zip(pairs, found, strict=True) if known is None]
+    assessed = tuple(_known(scene, palette) for scene, palette in pairs)
+    missing = [pair for pair, assessment in zip(pairs, assessed, strict=True) if assessment is None]
     if missing:
 
         def work(job: Job) -> int:
@@ -149,7 +151,7 @@ def known_palettes(name: str, wanted: Sequence[Palette]) -> tuple[AssessedPalett
             st.html(markup.note(f"Some palettes could not be looked at: {before.error}"))
         else:
             background.poll(background.job(name, key, work), lambda job: None)
-    return found
+    return assessed
 
 
 def _targets(scene: Scene, palette: Palette) -> tuple[np.ndarray, np.ndarray]:
@@ -165,16 +167,16 @@ def _known(scene: Scene, palette: Palette) -> AssessedPalette | None:
     """Return what is known of a palette, None where nobody has asked or the answer is still being computed."""
     key = _key(*_targets(scene, palette))
     with _lock:
-        known = _assessments.get(scene, OrderedDict())
-        coming = known.get(key)
+        cache = _assessments.get(scene, OrderedDict())
+        coming = cache.get(key)
         if coming is None or not coming.done() or coming.exception() is not None:
             return None
-        known.move_to_end(key)
+        cache.move_to_end(key)
     return AssessedPalette(scene, palette, coming.result())
 
 
 def fits_table(palette: Palette) -> bool:
     """Return whether the palette asks for values of the table that is looked at, in one of its use cases."""
     table = scenes.load(ALL).table
-    asked = {name for name, target in palette.targets.items() if not target.free}
-    return asked <= set(table.values) and palette.use_case in (ALL, *table.use_case_names)
+    targeted = {name for name, target in palette.targets.items() if not target.free}
+    return targeted <= set(table.values) and palette.use_case in (ALL, *table.use_case_names)

@@ -74,11 +74,11 @@ class History:
 
     def with_step(self, step: HistoryStep) -> History:
         """One step further; undone steps are given up, and a merging step replaces the one of its name."""
-        kept = self.steps[: self.place + 1]
-        if step.merge and len(kept) > 1 and kept[-1].merge == step.merge:
-            kept = kept[:-1]
-        kept = (*kept, step)[-MAX_STEPS:]
-        return History(kept, len(kept) - 1)
+        past = self.steps[: self.place + 1]
+        if step.merge and len(past) > 1 and past[-1].merge == step.merge:
+            past = past[:-1]
+        past = (*past, step)[-MAX_STEPS:]
+        return History(past, len(past) - 1)
 
 
 def history() -> History:
@@ -99,11 +99,11 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
     if held is not None and set(held.now.targets) != set(scene.table.values):
         held = _adapt_to_table(scene, held)
     if held is None:
-        palette, what = _palette_of_address(scene)
+        palette, change = _palette_of_address(scene)
         scene = scenes.load(palette.use_case)
         if not palette.targets:
             palette = initial_palette(scene)
-        held = History((HistoryStep(palette, what, datetime.now(UTC)),), 0)
+        held = History((HistoryStep(palette, change, datetime.now(UTC)),), 0)
         HISTORY.set(held)
     if address:
         write_address(held.now)
@@ -115,9 +115,9 @@ def _adapt_to_table(scene: Scene, held: History) -> History | None:
     values, now = scene.table.values, held.now.targets
     if not set(now) & set(values):
         return None
-    gone = [name for name, target in now.items() if name not in values and not target.free]
-    if gone:
-        titles = sentences.listed([name.replace("_", " ") for name in gone])
+    missing = [name for name, target in now.items() if name not in values and not target.free]
+    if missing:
+        titles = sentences.listed([name.replace("_", " ") for name in missing])
         st.toast(markup.plain(f"Not offered any more, so without a target now: {titles}."), icon=":material/label_off:")
     free = Target(50.0, free=True)
     steps = tuple(
@@ -133,10 +133,10 @@ def _adapt_to_table(scene: Scene, held: History) -> History | None:
 
 def _palette_of_address(scene: Scene) -> tuple[Palette, str]:
     """Return the palette that the address names, or an empty one; what cannot be read is said and left out."""
-    told = {name: st.query_params[name] for name in ADDRESS if name in st.query_params}
-    if "palette" in told:
+    parameters = {name: st.query_params[name] for name in ADDRESS if name in st.query_params}
+    if "palette" in parameters:
         try:
-            palette = Palette.from_query(told, scene.table.values)
+            palette = Palette.from_query(parameters, scene.table.values)
             if palette.use_case not in (ALL, *scene.table.use_case_names):
                 raise InputError(
                     f"The address names the use case {palette.use_case!r}, which this table does not have."
@@ -144,7 +144,7 @@ def _palette_of_address(scene: Scene) -> tuple[Palette, str]:
             return palette, OPENED_FROM_LINK
         except InputError as error:
             ADDRESS_ERROR.set(str(error))
-    use_case = told.get("use", ALL)
+    use_case = parameters.get("use", ALL)
     return Palette(use_case if use_case in scene.table.use_case_names else ALL), "Started."
 
 
@@ -175,9 +175,9 @@ def initial_palette(scene: Scene) -> Palette:
         free = j >= FIRST_TARGETS or bool(scene.oracle.constant[j])
         targets[name] = Target(base if free else float(np.clip(FIRST_PERCENTILE, low, high)), free=free)
     palette = Palette(scene.key[2] or ALL, targets)
-    found = scene.assess(standardised(scene, palette))
-    if found.verdict is not Verdict.REACHABLE and found.nearest is not None:
-        palette = with_levels(scene, palette, found.nearest.targets)
+    assessment = scene.assess(standardised(scene, palette))
+    if assessment.verdict is not Verdict.REACHABLE and assessment.nearest is not None:
+        palette = with_levels(scene, palette, assessment.nearest.targets)
     return palette
 
 
@@ -264,15 +264,15 @@ def current_assessment(scene: Scene, palette: Palette) -> Assessment:
     held = ASSESSMENT.get()
     if held and held[0] == key:
         return held[1]
-    found = scene.assess(targets, locked)
-    ASSESSMENT.set((key, found))
-    return found
+    assessment = scene.assess(targets, locked)
+    ASSESSMENT.set((key, assessment))
+    return assessment
 
 
 def in_use_case(palette: Palette, use_case: str) -> Palette:
     """Return the same percentiles of another use case's replies: exact levels belonged to the old one."""
-    kept: Mapping[str, Target] = {name: replace(target, level=None) for name, target in palette.targets.items()}
-    return Palette(use_case, kept)
+    free_targets: Mapping[str, Target] = {name: replace(target, level=None) for name, target in palette.targets.items()}
+    return Palette(use_case, free_targets)
 
 
 def _on_use_case_chosen() -> None:

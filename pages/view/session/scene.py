@@ -82,14 +82,14 @@ class Scene:
     @cached_property
     def ranges(self) -> tuple[tuple[int, int], ...]:
         """The lowest and the highest reachable level of each value by itself, in whole percentiles that can be had."""
-        found = []
+        ranges = []
         for j in range(len(self.names)):
             unit = np.zeros(len(self.names))
             unit[j] = 1.0
             low = self.percentile(j, float(self.oracle.best(-unit)[j]))
             high = self.percentile(j, float(self.oracle.best(unit)[j]))
-            found.append((math.ceil(low), max(math.floor(high), math.ceil(low) + 1)))
-        return tuple(found)
+            ranges.append((math.ceil(low), max(math.floor(high), math.ceil(low) + 1)))
+        return tuple(ranges)
 
     def assess(self, targets: np.ndarray, locked: np.ndarray | None = None, closest: bool = True) -> Assessment:
         """Assess a palette, (value,) in standard deviations above base; no viewer waits for another one's palette.
@@ -173,19 +173,19 @@ def _load(path: str, modified: float) -> RewardTable:
 def _extended(path: str, modified: float, added: tuple[str, ...]) -> RewardTable:
     """Return the whole table with values of one's own, given as JSON; those that are not scored on it are left out."""
     table = _load(path, modified)
-    scores = [read_scores(replies_key(table), Definition.from_json(one)) for one in added]
-    return add_columns(table, [one for one in scores if one is not None])
+    scores = [read_scores(replies_key(table), Definition.from_json(definition)) for definition in added]
+    return add_columns(table, [definition for definition in scores if definition is not None])
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[str, str], ...]) -> Scene:
-    table = _extended(path, modified, tuple(one for one, _ in added)).select(use_case)
+    table = _extended(path, modified, tuple(definition_json for definition_json, _ in added)).select(use_case)
     oracle = MemoryOracle.of(table)
-    known = value_cards(table)
+    cards = value_cards(table)
     own = {definition.name: (definition, trust) for definition, trust in _definitions(added)}
     names, notes = [], []
     for name in table.values:
-        card = known.get(name, {})
+        card = cards.get(name, {})
         title = str(card.get("title") or name.replace("_", " "))
         names.append(title[:1].lower() + title[1:] if title[1:2].islower() else title)
         lines = [
@@ -197,12 +197,16 @@ def _scene(path: str, modified: float, use_case: str | None, added: tuple[tuple[
             lines.append(f"**Judged:** {own[name][1]}")
         notes.append("\n\n".join(lines) or "This table does not say how this value was scored.")
     key = (path, modified, use_case, oracle.form.value, *added)
-    colours = {table.index(name): one.colour for name, (one, _) in own.items() if name in table.values and one.colour}
+    colours = {
+        table.index(name): definition_json.colour
+        for name, (definition_json, _) in own.items()
+        if name in table.values and definition_json.colour
+    }
     return Scene(key, table, oracle, tuple(names), tuple(notes), Theme(colours))
 
 
 def _definitions(added: tuple[tuple[str, str], ...]) -> list[tuple[Definition, str]]:
-    return [(Definition.from_json(one), trust) for one, trust in added]
+    return [(Definition.from_json(definition), trust) for definition, trust in added]
 
 
 def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
@@ -212,13 +216,13 @@ def value_cards(table: RewardTable) -> dict[str, dict[str, Any]]:
     """
     ours = {name: card.as_dict() for name, card in cards().items()}
     scorers = table.metadata.get("scorers") or ()
-    return {str(one["name"]): ours.get(one["name"], {}) | dict(one) for one in scorers if "name" in one}
+    return {str(scorer["name"]): ours.get(scorer["name"], {}) | dict(scorer) for scorer in scorers if "name" in scorer}
 
 
 def file_table(added: tuple[Definition, ...] = ()) -> RewardTable:
     """Return the whole table as its file has it, with these custom values instead of those in use."""
     path = table_path()
-    return _extended(str(path), path.stat().st_mtime, tuple(one.to_json() for one in added))
+    return _extended(str(path), path.stat().st_mtime, tuple(definition.to_json() for definition in added))
 
 
 def load(use_case: str = ALL) -> Scene:
@@ -228,7 +232,9 @@ def load(use_case: str = ALL) -> Scene:
     try:
         path = table_path()
         modified = path.stat().st_mtime if path.exists() else 0.0
-        added = tuple((one.definition.to_json(), one.trust) for one in offered_values(_load(str(path), modified)))
+        added = tuple(
+            (offered.definition.to_json(), offered.trust) for offered in offered_values(_load(str(path), modified))
+        )
         return _scene(str(path), modified, None if use_case == ALL else use_case, added)
     except InputError as error:
         st.title("There is no table to look at")

@@ -59,16 +59,17 @@ def _scorer_quality(key: tuple[object, ...], labels: Path, _table: RewardTable) 
 
 def agreement_sentence(quality: ScorerQuality, name: str) -> str:
     """How well a value agrees with readers, in one sentence."""
-    one = quality.separations.get(name)
-    if one is None:
+    separation = quality.separations.get(name)
+    if separation is None:
         return "No labels say how well it agrees with readers."
-    said = (
-        f"AUC {amounts.fixed(one.auc, 2)} ({amounts.fixed(one.low, 2)} to {amounts.fixed(one.high, 2)}), from "
-        f"{one.positives} replies labelled 1 and {one.negatives} labelled 0."
+    text = (
+        f"AUC {amounts.fixed(separation.auc, 2)} "
+        f"({amounts.fixed(separation.low, 2)} to {amounts.fixed(separation.high, 2)}), "
+        f"from {separation.positives} replies labelled 1 and {separation.negatives} labelled 0."
     )
-    if one.auc < MIN_AUC:
-        said += f" That is below {MIN_AUC:g}, so do not trust its name."
-    return said
+    if separation.auc < MIN_AUC:
+        text += f" That is below {MIN_AUC:g}, so do not trust its name."
+    return text
 
 
 def length_sentence(quality: ScorerQuality, name: str) -> str:
@@ -85,18 +86,20 @@ def _signed(number: float) -> str:
 
 def scorers_csv(quality: ScorerQuality, table: RewardTable) -> str:
     """All of it as rows, with the version of each scorer as the table tells it."""
-    versions = {str(one.get("name")): str(one.get("version", "")) for one in table.metadata.get("scorers") or ()}
+    versions = {
+        str(scorer.get("name")): str(scorer.get("version", "")) for scorer in table.metadata.get("scorers") or ()
+    }
     out = io.StringIO()
     writer = safe_csv.Writer(out)
     writer.writerow(
         ["value", "auc", "low", "high", "labelled_1", "labelled_0", "length_correlation", "version"],
     )
     for name in table.values:
-        one = quality.separations.get(name)
+        scorer = quality.separations.get(name)
         cells = ["", "", "", "", ""]
-        if one is not None:
-            cells = [amounts.fixed(number, 4, unknown="") for number in (one.auc, one.low, one.high)]
-            cells += [str(one.positives), str(one.negatives)]
+        if scorer is not None:
+            cells = [amounts.fixed(number, 4, unknown="") for number in (scorer.auc, scorer.low, scorer.high)]
+            cells += [str(scorer.positives), str(scorer.negatives)]
         writer.writerow(
             [name, *cells, amounts.fixed(quality.lengths.get(name, 0.0), 4, unknown=""), versions.get(name, "")]
         )

@@ -137,7 +137,7 @@ def _report(
         except Exception:  # noqa: BLE001 (whoever made it has stopped or failed: the next one tries)
             continue
     try:
-        found = reports.compute_report(
+        report = reports.compute_report(
             whole,
             palette,
             date=datetime.now(UTC),
@@ -157,11 +157,11 @@ def _report(
             _made.pop(key, None)
         coming.set_exception(error)
         raise
-    coming.set_result(found)
+    coming.set_result(report)
     with _making:
         while len(_made) > MAX_REPORTS:
             _made.popitem(last=False)
-    return found
+    return report
 
 
 def _draw_data(make: Callable[..., Report], file: str) -> None:
@@ -192,11 +192,16 @@ def _draw_snippets(make: Callable[..., Report], assessment: Assessment) -> None:
     """Draw the weights as text to copy."""
     if assessment.verdict is Verdict.OUT_OF_REACH:
         st.html(markup.note("The palette is out of reach: weights are those of the nearest one that can be had."))
-    found = reports.snippets(make(wanted=WEIGHTS_ONLY))
-    for tab, one in zip(st.tabs([one.title for one in found]), found, strict=True):
+    snippets = reports.snippets(make(wanted=WEIGHTS_ONLY))
+    for tab, snippet in zip(st.tabs([snippet.title for snippet in snippets]), snippets, strict=True):
         with tab:
-            st.html(markup.note(one.note))
-            st.code(one.text, one.language, wrap_lines=True, height=360 if one.text.count("\n") > 15 else "content")
+            st.html(markup.note(snippet.note))
+            st.code(
+                snippet.text,
+                snippet.language,
+                wrap_lines=True,
+                height=360 if snippet.text.count("\n") > 15 else "content",
+            )
 
 
 def _file_name(name: str) -> str:

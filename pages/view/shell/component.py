@@ -31,7 +31,7 @@ def register(
     script = (ASSETS / f"{name}.js").read_text(encoding="utf-8")
     if not isolated:
         script = "".join((ASSETS / f"{shared}.js").read_text(encoding="utf-8") for shared in scripts) + script
-    made = st.components.v2.component(
+    component = st.components.v2.component(
         f"value_palette_{name}",
         html=html,
         css=(ASSETS / f"{name}.css").read_text(encoding="utf-8"),
@@ -40,6 +40,6 @@ def register(
     )
 
     def mount(*, data: Any = None, **options: Any) -> Any:
-        return made(data=amounts.json_safe(data), **options)
+        return component(data=amounts.json_safe(data), **options)
 
     return mount

@@ -89,7 +89,7 @@ def draw_glossary() -> None:
     if not entries:
         st.html(markup.note("No word has that. A shorter text finds more."))
     left, right = st.columns(2, gap="large")
-    for column, half in zip((left, right), _halves([one.name for one in entries]), strict=True):
+    for column, half in zip((left, right), _halves([entry.name for entry in entries]), strict=True):
         with column:
             for name in half:
                 _draw_entry(name)

@@ -81,12 +81,12 @@ class Message:
 def parse_message(text: str) -> Message | None:
     """Return a message; None for one that cannot be read."""
     try:
-        told = json.loads(text) if len(text) <= MAX_MESSAGE_LENGTH else None
+        message = json.loads(text) if len(text) <= MAX_MESSAGE_LENGTH else None
     except ValueError:
         return None
-    if not isinstance(told, dict):
+    if not isinstance(message, dict):
         return None
-    page, number, changes = told.get("session"), told.get("seq"), told.get("changes")
+    page, number, changes = message.get("session"), message.get("seq"), message.get("changes")
     if not isinstance(page, str) or not isinstance(number, int) or not isinstance(changes, dict):
         return None
     return Message(page, number, changes)
@@ -111,15 +111,15 @@ async def _serve(socket: WebSocket) -> None:
 
     async def answer() -> None:
         while True:
-            told = parse_message(await newest.get())
-            if told is None:
+            message = parse_message(await newest.get())
+            if message is None:
                 continue
-            if (page := _pages.get(told.page)) is None:
-                await _send(socket, _to_json({"unknown": told.number}))
+            if (page := _pages.get(message.page)) is None:
+                await _send(socket, _to_json({"unknown": message.number}))
                 continue
-            said, there = await anyio.to_thread.run_sync(_answer_json, page, told, faults)
-            await _send(socket, said)
-            if there:
+            answer_text, page_open = await anyio.to_thread.run_sync(_answer_json, page, message, faults)
+            await _send(socket, answer_text)
+            if page_open:
                 _put(answered, page)
 
     async def say_more() -> None:
@@ -128,17 +128,17 @@ async def _serve(socket: WebSocket) -> None:
             await _send(socket, await anyio.to_thread.run_sync(_followup_json, page, faults))
 
     speaking = [asyncio.create_task(answer()), asyncio.create_task(say_more())]
-    for one in speaking:
-        one.add_done_callback(_log_failure)
+    for task in speaking:
+        task.add_done_callback(_log_failure)
     try:
         async for text in socket.iter_text():
-            if any(one.done() for one in speaking):
+            if any(task.done() for task in speaking):
                 break
             _last_message_at[0] = time.monotonic()
             _put(newest, text)
     finally:
-        for one in speaking:
-            one.cancel()
+        for task in speaking:
+            task.cancel()
         with contextlib.suppress(RuntimeError):  # closed already
             await socket.close()
 
@@ -150,12 +150,12 @@ def _put(queue: asyncio.Queue[Any], item: Any) -> None:
     queue.put_nowait(item)
 
 
-def _answer_json(page: LivePage, told: Message, faults: dict[tuple[str, int], errors.Failure]) -> tuple[str, bool]:
+def _answer_json(page: LivePage, message: Message, faults: dict[tuple[str, int], errors.Failure]) -> tuple[str, bool]:
     """Return a page's answer as JSON, or what is shown in its place where it failed; and whether it is there."""
     try:
-        return _to_json(page.answer(told.number, told.changes)), True
+        return _to_json(page.answer(message.number, message.changes)), True
     except Exception as error:  # noqa: BLE001 (a failure is shown, and the next move is answered)
-        return _to_json(page.failed(told.number, _failure_of(error, faults))), False
+        return _to_json(page.failed(message.number, _failure_of(error, faults))), False
 
 
 def _followup_json(page: LivePage, faults: dict[tuple[str, int], errors.Failure]) -> str:
@@ -181,10 +181,10 @@ def _to_json(what: dict[str, Any]) -> str:
     return json.dumps(amounts.json_safe(what), separators=(",", ":"), allow_nan=False)
 
 
-async def _send(socket: WebSocket, said: str) -> None:
-    if said:
+async def _send(socket: WebSocket, text: str) -> None:
+    if text:
         with contextlib.suppress(WebSocketDisconnect):  # the one who listens hears of it too
-            await socket.send_text(said)
+            await socket.send_text(text)
 
 
 def _log_failure(speaking: asyncio.Task[None]) -> None:

@@ -109,14 +109,14 @@ def levels_table(
     return f'<div class="vp-scroll"{" tabindex=0" if wide else ""}>{table}</div>'
 
 
-def rail(value: int, base: float, realised: float | None, said: str, theme: Theme) -> str:
+def rail(value: int, base: float, realised: float | None, label: str, theme: Theme) -> str:
     """Where base and realised level lie along a slider.
 
     Args:
         value: position of the value, for its colour.
         base: base level, as a share of the slider's way from 0 to 1.
         realised: realised level likewise; None when there is none.
-        said: the same in words, for those who do not see it.
+        label: the same in words, for those who do not see it.
         theme: colours of the values.
     """
     start = 100 * min(max(base, 0.0), 1.0)
@@ -126,7 +126,7 @@ def rail(value: int, base: float, realised: float | None, said: str, theme: Them
         left, width = amounts.fixed(min(start, end), 2), amounts.fixed(abs(end - start), 2)
         marks += f'<span class="vp-gain" style="left:{left}%;width:{width}%;{of_value}"></span>'
         marks += f'<span class="vp-realised" style="left:{amounts.fixed(end, 2)}%;{of_value}"></span>'
-    return f'<div class="vp-rail" role="img" aria-label="{escape(said, quote=True)}">{marks}</div>'
+    return f'<div class="vp-rail" role="img" aria-label="{escape(label, quote=True)}">{marks}</div>'
 
 
 def readout(target: str, meaning: str) -> str:
@@ -163,16 +163,17 @@ def name(text: str, tag: str = "") -> str:
 
 def region(label: str, title: str, progress: str, sentences: Sequence[str]) -> str:
     """Return a landmark with a title, how far it is, and some sentences."""
-    said = "".join(f"<p>{escape(text)}</p>" for text in sentences)
+    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in sentences)
     of = f'<span class="vp-tag">{escape(progress)}</span>' if progress else ""
     named = escape(f"{label}, {progress}: {title}" if progress else f"{label}: {title}", quote=True)
-    return f'<section class="vp-region" role="region" aria-label="{named}"><h2>{escape(title)}{of}</h2>{said}</section>'
+    heading = f"<h2>{escape(title)}{of}</h2>"
+    return f'<section class="vp-region" role="region" aria-label="{named}">{heading}{paragraphs}</section>'
 
 
-def image(name: str, said: str) -> str:
+def image(name: str, alt: str) -> str:
     """Return a picture of our own from assets/, and its meaning in words."""
     kind, drawn = guess_type(name)[0], b64encode((ASSETS / name).read_bytes()).decode()
-    return f'<img class="vp-picture" src="data:{kind};base64,{drawn}" alt="{escape(said, quote=True)}">'
+    return f'<img class="vp-picture" src="data:{kind};base64,{drawn}" alt="{escape(alt, quote=True)}">'
 
 
 def steps(items: Sequence[tuple[str, str]]) -> str:

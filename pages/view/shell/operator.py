@@ -34,10 +34,10 @@ def token() -> str:
     Raises:
         InputError: the one in the environment is so short that it can be guessed.
     """
-    given = os.environ.get(SETTING, "").strip()
-    if given and len(given) < MIN_LENGTH:
-        raise InputError(f"{SETTING} has {len(given)} characters; expected at least {MIN_LENGTH}.")
-    return given or secrets.token_urlsafe(24)
+    setting = os.environ.get(SETTING, "").strip()
+    if setting and len(setting) < MIN_LENGTH:
+        raise InputError(f"{SETTING} has {len(setting)} characters; expected at least {MIN_LENGTH}.")
+    return setting or secrets.token_urlsafe(24)
 
 
 def print_token() -> None:

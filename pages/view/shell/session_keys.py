@@ -69,9 +69,9 @@ class KeyFamily(Generic[T]):
         return Key(self.pattern.format(part), self.default)
 
 
-def clear(*kept: Key[Any]) -> None:
+def clear(*keys: Key[Any]) -> None:
     """Remove every entry but those kept, and every parameter of the address."""
-    entries = {key.name: st.session_state[key.name] for key in kept if key.is_set()}
+    entries = {key.name: st.session_state[key.name] for key in keys if key.is_set()}
     st.session_state.clear()
     st.query_params.from_dict({})  # clear() refuses where a widget is bound to the address
     st.session_state.update(entries)

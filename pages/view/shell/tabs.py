@@ -33,11 +33,11 @@ def choose_view(page: str, titles: Mapping[str, str]) -> str:
 
 def read_address(page: str, titles: Mapping[str, str]) -> bool:
     """Take over the view that the address names, when the page is opened and on Back; whether there was one."""
-    context, asked = get_script_run_ctx(), st.query_params.get("view")
+    context, requested = get_script_run_ctx(), st.query_params.get("view")
     back = context is not None and context.is_history_navigation
-    if asked not in titles or not (back or not VIEW.of(page).is_set()):
+    if requested not in titles or not (back or not VIEW.of(page).is_set()):
         return False
-    VIEW.of(page).set(asked)
+    VIEW.of(page).set(requested)
     return True
 
 
@@ -56,10 +56,10 @@ def draw_tabs(page: str, titles: Mapping[str, str]) -> str:
     return str(view)
 
 
-def write_address(said: Mapping[str, str]) -> None:
+def write_address(parameters: Mapping[str, str]) -> None:
     """Put the view, and what belongs to it, into the address."""
-    if any(st.query_params.get(name) != text for name, text in said.items()):
-        st.query_params.update(said)
+    if any(st.query_params.get(name) != text for name, text in parameters.items()):
+        st.query_params.update(parameters)
 
 
 def keep_in_address(key: str, first: int | Sequence[int]) -> None:

@@ -31,11 +31,11 @@ class BaselineQuery:
     times: float
 
 
-def draw_baselines(asked: BaselineQuery, job: Job) -> None:
+def draw_baselines(query: BaselineQuery, job: Job) -> None:
     """Shares, every draw, words, tables and data.
 
     Args:
-        asked: what for.
+        query: what for.
         job: whose result are the ways to pick weights.
     """
     if job.error:
@@ -44,34 +44,34 @@ def draw_baselines(asked: BaselineQuery, job: Job) -> None:
         with st.container(height=420, border=False):
             st.html(markup.note("" if job.ended else "Drawing random weights, and solving each for its cost."))
         return
-    shown = drawn.BaselineFigureData(job.result, asked.targets, asked.scene.units(), asked.times)
-    st.header(told.headline(shown))
-    st.html(markup.facts(told.facts(shown)))
+    figure_data = drawn.BaselineFigureData(job.result, query.targets, query.scene.units(), query.times)
+    st.header(told.headline(figure_data))
+    st.html(markup.facts(told.facts(figure_data)))
     with st.container(horizontal=True, key="baselines_shares"):
         for improved, title in ((False, "Meet every target"), (True, "Improve every targeted value")):
             with st.container(key=f"baselines_share_{int(improved)}"):
                 st.html(f'<h3 class="vp-small-title">{title}</h3>')
                 st.plotly_chart(
-                    drawn.shares(shown, improved),
+                    drawn.shares(figure_data, improved),
                     key=f"baselines_bars_{int(improved)}",
                     config=theme.CONFIG,
-                    alt=f"{title}: the share of each kind of weights. {told.headline(shown)}",
+                    alt=f"{title}: the share of each kind of weights. {told.headline(figure_data)}",
                 )
     st.html(markup.note("Thin lines: where the share of all random weights lies, with 90% confidence."))
     st.header("Every draw")
-    _draws(asked, shown)
+    _draws(query, figure_data)
     with st.expander("In words", key="baselines_words"):
-        for sentence in told.summary(shown):
+        for sentence in told.summary(figure_data):
             st.text(sentence)
     with st.expander("Levels and cost", key="baselines_table"):
-        st.html(markup.levels_table(*told.table(shown), wide=True))
+        st.html(markup.levels_table(*told.table(figure_data), wide=True))
         st.html(markup.note("Of random weights, the median."))
     with st.expander("How often a reply beats the base model's", key="baselines_wins"):
-        st.html(markup.levels_table(*told.wins(shown), wide=True))
+        st.html(markup.levels_table(*told.wins(figure_data), wide=True))
         st.html(markup.note("Replies to the same prompt, ties half: 50% is the base model itself."))
     st.download_button(
         "Data (CSV)",
-        told.baselines_csv(shown),
+        told.baselines_csv(figure_data),
         "baselines.csv",
         "text/csv",
         icon=":material/download:",
@@ -80,9 +80,9 @@ def draw_baselines(asked: BaselineQuery, job: Job) -> None:
     )
 
 
-def _draws(asked: BaselineQuery, shown: drawn.BaselineFigureData) -> None:
+def _draws(query: BaselineQuery, figure_data: drawn.BaselineFigureData) -> None:
     """Draw the draws, value by value or in the plane of two."""
-    names, wanted = asked.scene.names, shown.wanted
+    names, wanted = query.scene.names, figure_data.wanted
     pairs = len(names) > 1
     titles = [sentences.capitalised(name) for name in names]
     across, upwards = (wanted + [j for j in range(len(names)) if j not in wanted])[:2] if pairs else (0, 0)
@@ -112,13 +112,13 @@ def _draws(asked: BaselineQuery, shown: drawn.BaselineFigureData) -> None:
     if view == "plane" and across == upwards:
         st.html(markup.note("Choose two different values."))
         return
-    figure = drawn.plane(shown, (across, upwards)) if view == "plane" else drawn.strips(shown)
-    st.plotly_chart(figure, key=f"baselines_{view}", config=theme.CONFIG, alt=told.alt(shown))
-    count = max(len(way.judged.kl) for way in shown.found)
+    figure = drawn.plane(figure_data, (across, upwards)) if view == "plane" else drawn.strips(figure_data)
+    st.plotly_chart(figure, key=f"baselines_{view}", config=theme.CONFIG, alt=told.alt(figure_data))
+    count = max(len(way.judged.kl) for way in figure_data.found)
     most = f", the first {drawn.MAX_DOTS} of each kind" if count > drawn.MAX_DOTS else ""
     st.html(
         markup.note(
-            f"Rings: random weights at any cost; full dots: {shown.cost()}{most}. A star meets every target. "
+            f"Rings: random weights at any cost; full dots: {figure_data.cost()}{most}. A star meets every target. "
             "Diamond: your palette."
         )
     )

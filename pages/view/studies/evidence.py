@@ -47,9 +47,9 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     if study is None:
         return None
     values = study.graded.values
-    there = [values.index(name) if name in values else None for name in scene.table.values]
+    places = [values.index(name) if name in values else None for name in scene.table.values]
     names, colours = [name.replace("_", " ") for name in values], list(range(len(values)))
-    for position, number in enumerate(there):
+    for position, number in enumerate(places):
         if number is not None:
             names[number], colours[number] = scene.names[position], position
     sizes = np.where(study.graded.mostly_reachable, (~np.isnan(study.graded.asked)).sum(axis=1), 0)

@@ -58,8 +58,8 @@ def draw_order_list(scene: Scene, positions: Sequence[int], notes: Sequence[str]
     def moved() -> None:
         chosen = LIST.get().get("order")
         # From a browser: whatever it sends, only an order of the values that were asked about is taken.
-        told = chosen if isinstance(chosen, list) and all(isinstance(j, (int, float)) for j in chosen) else []
-        if sorted(told) == sorted(positions):
-            set_order(scene, [int(j) for j in told])
+        order = chosen if isinstance(chosen, list) and all(isinstance(j, (int, float)) for j in chosen) else []
+        if sorted(order) == sorted(positions):
+            set_order(scene, [int(j) for j in order])
 
     _mount(key=LIST.name, data={"rows": rows, "label": "Order of alignment"}, on_order_change=moved)

@@ -39,11 +39,11 @@ class SequenceQuery:
     grows: bool
 
 
-def draw_sequence(asked: SequenceQuery, job: Job) -> None:
+def draw_sequence(query: SequenceQuery, job: Job) -> None:
     """Draw the path, in a picture, in words, in a table and as data.
 
     Args:
-        asked: what for.
+        query: what for.
         job: whose result, and partial result, is a path of as many rounds as there are yet.
     """
     whole: SequentialPath | None = job.result or job.partial
@@ -53,21 +53,23 @@ def draw_sequence(asked: SequenceQuery, job: Job) -> None:
         with st.container(height=420, border=False):
             st.html(markup.note("" if job.ended else "Aligning one value after another."))
         return
-    shown = sequence.SequenceFigureData(
-        whole.after(asked.rounds), asked.solution, asked.scene.units(), asked.scene.theme
+    figure_data = sequence.SequenceFigureData(
+        whole.after(query.rounds), query.solution, query.scene.units(), query.scene.theme
     )
     with st.container(key="sequence_said"):
-        st.header(sequence_text.largest_loss_sentence(shown))
+        st.header(sequence_text.largest_loss_sentence(figure_data))
         for sentence in (
-            sequence_text.ending_sentence(shown),
-            sequence_text.stop_sentence(shown),
-            _rounds_sentence(asked, job, whole),
+            sequence_text.ending_sentence(figure_data),
+            sequence_text.stop_sentence(figure_data),
+            _rounds_sentence(query, job, whole),
         ):
             if sentence:
                 st.html(markup.note(sentence))
-    if not shown.path.steps:
+    if not figure_data.path.steps:
         return
-    st.plotly_chart(sequence.path(shown), key="sequence_path", config=theme.CONFIG, alt=sequence_text.alt(shown))
+    st.plotly_chart(
+        sequence.path(figure_data), key="sequence_path", config=theme.CONFIG, alt=sequence_text.alt(figure_data)
+    )
     st.html(
         markup.note(
             "Large dot: the value's own step. Thick line down: what a step took back. Dotted: target. "
@@ -76,13 +78,13 @@ def draw_sequence(asked: SequenceQuery, job: Job) -> None:
     )
     with st.expander("In words", key="sequence_words"):
         st.html(markup.note("Changes under 0.01 standard deviations are left out."))
-        for sentence in sequence_text.summary(shown):
+        for sentence in sequence_text.summary(figure_data):
             st.text(sentence)
     with st.expander("Step by step", key="sequence_steps"):
-        st.html(markup.levels_table(*sequence_text.table(shown), wide=True, theme=asked.scene.theme))
+        st.html(markup.levels_table(*sequence_text.table(figure_data), wide=True, theme=query.scene.theme))
     st.download_button(
         "Data (CSV)",
-        sequence_text.sequence_csv(shown),
+        sequence_text.sequence_csv(figure_data),
         "sequence.csv",
         "text/csv",
         icon=":material/download:",
@@ -91,45 +93,45 @@ def draw_sequence(asked: SequenceQuery, job: Job) -> None:
     )
 
 
-def _rounds_sentence(asked: SequenceQuery, job: Job, whole: SequentialPath) -> str:
-    if asked.solution is None or asked.grows:
+def _rounds_sentence(query: SequenceQuery, job: Job, whole: SequentialPath) -> str:
+    if query.solution is None or query.grows:
         return ""
-    found = whole.rounds_to(asked.solution.levels, sequence.NEAR)
-    if found is None and not job.ended:
+    rounds = whole.rounds_to(query.solution.levels, sequence.NEAR)
+    if rounds is None and not job.ended:
         return "Counting the rounds that it takes until nothing changes any more."
-    return sequence_text.rounds_needed_sentence(found, whole.rounds)
+    return sequence_text.rounds_needed_sentence(rounds, whole.rounds)
 
 
-def draw_orders(asked: SequenceQuery, job: Job) -> None:
+def draw_orders(query: SequenceQuery, job: Job) -> None:
     """Of all orders the one that loses least and the one that loses most, each a click away.
 
     Args:
-        asked: what for.
+        query: what for.
         job: whose result are the orders.
     """
-    found: OrderComparison | None = job.result
+    comparison: OrderComparison | None = job.result
     if job.error:
         st.html(markup.note(f"The orders could not be compared: {job.error}"))
-    if found is None:
+    if comparison is None:
         st.html(markup.note("" if job.ended else "Comparing the orders."))
         return
-    if found.best is None or found.worst is None:
+    if comparison.best is None or comparison.worst is None:
         return
-    ends = () if compared.orders_agree(found) else (("least", found.best), ("most", found.worst))
+    ends = () if compared.orders_agree(comparison) else (("least", comparison.best), ("most", comparison.worst))
     for how, place in ends:
-        its = found.paths[place].order
+        its = comparison.paths[place].order
         with st.container(horizontal=True, vertical_alignment="center", key=f"sequence_{how}"):
             st.html(f'<h3 class="vp-small-title">{how.capitalize()} is lost</h3>', width="content")
-            places = [(j, f"{number}. {asked.scene.names[j]}") for number, j in enumerate(its, start=1)]
-            st.html(markup.chips(places, asked.scene.theme), width="content")
-            st.html(markup.note(compared.shortfall_sentence(found, place, asked.scene.units())), width="content")
+            places = [(j, f"{number}. {query.scene.names[j]}") for number, j in enumerate(its, start=1)]
+            st.html(markup.chips(places, query.scene.theme), width="content")
+            st.html(markup.note(compared.shortfall_sentence(comparison, place, query.scene.units())), width="content")
             if st.button(
                 "Use this order",
                 key=f"sequence_use_{place}",
                 type="tertiary",
-                disabled=its == asked.chosen,
+                disabled=its == query.chosen,
                 on_click=order_list.set_order,
-                args=(asked.scene, its),
+                args=(query.scene, its),
             ):
                 st.rerun()  # the whole page, and not this piece alone
-    st.html(markup.note(compared.order_summary(found)))
+    st.html(markup.note(compared.order_summary(comparison)))

@@ -43,43 +43,45 @@ def draw_all_pairs(today: CurrentPalette) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="pairs_controls"):
         first = today.wanted[:MAX_VALUES] if len(today.wanted) > 1 else today.first(min(3, len(today.names)))
         chosen = pick_values("Values", today, first, "pairs_values", most=MAX_VALUES)
-        kept = draw_others_choice()
+        keep_others = draw_others_choice()
     if len(chosen) < 2:
         st.html(markup.note("Choose two values or more."))
         return
     cells = list(combinations(chosen, 2))
 
     def work(job: Job) -> PairFrontiers:
-        found: PairFrontiers = {}
+        frontiers: PairFrontiers = {}
         for pair in cells:
-            floors = today.floors(kept, list(pair))
-            found[pair] = frontier(today.scene.oracle, pair, BUDGETS, floors=floors, directions=DIRECTIONS, limit=False)
-            job.report(dict(found))
-        return found
+            floors = today.floors(keep_others, list(pair))
+            frontiers[pair] = frontier(
+                today.scene.oracle, pair, BUDGETS, floors=floors, directions=DIRECTIONS, limit=False
+            )
+            job.report(dict(frontiers))
+        return frontiers
 
-    floors = today.floors(kept, []).tobytes()
+    floors = today.floors(keep_others, []).tobytes()
     key = (today.scene.key, tuple(cells), floors)
     background.poll(background.job("pairs", key, work), lambda job: _draw(job, today, cells))
 
 
 def _draw(job: Job, today: CurrentPalette, cells: list[tuple[int, int]]) -> None:
     rerun_if_changed()
-    found: PairFrontiers = job.result or job.partial or {}
+    frontiers: PairFrontiers = job.result or job.partial or {}
     units = today.scene.units()
     if job.error:
         st.html(markup.note(f"The pairs could not be computed: {job.error}"))
     values = sorted({j for pair in cells for j in pair})
     st.html(_grid_rules(values))
     height = pair_grid.HEIGHTS.get(len(values) - 1, pair_grid.LEAST_HEIGHT)
-    ends = pair_grid.shared_range(units, list(found.values()), today.stand)
+    ends = pair_grid.shared_range(units, list(frontiers.values()), today.stand)
     with st.container(key="pairs_matrix"):
         for pair in cells:
             with st.container(key=f"pair_{pair[0]}_{pair[1]}", border=True, gap=None):
-                _draw_cell(today, pair, found.get(pair), ends, height)
+                _draw_cell(today, pair, frontiers.get(pair), ends, height)
         with st.container(key="pairs_words"):
-            sentences = pair_grid.summary(found, units)
+            sentences = pair_grid.summary(frontiers, units)
             if not job.ended:
-                st.html(markup.note(f"{len(found)} of {len(cells)} pairs are there."))
+                st.html(markup.note(f"{len(frontiers)} of {len(cells)} pairs are there."))
             for sentence in sentences[:3]:
                 st.text(sentence)
     draw_words(sentences)
@@ -88,7 +90,7 @@ def _draw(job: Job, today: CurrentPalette, cells: list[tuple[int, int]]) -> None
 
 
 def _draw_cell(
-    today: CurrentPalette, pair: tuple[int, int], found: Frontier | None, ends: tuple[float, float], height: int
+    today: CurrentPalette, pair: tuple[int, int], frontier: Frontier | None, ends: tuple[float, float], height: int
 ) -> None:
     across, upwards = (markup.plain(today.titles[pair[0]]), markup.plain(today.names[pair[1]]))
     st.button(
@@ -99,18 +101,18 @@ def _draw_cell(
         args=(pair,),
         help="Open this pair",
     )
-    if found is None:
+    if frontier is None:
         with st.container(height=height, border=False):
             st.html(markup.note("Waiting."))
         return
     units = today.scene.units()
-    reached = [contour for contour in found.contours if len(contour.levels)]
+    reached = [contour for contour in frontier.contours if len(contour.levels)]
     if not reached:
         with st.container(height=height, border=False):
             st.html(markup.note("The targets of the other values alone cost more than this."))
         return
     event = st.plotly_chart(
-        pair_grid.pair_cell(units, pair, found, today.stand, ends, height, today.scene.theme),
+        pair_grid.pair_cell(units, pair, frontier, today.stand, ends, height, today.scene.theme),
         key=f"cell_{pair[0]}_{pair[1]}",
         on_select="rerun",
         selection_mode="points",

@@ -68,11 +68,11 @@ def draw_local_steps(today: CurrentPalette) -> None:
         st.html(markup.note(_KEEP_MEANINGS[keep]))
 
     def work(job: Job) -> LocalSteps:
-        oracle, found = today.scene.oracle, LocalSteps()
+        oracle, steps = today.scene.oracle, LocalSteps()
         attainable = AttainableLevels(oracle)
         for j in today.wanted:
             for sign in (-1, 1):
-                found[j, sign] = local_step(
+                steps[j, sign] = local_step(
                     oracle,
                     today.targets,
                     j,
@@ -82,8 +82,8 @@ def draw_local_steps(today: CurrentPalette) -> None:
                     fixed=today.fixed,
                     attainable=attainable,
                 )
-            job.report(dict(found))
-        return found
+            job.report(dict(steps))
+        return steps
 
     key = (today.scene.key, today.targets.tobytes(), today.fixed.tobytes(), size, keep)
     background.poll(background.job("steps", key, work), lambda job: _draw(job, today, keep))
@@ -91,7 +91,7 @@ def draw_local_steps(today: CurrentPalette) -> None:
 
 def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
     rerun_if_changed()
-    found: LocalSteps = job.result or job.partial or {}
+    steps: LocalSteps = job.result or job.partial or {}
     if job.error:
         st.html(markup.note(f"The steps could not be computed: {job.error}"))
     for j in today.wanted:
@@ -101,24 +101,24 @@ def _draw(job: Job, today: CurrentPalette, keep: Keep) -> None:
                 st.html(markup.chips([(j, f"{today.titles[j]} {amounts.percentile(at)}")], today.scene.theme))
             for sign, label, icon in ((-1, "Less", "remove"), (1, "More", "add")):
                 with st.container(key=f"steps_{j}_{'more' if sign > 0 else 'less'}", gap="small"):
-                    one = found.get((j, sign))
-                    told = f"{today.titles[j]}: a step {label.lower()}. {_KEEP_SENTENCES[keep]}"
+                    step = steps.get((j, sign))
+                    caption = f"{today.titles[j]}: a step {label.lower()}. {_KEEP_SENTENCES[keep]}"
                     st.button(
                         f"{label} {markup.plain(today.names[j])}",
                         key=f"step_{j}_{sign}",
                         icon=f":material/{icon}:",
-                        disabled=one is None,
+                        disabled=step is None,
                         width="stretch",
                         on_click=take_targets,
-                        args=None if one is None else (today.scene, _moved(today, one), told),
+                        args=None if step is None else (today.scene, _moved(today, step), caption),
                     )
-                    if one is None:
-                        st.html(markup.note(_why_not(today, keep, j, sign) if (j, sign) in found else "…"))
+                    if step is None:
+                        st.html(markup.note(_why_not(today, keep, j, sign) if (j, sign) in steps else "…"))
                     else:
-                        st.html(markup.readout(_from_to(today, j, one), _cost(one)))
-                        given = _others(today, j, one)
-                        if given:
-                            st.html(markup.chips(given, today.scene.theme))
+                        st.html(markup.readout(_from_to(today, j, step), _cost(step)))
+                        others = _others(today, j, step)
+                        if others:
+                            st.html(markup.chips(others, today.scene.theme))
                         elif keep is Keep.COST and len(today.wanted) > 1:
                             st.html(markup.note("The others hardly move."))
 
@@ -138,9 +138,9 @@ def _why_not(today: CurrentPalette, keep: Keep, value: int, sign: int) -> str:
 
 
 def _cost(step: LocalStep) -> str:
-    said = "costs the same" if abs(step.nats) < 5e-3 else f"{sentences.number(abs(step.nats), 2)} nats "
-    said += "" if abs(step.nats) < 5e-3 else "more" if step.nats > 0 else "less"
-    return said if step.trusted else f"{said}; on paper only"
+    text = "costs the same" if abs(step.nats) < 5e-3 else f"{sentences.number(abs(step.nats), 2)} nats "
+    text += "" if abs(step.nats) < 5e-3 else "more" if step.nats > 0 else "less"
+    return text if step.trusted else f"{text}; on paper only"
 
 
 def _others(today: CurrentPalette, value: int, step: LocalStep) -> list[tuple[int, str]]:

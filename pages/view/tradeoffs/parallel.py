@@ -70,11 +70,11 @@ def draw_parallel(today: CurrentPalette) -> None:
             bind="query-params",
             persist_state="session",
         )
-        kept = draw_others_choice()
+        keep_others = draw_others_choice()
     if len(chosen) < 2 or not budgets:
         st.html(markup.note("Choose two values or more, and a budget."))
         return
-    floors, nats = today.floors(kept, chosen), tuple(sorted(float(b) for b in budgets))
+    floors, nats = today.floors(keep_others, chosen), tuple(sorted(float(b) for b in budgets))
 
     def work(job: Job) -> FrontierSpread:
         return spread_frontier(today.scene.oracle, chosen, nats, lines=max(LINES, len(chosen)), floors=floors)
@@ -84,23 +84,23 @@ def draw_parallel(today: CurrentPalette) -> None:
 
 
 def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> None:
-    found: FrontierSpread | None = job.result
+    spread: FrontierSpread | None = job.result
     scene = today.scene
     units = scene.units()
     if job.error:
         st.html(markup.note(f"The palettes could not be computed: {job.error}"))
-    if found is None:
+    if spread is None:
         if not job.ended:
             st.html(markup.note("Computing the palettes."))
         return
-    if not len(found.kl):
+    if not len(spread.kl):
         st.html(markup.note("The targets of the other values alone cost more than this, or cannot be met."))
         return
     axes = range(len(today.names))
     left, right = st.columns([1.7, 1], gap="medium")
     with left:
         now = today.assessment.solution
-        shown = list(range(len(found.kl)))
+        numbers = list(range(len(spread.kl)))
         if now is not None:
             must = st.pills(
                 "Only those that are no worse than yours in",
@@ -112,14 +112,14 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
                 persist_state="session",
                 wrap=True,
             )
-            shown = parallel_coordinates.no_worse(found, units, now.levels, [int(j) for j in must])
-            st.html(markup.note(f"{len(shown)} of {len(found.kl)} palettes are shown."))
+            numbers = parallel_coordinates.no_worse(spread, units, now.levels, [int(j) for j in must])
+            st.html(markup.note(f"{len(numbers)} of {len(spread.kl)} palettes are shown."))
         key = f"lines_{what_if.selection_round('lines')}"
         # Read before the figure is drawn, which shows the chosen line in full.
         clicked = what_if.clicked_point("lines", Key[Any](key, None).get(), job.key)
-        chosen = clicked[0] if clicked is not None and clicked[0] in shown else None
+        chosen = clicked[0] if clicked is not None and clicked[0] in numbers else None
         st.plotly_chart(
-            parallel_coordinates.lines(found, shown, units, axes, today.stand, tint, chosen, scene.theme),
+            parallel_coordinates.lines(spread, numbers, units, axes, today.stand, tint, chosen, scene.theme),
             key=key,
             on_select="rerun",
             selection_mode="points",
@@ -130,11 +130,11 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
     with right:
         point = None
         if chosen is not None:
-            levels = found.levels[chosen]
-            said = f"One of the palettes at {amounts.significant(found.budget[chosen])} nats."
-            new = plane.targets_at_point(today.targets, levels, found.values)
-            point = what_if.WhatIfPoint(said, levels, found.weights[chosen], float(found.kl[chosen]), new)
+            levels = spread.levels[chosen]
+            caption = f"One of the palettes at {amounts.significant(spread.budget[chosen])} nats."
+            new = plane.targets_at_point(today.targets, levels, spread.values)
+            point = what_if.WhatIfPoint(caption, levels, spread.weights[chosen], float(spread.kl[chosen]), new)
         what_if.draw_panel(today, "lines", point, HOW)
     what_if.draw_replies(today, "lines", point)
-    draw_words(parallel_coordinates.summary(found, shown, units))
-    draw_download(parallel_coordinates.fan_csv(found, scene.oracle), "palettes-at-budgets", "lines_csv")
+    draw_words(parallel_coordinates.summary(spread, numbers, units))
+    draw_download(parallel_coordinates.fan_csv(spread, scene.oracle), "palettes-at-budgets", "lines_csv")

@@ -78,16 +78,16 @@ class CurrentPalette:
     def fixed(self) -> np.ndarray:
         """(value,) bool: targets that do not give way, locked or kept at base."""
         values = self.scene.table.values
-        kept = [self.palette.targets[name].keep and not self.palette.targets[name].free for name in values]
-        return palettes.locked(self.palette, values) | np.array(kept)
+        keeps = [self.palette.targets[name].keep and not self.palette.targets[name].free for name in values]
+        return palettes.locked(self.palette, values) | np.array(keeps)
 
     def first(self, count: int) -> list[int]:
         """So many values to begin with: those with a target, then the others."""
         return (self.wanted + [j for j in range(len(self.names)) if j not in self.wanted])[:count]
 
-    def floors(self, kept: bool, free: list[int]) -> np.ndarray:
+    def floors(self, keep_others: bool, free: list[int]) -> np.ndarray:
         """(value,) levels that other values keep: their targets, or none."""
-        floors = self.targets.copy() if kept else np.full(len(self.targets), np.nan)
+        floors = self.targets.copy() if keep_others else np.full(len(self.targets), np.nan)
         floors[free] = np.nan
         return floors
 
@@ -125,7 +125,7 @@ def rerun_if_changed() -> None:
 
 def draw_others_choice() -> bool:
     """Draw the choice of what the other values do, the same in all views; True when they keep their targets."""
-    kept = st.segmented_control(
+    choice = st.segmented_control(
         "The other values",
         ["free", "kept"],
         format_func={"free": "Free", "kept": "Keep their targets"}.__getitem__,
@@ -136,7 +136,7 @@ def draw_others_choice() -> bool:
         persist_state="session",
         help="Free: the widest choice. Keep their targets: every point also meets the targets of all other values.",
     )
-    return kept == "kept"
+    return choice == "kept"
 
 
 def pick_value(label: str, today: CurrentPalette, first: int, key: str) -> int:

@@ -31,7 +31,7 @@ def draw_sweep(today: CurrentPalette) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="sensitivity_controls"):
         first = (prices.bottleneck if prices else None) or 0
         value = pick_value("Move the target of", today, first, "sensitivity_value")
-        shown = st.pills(
+        picked = st.pills(
             "Also show",
             [j for j in range(len(names)) if j != value],
             selection_mode="multi",
@@ -43,21 +43,21 @@ def draw_sweep(today: CurrentPalette) -> None:
         )
     if prices is not None and not math.isnan(today.targets[value]):
         st.html(markup.note(sentences.price(prices, value, names)))
-    kept = today.targets.copy()
-    kept[value] = np.nan
+    targets = today.targets.copy()
+    targets[value] = np.nan
 
     def work(job: Job) -> tuple[SensitivityCurve, Bands | None]:
         oracle = today.scene.oracle
-        found = sensitivity_curve(oracle, kept, value, attainable=AttainableLevels(oracle))
-        job.report((found, None))
-        return found, bands(oracle, found, level=LEVEL) if oracle.prompts > 1 else None
+        curve = sensitivity_curve(oracle, targets, value, attainable=AttainableLevels(oracle))
+        job.report((curve, None))
+        return curve, bands(oracle, curve, level=LEVEL) if oracle.prompts > 1 else None
 
-    key = (today.scene.key, value, kept.tobytes())
-    drawn = [int(j) for j in shown]
+    key = (today.scene.key, value, targets.tobytes())
+    drawn = [int(j) for j in picked]
     background.poll(background.job("sensitivity", key, work), lambda job: _draw(job, today, value, drawn))
 
 
-def _draw(job: Job, today: CurrentPalette, value: int, shown: list[int]) -> None:
+def _draw(job: Job, today: CurrentPalette, value: int, values: list[int]) -> None:
     if job.error:
         st.html(markup.note(f"The curves could not be computed: {job.error}"))
     done: tuple[SensitivityCurve, Bands | None] | None = job.result or job.partial
@@ -65,33 +65,33 @@ def _draw(job: Job, today: CurrentPalette, value: int, shown: list[int]) -> None
         with st.container(height=380, border=False):
             st.html(markup.note("" if job.ended else "Computing the curves."))
         return
-    found, error = done
+    curve, error = done
     names, units = today.names, today.scene.units()
-    if len(found.targets) < 2:
-        said = "The other targets cannot be met by themselves, so nothing can be swept. Lower one of them first."
-        st.html(markup.note(said))
+    if len(curve.targets) < 2:
+        message = "The other targets cannot be met by themselves, so nothing can be swept. Lower one of them first."
+        st.html(markup.note(message))
         return
-    drawn = sweep.SweepData(found, units, float(today.targets[value]), error, [value, *shown], today.scene.theme)
-    st.html(markup.legend([(j, names[j]) for j in sorted({value, *shown})], today.scene.theme))
+    drawn = sweep.SweepData(curve, units, float(today.targets[value]), error, [value, *values], today.scene.theme)
+    st.html(markup.legend([(j, names[j]) for j in sorted({value, *values})], today.scene.theme))
     with st.container(key="sensitivity_levels"):
         _chart("levels", sweep.levels(drawn), value, f"Realised levels as the target of {names[value]} moves.")
     with st.container(horizontal=True, key="sensitivity_charts"):
         _chart("weights", sweep.weights(drawn), value, f"Weights as the target of {names[value]} moves.")
         _chart("kl", sweep.kl(drawn), value, f"Distance from the base model as the target of {names[value]} moves.")
-    where = [units.said(value, switch.target) for switch in found.switches]
+    where = [units.said(value, switch.target) for switch in curve.switches]
     with st.container(key="breakpoints", gap="small"):
-        for sentence in sentences.switches(found, names, where):
+        for sentence in sentences.switches(curve, names, where):
             st.text(sentence)
-        most = units.said(value, found.highest)
+        most = units.said(value, curve.highest)
         st.text(f"The highest that {names[value]} can go while the others keep their targets is {most}.")
     st.html(markup.note(_method(error)))
     draw_words(sweep.summary(drawn))
     name = f"sensitivity-{today.scene.table.values[value]}"
-    draw_download(sweep.sweep_csv(found, today.scene.oracle, error), name, "sensitivity_csv")
+    draw_download(sweep.sweep_csv(curve, today.scene.oracle, error), name, "sensitivity_csv")
 
 
-def _chart(name: str, figure: Any, value: int, said: str) -> None:
-    st.plotly_chart(figure, key=f"sweep_{name}_{value}", config=theme.CONFIG, alt=f"{said} The same in words below.")
+def _chart(name: str, figure: Any, value: int, caption: str) -> None:
+    st.plotly_chart(figure, key=f"sweep_{name}_{value}", config=theme.CONFIG, alt=f"{caption} The same in words below.")
 
 
 def _method(error: Bands | None) -> str:

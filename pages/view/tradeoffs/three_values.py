@@ -56,12 +56,12 @@ def draw_three_values(today: CurrentPalette) -> None:
             bind="query-params",
             persist_state="session",
         )
-        kept = draw_others_choice()
+        keep_others = draw_others_choice()
     if len(set(chosen)) < 3:
         st.html(markup.note("Choose three different values."))
         return
     triple = (chosen[0], chosen[1], chosen[2])
-    floors, nats = today.floors(kept, chosen), float(budget)
+    floors, nats = today.floors(keep_others, chosen), float(budget)
 
     def work(job: Job) -> Surface:
         return surface(today.scene.oracle, triple, [nats], floors=floors, directions=DIRECTIONS, limit=False)
@@ -71,15 +71,15 @@ def draw_three_values(today: CurrentPalette) -> None:
 
 
 def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: float) -> None:
-    found: Surface | None = job.result
+    surface: Surface | None = job.result
     names, units = today.names, today.scene.units()
     if job.error:
         st.html(markup.note(f"The surface could not be computed: {job.error}"))
-    if found is None:
+    if surface is None:
         if not job.ended:
             st.html(markup.note("Computing the surface."))
         return
-    sheet = found.contours[0]
+    sheet = surface.contours[0]
     if not len(sheet.levels):
         st.html(
             markup.note(
@@ -88,35 +88,35 @@ def _draw(job: Job, today: CurrentPalette, triple: tuple[int, int, int], nats: f
             )
         )
         return
-    said = f"{names[triple[0]]}, {names[triple[1]]} and {names[triple[2]]}"
+    triple_title = f"{names[triple[0]]}, {names[triple[1]]} and {names[triple[2]]}"
     left, right = st.columns([1.7, 1], gap="medium")
     with left, st.container(horizontal=True, key="three_figures"):
         with st.container(key="three_flat"):
             event = st.plotly_chart(
-                triangle.triangle(units, found, sheet, today.scene.theme),
+                triangle.triangle(units, surface, sheet, today.scene.theme),
                 key=f"triangle_{triple}_{nats}_{what_if.selection_round('three')}",
                 on_select="rerun",
                 selection_mode="points",
                 config=theme.CONFIG | {"displayModeBar": False},
-                alt=f"How {amounts.significant(nats)} nats can be divided among {said}: each mark is a palette. The "
-                "same in words below.",
+                alt=f"How {amounts.significant(nats)} nats can be divided among {triple_title}: each mark is a "
+                "palette. The same in words below.",
             )
         clicked = what_if.clicked_point("three", event, job.key)
         point = None
         if clicked is not None and clicked[0] < len(sheet.levels):
-            title = f"A point of the surface of {said} at {amounts.significant(nats)} nats."
+            title = f"A point of the surface of {triple_title} at {amounts.significant(nats)} nats."
             point = what_if.contour_point(today, title, triple, sheet, clicked[0])
         with st.container(key="three_space"):
             st.plotly_chart(
-                space.space(units, found, today.stand, None if point is None else point.levels, today.scene.theme),
+                space.space(units, surface, today.stand, None if point is None else point.levels, today.scene.theme),
                 key=f"space_{triple}_{nats}",
                 config=theme.CONFIG,
-                alt=f"The levels of {said} that {amounts.significant(nats)} nats reach, as a surface in space, with "
-                "the base model, your target and what your palette gives. The same in words below.",
+                alt=f"The levels of {triple_title} that {amounts.significant(nats)} nats reach, as a surface in space, "
+                "with the base model, your target and what your palette gives. The same in words below.",
             )
     with right:
         what_if.draw_panel(today, "three", point, HOW)
     what_if.draw_replies(today, "three", point)
-    draw_words(space.summary(found, units))
+    draw_words(space.summary(surface, units))
     values = "-".join(today.scene.table.values[j] for j in triple)
-    draw_download(plane.plane_csv(found, today.scene.oracle), f"surface-{values}", "three_csv")
+    draw_download(plane.plane_csv(surface, today.scene.oracle), f"surface-{values}", "three_csv")

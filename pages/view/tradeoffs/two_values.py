@@ -55,31 +55,31 @@ def draw_two_values(today: CurrentPalette) -> None:
             key="frontier_unit",
             persist_state="session",
         )
-        kept = draw_others_choice()
+        keep_others = draw_others_choice()
     if across == upwards:
         st.html(markup.note("Choose two different values."))
         return
     pair = (across, upwards)
-    floors = today.floors(kept, list(pair))
+    floors = today.floors(keep_others, list(pair))
 
     def work(job: Job) -> Frontier:
         return frontier(today.scene.oracle, pair, BUDGETS, floors=floors)
 
     def draw(job: Job) -> None:
-        _draw(job, today, pair, unit, kept)
+        _draw(job, today, pair, unit, keep_others)
 
     background.poll(background.job("frontier", (today.scene.key, pair, floors.tobytes()), work), draw)
 
 
-def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, kept: bool) -> None:
+def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, keep_others: bool) -> None:
     scene, names = today.scene, today.names
     units = scene.units(unit)
-    found: Frontier | None = job.result
+    frontier: Frontier | None = job.result
     left, right = st.columns([1.7, 1], gap="medium")
     with left:
         event = st.plotly_chart(
-            plane.plane(scene.table, units, pair, found, today.stand),
-            key=f"plane_{pair}_{unit}_{kept}_{what_if.selection_round('two')}",
+            plane.plane(scene.table, units, pair, frontier, today.stand),
+            key=f"plane_{pair}_{unit}_{keep_others}_{what_if.selection_round('two')}",
             on_select="rerun",
             selection_mode="points",
             config=theme.CONFIG,
@@ -88,24 +88,26 @@ def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, ke
         )
         if job.error:
             st.html(markup.note(f"The frontier could not be computed: {job.error}"))
-        if found is None and not job.ended:
+        if frontier is None and not job.ended:
             st.html(markup.note("Computing the frontier."))
     with right:
-        clicked = what_if.clicked_point("two", event, job.key) if found else None
+        clicked = what_if.clicked_point("two", event, job.key) if frontier else None
         point = None
-        if found is not None and clicked is not None and len(clicked) == 2:
-            contour, direction = plane.clicked_point(found, clicked)
+        if frontier is not None and clicked is not None and len(clicked) == 2:
+            contour, direction = plane.clicked_point(frontier, clicked)
             both = f"{names[pair[0]]} and {names[pair[1]]}"
             at = "at the limit" if math.isinf(contour.budget) else f"at {amounts.significant(contour.budget)} nats"
             point = what_if.contour_point(today, f"A point of the frontier of {both} {at}.", pair, contour, direction)
         what_if.draw_panel(today, "two", point, HOW)
     what_if.draw_replies(today, "two", point)
-    if found is None:
+    if frontier is None:
         return
-    if not any(len(contour.levels) for contour in found.contours if math.isfinite(contour.budget)):
+    if not any(len(contour.levels) for contour in frontier.contours if math.isfinite(contour.budget)):
         most = amounts.significant(BUDGETS[-1])
-        said = f"The targets of the other values alone cost more than {most} nats, or cannot be met."
-        st.html(markup.note(said))
-    draw_words(plane.summary(found, units))
+        message = f"The targets of the other values alone cost more than {most} nats, or cannot be met."
+        st.html(markup.note(message))
+    draw_words(plane.summary(frontier, units))
     values = scene.table.values
-    draw_download(plane.plane_csv(found, scene.oracle), f"frontier-{values[pair[0]]}-{values[pair[1]]}", "frontier_csv")
+    draw_download(
+        plane.plane_csv(frontier, scene.oracle), f"frontier-{values[pair[0]]}-{values[pair[1]]}", "frontier_csv"
+    )

@@ -51,14 +51,14 @@ class WhatIfPoint:
 
 
 def contour_point(
-    today: CurrentPalette, said: str, values: tuple[int, ...], contour: Contour, number: int
+    today: CurrentPalette, caption: str, values: tuple[int, ...], contour: Contour, number: int
 ) -> WhatIfPoint:
     """Return a point of a frontier: its levels become the targets of these values; others that it misses give way."""
     limit = math.isinf(contour.budget)
     weights = contour.weights[number] * (LIMIT_FACTOR if limit else 1.0)
     kl = float(contour.kl[number])
     levels = contour.levels[number]
-    return WhatIfPoint(said, levels, weights, kl, plane.targets_at_point(today.targets, levels, values), limit)
+    return WhatIfPoint(caption, levels, weights, kl, plane.targets_at_point(today.targets, levels, values), limit)
 
 
 def clicked_point(view: str, event: Any, mark: Hashable) -> tuple[int, ...] | None:
@@ -111,14 +111,14 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
         with st.container(horizontal=True, vertical_alignment="center"):
             if not same:
                 moved = ~(np.abs(point.targets - today.targets) <= 1e-9)
-                told = f"{point.said.removesuffix('.')} was taken as your target."
+                message = f"{point.said.removesuffix('.')} was taken as your target."
                 st.button(
                     "Take it",
                     key=f"take_it_{view}",
                     type="primary",
                     icon=":material/check:",
                     on_click=take_targets,
-                    args=(today.scene, np.where(moved, point.targets, np.nan), told),
+                    args=(today.scene, np.where(moved, point.targets, np.nan), message),
                 )
             if same:
                 _draw_undo(view)
@@ -134,28 +134,31 @@ def _draw_undo(view: str) -> None:
 def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
     scene, now = today.scene, today.solution
     if today.assessment.solution is None:
-        what = "the base model, for nothing near it can be had" if now is None else "the nearest one that is not"
-        st.html(markup.note(f"Your palette is out of reach, so this is held against {what}."))
-    here, spent = (np.zeros(len(today.names)), 0.0) if now is None else (now.levels, now.kl)
-    found = changes.level_changes(scene.oracle, scene.percentiles, here, point.levels)
-    said = " ".join(
-        filter(None, [changes.gains_sentence(found, today.names), changes.losses_sentence(found, today.names)])
+        start = "the base model, for nothing near it can be had" if now is None else "the nearest one that is not"
+        st.html(markup.note(f"Your palette is out of reach, so this is held against {start}."))
+    current_levels, spent = (np.zeros(len(today.names)), 0.0) if now is None else (now.levels, now.kl)
+    level_changes = changes.level_changes(scene.oracle, scene.percentiles, current_levels, point.levels)
+    texts = " ".join(
+        filter(
+            None,
+            [changes.gains_sentence(level_changes, today.names), changes.losses_sentence(level_changes, today.names)],
+        )
     )
-    told = [said or "No level moves by a percentile.", _cost(spent, point)]
+    paragraphs = [texts or "No level moves by a percentile.", _cost(spent, point)]
     with st.container(gap="small"):
-        for sentence in filter(None, [*told, _gives_way(today, point), _doubt(today, point)]):
+        for sentence in filter(None, [*paragraphs, _gives_way(today, point), _doubt(today, point)]):
             st.text(sentence)
     rows = [
         (
-            one.value,
+            change.value,
             [
-                today.titles[one.value],
-                amounts.percentile(one.before),
-                amounts.percentile(one.after),
-                _signed(one.moved),
+                today.titles[change.value],
+                amounts.percentile(change.before),
+                amounts.percentile(change.after),
+                _signed(change.moved),
             ],
         )
-        for one in found
+        for change in level_changes
     ]
     st.html(
         markup.levels_table(
@@ -175,10 +178,10 @@ def _gives_way(today: CurrentPalette, point: WhatIfPoint) -> str:
     lowered = [int(j) for j in np.flatnonzero(point.targets < today.targets - 1e-6)]
     if not lowered:
         return ""
-    said = sentences.listed([today.names[j] for j in lowered])
+    names = sentences.listed([today.names[j] for j in lowered])
     locked = [today.names[j] for j in lowered if today.fixed[j]]
     held = f" You asked that {sentences.listed(locked)} be held." if locked else ""
-    return f"Taking it lowers your target{'s' * (len(lowered) > 1)} of {said}.{held}"
+    return f"Taking it lowers your target{'s' * (len(lowered) > 1)} of {names}.{held}"
 
 
 def _doubt(today: CurrentPalette, point: WhatIfPoint) -> str:
@@ -212,16 +215,16 @@ def draw_replies(today: CurrentPalette, view: str, point: WhatIfPoint | None) ->
         )
         weights = np.zeros(len(today.names)) if today.solution is None else today.solution.weights
         try:
-            now, there = (reply_example(table, oracle, x, int(prompt)) for x in (weights, point.weights))
+            now, picked = (reply_example(table, oracle, x, int(prompt)) for x in (weights, point.weights))
         except InputError as error:
             st.text(str(error))
             return
-        same = now.aligned == there.aligned
+        same = now.aligned == picked.aligned
         with st.container(horizontal=True, key=f"heard_both_{view}"):
-            for title, key, one in (("There", "there", there), ("Now" if today.solution else "Base", "now", now)):
+            for title, key, example in (("There", "there", picked), ("Now" if today.solution else "Base", "now", now)):
                 with st.container(key=f"heard_{key}_{view}", gap="small"):
-                    st.html(markup.name(title, f"probability {sentences.chance(one.probability)}"))
-                    st.text("The same reply." if same and one is now else one.aligned)
+                    st.html(markup.name(title, f"probability {sentences.chance(example.probability)}"))
+                    st.text("The same reply." if same and example is now else example.aligned)
         base = sentences.chance(1 / now.candidates)
         st.html(
             markup.note(

@@ -39,40 +39,42 @@ def draw_card(seen: ValuesView, name: str) -> None:
     if own is not None and own.rewards is None:
         return
     table = seen.portrayed
-    found = value_profile(table, name)
+    profile = value_profile(table, name)
     if own is None:
         _draw_trust(name)
     else:
         _draw_extremes(seen, name)
-    _draw_facts(seen, name, own, found)
-    _draw_spread(seen, name, found)
-    _draw_correlations(seen, found)
+    _draw_facts(seen, name, own, profile)
+    _draw_spread(seen, name, profile)
+    _draw_correlations(seen, profile)
     if own is None:
-        _draw_ladder(seen, found.rungs)
+        _draw_ladder(seen, profile.rungs)
 
 
 def _draw_trust(name: str) -> None:
     """Draw the word on a value of the table, from labels."""
     of_table = scorer_cards.scorer_quality()
-    one = of_table.separations.get(name)
-    if one is None:
+    separation = of_table.separations.get(name)
+    if separation is None:
         st.html(marks.word(None, scorer_cards.agreement_sentence(of_table, name)))
     else:
-        st.html(marks.word(trust_level(one.auc, one.low), scorer_cards.agreement_sentence(of_table, name)))
+        st.html(
+            marks.word(trust_level(separation.auc, separation.low), scorer_cards.agreement_sentence(of_table, name))
+        )
 
 
 def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: ValueProfile) -> None:
-    told = _entry(seen, name)
-    if not told:
+    entry = _entry(seen, name)
+    if not entry:
         st.html(markup.note("This table does not say how this value was scored."))
     area, basis = _area(name, own)
     facts = [
-        ("Measures", told.get("measures"), ""),
-        ("Misses", told.get("misses"), ""),
+        ("Measures", entry.get("measures"), ""),
+        ("Misses", entry.get("misses"), ""),
         ("AUC", area, basis),
         ("Length", figures.length_sentence(profile), ""),
-        ("Scorer", told.get("source"), f"version {told['version']}" if told.get("version") else ""),
-        ("Licence", told.get("licence"), ""),
+        ("Scorer", entry.get("source"), f"version {entry['version']}" if entry.get("version") else ""),
+        ("Licence", entry.get("licence"), ""),
     ]
     st.html(marks.facts([(label, str(text), small) for label, text, small in facts if text]))
 
@@ -80,19 +82,20 @@ def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: V
 def _area(name: str, own: CustomValue | None) -> tuple[str, str]:
     """Return the AUC, and on how many labels it rests."""
     if own is None:
-        one = scorer_cards.scorer_quality().separations.get(name)
-        if one is None:
+        separation = scorer_cards.scorer_quality().separations.get(name)
+        if separation is None:
             return "Not known", "nobody labelled replies of this table for it"
         return (
-            f"{amounts.fixed(one.auc, 2)} ({amounts.fixed(one.low, 2)} to {amounts.fixed(one.high, 2)})",
-            f"95% interval, from {one.positives} replies labelled 1 and {one.negatives} labelled 0",
+            f"{amounts.fixed(separation.auc, 2)} "
+            f"({amounts.fixed(separation.low, 2)} to {amounts.fixed(separation.high, 2)})",
+            f"95% interval, from {separation.positives} replies labelled 1 and {separation.negatives} labelled 0",
         )
-    found = own.agreement
-    if found is None:
+    agreement = own.agreement
+    if agreement is None:
         return "Not known", "no pair was judged yet"
     return (
-        f"{amounts.fixed(found.auc, 2)} ({amounts.fixed(found.low, 2)} to {amounts.fixed(found.high, 2)})",
-        f"95% interval, from {found.decided} judged pairs",
+        f"{amounts.fixed(agreement.auc, 2)} ({amounts.fixed(agreement.low, 2)} to {amounts.fixed(agreement.high, 2)})",
+        f"95% interval, from {agreement.decided} judged pairs",
     )
 
 

@@ -49,10 +49,16 @@ def begin(own: CustomValue | None = None) -> None:
         field.pop()
     FORM.set(own.value.id if own else 0)
     if own is not None:
-        told = own.value.definition
-        between = "\n" if told.kind is Kind.DESCRIPTION else "\n\n"
+        definition = own.value.definition
+        between = "\n" if definition.kind is Kind.DESCRIPTION else "\n\n"
         tints = {tint: name for name, tint in TINTS.items()}
-        filled = (told.title, told.kind, between.join(told.more), between.join(told.less), tints.get(told.colour or ""))
+        filled = (
+            definition.title,
+            definition.kind,
+            between.join(definition.more),
+            between.join(definition.less),
+            tints.get(definition.colour or ""),
+        )
         for field, value in zip(_FIELDS, filled, strict=True):
             field.set(value)
 
@@ -64,7 +70,7 @@ def is_open() -> bool:
 
 def draw_form(seen: ValuesView) -> None:
     """Draw the form for a new value, or to change the one that it was opened with."""
-    own = next((one for one in seen.own if one.value.id == FORM.get()), None)
+    own = next((custom for custom in seen.own if custom.value.id == FORM.get()), None)
     with st.container(border=True, key="values_define"):
         st.header(f"Change {markup.plain(own.value.definition.title)}" if own else "Define a value", anchor=False)
         st.html(
@@ -94,9 +100,9 @@ def draw_form(seen: ValuesView) -> None:
                     args=(seen, own),
                 )
                 st.form_submit_button("Cancel", key="values_define_cancel", on_click=_close)
-        if said := REFUSED.get():
+        if refusal := REFUSED.get():
             st.warning("This cannot be kept yet.", icon=":material/error:")
-            st.text(said)
+            st.text(refusal)
 
 
 def _draw_fields(seen: ValuesView, kind: Kind) -> None:

@@ -51,7 +51,7 @@ def judged_value(seen: ValuesView) -> CustomValue | None:
     held = JUDGING.get()
     if held is None:
         return None
-    own = next((one for one in seen.own if (one.value.id, one.value.version) == held[:2]), None)
+    own = next((custom for custom in seen.own if (custom.value.id, custom.value.version) == held[:2]), None)
     return None if own is None or own.rewards is None else own
 
 
@@ -86,17 +86,19 @@ def draw_judging(name: str) -> None:
             if st.button("Stop here", key="values_judge_stop", type="tertiary", icon=":material/close:"):
                 stop()
                 st.rerun()
-        if said := REFUSED.get():
+        if refusal := REFUSED.get():
             st.warning("This judgement could not be kept.", icon=":material/error:")
-            st.text(said)
+            st.text(refusal)
 
 
 def _open_pairs(seen: ValuesView, own: CustomValue) -> list[PairQuestion]:
     """Return the pairs that nobody has judged yet, in the order in which they are asked."""
     assert own.rewards is not None
-    given = {frozenset((one.first, one.second)) for one in own.judged}
-    found = choose_pairs(seen.table, own.rewards, MAX_PAIRS, seed=int(own.value.definition.key[:8], 16))
-    return [one for one in found if frozenset(agreement.replies_of(seen.table, one)) not in given]
+    judged_pairs = {frozenset((judgement.first, judgement.second)) for judgement in own.judged}
+    pairs = choose_pairs(seen.table, own.rewards, MAX_PAIRS, seed=int(own.value.definition.key[:8], 16))
+    return [
+        judgement for judgement in pairs if frozenset(agreement.replies_of(seen.table, judgement)) not in judged_pairs
+    ]
 
 
 def _draw_progress(definition: Definition, done: int, of: int) -> None:
@@ -146,26 +148,26 @@ def _on_answer(id: int, version: int, table: RewardTable, question: PairQuestion
     REFUSED.pop()
     pair = agreement.replies_of(table, question)
     try:
-        kept = agreement.kept_judgements(database(), table, id, version)
-        if any({one.first, one.second} == set(pair) for one in kept):
+        judgements = agreement.kept_judgements(database(), table, id, version)
+        if any({judgement.first, judgement.second} == set(pair) for judgement in judgements):
             return  # answered twice in a hurry, or by somebody else meanwhile
-        made = custom_values.judge(database(), id, version, replies_key(table), pair, answer, viewer_id())
+        judgement = custom_values.judge(database(), id, version, replies_key(table), pair, answer, viewer_id())
     except PaletteError as error:
         REFUSED.set(str(error))
         return
-    GIVEN.set([*GIVEN.get(), made.id])
+    GIVEN.set([*GIVEN.get(), judgement.id])
     clear_cache()
 
 
 def _take_back() -> None:
     """Withdraw this viewer's last judgement; its pair is asked about again."""
-    given: list[int] = list(GIVEN.get())
-    if not given:
+    given_ids: list[int] = list(GIVEN.get())
+    if not given_ids:
         return
     try:
-        custom_values.withdraw(database(), given.pop())
+        custom_values.withdraw(database(), given_ids.pop())
     except PaletteError as error:
         REFUSED.set(str(error))
         return
-    GIVEN.set(given)
+    GIVEN.set(given_ids)
     clear_cache()

@@ -16,13 +16,13 @@ def _swatch(tint: str) -> str:
 
 def title(text: str, tint: str, tags: Sequence[str]) -> str:
     """Return the name of a value with its colour, and small marks of what it is."""
-    small = "".join(f'<span class="vp-tag">{escape(one)}</span>' for one in tags if one)
+    small = "".join(f'<span class="vp-tag">{escape(tag)}</span>' for tag in tags if tag)
     return f'<h2 class="vp-value">{_swatch(tint)}<span>{escape(text)}</span>{small}</h2>'
 
 
-def word(said: TrustLevel | None, sentence: str) -> str:
+def word(level: TrustLevel | None, sentence: str) -> str:
     """How far it is to be trusted: the word, and the sentence that it rests on."""
-    kind, label = ("none", "no word yet") if said is None else (_WORDS[said], said.value)
+    kind, label = ("none", "no word yet") if level is None else (_WORDS[level], level.value)
     return (
         f'<div class="vp-word vp-word-{kind}" role="status"><b>{escape(label[:1].upper() + label[1:])}</b>'
         f"<span>{escape(sentence)}</span></div>"
@@ -48,13 +48,13 @@ def sides(more: Sequence[str], less: Sequence[str]) -> str:
     return f'<dl class="vp-sides">{columns}</dl>'
 
 
-def facts(told: Sequence[tuple[str, str, str]]) -> str:
+def facts(rows: Sequence[tuple[str, str, str]]) -> str:
     """Return what is known of a value: (label, text, a smaller line) each."""
     cells = "".join(
         f"<div><dt>{escape(label)}</dt><dd>{escape(text)}"
         + (f"<small>{escape(small)}</small>" if small else "")
         + "</dd></div>"
-        for label, text, small in told
+        for label, text, small in rows
     )
     return f'<dl class="vp-sides vp-known">{cells}</dl>'
 
@@ -71,8 +71,8 @@ def tints(named: Mapping[str, str]) -> str:
 def table(rows: Sequence[tuple[str, str, str, str]]) -> str:
     """Correlations: (colour, name, number, in words) a row."""
     body = "".join(
-        f'<tr><th scope="row">{_swatch(tint)}{escape(name)}</th><td>{escape(number)}</td><td>{escape(said)}</td></tr>'
-        for tint, name, number, said in rows
+        f'<tr><th scope="row">{_swatch(tint)}{escape(name)}</th><td>{escape(number)}</td><td>{escape(label)}</td></tr>'
+        for tint, name, number, label in rows
     )
     head = '<tr><th scope="col">Beside</th><th scope="col">Rank correlation</th><th scope="col">In words</th></tr>'
     return f'<div class="vp-scroll"><table class="vp-levels"><thead>{head}</thead><tbody>{body}</tbody></table></div>'

@@ -82,18 +82,18 @@ class ValuesView:
     @property
     def names(self) -> tuple[str, ...]:
         """What can be looked at: values of one's own, then those of the table."""
-        return (*(one.key for one in self.own), *self.table.values)
+        return (*(custom.key for custom in self.own), *self.table.values)
 
     def own_named(self, name: str) -> CustomValue | None:
         """Return a value of one's own by name; None for one of the table."""
-        return next((one for one in self.own if one.key == name), None)
+        return next((custom for custom in self.own if custom.key == name), None)
 
     def title(self, name: str) -> str:
         """As people read it, with a capital."""
         if (own := self.own_named(name)) is not None:
             return own.value.definition.title
-        said = self.scene.names[self.scene.table.index(name)]
-        return said[:1].upper() + said[1:]
+        title = self.scene.names[self.scene.table.index(name)]
+        return title[:1].upper() + title[1:]
 
     def tint(self, name: str) -> str:
         """Return the colour of a value."""
@@ -104,7 +104,7 @@ class ValuesView:
     @cached_property
     def portrayed(self) -> RewardTable:
         """The table with the newest version of every value of one's own that is scored on it."""
-        return scenes.file_table(tuple(one.value.definition for one in self.own if one.rewards is not None))
+        return scenes.file_table(tuple(custom.value.definition for custom in self.own if custom.rewards is not None))
 
 
 def load_values(database: Database) -> ValuesView:
@@ -116,25 +116,25 @@ def load_values(database: Database) -> ValuesView:
     scene = scenes.load()
     table = scenes.file_table()
     listed = custom_values.list_values(database)
-    own = [_custom_value(database, table, one) for one in listed if one.definition.name not in table.values]
+    own = [_custom_value(database, table, value) for value in listed if value.definition.name not in table.values]
     return ValuesView(database, scene, table, tuple(own))
 
 
 def _custom_value(database: Database, table: RewardTable, value: StoredValue) -> CustomValue:
     scores = read_scores(replies_key(table), value.definition) if table.replies else None
-    kept = agreement.kept_judgements(database, table, value.id, value.version)
+    judgements = agreement.kept_judgements(database, table, value.id, value.version)
     rewards = None if scores is None else scores.rewards
     return CustomValue(
-        value, rewards, kept, None if rewards is None else agreement.scorer_agreement(table, rewards, kept)
+        value, rewards, judgements, None if rewards is None else agreement.scorer_agreement(table, rewards, judgements)
     )
 
 
 def taken_names(seen: ValuesView) -> tuple[str, ...]:
     """Names that a new value cannot have."""
-    return (*seen.table.values, *cards(), *(one.key for one in seen.own))
+    return (*seen.table.values, *cards(), *(custom.key for custom in seen.own))
 
 
 def first_tint(seen: ValuesView) -> str:
     """Return a colour that no value of one's own has yet."""
-    used = {one.value.definition.colour for one in seen.own}
+    used = {custom.value.definition.colour for custom in seen.own}
     return next((tint for tint in TINTS.values() if tint not in used), next(iter(TINTS.values())))

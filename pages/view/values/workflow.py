@@ -122,9 +122,11 @@ def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
 def _draw_progress(seen: ValuesView, job: Job) -> None:
     far = job.partial
     done, total = (0, len(seen.table.prompts)) if far is None else (far.done, far.total)
-    said = f"Scoring: {done:,} of {total:,} prompts" if done else "Scoring: the model that reads the replies is loading"
+    status = (
+        f"Scoring: {done:,} of {total:,} prompts" if done else "Scoring: the model that reads the replies is loading"
+    )
     with st.container(key="values_progress", gap="small"):
-        st.progress(done / max(total, 1), said)
+        st.progress(done / max(total, 1), status)
         st.html(
             markup.note(
                 "The first value reads every reply once and takes a minute or two; the ones after it take seconds. "
@@ -140,14 +142,14 @@ def _start(seen: ValuesView, own: CustomValue) -> None:
 
 
 def _draw_judging(own: CustomValue) -> None:
-    found, done = own.agreement, len(own.judged)
-    said = agreement.basis_sentence(found)
-    if found is not None and found.undecided:
-        said += f" {found.undecided} more could not be told apart."
-        if found.undecided > found.decided:
-            said += " Replies of this table seldom differ in it, so there is little to choose between."
-    said += f" {agreement.advice(found)}" if found else ""
-    st.html(marks.word(found.trust_level if found else None, said))
+    result, done = own.agreement, len(own.judged)
+    sentence = agreement.basis_sentence(result)
+    if result is not None and result.undecided:
+        sentence += f" {result.undecided} more could not be told apart."
+        if result.undecided > result.decided:
+            sentence += " Replies of this table seldom differ in it, so there is little to choose between."
+    sentence += f" {agreement.advice(result)}" if result else ""
+    st.html(marks.word(result.trust_level if result else None, sentence))
     st.html(markup.note(ESTIMATED))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_judge_line"):
         if done < MAX_PAIRS:
@@ -155,7 +157,7 @@ def _draw_judging(own: CustomValue) -> None:
             st.button(
                 f"Judge {more} {'more ' if done else ''}pairs",
                 key="values_judge_begin",
-                type="secondary" if found and found.enough else "primary",
+                type="secondary" if result and result.enough else "primary",
                 icon=":material/compare_arrows:",
                 on_click=judge.begin,
                 args=(own,),
@@ -167,7 +169,7 @@ def _draw_judging(own: CustomValue) -> None:
 
 
 def _draw_use(seen: ValuesView, own: CustomValue) -> None:
-    found = own.agreement
+    agreement = own.agreement
     name = own.value.definition.title
     if own.used:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="values_used"):
@@ -177,8 +179,8 @@ def _draw_use(seen: ValuesView, own: CustomValue) -> None:
         return
     if own.value.in_use:
         st.html(markup.note(f"Version {own.value.in_use} is the one with a slider until you use this one."))
-    enough = found is not None and found.enough
-    doubtful = enough and found is not None and found.trust_level is TrustLevel.UNUSABLE
+    enough = agreement is not None and agreement.enough
+    doubtful = enough and agreement is not None and agreement.trust_level is TrustLevel.UNUSABLE
     if doubtful and CONFIRMED.get() == (own.value.id, own.value.version):
         st.warning(
             "The judgements say that it is not to be used: targets on it may steer replies nowhere, or the wrong way.",
