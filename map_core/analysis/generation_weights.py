@@ -125,18 +125,18 @@ class GenerationWeightsSolver:
             return self._solved[key]
 
     def _solve(self, levels: np.ndarray, candidates: int) -> GenerationWeights:
-        asked = _named(self.table.values, levels)
+        target_levels = _named(self.table.values, levels)
         if candidates == 1:
-            return GenerationWeights(asked, {}, {}, WeightsFacts(Verdict.OUT_OF_REACH, 1, WeightsSource.NONE))
+            return GenerationWeights(target_levels, {}, {}, WeightsFacts(Verdict.OUT_OF_REACH, 1, WeightsSource.NONE))
         oracle, attainable = self._subsample(candidates)
         assessment = assess(oracle, oracle.standardise(levels), attainable=attainable)
         weights, facts = scored_weights(assessment, oracle, candidates, self._scored)
         targets: dict[str, float] = {}
         if facts.source is WeightsSource.PALETTE:
-            targets = asked
+            targets = target_levels
         elif assessment.nearest is not None:
             targets = _named(self.table.values, oracle.rewards_at(assessment.nearest.targets))
-        return GenerationWeights(asked, targets, weights, facts)
+        return GenerationWeights(target_levels, targets, weights, facts)
 
     def _subsample(self, candidates: int) -> tuple[Oracle, AttainableLevels]:
         """Return the oracle of a table with at most so many candidates a prompt, and its attainable levels."""

@@ -104,8 +104,8 @@ def path_of(name: str) -> Path:
 
 def list_tables() -> tuple[TableEntry, ...]:
     """Return all tables of the folder, the newest first."""
-    found = [describe(path) for path in folder().glob("*.parquet") if _NAME.fullmatch(path.stem)]
-    return tuple(sorted(found, key=lambda one: one.changed, reverse=True))
+    entries = [describe(path) for path in folder().glob("*.parquet") if _NAME.fullmatch(path.stem)]
+    return tuple(sorted(entries, key=lambda entry: entry.changed, reverse=True))
 
 
 def describe(path: Path) -> TableEntry:
@@ -153,8 +153,8 @@ def check_memory(path: Path, free: int | None = None) -> None:
     """
     try:
         with pq.ParquetFile(path) as file:
-            told = file.metadata
-            needed = MEMORY_FACTOR * sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
+            metadata = file.metadata
+            needed = MEMORY_FACTOR * sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     except (pa.ArrowException, OSError):
         return
     free = psutil.virtual_memory().available if free is None else free
@@ -200,5 +200,5 @@ def _without_path(error: InputError, path: Path) -> str:
 
 
 def _text(metadata: dict[str, Any], part: str, name: str) -> str:
-    found = metadata.get(part)
-    return str(found.get(name) or "") if isinstance(found, dict) else str(found or "")
+    text = metadata.get(part)
+    return str(text.get(name) or "") if isinstance(text, dict) else str(text or "")

@@ -127,8 +127,8 @@ def start(
                 shutil.move(content, home / file)
             else:
                 (home / file).write_bytes(content)
-        told = {"kind": kind, "arguments": list(arguments), "about": dict(about)}
-        (home / "request.json").write_text(json.dumps(told), encoding="utf-8")
+        request = {"kind": kind, "arguments": list(arguments), "about": dict(about)}
+        (home / "request.json").write_text(json.dumps(request), encoding="utf-8")
     except OSError as error:
         shutil.rmtree(home, ignore_errors=True)
         raise InputError(f"The work cannot be kept in {home.parent.name} ({error}). Make room on the disk.") from error
@@ -149,7 +149,7 @@ def resume(name: str) -> None:
         if status(name).state is TableJobState.RUNNING:
             return
         places = {"{out}": str(out), "{progress}": str(home / "progress.json")}
-        arguments = [_filled(one, places, home) for one in request["arguments"]]
+        arguments = [_filled(argument, places, home) for argument in request["arguments"]]
         for old in ("progress.json", "process.json"):
             (home / old).unlink(missing_ok=True)
         identity = start_detached("map_core", arguments, home / "log.txt", NICENESS)
@@ -187,32 +187,32 @@ def status(name: str) -> TableJob:
     """Return how far a piece of work is."""
     home = job_folder(name)
     request = _read(home / "request.json") or {}
-    told = _read(home / "progress.json") or {}
+    progress = _read(home / "progress.json") or {}
     identity = _identity(home)
     running = identity is not None and identity.running
-    state, error = _state(told, running), str(told.get("error") or "")
-    if state is TableJobState.INTERRUPTED and not told and (home / "log.txt").exists():
+    state, error = _state(progress, running), str(progress.get("error") or "")
+    if state is TableJobState.INTERRUPTED and not progress and (home / "log.txt").exists():
         state, error = TableJobState.FAILED, _tail(home / "log.txt")
     return TableJob(
         name=clean_name(name),
         kind=str(request.get("kind", "build")),
         about=request.get("about", {}),
         state=state,
-        stage=str(told.get("stage", "starting")),
-        done=int(told.get("done", 0)),
-        total=int(told.get("total", 0)),
-        unit=str(told.get("unit", "prompts")),
-        rate=told.get("rate"),
-        seconds_left=told.get("seconds_left"),
-        notes=tuple(str(note) for note in told.get("notes", ())),
+        stage=str(progress.get("stage", "starting")),
+        done=int(progress.get("done", 0)),
+        total=int(progress.get("total", 0)),
+        unit=str(progress.get("unit", "prompts")),
+        rate=progress.get("rate"),
+        seconds_left=progress.get("seconds_left"),
+        notes=tuple(str(note) for note in progress.get("notes", ())),
         error=error.replace(str(home), "").replace(str(path_of(name)), clean_name(name)),
     )
 
 
-def _state(told: Mapping[str, Any], running: bool) -> TableJobState:
-    said = told.get("state")
-    if said in (TableJobState.DONE, TableJobState.STOPPED, TableJobState.FAILED):
-        return TableJobState(str(said))
+def _state(progress: Mapping[str, Any], running: bool) -> TableJobState:
+    state = progress.get("state")
+    if state in (TableJobState.DONE, TableJobState.STOPPED, TableJobState.FAILED):
+        return TableJobState(str(state))
     return TableJobState.RUNNING if running else TableJobState.INTERRUPTED
 
 
@@ -236,7 +236,7 @@ def _tail(path: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None

@@ -42,13 +42,13 @@ def baselines(
     """  # noqa: D301
     opened = open_table(table, use_case, form)
     for palette in read_palettes(opened, pairs, targets_file):
-        found = compare_baselines(
+        comparison = compare_baselines(
             opened.table, palette.targets, form=opened.oracle.form, count=count, budget=budget, seed=seed
         )
         result = {
             "targets": by_name(opened.oracle, palette.levels),
             "form": opened.oracle.form.value,
-            "ways": {way.name: describe(way, opened) for way in found},
+            "ways": {way.name: describe(way, opened) for way in comparison},
         }
         print_json(result) if as_json else click.echo("\n".join(_as_text(result)))
 

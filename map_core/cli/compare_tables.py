@@ -30,19 +30,19 @@ def compare_tables(
     """Print what becomes of each palette on another table."""
     after = reward_table.load(other).select(use_case)
     for number, palette in enumerate(palettes, start=1):
-        found = drift(opened.table, after, palette.levels, Form(form) if form else None)
+        level_drift = drift(opened.table, after, palette.levels, Form(form) if form else None)
         name = str(palette.record.get("name", f"palette {number}"))
-        result = {"name": name} | _described(found)
-        print_json(result) if as_json else click.echo("\n".join((*_lines(found, result), "")))
+        result = {"name": name} | _described(level_drift)
+        print_json(result) if as_json else click.echo("\n".join((*_lines(level_drift, result), "")))
 
 
-def _described(found: Drift) -> dict[str, Any]:
+def _described(level_drift: Drift) -> dict[str, Any]:
     """Return a comparison as plain JSON values."""
 
     def named(row: np.ndarray | None) -> dict[str, float] | None:
         if row is None:
             return None
-        return {n: float(x) for n, x in zip(found.values, row, strict=True) if math.isfinite(x)}
+        return {n: float(x) for n, x in zip(level_drift.values, row, strict=True) if math.isfinite(x)}
 
     def change(part: LevelDrift | None) -> dict[str, Any] | None:
         if part is None:
@@ -52,42 +52,42 @@ def _described(found: Drift) -> dict[str, Any]:
             "after": named(part.after),
             "change": named(part.change),
             "error": named(part.error),
-            "drifted": [name for name, real in zip(found.values, part.real, strict=True) if real],
+            "drifted": [name for name, real in zip(level_drift.values, part.real, strict=True) if real],
         }
 
-    old, new = found.before.solution, found.after.solution
+    old, new = level_drift.before.solution, level_drift.after.solution
     return {
-        "form": found.form.value,
-        "same_prompts": found.same_prompts,
-        "only_before": list(found.only_before),
-        "only_after": list(found.only_after),
-        "targets": named(found.targets),
-        "base": change(found.base),
-        "scale": {"before": named(found.scale_before), "after": named(found.scale_after)},
-        "verdict": {"before": found.before.verdict.value, "after": found.after.verdict.value},
-        "weights": {"before": named(found.weights_before), "after": named(found.weights_after)},
+        "form": level_drift.form.value,
+        "same_prompts": level_drift.same_prompts,
+        "only_before": list(level_drift.only_before),
+        "only_after": list(level_drift.only_after),
+        "targets": named(level_drift.targets),
+        "base": change(level_drift.base),
+        "scale": {"before": named(level_drift.scale_before), "after": named(level_drift.scale_after)},
+        "verdict": {"before": level_drift.before.verdict.value, "after": level_drift.after.verdict.value},
+        "weights": {"before": named(level_drift.weights_before), "after": named(level_drift.weights_after)},
         "kl": {
             "before": old.kl if old else None,
             "after": new.kl if new else None,
-            "old_weights_after": found.held_kl if math.isfinite(found.held_kl) else None,
+            "old_weights_after": level_drift.held_kl if math.isfinite(level_drift.held_kl) else None,
         },
-        "old_weights": change(found.held),
-        "short": named(found.short) if found.held else None,
-        "missed": [name for name, missed in zip(found.values, found.missed, strict=True) if missed],
+        "old_weights": change(level_drift.held),
+        "short": named(level_drift.short) if level_drift.held else None,
+        "missed": [name for name, missed in zip(level_drift.values, level_drift.missed, strict=True) if missed],
     }
 
 
-def _lines(found: Drift, result: dict[str, Any]) -> Iterator[str]:
+def _lines(level_drift: Drift, result: dict[str, Any]) -> Iterator[str]:
     verdicts = result["verdict"]
     yield f"{result['name']}: {VERDICTS[verdicts['before']]} before, {VERDICTS[verdicts['after']]} after."
-    for names, which in ((found.only_before, "first"), (found.only_after, "second")):
+    for names, which in ((level_drift.only_before, "first"), (level_drift.only_after, "second")):
         if names:
             yield f"Only the {which} table has {', '.join(names)}; what follows is about the others."
-    how = "the same prompts" if found.same_prompts else "other prompts"
+    how = "the same prompts" if level_drift.same_prompts else "other prompts"
     moved = ", ".join(result["base"]["drifted"]) or "none by more than chance explains"
     yield f"Base levels that drifted ({how}): {moved}."
     shown = {"base before": result["base"]["before"], "base after": result["base"]["after"]}
-    if found.held is not None:
+    if level_drift.held is not None:
         missed = ", ".join(result["missed"])
         yield (
             f"The old weights now miss {missed}." if missed else "The old weights miss no target by more than chance."
@@ -97,4 +97,4 @@ def _lines(found: Drift, result: dict[str, Any]) -> Iterator[str]:
         shown |= {"old weight": result["weights"]["before"]}
     if result["weights"]["after"] is not None:
         shown |= {"new weight": result["weights"]["after"]}
-    yield from columns(found.values, shown, missing="")
+    yield from columns(level_drift.values, shown, missing="")

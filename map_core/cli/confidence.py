@@ -62,7 +62,7 @@ def confidence(
     oracle, attainable = opened.oracle, AttainableLevels(opened.oracle)
     for palette in read_palettes(opened, pairs, targets_file):
         try:
-            found = error_bars(
+            bars = error_bars(
                 oracle,
                 palette.targets,
                 level=level,
@@ -74,34 +74,34 @@ def confidence(
             )
         except InputError as error:
             raise click.UsageError(str(error)) from error
-        result = describe(found, oracle) | {"seed": seed, "kept_apart": _kept_apart(opened, palette.targets, found)}
+        result = describe(bars, oracle) | {"seed": seed, "kept_apart": _kept_apart(opened, palette.targets, bars)}
         print_json(result) if as_json else click.echo("\n".join(_as_text(result, oracle)) + "\n")
 
 
-def describe(found: Confidence, oracle: Oracle) -> dict[str, Any]:
+def describe(bars: Confidence, oracle: Oracle) -> dict[str, Any]:
     """Return a palette's confidence as plain JSON values, in reward units and full precision.
 
     Args:
-        found: in standardised units.
+        bars: in standardised units.
         oracle: its table.
     """
-    there = found.in_reward_units(oracle)
-    held = there.held_out
+    in_rewards = bars.in_reward_units(oracle)
+    held = in_rewards.held_out
     return {
-        "targets": by_name(oracle, there.targets),
+        "targets": by_name(oracle, in_rewards.targets),
         "form": oracle.form.value,
-        "level": found.level,
-        "draws": found.draws,
-        "prompts": found.prompts,
-        "verdict": found.verdict.value,
-        "probability": {verdict.value: p for verdict, p in found.probability.items()},
-        "shares_of_draws": {verdict.value: p for verdict, p in found.shares.items()},
-        "undecided_draws": found.undecided,
-        "prompts_needed": found.prompts_needed if math.isfinite(found.prompts_needed) else None,
-        "margin": _ends(there.margin),
-        "weights": _by_value(oracle, there.weights),
-        "kl": _ends(there.kl),
-        "levels": _by_value(oracle, there.levels),
+        "level": bars.level,
+        "draws": bars.draws,
+        "prompts": bars.prompts,
+        "verdict": bars.verdict.value,
+        "probability": {verdict.value: p for verdict, p in bars.probability.items()},
+        "shares_of_draws": {verdict.value: p for verdict, p in bars.shares.items()},
+        "undecided_draws": bars.undecided,
+        "prompts_needed": bars.prompts_needed if math.isfinite(bars.prompts_needed) else None,
+        "margin": _ends(in_rewards.margin),
+        "weights": _by_value(oracle, in_rewards.weights),
+        "kl": _ends(in_rewards.kl),
+        "levels": _by_value(oracle, in_rewards.levels),
         "held_out": {
             "folds": held.folds,
             "solved": held.solved,
@@ -113,19 +113,19 @@ def describe(found: Confidence, oracle: Oracle) -> dict[str, Any]:
     }
 
 
-def _kept_apart(opened: LoadedTable, targets: np.ndarray, found: Confidence) -> dict[str, Any] | None:
+def _kept_apart(opened: LoadedTable, targets: np.ndarray, bars: Confidence) -> dict[str, Any] | None:
     """Return the weights measured on the table's held-out prompts; None where there are fewer than two."""
     table, oracle = opened.table, opened.oracle
-    if found.weights is None or oracle.form is Form.POOLED or int(table.held_out.sum()) < 2:
+    if bars.weights is None or oracle.form is Form.POOLED or int(table.held_out.sum()) < 2:
         return None
     counted = table.weights if table.weights.size else None
-    weights = np.asarray(found.weights.estimate)
-    there = holdout_levels(oracle, table.held_out, weights, targets, counted=counted, level=found.level)
+    weights = np.asarray(bars.weights.estimate)
+    holdout = holdout_levels(oracle, table.held_out, weights, targets, counted=counted, level=bars.level)
     return {
-        "prompts": there.prompts,
-        "levels": _by_value(oracle, there.levels.scaled(oracle.scale, oracle.base)),
-        "missed": [name for name, missed in zip(oracle.values, there.missed, strict=True) if missed],
-        "missed_beyond_error": [name for name, missed in zip(oracle.values, there.surely, strict=True) if missed],
+        "prompts": holdout.prompts,
+        "levels": _by_value(oracle, holdout.levels.scaled(oracle.scale, oracle.base)),
+        "missed": [name for name, missed in zip(oracle.values, holdout.missed, strict=True) if missed],
+        "missed_beyond_error": [name for name, missed in zip(oracle.values, holdout.surely, strict=True) if missed],
     }
 
 

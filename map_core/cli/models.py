@@ -68,9 +68,9 @@ def _prepare(files: ModelFiles, say: registry.Progress, verify: bool) -> None:
 @json_option("Print one JSON object a model.")
 def list_(as_json: bool) -> None:
     """List the default models and whether they are on this machine."""
-    here = {files.name: files for files in registry.installed()}
+    installed = {files.name: files for files in registry.installed()}
     for entry in PACKAGED.values():
-        files = here.get(entry.name)
+        files = installed.get(entry.name)
         if as_json:
             facts = {
                 "name": entry.name,

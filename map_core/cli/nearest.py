@@ -65,7 +65,7 @@ def nearest(
         for j in np.flatnonzero(held & np.isnan(palette.targets)):
             raise click.UsageError(f"--lock {opened.oracle.values[j]}: that value has no target to keep.")
         try:
-            found = find_nearest(
+            nearest_palette = find_nearest(
                 opened.oracle,
                 palette.targets,
                 budget=budget,
@@ -75,8 +75,8 @@ def nearest(
             )
         except InputError as error:
             raise click.UsageError(str(error)) from error
-        result = _describe(found, opened, palette) | {"status": "found"}
-        if found is None:
+        result = _describe(nearest_palette, opened, palette) | {"status": "found"}
+        if nearest_palette is None:
             kept = attainable.margin(np.where(held, palette.targets, np.nan))
             result["status"] = "locked_over_budget" if kept.attainable else "locked_out_of_reach"
         print_json(result) if as_json else click.echo(_as_text(result, opened))
@@ -96,27 +96,29 @@ def _importances(opened: LoadedTable, pairs: tuple[str, ...]) -> np.ndarray:
     return importance
 
 
-def _describe(found: NearestPalette | None, opened: LoadedTable, palette: PaletteTargets) -> dict[str, Any]:
+def _describe(nearest_palette: NearestPalette | None, opened: LoadedTable, palette: PaletteTargets) -> dict[str, Any]:
     """Return the nearest palette as plain JSON values, in reward units and full precision; null when there is none."""
     oracle = opened.oracle
     return {
         "targets": by_name(oracle, palette.levels),
         "form": oracle.form.value,
         "base": by_name(oracle, oracle.base),
-        "nearest": describe_nearest(found, oracle) if found else None,
+        "nearest": describe_nearest(nearest_palette, oracle) if nearest_palette else None,
     }
 
 
-def describe_nearest(found: NearestPalette, oracle: Oracle) -> dict[str, Any]:
+def describe_nearest(nearest_palette: NearestPalette, oracle: Oracle) -> dict[str, Any]:
     """Return the nearest palette alone as plain JSON values."""
     return {
-        "targets": by_name(oracle, oracle.rewards_at(found.targets)),
-        "given_up": by_name(oracle, np.where(np.isnan(found.targets), np.nan, found.given_up * oracle.scale)),
-        "weights": by_name(oracle, found.solution.weights / oracle.scale),
-        "levels": by_name(oracle, oracle.rewards_at(found.solution.levels)),
-        "kl": found.solution.kl,
-        "budget": found.budget,
-        "distance": found.distance,
+        "targets": by_name(oracle, oracle.rewards_at(nearest_palette.targets)),
+        "given_up": by_name(
+            oracle, np.where(np.isnan(nearest_palette.targets), np.nan, nearest_palette.given_up * oracle.scale)
+        ),
+        "weights": by_name(oracle, nearest_palette.solution.weights / oracle.scale),
+        "levels": by_name(oracle, oracle.rewards_at(nearest_palette.solution.levels)),
+        "kl": nearest_palette.solution.kl,
+        "budget": nearest_palette.budget,
+        "distance": nearest_palette.distance,
     }
 
 
@@ -127,14 +129,18 @@ _NONE = {
 
 
 def _as_text(result: Mapping[str, Any], opened: LoadedTable) -> str:
-    found = result["nearest"]
+    nearest_palette = result["nearest"]
     shown = {"base": result["base"], "target": result["targets"]}
-    if found is None:
+    if nearest_palette is None:
         lines = [_NONE[result["status"]]]
     else:
         lines = [
-            f"Nearest palette, {amounts.fixed(found['distance'], 3)} standard deviations away, for "
-            f"{amounts.nats(found['kl'], 3)} of {amounts.fixed(found['budget'], 3)}."
+            f"Nearest palette, {amounts.fixed(nearest_palette['distance'], 3)} standard deviations away, for "
+            f"{amounts.nats(nearest_palette['kl'], 3)} of {amounts.fixed(nearest_palette['budget'], 3)}."
         ]
-        shown |= {"nearest": found["targets"], "given up": found["given_up"], "weight": found["weights"]}
+        shown |= {
+            "nearest": nearest_palette["targets"],
+            "given up": nearest_palette["given_up"],
+            "weight": nearest_palette["weights"],
+        }
     return "\n".join([*lines, *columns(opened.table.values, shown)]) + "\n"

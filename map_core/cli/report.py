@@ -72,16 +72,16 @@ def report(
     palettes = read_palettes(opened, pairs, targets_file)
     kept = {opened.table.values[j] for j in value_positions(opened, "--lock", locked)}
     whole = reward_table.load(table) if use_case else opened.table
-    for number, asked in enumerate(palettes, start=1):
-        asked_for = {opened.table.values[j] for j in np.flatnonzero(~np.isnan(asked.targets))}
+    for number, palette in enumerate(palettes, start=1):
+        asked_for = {opened.table.values[j] for j in np.flatnonzero(~np.isnan(palette.targets))}
         if kept - asked_for:
             raise click.UsageError(f"--lock names {', '.join(sorted(kept - asked_for))}, which has no target to keep.")
         try:
-            found = compute_report(
+            document = compute_report(
                 whole,
-                _palette(opened.table, asked.levels, use_case, kept),
+                _palette(opened.table, palette.levels, use_case, kept),
                 date=datetime.now(UTC),
-                name=str(asked.record.get("name") or name),
+                name=str(palette.record.get("name") or name),
                 shown_table="" if table == reward_table.DEFAULT_TABLE else str(table),
                 study=find_study(table) if study is None else studies.load(study),
                 form=Form(form) if form else None,
@@ -90,11 +90,11 @@ def report(
         except InputError as error:
             raise click.UsageError(str(error)) from error
         if out is not None:
-            _write(_numbered(out, number, len(palettes)), html(found).encode())
+            _write(_numbered(out, number, len(palettes)), html(document).encode())
         if archive is not None:
-            _write(_numbered(archive, number, len(palettes)), zipped(found))
+            _write(_numbered(archive, number, len(palettes)), zipped(document))
         if as_json:
-            print_json(as_dict(found))
+            print_json(as_dict(document))
 
 
 def _palette(table: reward_table.RewardTable, levels: np.ndarray, use_case: str | None, kept: set[str]) -> Palette:

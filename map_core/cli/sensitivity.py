@@ -58,7 +58,7 @@ def sensitivity(
         ]
         result = describe(palette, solution, oracle)
         if as_json:
-            print_json(result | {"curves": [describe_curve(found, oracle) for found in curves]})
+            print_json(result | {"curves": [describe_curve(curve, oracle) for curve in curves]})
         else:
             click.echo(
                 "\n".join([*_as_text(result, oracle), *(line for c in curves for line in _curve_text(c, oracle))])
@@ -73,7 +73,7 @@ def describe(palette: PaletteTargets, solution: Solution | None, oracle: Oracle)
         solution: its weights, None when out of reach.
         oracle: its table.
     """
-    found = local_sensitivity(solution) if solution is not None else None
+    local = local_sensitivity(solution) if solution is not None else None
     return {
         "targets": by_name(oracle, palette.levels),
         "form": oracle.form.value,
@@ -81,23 +81,23 @@ def describe(palette: PaletteTargets, solution: Solution | None, oracle: Oracle)
         "kl": solution.kl if solution is not None else None,
         "levels": by_name(oracle, oracle.rewards_at(solution.levels)) if solution is not None else None,
         "redundant": solution.redundant if solution is not None else None,
-    } | _prices(found, oracle)
+    } | _prices(local, oracle)
 
 
-def _prices(found: LocalSensitivity | None, oracle: Oracle) -> dict[str, Any]:
+def _prices(local: LocalSensitivity | None, oracle: Oracle) -> dict[str, Any]:
     keys = ("active", "price", "price_per_deviation", "share", "elasticity", "bottleneck", "weights_by_target")
-    if found is None:
+    if local is None:
         return dict.fromkeys((*keys, "levels_by_target"))
-    scale, active = oracle.scale, found.active
-    moves = {"weights_by_target": found.weights / np.outer(scale, scale)}
-    moves["levels_by_target"] = found.levels * scale[:, None] / scale
+    scale, active = oracle.scale, local.active
+    moves = {"weights_by_target": local.weights / np.outer(scale, scale)}
+    moves["levels_by_target"] = local.levels * scale[:, None] / scale
     return {
         "active": [name for name, binds in zip(oracle.values, active, strict=True) if binds],
-        "price": by_name(oracle, found.price / scale),
-        "price_per_deviation": by_name(oracle, found.price),
-        "share": by_name(oracle, found.share),
-        "elasticity": by_name(oracle, found.elasticity),
-        "bottleneck": None if found.bottleneck is None else oracle.values[found.bottleneck],
+        "price": by_name(oracle, local.price / scale),
+        "price_per_deviation": by_name(oracle, local.price),
+        "share": by_name(oracle, local.share),
+        "elasticity": by_name(oracle, local.elasticity),
+        "bottleneck": None if local.bottleneck is None else oracle.values[local.bottleneck],
     } | {
         # By the target that is moved: what moves, in reward units (weights in 1 / reward).
         key: {oracle.values[j]: by_name(oracle, matrix[:, j]) for j in np.flatnonzero(active)}
@@ -105,20 +105,20 @@ def _prices(found: LocalSensitivity | None, oracle: Oracle) -> dict[str, Any]:
     }
 
 
-def describe_curve(found: SensitivityCurve, oracle: Oracle) -> dict[str, Any]:
+def describe_curve(curve: SensitivityCurve, oracle: Oracle) -> dict[str, Any]:
     """Return a curve as plain JSON values in reward units; no points where the other targets cannot be met.
 
     Args:
-        found: the curve.
+        curve: the curve.
         oracle: its table.
     """
-    rows = zip(found.targets, found.weights, found.levels, found.kl, strict=True)
+    rows = zip(curve.targets, curve.weights, curve.levels, curve.kl, strict=True)
     return {
-        "value": oracle.values[found.value],
-        "highest": None if math.isnan(found.highest) else _reward(oracle, found.value, found.highest),
+        "value": oracle.values[curve.value],
+        "highest": None if math.isnan(curve.highest) else _reward(oracle, curve.value, curve.highest),
         "points": [
             {
-                "target": _reward(oracle, found.value, target),
+                "target": _reward(oracle, curve.value, target),
                 "weights": by_name(oracle, x / oracle.scale),
                 "levels": by_name(oracle, oracle.rewards_at(levels)),
                 "kl": float(kl),
@@ -127,11 +127,11 @@ def describe_curve(found: SensitivityCurve, oracle: Oracle) -> dict[str, Any]:
         ],
         "switches": [
             {
-                "target": _reward(oracle, found.value, switch.target),
+                "target": _reward(oracle, curve.value, switch.target),
                 "value": oracle.values[switch.value],
                 "active_above": switch.active,
             }
-            for switch in found.switches
+            for switch in curve.switches
         ],
     }
 
@@ -173,20 +173,20 @@ def _settled(column: dict[str, float]) -> dict[str, float]:
     return {name: round(number, 9) + 0.0 for name, number in column.items()}
 
 
-def _curve_text(found: SensitivityCurve, oracle: Oracle) -> Iterator[str]:
-    name = oracle.values[found.value]
-    if math.isnan(found.highest):
+def _curve_text(curve: SensitivityCurve, oracle: Oracle) -> Iterator[str]:
+    name = oracle.values[curve.value]
+    if math.isnan(curve.highest):
         yield f"The targets beside {name} cannot be met by themselves, so nothing can be swept.\n"
         return
-    yield f"The target of {name}, up to {amounts.significant(_reward(oracle, found.value, found.highest), 4)}:"
-    for switch in found.switches:
+    yield f"The target of {name}, up to {amounts.significant(_reward(oracle, curve.value, curve.highest), 4)}:"
+    for switch in curve.switches:
         does = "begins" if switch.active else "stops"
-        place = amounts.significant(_reward(oracle, found.value, switch.target))
+        place = amounts.significant(_reward(oracle, curve.value, switch.target))
         yield f"  from {place} {oracle.values[switch.value]} {does} to cost"
-    points = len(found.targets)
+    points = len(curve.targets)
     rows = [int(row) for row in np.unique(np.linspace(0, points - 1, min(9, points)).round())]
-    titles = [amounts.significant(_reward(oracle, found.value, found.targets[row]), 4) for row in rows]
-    shown = {"nats": found.kl, **{v[:13]: oracle.rewards_at(found.levels)[:, j] for j, v in enumerate(oracle.values)}}
+    titles = [amounts.significant(_reward(oracle, curve.value, curve.targets[row]), 4) for row in rows]
+    shown = {"nats": curve.kl, **{v[:13]: oracle.rewards_at(curve.levels)[:, j] for j, v in enumerate(oracle.values)}}
     yield from columns(
         titles, {k: {t: float(a[row]) for t, row in zip(titles, rows, strict=True)} for k, a in shown.items()}
     )

@@ -59,20 +59,22 @@ def sequence(
     if order is not None:
         orders = [value_positions(opened, "--order", split_names(order))]
     for palette in read_palettes(opened, pairs, targets_file):
-        given = orders
-        if given is None and not all_orders:
-            given = [np.flatnonzero(~np.isnan(palette.targets)).tolist()]
+        chosen_orders = orders
+        if chosen_orders is None and not all_orders:
+            chosen_orders = [np.flatnonzero(~np.isnan(palette.targets)).tolist()]
         try:
-            found = compare_orders(opened.oracle, palette.targets, given, rounds=rounds, grow_only=grow_only, seed=seed)
+            comparison = compare_orders(
+                opened.oracle, palette.targets, chosen_orders, rounds=rounds, grow_only=grow_only, seed=seed
+            )
         except InputError as error:
             raise click.UsageError(str(error)) from error
-        result = {"targets": by_name(opened.oracle, palette.levels)} | describe(found, opened.oracle)
+        result = {"targets": by_name(opened.oracle, palette.levels)} | describe(comparison, opened.oracle)
         print_json(result) if as_json else click.echo(_as_text(result, opened))
 
 
-def describe(found: OrderComparison, oracle: Oracle) -> dict[str, Any]:
+def describe(comparison: OrderComparison, oracle: Oracle) -> dict[str, Any]:
     """Return a comparison as plain JSON values, in reward units and full precision."""
-    together = found.simultaneous
+    together = comparison.simultaneous
     return {
         "form": oracle.form.value,
         "base": by_name(oracle, oracle.base),
@@ -81,13 +83,14 @@ def describe(found: OrderComparison, oracle: Oracle) -> dict[str, Any]:
             "levels": by_name(oracle, oracle.rewards_at(together.levels)),
             "kl": together.kl,
         }
-        if found.losses or together.status is Status.CONVERGED
+        if comparison.losses or together.status is Status.CONVERGED
         else None,
         "orders": [
-            _path(path, found.losses[i] if found.losses else None, oracle) for i, path in enumerate(found.paths)
+            _path(path, comparison.losses[i] if comparison.losses else None, oracle)
+            for i, path in enumerate(comparison.paths)
         ],
-        "best": found.best,
-        "worst": found.worst,
+        "best": comparison.best,
+        "worst": comparison.worst,
     }
 
 
@@ -173,8 +176,8 @@ def _steps(path: Mapping[str, Any], most: int = 24) -> list[str]:
         undone = ", ".join(
             f"{name} -{amounts.fixed(size, 3)} sd" for name, size in step["undone_sd"].items() if size >= 5e-4
         )
-        taken = f"  undoes {undone}" if undone else ""
-        lines.append(f"  round {step['round']:>3}  {step['value']:<16} {amounts.fixed(step['kl'], 4):>8} nats{taken}")
+        undoes = f"  undoes {undone}" if undone else ""
+        lines.append(f"  round {step['round']:>3}  {step['value']:<16} {amounts.fixed(step['kl'], 4):>8} nats{undoes}")
     if len(path["steps"]) > most:
         lines.append(f"  ... {len(path['steps']) - most} more steps; --json has them all")
     return lines

@@ -40,30 +40,31 @@ def offered_values(table: RewardTable) -> tuple[OfferedValue, ...]:
         table: the whole table as its file has it; tables are distinguished by identity.
     """
     with _lock:
-        known = _known.get(table)
-        if known is None or time.monotonic() - known[0] >= REMEMBERED_SECONDS:
-            known = _known[table] = (time.monotonic(), _look(table))
-        return known[1]
+        cached = _known.get(table)
+        if cached is None or time.monotonic() - cached[0] >= REMEMBERED_SECONDS:
+            cached = _known[table] = (time.monotonic(), _look(table))
+        return cached[1]
 
 
 def _look(table: RewardTable) -> tuple[OfferedValue, ...]:
-    taken, found = {*table.values, *cards()}, []
+    used_names, offered = {*table.values, *cards()}, []
     try:
-        for one in custom_values.list_values(database()):
-            definition = one.used
-            if definition is None or definition.name in taken:
+        for stored in custom_values.list_values(database()):
+            definition = stored.used
+            if definition is None or definition.name in used_names:
                 continue
             scores = score_cache.read_scores(score_cache.replies_key(table), definition)
             if scores is not None:
-                said = agreement.kept_judgements(database(), table, one.id, one.in_use)
-                found.append(
+                judgements = agreement.kept_judgements(database(), table, stored.id, stored.in_use)
+                offered.append(
                     OfferedValue(
-                        definition, agreement.trust_sentence(agreement.scorer_agreement(table, scores.rewards, said))
+                        definition,
+                        agreement.trust_sentence(agreement.scorer_agreement(table, scores.rewards, judgements)),
                     )
                 )
     except PaletteError as error:
         log.warning("Values of one's own are left out: %s", error)
-    return tuple(found)
+    return tuple(offered)
 
 
 def clear_cache() -> None:

@@ -25,15 +25,15 @@ def add_columns(table: RewardTable, added: Sequence[ValueScores]) -> RewardTable
     """
     if not added:
         return table
-    names = [str(one.entry["name"]) for one in added]
+    names = [str(column.entry["name"]) for column in added]
     values = (*table.values, *names)
     if len(set(values)) < len(values):
         twice = next(name for name in names if values.count(name) > 1)
         raise InputError(f"There is a value named {twice!r} already. Give the one of your own another name.")
-    for name, one in zip(names, added, strict=True):
-        if one.rewards.shape != (len(table.rewards),):
-            raise InputError(f"{name!r} has {len(one.rewards)} scores; this table has {len(table.rewards)} replies.")
-    scorers = [*(table.metadata.get("scorers") or ()), *(one.entry for one in added)]
-    told = {"values": list(values), "scorers": scorers, BENEATH: table_key(table), ADDED_VALUES: names}
-    rewards = np.column_stack([table.rewards, *(one.rewards for one in added)])
-    return replace(table, values=values, rewards=rewards, metadata={**table.metadata, **told})
+    for name, column in zip(names, added, strict=True):
+        if column.rewards.shape != (len(table.rewards),):
+            raise InputError(f"{name!r} has {len(column.rewards)} scores; this table has {len(table.rewards)} replies.")
+    scorers = [*(table.metadata.get("scorers") or ()), *(column.entry for column in added)]
+    metadata = {"values": list(values), "scorers": scorers, BENEATH: table_key(table), ADDED_VALUES: names}
+    rewards = np.column_stack([table.rewards, *(column.rewards for column in added)])
+    return replace(table, values=values, rewards=rewards, metadata={**table.metadata, **metadata})

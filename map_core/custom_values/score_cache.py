@@ -104,14 +104,14 @@ def _column(path: str) -> np.ndarray:
     return rewards
 
 
-def write_scores(path: Path, rewards: np.ndarray, told: dict[str, Any]) -> None:
+def write_scores(path: Path, rewards: np.ndarray, details: dict[str, Any]) -> None:
     """Write scores; a file that is there is complete.
 
     Raises:
         InputError: the folder cannot be written.
     """
     data = pa.table({"reward": pa.array(rewards, pa.float64())})
-    data = data.replace_schema_metadata({_KEY: json.dumps(told).encode()})
+    data = data.replace_schema_metadata({_KEY: json.dumps(details).encode()})
     try:
         with atomic_write(path) as partial:
             pq.write_table(data, partial, compression="zstd")

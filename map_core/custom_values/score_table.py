@@ -90,10 +90,10 @@ def _write(checkpoints: CheckpointFolder, name: str, rewards: np.ndarray) -> Non
 
 
 def _rewards(table: RewardTable, scorer: Scorer, prompts: range) -> np.ndarray:
-    made = []
+    rewards = []
     for prompt in prompts:
         rows = table.rows(prompt)
         tokens = table.tokens[rows] if table.tokens else [()] * (rows.stop - rows.start)
         replies = [Reply(text, ids) for text, ids in zip(table.replies[rows], tokens, strict=True)]
-        made.append(score_checked(scorer, table.prompts[prompt], replies))
-    return np.concatenate(made)
+        rewards.append(score_checked(scorer, table.prompts[prompt], replies))
+    return np.concatenate(rewards)

@@ -43,8 +43,8 @@ def open_engine(
         if engine not in ("auto", "remote"):
             raise InputError(f"The model {model} is on a server and the engine is {engine!r}; expected auto or remote.")
         if dtype is not None or device is not None:
-            what = f"dtype is {dtype!r}" if dtype is not None else f"device is {device!r}"
-            raise InputError(f"The {what}; a server decides on its own. Leave it out.")
+            setting = f"dtype is {dtype!r}" if dtype is not None else f"device is {device!r}"
+            raise InputError(f"The {setting}; a server decides on its own. Leave it out.")
         from map_core.engines.remote_engine import RemoteEngine
 
         return RemoteEngine(model, trusted=trusted)

@@ -121,10 +121,12 @@ class RayOracle(Oracle):
     def _file_weights(self) -> np.ndarray | None:
         """Return the prompt weights of all files, (prompt,); None where no file has any."""
         weights = _gather([worker.prompt_weights.remote() for worker in self._workers])
-        if all(one is None for one in weights):
+        if all(file_weights is None for file_weights in weights):
             return None
         plain = [np.ones(prompts) for prompts in self._prompts]
-        return np.concatenate([some if one is None else one for one, some in zip(weights, plain, strict=True)])
+        return np.concatenate(
+            [some if file_weights is None else file_weights for file_weights, some in zip(weights, plain, strict=True)]
+        )
 
     def moments(self, weights: np.ndarray) -> Moments:
         """Return the moments at x, see :meth:`Oracle.moments`."""

@@ -99,7 +99,7 @@ class Palette:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values, as saved in the database and in files."""
-        return {"use_case": self.use_case, "targets": {name: one.as_dict() for name, one in self.targets.items()}}
+        return {"use_case": self.use_case, "targets": {name: target.as_dict() for name, target in self.targets.items()}}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Palette:
@@ -110,12 +110,12 @@ class Palette:
         """
         try:
             targets = {}
-            for name, one in content["targets"].items():
-                level = one.get("level")
+            for name, content_of_target in content["targets"].items():
+                level = content_of_target.get("level")
                 targets[str(name)] = Target(
-                    _percentile(name, one["percentile"]),
+                    _percentile(name, content_of_target["percentile"]),
                     None if level is None else _finite(name, level),
-                    **{flag: bool(one.get(flag, False)) for flag in ("free", "keep", "locked")},
+                    **{flag: bool(content_of_target.get(flag, False)) for flag in ("free", "keep", "locked")},
                 )
             return cls(str(content.get("use_case", ALL)), targets)
         except (KeyError, TypeError, AttributeError) as error:
@@ -130,12 +130,12 @@ class Palette:
             {'palette': 'humor:p70!', 'use': 'Care'}
         """
         items = []
-        for name, one in self.targets.items():
-            if one.free:
+        for name, target in self.targets.items():
+            if target.free:
                 continue
-            exact = "" if one.level is None else f"={one.level:.12g}"
-            text = "keep" if one.keep else f"p{one.percentile:.6g}{exact}"
-            items.append(f"{quote(name, safe=_SAFE)}:{text}{'!' if one.locked else ''}")
+            exact = "" if target.level is None else f"={target.level:.12g}"
+            text = "keep" if target.keep else f"p{target.percentile:.6g}{exact}"
+            items.append(f"{quote(name, safe=_SAFE)}:{text}{'!' if target.locked else ''}")
         parameters = {"palette": ";".join(items) or "free"}
         return parameters if self.use_case == ALL else parameters | {"use": self.use_case}
 
@@ -195,7 +195,8 @@ def standardised(palette: Palette, values: Sequence[str], oracle: Oracle, percen
 def locked(palette: Palette, values: Sequence[str]) -> np.ndarray:
     """Return which targets must not be relaxed, (value,) bool; a free value has none."""
     return np.array(
-        [(one := palette.targets.get(name)) is not None and one.locked and not one.free for name in values], dtype=bool
+        [(target := palette.targets.get(name)) is not None and target.locked and not target.free for name in values],
+        dtype=bool,
     )
 
 

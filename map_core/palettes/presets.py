@@ -47,7 +47,9 @@ def presets(values: Sequence[str], titles: Sequence[str], use_case: str = ALL) -
     by_use_case = _handmade()
     offered = by_use_case.get(use_case, by_use_case[ALL])
     handmade = [
-        replace(one, palette=_for_values(values, use_case, one.palette)) for one in offered if _fits(one, values)
+        replace(preset, palette=_for_values(values, use_case, preset.palette))
+        for preset in offered
+        if _fits(preset, values)
     ]
     return tuple(handmade or _generated(values, titles, use_case))
 
@@ -58,17 +60,17 @@ def _handmade() -> dict[str, tuple[Preset, ...]]:
     return {
         use_case: tuple(
             Preset(
-                one["name"],
-                one["what"],
+                preset["name"],
+                preset["what"],
                 Palette(
                     use_case,
                     {
                         name: Target(50.0, keep=True) if level == "keep" else Target(float(level))
-                        for name, level in one["targets"].items()
+                        for name, level in preset["targets"].items()
                     },
                 ),
             )
-            for one in offered
+            for preset in offered
         )
         for use_case, offered in content.items()
     }
@@ -87,14 +89,16 @@ def _generated(values: Sequence[str], titles: Sequence[str], use_case: str) -> l
     """Generate palettes: each of the first values raised alone, one raised while the others are kept, all a little."""
     presets = []
     for name, title in list(zip(values, titles, strict=True))[:MOST_GENERATED]:
-        what = f"Only {title} is raised; the other values are left free."
+        description = f"Only {title} is raised; the other values are left free."
         presets.append(
-            Preset(f"More {title}", what, _for_values(values, use_case, Palette(use_case, {name: Target(RAISED)})))
+            Preset(
+                f"More {title}", description, _for_values(values, use_case, Palette(use_case, {name: Target(RAISED)}))
+            )
         )
     if len(values) > 1:
         kept = {name: Target(50.0, keep=True) for name in values[1:]} | {values[0]: Target(RAISED - 10)}
-        what = f"Somewhat more {titles[0]}, and no other value drops."
-        presets.append(Preset("Nothing lost", what, _for_values(values, use_case, Palette(use_case, kept))))
+        description = f"Somewhat more {titles[0]}, and no other value drops."
+        presets.append(Preset("Nothing lost", description, _for_values(values, use_case, Palette(use_case, kept))))
         evenly = Palette(use_case, dict.fromkeys(values, Target(EVENLY)))
         presets.append(Preset("A little of everything", "Every value is raised a little.", evenly))
     return presets

@@ -147,7 +147,9 @@ class RequestParser:
         self._tokens, self._candidates = tokens, candidates
         self._scored = scorable_values(own or {})
         #: How the values that are not built in are scored.
-        self.own = tuple(one for name, one in (own or {}).items() if name in self._scored and name not in cards())
+        self.own = tuple(
+            definition for name, definition in (own or {}).items() if name in self._scored and name not in cards()
+        )
         #: Every name that a client may use for a model, and the palette that it stands for.
         self.models: dict[str, str | None] = {model: None} | {f"{model}:{name}": name for name in palettes}
 

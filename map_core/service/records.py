@@ -150,7 +150,7 @@ def candidates_csv(records: Sequence[Mapping[str, Any]]) -> str:
     writer.writerow(
         [
             *("generation", "prompt", "earlier_turns", "candidate", "reply", "base", "aligned", "probability"),
-            *(f"{what} ({name})" for name in palettes for what in ("aligned", "probability")),
+            *(f"{column} ({name})" for name in palettes for column in ("aligned", "probability")),
             *(f"reward_{name}" for name in rewards),
             *("tokens", "finished", "complete", "ess", "kl_nats", "log_z", "candidates", "method", "model", "seed"),
             *settings,

@@ -65,7 +65,7 @@ class StoredValue:
     @property
     def used(self) -> Definition | None:
         """The definition that is offered as a target; None for none."""
-        return next((one.definition for one in self.versions if one.number == self.in_use), None)
+        return next((version.definition for version in self.versions if version.number == self.in_use), None)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def use(database: Database, id: int, version: int) -> StoredValue:
     """
     with database.writing() as session:
         row = _held(session, id)
-        numbers = [one.number for one in row.versions]
+        numbers = [stored_version.number for stored_version in row.versions]
         if version not in (0, *numbers):
             raise InputError(f"Version {version} of {row.name!r} is not there; it has 1 to {numbers[-1]}.")
         row.in_use, row.updated = version, datetime.now(UTC)
@@ -205,9 +205,9 @@ def judge(
 
 def withdraw(database: Database, judgement: int) -> bool:
     """Take a judgement back, and return whether it was there."""
-    gone = delete_rows(JudgementRow).where(JudgementRow.id == judgement).returning(JudgementRow.id)
+    deletion = delete_rows(JudgementRow).where(JudgementRow.id == judgement).returning(JudgementRow.id)
     with database.writing() as session:
-        return bool(session.scalars(gone).all())
+        return bool(session.scalars(deletion).all())
 
 
 def judgements(database: Database, id: int, version: int, table_key: str) -> tuple[KeptJudgement, ...]:
@@ -230,7 +230,8 @@ def _held(session: Session, id: int) -> OwnValueRow:
 
 def _told(row: OwnValueRow) -> StoredValue:
     versions = tuple(
-        StoredValueVersion(one.number, Definition.from_dict(one.definition), one.created) for one in row.versions
+        StoredValueVersion(version.number, Definition.from_dict(version.definition), version.created)
+        for version in row.versions
     )
     return StoredValue(row.id, versions, row.in_use, row.owner, row.created, row.updated)
 

@@ -190,6 +190,6 @@ def _in_words(url: URL) -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError) as error:
         where = url.render_as_string(hide_password=True)
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()
-        reason = said[0] if said else type(error).__name__
+        lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+        reason = lines[0] if lines else type(error).__name__
         raise StoreError(f"The database {where} does not answer as it should: {reason}") from error

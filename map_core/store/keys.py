@@ -30,10 +30,10 @@ def table_key(table: RewardTable) -> str:
 
 def palette_key(palette: Palette, table_key: str) -> str:
     """Return a key of what a palette asks for on a table, 16 hexadecimal digits; locks make no difference."""
-    asked = {
-        name: "keep" if one.keep else [one.percentile, one.level]
-        for name, one in palette.targets.items()
-        if not one.free
+    targets = {
+        name: "keep" if target.keep else [target.percentile, target.level]
+        for name, target in palette.targets.items()
+        if not target.free
     }
-    told = json.dumps([table_key, palette.use_case, asked], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    content = json.dumps([table_key, palette.use_case, targets], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

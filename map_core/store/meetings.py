@@ -82,7 +82,7 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str, h
     Raises:
         InputError: it has no name, or a text is too long.
     """
-    made = Meeting(
+    opened = Meeting(
         code_of(secrets.token_urlsafe(24) if host is None else host),
         label("name of the meeting", name),
         label("use case", use_case),
@@ -92,14 +92,14 @@ def open_meeting(database: Database, name: str, use_case: str, table_key: str, h
     with database.writing() as session:
         session.add(
             MeetingRow(
-                code=made.code,
-                name=made.name,
-                use_case=made.use_case,
-                table_key=made.table_key,
-                created=made.created,
+                code=opened.code,
+                name=opened.name,
+                use_case=opened.use_case,
+                table_key=opened.table_key,
+                created=opened.created,
             )
         )
-    return made
+    return opened
 
 
 @lru_cache(maxsize=256)
@@ -134,9 +134,9 @@ def set_budget(database: Database, code: str, budget: float) -> None:
         session.execute(update(MeetingRow).where(MeetingRow.code == read_code(code)).values(budget=float(budget)))
 
 
-def read_code(told: str) -> str:
+def read_code(text: str) -> str:
     """Return the code in what was typed: capitals, spaces and hyphens make no difference."""
-    return "".join(letter for letter in str(told).lower() if letter in ALPHABET)
+    return "".join(letter for letter in str(text).lower() if letter in ALPHABET)
 
 
 def join(database: Database, code: str, member: str, name: str, palette: Palette) -> MeetingEntry:

@@ -40,7 +40,7 @@ def migrate(connection: Connection, to: str = "head") -> None:
     at, newest = revision(connection), scripts().get_current_head()
     if at == newest:
         return
-    if at is not None and at not in {one.revision for one in scripts().walk_revisions()}:
+    if at is not None and at not in {script.revision for script in scripts().walk_revisions()}:
         raise InputError(
             f"The database {connection.engine.url.render_as_string(hide_password=True)} was made by a newer version of "
             f"Value Palette: its schema is at {at}, this version knows up to {newest}. Update Value Palette, or name "

@@ -144,7 +144,7 @@ def rename(database: Database, id: int, name: str, colour: str | None = None, no
     with database.writing() as session:
         row = _held(session, id)
         newest = _newest(session, id)
-        told = _described(
+        details = _described(
             Palette(row.use_case),
             name,
             row.colour if colour is None else colour,
@@ -152,7 +152,7 @@ def rename(database: Database, id: int, name: str, colour: str | None = None, no
             row.table_key,
             row.owner,
         )
-        row.name, row.colour, row.note = told["name"], told["colour"], told["note"]
+        row.name, row.colour, row.note = details["name"], details["colour"], details["note"]
         return _saved(row, newest)
 
 
@@ -186,9 +186,9 @@ def delete(database: Database, id: int) -> DeletedPalette:
     """
     with database.writing() as session:
         row = _held(session, id)
-        gone = DeletedPalette(_saved(row, row.versions[-1]), tuple(_told(one) for one in row.versions))
+        deleted = DeletedPalette(_saved(row, row.versions[-1]), tuple(_told(version) for version in row.versions))
         session.delete(row)
-        return gone
+        return deleted
 
 
 def restore(database: Database, deleted: DeletedPalette) -> SavedPalette:
@@ -198,7 +198,9 @@ def restore(database: Database, deleted: DeletedPalette) -> SavedPalette:
         if session.get(PaletteRow, was.id) is None:
             described = _described(was.palette, was.name, was.colour, was.note, was.table_key, was.owner)
             row = PaletteRow(id=was.id, created=was.created, updated=was.updated, **described)
-            row.versions = [_version(one.number, one.palette, one.what, one.created) for one in deleted.versions]
+            row.versions = [
+                _version(version.number, version.palette, version.what, version.created) for version in deleted.versions
+            ]
             session.add(row)
     return was
 

@@ -9,43 +9,43 @@ from map_core.store.models import KEY, SHORT
 MAX_NOTE_LENGTH = 20_000
 
 
-def label(what: str, told: str) -> str:
+def label(what: str, text: str) -> str:
     """Check a text of one line, and return it as it is kept.
 
     Args:
         what: it is, for the message.
-        told: as it was typed; blanks around it are cut off.
+        text: as it was typed; blanks around it are cut off.
 
     Raises:
         InputError: it is empty or longer than 200 characters.
     """
-    written = " ".join(_storable(told).split())
+    written = " ".join(_storable(text).split())
     if not written or len(written) > SHORT:
         raise InputError(f"The {what} is {written[:40]!r}; expected a text of 1 to {SHORT} characters.")
     return written
 
 
-def note(what: str, told: str) -> str:
+def note(what: str, text: str) -> str:
     """Check a text of any number of lines, or none, and return it as it is kept.
 
     Raises:
         InputError: it is longer than 20,000 characters.
     """
-    written = _storable(told).strip()
+    written = _storable(text).strip()
     if len(written) > MAX_NOTE_LENGTH:
         raise InputError(f"The {what} has {len(written):,} characters; expected at most {MAX_NOTE_LENGTH:,}.")
     return written
 
 
-def key(what: str, told: str) -> str:
+def key(what: str, text: str) -> str:
     """Check a name that a program gave, and return it.
 
     Raises:
         InputError: it is empty or longer than 64 characters.
     """
-    if not told or len(told) > KEY or _storable(told) != told:
-        raise InputError(f"The {what} is {told[:80]!r}; expected a text of 1 to {KEY} characters.")
-    return told
+    if not text or len(text) > KEY or _storable(text) != text:
+        raise InputError(f"The {what} is {text[:80]!r}; expected a text of 1 to {KEY} characters.")
+    return text
 
 
 def _storable(text: str) -> str:

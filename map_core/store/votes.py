@@ -107,5 +107,5 @@ def tally(database: Database, palette_key: str) -> Tally:
 
 def count_votes(votes: Iterable[Vote]) -> Tally:
     """Count how many of some votes went to whom."""
-    kinds = [one.preferred for one in votes]
+    kinds = [vote.preferred for vote in votes]
     return Tally(*(kinds.count(kind) for kind in (Preference.BASE, Preference.ALIGNED, Preference.TIE)))

@@ -54,7 +54,7 @@ def candidates_and_seeds_differ(engine: Engine) -> None:
     replies = engine.complete(DrawRequest(PROMPT, 6, UNCUT, 5))
     assert len({reply_key(reply) for reply in replies}) == 6
     others = engine.complete(DrawRequest(PROMPT, 6, UNCUT, 6))
-    assert all(reply_key(one) != reply_key(other) for one, other in zip(replies, others, strict=True))
+    assert all(reply_key(first) != reply_key(other) for first, other in zip(replies, others, strict=True))
 
 
 def a_candidate_does_not_depend_on_how_many_there_are(engine: Engine) -> None:
@@ -109,12 +109,12 @@ def log_probs_do_not_depend_on_the_batch(engine: LocalEngine, largest: float) ->
 
 def draws_follow_the_model(engine: LocalEngine, settings: SamplingSettings, draws: int = 600) -> None:
     """Check that the first tokens of many candidates have the model's probabilities (chi-square test)."""
-    one = SamplingSettings(settings.temperature, settings.top_k, settings.top_p, max_new_tokens=1)
+    single_token = SamplingSettings(settings.temperature, settings.top_k, settings.top_p, max_new_tokens=1)
     size = engine.tokenizer.vocabulary_size
     log_probs = np.array([scored[0] for scored in engine.log_probs(PROMPT, [[token] for token in range(size)])])
     np.testing.assert_allclose(np.exp(log_probs).sum(), 1.0, atol=1e-4)
     expected = truncated(log_probs, settings)
-    tokens = [token.token for step in engine.sample(DrawRequest(PROMPT, draws, one, 11)) for token in step]
+    tokens = [token.token for step in engine.sample(DrawRequest(PROMPT, draws, single_token, 11)) for token in step]
     counts = np.bincount(tokens, minlength=size)
     assert counts[expected == 0].sum() == 0
     # Words that are expected less than five times are counted together, as the test asks for.
@@ -150,8 +150,8 @@ def closing_leaves_the_engine_ready(engine: Engine) -> None:
         assert len(taken) == count
         again = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
         assert [reply_key(reply) for reply in again] == [reply_key(reply) for reply in whole]
-        for one, other in zip(again, whole, strict=True):
-            np.testing.assert_allclose(one.log_probs, other.log_probs, rtol=0, atol=1e-4)
+        for token, other in zip(again, whole, strict=True):
+            np.testing.assert_allclose(token.log_probs, other.log_probs, rtol=0, atol=1e-4)
 
 
 def calls_may_take_turns(engine: Engine) -> None:

@@ -217,8 +217,8 @@ def a_batch_is_a_loop(oracle: Oracle, table: PlainTable) -> None:
     for row, x in enumerate(weights):
         alone, at = oracle.batch_moments(x[None], covariance=True), oracle.moments(x)
         assert alone.covariance is not None
-        for one in (alone.log_normaliser[0], at.log_normaliser):
-            assert_close(batch.log_normaliser[row], one, oracle)
+        for batched in (alone.log_normaliser[0], at.log_normaliser):
+            assert_close(batch.log_normaliser[row], batched, oracle)
         for levels in (alone.levels[0], at.levels):
             assert_close(batch.levels[row], levels, oracle)
         for covariance in (alone.covariance[0], at.covariance):

@@ -68,7 +68,7 @@ def rewards_are_finite_one_a_reply(scorer: Scorer) -> None:
 
 def batch_equals_one_by_one(scorer: Scorer, tolerance: float = 1e-9) -> None:
     """Check that a reward does not depend on the replies beside it or on the padding that they bring."""
-    alone = [scorer.score(PROMPTS[0], [one])[0] for one in REPLIES]
+    alone = [scorer.score(PROMPTS[0], [reply])[0] for reply in REPLIES]
     np.testing.assert_allclose(scorer.score(PROMPTS[0], REPLIES), alone, atol=tolerance)
 
 

@@ -133,8 +133,8 @@ class CrossFitDelivery:
         if value is not None:
             counts &= np.arange(len(self.values)) == value
         reached = np.fmin(levels, self.targets) if capped else levels
-        gained, asked = (((to - self.base) / self.scale)[counts].sum() for to in (reached, self.targets))
-        return float(gained / asked) if asked > 0 else math.nan
+        gained, wanted = (((to - self.base) / self.scale)[counts].sum() for to in (reached, self.targets))
+        return float(gained / wanted) if wanted > 0 else math.nan
 
 
 def cross_fit_delivery(
@@ -190,7 +190,7 @@ def cross_fit_delivery(
 def _aggregate(
     table: RewardTable,
     fresh: RewardTable,
-    asked: np.ndarray,
+    wanted: np.ndarray,
     runs: Sequence[tuple[Delivery, ...]],
     *,
     differences: np.ndarray,
@@ -200,7 +200,7 @@ def _aggregate(
     fresh_oracle, table_oracle = MemoryOracle.of(fresh), MemoryOracle.of(table)
     case_strata = strata(fresh)
     quantile = float(student.ppf((1 + level) / 2, len(case_strata) - len(set(case_strata.tolist()))))
-    above = asked > table_oracle.base + RISES * fresh_oracle.scale
+    above = wanted > table_oracle.base + RISES * fresh_oracle.scale
     attainable = np.array([[delivery.verdict is not Verdict.OUT_OF_REACH for delivery in run] for run in runs]).T
 
     def mean(name: str) -> np.ndarray:
@@ -209,7 +209,7 @@ def _aggregate(
 
     def directions(of_run: np.ndarray) -> np.ndarray:
         """Return (palette, halving) the mean of a (run, palette) array over the directions with attainable palettes."""
-        return _mean(np.where(attainable, of_run.T, np.nan).reshape(len(asked), -1, 2), axis=2)
+        return _mean(np.where(attainable, of_run.T, np.nan).reshape(len(wanted), -1, 2), axis=2)
 
     def by_halving(name: str) -> np.ndarray:
         return directions(np.array([[getattr(delivery, name) for delivery in run] for run in runs], dtype=float))
@@ -231,7 +231,7 @@ def _aggregate(
         start=table_oracle.base,
         base=fresh_oracle.base,
         scale=fresh_oracle.scale,
-        asked=asked,
+        asked=wanted,
         targets=targets,
         reachable=reachable,
         forecast=mean("forecast"),
@@ -242,7 +242,7 @@ def _aggregate(
         wins=mean("wins"),
         kl_forecast=mean("kl_forecast"),
         kl_realised=mean("kl_realised"),
-        inside=_mean(inside.reshape(len(asked), -1, 2), axis=2),
+        inside=_mean(inside.reshape(len(wanted), -1, 2), axis=2),
         improves=by_halving("improves"),
         improves_whole=directions(improved),
         wins_all=by_halving("wins_all"),

@@ -191,17 +191,19 @@ def deliver(
     rng = np.random.default_rng(seed)
     draws = rng.random(len(fresh.prompts))
 
-    def delivery(asked: np.ndarray) -> Delivery:
-        assessment = assess(forecast_oracle, forecast_oracle.standardise(asked))
+    def delivery(target_rewards: np.ndarray) -> Delivery:
+        assessment = assess(forecast_oracle, forecast_oracle.standardise(target_rewards))
         if assessment.solution is not None and assessment.verdict is not Verdict.OUT_OF_REACH:
-            solution, targets = assessment.solution, asked
+            solution, targets = assessment.solution, target_rewards
         elif assessment.nearest is not None:
             solution, targets = assessment.nearest.solution, forecast_oracle.rewards_at(assessment.nearest.targets)
         else:
             raise InputError("Nothing near a palette can be had; ask for less.")
         weights = solution.weights / forecast_oracle.scale
         # The subsamples of one prompt share its replies: prompts are the sample, not subsamples.
-        levels = forecast_oracle.by_prompt(solution.weights).levels.reshape(-1, subsamples, len(asked)).mean(axis=1)
+        levels = (
+            forecast_oracle.by_prompt(solution.weights).levels.reshape(-1, subsamples, len(target_rewards)).mean(axis=1)
+        )
         forecasts = forecast_oracle.rewards_at(levels)
         delivered = fresh_oracle.rewards_at(fresh_oracle.by_prompt(weights * fresh_oracle.scale).levels)
         errors = [
@@ -210,7 +212,7 @@ def deliver(
         rising = targets > forecast_oracle.base + RISES * fresh_oracle.scale
         random_shares = _random_shares(forecast_oracle, fresh_oracle, fresh, rising, nats=solution.kl, seed=seed)
         return Delivery(
-            asked=asked,
+            asked=target_rewards,
             targets=targets,
             verdict=assessment.verdict,
             weights=weights,
@@ -230,7 +232,7 @@ def deliver(
             candidates=candidates,
         )
 
-    return tuple(delivery(np.asarray(asked, dtype=float)) for asked in palettes)
+    return tuple(delivery(np.asarray(palette, dtype=float)) for palette in palettes)
 
 
 def standard_error(levels: np.ndarray, strata: np.ndarray) -> np.ndarray:

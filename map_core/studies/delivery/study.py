@@ -78,7 +78,7 @@ def run_study(
             cross_fit_delivery(table, fresh, targets, halvings=halvings, seed=seed, report=report_progress)
         )
     metadata = fresh.metadata
-    made = {
+    settings = {
         "date": metadata.get("created"),
         "model": metadata.get("model"),
         "engine": metadata.get("engine"),
@@ -90,7 +90,7 @@ def run_study(
         "candidates": candidates,
         "table": fingerprint(table),
     }
-    return DeliveryStudy(made, tuple(palette.percentile for palette in graded), *deliveries)
+    return DeliveryStudy(settings, tuple(palette.percentile for palette in graded), *deliveries)
 
 
 def fingerprint(table: RewardTable) -> str:
