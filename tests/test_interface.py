@@ -13,17 +13,18 @@ import pytest
 
 import map_core as vp
 from map_core.errors import InputError
-from map_core.interface import palettes, sampling, table, tradeoffs
+from map_core.interface import palettes, sampling, table, tradeoffs, training
 from map_core.oracle import MemoryOracle
 from tests import ROOT
 from tests.tables import make_table
+from tests.tiny_model import make_tiny_model
 
 TABLE = vp.load_table()
 TARGETS = {"helpfulness": "p70", "humor": "+0.3sd"}
 
 
 def test_every_example_runs() -> None:
-    for module in (vp, palettes, sampling, table, tradeoffs):
+    for module in (vp, palettes, sampling, table, tradeoffs, training):
         failed, tried = doctest.testmod(module, raise_on_error=False)
         assert (failed, tried > 0) == (0, True)
 
@@ -120,3 +121,53 @@ def test_figures_are_plotly_objects() -> None:
 def test_bad_input_is_said(call, message: str) -> None:
     with pytest.raises(vp.PaletteError, match=message):
         call()
+
+
+def test_rewards_for_a_trainer_are_those_of_the_table(tmp_path) -> None:
+    """A value that reads log-probabilities gets those that an engine tells, whatever end of turn the trainer adds."""
+    from map_core.core.types import SamplingSettings
+    from map_core.engines.draw_request import DrawRequest
+    from map_core.engines.factory import open_engine
+    from map_core.engines.tokens import reply_of
+    from map_core.scoring import scorers
+
+    model = make_tiny_model(tmp_path / "tiny")
+    engine = open_engine(str(model), engine="torch", dtype="float32")
+    end = min(engine.tokenizer.stop_tokens)
+    prompts, completions, ids, expected = [], [], [], []
+    for prompt, system in (("How do I sleep?", None), ("Where is my parcel?", "Be kind.")):
+        request = DrawRequest(prompt, 5, SamplingSettings(max_new_tokens=12), seed=1, system=system)
+        tokens = [token for step in engine.sample(request) for token in step]
+        replies = [reply_of([token for token in tokens if token.candidate == k]) for k in range(5)]
+        (familiarity,) = scorers(["familiarity"])
+        expected += familiarity.score(prompt, replies).tolist()
+        prompts += [request.messages] * 5
+        completions += [[{"role": "assistant", "content": reply.text}] for reply in replies]
+        ids += [[*reply.tokens, end][: None if reply.finished else -1] for reply in replies]
+    order = [7, 2, 9, 0, 4, 1, 8, 3, 6, 5]
+    (function,) = vp.reward_functions({"familiarity": 1.0}, model=str(model))
+    assert function.__name__ == "familiarity"
+    rewards = function(
+        prompts=[prompts[k] for k in order],
+        completions=[completions[k] for k in order],
+        completion_ids=[ids[k] for k in order],
+        trainer_state=None,
+    )
+    assert rewards == pytest.approx([expected[k] for k in order], abs=1e-4)
+    with pytest.raises(InputError, match="needs completion_ids"):
+        function(prompts=prompts, completions=completions)
+    with pytest.raises(InputError, match="has a chat template"):
+        function(prompts=["How do I sleep?"], completions=["Well."], completion_ids=[[5, 6]])
+    with pytest.raises(InputError, match="expected a role and a content that is text"):
+        function(prompts=[[]], completions=["Well."], completion_ids=[[5, 6]])
+
+
+def test_a_reward_that_is_no_number_stops_the_trainer(tmp_path) -> None:
+    """A trainer would leave it out of the sum without a word."""
+    (tmp_path / "mine.py").write_text("def score(prompt, replies):\n    return [float('nan') for _ in replies]\n")
+    (tmp_path / "values.toml").write_text('[mine]\nfamily = "function"\nfunction = "mine.py:score"\n')
+    (function,) = vp.reward_functions(["mine"], values_file=tmp_path / "values.toml")
+    with pytest.raises(vp.PaletteError, match="finite number"):
+        function(prompts=["Why?"], completions=["Because."])
+    with pytest.raises(InputError, match="Unknown value 'theirs'"):
+        vp.reward_functions(["theirs"])

@@ -8,6 +8,7 @@ table      load a table; targets in reward units
 palettes   solve, assess, error bars
 tradeoffs  frontier and sensitivity, with Plotly figures
 sampling   aligned replies, scorers
+training   rewards for a trainer
 notebook   how results show themselves
 """
 
@@ -15,6 +16,7 @@ from map_core.interface.palettes import assess, error_bars, solve
 from map_core.interface.sampling import sample_aligned, scorers
 from map_core.interface.table import Table, load_table
 from map_core.interface.tradeoffs import frontier, sensitivity
+from map_core.interface.training import reward_functions
 
 __all__ = [
     "Table",
@@ -22,6 +24,7 @@ __all__ = [
     "error_bars",
     "frontier",
     "load_table",
+    "reward_functions",
     "sample_aligned",
     "scorers",
     "sensitivity",

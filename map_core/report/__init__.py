@@ -7,7 +7,8 @@ sample_replies  replies of a few prompts, straight from the table
 svg_charts      lines and marks placed in a small drawing, without a browser
 figures         the drawings of a report
 commands        commands over several lines, and what values that were added in the app need
-snippets        the weights for the command line, for a server and for a trainer
+snippets        the weights for the command line and for a server
+trainer_snippet the weights as a program for a trainer
 export          everything as JSON values and as CSV
 document        the self-contained HTML document
 

@@ -10,6 +10,7 @@ import shlex
 
 from map_core.analysis.generation_weights import weights_by_value
 from map_core.data.reward_table import ADDED_VALUES
+from map_core.models.files import recorded_model
 from map_core.report.contents import Report
 from map_core.scoring import Specification, from_metadata
 
@@ -25,6 +26,14 @@ def command_text(name: str, *words: str) -> str:
         follows = k > 0 and words[k - 1].startswith("--") and not word.startswith("--")
         text += (" " if follows else " \\\n  ") + shlex.quote(word)
     return text
+
+
+def model_name(report: Report) -> str:
+    """Return the base model's name for the commands: as the table records it, else the default one."""
+    recorded = report.source.metadata.get("model")
+    if isinstance(recorded, str) and recorded:
+        return recorded
+    return recorded_model({"model": recorded if isinstance(recorded, dict) else None})
 
 
 def weights_of(report: Report) -> dict[str, float]:

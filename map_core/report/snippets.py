@@ -14,11 +14,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from map_core.core.types import SamplingSettings
-from map_core.models.files import recorded_model
 from map_core.palettes.palette import ALL
-from map_core.report.commands import VALUES_FILE, WITH_VALUES, add_command, added_values, command_text, weights_of
+from map_core.report.commands import (
+    VALUES_FILE,
+    WITH_VALUES,
+    add_command,
+    added_values,
+    command_text,
+    model_name,
+    weights_of,
+)
 from map_core.report.contents import Report
-from map_core.scoring import READ_LIKELIHOOD, cards
+from map_core.report.trainer_snippet import sampling_notes, trainer
+from map_core.scoring import cards
 
 #: What ``generate`` draws when it is not told.
 USUAL_CANDIDATES = 16
@@ -83,8 +91,8 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
         Snippet(
             "trainer",
             "Tune a model on it",
-            "One reward, lambda . r, with KL coefficient 1: the best policy is the palette's. Nothing may rescale "
-            "the reward." + stands_in,
+            "TRL's RLOO with a reward function a value, lambda as reward_weights and KL coefficient 1: the best policy "
+            "is the palette's. Nothing may rescale the reward; GRPO ends elsewhere." + stands_in + _other_p0(report),
             trainer(report, weights),
             "python",
         ),
@@ -92,16 +100,6 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
         _again(report),
     ]
     return tuple(texts)
-
-
-def model_name(report: Report) -> str:
-    """Return the base model's name for the commands: as the table records it, else the default one."""
-    recorded = report.source.metadata.get("model")
-    return (
-        recorded
-        if isinstance(recorded, str) and recorded
-        else recorded_model({"model": recorded if isinstance(recorded, dict) else None})
-    )
 
 
 def candidates(report: Report) -> int:
@@ -182,74 +180,6 @@ def weights_json(report: Report) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def trainer(report: Report, weights: Mapping[str, float]) -> str:
-    """Return a reward function for TRL's online trainers, and the settings under which it is the palette's."""
-    defined = [name for name in weights if name in added_values(report)]
-    card_names = {*cards(), *defined}
-    own = [name for name in weights if name not in card_names]
-    scored = [name for name in weights if name in card_names]
-    likely = any(name in READ_LIKELIHOOD for name in scored)
-    model, settings = model_name(report), SamplingSettings.from_metadata(report.source.metadata)
-    lines = [
-        "# One number a reply: lambda . r. With KL coefficient 1 the best policy is p0(y|x) exp(lambda . r) / Z.",
-        f"# Weights in 1 / reward, solved on the table {report.source.fingerprint[:16]}.",
-        "from map_core.core.types import Reply",
-    ]
-    lines += ["from map_core.models.language_model import open_language_model"] if likely else []
-    if defined:
-        lines.insert(2, "from pathlib import Path")
-        lines.append("from map_core.scoring import read_values_file, resolve")
-    elif scored:
-        lines.append("from map_core.scoring import scorers")
-    lines += ["", "WEIGHTS = {", *(f"    {name!r}: {weight!r}," for name, weight in weights.items()), "}"]
-    scorers_call = (
-        f"resolve({scored!r}, read_values_file(Path({VALUES_FILE!r})))" if defined else f"scorers({scored!r})"
-    )
-    lines.append(f"SCORERS = {{one.name: one.score for one in {scorers_call}}}" if scored else "SCORERS = {}")
-    for name in own:
-        comment = f"score replies on {name} as the table did"
-        lines.append(f"SCORERS[{name!r}] = lambda prompt, replies: ...  # {' '.join(comment.split())}")
-    lines += [f"BASE = open_language_model({model!r})  # judges the wording, as the table did"] if likely else []
-    lines += [
-        "",
-        "",
-        "def text(message):",
-        '    return message if isinstance(message, str) else message[-1]["content"]',
-        "",
-        "",
-        "def reward(prompts, completions, completion_ids=None, **columns):",
-        "    found = []",
-        "    for k, (prompt, completion) in enumerate(zip(map(text, prompts), map(text, completions))):",
-    ]
-    if likely:
-        lines += [
-            '        asked = [{"role": "user", "content": prompt}]',
-            "        (likely,) = BASE.reply_log_probs(asked, [completion_ids[k]])",
-            "        reply = Reply(completion, tuple(completion_ids[k]), tuple(likely.tolist()))",
-        ]
-    else:
-        lines.append("        reply = Reply(completion)")
-    lines += [
-        "        found.append(sum(w * float(SCORERS[name](prompt, [reply])[0]) for name, w in WEIGHTS.items()))",
-        "    return found",
-        "",
-        "",
-        'if __name__ == "__main__":',
-        "    from trl import RLOOConfig, RLOOTrainer",
-        "",
-        "    settings = RLOOConfig(",
-        "        beta=1.0,  # the KL coefficient",
-        "        normalize_advantages=False,  # a rescaled reward is another palette",
-        "        num_generations=16,",
-        f"        temperature={settings.temperature!r},",
-        f"        max_completion_length={settings.max_new_tokens},",
-        "    )",
-        '    # dataset: rows {"prompt": [{"role": "user", "content": ...}]} of your use case',
-        f"    RLOOTrainer(model={model!r}, reward_funcs=reward, args=settings, train_dataset=dataset).train()",
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def _values_first(report: Report) -> Snippet:
     names = list(added_values(report))
     pronoun, words = ("it", "its words") if len(names) == 1 else ("them", "their words")
@@ -261,6 +191,11 @@ def _values_first(report: Report) -> Snippet:
         add_command(report),
         "bash",
     )
+
+
+def _other_p0(report: Report) -> str:
+    notes = [line for line in sampling_notes(report) if not line.startswith(" ")]
+    return "".join(f" {line.replace(' and solve on it:', ' (--top-p 1 --top-k 0) and solve on it.')}" for line in notes)
 
 
 def _again(report: Report) -> Snippet:

@@ -168,14 +168,15 @@ def test_the_trainer_snippet_gives_lambda_r(path: Path):
     from map_core.core.types import Reply
     from map_core.scoring import scorers
 
-    expected = [
-        sum(weights[one.name] * one.score("How are you?", [Reply(text)])[0] for one in scorers(list(weights)))
-        for text in completions
-    ]
-    assert scope["reward"](prompts, completions) == pytest.approx(expected)
+    assert weights == scope["WEIGHTS"]
+    assert list(scope["REWARDS"]) == list(weights)
     chat = [[{"role": "user", "content": prompt}] for prompt in prompts]
     said = [[{"role": "assistant", "content": text}] for text in completions]
-    assert scope["reward"](chat, said, completion_ids=[[1], [2]], column=[1, 2]) == pytest.approx(expected)
+    for one in scorers(list(weights)):
+        expected = [one.score("How are you?", [Reply(text)])[0] for text in completions]
+        reward = scope["REWARDS"][one.name]
+        assert reward(prompts, completions) == pytest.approx(expected)
+        assert reward(chat, said, completion_ids=[[1], [2]], column=[1, 2]) == pytest.approx(expected)
 
 
 def test_values_without_a_scorer_here_are_left_to_the_engineer(path: Path, tmp_path: Path):
@@ -196,5 +197,7 @@ def test_values_without_a_scorer_here_are_left_to_the_engineer(path: Path, tmp_p
     assert "generate" not in names
     text = snippet(report, "trainer")
     compile(text, "trainer.py", "exec")
-    assert "open_language_model('ours')" in text
-    assert "SCORERS['house\\nstyle']" in text
+    assert "MODEL = 'ours'" in text
+    assert "vp.reward_functions(['helpfulness'], table=TABLE, model=MODEL)" in text
+    assert "def house_style(prompts, completions, **columns):" in text
+    assert "REWARDS['house\\nstyle'] = house_style" in text

@@ -219,7 +219,8 @@ def test_a_value_that_was_added_in_the_app_is_put_into_a_table_first(table, tmp_
         assert "mine.parquet" not in told[name]
     assert "--values-file values.json" in told["generate"]
     assert "--weights calm_nurse=" in told["generate"].replace("\\\n  ", "")
-    assert "resolve(['humor', 'calm_nurse'], read_values_file(Path('values.json')))" in told["trainer"]
+    assert "TABLE = vp.load_table('with-values.parquet')" in told["trainer"]
+    assert "vp.reward_functions(WEIGHTS, table=TABLE, model=MODEL)" in told["trainer"]
     compile(told["trainer"], "trainer", "exec")
     assert "assets/default.parquet" in reports.as_dict(made(whole, {"calm_nurse": 60.0}))["snippets"]["values"]
 

@@ -194,9 +194,8 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         ),
         FormulaSection(
             "Training a model",
-            "Because one weighted reward is enough, any trainer with a KL penalty of 1 towards the base model aims at "
-            "the "
-            "same model.",
+            "Because one weighted reward is enough, a trainer that maximises it less the divergence from the base "
+            "model, with coefficient 1, aims at the same model. RLOO does, with nothing rescaled; GRPO ends elsewhere.",
             (r"\max_p\; \mathbb{E}\big[\lambda \cdot r(x, y)\big] - \mathrm{KL}(p \,\|\, p_0)",),
         ),
     ]

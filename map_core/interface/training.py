@@ -1,0 +1,197 @@
+"""Rewards for a trainer: one function a value, so that the trainer weighs them by lambda and logs each of them.
+
+Constraint: no trainer's library is imported; the functions have the shape that TRL calls, which others can call too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from map_core.core.types import Reply
+from map_core.errors import InputError
+
+if TYPE_CHECKING:
+    from map_core.interface.table import Table
+    from map_core.models.language_model import LanguageModel
+    from map_core.scoring.base import Scorer
+
+Prompt = str | Sequence[Mapping[str, Any]]
+"""A text that the model continues, or a chat up to the reply."""
+
+
+class RewardFunction:
+    """The reward of one value, as a trainer calls it; ``__name__`` is the value's name.
+
+    Made by :func:`reward_functions`.
+    """
+
+    def __init__(self, scorer: Scorer, completions: Completions, reads_likelihood: bool) -> None:
+        self.__name__ = scorer.name
+        self._scorer = scorer
+        self._completions = completions
+        self._reads_likelihood = reads_likelihood
+
+    def __call__(
+        self,
+        prompts: Sequence[Prompt],
+        completions: Sequence[Prompt],
+        completion_ids: Sequence[Sequence[int]] | None = None,
+        **columns: Any,
+    ) -> list[float]:
+        """Return the reward of each completion, in reward units.
+
+        Args:
+            prompts: (row,) texts, or chats whose last message is what the person asked.
+            completions: (row,) texts, or chats that hold the reply alone.
+            completion_ids: (row,) token ids of the completions; needed by values that read log-probabilities.
+            columns: what else the trainer tells; not used.
+
+        Returns:
+            (row,) finite rewards, never None: a trainer would leave the value out of that reply's sum.
+
+        Raises:
+            InputError: a message without text, or no token ids where they are needed.
+            ScorerError: a reply cannot be scored.
+        """
+        from map_core.scoring import score_checked
+
+        ids = completion_ids if self._reads_likelihood else None
+        if self._reads_likelihood and ids is None:
+            raise InputError(
+                f"{self.__name__} reads log-probabilities and needs completion_ids, the token ids of the "
+                "completions; this trainer gives none. Leave the value out."
+            )
+        rewards = [0.0] * len(prompts)
+        for prompt, rows, replies in self._completions.by_prompt(prompts, completions, ids):
+            for row, reward in zip(rows, score_checked(self._scorer, prompt, replies), strict=True):
+                rewards[row] = float(reward)
+        return rewards
+
+
+class Completions:
+    """A trainer's completions as replies; values that read log-probabilities share those of the last batch.
+
+    Args:
+        model: the base model, by name or folder; it opens when log-probabilities are first asked for.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._last: tuple[str, list[tuple[float, ...]]] | None = None
+
+    def by_prompt(
+        self,
+        prompts: Sequence[Prompt],
+        completions: Sequence[Prompt],
+        ids: Sequence[Sequence[int]] | None,
+    ) -> list[tuple[str, list[int], list[Reply]]]:
+        """Return each prompt once: its text, the rows that ask it, and their replies.
+
+        Args:
+            prompts: (row,) texts or chats.
+            completions: (row,) texts or chats.
+            ids: (row,) token ids where log-probabilities are wanted, else None.
+
+        Raises:
+            InputError: a message without text.
+        """
+        chats = [_messages(prompt) for prompt in prompts]
+        texts = [_messages(completion)[-1]["content"] for completion in completions]
+        groups: dict[str, list[int]] = {}
+        for row, chat in enumerate(chats):
+            groups.setdefault(json.dumps(chat), []).append(row)
+        replies = [Reply(text) for text in texts]
+        if ids is not None:
+            tokens = [self._without_end(row) for row in ids]
+            log_probs = self._log_probs(prompts, list(groups.values()), tokens)
+            replies = [Reply(*row) for row in zip(texts, tokens, log_probs, strict=True)]
+        return [(chats[rows[0]][-1]["content"], rows, [replies[row] for row in rows]) for rows in groups.values()]
+
+    @cached_property
+    def _base(self) -> LanguageModel:
+        from map_core.models.language_model import open_language_model
+
+        return open_language_model(self._model)
+
+    def _without_end(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """Return the tokens of a reply without the end of its turn, which tables leave out too."""
+        tokens = tuple(map(int, ids))
+        return tokens[:-1] if tokens and tokens[-1] in self._base.tokenizer.stop_tokens else tokens
+
+    def _log_probs(
+        self, prompts: Sequence[Prompt], groups: list[list[int]], tokens: list[tuple[int, ...]]
+    ) -> list[tuple[float, ...]]:
+        key = json.dumps([list(prompts), tokens], default=str)
+        if self._last is None or self._last[0] != key:
+            log_probs: list[tuple[float, ...]] = [()] * len(prompts)
+            for rows in groups:
+                prompt = prompts[rows[0]]
+                if isinstance(prompt, str) and self._base.tokenizer.template:
+                    raise InputError(
+                        f"The prompt {prompt[:60]!r} is text, and {self._model} has a chat template. Give "
+                        'chats, as in {"prompt": [{"role": "user", "content": ...}]}; those are what the table answers.'
+                    )
+                answers = self._base.reply_log_probs(_messages(prompt), [tokens[row] for row in rows])
+                for row, answer in zip(rows, answers, strict=True):
+                    log_probs[row] = tuple(answer.tolist())
+            self._last = key, log_probs
+        return self._last[1]
+
+
+def reward_functions(
+    names: Iterable[str],
+    *,
+    table: Table | None = None,
+    values_file: str | Path | None = None,
+    model: str | None = None,
+) -> list[RewardFunction]:
+    """Return one reward function a value, as TRL's trainers take them; lambda goes into ``reward_weights``.
+
+    Each is called as ``function(prompts=, completions=, completion_ids=, ...)`` and gives one reward a completion. Its
+    ``__name__`` is the value's name, so that the trainer's log shows every value on its own.
+
+    Args:
+        names: the values, in the order of the weights; a mapping of weights will do.
+        table: its metadata says how values that are not built in are scored, and which model is the base model.
+        values_file: names values of your own, as TOML or JSON; judges and functions have to stand in it.
+        model: the base model, for values that read log-probabilities: a name from ``value-palette models list`` or a
+            folder; None for the table's, or the default one.
+
+    Raises:
+        InputError: an unknown value, one that is named twice, or a values file that cannot be read.
+
+    Example:
+        >>> import map_core as vp
+        >>> (diversity,) = vp.reward_functions(["diversity"])
+        >>> diversity(prompts=["Why?"] * 2, completions=["Because it rains.", "no no no no"])
+        [1.0, 0.16666666666666666]
+    """
+    from map_core.models.files import DEFAULT_MODEL, recorded_model
+    from map_core.scoring import READ_LIKELIHOOD, from_metadata, read_values_file, resolve
+
+    metadata = {} if table is None else table.rewards.metadata
+    own = from_metadata(metadata) | ({} if values_file is None else read_values_file(Path(values_file)))
+    if model is None:
+        recorded = metadata.get("model")
+        model = recorded_model({"model": recorded}) if isinstance(recorded, Mapping) else recorded or DEFAULT_MODEL
+    completions = Completions(str(model))
+    return [RewardFunction(one, completions, one.name in READ_LIKELIHOOD) for one in resolve(list(names), own)]
+
+
+def _messages(given: Prompt) -> list[dict[str, str]]:
+    """Return a prompt or a completion as messages with text.
+
+    Raises:
+        InputError: it has no message, or the last one has no text.
+    """
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}]
+    messages = [{"role": str(message.get("role")), "content": message.get("content")} for message in given]
+    for message in messages or [{"content": None}]:
+        if not isinstance(message["content"], str):
+            raise InputError(f"A message is {message!r}; expected a role and a content that is text.")
+    return messages  # type: ignore[return-value]

@@ -1,0 +1,161 @@
+"""The weights of a report as a program for TRL's RLOO trainer, whose fixed point is the palette's tilt.
+
+Held against TRL 1.16: its rewards are sum_j weight_j r_j - beta sum_t (log p - log p0), both at the trainer's
+temperature over the whole vocabulary. With normalize_advantages off each is compared with the mean of its siblings and
+nothing divides it, so that with beta 1 and one iteration the gradient is that of E[lambda . r] - KL(p || p0), which
+p0 exp(lambda . r) / Z maximises. GRPO has another fixed point: it divides by the group's deviation and differentiates
+an estimator of the divergence.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Mapping
+
+from map_core.core.types import Form, SamplingSettings
+from map_core.palettes.palette import ALL
+from map_core.report.commands import VALUES_FILE, WITH_VALUES, added_values, command_text, model_name
+from map_core.report.contents import Report
+from map_core.scoring import FAMILIES, cards, from_metadata, scorable_values
+
+#: Completions of a prompt in one step of the trainer.
+GENERATIONS = 16
+
+
+def trainer(report: Report, weights: Mapping[str, float]) -> str:
+    """Return a program that tunes the table's model with TRL: a reward function a value, weighted by lambda.
+
+    Args:
+        report: of the palette.
+        weights: lambda by value, in 1 / reward.
+
+    Returns:
+        Python that runs as it stands where the table and its model are on this machine, unless a value has no scorer
+        here: then its function is left to be written.
+    """
+    recorded = from_metadata(report.source.metadata)
+    scorable = scorable_values(recorded)
+    named = [name for name, one in recorded.items() if name not in scorable and one.family in FAMILIES]
+    own = {name: _identifier(name, k) for k, name in enumerate(weights) if name not in {*scorable, *cards(), *named}}
+    scored = [name for name in weights if name not in own]
+    settings = SamplingSettings.from_metadata(report.source.metadata)
+    lines = [
+        "# Tunes a model on a palette with TRL 1.16: the best policy is p0(y|x) exp(lambda . r) / Z.",
+        "# Needs: pip install 'value-palette[generate,tune]'",
+        f"# Weights in 1 / reward, solved on the table {report.source.fingerprint[:16]}.",
+        *(f"# {line}" for line in sampling_notes(report)),
+        "import map_core as vp",
+        "from map_core.models.files import locate",
+        "",
+        f"TABLE = vp.load_table({', '.join(_table_arguments(report))})",
+        f"MODEL = {model_name(report)!r}  # that wrote the table's replies: a name from `models list`, or a folder",
+        "WEIGHTS = {  # the log's rewards/NAME/mean beside the forecast",
+        *(f"    {name!r}: {weight!r},  # {_forecast(report, name)}" for name, weight in weights.items()),
+        "}",
+    ]
+    if scored:
+        file = f", values_file={VALUES_FILE!r}" if any(name in named for name in scored) else ""
+        if file:
+            lines.append(f"# {VALUES_FILE} is the values file that the table was built with.")
+        names = "WEIGHTS" if not own else repr(scored)
+        lines.append(
+            f"REWARDS = {{f.__name__: f for f in vp.reward_functions({names}, table=TABLE{file}, model=MODEL)}}"
+        )
+    else:
+        lines.append("REWARDS = {}")
+    for name, function in own.items():
+        lines += [
+            "",
+            "",
+            f"def {function}(prompts, completions, **columns):",
+            f"    raise NotImplementedError({f'Return a reward a completion on {name}, as the table has them.'!r})",
+            "",
+            "",
+            f"REWARDS[{name!r}] = {function}",
+        ]
+    lines += [
+        "",
+        'if __name__ == "__main__":',
+        "    from datasets import Dataset",
+        "    from trl import RLOOConfig, RLOOTrainer",
+        "",
+        "    settings = RLOOConfig(",
+        "        beta=1.0,  # the KL coefficient; the divergence is part of the reward, summed over the reply",
+        "        reward_weights=list(WEIGHTS.values()),  # lambda",
+        "        normalize_advantages=False,  # a rescaled reward is another palette",
+        "        num_iterations=1,",
+        f"        num_generations={GENERATIONS},",
+        f"        per_device_train_batch_size={GENERATIONS},",
+        "        disable_dropout=True,  # p0 has none",
+        f"        temperature={settings.temperature!r},",
+        "        top_p=1.0,",
+        "        top_k=0,",
+        f"        max_completion_length={settings.max_new_tokens},",
+        "        logging_steps=1,",
+        "    )",
+        f'    dataset = Dataset.from_list([{{"prompt": {_prompt(report)}}} for prompt in TABLE.rewards.prompts])',
+        "    trainer = RLOOTrainer(",
+        "        model=str(locate(MODEL).folder),",
+        "        reward_funcs=[REWARDS[name] for name in WEIGHTS],",
+        "        args=settings,",
+        "        train_dataset=dataset,",
+        "    )",
+        "    trainer.train()",
+        '    trainer.save_model("tuned")',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def sampling_notes(report: Report) -> list[str]:
+    """Return what keeps a trainer from the table's p0, in lines of prose; none where they share it.
+
+    A trainer's p0 is the model at its temperature over the whole vocabulary.
+    """
+    sampling = report.source.metadata.get("sampling")
+    sampling = sampling if isinstance(sampling, Mapping) else {}
+    unknown = [name for name in ("temperature", "top_p", "top_k") if not isinstance(sampling.get(name), (int, float))]
+    settings = SamplingSettings.from_metadata(report.source.metadata)
+    cuts = [f"top_p {settings.top_p:g}"] if settings.top_p < 1 else []
+    cuts += [f"top_k {settings.top_k}"] if settings.top_k else []
+    notes = []
+    if cuts:
+        notes.append(f"The table was drawn at {' and '.join(cuts)}; a trainer's p0 has the whole vocabulary.")
+    if unknown:
+        notes.append(f"The table does not say at which {', '.join(unknown)} its replies were drawn.")
+    if notes:
+        notes.append("So the forecast is not of what is tuned here. Draw a table for tuning and solve on it:")
+        words = ["--prompts", "prompts.jsonl", "--model", model_name(report), "--temperature"]
+        words += [f"{settings.temperature:g}", "--top-p", "1", "--top-k", "0", "--out", "tuning.parquet"]
+        notes += [f"  {line}" for line in command_text("build", *words).replace(" \\\n ", "").splitlines()]
+    if report.oracle.form is Form.POOLED:
+        notes.append("The pooled form also re-weights prompts, which no policy can do: it falls short of the forecast.")
+    return notes
+
+
+def _forecast(report: Report, name: str) -> str:
+    assert report.solution is not None, "weights are of a solution"
+    place = report.table.index(name)
+    base, level = report.oracle.base[place], report.oracle.rewards_at(report.solution.levels)[place]
+    return f"from {base:.4g} to {level:.4g}"
+
+
+def _table_arguments(report: Report) -> list[str]:
+    path = WITH_VALUES if added_values(report) else report.source.table
+    words = [repr(path)] if path else []
+    return words + ([f"use_case={report.palette.use_case!r}"] if report.palette.use_case != ALL else [])
+
+
+def _prompt(report: Report) -> str:
+    """Return the expression of a prompt: a chat, or its text where the model has no chat template."""
+    metadata = report.source.metadata
+    engine, system = metadata.get("engine"), metadata.get("system")
+    if isinstance(engine, Mapping) and engine.get("preamble") == "" and not system:
+        return "prompt"
+    first = f'{{"role": "system", "content": {str(system)!r}}}, ' if system else ""
+    return f'[{first}{{"role": "user", "content": prompt}}]'
+
+
+def _identifier(name: str, number: int) -> str:
+    word = re.sub(r"\W+", "_", name).strip("_").lower()
+    return word if word.isidentifier() and not keyword.iskeyword(word) else f"value_{number}"

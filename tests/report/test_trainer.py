@@ -1,0 +1,187 @@
+"""The trainer snippet: its very text runs in the real trainer, and the trainer's arithmetic is the palette's tilt."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from map_core import report as reports
+from map_core.core.types import Reply, SamplingSettings
+from map_core.data.reward_table import RewardTable, load, save
+from map_core.palettes.palette import ALL, Palette, Target
+from map_core.report import Report, ReportOptions, compute_report
+from tests.environments import library_path, python_environment
+from tests.tables import make_table
+from tests.tiny_model import make_tiny_model
+
+TRL = ("trl==1.16.0", "datasets==5.2.0")
+#: What a person changes: few prompts, one step a prompt, a rate that a tiny model feels, a folder for what is written.
+CHANGES = {
+    "        logging_steps=1,\n": "        logging_steps=1,\n        learning_rate=0.05,\n        max_steps=3,\n"
+    "        use_cpu=True,\n        bf16=False,\n        report_to='none',\n        disable_tqdm=True,\n"
+    "        output_dir='out',\n",
+}
+#: Written around the snippet: what the trainer computes on each step is kept, and told at the end.
+BEFORE = """
+import json, sys
+import torch
+from trl import RLOOTrainer
+STEPS = []
+generate = RLOOTrainer._generate_and_score_completions
+def kept(self, inputs):
+    output = generate(self, inputs)
+    STEPS.append({name: output[name].tolist() for name in output if hasattr(output[name], "tolist")})
+    STEPS[-1]["prompt"] = [row["prompt"] for row in inputs]
+    STEPS[-1]["rewards"] = {name: list(rewards)[-len(inputs):] for name, rewards in self._logs["rewards"].items()}
+    STEPS[-1]["completion"] = list(self._logs["completion"])[-len(inputs):]
+    return output
+RLOOTrainer._generate_and_score_completions = kept
+"""
+AFTER = """
+logged = [row for row in trainer.state.log_history if "reward" in row]
+told = {"beta": trainer.beta, "weights": trainer.reward_weights.tolist(), "logged": logged, "steps": STEPS}
+told["names"] = trainer.reward_func_names
+with open("told.json", "w") as file:
+    json.dump(told, file)
+"""
+
+
+def reported(table: RewardTable, where: Path, targets: dict[str, float]) -> Report:
+    """The report of a palette of a table, which is saved first."""
+    save(table, where)
+    palette = Palette(ALL, {name: Target(level) for name, level in targets.items()})
+    wanted = ReportOptions(draws=0, samples=0, figures=False)
+    return compute_report(load(where), palette, made=datetime.now(UTC), shown_table=str(where), wanted=wanted)
+
+
+def text_of(report: Report) -> str:
+    (text,) = (one.text for one in reports.snippets(report) if one.name == "trainer")
+    return text
+
+
+def note_of(report: Report) -> str:
+    (note,) = (one.note for one in reports.snippets(report) if one.name == "trainer")
+    return note
+
+
+def table_of(model: str, sampling: dict, values: tuple[str, ...], **metadata) -> RewardTable:
+    table = make_table(prompts=4, candidates=12, values=values, seed=2)
+    return replace(table, metadata={"model": {"name": model}, "sampling": sampling, **metadata})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("values", [("diversity", "positivity"), ("familiarity", "plain_language")])
+def test_it_runs_in_the_real_trainer_and_its_advantages_are_those_of_the_tilt(tmp_path: Path, values: tuple[str, ...]):
+    programs = python_environment("trl", *TRL)
+    model = make_tiny_model(tmp_path / "tiny")
+    sampling = SamplingSettings(temperature=0.7, max_new_tokens=10).as_dict()
+    report = reported(table_of(str(model), sampling, values), tmp_path / "t.parquet", dict.fromkeys(values, 60.0))
+    weights = reports.as_dict(report)["weights"]
+    text = text_of(report)
+    for old, new in CHANGES.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (tmp_path / "tune.py").write_text(BEFORE + text + AFTER, encoding="utf-8")
+    answer = subprocess.run(
+        [str(programs / "python"), "tune.py"],
+        cwd=tmp_path,
+        env=library_path() | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told["beta"] == 1.0
+    assert told["names"] == list(weights) == list(values)
+    assert told["weights"] == pytest.approx(list(weights.values()), rel=1e-6)
+    assert len(told["logged"]) == len(told["steps"]) == 3
+    for row, step in zip(told["logged"], told["steps"], strict=True):
+        for name in values:
+            assert row[f"rewards/{name}/mean"] == pytest.approx(np.mean(step["rewards"][name]), rel=1e-5)
+        assert row["reward"] == pytest.approx(
+            sum(weights[name] * row[f"rewards/{name}/mean"] for name in values), rel=1e-4, abs=1e-5
+        )
+        check_step(step, weights, model, sampling["temperature"])
+    # The policy has moved by then, so that the divergence is part of what was compared.
+    assert abs(told["logged"][-1]["kl"]) > 1e-3
+    assert (tmp_path / "tuned" / "model.safetensors").is_file()
+
+
+def check_step(step: dict, weights: dict[str, float], folder: Path, temperature: float) -> None:
+    """Hold one step's rewards to our scorers and its advantages to lambda . r minus the divergence, less the others'.
+
+    The base model's log-probabilities are those of transformers' own call.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from map_core.models.language_model import open_language_model
+    from map_core.scoring import scorers
+
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    language_model = open_language_model(str(folder), dtype="float32")
+    rewards = np.zeros(len(step["prompt"]))
+    for row, (chat, completion) in enumerate(zip(step["prompt"], step["completion"], strict=True)):
+        prompt = [i for i, mask in zip(step["prompt_ids"][row], step["prompt_mask"][row], strict=True) if mask]
+        ids = [i for i, mask in zip(step["completion_ids"][row], step["completion_mask"][row], strict=True) if mask]
+        assert prompt == language_model.tokenizer.render(chat)  # the trainer's p0 answers what the table's does
+        with torch.inference_mode():
+            logits = base(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1]
+        at_temperature = torch.log_softmax(logits / temperature, -1)[range(len(ids)), ids].sum().item()
+        plain = torch.log_softmax(logits, -1)[range(len(ids)), ids].tolist()
+        kept = ids[:-1] if ids[-1] in language_model.tokenizer.stop_tokens else ids
+        reply = Reply(completion[0]["content"], tuple(kept), tuple(plain[: len(kept)]))
+        for scorer in scorers(list(weights)):
+            (reward,) = scorer.score(chat[-1]["content"], [reply])
+            assert step["rewards"][scorer.name][row] == pytest.approx(reward, abs=1e-4)
+            rewards[row] += weights[scorer.name] * reward
+        rewards[row] -= step["old_logps"][row] - at_temperature
+    others = (rewards.sum() - rewards) / (len(rewards) - 1)
+    assert step["advantages"] == pytest.approx(rewards - others, abs=2e-3)
+
+
+def test_a_table_that_a_trainer_cannot_share_says_so_and_how_to_draw_one(tmp_path: Path):
+    values = ("diversity", "positivity")
+    shared = reported(
+        table_of("m", {"temperature": 0.8, "top_p": 1.0, "top_k": 0}, values), tmp_path / "a.parquet", {values[0]: 60.0}
+    )
+    assert "drawn at" not in text_of(shared) + note_of(shared)
+    assert "temperature=0.8," in text_of(shared)
+    for sampling, words in (
+        ({"temperature": 0.8, "top_p": 0.95, "top_k": 0}, "The table was drawn at top_p 0.95; a trainer's p0"),
+        ({"temperature": 1.0, "top_p": 0.9, "top_k": 50}, "drawn at top_p 0.9 and top_k 50;"),
+        ({"temperature": 1.0, "top_p": 1.0, "top_k": None}, "does not say at which top_k its replies"),
+        ({}, "does not say at which temperature, top_p, top_k its replies"),
+    ):
+        report = reported(table_of("m", sampling, values), tmp_path / "b.parquet", {values[0]: 60.0})
+        assert words in note_of(report)
+        assert words in text_of(report)
+        assert "--top-p 1 --top-k 0" in text_of(report)
+        assert "top_p=1.0," in text_of(report)
+        compile(text_of(report), "trainer.py", "exec")
+
+
+def test_prompts_are_asked_as_the_table_asked_them(tmp_path: Path):
+    values = ("diversity", "positivity")
+    chat = reported(table_of("m", {}, values, system='Be "kind".'), tmp_path / "a.parquet", {values[0]: 60.0})
+    assert """[{"role": "system", "content": 'Be "kind".'}, {"role": "user", "content": prompt}]""" in text_of(chat)
+    plain = reported(table_of("m", {}, values, engine={"preamble": ""}), tmp_path / "b.parquet", {values[0]: 60.0})
+    assert '[{"prompt": prompt} for prompt in' in text_of(plain)
+
+
+def test_values_defined_in_the_table_are_scored_by_it_and_judges_by_their_file(tmp_path: Path):
+    nurse = {"name": "calm_nurse", "family": "contrast", "settings": {"more": ["a calm nurse"], "less": ["a salesman"]}}
+    judged = {"name": "tact", "family": "judge", "settings": {}}
+    table = table_of("m", {}, ("calm_nurse", "tact"), scorers=[nurse, judged])
+    report = reported(table, tmp_path / "a.parquet", {"calm_nurse": 60.0})
+    assert "vp.reward_functions(WEIGHTS, table=TABLE, model=MODEL)" in text_of(report)
+    report = reported(table, tmp_path / "a.parquet", {"calm_nurse": 60.0, "tact": 60.0})
+    assert "vp.reward_functions(WEIGHTS, table=TABLE, values_file='values.json', model=MODEL)" in text_of(report)
