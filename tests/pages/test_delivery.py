@@ -7,9 +7,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from map_core.data import reward_table
+from map_core.report.evidence import SHIPPED
 from map_core.studies.delivery import run_study
 from map_core.studies.delivery import study as studies
-from pages.view.studies import evidence
 from tests.pages.test_main_path import APP, said
 from tests.tables import make_table
 
@@ -40,7 +40,7 @@ def test_the_shipped_study_is_of_the_embedded_table(monkeypatch):
     app = page()
     assert not app.exception
     assert not app.warning
-    found = studies.load(evidence.SHIPPED)
+    found = studies.load(SHIPPED)
     assert len(app.selectbox(key="evidence_number").options) == len(found.graded.asked)
     first = app.selectbox(key="evidence_number").value
     targets = np.isfinite(found.graded.asked).sum(axis=1)
@@ -70,7 +70,7 @@ def test_a_study_beside_the_open_table_is_shown(place):
 
 
 def test_without_any_study_the_page_says_how_to_make_one(place, monkeypatch):
-    monkeypatch.setattr(evidence, "SHIPPED", place / "none.json")
+    monkeypatch.setattr("map_core.report.evidence.SHIPPED", place / "none.json")
     app = page()
     assert not app.exception
     assert "verify --study" in app.code[0].value

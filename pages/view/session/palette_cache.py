@@ -7,9 +7,7 @@ looked at in the background, and the page is drawn again when it is.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from weakref import WeakKeyDictionary
@@ -18,6 +16,7 @@ import numpy as np
 import streamlit as st
 
 from map_core.analysis.generation_weights import effective_solution
+from map_core.core.compute_once import ComputeOnce
 from map_core.core.jobs import Job, shared_jobs
 from map_core.feasibility import Assessment
 from map_core.figures.palette_comparison import PaletteSnapshot
@@ -86,9 +85,9 @@ class AssessedPalette:
         return np.array([float(units.of(j, np.array(levels[j]))) for j in range(len(levels))])
 
 
-#: Of each table that somebody looks at: what is known of its palettes, the one asked for last at the end. Nothing in
-#: it refers to the scene, so that a table is freed with all that is known of it when nobody looks at it any more.
-_assessments: WeakKeyDictionary[Scene, OrderedDict[Hashable, Future[Assessment]]] = WeakKeyDictionary()
+#: The assessments of each table that somebody looks at. Nothing in it refers to the scene, so that a table is freed
+#: with its assessments when nobody looks at it any more.
+_assessments: WeakKeyDictionary[Scene, ComputeOnce[Assessment]] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -100,26 +99,7 @@ def assess_once(scene: Scene, targets: np.ndarray, locked: np.ndarray) -> Assess
         targets: (value,) in standard deviations above base, NaN for free values.
         locked: (value,) bool, those that must not give way in the nearest palette.
     """
-    key = _key(targets, locked)
-    with _lock:
-        cache = _assessments.setdefault(scene, OrderedDict())
-        coming = cache.get(key)
-        if coming is None:
-            mine = cache[key] = Future()
-        cache.move_to_end(key)
-        while len(cache) > MAX_REMEMBERED:
-            cache.popitem(last=False)
-    if coming is not None:
-        return coming.result()
-    try:  # outside of the lock: other palettes are assessed meanwhile
-        assessment = scene.assess(targets, locked)
-    except BaseException as error:
-        with _lock:
-            cache.pop(key, None)
-        mine.set_exception(error)
-        raise
-    mine.set_result(assessment)
-    return assessment
+    return _cache(scene).get(_key(targets, locked), lambda: scene.assess(targets, locked))
 
 
 def assessed_palette(scene: Scene, palette: Palette) -> AssessedPalette:
@@ -163,16 +143,15 @@ def _key(targets: np.ndarray, locked: np.ndarray) -> Hashable:
     return targets.tobytes(), locked.tobytes()
 
 
+def _cache(scene: Scene) -> ComputeOnce[Assessment]:
+    with _lock:
+        return _assessments.setdefault(scene, ComputeOnce(MAX_REMEMBERED))
+
+
 def _known(scene: Scene, palette: Palette) -> AssessedPalette | None:
     """Return what is known of a palette, None where nobody has asked or the answer is still being computed."""
-    key = _key(*_targets(scene, palette))
-    with _lock:
-        cache = _assessments.get(scene, OrderedDict())
-        coming = cache.get(key)
-        if coming is None or not coming.done() or coming.exception() is not None:
-            return None
-        cache.move_to_end(key)
-    return AssessedPalette(scene, palette, coming.result())
+    assessment = _cache(scene).peek(_key(*_targets(scene, palette)))
+    return None if assessment is None else AssessedPalette(scene, palette, assessment)
 
 
 def fits_table(palette: Palette) -> bool:

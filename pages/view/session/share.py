@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import streamlit as st
 
 from map_core import report as reports
 from map_core.core.assets import app_folder
+from map_core.core.compute_once import ComputeOnce
 from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.feasibility import Assessment
@@ -47,8 +44,7 @@ stroke-linecap="round" aria-hidden="true"><path d="{_CHAIN}a4.5 4.5 0 0 0 6.4 6.
 <span>Copy link</span></button>
 <input aria-label="Link to this palette" readonly hidden><div role="status"></div></div>""",
 )
-_made: OrderedDict[tuple[Any, ...], Future[Report]] = OrderedDict()
-_making = threading.Lock()
+_reports: ComputeOnce[Report] = ComputeOnce(MAX_REPORTS)
 
 
 def draw_share_bar(scene: Scene, palette: Palette, assessment: Assessment, name: str = "") -> None:
@@ -125,19 +121,9 @@ def _report(
 ) -> Report:
     wanted = wanted or ReportOptions()
     key = (scene.key, json.dumps(palette.as_dict(), sort_keys=True), name, link, wanted)
-    while True:
-        with _making:
-            mine = key not in _made
-            coming = _made.setdefault(key, Future())
-            _made.move_to_end(key)
-        if mine:
-            break
-        try:
-            return coming.result()
-        except Exception:  # noqa: BLE001 (whoever made it has stopped or failed: the next one tries)
-            continue
-    try:
-        report = reports.compute_report(
+    return _reports.get(
+        key,
+        lambda: reports.compute_report(
             whole,
             palette,
             date=datetime.now(UTC),
@@ -151,17 +137,8 @@ def _report(
             wanted=wanted,
             theme=scene.theme,
             tell=tell,
-        )
-    except BaseException as error:
-        with _making:
-            _made.pop(key, None)
-        coming.set_exception(error)
-        raise
-    coming.set_result(report)
-    with _making:
-        while len(_made) > MAX_REPORTS:
-            _made.popitem(last=False)
-    return report
+        ),
+    )
 
 
 def _draw_data(make: Callable[..., Report], file: str) -> None:

@@ -9,15 +9,11 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from map_core.core.assets import ASSETS
-from map_core.errors import InputError
 from map_core.figures.delivery import DeliveryFigureData
+from map_core.report import evidence as studies_by_table
 from map_core.studies.delivery import DeliveryStudy, fingerprint
-from map_core.studies.delivery import study as studies
 from pages.view.session import scene as scenes
 from pages.view.session.scene import Scene
-
-SHIPPED = ASSETS / "delivery.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +39,9 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     """Return the study for the table that is open, or None when there is none at all."""
     table = scenes.table_path()
     own = table.with_suffix(".delivery.json")
-    study = _read(own) or _read(SHIPPED)
+    study = _study(
+        str(table), tuple(path.stat().st_mtime for path in (own, studies_by_table.SHIPPED) if path.is_file())
+    )
     if study is None:
         return None
     values = study.graded.values
@@ -63,16 +61,9 @@ def find_evidence(scene: Scene) -> DeliveryEvidence | None:
     )
 
 
-def _read(path: Path) -> DeliveryStudy | None:
-    return _load(str(path), path.stat().st_mtime) if path.is_file() else None
-
-
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _load(path: str, modified: float) -> DeliveryStudy | None:
-    try:
-        return studies.load(Path(path))
-    except InputError:
-        return None
+def _study(table: str, modified: tuple[float, ...]) -> DeliveryStudy | None:
+    return studies_by_table.find_study(Path(table))
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
