@@ -18,17 +18,23 @@ export default function (component) {
     panels.set(root, panel);
   }
   panel.press = (what) => setTriggerValue("pressed", what);
-  clearTimeout(panel.timer);
+  clearInterval(panel.timer);
   pieces.answer = (brought) => take(panel, brought);
-  // What is computed in the background is asked for again until it is there.
-  if (data.again) panel.timer = setTimeout(() => setTriggerValue("again", data.again), data.again);
+  // What is computed in the background is asked for again until it is there: this function is not called for an answer
+  // that is equal to the one before.
+  if (data.again) panel.timer = setInterval(() => ask(panel, setTriggerValue, data.again), data.again);
   take(panel, data);
+}
+
+function ask(panel, setTriggerValue, again) {
+  if (panel.root.isConnected) setTriggerValue("again", again);
+  else clearInterval(panel.timer); // another page is open
 }
 
 function take(panel, brought) {
   if (overtaken(panel.data, brought)) return;
   const data = (panel.data = { ...panel.data, ...brought });
-  if (!data.settled) clearTimeout(panel.timer);
+  if (!data.settled) clearInterval(panel.timer);
   still(panel, !data.settled);
   draw(panel, data);
   if (panel.height) grow(panel);

@@ -8,6 +8,7 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from map_core.core.assets import ASSETS
 from pages.view.palette import verdict
 from pages.view.shell import errors
 from tests.app_server import MARKUP, SECONDS
@@ -251,3 +252,33 @@ def test_plain_sliders_stand_in(page):
     expect(status(page)).to_contain_text(re.compile("Out of reach|paper"))
     page.locator(".st-key-plain_desk label").click()
     expect(fader(page, "Humor")).to_be_visible()
+
+
+def test_what_is_computed_is_asked_for_until_it_is_there_and_no_longer(context):
+    """Streamlit calls a component again only when its data differ from those before."""
+    page = context.new_page()
+    page.set_content("<main><div class=vp-answer></div></main>")
+    script = (ASSETS / "nodes.js").read_text() + (ASSETS / "answer.js").read_text()
+    page.add_script_tag(
+        content=script.replace("export default function", "window.mount = function mount"), type="module"
+    )
+    data = verdict.failure_data(errors.Failure("", "", "")) | {"settled": True, "session": "a", "ack": 0}
+    page.evaluate(
+        """(data) => {
+            window.asked = 0;
+            const parentElement = document.querySelector("main");
+            window.take = (data) => mount({ parentElement, data, setTriggerValue: () => { window.asked += 1; } });
+            take(data);
+        }""",
+        data | {"again": 10},
+    )
+    page.wait_for_function("asked > 3")  # without another call
+    page.evaluate("(data) => { take(data); window.asked = 0; }", data | {"again": 0})
+    page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
+    assert page.evaluate("asked") == 0
+    page.evaluate("(data) => take(data)", data | {"again": 10})
+    page.wait_for_function("asked > 0")
+    page.evaluate("document.querySelector('main').replaceChildren()")  # another page is opened
+    page.evaluate("() => new Promise((done) => setTimeout(() => { window.asked = 0; setTimeout(done, 50); }, 50))")
+    assert page.evaluate("asked") == 0
+    page.close()
