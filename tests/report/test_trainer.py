@@ -57,7 +57,7 @@ def reported(table: RewardTable, where: Path, targets: dict[str, float]) -> Repo
     save(table, where)
     palette = Palette(ALL, {name: Target(level) for name, level in targets.items()})
     wanted = ReportOptions(draws=0, samples=0, figures=False)
-    return compute_report(load(where), palette, made=datetime.now(UTC), shown_table=str(where), wanted=wanted)
+    return compute_report(load(where), palette, date=datetime.now(UTC), shown_table=str(where), wanted=wanted)
 
 
 def text_of(report: Report) -> str:
@@ -87,17 +87,7 @@ def test_it_runs_in_the_real_trainer_and_its_advantages_are_those_of_the_tilt(tm
     for old, new in CHANGES.items():
         assert text.count(old) == 1
         text = text.replace(old, new)
-    (tmp_path / "tune.py").write_text(BEFORE + text + AFTER, encoding="utf-8")
-    answer = subprocess.run(
-        [str(programs / "python"), "tune.py"],
-        cwd=tmp_path,
-        env=library_path() | {"HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr[-2000:]
+    run(programs, tmp_path, text)
     told = json.loads((tmp_path / "told.json").read_text())
     assert told["beta"] == 1.0
     assert told["names"] == list(weights) == list(values)
@@ -113,6 +103,21 @@ def test_it_runs_in_the_real_trainer_and_its_advantages_are_those_of_the_tilt(tm
     # The policy has moved by then, so that the divergence is part of what was compared.
     assert abs(told["logged"][-1]["kl"]) > 1e-3
     assert (tmp_path / "tuned" / "model.safetensors").is_file()
+
+
+def run(programs: Path, folder: Path, text: str) -> None:
+    """Run a snippet in a folder, with what tells of its steps around it."""
+    (folder / "tune.py").write_text(BEFORE + text + AFTER, encoding="utf-8")
+    answer = subprocess.run(
+        [str(programs / "python"), "tune.py"],
+        cwd=folder,
+        env=library_path() | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]
 
 
 def check_step(step: dict, weights: dict[str, float], folder: Path, temperature: float) -> None:
