@@ -11,15 +11,25 @@ from streamlit.components.v2 import manifest_scanner
 
 from map_core import catalog
 from map_core.store import SETTING
+from tests import ROOT
 from tests.app_server import address, browser, context, server
 
 __all__ = ["address", "browser", "context", "server"]
 
 
+#: Folders whose tests are not fast, and why.
+FOLDERS = {
+    "pages": "app",
+    **dict.fromkeys(("building", "catalog", "custom_values", "engines", "models", "server", "service"), "process"),
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as fast what drives no browser, needs no model and is not slow."""
+    """Mark as fast what runs no page and no browser, starts no process, needs no model and is not slow."""
     for item in items:
-        if not {"browser", "slow", "model", "gpu"} & {mark.name for mark in item.iter_markers()}:
+        if (mark := FOLDERS.get(item.path.relative_to(ROOT / "tests").parts[0])) is not None:
+            item.add_marker(mark)
+        if not {"app", "browser", "gpu", "model", "process", "slow"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.fast)
 
 

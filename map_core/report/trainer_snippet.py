@@ -13,6 +13,7 @@ import keyword
 import re
 from collections.abc import Mapping
 
+from map_core.core import amounts
 from map_core.core.types import Form, SamplingSettings
 from map_core.palettes.palette import ALL
 from map_core.report.commands import VALUES_FILE, WITH_VALUES, added_values, command_text, model_name
@@ -116,7 +117,7 @@ def sampling_notes(report: Report) -> list[str]:
     sampling = sampling if isinstance(sampling, Mapping) else {}
     unknown = [name for name in ("temperature", "top_p", "top_k") if not isinstance(sampling.get(name), (int, float))]
     settings = SamplingSettings.from_metadata(report.source.metadata)
-    cuts = [f"top_p {settings.top_p:g}"] if settings.top_p < 1 else []
+    cuts = [f"top_p {amounts.significant(settings.top_p)}"] if settings.top_p < 1 else []
     cuts += [f"top_k {settings.top_k}"] if settings.top_k else []
     notes = []
     if cuts:
@@ -126,7 +127,7 @@ def sampling_notes(report: Report) -> list[str]:
     if notes:
         notes.append("So the forecast is not of what is tuned here. Draw a table for tuning and solve on it:")
         words = ["--prompts", "prompts.jsonl", "--model", model_name(report), "--temperature"]
-        words += [f"{settings.temperature:g}", "--top-p", "1", "--top-k", "0", "--out", "tuning.parquet"]
+        words += [amounts.significant(settings.temperature), "--top-p", "1", "--top-k", "0", "--out", "tuning.parquet"]
         notes += [f"  {line}" for line in command_text("build", *words).replace(" \\\n ", "").splitlines()]
     if report.oracle.form is Form.POOLED:
         notes.append("The pooled form also re-weights prompts, which no policy can do: it falls short of the forecast.")
@@ -137,7 +138,7 @@ def _forecast(report: Report, name: str) -> str:
     assert report.solution is not None, "weights are of a solution"
     place = report.table.index(name)
     base, level = report.oracle.base[place], report.oracle.rewards_at(report.solution.levels)[place]
-    return f"from {base:.4g} to {level:.4g}"
+    return f"from {amounts.significant(base, 4)} to {amounts.significant(level, 4)}"
 
 
 def _table_arguments(report: Report) -> list[str]:

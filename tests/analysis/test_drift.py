@@ -72,6 +72,7 @@ def test_old_weights_on_the_new_table():
     np.testing.assert_array_equal(still.weights_before, still.weights_after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", list(Form))
 @pytest.mark.parametrize("paired", [True, False])
 def test_noise_is_not_called_drift(form: Form, paired: bool):

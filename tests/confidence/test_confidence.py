@@ -300,6 +300,7 @@ def test_more_prompts_make_narrower_intervals():
     assert np.divide(*widths) == pytest.approx([2.0, 2.0], rel=0.4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "targets"), [(6, np.full(6, 0.1)), (4, np.array([0.4, 0.1, FREE, -0.1]))], ids=["six", "some"]
 )

@@ -69,6 +69,7 @@ def population() -> Population:
     return synthetic(prompts=2000, candidates=64, values=4, seed=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.1, 0.2, 1.4])
 def test_what_is_foretold_comes_true(population: Population, level: float):
     """Well inside, nearer to the edge, and out of reach."""

@@ -357,6 +357,7 @@ def test_single_precision(form: Form):
         assert result.value == pytest.approx(margin(MemoryOracle.of(table, form), d).value, abs=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None, derandomize=True, database=None)
 @given(odd_tables())
 def test_odd_tables(odd: Odd):

@@ -37,6 +37,7 @@ def finite(*arrays: object) -> bool:
     return all(np.isfinite(np.asarray(array, dtype=float)).all() for array in arrays)
 
 
+@pytest.mark.slow
 @check(300)
 @given(odd_tables())
 def test_margin_and_solvers_agree_with_the_linear_program(odd: Odd):
@@ -103,6 +104,7 @@ def test_budgets(odd: Odd, budget: float):
     assert finite(bound.weights, bound.levels, bound.kl)
 
 
+@pytest.mark.slow
 @check(100)
 @given(odd_tables(), st.sampled_from([0.0, 1e-300, 1.0, 1e4, 1e8, 1e150]))
 def test_huge_weights(odd: Odd, size: float):

@@ -167,6 +167,7 @@ def test_one_candidate_enumerated_is_the_base_model_and_many_are_the_tilted_one(
 # Whole replies.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidates", [1, 2, 3])
 def test_resampling_picks_from_the_exact_distribution_of_k_candidates(candidates: int) -> None:
     ends = [run(seed, candidates, Method.RESAMPLE) for seed in range(3000)]
@@ -230,6 +231,7 @@ def test_drawing_more_keeps_the_first_candidates_and_the_base_pick() -> None:
 # Block by block.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("particles", "weight"), [(2, WEIGHT), (3, WEIGHT), (3, 4.0)])
 def test_blocks_pick_from_the_exact_distribution(particles: int, weight: float) -> None:
     length = 3
@@ -247,6 +249,7 @@ def test_the_exact_blocks_do_resample() -> None:
     assert sum(abs(one[outcome] - other[outcome]) for outcome in every_reply(3)) > 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [WEIGHT, 2.0])
 def test_blocks_are_properly_weighted(weight: float) -> None:
     """E[Z_hat 1(picked = y)] = p0(y) exp(lambda . r(y)) for any K: nothing that partial rewards do shows.

@@ -39,6 +39,7 @@ def test_one_block(law: Law, name: str):
     law(oracle_of(CASES[name]), CASES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("threads", [1, 3])

@@ -38,6 +38,7 @@ def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("map_core.oracle.parquet.LEAST_ROWS", 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize(
     "name", ["even", "ragged", "ties", "one prompt", "ragged, pooled", "one reply a prompt, pooled"]

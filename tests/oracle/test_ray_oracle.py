@@ -23,6 +23,7 @@ from map_core.solver.newton import Status, solve
 from map_core.testing.oracle_laws import CASES, LAWS, WEIGHTED, Law, PlainTable
 from tests.oracle.test_parquet import write
 
+pytestmark = pytest.mark.slow
 ray = pytest.importorskip("ray", reason="needs requirements-cluster.txt")
 
 

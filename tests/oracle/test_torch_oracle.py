@@ -26,6 +26,7 @@ def test_float64(law: Law, name: str):
     law(oracle_of(CASES[name], precision=torch.float64), CASES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", ORDINARY)
 def test_float32_in_many_chunks(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):

@@ -245,6 +245,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(make_tiny_model(tmp_path_factory.mktemp("tiny")))
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_model_process_scores_on_a_value_of_ones_own(tiny: str) -> None:
     """It is told once a request, and another wording under the same name is another value."""
@@ -264,6 +265,7 @@ def test_the_model_process_scores_on_a_value_of_ones_own(tiny: str) -> None:
     assert "Unknown value 'calm_nurse'" in unknown.error
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_generate_aims_at_a_value_that_the_table_defines(
     tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -341,6 +341,7 @@ def test_real_scorers_separate_plain_cases(
     assert high > low
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_real_scorers_keep_the_laws(real_scorers: dict[str, Scorer]) -> None:
     for scorer in real_scorers.values():

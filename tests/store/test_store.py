@@ -344,6 +344,7 @@ def test_a_newer_database_is_left_alone_and_said(address):
         assert connection.scalar(text("SELECT count(*) FROM palettes")) == 1
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_new_database_at_once(address):
     code = """
         import multiprocessing, sys

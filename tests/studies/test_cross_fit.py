@@ -121,6 +121,7 @@ def test_what_is_asked_of_it_and_what_stands_in(result: CrossFitDelivery):
     assert np.isnan(result.random_improves[1]).all()
 
 
+@pytest.mark.slow
 def test_promise_and_delivery_differ_by_less_than_their_intervals_nine_times_of_ten():
     # Fresh replies of the same prompts, whose use cases lie far apart; 60 tables.
     halved, whole, ways = [], [], []
@@ -206,6 +207,7 @@ def test_tables_that_do_not_fit_together():
         cross_fit_delivery(table, table, [], halvings=1)
 
 
+@pytest.mark.slow
 def test_the_command_over_many_halvings(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     table, fresh = make_table(prompts=24, candidates=32), make_table(prompts=24, candidates=8, seed=1)
     save(table, tmp_path / "table.parquet")

@@ -79,6 +79,7 @@ def test_halves_share_the_use_cases_and_no_prompt():
         split_halves(table.take([0, 1, 2]))
 
 
+@pytest.mark.slow
 def test_fresh_replies_land_in_their_intervals_nine_times_of_ten():
     # Prompts and replies of one kind, drawn again and again: 80 tables of 40 and 40 prompts.
     target = np.array([0.25, np.nan, 2.5, np.nan])
@@ -180,6 +181,7 @@ def test_the_command_on_fresh_replies_that_are_there(tmp_path: Path, capsys: pyt
     assert "solved on" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_draws_fresh_replies_and_keeps_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     model = make_tiny_model(tmp_path / "tiny")
     prompts = [Prompt(f"p{i}", "All", f"Tell me of animal number {i}.") for i in range(6)]
