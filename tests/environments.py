@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests import ROOT
 
@@ -33,16 +34,17 @@ def python_environment(name: str, *packages: str, beside: bool = True) -> Path:
     Skips the test where they cannot be installed.
     """
     folder = _folder() / name
-    done = folder / "done"
-    if not done.is_file() or done.read_text() != repr(packages):
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        if beside:
-            (own,) = folder.glob("lib/python*/site-packages")
-            (own / "tests.pth").write_text("\n".join(site.getsitepackages()) + "\n", encoding="utf-8")
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
-        _install([*pip, *packages], folder)
-        done.write_text(repr(packages))
+    with FileLock(f"{folder}.lock"):
+        done = folder / "done"
+        if not done.is_file() or done.read_text() != repr(packages):
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+            if beside:
+                (own,) = folder.glob("lib/python*/site-packages")
+                (own / "tests.pth").write_text("\n".join(site.getsitepackages()) + "\n", encoding="utf-8")
+            pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
+            _install([*pip, *packages], folder)
+            done.write_text(repr(packages))
     return folder / "bin"
 
 
@@ -51,13 +53,14 @@ def node_environment(name: str, *packages: str) -> Path:
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed.")
     folder = _folder() / name
-    done = folder / "done"
-    if not done.is_file() or done.read_text() != repr(packages):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        (folder / "package.json").write_text('{"private": true}', encoding="utf-8")
-        _install(["npm", "install", "--no-audit", "--no-fund", *packages], folder)
-        done.write_text(repr(packages))
+    with FileLock(f"{folder}.lock"):
+        done = folder / "done"
+        if not done.is_file() or done.read_text() != repr(packages):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            (folder / "package.json").write_text('{"private": true}', encoding="utf-8")
+            _install(["npm", "install", "--no-audit", "--no-fund", *packages], folder)
+            done.write_text(repr(packages))
     return folder
 
 

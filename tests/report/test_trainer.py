@@ -27,6 +27,8 @@ CHANGES = {
     "        use_cpu=True,\n        bf16=False,\n        report_to='none',\n        disable_tqdm=True,\n"
     "        output_dir='out',\n",
 }
+#: Of the trainer in the test of its fixed point.
+STEPS = 150
 #: Written around the snippet: what the trainer computes on each step is kept, and told at the end.
 BEFORE = """
 import json, sys
@@ -76,6 +78,7 @@ def table_of(model: str, sampling: dict, values: tuple[str, ...], **metadata) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("values", [("diversity", "positivity"), ("familiarity", "plain_language")])
 def test_it_runs_in_the_real_trainer_and_its_advantages_are_those_of_the_tilt(tmp_path: Path, values: tuple[str, ...]):
     programs = python_environment("trl", *TRL)
@@ -114,7 +117,7 @@ def run(programs: Path, folder: Path, text: str) -> None:
         env=library_path() | {"HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=500,
         check=False,
     )
     assert answer.returncode == 0, answer.stderr[-2000:]
@@ -190,3 +193,52 @@ def test_values_defined_in_the_table_are_scored_by_it_and_judges_by_their_file(t
     assert "vp.reward_functions(WEIGHTS, table=TABLE, model=MODEL)" in text_of(report)
     report = reported(table, tmp_path / "a.parquet", {"calm_nurse": 60.0, "tact": 60.0})
     assert "vp.reward_functions(WEIGHTS, table=TABLE, values_file='values.json', model=MODEL)" in text_of(report)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_it_tunes_comes_to_the_tilt(tmp_path: Path):
+    """On replies of one token the tilt can be written out: p0 exp(lambda . r) / Z over the whole vocabulary."""
+    programs = python_environment("trl", *TRL)
+    model = make_tiny_model(tmp_path / "tiny")
+    sampling = SamplingSettings(temperature=0.8, max_new_tokens=1).as_dict()
+    table = table_of(str(model), sampling, ("familiarity", "diversity"))
+    report = reported(table, tmp_path / "t.parquet", {"familiarity": 60.0})
+    text = text_of(report)
+    (old, new), *_ = CHANGES.items()
+    text = text.replace(
+        old, new.replace("learning_rate=0.05", "learning_rate=0.003").replace("steps=3", f"steps={STEPS}")
+    )
+    # More replies a step, for less noise.
+    assert text.count("=16,") == 2
+    text = text.replace("=16,", "=64,")
+    # A weight that moves the policy far enough to be seen.
+    weight = reports.as_dict(report)["weights"]["familiarity"]
+    assert text.count(repr(weight)) == 1
+    text = text.replace(repr(weight), "0.75")
+    run(programs, tmp_path, text)
+    divergences = {name: divergence_from_tilt(model, tmp_path / name, 0.75, 0.8) for name in ("tiny", "tuned")}
+    assert divergences["tuned"] < 0.1 * divergences["tiny"], divergences
+
+
+def divergence_from_tilt(base: Path, folder: Path, weight: float, temperature: float) -> float:
+    """KL(p || tilt) in nats of a model's first token, the mean over the table's prompts."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from map_core.models.language_model import open_language_model
+    from map_core.scoring.likelihood import EMPTY_FAMILIARITY
+
+    tokenizer = open_language_model(str(base)).tokenizer
+    models = [AutoModelForCausalLM.from_pretrained(one, dtype=torch.float32).eval() for one in (base, folder)]
+    found = []
+    for prompt in make_table(prompts=4, candidates=12, values=("familiarity", "diversity"), seed=2).prompts:
+        ids = torch.tensor([tokenizer.render([{"role": "user", "content": prompt}])])
+        with torch.inference_mode():
+            before, after = (one(ids).logits[0, -1].double() for one in models)
+        rewards = torch.log_softmax(before, -1)
+        rewards[list(tokenizer.stop_tokens)] = EMPTY_FAMILIARITY  # the reply that ends at once
+        tilt = torch.log_softmax(torch.log_softmax(before / temperature, -1) + weight * rewards, -1)
+        policy = torch.log_softmax(after / temperature, -1)
+        found.append((policy.exp() * (policy - tilt)).sum().item())
+    return float(np.mean(found))

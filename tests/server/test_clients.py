@@ -1,0 +1,211 @@
+"""Other people's clients ask a served palette: curl, openai for Node, llm, lm-evaluation-harness, promptfoo.
+
+Each is started as its users start it, with the defaults that it has; two palettes must answer differently. The official
+client for Python is that of ``test_server.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import ROOT
+from tests.environments import node_environment, python_environment
+from tests.tiny_model import make_tiny_model
+
+pytestmark = pytest.mark.slow
+
+PROMPTS = ("How do I sleep better?", "Where is my parcel?", "Please write a short story about a dog.")
+PALETTES = (
+    {"name": "familiar", "targets": {"familiarity": "+0.8sd"}},
+    {"name": "plain", "targets": {"plain_language": "+0.8sd"}},
+)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server of two palettes of the tiny model, in a process of its own."""
+
+    url: str
+    model: str
+
+    def palette(self, name: str) -> str:
+        return f"{self.model}:{name}"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    make_tiny_model(folder / "tiny")
+    (folder / "prompts.txt").write_text("\n".join(PROMPTS) + "\n", encoding="utf-8")
+    (folder / "palettes.jsonl").write_text("".join(json.dumps(one) + "\n" for one in PALETTES), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "map_core"]
+    values = ["--values", "familiarity,plain_language"]
+    drawn = ["--model", "./tiny", "--engine", "torch", "--candidates", "16", "--max-new-tokens", "12", "--top-p", "1"]
+    build = [*command, "build", "--prompts", "prompts.txt", *values, *drawn, "--out", "table.parquet", "--quiet"]
+    built = subprocess.run(build, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    serve = [*command, "serve", "table.parquet", "--palettes", "palettes.jsonl", "--model", "./tiny"]
+    serve += ["--engine", "torch", "--port", "0"]
+    with (folder / "log").open("w+", encoding="utf-8") as log:
+        process = subprocess.Popen(serve, cwd=folder, env=environment, stdout=log, stderr=log, text=True)
+        try:
+            while not (at := re.search(r"at (http://127\.0\.0\.1:\d+/v1)", (folder / "log").read_text())):
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.2)
+            yield Served(at[1], "tiny")
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def run(command: list[str], folder: Path, **environment: str) -> str:
+    """What a program prints; its errors where it fails."""
+    answer = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert answer.returncode == 0, f"{answer.stdout[-1500:]}\n{answer.stderr[-1500:]}"
+    return answer.stdout
+
+
+def test_curl(served: Served, tmp_path: Path):
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed.")
+    replies = []
+    for name in ("familiar", "plain"):
+        body = {"model": served.palette(name), "seed": 3, "messages": [{"role": "user", "content": PROMPTS[0]}]}
+        command = ["curl", "-sS", "--fail-with-body", f"{served.url}/chat/completions"]
+        text = run([*command, "-H", "Content-Type: application/json", "-d", json.dumps(body)], tmp_path)
+        answer = json.loads(text)
+        assert answer["value_palette"]["palette"] == name
+        replies.append(answer["choices"][0]["message"]["content"])
+    assert replies[0] != replies[1]
+
+
+NODE = """
+const OpenAI = require("openai");
+const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries: 0 });
+(async () => {
+  const told = { models: [], replies: {}, streams: {} };
+  for await (const model of client.models.list()) told.models.push(model.id);
+  for (const model of process.argv.slice(3)) {
+    const request = { model, seed: 3, messages: [{ role: "user", content: "How do I sleep better?" }] };
+    told.replies[model] = (await client.chat.completions.create(request)).choices[0].message.content;
+    let text = "";
+    for await (const chunk of await client.chat.completions.create({ ...request, stream: true }))
+      text += chunk.choices[0]?.delta?.content ?? "";
+    told.streams[model] = text;
+  }
+  try { await client.chat.completions.create({ model: "nobody", messages: [{ role: "user", content: "Hi" }] }); }
+  catch (error) { told.refused = [error.status, error.code, error.message]; }
+  console.log(JSON.stringify(told));
+})();
+"""
+
+
+def test_openai_for_node(served: Served, tmp_path: Path):
+    folder = node_environment("openai", "openai@6.49.0")
+    (tmp_path / "ask.cjs").write_text(NODE, encoding="utf-8")
+    models = [served.palette(name) for name in ("familiar", "plain")]
+    told = json.loads(run(["node", "ask.cjs", served.url, *models], tmp_path, NODE_PATH=str(folder / "node_modules")))
+    assert set(models) <= set(told["models"])
+    assert told["streams"] == told["replies"]
+    assert told["replies"][models[0]] != told["replies"][models[1]]
+    assert told["refused"][0] == 404
+    assert "nobody" in told["refused"][2]
+
+
+def test_llm(served: Served, tmp_path: Path):
+    programs = python_environment("llm", "llm==0.36")
+    entries = [
+        {"model_id": name, "model_name": served.palette(name), "api_base": served.url, "api_key_name": "palette"}
+        for name in ("familiar", "plain")
+    ]
+    (tmp_path / "extra-openai-models.yaml").write_text(json.dumps(entries), encoding="utf-8")
+    (tmp_path / "keys.json").write_text('{"palette": "none"}', encoding="utf-8")
+    replies = []
+    for name, more in (("familiar", []), ("familiar", ["--no-stream"]), ("plain", [])):
+        command = [str(programs / "python"), "-m", "llm", "-m", name, PROMPTS[0], "-o", "seed", "3", *more]
+        replies.append(run(command, tmp_path, LLM_USER_PATH=str(tmp_path)).strip())
+    assert replies[0] == replies[1]
+    assert replies[0] != replies[2]
+
+
+TASK = """
+task: sleep
+dataset_path: json
+dataset_kwargs: {data_files: {test: questions.jsonl}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: "{{answer}}"
+metric_list: [{metric: bypass}]
+generation_kwargs: {until: ["<|endoftext|>"], max_gen_toks: 12}
+"""
+
+
+def test_lm_evaluation_harness(served: Served, tmp_path: Path):
+    """Its default is temperature 0; here it asks as the table was drawn, with a seed of its own."""
+    programs = python_environment("lmeval", "lm-eval[api]==0.4.13")
+    (tmp_path / "sleep.yaml").write_text(TASK, encoding="utf-8")
+    lines = (json.dumps({"question": prompt, "answer": "Rest."}) for prompt in PROMPTS)
+    (tmp_path / "questions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    replies: list[list[str]] = []
+    for turn, name in enumerate(("familiar", "familiar", "plain")):
+        address = f"base_url={served.url}/chat/completions"
+        command = [str(programs / "python"), "-m", "lm_eval", "--model", "local-chat-completions", "--tasks", "sleep"]
+        command += ["--model_args", f"model={served.palette(name)},{address},num_concurrent=1,max_retries=1"]
+        command += [
+            "--include_path",
+            ".",
+            "--apply_chat_template",
+            "--gen_kwargs",
+            "temperature=0.8",
+            "--log_samples",
+            "--output_path",
+            f"out{turn}",
+        ]
+        run(command, tmp_path, OPENAI_API_KEY="none", HF_HOME=str(tmp_path / "hub"), HF_HUB_OFFLINE="1")
+        (samples,) = (tmp_path / f"out{turn}").rglob("samples_*.jsonl")
+        rows: list[dict[str, Any]] = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
+        replies.append([row["resps"][0][0] for row in sorted(rows, key=lambda row: row["doc_id"])])
+    assert len(replies[0]) == len(PROMPTS)
+    assert replies[0] == replies[1]
+    assert replies[0] != replies[2]
+
+
+def test_promptfoo_tells_two_palettes_apart(served: Served, tmp_path: Path):
+    """Its defaults are temperature 0 and 1,024 tokens, more than the tiny model reads."""
+    folder = node_environment("promptfoo", "promptfoo@0.121.20")
+    palettes, asked = ("familiar", "plain"), {"temperature": 0.8, "max_tokens": 12}
+    config = {
+        "prompts": ["{{question}}"],
+        "providers": [
+            {"id": f"openai:chat:{served.palette(name)}", "label": name, "config": {"apiBaseUrl": served.url} | asked}
+            for name in palettes
+        ],
+        "tests": [{"vars": {"question": prompt}} for prompt in PROMPTS],
+    }
+    (tmp_path / "promptfooconfig.json").write_text(json.dumps(config), encoding="utf-8")
+    program = str(folder / "node_modules" / ".bin" / "promptfoo")
+    quiet = {"PROMPTFOO_DISABLE_TELEMETRY": "1", "PROMPTFOO_DISABLE_UPDATE": "1", "OPENAI_API_KEY": "none"}
+    command = [program, "eval", "-c", "promptfooconfig.json", "--no-cache", "--no-table", "-o", "out.json"]
+    run(command, tmp_path, PROMPTFOO_CONFIG_DIR=str(tmp_path / "config"), **quiet)
+    results = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["results"]["results"]
+    replies: dict[str, list[str]] = {name: [] for name in palettes}
+    for result in sorted(results, key=lambda result: result["testIdx"]):
+        assert not result.get("error"), result["error"]
+        replies[result["provider"]["label"]].append(result["response"]["output"])
+    assert all(len(own) == len(PROMPTS) for own in replies.values())
+    assert replies["familiar"] != replies["plain"]
