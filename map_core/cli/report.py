@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from map_core.cli.inputs import open_table, read_palettes, value_positions
+from map_core.cli.inputs import LoadedTable, open_table, read_palettes, value_positions
 from map_core.cli.options import lock_option, seed_option, table_options, target_options
 from map_core.cli.output import print_json
 from map_core.core import amounts
@@ -79,7 +79,7 @@ def report(
         try:
             document = compute_report(
                 whole,
-                _palette(opened.table, palette.levels, use_case, kept),
+                _palette(opened, palette.levels, use_case, kept),
                 date=datetime.now(UTC),
                 name=str(palette.record.get("name") or name),
                 shown_table="" if table == reward_table.DEFAULT_TABLE else str(table),
@@ -97,9 +97,9 @@ def report(
             print_json(as_dict(document))
 
 
-def _palette(table: reward_table.RewardTable, levels: np.ndarray, use_case: str | None, kept: set[str]) -> Palette:
+def _palette(opened: LoadedTable, levels: np.ndarray, use_case: str | None, kept: set[str]) -> Palette:
     """Return the palette of exact levels, (value,) in reward units, NaN for free values."""
-    known = percentiles(table)
+    table, known = opened.table, percentiles(opened.table, opened.oracle.form)
     targets = {}
     for j, value in enumerate(table.values):
         free = bool(np.isnan(levels[j]))

@@ -13,10 +13,11 @@ import numpy as np
 
 from map_core.core.types import Form
 from map_core.data import reward_table
+from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.interface.notebook import html_table, level_text
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.palettes.targets import Percentiles, resolve
+from map_core.palettes.targets import resolve
 from map_core.text.units import Units
 
 Targets = Mapping[str, float | str]
@@ -70,7 +71,7 @@ class Table:
     def units(self) -> Units:
         """Reward units, for figures."""
         names = [name.replace("_", " ") for name in self.values]
-        return Units(self.oracle, Percentiles(self.rewards), "reward", names)
+        return Units(self.oracle, Percentiles(self.rewards, self.oracle.form), "reward", names)
 
     def __repr__(self) -> str:
         prompts, replies = len(self.rewards.prompts), len(self.rewards.rewards)

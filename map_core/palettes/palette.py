@@ -15,9 +15,9 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
+from map_core.data.distribution import Percentiles
 from map_core.errors import InputError
 from map_core.oracle import Oracle
-from map_core.palettes.targets import Percentiles
 
 #: The name of all use cases together.
 ALL = "All use cases"

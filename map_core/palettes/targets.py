@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from map_core.core.types import Form
+from map_core.core.weak_cache import cached_weakly
+from map_core.data.distribution import Percentiles, reply_masses
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import Oracle
@@ -58,7 +59,9 @@ def _parse_level(name: str, level: Any, table: RewardTable, j: int, oracle: Orac
             percent = float(match[1])
             if percent > 100:
                 raise InputError(f"The target of {name} is {text!r}; a percentile lies between p0 and p100.")
-            return float(np.percentile(table.rewards[:, j], percent))
+            if reply_masses(table, oracle.form) is None:
+                return float(np.percentile(table.rewards[:, j], percent))
+            return percentiles(table, oracle.form).level(j, percent)
         if match := _DEVIATIONS.fullmatch(text):
             return float(oracle.base[j] + float(match[1]) * oracle.scale[j])
     try:
@@ -72,41 +75,12 @@ def _parse_level(name: str, level: Any, table: RewardTable, j: int, oracle: Orac
     return number
 
 
-class Percentiles:
-    """Conversion between levels and percentiles of the base model's replies.
+@cached_weakly
+def percentiles(table: RewardTable, form: Form | None = None) -> Percentiles:
+    """Return the percentiles of a table's replies, computed once while the table is in use.
 
     Args:
         table: the replies.
+        form: as for :class:`map_core.data.distribution.Percentiles`.
     """
-
-    def __init__(self, table: RewardTable) -> None:
-        # Contiguous columns: a page needs a hundred percentiles at every move of a fader.
-        self._sorted = np.ascontiguousarray(np.sort(table.rewards, axis=0).T)
-        count = self._sorted.shape[1]
-        self._share = np.linspace(0.0, 100.0, count) if count > 1 else np.array([50.0])
-
-    def percentile_of(self, value: int, level: float) -> float:
-        """Return the percentile, 0 to 100, of a level in reward units; the inverse of :meth:`level`.
-
-        Equal replies share the middle of their percentiles.
-        """
-        column, share = self._sorted[value], self._share
-        left = bisect_left(column, level)
-        right = bisect_right(column, level, lo=left)
-        if right > left:
-            return float((share[left] + share[right - 1]) / 2)
-        if left in (0, len(column)):
-            return float(share[0 if left == 0 else -1])
-        below = left - 1
-        part = (level - column[below]) / (column[left] - column[below])
-        return float(share[below] + part * (share[left] - share[below]))
-
-    def level(self, value: int, percentile: float) -> float:
-        """Return the level, in reward units, at a percentile from 0 to 100."""
-        return float(np.interp(percentile, self._share, self._sorted[value]))
-
-
-@lru_cache(maxsize=32)
-def percentiles(table: RewardTable) -> Percentiles:
-    """Return the percentiles of a table, cached; tables are compared by identity."""
-    return Percentiles(table)
+    return Percentiles(table, form)

@@ -171,7 +171,7 @@ class Report:
     @cached_property
     def units(self) -> Units:
         """From standard deviations above base to percentiles of the base model's replies."""
-        return Units(self.oracle, percentiles(self.table), "percentile", self.names)
+        return Units(self.oracle, percentiles(self.table, self.oracle.form), "percentile", self.names)
 
     @cached_property
     def evidence(self) -> ReportEvidence | None:
@@ -236,7 +236,7 @@ def compute_report(
     part = table.select(None if palette.use_case == ALL else palette.use_case)
     oracle = MemoryOracle.of(part, form)
     attainable = AttainableLevels(oracle)
-    targets = standardised(palette, part.values, oracle, percentiles(part))
+    targets = standardised(palette, part.values, oracle, percentiles(part, oracle.form))
     locked_values = locked(palette, part.values)
     assessment = assess(oracle, targets, attainable=attainable, locked=locked_values)
     aim, solution = _in_force(oracle, assessment)

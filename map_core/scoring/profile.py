@@ -7,12 +7,13 @@ Constraint: numbers and rows of the table only; who agrees with the scorer is :m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from scipy.stats import rankdata
 
+from map_core.core.weak_cache import cached_weakly
+from map_core.data.distribution import copies_of, rank_correlations, reply_masses
 from map_core.data.reward_table import RewardTable
+from map_core.palettes.targets import percentiles
 from map_core.scoring.validation import length_correlations
 
 #: Two values whose rank correlation is beyond this are nearly one, or nearly opposites.
@@ -61,24 +62,32 @@ class ValueProfile:
         return tuple(one for one in self.correlations if abs(one[1]) > STRONG_CORRELATION)
 
 
-@lru_cache(maxsize=64)
+@cached_weakly
 def value_profile(table: RewardTable, value: str) -> ValueProfile:
     """Return the portrait of a value; tables are remembered by identity.
 
     Raises:
         InputError: the table has no such value.
     """
-    j = table.index(value)
+    j, masses = table.index(value), reply_masses(table)
     column = table.rewards[:, j]
-    spread = _standardised(column)
-    counts, edges = np.histogram(spread, bins=HISTOGRAM_BINS)
-    first, middle, third = (float(one) for one in np.percentile(spread, (25, 50, 75)))
+    mean, deviation = _mean_and_deviation(column, masses)
+    spread = (column - mean) / deviation
+    if masses is None:
+        counts, edges = np.histogram(spread, bins=HISTOGRAM_BINS)
+        shares = counts / len(column)
+        first, middle, third = (float(quartile) for quartile in np.percentile(spread, (25, 50, 75)))
+    else:
+        counted = masses > 0
+        shares, edges = np.histogram(spread[counted], bins=HISTOGRAM_BINS, weights=masses[counted])
+        levels = (percentiles(table).level(j, percent) for percent in (25, 50, 75))
+        first, middle, third = (float((level - mean) / deviation) for level in levels)
     return ValueProfile(
         value,
         edges,
-        counts / len(column),
+        shares,
         (first, middle, third),
-        _rungs(table, spread, EXAMPLE_PERCENTILES),
+        _rungs(table, j, spread),
         _correlations(table, j),
         _lengths(table)[value],
         bool(np.ptp(column) == 0),
@@ -89,7 +98,9 @@ def extreme_replies(
     table: RewardTable, value: str, wanted: int = 3
 ) -> tuple[tuple[ExampleReply, ...], tuple[ExampleReply, ...]]:
     """Return the highest and the lowest replies, each of another prompt and no two alike, the most extreme first."""
-    spread = _standardised(table.rewards[:, table.index(value)])
+    j = table.index(value)
+    mean, deviation = _mean_and_deviation(table.rewards[:, j], reply_masses(table))
+    spread = (table.rewards[:, j] - mean) / deviation
     found = []
     for order in (np.argsort(-spread, kind="stable"), np.argsort(spread, kind="stable")):
         chosen: list[int] = []
@@ -102,28 +113,38 @@ def extreme_replies(
             if text and text not in seen and prompt not in seen:
                 chosen.append(row)
                 seen |= {text, prompt}
-        found.append(tuple(ExampleReply(row, _percentile(spread, row), float(spread[row])) for row in chosen))
+        found.append(tuple(_example(table, j, spread, row) for row in chosen))
     return found[0], found[1]
 
 
-def _standardised(column: np.ndarray) -> np.ndarray:
-    """Return standard deviations above the average; no more than rounding for a constant value."""
-    return (column - column.mean()) / (column.std() if np.ptp(column) else 1.0)
+def _mean_and_deviation(column: np.ndarray, masses: np.ndarray | None) -> tuple[float, float]:
+    """Return the average and the standard deviation over all replies; 1 for the latter where all are equal."""
+    mean = column.mean() if masses is None else masses @ column
+    if not np.ptp(column if masses is None else column[masses > 0]):
+        return float(mean), 1.0
+    return float(mean), float(column.std() if masses is None else np.sqrt(masses @ (column - mean) ** 2))
 
 
-def _rungs(table: RewardTable, spread: np.ndarray, percentiles: tuple[float, ...]) -> tuple[ExampleReply, ...]:
+def _rungs(table: RewardTable, j: int, spread: np.ndarray) -> tuple[ExampleReply, ...]:
+    """Return replies from the lowest to the highest at :data:`EXAMPLE_PERCENTILES` of those that have a text."""
+    masses = reply_masses(table)
     order = np.argsort(spread, kind="stable")
-    rows = [int(row) for row in order if table.replies and table.replies[row].strip()]
-    if not rows:
+    counted = np.ones(len(spread)) if masses is None else masses
+    rows = np.array([int(row) for row in order if table.replies and table.replies[row].strip() and counted[row] > 0])
+    if not rows.size:
         return ()
-    chosen = dict.fromkeys(rows[round(share / 100 * (len(rows) - 1))] for share in percentiles)
-    return tuple(ExampleReply(row, _percentile(spread, row), float(spread[row])) for row in chosen)
+    copies = copies_of(counted[rows])
+    ends = np.cumsum(counted[rows] if copies is None else copies)
+    last = ends[-1] - (0.0 if copies is None else 1.0)
+    places = [share / 100 * last if copies is None else round(share / 100 * last) for share in EXAMPLE_PERCENTILES]
+    found = np.minimum(np.searchsorted(ends, places, side="right"), len(rows) - 1)
+    chosen = dict.fromkeys(int(rows[place]) for place in found)
+    return tuple(_example(table, j, spread, row) for row in chosen)
 
 
-def _percentile(spread: np.ndarray, row: int) -> float:
-    """Return the middle of the percentiles of all replies with this reward."""
-    below, same = int(np.sum(spread < spread[row])), int(np.sum(spread == spread[row]))
-    return 100.0 * (below + (same - 1) / 2) / max(len(spread) - 1, 1)
+def _example(table: RewardTable, j: int, spread: np.ndarray, row: int) -> ExampleReply:
+    percentile = percentiles(table).percentile_of(j, float(table.rewards[row, j]))
+    return ExampleReply(row, percentile, float(spread[row]))
 
 
 def _correlations(table: RewardTable, j: int) -> tuple[tuple[str, float], ...]:
@@ -132,16 +153,12 @@ def _correlations(table: RewardTable, j: int) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(others, key=lambda one: -abs(one[1])))
 
 
-@lru_cache(maxsize=8)
+@cached_weakly
 def _ranked(table: RewardTable) -> np.ndarray:
     """Return Spearman's correlations, (value, value); 0 with a constant value."""
-    ranks = rankdata(table.rewards, axis=0)
-    ranks = ranks - ranks.mean(axis=0)
-    size = np.sqrt((ranks**2).sum(axis=0))
-    safe = np.where(size > 0, size, 1.0)
-    return (ranks / safe).T @ (ranks / safe)
+    return rank_correlations(table.rewards, reply_masses(table))
 
 
-@lru_cache(maxsize=8)
+@cached_weakly
 def _lengths(table: RewardTable) -> dict[str, float]:
     return length_correlations(table)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from map_core.data.distribution import rank_correlations, reply_masses
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 
@@ -144,16 +145,12 @@ def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separa
 def length_correlations(table: RewardTable) -> dict[str, float]:
     """Return Spearman's correlation of each value with the length of the reply, over all replies.
 
-    Length is in tokens, else in characters.
+    Each reply counts as in a solve. Length is in tokens, else in characters.
 
     A value that mostly measures length is a common fault of scorers. 0 for a constant value or constant lengths.
     """
     lengths = np.array([len(tokens) for tokens in table.tokens] if table.tokens else [len(r) for r in table.replies])
     if lengths.size == 0 or np.ptp(lengths) == 0:
         return dict.fromkeys(table.values, 0.0)
-    return {
-        value: float(stats.spearmanr(table.rewards[:, column], lengths).statistic)
-        if np.ptp(table.rewards[:, column])
-        else 0.0
-        for column, value in enumerate(table.values)
-    }
+    correlations = rank_correlations(np.column_stack([table.rewards, lengths]), reply_masses(table))
+    return dict(zip(table.values, correlations[:-1, -1].tolist(), strict=True))

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import Oracle
@@ -45,7 +46,7 @@ def palette_line(written: NamedPalette, table: RewardTable, oracle: Oracle) -> s
         table: the part of the table that belongs to its use case.
         oracle: of that part.
     """
-    levels = oracle.rewards_at(standardised(written.palette, table.values, oracle, percentiles(table)))
+    levels = oracle.rewards_at(standardised(written.palette, table.values, oracle, percentiles(table, oracle.form)))
     told: dict[str, Any] = {
         "name": written.name,
         "targets": {
@@ -103,7 +104,7 @@ def _read(told: Any, number: int, table: RewardTable, oracle: Oracle) -> NamedPa
         palette = _whole(Palette.from_dict(told["palette"]), table.values)
     else:
         levels = resolve(told.get("targets"), table, oracle)  # type: ignore[arg-type]  # says what is wrong with None
-        palette = _of_levels(levels, table, str(told.get("use_case", ALL)))
+        palette = _of_levels(levels, table, oracle.form, str(told.get("use_case", ALL)))
     if palette.use_case not in (ALL, *table.use_case_names):
         raise InputError(
             f"{palette.use_case!r} is no use case of this table; it has {', '.join(table.use_case_names)}."
@@ -120,8 +121,8 @@ def _whole(palette: Palette, values: Sequence[str]) -> Palette:
     return Palette(palette.use_case, {name: palette.targets.get(name, Target(50.0, free=True)) for name in values})
 
 
-def _of_levels(levels: np.ndarray, table: RewardTable, use_case: str) -> Palette:
-    scale = percentiles(table)
+def _of_levels(levels: np.ndarray, table: RewardTable, form: Form, use_case: str) -> Palette:
+    scale = percentiles(table, form)
     return Palette(
         use_case,
         {

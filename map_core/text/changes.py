@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.core import amounts
+from map_core.data.distribution import Percentiles
 from map_core.oracle import Oracle
-from map_core.palettes.targets import Percentiles
 from map_core.text import sentences
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 from map_core.core import amounts
+from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.oracle import Oracle
-from map_core.palettes.targets import Percentiles
 from map_core.text import sentences
 
 Unit = Literal["percentile", "reward"]

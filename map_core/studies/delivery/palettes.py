@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.core.types import Form, Verdict
+from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels, assess
 from map_core.oracle import MemoryOracle
-from map_core.palettes.targets import Percentiles
 from map_core.studies.delivery.split import SUBSETS
 from map_core.studies.reproduce import random_palettes
 

@@ -24,11 +24,11 @@ import numpy as np
 from map_core.analysis.baselines import LARGEST, evaluate_weights, random_weights, win_rates
 from map_core.analysis.sequential import sequential_paths
 from map_core.core.types import Form
+from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import MemoryOracle, Oracle
-from map_core.palettes.targets import Percentiles
 from map_core.solver.batched import Solutions, solve_many
 from map_core.solver.newton import Status, solve
 from map_core.studies.reproduce.paper import PAPER

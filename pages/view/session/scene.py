@@ -20,13 +20,14 @@ from map_core.core.types import SamplingSettings
 from map_core.custom_values import add_columns, read_scores, replies_key
 from map_core.custom_values.active import offered_values
 from map_core.data import reward_table
+from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import DEFAULT_TABLE, RewardTable
 from map_core.errors import InputError
 from map_core.feasibility import Assessment, AttainableLevels, assess
 from map_core.figures.theme import Theme
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.palette import ALL
-from map_core.palettes.targets import Percentiles, percentiles
+from map_core.palettes.targets import percentiles
 from map_core.scoring import Definition, cards
 from map_core.text.units import Unit, Units
 from pages.view.shell import garbage, session_keys, viewer
@@ -64,7 +65,7 @@ class Scene:
     @property
     def percentiles(self) -> Percentiles:
         """Between levels and percentiles of the base model's replies."""
-        return percentiles(self.table)
+        return percentiles(self.table, self.oracle.form)
 
     def units(self, unit: Unit = "percentile") -> Units:
         """From standardised levels to what people read."""
