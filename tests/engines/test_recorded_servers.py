@@ -42,7 +42,7 @@ def reference_log_probs(folder: Path, tokens: list[int]) -> list[float]:
     return torch.log_softmax(logits, -1)[range(len(tokens)), tokens].tolist()
 
 
-@pytest.mark.parametrize("name", [*TELLING, "transformers_serve"])
+@pytest.mark.parametrize("name", [*TELLING, "transformers_serve", "litellm_transformers"])
 def test_replies_are_the_servers_and_log_probabilities_are_whole_or_none(name: str):
     recording = Recording(name)
     with recording.server() as server:
@@ -81,6 +81,14 @@ def ids_of(vocabulary: dict[str, int], spelled: bytes) -> int | None:
 
     letters = bytes_to_unicode()
     return vocabulary.get("".join(letters[byte] for byte in spelled))
+
+
+def test_a_gateway_does_not_name_the_field_that_the_server_behind_it_refuses():
+    """Whoever drops refused fields has to try them one by one: the message is the same for each."""
+    fields = Recording("litellm_transformers").exchanges["fields"]
+    assert Recording("litellm_transformers").refused == {"top_k", "min_p", "repetition_penalty"}
+    assert len({fields[name]["text"] for name in Recording("litellm_transformers").refused}) == 1
+    assert "top_k" in Recording("transformers_serve").exchanges["fields"]["top_k"]["text"]
 
 
 @pytest.mark.parametrize("name", TELLING)

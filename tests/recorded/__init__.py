@@ -15,7 +15,7 @@ from starlette.responses import Response
 from tests.chat_server import Answer, ChatServer
 
 FOLDER = Path(__file__).parent
-NAMES = ("llama_cpp", "llama_cpp_thinking", "transformers_serve", "litellm")
+NAMES = ("llama_cpp", "llama_cpp_thinking", "transformers_serve", "litellm", "litellm_transformers")
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,14 @@ def _behind_litellm(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def _transformers_behind_litellm(folder: Path) -> Iterator[str]:
+    (folder / "behind").mkdir()
+    behind = servers.transformers_serve(folder / "behind")
+    with behind as upstream, servers.litellm(folder, upstream, "./tiny") as address:
+        yield address
+
+
+@contextlib.contextmanager
 def _thinking(folder: Path) -> Iterator[str]:
     with servers.llama_cpp(folder, servers.THINKING) as address:
         yield address
@@ -57,6 +65,7 @@ SERVERS: dict[str, tuple[Callable[[Path], contextlib.AbstractContextManager[str]
     "llama_cpp_thinking": (_thinking, "tiny"),
     "transformers_serve": (servers.transformers_serve, "./tiny"),
     "litellm": (_behind_litellm, "tiny"),
+    "litellm_transformers": (_transformers_behind_litellm, "tiny"),
 }
 
 
