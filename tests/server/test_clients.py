@@ -1,7 +1,7 @@
-"""Other people's clients ask a served palette: curl, openai for Node, llm, lm-evaluation-harness, promptfoo.
+"""Other people's clients ask a served palette: curl, openai, llm, lm-evaluation-harness, promptfoo, LiteLLM between.
 
-Each is started as its users start it, with the defaults that it has; two palettes must answer differently. The official
-client for Python is that of ``test_server.py``.
+Each is started as its users start it, and two palettes must answer differently. The official client for Python is that
+of ``test_server.py`` too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pytest
 
 from tests import ROOT
 from tests.environments import node_environment, python_environment
+from tests.recorded import servers
 from tests.tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.slow
@@ -209,3 +210,21 @@ def test_promptfoo_tells_two_palettes_apart(served: Served, tmp_path: Path):
         replies[result["provider"]["label"]].append(result["response"]["output"])
     assert all(len(own) == len(PROMPTS) for own in replies.values())
     assert replies["familiar"] != replies["plain"]
+
+
+def test_openai_for_python_through_litellm(served: Served, tmp_path: Path):
+    """The gateway hands on what the server answers, whole and in a stream."""
+    import openai
+
+    messages: Any = [{"role": "user", "content": PROMPTS[0]}]
+    replies = []
+    with servers.litellm(tmp_path, served.url, served.palette("familiar")) as address:
+        for url, model in ((served.url, served.palette("familiar")), (address, "tiny")):
+            with openai.OpenAI(base_url=url, api_key=servers.KEY, max_retries=0, timeout=60) as client:
+                answer = client.chat.completions.create(model=model, messages=messages, seed=3)
+                chunks = client.chat.completions.create(model=model, messages=messages, seed=3, stream=True)
+                streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+            assert answer.choices[0].message.content == streamed
+            replies.append(streamed)
+    assert replies[0] == replies[1]
+    assert replies[0]
