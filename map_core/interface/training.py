@@ -179,7 +179,8 @@ def reward_functions(
         recorded = metadata.get("model")
         model = recorded_model({"model": recorded}) if isinstance(recorded, Mapping) else recorded or DEFAULT_MODEL
     completions = Completions(str(model))
-    return [RewardFunction(one, completions, one.name in READ_LIKELIHOOD) for one in resolve(list(names), own)]
+    scorers = resolve(list(names), own)
+    return [RewardFunction(scorer, completions, scorer.name in READ_LIKELIHOOD) for scorer in scorers]
 
 
 def _messages(given: Prompt) -> list[dict[str, str]]:

@@ -37,7 +37,7 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
     """
     recorded = from_metadata(report.source.metadata)
     scorable = scorable_values(recorded)
-    named = [name for name, one in recorded.items() if name not in scorable and one.family in FAMILIES]
+    named = [name for name, value in recorded.items() if name not in scorable and value.family in FAMILIES]
     own = {name: _identifier(name, k) for k, name in enumerate(weights) if name not in {*scorable, *cards(), *named}}
     scored = [name for name in weights if name not in own]
     settings = SamplingSettings.from_metadata(report.source.metadata)
@@ -95,7 +95,8 @@ def trainer(report: Report, weights: Mapping[str, float]) -> str:
         f"        max_completion_length={settings.max_new_tokens},",
         "        logging_steps=1,",
         "    )",
-        f'    dataset = Dataset.from_list([{{"prompt": {_prompt(report)}}} for prompt in TABLE.rewards.prompts])',
+        *_prompts(report),
+        f'    dataset = Dataset.from_list([{{"prompt": {_prompt(report)}}} for prompt in prompts])',
         "    trainer = RLOOTrainer(",
         "        model=str(locate(MODEL).folder),",
         "        reward_funcs=[REWARDS[name] for name in WEIGHTS],",
@@ -145,6 +146,22 @@ def _table_arguments(report: Report) -> list[str]:
     path = WITH_VALUES if added_values(report) else report.source.table
     words = [repr(path)] if path else []
     return words + ([f"use_case={report.palette.use_case!r}"] if report.palette.use_case != ALL else [])
+
+
+def _prompts(report: Report) -> list[str]:
+    """Return the lines that choose the prompts to tune on, each as often as the solve counted it."""
+    weights = report.table.prompt_weights
+    if weights is None:
+        return ["    prompts = TABLE.rewards.prompts"]
+    counted = "TABLE.rewards.prompts, TABLE.rewards.prompt_weights"
+    if len(set(weights[weights > 0].tolist())) == 1:
+        return [f"    prompts = [prompt for prompt, weight in zip({counted}) if weight]  # held-out ones never"]
+    draws = 10 * len(weights)
+    return [
+        "    import random",
+        "",
+        f"    prompts = random.Random(0).choices({counted}, k={draws})  # by weight; held-out ones never",
+    ]
 
 
 def _prompt(report: Report) -> str:

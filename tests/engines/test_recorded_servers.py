@@ -65,9 +65,11 @@ def test_recorded_log_probabilities_are_those_of_the_model(name: str, tmp_path: 
         if len(reply.log_probs) != reply.tokens:
             continue
         lines = [line[6:] for line in stream["text"].splitlines() if line.startswith("data: {")]
-        told = [choice for line in lines for choice in json.loads(line).get("choices") or () if choice.get("logprobs")]
+        choices = [
+            choice for line in lines for choice in json.loads(line).get("choices") or () if choice.get("logprobs")
+        ]
         vocabulary = json.loads((model / "tokenizer.json").read_text())["model"]["vocab"]
-        tokens = [ids_of(vocabulary, bytes(one["bytes"])) for c in told for one in c["logprobs"]["content"]]
+        tokens = [ids_of(vocabulary, bytes(token["bytes"])) for c in choices for token in c["logprobs"]["content"]]
         if None in tokens:
             continue
         assert reply.log_probs == pytest.approx(reference_log_probs(model, tokens), abs=2e-2)
@@ -112,8 +114,8 @@ def test_the_recordings_are_what_the_servers_still_answer(live: tuple[str, str, 
     again = record(address, model)
     for part in ("models", "overflow", "unknown_model"):
         assert again[part]["status"] == Recording(name).exchanges[part]["status"], part
-    statuses = {field: told["status"] for field, told in again["fields"].items()}
-    assert statuses == {field: told["status"] for field, told in Recording(name).exchanges["fields"].items()}
+    statuses = {field: answer["status"] for field, answer in again["fields"].items()}
+    assert statuses == {field: answer["status"] for field, answer in Recording(name).exchanges["fields"].items()}
     assert again["streams"][0]["status"] == 200
     assert again["streams"][0]["type"] == Recording(name).exchanges["streams"][0]["type"]
 

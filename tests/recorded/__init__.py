@@ -25,7 +25,7 @@ class RecordedReply:
     Args:
         text: of the reply.
         thoughts: what the server kept apart from it.
-        log_probs: as many as the server told, of whatever it told them.
+        log_probs: as many as the server reports, of whatever tokens it reports.
         tokens: as the server counts them, thoughts and end of turn included.
         finish: "stop" or "length".
     """
@@ -62,7 +62,7 @@ class Recording:
     @property
     def refused(self) -> set[str]:
         """The fields that the server refuses."""
-        return {name for name, told in self.exchanges["fields"].items() if told["status"] >= 400}
+        return {name for name, answer in self.exchanges["fields"].items() if answer["status"] >= 400}
 
     @cached_property
     def replies(self) -> list[RecordedReply]:
@@ -109,13 +109,13 @@ def _read(text: str) -> RecordedReply:
     events = _events(text)
     choices = [choice for event in events for choice in event.get("choices") or ()]
     deltas = [choice.get("delta") or {} for choice in choices]
-    told = [token for choice in choices for token in (choice.get("logprobs") or {}).get("content") or ()]
+    tokens = [token for choice in choices for token in (choice.get("logprobs") or {}).get("content") or ()]
     (usage,) = [event["usage"] for event in events if event.get("usage")][-1:]
     (finish,) = {choice["finish_reason"] for choice in choices if choice.get("finish_reason")}
     return RecordedReply(
         text="".join(delta.get("content") or "" for delta in deltas),
         thoughts="".join(delta.get("reasoning_content") or "" for delta in deltas),
-        log_probs=tuple(float(token["logprob"]) for token in told),
+        log_probs=tuple(float(token["logprob"]) for token in tokens),
         tokens=int(usage["completion_tokens"]),
         finish=str(finish),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import textwrap
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +30,7 @@ CHANGES = {
 }
 #: Of the trainer in the test of its fixed point.
 STEPS = 150
-#: Written around the snippet: what the trainer computes on each step is kept, and told at the end.
+#: Written around the snippet: what the trainer computes on each step is kept, and written down at the end.
 BEFORE = """
 import json, sys
 import torch
@@ -47,10 +48,10 @@ RLOOTrainer._generate_and_score_completions = kept
 """
 AFTER = """
 logged = [row for row in trainer.state.log_history if "reward" in row]
-told = {"beta": trainer.beta, "weights": trainer.reward_weights.tolist(), "logged": logged, "steps": STEPS}
-told["names"] = trainer.reward_func_names
-with open("told.json", "w") as file:
-    json.dump(told, file)
+summary = {"beta": trainer.beta, "weights": trainer.reward_weights.tolist(), "logged": logged, "steps": STEPS}
+summary["names"] = trainer.reward_func_names
+with open("summary.json", "w") as file:
+    json.dump(summary, file)
 """
 
 
@@ -91,12 +92,12 @@ def test_it_runs_in_the_real_trainer_and_its_advantages_are_those_of_the_tilt(tm
         assert text.count(old) == 1
         text = text.replace(old, new)
     run(programs, tmp_path, text)
-    told = json.loads((tmp_path / "told.json").read_text())
-    assert told["beta"] == 1.0
-    assert told["names"] == list(weights) == list(values)
-    assert told["weights"] == pytest.approx(list(weights.values()), rel=1e-6)
-    assert len(told["logged"]) == len(told["steps"]) == 3
-    for row, step in zip(told["logged"], told["steps"], strict=True):
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["beta"] == 1.0
+    assert summary["names"] == list(weights) == list(values)
+    assert summary["weights"] == pytest.approx(list(weights.values()), rel=1e-6)
+    assert len(summary["logged"]) == len(summary["steps"]) == 3
+    for row, step in zip(summary["logged"], summary["steps"], strict=True):
         for name in values:
             assert row[f"rewards/{name}/mean"] == pytest.approx(np.mean(step["rewards"][name]), rel=1e-5)
         assert row["reward"] == pytest.approx(
@@ -104,12 +105,12 @@ def test_it_runs_in_the_real_trainer_and_its_advantages_are_those_of_the_tilt(tm
         )
         check_step(step, weights, model, sampling["temperature"])
     # The policy has moved by then, so that the divergence is part of what was compared.
-    assert abs(told["logged"][-1]["kl"]) > 1e-3
+    assert abs(summary["logged"][-1]["kl"]) > 1e-3
     assert (tmp_path / "tuned" / "model.safetensors").is_file()
 
 
 def run(programs: Path, folder: Path, text: str) -> None:
-    """Run a snippet in a folder, with what tells of its steps around it."""
+    """Run a snippet in a folder, with what writes down its steps around it."""
     (folder / "tune.py").write_text(BEFORE + text + AFTER, encoding="utf-8")
     answer = subprocess.run(
         [str(programs / "python"), "tune.py"],
@@ -185,6 +186,23 @@ def test_prompts_are_asked_as_the_table_asked_them(tmp_path: Path):
     assert '[{"prompt": prompt} for prompt in' in text_of(plain)
 
 
+def test_prompts_count_as_often_as_the_solve_counts_them_and_held_out_ones_never(tmp_path: Path):
+    values = ("diversity", "positivity")
+    table = table_of("m", {}, values)
+    held_out = np.array([False, True, False, False])
+    for weights, counts in ((np.empty(0), [1, 0, 1, 1]), (np.array([1.0, 1.0, 7.0, 2.0]), [4, 0, 28, 8])):
+        counted = replace(table, weights=weights, held_out=held_out)
+        text = text_of(reported(counted, tmp_path / "a.parquet", {values[0]: 60.0}))
+        scope: dict = {"__name__": "snippet"}
+        exec(compile(text, "trainer.py", "exec"), scope)
+        body = text[text.index("from trl") :]
+        start, end = body.index("    )\n") + len("    )\n"), body.index("    dataset =")
+        exec(compile(textwrap.dedent(body[start:end]), "prompts.py", "exec"), scope)
+        drawn = [scope["prompts"].count(prompt) for prompt in table.prompts]
+        assert drawn == pytest.approx(counts, abs=0 if not weights.size else 8)
+        assert drawn[1] == 0
+
+
 def test_values_defined_in_the_table_are_scored_by_it_and_judges_by_their_file(tmp_path: Path):
     nurse = {"name": "calm_nurse", "family": "contrast", "settings": {"more": ["a calm nurse"], "less": ["a salesman"]}}
     judged = {"name": "tact", "family": "judge", "settings": {}}
@@ -231,7 +249,7 @@ def divergence_from_tilt(base: Path, folder: Path, weight: float, temperature: f
 
     tokenizer = open_language_model(str(base)).tokenizer
     models = [AutoModelForCausalLM.from_pretrained(one, dtype=torch.float32).eval() for one in (base, folder)]
-    found = []
+    divergences = []
     for prompt in make_table(prompts=4, candidates=12, values=("familiarity", "diversity"), seed=2).prompts:
         ids = torch.tensor([tokenizer.render([{"role": "user", "content": prompt}])])
         with torch.inference_mode():
@@ -240,5 +258,5 @@ def divergence_from_tilt(base: Path, folder: Path, weight: float, temperature: f
         rewards[list(tokenizer.stop_tokens)] = EMPTY_FAMILIARITY  # the reply that ends at once
         tilt = torch.log_softmax(torch.log_softmax(before / temperature, -1) + weight * rewards, -1)
         policy = torch.log_softmax(after / temperature, -1)
-        found.append((policy.exp() * (policy - tilt)).sum().item())
-    return float(np.mean(found))
+        divergences.append((policy.exp() * (policy - tilt)).sum().item())
+    return float(np.mean(divergences))

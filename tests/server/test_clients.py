@@ -49,7 +49,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
     make_tiny_model(folder / "tiny")
     (folder / "prompts.txt").write_text("\n".join(PROMPTS) + "\n", encoding="utf-8")
-    (folder / "palettes.jsonl").write_text("".join(json.dumps(one) + "\n" for one in PALETTES), encoding="utf-8")
+    (folder / "palettes.jsonl").write_text(
+        "".join(json.dumps(palette) + "\n" for palette in PALETTES), encoding="utf-8"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "map_core"]
     values = ["--values", "familiarity,plain_language"]
@@ -98,19 +100,19 @@ NODE = """
 const OpenAI = require("openai");
 const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries: 0 });
 (async () => {
-  const told = { models: [], replies: {}, streams: {} };
-  for await (const model of client.models.list()) told.models.push(model.id);
+  const answers = { models: [], replies: {}, streams: {} };
+  for await (const model of client.models.list()) answers.models.push(model.id);
   for (const model of process.argv.slice(3)) {
     const request = { model, seed: 3, messages: [{ role: "user", content: "How do I sleep better?" }] };
-    told.replies[model] = (await client.chat.completions.create(request)).choices[0].message.content;
+    answers.replies[model] = (await client.chat.completions.create(request)).choices[0].message.content;
     let text = "";
     for await (const chunk of await client.chat.completions.create({ ...request, stream: true }))
       text += chunk.choices[0]?.delta?.content ?? "";
-    told.streams[model] = text;
+    answers.streams[model] = text;
   }
   try { await client.chat.completions.create({ model: "nobody", messages: [{ role: "user", content: "Hi" }] }); }
-  catch (error) { told.refused = [error.status, error.code, error.message]; }
-  console.log(JSON.stringify(told));
+  catch (error) { answers.refused = [error.status, error.code, error.message]; }
+  console.log(JSON.stringify(answers));
 })();
 """
 
@@ -119,12 +121,14 @@ def test_openai_for_node(served: Served, tmp_path: Path):
     folder = node_environment("openai", "openai@6.49.0")
     (tmp_path / "ask.cjs").write_text(NODE, encoding="utf-8")
     models = [served.palette(name) for name in ("familiar", "plain")]
-    told = json.loads(run(["node", "ask.cjs", served.url, *models], tmp_path, NODE_PATH=str(folder / "node_modules")))
-    assert set(models) <= set(told["models"])
-    assert told["streams"] == told["replies"]
-    assert told["replies"][models[0]] != told["replies"][models[1]]
-    assert told["refused"][0] == 404
-    assert "nobody" in told["refused"][2]
+    answers = json.loads(
+        run(["node", "ask.cjs", served.url, *models], tmp_path, NODE_PATH=str(folder / "node_modules"))
+    )
+    assert set(models) <= set(answers["models"])
+    assert answers["streams"] == answers["replies"]
+    assert answers["replies"][models[0]] != answers["replies"][models[1]]
+    assert answers["refused"][0] == 404
+    assert "nobody" in answers["refused"][2]
 
 
 def test_llm(served: Served, tmp_path: Path):
@@ -189,11 +193,15 @@ def test_lm_evaluation_harness(served: Served, tmp_path: Path):
 def test_promptfoo_tells_two_palettes_apart(served: Served, tmp_path: Path):
     """Its defaults are temperature 0 and 1,024 tokens, more than the tiny model reads."""
     folder = node_environment("promptfoo", "promptfoo@0.121.20")
-    palettes, asked = ("familiar", "plain"), {"temperature": 0.8, "max_tokens": 12}
+    palettes, settings = ("familiar", "plain"), {"temperature": 0.8, "max_tokens": 12}
     config = {
         "prompts": ["{{question}}"],
         "providers": [
-            {"id": f"openai:chat:{served.palette(name)}", "label": name, "config": {"apiBaseUrl": served.url} | asked}
+            {
+                "id": f"openai:chat:{served.palette(name)}",
+                "label": name,
+                "config": {"apiBaseUrl": served.url} | settings,
+            }
             for name in palettes
         ],
         "tests": [{"vars": {"question": prompt}} for prompt in PROMPTS],
