@@ -27,7 +27,7 @@ from map_core.data import reward_table
 from map_core.data.prompts import Prompt, hold_out, read_prompts
 from map_core.models.endpoint import approved_model
 from map_core.models.files import DEFAULT_MODEL
-from map_core.scoring import Scorer, Specification, from_metadata, read_values_file, resolve
+from map_core.scoring import Scorer, Specification, check_scorers, from_metadata, read_values_file, resolve
 
 
 @click.command(
@@ -166,7 +166,7 @@ class _Asked:
         if not builder.build_digest_of(self.out):
             builder.refuse_overwrite(self.out, given["force"])
         own = self._own({})
-        scorers = resolve(self._names(), own)
+        scorers = self._scorers(self._names(), own)
         if given["rescore"] is not None:
             crew = self._hire(None, SamplingSpec(), scorers)
             return builder.rescore(given["rescore"], self.out, scorers, keeping=self._keeping, crew=crew, report=report)
@@ -180,13 +180,20 @@ class _Asked:
                 crew, prompts, self.out, scorers, drawing, candidates, self._keeping, report
             )
 
+    def _scorers(self, names: Sequence[str] | None, own: Mapping[str, Specification]) -> list[Scorer]:
+        """Return the scorers, after a look at what they need where they run on this machine."""
+        scorers = resolve(names, own)
+        if self._given["ray"] is None:
+            check_scorers(scorers)
+        return scorers
+
     def _extend(self, report: ProgressReporter) -> BuildResult:
         given = self._given
         own = self._own(reward_table.load_metadata(given["extend"]))
         return builder.extend(
             given["extend"],
             self.out,
-            lambda names: resolve(names, own),
+            lambda names: self._scorers(names, own),
             values=self._names() or (tuple(own) if given["values_file"] else ()),
             prompts=self._prompts() if given["prompts"] else (),
             candidates=given["candidates"],

@@ -180,7 +180,8 @@ def generate(
             most_candidates=most_candidates,
         )
         # Scorers first: an unknown value is told before seconds are spent on loading the model.
-        scorers = {scorer.name: scorer for scorer in scoring.resolve(request.scored, own)} if request.scored else {}
+        chosen = scoring.check_scorers(scoring.resolve(request.scored, own)) if request.scored else ()
+        scorers = {scorer.name: scorer for scorer in chosen}
         for one in asked:
             try:
                 replace(request, prompt=one.text)

@@ -14,7 +14,7 @@ from map_core.core import amounts
 from map_core.core.assets import ASSETS
 from map_core.data import reward_table
 from map_core.data.reward_table import RewardTable
-from map_core.scoring import cards, read_values_file, resolve
+from map_core.scoring import cards, check_scorers, read_values_file, resolve
 from map_core.scoring.known_classifiers import KNOWN_CLASSIFIERS
 from map_core.scoring.validation import MIN_AUC, Separation, length_correlations, read_labels, separations
 
@@ -77,8 +77,10 @@ def values(
         return
     if values_file is not None:
         own = read_values_file(values_file)
-        for scorer in resolve(tuple(own), own):
+        chosen = resolve(tuple(own), own)
+        for scorer in chosen:
             _show(scorer.name, scorer.entry(), None, None, as_json)
+        check_scorers(chosen)
         return
     if table is None and (ASSETS / "default.parquet").is_file():
         table = ASSETS / "default.parquet"

@@ -110,6 +110,13 @@ class Scorer(ABC):
         """
         return [self.score(prompt, own) for prompt, own in zip(prompts, replies, strict=True)]
 
+    def check(self) -> None:  # noqa: B027 (most scorers have nothing to check)
+        """Check what can be checked without scoring: that what the scorer needs is there and its settings fit it.
+
+        Raises:
+            InputError, MissingModelError: what is wrong, and what to do.
+        """
+
     def settings(self) -> dict[str, Any]:
         """Return what is needed to make a scorer that is not built in again, as plain JSON values."""
         return {}

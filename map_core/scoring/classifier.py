@@ -13,10 +13,12 @@ import numpy as np
 
 from map_core.core.types import Reply
 from map_core.errors import InputError
+from map_core.models.conversion import read_config
+from map_core.models.files import locate
 from map_core.scoring.base import Card, Cost, Scorer
 from map_core.scoring.definition import title_from
 from map_core.scoring.known_classifiers import KNOWN_CLASSIFIERS
-from map_core.scoring.sequence_model import SequenceModel, Text, open_sequence_model
+from map_core.scoring.sequence_model import SequenceModel, Text, labels_of, open_sequence_model, refuse_own_code
 from map_core.scoring.settings import Setting, check_settings
 from map_core.scoring.shared_models import ScoringModels
 
@@ -27,6 +29,9 @@ _SETTINGS = {
     "ready": Setting(str, f"instead of model, one of {', '.join(KNOWN_CLASSIFIERS)}"),
     "output": Setting((int, str), "which output is the reward: its number from 0, or its label"),
     "scale": Setting(str, "logit or probability"),
+    "activation": Setting(
+        str, "softmax or sigmoid, where a probability is not what transformers' pipeline makes of it"
+    ),
     "sign": Setting(int, "1, or -1 where a lower output is more of the value"),
     "template": Setting(str, "reply, pair, chat, or a text with {prompt} and {reply}"),
     "longest": Setting(int, "tokens that are read at most"),
@@ -42,7 +47,8 @@ _SETTINGS = {
 class Classifier(Scorer):
     """The output of a model for a reply, or for prompt and reply.
 
-    sign x logit, or sign x probability (softmax over the outputs; logistic of a single one).
+    sign x logit, or sign x probability: softmax over the outputs, or the sigmoid of each where the model has one output
+    or several labels at once, as transformers' text-classification pipeline decides; ``activation`` overrules it.
 
     Args:
         name: the value's name.
@@ -65,6 +71,14 @@ class Classifier(Scorer):
         self._template = full.get("template", "pair")
         if self._scale not in ("logit", "probability"):
             raise InputError(f"scale of {name!r} is {self._scale!r}; expected logit or probability.")
+        self._activation = full.get("activation")
+        if self._activation is not None and (
+            self._activation not in ("softmax", "sigmoid") or self._scale != "probability"
+        ):
+            raise InputError(
+                f"activation of {name!r} is {self._activation!r}; expected softmax or sigmoid, with scale = "
+                '"probability".'
+            )
         if self._sign not in (1, -1):
             raise InputError(f"sign of {name!r} is {self._sign!r}; expected 1 or -1.")
         if self._template not in ("reply", "pair", "chat") and "{reply}" not in self._template:
@@ -81,7 +95,7 @@ class Classifier(Scorer):
             misses=str(full.get("misses", "What the model was not trained on; judge pairs to see.")),
             licence=str(full.get("licence", "that of the model, see its page")),
             source=self._name_of_model,
-            version="1",
+            version="2",
             partial=False,
             costs=Cost.MODEL,
             needs=(f"the model {self._name_of_model} on this machine",),
@@ -93,7 +107,7 @@ class Classifier(Scorer):
     @property
     def version(self) -> str:
         """The scorer's version, the model and how its output is read."""
-        read = (
+        read: tuple[Any, ...] = (
             self._output,
             self._scale,
             self._sign,
@@ -101,6 +115,8 @@ class Classifier(Scorer):
             self._full.get("longest"),
             self._full.get("head"),
         )
+        if self._activation is not None:
+            read = (*read, self._activation)
         how = "-".join(map(str, read))
         return f"{self.card.version}/{self._name_of_model}/{how}"
 
@@ -129,7 +145,7 @@ class Classifier(Scorer):
         outputs, cut = model.outputs(texts, cut_start=self._template not in ("reply", "pair"))
         self._count(int(cut.sum()), len(texts))
         ends = np.cumsum([len(own) for own in replies])[:-1]
-        return np.split(self._reward(outputs, self._column(model, outputs.shape[1])), ends)
+        return np.split(self._reward(model, outputs), ends)
 
     def _count(self, cut: int, read: int) -> None:
         """Count what was cut, and log it each time that there are twice as many."""
@@ -149,23 +165,33 @@ class Classifier(Scorer):
     def _text(self, model: SequenceModel, prompt: str, reply: str) -> Text:
         match self._template:
             case "reply":
-                return reply, None
+                return Text(reply)
             case "pair":
-                return prompt, reply
+                return Text(prompt, reply)
             case "chat":
-                return model.chat(prompt, reply), None
+                return model.chat(prompt, reply)
         before, _, after = self._template.partition("{reply}")
-        return before.replace("{prompt}", prompt) + reply + after.replace("{prompt}", prompt), None
+        return model.text(before.replace("{prompt}", prompt) + reply + after.replace("{prompt}", prompt))
 
-    def _column(self, model: SequenceModel, outputs: int) -> int:
+    def check(self) -> None:
+        """Check that the model is on this machine, needs no code of its own, and has the output that is named."""
+        head = self._full.get("head")
+        files = locate(self._name_of_model)
+        refuse_own_code(files, head)
+        if head is None:
+            labels = labels_of(read_config(files.folder))
+            self._column(labels, len(labels))
+
+    def _column(self, labels: Mapping[int, str], outputs: int) -> int:
+        """Return which output is the reward, of so many with these labels."""
+        names = _named(labels, self._given, outputs)
         if self._output is None:
             if outputs == 1:
                 return 0
             raise InputError(
                 f"{self._name_of_model} has {outputs} outputs; say which one is {self.name!r}: output = "
-                f"{' or '.join(map(repr, _named(model, self._given, outputs)))}."
+                f"{' or '.join(map(repr, names))}."
             )
-        names = _named(model, self._given, outputs)
         if isinstance(self._output, str) and self._output in names:
             return names.index(self._output)
         if isinstance(self._output, int) and 0 <= self._output < outputs:
@@ -174,11 +200,11 @@ class Classifier(Scorer):
             f"output of {self.name!r} is {self._output!r}; {self._name_of_model} has {', '.join(map(repr, names))}."
         )
 
-    def _reward(self, outputs: np.ndarray, column: int) -> np.ndarray:
-        if self._scale == "logit":
-            return self._sign * outputs[:, column]
-        others = np.logaddexp.reduce(outputs, axis=1) if outputs.shape[1] > 1 else np.logaddexp(0.0, outputs[:, 0])
-        return np.asarray(self._sign * np.exp(outputs[:, column] - others))
+    def _reward(self, model: SequenceModel, outputs: np.ndarray) -> np.ndarray:
+        column = self._column(model.labels, outputs.shape[1])
+        if self._scale == "probability":
+            outputs = model.probabilities(outputs, self._activation)
+        return np.asarray(self._sign * outputs[:, column])
 
 
 def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -196,8 +222,8 @@ def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
     return entry.model, told | dict(entry.settings) | dict(given)
 
 
-def _named(model: SequenceModel, given: Mapping[str, Any], outputs: int) -> list[str]:
+def _named(labels: Mapping[int, str], given: Mapping[str, Any], outputs: int) -> list[str]:
     ready = KNOWN_CLASSIFIERS[given["ready"]].outputs if "ready" in given else ()
     if len(ready) == outputs:
         return list(ready)
-    return [model.labels.get(number, str(number)) for number in range(outputs)]
+    return [labels.get(number, str(number)) for number in range(outputs)]

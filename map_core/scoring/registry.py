@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from map_core.errors import InputError
+from map_core.errors import InputError, PaletteError
 from map_core.scoring.base import Card, Scorer
 from map_core.scoring.classifier import CLASSIFIER, Classifier
 from map_core.scoring.contrast import Contrast
@@ -113,6 +113,25 @@ def resolve(
         raise InputError(f"The values are {', '.join(names) or 'none'}; expected at least one, and each once.")
     models = ScoringModels() if models is None else models
     return [make_scorer(specified[name], models) if name in specified else _BUILT_IN[name][1](models) for name in names]
+
+
+def check_scorers(scorers: Sequence[Scorer]) -> Sequence[Scorer]:
+    """Return the scorers after :meth:`Scorer.check` of each.
+
+    Raises:
+        InputError: what is wrong with every one of them.
+    """
+    faults: list[PaletteError] = []
+    for scorer in scorers:
+        try:
+            scorer.check()
+        except PaletteError as error:
+            faults.append(error)
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise InputError(" ".join(str(fault) for fault in faults)) from faults[0]
+    return scorers
 
 
 def make_scorer(one: Specification, models: ScoringModels) -> Scorer:

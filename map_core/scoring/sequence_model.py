@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,25 @@ from map_core.models.files import ModelFiles
 
 #: Tokens of a batch, padding included.
 TOKENS_AT_ONCE = 4096
+#: Names of the tables of learned positions in transformers' models.
+POSITION_TABLES = ("position_embeddings", "embed_positions", "wpe", "position_embedding")
 _KEPT = 8  # lists of texts whose outputs are remembered: several values may read one model
-Text = tuple[str, str | None]
-"""A text, or the first and second text of a pair."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text as a model reads it.
+
+    Args:
+        first: the text, or the first of a pair.
+        second: of a pair; None without one.
+        special: the tokenizer adds its own special tokens; not to a text that has them already, such as a chat in a
+            template.
+    """
+
+    first: str
+    second: str | None = None
+    special: bool = True
 
 
 class SequenceModel:
@@ -43,7 +60,7 @@ class SequenceModel:
     def __init__(
         self, files: ModelFiles, head: str | None = None, device: str | None = None, longest: int | None = None
     ) -> None:
-        _refuse_own_code(files, head)
+        refuse_own_code(files, head)
         try:
             import torch
             from transformers import AutoTokenizer
@@ -61,17 +78,13 @@ class SequenceModel:
         except Exception as error:  # the libraries below raise many kinds for damaged files
             raise model_files.load_error(files, error) from error
         config = self._body.config
-        spare = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else config.eos_token_id
-        self._padding = int(
-            next(i for i in (self.tokenizer.pad_token_id, config.pad_token_id, spare, 0) if i is not None)
-        )
-        config.pad_token_id = self._padding
-        if self.tokenizer.pad_token_id is None:
-            self.tokenizer.pad_token = self.tokenizer.convert_ids_to_tokens(self._padding)
-        limits = (longest, getattr(config, "max_position_embeddings", None), self.tokenizer.model_max_length)
-        self.longest = int(min(limit for limit in limits if limit))
+        # Where the model names its padding, a decoder reads its output before the trailing tokens of that kind, as
+        # transformers does; where it does not, at the last token, so that padding is then a token of no text.
+        self._padding: int | None = config.get_text_config().pad_token_id
+        limits = (longest, usable_positions(self._body), self.tokenizer.model_max_length)
+        self.longest = int(min(limit for limit in limits if limit and limit > 0))
         self.labels = {int(i): str(name) for i, name in (config.id2label or {}).items()} if head is None else {}
-        self._kept: OrderedDict[tuple[Text, ...], tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], tuple[np.ndarray, np.ndarray]] = OrderedDict()
 
     def outputs(self, texts: Sequence[Text], cut_start: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Return what the model gives for texts.
@@ -83,7 +96,7 @@ class SequenceModel:
         Returns:
             Outputs (text, output) float64, and whether each text was cut (text,).
         """
-        key = (*texts, ("", str(cut_start)))
+        key = (cut_start, *texts)
         if key not in self._kept:
             self._kept[key] = self._outputs(texts, cut_start)
             if len(self._kept) > _KEPT:
@@ -91,8 +104,46 @@ class SequenceModel:
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def chat(self, prompt: str, reply: str) -> str:
-        """Return prompt and reply in the model's own chat template.
+    def probabilities(self, outputs: np.ndarray, activation: str | None = None) -> np.ndarray:
+        """Return outputs as probabilities, (text, output).
+
+        Args:
+            outputs: (text, output) as of :meth:`outputs`.
+            activation: "softmax" or "sigmoid"; by default the one that transformers' own text-classification pipeline
+                applies to this model.
+
+        Raises:
+            InputError: the model's outputs are no probabilities, and no activation is named.
+        """
+        activation = activation or self.activation(outputs.shape[1])
+        if activation == "none":
+            raise InputError(
+                f"{self.files.name} is trained for regression, so its outputs are no probabilities. Take scale = "
+                '"logit", or name an activation: softmax or sigmoid.'
+            )
+        if activation == "sigmoid":
+            return np.asarray(np.exp(-np.logaddexp(0.0, -outputs)))
+        return np.asarray(np.exp(outputs - np.logaddexp.reduce(outputs, axis=1, keepdims=True)))
+
+    def activation(self, outputs: int) -> str:
+        """Return what transformers' text-classification pipeline applies to so many outputs of this model.
+
+        "sigmoid", "softmax" or "none". Source: ``TextClassificationPipeline.postprocess`` of transformers 5.
+        """
+        kind = self._body.config.problem_type
+        if kind == "regression":
+            return "none"
+        if kind == "multi_label_classification" or outputs == 1:
+            return "sigmoid"
+        return "softmax"
+
+    def text(self, text: str) -> Text:
+        """Return a text that may begin with the special token that the tokenizer would add once more."""
+        start = self.tokenizer.bos_token or self.tokenizer.cls_token
+        return Text(text, special=not (start and text.startswith(start)))
+
+    def chat(self, prompt: str, reply: str) -> Text:
+        """Return prompt and reply in the model's own chat template, which writes the special tokens itself.
 
         Raises:
             InputError: it has none.
@@ -100,7 +151,7 @@ class SequenceModel:
         if not self.tokenizer.chat_template:
             raise InputError(f"{self.files.name} has no chat template. Give another template: pair, reply or a text.")
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False))
+        return Text(str(self.tokenizer.apply_chat_template(messages, tokenize=False)), special=False)
 
     def _outputs(self, texts: Sequence[Text], cut_start: bool) -> tuple[np.ndarray, np.ndarray]:
         import torch
@@ -122,20 +173,31 @@ class SequenceModel:
 
     def _tokens(self, text: Text, cut_start: bool) -> tuple[list[int], list[int] | None, bool]:
         self.tokenizer.truncation_side = "left" if cut_start else "right"
-        whole = self.tokenizer(*text, truncation=False, verbose=False)
+        given = {"text": text.first, "text_pair": text.second, "add_special_tokens": text.special}
+        whole = self.tokenizer(**given, truncation=False, verbose=False)
         cut = len(whole["input_ids"]) > self.longest
         if cut:
-            whole = self.tokenizer(*text, truncation="longest_first", max_length=self.longest)
+            whole = self.tokenizer(**given, truncation="longest_first", max_length=self.longest)
         kinds = whole.get("token_type_ids")
-        if not whole["input_ids"]:
-            return [self._padding], [0] if kinds is not None else None, False
+        if not whole["input_ids"]:  # an empty text, to which the tokenizer adds nothing
+            return [self._empty()], [0] if kinds is not None else None, False
         return list(whole["input_ids"]), list(kinds) if kinds is not None else None, cut
+
+    def _empty(self) -> int:
+        """Return the token that stands for a text of none."""
+        ids = (self.tokenizer.eos_token_id, self.tokenizer.pad_token_id, self._padding, 0)
+        return int(next(number for number in ids if number is not None))
 
     def _padded(self, rows: Sequence[tuple[list[int], list[int] | None, bool]]) -> Mapping[str, Any]:
         import torch
 
         longest = max(len(ids) for ids, _, _ in rows)
-        ids = torch.full((len(rows), longest), self._padding)
+        padding = self._padding
+        if padding is None:
+            used = {number for ids, _, _ in rows for number in ids}
+            padding = next(number for number in range(len(used) + 1) if number not in used)
+            self._body.config.get_text_config().pad_token_id = padding
+        ids = torch.full((len(rows), longest), padding)
         mask, kinds = torch.zeros_like(ids), torch.zeros_like(ids)
         for row, (own, kind, _) in enumerate(rows):
             ids[row, : len(own)], mask[row, : len(own)] = torch.tensor(own), 1
@@ -158,6 +220,22 @@ class SequenceModel:
         return np.asarray(logits.double().cpu().numpy())
 
 
+def usable_positions(model: Any) -> int | None:
+    """Return how many tokens a model of transformers can read at once; None where its positions are unlimited.
+
+    RoBERTa and its relatives count positions from beyond the padding token's, and BART's and OPT's tables of positions
+    begin with two that are never read: their tables hold more rows than there are usable positions.
+    """
+    import torch
+
+    limits = [getattr(model.config.get_text_config(), "max_position_embeddings", None)]
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Embedding) and name.rpartition(".")[2] in POSITION_TABLES:
+            unused = getattr(module, "offset", 0) if module.padding_idx is None else module.padding_idx + 1
+            limits.append(module.num_embeddings - unused)
+    return min((int(limit) for limit in limits if limit and limit > 0), default=None)
+
+
 def open_sequence_model(
     name: str, head: str | None = None, device: str | None = None, longest: int | None = None
 ) -> SequenceModel:
@@ -170,7 +248,18 @@ def open_sequence_model(
     return SequenceModel(model_files.locate(name), head, device, longest)
 
 
-def _refuse_own_code(files: ModelFiles, head: str | None) -> None:
+def labels_of(config: Mapping[str, Any]) -> dict[int, str]:
+    """Return the names of a classifier's outputs by number, as its ``config.json`` has them."""
+    named = {int(number): str(name) for number, name in (config.get("id2label") or {}).items()}
+    return named or {number: f"LABEL_{number}" for number in range(int(config.get("num_labels", 2)))}
+
+
+def refuse_own_code(files: ModelFiles, head: str | None) -> None:
+    """Refuse a model whose class is not part of transformers.
+
+    Raises:
+        InputError: it needs code of its own, and no head is named.
+    """
     if read_config(files.folder).get("auto_map") and head is None:
         raise InputError(
             f"{files.name} needs code that comes with it, and such code is never run here (trust_remote_code is off). "

@@ -124,6 +124,10 @@ class Transformed(Scorer):
         """Those of the scorer."""
         return self._scorer.notes
 
+    def check(self) -> None:
+        """Check the scorer."""
+        self._scorer.check()
+
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Return the scorer's rewards in the unit."""
         return self.transform.apply(self._scorer.score(prompt, replies))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from map_core import scoring
+from map_core.cli import main
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.scoring import Scorer, ScoringModels, Specification
 from map_core.scoring.classifier import Classifier
@@ -89,7 +90,8 @@ def test_heads_of_a_class_of_its_own_are_read_without_its_code(several: str, mod
     tokenizer = AutoTokenizer.from_pretrained(several)
     text = models.shared((several, "regression_layer.weight", None, None), list).chat("Hi", REPLIES[0].text)  # type: ignore[attr-defined]
     with torch.inference_mode():
-        states = LlamaModel.from_pretrained(several)(**tokenizer(text, return_tensors="pt")).last_hidden_state[0, -1]
+        given = tokenizer(text.first, add_special_tokens=text.special, return_tensors="pt")
+        states = LlamaModel.from_pretrained(several)(**given).last_hidden_state[0, -1]
     head = load_file(f"{several}/model.safetensors")["regression_layer.weight"]
     np.testing.assert_allclose(found, (head @ states).double().numpy(), atol=1e-5)
 
@@ -206,3 +208,46 @@ def test_ready_entries_make_scorers_without_loading_anything() -> None:
             assert made.card.licence
             assert entry.gigabytes > 0
     assert len(KNOWN_CLASSIFIERS["armo"].outputs) == 19
+
+
+def test_what_a_values_file_names_is_looked_at_before_anything_is_scored(
+    bert: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "values.toml"
+    file.write_text(
+        f"""[wit]
+family = "classifier"
+model = "{bert}"
+output = "hilarious"
+[calm]
+family = "classifier"
+model = "nobody/has-this-model"
+"""
+    )
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("Hi")
+    for command in (
+        ["values", "--values-file", str(file)],
+        ["build", "--prompts", str(prompts), "--out", str(tmp_path / "t.parquet"), "--values-file", str(file)],
+    ):
+        assert main(command) == 1
+        error = capsys.readouterr().err
+        assert "output of 'wit' is 'hilarious'" in error
+        assert "has 'dull', 'funny'" in error
+        assert "nobody/has-this-model" in error
+    assert not list(tmp_path.glob("t.parquet*"))
+
+
+def test_a_model_that_fits_its_settings_passes_the_look(
+    bert: str, llama: str, several: str, models: ScoringModels
+) -> None:
+    for settings in (
+        {"model": bert, "output": "funny", "transform": "probability"},
+        {"model": llama, "template": "chat"},
+        {"model": several, "head": "regression_layer.weight", "output": 2},
+    ):
+        scoring.check_scorers([scorer(models, **settings)])
+    with pytest.raises(InputError, match="has 2 outputs; say which one"):
+        scoring.check_scorers([scorer(models, model=bert)])
+    with pytest.raises(InputError, match="needs code that comes with it"):
+        scoring.check_scorers([scorer(models, model=several)])

@@ -17,7 +17,7 @@ from map_core import scoring
 from map_core.cli.values import values as command
 from map_core.core.types import Reply
 from map_core.data.reward_table import RewardTable, save
-from map_core.errors import InputError
+from map_core.errors import InputError, MissingModelError
 from map_core.scoring import lexicon, likelihood, validation
 from map_core.scoring.base import Card, Scorer, ScorerError, score_checked
 from map_core.scoring.shared_models import ScoringModels
@@ -353,10 +353,12 @@ def test_the_command_shows_values_of_a_file_and_what_is_ready(tmp_path: Path) ->
     path.write_text(
         '[calm_nurse]\nmore = "a calm nurse"\nless = "a salesman"\n[wit]\nfamily = "classifier"\nready = "humor"\n'
     )
-    text = CliRunner().invoke(command, ["--values-file", str(path)], catch_exceptions=False).output
+    shown = CliRunner().invoke(command, ["--values-file", str(path)])
+    text = shown.output
+    assert isinstance(shown.exception, MissingModelError)  # said after the cards: what is missing here
     assert 'measures  Whether the reply is more like "a calm nurse" than like "a salesman".' in text
     assert "needs     the model mohameddhiab/humor-no-humor on this machine" in text
-    objects = CliRunner().invoke(command, ["--values-file", str(path), "--json"], catch_exceptions=False).output
+    objects = CliRunner().invoke(command, ["--values-file", str(path), "--json"]).output
     assert [json.loads(line)["card"]["family"] for line in objects.splitlines()] == ["contrast", "classifier"]
     ready = CliRunner().invoke(command, ["--ready"], catch_exceptions=False).output
     assert "RLHFlow/ArmoRM-Llama3-8B-v0.1" in ready
