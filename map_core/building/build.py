@@ -34,7 +34,8 @@ from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
-from map_core.data.reward_table import REPLY_COLUMNS, RewardTable
+from map_core.data.reward_table import RewardTable
+from map_core.data.table_columns import REPLY_COLUMNS
 from map_core.engines.base import Engine, EngineInfo
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from map_core.core.types import Reply
-from map_core.data import reward_table
+from map_core.data import reward_table, table_file
 from map_core.data.prompts import DEFAULT_USE_CASE, Prompt
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -56,7 +56,7 @@ class ExistingTable:
         metadata = reward_table.load_metadata(path) if path.is_file() else {}
         values = metadata.get("values")
         if not values:
-            return cls.of(reward_table.load(path))
+            return cls.of(table_file.load(path))
         try:
             data, fingerprint = pq.read_table(path), sha256_of(path)
         except (OSError, pa.ArrowException) as error:

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from map_core.data.reward_table import REPLY_COLUMNS, load_metadata
+from map_core.data.reward_table import load_metadata
+from map_core.data.table_columns import REPLY_COLUMNS
 from map_core.errors import InputError
 
 SETTING = "VALUE_PALETTE_TABLES"

@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from map_core.core.types import Form
-from map_core.data import reward_table
+from map_core.data import table_file
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle, Oracle
@@ -36,7 +36,9 @@ def open_table(table: Path, use_case: str | None, form: str | None) -> LoadedTab
     Raises:
         InputError: the table cannot be read, or the form does not apply.
     """
-    data = reward_table.load(table).select(use_case)
+    data = table_file.load(table).select(use_case)
+    for sentence in data.reading:
+        click.echo(sentence, err=True)
     return LoadedTable(data, MemoryOracle.of(data, Form(form) if form else None))
 
 

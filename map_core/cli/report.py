@@ -13,7 +13,7 @@ from map_core.cli.options import lock_option, seed_option, table_options, target
 from map_core.cli.output import print_json
 from map_core.core import amounts
 from map_core.core.types import Form
-from map_core.data import reward_table
+from map_core.data import reward_table, table_file
 from map_core.errors import InputError
 from map_core.palettes.palette import ALL, Palette, Target
 from map_core.palettes.targets import percentiles
@@ -71,7 +71,7 @@ def report(
     opened = open_table(table, use_case, form)
     palettes = read_palettes(opened, pairs, targets_file)
     kept = {opened.table.values[j] for j in value_positions(opened, "--lock", locked)}
-    whole = reward_table.load(table) if use_case else opened.table
+    whole = table_file.load(table) if use_case else opened.table
     for number, palette in enumerate(palettes, start=1):
         asked_for = {opened.table.values[j] for j in np.flatnonzero(~np.isnan(palette.targets))}
         if kept - asked_for:

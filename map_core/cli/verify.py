@@ -33,7 +33,7 @@ from map_core.cli.options import (
 from map_core.cli.output import print_json
 from map_core.cli.progress import ProgressLines
 from map_core.core.types import SamplingSettings
-from map_core.data import reward_table
+from map_core.data import table_file
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -169,7 +169,7 @@ def fresh_replies(
 ) -> RewardTable:
     """Return new replies to these prompts with the model and settings of their table, scored on its values."""
     if fresh is not None and fresh.is_file():
-        made = reward_table.load(fresh)
+        made = table_file.load(fresh)
         if not set(made.prompts) <= set(others.prompts):
             raise InputError(
                 f"{fresh} holds replies to prompts that were solved on. Name another file, or its own --seed."

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from map_core.core.assets import ASSETS
 from map_core.core.atomic_files import atomic_write
 from map_core.core.types import Form
+from map_core.data.table_columns import REPLY_COLUMNS, REQUIRED_COLUMNS, departure, is_counter, is_number
 from map_core.errors import InputError
 
 #: The embedded table, opened where no other is named.
@@ -34,8 +35,8 @@ ADDED_VALUES = "added"
 UPLOADED = "handed_in"
 FORMAT = 1
 #: Columns that are not values.
-REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob", "weight", "held_out")
-REQUIRED_COLUMNS = ("prompt", "reply")
+#: Key of the metadata: sentences on how the file was read, where that took decisions.
+READING = "reading"
 #: Largest absolute reward: the square of a larger one may overflow.
 LARGEST_REWARD = 1e100
 
@@ -101,6 +102,12 @@ class RewardTable:
     def use_case_names(self) -> tuple[str, ...]:
         """Use cases in order of first appearance."""
         return tuple(dict.fromkeys(self.use_cases))
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """Sentences on how the table's file was read; none where it is in the format to the letter."""
+        notes = self.metadata.get(READING)
+        return tuple(map(str, notes)) if isinstance(notes, list | tuple) else ()
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -266,9 +273,18 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     if data.num_rows == 0:
         raise InputError(f"{path} has no rows. A table needs at least one reply.")
     metadata = _metadata(data.schema, path)
-    values = _value_columns(data, metadata, path)
+    for name in REPLY_COLUMNS[:-1]:  # held_out: see below
+        if name in data.column_names and (reason := departure(data.schema.field(name))):
+            raise InputError(f"{path} cannot be read: {reason}. Save the column with that type, or import the file.")
+    values, added = _value_columns(data, metadata, path)
+    if added:
+        metadata = {**metadata, READING: [*metadata.get(READING, ()), *added]}
     rewards = np.column_stack([_numbers(data, name) for name in values])
 
+    for name in ("prompt", "reply", "use_case", "prompt_id"):
+        if name in data.column_names and (empty := data[name].null_count):
+            row = data[name].is_null().to_pylist().index(True) + 1
+            raise InputError(f"{path}: {empty} rows have no {name}, the first is row {row}. Fill or remove them.")
     prompts = data["prompt"].to_pylist()
     ids = [str(i) for i in data["prompt_id"].to_pylist()] if "prompt_id" in data.column_names else prompts
     candidate = data["candidate"].to_numpy() if "candidate" in data.column_names else np.zeros(data.num_rows)
@@ -277,13 +293,15 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     numbers = {name: number for number, name in enumerate(dict.fromkeys(ids))}
     number = np.fromiter((numbers[name] for name in ids), dtype=np.int64, count=len(ids))
     order = np.lexsort((candidate, number))
+    if prompts is not ids:
+        _refuse_two_texts(ids, prompts, path)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(number))])
     first = order[offsets[:-1]]
 
     def column(name: str, default: Any) -> list[Any]:
         return data[name].to_pylist() if name in data.column_names else [default] * data.num_rows
 
-    weights, held_out = _counted(data, values, first, path)
+    weights, held_out = _counted(data, values, number, first, path)
     use_cases, replies = column("use_case", "All prompts"), data["reply"].to_pylist()
     tokens = column("tokens", ())
     return RewardTable(
@@ -302,17 +320,52 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     )
 
 
-def _counted(data: pa.Table, values: Sequence[str], first: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights and held-out flags, (prompt,) each, from each prompt's first row; empty where all count alike."""
+def _refuse_two_texts(ids: Sequence[str], prompts: Sequence[str], path: Path) -> None:
+    """Refuse an id that comes with two prompts, as in files put together of two."""
+    text_of: dict[str, tuple[str, int]] = {}
+    for row, (name, text) in enumerate(zip(ids, prompts, strict=True), start=1):
+        first, before = text_of.setdefault(name, (text, row))
+        if first != text:
+            raise InputError(
+                f"{path}: the prompt_id {name!r} comes with two prompts, in row {before} and in row {row}. Give each "
+                "prompt an id of its own, or leave the column prompt_id out: then a prompt is its text."
+            )
+
+
+def _refuse_differing(differs: np.ndarray, name: str, path: Path) -> None:
+    """Refuse a column that says one thing a prompt and differs between its replies, (row,) bool."""
+    if differs.any():
+        raise InputError(
+            f"{path}: row {int(np.argmax(differs)) + 1} has another {name} than an earlier reply to the same prompt. "
+            "It is one a prompt: make them equal."
+        )
+
+
+def _counted(
+    data: pa.Table, values: Sequence[str], number: np.ndarray, first: np.ndarray, path: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and held-out flags, (prompt,) each; empty where all count alike.
+
+    Args:
+        data: the rows.
+        values: names of the values.
+        number: (row,) the prompt of each row.
+        first: (prompt,) the first row of each prompt.
+        path: of the file, for messages.
+    """
     weights, held_out = np.empty(0), np.empty(0, dtype=bool)
     if "weight" in data.column_names and "weight" not in values:
-        weights = _numbers(data, "weight")[first]
+        of_rows = _numbers(data, "weight")
+        weights = of_rows[first]
+        _refuse_differing(of_rows != weights[number], "weight", path)
         if np.all(weights == 1.0):
             weights = np.empty(0)
     if "held_out" in data.column_names and "held_out" not in values:
         if not pa.types.is_boolean(data.schema.field("held_out").type):
             raise InputError(f"The column 'held_out' of {path} holds no true or false. Save it as booleans.")
-        held_out = np.array([bool(flag) for flag in data["held_out"].take(pa.array(first)).to_pylist()])
+        flags = data["held_out"].fill_null(False).to_numpy()
+        held_out = flags[first]
+        _refuse_differing(flags != held_out[number], "held_out", path)
         if not held_out.any():
             held_out = np.empty(0, dtype=bool)
     return weights, held_out
@@ -401,27 +454,30 @@ def _metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
     return metadata
 
 
-def _value_columns(data: pa.Table, metadata: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+def _value_columns(data: pa.Table, metadata: Mapping[str, Any], path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns of values, and sentences on columns that the metadata do not name."""
     named: Sequence[str] = metadata.get("values", ())
     missing = [name for name in named if name not in data.column_names]
     if missing:
         raise InputError(f"{path} lacks the rewards of {', '.join(missing)}, which its metadata names.")
-    if named:
-        return tuple(named)
+    others = [name for name in data.column_names if name not in (*REPLY_COLUMNS, *named)]
     numeric = tuple(
-        name
-        for name in data.column_names
-        if name not in REPLY_COLUMNS
-        and (pa.types.is_floating(data.schema.field(name).type) or pa.types.is_integer(data.schema.field(name).type))
+        name for name in others if is_number(data.schema.field(name).type) and not (named and is_counter(name))
     )
-    if not numeric:
+    if not named and not numeric:
         raise InputError(f"{path} has no column of numbers that could be a value's rewards.")
-    return numeric
+    left_out = [name for name in others if name not in numeric]
+    added = numeric if named else ()
+    notes = [f"{name!r} was added to the file after it was built, and is taken as a value." for name in added]
+    if left_out:
+        notes.append(f"Left out, because they hold no numbers: {', '.join(map(repr, left_out))}.")
+    return (*named, *numeric), tuple(notes)
 
 
 def _numbers(data: pa.Table, name: str) -> np.ndarray:
     """Return a column as float64; missing cells become NaN, which validation refuses by row."""
     try:
-        return data[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        # Large integers are rounded to the nearest float.
+        return data[name].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     except pa.ArrowException as error:
         raise InputError(f"The rewards of {name!r} are not numbers ({error}).") from error

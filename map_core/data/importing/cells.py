@@ -32,14 +32,13 @@ class NumberColumn:
 
     Attributes:
         has_text: some cells are text.
-        has_booleans: some cells are true or false.
     """
 
     def __init__(self, name: str, commas: bool = False) -> None:
         self.name = name
-        self.has_text = self.has_booleans = False
-        self._nonempty, self._numeric = 0, 0
-        self._point_faults, self._comma_faults = _NumberFaults(), _NumberFaults()
+        self.has_text = False
+        self._nonempty, self._numeric, self._booleans, self._has_booleans = 0, 0, 0, False
+        self._point_faults, self._comma_faults, self._boolean_faults = _NumberFaults(), _NumberFaults(), _NumberFaults()
         self._commas = commas
 
     def add(self, cells: Sequence[Any] | np.ndarray, first: int) -> None:
@@ -51,10 +50,14 @@ class NumberColumn:
             return
         for row, cell in enumerate(cells, start=first):
             self.has_text |= isinstance(cell, str)
-            self.has_booleans |= isinstance(cell, bool)
+            self._has_booleans |= isinstance(cell, bool)
             self._nonempty += not is_empty(cell)
             self._numeric += is_number(cell.strip().removesuffix("%") if isinstance(cell, str) else cell)
             self._point_faults.check(cell, row)
+            if as_boolean(cell) is None:
+                self._boolean_faults.check(cell, row)
+            else:
+                self._booleans += 1
             if self._commas:
                 point = cell.replace(",", ".")
                 self._commas = "." not in cell and is_number(point)
@@ -63,7 +66,19 @@ class NumberColumn:
     @property
     def holds_numbers(self) -> bool:
         """Whether the column holds rewards: most cells are numbers, as such or as text."""
-        return self.decimal_commas or (self._nonempty > 0 and self._numeric >= NUMERIC_SHARE * self._nonempty)
+        if self.decimal_commas or self.all_booleans:
+            return True
+        return self._nonempty > 0 and self._numeric >= NUMERIC_SHARE * self._nonempty
+
+    @property
+    def all_booleans(self) -> bool:
+        """Whether every cell that is not empty is true or false, as such or as text."""
+        return self._booleans > 0 and self._booleans == self._nonempty
+
+    @property
+    def has_booleans(self) -> bool:
+        """Whether cells are true or false, which count as 1 and 0."""
+        return self._has_booleans or self.all_booleans
 
     @property
     def decimal_commas(self) -> bool:
@@ -80,11 +95,15 @@ class NumberColumn:
             InputError: a cell is empty, no number, or not finite; the message has its row and column.
         """
         faults = self._comma_faults if self.decimal_commas else self._point_faults
+        if self.all_booleans:
+            faults = self._boolean_faults
         if faults.count:
             raise InputError(faults.message(where, self.name))
 
     def read(self, cells: Sequence[Any] | np.ndarray) -> np.ndarray:
         """Parse cells that were added and not refused as float64, (row,)."""
+        if self.all_booleans:
+            return np.array([float(as_boolean(cell) or False) for cell in cells])
         if self.decimal_commas:
             return np.array([float(cell.replace(",", ".")) for cell in cells])
         numbers = _floats(cells)
@@ -183,7 +202,7 @@ def text_cells(cells: Sequence[Any] | np.ndarray, name: str, where: str, empty: 
 
 def is_number(cell: Any) -> bool:
     """Return whether a cell is a number or the text of one; NaN and infinity are numbers here."""
-    if isinstance(cell, str) and "_" in cell:
+    if isinstance(cell, bytes | bytearray) or (isinstance(cell, str) and "_" in cell):
         return False  # Python reads 1_000 as a number; people who write that mean a name.
     try:
         float(cell)
@@ -192,9 +211,26 @@ def is_number(cell: Any) -> bool:
     return True
 
 
+def as_boolean(cell: Any) -> bool | None:
+    """Return a cell that is true or false, as such or as text in any case; None for any other."""
+    if isinstance(cell, bool):
+        return cell
+    word = cell.strip().lower() if isinstance(cell, str) else ""
+    return word == "true" if word in ("true", "false") else None
+
+
 def is_empty(cell: Any) -> bool:
     """Return whether a cell is missing or blank."""
     return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def column_list(names: Sequence[str]) -> str:
+    """Join the names of columns; those without a name come last, counted."""
+    unnamed = sum(not name.strip() for name in names)
+    named = [name for name in names if name.strip()]
+    if unnamed:
+        named.append("a column without a name" if unnamed == 1 else f"{unnamed} columns without a name")
+    return ", ".join(named)
 
 
 def first_twice(names: Iterable[str]) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from map_core.data.importing.cells import first_twice
-from map_core.data.reward_table import REPLY_COLUMNS
+from map_core.data.importing.cells import column_list, first_twice
+from map_core.data.table_columns import REPLY_COLUMNS, is_counter, normalised
 from map_core.errors import InputError
 
 #: Usual names of a column, the likelier first; compared in lower case with _ for spaces and dashes.
@@ -22,8 +22,6 @@ USE_CASE_NAMES = ("use_case", "usecase")
 HELD_OUT_NAMES = ("held_out", "heldout", "hold_out", "holdout", "split")
 #: Roles that a file need not have.
 _OPTIONAL = ("use case", "held-out prompts")
-#: Columns of numbers that are not rewards unless they are chosen by name.
-COUNTERS = frozenset({"", "id", "idx", "index", "row", "row_id", "unnamed:_0", "__index_level_0__", "seed"})
 
 
 @dataclass(frozen=True)
@@ -101,14 +99,14 @@ def assign_roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> Co
     texts = [name for name in (prompt, reply, use_case, weight, held_out) if name]
     assert prompt is not None
     assert reply is not None
-    split = choice.held_out is None and held_out is not None and _normalised(held_out) == "split"
+    split = choice.held_out is None and held_out is not None and normalised(held_out) == "split"
     if choice.values is None:
         possible = tuple(_reward_candidates(columns, texts))
         return ColumnRoles(prompt, reply, use_case, weight, held_out, possible, False, split)
     unknown = [name for name in choice.values if name not in columns]
     if unknown or not choice.values:
         raise InputError(
-            f"{where} has no column {unknown[0]!r}; it has {', '.join(columns)}."
+            f"{where} has no column {unknown[0]!r}; it has {column_list(columns)}."
             if unknown
             else "No values are named; leave --values out to take every column of numbers."
         )
@@ -148,7 +146,7 @@ def value_names(columns: Sequence[str], where: str) -> dict[str, str]:
 
 def _reward_candidates(columns: Sequence[str], texts: Sequence[str]) -> list[str]:
     """Return the columns that may hold rewards when none is chosen."""
-    return [name for name in columns if name not in (*texts, *REPLY_COLUMNS) and _normalised(name) not in COUNTERS]
+    return [name for name in columns if name not in (*texts, *REPLY_COLUMNS) and not is_counter(name)]
 
 
 def _column(
@@ -166,21 +164,17 @@ def _column(
         if choice in taken:
             raise InputError(f"The column {choice!r} is taken already; it cannot hold the {role} too.")
         if choice not in free:
-            raise InputError(f"{where} has no column {choice!r} for the {role}; it has {', '.join(columns)}.")
+            raise InputError(f"{where} has no column {choice!r} for the {role}; it has {column_list(columns)}.")
         return choice
     guess = _column_named(free, names)
     if guess is None and role not in _OPTIONAL:
         raise InputError(
-            f"None of the columns of {where} is known to hold the {role}: {', '.join(columns)}. "
+            f"None of the columns of {where} is known to hold the {role}: {column_list(columns)}. "
             f"Name it with --{role}-column."
         )
     return guess
 
 
 def _column_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    plain = {column: _normalised(column) for column in columns}
+    plain = {column: normalised(column) for column in columns}
     return next((column for name in names for column in columns if plain[column] == name), None)
-
-
-def _normalised(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")

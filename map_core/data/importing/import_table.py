@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from map_core.data import reward_table
-from map_core.data.importing.cells import NumberColumn
+from map_core.data.importing.cells import NumberColumn, column_list
 from map_core.data.importing.column_roles import ColumnChoice, assign_roles, guess_roles, value_names
 from map_core.data.importing.held_out import FlagColumn
 from map_core.data.importing.readers import SourceFile, open_source
@@ -147,7 +147,7 @@ def import_file(
     cases += f", {roles.held_out!r} which of them are held out" if roles.held_out else ""
     first = [
         f"{roles.prompt!r} holds the prompts, {roles.reply!r} the replies{cases}; values: {', '.join(result.values)}.",
-        f"Left out: {', '.join(left_out)}." if left_out else "Nothing is left out.",
+        f"Left out: {column_list(left_out)}." if left_out else "Nothing is left out.",
     ]
     renamed = [
         f"The column {column!r} bears a name of the table's own, so the value is called {value!r}."
@@ -192,7 +192,7 @@ def _copy_table(path: Path, out: Path, name: str) -> ImportResult:
     table = reward_table.load(path)
     table = replace(table, metadata={**table.metadata, UPLOADED: name})
     reward_table.save(table, out)
-    notes = ("The file is a table of this app and is taken as it is.", *table.notes)
+    notes = ("The file is a table of this app and is taken as it is.", *table.reading, *table.notes)
     return ImportResult(len(table.prompts), len(table.rewards), table.values, table.form, notes)
 
 

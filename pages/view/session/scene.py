@@ -19,7 +19,7 @@ from map_core import catalog
 from map_core.core.types import SamplingSettings
 from map_core.custom_values import add_columns, read_scores, replies_key
 from map_core.custom_values.active import offered_values
-from map_core.data import reward_table
+from map_core.data import table_file
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import DEFAULT_TABLE, RewardTable
 from map_core.errors import InputError
@@ -165,7 +165,7 @@ def open_table(name: str) -> None:
 @st.cache_resource(show_spinner="Loading the table", max_entries=4)
 def _load(path: str, modified: float) -> RewardTable:
     catalog.check_memory(Path(path))
-    table = reward_table.load(path)
+    table = table_file.load(path)
     garbage.freeze_loaded()
     return table
 

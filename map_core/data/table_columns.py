@@ -1,0 +1,58 @@
+"""The columns of a table's file: which belong to the format and of which type, which number rows, which are values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+
+REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob", "weight", "held_out")
+REQUIRED_COLUMNS = ("prompt", "reply")
+#: Columns of numbers that are not rewards unless they are chosen by name: numbers of rows, and what pandas calls the
+#: index columns that it has written, "Unnamed: 0", "Unnamed: 0.1" and "__index_level_0__" among them.
+COUNTERS = re.compile(r"|id|idx|index|row|row_id|seed|level_\d+|unnamed:_\d.*|__index_level_\d+__")
+
+
+def normalised(name: str) -> str:
+    """Return a column's name in lower case, with _ for spaces and dashes."""
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def is_counter(name: str) -> bool:
+    """Return whether a column of this name numbers the rows."""
+    return COUNTERS.fullmatch(normalised(name)) is not None
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether cells of this type are texts."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Return whether cells of this type are integers or floating-point numbers."""
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def departure(column: pa.Field) -> str:
+    """Return how a column of the format differs from it, as the end of a sentence; "" where it does not."""
+    fits, expected = _EXPECTED.get(column.name, (lambda kind: True, ""))
+    return "" if fits(column.type) else f"{column.name!r} holds {column.type} and not {expected}"
+
+
+def _is_token_list(kind: pa.DataType) -> bool:
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(listed and (pa.types.is_integer(kind.value_type) or pa.types.is_null(kind.value_type)))
+
+
+_EXPECTED: Mapping[str, tuple[Callable[[pa.DataType], bool], str]] = {
+    **dict.fromkeys(("prompt", "reply", "use_case"), (is_text, "text")),
+    "prompt_id": (lambda kind: is_text(kind) or pa.types.is_integer(kind), "text"),
+    "candidate": (pa.types.is_integer, "whole numbers"),
+    "tokens": (_is_token_list, "lists of token numbers"),
+    "log_prob": (is_number, "numbers"),
+    "weight": (is_number, "numbers"),
+    "held_out": (pa.types.is_boolean, "true or false"),
+}

@@ -1,0 +1,196 @@
+"""A table of anybody's making: the same values, prompts and numbers by every command, or a refusal in words."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from map_core.cli import main
+from map_core.data import reward_table, table_columns, table_file
+from map_core.data.importing import import_table
+from map_core.errors import InputError
+from tests.tables import make_table
+
+PROMPTS = ["How?", "How?", "Why?", "Why?"]
+REPLIES = ["a", "b", "c", "d"]
+HUMOR = [0.0, 1.0, 2.0, 4.0]
+
+
+def written(path: Path, **columns: Any) -> Path:
+    """A Parquet file of two prompts with two replies each, and what is given beside or in place of these columns."""
+    pq.write_table(pa.table({"prompt": PROMPTS, "reply": REPLIES, "humor": HUMOR} | columns), path)
+    return path
+
+
+#: What may stand in a column of the format or beside it.
+CELLS: dict[str, Any] = {
+    "integers": [1, 2, 3, 4],
+    "small integers": pa.array([1, 2, 3, 4], pa.int8()),
+    "large integers": pa.array([1, 2, 2**63, 4], pa.uint64()),
+    "floats": [0.5, 1.5, 2.5, 3.5],
+    "half floats": pa.array(np.array([0.5, 1.5, 2.5, 3.5], dtype=np.float16)),
+    "not a number": [0.5, float("nan"), 2.5, 3.5],
+    "infinity": [0.5, float("inf"), 2.5, 3.5],
+    "decimals": [Decimal("0.5"), Decimal("1.5"), Decimal("2.5"), Decimal("3.5")],
+    "booleans": [True, False, True, False],
+    "text": ["w", "x", "y", "z"],
+    "numbers as text": ["1", "2", "3", "4"],
+    "n/a": ["n/a", "1", "2", "n/a"],
+    "lists": [[1], [2, 3], [], [4]],
+    "lists of text": [["a"], ["b"], [], ["c"]],
+    "structs": [{"a": 1}, {"a": 2}, {"a": 3}, {"a": 4}],
+    "dates": [datetime.date(2026, 1, day) for day in (1, 2, 3, 4)],
+    "times": pa.array([1, 2, 3, 4], pa.timestamp("ms")),
+    "categories": pa.array(["u", "v", "u", "v"]).dictionary_encode(),
+    "long text": pa.array(["u", "v", "w", "x"], pa.large_string()),
+    "bytes": [b"a", b"b", b"c", b"d"],
+    "nothing": pa.nulls(4),
+}
+COLUMNS = (*reward_table.table_schema((), {}, True).names, "extra", "__index_level_0__", "Unnamed: 0", "idx", "")
+
+
+def with_nulls(cells: Any) -> pa.Array:
+    """The same cells, the second of which is missing."""
+    array = pa.array(cells) if isinstance(cells, list) else cells
+    return pa.concat_arrays([array[:1], pa.nulls(1, array.type), array[2:]])
+
+
+@pytest.mark.parametrize("nulls", [False, True], ids=["whole", "with an empty cell"])
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("column", COLUMNS)
+def test_loading_is_importing_or_both_refuse(column: str, kind: str, nulls: bool, tmp_path: Path) -> None:
+    """Where the file keeps to the format it is read as it stands, and an import gives the same rewards."""
+    cells = with_nulls(CELLS[kind]) if nulls else CELLS[kind]
+    path = written(tmp_path / "table.parquet", **{column: cells})
+    outcomes: list[Any] = []
+    for read in (table_file.load, lambda file: import_table(file, weight_column=weight_of(file)).table):
+        try:
+            outcomes.append(read(path))
+        except InputError:  # and nothing else
+            outcomes.append(None)
+    table, ours = outcomes
+    assert (table is None) == (ours is None)
+    if table is None or ours is None:
+        return
+    assert table.values == ours.values
+    rows = [sorted(zip(each.replies, each.rewards.tolist(), strict=True)) for each in (table, ours)]
+    assert rows[0] == rows[1]  # candidates by their number, or as the file has them
+    np.testing.assert_array_equal(table.weights, ours.weights)
+    np.testing.assert_array_equal(table.held_out, ours.held_out)
+    assert "" not in table.values
+    assert not any("Left out: ," in sentence or ": ." in sentence for sentence in table.reading)
+
+
+def weight_of(path: Path) -> str | None:
+    """The column of weights that the format knows by name, which an import is told of."""
+    schema = pq.read_schema(path)
+    named = "weight" in schema.names and table_columns.is_number(schema.field("weight").type)
+    return "weight" if named else None
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        ({"__index_level_0__": [3, 5, 7, 8]}, ("humor",)),
+        ({"Unnamed: 0": [0, 1, 2, 3], "Unnamed: 0.1": [0, 1, 2, 3]}, ("humor",)),
+        ({"safe": CELLS["booleans"]}, ("humor", "safe")),
+        ({"humor": CELLS["decimals"]}, ("humor",)),
+        ({"tokens": [5, 6, 7, 8]}, ("humor",)),
+        ({"log_prob": [[-0.5], [-1.0], [-0.1], [-2.0]]}, ("humor",)),
+        ({"log_prob": CELLS["n/a"]}, ("humor",)),
+        ({"candidate": ["first", "second", "first", "second"]}, ("humor",)),
+        ({"prompt": [1, 1, 2, 2]}, ("humor",)),
+    ],
+)
+def test_what_is_read_and_that_it_is_said(columns: dict[str, Any], values: tuple[str, ...], tmp_path: Path) -> None:
+    table = table_file.load(written(tmp_path / "table.parquet", **columns))
+    assert table.values == values
+    assert len(table.prompts) == 2
+    np.testing.assert_allclose(table.rewards[:, 0], HUMOR if "humor" not in columns else [0.5, 1.5, 2.5, 3.5])
+    assert "was not written by this app" in table.reading[0]
+
+
+@pytest.mark.parametrize("column", ["prompt", "reply", "use_case"])
+def test_an_empty_cell_of_text_is_refused_by_its_row(column: str, tmp_path: Path) -> None:
+    cells = {"prompt": PROMPTS, "reply": REPLIES, "use_case": ["u"] * 4}[column]
+    path = written(tmp_path / "table.parquet", **{column: pa.array([*cells[:2], None, cells[3]])})
+    with pytest.raises(InputError, match=rf"row 3, column '{column}' is empty"):
+        table_file.load(path)
+
+
+@pytest.mark.parametrize("ids", [["0", "0", "0", "0"], [7, 7, 7, 7]], ids=["text", "numbers"])
+def test_a_prompt_is_its_id_and_its_text(ids: list[Any], tmp_path: Path) -> None:
+    table = table_file.load(written(tmp_path / "table.parquet", prompt_id=ids))
+    assert table.prompts == ("How?", "Why?")
+    assert table.candidates.tolist() == [2, 2]
+    assert "one prompt_id comes with several prompts" in table.reading[0]
+    same = table_file.load(written(tmp_path / "same.parquet", prompt_id=["a", "a", "b", "b"]))
+    assert same.prompt_ids == ("a", "b")
+    assert not same.reading
+
+
+def test_two_tables_of_ours_put_together_are_refused_or_two_prompts(tmp_path: Path) -> None:
+    """With the metadata kept, an id of two texts is refused; without, each text is a prompt."""
+    for number, seed in enumerate((1, 2)):
+        table = make_table(prompts=2, candidates=2, seed=seed)
+        reward_table.save(table, tmp_path / f"{number}.parquet")
+    both = [pq.read_table(tmp_path / f"{number}.parquet") for number in (0, 1)]
+    second = both[1].set_column(1, "prompt", pa.array(["Another?", "Another?", "More?", "More?"]))
+    pq.write_table(pa.concat_tables([both[0], second]), tmp_path / "kept.parquet")
+    with pytest.raises(InputError, match=r"candidate of a prompt twice|comes with two prompts"):
+        table_file.load(tmp_path / "kept.parquet")
+    frame = pd.concat([both[0].to_pandas(), second.to_pandas()])
+    frame.to_parquet(tmp_path / "lost.parquet")
+    table = table_file.load(tmp_path / "lost.parquet")
+    assert len(table.prompts) == 4
+    assert table.candidates.tolist() == [2, 2, 2, 2]
+
+
+def test_a_column_that_was_added_to_a_table_of_ours_is_a_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "table.parquet"
+    reward_table.save(make_table(prompts=3, candidates=2, values=("humor",), seed=1), path)
+    data = pq.read_table(path)
+    data = data.append_column("reward", pa.array(np.arange(6.0))).append_column("remark", pa.array(["?"] * 6))
+    pq.write_table(data, path)
+    table = table_file.load(path)
+    assert table.values == ("humor", "reward")
+    assert table.reading == (
+        "'reward' was added to the file after it was built, and is taken as a value.",
+        "Left out, because they hold no numbers: 'remark'.",
+    )
+    assert main(["import", str(path), "--out", str(tmp_path / "again.parquet")]) == 0
+    assert "'reward' was added to the file" in capsys.readouterr().err
+    assert reward_table.load(tmp_path / "again.parquet").values == ("humor", "reward")
+
+
+def test_a_table_of_ours_with_other_types_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    reward_table.save(make_table(prompts=2, candidates=2, seed=1), path)
+    data = pq.read_table(path)
+    data = data.set_column(data.column_names.index("tokens"), "tokens", pa.array([1, 2, 3, 4]))
+    pq.write_table(data, path)
+    with pytest.raises(InputError, match="'tokens' holds int64 and not lists of token numbers"):
+        table_file.load(path)
+
+
+def test_every_command_says_how_a_foreign_file_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "scored.parquet", safe=CELLS["booleans"], tokens=[1, 2, 3, 4])
+    for command in (
+        ["solve", "--target", "safe=0.6"],
+        ["report", "--target", "safe=0.6", "--out", str(tmp_path / "r.html")],
+    ):
+        main([command[0], str(path), *command[1:]])
+        error = capsys.readouterr().err
+        assert "is read as an import reads it: 'tokens' holds int64 and not lists of token numbers; 'safe'" in error
+        assert "Left out: tokens." in error
+        assert "Traceback" not in error
