@@ -13,15 +13,14 @@ from map_core.cli import main
 from map_core.core.types import Form
 from map_core.data.importing import (
     ColumnChoice,
-    encoding,
     import_file,
     import_table,
-    json_stream,
     preview,
     readers,
     writer,
 )
 from map_core.data.reward_table import load
+from map_core.data.text_files import encoding, json_stream
 from map_core.errors import InputError
 from map_core.oracle.parquet import ParquetOracle
 from tests.tables import make_table

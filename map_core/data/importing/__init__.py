@@ -1,10 +1,10 @@
 """Import files of scored replies as reward tables: Parquet, CSV, JSON lines, or a JSON list of objects.
 
+Their text is read by :mod:`map_core.data.text_files`.
+
 import_table  the interface: preview and import
 column_roles  which column holds prompts, replies, rewards
 readers       rows in chunks, from any kind of file
-json_stream   objects of JSON files, streamed
-encoding      detection of the text encoding
 cells         cells as numbers and texts
 held_out      cells as held-out flags
 scan          first pass: validation

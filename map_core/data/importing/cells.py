@@ -8,13 +8,14 @@ finite is an error that says where it stands.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from map_core.data.reward_table import LARGEST_REWARD as LARGEST
+from map_core.data.text_files.excerpts import short
 from map_core.errors import InputError
 
 #: A column with at least this share of numbers is one of rewards, so its other cells are errors.
@@ -233,19 +234,7 @@ def column_list(names: Sequence[str]) -> str:
     return ", ".join(named)
 
 
-def first_twice(names: Iterable[str]) -> str:
-    """Return the first name that is repeated."""
-    seen = list(names)
-    return next(name for name in seen if seen.count(name) > 1)
-
-
 def rows_of(rows: Sequence[int], count: int | None = None) -> str:
     """Format the first of these rows, counted from 1; ``count`` is their number where not all are given."""
     more = (len(rows) if count is None else count) > LISTED
     return ", ".join(str(row + 1) for row in rows[:LISTED]) + (", ..." if more else "")
-
-
-def short(cell: Any, longest: int = 60) -> str:
-    """Return the repr of a cell or a line, shortened."""
-    text = repr(cell)
-    return text if len(text) <= longest else text[: longest - 3] + "..."

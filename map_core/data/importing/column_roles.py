@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from map_core.data.importing.cells import column_list, first_twice
+from map_core.data.importing.cells import column_list
 from map_core.data.table_columns import REPLY_COLUMNS, is_counter, normalised
+from map_core.data.text_files.excerpts import first_twice
 from map_core.errors import InputError
 
 #: Usual names of a column, the likelier first; compared in lower case with _ for spaces and dashes.

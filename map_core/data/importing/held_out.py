@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from map_core.data.importing.cells import CellFaults, is_empty, short
+from map_core.data.importing.cells import CellFaults, is_empty
+from map_core.data.text_files.excerpts import short
 from map_core.errors import InputError
 
 #: In lower case, with spaces for _ and dashes.

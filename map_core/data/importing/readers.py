@@ -5,9 +5,7 @@ One chunk at a time is in memory. Constraint: cells are not interpreted here; a 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,15 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from map_core.data.importing.cells import first_twice
-from map_core.data.importing.encoding import check_text, encoding_of, undecodable
-from map_core.data.importing.json_stream import json_lines, json_list
+from map_core.data.text_files.delimited import Header, csv_rows, read_header
+from map_core.data.text_files.encoding import check_text, encoding_of, open_text
+from map_core.data.text_files.excerpts import first_twice
+from map_core.data.text_files.json_stream import json_lines, json_list
 from map_core.errors import InputError
 
 #: Most rows and characters of a chunk.
 ROWS, CHARACTERS = 4096, 2**23
-#: Most characters of a CSV cell: an unclosed quote would make one cell of all that follows.
-LONGEST_CELL = 2**26
 #: Bytes that are read to detect the kind of a file.
 BLOCK = 2**20
 DELIMITED = (".csv", ".tsv")
@@ -55,15 +52,20 @@ class SourceFile:
         path: of the file.
         kind: "Parquet", "CSV", "JSON lines" or "JSON list".
         encoding: of its text; "" for Parquet.
-        delimiter: between cells of CSV.
         header: the columns named at its beginning; () for JSON, where each row names its own.
+        csv: its header, with the delimiter; None for other kinds.
     """
 
     path: Path
     kind: str
     encoding: str = ""
-    delimiter: str = ""
     header: tuple[str, ...] = ()
+    csv: Header | None = None
+
+    @property
+    def delimiter(self) -> str:
+        """The delimiter between cells of CSV; "" for other kinds."""
+        return self.csv.delimiter if self.csv else ""
 
     def columns(self) -> tuple[str, ...]:
         """Return the names of all columns; JSON is read to its end for them.
@@ -87,9 +89,10 @@ class SourceFile:
         if self.kind == "Parquet":
             yield from _parquet(self.path, None if columns is None else list(columns))
             return
-        with _text(self.path, self.encoding) as file:
-            if self.kind == "CSV":
-                rows = _csv_rows(file, self)
+        with open_text(self.path, self.encoding) as file:
+            rows: Iterator[tuple[int, Mapping[str, Any]]]
+            if self.csv is not None:
+                rows = csv_rows(file, self.csv, self.path)
             else:
                 rows = json_list(file, self.path) if self.kind == "JSON list" else json_lines(file, self.path)
             yield from _chunks(rows, self.path, file, columns)
@@ -122,24 +125,12 @@ def open_source(path: Path) -> SourceFile:
         return SourceFile(path, "JSON list", encoding)
     if beginning[:1] == "{" and not delimited:
         return SourceFile(path, "JSON lines", encoding)
-    delimiter, names = _header(path, encoding)
-    return SourceFile(path, "CSV", encoding, delimiter, names)
-
-
-@contextmanager
-def _text(path: Path, encoding: str) -> Iterator[TextIO]:
-    """Open a file's text with its line ends unchanged; errors name the first invalid byte."""
-    try:
-        with path.open(encoding=encoding, newline="") as file:
-            yield file
-    except UnicodeDecodeError as error:
-        raise undecodable(path, encoding) from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error}).") from error
+    header = read_header(lambda: open_text(path, encoding), path)
+    return SourceFile(path, "CSV", encoding, header.names, header)
 
 
 def _chunks(
-    rows: Iterator[Mapping[str, Any]], path: Path, file: TextIO, columns: Collection[str] | None
+    rows: Iterator[tuple[int, Mapping[str, Any]]], path: Path, file: TextIO, columns: Collection[str] | None
 ) -> Iterator[RowChunk]:
     """Group rows into chunks of columns."""
     size, first = max(1, path.stat().st_size), 0
@@ -151,7 +142,7 @@ def _chunks(
         share = min(1.0, file.buffer.tell() / size)
         return RowChunk(first, len(pending), {name: [row.get(name) for row in pending] for name in names}, share)
 
-    for row in rows:
+    for _, row in rows:
         pending.append(row)
         characters += sum(len(cell) for cell in row.values() if isinstance(cell, str))
         if len(pending) == ROWS or characters > CHARACTERS:
@@ -186,47 +177,7 @@ def _cells(column: pa.Array) -> Sequence[Any] | np.ndarray:
     return column.to_numpy(zero_copy_only=False) if numeric and not column.null_count else column.to_pylist()
 
 
-def _header(path: Path, encoding: str) -> tuple[str, tuple[str, ...]]:
-    """Return the delimiter, whichever of , ; and tab splits the header most, and the names of the columns."""
-    headers: dict[str, list[str]] = {}
-    for delimiter in (",", ";", "\t"):
-        with _text(path, encoding) as file:
-            try:
-                headers[delimiter] = next((row for row in _reader(file, delimiter) if row), [])
-            except csv.Error as error:
-                raise InputError(f"{path} has no header that can be read ({error}); expected column names.") from error
-    delimiter = max(headers, key=lambda delimiter: len(headers[delimiter]))
-    return delimiter, _unique([name.strip() for name in headers[delimiter]], path)
-
-
 def _unique(names: Sequence[str], path: Path) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise InputError(f"{path} has the column {first_twice(names)!r} twice. Rename one of them.")
     return tuple(names)
-
-
-def _reader(file: TextIO, delimiter: str) -> Any:
-    csv.field_size_limit(LONGEST_CELL)
-    return csv.reader(file, delimiter=delimiter, strict=True)
-
-
-def _csv_rows(file: TextIO, source: SourceFile) -> Iterator[Mapping[str, Any]]:
-    reader, number = _reader(file, source.delimiter), -1
-
-    def refused(why: str) -> InputError:
-        return InputError(
-            f"{source.path} cannot be read as CSV ({why}). Every row needs the header's {len(source.header)} "
-            "columns, and text with separators or line ends needs quotes."
-        )
-
-    try:
-        for row in reader:
-            if not row:
-                continue
-            number += 1
-            if number and len(row) != len(source.header):
-                raise refused(f"row {number}, which ends in line {reader.line_num}, has {len(row)} cells")
-            if number:
-                yield dict(zip(source.header, row, strict=True))
-    except csv.Error as error:
-        raise refused(f"row {number + 1}, line {reader.line_num}: {error}") from error

@@ -2,7 +2,7 @@
 
 Constraint: a key that is repeated within an object is refused, since one of its values would be lost. The standard
 library's decoder is used and not ijson (measured with 3.6.0): ijson refuses NaN and integers beyond 64 bits, which are
-reported here by row and column; its errors do not quote what stands in place of the next entry; and with repeated keys
+reported by row and column; its errors do not quote what stands in place of the next entry; and with repeated keys
 refused it takes the same time (1.04 s against 1.06 s for 100 MB).
 """
 
@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, TextIO
 
-from map_core.data.importing.cells import first_twice, short
+from map_core.data.text_files.excerpts import first_twice, short
 from map_core.errors import InputError
 
 #: Characters that are read at once, and the most that one line or one object may have.
@@ -22,8 +21,13 @@ BLOCK, LONGEST = 2**20, 2**26
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def json_lines(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects of a file with one a line.
+def json_lines(file: TextIO, path: object, expected: str = "one a reply") -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the number of each line that is not blank, counted from 1, and its object.
+
+    Args:
+        file: at its beginning.
+        path: the file, as an error names it.
+        expected: what an object stands for, as an error says it.
 
     Raises:
         InputError: a line is no object; the message has its number.
@@ -43,8 +47,8 @@ def json_lines(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
                 f"Line {number} of {path} is no JSON ({error}); expected one object a line, or a list of objects."
             ) from error
         if not isinstance(row, dict):
-            raise InputError(f"Line {number} of {path} is {short(row)}; expected an object, one a reply.")
-        yield row
+            raise InputError(f"Line {number} of {path} is {short(row)}; expected an object, {expected}.")
+        yield number, row
 
 
 def _lines(file: TextIO) -> Iterator[str]:
@@ -57,8 +61,13 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield rest
 
 
-def json_list(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects of a list as they are parsed.
+def json_list(file: TextIO, path: object, expected: str = "one a reply") -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the number of each entry of a list, counted from 1, and the entry, as they are parsed.
+
+    Args:
+        file: at its beginning.
+        path: the file, as an error names it.
+        expected: what an object stands for, as an error says it.
 
     Raises:
         InputError: it is no list of objects; the message has the entry's number.
@@ -73,7 +82,7 @@ def json_list(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
         return bool(block)
 
     def refused(why: object) -> InputError:
-        return InputError(f"{path} is no JSON (after entry {number}: {why}); expected a list of objects, one a reply.")
+        return InputError(f"{path} is no JSON (after entry {number}: {why}); expected a list of objects, {expected}.")
 
     while True:
         at = _SPACE.match(buffer, at).end()  # type: ignore[union-attr]
@@ -107,8 +116,8 @@ def json_list(file: TextIO, path: Path) -> Iterator[Mapping[str, Any]]:
                 continue  # a number may go on
             number += 1
             if not isinstance(row, dict):
-                raise InputError(f"Entry {number} of {path} is {short(row)}; expected an object, one a reply.")
-            yield row
+                raise InputError(f"Entry {number} of {path} is {short(row)}; expected an object, {expected}.")
+            yield number, row
             at, state = end, "after"
 
 

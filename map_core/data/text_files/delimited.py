@@ -1,0 +1,147 @@
+r"""Read CSV: detect the delimiter and the header, and yield rows that have a cell for every column.
+
+The delimiter is that of a first line ``sep=;``, else whichever of comma, semicolon and tab splits the header and fits
+most rows below it. A header of one column has no delimiter, so commas in the lines below it are text. Spaces around a
+column's name do not count. Constraint: a row with more or fewer cells than the header is refused, never cut or filled;
+blank lines are skipped.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TextIO
+
+from map_core.data.text_files.excerpts import first_twice
+from map_core.errors import InputError
+
+#: Most characters of a cell: an unclosed quote would make one cell of all that follows.
+LONGEST_CELL = 2**26
+DELIMITERS = (",", ";", "\t")
+#: Rows below the header that a delimiter is tried on.
+SAMPLE_ROWS = 100
+#: Stands for the delimiter of a file with one column: it separates units in ASCII and occurs in no text.
+ONE_COLUMN = "\x1f"
+_HINT = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The beginning of a CSV file.
+
+    Args:
+        delimiter: between cells; :data:`ONE_COLUMN` where there is one column.
+        names: of the columns, in the file's order.
+        hint: the file begins with a line such as ``sep=;``.
+    """
+
+    delimiter: str
+    names: tuple[str, ...]
+    hint: bool = False
+
+
+def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: object) -> Header:
+    """Detect the delimiter, and read the names of the columns.
+
+    Args:
+        opened: opens the text at its beginning, with its line ends unchanged.
+        where: the file, as an error names it.
+
+    Raises:
+        InputError: the header cannot be read, or has a name twice.
+    """
+    with opened() as file:
+        hint = _HINT.fullmatch(file.readline(8))
+    headers: dict[str, tuple[float, list[str]]] = {}
+    fault: csv.Error | None = None
+    for delimiter in (hint[1],) if hint else DELIMITERS:
+        with opened() as file:
+            if hint:
+                file.readline()
+            try:
+                headers[delimiter] = _fit(_reader(file, delimiter))
+            except csv.Error as error:
+                fault = fault or error
+    if not any(names for _, names in headers.values()):
+        why = f" ({fault})" if fault else ""
+        raise InputError(f"{where} has no header that can be read{why}; expected column names.") from fault
+    delimiter = max(headers, key=lambda name: (len(headers[name][1]) > 1, headers[name][0], len(headers[name][1])))
+    names = [name.strip() for name in headers[delimiter][1]]
+    if len(set(names)) < len(names):
+        raise InputError(f"{where} has the column {first_twice(names)!r} twice. Rename one of them.")
+    return Header(delimiter if len(names) > 1 or hint else ONE_COLUMN, tuple(names), hint is not None)
+
+
+def _fit(reader: Any) -> tuple[float, list[str]]:
+    """Return the share of the first rows with as many cells as the header, and the header.
+
+    Raises:
+        csv.Error: the header cannot be read.
+    """
+    names: list[str] = next((row for row in reader if row), [])
+    rows, fitting = 0, 0
+    try:
+        for row in islice(reader, SAMPLE_ROWS):
+            rows += bool(row)
+            fitting += len(row) == len(names)
+    except csv.Error:
+        pass  # said with its line when the rows are read
+    return (fitting / rows if rows else 1.0), names
+
+
+def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the number of the line in which each row begins, counted from 1, and its cells by column.
+
+    Args:
+        file: at its beginning.
+        header: of this file.
+        where: the file, as an error names it.
+
+    Raises:
+        InputError: a row has more or fewer cells than the header, or quotes that do not match; the message has its
+            line.
+    """
+    skipped = 1 if header.hint else 0
+    if header.hint:
+        file.readline()
+    reader, number = _reader(file, header.delimiter), -1
+
+    def refused(why: str) -> InputError:
+        columns = f"{len(header.names)} columns" if len(header.names) > 1 else "one column"
+        return InputError(
+            f"{where} cannot be read as CSV ({why}). Every row needs the header's {columns}, and text with "
+            "separators, quotes or line ends needs quotes."
+        )
+
+    try:
+        line = 1
+        for row in reader:
+            begins, line = line, reader.line_num + 1
+            if not row:
+                continue
+            number += 1
+            if number and len(row) != len(header.names):
+                raise refused(
+                    f"row {number}, which ends in line {reader.line_num + skipped}, has {_cells(row, header.names)}"
+                )
+            if number:
+                yield begins + skipped, dict(zip(header.names, row, strict=True))
+    except csv.Error as error:
+        why = str(error).replace(f"'{ONE_COLUMN}'", "a line end")
+        raise refused(f"row {number + 1}, line {reader.line_num + skipped}: {why}") from error
+
+
+def _cells(row: Sequence[str], names: Sequence[str]) -> str:
+    """Say how many cells a row has, and which column has none or what stands beyond the last one."""
+    if len(row) < len(names):
+        return f"{len(row)} cells and none for the column {names[len(row)]!r}"
+    return f"{len(row)} cells; beyond the last column, {names[-1]!r}, stands {row[len(names)]!r:.60}"
+
+
+def _reader(file: TextIO, delimiter: str) -> Any:
+    csv.field_size_limit(LONGEST_CELL)
+    return csv.reader(file, delimiter=delimiter, strict=True)
