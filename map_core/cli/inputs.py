@@ -5,7 +5,6 @@ Constraint: text in, plain values out; :mod:`map_core.palettes.targets` parses l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from map_core.core.types import Form
 from map_core.data import table_file
 from map_core.data.reward_table import RewardTable
+from map_core.data.text_files.records import json_records, known_fields, read_text
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.targets import resolve
@@ -105,20 +105,23 @@ def value_positions(opened: LoadedTable, option: str, names: Iterable[str]) -> l
         raise click.UsageError(f"{option}: {error}") from error
 
 
+#: What a line of a targets file may say that changes what comes of it.
+_PALETTE_FIELDS = ("targets", "name", "use_case", "importance", "palette", "note", "colour")
+
+
 def _lines(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    """Yield the place of each palette in a file, and its JSON object."""
-    records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}: "
-        try:
-            record = json.loads(line)
-            record["targets"]
-        except (ValueError, TypeError, KeyError) as error:
-            expected = 'expected a JSON object such as {"targets": {"humor": 1.2}}'
-            raise click.UsageError(f"{where}{line[:80]!r}; {expected}.") from error
-        records.append((where, record))
-    if not records:
+    """Return the place of each palette in a file, and its JSON object."""
+    expected = 'an object such as {"targets": {"humor": 1.2}}'
+    try:
+        records = json_records(read_text(path), path, expected)
+        found: list[tuple[str, Mapping[str, Any]]] = [
+            (f"{where}: ", known_fields(record, _PALETTE_FIELDS, where)) for where, record in records
+        ]
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
+    for where, record in found:
+        if "targets" not in record:
+            raise click.UsageError(f"{where}{str(dict(record))[:80]!r}; expected {expected}.")
+    if not found:
         raise click.UsageError(f"{path} holds no palette; expected one JSON object a line.")
-    return records
+    return found

@@ -5,16 +5,18 @@ Constraint: standard library only.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
-import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from map_core.data.text_files.delimited import csv_rows, read_header
+from map_core.data.text_files.json_stream import json_lines, json_list
+from map_core.data.text_files.records import known_fields, read_text
 from map_core.errors import InputError
 
 _LARGEST_WEIGHT = 1e12
@@ -22,6 +24,8 @@ _YES, _NO = ("true", "yes", "1"), ("false", "no", "0", "")
 
 DEFAULT_USE_CASE = "All prompts"
 _FIELDS = ("prompt", "id", "use_case", "weight", "count", "held_out")
+#: Fields that hold a prompt as the turns of a chat.
+_CHATS = ("messages", "turns")
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,12 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
         InputError: no such file, a line that is no JSON object, no column with prompts, an empty prompt, a repeated
             prompt or id, a weight that is no number above 0, an unknown use case, or no prompts at all.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The prompts cannot be read from {path} ({error}). Give a text file in UTF-8.") from error
+    text = read_text(path)
     prompts: dict[str, Prompt] = {}
     ids: dict[str, int] = {}
     texts: dict[str, int] = {}
     for number, entry in _entries(text, path):
-        prompt = _prompt(entry, number, path)
+        prompt = _prompt(known_fields(entry, _FIELDS, f"Line {number} of {path}"), number, path)
         if count_repeats and (first := prompts.get(prompt.text)):
             prompts[prompt.text] = replace(first, weight=first.weight + prompt.weight)
             continue
@@ -110,47 +111,40 @@ def _hash(text: str) -> str:
 
 
 def _entries(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield the number and the fields of each line that is not blank."""
-    kind = path.suffix.lower()
+    """Yield the number and the fields of each line, or entry of a list, that is not blank."""
+    kind, file = path.suffix.lower(), io.StringIO(text, newline="")
     if kind in (".csv", ".tsv"):
-        yield from _rows(text, path, "\t" if kind == ".tsv" else ",")
-        return
-    # Not splitlines: a prompt may hold separators that are line breaks to Unicode and not to JSON.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        if kind == ".txt":
-            yield number, {"prompt": line}
-            continue
-        where = f"Line {number} of {path}"
-        try:
-            entry: Any = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{where} is no JSON ({error}); expected one JSON object a line.") from error
-        if not isinstance(entry, dict):
-            raise InputError(f'{where} is {_short(line)!r}; expected a JSON object with the key "prompt".')
-        yield number, entry
+        yield from _rows(text, path)
+    elif kind == ".txt":
+        # Not splitlines: a prompt may hold separators that are line breaks to Unicode and not to people.
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                yield number, {"prompt": line}
+    elif text.lstrip()[:1] == "[":
+        yield from json_list(file, path, "one a prompt")
+    else:
+        yield from json_lines(file, path, 'one a prompt with the key "prompt"')
 
 
-def _rows(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        names = reader.fieldnames or ()
-        if "prompt" not in names:
-            raise InputError(f"{path} has the columns {_short(', '.join(names))!r}; expected one that is named prompt.")
-        number = reader.line_num + 1
-        for row in reader:
-            yield number, {name: cell for name, cell in row.items() if name in _FIELDS and (cell or name == "prompt")}
-            number = reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"Line {reader.line_num} of {path} is no CSV ({error}).") from error
+def _rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    header = read_header(lambda: nullcontext(io.StringIO(text, newline="")), path)
+    if "prompt" not in (plain := [name.lower() for name in header.names]):
+        raise InputError(
+            f"{path} has the columns {_short(', '.join(header.names))!r}; expected one that is named prompt."
+        )
+    prompt = header.names[plain.index("prompt")]
+    for number, row in csv_rows(io.StringIO(text, newline=""), header, path):
+        yield number, {name: cell for name, cell in row.items() if cell or name == prompt}
 
 
 def _prompt(entry: Mapping[str, Any], number: int, path: Path) -> Prompt:
     where = f"Line {number} of {path}"
+    if chat := next((name for name in _CHATS if name in entry), None):
+        entry = {**entry, "prompt": _only_turn(entry[chat], chat, where)}
+    given = entry.get("id", f"line-{number}")
     fields = {
         "prompt": entry.get("prompt"),
-        "id": entry.get("id", f"line-{number}"),
+        "id": str(given) if isinstance(given, int) and not isinstance(given, bool) else given,
         "use_case": entry.get("use_case", DEFAULT_USE_CASE),
     }
     for name, value in fields.items():
@@ -159,6 +153,18 @@ def _prompt(entry: Mapping[str, Any], number: int, path: Path) -> Prompt:
     weight = _weight(entry.get("weight", entry.get("count", 1.0)), where)
     held_out = _flag(entry.get("held_out", False), where)
     return Prompt(fields["id"].strip(), fields["use_case"].strip(), fields["prompt"].strip(), weight, held_out)
+
+
+def _only_turn(turns: Any, field: str, where: str) -> str:
+    """Return the text of a chat of one turn of a user; a file of prompts holds no longer ones."""
+    texts = [turn.get("content") if isinstance(turn, Mapping) else turn for turn in turns] if turns else []
+    roles = [str(turn.get("role", "user")) if isinstance(turn, Mapping) else "user" for turn in turns] if turns else []
+    if len(texts) != 1 or roles != ["user"] or not isinstance(texts[0], str):
+        raise InputError(
+            f"{where} has the {field} of a chat with the turns {', '.join(roles) or 'none'}; a prompt is one turn of a "
+            "user. Give the last question as prompt; a system message for all prompts is build's --system."
+        )
+    return texts[0]
 
 
 def _weight(value: Any, where: str) -> float:

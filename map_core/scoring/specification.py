@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from map_core.data.text_files.json_stream import load_json
+from map_core.data.text_files.records import read_text
 from map_core.errors import InputError
 from map_core.scoring.definition import Definition
 
@@ -72,10 +74,10 @@ def read_values_file(path: Path) -> dict[str, Specification]:
         InputError: no such file, no TOML or JSON, or an entry that is no table or names no family.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        given = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise InputError(f"The values file {path} cannot be read ({error.strerror or error}).") from error
+        text = read_text(path)
+        given = load_json(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:  # decoding, TOML and JSON errors are all of this kind
         raise InputError(f"The values file {path} is not understood ({error}); expected TOML, or JSON.") from error
     if not isinstance(given, Mapping) or not given:

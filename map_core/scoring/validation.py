@@ -5,17 +5,16 @@ Constraint: numpy and scipy only; no model is loaded.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from map_core.data.distribution import rank_correlations, reply_masses
 from map_core.data.reward_table import RewardTable
+from map_core.data.text_files.records import json_records, read_text
 from map_core.errors import InputError
 
 #: A value below this does not ship under its name.
@@ -93,25 +92,18 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     Raises:
         InputError: no such file, or a line that is not such an object; the message names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The labels cannot be read from {path} ({error}).") from error
     found = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for where, entry in json_records(read_text(path), path, "one a labelled reply"):
         try:
-            entry: Any = json.loads(line)
             labels = {str(name): int(label) for name, label in entry["labels"].items() if label is not None}
             found.append(Label(str(entry["prompt_id"]), int(entry["candidate"]), labels))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"Line {number} of {path} is no label ({error!r}); expected "
+                f"{where} is no label ({error!r}); expected "
                 '{"prompt_id": "...", "candidate": 3, "labels": {"humor": 1}}.'
             ) from error
         if bad := [name for name, label in labels.items() if label not in (0, 1)]:
-            raise InputError(f"Line {number} of {path} labels {bad[0]} with {labels[bad[0]]}; expected 1 or 0.")
+            raise InputError(f"{where} labels {bad[0]} with {labels[bad[0]]}; expected 1 or 0.")
     return tuple(found)
 
 

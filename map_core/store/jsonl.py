@@ -19,6 +19,7 @@ import numpy as np
 
 from map_core.core.types import Form
 from map_core.data.reward_table import RewardTable
+from map_core.data.text_files.records import json_records, known_fields
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.palettes.palette import ALL, Palette, Target, standardised
@@ -36,6 +37,9 @@ class NamedPalette:
     palette: Palette
     colour: str = ""
     note: str = ""
+
+
+_FIELDS = ("targets", "palette", "name", "colour", "note", "use_case", "importance")
 
 
 def palette_line(written: NamedPalette, table: RewardTable, oracle: Oracle) -> str:
@@ -84,14 +88,11 @@ def parse_palettes(text: str, table: RewardTable, oracle: Oracle) -> tuple[Named
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"The file has {len(text):,} characters; expected at most {MAX_CHARACTERS:,}.")
     found = []
-    for number, one in enumerate(text.splitlines(), start=1):
-        if not one.strip():
-            continue
+    for number, (where, record) in enumerate(json_records(text, "the file", "one a palette"), start=1):
         try:
-            found.append(_read(json.loads(one), number, table, oracle))
-        except (ValueError, RecursionError) as error:  # InputError is a ValueError
-            said = str(error) if isinstance(error, InputError) else f"{one[:60]!r} is no JSON."
-            raise InputError(f"Line {number}: {said}") from error
+            found.append(_read(known_fields(record, _FIELDS, where), number, table, oracle))
+        except (InputError, TypeError, KeyError) as error:
+            raise InputError(f"{where.removesuffix(' of the file')}: {error}") from error
     if not found:
         raise InputError('The file holds no palette; expected lines such as {"targets": {"humor": "p70"}}.')
     return tuple(found)

@@ -235,7 +235,7 @@ def test_files_of_prompts(name: str, content: str, tmp_path: Path) -> None:
     ("name", "content", "says"),
     [
         ("p.csv", b"text\nHi\n", "expected one that is named prompt"),
-        ("p.csv", b'prompt\n"Hi\n', "no CSV"),
+        ("p.csv", b'prompt\n"Hi\n', "cannot be read as CSV"),
         ("p.csv", b"prompt,id\n,a\n", "Line 2"),
         ("p.txt", b"\xff\x00\x01", "UTF-8"),
         ("p.txt", b" \n", "no prompts"),

@@ -169,7 +169,7 @@ def test_a_line_that_is_no_palette_is_named(table: Path, tmp_path: Path, capsys:
     palettes.write_text('{"targets": {"humor": 1}}\n{"humor": 1}\n')
     assert main(["solve", str(table), "--targets-file", str(palettes)]) == 2
     shown = capsys.readouterr()
-    assert "line 2" in shown.err
+    assert "Line 2" in shown.err
     assert shown.out == ""
 
 

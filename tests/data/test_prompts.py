@@ -86,3 +86,56 @@ def test_any_text_is_a_prompt(tmp_path: Path, text: str) -> None:
 def test_no_prompts_is_said(tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(InputError, match="has no prompts"):
         read(tmp_path, text, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts", "weights"),
+    [
+        ("p.csv", b"prompt\nHello, how are you?\nWhat is love?\n", ["Hello, how are you?", "What is love?"], [1, 1]),
+        ("p.csv", b"Prompt ,use_case\nHow are you?,Care\n", ["How are you?"], [1]),
+        ("p.csv", b"prompt;use_case\nHello, how are you?;Care\n", ["Hello, how are you?"], [1]),
+        ("p.csv", "prompt,Weight\nWarum?,3\n".encode("utf-16"), ["Warum?"], [3]),
+        ("p.jsonl", b'{"id": 81, "prompt": "Why?"}', ["Why?"], [1]),
+        ("p.json", b'[{"prompt": "Why?"}, {"prompt": "How?", "weight": 2}]', ["Why?", "How?"], [1, 2]),
+        ("p.jsonl", b'{"messages": [{"role": "user", "content": "Why?"}]}', ["Why?"], [1]),
+        ("p.jsonl", b'{"turns": ["Why?"], "question_id": 81}', ["Why?"], [1]),
+        ("p.jsonl", '{"prompt": "Why\u2028not?"}'.encode(), ["Why\u2028not?"], [1]),
+    ],
+)
+def test_files_as_people_bring_them(tmp_path: Path, name: str, content: bytes, texts: list[str], weights: list[float]):
+    path = tmp_path / name
+    path.write_bytes(content)
+    prompts = read_prompts(path)
+    assert [prompt.text for prompt in prompts] == texts
+    assert [prompt.weight for prompt in prompts] == weights
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("p.csv", b"prompt,use_case\nHello, how are you?,Care\n", r"row 1, which ends in line 2, has 3 cells"),
+        ("p.csv", b'prompt,weight\nWhy?,"1,200"\n', r"Line 2 .* has the weight '1,200'"),
+        ("p.jsonl", b'{"prompt": "Why?", "wieght": 3}', r"unknown field 'wieght'. Is it 'weight'\?"),
+        ("p.jsonl", b'{"prompt": "Why?", "held_outs": true}', r"Is it 'held_out'\?"),
+        ("p.jsonl", b'{"prompt": "Why?", "prompt": "How?"}', r"Line 1 .* has the key 'prompt' twice"),
+        ("p.jsonl", b'{"turns": ["Why?", "And then?"]}', r"turns user, user; a prompt is one turn of a user"),
+        (
+            "p.jsonl",
+            b'{"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "W"}]}',
+            "--system",
+        ),
+        ("p.txt", "Warum schläft er?".encode("cp1252"), r"byte 0xe4 at position 10.*Windows"),
+    ],
+)
+def test_what_would_change_a_prompt_is_refused(tmp_path: Path, name: str, content: bytes, message: str):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_prompts(path)
+
+
+def test_fields_are_known_by_their_letters_alone(tmp_path: Path):
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"Prompt": "Why?", "usecase": "Care", "heldout": true, "Weight": 2, "source": "mail"}')
+    (prompt,) = read_prompts(path)
+    assert (prompt.use_case, prompt.held_out, prompt.weight) == ("Care", True, 2.0)

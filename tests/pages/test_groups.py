@@ -118,7 +118,7 @@ def test_a_targets_file_goes_in_and_out(place):
     [
         ("", "no group"),
         ("not json", "Line 1"),
-        ("[1, 2]", "Line 1"),
+        ("[1, 2]", "Entry 1"),
         ('{"targets": {"humour": "p70"}}', "Line 1"),
         ('{"targets": {"humor": "p700"}}', "between p0 and p100"),
         ('{"targets": {"humor": "p70"}, "importance": 0}', "above 0"),

@@ -74,9 +74,9 @@ def test_names_that_come_again_are_numbered():
     [
         ("", "holds no palette"),
         ("\n \n", "holds no palette"),
-        ("nonsense", "Line 1: 'nonsense' is no JSON"),
-        ("[1]", "Line 1: [1] is no palette"),
-        ("3", "Line 1: 3 is no palette"),
+        ("nonsense", "Line 1 of the file is no JSON"),
+        ("[1]", "Entry 1 of the file is 1"),
+        ("3", "Line 1 of the file is 3"),
         ("{}", "Line 1: Targets are None"),
         ('{"targets": {"wit": 1}}', "Line 1:"),
         ('{"targets": {"humor": "high"}}', "The target of humor is 'high'"),
@@ -84,7 +84,7 @@ def test_names_that_come_again_are_numbered():
         ('{"palette": 3}', "Line 1: The palette is 3"),
         ('{"palette": {"use_case": "War", "targets": {}}}', "'War' is no use case of this table"),
         ('{"targets": {"humor": 1}}\n{"targets": 5}', "Line 2: Targets are 5"),
-        ('{"targets": {"humor": 1}}\n' + "[" * 100_000, "Line 2:"),
+        ('{"targets": {"humor": 1}}\n' + "[" * 100_000, "Line 2 of the file is no JSON"),
     ],
 )
 def test_what_is_no_palette_is_refused_with_its_line(text, message):

@@ -121,6 +121,18 @@ def json_list(file: TextIO, path: object, expected: str = "one a reply") -> Iter
             at, state = end, "after"
 
 
+def load_json(text: str) -> Any:
+    """Parse one JSON document.
+
+    Raises:
+        ValueError: it is no JSON, or an object has a key twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys)
+    except _RepeatedKeyError as error:
+        raise ValueError(f"the key {str(error)!r} stands twice") from error
+
+
 class _RepeatedKeyError(Exception):
     """A key is repeated within an object."""
 

@@ -16,6 +16,7 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from map_core.data.text_files.encoding import decode_text
 from map_core.errors import InputError, PaletteError
 from map_core.feasibility import Assessment
 from map_core.figures import converging as figures
@@ -96,7 +97,7 @@ def parse_prompts(text: str) -> list[str]:
         InputError: a line is JSON without a prompt.
     """
     prompts = []
-    for number, row in enumerate(text.splitlines(), start=1):
+    for number, row in enumerate(text.split("\n"), start=1):
         line = row.strip()
         prompt = line
         if line.startswith("{"):
@@ -117,7 +118,7 @@ def start(scene: Scene, assessment: Assessment) -> None:
         if SOURCE.get() == "own":
             text = str(OWN_PROMPTS.get() or "")
             if (file := FILE.get()) is not None:
-                text += "\n" + file.getvalue().decode("utf-8", errors="replace")
+                text += "\n" + decode_text(file.getvalue(), file.name)
             prompts = parse_prompts(text)
         else:
             prompts = list(scene.table.prompts)

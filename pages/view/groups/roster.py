@@ -15,6 +15,8 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from map_core.core import amounts
+from map_core.data.text_files.encoding import decode_text
+from map_core.data.text_files.records import json_records, known_fields
 from map_core.errors import InputError, PaletteError
 from map_core.groups import Group
 from map_core.palettes import palette as palettes
@@ -116,21 +118,21 @@ def parse_groups(scene: Scene, text: str) -> list[SeatedGroup]:
         InputError: a line is no group, or names a value that the table does not have.
     """
     groups = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
+    expected = '{"name": "Clinic", "targets": {"humor": "p70"}}'
+    for number, (where, record) in enumerate(json_records(text, "the file", f"such as {expected}"), start=1):
         try:
-            entry = json.loads(line)
+            entry = known_fields(record, ("targets", "name", "importance", "use_case"), where)
             levels = resolve(entry["targets"], scene.table, scene.oracle)
             importance = float(entry.get("importance", 1.0))
             if not 0 < importance < 1e6:
                 raise InputError(f"The importance is {importance}; expected a number above 0.")
             name = str(entry.get("name") or f"Group {number}")
         except InputError as error:
-            raise InputError(f"Line {number}: {error}") from error
+            raise InputError(f"{where}: {error}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            expected = '{"name": "Clinic", "targets": {"humor": "p70"}}'
-            raise InputError(f"Line {number} is {line[:60]!r}; expected a JSON object such as {expected}.") from error
+            raise InputError(
+                f"{where} is {str(dict(record))[:60]!r}; expected a JSON object such as {expected}."
+            ) from error
         free = {value: Target(50.0, free=True) for value in scene.table.values}
         palette = Palette(scene.key[2] or palettes.ALL, free)
         groups.append(
@@ -275,6 +277,6 @@ def _add_file(scene: Scene) -> None:
         PROBLEM.set("No file was chosen.")
         return
     try:
-        add(parse_groups(scene, uploaded.getvalue().decode("utf-8", "replace")))
+        add(parse_groups(scene, decode_text(uploaded.getvalue(), uploaded.name)))
     except InputError as error:
         PROBLEM.set(str(error))

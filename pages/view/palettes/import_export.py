@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from map_core.data.text_files.encoding import decode_text
 from map_core.errors import PaletteError
 from map_core.palettes.palette import ALL
 from map_core.store import Database, palettes, table_key
@@ -80,7 +81,7 @@ def _import(opened: Database) -> None:
         return
     whole = scenes.load(ALL)
     try:
-        imported = parse_palettes(file.getvalue().decode("utf-8", "replace"), whole.table, whole.oracle)
+        imported = parse_palettes(decode_text(file.getvalue(), file.name), whole.table, whole.oracle)
         for named in imported:
             palettes.save(
                 opened,

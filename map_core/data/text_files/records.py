@@ -1,0 +1,68 @@
+"""Read the records of a small text file: JSON lines or a JSON list, each with the place that an error names."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from map_core.data.text_files.encoding import decode_text
+from map_core.data.text_files.json_stream import json_lines, json_list
+from map_core.errors import InputError
+
+
+def read_text(path: Path) -> str:
+    """Read a text file, see :func:`map_core.data.text_files.encoding.decode_text`.
+
+    Raises:
+        InputError: it cannot be read, or is in no encoding that is read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
+    return decode_text(content, path)
+
+
+def json_records(text: str, name: object, expected: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the place and the fields of each object of JSON lines, or of a JSON list of objects.
+
+    Args:
+        text: of the file.
+        name: the file, as an error names it.
+        expected: what an object is, as an error says it.
+
+    Raises:
+        InputError: a line or an entry is no object, or has a key twice.
+    """
+    file = io.StringIO(text, newline="")
+    if text.lstrip()[:1] == "[":
+        return [(f"Entry {number} of {name}", record) for number, record in json_list(file, name, expected)]
+    return [(f"Line {number} of {name}", record) for number, record in json_lines(file, name, expected)]
+
+
+def known_fields(record: Mapping[str, Any], known: Collection[str], where: str) -> dict[str, Any]:
+    """Return a record with its known fields under their own names; any other is left as it is.
+
+    A name that differs in letter case, spaces, dashes or underscores alone is the known one.
+
+    Raises:
+        InputError: a name is nearly a known one, so that passing over it could change what the file says, or a field
+            comes twice.
+    """
+    plain = {_plain(name): name for name in known}
+    fields: dict[str, Any] = {}
+    for name, content in record.items():
+        field = plain.get(_plain(name), name)
+        if field in fields:
+            raise InputError(f"{where} has the field {field!r} twice, once as {name!r}. Remove one of them.")
+        if field not in known and (near := difflib.get_close_matches(_plain(name), plain, 1, 0.8)):
+            raise InputError(f"{where} has the unknown field {name!r}. Is it {plain[near[0]]!r}? Rename or remove it.")
+        fields[field] = content
+    return fields
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
