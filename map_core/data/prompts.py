@@ -139,6 +139,10 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _prompt(entry: Mapping[str, Any], number: int, path: Path) -> Prompt:
     where = f"Line {number} of {path}"
+    if isinstance(body := entry.get("body"), Mapping) and "messages" in body:  # a request of OpenAI's batches
+        entry = {"id": entry.get("custom_id", f"line-{number}"), **entry, "messages": body["messages"]}
+    if isinstance(entry.get("prompt"), list):
+        entry = {**entry, "messages": entry["prompt"]}
     if chat := next((name for name in _CHATS if name in entry), None):
         entry = {**entry, "prompt": _only_turn(entry[chat], chat, where)}
     given = entry.get("id", f"line-{number}")

@@ -93,25 +93,30 @@ class PromptTokens:
         context = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
         self._context: int | None = context if isinstance(context, int) else None
 
-    def count(self, request: GenerationRequest) -> int:
-        """Count the tokens of a request's chat; 0 where they cannot be counted.
+    def count(self, request: GenerationRequest) -> tuple[int, int | None]:
+        """Count the tokens of a request's chat, and those that the context has left for the reply.
+
+        Returns:
+            The tokens of the chat, 0 where they cannot be counted, and the room, None where it is not known.
 
         Raises:
-            Refusal: the chat and the longest reply do not fit the context.
+            Refusal: the chat leaves no room for a reply.
             InputError: the model's template or tokenizer refuses the chat.
         """
         if self._tokenizer is None:
-            return 0
+            return 0, None
         count = len(self._tokenizer.render(request.draw_request().messages))
-        longest = request.settings.max_new_tokens
-        if self._context is not None and count + longest > self._context:
+        if self._context is None:
+            return count, None
+        if count >= self._context:
+            # In the words that clients of OpenAI's look for.
             raise Refusal(
-                f"The messages have {count:,} tokens and the reply up to {longest:,}; the model's context holds "
-                f"{self._context:,}. Shorten the messages, or ask for less by max_tokens.",
+                f"This model's maximum context length is {self._context} tokens. However, your messages resulted in "
+                f"{count} tokens. Please reduce the length of the messages.",
                 param="messages",
                 code="context_length_exceeded",
             )
-        return count
+        return count, self._context - count
 
 
 class RequestParser:
@@ -170,10 +175,12 @@ class RequestParser:
         weights, values = _weights(body, self._scored), _values(body, self._scored)
         if palette is not None and weights is not None:
             raise Refusal("There are a palette and weights; give one of them.", param="weights")
-        candidates, replies = self._sizes(body, steered=palette is not None or bool(weights))
-        settings, notes = self._sampling(body)
+        steered = palette is not None or bool(weights)
+        candidates, replies = self._sizes(body, steered)
+        settings, notes = self._sampling(body, steered)
         system, history, prompt = read_chat(body.messages, self.limits)
-        seed = secrets.randbelow(2**31) if body.seed is None else body.seed
+        greedy = body.temperature == 0
+        seed = (0 if greedy else secrets.randbelow(2**31)) if body.seed is None else body.seed
         if not 0 <= seed < 2**63:
             raise Refusal(f"seed is {seed}; expected a whole number from 0, below 2^63.", param="seed")
         extra: dict[str, Any] = {} if body.block is None else {"block": body.block}
@@ -187,13 +194,16 @@ class RequestParser:
             system=self._system if system is None else system,
             history=history,
             provisional=False,
-            method=_method(body),
+            method=Method.BEST if greedy and steered and body.method in (None, Method.RESAMPLE) else _method(body),
             most_candidates=body.most_candidates,
             least_ess=body.least_ess,
             own=self.own,
             **extra,
         )
-        prompt_tokens = self._tokens.count(request)
+        prompt_tokens, room = self._tokens.count(request)
+        if room is not None and settings.max_new_tokens > room:
+            request = replace(request, settings=replace(settings, max_new_tokens=room))
+            notes.append(f"The context has room for {room:,} tokens of a reply, so it ends there.")
         aim = None
         if palette is not None:
             aim = self._aims.solve(self._palettes[palette], body.most_candidates or candidates)
@@ -209,7 +219,7 @@ class RequestParser:
             usage=bool((body.stream_options or {}).get("include_usage")),
             prompt_tokens=prompt_tokens,
             viewer=body.user or "",
-            notes=tuple(notes if palette is not None or weights else ()),
+            notes=tuple(notes),
         )
 
     def _names(self, body: ChatBody) -> tuple[str, str | None]:
@@ -240,7 +250,6 @@ class RequestParser:
             ("candidates", candidates, self.limits.candidates),
             ("most_candidates", body.most_candidates, self.limits.candidates),
             ("n", replies, self.limits.replies),
-            ("max_tokens", body.longest, self.limits.tokens),
             ("block", body.block, self.limits.tokens),
         ):
             if number is not None and not 1 <= number <= most:
@@ -255,22 +264,36 @@ class RequestParser:
             raise Refusal("least_ess needs most_candidates, where drawing ends in any case.", param="most_candidates")
         return candidates, replies
 
-    def _sampling(self, body: ChatBody) -> tuple[SamplingSettings, list[str]]:
-        """Return how the base model is sampled, and notes on it beside a palette or weights."""
+    def _sampling(self, body: ChatBody, steered: bool) -> tuple[SamplingSettings, list[str]]:
+        """Return how the base model is sampled, and notes on it.
+
+        At temperature 0 a palette or weights would have one reply to choose from, and be the base model: candidates are
+        then drawn as the table was, and the one with the highest weighted reward is taken.
+        """
         for name, number in (("temperature", body.temperature), ("top_p", body.top_p)):
             if number is not None and not math.isfinite(number):
                 raise Refusal(f"{name} is {number}; expected a finite number.", param=name)
-        overrides: dict[str, Any] = {"top_p": body.top_p, "top_k": body.top_k, "max_new_tokens": body.longest}
+        longest = body.longest
+        if longest is not None and longest < 1:
+            raise Refusal(f"max_tokens is {longest:,}; expected a whole number from 1.", param="max_tokens")
         notes = []
-        if body.temperature == 0:
+        if longest is not None and longest > self.limits.tokens:
+            longest = self.limits.tokens
+            notes.append(f"max_tokens is above the server's limit, so replies end at {longest:,} tokens.")
+        overrides: dict[str, Any] = {"top_p": body.top_p, "top_k": body.top_k, "max_new_tokens": longest}
+        if body.temperature == 0 and steered:
+            notes.append(
+                "At temperature 0 candidates are drawn at the table's temperature, and the one with the highest "
+                "weighted reward is taken; with the same seed it is always the same one."
+            )
+        elif body.temperature == 0:
             overrides |= {"top_k": 1}
-            notes.append("At temperature 0 every candidate is the same likeliest reply, so weights change nothing.")
         else:
             overrides |= {"temperature": body.temperature}
         settings = replace(self._settings, **{name: number for name, number in overrides.items() if number is not None})
         table = self._settings.as_dict()
         others = [f"{name} {table[name]:g}" for name, value in settings.as_dict().items() if value != table[name]]
-        if others:
+        if others and steered:
             notes.append(f"The table was sampled otherwise ({', '.join(others)}), so its forecast need not hold.")
         return settings, notes
 

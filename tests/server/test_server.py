@@ -311,6 +311,19 @@ def test_methods_chats_and_stops(server: Running) -> None:
     assert cold[0] == cold[1]
 
 
+def test_at_temperature_0_a_palette_is_still_a_palette(server: Running) -> None:
+    """Clients whose default it is would otherwise get the base model's reply from every palette."""
+    weights = [{"diversity": 5.0}, {"diversity": -5.0}]
+    answers = [[server.ask(temperature=0, weights=each) for _ in range(2)] for each in weights]
+    for first, second in answers:
+        assert first.choices[0].message.content == second.choices[0].message.content
+        assert first.value_palette["method"] == "best"
+        assert "At temperature 0 candidates are drawn" in " ".join(first.value_palette["notes"])
+    high, low = (of_weights[0].choices[0].value_palette["rewards"]["diversity"] for of_weights in answers)
+    assert high > low
+    assert server.ask(temperature=0).value_palette["notes"] == []
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
@@ -334,7 +347,7 @@ def test_methods_chats_and_stops(server: Running) -> None:
         ({"messages": [{"role": "system", "content": "x"}]}, "no message of the user"),
         ({"messages": [*HELLO, {"role": "assistant", "content": "x"}]}, "last message is the assistant's"),
         ({"messages": [{"role": "assistant", "content": "x"}, *HELLO]}, "order assistant, user"),
-        ({"messages": [{"role": "user", "content": "word " * 900}]}, "the model's context holds 256"),
+        ({"messages": [{"role": "user", "content": "word " * 900}]}, "maximum context length is 256 tokens"),
         ({"messages": [{"role": "user", "content": "x" * 300_000}]}, "300,000 characters"),
         ({"messages": [*HELLO] * 300}, "300 messages"),
         ({"candidates": 0}, "candidates is 0; expected a whole number from 1 to 1,024"),
@@ -344,7 +357,7 @@ def test_methods_chats_and_stops(server: Running) -> None:
         ({"n": 0}, "n is 0"),
         ({"n": 1000}, "n is 1,000"),
         ({"max_tokens": 0}, "max_tokens is 0"),
-        ({"max_completion_tokens": 100_000}, "max_tokens is 100,000"),
+        ({"max_completion_tokens": 0}, "max_tokens is 0"),
         ({"temperature": -1}, "temperature is -1"),
         ({"temperature": math.nan}, "temperature is nan"),
         ({"temperature": "hot"}, "temperature is 'hot'; expected a number"),
@@ -464,8 +477,10 @@ def test_a_key_is_wanted(strict: Running) -> None:
             client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "x" * 501}])
         with pytest.raises(openai.BadRequestError, match="expected at most 3"):
             client.chat.completions.create(model="tiny", messages=HELLO * 4)
-        with pytest.raises(openai.BadRequestError, match="from 1 to 220"):
-            client.chat.completions.create(model="tiny", messages=HELLO, max_tokens=221)
+        longer = client.chat.completions.create(model="tiny", messages=HELLO, max_tokens=100_000)
+        assert longer.usage is not None
+        assert longer.usage.completion_tokens <= 220
+        assert "replies end at 220 tokens" in " ".join(longer.model_extra["value_palette"]["notes"])
 
 
 def test_too_many_are_told_when_to_come_again(strict: Running) -> None:
