@@ -29,6 +29,17 @@ from map_core.data.importing import ColumnChoice, import_file
     metavar="NAME",
     help='Prompts kept for checking: true/false, 1/0, train/test; "held_out" or "split" by default, "" for none.',
 )
+@click.option(
+    "--context-column",
+    metavar="NAME",
+    help='Text that belongs to the prompt, after a blank line: "input" or "context" by default, "" for none.',
+)
+@click.option("--decimal", type=click.Choice(["point", "comma"]), help="The mark in numbers, where they leave doubt.")
+@click.option(
+    "--echoes",
+    type=click.Choice(["remove", "keep"]),
+    help="Take prompts off the replies that begin with them, or keep replies whole; by default most must repeat it.",
+)
 @click.option("--name", default="", help="What the file is called in the table; its own name by default.")
 @force_option
 @click.option("--progress-file", type=click.Path(path_type=Path), help="Keep saying in this JSON file how far it is.")
@@ -42,6 +53,9 @@ def import_(
     use_case_column: str | None,
     weight_column: str | None,
     held_out_column: str | None,
+    context_column: str | None,
+    decimal: str | None,
+    echoes: str | None,
     name: str,
     force: bool,
     progress_file: Path | None,
@@ -67,7 +81,15 @@ def import_(
         raise click.UsageError("Give --values or --value, not both.")
     listed = None if values is None else split_names(values)
     chosen = ColumnChoice(
-        one_by_one or listed, prompt_column, reply_column, use_case_column, weight_column, held_out_column
+        one_by_one or listed,
+        prompt_column,
+        reply_column,
+        use_case_column,
+        weight_column,
+        held_out_column,
+        context_column,
+        decimal,
+        echoes,
     )
     with watch_progress(out, True, progress_file, unit="%") as watcher:
         done = import_file(
@@ -80,7 +102,8 @@ def import_(
         )
         watcher.note(*done.notes)
     click.echo(
-        f"{out}: {done.prompts} prompts, {done.replies} replies, {len(done.values)} values; {done.form.value} form.",
+        f"{out}: {done.replies} rows read, none left out; {done.prompts} prompts, {done.replies} replies, "
+        f"{len(done.values)} values; {done.form.value} form.",
         err=True,
     )
 

@@ -8,6 +8,7 @@ finite is an error that says where it stands.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,27 +25,63 @@ NUMERIC_SHARE = 0.5
 LISTED = 5
 
 
+POINT, COMMA = "point", "comma"
+#: Texts that are two numbers, by what the mark is; numbers with a decimal point alone; numbers of either style.
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\.\d{3})+)")
+_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
+_NUMBER_LIKE = re.compile(r"[+-]?\d[\d.,' \u00a0\u202f]*%?")
+
+
+def _in_mark(cell: Any, mark: str) -> Any:
+    """Return a text of a number as Python writes it, read with this decimal mark; any other cell as it is."""
+    if not isinstance(cell, str):
+        return cell
+    separator, decimal = (",", ".") if mark == POINT else (".", ",")
+    text = cell.strip()
+    whole, _, rest = text.partition(decimal)
+    if separator in whole:
+        if not re.fullmatch(rf"[+-]?\d{{1,3}}(?:{re.escape(separator)}\d{{3}})+", whole):
+            return cell
+        whole = whole.replace(separator, "")
+    return f"{whole}.{rest}" if decimal in text else whole
+
+
 class NumberColumn:
     """A column that may hold rewards, read in chunks.
 
     Args:
         name: of the column.
-        commas: cells may have decimal commas, as in CSV with semicolons.
+        delimiter: between the cells of the file, "" where it has none.
+        decimal: the mark in numbers, "point" or "comma", where a person says so.
 
     Attributes:
         has_text: some cells are text.
+        decides: some cells show what the decimal mark is.
     """
 
-    def __init__(self, name: str, commas: bool = False) -> None:
+    def __init__(self, name: str, delimiter: str = "", decimal: str | None = None) -> None:
         self.name = name
+        # In files with semicolons a point may separate thousands, and in those with semicolons or tabs a comma may be
+        # the decimal mark.
+        self._decimal, self._points_in_doubt = decimal, delimiter == ";"
+        commas = self._may_have_commas = delimiter in (";", "\t")
+        #: The first cell that is one number with a decimal point and another with a decimal comma, and its row; and
+        #: whether another cell says which of them it is.
+        self._ambiguous: tuple[str, int] | None = None
+        self.decides = False
         self.has_text = False
         self._nonempty, self._numeric, self._booleans, self._has_booleans = 0, 0, 0, False
         self._point_faults, self._comma_faults, self._boolean_faults = _NumberFaults(), _NumberFaults(), _NumberFaults()
-        self._commas = commas
+        self._commas = commas and decimal is None
+        self._number_like = 0
 
     def add(self, cells: Sequence[Any] | np.ndarray, first: int) -> None:
         """Add the cells of a chunk that begins in row ``first``, counted from 0."""
-        if not self._commas and (numbers := _floats(cells)) is not None:
+        if self._decimal is not None and isinstance(cells, list):
+            cells = [_in_mark(cell, self._decimal) for cell in cells]
+        if not self._points_in_doubt and (numbers := _floats(cells)) is not None:
+            if self._may_have_commas and isinstance(cells, list):
+                self._commas &= not any(isinstance(cell, str) and "." in cell for cell in cells)
             self._nonempty += len(numbers)
             self._numeric += len(numbers)
             self.has_text |= isinstance(cells, list) and any(isinstance(cell, str) for cell in cells[:1])
@@ -54,15 +91,26 @@ class NumberColumn:
             self._has_booleans |= isinstance(cell, bool)
             self._nonempty += not is_empty(cell)
             self._numeric += is_number(cell.strip().removesuffix("%") if isinstance(cell, str) else cell)
+            self._number_like += isinstance(cell, str) and bool(_NUMBER_LIKE.fullmatch(cell.strip()))
             self._point_faults.check(cell, row)
             if as_boolean(cell) is None:
                 self._boolean_faults.check(cell, row)
             else:
                 self._booleans += 1
+            if self._may_have_commas and isinstance(cell, str):
+                self._look_at_marks(cell.strip(), row)
             if self._commas:
-                point = cell.replace(",", ".")
-                self._commas = "." not in cell and is_number(point)
+                point = _in_mark(cell, COMMA)
+                self._commas = isinstance(cell, str) and is_number(point) and not _POINT.fullmatch(cell.strip())
                 self._comma_faults.check(point, row)
+
+    def _look_at_marks(self, cell: str, row: int) -> None:
+        """Keep the first cell such as 1,200 or 1.200 in mind, and whether another one shows what the mark is."""
+        if _THOUSANDS.fullmatch(cell) and ("," in cell or self._points_in_doubt):
+            if self._ambiguous is None:
+                self._ambiguous = cell, row
+        elif "," in cell or "." in cell:
+            self.decides |= is_number(_in_mark(cell, COMMA)) or is_number(cell)
 
     @property
     def holds_numbers(self) -> bool:
@@ -86,27 +134,46 @@ class NumberColumn:
         """Whether every cell is a number with a decimal comma, and not every one without."""
         return self._commas and self._point_faults.count > 0
 
-    def refuse(self, where: str) -> None:
+    def refuse(self, where: str, decided: bool = False) -> None:
         """Raise if a cell is unusable.
 
         Args:
             where: the file, as the error names it.
+            decided: another column shows what the decimal mark is.
 
         Raises:
             InputError: a cell is empty, no number, or not finite; the message has its row and column.
         """
+        if self._decimal is None and self._ambiguous is not None and not (self.decides or decided):
+            cell, row = self._ambiguous
+            raise InputError(
+                f"{where}: row {row + 1}, column {self.name!r} is {cell!r}, which is {_in_mark(cell, POINT)} with a "
+                f"decimal point and {_in_mark(cell, COMMA)} with a decimal comma; no other cell decides. "
+                "Say which: --decimal point or --decimal comma."
+            )
         faults = self._comma_faults if self.decimal_commas else self._point_faults
         if self.all_booleans:
             faults = self._boolean_faults
         if faults.count:
             raise InputError(faults.message(where, self.name))
 
+    def refuse_number_like(self, where: str) -> None:
+        """Raise if most cells would be numbers without their separators of thousands.
+
+        Raises:
+            InputError: with the first such cell.
+        """
+        if self._number_like * 2 > self._nonempty > 0:
+            raise InputError(self._point_faults.message(where, self.name))
+
     def read(self, cells: Sequence[Any] | np.ndarray) -> np.ndarray:
         """Parse cells that were added and not refused as float64, (row,)."""
+        if self._decimal is not None and isinstance(cells, list):
+            cells = [_in_mark(cell, self._decimal) for cell in cells]
         if self.all_booleans:
             return np.array([float(as_boolean(cell) or False) for cell in cells])
         if self.decimal_commas:
-            return np.array([float(cell.replace(",", ".")) for cell in cells])
+            return np.array([float(_in_mark(cell, COMMA)) for cell in cells])
         numbers = _floats(cells)
         return np.array([float(cell) for cell in cells]) if numbers is None else numbers
 

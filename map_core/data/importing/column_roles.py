@@ -6,7 +6,7 @@ Constraint: a person's choice goes before what a name suggests, and each column 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from map_core.data.importing.cells import column_list
 from map_core.data.table_columns import REPLY_COLUMNS, is_counter, normalised
@@ -21,8 +21,12 @@ REPLY_NAMES = (
 )
 USE_CASE_NAMES = ("use_case", "usecase")
 HELD_OUT_NAMES = ("held_out", "heldout", "hold_out", "holdout", "split")
+#: Texts that belong to an instruction: what it is about.
+CONTEXT_NAMES = ("input", "context")
+#: Names of a prompt's column beside which such a text is looked for.
+_WITH_CONTEXT = ("prompt", "question", "instruction", "query")
 #: Roles that a file need not have.
-_OPTIONAL = ("use case", "held-out prompts")
+_OPTIONAL = ("use case", "held-out prompts", "context")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class ColumnChoice:
         prompt, reply, use_case: columns of texts; "" for no use cases.
         weight: column of how often a prompt occurs in use, one number a prompt; none by default.
         held_out: column that says whether a prompt is kept for checking; "" for none.
+        context: column of texts that belong to the prompt, such as an instruction's input; "" for none.
+        decimal: mark in numbers, "point" or "comma"; the other one separates thousands.
+        echoes: "remove" takes prompts off the replies that repeat them, "keep" leaves replies whole.
     """
 
     values: tuple[str, ...] | None = None
@@ -42,6 +49,9 @@ class ColumnChoice:
     use_case: str | None = None
     weight: str | None = None
     held_out: str | None = None
+    context: str | None = None
+    decimal: str | None = None
+    echoes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,11 +74,16 @@ class ColumnRoles:
     values: tuple[str, ...]
     chosen: bool
     split: bool = False
+    context: str | None = None
+    decimal: str | None = None
+    echoes: str | None = None
 
     @property
     def texts(self) -> tuple[str, ...]:
         """Columns that are not rewards."""
-        return tuple(name for name in (self.prompt, self.reply, self.use_case, self.weight, self.held_out) if name)
+        return tuple(
+            name for name in (self.prompt, self.reply, self.use_case, self.weight, self.held_out, self.context) if name
+        )
 
 
 def assign_roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> ColumnRoles:
@@ -97,13 +112,20 @@ def assign_roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> Co
     if choice.held_out != "":
         taken = {prompt, reply, use_case, weight, *(choice.values or () if choice.held_out is None else ())}
         held_out = _column(columns, where, "held-out prompts", HELD_OUT_NAMES, choice=choice.held_out, taken=taken)
-    texts = [name for name in (prompt, reply, use_case, weight, held_out) if name]
     assert prompt is not None
+    context = None
+    if choice.context or (choice.context is None and normalised(prompt) in _WITH_CONTEXT):
+        taken = {prompt, reply, use_case, weight, held_out, *(choice.values or ())}
+        context = _column(columns, where, "context", CONTEXT_NAMES, choice=choice.context, taken=taken)
+    texts = [name for name in (prompt, reply, use_case, weight, held_out, context) if name]
     assert reply is not None
     split = choice.held_out is None and held_out is not None and normalised(held_out) == "split"
+    roles = ColumnRoles(
+        prompt, reply, use_case, weight, held_out, (), False, split, context, choice.decimal, choice.echoes
+    )
     if choice.values is None:
         possible = tuple(_reward_candidates(columns, texts))
-        return ColumnRoles(prompt, reply, use_case, weight, held_out, possible, False, split)
+        return replace(roles, values=possible)
     unknown = [name for name in choice.values if name not in columns]
     if unknown or not choice.values:
         raise InputError(
@@ -115,7 +137,7 @@ def assign_roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> Co
         raise InputError(f"The value {first_twice(choice.values)!r} is named twice.")
     if clash := next((name for name in choice.values if name in texts), None):
         raise InputError(f"The column {clash!r} holds text of the table, so it cannot be a value.")
-    return ColumnRoles(prompt, reply, use_case, weight, held_out, choice.values, True, split)
+    return replace(roles, values=choice.values, chosen=True)
 
 
 def guess_roles(columns: Sequence[str], numeric: Collection[str]) -> ColumnChoice:
@@ -129,8 +151,13 @@ def guess_roles(columns: Sequence[str], numeric: Collection[str]) -> ColumnChoic
     reply = _column_named([name for name in columns if name != prompt], REPLY_NAMES) or ""
     use_case = _column_named([name for name in columns if name not in (prompt, reply)], USE_CASE_NAMES) or ""
     held_out = _column_named([name for name in columns if name not in (prompt, reply, use_case)], HELD_OUT_NAMES) or ""
-    possible = _reward_candidates(columns, (prompt, reply, use_case, held_out))
-    return ColumnChoice(tuple(name for name in possible if name in numeric), prompt, reply, use_case, "", held_out)
+    context = None
+    if normalised(prompt) in _WITH_CONTEXT:
+        taken = (prompt, reply, use_case, held_out)
+        context = _column_named([name for name in columns if name not in taken], CONTEXT_NAMES)
+    possible = _reward_candidates(columns, (prompt, reply, use_case, held_out, context or prompt))
+    values = tuple(name for name in possible if name in numeric)
+    return ColumnChoice(values, prompt, reply, use_case, "", held_out, context)
 
 
 def value_names(columns: Sequence[str], where: str) -> dict[str, str]:

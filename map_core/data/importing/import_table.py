@@ -21,7 +21,7 @@ from map_core.data.importing.cells import NumberColumn, column_list
 from map_core.data.importing.column_roles import ColumnChoice, assign_roles, guess_roles, value_names
 from map_core.data.importing.held_out import FlagColumn
 from map_core.data.importing.readers import SourceFile, open_source
-from map_core.data.importing.scan import Report, scan_file
+from map_core.data.importing.scan import FileScan, Report, scan_file
 from map_core.data.importing.writer import ImportResult, write
 from map_core.data.reward_table import METADATA_KEY, UPLOADED, RewardTable
 from map_core.errors import InputError
@@ -77,7 +77,7 @@ def preview(path: Path, rows: int = PREVIEW_ROWS) -> Preview:
     columns = source.header or tuple(chunk.columns)
     numeric = []
     for name in columns:
-        numbers = NumberColumn(name, source.delimiter == ";")
+        numbers = NumberColumn(name, source.delimiter)
         numbers.add(chunk.columns[name], 0)
         if numbers.holds_numbers:
             numeric.append(name)
@@ -85,8 +85,8 @@ def preview(path: Path, rows: int = PREVIEW_ROWS) -> Preview:
     guess = guess_roles(columns, numeric)
     if guess.held_out:
         flags = FlagColumn(guess.held_out)
-        flags.read(chunk.columns[guess.held_out], 0)
-        guess = guess if flags.valid else replace(guess, held_out="")
+        held_out = flags.read(chunk.columns[guess.held_out], 0)
+        guess = guess if flags.valid and not all(held_out) else replace(guess, held_out="")
     return Preview(source.kind, columns, first_rows, guess, tuple(numeric), _is_ours(source))
 
 
@@ -138,16 +138,19 @@ def import_file(
         "columns": {"prompt": roles.prompt, "reply": roles.reply, "use_case": roles.use_case}
         | ({"weight": roles.weight} if roles.weight else {})
         | ({"held_out": roles.held_out} if roles.held_out else {})
+        | ({"context": roles.context} if roles.context else {})
         | {"values": {value: column for column, value in names.items()}},
         "left_out": left_out,
     }
     result = write(source, scan, names, out, metadata={"source": provenance}, report=report)
     cases = f", {roles.use_case!r} the use cases" if roles.use_case else ""
+    cases += f", {roles.context!r} what belongs to each prompt, after a blank line" if roles.context else ""
     cases += f", {roles.weight!r} how often prompts occur" if roles.weight else ""
     cases += f", {roles.held_out!r} which of them are held out" if roles.held_out else ""
     first = [
         f"{roles.prompt!r} holds the prompts, {roles.reply!r} the replies{cases}; values: {', '.join(result.values)}.",
         f"Left out: {column_list(left_out)}." if left_out else "Nothing is left out.",
+        f"Read as {_how_read(source, scan)}.",
     ]
     renamed = [
         f"The column {column!r} bears a name of the table's own, so the value is called {value!r}."
@@ -180,6 +183,18 @@ def import_table(
         out = Path(folder) / "table.parquet"
         result = import_file(path, out, choice, date=date)
         return ImportedTable(reward_table.load(out), result.notes)
+
+
+def _how_read(source: SourceFile, scan: FileScan) -> str:
+    """Return what was detected of a file: its kind, encoding, delimiter and decimal mark."""
+    if source.kind == "Parquet":
+        return "Parquet"
+    marks = {",": "commas", ";": "semicolons", "\t": "tabs"}
+    how = f"{source.kind} in {source.encoding.upper().removesuffix('-SIG')}"
+    if source.delimiter in marks:
+        how += f" with {marks[source.delimiter]} between cells"
+    commas = [column.name for column in scan.rewards if column.decimal_commas]
+    return how + (f", decimal commas in {', '.join(commas)}" if commas else "")
 
 
 def _is_ours(source: SourceFile) -> bool:

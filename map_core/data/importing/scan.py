@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from map_core.data.importing.cells import LISTED, NumberColumn, rows_of, text_cells
+from map_core.data.importing.cells import NumberColumn, is_empty, text_cells
 from map_core.data.importing.column_roles import ColumnRoles
+from map_core.data.importing.echoes import EchoCount
 from map_core.data.importing.held_out import FlagColumn
 from map_core.data.importing.readers import RowChunk, SourceFile
 from map_core.errors import InputError
@@ -72,12 +73,15 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
     columns = scan.numbers.values()
     chosen = tuple(column for column in columns if roles.chosen or column.holds_numbers)
     if not chosen:
+        for column in columns:
+            column.refuse_number_like(where)
         raise InputError(
             f"{where} has no column of numbers that could be a value's rewards; it has "
             f"{', '.join((*roles.texts, *roles.values))}. Name columns with --values."
         )
+    decided = any(column.decides for column in columns)
     for column in chosen:
-        column.refuse(where)
+        column.refuse(where, decided)
     if scan.fault is not None:
         raise scan.fault
     weights = scan.weights(where)
@@ -88,12 +92,8 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
             f"{column.name!r} holds numbers written as text, taken as numbers." for column in chosen if column.has_text
         ]
     notes += held_out_notes
-    strips = 2 * scan.unprefixed < scan.rows
-    if strips:
-        notes.append(f"{scan.rows - scan.unprefixed} replies repeat their prompt, which is taken off.")
-        if scan.unprefixed:
-            rows = rows_of(scan.unprefixed_rows, scan.unprefixed)
-            notes.append(f"{scan.unprefixed} do not and are kept whole, in rows {rows}.")
+    strips = scan.echoes.removed(roles.echoes)
+    notes += scan.echoes.notes(roles.echoes)
     prompt_of = np.frombuffer(scan.prompt_of, dtype=np.int32)
     return FileScan(scan.roles, chosen, prompt_of, np.bincount(prompt_of), weights, held_out, strips, tuple(notes))
 
@@ -105,16 +105,15 @@ class _Scan:
     source: SourceFile
     roles: ColumnRoles
     rows: int = 0
-    unprefixed: int = 0
-    unprefixed_rows: list[int] = field(default_factory=list)
+    echoes: EchoCount = field(default_factory=EchoCount)
     fault: InputError | None = None
 
     def __post_init__(self) -> None:
-        commas = self.source.delimiter == ";"
-        self.numbers = {name: NumberColumn(name, commas) for name in self.roles.values}
+        delimiter, decimal = self.source.delimiter, self.roles.decimal
+        self.numbers = {name: NumberColumn(name, delimiter, decimal) for name in self.roles.values}
         self.prompt_of = array("i")
         self._prompts: dict[bytes, int] = {}
-        self._weight = NumberColumn(self.roles.weight, commas) if self.roles.weight else None
+        self._weight = NumberColumn(self.roles.weight, delimiter, decimal) if self.roles.weight else None
         self._weights: list[Any] = []
         self._differing_weight: int | None = None
         self._flags = FlagColumn(self.roles.held_out) if self.roles.held_out else None
@@ -151,10 +150,7 @@ class _Scan:
                     self._held_out.append(flags[row])
                 elif self._held_out[number] != flags[row] and self._differing_held_out is None:
                     self._differing_held_out = chunk.first + row
-            if without_prompt(prompt, reply) is None:
-                self.unprefixed += 1
-                if len(self.unprefixed_rows) <= LISTED:
-                    self.unprefixed_rows.append(chunk.first + row)
+            self.echoes.add(prompt, reply, chunk.first + row)
 
     def weights(self, where: str) -> np.ndarray:
         """Return how often each prompt occurs, (prompt,); empty where no column says so.
@@ -200,6 +196,9 @@ class _Scan:
                 "with the same prompt. A prompt is held out with all of its replies, or with none."
             )
         held_out = np.array(self._held_out)
+        if self.roles.split and held_out.all():
+            self.roles = replace(self.roles, held_out=None, split=False)
+            return np.empty(0, dtype=bool), [f"{name!r} is the same in every row, so no prompt is held out by it."]
         if held_out.all():
             raise InputError(
                 f"{where}: the column {name!r} holds every prompt out, so there is none to solve on. Hold fewer "
@@ -223,25 +222,15 @@ def texts(chunk: RowChunk, roles: ColumnRoles, where: str) -> tuple[list[str], l
         use_cases = [DEFAULT_USE_CASE] * chunk.rows
     else:
         use_cases = text_cells(chunk.columns[roles.use_case], roles.use_case, where, False, chunk.first)
-    return [text.strip() for text in prompts], replies, use_cases
+    prompts = [text.strip() for text in prompts]
+    if roles.context is not None:
+        contexts = ["" if is_empty(cell) else str(cell).strip() for cell in chunk.columns[roles.context]]
+        prompts = [
+            f"{prompt}\n\n{context}" if context else prompt for prompt, context in zip(prompts, contexts, strict=True)
+        ]
+    return prompts, replies, use_cases
 
 
 def prompt_hash(use_case: str, prompt: str) -> bytes:
     """Return the key of a prompt: one text in two use cases is two prompts."""
     return hashlib.sha256(f"{use_case}\0{prompt}".encode()).digest()[:16]
-
-
-def without_prompt(prompt: str, reply: str) -> str | None:
-    """Return a reply without its leading prompt, or None; whitespace is ignored, since tokenizers move it."""
-    if reply.startswith(prompt):
-        return reply[len(prompt) :].strip()
-    if reply.lstrip()[:1] != prompt[:1]:
-        return None
-    at = 0
-    for letter in "".join(prompt.split()):
-        while at < len(reply) and reply[at].isspace():
-            at += 1
-        if at == len(reply) or reply[at] != letter:
-            return None
-        at += 1
-    return reply[at:].strip()

@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 
 from map_core.core.atomic_files import atomic_write
 from map_core.core.types import Form
+from map_core.data.importing.echoes import without_prompt
 from map_core.data.importing.readers import RowChunk, SourceFile
-from map_core.data.importing.scan import FileScan, Report, prompt_hash, texts, without_prompt
+from map_core.data.importing.scan import FileScan, Report, prompt_hash, texts
 from map_core.data.reward_table import table_notes, table_schema
 from map_core.errors import InputError
 

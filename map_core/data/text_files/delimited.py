@@ -3,7 +3,8 @@ r"""Read CSV: detect the delimiter and the header, and yield rows that have a ce
 The delimiter is that of a first line ``sep=;``, else whichever of comma, semicolon and tab splits the header and fits
 most rows below it. A header of one column has no delimiter, so commas in the lines below it are text. Spaces around a
 column's name do not count. Constraint: a row with more or fewer cells than the header is refused, never cut or filled;
-blank lines are skipped.
+blank lines and rows
+of empty cells are skipped.
 """
 
 from __future__ import annotations
@@ -71,6 +72,9 @@ def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: obj
         raise InputError(f"{where} has no header that can be read{why}; expected column names.") from fault
     delimiter = max(headers, key=lambda name: (len(headers[name][1]) > 1, headers[name][0], len(headers[name][1])))
     names = [name.strip() for name in headers[delimiter][1]]
+    if names.count("") > 1:  # columns that a spreadsheet has left empty
+        while names and not names[-1]:
+            names.pop()
     if len(set(names)) < len(names):
         raise InputError(f"{where} has the column {first_twice(names)!r} twice. Rename one of them.")
     return Header(delimiter if len(names) > 1 or hint else ONE_COLUMN, tuple(names), hint is not None)
@@ -86,8 +90,8 @@ def _fit(reader: Any) -> tuple[float, list[str]]:
     rows, fitting = 0, 0
     try:
         for row in islice(reader, SAMPLE_ROWS):
-            rows += bool(row)
-            fitting += len(row) == len(names)
+            rows += any(row)
+            fitting += any(row) and len(row) == len(names)
     except csv.Error:
         pass  # said with its line when the rows are read
     return (fitting / rows if rows else 1.0), names
@@ -121,15 +125,16 @@ def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int,
         line = 1
         for row in reader:
             begins, line = line, reader.line_num + 1
-            if not row:
+            if not any(map(str.strip, row)):  # a blank line, or a row that a spreadsheet has left empty
                 continue
             number += 1
-            if number and len(row) != len(header.names):
+            cells = row if any(map(str.strip, row[len(header.names) :])) else row[: len(header.names)]
+            if number and len(cells) != len(header.names):
                 raise refused(
                     f"row {number}, which ends in line {reader.line_num + skipped}, has {_cells(row, header.names)}"
                 )
             if number:
-                yield begins + skipped, dict(zip(header.names, row, strict=True))
+                yield begins + skipped, dict(zip(header.names, cells, strict=True))
     except csv.Error as error:
         why = str(error).replace(f"'{ONE_COLUMN}'", "a line end")
         raise refused(f"row {number + 1}, line {reader.line_num + skipped}: {why}") from error

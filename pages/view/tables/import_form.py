@@ -43,6 +43,7 @@ KEPT_SECONDS = 24 * 3600
 #: Characters of a cell that a preview shows.
 PREVIEW_LENGTH = 160
 NONE = "(none)"
+DECIMAL_MARKS = {None: "As found", "point": "Point: 1,200 is 1200", "comma": "Comma: 1,200 is 1.2"}
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,23 @@ def _draw_roles(found: Preview) -> ColumnChoice:
             "True or false, yes or no, 1 or 0, or train or test: prompts that nothing is solved on, so that levels can "
             "be checked on them.",
         )
-    roles = (prompt, reply, use_case, weight, held_out)
+        context = pick(
+            "Belongs to the prompt",
+            guess.context,
+            "upload_context",
+            "Text that an instruction is about, such as its input; it follows the prompt after a blank line.",
+        )
+        decimal = None
+        if found.kind == "CSV":
+            decimal = st.selectbox(
+                "Decimal mark",
+                (None, "point", "comma"),
+                format_func=lambda mark: DECIMAL_MARKS[mark],
+                key="upload_decimal",
+                help="In numbers such as 1,200 or 1.200. As found: the other numbers decide, and where none does the "
+                "file is not read.",
+            )
+    roles = (prompt, reply, use_case, weight, held_out, context)
     values = st.multiselect(
         "Values",
         [name for name in found.columns if name not in roles],
@@ -229,7 +246,7 @@ def _draw_roles(found: Preview) -> ColumnChoice:
         key="upload_values",
         help="Columns of numbers, higher for more of the value. Columns that are not chosen are left out.",
     )
-    return ColumnChoice(tuple(values), *roles)
+    return ColumnChoice(tuple(values), *roles, decimal)
 
 
 def _make(held: Upload, choice: ColumnChoice | None) -> None:
@@ -241,7 +258,9 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
     if choice is not None:
         arguments += [f"--prompt-column={choice.prompt}", f"--reply-column={choice.reply}"]
         arguments += [f"--use-case-column={choice.use_case}", f"--held-out-column={choice.held_out}"]
+        arguments += [f"--context-column={choice.context}"]
         arguments += [f"--weight-column={choice.weight}"] if choice.weight else []
+        arguments += [f"--decimal={choice.decimal}"] if choice.decimal else []
         arguments += [f"--value={value}" for value in choice.values or ()]
     about = {"file": held.name} if held.stays else {"file": held.name, "input": file}
     try:

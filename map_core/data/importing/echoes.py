@@ -1,0 +1,98 @@
+"""Prompts that are repeated at the beginning of their replies, as text-generation scripts leave them.
+
+A repeated prompt ends at a word: "Hippos are not here" does not repeat "Hi". Whitespace is ignored in the comparison,
+since tokenizers move it. Constraint: a genuine reply may begin with the words of its prompt ("Hi! How are you?" to
+"Hi"), so prompts are removed unasked only where most rows of a file
+repeat their prompt, and most of those a long one.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from map_core.data.importing.cells import LISTED, rows_of
+
+#: Share of the rows that must repeat their prompt for it to be removed unasked.
+MOST = 0.5
+#: Characters from which a prompt is hardly ever the beginning of a genuine reply.
+LONG_PROMPT = 10
+_JOINS_WORDS = frozenset("'’-_")
+
+
+def without_prompt(prompt: str, reply: str) -> str | None:
+    """Return a reply without the prompt that it begins with; None where it does not begin with it as whole words."""
+    end = _end_of_prompt(prompt, reply)
+    return reply[end:].strip() if end is not None and _is_boundary(prompt, reply, end) else None
+
+
+class EchoCount:
+    """Counts the rows whose reply begins with its prompt."""
+
+    def __init__(self) -> None:
+        self.rows = self.echoes = self.long_echoes = 0
+        self._whole_rows: list[int] = []
+
+    def add(self, prompt: str, reply: str, row: int) -> None:
+        """Add a row; ``row`` is counted from 0."""
+        self.rows += 1
+        if without_prompt(prompt, reply) is None:
+            if len(self._whole_rows) <= LISTED:
+                self._whole_rows.append(row)
+            return
+        self.echoes += 1
+        self.long_echoes += len(prompt) >= LONG_PROMPT
+
+    @property
+    def removable(self) -> bool:
+        """Whether prompts are removed unasked: most rows repeat their prompt, and most of them a long one."""
+        return self.echoes > MOST * self.rows and 2 * self.long_echoes > self.echoes
+
+    def removed(self, answer: str | None) -> bool:
+        """Return whether prompts are removed, given a person's answer, "remove", "keep" or None."""
+        return bool(self.echoes) and (answer == "remove" or (answer is None and self.removable))
+
+    def notes(self, answer: str | None) -> list[str]:
+        """Return sentences about what is removed and what is kept."""
+        if not self.echoes:
+            return []
+        if not self.removed(answer):
+            return [
+                f"{self.echoes} of {self.rows} replies begin with the words of their prompt and are kept whole "
+                "(--echoes remove takes the prompt off)."
+            ]
+        notes = [f"{self.echoes} replies repeat their prompt, which is taken off."]
+        if kept := self.rows - self.echoes:
+            notes.append(f"{kept} do not and are kept whole, in rows {rows_of(self._whole_rows, kept)}.")
+        return notes
+
+
+def _end_of_prompt(prompt: str, reply: str) -> int | None:
+    """Return where the prompt ends in a reply that begins with it, whitespace ignored; None where it does not."""
+    if reply.startswith(prompt):
+        return len(prompt)
+    if reply.lstrip()[:1] != prompt[:1]:
+        return None
+    at = 0
+    for letter in "".join(prompt.split()):
+        while at < len(reply) and reply[at].isspace():
+            at += 1
+        if at == len(reply) or reply[at] != letter:
+            return None
+        at += 1
+    return at
+
+
+def _is_boundary(prompt: str, reply: str, end: int) -> bool:
+    """Return whether a word ends at this place of a reply."""
+    rest = reply[end : end + 2]
+    if not rest:
+        return True
+    if unicodedata.category(rest[0])[0] == "M":  # an accent, or another mark of the letter before it
+        return False
+    last = prompt[-1]
+    if not last.isalnum() or unicodedata.east_asian_width(last) in "WF":  # scripts without spaces between words
+        return True
+    if rest[0].isalnum():
+        return False
+    inside_word = rest[0] in _JOINS_WORDS or (rest[0] in ".," and last.isdigit() and rest[1:].isdigit())
+    return not (inside_word and rest[1:].isalnum())
