@@ -116,10 +116,13 @@ def piece(
     finish: str | None = None,
     told: Sequence[tuple[str, float]] | None = None,
     index: int = 0,
+    thought: str | None = None,
 ) -> str:
-    """A piece of a reply as one event: its text, why it ends, and the tokens with their log-probabilities."""
+    """A piece of a reply as one event: text or thought, why it ends, and the tokens with their log-probabilities."""
     content = [{"token": token, "logprob": log_prob, "bytes": list(token.encode())} for token, log_prob in told or ()]
     choice = {"index": index, "delta": {} if text is None else {"content": text}, "finish_reason": finish}
+    if thought is not None:
+        choice["delta"] = {"content": None, "reasoning_content": thought}
     if told is not None:
         choice["logprobs"] = {"content": content}
     return line({"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "tiny", "choices": [choice]})

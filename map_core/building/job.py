@@ -19,9 +19,10 @@ from map_core.building.existing_table import ExistingTable
 from map_core.building.fault_tolerant_scoring import FailureTracker, ScoredPrompt
 from map_core.building.plan import BuildResult, FailedScore
 from map_core.building.progress import Reporter, StageProgress
+from map_core.building.sampling import RepetitionGuard
 from map_core.building.workers import SamplingTask, ScoringTask, Workers
 from map_core.building.writer import TableRow, write_table
-from map_core.core.types import Reply
+from map_core.core.types import Reply, SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer, ScorerError, log_prob
@@ -98,6 +99,7 @@ class BuildRun:
         """
         lacking, refused = list(self._lacking()), 0
         steps = StageProgress("sampling", len(self._keys) - len(lacking), len(self._keys), self._report)
+        guard = RepetitionGuard(SamplingSettings.from_metadata(self._job.metadata))
         for lack, replies in crew.draw(lacking):
             if isinstance(replies, InputError):
                 refused += 1
@@ -106,9 +108,12 @@ class BuildRun:
                     continue
                 prompt = self._job.prompts[lack.number].id
                 raise InputError(f"The prompt {prompt!r} cannot be used. {replies}") from replies
-            self._parts.write_replies(self._keys[lack.number], lack.first, replies)
+            for key, first, kept in guard.pass_on(self._keys[lack.number], lack.first, replies):
+                self._parts.write_replies(key, first, kept)
             self._sampled += len(replies)
             steps.one()
+        for key, first, kept in guard.rest():
+            self._parts.write_replies(key, first, kept)
 
     def _lacking(self) -> Iterator[SamplingTask]:
         for number, key in enumerate(self._keys):

@@ -8,17 +8,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from map_core.building.plan import SamplingSpec, prompt_seed
-from map_core.core.types import Reply
+from map_core.core.types import Reply, SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.engines.base import Engine
 from map_core.engines.draw_request import DrawRequest
-from map_core.errors import InputError
+from map_core.errors import EngineError, InputError
+
+#: Replies to one prompt that must be equal, and prompts in a row from the first, for a server to be called greedy.
+EQUAL_REPLIES, EQUAL_PROMPTS = 4, 3
 
 
 def sample_candidates(engine: Engine, drawing: SamplingSpec, prompt: str, first: int, count: int) -> list[Reply]:
     """Draw the candidates ``first`` to ``first + count - 1`` of a prompt, whole."""
     seed = prompt_seed(drawing.seed, prompt)
     return engine.complete(DrawRequest(prompt, count, drawing.settings, seed, first, drawing.system))
+
+
+class RepetitionGuard:
+    """Holds the replies to the first prompts back until a model has shown that it draws different ones.
+
+    Some servers draw greedily without saying so (transformers serve, unless the model's ``generation_config`` says
+    ``do_sample``): all replies to a prompt are then one, no weights can move anything, and no error says why.
+
+    Args:
+        settings: how replies are drawn; at temperature 0 and top_k 1 equal replies are what was asked for.
+    """
+
+    def __init__(self, settings: SamplingSettings) -> None:
+        self._on = settings.temperature > 0 and settings.top_k != 1
+        self._held: list[tuple[str, int, Sequence[Reply]]] = []
+
+    def pass_on(self, key: str, first: int, replies: Sequence[Reply]) -> list[tuple[str, int, Sequence[Reply]]]:
+        """Return the replies that may be kept now, those held back before included.
+
+        Raises:
+            EngineError: each of the first :data:`EQUAL_PROMPTS` prompts got one reply many times over.
+        """
+        self._held.append((key, first, replies))
+        if self._on and len(replies) >= EQUAL_REPLIES and len({reply.text for reply in replies}) == 1:
+            if len(self._held) < EQUAL_PROMPTS:
+                return []
+            raise EngineError(
+                f"Each of the first {EQUAL_PROMPTS} prompts got the same reply {len(replies)} times, although they are "
+                "drawn at a temperature above 0: the server draws greedily. Nothing was kept. With transformers serve, "
+                'set "do_sample": true in the model\'s generation_config.json; elsewhere look for a setting that '
+                "overrides the temperature."
+            )
+        self._on = False
+        return self.rest()
+
+    def rest(self) -> list[tuple[str, int, Sequence[Reply]]]:
+        """Return the replies that are still held back: there were too few prompts to judge by."""
+        held, self._held = self._held, []
+        return held
 
 
 def usable_prompts(engine: Engine, drawing: SamplingSpec, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:

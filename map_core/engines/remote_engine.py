@@ -34,6 +34,8 @@ _CONNECT_SECONDS = 5.0
 _LIST_SECONDS = 30.0
 # Servers, by the owner that they give their models, that cut by default (llama.cpp: top_k 40, min_p 0.05; vLLM and
 # SGLang: what the model's generation_config says) and take the fields that switch it off. Others may refuse them.
+#: Fields of an answer in which servers put what a model thinks before it speaks (vLLM, llama.cpp; OpenRouter, Ollama).
+_THINKING = ("reasoning_content", "reasoning")
 _CUTS_BY_DEFAULT = ("vllm", "sglang", "llamacpp")
 
 
@@ -283,6 +285,8 @@ class _RemoteCandidate:
         candidate: its place in the call.
         most: the most tokens that it may have.
         drawn: tokens so far; pieces of text where the server does not report tokens.
+        thoughts: pieces of hidden thinking so far, which are no part of the reply.
+        said: whether any text of the reply has come.
         ended: nothing more is to come.
         waiting: tokens that nobody has taken yet.
     """
@@ -290,6 +294,8 @@ class _RemoteCandidate:
     candidate: int
     most: int
     drawn: int = 0
+    thoughts: int = 0
+    said: bool = False
     ended: bool = False
     waiting: deque[Token] = field(default_factory=deque)
 
@@ -305,7 +311,19 @@ class _RemoteCandidate:
         if self.ended:
             return
         text, reason = choice.delta.content or "", choice.finish_reason or None
+        reason = "stop" if reason == "eos_token" else reason  # text-generation-inference's word for it
         reported = [(str(t.token), float(t.logprob)) for t in (choice.logprobs and choice.logprobs.content) or ()]
+        if any(getattr(choice.delta, field, None) for field in _THINKING):
+            # The log-probabilities of thoughts, alone or mixed with the reply's, are not the reply's.
+            self.thoughts += max(1, len(reported))
+            reported = []
+        self.said |= bool(text)
+        if reason is not None and self.thoughts and not self.said:
+            raise EngineError(
+                f"The model spent all {self.thoughts:,} tokens of a reply on hidden thinking and said nothing. Allow "
+                "more tokens (--max-new-tokens), or start the server with thinking switched off: llama.cpp's "
+                "--reasoning-budget 0, or enable_thinking false in vLLM's --default-chat-template-kwargs."
+            )
         if reason not in (None, "stop", "length"):
             raise EngineError(
                 f"The server ended a reply for the reason {reason!r}; expected stop or length. Ask something else."

@@ -290,7 +290,7 @@ def test_requests_that_would_fail_in_the_middle_fail_at_once(engine: Engine, tmp
         ('{"prompt": "a"}\n{"prompt": "b"}\n{"prompt": "a"}', "same prompt in line 1 and line 3"),
         ('{"id": "x", "prompt": "a"}\n{"id": "x", "prompt": "b"}', "same id in line 1 and line 2"),
         ('{"prompt": "a"}\n{"prompt": "b"', "Line 2 of .* is no JSON"),
-        ('["a"]', "expected a JSON object"),
+        ('["a"]', "expected an object"),
         ('{"prompt": "  "}', "Line 1 of .* has the prompt '  '"),
         ('{"text": "a"}', "has the prompt None"),
         ('{"prompt": "a", "use_case": 3}', "has the use_case 3"),

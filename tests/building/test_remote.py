@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +162,17 @@ def test_no_secret_is_written_or_said(local: LocalEngine, tmp_path: Path, capfd:
     assert not any(SECRET.encode() in content for content in everything)
     assert SECRET not in said.err + said.out + done.output
     assert SECRET not in json.dumps(reward_table.load_metadata(out))
+
+
+def test_a_server_that_draws_greedily_ends_the_build_before_anything_is_kept(tmp_path: Path) -> None:
+    with ChatServer(saying(piece("The same again."), piece(None, "stop"))) as server:
+        engine = RemoteEngine(server.model(), retries=0, trusted=True)
+        scorers = scoring.scorers(["diversity"])
+        with pytest.raises(EngineError, match=r"first 3 prompts got the same reply 4 times.*do_sample"):
+            build(PROMPTS, tmp_path / "t.parquet", engine, scorers, candidates=4, settings=SETTINGS, seed=5)
+        # As asked: at temperature 0 of a server (top_k 1) equal replies are no fault, and few prompts are no proof.
+        few = build(PROMPTS[:2], tmp_path / "few.parquet", engine, scorers, candidates=4, settings=SETTINGS, seed=5)
+        greedy = replace(SETTINGS, top_k=1)
+        asked = build(PROMPTS, tmp_path / "asked.parquet", engine, scorers, candidates=4, settings=greedy, seed=5)
+    assert not (tmp_path / "t.parquet").exists()
+    assert set(few.load().replies) == set(asked.load().replies) == {"The same again."}

@@ -624,3 +624,26 @@ def test_transformers_serve_has_one_model(serve: str) -> None:
 )
 def test_transformers_serve_does_not_keep_the_law(served: RemoteEngine, law: Callable[[RemoteEngine], None]) -> None:
     law(served)
+
+
+# Thinking models
+
+
+def test_hidden_thoughts_are_no_reply_and_their_log_probabilities_score_nothing() -> None:
+    thoughts = [piece(thought="Hm. ", told=[("Hm. ", -0.5)]) for _ in range(3)]
+    with ChatServer(saying(*thoughts, piece(None, "length"))) as server:
+        engine = RemoteEngine(server.model(), trusted=True)
+        with pytest.raises(EngineError, match=r"spent all 3 tokens of a reply on hidden thinking.*--max-new-tokens"):
+            engine.complete(DrawRequest("Hi", 2, SamplingSettings(max_new_tokens=3)))
+    spoken = [piece("Bees.", told=[("Bees.", -1.25)]), piece(None, "stop")]
+    with ChatServer(saying(*thoughts, *spoken)) as server:
+        engine = RemoteEngine(server.model(), trusted=True)
+        (reply,) = engine.complete(DrawRequest("Hi", 1, SamplingSettings(max_new_tokens=9)))
+    assert reply.text == "Bees."
+    assert reply.log_probs == (-1.25,)
+
+
+def test_the_end_of_text_generation_inference_is_an_end() -> None:
+    with ChatServer(saying(piece("Bees.", told=[("Bees.", -1.0)]), piece(None, "eos_token"))) as server:
+        (reply,) = RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 1, SamplingSettings()))
+    assert (reply.text, reply.finished) == ("Bees.", True)
