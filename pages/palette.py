@@ -19,6 +19,9 @@ header.draw_header(
     start_again=True,
 )
 palette_state.draw_address_error()
+if reading := palette_state.current()[0].table.reading:
+    with st.expander("How this table's file was read", key="reading"):
+        st.html(markup.note(" ".join(reading)))
 welcome.draw_welcome()
 
 

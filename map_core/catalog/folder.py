@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from map_core.data.reward_table import load_metadata
-from map_core.data.table_columns import REPLY_COLUMNS
+from map_core.data.table_columns import REPLY_COLUMNS, is_counter
 from map_core.errors import InputError
 
 SETTING = "VALUE_PALETTE_TABLES"
@@ -128,7 +128,9 @@ def _described(path: Path, size: int, changed: datetime) -> TableEntry:
         prompts, replies, columns = _counted(path)
     except InputError as error:
         return TableEntry(path.stem, path, 0, 0, (), "", "", size, changed, _without_path(error, path))
-    values = tuple(metadata.get("values") or (name for name in columns if name not in REPLY_COLUMNS))
+    values = tuple(
+        metadata.get("values") or (name for name in columns if name not in REPLY_COLUMNS and not is_counter(name))
+    )
     return TableEntry(
         path.stem,
         path,

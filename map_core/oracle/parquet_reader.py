@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from map_core.data.reward_table import load_metadata
-from map_core.data.table_columns import REPLY_COLUMNS
+from map_core.data.table_columns import REPLY_COLUMNS, departure, is_counter, is_number
 from map_core.errors import InputError
 
 T = TypeVar("T")
@@ -36,14 +36,20 @@ def load_schema(path: Path) -> pa.Schema:
 
 
 def value_columns(path: Path, schema: pa.Schema, prompt: str) -> tuple[str, ...]:
-    """Return the values that the metadata names, or all columns of fractional numbers.
+    """Return the values that the metadata names, or all columns of numbers that belong to nothing else.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or a column of the format holds another type: such a file has to be imported first.
     """
     named = tuple(load_metadata(path).get("values", ()))
     other = {*REPLY_COLUMNS, prompt}
-    values = named or tuple(f.name for f in schema if pa.types.is_floating(f.type) and f.name not in other)
+    if reasons := [reason for column in schema if (reason := departure(column))]:
+        raise InputError(f"{path} is no table that can be streamed: {'; '.join(reasons)}. Import it first.")
+    values = named or tuple(
+        column.name
+        for column in schema
+        if is_number(column.type) and column.name not in other and not is_counter(column.name)
+    )
     if not values:
         raise InputError(f"{path} has no column of numbers that could be a value's rewards. Name the columns.")
     return values

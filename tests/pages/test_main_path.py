@@ -7,6 +7,7 @@ import threading
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -533,3 +534,19 @@ def test_without_weights_the_page_says_what_is_missing(app, monkeypatch):
 def test_a_picked_prompt_goes_into_the_box(compare, table):
     compare.selectbox(key="prompt_pick").set_value(3).run()
     assert compare.text_area(key="prompt").value == table.prompts[3]
+
+
+def test_a_file_of_another_program_says_how_it_was_read(tmp_path, monkeypatch):
+    frame = pd.DataFrame(
+        {
+            "prompt": [f"<b>{n}</b>" for n in range(4) for _ in range(4)],
+            "reply": [f"r{k}" for k in range(16)],
+            "humor": [0.1 * k for k in range(16)],
+            "tokens": range(16),
+        }
+    )
+    frame.to_parquet(tmp_path / "scored.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "scored.parquet"))
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    assert not app.exception
+    assert "Left out: tokens." in said(app)
