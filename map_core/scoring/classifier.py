@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ _SETTINGS = {
         str, "softmax or sigmoid, where a probability is not what transformers' pipeline makes of it"
     ),
     "sign": Setting(int, "1, or -1 where a lower output is more of the value"),
-    "template": Setting(str, "reply, pair, chat, or a text with {prompt} and {reply}"),
+    "template": Setting(str, "reply, pair, chat, or a text with {prompt} and {reply}; {next} parts a pair"),
     "longest": Setting(int, "tokens that are read at most"),
     "head": Setting(str, "the name of a linear head's weights, for classes that transformers lacks"),
     "device": Setting(str, "cpu or cuda"),
@@ -142,10 +143,15 @@ class Classifier(Scorer):
         texts = [
             self._text(model, prompt, reply.text) for prompt, own in zip(prompts, replies, strict=True) for reply in own
         ]
-        outputs, cut = model.outputs(texts, cut_start=self._template not in ("reply", "pair"))
+        outputs, cut = model.outputs(texts, cut_start=self._cut_start)
         self._count(int(cut.sum()), len(texts))
         ends = np.cumsum([len(own) for own in replies])[:-1]
         return np.split(self._reward(model, outputs), ends)
+
+    @property
+    def _cut_start(self) -> bool:
+        """Whether long texts lose their beginning: chats and templates of one text, the end of which is the reply."""
+        return self._template not in ("reply", "pair") and "{next}" not in self._template
 
     def _count(self, cut: int, read: int) -> None:
         """Count what was cut, and log it each time that there are twice as many."""
@@ -170,8 +176,9 @@ class Classifier(Scorer):
                 return Text(prompt, reply)
             case "chat":
                 return model.chat(prompt, reply)
-        before, _, after = self._template.partition("{reply}")
-        return model.text(before.replace("{prompt}", prompt) + reply + after.replace("{prompt}", prompt))
+        first, pair, second = self._template.partition("{next}")
+        text = model.text(_filled(first, prompt, reply))
+        return replace(text, second=_filled(second, prompt, reply)) if pair else text
 
     def check(self) -> None:
         """Check that the model is on this machine, needs no code of its own, and has the output that is named."""
@@ -205,6 +212,12 @@ class Classifier(Scorer):
         if self._scale == "probability":
             outputs = model.probabilities(outputs, self._activation)
         return np.asarray(self._sign * outputs[:, column])
+
+
+def _filled(template: str, prompt: str, reply: str) -> str:
+    """Return a template with a prompt and a reply, neither of which is read as a template."""
+    before, found, after = template.partition("{reply}")
+    return before.replace("{prompt}", prompt) + (reply if found else "") + after.replace("{prompt}", prompt)
 
 
 def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

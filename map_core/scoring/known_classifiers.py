@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_HH = "\n\nHuman: {prompt}\n\nAssistant: {reply}"
+#: A pair, with a space before the second break, as the models' own pages call their tokenizer.
+_HH = "\n\nHuman: {prompt} \n\nAssistant:{next}{reply}"
 _ARMO = (
     "helpsteer-helpfulness",
     "helpsteer-correctness",

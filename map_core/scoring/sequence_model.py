@@ -80,7 +80,8 @@ class SequenceModel:
         config = self._body.config
         # Where the model names its padding, a decoder reads its output before the trailing tokens of that kind, as
         # transformers does; where it does not, at the last token, so that padding is then a token of no text.
-        self._padding: int | None = config.get_text_config().pad_token_id
+        padding = config.get_text_config().pad_token_id
+        self._padding: int | None = padding if padding is not None and 0 <= padding < _vocabulary(self._body) else None
         limits = (longest, usable_positions(self._body), self.tokenizer.model_max_length)
         self.longest = int(min(limit for limit in limits if limit and limit > 0))
         self.labels = {int(i): str(name) for i, name in (config.id2label or {}).items()} if head is None else {}
@@ -218,6 +219,11 @@ class SequenceModel:
             last = given["attention_mask"].sum(dim=1) - 1
             logits = states[torch.arange(len(last)), last].float() @ self._head.T
         return np.asarray(logits.double().cpu().numpy())
+
+
+def _vocabulary(model: Any) -> int:
+    """Return how many tokens a model has an embedding for."""
+    return int(model.get_input_embeddings().num_embeddings)
 
 
 def usable_positions(model: Any) -> int | None:

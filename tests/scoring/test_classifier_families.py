@@ -152,9 +152,12 @@ def test_chats_are_read_as_the_model_was_trained(
     )
 
 
+TEMPLATES = ("reply", "pair", "H: {prompt} A:{next}{reply}", "User: {prompt} Reply: {reply}", "<|im_start|>{reply}")
+
+
 @pytest.mark.usefixtures("one_torch_thread")
 @pytest.mark.parametrize("adds", ["", "bos eos"])
-@pytest.mark.parametrize("template", ["reply", "pair", "User: {prompt} Reply: {reply}", "<|im_start|>{reply}"])
+@pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("family", ENCODERS + DECODERS)
 def test_texts_are_read_as_the_tokenizer_reads_them(family: str, template: str, adds: str, tmp_path: Path) -> None:
     folder = make(tmp_path, family, adds=adds)
@@ -166,6 +169,8 @@ def test_texts_are_read_as_the_tokenizer_reads_them(family: str, template: str, 
                 given = tokenizer(reply.text, return_tensors="pt")
             case "pair":
                 given = tokenizer(PROMPT, reply.text, return_tensors="pt")
+            case paired if "{next}" in paired:
+                given = tokenizer(f"H: {PROMPT} A:", reply.text, return_tensors="pt", truncation=True, max_length=64)
             case _:
                 text = template.replace("{prompt}", PROMPT).replace("{reply}", reply.text)
                 # A text that begins with the special token is not given another one.
@@ -200,6 +205,18 @@ def test_a_roberta_of_514_positions_reads_512_tokens(tmp_path: Path) -> None:
     outputs, was_cut = model.outputs([model.text(LONG.text), model.text("No.")])
     assert was_cut.tolist() == [True, False]
     assert np.isfinite(outputs).all()
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_padding_token_that_is_none_is_taken_for_none(family: str, tmp_path: Path) -> None:
+    """Some configurations have -1 where they mean that there is no padding token."""
+    folder = make(tmp_path, family, padding=None)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"pad_token_id": -1}))
+    texts = [tokenizer_of(folder)(reply.text, return_tensors="pt") for reply in REPLIES[:2]]
+    found = scores(folder, REPLIES[:2], template="reply")
+    (tmp_path / "config.json").write_text(json.dumps(config | {"pad_token_id": None}))
+    np.testing.assert_allclose(found, logits(folder, texts)[:, 0], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("one_torch_thread")
