@@ -129,13 +129,13 @@ class AnswerFile:
         if number >= len(self.prompts):
             raise self._foreign(f"answers to more than these {len(self.prompts)} prompts")
         try:
-            found = json.loads(line)
+            record = json.loads(line)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            record = None
+        if not isinstance(record, dict):
             raise self._foreign(f"in line {number + 1} something else than an answer")
         expected = _rounded(self._same(number))
-        others = [name for name, value in expected.items() if _rounded(found.get(name)) != value]
+        others = [name for name, value in expected.items() if _rounded(record.get(name)) != value]
         if others:
             raise self._foreign(
                 f"in line {number + 1} the answer to another request (other {', '.join(sorted(others))})"
@@ -172,9 +172,9 @@ def answer_prompts(
     count = len(answers.prompts)
     with answers.locked() as resumed:
         for number in range(resumed, count):
-            asked = answers.request(number)
+            request = answers.request(number)
             try:
-                engine.check(asked.draw_request())
+                engine.check(request.draw_request())
             except InputError as error:
                 raise InputError(f"The prompt {answers.prompts[number].id!r} cannot be used. {error}") from error
         costs, cache = ScoringCosts(), RewardCache()
@@ -186,15 +186,15 @@ def answer_prompts(
 
         tell(resumed)
         for number in range(resumed, count):
-            asked = answers.request(number)
+            request = answers.request(number)
             started, first = time.perf_counter(), None
-            for event in generation_events(engine, scorers, asked, costs=costs, cache=cache):
+            for event in generation_events(engine, scorers, request, costs=costs, cache=cache):
                 if isinstance(event, Tokens) and first is None:
                     first = time.perf_counter() - started
                 if isinstance(event, Finished):
                     seconds = time.perf_counter() - started
                     timing = {"seconds": seconds, "first_token_seconds": seconds if first is None else first}
-                    answers.write(answers.record(number, asked, event) | timing)
+                    answers.write(answers.record(number, request, event) | timing)
             tell(number + 1)
     return count - resumed
 

@@ -84,31 +84,31 @@ class BuildCheckpoints:
             self.folder.create()
             self._check_plan()
             for name in self.folder.names():
-                if found := _NAME.fullmatch(name):
-                    self._ranges.setdefault(found[1], []).append((int(found[2]), int(found[3])))
+                if match := _NAME.fullmatch(name):
+                    self._ranges.setdefault(match[1], []).append((int(match[2]), int(match[3])))
             for ranges in self._ranges.values():
                 ranges.sort()
             yield
 
     def _check_plan(self) -> None:
-        found = self._kept_plan()
-        asked = self._plan | {"candidates": self._candidates}
-        if found == asked:
+        kept_plan = self._kept_plan()
+        wanted_plan = self._plan | {"candidates": self._candidates}
+        if kept_plan == wanted_plan:
             return
-        differs = set() if found is None else self._differing(found)
+        differs = set() if kept_plan is None else self._differing(kept_plan)
         if differs and not self._fresh:
             raise InputError(
                 f"{self.folder.path} holds the unfinished table of another build (other {', '.join(sorted(differs))}). "
                 "Finish that one with its own command, give this one another --out, or add --fresh to throw it away."
             )
-        if differs or found is None:
+        if differs or kept_plan is None:
             self.folder.clear(".parquet")
-        self.folder.write(_PLAN, json.dumps(asked).encode())
+        self.folder.write(_PLAN, json.dumps(wanted_plan).encode())
 
-    def _differing(self, found: Mapping[str, Any]) -> set[str]:
+    def _differing(self, kept_plan: Mapping[str, Any]) -> set[str]:
         """Return the keys in which another plan differs; fewer candidates there do not count, as more can be drawn."""
-        differs = {key for key in self._plan.keys() | found.keys() if self._plan.get(key) != found.get(key)}
-        if found.get("candidates", 0) <= self._candidates:
+        differs = {key for key in self._plan.keys() | kept_plan.keys() if self._plan.get(key) != kept_plan.get(key)}
+        if kept_plan.get("candidates", 0) <= self._candidates:
             differs.discard("candidates")
         return differs
 
@@ -122,13 +122,13 @@ class BuildCheckpoints:
 
     def replies(self, key: str) -> dict[int, Reply]:
         """Return a prompt's replies that are there, by candidate number."""
-        found: dict[int, Reply] = {}
+        by_number: dict[int, Reply] = {}
         for first, end in self._ranges.get(key, ()):
             data = self._read(_replies_name(key, first, end))
             columns = [data[name].to_pylist() for name in _REPLIES.names]
             for number, (text, tokens, log_probs, finished) in enumerate(zip(*columns, strict=True), start=first):
-                found[number] = Reply(text, tuple(tokens), tuple(log_probs), finished)
-        return found
+                by_number[number] = Reply(text, tuple(tokens), tuple(log_probs), finished)
+        return by_number
 
     def write_replies(self, key: str, first: int, replies: Sequence[Reply]) -> None:
         """Keep replies to a prompt; the first of them is candidate number ``first``."""
@@ -149,12 +149,12 @@ class BuildCheckpoints:
             return PromptScores()
         data = self._read(name)
         numbers = data["candidate"].to_pylist()
-        told = json.loads((data.schema.metadata or {}).get(_REASONS, b"{}"))
+        reasons_json = json.loads((data.schema.metadata or {}).get(_REASONS, b"{}"))
         scores = PromptScores()
         for name in data.column_names[1:]:
             value, _, version = name.partition("\t")
             column = zip(numbers, data[name].to_pylist(), strict=True)
-            reasons = {int(number): reason for number, reason in told.get(name, {}).items()}
+            reasons = {int(number): reason for number, reason in reasons_json.get(name, {}).items()}
             scores.add((value, version), {n: reward for n, reward in column if reward is not None}, reasons)
         return scores
 
@@ -164,8 +164,11 @@ class BuildCheckpoints:
         columns: dict[str, pa.Array] = {"candidate": pa.array(numbers, pa.int32())}
         for (name, version), rewards in scores.rewards.items():
             columns[f"{name}\t{version}"] = pa.array([rewards.get(number) for number in numbers], pa.float64())
-        told = {"\t".join(value): reasons for value, reasons in scores.reasons.items() if reasons}
-        self._write(_scores_name(key), pa.table(columns).replace_schema_metadata({_REASONS: json.dumps(told).encode()}))
+        reasons_by_value = {"\t".join(value): reasons for value, reasons in scores.reasons.items() if reasons}
+        self._write(
+            _scores_name(key),
+            pa.table(columns).replace_schema_metadata({_REASONS: json.dumps(reasons_by_value).encode()}),
+        )
 
     def remove(self) -> None:
         """Delete the folder."""

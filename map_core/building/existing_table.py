@@ -114,15 +114,15 @@ class ExistingTable:
         tokens = part["tokens"].to_pylist() if "tokens" in part.column_names else [()] * size
         totals = part["log_prob"].to_pylist() if "log_prob" in part.column_names else [None] * size
         longest = self.metadata.get("sampling", {}).get("max_new_tokens", math.inf)
-        found = {}
+        by_number = {}
         for number, text, stored, total in zip(
             self.numbers(prompt), part["reply"].to_pylist(), tokens, totals, strict=True
         ):
             ids = tuple(stored or ())
             known = ids and total is not None and math.isfinite(total)
             spread = (total / len(ids),) * len(ids) if known else ()
-            found[number] = Reply(text or "", ids, spread, finished=len(ids) < longest)
-        return found
+            by_number[number] = Reply(text or "", ids, spread, finished=len(ids) < longest)
+        return by_number
 
     def rewards(self, prompt: int, value: str) -> dict[int, float]:
         """Return a prompt's rewards of one of the values, by candidate number."""
@@ -136,7 +136,10 @@ class ExistingTable:
         if "log_prob" not in self._data.column_names:
             return dict.fromkeys(self.numbers(prompt), math.nan)
         column = self._data["log_prob"].slice(rows.start, rows.stop - rows.start).to_pylist()
-        return {n: math.nan if one is None else one for n, one in zip(self.numbers(prompt), column, strict=True)}
+        return {
+            n: math.nan if log_prob is None else log_prob
+            for n, log_prob in zip(self.numbers(prompt), column, strict=True)
+        }
 
     def _rows(self, prompt: int) -> slice:
         return slice(int(self._offsets[prompt]), int(self._offsets[prompt + 1]))

@@ -161,21 +161,25 @@ def _job(
 
 def _drawing(base: ExistingTable, table: Path) -> SamplingSpec:
     """Return how the table's replies were drawn, from its metadata."""
-    told = base.metadata
-    if not told.get("sampling") or not isinstance(told.get("seed"), int) or not (told.get("model") or {}).get("name"):
+    metadata = base.metadata
+    if (
+        not metadata.get("sampling")
+        or not isinstance(metadata.get("seed"), int)
+        or not (metadata.get("model") or {}).get("name")
+    ):
         raise InputError(
             f"{table} does not tell how its replies were drawn, so no replies like them can be added. Add values "
             "alone, or build a table."
         )
-    return SamplingSpec(SamplingSettings.from_metadata(told), told["seed"], told.get("system"))
+    return SamplingSpec(SamplingSettings.from_metadata(metadata), metadata["seed"], metadata.get("system"))
 
 
 def _same_model(engine: EngineInfo, base: ExistingTable, table: Path) -> None:
     """Refuse another model than the table's, or another way to put a prompt to it."""
-    expected, told = base.metadata["model"], base.metadata.get("engine") or {}
+    expected, recorded = base.metadata["model"], base.metadata.get("engine") or {}
     name, weights = str(expected.get("name")), str(expected.get("sha256"))
     same = weights == engine.model_hash and (weights != "unknown" or name == engine.model)
-    if same and told.get("preamble", engine.preamble) == engine.preamble:
+    if same and recorded.get("preamble", engine.preamble) == engine.preamble:
         return
     raise InputError(
         f"The replies of {table} are of the model {name!r} (weights {weights[:12]}), and this is {engine.model!r} "

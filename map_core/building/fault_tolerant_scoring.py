@@ -41,9 +41,9 @@ def score_each(ask: ScoreBatch, replies: Sequence[Reply]) -> tuple[np.ndarray, d
 
     def solve(places: Sequence[int]) -> None:
         try:
-            found = np.asarray(ask([replies[place] for place in places]), dtype=np.float64)
-            if found.shape != (len(places),):
-                raise ScorerError(f"it gave rewards of shape {found.shape} for {len(places)} replies")
+            scores = np.asarray(ask([replies[place] for place in places]), dtype=np.float64)
+            if scores.shape != (len(places),):
+                raise ScorerError(f"it gave rewards of shape {scores.shape} for {len(places)} replies")
         except (ScorerError, InputError, MemoryError) as error:
             if len(places) == 1:
                 reasons[places[0]] = str(error) or type(error).__name__
@@ -52,7 +52,7 @@ def score_each(ask: ScoreBatch, replies: Sequence[Reply]) -> tuple[np.ndarray, d
             solve(places[:half])
             solve(places[half:])
             return
-        for place, reward in zip(places, found, strict=True):
+        for place, reward in zip(places, scores, strict=True):
             if abs(reward) <= LARGEST_REWARD:
                 rewards[place] = reward
             else:
@@ -74,15 +74,15 @@ class FailureTracker:
     worked: set[ScoreKey] = field(default_factory=set)
     held: dict[ScoreKey, list[tuple[int, ScoredPrompt]]] = field(default_factory=dict)
 
-    def failed(self, prompt: int, found: ScoredPrompt) -> None:
+    def failed(self, prompt: int, scored: ScoredPrompt) -> None:
         """Record that every reply to this prompt failed.
 
         Raises:
             ScorerError: it is the third prompt in a row.
         """
-        key = found[0]
+        key = scored[0]
         held = self.held.setdefault(key, [])
-        held.append((prompt, found))
+        held.append((prompt, scored))
         if len(held) >= MAX_FAILED_PROMPTS:
             raise self._given_up(key)
 
@@ -100,7 +100,7 @@ class FailureTracker:
         for key in self.held:
             if key not in self.worked:
                 raise self._given_up(key)
-        return [one for held in self.held.values() for one in held]
+        return [scored for held in self.held.values() for scored in held]
 
     def _given_up(self, key: ScoreKey) -> ScorerError:
         held = self.held[key]

@@ -138,13 +138,13 @@ class BuildRun:
             for batch, (given, why) in crew.score(batch for number in waiting for batch in self._batches(number)):
                 key = self._job.columns[batch.column].key
                 rewards = dict(zip(batch.candidates, given.tolist(), strict=True))
-                found = key, rewards, {batch.candidates[place]: reason for place, reason in why.items()}
+                scored = key, rewards, {batch.candidates[place]: reason for place, reason in why.items()}
                 if len(why) == len(rewards):
-                    faults.failed(batch.number, found)
+                    faults.failed(batch.number, scored)
                 else:
                     for number, earlier in faults.succeeded(key):
                         self._keep_scores(number, [earlier])
-                    ready.setdefault(batch.number, []).append(found)
+                    ready.setdefault(batch.number, []).append(scored)
                 waiting[batch.number] -= 1
                 if not waiting[batch.number]:
                     self._keep_scores(batch.number, ready.pop(batch.number, []))
@@ -175,11 +175,11 @@ class BuildRun:
             some = tuple(replies[n] for n in lacking)
             yield ScoringTask(number, text, place, column.scorer, tuple(lacking), some)
 
-    def _keep_scores(self, number: int, found: Sequence[ScoredPrompt]) -> None:
-        if not found:
+    def _keep_scores(self, number: int, scored_values: Sequence[ScoredPrompt]) -> None:
+        if not scored_values:
             return
         scores = self._parts.scores(self._keys[number])
-        for key, rewards, reasons in found:
+        for key, rewards, reasons in scored_values:
             scores.add(key, rewards, reasons)
             self._scored += len(rewards) - len(reasons)
         self._parts.write_scores(self._keys[number], scores)
@@ -224,14 +224,14 @@ class BuildRun:
             if column.scorer is not None and not (column.kept and column.key[0] in entries):
                 entries[column.key[0]] = job.scorers[column.scorer].entry()
         before = job.metadata.get("left_out") or {}
-        told = [
+        scorer_entries = [
             {"prompt": mark.prompt, "candidate": mark.candidate, "value": mark.value, "reason": mark.reason}
             for mark in marks
         ]
         count = len({(mark.prompt, mark.candidate) for mark in marks}) + int(before.get("replies", 0))
         metadata = {key: entry for key, entry in job.metadata.items() if key != "left_out"}
         if count or empty:
-            marked = [*before.get("marks", ()), *told][:MAX_LISTED_FAILURES]
+            marked = [*before.get("marks", ()), *scorer_entries][:MAX_LISTED_FAILURES]
             metadata["left_out"] = {"replies": count, "prompts": list(empty), "marks": marked}
         return metadata | {
             "values": [column.key[0] for column in job.columns],
@@ -271,11 +271,11 @@ class BuildRun:
 
     def _rows(self, number: int) -> list[TableRow]:
         scores, replies, base = self._all_scores(number), self._replies(number), self._job.base_of(number)
-        told = {} if base is None else base.log_probs(number)
+        log_probs = {} if base is None else base.log_probs(number)
         rows = []
         for candidate, reply in replies.items():
             rewards = [scores.rewards.get(column.key, {}).get(candidate, math.nan) for column in self._job.columns]
             if all(math.isfinite(reward) for reward in rewards):
-                known = told[candidate] if candidate in told else log_prob(reply)
+                known = log_probs[candidate] if candidate in log_probs else log_prob(reply)
                 rows.append(TableRow(candidate, reply, known, tuple(rewards)))
         return rows

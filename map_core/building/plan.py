@@ -169,7 +169,7 @@ def refuse_overwrite(out: Path, force: bool) -> None:
 def build_digest_of(out: Path) -> str | None:
     """Return the digest of the build that wrote ``out``; None where there is no table or it records none."""
     try:
-        found = reward_table.load_metadata(out).get("build") if out.is_file() else None
+        recorded = reward_table.load_metadata(out).get("build") if out.is_file() else None
     except InputError:
         return None
-    return found if isinstance(found, str) else None
+    return recorded if isinstance(recorded, str) else None

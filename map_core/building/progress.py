@@ -42,14 +42,14 @@ class Progress:
     @property
     def rate(self) -> float | None:
         """Prompts a minute in this run; None before the first is ready."""
-        made = self.done - self.resumed
-        return 60.0 * made / self.seconds if made and self.seconds > 0 else None
+        new = self.done - self.resumed
+        return 60.0 * new / self.seconds if new and self.seconds > 0 else None
 
     @property
     def seconds_left(self) -> float | None:
         """Time left in this stage at the rate so far; None before the first prompt is ready."""
-        made = self.done - self.resumed
-        return (self.total - self.done) * self.seconds / made if made else None
+        new = self.done - self.resumed
+        return (self.total - self.done) * self.seconds / new if new else None
 
 
 Reporter = Callable[[Progress], None]

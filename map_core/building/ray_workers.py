@@ -91,8 +91,8 @@ class RayWorkers:
     @cached_property
     def info(self) -> EngineInfo:
         """The model that draws, as the first worker has it."""
-        found: EngineInfo = self._answer(self._workers[0].info.remote(), "opening the model")
-        return found
+        info: EngineInfo = self._answer(self._workers[0].info.remote(), "opening the model")
+        return info
 
     @property
     def workers(self) -> list[Any]:
@@ -101,10 +101,10 @@ class RayWorkers:
 
     def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
         """See :meth:`map_core.building.workers.Workers.usable_prompts`."""
-        found: list[Prompt] = self._answer(
+        usable: list[Prompt] = self._answer(
             self._workers[0].usable_prompts.remote(list(prompts), skip), "looking at the prompts"
         )
-        return found
+        return usable
 
     def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
         """See :meth:`map_core.building.workers.Workers.draw`."""
@@ -125,15 +125,15 @@ class RayWorkers:
     def _spread(self, method: str, work: Iterable[T]) -> Iterator[tuple[T, Any]]:
         """Yield each piece of work and its answer, in the order of the answers."""
         idle, coming = deque(self._workers * TASKS_PER_WORKER), iter(work)
-        asked: dict[Any, tuple[T, Any]] = {}
+        pending: dict[Any, tuple[T, Any]] = {}
         while True:
             while idle and (piece := next(coming, None)) is not None:
                 worker = idle.popleft()
-                asked[getattr(worker, method).remote(piece)] = piece, worker
-            if not asked:
+                pending[getattr(worker, method).remote(piece)] = piece, worker
+            if not pending:
                 return
-            (reference,), _ = self._ray.wait(list(asked), num_returns=1)
-            piece, worker = asked.pop(reference)
+            (reference,), _ = self._ray.wait(list(pending), num_returns=1)
+            piece, worker = pending.pop(reference)
             idle.append(worker)
             yield piece, self._answer(reference, f"the prompt {piece.prompt[:60]!r}")
 

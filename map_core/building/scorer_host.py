@@ -100,7 +100,7 @@ class ScorerSubprocess:
                 f"These scorers cannot run in a process of their own ({type(error).__name__}: {error}). Define them "
                 "at the top of a module, or build without a time limit: --score-limit 0."
             ) from error
-        if any(told == "__main__" for _, told, _ in pickletools.genops(self._sent)):
+        if any(module == "__main__" for _, module, _ in pickletools.genops(self._sent)):
             raise InputError(
                 "These scorers are defined in the script that is run, which no other process may run again. Define "
                 "them in a module that it imports, or build without a time limit: --score-limit 0."

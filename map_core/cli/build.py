@@ -112,16 +112,16 @@ def build(**given: Any) -> None:
 
     What is made is kept in OUT.parts until the table is complete.
     """
-    asked = _Asked(given)
-    with watch_progress(asked.out, given["quiet"], given["progress_file"]) as report:
-        built = asked.build(report)
+    command = _Asked(given)
+    with watch_progress(command.out, given["quiet"], given["progress_file"]) as report:
+        built = command.build(report)
         report.note(*built.notes)
         click.echo(_summary(built), err=True)
 
 
 def _summary(built: BuildResult) -> str:
-    made = "" if built.sampled or built.scored else " Nothing was missing."
-    return f"{built.out}: {built.prompts} prompts, {built.replies} replies, {', '.join(built.values)}.{made}"
+    nothing_new = "" if built.sampled or built.scored else " Nothing was missing."
+    return f"{built.out}: {built.prompts} prompts, {built.replies} replies, {', '.join(built.values)}.{nothing_new}"
 
 
 class _Asked:
@@ -170,8 +170,8 @@ class _Asked:
         if given["rescore"] is not None:
             crew = self._hire(None, SamplingSpec(), scorers)
             return builder.rescore(given["rescore"], self.out, scorers, keeping=self._keeping, crew=crew, report=report)
-        asked = ("temperature", "top_k", "top_p", "max_new_tokens")
-        changed = {name: given[name] for name in asked if given[name] is not None}
+        names = ("temperature", "top_k", "top_p", "max_new_tokens")
+        changed = {name: given[name] for name in names if given[name] is not None}
         drawing = SamplingSpec(replace(builder.DEFAULT_SETTINGS, **changed), given["seed"] or 0, given["system"])
         candidates = 64 if given["candidates"] is None else given["candidates"]
         prompts = self._prompts()
@@ -225,5 +225,5 @@ class _Asked:
 
     def _prompts(self) -> tuple[Prompt, ...]:
         given = self._given
-        found = read_prompts(given["prompts"], given["use_cases"], count_repeats=given["count_repeats"])
-        return hold_out(found, given["hold_out"])
+        prompts = read_prompts(given["prompts"], given["use_cases"], count_repeats=given["count_repeats"])
+        return hold_out(prompts, given["hold_out"])

@@ -77,19 +77,19 @@ def frontier(
     # The usual budgets stop where choosing among the candidates does; those asked for are taken as they are.
     nats = list(budgets) or [b for b in BUDGETS if b < opened.oracle.log_candidates]
     try:
-        found: list[Frontier | Surface] = []
+        results: list[Frontier | Surface] = []
         if groups:
             lines = {"directions": directions} if directions else {}
-            found += frontiers(opened.oracle, nats, pairs=groups, floors=kept, limit=limit, **lines)
+            results += frontiers(opened.oracle, nats, pairs=groups, floors=kept, limit=limit, **lines)
         for three in threes:
             edges = {"directions": directions} if directions else {}
-            found.append(surface_of(opened.oracle, three, nats, floors=kept, limit=limit, **edges))
+            results.append(surface_of(opened.oracle, three, nats, floors=kept, limit=limit, **edges))
     except InputError as error:
         raise click.UsageError(str(error)) from error
     if as_json:
-        print_json({"form": opened.oracle.form.value, "frontiers": [describe(f, opened.oracle) for f in found]})
+        print_json({"form": opened.oracle.form.value, "frontiers": [describe(f, opened.oracle) for f in results]})
     else:
-        click.echo("\n".join(line for f in found for line in _as_text(f, opened.oracle)))
+        click.echo("\n".join(line for f in results for line in _as_text(f, opened.oracle)))
 
 
 def _members(opened: LoadedTable, option: str, text: str, count: int) -> tuple[Any, ...]:
@@ -110,22 +110,22 @@ def _floors(opened: LoadedTable, floors: Sequence[str]) -> np.ndarray:
     return opened.oracle.standardise(levels)
 
 
-def describe(found: Frontier | Surface, oracle: Oracle) -> dict[str, Any]:
+def describe(result: Frontier | Surface, oracle: Oracle) -> dict[str, Any]:
     """Return a frontier as plain JSON values: levels and weights in reward units, KL in nats, null at the limit.
 
     Args:
-        found: the frontier of a pair, or the surface of a triple.
+        result: the frontier of a pair, or the surface of a triple.
         oracle: its table.
     """
     return {
-        "values": [oracle.values[j] for j in _positions(found)],
-        "floors": by_name(oracle, oracle.rewards_at(found.floors)),
-        "contours": [_contour(contour, oracle) for contour in found.contours],
-    } | ({"triangles": found.triangles.tolist()} if isinstance(found, Surface) else {})
+        "values": [oracle.values[j] for j in _positions(result)],
+        "floors": by_name(oracle, oracle.rewards_at(result.floors)),
+        "contours": [_contour(contour, oracle) for contour in result.contours],
+    } | ({"triangles": result.triangles.tolist()} if isinstance(result, Surface) else {})
 
 
-def _positions(found: Frontier | Surface) -> tuple[int, ...]:
-    return found.triple if isinstance(found, Surface) else found.pair
+def _positions(result: Frontier | Surface) -> tuple[int, ...]:
+    return result.triple if isinstance(result, Surface) else result.pair
 
 
 def _contour(contour: Contour, oracle: Oracle) -> dict[str, Any]:
@@ -148,14 +148,14 @@ def _contour(contour: Contour, oracle: Oracle) -> dict[str, Any]:
     }
 
 
-def _as_text(found: Frontier | Surface, oracle: Oracle) -> Iterator[str]:
+def _as_text(result: Frontier | Surface, oracle: Oracle) -> Iterator[str]:
     """Yield a few points of every contour as text, a table a frontier."""
-    members = _positions(found)
+    members = _positions(result)
     names = [oracle.values[j] for j in members]
     yield f"Frontier of {', '.join(names)}"
     shown: dict[str, dict[str, float]] = {name: {} for name in names}
     rows = []
-    for contour in found.contours:
+    for contour in result.contours:
         budget = "the limit" if math.isinf(contour.budget) else f"{amounts.significant(contour.budget)} nats"
         if not math.isinf(contour.budget) and len(contour.levels) and contour.saturated.all():
             budget += " (beyond the limit)"

@@ -163,8 +163,8 @@ def generate(
     from map_core.data.prompts import read_prompts
 
     try:
-        asked = read_prompts(prompts) if prompts else ()
-        text = asked[0].text if asked else sys.stdin.read() if prompt == "-" else str(prompt)
+        batch = read_prompts(prompts) if prompts else ()
+        text = batch[0].text if batch else sys.stdin.read() if prompt == "-" else str(prompt)
         request = GenerationRequest(
             prompt=text,
             weights=dict(aim.weights) if aim else by_value,
@@ -182,11 +182,11 @@ def generate(
         # Scorers first: an unknown value is told before seconds are spent on loading the model.
         chosen = scoring.check_scorers(scoring.resolve(request.scored, own)) if request.scored else ()
         scorers = {scorer.name: scorer for scorer in chosen}
-        for one in asked:
+        for entry in batch:
             try:
-                replace(request, prompt=one.text)
+                replace(request, prompt=entry.text)
             except InputError as error:
-                raise InputError(f"The prompt {one.id!r} cannot be used. {error}") from error
+                raise InputError(f"The prompt {entry.id!r} cannot be used. {error}") from error
     except UnicodeDecodeError as error:
         raise click.UsageError(f"Standard input is no text in UTF-8 ({error.reason}).") from error
     except InputError as error:
@@ -210,7 +210,7 @@ def generate(
     if out:
         from map_core.building.batch_answers import AnswerFile
 
-        _answer_all(AnswerFile(out, asked, request, more, fresh), opened, scorers, quiet)
+        _answer_all(AnswerFile(out, batch, request, more, fresh), opened, scorers, quiet)
         return
     more["load_seconds"] = time.perf_counter() - began
     finished, timing = _watch(generation_events(opened, scorers, request), candidates, stream=not as_json)
@@ -239,7 +239,7 @@ def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], qui
 
     kept = f"What is answered is kept in {answers.out}; the same command goes on where it stopped."
     try:
-        made = answer_prompts(answers, engine, scorers, None if quiet else ProgressLines())
+        summary = answer_prompts(answers, engine, scorers, None if quiet else ProgressLines())
     except KeyboardInterrupt:
         click.echo(f"\nStopped. {kept}", err=True)
         sys.exit(130)
@@ -247,7 +247,7 @@ def _answer_all(answers: Any, engine: Engine, scorers: Mapping[str, Scorer], qui
         raise
     except PaletteError as error:
         raise EngineError(f"{error} {kept}") from error
-    click.echo(f"{answers.out}: {len(answers.prompts)} prompts, {made} of them answered now.", err=True)
+    click.echo(f"{answers.out}: {len(answers.prompts)} prompts, {summary} of them answered now.", err=True)
 
 
 def _watch(events: Iterable[Event], candidates: int, stream: bool) -> tuple[Finished, dict[str, float]]:
@@ -303,19 +303,19 @@ def read_weights(words: tuple[str, ...]) -> dict[str, float]:
 
 
 def sampling_settings(
-    asked: Mapping[str, float | int | None], metadata: Mapping[str, Any] | None = None
+    options: Mapping[str, float | int | None], metadata: Mapping[str, Any] | None = None
 ) -> SamplingSettings:
     """Return the settings of the table that the weights belong to, replaced by those asked for.
 
     Args:
-        asked: by name; None for those that are not.
+        options: by name; None for those that are not.
         metadata: the table's; None for the embedded table's.
     """
     if metadata is None:
         metadata = (
             reward_table.load_metadata(reward_table.DEFAULT_TABLE) if reward_table.DEFAULT_TABLE.is_file() else {}
         )
-    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     return replace(SamplingSettings.from_metadata(metadata), **given)
 
 

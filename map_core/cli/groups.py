@@ -91,7 +91,7 @@ def groups(
         raise click.UsageError(str(error)) from error
     by_themselves = satisfaction_alone(oracle, people, budget)
     judged = [assess(oracle, group.targets, attainable=attainable) for group in people]
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "form": oracle.form.value,
         "budget": min(budget, oracle.log_candidates),
         "base": by_name(oracle, oracle.base),
@@ -102,10 +102,10 @@ def groups(
     }
     if use_cases:
         shared = bargain or fairest
-        found["use_cases"] = [
+        result["use_cases"] = [
             _case(oracle, people, case) for case in use_case_verdicts(opened.table, oracle, people, shared)
         ]
-    print_json(found) if as_json else click.echo("\n".join(_lines(oracle, found)))
+    print_json(result) if as_json else click.echo("\n".join(_lines(oracle, result)))
 
 
 def _group(number: int, palette: PaletteTargets) -> Group:
@@ -119,14 +119,14 @@ def _group(number: int, palette: PaletteTargets) -> Group:
     return Group(name, palette.targets, float(importance))
 
 
-def _alone(oracle: Oracle, group: Group, found: Assessment) -> dict[str, Any]:
+def _alone(oracle: Oracle, group: Group, assessment: Assessment) -> dict[str, Any]:
     """Return a group's own palette as plain JSON values."""
-    solution, edge = found.solution, found.margin
+    solution, edge = assessment.solution, assessment.margin
     return {
         "name": group.name,
         "importance": group.importance,
         "targets": by_name(oracle, oracle.rewards_at(group.targets)),
-        "verdict": found.verdict.value,
+        "verdict": assessment.verdict.value,
         "margin": edge.value if math.isfinite(edge.value) else None,
         "weights": by_name(oracle, solution.weights / oracle.scale) if solution else None,
         "levels": by_name(oracle, oracle.rewards_at(solution.levels)) if solution else None,
@@ -207,14 +207,14 @@ _LIMITS = {
 }
 
 
-def _lines(oracle: Oracle, found: dict[str, Any]) -> Iterator[str]:
+def _lines(oracle: Oracle, result: dict[str, Any]) -> Iterator[str]:
     """Yield the answer as lines of text for people."""
     for key, title in (("common", "Best for the worst-off group"), ("nash", "Fair bargain (Nash)")):
-        common = found[key]
+        common = result[key]
         if common is None:
             continue
         limit, verdict = _LIMITS[Limit(common["limit"])], VERDICTS[common["verdict"]]
-        yield f"{title}: {verdict}, {amounts.fixed(common['kl'], 3)} of {amounts.nats(found['budget'], 3)}; {limit}."
+        yield f"{title}: {verdict}, {amounts.fixed(common['kl'], 3)} of {amounts.nats(result['budget'], 3)}; {limit}."
         yield from columns(
             [group["name"] for group in common["groups"]],
             {
@@ -223,13 +223,13 @@ def _lines(oracle: Oracle, found: dict[str, Any]) -> Iterator[str]:
             },
         )
         yield "Levels, and how far below its target each group stays (reward units; blank where the target is met):"
-        shown = {"base": found["base"], "realised": common["levels"], "weight": common["weights"]}
+        shown = {"base": result["base"], "realised": common["levels"], "weight": common["weights"]}
         shown |= {g["name"][:13]: {name: -x for name, x in g["short"].items() if x > 0} for g in common["groups"]}
         yield from columns(oracle.values, shown, missing="")
         yield ""
-    for pair in found["pairs"]:
+    for pair in result["pairs"]:
         yield _pair_line(pair)
-    for case in found.get("use_cases", ()):
+    for case in result.get("use_cases", ()):
         where = case["use_case"] or "All prompts"
         judged = "; ".join(f"{name} {VERDICTS[verdict]}" for name, verdict in case["groups"].items())
         yield f"{where} ({case['prompts']} prompts): common {VERDICTS[case['common']]}; {judged}."
@@ -246,5 +246,5 @@ def _pair_line(pair: dict[str, Any]) -> str:
             return f"{both} cannot both have all of theirs within the budget: it costs {amounts.nats(pair['kl'], 3)}."
         case Relation.ALONE:
             return f"{both}: one of them is out of reach by itself."
-    asked = ", ".join(f"{value['value']} ({value['asked_by']})" for value in pair["values"])
-    return f"{both} clash, {amounts.fixed(-pair['margin'], 3)} standard deviations short: {asked}."
+    targets = ", ".join(f"{value['value']} ({value['asked_by']})" for value in pair["values"])
+    return f"{both} clash, {amounts.fixed(-pair['margin'], 3)} standard deviations short: {targets}."

@@ -114,14 +114,14 @@ def _lines(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     expected = 'an object such as {"targets": {"humor": 1.2}}'
     try:
         records = json_records(read_text(path), path, expected)
-        found: list[tuple[str, Mapping[str, Any]]] = [
+        palettes: list[tuple[str, Mapping[str, Any]]] = [
             (f"{where}: ", known_fields(record, _PALETTE_FIELDS, where)) for where, record in records
         ]
     except InputError as error:
         raise click.UsageError(str(error)) from error
-    for where, record in found:
+    for where, record in palettes:
         if "targets" not in record:
             raise click.UsageError(f"{where}{str(dict(record))[:80]!r}; expected {expected}.")
-    if not found:
+    if not palettes:
         raise click.UsageError(f"{path} holds no palette; expected one JSON object a line.")
-    return found
+    return palettes

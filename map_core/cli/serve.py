@@ -196,15 +196,15 @@ def _named(opened: LoadedTable, path: Path | None) -> dict[str, np.ndarray]:
     Raises:
         InputError: a name is no text, or comes twice.
     """
-    found: dict[str, np.ndarray] = {}
+    palettes: dict[str, np.ndarray] = {}
     for number, palette in enumerate(read_palettes(opened, (), path) if path else (), start=1):
         name = palette.record.get("name", f"palette-{number}")
         if not isinstance(name, str) or not name.strip():
             raise InputError(f"The name of palette {number} is {name!r}; expected text.")
-        if name in found:
+        if name in palettes:
             raise InputError(f"{path} has two palettes {name!r}. Rename one of them.")
-        found[name] = palette.levels
-    return found
+        palettes[name] = palette.levels
+    return palettes
 
 
 def _told(model: str, address: Address | None) -> str:

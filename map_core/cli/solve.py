@@ -72,9 +72,9 @@ def solve(
         began = time.perf_counter()
         solution = solve_weights(oracle, targets)
         solve_ms = 1e3 * (time.perf_counter() - began)
-        found = assess(oracle, targets, solution=solution, attainable=attainable, budget=budget)
-        conflict = smallest_conflict(attainable, targets) if found.verdict is Verdict.OUT_OF_REACH else None
-        result = describe(found, conflict, oracle, palette.levels)
+        assessment = assess(oracle, targets, solution=solution, attainable=attainable, budget=budget)
+        conflict = smallest_conflict(attainable, targets) if assessment.verdict is Verdict.OUT_OF_REACH else None
+        result = describe(assessment, conflict, oracle, palette.levels)
         if with_ranges:
             result["ranges"] = _ranges(attainable, targets)
         result |= {"budget": budget, "candidates": candidates, "steps": solution.steps, "solve_ms": solve_ms}
@@ -92,32 +92,32 @@ def _ranges(attainable: AttainableLevels, targets: np.ndarray) -> dict[str, list
     }
 
 
-def describe(found: Assessment, conflict: Conflict | None, oracle: Oracle, levels: np.ndarray) -> dict[str, Any]:
+def describe(assessment: Assessment, conflict: Conflict | None, oracle: Oracle, levels: np.ndarray) -> dict[str, Any]:
     """Return an assessment as plain JSON values, in reward units and full precision.
 
     Args:
-        found: the assessment.
+        assessment: the assessment.
         conflict: the smallest set of targets that cannot be met together, when out of reach.
         oracle: its table.
         levels: (value,) the targets in reward units, NaN for free values.
     """
-    solution, closest = found.solution, found.nearest
-    out_of_reach = found.verdict is Verdict.OUT_OF_REACH
+    solution, closest = assessment.solution, assessment.nearest
+    out_of_reach = assessment.verdict is Verdict.OUT_OF_REACH
     return {
         "targets": by_name(oracle, levels),
         "form": oracle.form.value,
-        "verdict": found.verdict.value,
-        "margin": found.margin.value if math.isfinite(found.margin.value) else None,
+        "verdict": assessment.verdict.value,
+        "margin": assessment.margin.value if math.isfinite(assessment.margin.value) else None,
         "weights": by_name(oracle, solution.weights / oracle.scale) if solution else None,
         "levels": by_name(oracle, oracle.rewards_at(solution.levels)) if solution else None,
         "base": by_name(oracle, oracle.base),
         "kl": solution.kl if solution else None,
-        "over_budget": found.over_budget,
-        "ess": found.ess.per_prompt if found.ess else None,
-        "ess_pooled": found.ess.pooled if found.ess else None,
+        "over_budget": assessment.over_budget,
+        "ess": assessment.ess.per_prompt if assessment.ess else None,
+        "ess_pooled": assessment.ess.pooled if assessment.ess else None,
         "residual": solution.residual if solution else None,
         "redundant": solution.redundant if solution else None,
-        "certificate": by_name(oracle, found.margin.certificate / oracle.scale) if out_of_reach else None,
+        "certificate": by_name(oracle, assessment.margin.certificate / oracle.scale) if out_of_reach else None,
         "conflict": {
             "highest": by_name(oracle, oracle.rewards_at(conflict.highest)),
             "resolves": [oracle.values[j] for j in conflict.members if conflict.resolves[j]],

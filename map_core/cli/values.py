@@ -116,8 +116,8 @@ def _show(
 ) -> None:
     """Print one value, as text or as an object."""
     if as_json:
-        told = asdict(separation) if separation else None
-        facts = {"name": name, "card": card, "separation": told, "length_correlation": length}
+        separation_dict = asdict(separation) if separation else None
+        facts = {"name": name, "card": card, "separation": separation_dict, "length_correlation": length}
         click.echo(json.dumps(facts, allow_nan=False))
         return
     click.secho(name, bold=True)
@@ -133,12 +133,15 @@ def _show(
         click.echo(f"  length    {amounts.fixed(length, 2, signed=True)} rank correlation with the length of the reply")
 
 
-def _area(one: Separation | None) -> str:
-    return f"{amounts.fixed(one.auc, 2)} ({amounts.fixed(one.low, 2)} to {amounts.fixed(one.high, 2)})" if one else ""
+def _area(separation: Separation | None) -> str:
+    if separation is None:
+        return ""
+    low, high = amounts.fixed(separation.low, 2), amounts.fixed(separation.high, 2)
+    return f"{amounts.fixed(separation.auc, 2)} ({low} to {high})"
 
 
-def _counts(one: Separation | None) -> str:
-    return f"{one.positives} / {one.negatives}" if one else ""
+def _counts(separation: Separation | None) -> str:
+    return f"{separation.positives} / {separation.negatives}" if separation else ""
 
 
 def _show_ready(as_json: bool) -> None:

@@ -132,20 +132,25 @@ def verify(
         drawn = reachable_palettes(whole, solved_on, int(new.candidates.max()), random, seed=seed)
         mine = [palette.targets for palette in drawn]
     if study is not None:
-        made = studies.run_study(solved_on, new, halvings=count, seed=seed, report=_tell)
-        studies.save(made, study)
-        _show({"graded palettes": made.graded, "random palettes": made.random}, opened.oracle, as_json, short=True)
+        new_study = studies.run_study(solved_on, new, halvings=count, seed=seed, report=_tell)
+        studies.save(new_study, study)
+        _show(
+            {"graded palettes": new_study.graded, "random palettes": new_study.random},
+            opened.oracle,
+            as_json,
+            short=True,
+        )
     elif count > 1:
         crossed = cross_fit_delivery(solved_on, new, mine, halvings=count, seed=seed, report=_tell)
         _show({"palettes": crossed}, opened.oracle, as_json)
     else:
-        found = deliver(solved_on, new, mine, seed=seed)
-        for delivery in found:
+        deliveries = deliver(solved_on, new, mine, seed=seed)
+        for delivery in deliveries:
             print_json(describe_delivery(delivery, opened.oracle)) if as_json else click.echo(
                 delivery_text(delivery, opened.oracle)
             )
         if not as_json:
-            click.echo(delivery_summary(found))
+            click.echo(delivery_summary(deliveries))
 
 
 def _tell(done: int, total: int) -> None:
@@ -154,14 +159,14 @@ def _tell(done: int, total: int) -> None:
 
 def _show(parts: Mapping[str, CrossFitDelivery], oracle: Oracle, as_json: bool, short: bool = False) -> None:
     """Print palettes over many halvings; in short form, only their summary."""
-    for name, found in parts.items():
-        for number in range(len(found.asked)):
+    for name, part in parts.items():
+        for number in range(len(part.asked)):
             if as_json:
-                print_json(describe_crossed(found, number, oracle))
+                print_json(describe_crossed(part, number, oracle))
             elif not short:
-                click.echo(crossed_text(found, number, oracle))
+                click.echo(crossed_text(part, number, oracle))
         if not as_json:
-            click.echo("\n".join(crossed_summary(found, name)))
+            click.echo("\n".join(crossed_summary(part, name)))
 
 
 def fresh_replies(
@@ -169,12 +174,12 @@ def fresh_replies(
 ) -> RewardTable:
     """Return new replies to these prompts with the model and settings of their table, scored on its values."""
     if fresh is not None and fresh.is_file():
-        made = table_file.load(fresh)
-        if not set(made.prompts) <= set(others.prompts):
+        table = table_file.load(fresh)
+        if not set(table.prompts) <= set(others.prompts):
             raise InputError(
                 f"{fresh} holds replies to prompts that were solved on. Name another file, or its own --seed."
             )
-        return made.reordered(others.values)
+        return table.reordered(others.values)
     from map_core.engines.factory import open_engine
     from map_core.models.files import recorded_model
 

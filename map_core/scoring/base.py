@@ -128,8 +128,8 @@ class Scorer(ABC):
 
         :func:`map_core.scoring.from_metadata` reads it back.
         """
-        told = {"version": self.version, "family": self.family, "settings": self.settings()}
-        return self.card.as_dict() | told
+        recipe = {"version": self.version, "family": self.family, "settings": self.settings()}
+        return self.card.as_dict() | recipe
 
     @property
     def notes(self) -> tuple[str, ...]:

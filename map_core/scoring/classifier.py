@@ -216,8 +216,8 @@ class Classifier(Scorer):
 
 def _filled(template: str, prompt: str, reply: str) -> str:
     """Return a template with a prompt and a reply, neither of which is read as a template."""
-    before, found, after = template.partition("{reply}")
-    return before.replace("{prompt}", prompt) + (reply if found else "") + after.replace("{prompt}", prompt)
+    before, marker, after = template.partition("{reply}")
+    return before.replace("{prompt}", prompt) + (reply if marker else "") + after.replace("{prompt}", prompt)
 
 
 def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -231,8 +231,8 @@ def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
     entry = KNOWN_CLASSIFIERS[given["ready"]]
     if entry.refused:
         raise InputError(f"{entry.model} cannot be used: {entry.refused}.")
-    told = {"measures": entry.measures, "misses": entry.misses, "licence": entry.licence}
-    return entry.model, told | dict(entry.settings) | dict(given)
+    known = {"measures": entry.measures, "misses": entry.misses, "licence": entry.licence}
+    return entry.model, known | dict(entry.settings) | dict(given)
 
 
 def _named(labels: Mapping[int, str], given: Mapping[str, Any], outputs: int) -> list[str]:

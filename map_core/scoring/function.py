@@ -98,20 +98,20 @@ class FunctionScorer(Scorer):
     @cached_property
     def _function(self) -> Function:
         if self._file is None:
-            found = _entry_point(self.name, self._function_name).load()
+            loaded = _entry_point(self.name, self._function_name).load()
         else:
             spec = importlib.util.spec_from_file_location(f"value_palette_own_{self._state}", self._file)
             if spec is None or spec.loader is None:
                 raise InputError(f"{self._file}, which {self.name!r} names, is no Python file; expected file.py.")
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
-            found = getattr(module, self._function_name, None)
-        if not callable(found):
+            loaded = getattr(module, self._function_name, None)
+        if not callable(loaded):
             raise InputError(
                 f"{self._given['function']!r}, which {self.name!r} names, is no function; expected one that takes a "
                 "prompt and a list of replies and gives a number for each."
             )
-        function: Function = found
+        function: Function = loaded
         return function
 
 

@@ -111,10 +111,10 @@ class Judge(Scorer):
                     texts, pool.map(lambda text: self._rate(client, prompt, text), texts), strict=True
                 ):
                     self._known[prompt, text] = rating
-        found = np.array([self._known[prompt, reply.text] for reply in replies], dtype=np.float64)
+        ratings = np.array([self._known[prompt, reply.text] for reply in replies], dtype=np.float64)
         while len(self._known) > _KEPT:
             self._known.popitem(last=False)
-        return found
+        return ratings
 
     def settings(self) -> dict[str, Any]:
         """Return the settings as they were given; never the key."""
@@ -128,10 +128,10 @@ class Judge(Scorer):
             "{low_means}": self._given.get("low_means", "not at all"),
             "{high_means}": self._given.get("high_means", "very much"),
         }
-        asked = _ASK
+        question = _ASK
         for mark, text in named.items():
-            asked = asked.replace(mark, text)
-        before, _, rest = asked.partition("{prompt}")
+            question = question.replace(mark, text)
+        before, _, rest = question.partition("{prompt}")
         middle, _, after = rest.partition("{reply}")
         return before + prompt + middle + reply + after
 
@@ -160,8 +160,8 @@ class Judge(Scorer):
                 top_logprobs=_TOP,
             )
         except openai.APIStatusError as error:
-            said = "the key is refused" if error.status_code in (401, 403) else f"it answers {error.status_code}"
-            raise EngineError(f"The judge of {self.name!r} does not rate: {said}. {_MEND}") from error
+            reason = "the key is refused" if error.status_code in (401, 403) else f"it answers {error.status_code}"
+            raise EngineError(f"The judge of {self.name!r} does not rate: {reason}. {_MEND}") from error
         except openai.APIError as error:
             raise EngineError(
                 f"The judge of {self.name!r} does not answer ({type(error).__name__}). {_MEND}"
@@ -170,16 +170,16 @@ class Judge(Scorer):
             raise EngineError(f"The judge of {self.name!r} answers with what is no JSON. {_MEND}") from error
         return self._expected(_first_token(answer, self.name))
 
-    def _expected(self, told: Mapping[str, float]) -> float:
+    def _expected(self, log_probs: Mapping[str, float]) -> float:
         """Return the expected rating from the probabilities of what the judge might say next."""
         mass = dict.fromkeys(range(self._lowest, self._highest + 1), 0.0)
-        for token, log_prob in told.items():
+        for token, log_prob in log_probs.items():
             said = token.strip()
             if said.isascii() and said.isdigit() and int(said) in mass and len(said) == 1:
                 mass[int(said)] += math.exp(min(log_prob, 0.0))
         total = sum(mass.values())
         if not total >= MIN_DIGIT_MASS:
-            likely = max(told, key=lambda token: told[token], default="")
+            likely = max(log_probs, key=lambda token: log_probs[token], default="")
             raise ScorerError(
                 f"The judge of {self.name!r} gives no rating from {self._lowest} to {self._highest} but {likely!r}. "
                 "Take a model that follows instructions, or ask another question."
@@ -195,14 +195,16 @@ def _first_token(answer: Any, name: str) -> dict[str, float]:
     try:
         content = answer.choices[0].logprobs.content
         first = next(iter(content))
-        told = [(one.token, float(one.logprob)) for one in (first.top_logprobs or [first])]
+        alternatives = [
+            (alternative.token, float(alternative.logprob)) for alternative in (first.top_logprobs or [first])
+        ]
     except (AttributeError, IndexError, TypeError, StopIteration, ValueError) as error:
         raise ScorerError(
             f"The server of {name!r} tells no log-probabilities, so there is no expected rating. Use one that does "
             "(vLLM, llama.cpp, SGLang)."
         ) from error
-    found: dict[str, float] = {}
-    for token, log_prob in told:
+    log_probs: dict[str, float] = {}
+    for token, log_prob in alternatives:
         if not math.isnan(log_prob):
-            found[token] = float(np.logaddexp(found[token], log_prob)) if token in found else log_prob
-    return found
+            log_probs[token] = float(np.logaddexp(log_probs[token], log_prob)) if token in log_probs else log_prob
+    return log_probs

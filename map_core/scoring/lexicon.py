@@ -50,12 +50,12 @@ class PlainLanguage(Scorer):
 
     @staticmethod
     def _ease(text: str) -> float:
-        found = words(text)
-        if not found:
+        tokens = words(text)
+        if not tokens:
             return 0.0
         with_words = sum(1 for part in sentences(text) if words(part))
-        syllables = sum(_syllables(word.lower()) for word in found)
-        ease = 206.835 - 1.015 * len(found) / with_words - 84.6 * syllables / len(found)
+        syllables = sum(_syllables(word.lower()) for word in tokens)
+        ease = 206.835 - 1.015 * len(tokens) / with_words - 84.6 * syllables / len(tokens)
         return max(ease, 0.0)
 
 

@@ -114,9 +114,9 @@ def echo_share(prompt: str, reply: str) -> float:
 
     It is 0 for fewer than three words.
     """
-    asked, said = (_WORD.findall(text.lower()) for text in (prompt, reply))
-    known = set(zip(asked, asked[1:], asked[2:], strict=False))
-    grams = list(zip(said, said[1:], said[2:], strict=False))
+    prompt_words, reply_words = (_WORD.findall(text.lower()) for text in (prompt, reply))
+    known = set(zip(prompt_words, prompt_words[1:], prompt_words[2:], strict=False))
+    grams = list(zip(reply_words, reply_words[1:], reply_words[2:], strict=False))
     return sum(gram in known for gram in grams) / len(grams) if grams else 0.0
 
 

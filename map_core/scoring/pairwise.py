@@ -137,11 +137,11 @@ def choose_pairs(
         raise InputError(f"There are {len(scores)} scores for {len(table.replies)} replies; expected one each.")
     rng = np.random.default_rng(seed)
     pooled = table.form is Form.POOLED
-    asked: list[PairQuestion] = []
+    chosen: list[PairQuestion] = []
     seen: set[frozenset[int]] = set()
     parts, prompts = _Deck(PARTS, rng), _Deck(1 if pooled else len(table.prompts), rng)
     for _ in range(4 * wanted + len(table.prompts)):  # gives up where there are hardly any pairs
-        if len(asked) == wanted:
+        if len(chosen) == wanted:
             break
         prompt = prompts.draw()
         rows = np.arange(len(scores)) if pooled else np.arange(table.offsets[prompt], table.offsets[prompt + 1])
@@ -154,8 +154,8 @@ def choose_pairs(
         if frozenset((first, second)) in seen:
             continue
         seen.add(frozenset((first, second)))
-        asked.append(PairQuestion(first, second, part))
-    return tuple(asked)
+        chosen.append(PairQuestion(first, second, part))
+    return tuple(chosen)
 
 
 def _pairs(rows: np.ndarray, replies: Sequence[str], scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -163,8 +163,8 @@ def _pairs(rows: np.ndarray, replies: Sequence[str], scores: np.ndarray, rng: np
     if len(rows) > _LOOKED_AT:
         rows = rng.choice(rows, _LOOKED_AT, replace=False)
     texts = np.array([" ".join(replies[row].split()) for row in rows], dtype=object)  # those that read alike: no pair
-    one, other = np.triu_indices(len(rows), 1)
-    pairs = rng.permutation(np.column_stack([rows[one], rows[other]])[texts[one] != texts[other]])
+    first, other = np.triu_indices(len(rows), 1)
+    pairs = rng.permutation(np.column_stack([rows[first], rows[other]])[texts[first] != texts[other]])
     gaps = np.abs(scores[pairs[:, 0]] - scores[pairs[:, 1]])
     return pairs[np.argsort(gaps, kind="stable")]
 
@@ -178,7 +178,7 @@ class _Deck:
 
     def draw(self) -> int:
         if not self._left:
-            self._left = [int(one) for one in self._rng.permutation(self._size)]
+            self._left = [int(card) for card in self._rng.permutation(self._size)]
         return self._left.pop()
 
 
@@ -195,12 +195,16 @@ def agreement(scores: np.ndarray, judged: Sequence[PairJudgement]) -> Agreement 
     Returns:
         None while no pair was decided.
     """
-    decided = [one for one in judged if one.answer is not PairAnswer.NEITHER]
+    decided = [judgement for judgement in judged if judgement.answer is not PairAnswer.NEITHER]
     if not decided:
         return None
     agreed = 0.0
-    for one in decided:
-        more, less = (one.first, one.second) if one.answer is PairAnswer.FIRST else (one.second, one.first)
+    for judgement in decided:
+        more, less = (
+            (judgement.first, judgement.second)
+            if judgement.answer is PairAnswer.FIRST
+            else (judgement.second, judgement.first)
+        )
         agreed += 0.5 * (1.0 + float(np.sign(scores[more] - scores[less])))
     low, high = wilson_interval(agreed, len(decided))
     return Agreement(agreed, len(decided), len(judged) - len(decided), low, high)
@@ -216,7 +220,7 @@ def trust_level(auc: float, low: float) -> TrustLevel:
         >>> trust_level(0.8, 0.7), trust_level(0.8, 0.55), trust_level(0.7, 0.48)
         (<Word.RELIABLE: 'reliable'>, <Word.ROUGH: 'rough'>, <Word.UNUSABLE: 'not to be used'>)
     """
-    for said, (least, bound) in ((TrustLevel.RELIABLE, RELIABLE_FROM), (TrustLevel.ROUGH, ROUGH_FROM)):
+    for level, (least, bound) in ((TrustLevel.RELIABLE, RELIABLE_FROM), (TrustLevel.ROUGH, ROUGH_FROM)):
         if auc >= least and low > bound:
-            return said
+            return level
     return TrustLevel.UNUSABLE

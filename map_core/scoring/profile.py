@@ -59,7 +59,7 @@ class ValueProfile:
     @property
     def twins(self) -> tuple[tuple[str, float], ...]:
         """The values that this one is nearly one with, or nearly the opposite of."""
-        return tuple(one for one in self.correlations if abs(one[1]) > STRONG_CORRELATION)
+        return tuple(named for named in self.correlations if abs(named[1]) > STRONG_CORRELATION)
 
 
 @cached_weakly
@@ -101,7 +101,7 @@ def extreme_replies(
     j = table.index(value)
     mean, deviation = _mean_and_deviation(table.rewards[:, j], reply_masses(table))
     spread = (table.rewards[:, j] - mean) / deviation
-    found = []
+    ends = []
     for order in (np.argsort(-spread, kind="stable"), np.argsort(spread, kind="stable")):
         chosen: list[int] = []
         seen: set[int | str] = set()
@@ -113,8 +113,8 @@ def extreme_replies(
             if text and text not in seen and prompt not in seen:
                 chosen.append(row)
                 seen |= {text, prompt}
-        found.append(tuple(_example(table, j, spread, row) for row in chosen))
-    return found[0], found[1]
+        ends.append(tuple(_example(table, j, spread, row) for row in chosen))
+    return ends[0], ends[1]
 
 
 def _mean_and_deviation(column: np.ndarray, masses: np.ndarray | None) -> tuple[float, float]:
@@ -137,8 +137,8 @@ def _rungs(table: RewardTable, j: int, spread: np.ndarray) -> tuple[ExampleReply
     ends = np.cumsum(counted[rows] if copies is None else copies)
     last = ends[-1] - (0.0 if copies is None else 1.0)
     places = [share / 100 * last if copies is None else round(share / 100 * last) for share in EXAMPLE_PERCENTILES]
-    found = np.minimum(np.searchsorted(ends, places, side="right"), len(rows) - 1)
-    chosen = dict.fromkeys(int(rows[place]) for place in found)
+    positions = np.minimum(np.searchsorted(ends, places, side="right"), len(rows) - 1)
+    chosen = dict.fromkeys(int(rows[place]) for place in positions)
     return tuple(_example(table, j, spread, row) for row in chosen)
 
 
@@ -148,9 +148,9 @@ def _example(table: RewardTable, j: int, spread: np.ndarray, row: int) -> Exampl
 
 
 def _correlations(table: RewardTable, j: int) -> tuple[tuple[str, float], ...]:
-    found = _ranked(table)[j]
-    others = [(name, float(found[k])) for k, name in enumerate(table.values) if k != j]
-    return tuple(sorted(others, key=lambda one: -abs(one[1])))
+    row = _ranked(table)[j]
+    others = [(name, float(row[k])) for k, name in enumerate(table.values) if k != j]
+    return tuple(sorted(others, key=lambda named: -abs(named[1])))
 
 
 @cached_weakly

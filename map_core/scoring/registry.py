@@ -52,8 +52,8 @@ DEFAULT_VALUES: tuple[str, ...] = tuple(_BUILT_IN)
 READ_LIKELIHOOD = frozenset({"helpfulness", "familiarity"})
 
 
-def _contrast(one: Specification, models: ScoringModels) -> Scorer:
-    return Contrast(Definition.from_dict({"name": one.name, **one.settings}), models)
+def _contrast(specification: Specification, models: ScoringModels) -> Scorer:
+    return Contrast(Definition.from_dict({"name": specification.name, **specification.settings}), models)
 
 
 #: What makes a scorer of each family.
@@ -96,14 +96,14 @@ def resolve(
     """
     given = list(own.values() if isinstance(own, Mapping) else own)
     specified: dict[str, Specification] = {}
-    for one in (Specification.of(one) if isinstance(one, Definition) else one for one in given):
-        if one.family == BUILT_IN:
+    for entry in (Specification.of(entry) if isinstance(entry, Definition) else entry for entry in given):
+        if entry.family == BUILT_IN:
             continue
-        if one.name in _BUILT_IN:
-            raise InputError(f"{one.name!r} is a built-in value; give the one of your own another name.")
-        if one.name in specified:
-            raise InputError(f"The value {one.name!r} is defined twice. Give one of them another name.")
-        specified[one.name] = one
+        if entry.name in _BUILT_IN:
+            raise InputError(f"{entry.name!r} is a built-in value; give the one of your own another name.")
+        if entry.name in specified:
+            raise InputError(f"The value {entry.name!r} is defined twice. Give one of them another name.")
+        specified[entry.name] = entry
     names = (*DEFAULT_VALUES, *specified) if names is None else names
     unknown = [name for name in names if name not in _BUILT_IN and name not in specified]
     if unknown:
@@ -134,31 +134,39 @@ def check_scorers(scorers: Sequence[Scorer]) -> Sequence[Scorer]:
     return scorers
 
 
-def make_scorer(one: Specification, models: ScoringModels) -> Scorer:
+def make_scorer(specification: Specification, models: ScoringModels) -> Scorer:
     """Make the scorer of one specification.
 
     Raises:
         InputError: an unknown family, settings that it cannot use, or one that only a trusted specification may name.
     """
-    if one.family not in FAMILIES:
-        raise InputError(f"{one.name!r} is of the family {one.family!r}; there are {', '.join(FAMILIES)}.")
-    if one.family in _TRUSTED_ONLY and not one.trusted:
+    if specification.family not in FAMILIES:
         raise InputError(
-            f"{one.name!r} is scored by a {one.family}, and a table alone may not have that run or called. "
-            "Name it in a values file of your own (--values-file)."
+            f"{specification.name!r} is of the family {specification.family!r}; there are {', '.join(FAMILIES)}."
         )
-    check_name(one.name)
-    if "transform" not in one.settings:
-        return FAMILIES[one.family](one, models)
-    plain = replace(one, settings={key: given for key, given in one.settings.items() if key != "transform"})
-    return Transformed(FAMILIES[one.family](plain, models), Transform.from_dict(one.settings["transform"]))
+    if specification.family in _TRUSTED_ONLY and not specification.trusted:
+        raise InputError(
+            f"{specification.name!r} is scored by a {specification.family}, and a table alone may not have that run "
+            "or called. Name it in a values file of your own (--values-file)."
+        )
+    check_name(specification.name)
+    if "transform" not in specification.settings:
+        return FAMILIES[specification.family](specification, models)
+    plain = replace(
+        specification, settings={key: given for key, given in specification.settings.items() if key != "transform"}
+    )
+    return Transformed(
+        FAMILIES[specification.family](plain, models), Transform.from_dict(specification.settings["transform"])
+    )
 
 
 def scorable_values(own: Mapping[str, Specification]) -> tuple[str, ...]:
     """Return the values that new replies can be scored on: the built-in ones, and those of ``own`` that may be made."""
     ours = [
         name
-        for name, one in own.items()
-        if one.family in FAMILIES and name not in _BUILT_IN and (one.trusted or one.family not in _TRUSTED_ONLY)
+        for name, specification in own.items()
+        if specification.family in FAMILIES
+        and name not in _BUILT_IN
+        and (specification.trusted or specification.family not in _TRUSTED_ONLY)
     ]
     return (*DEFAULT_VALUES, *ours)

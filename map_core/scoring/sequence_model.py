@@ -159,7 +159,7 @@ class SequenceModel:
 
         rows = [self._tokens(text, cut_start) for text in texts]
         lengths = [len(ids) for ids, _, _ in rows]
-        found: list[np.ndarray] = [np.zeros(0)] * len(texts)
+        rows_of_outputs: list[np.ndarray] = [np.zeros(0)] * len(texts)
         order = sorted(range(len(texts)), key=lambda i: lengths[i])
         with torch.inference_mode():
             while order:
@@ -168,9 +168,9 @@ class SequenceModel:
                 batch, order = order[-count:], order[:-count]
                 given = self._padded([rows[i] for i in batch])
                 for i, output in zip(batch, self._read(given), strict=True):
-                    found[i] = output
+                    rows_of_outputs[i] = output
         cut = np.array([was_cut for _, _, was_cut in rows], dtype=bool)
-        return (np.vstack(found) if found else np.zeros((0, 1))), cut
+        return (np.vstack(rows_of_outputs) if rows_of_outputs else np.zeros((0, 1))), cut
 
     def _tokens(self, text: Text, cut_start: bool) -> tuple[list[int], list[int] | None, bool]:
         self.tokenizer.truncation_side = "left" if cut_start else "right"

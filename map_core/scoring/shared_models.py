@@ -59,9 +59,11 @@ class ScoringModels:
         if key not in self._kept:
             some = [text for text in dict.fromkeys(texts) if text.strip()]
             vectors = np.asarray(self._model().embed(some), dtype=np.float64) if some else np.zeros((0, 1))
-            found = dict(zip(some, vectors, strict=True))
+            vector_of = dict(zip(some, vectors, strict=True))
             nothing = np.zeros(vectors.shape[1])
-            self._kept[key] = np.array([found.get(text, nothing) for text in texts]).reshape(len(texts), len(nothing))
+            self._kept[key] = np.array([vector_of.get(text, nothing) for text in texts]).reshape(
+                len(texts), len(nothing)
+            )
             self._kept[key].setflags(write=False)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
@@ -93,8 +95,8 @@ class ScoringModels:
         """Return what was opened under this key before, else what ``opened`` gives now."""
         if key not in self._shared:
             self._shared[key] = opened()
-        found: Model = self._shared[key]
-        return found
+        model: Model = self._shared[key]
+        return model
 
     def _model(self) -> Embedder:
         if self._embedder is None:

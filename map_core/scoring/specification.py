@@ -53,14 +53,14 @@ def from_metadata(metadata: Mapping[str, Any]) -> dict[str, Specification]:
 
     Built-in ones are included; none is trusted.
     """
-    found = {}
+    specifications = {}
     for entry in metadata.get("scorers") or ():
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
             continue
         family, settings = entry.get("family", BUILT_IN), entry.get("settings") or {}
         if isinstance(family, str) and isinstance(settings, Mapping):
-            found[entry["name"]] = Specification(entry["name"], family, dict(settings))
-    return found
+            specifications[entry["name"]] = Specification(entry["name"], family, dict(settings))
+    return specifications
 
 
 def read_values_file(path: Path) -> dict[str, Specification]:
@@ -82,7 +82,7 @@ def read_values_file(path: Path) -> dict[str, Specification]:
         raise InputError(f"The values file {path} is not understood ({error}); expected TOML, or JSON.") from error
     if not isinstance(given, Mapping) or not given:
         raise InputError(f"The values file {path} names no value; expected a table a value, as in [calm_nurse].")
-    found = {}
+    specifications = {}
     for name, entry in given.items():
         if not isinstance(entry, Mapping):
             raise InputError(f"{name!r} in {path} is {entry!r}; expected a table, as in [{name}] and lines below it.")
@@ -92,11 +92,14 @@ def read_values_file(path: Path) -> dict[str, Specification]:
             raise InputError(f'{name!r} in {path} names no family; add a line like family = "contrast".')
         if isinstance(settings.get("function"), str) and ":" in settings["function"]:
             settings["function"] = str(path.parent / settings["function"])  # an absolute one stays as it is
-        found[name] = Specification(name, family, settings, trusted=True)
-    return found
+        specifications[name] = Specification(name, family, settings, trusted=True)
+    return specifications
 
 
 def values_file(definitions: Iterable[Definition]) -> str:
     """Return definitions as JSON that :func:`read_values_file` reads."""
-    entries = {one.name: {"family": one.family, **one.settings} for one in map(Specification.of, definitions)}
+    entries = {
+        specification.name: {"family": specification.family, **specification.settings}
+        for specification in map(Specification.of, definitions)
+    }
     return json.dumps(entries, ensure_ascii=False, indent=2) + "\n"

@@ -78,7 +78,7 @@ def auc(scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray
         )
     area = float(stats.mannwhitneyu(ones, zeros).statistic) / (len(ones) * len(zeros))
     # Placements: for each reply, the share of the other label's replies that it lies on the right side of.
-    above = np.array([np.mean((one > zeros) + 0.5 * (one == zeros)) for one in ones])
+    above = np.array([np.mean((reward > zeros) + 0.5 * (reward == zeros)) for reward in ones])
     below = np.array([np.mean((ones > zero) + 0.5 * (ones == zero)) for zero in zeros])
     width = 1.959964 * float(np.sqrt(above.var(ddof=1) / len(ones) + below.var(ddof=1) / len(zeros)))
     if width == 0.0:
@@ -92,11 +92,11 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     Raises:
         InputError: no such file, or a line that is not such an object; the message names the line.
     """
-    found = []
+    labels_read = []
     for where, entry in json_records(read_text(path), path, "one a labelled reply"):
         try:
             labels = {str(name): int(label) for name, label in entry["labels"].items() if label is not None}
-            found.append(Label(str(entry["prompt_id"]), int(entry["candidate"]), labels))
+            labels_read.append(Label(str(entry["prompt_id"]), int(entry["candidate"]), labels))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{where} is no label ({error!r}); expected "
@@ -104,7 +104,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
             ) from error
         if bad := [name for name, label in labels.items() if label not in (0, 1)]:
             raise InputError(f"{where} labels {bad[0]} with {labels[bad[0]]}; expected 1 or 0.")
-    return tuple(found)
+    return tuple(labels_read)
 
 
 def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separation]:
@@ -123,15 +123,15 @@ def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separa
                 "Give the labels of this very table."
             )
         rows.append(int(table.offsets[number]) + label.candidate)
-    found = {}
+    by_value = {}
     for column, value in enumerate(table.values):
         judged = [(row, label.labels[value]) for row, label in zip(rows, labels, strict=True) if value in label.labels]
         given = np.array([label for _, label in judged])
         positives, negatives = int(np.sum(given == 1)), int(np.sum(given == 0))
         if min(positives, negatives) >= 2:
             scores = table.rewards[[row for row, _ in judged], column]
-            found[value] = Separation(value, *auc(scores, given), positives, negatives)
-    return found
+            by_value[value] = Separation(value, *auc(scores, given), positives, negatives)
+    return by_value
 
 
 def length_correlations(table: RewardTable) -> dict[str, float]:

@@ -51,26 +51,26 @@ def palette_line(written: NamedPalette, table: RewardTable, oracle: Oracle) -> s
         oracle: of that part.
     """
     levels = oracle.rewards_at(standardised(written.palette, table.values, oracle, percentiles(table, oracle.form)))
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "name": written.name,
         "targets": {
             name: float(level) for name, level in zip(table.values, levels, strict=True) if not np.isnan(level)
         },
         "palette": written.palette.as_dict(),
     }
-    told |= {name: text for name in ("colour", "note") if (text := getattr(written, name))}
-    return json.dumps(told, ensure_ascii=False)
+    content |= {name: text for name in ("colour", "note") if (text := getattr(written, name))}
+    return json.dumps(content, ensure_ascii=False)
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
     """Return names as ``serve`` wants them, each one once: a number is added to a name that came before."""
-    found: list[str] = []
+    unique: list[str] = []
     for name in names:
         number, shown = 2, name
-        while shown in found:
+        while shown in unique:
             shown, number = f"{name} ({number})", number + 1
-        found.append(shown)
-    return found
+        unique.append(shown)
+    return unique
 
 
 def parse_palettes(text: str, table: RewardTable, oracle: Oracle) -> tuple[NamedPalette, ...]:
@@ -87,30 +87,30 @@ def parse_palettes(text: str, table: RewardTable, oracle: Oracle) -> tuple[Named
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"The file has {len(text):,} characters; expected at most {MAX_CHARACTERS:,}.")
-    found = []
+    palettes = []
     for number, (where, record) in enumerate(json_records(text, "the file", "one a palette"), start=1):
         try:
-            found.append(_read(known_fields(record, _FIELDS, where), number, table, oracle))
+            palettes.append(_read(known_fields(record, _FIELDS, where), number, table, oracle))
         except (InputError, TypeError, KeyError) as error:
             raise InputError(f"{where.removesuffix(' of the file')}: {error}") from error
-    if not found:
+    if not palettes:
         raise InputError('The file holds no palette; expected lines such as {"targets": {"humor": "p70"}}.')
-    return tuple(found)
+    return tuple(palettes)
 
 
-def _read(told: Any, number: int, table: RewardTable, oracle: Oracle) -> NamedPalette:
-    if not isinstance(told, dict):
-        raise InputError(f'{told!r:.60} is no palette; expected an object such as {{"targets": {{"humor": "p70"}}}}.')
-    if "palette" in told:
-        palette = _whole(Palette.from_dict(told["palette"]), table.values)
+def _read(record: Any, number: int, table: RewardTable, oracle: Oracle) -> NamedPalette:
+    if not isinstance(record, dict):
+        raise InputError(f'{record!r:.60} is no palette; expected an object such as {{"targets": {{"humor": "p70"}}}}.')
+    if "palette" in record:
+        palette = _whole(Palette.from_dict(record["palette"]), table.values)
     else:
-        levels = resolve(told.get("targets"), table, oracle)  # type: ignore[arg-type]  # says what is wrong with None
-        palette = _of_levels(levels, table, oracle.form, str(told.get("use_case", ALL)))
+        levels = resolve(record.get("targets"), table, oracle)  # type: ignore[arg-type]  # says what is wrong with None
+        palette = _of_levels(levels, table, oracle.form, str(record.get("use_case", ALL)))
     if palette.use_case not in (ALL, *table.use_case_names):
         raise InputError(
             f"{palette.use_case!r} is no use case of this table; it has {', '.join(table.use_case_names)}."
         )
-    name, colour, note = (str(told.get(what) or "") for what in ("name", "colour", "note"))
+    name, colour, note = (str(record.get(what) or "") for what in ("name", "colour", "note"))
     return NamedPalette(name.strip() or f"Palette {number}", palette, colour, note)
 
 
