@@ -74,6 +74,15 @@ def test_tabs_of_a_spreadsheet_with_decimal_commas(tmp_path: Path):
     assert numbers(imported(tmp_path / "t.tsv", plain)[0]) == [1.25, 2.375]
 
 
+def test_quotation_marks_are_text_in_a_tab_file_without_quoting(tmp_path: Path):
+    lines = ['Who said it?\t"Yes, I did.\t1', "Who said it?\tNobody did.\t2", 'Who said it?\tNo, I did not."\t3']
+    table, said = imported(tmp_path / "t.tsv", "\n".join(["prompt\treply\thumor", *lines]))
+    assert table.replies == ('"Yes, I did.', "Nobody did.", 'No, I did not."')
+    assert "quotation marks as text" in said
+    quoted = 'prompt\treply\thumor\nHow?\t"two\nlines"\t1\nHow?\t"a ""b"""\t2\n'
+    assert imported(tmp_path / "q.tsv", quoted)[0].replies == ("two\nlines", 'a "b"')
+
+
 def test_empty_columns_and_rows_of_a_spreadsheet(tmp_path: Path):
     table, said = imported(tmp_path / "t.csv", "prompt,reply,humor,,\nHow?,a,1,,\nHow?,b,2,,\n,,,,\n,,,,\n")
     assert numbers(table) == [1, 2]

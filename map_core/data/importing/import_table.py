@@ -193,6 +193,8 @@ def _how_read(source: SourceFile, scan: FileScan) -> str:
     how = f"{source.kind} in {source.encoding.upper().removesuffix('-SIG')}"
     if source.delimiter in marks:
         how += f" with {marks[source.delimiter]} between cells"
+    if source.csv is not None and not source.csv.quoted:
+        how += ", quotation marks as text"
     commas = [column.name for column in scan.rewards if column.decimal_commas]
     return how + (f", decimal commas in {', '.join(commas)}" if commas else "")
 

@@ -38,11 +38,13 @@ class Header:
         delimiter: between cells; :data:`ONE_COLUMN` where there is one column.
         names: of the columns, in the file's order.
         hint: the file begins with a line such as ``sep=;``.
+        quoted: quotation marks enclose cells; else they are text, as in tab files that were written without quoting.
     """
 
     delimiter: str
     names: tuple[str, ...]
     hint: bool = False
+    quoted: bool = True
 
 
 def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: object) -> Header:
@@ -77,7 +79,26 @@ def read_header(opened: Callable[[], AbstractContextManager[TextIO]], where: obj
             names.pop()
     if len(set(names)) < len(names):
         raise InputError(f"{where} has the column {first_twice(names)!r} twice. Rename one of them.")
-    return Header(delimiter if len(names) > 1 or hint else ONE_COLUMN, tuple(names), hint is not None)
+    quoted = delimiter != "\t" or not _marks_are_text(opened, hint is not None)
+    return Header(delimiter if len(names) > 1 or hint else ONE_COLUMN, tuple(names), hint is not None, quoted)
+
+
+def _marks_are_text(opened: Callable[[], AbstractContextManager[TextIO]], hint: bool) -> bool:
+    """Return whether a tab file was written without quoting: each line is a row, and some cell has one mark alone."""
+    alone, cells = False, 0
+    with opened() as file:
+        if hint:
+            file.readline()
+        for line in file:
+            row = line.rstrip("\r\n")
+            if not row.strip():
+                continue
+            cells = cells or row.count("\t")
+            if row.count("\t") != cells:
+                return False
+            if '"' in row and not alone:
+                alone = any(cell.count('"') == 1 and cell[:1] == '"' for cell in row.split("\t"))
+    return alone
 
 
 def _fit(reader: Any) -> tuple[float, list[str]]:
@@ -112,7 +133,7 @@ def csv_rows(file: TextIO, header: Header, where: object) -> Iterator[tuple[int,
     skipped = 1 if header.hint else 0
     if header.hint:
         file.readline()
-    reader, number = _reader(file, header.delimiter), -1
+    reader, number = _reader(file, header.delimiter, header.quoted), -1
 
     def refused(why: str) -> InputError:
         columns = f"{len(header.names)} columns" if len(header.names) > 1 else "one column"
@@ -147,6 +168,8 @@ def _cells(row: Sequence[str], names: Sequence[str]) -> str:
     return f"{len(row)} cells; beyond the last column, {names[-1]!r}, stands {row[len(names)]!r:.60}"
 
 
-def _reader(file: TextIO, delimiter: str) -> Any:
+def _reader(file: TextIO, delimiter: str, quoted: bool = True) -> Any:
     csv.field_size_limit(LONGEST_CELL)
+    if not quoted:
+        return csv.reader(file, delimiter=delimiter, strict=True, quoting=csv.QUOTE_NONE)
     return csv.reader(file, delimiter=delimiter, strict=True)
