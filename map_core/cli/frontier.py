@@ -13,7 +13,7 @@ import numpy as np
 
 from map_core.analysis.frontier import Contour, Frontier, Surface, frontiers
 from map_core.analysis.frontier import surface as surface_of
-from map_core.cli.inputs import LoadedTable, open_table, read_pairs, value_positions
+from map_core.cli.inputs import LoadedTable, open_table, read_pairs, split_known, value_positions
 from map_core.cli.options import table_options
 from map_core.cli.output import by_name, columns, print_json
 from map_core.core import amounts
@@ -22,6 +22,10 @@ from map_core.oracle import Oracle
 from map_core.palettes.targets import resolve
 
 BUDGETS = (0.25, 0.5, 1.0, 2.0)
+
+
+#: Pairs that are drawn when none is named.
+MAX_PAIRS = 120
 
 
 @click.command()
@@ -70,9 +74,15 @@ def frontier(
     groups = [_members(opened, "--pair", pair, 2) for pair in pairs]
     threes = [_members(opened, "--triple", triple, 3) for triple in triples]
     if not groups and not threes:
-        groups = list(combinations(range(len(opened.table.values)), 2))
+        count = len(opened.table.values)
+        groups = list(combinations(range(count), 2))
         if not groups:
             raise click.UsageError("This table has one value; a frontier needs two.")
+        if len(groups) > MAX_PAIRS:
+            raise click.UsageError(
+                f"This table has {count} values, which are {len(groups):,} pairs; up to {MAX_PAIRS} are drawn unasked. "
+                "Name those that you want with --pair A,B, as often as you like."
+            )
     kept = _floors(opened, floors)
     # The usual budgets stop where choosing among the candidates does; those asked for are taken as they are.
     nats = list(budgets) or [b for b in BUDGETS if b < opened.oracle.log_candidates]
@@ -94,7 +104,7 @@ def frontier(
 
 def _members(opened: LoadedTable, option: str, text: str, count: int) -> tuple[Any, ...]:
     """Return the positions of the values of one --pair or --triple."""
-    names = [name.strip() for name in text.split(",")]
+    names = split_known(text, opened.table.values)
     if len(names) != count or len(set(names)) < count:
         shown = ",".join("ABC"[:count])
         raise click.UsageError(f"{option} {text!r} is no {shown}; expected {count} different values.")

@@ -5,7 +5,7 @@ Constraint: text in, plain values out; :mod:`map_core.palettes.targets` parses l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,29 @@ def read_pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
     """
     named: dict[str, str] = {}
     for pair in pairs:
-        name, equals, level = pair.partition("=")
+        name, equals, level = pair.rpartition("=")  # a value's name may have an = in it, a level has none
         if not equals or not name or not level:
             raise click.UsageError(f"{option} {pair!r} is no NAME=LEVEL, such as humor=p70.")
         if name in named:
             raise click.UsageError(f"{option} names {name} twice.")
         named[name] = level
     return named
+
+
+def split_known(text: str, known: Collection[str]) -> tuple[str, ...]:
+    """Split names at commas, but for the commas in names that are known.
+
+    Example:
+        >>> split_known("acc,none,humor", ("acc,none", "humor"))
+        ('acc,none', 'humor')
+    """
+    for name in sorted(known, key=len, reverse=True):
+        if text.strip() == name:
+            return (name,)
+        if text.lstrip().startswith(f"{name},"):
+            return (name, *split_known(text.lstrip()[len(name) + 1 :], known))
+    first, comma, rest = text.partition(",")
+    return (first.strip(), *(split_known(rest, known) if comma else ()))
 
 
 def value_positions(opened: LoadedTable, option: str, names: Iterable[str]) -> list[int]:
