@@ -170,20 +170,23 @@ def test_the_command_killed_and_given_again(
     folder: Path, numbers: tuple[Path, list[dict[str, Any]]], how: signal.Signals, tmp_path: Path
 ) -> None:
     prompts, out = numbers[0], tmp_path / "out.jsonl"
-    process = subprocess.Popen(
-        # Of the lowest priority, so that the loop below sees the second line before the command ends.
-        ["nice", "-n", "19", sys.executable, "-m", "map_core", *command(folder, prompts, out)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not out.exists() or out.read_bytes().count(b"\n") < 2:
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(how)
-    told = process.communicate(timeout=20)[1]
-    made = out.read_bytes().count(b"\n")
+    for _ in range(5):
+        # Of the lowest priority, so that the loop below mostly sees the second line before the command ends.
+        process = subprocess.Popen(
+            ["nice", "-n", "19", sys.executable, "-m", "map_core", *command(folder, prompts, out)],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while (not out.exists() or out.read_bytes().count(b"\n") < 2) and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(how)
+        told = process.communicate(timeout=20)[1]
+        made = out.read_bytes().count(b"\n")
+        if made < 8:
+            break
+        out.unlink()  # it had ended before anybody looked: once more
     assert 2 <= made < 8
     if how is signal.SIGINT:
         assert process.returncode == 130
