@@ -43,7 +43,9 @@ def value_columns(path: Path, schema: pa.Schema, prompt: str) -> tuple[str, ...]
     """
     named = tuple(load_metadata(path).get("values", ()))
     other = {*REPLY_COLUMNS, prompt}
-    if reasons := [reason for column in schema if (reason := departure(column))]:
+    # Weights and held-out flags are checked by weight_columns.
+    checked = [column for column in schema if column.name not in ("weight", "held_out")]
+    if reasons := [reason for column in checked if (reason := departure(column))]:
         raise InputError(f"{path} is no table that can be streamed: {'; '.join(reasons)}. Import it first.")
     values = named or tuple(
         column.name
