@@ -6,6 +6,11 @@ import functools
 import os
 import sys
 
+# Before torch and numpy are imported, and for every process that a test starts: two processes whose threads wait for
+# each other on two cores stall each other by ten times and more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from streamlit.components.v2 import manifest_scanner
 
