@@ -36,6 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(mark)
         if not {"app", "browser", "gpu", "model", "process", "slow"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.fast)
+        if item.get_closest_marker("browser"):
+            # What a browser has not shown in time is looked at once more; the summary counts it as a rerun.
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,6 +20,7 @@ import map_core
 from tests import ROOT
 from tests.app_server import wait_for
 from tests.browser_setup import OPTIONS, find_chromium
+from tests.visits import keyed
 
 pytestmark = pytest.mark.slow
 
@@ -166,5 +167,5 @@ def test_the_app_shows_a_verdict(address: str) -> None:
         page = browser.new_page()
         page.goto(f"{address}/?palette=helpfulness:p60")
         expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60_000)
-        expect(page.locator(".st-key-verdict").get_by_role("status")).to_contain_text("Reachable", timeout=60_000)
+        expect(keyed(page, "verdict").get_by_role("status")).to_contain_text("Reachable", timeout=60_000)
         browser.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 SECONDS = 1000
 #: Settled: no script runs and nothing was drawn for so long; after a mere change of width or colours; in milliseconds.
@@ -53,6 +53,14 @@ def settle(page: Page, quiet: int = QUIET) -> None:
     page.evaluate(_SETTLED, [quiet, AT_MOST])
     failed = page.locator("[data-testid=stException], [class*=st-key-failed_]")
     assert not failed.count(), f"{page.url} has failed: {failed.first.inner_text()}"
+
+
+def keyed(page: Page, key: str) -> Locator:
+    """Return the element or container of a key; while a script runs, the one that it has drawn.
+
+    Streamlit keeps what an earlier run has drawn until the end of the next one: for a moment a key can be there twice.
+    """
+    return page.locator(f".st-key-{key}").first
 
 
 def places(browser: Browser | BrowserContext, address: str) -> list[Place]:

@@ -12,6 +12,7 @@ from map_core.core.assets import ASSETS
 from pages.view.palette import verdict
 from pages.view.shell import errors
 from tests.app_server import MARKUP, SECONDS
+from tests.visits import keyed
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +37,7 @@ def fader(page: Page, name: str) -> Locator:
 
 
 def status(page: Page) -> Locator:
-    return page.locator(".st-key-verdict").get_by_role("status")
+    return keyed(page, "verdict").get_by_role("status")
 
 
 def place(page: Page, name: str) -> tuple[float, float, dict]:
@@ -244,13 +245,13 @@ def test_replies_are_text_and_change_with_the_palette(page):
 
 
 def test_plain_sliders_stand_in(page):
-    page.locator(".st-key-plain_desk label").click()
-    slider = page.locator(".st-key-target_humor input[type=range]")
+    keyed(page, "plain_desk").locator("label").click()
+    slider = keyed(page, "target_humor").locator("input[type=range]")
     expect(slider).to_be_visible()
     slider.focus()
     page.keyboard.press("End")
     expect(status(page)).to_contain_text(re.compile("Out of reach|paper"))
-    page.locator(".st-key-plain_desk label").click()
+    keyed(page, "plain_desk").locator("label").click()
     expect(fader(page, "Humor")).to_be_visible()
 
 

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests import visits
 from tests.app_server import SECONDS
 from tests.browser.test_accessibility import findings
+from tests.visits import keyed
 
 pytestmark = pytest.mark.browser
 
@@ -27,20 +28,20 @@ def page(context, address):
 
 def press(page: Page, key: str) -> None:
     """A button by the keyboard."""
-    page.locator(f".st-key-{key} button").focus()
+    keyed(page, key).locator("button").focus()
     page.keyboard.press("Enter")
 
 
 def test_the_tour_by_keyboard_from_the_landing_to_the_palette_from_before(page):
     visits.settle(page)
     page.evaluate("async () => { await document.fonts.ready }")
-    landing = page.locator(".st-key-welcome").bounding_box()
+    landing = keyed(page, "welcome").bounding_box()
     assert landing["height"] <= 200
     assert page.locator(".vp-desk [role=slider]").first.bounding_box()["y"] < 700
     own = page.url
     press(page, "tour_start")
     strip = page.get_by_role("region", name="Tour")
-    status = page.locator(".st-key-verdict").get_by_role("status")
+    status = keyed(page, "verdict").get_by_role("status")
     expect(strip).to_contain_text("1 of 6", timeout=LONG)
     expect(status).to_contain_text("Reachable", timeout=LONG)
     press(page, "tour_next")

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests import visits
 from tests.app_server import SECONDS
+from tests.visits import keyed
 
 pytestmark = pytest.mark.browser
 
@@ -62,7 +63,7 @@ def test_a_palette_is_made_reported_and_compared_by_keys_alone(browser, address)
     page = context.new_page()
     page.goto(address)
     visits.settle(page)
-    verdict = page.locator(".st-key-verdict [role=status]").first
+    verdict = keyed(page, "verdict").locator("[role=status]").first
 
     # The first stop leads past the navigation.
     first = tab_to(page, lambda found: True, "the skip link")
@@ -105,5 +106,5 @@ def test_a_palette_is_made_reported_and_compared_by_keys_alone(browser, address)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Compare").first).to_be_visible(timeout=60 * SECONDS)
     visits.settle(page)
-    expect(page.locator(".st-key-palette_line")).to_contain_text("Reachable")
+    expect(keyed(page, "palette_line")).to_contain_text("Reachable")
     context.close()

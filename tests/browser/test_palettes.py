@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.app_server import SECONDS
-from tests.visits import settle
+from tests.visits import keyed, settle
 
 pytestmark = pytest.mark.browser
 NAME = "<b>Calm</b> *and* kind"
@@ -39,35 +39,35 @@ def test_palettes_from_saving_to_the_link(browser, address):
 
     view(page, "Side by side")
     expect(page.get_by_role("heading", name="More helpfulness")).to_be_visible()
-    expect(page.locator(".st-key-beside_chart .main-svg").first).to_be_visible()
+    expect(keyed(page, "beside_chart").locator(".main-svg").first).to_be_visible()
     replies = page.locator("[class*=st-key-beside_reply_]")
     assert replies.count() == 2
     expect(replies.first).to_contain_text("<script>window.ran = true</script> **bold**")
-    tops = page.locator(".st-key-beside > div").evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
+    tops = keyed(page, "beside").locator("> div").evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
     assert tops == sorted(set(tops)), "columns stack on a phone"
 
     view(page, "Blend")
     page.get_by_role("slider", name="Share of the second").press("ArrowRight")
     expect(page.get_by_role("heading", name="45% Your palette, 55% More helpfulness")).to_be_visible()
-    expect(page.locator(".st-key-blend_chart .main-svg").first).to_be_visible()
+    expect(keyed(page, "blend_chart").locator(".main-svg").first).to_be_visible()
     page.get_by_role("button", name="Use this blend").click()
     settle(page)
 
     view(page, "Timeline")
     expect(page.get_by_role("heading", name="1. Started.")).to_be_visible()
-    expect(page.locator(".st-key-timeline_chart .main-svg").first).to_be_visible()
-    page.locator(".st-key-step_go_1 button").click()
+    expect(keyed(page, "timeline_chart").locator(".main-svg").first).to_be_visible()
+    keyed(page, "step_go_1").locator("button").click()
     expect(page.get_by_text("Step 2 of 3 in this session.")).to_be_visible()
 
     view(page, "Saved")
     link = page.locator("[data-testid=stCode] code").inner_text()
-    asked = page.locator(".st-key-palette_line .vp-chips").inner_text()
+    asked = keyed(page, "palette_line").locator(".vp-chips").inner_text()
     beside = context.new_page()
     beside.goto(link)
     settle(beside)
     assert beside.evaluate("location.pathname") == "/"
     beside.goto(f"{address}/palettes{beside.evaluate('location.search')}&view=timeline")
     expect(beside.get_by_role("heading", name="How this palette came about")).to_be_visible()
-    expect(beside.locator(".st-key-palette_line .vp-chips")).to_have_text(asked.replace("\n", ""))
+    expect(keyed(beside, "palette_line").locator(".vp-chips")).to_have_text(asked.replace("\n", ""))
     assert page.evaluate("window.ran") is None
     context.close()

@@ -7,6 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.visits import keyed
+
 SECONDS = 1000
 
 pytestmark = pytest.mark.browser
@@ -17,18 +19,18 @@ def test_the_report_is_taken_from_the_page_and_opens_without_a_network(browser, 
     context.set_default_timeout(60 * SECONDS)
     page = context.new_page()
     page.goto(f"{address}/report?palette=helpfulness:p60;humor:p55")
-    expect(page.locator(".st-key-share_report button").first).to_be_visible(timeout=60 * SECONDS)
+    expect(keyed(page, "share_report").locator("button").first).to_be_visible(timeout=60 * SECONDS)
     with page.expect_download() as download:
-        page.locator(".st-key-share_report button").first.click()
+        keyed(page, "share_report").locator("button").first.click()
     download.value.save_as(tmp_path / "report.html")
 
     # The same document is looked at on the page, in a frame that may run nothing.
-    frame = page.locator(".st-key-report_preview iframe")
+    frame = keyed(page, "report_preview").locator("iframe")
     expect(frame).to_have_attribute("sandbox", "", timeout=60 * SECONDS)
     expect(frame.content_frame.get_by_role("status")).to_contain_text("Reachable", timeout=60 * SECONDS)
 
-    page.locator(".st-key-share_link button").click()
-    expect(page.locator(".st-key-share_link button")).to_contain_text("Copied")
+    keyed(page, "share_link").locator("button").click()
+    expect(keyed(page, "share_link").locator("button")).to_contain_text("Copied")
     link = page.evaluate("navigator.clipboard.readText()")
     assert link == f"{address}/?palette=helpfulness:p60;humor:p55"
     context.close()
@@ -57,7 +59,7 @@ def test_the_snippets_open_on_a_click(browser, address):
     context.set_default_timeout(60 * SECONDS)
     page = context.new_page()
     page.goto(f"{address}/report?palette=humor:p60")
-    page.locator(".st-key-share_engineers button").first.click()
+    keyed(page, "share_engineers").locator("button").first.click()
     expect(page.get_by_text("python -m map_core solve")).to_be_visible(timeout=60 * SECONDS)
     page.get_by_role("tab", name="Weights").click()
     expect(page.get_by_text("table_sha256")).to_be_visible()

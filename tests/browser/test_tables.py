@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.app_server import SECONDS
-from tests.visits import settle
+from tests.visits import keyed, settle
 
 pytestmark = pytest.mark.browser
 MARKUP = '"<img src=x onerror=""window.ran = true""> =1+1"'
@@ -46,13 +46,13 @@ def test_a_file_of_ones_own_from_upload_to_the_frontier_and_away(browser, addres
     expect(page.get_by_text("You look at “mine” now")).to_be_visible()
     fits(page, "the list")
     page.get_by_role("radio", name="How good", exact=True).click()
-    expect(page.locator(".st-key-advice")).to_be_visible()
+    expect(keyed(page, "advice")).to_be_visible()
     expect(page.get_by_role("heading", name="How far each value goes by itself")).to_be_visible()
     settle(page)
     fits(page, "how good it is")
     page.goto(f"{address}/tradeoffs?table=mine")
     settle(page)
-    expect(page.locator(".st-key-two_chart .main-svg, .js-plotly-plot .main-svg").first).to_be_visible()
+    expect(keyed(page, "two_chart").locator(".main-svg, .js-plotly-plot .main-svg").first).to_be_visible()
     assert "table=mine" in page.url
     assert page.evaluate("window.ran") is None
     page.goto(f"{address}/tables?table=mine")

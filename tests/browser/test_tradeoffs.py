@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.app_server import SECONDS
-from tests.visits import settle
+from tests.visits import keyed, settle
 
 pytestmark = pytest.mark.browser
 
@@ -42,21 +42,21 @@ def click_point(page: Page, plot: Locator, trace: str, point: int) -> None:
 def test_a_cell_opens_its_pair_and_the_address_says_so(page, address):
     page.goto(f"{address}/tradeoffs?view=pairs")
     settle(page)
-    cell = page.locator(".st-key-pair_1_2 .js-plotly-plot")
+    cell = keyed(page, "pair_1_2").locator(".js-plotly-plot")
     expect(cell).to_be_visible(timeout=PATIENT)
     click_point(page, cell, "open", 40)
     expect(page.get_by_role("heading", name="What can be had together")).to_be_visible(timeout=PATIENT)
     settle(page)
     assert "view=two" in page.url
     assert "pair=harmlessness%2Chumor" in page.url
-    expect(page.locator(".st-key-view_two")).to_contain_text("Harmlessness")
+    expect(keyed(page, "view_two")).to_contain_text("Harmlessness")
 
 
 def test_a_line_is_looked_at_and_taken(page, address):
     page.goto(f"{address}/tradeoffs?view=lines")
     settle(page)
-    click_point(page, page.locator(".st-key-view_lines .js-plotly-plot"), "line 0", 0)
-    panel = page.locator(".st-key-what_if_lines")
+    click_point(page, keyed(page, "view_lines").locator(".js-plotly-plot"), "line 0", 0)
+    panel = keyed(page, "what_if_lines")
     expect(panel).to_contain_text("One of the palettes at 1 nats.", timeout=PATIENT)
     panel.get_by_role("button", name="Take it").click()
     expect(panel).to_contain_text("This is your palette now.", timeout=PATIENT)
@@ -68,12 +68,12 @@ def test_choices_stand_in_the_address_and_back_is_not_filled_with_them(page, add
     page.goto(f"{address}/tradeoffs?view=lines&lines_budgets=0.5")
     settle(page)
     before = page.evaluate("history.length")
-    tint = page.locator(".st-key-lines_tint").get_by_role("radio", name="Its cost")
+    tint = keyed(page, "lines_tint").get_by_role("radio", name="Its cost")
     tint.click()
     settle(page)
     assert "lines_tint=Its+cost" in page.url
     assert page.evaluate("history.length") == before
-    page.locator(".st-key-tradeoffs_view").get_by_role("radio", name="Two values").click()
+    keyed(page, "tradeoffs_view").get_by_role("radio", name="Two values").click()
     settle(page)
     assert "lines_tint" not in page.url
     assert page.evaluate("history.length") == before + 1, "an entry a view"

@@ -13,7 +13,7 @@ from map_core.models.files import locate
 from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import MARKUP, SECONDS, running
 from tests.tables import make_table
-from tests.visits import settle
+from tests.visits import keyed, settle
 
 
 def _missing() -> str:
@@ -63,9 +63,9 @@ def test_a_value_from_words_to_a_slider(browser, own_address):
         expect(page.locator(".vp-question .vp-tag")).to_have_text(f"{number} of 15")
         if number == 1:
             narrow(page)
-            expect(page.locator(".st-key-values_reply_0")).to_contain_text("<script>window.ran = true</script>")
-            assert page.locator(".st-key-values_is_first button").bounding_box()["height"] >= 44
-            page.locator(".st-key-values_is_first button").click()  # a thumb
+            expect(keyed(page, "values_reply_0")).to_contain_text("<script>window.ran = true</script>")
+            assert keyed(page, "values_is_first").locator("button").bounding_box()["height"] >= 44
+            keyed(page, "values_is_first").locator("button").click()  # a thumb
         else:
             page.keyboard.press("1")
     expect(page.locator(".vp-word")).to_contain_text("of 15 judged pairs")
