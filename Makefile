@@ -1,6 +1,7 @@
 # The commands of the project; the same ones at the desk, in the README and in CI.
 # make run    set up, bring the models, open the app on its embedded table
-# make test   set up and pass all tests, a real browser's among them
+# make test   set up and pass the tests, a real browser's among them
+# make test-external    real servers, clients and a trainer of others, each installed in an environment of its own
 # make check  lint, types, and the tests that take no browser, model or server
 # make docs   the documents as a site, into site/; a broken link fails
 # make screenshots   pictures of every page at three widths, light and dark, into screenshots/
@@ -9,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8501
 
-.PHONY: run setup models test lint check format docs bench screenshots clean
+.PHONY: run setup models test test-external lint check format docs bench screenshots clean
 .DELETE_ON_ERROR:
 
 run: setup models
@@ -49,7 +50,10 @@ $(VENV)/.browser: | $(VENV)/.testing
 # Two processes, a file of tests to each in turn: on two cores one computes while the other waits for a server or browser.
 test: $(VENV)/.testing
 	@$(MAKE) --no-print-directory --jobs 3 $(VENV)/.compiled $(VENV)/.browser models
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not external"
+
+test-external: $(VENV)/.testing models
+	$(BIN)/python -m pytest -m external
 
 lint: $(VENV)/.testing
 	$(BIN)/ruff check .

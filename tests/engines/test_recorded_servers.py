@@ -109,6 +109,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.slow
+@pytest.mark.external
 def test_the_recordings_are_what_the_servers_still_answer(live: tuple[str, str, str]):
     name, model, address = live
     again = record(address, model)
@@ -121,6 +122,7 @@ def test_the_recordings_are_what_the_servers_still_answer(live: tuple[str, str, 
 
 
 @pytest.mark.slow
+@pytest.mark.external
 def test_the_engine_draws_from_the_real_server(live: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch):
     from tests.recorded import servers
 

@@ -79,6 +79,7 @@ def table_of(model: str, sampling: dict, values: tuple[str, ...], **metadata) ->
 
 
 @pytest.mark.slow
+@pytest.mark.external
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("values", [("diversity", "positivity"), ("familiarity", "plain_language")])
 def test_it_runs_in_the_real_trainer_and_its_advantages_are_those_of_the_tilt(tmp_path: Path, values: tuple[str, ...]):
@@ -214,6 +215,7 @@ def test_values_defined_in_the_table_are_scored_by_it_and_judges_by_their_file(t
 
 
 @pytest.mark.slow
+@pytest.mark.external
 @pytest.mark.timeout(600)
 def test_what_it_tunes_comes_to_the_tilt(tmp_path: Path):
     """On replies of one token the tilt can be written out: p0 exp(lambda . r) / Z over the whole vocabulary."""

@@ -24,7 +24,7 @@ from tests.environments import node_environment, python_environment
 from tests.recorded import servers
 from tests.tiny_model import make_tiny_model
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.external]
 
 PROMPTS = ("How do I sleep better?", "Where is my parcel?", "Please write a short story about a dog.")
 PALETTES = (
