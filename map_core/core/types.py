@@ -86,12 +86,14 @@ class Reply:
         log_probs: natural logarithm of each token's probability under the base model at temperature 1 without
             truncation, one per token.
         finished: it ended with its end-of-turn token, not at the length limit.
+        filtered: a server's content filter ended it: the text is a part of what the model said, or nothing.
     """
 
     text: str
     tokens: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
     finished: bool = True
+    filtered: bool = False
 
 
 @dataclass(frozen=True)

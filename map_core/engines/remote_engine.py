@@ -9,7 +9,11 @@ comes from the environment alone: ``VALUE_PALETTE_API_KEY``, else ``OPENAI_API_K
   SGLang with ``--enable-deterministic-inference``; transformers serve has one random stream for all its requests.
 * Token ids are not reported, so replies cannot be continued. Log-probabilities are taken where the server reports the
   model's own: vLLM and llama.cpp do, SGLang divides by the temperature first. Where they are not reported, a token
-  here is whatever piece of text the server sends at once.
+  here is whatever piece of text the server sends at once; where fewer are told than the server counts tokens, those
+  of the reply are unknown.
+* Servers cut by settings of their own (llama.cpp: top_k 40, min_p 0.05; vLLM and SGLang: what the model's
+  generation_config says), gateways before them included. Each is told not to; what a server refuses of a request is
+  left out from then on (:class:`map_core.models.refused_fields.RefusedFields`), and its own cuts then are unknown.
 
 Constraint: nothing is imported from openai before an engine is opened; not to be called from inside a running event
 loop. Repeating what failed at its start, and time limits, are the openai client's.
@@ -18,25 +22,35 @@ loop. Repeating what failed at its start, and time limits, are the openai client
 from __future__ import annotations
 
 import asyncio
-import math
-from collections import deque
-from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from map_core.core.types import SamplingSettings
 from map_core.engines.base import Engine, EngineInfo
 from map_core.engines.draw_request import DrawRequest
-from map_core.engines.tokens import UNKNOWN_TOKEN, Token, TokenStream
-from map_core.errors import EngineError, InputError, PaletteError, TryAgainError
-from map_core.models.endpoint import KEY_VARIABLES, address_of, connection
+from map_core.engines.remote_candidate import RemoteCandidate, close_all
+from map_core.engines.remote_errors import RemoteErrors
+from map_core.engines.tokens import Token, TokenStream
+from map_core.errors import EngineError, InputError, TryAgainError
+from map_core.models.endpoint import address_of, connection
+from map_core.models.refused_fields import OptionalField, RefusedFields, renamed
 
 _CONNECT_SECONDS = 5.0
 _LIST_SECONDS = 30.0
-# Servers, by the owner that they give their models, that cut by default (llama.cpp: top_k 40, min_p 0.05; vLLM and
-# SGLang: what the model's generation_config says) and take the fields that switch it off. Others may refuse them.
-#: Fields of an answer in which servers put what a model thinks before it speaks (vLLM, llama.cpp; OpenRouter, Ollama).
-_THINKING = ("reasoning_content", "reasoning")
-_CUTS_BY_DEFAULT = ("vllm", "sglang", "llamacpp")
+#: Fields that switch off the cuts that a server makes by settings of its own.
+UNCUT = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+#: Hosts of servers that make no cuts of their own and know no such fields: OpenAI's, and Azure's of the same models.
+_UNCUT_HOSTS = ("api.openai.com", ".openai.azure.com")
+#: What a server may refuse, the most valuable first.
+_OPTIONAL = (
+    OptionalField("max_tokens", (renamed("max_completion_tokens"),)),
+    OptionalField("top_k"),
+    OptionalField("min_p"),
+    OptionalField("repetition_penalty"),
+    OptionalField("logprobs"),
+    OptionalField("seed"),
+    OptionalField("stream_options"),
+)
 
 
 class RemoteEngine(Engine):
@@ -69,16 +83,16 @@ class RemoteEngine(Engine):
             raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
         self._address = address
         self._together = together
-        self._key_name, self._key = server.key_variable, server.key
+        self._errors = RemoteErrors(address, server, retries + 1)
+        self._fields = RefusedFields(_OPTIONAL)
         self._client_settings: dict[str, Any] = {
             "base_url": server.url,
-            "api_key": self._key,
+            "api_key": server.key,
             "max_retries": retries,
             "timeout": openai.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
         }
         # Read once and not for each call: it takes as long as the first token of a reply.
         self._certificates = httpx2.create_ssl_context()
-        self._reports_log_probs = True
         self._offered = self._list_models()
         # The server reports neither the weights' hash nor their number format.
         self._info = EngineInfo("remote", str(address), "unknown", "unknown", "remote")
@@ -101,7 +115,7 @@ class RemoteEngine(Engine):
         """
         body = {"messages": request.messages} | self._drawing(request.settings)
         seeds, count = request.seeds, request.candidates
-        candidates = [_RemoteCandidate(k, request.settings.max_new_tokens) for k in range(count)]
+        candidates = [RemoteCandidate(k, request.settings.max_new_tokens) for k in range(count)]
         if self._together:
             return self._stream([(body | {"seed": seeds[0], "n": count}, candidates)])
         return self._stream([(body | {"seed": s}, [c]) for s, c in zip(seeds, candidates, strict=True)])
@@ -109,22 +123,27 @@ class RemoteEngine(Engine):
     def _drawing(self, settings: SamplingSettings) -> dict[str, Any]:
         """Return the part of a request that says how to draw."""
         # llama.cpp answers under any name, listed or not.
-        kind = self._offered.get(self._address.name) or next(iter(self._offered.values()), "")
-        extra: dict[str, Any] = {"top_k": settings.top_k} if settings.top_k else {}
-        if kind in _CUTS_BY_DEFAULT:
-            extra = {"top_k": settings.top_k or -1, "min_p": 0.0, "repetition_penalty": 1.0}
+        owner = self._offered.get(self._address.name) or next(iter(self._offered.values()), "")
+        uncut = {} if self._never_cuts else UNCUT
         return {
             "model": self._address.name,
             "temperature": settings.temperature,
             "top_p": settings.top_p,
             "max_tokens": settings.max_new_tokens,
             "stream": True,
-            "extra_body": extra,
+            "stream_options": {"include_usage": True},
             # SGLang reports them after the temperature: they are the model's own only at temperature 1.
-            **({"logprobs": True} if kind != "sglang" or settings.temperature == 1.0 else {}),
+            **({"logprobs": True} if owner != "sglang" or settings.temperature == 1.0 else {}),
+            **uncut,
+            **({"top_k": settings.top_k} if settings.top_k else {}),
         }
 
-    def _stream(self, requests: list[tuple[dict[str, Any], list[_RemoteCandidate]]]) -> TokenStream:
+    @property
+    def _never_cuts(self) -> bool:
+        host = urlsplit(self._address.url).hostname or ""
+        return any(host == name or (name.startswith(".") and host.endswith(name)) for name in _UNCUT_HOSTS)
+
+    def _stream(self, requests: list[tuple[dict[str, Any], list[RemoteCandidate]]]) -> TokenStream:
         # Leaving the runner cancels what is still being read and closes its connections, however this is left.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             news = asyncio.Event()
@@ -136,69 +155,90 @@ class RemoteEngine(Engine):
                 yield step
 
     async def _read_all(
-        self, requests: list[tuple[dict[str, Any], list[_RemoteCandidate]]], news: asyncio.Event
+        self, requests: list[tuple[dict[str, Any], list[RemoteCandidate]]], news: asyncio.Event
     ) -> None:
         import openai
 
         client = openai.AsyncOpenAI(
             **self._client_settings, http_client=openai.DefaultAsyncHttpxClient(verify=self._certificates)
         )
+        settling = asyncio.Lock()
         try:
             async with client, asyncio.TaskGroup() as group:
                 for request, candidates in requests:
-                    group.create_task(self._read(client, request, candidates, news))
+                    group.create_task(self._read(client, request, candidates, news, settling))
         except ExceptionGroup as failed:
             first = failed.exceptions[0]
             raise first from first.__cause__
 
     async def _read(
-        self, client: Any, request: dict[str, Any], candidates: list[_RemoteCandidate], news: asyncio.Event
+        self,
+        client: Any,
+        request: dict[str, Any],
+        candidates: list[RemoteCandidate],
+        news: asyncio.Event,
+        settling: asyncio.Lock,
     ) -> None:
         """Send one request and read its tokens into the candidates that it draws."""
         import openai
 
-        opened = False
+        opened, counted = False, None
         try:
-            async with await self._open(client, request) as chunks:
+            async with await self._open(client, request, settling) as chunks:
                 opened = True
                 async for chunk in chunks:
+                    if all(candidate.ended for candidate in candidates) and any(map(_speaks, chunk.choices)):
+                        break  # a server that does not stop at the length that was asked for
+                    counted = _counted(chunk) or counted
                     for choice in chunk.choices:
                         candidates[choice.index].take(choice)
                     news.set()
-                    if all(candidate.ended for candidate in candidates):
-                        return
+                    if all(candidate.ended for candidate in candidates) and (counted or not self._counts):
+                        break
         except openai.OpenAIError as error:
-            raise self._error(error, opened) from error
+            if not all(candidate.ended for candidate in candidates):
+                raise self._errors.in_words(error, opened, self._offered) from error
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise EngineError(
                 f"The server {self._address.url} sent something that does not read as a chat completion "
-                f"({type(error).__name__}: {self._redacted(str(error))}). Is it OpenAI-compatible?"
+                f"({type(error).__name__}: {self._errors.redacted(str(error))}). Is it OpenAI-compatible?"
             ) from error
+        whole = sum(candidate.ended for candidate in candidates)
+        if whole == len(candidates):
+            close_all(candidates, counted)
+            news.set()
+            return
         if not any(candidate.drawn for candidate in candidates):
             raise EngineError(
                 f"The server {self._address.url} answered without a reply; expected a stream of chat completions. "
                 "Check the address, which mostly ends in /v1."
             )
-        whole = sum(candidate.ended for candidate in candidates)
         hint = "; it does not draw several in one request" if self._together and whole else ""
         raise (EngineError if hint else TryAgainError)(
             f"The server {self._address.url} ended its answer with {whole} of {len(candidates)} replies "
             f"whole{hint}. Try again."
         )
 
-    async def _open(self, client: Any, request: dict[str, Any]) -> Any:
-        """Send a request; once more without log-probabilities where the server refuses to report them."""
-        import openai
+    async def _open(self, client: Any, request: dict[str, Any], settling: asyncio.Lock) -> Any:
+        """Send a request in the fullest form that the server takes."""
 
-        if not self._reports_log_probs:
-            request = {name: value for name, value in request.items() if name != "logprobs"}
-        try:
-            return await client.chat.completions.create(**request)
-        except (openai.BadRequestError, openai.PermissionDeniedError, openai.UnprocessableEntityError) as error:
-            if "logprobs" not in request or "logprobs" not in str(error):
-                raise
-            self._reports_log_probs = False
-            return await self._open(client, request)
+        async def create(form: dict[str, Any]) -> Any:
+            fields = {name: value for name, value in form.items() if name not in ("model", "messages", "stream")}
+            return await client.chat.completions.create(
+                model=form["model"], messages=form["messages"], stream=True, extra_body=fields
+            )
+
+        async def discard(stream: Any) -> None:
+            await stream.close()
+
+        # A cut that was asked for is not dropped as the one that only switches the server's own off.
+        required = ("top_k",) if request.get("top_k") != UNCUT["top_k"] else ()
+        return await self._fields.send_async(request, create, discard, settling, required)
+
+    @property
+    def _counts(self) -> bool:
+        """Whether the server is asked to count its tokens and has not refused."""
+        return "stream_options" not in self._fields.refused
 
     def _list_models(self) -> dict[str, str]:
         """Return the models that the server offers and who owns them; empty where it does not list them."""
@@ -211,60 +251,13 @@ class RemoteEngine(Engine):
                 models = client.with_options(**limits).models.list().data
             return {str(model.id): str(getattr(model, "owned_by", "")).lower() for model in models}
         except (openai.APIConnectionError, openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise self._error(error, opened=False) from error
+            raise self._errors.in_words(error, opened=False) from error
         except (openai.OpenAIError, ValueError, TypeError, AttributeError):
             return {}  # transformers serve fails here without a hub cache; the first reply shows what is wrong
 
-    def _error(self, error: Exception, opened: bool) -> PaletteError:
-        """Word what the client raised; ``opened`` when the answer had begun."""
-        import openai
-
-        url, name = self._address.url, self._address.name
-        if isinstance(error, openai.APIStatusError):
-            status, detail = error.status_code, self._detail(error.body)
-            if status in (401, 403):
-                what = f"refuses the key in {self._key_name}" if self._key_name else "wants a key and there is none"
-                return EngineError(f"The server {url} {what} ({status}). Set {KEY_VARIABLES[0]} to a key of it.")
-            if status == 404:
-                offered = f" It offers {', '.join(sorted(self._offered))}." if self._offered else ""
-                return InputError(
-                    f"The server {url} has no model {name!r}, or no chat at this address (404{detail}).{offered} "
-                    "Check the name, and the address, which mostly ends in /v1."
-                )
-            if status in (408, 409, 429) or status >= 500:
-                return TryAgainError(
-                    f"The server {url} could not answer ({status}{detail}), asked up to "
-                    f"{self._client_settings['max_retries'] + 1} times. Try again later, or with fewer candidates."
-                )
-            return InputError(
-                f"The server {url} refuses the request ({status}{detail}). Change the prompt or the settings."
-            )
-        if isinstance(error, openai.APITimeoutError):
-            return TryAgainError(
-                f"The server {url} did not answer in time. Check that it runs and try again, or with fewer candidates."
-            )
-        reason = self._detail(getattr(error, "body", None)) or f": {self._redacted(str(error.__cause__ or error))}"
-        if opened or not isinstance(error, openai.APIConnectionError):
-            return TryAgainError(f"The stream of the server {url} broke off{reason}. Try again.")
-        return TryAgainError(f"The server {url} cannot be reached{reason}. Start it, or check the address.")
-
-    def _detail(self, body: object) -> str:
-        """Return the server's reason for a failure as the rest of a sentence; empty where there is none."""
-        if isinstance(body, dict):
-            body = body.get("message") or body.get("detail") or body.get("error") or ""
-        text = self._redacted(str(body)) if body else ""
-        return f": {text}" if text else ""
-
-    def _redacted(self, text: str) -> str:
-        """Return a text of the server's as one line of at most 300 characters, without the key."""
-        text = " ".join(text.split()).rstrip(".")
-        if self._key_name:
-            text = text.replace(self._key, "***")
-        return text if len(text) <= 300 else text[:297] + "..."
-
 
 async def _next_step(
-    candidates: list[_RemoteCandidate], reading: asyncio.Task[None], news: asyncio.Event
+    candidates: list[RemoteCandidate], reading: asyncio.Task[None], news: asyncio.Event
 ) -> list[Token]:
     """Return one token of each candidate that has one, as soon as any has; empty when all is read."""
     while not any(candidate.waiting for candidate in candidates) and not reading.done():
@@ -277,71 +270,11 @@ async def _next_step(
     return step
 
 
-@dataclass
-class _RemoteCandidate:
-    """A candidate that is being read.
+def _speaks(choice: Any) -> bool:
+    """Return whether a chunk's part of a reply holds any of it."""
+    return bool(choice.delta.content)
 
-    Args:
-        candidate: its place in the call.
-        most: the most tokens that it may have.
-        drawn: tokens so far; pieces of text where the server does not report tokens.
-        thoughts: pieces of hidden thinking so far, which are no part of the reply.
-        said: whether any text of the reply has come.
-        ended: nothing more is to come.
-        waiting: tokens that nobody has taken yet.
-    """
 
-    candidate: int
-    most: int
-    drawn: int = 0
-    thoughts: int = 0
-    said: bool = False
-    ended: bool = False
-    waiting: deque[Token] = field(default_factory=deque)
-
-    def take(self, choice: Any) -> None:
-        """Read a chunk's part of this candidate.
-
-        A chunk of several tokens has one text: it belongs to the last of them. The end may come with the last token
-        (vLLM) or in a chunk of its own (llama.cpp, transformers).
-
-        Raises:
-            EngineError: the server ended the reply for another reason than its end or its length.
-        """
-        if self.ended:
-            return
-        text, reason = choice.delta.content or "", choice.finish_reason or None
-        reason = "stop" if reason == "eos_token" else reason  # text-generation-inference's word for it
-        reported = [(str(t.token), float(t.logprob)) for t in (choice.logprobs and choice.logprobs.content) or ()]
-        if any(getattr(choice.delta, field, None) for field in _THINKING):
-            # The log-probabilities of thoughts, alone or mixed with the reply's, are not the reply's.
-            self.thoughts += max(1, len(reported))
-            reported = []
-        self.said |= bool(text)
-        if reason is not None and self.thoughts and not self.said:
-            raise EngineError(
-                f"The model spent all {self.thoughts:,} tokens of a reply on hidden thinking and said nothing. Allow "
-                "more tokens (--max-new-tokens), or start the server with thinking switched off: llama.cpp's "
-                "--reasoning-budget 0, or enable_thinking false in vLLM's --default-chat-template-kwargs."
-            )
-        if reason not in (None, "stop", "length"):
-            raise EngineError(
-                f"The server ended a reply for the reason {reason!r}; expected stop or length. Ask something else."
-            )
-        end = [Token(self.candidate, UNKNOWN_TOKEN, "", math.nan, True, True)] if reason == "stop" else []
-        if end and reported and not (reported[-1][0] and text.endswith(reported[-1][0])):
-            # The last reported token is the end-of-turn token: its text is not the reply's.
-            end = [replace(end[0], log_prob=reported.pop()[1])]
-        log_probs = [log_prob for _, log_prob in reported] or ([math.nan] if text or (reason == "length") else [])
-        tokens = [
-            Token(self.candidate, UNKNOWN_TOKEN, "", log_prob, last=False, finished=False) for log_prob in log_probs
-        ]
-        if tokens:
-            tokens[-1] = replace(tokens[-1], text=text)
-        self.drawn += len(tokens)
-        # Where tokens are reported, the last one is known when it comes: an end in a later chunk brings none.
-        self.ended = bool(reason) or (bool(reported) and self.drawn >= self.most)
-        tokens += end
-        if self.ended:
-            tokens[-1] = replace(tokens[-1], last=True)
-        self.waiting.extend(tokens)
+def _counted(chunk: Any) -> int | None:
+    """Return the tokens of all replies to a request, as the server counts them; None where a chunk does not say."""
+    return getattr(getattr(chunk, "usage", None), "completion_tokens", None)

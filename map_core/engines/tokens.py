@@ -27,6 +27,8 @@ class Token:
             engine does not report it.
         last: no token of this candidate follows.
         finished: it is the end-of-turn token, so the reply ended by itself; implies ``last``.
+        filtered: the server's content filter ended the reply here; implies ``last``.
+        drawn: it is a token of the model's; False for one that only says that the reply is cut or filtered.
     """
 
     candidate: int
@@ -35,6 +37,8 @@ class Token:
     log_prob: float
     last: bool
     finished: bool
+    filtered: bool = False
+    drawn: bool = True
 
 
 #: The tokens of one decoding step at a time; closing it stops the drawing.
@@ -46,11 +50,12 @@ def reply_of(tokens: Sequence[Token]) -> Reply:
 
     Token ids and log-probabilities are left out as a whole where the engine does not report every one of them.
     """
-    kept = [t for t in tokens if not t.finished]
+    kept = [t for t in tokens if t.drawn and not t.finished]
     ids, log_probs = tuple(t.token for t in kept), tuple(t.log_prob for t in kept)
     return Reply(
         text="".join(t.text for t in tokens),
         tokens=() if UNKNOWN_TOKEN in ids else ids,
         log_probs=() if any(math.isnan(log_prob) for log_prob in log_probs) else log_probs,
         finished=any(t.finished for t in tokens),
+        filtered=any(t.filtered for t in tokens),
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from map_core.core.types import Reply
 from map_core.engines.tokens import Token, TokenStream, reply_of
+from map_core.errors import EngineError
 from map_core.generation.choice import Choice, choose
 from map_core.generation.events import Finished, Scored
 from map_core.generation.request import GenerationRequest, Method
@@ -48,7 +49,11 @@ class CandidateBuffer:
         return all(tokens and tokens[-1].last for tokens in self.tokens)
 
     def read(self, stream: TokenStream) -> Iterator[list[Token]]:
-        """Yield the steps of an engine's stream, count its time, and close it at the end."""
+        """Yield the steps of an engine's stream, count its time, and close it at the end.
+
+        Raises:
+            EngineError: a server's content filter ended a reply, so that there is no choice among all of them.
+        """
         with closing(stream):
             while True:
                 began = time.perf_counter()
@@ -56,6 +61,8 @@ class CandidateBuffer:
                 self.seconds += time.perf_counter() - began
                 if tokens is None:
                     return
+                if any(token.filtered for token in tokens):
+                    raise EngineError("The server's content filter ended a reply. Ask something else.")
                 self.step += bool(tokens)
                 self.drawn += len(tokens)
                 yield tokens

@@ -11,13 +11,16 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from map_core.core.types import Reply
 from map_core.errors import EngineError, InputError
-from map_core.models.endpoint import KEY_VARIABLES, address_of, connection
+from map_core.models.endpoint import KEY_VARIABLES, Connection, address_of, connection
+from map_core.models.refused_fields import OptionalField, RefusedFields, left_out, lowered, renamed
+from map_core.models.server_reasons import server_reason
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError
 from map_core.scoring.definition import title_from
 from map_core.scoring.settings import Setting, check_settings
@@ -39,10 +42,29 @@ _SETTINGS = {
 #: Digits must have this much of the probability of the judge's next token, else it was not rating at all.
 MIN_DIGIT_MASS = 0.05
 _TOP, _KEPT, _RETRIES = 20, 10_000, 4
+#: Fields that servers refuse, and what is asked instead: fewer alternatives to the judge's word, down to that word.
+_OPTIONAL = (
+    OptionalField("max_tokens", (renamed("max_completion_tokens"),)),
+    OptionalField("top_logprobs", (*(lowered("top_logprobs", most) for most in (10, 5, 3)), left_out)),
+)
 _ASK = (
     "You rate replies. {question}\n\nThe prompt was:\n<<<\n{prompt}\n>>>\n\nThe reply is:\n<<<\n{reply}\n>>>\n\n"
     "{question} Answer with one digit from {lowest} ({low_means}) to {highest} ({high_means}) and nothing else."
 )
+
+
+@dataclass(frozen=True)
+class _JudgeServer:
+    """A judge's server: how it is called, its client, and what it refuses of a request."""
+
+    connection: Connection
+    client: Any
+    fields: RefusedFields
+
+    def ask(self, body: dict[str, Any]) -> Any:
+        """Send one request."""
+        fields = {name: value for name, value in body.items() if name not in ("model", "messages")}
+        return self.client.chat.completions.create(model=body["model"], messages=body["messages"], extra_body=fields)
 
 
 class Judge(Scorer):
@@ -105,10 +127,10 @@ class Judge(Scorer):
         """
         texts = list(dict.fromkeys(reply.text for reply in replies if (prompt, reply.text) not in self._known))
         if texts:
-            client = self._client()
+            server = self._server()
             with ThreadPoolExecutor(min(self._given.get("at_once", 8), len(texts))) as pool:
                 for text, rating in zip(
-                    texts, pool.map(lambda text: self._rate(client, prompt, text), texts), strict=True
+                    texts, pool.map(lambda text: self._rate(server, prompt, text), texts), strict=True
                 ):
                     self._known[prompt, text] = rating
         ratings = np.array([self._known[prompt, reply.text] for reply in replies], dtype=np.float64)
@@ -135,7 +157,7 @@ class Judge(Scorer):
         middle, _, after = rest.partition("{reply}")
         return before + prompt + middle + reply + after
 
-    def _client(self) -> Any:
+    def _server(self) -> _JudgeServer:
         try:
             import openai
         except ImportError as error:
@@ -143,25 +165,34 @@ class Judge(Scorer):
         seconds = float(self._given.get("seconds", 60.0))
         server = connection(self._address, trusted=self._trusted)
         return self._models.shared(
-            ("judge", server, seconds),
-            lambda: openai.OpenAI(base_url=server.url, api_key=server.key, max_retries=_RETRIES, timeout=seconds),
+            ("judge", server, self._address.name, seconds),
+            lambda: _JudgeServer(
+                server,
+                openai.OpenAI(base_url=server.url, api_key=server.key, max_retries=_RETRIES, timeout=seconds),
+                RefusedFields(_OPTIONAL),
+            ),
         )
 
-    def _rate(self, client: Any, prompt: str, reply: str) -> float:
+    def _rate(self, server: _JudgeServer, prompt: str, reply: str) -> float:
         import openai
 
+        body = {
+            "model": self._address.name,
+            "messages": [{"role": "user", "content": self._asked(prompt, reply)}],
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "logprobs": True,
+            "top_logprobs": _TOP,
+        }
         try:
-            answer = client.chat.completions.create(
-                model=self._address.name,
-                messages=[{"role": "user", "content": self._asked(prompt, reply)}],
-                max_tokens=1,
-                temperature=0.0,
-                logprobs=True,
-                top_logprobs=_TOP,
-            )
+            answer = server.fields.send(body, server.ask)
         except openai.APIStatusError as error:
-            reason = "the key is refused" if error.status_code in (401, 403) else f"it answers {error.status_code}"
-            raise EngineError(f"The judge of {self.name!r} does not rate: {reason}. {_MEND}") from error
+            reason = server_reason(error.body, server.connection)
+            refused = error.status_code in (401, 403)
+            said = f"{'the key is refused, ' if refused else ''}it answers {error.status_code}"
+            raise EngineError(
+                f"The judge of {self.name!r} does not rate: {said}{f': {reason}' if reason else ''}. {_MEND}"
+            ) from error
         except openai.APIError as error:
             raise EngineError(
                 f"The judge of {self.name!r} does not answer ({type(error).__name__}). {_MEND}"

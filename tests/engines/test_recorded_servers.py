@@ -93,6 +93,20 @@ def test_a_gateway_does_not_name_the_field_that_the_server_behind_it_refuses():
     assert "top_k" in Recording("transformers_serve").exchanges["fields"]["top_k"]["text"]
 
 
+@pytest.mark.parametrize("name", ["transformers_serve", "litellm_transformers"])
+def test_what_a_real_server_refuses_is_left_out(name: str):
+    """One names the fields and the other does not; the replies are those that it gives without them."""
+    recording = Recording(name)
+    with recording.server() as server:
+        engine = RemoteEngine(f"{recording.model}@{server.url}", trusted=True)
+        engine.complete(DrawRequest("Hi", settings=SamplingSettings(max_new_tokens=12)))
+        before = len(server.requests)
+        engine.complete(DrawRequest("Hi", settings=SamplingSettings(max_new_tokens=12)))
+    assert len(server.requests) == before + 1
+    assert not recording.refused & server.requests[-1].keys()
+    assert {"seed", "max_tokens", "logprobs", "stream_options"} <= server.requests[-1].keys()
+
+
 @pytest.mark.parametrize("name", TELLING)
 def test_no_room_in_the_context_is_said_in_the_servers_words(name: str):
     recording = Recording(name)

@@ -145,6 +145,37 @@ def test_faults_are_told_in_words(answer: Any, said: str) -> None:
         judge(server.model()).score("Hi", REPLIES[:1])
 
 
+def test_the_servers_reason_is_repeated() -> None:
+    body = {"object": "error", "message": "The judge is out of quota for sk-secret", "code": 400}
+    with ChatServer(lambda request: JSONResponse(body, 400)) as server:
+        with pytest.raises(EngineError, match=r"it answers 400: The judge is out of quota for sk-secret\. See that"):
+            judge(server.model()).score("Hi", REPLIES[:1])
+        assert len(server.requests) == 2
+
+
+def test_fewer_alternatives_and_another_name_of_the_limit_are_tried_and_remembered() -> None:
+    """vLLM's and OpenAI's words: the first names another field than the one that is too large."""
+    too_many = "Requested sample logprobs of 20, which is greater than max allowed: 5"
+    unknown = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'."
+
+    def answer(body: dict[str, Any]) -> Response:
+        if "max_tokens" in body:
+            return JSONResponse({"error": {"message": unknown, "param": "max_tokens"}}, 400)
+        if body.get("top_logprobs", 0) > 5:
+            return JSONResponse({"object": "error", "message": too_many, "code": 400}, 400)
+        return saying([("3", 0.5), ("5", 0.5)])
+
+    with ChatServer(answer) as server:
+        one = judge(server.model(), at_once=1)
+        np.testing.assert_allclose(one.score("Hi", REPLIES), 4.0)
+        before = len(server.requests)
+        one.score("Ho", REPLIES)
+        assert len(server.requests) == before + 2
+        asked = server.requests[-1]
+        assert (asked["max_completion_tokens"], asked["top_logprobs"]) == (1, 5)
+        assert "max_tokens" not in asked
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
