@@ -156,7 +156,8 @@ def rescore(
     metadata["build"] = build_digest(plan, base.prompts, base.candidates, [column.key for column in columns])
     job = BuildJob(out, base.prompts, base.candidates, columns, tuple(scorers), base, metadata)
     with closing(crew or LocalWorkers(None, SamplingSpec(), scorers, limit)) as hired:
-        return run_job(job, plan, keeping or BuildPolicy(), hired, report)
+        built = run_job(job, plan, keeping or BuildPolicy(), hired, report)
+    return replace(built, reading=base.reading)
 
 
 def run_job(

@@ -33,10 +33,12 @@ class ExistingTable:
         metadata: what it records of itself.
         values: its values.
         fingerprint: changes with its content.
+        reading: sentences on how its file was read, where that took decisions; no part of what is made from it.
     """
 
     def __init__(self, data: pa.Table, metadata: Mapping[str, Any], values: tuple[str, ...], fingerprint: str) -> None:
         self.metadata, self.values, self.fingerprint = dict(metadata), values, fingerprint
+        self.reading = tuple(map(str, self.metadata.pop(reward_table.READING, ())))
         ids = data["prompt_id"] if "prompt_id" in data.column_names else data["prompt"]
         codes = ids.combine_chunks().dictionary_encode().indices.to_numpy()
         numbers = data["candidate"].to_numpy() if "candidate" in data.column_names else _counted(codes)

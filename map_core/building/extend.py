@@ -113,7 +113,8 @@ def extend(
         if same:
             # A table that is added to in its place is replaced by itself and more, which needs no leave.
             keeping = replace(keeping, force=True)
-        return run_job(job, plan, keeping, crew, report, check=lambda: _unchanged(base, table))
+        built = run_job(job, plan, keeping, crew, report, check=lambda: _unchanged(base, table))
+    return replace(built, reading=base.reading)
 
 
 def _unchanged(base: ExistingTable, table: Path) -> None:

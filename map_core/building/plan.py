@@ -87,6 +87,7 @@ class BuildResult:
         sampled, scored: replies drawn, and rewards computed, in this run.
         marked: replies that are left out because a scorer failed on them.
         skipped: ids of prompts that are left out, as all their replies are or as the model cannot take them.
+        reading: sentences on how the file that was added to or scored again was read, where that took decisions.
     """
 
     out: Path
@@ -97,6 +98,7 @@ class BuildResult:
     scored: int = 0
     marked: tuple[FailedScore, ...] = ()
     skipped: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
 
     def load(self) -> RewardTable:
         """Read the table itself."""
@@ -105,7 +107,7 @@ class BuildResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should read about it, a sentence each."""
-        notes = []
+        notes = [*self.reading]
         if self.marked:
             first, more = self.marked[0], len(self.marked) - 1
             others = f", and {more} more in the table's metadata" if more else ""

@@ -90,7 +90,8 @@ class ProgressFile:
     ``seconds_left`` of this stage (null while unknown), ``pid``, ``pid_started`` and ``pid_ticks`` (the process
     and when it began, see :class:`map_core.core.child_process.ProcessIdentity`),
     ``began``, ``updated`` and ``ended`` (all times in seconds since 1970), ``out``, ``error`` (in words, null unless
-    failed), ``notes`` (sentences that a person should read) and what ``more`` says.
+    failed), ``notes`` (sentences that a person should read), ``questions`` (what has to be decided first, see
+    :class:`map_core.data.importing.questions.Question`) and what ``more`` says.
 
     Args:
         path: the file; its folder must be there.
@@ -106,6 +107,7 @@ class ProgressFile:
         self._last = Progress("starting", 0, 0, 0, 0.0)
         self._began, self._written = time.time(), 0.0
         self._notes: tuple[str, ...] = ()
+        self._questions: list[Mapping[str, Any]] = []
         self._process = ProcessIdentity.of(os.getpid()).as_dict()
         self._write("running")
 
@@ -120,6 +122,10 @@ class ProgressFile:
         """Show these sentences beside the numbers, in place of earlier ones."""
         self._notes = tuple(notes)
         self._write("running")
+
+    def ask(self, questions: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what has to be decided before the work can be done, as plain values."""
+        self._questions = list(questions)
 
     def end(self, state: str, error: str | None = None) -> None:
         """Write the last report: "done", "stopped" or "failed" with the reason in words."""
@@ -142,6 +148,7 @@ class ProgressFile:
             "out": str(self.out),
             "error": error,
             "notes": list(self._notes),
+            "questions": self._questions,
             **self.more,
         }
         self._written = time.monotonic()

@@ -1,8 +1,8 @@
 """Where the app keeps tables, what they are called, and what a list of them says.
 
 One folder, a Parquet file a table: NAME.parquet. A name comes from people and from addresses, so it is letters,
-digits, spaces, - and _ only; it can never lead out of the folder. Constraint: a table is described from its file's
-footer and one column, never by reading its replies.
+digits, spaces, - and _ only; it can never lead out of the folder. Constraint: a table of this project is described from
+its file's footer and one column; that of another program is counted once as loading it would.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import Any
 import platformdirs
 import psutil
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from map_core.data import table_file
 from map_core.data.reward_table import load_metadata
-from map_core.data.table_columns import REPLY_COLUMNS, is_counter
 from map_core.errors import InputError
 
 SETTING = "VALUE_PALETTE_TABLES"
@@ -125,18 +124,15 @@ def _described(path: Path, size: int, changed: datetime) -> TableEntry:
     """Return what a list says of a file that is there, read once as long as it stays as it is."""
     try:
         metadata = load_metadata(path)
-        prompts, replies, columns = _counted(path)
+        counts = table_file.count(path)
     except InputError as error:
         return TableEntry(path.stem, path, 0, 0, (), "", "", size, changed, _without_path(error, path))
-    values = tuple(
-        metadata.get("values") or (name for name in columns if name not in REPLY_COLUMNS and not is_counter(name))
-    )
     return TableEntry(
         path.stem,
         path,
-        prompts,
-        replies,
-        values,
+        counts.prompts,
+        counts.replies,
+        counts.values,
         _text(metadata, "model", "name"),
         _text(metadata, "source", "file"),
         size,
@@ -181,20 +177,6 @@ def delete(name: str) -> None:
         raise InputError(f"There is no table {name!r} any more. Look at the list again.") from error
     except OSError as error:
         raise InputError(f"The table {name!r} cannot be removed ({error}).") from error
-
-
-def _counted(path: Path) -> tuple[int, int, list[str]]:
-    """Return the numbers of prompts and of replies in a file, and the names of its columns."""
-    try:
-        with pq.ParquetFile(path) as file:
-            names = list(file.schema_arrow.names)
-            key = next((name for name in ("prompt_id", "prompt") if name in names), None)
-            if key is None:
-                raise InputError(f"{path.name} has no column with prompts, so it is no table.")
-            prompts = pc.count_distinct(file.read([key])[key]).as_py()
-            return int(prompts), file.metadata.num_rows, names
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path.name} is not a Parquet file that can be read ({error}).") from error
 
 
 def _without_path(error: InputError, path: Path) -> str:

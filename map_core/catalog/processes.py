@@ -59,6 +59,8 @@ class TableJob:
         seconds_left: of this stage; None while unknown.
         notes: sentences that a person should read.
         error: what went wrong, in words; "" where nothing did.
+        questions: what has to be decided before it can be done, as plain values, see
+            :class:`map_core.data.importing.questions.Question`.
     """
 
     name: str
@@ -73,6 +75,7 @@ class TableJob:
     seconds_left: float | None
     notes: tuple[str, ...]
     error: str
+    questions: tuple[Mapping[str, Any], ...] = ()
 
 
 def job_folder(name: str) -> Path:
@@ -157,6 +160,27 @@ def resume(name: str) -> None:
             partial.write_text(json.dumps(identity.as_dict()), encoding="utf-8")
 
 
+def answer(name: str, answers: Mapping[str, str]) -> None:
+    """Answer the questions that ended a piece of work, and run its command again.
+
+    Args:
+        name: of the table.
+        answers: values of the options that answer them, by option.
+
+    Raises:
+        InputError: there is no such work.
+    """
+    place = job_folder(name) / "request.json"
+    request = _read(place)
+    if request is None:
+        raise InputError(f"There is no work on a table {name!r} any more. Look at the list again.")
+    kept = [argument for argument in request["arguments"] if argument.partition("=")[0] not in answers]
+    request["arguments"] = [*kept, *(f"{option}={value}" for option, value in answers.items())]
+    with atomic_write(place) as partial:
+        partial.write_text(json.dumps(request), encoding="utf-8")
+    resume(name)
+
+
 def stop(name: str) -> None:
     """Ask the process to stop, where it is running; what it has made is kept."""
     if identity := _identity(job_folder(name)):
@@ -206,6 +230,7 @@ def status(name: str) -> TableJob:
         seconds_left=progress.get("seconds_left"),
         notes=tuple(str(note) for note in progress.get("notes", ())),
         error=error.replace(str(home), "").replace(str(path_of(name)), clean_name(name)),
+        questions=tuple(progress.get("questions", ())),
     )
 
 

@@ -13,6 +13,8 @@ from map_core.building.progress import Progress
 from map_core.cli.options import force_option, split_names, values_option
 from map_core.cli.progress import watch_progress
 from map_core.data.importing import ColumnChoice, import_file
+from map_core.data.importing.lookalikes import APART, MERGE
+from map_core.data.importing.questions import UnansweredError
 
 
 @click.command("import")
@@ -23,7 +25,16 @@ from map_core.data.importing import ColumnChoice, import_file
 @click.option("--prompt-column", metavar="NAME", help="Where the prompts stand; guessed by name by default.")
 @click.option("--reply-column", metavar="NAME", help="Where the replies stand; a prompt that they repeat is taken off.")
 @click.option("--use-case-column", metavar="NAME", help='Where the use cases stand, if there are any; "" for none.')
-@click.option("--weight-column", metavar="NAME", help="How often each prompt occurs in use; every prompt once without.")
+@click.option(
+    "--weight-column",
+    metavar="NAME",
+    help='How often each prompt occurs in use: "weight" by default, "" for every prompt once.',
+)
+@click.option(
+    "--prompt-id-column",
+    metavar="NAME",
+    help='Ids, which tell prompts with the same text apart: "prompt_id" by default, "" for none.',
+)
 @click.option(
     "--held-out-column",
     metavar="NAME",
@@ -33,6 +44,18 @@ from map_core.data.importing import ColumnChoice, import_file
     "--context-column",
     metavar="NAME",
     help='Text that belongs to the prompt, after a blank line: "input" or "context" by default, "" for none.',
+)
+@click.option(
+    "--system-column",
+    metavar="NAME",
+    help='What the model was told before the prompt: "system" or "system_prompt" by default, "" for none.',
+)
+@click.option(
+    "--lookalikes",
+    type=click.Choice([MERGE, APART]),
+    help="Prompts that differ only in what nobody sees (spaces at line ends, no-break and zero-width spaces, line "
+    "ends, accents as one character or two): make one prompt of them, spelt as the first, or keep each. Has to be "
+    "said where a file has such prompts.",
 )
 @click.option("--decimal", type=click.Choice(["point", "comma"]), help="The mark in numbers, where they leave doubt.")
 @click.option(
@@ -52,8 +75,11 @@ def import_(
     reply_column: str | None,
     use_case_column: str | None,
     weight_column: str | None,
+    prompt_id_column: str | None,
     held_out_column: str | None,
     context_column: str | None,
+    system_column: str | None,
+    lookalikes: str | None,
     decimal: str | None,
     echoes: str | None,
     name: str,
@@ -90,22 +116,34 @@ def import_(
         context_column,
         decimal,
         echoes,
+        prompt_id_column,
+        system_column,
+        lookalikes,
     )
     with watch_progress(out, True, progress_file, unit="%") as watcher:
-        done = import_file(
-            file,
-            out,
-            None if chosen == ColumnChoice() else chosen,
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
-            name=name,
-            report=Hundredths(watcher),
-        )
+        try:
+            done = import_file(
+                file,
+                out,
+                chosen,
+                date=datetime.now(UTC).isoformat(timespec="seconds"),
+                name=name,
+                report=Hundredths(watcher),
+                told=lambda mapping: click.echo(mapping, err=True),
+            )
+        except UnansweredError as error:
+            watcher.ask(*(question.as_dict() for question in error.questions))
+            raise
         watcher.note(*done.notes)
     click.echo(
-        f"{out}: {done.replies} rows read, none left out; {done.prompts} prompts, {done.replies} replies, "
-        f"{len(done.values)} values; {done.form.value} form.",
+        f"{out}: {_counted(done.rows, 'row')} read, none left out; {_counted(done.prompts, 'prompt')}, "
+        f"{_counted(done.replies, 'reply', 'replies')}, {_counted(len(done.values), 'value')}; {done.form.value} form.",
         err=True,
     )
+
+
+def _counted(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 class Hundredths:

@@ -30,15 +30,25 @@ class LoadedTable:
     oracle: Oracle
 
 
+def load_table(path: Path) -> RewardTable:
+    """Load a table, and say on standard error how its file was read where that took decisions.
+
+    Raises:
+        InputError: the table cannot be read.
+    """
+    table = table_file.load(path)
+    for sentence in table.reading:
+        click.echo(sentence, err=True)
+    return table
+
+
 def open_table(table: Path, use_case: str | None, form: str | None) -> LoadedTable:
     """Load a table, or one use case of it, in the form asked for.
 
     Raises:
         InputError: the table cannot be read, or the form does not apply.
     """
-    data = table_file.load(table).select(use_case)
-    for sentence in data.reading:
-        click.echo(sentence, err=True)
+    data = load_table(table).select(use_case)
     return LoadedTable(data, MemoryOracle.of(data, Form(form) if form else None))
 
 

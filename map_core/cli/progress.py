@@ -9,7 +9,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -49,6 +49,11 @@ class ProgressReporter:
             click.echo(text, err=True)
         if self._file is not None:
             self._file.note(notes)
+
+    def ask(self, *questions: Mapping[str, Any]) -> None:
+        """Keep questions in the progress file, for a page that asks them."""
+        if self._file is not None:
+            self._file.ask(questions)
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from map_core.cli.inputs import load_table
 from map_core.cli.options import json_option, values_file_option
 from map_core.core import amounts
 from map_core.core.assets import ASSETS
-from map_core.data import table_file
 from map_core.data.reward_table import RewardTable
 from map_core.scoring import cards, check_scorers, read_values_file, resolve
 from map_core.scoring.known_classifiers import KNOWN_CLASSIFIERS
@@ -85,7 +85,7 @@ def values(
     if table is None and (ASSETS / "default.parquet").is_file():
         table = ASSETS / "default.parquet"
         labels = labels or next(iter(ASSETS.glob("labels.jsonl")), None)
-    loaded = table_file.load(table) if table is not None else None
+    loaded = load_table(table) if table is not None else None
     measured = separations(loaded, read_labels(labels)) if loaded is not None and labels is not None else {}
     lengths = length_correlations(loaded) if loaded is not None else {}
     known = _known(loaded)

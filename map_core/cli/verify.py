@@ -20,7 +20,7 @@ from map_core.cli.delivery_output import (
     describe_crossed,
     describe_delivery,
 )
-from map_core.cli.inputs import open_table, read_palettes
+from map_core.cli.inputs import load_table, open_table, read_palettes
 from map_core.cli.options import (
     candidates_option,
     engine_option,
@@ -33,7 +33,6 @@ from map_core.cli.options import (
 from map_core.cli.output import print_json
 from map_core.cli.progress import ProgressLines
 from map_core.core.types import SamplingSettings
-from map_core.data import table_file
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
@@ -174,7 +173,7 @@ def fresh_replies(
 ) -> RewardTable:
     """Return new replies to these prompts with the model and settings of their table, scored on its values."""
     if fresh is not None and fresh.is_file():
-        table = table_file.load(fresh)
+        table = load_table(fresh)
         if not set(table.prompts) <= set(others.prompts):
             raise InputError(
                 f"{fresh} holds replies to prompts that were solved on. Name another file, or its own --seed."

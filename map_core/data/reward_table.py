@@ -230,12 +230,17 @@ def _validate(table: RewardTable) -> None:
         )
     if table.held_out.size and table.held_out.all():
         raise InputError("Every prompt is held out, so there is none to solve on. Hold fewer prompts out.")
+    _refuse_unusable(rewards, table.values)
+
+
+def _refuse_unusable(rewards: np.ndarray, values: Sequence[str]) -> None:
+    """Refuse rewards, (row, value), that are missing or not finite; the message has the first one's row."""
     unusable = ~(np.abs(rewards) <= LARGEST_REWARD)
     if unusable.any():
         first = np.argwhere(unusable)[0]
         raise InputError(
             f"{int(unusable.sum())} rewards are missing, not finite or beyond {LARGEST_REWARD:g}, the first in row "
-            f"{first[0] + 1}, value {table.values[first[1]]!r} ({rewards[tuple(first)]}). Score these replies again or "
+            f"{first[0] + 1}, value {values[first[1]]!r} ({rewards[tuple(first)]}). Score these replies again or "
             "remove their rows."
         )
 
@@ -276,10 +281,11 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
     for name in REPLY_COLUMNS[:-1]:  # held_out: see below
         if name in data.column_names and (reason := departure(data.schema.field(name))):
             raise InputError(f"{path} cannot be read: {reason}. Save the column with that type, or import the file.")
-    values, added = _value_columns(data, metadata, path)
+    values, added = value_columns(data.schema, metadata, path)
     if added:
         metadata = {**metadata, READING: [*metadata.get(READING, ()), *added]}
     rewards = np.column_stack([_numbers(data, name) for name in values])
+    _refuse_unusable(rewards, values)  # before rows are sorted, so that the row is that of the file
 
     for name in ("prompt", "reply", "use_case", "prompt_id"):
         if name in data.column_names and (empty := data[name].null_count):
@@ -454,23 +460,30 @@ def _metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
     return metadata
 
 
-def _value_columns(data: pa.Table, metadata: Mapping[str, Any], path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the columns of values, and sentences on columns that the metadata do not name."""
+def value_columns(
+    schema: pa.Schema, metadata: Mapping[str, Any], path: Path
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the columns of values, and sentences on columns that the metadata do not name.
+
+    Raises:
+        InputError: there are none, or the file lacks one that the metadata name.
+    """
     named: Sequence[str] = metadata.get("values", ())
-    missing = [name for name in named if name not in data.column_names]
+    missing = [name for name in named if name not in schema.names]
     if missing:
         raise InputError(f"{path} lacks the rewards of {', '.join(missing)}, which its metadata names.")
-    others = [name for name in data.column_names if name not in (*REPLY_COLUMNS, *named)]
-    numeric = tuple(
-        name for name in others if is_number(data.schema.field(name).type) and not (named and is_counter(name))
-    )
+    others = [name for name in schema.names if name not in (*REPLY_COLUMNS, *named)]
+    counters = [name for name in others if named and is_number(schema.field(name).type) and is_counter(name)]
+    numeric = tuple(name for name in others if is_number(schema.field(name).type) and name not in counters)
     if not named and not numeric:
         raise InputError(f"{path} has no column of numbers that could be a value's rewards.")
-    left_out = [name for name in others if name not in numeric]
+    left_out = [name for name in others if name not in (*numeric, *counters)]
     added = numeric if named else ()
     notes = [f"{name!r} was added to the file after it was built, and is taken as a value." for name in added]
     if left_out:
         notes.append(f"Left out, because they hold no numbers: {', '.join(map(repr, left_out))}.")
+    if counters:
+        notes.append(f"Left out, because they number rows or name models: {', '.join(map(repr, counters))}.")
     return (*named, *numeric), tuple(notes)
 
 

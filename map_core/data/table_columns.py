@@ -9,9 +9,15 @@ import pyarrow as pa
 
 REPLY_COLUMNS = ("prompt_id", "prompt", "use_case", "candidate", "reply", "tokens", "log_prob", "weight", "held_out")
 REQUIRED_COLUMNS = ("prompt", "reply")
-#: Columns of numbers that are not rewards unless they are chosen by name: numbers of rows, and what pandas calls the
-#: index columns that it has written, "Unnamed: 0", "Unnamed: 0.1" and "__index_level_0__" among them.
-COUNTERS = re.compile(r"|id|idx|index|row|row_id|seed|level_\d+|unnamed:_\d.*|__index_level_\d+__")
+#: Columns of numbers that are not rewards unless they are chosen by name: numbers of rows, of models, of runs and of
+#: moments, right answers that are numbers, and what pandas calls the index columns that it has written, "Unnamed: 0",
+#: "Unnamed: 0.1" and "__index_level_0__" among them.
+COUNTERS = re.compile(
+    r"|(.*_)?(id|idx|uuid)|index|(prompt|reply|row|sample)_index|row|row_number|seed|rank|step|epoch|iteration"
+    r"|model|model_name|generator|(.*_)?(timestamp|tstamp)|date|datetime|(created|updated|modified)(_at)?"
+    r"|answer|target|reference(_answer)?|ground_truth|gold(_answer)?|correct_answer|expected(_output)?"
+    r"|level_\d+|unnamed:_\d.*|__index_level_\d+__"
+)
 
 
 def normalised(name: str) -> str:
@@ -22,6 +28,15 @@ def normalised(name: str) -> str:
 def is_counter(name: str) -> bool:
     """Return whether a column of this name numbers the rows."""
     return COUNTERS.fullmatch(normalised(name)) is not None
+
+
+def index_columns(schema: pa.Schema) -> tuple[str, ...]:
+    """Return the columns in which pandas has kept the index of its rows, as its metadata name them."""
+    try:
+        written = (schema.pandas_metadata or {}).get("index_columns", ())
+    except ValueError:  # metadata that another program has changed
+        return ()
+    return tuple(name for name in written if isinstance(name, str) and name in schema.names)
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,10 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from map_core.data import reward_table
-from map_core.data.importing import ColumnChoice, import_file
+from map_core.data.importing import import_file
 from map_core.data.importing.cells import NumberColumn
+from map_core.data.importing.lookalikes import visible
+from map_core.data.importing.questions import UnansweredError
 from map_core.data.reward_table import METADATA_KEY, READING, RewardTable
-from map_core.data.table_columns import REPLY_COLUMNS, REQUIRED_COLUMNS, departure, is_counter, is_number
+from map_core.data.table_columns import REPLY_COLUMNS, REQUIRED_COLUMNS, departure, index_columns, is_counter, is_number
+from map_core.errors import InputError
 
 
 def load(path: str | os.PathLike[str]) -> RewardTable:
@@ -39,11 +42,50 @@ def load(path: str | os.PathLike[str]) -> RewardTable:
         return reward_table.load(path)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "table.parquet"
-        choice = ColumnChoice(weight="weight") if _weighted(path) else None
-        result = import_file(path, copy, choice)
+        try:
+            result = import_file(path, copy)
+        except UnansweredError as error:
+            raise InputError(f"{error} These are options of import: import the file first.") from error
         table = reward_table.load(copy)
     first = f"{path.name} was not written by this app and is read as an import reads it: {'; '.join(reasons)}."
     return replace(table, metadata={**table.metadata, READING: [first, *result.notes]})
+
+
+@dataclass(frozen=True)
+class TableCounts:
+    """What a table holds.
+
+    Args:
+        prompts, replies: how many.
+        values: their names.
+    """
+
+    prompts: int
+    replies: int
+    values: tuple[str, ...]
+
+
+def count(path: Path) -> TableCounts:
+    """Return what :func:`load` would make of a file, without its replies in memory.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    metadata = reward_table.load_metadata(path)
+    if METADATA_KEY not in (pq.read_schema(path).metadata or {}) and departures(path):
+        with tempfile.TemporaryDirectory() as folder:
+            result = import_file(path, Path(folder) / "table.parquet")
+        return TableCounts(result.prompts, result.replies, result.values)
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, replies = file.schema_arrow, file.metadata.num_rows
+            key = next((name for name in ("prompt_id", "prompt") if name in schema.names), None)
+            if key is None:
+                raise InputError(f"{path.name} has no column with prompts, so it is no table.")
+            prompts = pc.count_distinct(file.read([key])[key]).as_py()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path.name} is not a Parquet file that can be read ({error}).") from error
+    return TableCounts(int(prompts), replies, reward_table.value_columns(schema, metadata, path)[0])
 
 
 def departures(path: Path) -> list[str]:
@@ -62,22 +104,33 @@ def departures(path: Path) -> list[str]:
             return []
         if not set(REQUIRED_COLUMNS) <= set(schema.names):
             return []
-        reasons = [reason for name in schema.names if (reason := _departure(schema.field(name)))]
+        numbering = index_columns(schema)
+        reasons = [reason for name in schema.names if (reason := _departure(schema.field(name), name in numbering))]
         texts = [name for name in ("prompt", "reply", "use_case", "prompt_id", "candidate") if name in schema.names]
         others = [name for name in schema.names if name not in REPLY_COLUMNS and not is_number(schema.field(name).type)]
         columns = file.read(columns=[*texts, *others])
     reasons += [f"{name!r} has empty cells" for name in texts if columns[name].null_count]
     reasons += [f"{name!r} holds numbers as {columns[name].type}" for name in others if _holds_numbers(columns[name])]
-    if not reasons and "prompt_id" in texts:
-        pairs = columns.group_by(["prompt_id", "prompt"]).aggregate([])
-        if pairs.num_rows > len(pc.unique(columns["prompt_id"])):
-            reasons.append("one prompt_id comes with several prompts, each of which is a prompt of its own")
+    return reasons or _doubtful_prompts(columns)
+
+
+def _doubtful_prompts(columns: pa.Table) -> list[str]:
+    """Return what makes the prompts of a file that keeps to the format others than its rows say at first sight."""
+    reasons, names = [], columns.column_names
+    identity = [name for name in ("prompt_id", "prompt") if name in names]
+    ids = len(pc.unique(columns[identity[0]]))
+    prompts = columns.group_by(identity).aggregate([])
+    if prompts.num_rows > ids:
+        reasons.append("one prompt_id comes with several prompts, each of which is a prompt of its own")
+    elif "use_case" in names and columns.group_by([*identity, "use_case"]).aggregate([]).num_rows > ids:
+        reasons.append("one prompt comes in several use cases, and is a prompt of its own in each")
+    elif "prompt_id" not in names and len({visible(text)[0] for text in prompts["prompt"].to_pylist()}) < ids:
+        reasons.append("prompts look alike and are not the same")
+    if "candidate" in names:
+        numbered = columns.group_by([identity[0], "candidate"]).aggregate([]).num_rows
+        if numbered < columns.num_rows:
+            reasons.append("one candidate number comes twice for a prompt")
     return reasons
-
-
-def _weighted(path: Path) -> bool:
-    schema = pq.read_schema(path)
-    return "weight" in schema.names and is_number(schema.field("weight").type)
 
 
 def _holds_numbers(column: pa.ChunkedArray) -> bool:
@@ -87,11 +140,16 @@ def _holds_numbers(column: pa.ChunkedArray) -> bool:
     return numbers.holds_numbers
 
 
-def _departure(column: pa.Field) -> str:
-    """Return how a column differs from what the format or a value's rewards are; "" where it does not."""
+def _departure(column: pa.Field, numbering: bool) -> str:
+    """Return how a column differs from what the format or a value's rewards are; "" where it does not.
+
+    Args:
+        column: of the file.
+        numbering: pandas keeps the index of its rows in it.
+    """
     if column.name in REPLY_COLUMNS:
         return departure(column)
-    if is_counter(column.name):
+    if (numbering and is_number(column.type)) or is_counter(column.name):
         return (
             f"{column.name!r} numbers the rows" if column.name.strip() else "a column without a name numbers the rows"
         )

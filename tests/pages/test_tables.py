@@ -135,6 +135,41 @@ def test_prompts_of_a_file_that_are_held_out_stay_so(page):
     assert reward_table.load(catalog.path_of("a")).held_out.tolist() == [False, True, False, False]
 
 
+def test_prompts_that_look_alike_are_asked_for_with_both_counts(page):
+    rows = [{"prompt": text, "reply": f"r{n}", "wit": n} for n, text in enumerate(("How?", "How?\u00a0", "Why?"))]
+    view(page, "file")
+    content = "\n".join(map(json.dumps, rows)).encode()
+    page.file_uploader(key="tables_file_0").upload("a.jsonl", content, "application/json").run()
+    press(page, "upload_make")
+    until_ended(page, "a")
+    key = "work_question_a_--lookalikes"
+    assert page.button(key="work_answer_a").disabled
+    choice = page.radio(key=key)
+    assert "2 prompts look like another one" in choice.label
+    assert [option.replace("\\", "") for option in choice.options] == [
+        "2 prompts in all where they are merged",
+        "3 prompts where they are kept apart",
+    ]
+    choice.set_value(0).run()
+    press(page, "work_answer_a")
+    until_ended(page, "a")
+    assert not page.exception
+    assert reward_table.load(catalog.path_of("a")).candidates.tolist() == [2, 1]
+
+
+def test_the_mapping_of_nested_fields_is_shown_before_and_after(page):
+    rows = [{"prompt": "How?", "responses": ["a", "b"], "rewards": [1.5, 0.5]}]
+    view(page, "file")
+    page.file_uploader(key="tables_file_0").upload("a.jsonl", json.dumps(rows[0]).encode(), "application/json").run()
+    mapping = "Each entry of 'responses' is a row: 'prompt' is the prompt and 'responses[]' the reply"
+    assert mapping in html.unescape(said(page))
+    assert page.multiselect(key="upload_values").value == ["rewards"]
+    press(page, "upload_make")
+    until_ended(page, "a")
+    assert mapping in html.unescape(said(page))
+    assert reward_table.load(catalog.path_of("a")).replies == ("a", "b")
+
+
 def test_files_of_the_server_come_from_the_inbox_alone(page, tmp_path, monkeypatch):
     view(page, "file")
     assert "tables_inbox" not in [one.key for one in page.selectbox]

@@ -5,6 +5,12 @@ Their text is read by :mod:`map_core.data.text_files`.
 import_table  the interface: preview and import
 column_roles  which column holds prompts, replies, rewards
 readers       rows in chunks, from any kind of file
+layouts       files whose rows are not one reply each
+turns         chats as prompts
+identity      what a prompt is: its text, its use case, its id
+lookalikes    prompts that differ only in what nobody sees
+questions     what a file leaves open, and the answers
+candidates    the order of replies to a prompt
 cells         cells as numbers and texts
 held_out      cells as held-out flags
 scan          first pass: validation

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from map_core.data.importing.questions import Answer, Question
 from map_core.data.reward_table import LARGEST_REWARD as LARGEST
 from map_core.data.text_files.excerpts import short
 from map_core.errors import InputError
@@ -25,7 +26,7 @@ NUMERIC_SHARE = 0.5
 LISTED = 5
 
 
-POINT, COMMA = "point", "comma"
+DECIMAL, POINT, COMMA = "--decimal", "point", "comma"
 #: Texts that are two numbers, by what the mark is; numbers with a decimal point alone; numbers of either style.
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\.\d{3})+)")
 _POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
@@ -72,7 +73,7 @@ class NumberColumn:
         self.has_text = False
         self._nonempty, self._numeric, self._booleans, self._has_booleans = 0, 0, 0, False
         self._point_faults, self._comma_faults, self._boolean_faults = _NumberFaults(), _NumberFaults(), _NumberFaults()
-        self._commas = commas and decimal is None
+        self._commas, self._has_comma = commas and decimal is None, False
         self._number_like = 0
 
     def add(self, cells: Sequence[Any] | np.ndarray, first: int) -> None:
@@ -101,7 +102,9 @@ class NumberColumn:
                 self._look_at_marks(cell.strip(), row)
             if self._commas:
                 point = _in_mark(cell, COMMA)
-                self._commas = isinstance(cell, str) and is_number(point) and not _POINT.fullmatch(cell.strip())
+                number = isinstance(cell, str) and is_number(point) and not _POINT.fullmatch(cell.strip())
+                self._commas = number or is_empty(cell)
+                self._has_comma |= number and not is_number(cell)
                 self._comma_faults.check(point, row)
 
     def _look_at_marks(self, cell: str, row: int) -> None:
@@ -130,32 +133,49 @@ class NumberColumn:
         return self._has_booleans or self.all_booleans
 
     @property
+    def usable(self) -> bool:
+        """Whether every cell is a finite number."""
+        try:
+            self.refuse("")
+        except InputError:
+            return False
+        return True
+
+    @property
     def decimal_commas(self) -> bool:
         """Whether every cell is a number with a decimal comma, and not every one without."""
-        return self._commas and self._point_faults.count > 0
+        return self._commas and self._has_comma
 
-    def refuse(self, where: str, decided: bool = False) -> None:
+    def question(self) -> Question | None:
+        """Return what has to be asked where a number has two readings and no cell of the column decides."""
+        if self._decimal is not None or self._ambiguous is None or self.decides:
+            return None
+        cell, row = self._ambiguous
+        return Question(
+            f"row {row + 1}, column {self.name!r} is {cell!r}, and no other cell shows what its decimal mark is",
+            DECIMAL,
+            (
+                Answer(POINT, f"{_in_mark(cell, POINT)} with a decimal point"),
+                Answer(COMMA, f"{_in_mark(cell, COMMA)} with a decimal comma"),
+            ),
+        )
+
+    def refuse(self, where: str, others: Sequence[str] = ()) -> None:
         """Raise if a cell is unusable.
 
         Args:
             where: the file, as the error names it.
-            decided: another column shows what the decimal mark is.
+            others: columns of rewards that have no such cell, which the error advises to take alone.
 
         Raises:
             InputError: a cell is empty, no number, or not finite; the message has its row and column.
         """
-        if self._decimal is None and self._ambiguous is not None and not (self.decides or decided):
-            cell, row = self._ambiguous
-            raise InputError(
-                f"{where}: row {row + 1}, column {self.name!r} is {cell!r}, which is {_in_mark(cell, POINT)} with a "
-                f"decimal point and {_in_mark(cell, COMMA)} with a decimal comma; no other cell decides. "
-                "Say which: --decimal point or --decimal comma."
-            )
         faults = self._comma_faults if self.decimal_commas else self._point_faults
         if self.all_booleans:
             faults = self._boolean_faults
         if faults.count:
-            raise InputError(faults.message(where, self.name))
+            alone = f" The other values can be taken alone: --values {','.join(others)}." if others else ""
+            raise InputError(faults.message(where, self.name) + alone)
 
     def refuse_number_like(self, where: str) -> None:
         """Raise if most cells would be numbers without their separators of thousands.
@@ -255,8 +275,7 @@ def text_cells(cells: Sequence[Any] | np.ndarray, name: str, where: str, empty: 
     """
     texts = []
     for row, cell in enumerate(cells.tolist() if isinstance(cells, np.ndarray) else cells, start=first + 1):
-        missing = cell is None or (isinstance(cell, float) and math.isnan(cell))
-        if missing or (not empty and isinstance(cell, str) and not cell.strip()):
+        if _is_nothing(cell) or (not empty and isinstance(cell, str) and not cell.strip()):
             raise InputError(f"{where}: row {row}, column {name!r} is empty; expected text. Remove the row or fill it.")
         if not isinstance(cell, str | int | float):
             raise InputError(f"{where}: row {row}, column {name!r} is {short(cell)}; expected text.")
@@ -285,6 +304,16 @@ def as_boolean(cell: Any) -> bool | None:
         return cell
     word = cell.strip().lower() if isinstance(cell, str) else ""
     return word == "true" if word in ("true", "false") else None
+
+
+def _is_nothing(cell: Any) -> bool:
+    """Return whether a cell stands for no text: none at all, or not a number."""
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def is_missing(cell: Any) -> bool:
+    """Return whether a cell holds no text: blank, none at all, or not a number."""
+    return is_empty(cell) or _is_nothing(cell)
 
 
 def is_empty(cell: Any) -> bool:

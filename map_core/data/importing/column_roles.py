@@ -1,4 +1,4 @@
-"""Assign roles to the columns of a file: prompts, replies, use cases, weights, held-out prompts, rewards.
+"""Assign roles to the columns of a file: prompts, replies, use cases, weights, held-out prompts, ids, rewards.
 
 Constraint: a person's choice goes before what a name suggests, and each column has one role.
 """
@@ -16,17 +16,24 @@ from map_core.errors import InputError
 #: Usual names of a column, the likelier first; compared in lower case with _ for spaces and dashes.
 PROMPT_NAMES = ("prompt", "question", "instruction", "query", "input", "user", "prompts", "user_prompt", "prompt_text")
 REPLY_NAMES = (
-    *("reply", "response", "generated", "completion", "output", "answer", "generation", "generated_text"),
+    *("reply", "response", "generated", "completion", "output", "prediction", "model_output", "model_response"),
+    *("model_answer", "answer", "generation", "generated_text"),
     *("assistant", "reply_text", "response_text", "text", "replies", "responses"),
 )
 USE_CASE_NAMES = ("use_case", "usecase")
 HELD_OUT_NAMES = ("held_out", "heldout", "hold_out", "holdout", "split")
 #: Texts that belong to an instruction: what it is about.
 CONTEXT_NAMES = ("input", "context")
-#: Names of a prompt's column beside which such a text is looked for.
+#: What a model was told before each prompt.
+SYSTEM_NAMES = ("system", "system_prompt", "system_message")
+#: Names of a prompt's column beside which such texts are looked for.
 _WITH_CONTEXT = ("prompt", "question", "instruction", "query")
-#: Roles that a file need not have.
-_OPTIONAL = ("use case", "held-out prompts", "context")
+#: Names of columns that may be part of a prompt; where one is left out, prompts that differ in it alone are merged.
+PROMPT_PARTS = frozenset(
+    (*PROMPT_NAMES, *CONTEXT_NAMES, *SYSTEM_NAMES, "document", "passage", "article", "history", "conversation")
+) | {"dialogue", "scenario", "persona"} - {"user"}
+#: Roles that a file must have.
+_REQUIRED = ("prompt", "reply")
 
 
 @dataclass(frozen=True)
@@ -36,11 +43,14 @@ class ColumnChoice:
     Args:
         values: the columns of rewards, in this order; every column of numbers by default.
         prompt, reply, use_case: columns of texts; "" for no use cases.
-        weight: column of how often a prompt occurs in use, one number a prompt; none by default.
+        weight: column of how often a prompt occurs in use, one number a prompt; "" for none.
         held_out: column that says whether a prompt is kept for checking; "" for none.
         context: column of texts that belong to the prompt, such as an instruction's input; "" for none.
         decimal: mark in numbers, "point" or "comma"; the other one separates thousands.
         echoes: "remove" takes prompts off the replies that repeat them, "keep" leaves replies whole.
+        prompt_id: column of ids, which tell prompts with the same text apart; "" for none.
+        system: column of what the model was told before each prompt, which becomes a turn of its own; "" for none.
+        lookalikes: "merge" makes one prompt of those that look alike, "apart" keeps each.
     """
 
     values: tuple[str, ...] | None = None
@@ -52,6 +62,15 @@ class ColumnChoice:
     context: str | None = None
     decimal: str | None = None
     echoes: str | None = None
+    prompt_id: str | None = None
+    system: str | None = None
+    lookalikes: str | None = None
+
+    @property
+    def names_columns(self) -> frozenset[str]:
+        """The columns that are named, whatever their role."""
+        roles = (self.prompt, self.reply, self.use_case, self.weight, self.held_out, self.context, self.prompt_id)
+        return frozenset(name for name in (*roles, self.system, *(self.values or ())) if name)
 
 
 @dataclass(frozen=True)
@@ -64,6 +83,12 @@ class ColumnRoles:
         values: chosen columns of rewards, or candidates, which are searched for numbers.
         chosen: the values were chosen by name.
         split: the column of held-out prompts was guessed by a name that may mean something else.
+        context, system: columns of texts that are part of each prompt.
+        prompt_id, candidate: columns of ids, and of the numbers of replies among those to their prompt.
+        guessed: roles that a name alone has given, "weight", "candidate" or "prompt_id" among them.
+        left_out_parts: columns that are left out though by their names they may be part of a prompt; none where a
+            person has chosen the column of contexts.
+        decimal, echoes, lookalikes: as in :class:`ColumnChoice`.
     """
 
     prompt: str
@@ -75,56 +100,92 @@ class ColumnRoles:
     chosen: bool
     split: bool = False
     context: str | None = None
+    system: str | None = None
+    prompt_id: str | None = None
+    candidate: str | None = None
+    guessed: frozenset[str] = frozenset()
+    left_out_parts: tuple[str, ...] = ()
     decimal: str | None = None
     echoes: str | None = None
+    lookalikes: str | None = None
 
     @property
     def texts(self) -> tuple[str, ...]:
         """Columns that are not rewards."""
-        return tuple(
-            name for name in (self.prompt, self.reply, self.use_case, self.weight, self.held_out, self.context) if name
-        )
+        names = (self.prompt, self.reply, self.use_case, self.weight, self.held_out, self.context, self.system)
+        return tuple(name for name in (*names, self.prompt_id, self.candidate) if name)
 
 
-def assign_roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> ColumnRoles:
+def assign_roles(
+    columns: Sequence[str], where: str, choice: ColumnChoice, numbering: Collection[str] = ()
+) -> ColumnRoles:
     """Assign a role to each column.
 
     Args:
         columns: of the file.
         where: the file, as an error names it.
         choice: a person's choice.
+        numbering: columns that number the rows, so that they are values only where they are chosen.
 
     Raises:
         InputError: a column is missing, has two roles, or no column is known to hold prompts or replies.
     """
-    others = {choice.use_case, choice.weight, choice.held_out}
+    chosen = {choice.use_case, choice.weight, choice.held_out, choice.prompt_id, choice.system}
     prompt = _column(
-        columns, where, "prompt", PROMPT_NAMES, choice=choice.prompt, taken={choice.reply, *others} - {choice.prompt}
+        columns, where, "prompt", PROMPT_NAMES, choice=choice.prompt, taken={choice.reply, *chosen} - {choice.prompt}
     )
-    reply = _column(columns, where, "reply", REPLY_NAMES, choice=choice.reply, taken={prompt, *others})
-    use_case = None
-    if choice.use_case != "":
-        use_case = _column(columns, where, "use case", USE_CASE_NAMES, choice=choice.use_case, taken={prompt, reply})
-    weight = None
-    if choice.weight:
-        weight = _column(columns, where, "weight", (), choice=choice.weight, taken={prompt, reply, use_case})
-    held_out = None
-    if choice.held_out != "":
-        taken = {prompt, reply, use_case, weight, *(choice.values or () if choice.held_out is None else ())}
-        held_out = _column(columns, where, "held-out prompts", HELD_OUT_NAMES, choice=choice.held_out, taken=taken)
+    reply = _column(columns, where, "reply", REPLY_NAMES, choice=choice.reply, taken={prompt, *chosen})
     assert prompt is not None
-    context = None
-    if choice.context or (choice.context is None and normalised(prompt) in _WITH_CONTEXT):
-        taken = {prompt, reply, use_case, weight, held_out, *(choice.values or ())}
-        context = _column(columns, where, "context", CONTEXT_NAMES, choice=choice.context, taken=taken)
-    texts = [name for name in (prompt, reply, use_case, weight, held_out, context) if name]
     assert reply is not None
+    taken: list[str] = [prompt, reply]
+
+    def optional(role: str, names: Sequence[str], choice_of_role: str | None, values_first: bool = True) -> str | None:
+        if choice_of_role == "":
+            return None
+        values = choice.values or () if values_first and choice_of_role is None else ()
+        column = _column(columns, where, role, names, choice=choice_of_role, taken={*taken, *values})
+        taken.extend(() if column is None else (column,))
+        return column
+
+    def of_format(name: str, choice_of_role: str | None) -> str | None:
+        """Return the choice, else the column that bears the name of the table's format, where it is free."""
+        free = name in columns and name not in (*taken, *(choice.values or ()))
+        return name if choice_of_role is None and free else choice_of_role
+
+    use_case = optional("use case", USE_CASE_NAMES, choice.use_case, values_first=False)
+    weight = optional("weight", (), of_format("weight", choice.weight))
+    held_out = optional("held-out prompts", HELD_OUT_NAMES, choice.held_out)
+    beside = normalised(prompt) in _WITH_CONTEXT
+    context = optional("context", CONTEXT_NAMES if beside else (), choice.context)
+    system = optional("system message", SYSTEM_NAMES if beside else (), choice.system)
+    prompt_id = optional("prompt's id", (), of_format("prompt_id", choice.prompt_id))
+    candidate = optional("candidate", (), of_format("candidate", None))
     split = choice.held_out is None and held_out is not None and normalised(held_out) == "split"
+    by_name = {"weight": choice.weight, "prompt_id": choice.prompt_id, "candidate": None}
+    left_out = [name for name in columns if name not in (*taken, *(choice.values or ()))]
+    parts = tuple(name for name in left_out if normalised(name) in PROMPT_PARTS)
     roles = ColumnRoles(
-        prompt, reply, use_case, weight, held_out, (), False, split, context, choice.decimal, choice.echoes
+        prompt,
+        reply,
+        use_case,
+        weight,
+        held_out,
+        (),
+        False,
+        split,
+        context,
+        system,
+        prompt_id,
+        candidate,
+        frozenset(role for role, chosen_column in by_name.items() if chosen_column is None),
+        () if context is not None or choice.context is not None else parts,
+        choice.decimal,
+        choice.echoes,
+        choice.lookalikes,
     )
+    texts = roles.texts
     if choice.values is None:
-        possible = tuple(_reward_candidates(columns, texts))
+        possible = tuple(_reward_candidates(columns, (*texts, *numbering)))
         return replace(roles, values=possible)
     unknown = [name for name in choice.values if name not in columns]
     if unknown or not choice.values:
@@ -140,24 +201,29 @@ def assign_roles(columns: Sequence[str], where: str, choice: ColumnChoice) -> Co
     return replace(roles, values=choice.values, chosen=True)
 
 
-def guess_roles(columns: Sequence[str], numeric: Collection[str]) -> ColumnChoice:
+def guess_roles(columns: Sequence[str], numeric: Collection[str], numbering: Collection[str] = ()) -> ColumnChoice:
     """Guess roles from the names of columns, for a person to check; "" where none fits.
 
     Args:
         columns: of the file.
         numeric: columns that hold numbers in the rows that were read.
+        numbering: columns that number the rows.
     """
-    prompt = _column_named(columns, PROMPT_NAMES) or ""
-    reply = _column_named([name for name in columns if name != prompt], REPLY_NAMES) or ""
-    use_case = _column_named([name for name in columns if name not in (prompt, reply)], USE_CASE_NAMES) or ""
-    held_out = _column_named([name for name in columns if name not in (prompt, reply, use_case)], HELD_OUT_NAMES) or ""
-    context = None
-    if normalised(prompt) in _WITH_CONTEXT:
-        taken = (prompt, reply, use_case, held_out)
-        context = _column_named([name for name in columns if name not in taken], CONTEXT_NAMES)
-    possible = _reward_candidates(columns, (prompt, reply, use_case, held_out, context or prompt))
-    values = tuple(name for name in possible if name in numeric)
-    return ColumnChoice(values, prompt, reply, use_case, "", held_out, context)
+    taken: list[str] = []
+
+    def named(names: Sequence[str]) -> str:
+        column = column_named([name for name in columns if name not in taken], names)
+        taken.extend(() if column is None else (column,))
+        return column or ""
+
+    prompt, reply, use_case = named(PROMPT_NAMES), named(REPLY_NAMES), named(USE_CASE_NAMES)
+    weight = "weight" if "weight" in numeric and "weight" not in taken else ""
+    held_out = named(HELD_OUT_NAMES)
+    beside = normalised(prompt) in _WITH_CONTEXT
+    context, system = (named(CONTEXT_NAMES) or None, named(SYSTEM_NAMES) or None) if beside else (None, None)
+    prompt_id = "prompt_id" if "prompt_id" in columns and "prompt_id" not in taken else None
+    values = tuple(name for name in _reward_candidates(columns, (*taken, *numbering)) if name in numeric)
+    return ColumnChoice(values, prompt, reply, use_case, weight, held_out, context, prompt_id=prompt_id, system=system)
 
 
 def value_names(columns: Sequence[str], where: str) -> dict[str, str]:
@@ -194,8 +260,8 @@ def _column(
         if choice not in free:
             raise InputError(f"{where} has no column {choice!r} for the {role}; it has {column_list(columns)}.")
         return choice
-    guess = _column_named(free, names)
-    if guess is None and role not in _OPTIONAL:
+    guess = column_named(free, names)
+    if guess is None and role in _REQUIRED:
         raise InputError(
             f"None of the columns of {where} is known to hold the {role}: {column_list(columns)}. "
             f"Name it with --{role}-column."
@@ -203,6 +269,7 @@ def _column(
     return guess
 
 
-def _column_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
+def column_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """Return the column with the likeliest of these names; None where none has one."""
     plain = {column: normalised(column) for column in columns}
     return next((column for name in names for column in columns if plain[column] == name), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from map_core.data import reward_table
 from map_core.data.importing.cells import NumberColumn, column_list
 from map_core.data.importing.column_roles import ColumnChoice, assign_roles, guess_roles, value_names
 from map_core.data.importing.held_out import FlagColumn
+from map_core.data.importing.layouts.layout import PROMPT, REPLY
 from map_core.data.importing.readers import SourceFile, open_source
 from map_core.data.importing.scan import FileScan, Report, scan_file
 from map_core.data.importing.writer import ImportResult, write
@@ -54,6 +55,7 @@ class Preview:
         guess: roles guessed from names; "" where none fits.
         numeric: columns that hold numbers in the first rows.
         ours: the file is a table of this project, which needs no choice of columns.
+        mapping: how nested fields became these columns, as a sentence; "" where the file has a row a reply.
     """
 
     kind: str
@@ -62,6 +64,7 @@ class Preview:
     guess: ColumnChoice
     numeric: tuple[str, ...]
     ours: bool
+    mapping: str = ""
 
 
 def preview(path: Path, rows: int = PREVIEW_ROWS) -> Preview:
@@ -75,6 +78,7 @@ def preview(path: Path, rows: int = PREVIEW_ROWS) -> Preview:
     if chunk is None or not chunk.rows:
         raise InputError(f"{path} has no rows. A table needs at least one reply.")
     columns = source.header or tuple(chunk.columns)
+    mapping = source.layout.described if source.layout else ""
     numeric = []
     for name in columns:
         numbers = NumberColumn(name, source.delimiter)
@@ -82,12 +86,12 @@ def preview(path: Path, rows: int = PREVIEW_ROWS) -> Preview:
         if numbers.holds_numbers:
             numeric.append(name)
     first_rows = tuple({name: chunk.columns[name][row] for name in columns} for row in range(min(rows, chunk.rows)))
-    guess = guess_roles(columns, numeric)
+    guess = guess_roles(columns, numeric, source.index_columns)
     if guess.held_out:
         flags = FlagColumn(guess.held_out)
         held_out = flags.read(chunk.columns[guess.held_out], 0)
         guess = guess if flags.valid and not all(held_out) else replace(guess, held_out="")
-    return Preview(source.kind, columns, first_rows, guess, tuple(numeric), _is_ours(source))
+    return Preview(source.kind, columns, first_rows, guess, tuple(numeric), _is_ours(source), mapping)
 
 
 def import_file(
@@ -98,10 +102,12 @@ def import_file(
     date: str = "",
     name: str = "",
     report: Report | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> ImportResult:
     """Convert a file of scored replies into a reward table, streamed in chunks.
 
-    A table of this project is copied as it is unless columns are chosen.
+    A table of this project is copied as it is unless columns are chosen. A file whose rows are not one reply each is
+    read by its layout unless a column is chosen that only the file itself has.
 
     Args:
         path: Parquet, CSV (commas, semicolons or tabs), JSON lines or a JSON list of objects; detected by content.
@@ -110,26 +116,39 @@ def import_file(
         date: of the import, for the metadata.
         name: of the file, for the metadata; that of ``path`` by default.
         report: called with the stage and its share, 0 to 1.
+        told: called with a sentence on which nested fields become which columns, before the file is read.
 
     Raises:
         InputError: the file cannot be read, a column is missing, a cell is unusable, or ``out`` cannot be written.
+        UnansweredError: the file leaves something open that changes a count or a value.
 
     Example:
         >>> choice = ColumnChoice(values=("humor",))
         >>> import_file(Path("scored.csv"), Path("table.parquet"), choice).values  # doctest: +SKIP
         ('humor',)
     """
-    source = open_source(path)
-    if choice is None and _is_ours(source):
+    choice = choice or ColumnChoice()
+    source = open_source(path, layouts=False)
+    if choice == ColumnChoice() and _is_ours(source):
         return _copy_table(path, out, name or path.name)
     columns = source.columns()
     if not columns:
         raise InputError(f"{path} has no rows. A table needs at least one reply.")
-    scan = scan_file(source, assign_roles(columns, str(path), choice or ColumnChoice()), report)
+    if not (choice.prompt in columns and choice.reply in columns and choice.names_columns <= set(columns)) or (
+        choice.prompt == PROMPT and choice.reply == REPLY
+    ):
+        source = open_source(path)
+        if source.layout is not None:
+            columns = source.columns()
+            if told is not None:
+                told(source.layout.described)
+    scan = scan_file(source, assign_roles(columns, str(path), choice, source.index_columns), report)
     values = [column.name for column in scan.rewards]
     names = value_names(values, str(path))
     roles = scan.roles
-    left_out = [column for column in columns if column not in (*roles.texts, *values)]
+    kept_whole = () if scan.strips else source.whole_replies
+    left_out = [column for column in columns if column not in (*roles.texts, *values, *kept_whole)]
+    left_out += source.layout.left_out if source.layout else ()
     provenance = {
         "file": name or path.name,
         "sha256": _sha256(path),
@@ -139,15 +158,20 @@ def import_file(
         | ({"weight": roles.weight} if roles.weight else {})
         | ({"held_out": roles.held_out} if roles.held_out else {})
         | ({"context": roles.context} if roles.context else {})
+        | ({"system": roles.system} if roles.system else {})
+        | ({"prompt_id": roles.prompt_id} if roles.prompt_id else {})
         | {"values": {value: column for column, value in names.items()}},
         "left_out": left_out,
     }
     result = write(source, scan, names, out, metadata={"source": provenance}, report=report)
     cases = f", {roles.use_case!r} the use cases" if roles.use_case else ""
     cases += f", {roles.context!r} what belongs to each prompt, after a blank line" if roles.context else ""
+    cases += f", {roles.system!r} the system message before each prompt" if roles.system else ""
+    cases += f", {roles.prompt_id!r} the prompts' ids" if roles.prompt_id else ""
     cases += f", {roles.weight!r} how often prompts occur" if roles.weight else ""
     cases += f", {roles.held_out!r} which of them are held out" if roles.held_out else ""
     first = [
+        *([source.layout.described] if source.layout else []),
         f"{roles.prompt!r} holds the prompts, {roles.reply!r} the replies{cases}; values: {', '.join(result.values)}.",
         f"Left out: {column_list(left_out)}." if left_out else "Nothing is left out.",
         f"Read as {_how_read(source, scan)}.",
@@ -157,7 +181,7 @@ def import_file(
         for column, value in names.items()
         if column != value
     ]
-    return replace(result, notes=(*first, *scan.notes, *renamed, *result.notes))
+    return replace(result, notes=(*first, *scan.notes, *renamed, *result.notes), rows=scan.read)
 
 
 def import_table(
@@ -169,6 +193,8 @@ def import_table(
     use_case_column: str | None = None,
     weight_column: str | None = None,
     held_out_column: str | None = None,
+    prompt_id_column: str | None = None,
+    lookalikes: str | None = None,
     date: str = "",
 ) -> ImportedTable:
     """Read a file of scored replies as a reward table in memory, see :func:`import_file`.
@@ -178,7 +204,16 @@ def import_table(
         ('humor', 'tact')
     """
     chosen = None if values is None else tuple(values)
-    choice = ColumnChoice(chosen, prompt_column, reply_column, use_case_column, weight_column, held_out_column)
+    choice = ColumnChoice(
+        chosen,
+        prompt_column,
+        reply_column,
+        use_case_column,
+        weight_column,
+        held_out_column,
+        prompt_id=prompt_id_column,
+        lookalikes=lookalikes,
+    )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "table.parquet"
         result = import_file(path, out, choice, date=date)
@@ -210,7 +245,8 @@ def _copy_table(path: Path, out: Path, name: str) -> ImportResult:
     table = replace(table, metadata={**table.metadata, UPLOADED: name})
     reward_table.save(table, out)
     notes = ("The file is a table of this app and is taken as it is.", *table.reading, *table.notes)
-    return ImportResult(len(table.prompts), len(table.rewards), table.values, table.form, notes)
+    rows = len(table.rewards)
+    return ImportResult(len(table.prompts), rows, table.values, table.form, notes, rows)
 
 
 def _sha256(path: Path) -> str:

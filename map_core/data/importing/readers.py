@@ -5,8 +5,10 @@ One chunk at a time is in memory. Constraint: cells are not interpreted here; a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,10 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from map_core.data.importing.layouts import Layout, find_layout
+from map_core.data.importing.layouts.advice import document_refusal
+from map_core.data.importing.layouts.recognise import SAMPLE_ROWS
+from map_core.data.table_columns import departure, index_columns
 from map_core.data.text_files.delimited import Header, csv_rows, read_header
 from map_core.data.text_files.encoding import check_text, encoding_of, open_text
 from map_core.data.text_files.excerpts import first_twice
-from map_core.data.text_files.json_stream import json_lines, json_list
+from map_core.data.text_files.json_stream import json_lines, json_list, load_json
 from map_core.errors import InputError
 
 #: Most rows and characters of a chunk.
@@ -25,6 +31,10 @@ ROWS, CHARACTERS = 4096, 2**23
 #: Bytes that are read to detect the kind of a file.
 BLOCK = 2**20
 DELIMITED = (".csv", ".tsv")
+#: Largest file of one JSON object that is looked into for its rows.
+LARGEST_DOCUMENT = 2**28
+#: Columns of the table's format that say more of a reply that is kept whole.
+WHOLE = ("tokens", "log_prob")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +46,14 @@ class RowChunk:
         rows: how many rows.
         columns: the cells of each column; numbers without gaps may be an array.
         share: share of the file that is read up to here, 0 to 1.
+        read: how many rows of the file they come from.
     """
 
     first: int
     rows: int
     columns: Mapping[str, Sequence[Any] | np.ndarray]
     share: float
+    read: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +66,9 @@ class SourceFile:
         encoding: of its text; "" for Parquet.
         header: the columns named at its beginning; () for JSON, where each row names its own.
         csv: its header, with the delimiter; None for other kinds.
+        layout: how its rows become rows of one reply each; None where they are that.
+        index_columns: columns in which pandas keeps the index of its rows.
+        whole_replies: columns of token ids and log-probabilities in the table's own types.
     """
 
     path: Path
@@ -61,6 +76,14 @@ class SourceFile:
     encoding: str = ""
     header: tuple[str, ...] = ()
     csv: Header | None = None
+    layout: Layout | None = None
+    index_columns: tuple[str, ...] = ()
+    whole_replies: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The file, as an error names it before the number of a row."""
+        return str(self.path) if self.layout is None else f"{self.path}, with a row a reply"
 
     @property
     def delimiter(self) -> str:
@@ -86,24 +109,67 @@ class SourceFile:
         Raises:
             InputError: the file cannot be read; the message says where.
         """
-        if self.kind == "Parquet":
+        if self.kind == "Parquet" and self.layout is None:
             yield from _parquet(self.path, None if columns is None else list(columns))
             return
-        with open_text(self.path, self.encoding) as file:
+        with ExitStack() as opened:
             rows: Iterator[tuple[int, Mapping[str, Any]]]
-            if self.csv is not None:
-                rows = csv_rows(file, self.csv, self.path)
+            if self.kind == "Parquet":
+                parquet_rows = ParquetRows(self.path)
+                rows, share = parquet_rows.rows(), parquet_rows.share
             else:
-                rows = json_list(file, self.path) if self.kind == "JSON list" else json_lines(file, self.path)
-            yield from _chunks(rows, self.path, file, columns)
+                file = opened.enter_context(open_text(self.path, self.encoding))
+                share = _share_of(file, self.path)
+                if self.csv is not None:
+                    rows = csv_rows(file, self.csv, self.path)
+                else:
+                    rows = json_list(file, self.path) if self.kind == "JSON list" else json_lines(file, self.path)
+            if self.layout is None:
+                yield from _chunks(((row,) for _, row in rows), share, columns)
+            else:
+                yield from _chunks(self._flattened(rows, self.layout), share, columns)
+
+    def _flattened(
+        self, rows: Iterable[tuple[int, Mapping[str, Any]]], layout: Layout
+    ) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """Yield the replies of each row of the file."""
+        for number, (_, row) in enumerate(rows, start=1):
+            try:
+                yield layout.flatten(row)
+            except ValueError as error:
+                raise InputError(
+                    f"{self.path}: row {number} is not like the first ones: {error}. Mend or remove it."
+                ) from error
 
 
-def open_source(path: Path) -> SourceFile:
-    """Detect the kind of a file.
+def open_source(path: Path, layouts: bool = True) -> SourceFile:
+    """Detect the kind of a file, and how its rows become rows of one reply each where they are not.
+
+    Args:
+        path: of the file.
+        layouts: look for such a layout; else rows are taken as they are.
 
     Raises:
-        InputError: there is no such file, it cannot be read, is empty, or its header cannot be read.
+        InputError: there is no such file, it cannot be read, is empty, or its header cannot be read; or it is in a
+            layout that is not read.
     """
+    source = _detect(path)
+    if not layouts:
+        return source
+    chunk = next(source.chunks(), None)
+    if chunk is None:
+        return source
+    names, cells = list(chunk.columns), [_listed(column[:SAMPLE_ROWS]) for column in chunk.columns.values()]
+    layout = find_layout([dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)], path)
+    return source if layout is None else replace(source, layout=layout, header=(), whole_replies=())
+
+
+def _listed(cells: Sequence[Any] | np.ndarray) -> Sequence[Any]:
+    return cells.tolist() if isinstance(cells, np.ndarray) else cells
+
+
+def _detect(path: Path) -> SourceFile:
+    """Detect the kind of a file."""
     if not path.is_file():
         raise InputError(f"There is no file {path}. Give a Parquet, CSV or JSON file with a row a reply.")
     try:
@@ -117,39 +183,98 @@ def open_source(path: Path) -> SourceFile:
         raise InputError(f"{path} is empty. Give a Parquet, CSV or JSON file with a row a reply.")
     if head[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
         with _open_parquet(path) as opened:
-            return SourceFile(path, "Parquet", header=_unique(opened.schema_arrow.names, path))
+            schema = opened.schema_arrow
+        whole = tuple(name for name in WHOLE if name in schema.names and not departure(schema.field(name)))
+        header = _unique(schema.names, path)
+        return SourceFile(path, "Parquet", header=header, index_columns=index_columns(schema), whole_replies=whole)
     encoding = encoding_of(head)
     beginning = check_text(head, encoding, path)
     delimited = path.suffix.lower() in DELIMITED
     if beginning[:1] == "[" and not delimited:
         return SourceFile(path, "JSON list", encoding)
     if beginning[:1] == "{" and not delimited:
+        _refuse_document(path, encoding)
         return SourceFile(path, "JSON lines", encoding)
-    header = read_header(lambda: open_text(path, encoding), path)
-    return SourceFile(path, "CSV", encoding, header.names, header)
+    csv = read_header(lambda: open_text(path, encoding), path)
+    return SourceFile(path, "CSV", encoding, csv.names, csv)
+
+
+def _refuse_document(path: Path, encoding: str) -> None:
+    """Refuse a file that is one JSON object over several lines.
+
+    Raises:
+        InputError: it is one; the message says how its rows are got out where they can be told.
+    """
+    if path.stat().st_size > LARGEST_DOCUMENT:
+        return
+    with open_text(path, encoding) as file:
+        first = file.readline()
+        try:
+            json.loads(first)
+            return
+        except (ValueError, RecursionError):
+            text = first + file.read()
+    try:
+        document = load_json(text)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(document, dict) and (error := document_refusal(document, path)):
+        raise error
+
+
+def _share_of(file: TextIO, path: Path) -> Callable[[], float]:
+    size = max(1, path.stat().st_size)
+    return lambda: min(1.0, file.buffer.tell() / size)
 
 
 def _chunks(
-    rows: Iterator[tuple[int, Mapping[str, Any]]], path: Path, file: TextIO, columns: Collection[str] | None
+    rows: Iterator[Sequence[Mapping[str, Any]]], share: Callable[[], float], columns: Collection[str] | None
 ) -> Iterator[RowChunk]:
-    """Group rows into chunks of columns."""
-    size, first = max(1, path.stat().st_size), 0
+    """Group rows into chunks of columns; each item of ``rows`` is what one row of the file gives."""
+    first = read = characters = 0
     pending: list[Mapping[str, Any]] = []
-    characters = 0
 
     def chunk() -> RowChunk:
         names = dict.fromkeys(name for row in pending for name in row) if columns is None else columns
-        share = min(1.0, file.buffer.tell() / size)
-        return RowChunk(first, len(pending), {name: [row.get(name) for row in pending] for name in names}, share)
+        cells = {name: [row.get(name) for row in pending] for name in names}
+        return RowChunk(first, len(pending), cells, share(), read)
 
-    for _, row in rows:
-        pending.append(row)
-        characters += sum(len(cell) for cell in row.values() if isinstance(cell, str))
-        if len(pending) == ROWS or characters > CHARACTERS:
+    for replies in rows:
+        pending += replies
+        read += 1
+        characters += sum(len(cell) for row in replies for cell in row.values() if isinstance(cell, str))
+        if len(pending) >= ROWS or characters > CHARACTERS:
             yield chunk()
-            first, pending, characters = first + len(pending), [], 0
+            first, pending, characters, read = first + len(pending), [], 0, 0
     if pending:
         yield chunk()
+
+
+class ParquetRows:
+    """The rows of a Parquet file, one at a time, and how far they are read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._read, self._total = path, 0, 1
+
+    def rows(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Yield the number of each row, counted from 1, and the row.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        with _open_parquet(self._path) as file:
+            self._total = max(1, file.metadata.num_rows)
+            try:
+                for batch in file.iter_batches(ROWS):
+                    for row in batch.to_pylist():
+                        self._read += 1
+                        yield self._read, row
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"{self._path} is damaged after row {self._read} ({error}).") from error
+
+    def share(self) -> float:
+        """Return the share of the file that is read."""
+        return self._read / self._total
 
 
 def _open_parquet(path: Path) -> pq.ParquetFile:
@@ -166,8 +291,9 @@ def _parquet(path: Path, columns: list[str] | None) -> Iterator[RowChunk]:
         try:
             for batch in file.iter_batches(ROWS, columns=columns):
                 columns_read = {name: _cells(batch.column(name)) for name in batch.schema.names}
-                yield RowChunk(first, batch.num_rows, columns_read, (first + batch.num_rows) / total)
-                first += batch.num_rows
+                rows = batch.num_rows
+                yield RowChunk(first, rows, columns_read, (first + rows) / total, rows)
+                first += rows
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path} is damaged after row {first} ({error}).") from error
 

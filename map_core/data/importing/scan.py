@@ -6,19 +6,24 @@ unless the file is changed meanwhile.
 
 from __future__ import annotations
 
-import hashlib
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from map_core.data.importing.cells import NumberColumn, is_empty, text_cells
+from map_core.data.importing.candidates import CandidateNumbers
+from map_core.data.importing.cells import DECIMAL, NumberColumn, is_missing, text_cells
 from map_core.data.importing.column_roles import ColumnRoles
 from map_core.data.importing.echoes import EchoCount
 from map_core.data.importing.held_out import FlagColumn
+from map_core.data.importing.identity import PartOfPrompt, PromptIds, prompt_hash
+from map_core.data.importing.layouts.advice import without_numbers
+from map_core.data.importing.lookalikes import MERGE, Lookalikes
+from map_core.data.importing.questions import Question, UnansweredError
 from map_core.data.importing.readers import RowChunk, SourceFile
+from map_core.data.importing.turns import as_prompt
 from map_core.errors import InputError
 
 DEFAULT_USE_CASE = "All prompts"
@@ -39,6 +44,10 @@ class FileScan:
         held_out: (prompt,) bool, which are kept for checking; empty where none is.
         strips: replies repeat their prompt, which is removed.
         notes: sentences for a person.
+        own_ids: the table keeps the ids of the file.
+        ranks: (row,) the place of each among the replies to its prompt; empty for the file's order.
+        spellings: prompts that come in several spellings that look alike, of which the first is kept.
+        read: how many rows of the file were read.
     """
 
     roles: ColumnRoles
@@ -49,11 +58,15 @@ class FileScan:
     held_out: np.ndarray
     strips: bool
     notes: tuple[str, ...]
+    own_ids: bool
+    ranks: np.ndarray
+    spellings: np.ndarray
+    read: int
 
     @property
     def in_order(self) -> bool:
-        """Whether the replies to each prompt are consecutive."""
-        return bool(np.all(np.diff(self.prompt_of) >= 0))
+        """Whether the rows stand in the order of the table."""
+        return not len(self.ranks) and bool(np.all(np.diff(self.prompt_of) >= 0))
 
 
 def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = None) -> FileScan:
@@ -61,10 +74,11 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
 
     Raises:
         InputError: it cannot be read to its end, has no rows or no rewards, or a cell is unusable.
+        UnansweredError: it leaves something open that changes a count or a value.
     """
-    where = str(source.path)
+    where = source.where
     scan = _Scan(source, roles)
-    for chunk in source.chunks((*roles.texts, *roles.values)):
+    for chunk in source.chunks(dict.fromkeys((*roles.texts, *roles.values, *roles.left_out_parts))):
         scan.add(chunk)
         if report is not None:
             report("reading", chunk.share)
@@ -75,27 +89,45 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
     if not chosen:
         for column in columns:
             column.refuse_number_like(where)
-        raise InputError(
-            f"{where} has no column of numbers that could be a value's rewards; it has "
-            f"{', '.join((*roles.texts, *roles.values))}. Name columns with --values."
-        )
+        raise InputError(without_numbers(source.path, where, (*roles.texts, *roles.values)))
     decided = any(column.decides for column in columns)
-    for column in chosen:
-        column.refuse(where, decided)
-    if scan.fault is not None:
+    questions = [question for column in chosen if not decided and (question := column.question())]
+    if not questions:
+        usable = [column.name for column in chosen if column.usable]
+        for column in chosen:
+            column.refuse(where, usable)
+    if scan.fault is not None and not questions:
         raise scan.fault
-    weights = scan.weights(where)
+    questions += scan.questions()
+    if questions:
+        raise UnansweredError(where, questions[:1] if questions[0].option == DECIMAL else questions)
+    scan.merge_lookalikes(where)
+    weights, weight_notes = scan.weights(where)
     held_out, held_out_notes = scan.held_out(where)
+    ranks, rank_notes = scan.candidate_ranks()
     notes = [f"{column.name!r} holds true and false, taken as 1 and 0." for column in chosen if column.has_booleans]
     if source.kind != "CSV":
         notes += [
             f"{column.name!r} holds numbers written as text, taken as numbers." for column in chosen if column.has_text
         ]
-    notes += held_out_notes
+    notes += scan.identity_notes()
+    notes += weight_notes + held_out_notes + rank_notes
     strips = scan.echoes.removed(roles.echoes)
     notes += scan.echoes.notes(roles.echoes)
-    prompt_of = np.frombuffer(scan.prompt_of, dtype=np.int32)
-    return FileScan(scan.roles, chosen, prompt_of, np.bincount(prompt_of), weights, held_out, strips, tuple(notes))
+    return FileScan(
+        scan.roles,
+        chosen,
+        scan.numbers_of_prompts,
+        np.bincount(scan.numbers_of_prompts),
+        weights,
+        held_out,
+        strips,
+        tuple(notes),
+        scan.own_ids,
+        ranks,
+        scan.spellings,
+        scan.read,
+    )
 
 
 @dataclass(eq=False)
@@ -105,14 +137,20 @@ class _Scan:
     source: SourceFile
     roles: ColumnRoles
     rows: int = 0
+    read: int = 0
     echoes: EchoCount = field(default_factory=EchoCount)
+    lookalikes: Lookalikes = field(default_factory=Lookalikes)
     fault: InputError | None = None
+    spellings: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
     def __post_init__(self) -> None:
         delimiter, decimal = self.source.delimiter, self.roles.decimal
         self.numbers = {name: NumberColumn(name, delimiter, decimal) for name in self.roles.values}
         self.prompt_of = array("i")
         self._prompts: dict[bytes, int] = {}
+        self._ids = PromptIds() if self.roles.prompt_id else None
+        self._candidates = CandidateNumbers(self.roles.candidate) if self.roles.candidate else None
+        self._parts = {name: PartOfPrompt(name) for name in self.roles.left_out_parts}
         self._weight = NumberColumn(self.roles.weight, delimiter, decimal) if self.roles.weight else None
         self._weights: list[Any] = []
         self._differing_weight: int | None = None
@@ -125,21 +163,30 @@ class _Scan:
         for name, numbers in self.numbers.items():
             numbers.add(chunk.columns[name], chunk.first)
         self.rows += chunk.rows
+        self.read += chunk.read
         if self.fault is not None:
             return
         try:
-            prompts, replies, use_cases = texts(chunk, self.roles, str(self.source.path))
+            content = texts(chunk, self.roles, self.source.where)
         except InputError as error:
             self.fault = error  # raised only when no column of rewards is at fault
             return
         weights: Sequence[Any] | np.ndarray = chunk.columns[self.roles.weight] if self.roles.weight else ()
         if self._weight is not None:
             self._weight.add(weights, chunk.first)
+        if self._candidates is not None:
+            self._candidates.add(chunk.columns[self._candidates.name])
         flags = self._flags.read(chunk.columns[self._flags.name], chunk.first) if self._flags else []
-        for row, (prompt, reply, use_case) in enumerate(zip(prompts, replies, use_cases, strict=True)):
-            key = prompt_hash(use_case, prompt)
+        keys = content.keys()
+        for part in self._parts.values():
+            part.add(keys, chunk.columns[part.name])
+        for row, (key, prompt, reply) in enumerate(zip(keys, content.prompts, content.replies, strict=True)):
             number = self._prompts.setdefault(key, len(self._prompts))
             self.prompt_of.append(number)
+            if number == self.lookalikes.count:
+                self.lookalikes.add(content.use_cases[row], prompt, content.ids[row])
+                if self._ids is not None:
+                    self._ids.add(content.ids[row], content.use_cases[row], prompt)
             if self._weight is not None:
                 if number == len(self._weights):
                     self._weights.append(weights[row])
@@ -150,22 +197,78 @@ class _Scan:
                     self._held_out.append(flags[row])
                 elif self._held_out[number] != flags[row] and self._differing_held_out is None:
                     self._differing_held_out = chunk.first + row
-            self.echoes.add(prompt, reply, chunk.first + row)
+            self.echoes.add(prompt.strip(), reply, chunk.first + row)
 
-    def weights(self, where: str) -> np.ndarray:
-        """Return how often each prompt occurs, (prompt,); empty where no column says so.
+    @property
+    def numbers_of_prompts(self) -> np.ndarray:
+        """(row,) int32, the number of each row's prompt."""
+        return np.frombuffer(self.prompt_of, dtype=np.int32)
+
+    @property
+    def own_ids(self) -> bool:
+        """Whether the ids of the file tell its prompts apart, so that the table keeps them."""
+        return self._ids is not None and self._ids.unique
+
+    def questions(self) -> list[Question]:
+        """Return what the file leaves open of its prompts."""
+        questions = [part.question(len(self._prompts)) for part in self._parts.values()]
+        if self.roles.lookalikes is None:
+            questions.append(self.lookalikes.question(self.numbers_of_prompts))
+        return [question for question in questions if question is not None]
+
+    def identity_notes(self) -> list[str]:
+        """Return sentences on what made rows replies to one prompt."""
+        notes = [] if self._ids is None else self._ids.notes(str(self.roles.prompt_id))
+        if self.roles.lookalikes is not None and self.lookalikes.merged < self.lookalikes.count:
+            notes.append(self.lookalikes.note(self.roles.lookalikes))
+        return notes
+
+    def merge_lookalikes(self, where: str) -> None:
+        """Make one prompt of those that look alike, where that was the answer.
+
+        Raises:
+            InputError: a weight or a held-out flag differs between them.
+        """
+        if self.roles.lookalikes != MERGE or self.lookalikes.merged == self.lookalikes.count:
+            return
+        first = self.lookalikes.first_alike
+        for cells, column in ((self._weights, self.roles.weight), (self._held_out, self.roles.held_out)):
+            if differing := [k for k in range(len(cells)) if cells[k] != cells[first[k]]]:
+                raise InputError(
+                    f"{where}: row {self.prompt_of.index(differing[0]) + 1}, column {column!r} is another one than "
+                    "that of an earlier prompt that looks the same. Make them equal, or keep such prompts apart."
+                )
+        kept, numbers = np.unique(first, return_inverse=True)
+        self.spellings = np.flatnonzero(np.bincount(numbers) > 1).astype(np.int32)
+        self.prompt_of = array("i", numbers.astype(np.int32)[self.numbers_of_prompts].tobytes())
+        self._weights = [self._weights[k] for k in kept] if self._weights else []
+        self._held_out = [self._held_out[k] for k in kept] if self._held_out else []
+
+    def candidate_ranks(self) -> tuple[np.ndarray, list[str]]:
+        """Return the place of each row among the replies to its prompt, (row,) int32, empty for the file's order."""
+        if self._candidates is None:
+            return np.empty(0, dtype=np.int32), []
+        return self._candidates.ranks(self.numbers_of_prompts)
+
+    def weights(self, where: str) -> tuple[np.ndarray, list[str]]:
+        """Return how often each prompt occurs, (prompt,), empty where no column says so, and notes for a person.
 
         Raises:
             InputError: a weight is no number above 0, or differs between replies to one prompt.
         """
         if self._weight is None:
-            return np.empty(0)
+            return np.empty(0), []
+        guessed = "weight" in self.roles.guessed
+        if guessed and (not self._weight.holds_numbers or self._weight.has_booleans):
+            self.roles = replace(self.roles, weight=None)
+            return np.empty(0), [f"{self._weight.name!r} holds no numbers, so every prompt counts alike."]
+        leave_out = ' Or leave the column out: --weight-column "".' if guessed else ""
         self._weight.refuse(where)
         if self._differing_weight is not None:
             raise InputError(
                 f"{where}: row {self._differing_weight + 1}, column {self._weight.name!r} is another number than in "
                 "an earlier row with the same prompt. A weight says how often a prompt occurs, so it is one number a "
-                "prompt."
+                f"prompt.{leave_out}"
             )
         weights = self._weight.read(self._weights)
         if np.any(weights <= 0):
@@ -173,9 +276,9 @@ class _Scan:
             row = self.prompt_of.index(number)
             raise InputError(
                 f"{where}: row {row + 1}, column {self._weight.name!r} is {weights[number]:g}; expected a weight "
-                "above 0. Remove the prompts that do not count."
+                f"above 0. Remove the prompts that do not count.{leave_out}"
             )
-        return weights
+        return weights, []
 
     def held_out(self, where: str) -> tuple[np.ndarray, list[str]]:
         """Return which prompts are held out, (prompt,) bool, empty where none is, and notes for a person.
@@ -210,27 +313,49 @@ class _Scan:
         return held_out, [f"{name!r} holds {count} of {len(held_out)} prompts out: nothing is solved on them."]
 
 
-def texts(chunk: RowChunk, roles: ColumnRoles, where: str) -> tuple[list[str], list[str], list[str]]:
-    """Return the prompts, replies and use cases of a chunk.
+@dataclass(frozen=True, eq=False)
+class RowTexts:
+    """The texts of a chunk's rows.
+
+    Args:
+        prompts, replies, use_cases: a text a row; a prompt has its context and its system message in it.
+        ids: of the prompts; "" where there is none.
+    """
+
+    prompts: list[str]
+    replies: list[str]
+    use_cases: list[str]
+    ids: list[str]
+
+    def keys(self) -> list[bytes]:
+        """Return the key of each row's prompt, see :func:`map_core.data.importing.identity.prompt_hash`."""
+        return [prompt_hash(*row) for row in zip(self.use_cases, self.prompts, self.ids, strict=True)]
+
+
+def texts(chunk: RowChunk, roles: ColumnRoles, where: str) -> RowTexts:
+    """Return the prompts, replies, use cases and ids of a chunk.
 
     Raises:
         InputError: one is missing or no text.
     """
     prompts = text_cells(chunk.columns[roles.prompt], roles.prompt, where, False, chunk.first)
     replies = text_cells(chunk.columns[roles.reply], roles.reply, where, True, chunk.first)
-    if roles.use_case is None:
-        use_cases = [DEFAULT_USE_CASE] * chunk.rows
-    else:
+    use_cases, ids = [DEFAULT_USE_CASE] * chunk.rows, [""] * chunk.rows
+    if roles.use_case is not None:
         use_cases = text_cells(chunk.columns[roles.use_case], roles.use_case, where, False, chunk.first)
-    prompts = [text.strip() for text in prompts]
+    if roles.prompt_id is not None:
+        ids_of_rows = chunk.columns[roles.prompt_id]
+        listed = ids_of_rows.tolist() if isinstance(ids_of_rows, np.ndarray) else ids_of_rows
+        cells = ["" if is_missing(cell) else cell for cell in listed]
+        ids = text_cells(cells, roles.prompt_id, where, True, chunk.first)
     if roles.context is not None:
-        contexts = ["" if is_empty(cell) else str(cell).strip() for cell in chunk.columns[roles.context]]
-        prompts = [
-            f"{prompt}\n\n{context}" if context else prompt for prompt, context in zip(prompts, contexts, strict=True)
-        ]
-    return prompts, replies, use_cases
+        for row, context in enumerate(_optional_texts(chunk.columns[roles.context])):
+            prompts[row] = f"{prompts[row].strip()}\n\n{context}" if context else prompts[row]
+    if roles.system is not None:
+        for row, system in enumerate(_optional_texts(chunk.columns[roles.system])):
+            prompts[row] = as_prompt((("system", system), ("user", prompts[row].strip()))) if system else prompts[row]
+    return RowTexts(prompts, replies, use_cases, ids)
 
 
-def prompt_hash(use_case: str, prompt: str) -> bytes:
-    """Return the key of a prompt: one text in two use cases is two prompts."""
-    return hashlib.sha256(f"{use_case}\0{prompt}".encode()).digest()[:16]
+def _optional_texts(cells: Iterable[Any]) -> list[str]:
+    return ["" if is_missing(cell) else str(cell).strip() for cell in cells]

@@ -8,8 +8,9 @@ time, and the table is renamed into place at the end.
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from map_core.core.atomic_files import atomic_write
 from map_core.core.types import Form
 from map_core.data.importing.echoes import without_prompt
 from map_core.data.importing.readers import RowChunk, SourceFile
-from map_core.data.importing.scan import FileScan, Report, prompt_hash, texts
+from map_core.data.importing.scan import FileScan, Report, texts
 from map_core.data.reward_table import table_notes, table_schema
 from map_core.errors import InputError
 
@@ -43,6 +44,7 @@ class ImportResult:
         values: names of the values.
         form: of the table, pooled when most prompts have one reply.
         notes: sentences for a person.
+        rows: how many rows of the file were read.
     """
 
     prompts: int
@@ -50,6 +52,7 @@ class ImportResult:
     values: tuple[str, ...]
     form: Form
     notes: tuple[str, ...]
+    rows: int = 0
 
 
 def write(
@@ -106,11 +109,13 @@ class _Rows:
         self.low, self.high = np.full(size, np.inf), np.full(size, -np.inf)
         self._offsets = np.concatenate([[0], np.cumsum(self.scan.counts)])
         self._next = np.zeros(len(self.scan.counts), dtype=np.int32)
+        #: The first spelling of prompts that come in several, once it is read.
+        self._spelling: dict[int, str] = dict.fromkeys(self.scan.spellings.tolist(), "")
         self._texts, self._wholes = np.zeros(count, dtype=np.uint64), np.zeros(count, dtype=np.uint64)
 
     def in_order(self) -> Iterator[pa.Table]:
         """Yield the rows in the order of the file."""
-        columns = (*self.scan.roles.texts, *(column.name for column in self.scan.rewards))
+        columns = (*self.scan.roles.texts, *self.passed, *(column.name for column in self.scan.rewards))
         rows = 0
         for chunk in self.source.chunks(columns):
             rows += chunk.rows
@@ -144,32 +149,40 @@ class _Rows:
 
     def _table(self, chunk: RowChunk) -> pa.Table:
         roles = self.scan.roles
-        prompts, replies, use_cases = texts(chunk, roles, str(self.source.path))
+        content = texts(chunk, roles, self.source.where)
+        prompts, replies, use_cases = content.prompts, content.replies, content.use_cases
         rows = slice(chunk.first, chunk.first + chunk.rows)
         numbers = self.scan.prompt_of[rows]
         rewards = np.column_stack([column.read(chunk.columns[column.name]) for column in self.scan.rewards])
         self.low, self.high = np.minimum(self.low, rewards.min(axis=0)), np.maximum(self.high, rewards.max(axis=0))
         if self.scan.strips:
-            stripped = map(without_prompt, prompts, replies)
+            stripped = map(without_prompt, map(str.strip, prompts), replies)
             replies = [reply if text is None else text for text, reply in zip(stripped, replies, strict=True)]
-        keys = [prompt_hash(*both) for both in zip(use_cases, prompts, strict=True)]
+        for row, number in enumerate(numbers):
+            if number in self._spelling:
+                spelling = self._spelling[number] = self._spelling[number] or prompts[row]
+                prompts[row] = spelling
+        keys = content.keys()
         for at, (key, reply, row) in enumerate(zip(keys, replies, rewards, strict=True), start=chunk.first):
             digest = hashlib.blake2b(key + reply.encode(), digest_size=8)
             self._texts[at] = int.from_bytes(digest.digest())
             digest.update(row.tobytes())
             self._wholes[at] = int.from_bytes(digest.digest())
-        candidate = np.empty(chunk.rows, dtype=np.int32)
-        for row, number in enumerate(numbers):
-            candidate[row] = self._next[number]
-            self._next[number] += 1
+        if len(self.scan.ranks):
+            candidate = self.scan.ranks[rows]
+        else:
+            candidate = np.empty(chunk.rows, dtype=np.int32)
+            for row, number in enumerate(numbers):
+                candidate[row] = self._next[number]
+                self._next[number] += 1
         columns: dict[str, Any] = {
-            "prompt_id": [key.hex()[:16] for key in keys],
+            "prompt_id": content.ids if self.scan.own_ids else [key.hex()[:16] for key in keys],
             "prompt": prompts,
             "use_case": use_cases,
             "candidate": candidate,
             "reply": replies,
-            "tokens": [()] * chunk.rows,
-            "log_prob": np.full(chunk.rows, np.nan),
+            "tokens": self._lists(chunk, "tokens"),
+            "log_prob": self._numbers(chunk, "log_prob"),
         } | dict(zip(self.values, rewards.T, strict=True))
         if "weight" in self.schema.names:
             count = len(self.scan.counts)
@@ -178,6 +191,19 @@ class _Rows:
             columns |= {"weight": weights[numbers], "held_out": held_out[numbers]}
         schema = pa.schema([*self.schema, pa.field("number", pa.int32())])
         return pa.Table.from_pydict(columns | {"number": numbers}, schema)
+
+    @property
+    def passed(self) -> tuple[str, ...]:
+        """Columns that the table takes over as they are: token ids and log-probabilities of replies kept whole."""
+        return () if self.scan.strips else self.source.whole_replies
+
+    def _lists(self, chunk: RowChunk, name: str) -> list[Any]:
+        return [cell or () for cell in chunk.columns[name]] if name in self.passed else [()] * chunk.rows
+
+    def _numbers(self, chunk: RowChunk, name: str) -> Sequence[Any] | np.ndarray:
+        if name not in self.passed:
+            return np.full(chunk.rows, np.nan)
+        return [math.nan if cell is None else float(cell) for cell in chunk.columns[name]]
 
     def notes(self) -> list[str]:
         """Return notes on repeated rows, once all have been read."""

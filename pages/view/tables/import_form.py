@@ -43,7 +43,6 @@ KEPT_SECONDS = 24 * 3600
 #: Characters of a cell that a preview shows.
 PREVIEW_LENGTH = 160
 NONE = "(none)"
-DECIMAL_MARKS = {None: "As found", "point": "Point: 1,200 is 1200", "comma": "Comma: 1,200 is 1.2"}
 
 
 @dataclass(frozen=True)
@@ -172,6 +171,8 @@ def _preview(path: str, modified: float) -> Preview:
 
 def _draw_columns(held: Upload, found: Preview) -> None:
     """Draw what the file holds, which column is what, and the name of the table."""
+    if found.mapping:
+        st.html(markup.note(f"{found.mapping} So its rows become these:"))
     st.html(markup.note(f"{found.kind}, {table_markup.counted(len(found.columns), 'column')}. Its first rows:"))
     # As text, cut: a cell is shown as it is and never as markup or as a formula.
     cut = [{name: _shortened(cell) for name, cell in row.items()} for row in found.rows]
@@ -213,7 +214,7 @@ def _draw_roles(found: Preview) -> ColumnChoice:
             "Use cases", guess.use_case, "upload_use_case", "The kind of prompt; palettes can be set for each."
         )
         weight = pick(
-            "How often a prompt occurs", "", "upload_weight", "One number above 0 a prompt. None: all the same."
+            "How often a prompt occurs", guess.weight, "upload_weight", "One number above 0 a prompt. None: all alike."
         )
         held_out = pick(
             "Held out for checking",
@@ -228,17 +229,20 @@ def _draw_roles(found: Preview) -> ColumnChoice:
             "upload_context",
             "Text that an instruction is about, such as its input; it follows the prompt after a blank line.",
         )
-        decimal = None
-        if found.kind == "CSV":
-            decimal = st.selectbox(
-                "Decimal mark",
-                (None, "point", "comma"),
-                format_func=lambda mark: DECIMAL_MARKS[mark],
-                key="upload_decimal",
-                help="In numbers such as 1,200 or 1.200. As found: the other numbers decide, and where none does the "
-                "file is not read.",
+        # These two are rare: without such a column there is nothing to choose.
+        system = prompt_id = ""
+        if guess.system:
+            system = pick(
+                "System message", guess.system, "upload_system", "What the model was told before each prompt."
             )
-    roles = (prompt, reply, use_case, weight, held_out, context)
+        if guess.prompt_id:
+            prompt_id = pick(
+                "Ids of prompts",
+                guess.prompt_id,
+                "upload_prompt_id",
+                "One text under two ids is two prompts. None: rows with the same text are replies to one prompt.",
+            )
+    roles = (prompt, reply, use_case, weight, held_out, context, system, prompt_id)
     values = st.multiselect(
         "Values",
         [name for name in found.columns if name not in roles],
@@ -246,7 +250,11 @@ def _draw_roles(found: Preview) -> ColumnChoice:
         key="upload_values",
         help="Columns of numbers, higher for more of the value. Columns that are not chosen are left out.",
     )
-    return ColumnChoice(tuple(values), *roles, decimal)
+    # Where nothing was guessed and nothing is chosen, the import asks if prompts differ in a column that is left out.
+    context_or_open = context or (None if guess.context is None else "")
+    return ColumnChoice(
+        tuple(values), prompt, reply, use_case, weight, held_out, context_or_open, prompt_id=prompt_id, system=system
+    )
 
 
 def _make(held: Upload, choice: ColumnChoice | None) -> None:
@@ -258,9 +266,9 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
     if choice is not None:
         arguments += [f"--prompt-column={choice.prompt}", f"--reply-column={choice.reply}"]
         arguments += [f"--use-case-column={choice.use_case}", f"--held-out-column={choice.held_out}"]
-        arguments += [f"--context-column={choice.context}"]
-        arguments += [f"--weight-column={choice.weight}"] if choice.weight else []
-        arguments += [f"--decimal={choice.decimal}"] if choice.decimal else []
+        arguments += [f"--context-column={choice.context}"] if choice.context is not None else []
+        arguments += [f"--weight-column={choice.weight}", f"--system-column={choice.system}"]
+        arguments += [f"--prompt-id-column={choice.prompt_id}"]
         arguments += [f"--value={value}" for value in choice.values or ()]
     about = {"file": held.name} if held.stays else {"file": held.name, "input": file}
     try:

@@ -18,6 +18,7 @@ from pages.view.shell import errors, markup, tabs
 from pages.view.shell.session_keys import Key
 from pages.view.tables import catalog, import_form
 from pages.view.tables import markup as table_markup
+from pages.view.tables.questions import draw_questions
 
 RERUN: Key[bool] = Key("tables_work_again", False)
 
@@ -61,8 +62,9 @@ def draw_progress() -> None:
 def _draw_card(process: TableJob) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"work_head_{process.name}"):
         st.html(table_markup.title(process.name), width="content")
-        icon, colour = _ICONS[process.state]
-        st.badge(process.state.capitalize(), icon=icon, color=colour)  # type: ignore[arg-type]
+        asks = process.state is TableJobState.FAILED and bool(process.questions)
+        icon, colour = (":material/help:", "orange") if asks else _ICONS[process.state]
+        st.badge("Asks" if asks else process.state.capitalize(), icon=icon, color=colour)  # type: ignore[arg-type]
     st.html(markup.note(f"{_KINDS.get(process.kind, process.kind)}: {_about(process)}"))
     if process.state is TableJobState.RUNNING:
         st.progress(process.done / process.total if process.total else 0.0, markup.plain(_progress_text(process)))
@@ -75,6 +77,8 @@ def _draw_card(process: TableJob) -> None:
         )
     elif process.state is TableJobState.STOPPED:
         st.html(markup.note(f"It was stopped {_stopped_at(process)}. What was made is kept."))
+    elif process.state is TableJobState.FAILED and process.questions:
+        draw_questions(process, RERUN)
     elif process.state is TableJobState.FAILED:
         st.text(process.error or "It ended without a word.")
     for note in process.notes:
@@ -91,13 +95,14 @@ def _draw_buttons(process: TableJob) -> None:
         _draw_button("Look at it", "look", process, ":material/visibility:", _look_at)
         _draw_button("Clear this line", "clear", process, ":material/done:", processes.discard)
         return
-    _draw_button(
-        "Try again" if process.state is TableJobState.FAILED else "Go on",
-        "on",
-        process,
-        ":material/play_arrow:",
-        processes.resume,
-    )
+    if not process.questions:
+        _draw_button(
+            "Try again" if process.state is TableJobState.FAILED else "Go on",
+            "on",
+            process,
+            ":material/play_arrow:",
+            processes.resume,
+        )
     if process.kind == "import":
         _draw_button("Choose columns again", "columns", process, ":material/table_chart:", _columns_again)
     with st.popover("Give up", icon=":material/delete:", type="tertiary", key=f"work_give_up_{process.name}"):

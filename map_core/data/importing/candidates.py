@@ -1,0 +1,65 @@
+"""The numbers of replies among those to their prompt, which order them in the table."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+_LARGEST = 2**63 - 1
+
+
+class CandidateNumbers:
+    """A column of numbers of replies, read in chunks; what is no such column leaves the file's order.
+
+    Args:
+        name: of the column.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._numbers = array("q")
+        self._whole = True
+
+    def add(self, cells: Iterable[Any]) -> None:
+        """Add the cells of a chunk."""
+        if not self._whole:
+            return
+        for cell in cells:
+            number = _whole_number(cell)
+            if number is None or abs(number) > _LARGEST:
+                self._whole = False
+                return
+            self._numbers.append(number)
+
+    def ranks(self, prompt_of: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Return the place of each row among the replies to its prompt, and notes for a person.
+
+        Args:
+            prompt_of: (row,) the number of each row's prompt.
+
+        Returns:
+            (row,) int32; empty where replies stand in the order of the file.
+        """
+        none = np.empty(0, dtype=np.int32)
+        if not self._whole:
+            return none, [f"{self.name!r} holds no whole numbers, so replies keep the order of the file."]
+        numbers = np.frombuffer(self._numbers, dtype=np.int64)
+        order = np.lexsort((numbers, prompt_of))
+        same_prompt = np.diff(prompt_of[order]) == 0
+        if np.any(same_prompt & (np.diff(numbers[order]) == 0)):
+            return none, [f"{self.name!r} gives two replies to one prompt the same number; they keep the file's order."]
+        begins = np.flatnonzero(np.concatenate([[True], ~same_prompt]))
+        ranks = np.empty(len(order), dtype=np.int32)
+        ranks[order] = np.arange(len(order)) - np.repeat(begins, np.diff(np.append(begins, len(order))))
+        in_file_order = bool(np.all(order[1:][same_prompt] > order[:-1][same_prompt]))
+        return (none if in_file_order else ranks), []
+
+
+def _whole_number(cell: Any) -> int | None:
+    if isinstance(cell, str):
+        text = cell.strip()
+        return int(text) if text.isascii() and text.isdecimal() else None
+    return int(cell) if isinstance(cell, int | np.integer) and not isinstance(cell, bool) else None

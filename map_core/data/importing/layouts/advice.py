@@ -1,0 +1,210 @@
+"""Layouts that are not read as they are: why, and the lines of pandas that make a row a reply of that very file.
+
+Constraint: at most two lines, which run as they stand in the file's folder once pandas is imported as pd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from map_core.data.importing.column_roles import PROMPT_NAMES, REPLY_NAMES, column_named
+from map_core.data.importing.layouts.chats import CHAT_NAMES
+from map_core.data.importing.layouts.layout import Row, at, decoded
+from map_core.data.table_columns import normalised
+from map_core.errors import InputError
+
+#: Words on how replies without scores get some.
+SCORING = (
+    "Replies without scores can be scored here: import them with a column of zeros, then "
+    "python -m map_core build --rescore TABLE --out SCORED --values helpfulness."
+)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A layout that is not read.
+
+    Args:
+        known_by: fields of the first row, each as a path of keys, that only such files have together.
+        what: what the file holds and why it is not read, as a sentence.
+        lines: of Python; {file} stands for the file's name and {flat} for that of the new one, quoted.
+    """
+
+    known_by: tuple[str, ...]
+    what: str
+    lines: tuple[str, ...]
+
+
+_READ = "pd.read_json({file}, lines=True)"
+_WRITE = '.to_json({flat}, orient="records", lines=True)'
+ADVICE = (
+    Advice(
+        ("custom_id", "response.body.choices"),
+        "These are the answers of a batch; what was asked stands in the batch's input, here requests.jsonl, and no "
+        f"reply has a score. {SCORING}",
+        (
+            f'rows = pd.json_normalize({_READ}.to_dict("records"), ["response", "body", "choices"], "custom_id").merge('
+            'pd.json_normalize(pd.read_json("requests.jsonl", lines=True).to_dict("records")), on="custom_id")',
+            'rows[["body.messages", "message.content"]].set_axis(["prompt", "reply"], axis=1).assign(unscored=0.0)'
+            f"{_WRITE}",
+        ),
+    ),
+    Advice(
+        ("question_id", "choices"),
+        "These are answers to a benchmark's questions, which stand in a file of their own, here question.jsonl; no "
+        f"reply has a score. {SCORING}",
+        (
+            f'rows = {_READ}.merge(pd.read_json("question.jsonl", lines=True), on="question_id")',
+            'pd.DataFrame({{"prompt": rows.turns.str[0], "reply": rows.choices.str[0].str["turns"].str[0], '
+            f'"unscored": 0.0}}}}){_WRITE}',
+        ),
+    ),
+    Advice(
+        ("doc", "arguments", "resps"),
+        "These are samples of an evaluation, with what was asked and the replies in lists of lists.",
+        (
+            f"rows = {_READ}",
+            "rows.assign(prompt=rows.arguments.str[0].str[0], reply=rows.resps.str[0].str[0]).drop(columns=["
+            f'"doc", "arguments", "resps"]){_WRITE}',
+        ),
+    ),
+    Advice(
+        ("response1", "response2", "overall_preference"),
+        "Each row compares two replies by one number, below 0 where the first is better; no reply has a score of its "
+        "own.",
+        (
+            f"rows = {_READ}",
+            'pd.concat(pd.DataFrame({{"prompt": rows.context, "reply": rows[name], "preferred": sign * '
+            'rows.overall_preference}}) for name, sign in (("response1", -1), ("response2", 1)))'
+            f"{_WRITE}",
+        ),
+    ),
+)
+
+
+def refusal(rows: Sequence[Row], columns: Sequence[str], path: Path) -> InputError | None:
+    """Return the error for a file in a layout that is not read; None for any other.
+
+    Args:
+        rows: the first ones of the file.
+        columns: their fields.
+        path: of the file.
+    """
+    if not rows:
+        return None
+    first = {name: decoded(rows[0].get(name)) for name in columns}
+    for advice in ADVICE:
+        if all(at(first, tuple(known.split("."))) is not None for known in advice.known_by):
+            return _error(path, advice.what, advice.lines)
+    if len(rows) > 1:
+        return None
+    is_flat = column_named(columns, PROMPT_NAMES) or any(normalised(name) in CHAT_NAMES for name in columns)
+    return document_refusal(first, path) if not is_flat or _pandas_orientation(first) else None
+
+
+def document_refusal(document: Mapping[str, Any], path: Path) -> InputError | None:
+    """Return the error for a file that is one JSON object with the rows somewhere in it; None where it has none."""
+    read = _pandas_orientation(document)
+    if read is not None:
+        what, line = read
+        return _error(path, what, (line + _WRITE,))
+    keys = _rows_in(document, ())
+    if keys is None:
+        return None
+    rows = at(document, keys)
+    names = _flat_names(rows[0])
+    renamed: dict[str, str] = {}
+    for column, known in (("prompt", PROMPT_NAMES), ("reply", REPLY_NAMES)):
+        if column not in names and (name := _field_for(names, rows[0], known, renamed)):
+            renamed[name] = column
+    place = "".join(f"[{key!r}]" for key in keys)
+    rename = f".rename(columns={renamed!r})".replace("{", "{{").replace("}", "}}") if renamed else ""
+    return _error(
+        path,
+        f"It is one JSON object with its rows in {'.'.join(keys)!r}.",
+        (f'pd.json_normalize(pd.read_json({{file}}, typ="series"){place}){rename}{_WRITE}',),
+    )
+
+
+def _pandas_orientation(document: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return what a table that pandas wrote as one object is, and the code that reads it."""
+    if set(document) == {"schema", "data"} and isinstance(document["data"], list):
+        return 'pandas wrote it as a table (orient="table").', 'pd.read_json({file}, orient="table")'
+    if set(document) >= {"columns", "data"} and set(document) <= {"columns", "data", "index"}:
+        return 'pandas wrote it in parts (orient="split").', 'pd.read_json({file}, orient="split")'
+    cells = list(document.values())
+    if cells and all(isinstance(cell, Mapping) and list(cell) == list(cells[0]) and cell for cell in cells):
+        by_row = column_named(list(cells[0]), PROMPT_NAMES) is not None
+        if by_row:
+            return 'pandas wrote it by its index (orient="index").', 'pd.read_json({file}, orient="index")'
+        what = 'pandas wrote it a column at a time (orient="columns"), so there is no column of numbers as it stands.'
+        return what, 'pd.read_json({file}, orient="columns")'
+    return None
+
+
+def _rows_in(content: Any, keys: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the keys that lead to the longest list of objects, the one with the most keys in its first where equal."""
+    found: list[tuple[int, int, tuple[str, ...]]] = []
+
+    def look(part: Any, place: tuple[str, ...]) -> None:
+        if isinstance(part, Mapping) and len(place) < 6:
+            for key, inner in part.items():
+                look(inner, (*place, str(key)))
+        elif isinstance(part, list) and part and all(isinstance(row, Mapping) for row in part):
+            found.append((len(part), len(_flat_names(part[0])), place))
+
+    look(content, keys)
+    return max(found)[2] if found else None
+
+
+def _flat_names(row: Mapping[str, Any], before: str = "") -> list[str]:
+    """Return the columns that pd.json_normalize makes of a row."""
+    names = []
+    for key, cell in row.items():
+        nested = isinstance(cell, Mapping) and bool(cell)
+        names += _flat_names(cell, f"{before}{key}.") if nested else [f"{before}{key}"]
+    return names
+
+
+def _field_for(names: Sequence[str], row: Row, known: Sequence[str], taken: Mapping[str, str]) -> str | None:
+    """Return the flat column whose last key is one of these names, else the only variable of a prompt's template."""
+    last = {name: normalised(name.rpartition(".")[2]) for name in names if name not in taken}
+    texts = {name for name in last if isinstance(at(row, tuple(name.split("."))), str)}
+    by_name = next((name for wanted in known for name, key in last.items() if key == wanted and name in texts), None)
+    variables = [name for name in texts if name.startswith("vars.")]
+    return by_name or (variables[0] if known is PROMPT_NAMES and len(variables) == 1 else None)
+
+
+def without_numbers(path: Path, where: str, columns: Sequence[str]) -> str:
+    """Return the message for a file that has no column of numbers.
+
+    Args:
+        path: of the file.
+        where: the file, as the message names it.
+        columns: those that were looked at.
+    """
+    message = (
+        f"{where} has no column of numbers that could be a value's rewards; it has {', '.join(columns)}. Name columns "
+        "with --values."
+    )
+    read = {".csv": "read_csv({file})", ".parquet": "read_parquet({file})", ".jsonl": "read_json({file}, lines=True)"}
+    line = read.get(path.suffix.lower(), "read_json({file})" if path.suffix.lower() == ".json" else "")
+    if not line:
+        return message
+    return f"{message} {SCORING} The column of zeros, with pandas (import pandas as pd):\n" + _code(
+        path, (f"pd.{line}.assign(unscored=0.0){_WRITE}",)
+    )
+
+
+def _error(path: Path, what: str, lines: Sequence[str]) -> InputError:
+    code = _code(path, lines)
+    return InputError(f"{path} has no row a reply. {what} With pandas (import pandas as pd) it becomes one:\n{code}")
+
+
+def _code(path: Path, lines: Sequence[str]) -> str:
+    """Return lines of Python with the names of the file and of the new one in them."""
+    places = {"file": repr(str(path)), "flat": repr(str(path.with_name(f"{path.stem}-flat.jsonl")))}
+    return "\n".join(f"    {line.format(**places)}" for line in lines)

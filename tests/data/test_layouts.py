@@ -1,0 +1,375 @@
+"""Layouts of public data sets and tools: read as what they are, which is said, or refused with lines that run."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from map_core.data.importing import ColumnChoice, import_file, import_table, preview
+from map_core.data.importing.layouts import chats
+from map_core.data.importing.turns import as_prompt
+from map_core.errors import InputError
+
+ASK = "Name a bird."
+CHAT = [{"role": "user", "content": ASK}]
+LONG = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Hello."},
+    {"role": "assistant", "content": "Hello!"},
+    {"role": "user", "content": ASK},
+]
+LONG_TEXT = f"System: Be brief.\n\nUser: Hello.\n\nAssistant: Hello!\n\nUser: {ASK}"
+
+
+def said(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]
+
+
+#: The rows of a file, and what they become: prompts, replies, values and rewards.
+READ: dict[str, tuple[list[dict[str, Any]], list[str], list[str], dict[str, list[float]]]] = {
+    "completions with annotations": (
+        [
+            {
+                "instruction": ASK,
+                "models": ["a", "b"],
+                "completions": [
+                    {
+                        "response": text,
+                        "overall_score": score,
+                        "annotations": {"tact": {"Rating": str(k), "Rationale": "So."}, "wit": {"Rating": str(3 - k)}},
+                    }
+                    for k, (text, score) in enumerate((("A tit.", 8.5), ("A car.", 1.0)), start=1)
+                ],
+            }
+        ],
+        [ASK],
+        ["A tit.", "A car."],
+        {"overall_score": [8.5, 1.0], "tact": [1, 2], "wit": [2, 1]},
+    ),
+    "lists beside each other": (
+        [{"prompt": ASK, "responses": ["A tit.", "A car.", "No."], "rewards": [3.5, -1.0, 0.5], "seed": [1, 2, 3]}],
+        [ASK],
+        ["A tit.", "A car.", "No."],
+        {"rewards": [3.5, -1.0, 0.5]},
+    ),
+    "lists of several scores": (
+        [{"prompt": ASK, "responses": ["A tit.", "A car."], "rewards": [[3.5, 0.25, 1], [-1.0, 0.5, 2]]}],
+        [ASK],
+        ["A tit.", "A car."],
+        {"rewards_1": [3.5, -1.0], "rewards_2": [0.25, 0.5], "rewards_3": [1, 2]},
+    ),
+    "lists of named scores": (
+        [{"prompt": CHAT, "responses": ["A tit.", "A car."], "scores": [{"wit": 1, "tact": 4}, {"wit": 2, "tact": 3}]}],
+        [ASK],
+        ["A tit.", "A car."],
+        {"wit": [1, 2], "tact": [4, 3]},
+    ),
+    "outputs of a batch run": (
+        [{"prompt": ASK, "outputs": [{"index": k, "text": f"r{k}", "cumulative_logprob": -k - 1.0} for k in range(2)]}],
+        [ASK],
+        ["r0", "r1"],
+        {"cumulative_logprob": [-1, -2]},
+    ),
+    "dialogues chosen and rejected": (
+        [
+            {"chosen": f"\n\nHuman: {ASK}\n\nAssistant: A tit.", "rejected": f"\n\nHuman: {ASK}\n\nAssistant: A car."},
+            {
+                "chosen": f"\n\nHuman: Hi.\n\nAssistant: Hi!\n\nHuman: {ASK}\n\nAssistant: A tit.\n\nIt sings.",
+                "rejected": f"\n\nHuman: Hi.\n\nAssistant: Hi!\n\nHuman: {ASK}\n\nAssistant: No.",
+            },
+        ],
+        [ASK, f"User: Hi.\n\nAssistant: Hi!\n\nUser: {ASK}"],
+        ["A tit.", "A car.", "A tit.\n\nIt sings.", "No."],
+        {"chosen": [1, 0, 1, 0]},
+    ),
+    "chats chosen and rejected, with scores": (
+        [
+            {
+                "prompt": ASK,
+                "chosen": [*LONG, *said("A tit.")],
+                "rejected": [*LONG, *said("A car.")],
+                "score_chosen": 4.5,
+                "score_rejected": 2.0,
+            }
+        ],
+        [LONG_TEXT],
+        ["A tit.", "A car."],
+        {"score": [4.5, 2.0]},
+    ),
+    "texts chosen and rejected, with scores": (
+        [
+            {
+                "prompt": ASK,
+                "chosen": "A tit.",
+                "chosen_model": "a",
+                "rejected": "A car.",
+                "results": 1,
+                "id": 30,
+                "scores_chosen": 3.25,
+                "scores_rejected": -1.0,
+            }
+        ],
+        [ASK],
+        ["A tit.", "A car."],
+        {"scores": [3.25, -1.0]},
+    ),
+    "replies with numbers": (
+        [
+            {
+                "prompt": ASK,
+                "response_0": "A tit.",
+                "response_1": "A car.",
+                "is_response_0_safe": True,
+                "is_response_1_safe": False,
+                "better_response_id": 0,
+                "safer_response_id": 1,
+            }
+        ],
+        [ASK],
+        ["A tit.", "A car."],
+        {"is_safe": [1, 0], "better": [1, 0], "safer": [0, 1]},
+    ),
+    "a chat and its completion": (
+        [
+            {"prompt": LONG, "completion": said("A tit."), "score": 1.5},
+            {"prompt": CHAT, "completion": "No.", "score": 2},
+        ],
+        [LONG_TEXT, ASK],
+        ["A tit.", "No."],
+        {"score": [1.5, 2]},
+    ),
+    "messages": (
+        [{"messages": [*CHAT, *said("A tit.")], "wit": 1.5}, {"messages": [*LONG, *said("No.")], "wit": 0.5}],
+        [ASK, LONG_TEXT],
+        ["A tit.", "No."],
+        {"wit": [1.5, 0.5]},
+    ),
+    "conversations in other words": (
+        [{"conversations": [{"from": "human", "value": ASK}, {"from": "gpt", "value": "A tit."}], "wit": 1.5}],
+        [ASK],
+        ["A tit."],
+        {"wit": [1.5]},
+    ),
+    "scores in an object": (
+        [{"prompt": ASK, "reply": f"r{k}", "scores": {"wit": k, "tact": {"score": 2.5 * k}}} for k in range(2)],
+        [ASK],
+        ["r0", "r1"],
+        {"wit": [0, 1], "tact": [0, 2.5]},
+    ),
+}
+
+
+def written(folder: Path, rows: list[dict[str, Any]], kind: str = "jsonl") -> Path:
+    path = folder / f"rows.{kind}"
+    frame = pd.DataFrame(rows)
+    if kind == "parquet":
+        frame.to_parquet(path, index=False)
+    elif kind == "json":
+        path.write_text(json.dumps(rows, indent=1))
+    elif kind == "csv":  # nested cells as JSON
+        nested = {name: [json.dumps(c) if isinstance(c, list | dict) else c for c in frame[name]] for name in frame}
+        pd.DataFrame(nested).to_csv(path, index=False)
+    elif kind == "repr.csv":  # nested cells as pandas writes them
+        frame.to_csv(path, index=False)
+    else:
+        path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "parquet", "csv", "repr.csv"])
+@pytest.mark.parametrize("layout", READ)
+def test_a_layout_is_read_as_what_it_is(layout: str, kind: str, tmp_path: Path) -> None:
+    rows, prompts, replies, rewards = READ[layout]
+    if layout == "a chat and its completion" and kind == "parquet":
+        rows = [row | {"completion": said("No.") if row["completion"] == "No." else row["completion"]} for row in rows]
+    path = written(tmp_path, rows, kind)
+    looked_at = preview(path)
+    imported = import_table(path)
+    table = imported.table
+    assert table.prompts == tuple(prompts)
+    assert table.replies == tuple(replies)
+    assert table.values == tuple(rewards)
+    np.testing.assert_allclose(table.rewards, np.array(list(rewards.values())).T)
+    assert looked_at.mapping
+    assert looked_at.mapping == imported.notes[0]
+    assert looked_at.guess.values == table.values
+    chosen = import_table(path, values=looked_at.guess.values, prompt_column="prompt", reply_column="reply")
+    assert chosen.table.replies == table.replies
+
+
+def test_a_file_with_a_row_a_reply_has_no_layout(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": ASK, "reply": f"[{k}]", "chosen": k % 2, "rejected": 1 - k % 2, "note": {"k": 1}} for k in range(4)
+    ]
+    path = written(tmp_path, rows)
+    assert preview(path).mapping == ""
+    assert import_table(path).table.values == ("chosen", "rejected")
+    reply = '{"answer": [{"text": "a tit"}]}'
+    table = import_table(written(tmp_path, [{"prompt": ASK, "reply": reply, "wit": 1}])).table
+    assert table.replies == (reply,)
+
+
+def test_a_later_row_of_another_shape_is_refused_by_its_number(tmp_path: Path) -> None:
+    rows = [{"messages": [*CHAT, *said("A tit.")], "wit": 1.5}] * 150 + [{"messages": CHAT, "wit": 1}]
+    with pytest.raises(InputError, match="row 151 is not like the first ones: 'messages' holds no chat that ends with"):
+        import_table(written(tmp_path, rows))
+    rows = [{"prompt": ASK, "responses": ["a", "b"], "rewards": [1, 2]}] * 150
+    rows.append({"prompt": ASK, "responses": ["a", "b"], "rewards": [1]})
+    with pytest.raises(InputError, match=r"row 151 .*: 'rewards' holds no list with an entry for each of 'responses'"):
+        import_table(written(tmp_path, rows))
+
+
+def test_a_score_that_is_missing_is_refused_and_the_others_are_named(tmp_path: Path) -> None:
+    rows, *_ = READ["completions with annotations"]
+    (row,) = json.loads(json.dumps(rows))
+    row["completions"][1]["annotations"]["wit"]["Rating"] = "N/A"
+    with pytest.raises(InputError, match=r"row 2, column 'wit' is 'N/A'.*--values overall_score,tact"):
+        import_table(written(tmp_path, [row]))
+    assert import_table(written(tmp_path, [row]), values=["overall_score", "tact"]).table.values[1] == "tact"
+
+
+def test_columns_of_the_file_itself_can_be_chosen(tmp_path: Path) -> None:
+    rows, *_ = READ["texts chosen and rejected, with scores"]
+    path, out = written(tmp_path, rows), tmp_path / "o.parquet"
+    result = import_file(path, out, ColumnChoice(("scores_chosen",), "prompt", "chosen"))
+    assert (result.replies, result.values) == (1, ("scores_chosen",))
+
+
+def test_rows_and_replies_are_counted(tmp_path: Path) -> None:
+    rows, *_ = READ["lists beside each other"]
+    result = import_file(written(tmp_path, rows * 2), tmp_path / "o.parquet")
+    assert (result.rows, result.prompts, result.replies) == (2, 1, 6)
+    assert any("seed" in note for note in result.notes if note.startswith("Left out"))
+
+
+@pytest.mark.parametrize(
+    "text", ["Human: a", "See:\n\nHuman: a\n\nAssistant: b", "", None, "Human beings.\n\nAssistant: b"]
+)
+def test_other_texts_are_no_dialogues(text: str | None) -> None:
+    assert chats.dialogue(text) is None
+
+
+def test_turns_as_a_prompt() -> None:
+    assert as_prompt([("user", "Hi")]) == "Hi"
+    assert as_prompt([("system", "Be brief.")]) == "System: Be brief."
+
+
+EVALUATION = {
+    "doc_id": 0,
+    "doc": {"question": ASK},
+    "target": "A tit",
+    "arguments": [[ASK, {"until": ["\n"]}]],
+    "resps": [["A tit."]],
+    "filtered_resps": ["A tit."],
+    "exact_match": 1.0,
+}
+PROMPTFOO = {
+    "evalId": "e",
+    "results": {
+        "prompts": [{"raw": "{{q}}"}],
+        "results": [
+            {"vars": {"q": ASK}, "response": {"output": f"r{k}"}, "score": k, "namedScores": {"wit": 0.5 * k}}
+            for k in range(2)
+        ],
+    },
+}
+FLAT = [{"prompt": ASK, "reply": f"r{k}", "wit": 0.5 * k} for k in range(3)]
+#: Files that are refused: their name, what stands in them and beside them, and what their lines make of them.
+REFUSED: dict[str, tuple[str, Any, dict[str, Any], tuple[str, ...], tuple[str, ...]]] = {
+    "samples of an evaluation": ("a.jsonl", [EVALUATION] * 2, {}, ("A tit.", "A tit."), ("exact_match",)),
+    "results of an evaluation in one object": ("a.json", PROMPTFOO, {}, ("r0", "r1"), ("score", "namedScores.wit")),
+    "answers of a batch": (
+        "a.jsonl",
+        [
+            {
+                "id": "b",
+                "custom_id": f"p-{k}",
+                "response": {"status_code": 200, "body": {"choices": [{"index": 0, "message": said(f"r{k}")[0]}]}},
+                "error": None,
+            }
+            for k in range(2)
+        ],
+        {"requests.jsonl": [{"custom_id": f"p-{k}", "body": {"model": "m", "messages": CHAT}} for k in range(2)]},
+        ("r0", "r1"),
+        ("unscored",),
+    ),
+    "answers to a benchmark": (
+        "a.jsonl",
+        [
+            {
+                "question_id": 81,
+                "answer_id": "a",
+                "choices": [{"index": 0, "turns": ["A tit.", "More."]}],
+                "tstamp": 1.7e9,
+            }
+        ],
+        {"question.jsonl": [{"question_id": 81, "category": "x", "turns": [ASK, "And?"]}]},
+        ("A tit.",),
+        ("unscored",),
+    ),
+    "two replies and one preference": (
+        "a.jsonl",
+        [{"domain": "x", "context": LONG, "response1": "A tit.", "response2": "A car.", "overall_preference": -2}],
+        {},
+        ("A tit.", "A car."),
+        ("preferred",),
+    ),
+    "a table of pandas": (
+        "a.json",
+        json.loads(pd.DataFrame(FLAT).to_json(orient="table")),
+        {},
+        ("r0", "r1", "r2"),
+        ("wit",),
+    ),
+    "parts of pandas": (
+        "a.json",
+        json.loads(pd.DataFrame(FLAT).to_json(orient="split")),
+        {},
+        ("r0", "r1", "r2"),
+        ("wit",),
+    ),
+    "columns of pandas": ("a.json", json.loads(pd.DataFrame(FLAT).to_json()), {}, ("r0", "r1", "r2"), ("wit",)),
+    "an index of pandas": (
+        "a.json",
+        json.loads(pd.DataFrame(FLAT).to_json(orient="index")),
+        {},
+        ("r0", "r1", "r2"),
+        ("wit",),
+    ),
+    "rows in an object": ("a.json", {"version": 1, "data": FLAT}, {}, ("r0", "r1", "r2"), ("wit",)),
+    "replies without scores": (
+        "a.json",
+        [{"instruction": ASK, "output": "A tit.", "generator": "m"}],
+        {},
+        ("A tit.",),
+        ("unscored",),
+    ),
+}
+
+
+@pytest.mark.parametrize("indented", [False, True])
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_layout_that_is_not_read_is_refused_with_lines_that_make_rows_of_it(
+    kind: str, indented: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, content, beside, replies, values = REFUSED[kind]
+    monkeypatch.chdir(tmp_path)
+    for file, rows in {name: content, **beside}.items():
+        lines = isinstance(rows, list) and file.endswith("l")
+        text = "\n".join(map(json.dumps, rows)) if lines else json.dumps(rows, indent=1 if indented else None)
+        Path(file).write_text(text)
+    with pytest.raises(InputError) as raised:
+        import_table(Path(name))
+    code = re.findall(r"^    (.+)$", str(raised.value), re.MULTILINE)
+    assert 1 <= len(code) <= 2
+    exec("\n".join(code), {"pd": pd})
+    table = import_table(Path("a-flat.jsonl")).table
+    assert table.replies == replies
+    assert table.values == values
+    assert set(table.prompts) == {LONG_TEXT if kind == "two replies and one preference" else ASK}
