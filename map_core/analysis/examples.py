@@ -40,6 +40,11 @@ class ReplyExample:
     aligned_levels: np.ndarray
 
 
+def example_prompts(table: RewardTable) -> tuple[int, ...]:
+    """Return the positions of the prompts whose replies may be shown: held-out ones are kept for checking."""
+    return tuple(map(int, np.flatnonzero(table.counted)))
+
+
 def reply_example(table: RewardTable, oracle: Oracle, weights: np.ndarray, prompt: int) -> ReplyExample:
     """Pick the replies that base model and aligned model would most likely give to a prompt of the table.
 

@@ -62,13 +62,13 @@ def bands(oracle: Oracle, curve: SensitivityCurve, *, level: float = 0.9) -> Ban
     """
     if not 0.0 < level < 1.0:
         raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.9.")
-    if oracle.prompts < 2:
+    if oracle.counted_prompts < 2:
         raise InputError("The table has 1 prompt; error bands need 2 or more. Build it with more prompts.")
     points, size = curve.weights.shape
     ends = [Band(np.empty((points, size)), np.empty((points, size))) for _ in range(2)]
     kl = Band(np.empty(points), np.empty(points))
     level_band, weight_band = ends
-    freedom = oracle.prompts - 1
+    freedom = oracle.counted_prompts - 1
     for i, (weights, levels, nats) in enumerate(zip(curve.weights, curve.levels, curve.kl, strict=True)):
         covariance = oracle.moments(weights).covariance
         error = sandwich(oracle, Solution(Status.CONVERGED, weights, levels, covariance, float(nats), 0.0, 0))
@@ -78,4 +78,4 @@ def bands(oracle: Oracle, curve: SensitivityCurve, *, level: float = 0.9) -> Ban
         weight_band.low[i], weight_band.high[i] = np.maximum(interval.low, 0.0), interval.high
         interval = t_interval(nats, error.kl, freedom, level, bias=error.kl_bias)
         kl.low[i], kl.high[i] = np.clip([interval.low, interval.high], 0.0, oracle.log_candidates)
-    return Bands(level, oracle.prompts, level_band, weight_band, kl)
+    return Bands(level, oracle.counted_prompts, level_band, weight_band, kl)

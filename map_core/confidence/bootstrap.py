@@ -1,6 +1,6 @@
 """The palette solved on bootstrap samples of the prompts: the spread of weights, cost and verdict.
 
-A draw takes as many prompts as the table has, with replacement, all replies of a prompt together: replies to one
+A draw takes as many prompts as the table solves on, with replacement, all replies of a prompt together: replies to one
 prompt are no sample of prompts. All draws are one batched solve that starts from the table's own weights. A draw
 whose solve converges proves its targets attainable, and one whose dual passes log K proves them out of reach.
 Constraint: draws are worked through a few at a time, so memory stays within CHUNK numbers an array.
@@ -90,18 +90,19 @@ def bootstrap(
     """
     if draws < FEWEST_DRAWS:
         raise InputError(f"{draws} draws were asked for; expected {FEWEST_DRAWS} or more, 1000 for steady figures.")
-    if oracle.prompts < 2:
+    if oracle.counted_prompts < 2:
         raise InputError("The table has 1 prompt; error bars need 2 or more. Build it with more prompts.")
     rng = np.random.default_rng(seed)
-    prompts = oracle.prompts
-    step = max(1, CHUNK // prompts)
+    # Held-out prompts are no part of the sample.
+    counted, prompts = np.flatnonzero(oracle.counted), oracle.counted_prompts
+    step = max(1, CHUNK // oracle.prompts)
     parts = []
     # Many small products: the oracle spreads a large batch over the cores itself, and more threads would only wait.
     with one_blas_thread():
         for first in range(0, draws, step):
-            multiplicity = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), min(step, draws - first)).astype(
-                float
-            )
+            drawn = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), min(step, draws - first))
+            multiplicity = np.zeros((len(drawn), oracle.prompts))
+            multiplicity[:, counted] = drawn
             parts.append(_solve(oracle, targets, solution, edge, multiplicity))
     margins = [part.margins for part in parts if part.margins is not None]
     return Draws(

@@ -1,7 +1,8 @@
 """Cross-fitting: weights solved on some prompts, levels realised on the others.
 
 Prompts are split into folds, each use case evenly; the weights of a fold's prompts come from all other folds. The
-levels of all prompts under weights that never saw them are compared with those on the prompts that were seen.
+levels of all prompts under weights that never saw them are compared with those on the prompts that were seen. A fold
+counts as its prompts do, so that on either side each prompt counts by its own weight. Held-out prompts are in no fold.
 Constraint: the units are those of the whole table in every fold, so a target is the same everywhere.
 
 Source: Stone, "Cross-validatory choice and assessment of statistical predictions", 1974.
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from map_core.confidence.interval import Interval, t_interval
+from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.solver.batched import solve_many
@@ -31,7 +33,8 @@ class CrossFit:
     Args:
         folds: how many parts the prompts were split into.
         solved: folds for which the other prompts can meet the targets at all.
-        in_sample: (value,) levels on the prompts that were solved on, mean over folds; None unless all were solved.
+        in_sample: (value,) levels on the prompts that were solved on, mean over folds as these prompts count; None
+            unless all were solved.
         levels: (value,) on the prompts that were held out, with their interval; None likewise.
         missed: (value,) bool, met in sample and missed out of sample.
         surely: (value,) bool, missed by more than the interval allows for.
@@ -60,7 +63,7 @@ def cross_fit(
     Args:
         oracle: the table.
         targets: (value,) d in standard deviations above base, NaN for a free value.
-        folds: parts, from 2 to the number of prompts, at most 50.
+        folds: parts, from 2 to the number of prompts that count, at most 50.
         level: of the interval, between 0 and 1.
         seed: of the split.
         strata: one label a prompt, such as its use case; every fold gets an even share of each.
@@ -69,35 +72,63 @@ def cross_fit(
     Raises:
         InputError: too few folds or too many, or labels that do not fit the prompts.
     """
-    n = oracle.prompts
+    n = oracle.counted_prompts
     if not 2 <= folds <= min(n, MOST_FOLDS):
         raise InputError(f"{folds} folds were asked for on {n} prompts; expected 2 to {min(n, MOST_FOLDS)}.")
-    if strata is not None and len(strata) != n:
-        raise InputError(f"There are {len(strata)} labels for {n} prompts; expected one a prompt.")
-    fold = split_folds(n, folds, np.random.default_rng(seed), strata)
-    multiplicity = (fold != np.arange(folds)[:, None]).astype(float)
+    if strata is not None and len(strata) != oracle.prompts:
+        raise InputError(f"There are {len(strata)} labels for {oracle.prompts} prompts; expected one a prompt.")
+    counted = np.flatnonzero(oracle.counted)
+    labels = None if strata is None else [strata[prompt] for prompt in counted.tolist()]
+    fold = np.full(oracle.prompts, -1)
+    fold[counted] = split_folds(n, folds, np.random.default_rng(seed), labels)
+    return cross_fit_folds(oracle, targets, fold, level=level, start=start)
+
+
+def cross_fit_folds(
+    oracle: Oracle, targets: np.ndarray, fold: np.ndarray, *, level: float = 0.9, start: np.ndarray | None = None
+) -> CrossFit:
+    """Cross-fit a palette on given folds.
+
+    Args:
+        oracle: the table.
+        targets: (value,) d in standard deviations above base, NaN for a free value.
+        fold: (prompt,) the number of its fold, from 0, each of them with a prompt that counts; -1 for no fold.
+        level: of the interval, between 0 and 1.
+        start: (value,) weights to start from.
+    """
+    folds, n = int(fold.max()) + 1, int(np.count_nonzero(fold >= 0))
+    multiplicity = ((fold >= 0) & (fold != np.arange(folds)[:, None])).astype(float)
     solutions = solve_many(oracle, targets, start=start, multiplicity=multiplicity)
     constants_met = not np.any(oracle.constant & (targets > 0))
     solved = int(solutions.converged.sum()) if constants_met else 0
     if solved < folds:
         nothing = np.zeros(len(targets), dtype=bool)
         return CrossFit(folds, solved, None, None, nothing, nothing)
-    levels, score = np.zeros(len(targets)), np.zeros((n, len(targets)))
+    share = _fold_shares(oracle, fold, folds)
+    levels, score = np.zeros(len(targets)), np.zeros((oracle.prompts, len(targets)))
     for k, weights in enumerate(solutions.weights):
         held_out = fold == k
         prompts = oracle.by_prompt(weights)
-        mass = prompts.mass[held_out] / max(
-            prompts.mass[held_out].sum(), 1e-300
-        )  # nothing where only prompts of weight 0 fell into it
+        mass = prompts.mass[held_out] / max(prompts.mass[held_out].sum(), 1e-300)
         held_out_level = mass @ prompts.levels[held_out]
-        levels += held_out.mean() * held_out_level
-        score[held_out] = (held_out.sum() * mass)[:, None] * (prompts.levels[held_out] - held_out_level)
+        levels += share[k] * held_out_level
+        score[held_out] = (n * share[k] * mass)[:, None] * (prompts.levels[held_out] - held_out_level)
     freedom = max(1, n - folds)
     error = np.sqrt(np.sum(score**2, axis=0) / freedom / n)
     interval = t_interval(levels, error, freedom, level)
-    in_sample = solutions.levels.mean(axis=0)
+    # Solved on what lies outside of a fold: over all folds each prompt counts by its weight here too.
+    in_sample = (1 - share) / (folds - 1) @ solutions.levels
     missed = (in_sample >= targets - MET) & (levels < targets - MET)
     return CrossFit(folds, solved, in_sample, interval, missed, missed & (interval.high < targets))
+
+
+def _fold_shares(oracle: Oracle, fold: np.ndarray, folds: int) -> np.ndarray:
+    """Return (fold,) the share of the base model's distribution that lies in each fold."""
+    if oracle.form is Form.PER_PROMPT and oracle.prompt_weights is None:
+        counts = np.bincount(fold[fold >= 0], minlength=folds)
+        return counts / counts.sum()
+    mass = oracle.by_prompt(np.zeros(len(oracle.values))).mass
+    return np.array([mass[fold == k].sum() for k in range(folds)]) / mass[fold >= 0].sum()
 
 
 def split_folds(

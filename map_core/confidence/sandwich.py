@@ -61,7 +61,7 @@ def sandwich(oracle: Oracle, solution: Solution) -> Sandwich:
     Raises:
         InputError: the table has a single prompt.
     """
-    prompts = oracle.prompts
+    prompts = oracle.counted_prompts
     if prompts < 2:
         raise InputError("The table has 1 prompt; error bars need 2 or more. Build it with more prompts.")
     by_prompt = oracle.by_prompt(solution.weights)

@@ -51,7 +51,7 @@ class Confidence:
         kl: in nats; None likewise.
         levels: (value,) that these weights give on new prompts; None likewise.
         held_out: cross-fitted levels.
-        prompts: that the table has.
+        prompts: that the table solves on; held-out ones are none of them, and one that occurs often is one.
         prompts_needed: that would make the verdict 95% sure, if all else stays as it is; infinite on the boundary.
         draws: of the bootstrap.
         undecided: draws without a proof of their verdict.
@@ -145,8 +145,8 @@ def confidence(
         kl=kl,
         levels=levels,
         held_out=cross_fitted,
-        prompts=oracle.prompts,
-        prompts_needed=prompts_needed(oracle.prompts, bootstrap_draws, margin.value, log_trust),
+        prompts=oracle.counted_prompts,
+        prompts_needed=prompts_needed(oracle.counted_prompts, bootstrap_draws, margin.value, log_trust),
         draws=draws,
         undecided=bootstrap_draws.undecided,
     )
@@ -163,7 +163,7 @@ def _weight_intervals(
 ) -> tuple[Interval, Interval, Interval]:
     """Compute the intervals of weights, nats and levels; ``doubtful`` when the palette may be out of reach."""
     error = sandwich(oracle, solution)
-    freedom = oracle.prompts - 1
+    freedom = oracle.counted_prompts - 1
     kl = t_interval(solution.kl, error.kl, freedom, level, bias=error.kl_bias)
     if not np.any(solution.weights > 0):
         # No target binds on this table, so nothing varies to first order; on a draw one may.
@@ -189,5 +189,5 @@ def _margin_interval(
     support = oracle.best_by_prompt(margin.certificate) @ margin.certificate
     mass = oracle.by_prompt(np.zeros(len(margin.certificate))).mass
     influence = mass * (support - mass @ support)
-    error = float(np.linalg.norm(influence)) * math.sqrt(oracle.prompts / (oracle.prompts - 1))
-    return t_interval(margin.value, error, oracle.prompts - 1, level, bias=draws.margin_bias)
+    error = float(np.linalg.norm(influence)) * math.sqrt(oracle.counted_prompts / (oracle.counted_prompts - 1))
+    return t_interval(margin.value, error, oracle.counted_prompts - 1, level, bias=draws.margin_bias)

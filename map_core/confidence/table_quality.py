@@ -27,6 +27,7 @@ from scipy.stats import t as student
 
 from map_core.confidence.sandwich import sandwich
 from map_core.core.types import Form
+from map_core.data.distribution import typical_candidates
 from map_core.data.reward_table import RewardTable
 from map_core.data.subsample import subsample_candidates
 from map_core.feasibility import AttainableLevels, margin
@@ -155,7 +156,7 @@ def advise(
     )
     root_two = math.sqrt(2)
     prompts = Outlook(
-        now.error / root_two * _quantile(2 * oracle.prompts) / _quantile(oracle.prompts),
+        now.error / root_two * _quantile(2 * oracle.counted_prompts) / _quantile(oracle.counted_prompts),
         now.carrying,
         2 * now.carrying_all,
         now.margin,
@@ -193,14 +194,14 @@ def _level_error(
 ) -> tuple[float, float]:
     """Return half of the widest interval of a targeted level, and the share of it left with twice the candidates."""
     targeted = np.flatnonzero(~np.isnan(targets) & ~oracle.constant)
-    if not len(targeted) or oracle.prompts < 2:
+    if not len(targeted) or oracle.counted_prompts < 2:
         return math.nan, 1.0
     j = int(targeted[np.argmax(errors[targeted])])
     by_prompt = oracle.by_prompt(weights)
     between = float(by_prompt.mass @ (by_prompt.levels[:, j] - by_prompt.mass @ by_prompt.levels[:, j]) ** 2)
     within = choosing_variance(table, oracle, weights)[j]
     share_left = math.sqrt(max(0.5, 1 - within / (2 * between))) if between > 0 else 1.0
-    return _quantile(oracle.prompts) * float(errors[j]), share_left
+    return _quantile(oracle.counted_prompts) * float(errors[j]), share_left
 
 
 def _quantile(prompts: int) -> float:
@@ -229,10 +230,10 @@ def _forecast_candidates(
     seed: int,
 ) -> tuple[float, float]:
     """Forecast the margin for twice the candidates, and the growth of the effective sample size a prompt."""
-    largest = int(np.median(table.candidates))
+    largest = typical_candidates(table)
     if largest < 4:
         return math.nan, math.nan
-    sample = _prompt_sample(table, seed)
+    sample = _prompt_sample(table.without_held_out(), seed)
     levels = oracle.rewards_at(targets)
     full_oracle = oracle if sample is table else MemoryOracle.of(sample)
     margins, sample_sizes = [], []
@@ -262,11 +263,12 @@ def _prompt_sample(table: RewardTable, seed: int) -> RewardTable:
 
 def _margin_error(oracle: Oracle, certificate: np.ndarray) -> float:
     """Return the standard error of a margin, from each prompt's support value at the certificate (envelope theorem)."""
-    if oracle.prompts < 2:
+    if oracle.counted_prompts < 2:
         return math.nan
     mass = oracle.by_prompt(np.zeros(len(certificate))).mass
     support = oracle.best_by_prompt(certificate) @ certificate
-    return float(np.linalg.norm(mass * (support - mass @ support)) * math.sqrt(oracle.prompts / (oracle.prompts - 1)))
+    prompts = oracle.counted_prompts
+    return float(np.linalg.norm(mass * (support - mass @ support)) * math.sqrt(prompts / (prompts - 1)))
 
 
 def _probability(margin: float, error: float) -> float:

@@ -59,6 +59,21 @@ def copies_of(masses: np.ndarray) -> np.ndarray | None:
     return copies if copies.sum() <= MAX_COPIES else None
 
 
+def typical_candidates(table: RewardTable) -> int:
+    """Return the median number of replies to a prompt, each prompt by its weight; of two middle ones the mean, cut."""
+    weights, counts = table.prompt_weights, table.candidates
+    if weights is None:
+        return int(np.median(counts))
+    counts, weights = counts[weights > 0], weights[weights > 0]
+    order = np.argsort(counts, kind="stable")
+    copies = copies_of(weights)
+    ends = np.cumsum((weights if copies is None else copies)[order])
+    # Without a common measure the copies are many, and both middle ones at half of the weight.
+    middle = [ends[-1] / 2] * 2 if copies is None else [(ends[-1] - 1) // 2, ends[-1] // 2]
+    places = np.minimum(np.searchsorted(ends, middle, side="right"), len(counts) - 1)
+    return int(counts[order][places].mean())
+
+
 class Percentiles:
     """Conversion between levels and percentiles of the base model's replies.
 
@@ -109,6 +124,10 @@ class Percentiles:
         below = left - 1
         part = (level - column[below]) / (column[left] - column[below])
         return float(high[below] + part * (low[left] - high[below]))
+
+    def first_percentiles(self, value: int, levels: np.ndarray) -> np.ndarray:
+        """Return the percentiles, (level,), at which rewards of counted replies begin: of equal ones the lowest."""
+        return np.asarray(self._low[value][np.searchsorted(self._sorted[value], levels)])
 
     def level(self, value: int, percentile: float) -> float:
         """Return the level, in reward units, at a percentile from 0 to 100."""

@@ -94,9 +94,21 @@ class RewardTable:
         return None if np.ptp(effective) == 0 and effective[0] > 0 else effective
 
     @property
+    def counted(self) -> np.ndarray:
+        """Whether a solve counts each prompt, (prompt,) bool: held-out ones it does not."""
+        return ~self.held_out if self.held_out.size else np.ones(len(self.prompts), dtype=bool)
+
+    def without_held_out(self) -> RewardTable:
+        """Return the table of the prompts that are not held out; the table itself where none is."""
+        return self.take(np.flatnonzero(self.counted).tolist()) if self.held_out.any() else self
+
+    @property
     def form(self) -> Form:
-        """The default form: pooled when most prompts have one reply, else per prompt."""
-        return Form.POOLED if np.mean(self.candidates == 1) > 0.5 else Form.PER_PROMPT
+        """The default form: pooled when most prompts, each by its weight, have one reply, else per prompt."""
+        weights = np.ones(len(self.prompts)) if self.prompt_weights is None else self.prompt_weights
+        share = weights[self.candidates == 1].sum() / weights.sum()
+        # Half of the weight is not most of it, however its sum is rounded.
+        return Form.POOLED if share > 0.5 + 1e-9 else Form.PER_PROMPT
 
     @cached_property
     def use_case_names(self) -> tuple[str, ...]:
@@ -112,7 +124,7 @@ class RewardTable:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """Sentences about the table's quality: constant values, repeated prompts, single replies."""
-        constant = np.ptp(self.rewards, axis=0) == 0
+        constant = np.ptp(self.rewards[np.repeat(self.counted, self.candidates)], axis=0) == 0
         repeated = len(self.prompts) - len(set(zip(self.use_cases, self.prompts, strict=True)))
         single = int(np.sum(self.candidates == 1))
         return table_notes(self.values, constant, repeated, single, len(self.prompts))

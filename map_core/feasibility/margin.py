@@ -71,8 +71,10 @@ class AttainableLevels:
         self.oracle = oracle
         self._corners = Corners(oracle)
         self._lock = threading.RLock()
-        #: No level lies further from base, since the mean square of a value over its replies is 1.
-        self._reach = 1.01 * math.sqrt(oracle.replies)
+        #: No level lies further from base, since the mean square of a value over its replies is 1: per prompt the root
+        #: of the mean of K at most, pooled the root of how often the reply that counts least is contained in all.
+        pooled = oracle.form is Form.POOLED
+        self._reach = 1.01 * (math.exp(oracle.log_candidates / 2) if pooled else math.sqrt(oracle.replies))
 
     def margin(self, targets: np.ndarray, tolerance: float = MARGIN_TOLERANCE) -> Margin:
         """Compute the margin of a palette and its certificate.

@@ -17,14 +17,13 @@ import plotly.graph_objects as go
 from map_core.analysis.frontier import Contour, Frontier, Surface
 from map_core.core import amounts, safe_csv
 from map_core.data.reward_table import RewardTable
+from map_core.figures.cloud import cloud
 from map_core.figures.theme import ACCENT, NEUTRAL, apply_layout, escape_label, without_fading
 from map_core.oracle import Oracle
 from map_core.text.changes import price_text
 from map_core.text.units import Units
 
 CONTOUR_COLOURS = ("#8CB8E0", "#5B9BD5", "#3B7FC4", "#2E6BAE", "#25578F")
-#: Replies drawn behind the contours; more are only slower to draw.
-MAX_REPLIES = 1200
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +56,12 @@ def plane(
     """
     across, upwards = pair
     figure = go.Figure()
-    rows = _sample(len(table.rewards))
+    replies = cloud(table, units, pair)
     figure.add_scatter(
-        x=units.cloud(table, across, rows),
-        y=units.cloud(table, upwards, rows),
+        x=replies.x,
+        y=replies.y,
         mode="markers",
-        marker={"size": 4, "color": NEUTRAL, "opacity": 0.22},
+        marker={"size": replies.size, "color": NEUTRAL, "opacity": 0.22},
         hoverinfo="skip",
         name="replies of the base model",
     )
@@ -88,7 +87,7 @@ def plane(
         figure.update_yaxes(range=[0, 102])
     else:
         for axis, value in ((figure.update_xaxes, across), (figure.update_yaxes, upwards)):
-            low, high = np.percentile(table.rewards[:, value], [1, 99.5])
+            low, high = (units.percentiles.level(value, percent) for percent in (1, 99.5))
             most = max((float(np.nanmax(units.of(value, c.levels[:, value]))) for c in _drawn(frontier)), default=high)
             room = 0.04 * (max(high, most) - low)
             axis(range=[low - room, max(high, most) + room])
@@ -98,13 +97,6 @@ def plane(
 
 def _drawn(frontier: Frontier | None) -> list[Contour]:
     return [contour for contour in (frontier.contours if frontier else ()) if len(contour.levels)]
-
-
-def _sample(replies: int) -> np.ndarray:
-    """Return a fixed choice of rows, so that every drawing shows the same cloud."""
-    if replies <= MAX_REPLIES:
-        return np.arange(replies)
-    return np.random.default_rng(0).choice(replies, MAX_REPLIES, replace=False)
 
 
 def _add_contour(

@@ -108,7 +108,8 @@ class EffectiveSampleSize:
     Args:
         per_prompt: mean over prompts of 1 / sum_k P_ik^2; in the pooled form the same as ``pooled``.
         pooled: 1 / sum_ik P_ik^2 with P normalised over the whole table.
-        candidates: upper bound of ``per_prompt``: the mean of K, or all replies when pooled.
+        candidates: upper bound of ``per_prompt``, that of the base model: the mean of K over prompts, each by its
+            weight; when pooled all replies, or as many as carry the weight of the prompts.
     """
 
     per_prompt: float
@@ -143,6 +144,21 @@ class Oracle(ABC):
     log_candidates: float
     prompt_weights: np.ndarray | None = None
     resolution: float = 1e-10
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Which prompts count in a solve, (prompt,) bool: those of weight above 0, which are not held out."""
+        return np.ones(self.prompts, dtype=bool) if self.prompt_weights is None else self.prompt_weights > 0
+
+    @property
+    def counted_prompts(self) -> int:
+        """Number of prompts that count, each once however much it weighs: the evidence that error bars rest on."""
+        return self.prompts if self.prompt_weights is None else int(np.count_nonzero(self.prompt_weights))
+
+    @property
+    def mean_candidates(self) -> float:
+        """Effective sample size of the base model, see :class:`EffectiveSampleSize`."""
+        return self.replies if self.form is Form.POOLED else self.replies / self.prompts
 
     @abstractmethod
     def batch_moments(
@@ -187,8 +203,8 @@ class Oracle(ABC):
     def sample_sizes(self, batch: BatchMoments) -> list[EffectiveSampleSize]:
         """Return the effective sample size of each distribution of a batch."""
         if self.form is Form.POOLED:
-            return [EffectiveSampleSize(float(ess), float(ess), float(self.replies)) for ess in batch.ess]
-        candidates = self.replies / self.prompts
+            return [EffectiveSampleSize(float(ess), float(ess), float(self.mean_candidates)) for ess in batch.ess]
+        candidates = float(self.mean_candidates)
         pooled = batch.size / batch.concentration
         return [EffectiveSampleSize(float(e), float(p), candidates) for e, p in zip(batch.ess, pooled, strict=True)]
 

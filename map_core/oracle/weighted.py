@@ -73,10 +73,17 @@ class WeightedOracle(Oracle):
         self.base = plain.base + plain.scale * self._mean
         self.scale = np.where(self.constant, 1.0, plain.scale * self._units)
         if self.form is Form.PER_PROMPT:
+            self._mean_candidates = float(mass @ by_prompt.replies)
             self.log_candidates = float(mass @ np.log(by_prompt.replies))
         else:
+            self._mean_candidates = float(self.prompt_weights @ by_prompt.replies) * self._kish_share
             least = self.prompt_weights[self.prompt_weights > 0].min()
             self.log_candidates = float(np.log(self.prompt_weights @ by_prompt.replies / least))
+
+    @property
+    def mean_candidates(self) -> float:
+        """Effective sample size of the base model, see :attr:`Oracle.mean_candidates`."""
+        return self._mean_candidates
 
     def _is_constant(self, value: int) -> bool:
         """Return whether a value is the same for every reply to the prompts of positive weight."""

@@ -307,7 +307,7 @@ def _in_force(oracle: Oracle, assessment: Assessment) -> tuple[np.ndarray, Solut
 def _confidence(
     oracle: Oracle, targets: np.ndarray, table: RewardTable, attainable: AttainableLevels, wanted: ReportOptions
 ) -> Confidence | None:
-    if oracle.prompts < 2 or not wanted.draws:
+    if oracle.counted_prompts < 2 or not wanted.draws:
         return None
     return confidence(
         oracle,
@@ -324,11 +324,11 @@ def _levels(
     oracle: Oracle, solution: Solution | None, sure: Confidence | None, wanted: ReportOptions
 ) -> Interval | None:
     """Return the interval of the levels in force."""
-    if solution is None or oracle.prompts < 2:
+    if solution is None or oracle.counted_prompts < 2:
         return None
     if sure is not None and sure.levels is not None:
         return sure.levels
-    return t_interval(solution.levels, sandwich(oracle, solution).levels, oracle.prompts - 1, wanted.level)
+    return t_interval(solution.levels, sandwich(oracle, solution).levels, oracle.counted_prompts - 1, wanted.level)
 
 
 def _pair(oracle: Oracle, prices: LocalSensitivity | None, targeted: np.ndarray) -> tuple[int, int] | None:

@@ -135,7 +135,7 @@ def confidence_sentence(report: Report) -> str:
     """Word how sure the verdict is."""
     confidence = report.confidence
     if confidence is None:
-        single_prompt = report.oracle.prompts < 2
+        single_prompt = report.oracle.counted_prompts < 2
         return (
             "The table has one prompt, from which nothing can be said of others."
             if single_prompt

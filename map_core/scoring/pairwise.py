@@ -122,7 +122,8 @@ def choose_pairs(
     the close pairs would narrow it by little and ask most where nobody can tell. Which reply comes first is drawn.
 
     Args:
-        table: with its replies; where most prompts have one reply, pairs are of different prompts.
+        table: with its replies; where most prompts have one reply, pairs are of different prompts. Held-out prompts
+            are not asked about.
         scores: (reply,) of the value in question.
         wanted: pairs.
         seed: the same seed gives the same pairs.
@@ -139,12 +140,13 @@ def choose_pairs(
     pooled = table.form is Form.POOLED
     chosen: list[PairQuestion] = []
     seen: set[frozenset[int]] = set()
-    parts, prompts = _Deck(PARTS, rng), _Deck(1 if pooled else len(table.prompts), rng)
+    counted = np.flatnonzero(table.counted)
+    parts, prompts = _Deck(PARTS, rng), _Deck(1 if pooled else len(counted), rng)
     for _ in range(4 * wanted + len(table.prompts)):  # gives up where there are hardly any pairs
         if len(chosen) == wanted:
             break
-        prompt = prompts.draw()
-        rows = np.arange(len(scores)) if pooled else np.arange(table.offsets[prompt], table.offsets[prompt + 1])
+        rows = np.arange(len(scores))
+        rows = rows[np.repeat(table.counted, table.candidates)] if pooled else rows[table.rows(counted[prompts.draw()])]
         pairs = _pairs(rows, table.replies, np.asarray(scores, dtype=float), rng)
         if not len(pairs):
             continue

@@ -90,22 +90,26 @@ def value_profile(table: RewardTable, value: str) -> ValueProfile:
         _rungs(table, j, spread),
         _correlations(table, j),
         _lengths(table)[value],
-        bool(np.ptp(column) == 0),
+        bool(np.ptp(column[np.repeat(table.counted, table.candidates)]) == 0),
     )
 
 
 def extreme_replies(
     table: RewardTable, value: str, wanted: int = 3
 ) -> tuple[tuple[ExampleReply, ...], tuple[ExampleReply, ...]]:
-    """Return the highest and the lowest replies, each of another prompt and no two alike, the most extreme first."""
+    """Return the highest and the lowest replies, each of another prompt and no two alike, the most extreme first.
+
+    Replies to held-out prompts are none of them.
+    """
     j = table.index(value)
     mean, deviation = _mean_and_deviation(table.rewards[:, j], reply_masses(table))
     spread = (table.rewards[:, j] - mean) / deviation
+    counted = np.flatnonzero(np.repeat(table.counted, table.candidates))
     ends = []
-    for order in (np.argsort(-spread, kind="stable"), np.argsort(spread, kind="stable")):
+    for order in (np.argsort(-spread[counted], kind="stable"), np.argsort(spread[counted], kind="stable")):
         chosen: list[int] = []
         seen: set[int | str] = set()
-        for row in map(int, order):
+        for row in map(int, counted[order]):
             text = " ".join(table.replies[row].split()) if table.replies else ""
             if len(chosen) == wanted:
                 break

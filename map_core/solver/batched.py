@@ -233,10 +233,14 @@ def _most_nats(oracle: Oracle, multiplicity: np.ndarray | None) -> np.ndarray | 
     if multiplicity is None:
         return oracle.log_candidates
     replies = oracle.by_prompt(np.zeros(len(oracle.values))).replies
+    counted = multiplicity
+    if oracle.prompt_weights is not None:
+        counted = multiplicity * oracle.prompt_weights
+        counted = np.where(counted.sum(axis=1, keepdims=True) > 0, counted, oracle.prompt_weights)
     if oracle.form is Form.PER_PROMPT:
-        return np.asarray(multiplicity @ np.log(replies) / multiplicity.sum(axis=1))
-    least = np.where(multiplicity > 0, multiplicity, np.inf).min(axis=1)
-    return np.log(multiplicity @ replies / np.minimum(least, 1.0))
+        return np.asarray(counted @ np.log(replies) / counted.sum(axis=1))
+    least = np.where(counted > 0, counted, np.inf).min(axis=1)
+    return np.log(counted @ replies / np.minimum(least, 1.0))
 
 
 def _gradient(

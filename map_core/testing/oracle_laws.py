@@ -306,8 +306,11 @@ def sample_sizes_are_those_of_the_definition(oracle: Oracle, table: PlainTable) 
             carried = pooled = table.carried / concentrations[0]
         assert_close(sizes.per_prompt, carried, oracle, 100.0)
         assert_close(sizes.pooled, pooled, oracle, 100.0)
-        expected = len(table.rewards) / (table.prompts if table.form is Form.PER_PROMPT else 1)
-        assert sizes.candidates == pytest.approx(expected)
+        if table.form is Form.PER_PROMPT:
+            assert sizes.candidates == pytest.approx(np.average(table.counts, weights=table.counted))
+        else:
+            assert sizes.candidates == pytest.approx(table.size(np.ones((1, table.prompts)))[0])
+        assert sizes.per_prompt <= sizes.candidates * (1 + 1e-6)
 
 
 def huge_weights_stay_finite(oracle: Oracle, table: PlainTable) -> None:

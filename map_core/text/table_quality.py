@@ -25,7 +25,7 @@ def advice_reason(advice: Advice, prompts: int) -> str:
 
     Args:
         advice: of a palette on a table.
-        prompts: that the table has.
+        prompts: that the table solves on.
     """
     now, more, reason = advice.now, advice.candidates, advice.reason
     if reason is Reason.ONE_REPLY:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import rankdata
 
 from map_core.core import amounts
 from map_core.data.distribution import Percentiles
@@ -72,9 +71,6 @@ class Units:
         return f"{amount}, {sentences.better_than(percentile)}"
 
     def cloud(self, table: RewardTable, value: int, rows: np.ndarray) -> np.ndarray:
-        """Return the rewards of some replies in this unit."""
-        column = table.rewards[:, value]
-        if self.unit == "reward":
-            return column[rows]
-        ranks = rankdata(column, method="min") - 1.0
-        return (100.0 * ranks / max(len(column) - 1, 1))[rows]
+        """Return the rewards of some replies in this unit; in percentiles, of replies that are not held out."""
+        column = table.rewards[rows, value]
+        return column if self.unit == "reward" else self.percentiles.first_percentiles(value, column)

@@ -125,10 +125,10 @@ def level_errors(oracle: Oracle, solution: Solution) -> np.ndarray | None:
 
     Source: :mod:`map_core.confidence.sandwich`, Student's t over prompts.
     """
-    if oracle.prompts < 2:
+    if oracle.counted_prompts < 2:
         return None
     error = sandwich(oracle, solution).levels
-    return np.asarray(error * student.ppf((1 + SURE) / 2, oracle.prompts - 1))
+    return np.asarray(error * student.ppf((1 + SURE) / 2, oracle.counted_prompts - 1))
 
 
 def best_of_text(kl: float) -> str:
@@ -242,11 +242,11 @@ def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, per
         low, high = _ends(int(j), solution, errors, percentile)
         halves.append((high - low) / 2)
     if not halves:
-        return f"Estimated from {oracle.prompts} prompts."
+        return f"Estimated from {oracle.counted_prompts} prompts."
     most = max(halves)
     share = amounts.fixed(most)
     by = "half a percentile" if most < 0.5 else "1 percentile" if share == "1" else f"{share} percentiles"
-    return f"Levels on new prompts within {by} of these, 9 times of 10 (from {oracle.prompts} prompts)."
+    return f"Levels on new prompts within {by} of these, 9 times of 10 (from {oracle.counted_prompts} prompts)."
 
 
 def price_tags(

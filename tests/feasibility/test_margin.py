@@ -15,6 +15,7 @@ from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels, cutting_planes, margin, smallest_conflict
 from map_core.oracle import MemoryOracle
+from map_core.oracle.weighted import WeightedOracle
 from tests.linear_program import full_extreme, full_margin
 from tests.odd_tables import Odd, odd_tables
 from tests.tables import make_table
@@ -41,6 +42,19 @@ def test_triangle_by_hand():
         assert result.value == pytest.approx((0.5 - c) / s, abs=1e-12)
         np.testing.assert_allclose(result.certificate, [0.5, 0.5], atol=1e-9)
         np.testing.assert_allclose(oracle.rewards_at(result.levels), [0.5, 0.5], atol=1e-9)
+
+
+def test_a_rare_prompt_reaches_far_when_pooled():
+    """A reply that counts a ten-thousandth lies a hundred standard deviations away, and a mix of it can be had."""
+    rewards = np.array([[0.0, 0.0], [100.0, -100.0]])
+    plain = MemoryOracle(rewards, np.array([0, 1, 2]), ("helpfulness", "humor"), Form.POOLED)
+    oracle = WeightedOracle(plain, np.array([1e4, 1.0]))
+    for share in (0.95, 0.99):  # of the rare reply: humor falls to -95 or to -99, where -97 is asked
+        levels = np.array([100.0 * share, -97.0])
+        result = margin(oracle, oracle.standardise(levels))
+        # Both values have the same scale s; a mix with a share q of the rare reply gives (q, -q) 100.
+        s = float(oracle.scale[0])
+        assert result.value == pytest.approx((97.0 - 100.0 * share) / (2 * s), abs=1e-9)
 
 
 def test_ranges_of_the_triangle_by_hand():

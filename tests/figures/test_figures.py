@@ -16,6 +16,7 @@ from map_core.analysis.sensitivity import sensitivity_curve
 from map_core.core.types import Verdict
 from map_core.feasibility import assess
 from map_core.figures import candidate_field, converging, plane, surface, sweep, theme
+from map_core.figures.cloud import MAX_REPLIES, cloud
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
 from map_core.text.units import Unit, Units
@@ -102,13 +103,30 @@ def test_the_cloud_is_thinned_the_same_way_each_time():
             (0, 1),
             None,
             plane.PalettePosition(TARGETS, None),
-        )
-        .data[0]
-        .x
+        ).data[0]
         for _ in range(2)
     ]
-    assert len(drawn[0]) == plane.MAX_REPLIES
-    assert drawn[0] == pytest.approx(drawn[1])
+    assert len(drawn[0].x) == MAX_REPLIES
+    assert drawn[0].x == pytest.approx(drawn[1].x)
+    assert set(drawn[0].marker.size) == {4.0}
+    # Each of the replies stands for its neighbours: the spread is that of all.
+    for taken, value in ((drawn[0].x, 0), (drawn[0].y, 1)):
+        assert np.percentile(taken, [10, 50, 90]) == pytest.approx(
+            np.percentile(big.rewards[:, value], [10, 50, 90]), abs=0.1
+        )
+
+
+def test_a_point_of_the_cloud_is_as_large_as_it_counts():
+    rewards = np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [5.0, 2.0]])
+    table = replace(make_table(prompts=2, candidates=2, values=("humor", "length")), rewards=rewards)
+    weighted = replace(table, weights=np.array([3.0, 1.0]))
+    for given, x, mass in ((table, [0, 1, 5], [1, 2, 1]), (weighted, [0, 1, 5], [3, 4, 1])):
+        drawn = cloud(given, Units(MemoryOracle.of(given), percentiles(given), "reward", given.values), (0, 1))
+        assert drawn.x == pytest.approx(x)
+        assert drawn.size**2 / 16 == pytest.approx(3 * np.array(mass) / np.sum(mass))
+    held_out = replace(table, held_out=np.array([False, True]))
+    drawn = cloud(held_out, Units(MemoryOracle.of(held_out), percentiles(held_out), "reward", table.values), (0, 1))
+    assert drawn.x == pytest.approx([0, 1])
 
 
 def test_a_taken_point_can_be_had(found):

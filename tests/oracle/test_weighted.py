@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from map_core.analysis.baselines import win_rates
 from map_core.cli.confidence import confidence as command
 from map_core.confidence import confidence, sandwich
+from map_core.confidence.cross_fit import cross_fit_folds
 from map_core.confidence.holdout_levels import holdout_levels
 from map_core.core.types import Form
 from map_core.data import reward_table
@@ -28,6 +29,7 @@ from map_core.oracle import MemoryOracle, Oracle, memory, torch_oracle
 from map_core.oracle.parquet import ParquetOracle
 from map_core.oracle.torch_oracle import TorchOracle
 from map_core.oracle.weighted import WeightedOracle, apply_prompt_weights
+from map_core.solver.batched import solve_many
 from map_core.solver.newton import Status, solve
 from map_core.testing.oracle_laws import LAWS, WEIGHTED, PlainTable
 from tests.oracle.test_parquet import write
@@ -143,10 +145,59 @@ def test_confidence_in_a_weighted_palette() -> None:
     """Everything that the confidence page shows is there, on few prompts of which some are held out."""
     oracle = MemoryOracle.of(weighted(make()))
     solution = confidence(oracle, TARGETS, draws=200, folds=4, seed=1)
-    assert solution.prompts == 8
+    assert solution.prompts == 6  # held-out prompts are no evidence
     assert np.isfinite(solution.margin.low)
     assert solution.margin.low < solution.margin.estimate < solution.margin.high
     assert sum(solution.probability.values()) == pytest.approx(1.0)
+
+
+def test_a_draw_can_spend_what_its_heavy_prompts_can() -> None:
+    """A prompt with many replies that counts for nearly all makes a palette attainable on every draw that has it."""
+    sizes = (64, 2, 2, 2)
+    rng = np.random.default_rng(0)
+    table = RewardTable(
+        ("a",), rng.normal(size=(sum(sizes), 1)), np.concatenate([[0], np.cumsum(sizes)]), *3 * [tuple("wxyz")]
+    )
+    oracle = MemoryOracle.of(replace(table, weights=np.array([1000.0, 1, 1, 1])))
+    targets = 0.97 * oracle.best(np.ones(1))
+    nats = solve(oracle, targets).kl
+    assert nats > np.log(sizes).mean() > np.log(2)
+    for given in (np.ones((2, 4)), np.array([[1.0, 2, 1, 0], [1, 0, 0, 3]])):
+        assert solve_many(oracle, targets, multiplicity=given).converged.all()
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_folds_of_copies_are_folds_of_weights(form: Form) -> None:
+    """Each prompt counts by its weight on both sides of a fold, and a held-out one on neither."""
+    table, fold = make(), np.array([0, 1, -1, 2, 0, 1, -1, 2])
+    oracle, copies = MemoryOracle.of(weighted(table), form), MemoryOracle.of(copied(table), form)
+    here = cross_fit_folds(oracle, TARGETS / 2, fold)
+    there = cross_fit_folds(copies, TARGETS / 2, np.repeat(fold, COPIES))
+    assert here.solved == there.solved == 3
+    np.testing.assert_allclose(here.in_sample, there.in_sample, atol=1e-6)
+    np.testing.assert_allclose(here.levels.estimate, there.levels.estimate, atol=1e-6)
+    if form is Form.PER_PROMPT:  # held-out levels of all prompts, each with the weights that never saw it
+        rows = solve_many(oracle, TARGETS / 2, multiplicity=(fold != np.arange(3)[:, None]) * 1.0).weights
+        own = np.stack([oracle.by_prompt(row).levels for row in rows])[fold, np.arange(8)]
+        np.testing.assert_allclose(here.levels.estimate, COPIES @ own / COPIES.sum(), atol=1e-6)
+
+
+def test_held_out_prompts_are_no_evidence() -> None:
+    """Error bars of a table with held-out prompts are those of the table without them."""
+    table = replace(make(), held_out=COPIES == 0)
+    results = [
+        confidence(MemoryOracle.of(part), TARGETS / 2, draws=40, folds=2, seed=4, strata=part.use_cases)
+        for part in (table, table.without_held_out())
+    ]
+    for name in ("margin", "weights", "kl", "levels"):
+        for end in ("estimate", "low", "high"):
+            here, there = (getattr(getattr(result, name), end) for result in results)
+            np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-6, err_msg=f"{name} {end}")
+    assert results[0].prompts == results[1].prompts == 6
+    assert results[0].probability == pytest.approx(results[1].probability, abs=1e-6)
+    assert results[0].prompts_needed == pytest.approx(results[1].prompts_needed, rel=1e-3)
+    np.testing.assert_allclose(results[0].held_out.levels.high, results[1].held_out.levels.high, atol=1e-6)
+    np.testing.assert_allclose(results[0].held_out.in_sample, results[1].held_out.in_sample, atol=1e-6)
 
 
 def test_equal_weights_are_none() -> None:

@@ -118,8 +118,8 @@ def _sure(scene: Scene) -> ProductLimit:
     )
     return ProductLimit(
         "Error bars hold for prompts like these",
-        f"They come from how much {oracle.prompts:,} prompts differ, and say nothing of scorers that are wrong or of "
-        "prompts "
+        f"They come from how much {oracle.counted_prompts:,} prompts differ, and say nothing of scorers that are wrong "
+        "or of prompts "
         f"of another kind. That {least} must carry the weights before they are trusted is a convention. Near the edge "
         "of "
         "what can be had the probability of a verdict errs towards out of reach.",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from map_core.analysis.examples import ReplyExample, reply_example
+from map_core.analysis.examples import ReplyExample, example_prompts, reply_example
 from map_core.core import amounts
 from map_core.text import sentences
 from pages.view.session.live_answer import LiveAnswer
@@ -44,8 +44,9 @@ def example_data(live: LiveAnswer, prompt: int) -> dict[str, Any] | None:
     table = live.scene.table
     if not table.replies:
         return None
-    prompt %= len(table.prompts)
-    return _data(live, reply_example(table, live.scene.oracle, live.weights, prompt), prompt)
+    shown = example_prompts(table)
+    place = prompt % len(shown)
+    return _data(live, reply_example(table, live.scene.oracle, live.weights, shown[place]), place, len(shown))
 
 
 def _on_turned() -> None:
@@ -55,7 +56,7 @@ def _on_turned() -> None:
         PROMPT.set(prompt_number() + (1 if step > 0 else -1))
 
 
-def _data(live: LiveAnswer, example: ReplyExample, prompt: int) -> dict[str, Any]:
+def _data(live: LiveAnswer, example: ReplyExample, place: int, places: int) -> dict[str, Any]:
     out = live.assessment.solution is None
     moved = bool(np.any(live.weights))
     chance = sentences.chance(example.probability)
@@ -67,7 +68,7 @@ def _data(live: LiveAnswer, example: ReplyExample, prompt: int) -> dict[str, Any
         note = f"The likeliest of {example.candidates} under {palette}: {chance}, against {before}."
     return {
         "prompt": example.prompt,
-        "place": f"Prompt {prompt + 1} of {len(live.scene.table.prompts)}",
+        "place": f"Prompt {place + 1} of {places}",
         "base": example.base,
         "aligned": example.aligned,
         "same": example.base == example.aligned,

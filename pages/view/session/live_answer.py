@@ -175,7 +175,7 @@ def repairs_job(live: LiveAnswer) -> Job | None:
 def confidence_job(live: LiveAnswer) -> Job | None:
     """Return the job for the probability of the verdict; None without targets and on fewer than 4 prompts."""
     scene, targets = live.scene, live.assessment.targets
-    if scene.oracle.prompts < 4 or np.isnan(targets).all():
+    if scene.oracle.counted_prompts < 4 or np.isnan(targets).all():
         return None
 
     def work(job: Job) -> Confidence:

@@ -12,6 +12,7 @@ from map_core.catalog import processes
 from map_core.confidence.table_quality import Advice, Help, advise
 from map_core.core import amounts
 from map_core.core.jobs import Job, JobStatus
+from map_core.data.distribution import reply_masses, typical_candidates
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
 from map_core.feasibility.trusted_ranges import TrustedRanges, trusted_ranges
@@ -58,7 +59,8 @@ def _facts(scene: Scene) -> list[tuple[str, str, str]]:
     tokens = sum(map(len, table.tokens))
     model = table.metadata.get("model")
     name = str(model.get("name") or "") if isinstance(model, dict) else ""
-    each = amounts.fixed(tokens / len(table.rewards))
+    masses = reply_masses(table)
+    each = amounts.fixed(float(np.average([len(reply) for reply in table.tokens], weights=masses)) if tokens else 0.0)
     return [
         ("Prompts", f"{len(table.prompts):,}", "how sure every level is goes with their number"),
         ("Replies a prompt", f"{low}" if low == high else f"{low} to {high}", "what can be chosen among"),
@@ -93,7 +95,7 @@ def _draw_advice(scene: Scene, job: Job) -> None:
     advice: Advice = job.result
     with st.container(border=True, key="advice"):
         st.header(words.HEADLINES[advice.help])
-        st.text(words.advice_reason(advice, len(scene.table.prompts)))
+        st.text(words.advice_reason(advice, scene.oracle.counted_prompts))
         if rows := words.outlook_rows(advice):
             header = ("", "this table", "twice the replies, foretold", "twice the prompts, foretold")
             st.html(markup.levels_table(header, [(-1, row) for row in rows], wide=True))
@@ -159,7 +161,7 @@ def _draw_more(scene: Scene, advice: Advice) -> None:
         return
     source = scenes.chosen_table() or "The first table"
     if advice.help is Help.CANDIDATES:
-        now = int(np.median(scene.table.candidates))
+        now = typical_candidates(scene.table)
         factor = 2.0 if not math.isfinite(advice.factor) else min(max(advice.factor, 1.25), 4.0)
         wanted = min(MAX_CANDIDATES, 4 * math.ceil(now * factor / 4))
         st.button(

@@ -50,7 +50,7 @@ def draw_sweep(today: CurrentPalette) -> None:
         oracle = today.scene.oracle
         curve = sensitivity_curve(oracle, targets, value, attainable=AttainableLevels(oracle))
         job.report((curve, None))
-        return curve, bands(oracle, curve, level=LEVEL) if oracle.prompts > 1 else None
+        return curve, bands(oracle, curve, level=LEVEL) if oracle.counted_prompts > 1 else None
 
     key = (today.scene.key, value, targets.tobytes())
     drawn = [int(j) for j in picked]
