@@ -173,7 +173,7 @@ def evaluate_weights(oracle: Oracle, weights: np.ndarray, targets: np.ndarray | 
         Levels, nats, and which targets are met and which values improved.
     """
     x = np.atleast_2d(np.asarray(weights, dtype=float))
-    d = np.full(x.shape[1], np.nan) if targets is None else np.asarray(targets, dtype=float)
+    d = np.full(x.shape[1], np.nan) if targets is None else oracle.deviations(targets)
     batch = oracle.batch_moments(x)
     kl = batch.kl(x)
     tolerance = max(MET, oracle.resolution)
@@ -229,14 +229,14 @@ def compare_baselines(
     Raises:
         InputError: nothing is targeted, or a number is out of its range.
     """
-    targets = np.asarray(targets, dtype=float)
+    oracle = MemoryOracle.of(table, form)
+    targets = oracle.deviations(targets)
     targeted = np.flatnonzero(~np.isnan(targets))
     if not len(targeted) or targets.shape != (len(table.values),) or np.any(np.isinf(targets)):
         raise InputError(
             f"Targets are {targets.tolist()}; expected {len(table.values)} finite numbers, NaN for a free value, "
             "and one target at least."
         )
-    oracle = MemoryOracle.of(table, form)
     solution = solve(oracle, targets)
     named_weights: list[tuple[str, np.ndarray]] = []
     if solution.status is Status.CONVERGED:

@@ -196,7 +196,7 @@ def _contours(
             )
     if any(not (math.isfinite(b) and b > 0) for b in budgets):
         raise InputError(f"The budgets are {list(budgets)}; expected nats above 0.")
-    requested_floors = np.full(size, np.nan) if floors is None else np.array(floors, dtype=float)
+    requested_floors = np.full(size, np.nan) if floors is None else oracle.deviations(floors).copy()
     if requested_floors.shape != (size,) or np.any(np.isinf(requested_floors)):
         raise InputError(
             f"The floors are {requested_floors.tolist()}; expected {size} finite numbers, NaN for a free value."

@@ -83,7 +83,7 @@ def spread_frontier(
         raise InputError(f"The budgets are {list(budgets)}; expected nats above 0.")
     rays = np.zeros((lines, size))
     rays[:, list(chosen)] = np.maximum(spread_directions(len(chosen), lines), TRACE)
-    ray_floors = np.full(size, np.nan) if floors is None else np.array(floors, dtype=float)
+    ray_floors = np.full(size, np.nan) if floors is None else oracle.deviations(floors).copy()
     ray_floors[list(chosen)] = np.nan
     solutions = solve_rays(oracle, rays, unique_budgets, floors=ray_floors)
     row, column = np.nonzero(solutions.affordable.T)[::-1]

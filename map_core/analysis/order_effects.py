@@ -109,7 +109,7 @@ def compare_orders(
     if orders is None:
         orders = _all_orders(targeted_positions(oracle, targets, rounds)[0], limit, seed)
     paths = sequential_paths(oracle, targets, orders, rounds=rounds, grow_only=grow_only)
-    simultaneous = solve(oracle, np.asarray(targets, dtype=float))
+    simultaneous = solve(oracle, targets)
     comparable = simultaneous.status is Status.CONVERGED and not any(path.status is Status.UNBOUNDED for path in paths)
     return OrderComparison(
         paths, simultaneous, tuple(path_loss(path, simultaneous) for path in paths) if comparable else ()

@@ -167,7 +167,7 @@ def sensitivity_curve(
     Raises:
         InputError: no such value, or fewer than 2 points.
     """
-    targets = np.array(targets, dtype=float)
+    targets = oracle.deviations(targets).copy()
     if not 0 <= value < len(targets) or points < 2:
         raise InputError(f"A curve needs a value from 0 to {len(targets) - 1} and 2 points; got {value} and {points}.")
     top = (attainable or AttainableLevels(oracle)).highest(targets, value)

@@ -168,7 +168,7 @@ def sequential_paths(
         InputError: as for one, or rows and orders do not fit together.
     """
     positions = targeted_positions(oracle, targets, rounds)
-    targets = np.atleast_2d(np.asarray(targets, dtype=float))
+    targets = np.atleast_2d(oracle.deviations(targets))
     if orders is not None:
         if not len(orders):
             raise InputError("There is no order to align in; give at least one, or leave orders out.")
@@ -240,7 +240,7 @@ def _residuals(x: np.ndarray, levels: np.ndarray, targets: np.ndarray) -> np.nda
 
 def targeted_positions(oracle: Oracle, targets: np.ndarray, rounds: int) -> np.ndarray:
     """Return (row, turn) positions of the targeted values of each row, or raise where nothing is to be aligned."""
-    targets = np.asarray(targets, dtype=float)
+    targets = oracle.deviations(targets)
     if targets.ndim not in (1, 2) or targets.shape[-1:] != oracle.base.shape or np.any(np.isinf(targets)):
         raise InputError(
             f"Targets are {targets.tolist()}; expected {len(oracle.base)} finite numbers, NaN for a free value."

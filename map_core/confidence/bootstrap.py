@@ -92,7 +92,7 @@ def bootstrap(
         raise InputError(f"{draws} draws were asked for; expected {FEWEST_DRAWS} or more, 1000 for steady figures.")
     if oracle.counted_prompts < 2:
         raise InputError("The table has 1 prompt; error bars need 2 or more. Build it with more prompts.")
-    rng = np.random.default_rng(seed)
+    targets, rng = oracle.deviations(targets), np.random.default_rng(seed)
     # Held-out prompts are no part of the sample.
     counted, prompts = np.flatnonzero(oracle.counted), oracle.counted_prompts
     step = max(1, CHUNK // oracle.prompts)

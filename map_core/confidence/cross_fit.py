@@ -96,6 +96,7 @@ def cross_fit_folds(
         level: of the interval, between 0 and 1.
         start: (value,) weights to start from.
     """
+    targets = oracle.deviations(targets)
     folds, n = int(fold.max()) + 1, int(np.count_nonzero(fold >= 0))
     multiplicity = ((fold >= 0) & (fold != np.arange(folds)[:, None])).astype(float)
     solutions = solve_many(oracle, targets, start=start, multiplicity=multiplicity)

@@ -67,5 +67,6 @@ def holdout_levels(
     score = mass[:, None] * (levels - mean)
     error = np.sqrt(np.sum(score**2, axis=0) * len(positions) / (len(positions) - 1))
     interval = t_interval(mean, error, len(positions) - 1, level)
+    targets = oracle.deviations(targets)
     missed = mean < targets - MET
     return HoldoutLevels(len(positions), interval, missed, missed & (interval.high < targets))

@@ -121,7 +121,7 @@ def confidence(
     """
     if not 0.0 < level < 1.0:
         raise InputError(f"The level is {level}; expected a number between 0 and 1, such as 0.9.")
-    targets = np.asarray(targets, dtype=float)
+    targets = oracle.deviations(targets)
     margin = (attainable or AttainableLevels(oracle)).margin(targets)
     solution = solve(oracle, targets)
     converged = solution.status is Status.CONVERGED and margin.attainable

@@ -132,6 +132,7 @@ def advise(
         >>> advise(table, oracle, targets).help  # doctest: +SKIP
         <Help.PROMPTS: 'prompts'>
     """
+    targets = oracle.deviations(targets)
     if oracle.form is Form.POOLED:
         return Advice(Help.CANDIDATES, Reason.ONE_REPLY, Outlook(), Outlook(), Outlook())
     margin = (attainable or AttainableLevels(oracle)).margin(targets)

@@ -192,7 +192,7 @@ def checked_targets(oracle: Oracle, targets: np.ndarray) -> np.ndarray:
     Raises:
         InputError: a target is infinite, or there is not one entry a value.
     """
-    targets = np.asarray(targets, dtype=float)
+    targets = oracle.deviations(targets)
     if targets.shape != oracle.base.shape or np.any(np.isinf(targets)):
         raise InputError(
             f"Targets are {targets.tolist()}; expected {len(oracle.base)} finite numbers, NaN for a free value."

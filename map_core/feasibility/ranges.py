@@ -63,7 +63,7 @@ def smoothed_ranges(oracle: Oracle, targets: np.ndarray, start: SmoothedRanges |
         array([-0.61,  0.84])
     """
     size = len(oracle.values)
-    targets = np.asarray(targets, dtype=float)
+    targets = oracle.deviations(targets)
     if targets.shape != (size,):
         raise InputError(f"Targets have shape {targets.shape}; expected one a value, ({size},).")
     value, sign = np.repeat(np.arange(size), 2), np.tile([-1.0, 1.0], size)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from map_core.core.reward_levels import RewardLevels
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 
@@ -38,7 +39,7 @@ class Group:
         importance: how much the group counts beside the others, above 0.
 
     Raises:
-        InputError: the importance is no number above 0, or a target is infinite.
+        InputError: the importance is no number above 0, a target is infinite, or the targets are rewards.
     """
 
     name: str
@@ -48,6 +49,11 @@ class Group:
     def __post_init__(self) -> None:
         if not (self.importance > 0 and math.isfinite(self.importance)):
             raise InputError(f"The importance of {self.name!r} is {self.importance}; expected a number above 0.")
+        if isinstance(self.targets, RewardLevels):
+            raise InputError(
+                f"The targets of {self.name!r} are rewards; expected standard deviations above the base level. Convert "
+                "them by the standardise() of the table's oracle."
+            )
         object.__setattr__(self, "targets", np.array(self.targets, dtype=float))
         if np.any(np.isinf(self.targets)):
             raise InputError(f"A target of {self.name!r} is infinite; expected finite levels, NaN for a free value.")

@@ -11,7 +11,7 @@ from map_core.core.types import Verdict
 from map_core.feasibility import Assessment
 from map_core.feasibility import assess as assess_levels
 from map_core.interface.notebook import html_table, level_text
-from map_core.interface.table import Table, Targets
+from map_core.interface.table import Table, Targets, checked_table
 from map_core.solver.newton import Solution, Status
 from map_core.solver.newton import solve as solve_weights
 
@@ -128,7 +128,7 @@ def solve(table: Table, targets: Targets) -> Solved:
         >>> round(solved.kl, 2), solved.weights["kindness"]
         (0.58, 0.0)
     """
-    levels = table.standardised(targets)
+    levels = checked_table(table).standardised(targets)
     solution = solve_weights(table.oracle, levels)
     return Solved(table, table.named(levels), solution if solution.status is Status.CONVERGED else None)
 
@@ -150,7 +150,7 @@ def assess(table: Table, targets: Targets, *, budget: float | None = None) -> As
         >>> palette.verdict.value, sorted(palette.certificate)
         ('out_of_reach', ['humor', 'kindness'])
     """
-    levels = table.standardised(targets)
+    levels = checked_table(table).standardised(targets)
     assessment = assess_levels(table.oracle, levels, budget=budget)
     return Assessed(table, table.named(levels), assessment.solution, assessment)
 
@@ -176,5 +176,5 @@ def error_bars(table: Table, targets: Targets, *, level: float = 0.9, seed: int 
         >>> checked.probability[checked.verdict] > 0.9
         True
     """
-    standardised = confidence(table.oracle, table.standardised(targets), level=level, seed=seed)
+    standardised = confidence(checked_table(table).oracle, table.standardised(targets), level=level, seed=seed)
     return standardised.in_reward_units(table.oracle)

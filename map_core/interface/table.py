@@ -15,6 +15,7 @@ from map_core.core.types import Form
 from map_core.data import reward_table, table_file
 from map_core.data.distribution import Percentiles
 from map_core.data.reward_table import RewardTable
+from map_core.errors import InputError
 from map_core.interface.notebook import html_table, level_text
 from map_core.oracle import MemoryOracle, Oracle
 from map_core.palettes.targets import resolve
@@ -80,6 +81,20 @@ class Table:
     def _repr_html_(self) -> str:
         rows = [(name, level_text(level)) for name, level in self.base.items()]
         return html_table(escape(repr(self)[1:-1]), ("value", "base level"), rows)
+
+
+def checked_table(table: Table) -> Table:
+    """Return the table itself.
+
+    Raises:
+        InputError: it is something else, such as an oracle, whose functions take standard deviations.
+    """
+    if not isinstance(table, Table):
+        raise InputError(
+            f"The table is of type {type(table).__name__}; expected what load_table() returns, or "
+            "Table(rewards, oracle). The functions of map_core take targets in reward units and answer in them."
+        )
+    return table
 
 
 def load_table(path: str | Path | None = None, *, use_case: str | None = None, form: str | None = None) -> Table:

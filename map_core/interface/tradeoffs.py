@@ -12,7 +12,7 @@ import numpy as np
 from map_core.analysis import frontier as frontiers
 from map_core.analysis import sensitivity as sensitivities
 from map_core.errors import InputError
-from map_core.interface.table import Table, Targets
+from map_core.interface.table import Table, Targets, checked_table
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -137,6 +137,7 @@ def frontier(
         >>> len(contours.points(0.5))
         41
     """
+    checked_table(table)
     nats = [b for b in BUDGETS if b < table.oracle.log_candidates] if budgets is None else list(budgets)
     first, second = (table.position(value) for value in pair)
     kept = table.standardised(floors) if floors else None
@@ -163,6 +164,6 @@ def sensitivity(table: Table, targets: Targets, value: str, *, points: int = 41)
         True
     """
     curve = sensitivities.sensitivity_curve(
-        table.oracle, table.standardised(targets), table.position(value), points=points
+        checked_table(table).oracle, table.standardised(targets), table.position(value), points=points
     )
     return Sweep(table, value, curve)

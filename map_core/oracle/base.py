@@ -22,6 +22,7 @@ from typing import Self
 
 import numpy as np
 
+from map_core.core.reward_levels import RewardLevels
 from map_core.core.types import Form
 from map_core.oracle.reward_stats import RewardStats
 
@@ -249,6 +250,14 @@ class Oracle(ABC):
     def standardise(self, levels: np.ndarray) -> np.ndarray:
         """Convert levels in reward units, (..., value), to standard deviations above base."""
         return (levels - self.base) / self.scale
+
+    def deviations(self, targets: np.ndarray) -> np.ndarray:
+        """Return targets, (..., value), as standard deviations above base.
+
+        Levels that say that they are rewards (:class:`~map_core.core.reward_levels.RewardLevels`, what
+        :func:`map_core.palettes.targets.resolve` returns) are converted; other arrays are in that unit already.
+        """
+        return self.standardise(targets) if isinstance(targets, RewardLevels) else np.asarray(targets, dtype=float)
 
     def rewards_at(self, levels: np.ndarray) -> np.ndarray:
         """Convert levels in standard deviations above base, (..., value), to reward units."""

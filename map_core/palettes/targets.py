@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from map_core.core.reward_levels import RewardLevels
 from map_core.core.types import Form
 from map_core.core.weak_cache import cached_weakly
 from map_core.data.distribution import Percentiles, reply_masses
@@ -25,7 +26,7 @@ _DEVIATIONS = re.compile(r"([+-]\d*\.?\d+)\s*sd", re.IGNORECASE)
 _EXPECTED = "a number in reward units, p70 (a percentile of the base model's replies) or +0.5sd (above the base level)"
 
 
-def resolve(targets: Mapping[str, Any], table: RewardTable, oracle: Oracle) -> np.ndarray:
+def resolve(targets: Mapping[str, Any], table: RewardTable, oracle: Oracle) -> RewardLevels:
     """Parse named targets to levels in reward units.
 
     Args:
@@ -34,14 +35,15 @@ def resolve(targets: Mapping[str, Any], table: RewardTable, oracle: Oracle) -> n
         oracle: base level and scale.
 
     Returns:
-        (value,) levels in reward units, NaN for free values.
+        (value,) levels in reward units, NaN for free values. Every function that takes targets in standard deviations
+        converts them.
 
     Raises:
         InputError: an unknown value, or a level that cannot be read.
 
     Example:
         >>> resolve({"humor": "p70"}, table, oracle)  # doctest: +SKIP
-        array([ nan, 1.25])
+        RewardLevels([ nan, 1.25])
     """
     if not isinstance(targets, Mapping):
         raise InputError(f'Targets are {targets!r}; expected names with levels, such as {{"humor": "p70"}}.')
@@ -49,7 +51,7 @@ def resolve(targets: Mapping[str, Any], table: RewardTable, oracle: Oracle) -> n
     for name, level in targets.items():
         j = table.index(name)
         levels[j] = _parse_level(name, level, table, j, oracle)
-    return levels
+    return RewardLevels.of(levels)
 
 
 def _parse_level(name: str, level: Any, table: RewardTable, j: int, oracle: Oracle) -> float:

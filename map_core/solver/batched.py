@@ -121,7 +121,7 @@ def solve_many(
         filled = otherwise if array is None else np.asarray(array, dtype=float)
         return np.broadcast_to(filled, (rows, size)).astype(float)
 
-    d, penalty, fixed = spread(targets), spread(ridge), spread(tilt)
+    d, penalty, fixed = spread(oracle.deviations(targets)), spread(ridge), spread(tilt)
     targeted = ~np.isnan(d) & ~oracle.constant
     d, x = np.where(targeted, d, 0.0), np.where(targeted, np.maximum(spread(start), 0.0), 0.0)
     penalty = np.where(targeted, penalty, 0.0)

@@ -101,7 +101,7 @@ def solve(
         The solution; its status says whether it converged.
     """
     size = len(oracle.values)
-    targets = np.asarray(targets, dtype=float)
+    targets = oracle.deviations(targets)
     penalties = np.broadcast_to(np.asarray(ridge, dtype=float), (size,))
     # A constant value's levels do not depend on its weight, which is 0 in the solution of least norm.
     targeted = np.flatnonzero(~np.isnan(targets) & ~oracle.constant)

@@ -93,7 +93,7 @@ def solve_rays(
     w = w / np.maximum(np.linalg.norm(w, axis=1), 1e-300)[:, None]
     if floors is None or np.all(np.isnan(floors)):
         return _roots(_FreeRays(oracle, w), nats)
-    return _roots(_FlooredRays(oracle, w, np.broadcast_to(np.asarray(floors, dtype=float), w.shape), nats.shape), nats)
+    return _roots(_FlooredRays(oracle, w, np.broadcast_to(oracle.deviations(floors), w.shape), nats.shape), nats)
 
 
 class _RayFunction(Protocol):
