@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +38,14 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import Oracle
 from map_core.scoring import from_metadata, resolve
-from map_core.studies.delivery import CrossFitDelivery, cross_fit_delivery, deliver, reachable_palettes, split_halves
+from map_core.studies.delivery import (
+    CrossFitDelivery,
+    cross_fit_delivery,
+    deliver,
+    reachable_palettes,
+    split_halves,
+    with_weights_of,
+)
 from map_core.studies.delivery import study as studies
 
 
@@ -115,23 +122,26 @@ def verify(
     opened = open_table(table, use_case, None)
     mine = [] if random or study else [palette.levels for palette in read_palettes(opened, pairs, targets_file)]
     count = halvings or (studies.HALVINGS if study else 1)
-    whole = opened.table
+    whole = opened.table.without_held_out()
+    kept_apart = set(opened.table.prompts) - set(whole.prompts)
     solved_on, others = split_halves(whole, seed) if count == 1 and not study else (whole, whole)
     if most is not None and most < len(others.prompts):
         others = others.take(np.linspace(0, len(others.prompts) - 1, most).astype(int).tolist())
     try:
-        new = fresh_replies(others, candidates, max_new_tokens, seed, engine, fresh)
+        new = fresh_replies(others, candidates, max_new_tokens, seed, engine, fresh, kept_apart)
     except KeyboardInterrupt:
         kept = " What is made is kept; the same command goes on where it stopped." if fresh else ""
         click.echo(f"\nStopped.{kept}", err=True)
         sys.exit(130)
+    new = with_weights_of(new, whole)
     # Over many halvings all prompts are solved on in turn, those left out by --prompts apart.
     solved_on = others if solved_on is whole else solved_on
     if random:
         drawn = reachable_palettes(whole, solved_on, int(new.candidates.max()), random, seed=seed)
         mine = [palette.targets for palette in drawn]
     if study is not None:
-        new_study = studies.run_study(solved_on, new, halvings=count, seed=seed, report=_tell)
+        studied = opened.table if solved_on is whole else solved_on  # by whose fingerprint it is found again
+        new_study = studies.run_study(studied, new, halvings=count, seed=seed, report=_tell)
         studies.save(new_study, study)
         _show(
             {"graded palettes": new_study.graded, "random palettes": new_study.random},
@@ -169,11 +179,22 @@ def _show(parts: Mapping[str, CrossFitDelivery], oracle: Oracle, as_json: bool, 
 
 
 def fresh_replies(
-    others: RewardTable, candidates: int, max_new_tokens: int | None, seed: int, engine: str, fresh: Path | None
+    others: RewardTable,
+    candidates: int,
+    max_new_tokens: int | None,
+    seed: int,
+    engine: str,
+    fresh: Path | None,
+    kept_apart: Collection[str] = (),
 ) -> RewardTable:
-    """Return new replies to these prompts with the model and settings of their table, scored on its values."""
+    """Return new replies to these prompts with the model and settings of their table, scored on its values.
+
+    Replies in the file ``fresh`` to prompts that are kept apart are left out.
+    """
     if fresh is not None and fresh.is_file():
         table = load_table(fresh)
+        wanted = [number for number, prompt in enumerate(table.prompts) if prompt not in kept_apart]
+        table = table.take(wanted) if 0 < len(wanted) < len(table.prompts) else table
         if not set(table.prompts) <= set(others.prompts):
             raise InputError(
                 f"{fresh} holds replies to prompts that were solved on. Name another file, or its own --seed."

@@ -8,7 +8,7 @@
 
 from map_core.studies.delivery.cross_fit import CrossFitDelivery, bootstrap_mean, cross_fit_delivery
 from map_core.studies.delivery.palettes import StudyPalette, graded_palettes, reachable_palettes
-from map_core.studies.delivery.split import Delivery, deliver, share_of_way, split_halves
+from map_core.studies.delivery.split import Delivery, deliver, share_of_way, split_halves, with_weights_of
 from map_core.studies.delivery.study import DeliveryStudy, fingerprint, run_study
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "run_study",
     "share_of_way",
     "split_halves",
+    "with_weights_of",
 ]

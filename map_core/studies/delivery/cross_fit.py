@@ -6,6 +6,8 @@ of prompts to halves cancels in the difference, and the noise of replies is left
 weights cancels too, for it moves forecast and delivery alike; what remains of it is the optimism of solving on few
 prompts, which is what is measured.
 
+Each prompt counts by its weight, so a half counts as much as its prompts do; held-out prompts are left out.
+
 Constraint: tables in, frozen results out; all levels are in reward units.
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import t as student
@@ -22,7 +24,15 @@ from map_core.core.types import Verdict
 from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
-from map_core.studies.delivery.split import RISES, Delivery, deliver, split_halves, standard_error, strata
+from map_core.studies.delivery.split import (
+    RISES,
+    Delivery,
+    deliver,
+    prompt_masses,
+    split_halves,
+    standard_error,
+    strata,
+)
 
 #: Draws of a bootstrap over palettes and halvings.
 DRAWS = 2000
@@ -164,13 +174,23 @@ def cross_fit_delivery(
     """
     if halvings < 1 or not len(palettes):
         raise InputError(f"{len(palettes)} palettes over {halvings} halvings; expected one of each at least.")
+    kept_apart = set(table.prompts)
+    table = table.without_held_out()
+    kept_apart -= set(table.prompts)
+    if kept_apart & set(fresh.prompts):
+        fresh = fresh.take([number for number, prompt in enumerate(fresh.prompts) if prompt not in kept_apart])
     row = {prompt: number for number, prompt in enumerate(fresh.prompts)}
     if not len(row) == len(fresh.prompts) == len(table.prompts) or set(row) != set(table.prompts):
         raise InputError(
             f"The table has {len(table.prompts)} prompts and there are fresh replies to {len(fresh.prompts)}; "
             "expected the same prompts, each of them once."
         )
+    weight = dict(zip(table.prompts, prompt_masses(table), strict=True))
+    if table.prompt_weights is not None:
+        fresh = replace(fresh, weights=np.array([weight[prompt] for prompt in fresh.prompts]))
     runs: list[tuple[Delivery, ...]] = []
+    # How much the prompts that are solved on count in each run.
+    solved_shares: list[float] = []
     # Delivered minus forecast, prompt by prompt.
     differences = np.zeros((len(palettes), len(row), len(table.values)))
     for halving in range(halvings):
@@ -179,12 +199,14 @@ def cross_fit_delivery(
             seen, unseen = ([row[prompt] for prompt in part.prompts] for part in (solved_on, held_out))
             deliveries = deliver(solved_on, fresh.take(unseen), palettes, level=level, seed=seed + halving)
             runs.append(deliveries)
+            solved_shares.append(sum(weight[prompt] for prompt in solved_on.prompts))
             for palette, delivery in enumerate(deliveries):
                 differences[palette, unseen] += delivery.delivered / halvings
                 differences[palette, seen] -= delivery.forecasts / halvings
         if report is not None:
             report(halving + 1, halvings)
-    return _aggregate(table, fresh, np.asarray(palettes, dtype=float), runs, differences=differences, level=level)
+    wanted, solved = np.asarray(palettes, dtype=float), np.array(solved_shares)
+    return _aggregate(table, fresh, wanted, runs, solved, differences=differences, level=level)
 
 
 def _aggregate(
@@ -192,20 +214,28 @@ def _aggregate(
     fresh: RewardTable,
     wanted: np.ndarray,
     runs: Sequence[tuple[Delivery, ...]],
+    solved: np.ndarray,
     *,
     differences: np.ndarray,
     level: float,
 ) -> CrossFitDelivery:
-    """Means over the runs, two of which are a halving, and the errors of these means."""
+    """Means over the runs, two of which are a halving, and the errors of these means.
+
+    A run counts as much as the prompts that it is of, the share ``solved`` of which is solved on: so every prompt
+    counts by its weight in what is forecast and in what is delivered.
+    """
     fresh_oracle, table_oracle = MemoryOracle.of(fresh), MemoryOracle.of(table)
     case_strata = strata(fresh)
     quantile = float(student.ppf((1 + level) / 2, len(case_strata) - len(set(case_strata.tolist()))))
     above = wanted > table_oracle.base + RISES * fresh_oracle.scale
     attainable = np.array([[delivery.verdict is not Verdict.OUT_OF_REACH for delivery in run] for run in runs]).T
 
-    def mean(name: str) -> np.ndarray:
-        """Return (palette, ...) the mean of a field, over the runs that have it."""
-        return _mean(np.array([[getattr(delivery, name) for delivery in run] for run in runs], dtype=float), axis=0)
+    masses, fresh_masses = np.ones(len(runs)), prompt_masses(fresh)
+
+    def mean(name: str, counted: np.ndarray = masses) -> np.ndarray:
+        """Return (palette, ...) the mean of a field, over the runs that have it, as each is counted."""
+        of_runs = np.array([[getattr(delivery, name) for delivery in run] for run in runs], dtype=float)
+        return _mean(of_runs, axis=0, weights=counted)
 
     def directions(of_run: np.ndarray) -> np.ndarray:
         """Return (palette, halving) the mean of a (run, palette) array over the directions with attainable palettes."""
@@ -222,7 +252,7 @@ def _aggregate(
     )
     inside = np.array([[_share(delivery.inside[~np.isnan(delivery.targets)]) for delivery in run] for run in runs]).T
     targets, reachable = mean("targets"), attainable.mean(axis=1)
-    errors = np.array([quantile * standard_error(of_palette, case_strata) for of_palette in differences])
+    errors = np.array([quantile * standard_error(of_palette, case_strata, fresh_masses) for of_palette in differences])
     rising = above & (reachable > 0.5)[:, None]
     total_way = float(((targets - fresh_oracle.base) / fresh_oracle.scale)[rising].sum())
     total_differences = (np.where(rising[:, None], differences, 0.0) / fresh_oracle.scale).sum(axis=(0, 2))[:, None]
@@ -234,21 +264,21 @@ def _aggregate(
         asked=wanted,
         targets=targets,
         reachable=reachable,
-        forecast=mean("forecast"),
-        realised=mean("realised"),
-        picked=mean("picked"),
+        forecast=mean("forecast", solved),
+        realised=mean("realised", 1 - solved),
+        picked=mean("picked", 1 - solved),
         error=errors,
-        pooled=mean("pooled"),
-        wins=mean("wins"),
-        kl_forecast=mean("kl_forecast"),
-        kl_realised=mean("kl_realised"),
+        pooled=mean("pooled", 1 - solved),
+        wins=mean("wins", 1 - solved),
+        kl_forecast=mean("kl_forecast", solved),
+        kl_realised=mean("kl_realised", 1 - solved),
         inside=_mean(inside.reshape(len(wanted), -1, 2), axis=2),
         improves=by_halving("improves"),
         improves_whole=directions(improved),
         wins_all=by_halving("wins_all"),
         random_improves=by_halving("random_improves"),
         random_wins=by_halving("random_wins"),
-        way_error=quantile * float(standard_error(total_differences, case_strata)[0]) / total_way
+        way_error=quantile * float(standard_error(total_differences, case_strata, fresh_masses)[0]) / total_way
         if total_way > 0
         else math.nan,
         level=level,
@@ -257,12 +287,14 @@ def _aggregate(
     )
 
 
-def _mean(numbers: np.ndarray, axis: int) -> np.ndarray:
-    """Return the mean of the entries that are not NaN; NaN where all are."""
-    present = ~np.isnan(numbers)
+def _mean(numbers: np.ndarray, axis: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the mean of the entries that are not NaN, by weights (entry of the first axis,); NaN where all are."""
+    present = (~np.isnan(numbers)).astype(float)
+    if weights is not None:
+        present *= weights.reshape(-1, *[1] * (numbers.ndim - 1))
     count = present.sum(axis=axis)
-    total = np.where(present, numbers, 0.0).sum(axis=axis)
-    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+    total = (present * np.nan_to_num(numbers)).sum(axis=axis)
+    return np.asarray(np.where(count > 0, total / np.where(count > 0, count, 1.0), np.nan))
 
 
 def _share(flags: np.ndarray) -> float:

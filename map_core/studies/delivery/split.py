@@ -1,10 +1,11 @@
 """One halving: palettes solved on some prompts and realised on fresh replies to other prompts.
 
 A palette is solved on some prompts, for a generator that draws K candidates, and realised on others, on K fresh
-candidates each. The realised level is the expected one over each prompt's candidates, which has far less noise than
-the one reply that is picked; both are reported. Forecast and realised level are averages over two samples of prompts,
-so their difference has the standard error sqrt(e_forecast^2 + e_realised^2). Where both hold the same share of every
-use case, differences between use cases do not move it, and each e is that of a stratified sample.
+candidates each. Each prompt counts by its weight, and held-out ones are left out. The realised level is the expected
+one over each prompt's candidates, which has far less noise than the one reply that is picked; both are reported.
+Forecast and realised level are averages over two samples of prompts, so their difference has the standard error
+sqrt(e_forecast^2 + e_realised^2). Where both hold the same share of every use case, differences between use cases do
+not move it, and each e is that of a stratified sample.
 
 Constraint: tables in, frozen results out; nothing is generated here, and all levels are in reward units.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
@@ -52,6 +53,8 @@ class Delivery:
         scale: standard deviation of the fresh candidates.
         forecasts: (prompt, value) level that the weights give on each prompt solved on.
         delivered: (prompt, value) level that they give on the fresh candidates of each prompt.
+        forecast_mass: (prompt,) how much each prompt solved on counts, with sum 1.
+        delivered_mass: (prompt,) how much each prompt with fresh candidates counts, with sum 1.
         error: half the width of the interval for the realised level around the forecast.
         picked: level of the one reply a prompt that is picked.
         wins: how often an aligned reply beats one of the base model to the same prompt, ties half.
@@ -73,6 +76,8 @@ class Delivery:
     scale: np.ndarray
     forecasts: np.ndarray
     delivered: np.ndarray
+    forecast_mass: np.ndarray
+    delivered_mass: np.ndarray
     error: np.ndarray
     picked: np.ndarray
     wins: np.ndarray
@@ -86,12 +91,12 @@ class Delivery:
     @property
     def forecast(self) -> np.ndarray:
         """(value,) level on the prompts solved on."""
-        return np.asarray(self.forecasts.mean(axis=0))
+        return np.average(self.forecasts, axis=0, weights=self.forecast_mass)
 
     @property
     def realised(self) -> np.ndarray:
         """(value,) level on the fresh candidates."""
-        return np.asarray(self.delivered.mean(axis=0))
+        return np.average(self.delivered, axis=0, weights=self.delivered_mass)
 
     @property
     def prompts(self) -> int:
@@ -161,7 +166,8 @@ def deliver(
 
     Args:
         solved_on: replies to some prompts; as many a prompt as ``fresh`` has, or more.
-        fresh: new replies to other prompts, scored on the same values; K is the number of its candidates.
+        fresh: new replies to other prompts, scored on the same values, with the weights of these prompts; K is the
+            number of its candidates.
         palettes: (value,) targets in reward units each, NaN for a free value.
         level: probability of the interval.
         seed: of the subsamples and of the picks.
@@ -174,6 +180,7 @@ def deliver(
         raise InputError(
             f"The tables have {', '.join(solved_on.values)} and {', '.join(fresh.values)}; expected the same."
         )
+    solved_on, fresh = solved_on.without_held_out(), fresh.without_held_out()
     candidates = int(fresh.candidates.max())
     if len(fresh.prompts) < 2 or candidates < 2 or np.any(fresh.candidates != candidates):
         raise InputError(
@@ -186,6 +193,7 @@ def deliver(
     subsamples = len(subsampled.prompts) // len(solved_on.prompts)
     pooled_oracle, fresh_oracle = MemoryOracle.of(solved_on, Form.POOLED), MemoryOracle.of(fresh, Form.PER_PROMPT)
     case_strata = np.split(strata(solved_on, fresh), [len(solved_on.prompts)])
+    masses = [prompt_masses(part) for part in (solved_on, fresh)]
     freedom = min(len(part) - len(set(part.tolist())) for part in case_strata)
     quantile = float(student.ppf((1 + level) / 2, freedom))
     rng = np.random.default_rng(seed)
@@ -207,7 +215,8 @@ def deliver(
         forecasts = forecast_oracle.rewards_at(levels)
         delivered = fresh_oracle.rewards_at(fresh_oracle.by_prompt(weights * fresh_oracle.scale).levels)
         errors = [
-            standard_error(levels, part) for levels, part in zip((forecasts, delivered), case_strata, strict=True)
+            standard_error(levels, part, mass)
+            for levels, part, mass in zip((forecasts, delivered), case_strata, masses, strict=True)
         ]
         rising = targets > forecast_oracle.base + RISES * fresh_oracle.scale
         random_shares = _random_shares(forecast_oracle, fresh_oracle, fresh, rising, nats=solution.kl, seed=seed)
@@ -221,8 +230,10 @@ def deliver(
             scale=fresh_oracle.scale,
             forecasts=forecasts,
             delivered=delivered,
+            forecast_mass=masses[0],
+            delivered_mass=masses[1],
             error=quantile * np.hypot(*errors),
-            picked=_picked_level(fresh, weights, draws),
+            picked=_picked_level(fresh, weights, draws, masses[1]),
             wins=win_rates(fresh, weights * fresh_oracle.scale, Form.PER_PROMPT),
             random_improves=random_shares[0],
             random_wins=random_shares[1],
@@ -235,14 +246,37 @@ def deliver(
     return tuple(delivery(np.asarray(palette, dtype=float)) for palette in palettes)
 
 
-def standard_error(levels: np.ndarray, strata: np.ndarray) -> np.ndarray:
+def prompt_masses(table: RewardTable) -> np.ndarray:
+    """Return (prompt,) how much each prompt counts, with sum 1."""
+    weights = np.ones(len(table.prompts)) if table.prompt_weights is None else table.prompt_weights
+    return np.asarray(weights / weights.sum())
+
+
+def with_weights_of(fresh: RewardTable, table: RewardTable) -> RewardTable:
+    """Return new replies with the weights that their prompts, by use case and text, have in the table.
+
+    Raises:
+        InputError: the table has weights and lacks one of the prompts.
+    """
+    if not table.weights.size:
+        return fresh
+    weight = dict(zip(zip(table.use_cases, table.prompts, strict=True), table.weights.tolist(), strict=True))
+    keys = list(zip(fresh.use_cases, fresh.prompts, strict=True))
+    if missing := [prompt for use_case, prompt in keys if (use_case, prompt) not in weight]:
+        raise InputError(f"There are fresh replies to {missing[0]!r}, which the table has not in that use case.")
+    return replace(fresh, weights=np.array([weight[key] for key in keys]))
+
+
+def standard_error(levels: np.ndarray, strata: np.ndarray, mass: np.ndarray | None = None) -> np.ndarray:
     """Compute the standard error of a mean over prompts that are a stratified sample.
 
-    e^2 = sum over strata of (n_s / n)^2 var_s / n_s, with var_s the variance within a stratum
+    e^2 = sum over strata of (n_s / n)^2 var_s / n_s, with var_s the variance within a stratum; where prompts count
+    differently, n_s / (n_s - 1) times the sum of (mass_i (level_i - mean_s))^2 over the prompts of each stratum
 
     Args:
         levels: (prompt, value).
         strata: (prompt,) whole numbers from 0, each at least twice.
+        mass: (prompt,) how much each prompt counts, with sum 1; the same by default.
 
     Returns:
         (value,) errors, in the unit of the levels.
@@ -250,10 +284,11 @@ def standard_error(levels: np.ndarray, strata: np.ndarray) -> np.ndarray:
     Source: Cochran, "Sampling techniques", 3rd edition, 1977, section 5.3.
     """
     counts = np.bincount(strata)
-    of_stratum = np.eye(len(counts))[strata]
-    centred = levels - (of_stratum.T @ levels / counts[:, None])[strata]
-    variances = of_stratum.T @ centred**2 / (counts[:, None] - 1)
-    return np.asarray(np.sqrt(counts @ variances) / len(levels))
+    mass = np.full(len(levels), 1.0 / len(levels)) if mass is None else mass
+    share = np.eye(len(counts))[strata] * mass[:, None]
+    centred = levels - (share.T @ levels / share.sum(axis=0)[:, None])[strata]
+    squares = np.eye(len(counts))[strata].T @ (mass[:, None] * centred) ** 2
+    return np.asarray(np.sqrt(counts / (counts - 1) @ squares))
 
 
 def strata(*tables: RewardTable) -> np.ndarray:
@@ -265,7 +300,10 @@ def strata(*tables: RewardTable) -> np.ndarray:
     names = list(dict.fromkeys(name for table in tables for name in table.use_cases))
     counts = np.array([[table.use_cases.count(name) for name in names] for table in tables])
     sizes = counts.sum(axis=1, keepdims=True)
-    unequal = np.abs(counts / sizes - counts[:1] / sizes[:1]) > 1.0 / sizes.min()
+    shares = np.array(
+        [[prompt_masses(table)[np.array(table.use_cases) == name].sum() for name in names] for table in tables]
+    )
+    unequal = np.abs(shares - shares[:1]) > 1.0 / sizes.min()
     rare = counts.min(axis=0) < 2
     rare_counts = counts[:, rare].sum(axis=1)
     if unequal.any() or (rare.any() and rare_counts.min() < 2):
@@ -275,13 +313,12 @@ def strata(*tables: RewardTable) -> np.ndarray:
     return np.asarray(np.unique(labels, return_inverse=True)[1])
 
 
-def _picked_level(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray) -> np.ndarray:
+def _picked_level(fresh: RewardTable, weights: np.ndarray, draws: np.ndarray, masses: np.ndarray) -> np.ndarray:
     """Return (value,) the mean reward of one drawn reply a prompt; the same uniform draws serve all palettes."""
     rewards = fresh.rewards.reshape(len(fresh.prompts), -1, len(fresh.values))
     mass = np.cumsum(softmax((rewards - rewards.max(axis=1, keepdims=True)) @ weights, axis=1), axis=1)
     chosen = (mass < draws[:, None] * mass[:, -1:]).sum(axis=1)
-    picked: np.ndarray = rewards[np.arange(len(rewards)), chosen].mean(axis=0)
-    return picked
+    return np.average(rewards[np.arange(len(rewards)), chosen], axis=0, weights=masses)
 
 
 def _random_shares(

@@ -94,10 +94,12 @@ def run_study(
 
 
 def fingerprint(table: RewardTable) -> str:
-    """Hash a table's prompts, values and rewards."""
+    """Hash a table's prompts, values and rewards, and how prompts count where they count differently."""
     digest = hashlib.sha256("\0".join((*table.values, *table.prompts)).encode())
     for array in (table.offsets.astype("<i8"), table.rewards.astype("<f8")):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if table.prompt_weights is not None:
+        digest.update(table.prompt_weights.astype("<f8").tobytes())
     return digest.hexdigest()
 
 
