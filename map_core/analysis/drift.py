@@ -110,6 +110,7 @@ def drift(before: RewardTable, after: RewardTable, targets: np.ndarray, form: Fo
     Raises:
         InputError: no value in common, or targets or form that do not fit.
     """
+    before, after = before.without_held_out(), after.without_held_out()
     values = tuple(name for name in before.values if name in after.values)
     if not values:
         raise InputError(

@@ -26,12 +26,13 @@ _DEVIATIONS = re.compile(r"([+-]\d*\.?\d+)\s*sd", re.IGNORECASE)
 _EXPECTED = "a number in reward units, p70 (a percentile of the base model's replies) or +0.5sd (above the base level)"
 
 
-def resolve(targets: Mapping[str, Any], table: RewardTable, oracle: Oracle) -> RewardLevels:
+def resolve(targets: Mapping[str, Any], table: RewardTable | None, oracle: Oracle) -> RewardLevels:
     """Parse named targets to levels in reward units.
 
     Args:
         targets: levels by value name; values left out are free.
-        table: whose replies the percentiles are of.
+        table: whose replies the percentiles are of; None where there is none in memory, as beside a streamed file, and
+            then targets are rewards or standard deviations.
         oracle: base level and scale.
 
     Returns:
@@ -39,7 +40,7 @@ def resolve(targets: Mapping[str, Any], table: RewardTable, oracle: Oracle) -> R
         converts them.
 
     Raises:
-        InputError: an unknown value, or a level that cannot be read.
+        InputError: an unknown value, a level that cannot be read, or a percentile without a table in memory.
 
     Example:
         >>> resolve({"humor": "p70"}, table, oracle)  # doctest: +SKIP
@@ -47,20 +48,29 @@ def resolve(targets: Mapping[str, Any], table: RewardTable, oracle: Oracle) -> R
     """
     if not isinstance(targets, Mapping):
         raise InputError(f'Targets are {targets!r}; expected names with levels, such as {{"humor": "p70"}}.')
-    levels = np.full(len(table.values), np.nan)
+    levels = np.full(len(oracle.values), np.nan)
     for name, level in targets.items():
-        j = table.index(name)
+        if name not in oracle.values:
+            raise InputError(
+                f"Unknown value {name!r}; this table has {', '.join(oracle.values)}. Use one of these names."
+            )
+        j = oracle.values.index(name)
         levels[j] = _parse_level(name, level, table, j, oracle)
     return RewardLevels.of(levels)
 
 
-def _parse_level(name: str, level: Any, table: RewardTable, j: int, oracle: Oracle) -> float:
+def _parse_level(name: str, level: Any, table: RewardTable | None, j: int, oracle: Oracle) -> float:
     text = level.strip() if isinstance(level, str) else level
     if isinstance(text, str):
         if match := _PERCENTILE.fullmatch(text):
             percent = float(match[1])
             if percent > 100:
                 raise InputError(f"The target of {name} is {text!r}; a percentile lies between p0 and p100.")
+            if table is None:
+                raise InputError(
+                    f"The target of {name} is {text!r}, and percentiles are of a table in memory; this one is read "
+                    "part by part. Give a level in reward units, or +0.5sd, which need none."
+                )
             if reply_masses(table, oracle.form) is None:
                 return float(np.percentile(table.rewards[:, j], percent))
             return percentiles(table, oracle.form).level(j, percent)

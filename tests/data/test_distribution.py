@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,69 +12,12 @@ import pytest
 
 from map_core.cli import main
 from map_core.core.types import Form
-from map_core.data.distribution import Percentiles, copies_of, rank_correlations, reply_masses
+from map_core.data.distribution import Percentiles, copies_of, rank_correlations, reply_masses, typical_candidates
 from map_core.data.reward_table import RewardTable
-from map_core.feasibility import assess
-from map_core.oracle import MemoryOracle
-from map_core.palettes.palette import ALL, Palette, Target
-from map_core.palettes.targets import percentiles, resolve
-from map_core.report import ReportOptions, as_dict, compute_report
-from map_core.scoring.profile import value_profile
-from tests.tables import make_table
+from map_core.palettes.targets import percentiles
+from tests.weighted_pairs import PAIRS, of_counts, with_prompts_copied
 
 PERCENTS = [0.0, 0.5, *np.linspace(1, 99, 50), 99.5, 100.0]
-
-
-def of_counts(counts: list[int], seed: int = 3, ties: bool = True) -> RewardTable:
-    """A table with so many replies to each prompt, of three values, one of them with few levels."""
-    table = make_table(prompts=len(counts), candidates=max(counts), values=("humor", "kindness", "stars"), seed=seed)
-    rows = np.concatenate([np.arange(table.offsets[i], table.offsets[i] + count) for i, count in enumerate(counts)])
-    rewards = table.rewards[rows].copy()
-    if ties:
-        rewards[:, 2] = np.round(rewards[:, 2])
-    return replace(
-        table,
-        rewards=rewards,
-        offsets=np.concatenate([[0], np.cumsum(counts)]),
-        replies=tuple(table.replies[row] for row in rows),
-        tokens=(),
-        log_probs=np.empty(0),
-    )
-
-
-def with_prompts_copied(table: RewardTable, copies: list[int]) -> RewardTable:
-    return table.take(np.repeat(np.arange(len(copies)), copies).tolist())
-
-
-def with_replies_repeated(table: RewardTable, repeats: list[int]) -> RewardTable:
-    rows = np.concatenate([np.tile(np.arange(len(table.rewards))[table.rows(i)], n) for i, n in enumerate(repeats)])
-    return replace(
-        table,
-        rewards=table.rewards[rows],
-        offsets=np.concatenate([[0], np.cumsum(table.candidates * repeats)]),
-        replies=tuple(table.replies[row] for row in rows),
-    )
-
-
-PAIRS = {
-    "weights": (
-        replace(of_counts([5] * 6), weights=np.array([1.0, 2, 3, 1, 4, 1])),
-        with_prompts_copied(of_counts([5] * 6), [1, 2, 3, 1, 4, 1]),
-    ),
-    "shares": (
-        replace(of_counts([4] * 3), weights=np.array([0.3, 0.2, 0.5])),
-        with_prompts_copied(of_counts([4] * 3), [3, 2, 5]),
-    ),
-    "held out": (
-        replace(of_counts([5] * 4), held_out=np.array([False, True, False, True])),
-        of_counts([5] * 4).take([0, 2]),
-    ),
-    "ragged": (of_counts([2, 8, 4]), with_replies_repeated(of_counts([2, 8, 4]), [4, 1, 2])),
-    "ragged and weighted": (
-        replace(of_counts([2, 6]), weights=np.array([1.0, 2.0])),
-        with_prompts_copied(with_replies_repeated(of_counts([2, 6]), [3, 1]), [1, 2]),
-    ),
-}
 
 
 @pytest.fixture(params=PAIRS)
@@ -112,34 +54,6 @@ def test_weights_are_copies_in_every_percentile(pair: tuple[RewardTable, RewardT
         )
 
 
-def test_weights_are_copies_in_targets_verdicts_and_reports(pair: tuple[RewardTable, RewardTable]):
-    oracles = [MemoryOracle.of(table, Form.PER_PROMPT) for table in pair]
-    targets = [resolve({"humor": "p62", "stars": "p55"}, *both) for both in zip(pair, oracles, strict=True)]
-    np.testing.assert_allclose(targets[0], targets[1])
-    results = [assess(oracle, oracle.standardise(target)) for oracle, target in zip(oracles, targets, strict=True)]
-    # Not the verdict's trust in few replies: a prompt that occurs often is still one prompt of evidence.
-    assert results[0].margin.value == pytest.approx(results[1].margin.value, abs=1e-9)
-    np.testing.assert_allclose(*[result.solution.levels for result in results], atol=1e-6)
-    np.testing.assert_allclose(*[result.solution.weights for result in results], rtol=1e-5, atol=1e-8)
-
-
-def test_weights_are_copies_in_what_is_said_of_a_value(pair: tuple[RewardTable, RewardTable]):
-    for name in pair[0].values:
-        ours, copied = (value_profile(table, name) for table in pair)
-        np.testing.assert_allclose(ours.edges, copied.edges, atol=1e-12)
-        if name != "stars":  # whose levels lie on the bounds of bars, where rounding decides
-            np.testing.assert_allclose(ours.shares, copied.shares, atol=1e-12)
-        assert ours.quartiles == pytest.approx(copied.quartiles, abs=1e-12)
-        assert dict(ours.correlations) == pytest.approx(dict(copied.correlations), abs=1e-9)
-        assert ours.length == pytest.approx(copied.length, abs=1e-9)
-        examples = [
-            {round(rung.standardised, 9): pytest.approx(rung.percentile) for rung in profile.rungs}
-            for profile in (ours, copied)
-        ]
-        assert examples[0].keys() == examples[1].keys()
-        assert all(examples[0][level].expected == examples[1][level] for level in examples[0])
-
-
 def test_the_command_says_of_weights_what_it_says_of_copies(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     rows = [("A", 0.0, 9), ("A", 1.0, 9), ("B", 10.0, 1), ("B", 11.0, 1)]
     weighted = [{"prompt": p, "reply": f"r{k}", "humor": x, "n": n} for k, (p, x, n) in enumerate(rows)]
@@ -157,23 +71,6 @@ def test_the_command_says_of_weights_what_it_says_of_copies(tmp_path: Path, caps
     assert results[0]["targets"] == results[1]["targets"] == {"humor": 1.0}
     for name in ("verdict", "kl", "levels", "weights"):
         assert results[0][name] == pytest.approx(results[1][name], abs=1e-9), name
-
-
-def test_the_report_counts_likewise():
-    ours, copied = PAIRS["weights"]
-    palette = Palette(ALL, {name: Target(60.0, free=name != "humor") for name in ours.values})
-    reports = [
-        as_dict(
-            compute_report(
-                table, palette, date=datetime(2026, 1, 1, tzinfo=UTC), wanted=ReportOptions(draws=0, samples=0)
-            )
-        )
-        for table in (ours, copied)
-    ]
-    for at, there in zip(reports[0]["values"], reports[1]["values"], strict=True):
-        for name, number in at.items():
-            if isinstance(number, float) and not name.endswith(("error", "low", "high")):
-                assert number == pytest.approx(there[name], rel=1e-6, abs=1e-6), name
 
 
 def test_equal_replies_are_counted_as_numpy_counts_them():
@@ -210,6 +107,37 @@ def test_weights_without_a_common_measure_are_a_limit():
 )
 def test_the_least_whole_numbers(masses: list[float], copies: list[int]):
     np.testing.assert_array_equal(copies_of(np.array(masses)), copies)
+
+
+@pytest.mark.parametrize(
+    ("counts", "weights", "typical"),
+    [
+        ([2, 4, 64], [1, 1, 1], 4),
+        ([2, 4, 64], [1, 1, 9], 64),
+        ([2, 4, 64], [3, 2, 1], 3),  # 2 2 2 4 4 64: between 2 and 4
+        ([2, 5], [1, 1], 3),
+        ([2, 4, 64], [np.pi, 1, np.e], 4),
+        ([2, 4], [1, 3], 4),
+    ],
+)
+def test_the_typical_number_of_replies(counts: list[int], weights: list[float], typical: int):
+    table = replace(of_counts(counts), weights=np.array(weights, dtype=float))
+    assert typical_candidates(table) == typical
+    held_out = replace(table.take([*range(len(counts)), 0]), held_out=np.array([False] * len(counts) + [True]))
+    assert typical_candidates(held_out) == typical
+
+
+def test_the_form_is_that_of_most_of_the_weight():
+    """Nine uses of ten have one reply, so nothing can be chosen for them: the form of the table with copies."""
+    table = of_counts([1, 4])
+    weighted = replace(table, weights=np.array([9.0, 1.0]))
+    copied = with_prompts_copied(table, [9, 1])
+    assert table.form is Form.PER_PROMPT
+    assert weighted.form is copied.form is Form.POOLED
+    assert replace(table, weights=np.array([1.0, 9.0])).form is Form.PER_PROMPT
+    assert replace(of_counts([1, 1, 4]), held_out=np.array([False, True, False])).form is Form.PER_PROMPT
+    tenths = replace(of_counts([1, 4, 1, 4, 1, 4]), weights=np.array([0.1, 0.2, 0.2, 0.1, 0.1, 0.1]))
+    assert tenths.form is Form.PER_PROMPT  # half of the weight, whatever its sum is rounded to
 
 
 def test_rank_correlations_of_masses_are_those_of_copies():

@@ -1,0 +1,62 @@
+"""Pairs of tables that are one distribution of replies: with weights or held-out prompts, and with copies instead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from map_core.data.reward_table import RewardTable
+from tests.tables import make_table
+
+
+def of_counts(counts: list[int], seed: int = 3, ties: bool = True) -> RewardTable:
+    """A table with so many replies to each prompt, of three values, one of them with few levels."""
+    table = make_table(prompts=len(counts), candidates=max(counts), values=("humor", "kindness", "stars"), seed=seed)
+    rows = np.concatenate([np.arange(table.offsets[i], table.offsets[i] + count) for i, count in enumerate(counts)])
+    rewards = table.rewards[rows].copy()
+    if ties:
+        rewards[:, 2] = np.round(rewards[:, 2])
+    return replace(
+        table,
+        rewards=rewards,
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        replies=tuple(table.replies[row] for row in rows),
+        tokens=(),
+        log_probs=np.empty(0),
+    )
+
+
+def with_prompts_copied(table: RewardTable, copies: list[int]) -> RewardTable:
+    return table.take(np.repeat(np.arange(len(copies)), copies).tolist())
+
+
+def with_replies_repeated(table: RewardTable, repeats: list[int]) -> RewardTable:
+    rows = np.concatenate([np.tile(np.arange(len(table.rewards))[table.rows(i)], n) for i, n in enumerate(repeats)])
+    return replace(
+        table,
+        rewards=table.rewards[rows],
+        offsets=np.concatenate([[0], np.cumsum(table.candidates * repeats)]),
+        replies=tuple(table.replies[row] for row in rows),
+    )
+
+
+PAIRS = {
+    "weights": (
+        replace(of_counts([5] * 6), weights=np.array([1.0, 2, 3, 1, 4, 1])),
+        with_prompts_copied(of_counts([5] * 6), [1, 2, 3, 1, 4, 1]),
+    ),
+    "shares": (
+        replace(of_counts([4] * 3), weights=np.array([0.3, 0.2, 0.5])),
+        with_prompts_copied(of_counts([4] * 3), [3, 2, 5]),
+    ),
+    "held out": (
+        replace(of_counts([5] * 4), held_out=np.array([False, True, False, True])),
+        of_counts([5] * 4).take([0, 2]),
+    ),
+    "ragged": (of_counts([2, 8, 4]), with_replies_repeated(of_counts([2, 8, 4]), [4, 1, 2])),
+    "ragged and weighted": (
+        replace(of_counts([2, 6]), weights=np.array([1.0, 2.0])),
+        with_prompts_copied(with_replies_repeated(of_counts([2, 6]), [3, 1]), [1, 2]),
+    ),
+}
