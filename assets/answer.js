@@ -81,7 +81,7 @@ function build(root) {
   panel.fill = make("i", panel.bar);
   panel.costDetail = make("span", money);
   const gives = make("div", cost, { class: "vp-fact" });
-  make("h3", gives, {}, "What holds it back");
+  make("h3", gives, {}, "Hardest target");
   panel.bottleneck = make("b", gives);
   panel.bottleneckDetail = make("span", gives);
   panel.slack = make("span", gives);
@@ -92,7 +92,7 @@ function build(root) {
   panel.linesTitle = make("h3", root);
   panel.lines = make("ul", root, { class: "vp-lines" });
   panel.unasked = make("p", root, { class: "vp-unasked" });
-  panel.tagsTitle = make("h3", root, {}, "The price of one step more");
+  panel.tagsTitle = make("h3", root, {}, "Cost of asking for a little more");
   panel.tags = make("ul", root, { class: "vp-tags" });
   panel.form = make("p", root, { class: "vp-unasked" });
   panel.foot = make("div", root, { class: "vp-foot" });
@@ -114,10 +114,10 @@ function draw(panel, data) {
   set(status, "aria-busy", String(!data.settled));
   say(panel.headline, data.headline);
   say(panel.sentence, data.sentence);
-  // While the hand moves the ways out are those of a moment ago: they stay in place, and cannot be pressed.
+  // While the hand moves the repairs are those of a moment ago: they stay in place, and cannot be pressed.
   const none = data.verdict === "reachable" || data.verdict === "failed";
   prop(panel.ways, "hidden", none);
-  say(panel.waysTitle, none ? "" : data.ways.length || !data.settled || data.again ? "Ways out" : "");
+  say(panel.waysTitle, none ? "" : data.ways.length || !data.settled || data.again ? "How to fix it" : "");
   say(panel.waysWhy, data.why);
   list(panel.waysList, data.ways, (node, way, k) => {
     if (!node.firstChild) {
@@ -148,7 +148,7 @@ function draw(panel, data) {
     say(meaning, line.meaning);
   }, () => make("li", panel.lines));
   say(panel.unasked, data.unasked);
-  say(panel.tagsTitle, data.tags.length ? "The price of one step more" : "");
+  say(panel.tagsTitle, data.tags.length ? "Cost of asking for a little more" : "");
   list(panel.tags, data.tags, (node, tag) => {
     if (!node.firstChild) for (const part of ["i", "span", "b", "em", "u"]) make(part, node);
     const [swatch, name, cost, takes, grade] = node.children;

@@ -1,4 +1,4 @@
-// The channel: a web socket beside the page's own, by which answers come while a hand moves. Where it cannot be had,
+// The channel: a web socket beside the page's own, by which answers come while a hand moves. Where it is not available,
 // whoever wanted to send is told so, and sends by way of the page.
 const channel = (pieces.channel ??= { socket: null, last: -Infinity });
 const AGAIN = 3000; // milliseconds before another try

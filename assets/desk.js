@@ -285,7 +285,7 @@ function drawRow(desk, one, fader, waiting, k, moved, predict) {
   set(box, "data-constant", String(fader.constant));
   style(handle, "left", `${p}%`);
   style(one.base, "left", `${fader.base}%`);
-  // Hatched: not to be had beside the other targets. A range that is not known leaves only what can never be had.
+  // Hatched: not possible with the other targets. A range that is not known leaves only what is never possible.
   const [low, high] = fader.range ?? fader.ever;
   style(one.left, "width", `${clamp(low)}%`);
   style(one.right, "left", `${clamp(high)}%`);
@@ -313,8 +313,8 @@ function drawRow(desk, one, fader, waiting, k, moved, predict) {
   const typed = mode === "free" ? "free" : `p${shown(p)}`;
   if (!one.editing && number.value !== typed) number.value = typed;
   set(lock, "aria-pressed", String(state.locked));
-  set(lock, "aria-label", `${fader.title}: must not give way`);
-  prop(lock, "title", state.locked ? "Locked: must not give way" : "Lock: must not give way");
+  set(lock, "aria-label", `${fader.title}: must not be lowered`);
+  prop(lock, "title", state.locked ? "Locked: must not be lowered" : "Lock: must not be lowered");
   prop(lock, "disabled", mode === "free");
   tell(said, fader.said);
   set(handle, "aria-valuenow", shown(p));

@@ -81,12 +81,12 @@ with left:
         batch.draw_controls(scene, assessment, ready=missing is None)
     else:
         prompt_form.draw_prompt_form(scene, assessment, generation, ready=missing is None)
-with right, st.expander("Steer while it writes", icon=":material/tune:", key="steer", expanded=True):
+with right, st.expander("Adjust targets", icon=":material/tune:", key="steer", expanded=True):
     pinned.draw_faders(scene, palette)
     st.html(
         markup.note(
             "Moving a target changes leader, probabilities and pick at once, among the candidates that there are; "
-            "nothing is drawn anew."
+            "nothing is generated again."
         )
     )
     pinned.draw_pin_control()

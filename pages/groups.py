@@ -17,7 +17,7 @@ if meeting_host.is_open():
 header.draw_header(
     "Groups",
     "Different people want different things of one model. Seat their palettes here, see where they conflict, and take "
-    "a common palette that gives each as much as can be had.",
+    "a common palette that gives each as much as possible.",
 )
 palette_state.draw_undo_line()
 roster.draw_problem()
@@ -31,11 +31,11 @@ with st.container(horizontal=True, vertical_alignment="center", key="group_ways"
 everyone = roster.seated_groups()
 if not everyone:
     with st.container(border=True, key="no_groups"):
-        st.header("Nobody is seated yet", anchor=False)
+        st.header("No groups yet", anchor=False)
         st.html(
             markup.note(
-                "Add today's palette under the name of the group that it belongs to, change it on the page Palette, "
-                "and add the next one. Or open a meeting, in which each person sets a palette on a phone."
+                "Add the current palette under the name of the group that it belongs to, change it on the page "
+                "Palette, and add the next one. Or open a meeting, in which each person sets a palette on a phone."
             )
         )
         st.button(

@@ -1,4 +1,4 @@
-"""What can be had together, what each target costs, and what a step does."""
+"""What is possible together, what each target costs, and what a step does."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ VIEWS = {
     "two": ("Two values", two_values.draw_two_values),
     "pairs": ("All pairs", all_pairs.draw_all_pairs),
     "three": ("Three values", three_values.draw_three_values),
-    "lines": ("Many lines", parallel.draw_parallel),
-    "moved": ("One target moved", sweep.draw_sweep),
+    "lines": ("Parallel view", parallel.draw_parallel),
+    "moved": ("Sensitivity", sweep.draw_sweep),
 }
 
 

@@ -1,7 +1,7 @@
 """Solve the weights that a generator with K candidates uses for a palette, and report what happened as plain facts.
 
 A generator that draws fewer candidates than the table holds can reach less, so the weights are solved on a subsample
-of K replies a prompt; where the palette is out of reach of that subsample, the nearest reachable one replaces it.
+of K replies a prompt; where the palette is not possible of that subsample, the nearest reachable one replaces it.
 :mod:`map_core.text.generation_weights` words the facts.
 
 Constraint: a table in, frozen results out; may be called from several threads.

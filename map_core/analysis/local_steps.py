@@ -86,7 +86,7 @@ def local_step(
         attainable: corners to start the linear program from.
 
     Returns:
-        The step; None where the palette is out of reach, or where the cost cannot be kept: no other target can be
+        The step; None where the palette is not possible, or where the cost cannot be kept: no other target can be
         lowered, or take the saved nats.
 
     Raises:

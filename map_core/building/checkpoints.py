@@ -99,7 +99,7 @@ class BuildCheckpoints:
         if differs and not self._fresh:
             raise InputError(
                 f"{self.folder.path} holds the unfinished table of another build (other {', '.join(sorted(differs))}). "
-                "Finish that one with its own command, give this one another --out, or add --fresh to throw it away."
+                "Finish that one with its own command, give this one another --out, or add --fresh to discard it."
             )
         if differs or kept_plan is None:
             self.folder.clear(".parquet")

@@ -75,6 +75,6 @@ def _as_text(result: dict[str, Any]) -> list[str]:
         "nats": {name: way["kl"] for name, way in ways.items()},
     }
     rates = {value: {name: way["win_rates"][value] for name, way in ways.items()} for value in result["targets"]}
-    lines = [] if "solved" in ways else ["The palette is out of reach; the others stand alone."]
+    lines = [] if "solved" in ways else ["The palette is not possible; the others stand alone."]
     lines += ["Share that meets every target, and that improves every targeted value:", *columns(ways, shares)]
     return [*lines, "Win rate against the base model:", *columns(ways, rates), ""]

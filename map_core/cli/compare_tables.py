@@ -15,7 +15,7 @@ from map_core.cli.inputs import LoadedTable, PaletteTargets, load_table
 from map_core.cli.output import columns, print_json
 from map_core.core.types import Form
 
-VERDICTS = {"reachable": "reachable", "on_paper": "on paper", "out_of_reach": "out of reach", None: "–"}
+VERDICTS = {"reachable": "reachable", "on_paper": "not reliable", "out_of_reach": "not possible together", None: "–"}
 
 
 def compare_tables(

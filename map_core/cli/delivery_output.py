@@ -91,7 +91,7 @@ def delivery_text(delivery: Delivery, oracle: Oracle) -> str:
     """Return one palette's forecast and delivery as a table for people."""
     note = ""
     if delivery.verdict is Verdict.OUT_OF_REACH:
-        note = f" Out of reach of {delivery.candidates} candidates: the nearest palette stands in."
+        note = f" Not possible with {delivery.candidates} candidates: the nearest palette stands in."
     rows = [name for name, target in zip(oracle.values, delivery.targets, strict=True) if not math.isnan(target)]
     shown = {
         "base": by_name(oracle, delivery.base),
@@ -122,7 +122,7 @@ def delivery_summary(deliveries: tuple[Delivery, ...]) -> str:
     if len(inside):
         line += f" Realised levels inside their 90% intervals: {amounts.percent(inside.mean())} of {len(inside)}."
     if math.isfinite(ways[0]):
-        line += f" Of the way to the targets that can be had: {amounts.percent(ways[0])}"
+        line += f" Of the way to the targets that are possible: {amounts.percent(ways[0])}"
         line += f", with pooled weights {amounts.percent(ways[1])}." if math.isfinite(ways[1]) else "."
     asking = [delivery for delivery in had if math.isfinite(delivery.random_improves)]
     if asking:
@@ -148,7 +148,7 @@ def crossed_text(crossed: CrossFitDelivery, number: int, oracle: Oracle) -> str:
     }
     return "\n".join(
         [
-            f"Can be had of {amounts.percent(crossed.reachable[number])} of the halves.",
+            f"Possible on {amounts.percent(crossed.reachable[number])} of the halves.",
             *columns(rows, shown, missing=""),
             "",
         ]
@@ -159,14 +159,15 @@ def crossed_summary(crossed: CrossFitDelivery, name: str) -> list[str]:
     """Word the results of palettes over many halvings, a line a result."""
     reachable = int(crossed.mostly_reachable.sum())
     lines = [
-        f"{len(crossed.asked)} {name}, {reachable} of which can be had of most halves; {crossed.halvings} halvings of "
-        f"{crossed.prompts} prompts in both directions, {crossed.candidates} fresh candidates each."
+        f"{len(crossed.asked)} {name}, {reachable} of which are possible on most halves; "
+        f"{crossed.halvings} halvings of {crossed.prompts} prompts in both directions, "
+        f"{crossed.candidates} fresh candidates each."
     ]
     if math.isfinite(way := crossed.way(crossed.realised)):
         capped = crossed.way(crossed.realised, capped=True)
         picked, pooled = crossed.way(crossed.picked), crossed.way(crossed.pooled)
         lines.append(
-            f"Of the way to the targets that can be had: {amounts.percent(way)} (± "
+            f"Of the way to the targets that are possible: {amounts.percent(way)} (± "
             f"{amounts.percent(crossed.way_error)}), {amounts.percent(capped)} if nothing beyond a target counts; of "
             f"the replies picked {amounts.percent(picked)}, with pooled weights {amounts.percent(pooled)}."
         )

@@ -128,7 +128,7 @@ def generate(
     drawn with probability softmax(weights . rewards). Both come from the same K replies.
 
     With --target the weights are solved for the K in force (N of --most-candidates, where that is given); where the
-    targets are out of reach the nearest palette stands in, and a line says so. Sampling is then as in TABLE.
+    targets are not possible the nearest palette stands in, and a line says so. Sampling is then as in TABLE.
 
     With --prompts every prompt gets a seed of its own, made of --seed and its text. Each answer is written as soon as
     it is there: stopped or killed, the same command goes on where it stopped.

@@ -40,7 +40,9 @@ from map_core.oracle import Oracle
 @table_options
 @target_options
 @budget_option("Nats that a common palette may spend; half of the most by default.", metavar=None)
-@click.option("--nash", "with_nash", is_flag=True, help="The fair bargain too: the largest product of satisfactions.")
+@click.option(
+    "--nash", "with_nash", is_flag=True, help="The best overall compromise too: the largest product of satisfactions."
+)
 @click.option("--use-cases", is_flag=True, help="The verdict in each use case too.")
 @click.option(
     "--compare",
@@ -64,8 +66,8 @@ def groups(
 
     A line of the targets file is a group: {"name": "clinicians", "targets": {"helpfulness": "p80"}, "importance": 2}.
     A group's satisfaction is 0 at the base model and 1 when all its targets are met; in between it is the share of the
-    way that its worst-off target has been brought. The common palette gives the worst-off group as much as the budget
-    allows.
+    way that the target which is met least has been brought. The common palette gives the group that gets least as
+    much as the budget allows.
 
     \b
     Examples:
@@ -203,13 +205,13 @@ def _case(oracle: Oracle, people: Sequence[Group], case: CaseVerdict) -> dict[st
 _LIMITS = {
     Limit.NONE: "every group has all that it wants",
     Limit.BUDGET: "the budget allows no more",
-    Limit.REACH: "these replies give the worst-off no more at any price",
+    Limit.REACH: "these replies give the group that gets least no more at any price",
 }
 
 
 def _lines(oracle: Oracle, result: dict[str, Any]) -> Iterator[str]:
     """Yield the answer as lines of text for people."""
-    for key, title in (("common", "Best for the worst-off group"), ("nash", "Fair bargain (Nash)")):
+    for key, title in (("common", "Most equal"), ("nash", "Best overall compromise (Nash)")):
         common = result[key]
         if common is None:
             continue
@@ -245,6 +247,6 @@ def _pair_line(pair: dict[str, Any]) -> str:
         case Relation.TOO_DEAR:
             return f"{both} cannot both have all of theirs within the budget: it costs {amounts.nats(pair['kl'], 3)}."
         case Relation.ALONE:
-            return f"{both}: one of them is out of reach by itself."
+            return f"{both}: one of them is not possible by itself."
     targets = ", ".join(f"{value['value']} ({value['asked_by']})" for value in pair["values"])
     return f"{both} clash, {amounts.fixed(-pair['margin'], 3)} standard deviations short: {targets}."

@@ -23,13 +23,13 @@ from map_core.oracle import Oracle
 @click.command()
 @table_options
 @target_options
-@lock_option("A value whose target must not give way.")
+@lock_option("A value whose target must not be lowered.")
 @click.option(
     "--importance",
     "importances",
     multiple=True,
     metavar="NAME=NUMBER",
-    help="How much giving way weighs for a value, against 1 for the others.",
+    help="How much lowering a value weighs, against 1 for the others.",
 )
 @budget_option(
     "Most nats to spend; by default half of what can be spent, or less where too few replies would carry it."
@@ -45,7 +45,7 @@ def nearest(
     importances: tuple[str, ...],
     budget: float | None,
 ) -> None:
-    """Find the palette closest to the one asked for that can be had within a budget.
+    """Find the possible palette closest to the one asked for within a budget.
 
     TABLE is a reward table (Parquet); the embedded one when left out. Closest is by the sum over values of
     importance times the square of what is given up, in standard deviations.
@@ -123,7 +123,8 @@ def describe_nearest(nearest_palette: NearestPalette, oracle: Oracle) -> dict[st
 
 
 _NONE = {
-    "locked_out_of_reach": "There is none: the locked targets alone are out of reach. Lock fewer, or lower one.",
+    "locked_out_of_reach": "There is none: the locked targets alone are not possible together. Lock fewer, or lower "
+    "one.",
     "locked_over_budget": "There is none: the locked targets alone cost more than the budget. Raise it, or lock fewer.",
 }
 

@@ -98,7 +98,7 @@ def watch_progress(out: Path, quiet: bool, path: Path | None, **more: Any) -> It
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, on its way out as Ctrl-C goes."""
+    """End on SIGTERM as on Ctrl-C."""
 
 
 @contextmanager

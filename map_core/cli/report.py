@@ -23,7 +23,7 @@ from map_core.studies.delivery import study as studies
 @click.command()
 @table_options
 @target_options
-@lock_option("A target that must not give way.")
+@lock_option("A target that must not be lowered.")
 @click.option("--name", default="", help="Of the palette; a line of --targets-file may carry its own.")
 @click.option(
     "--out",

@@ -129,7 +129,7 @@ def _as_text(study: ReproductionStudy) -> Iterator[str]:
     yield "The published solver: 150 Adam steps on log weights"
     yield line("  solved, by its own rule (nothing overflowed)", _percent, lambda s: s.published_solved)
     yield line("    in the paper, on its tables", _percent, _of_paper)
-    yield line("  out of reach, of those it solved", _percent, lambda s: s.published_false)
+    yield line("  not possible together, of those it solved", _percent, lambda s: s.published_false)
     yield line("  not solved, of the reachable", _percent, lambda s: s.published_refused)
     yield line("  a target missed by > 0.05 sd, of the reachable solved", _percent, lambda s: s.published_missed)
     yield line("  the same without overflow, of all reachable", _percent, lambda s: s.safe_missed)

@@ -66,11 +66,11 @@ def sensitivity(
 
 
 def describe(palette: PaletteTargets, solution: Solution | None, oracle: Oracle) -> dict[str, Any]:
-    """Return a palette's prices and derivatives as plain JSON values in reward units; null where it is out of reach.
+    """Return a palette's prices and derivatives as plain JSON values in reward units; null where it is not possible.
 
     Args:
         palette: the targets.
-        solution: its weights, None when out of reach.
+        solution: its weights, None when not possible.
         oracle: its table.
     """
     local = local_sensitivity(solution) if solution is not None else None
@@ -142,7 +142,10 @@ def _reward(oracle: Oracle, value: int, level: float) -> float:
 
 def _as_text(result: dict[str, Any], oracle: Oracle) -> Iterator[str]:
     if not result["attainable"]:
-        yield "Out of reach: no mix of this model's replies gives these levels together, so they have no price.\n"
+        yield (
+            "Not possible together: no mix of this model's replies gives these levels together, so they have no "
+            "price.\n"
+        )
         return
     yield f"Distance from the base model {amounts.nats(result['kl'], 3)}."
     if result["bottleneck"] is not None:

@@ -129,7 +129,7 @@ def _path(path: SequentialPath, lost: PathLoss | None, oracle: Oracle) -> dict[s
 
 _ENDS = {
     Status.CONVERGED: "the same as all at once",
-    Status.UNBOUNDED: "out of reach, no mix of this model's replies gives these levels together",
+    Status.UNBOUNDED: "not possible together, no mix of this model's replies gives these levels together",
     Status.STEP_LIMIT: "not yet the same as all at once",
 }
 

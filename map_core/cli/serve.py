@@ -98,7 +98,7 @@ def serve(
     """Serve the aligned model to programs: POST /v1/chat/completions and GET /v1/models, as OpenAI's clients speak.
 
     A request names a palette of --palettes, by the field "palette" or as the model MODEL:PALETTE, and its weights are
-    solved on TABLE for the K that it draws; the nearest palette stands in for one that is out of reach, and the reply
+    solved on TABLE for the K that it draws; the nearest palette stands in for one that is not possible, and the reply
     says so. Or it gives "weights" by value. Without either it is the base model, drawn once. Further fields:
     "candidates" (K), "method" (resample, best, blocks), "block", "least_ess" with "most_candidates", "values". Sampling
     is that of the table unless a request says otherwise.

@@ -97,7 +97,7 @@ def describe(assessment: Assessment, conflict: Conflict | None, oracle: Oracle, 
 
     Args:
         assessment: the assessment.
-        conflict: the smallest set of targets that cannot be met together, when out of reach.
+        conflict: the smallest set of targets that cannot be met together, when not possible.
         oracle: its table.
         levels: (value,) the targets in reward units, NaN for free values.
     """
@@ -131,8 +131,8 @@ def describe(assessment: Assessment, conflict: Conflict | None, oracle: Oracle, 
 
 _VERDICTS = {
     Verdict.REACHABLE: "Reachable",
-    Verdict.ON_PAPER: "Reachable on paper: too few replies carry these weights to trust the forecast",
-    Verdict.OUT_OF_REACH: "Out of reach: no mix of this model's replies gives these levels together",
+    Verdict.ON_PAPER: "Possible, but not reliable: too few replies carry these weights to trust the forecast",
+    Verdict.OUT_OF_REACH: "Not possible together: no mix of this model's replies gives these levels together",
 }
 
 
@@ -171,11 +171,11 @@ def _conflict_as_text(conflict: Mapping[str, Any]) -> list[str]:
     else:
         fewest = "The fewest targets" if conflict["smallest"] else "Targets"
         lines = [
-            f"{fewest} that cannot be had together: {', '.join(highest)}.",
+            f"{fewest} that are not possible together: {', '.join(highest)}.",
             f"The most of each while the others of these keep theirs: {most}.",
         ]
     lines.append(
-        f"The whole palette can be had once one of these alone is lowered: {', '.join(resolves)}."
+        f"The whole palette is possible once one of these alone is lowered: {', '.join(resolves)}."
         if resolves
         else "Lowering one target alone does not make the whole palette attainable: it holds more than one conflict."
     )

@@ -52,7 +52,7 @@ from map_core.studies.delivery import study as studies
 @click.command()
 @table_argument
 @target_options
-@click.option("--random", type=click.IntRange(min=1), metavar="N", help="N random palettes that can be had instead.")
+@click.option("--random", type=click.IntRange(min=1), metavar="N", help="N random palettes that are possible instead.")
 @click.option(
     "--halvings",
     type=click.IntRange(min=1),

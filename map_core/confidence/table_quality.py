@@ -56,7 +56,7 @@ class Help(StrEnum):
 class Reason(StrEnum):
     """The reason of an advice."""
 
-    OUT_OF_REACH = "out of reach"
+    OUT_OF_REACH = "not possible"
     BEYOND = "beyond what candidates give"
     EDGE = "at the edge"
     FEW_REPLIES = "few replies carry the weight"

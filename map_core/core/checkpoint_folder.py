@@ -64,7 +64,7 @@ class CheckpointFolder:
     def damaged(self, name: str, error: Exception) -> InputError:
         """Return the error for a file whose content cannot be used, with what to do."""
         return InputError(
-            f"{self.path / name} cannot be read ({error}). Remove it and start again; it is then made anew."
+            f"{self.path / name} cannot be read ({error}). Remove it and start again; it is then made again."
         )
 
     def clear(self, suffix: str) -> None:

@@ -84,7 +84,7 @@ def nearest(
         attainable: corners to start from.
 
     Returns:
-        The palette, or None when the locked targets alone are out of reach, or cost more than the budget.
+        The palette, or None when the locked targets alone are not possible together, or cost more than the budget.
 
     Raises:
         InputError: a target is infinite, the budget or an importance is not a number above 0, or an array does not

@@ -61,7 +61,7 @@ class DeliveryFigureData:
             names = ", ".join(self.names[j] for j in targets)
         percentile = self.percentiles[palette]
         title = f"{names[:1].upper()}{names[1:]}" + ("" if percentile is None else f" at p{percentile}")
-        return title if self.found.mostly_reachable[palette] else f"{title} (out of reach: the nearest stands in)"
+        return title if self.found.mostly_reachable[palette] else f"{title} (not possible: the nearest stands in)"
 
 
 def overview(data: DeliveryFigureData) -> go.Figure:
@@ -173,8 +173,8 @@ def method_sentence(study: DeliveryStudy) -> str:
     return (
         f"{len(graded.asked)} graded and {len(study.random.asked)} random palettes were solved on one half of "
         f"{graded.prompts} prompts and held against the other half, in {graded.halvings} ways of halving, both "
-        f"directions of each. The replies that they were held against were drawn anew: {graded.candidates} to each "
-        f"prompt, by {model}{when}."
+        f"directions of each. The replies that they were held against were generated again: {graded.candidates} to "
+        f"each prompt, by {model}{when}."
     )
 
 
@@ -193,7 +193,7 @@ def facts(study: DeliveryStudy) -> list[tuple[str, str, str]]:
             "Of the way to the targets",
             amounts.percent(graded.way(graded.realised)),
             f"± {amounts.percent(graded.way_error)}, over {int(graded.mostly_reachable.sum())} palettes "
-            "that can be had; "
+            "that are possible; "
             f"{amounts.percent(graded.way(graded.realised, capped=True))} if nothing beyond a target counts; "
             f"{amounts.percent(graded.way(graded.pooled))} with the published pooled weights",
         ),

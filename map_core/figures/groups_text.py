@@ -33,7 +33,7 @@ def shares_alt(data: GroupFigureData) -> str:
         return "How far the common palette brings each group: it is being computed."
     least = int(np.argmin(common.satisfaction))
     return (
-        f"How far each group gets alone and in each common palette. In the one that is best for the worst-off, "
+        f"How far each group gets alone and in each common palette. In the most equal one, "
         f"{data.agreement.groups[least].name} gets the least, {percent(float(common.satisfaction[least]))} of the way."
     )
 

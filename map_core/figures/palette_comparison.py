@@ -73,7 +73,7 @@ def snapshots(
         has_target = ~np.isnan(snapshot.targets)
         hover_texts = [
             f"<b>{escape_label(snapshot.name)}</b><br>{escape_label(sentences.capitalised(units.names[j]))}: "
-            + ("out of reach" if np.isnan(snapshot.levels[j]) else f"gives {amounts.percentile(snapshot.levels[j])}")
+            + ("not possible" if np.isnan(snapshot.levels[j]) else f"gives {amounts.percentile(snapshot.levels[j])}")
             + (f", asked for {amounts.percentile(snapshot.targets[j])}" if has_target[j] else ", left free")
             for j in range(values)
         ]

@@ -23,7 +23,7 @@ from map_core.text.units import Units
 
 HEIGHT = 460
 Tint = Literal["favoured", "cost", "verdict"]
-#: Of the verdicts reachable and reachable on paper; the latter is dotted as well.
+#: Of the verdicts reachable and possible, but not reliable; the latter is dotted as well.
 GOOD, DOUBTFUL = "#2A9D74", "#C98A1B"
 #: A level this much lower, in percentiles, is no worse.
 ROUNDING = 0.5
@@ -62,7 +62,7 @@ def lines(
         drawn = _tint(fan, n, budgets, tint, theme)
         trusted = bool(fan.trusted[n])
         hover_lines = [f"<b>{escape_label(units.names[j])}</b> {amounts.percentile(levels[j][n])}" for j in fan.values]
-        cost = f"Costs {price_text(float(fan.kl[n]))}" + ("" if trusted else ", on paper only")
+        cost = f"Costs {price_text(float(fan.kl[n]))}" + ("" if trusted else ", not reliable")
         figure.add_scatter(
             x=places,
             y=[float(levels[j][n]) for j in axes],

@@ -80,7 +80,7 @@ class Assessed(Solved):
 
     @property
     def verdict(self) -> Verdict:
-        """Reachable, reachable on paper (it rests on too few replies to be trusted), or out of reach."""
+        """Reachable, possible, but not reliable (it rests on too few replies to be trusted), or out of reach."""
         return self.assessment.verdict
 
     @property
@@ -104,9 +104,9 @@ class Assessed(Solved):
 
     @property
     def _title(self) -> str:
-        words = {Verdict.REACHABLE: "reachable", Verdict.ON_PAPER: "reachable on paper"}
+        words = {Verdict.REACHABLE: "reachable", Verdict.ON_PAPER: "possible, but not reliable"}
         if self.solution is None:
-            return f"out of reach by {amounts.significant(-self.margin, 2)} standard deviations"
+            return f"not possible, short by {amounts.significant(-self.margin, 2)} standard deviations"
         return f"{words[self.verdict]}, {super()._title}"
 
 

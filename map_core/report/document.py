@@ -31,7 +31,15 @@ from map_core.text.verdict import PriceTag, price_tags
 WORDS = (
     *("value", "scorer", "reward", "percentile", "standard deviation", "level", "target", "realised level"),
     *("palette", "weights", "base model", "aligned model", "candidate", "nats", "best of N", "verdict"),
-    *("reachable on paper", "certificate", "nearest palette", "frontier", "shadow price", "bottleneck", "interval"),
+    *(
+        "possible, but not reliable",
+        "certificate",
+        "nearest palette",
+        "frontier",
+        "shadow price",
+        "bottleneck",
+        "interval",
+    ),
     *("held-out", "forecast", "delivery"),
 )
 TEMPLATES = Path(__file__).parent / "templates"
@@ -57,7 +65,7 @@ def html(report: Report) -> str:
         title=report.name or "Palette",
         made=report.made.strftime("%d %B %Y, %H:%M UTC").lstrip("0"),
         model=sentences.model_name(report) or "the model is not recorded",
-        headline=phrases.HEADLINES[report.verdict],
+        headline=phrases.headline(report.assessment),
         rows=rows,
         asked_rows=[rows[j] for j in report.asked],
         answers=sentences,

@@ -1,4 +1,4 @@
-"""The drawings of a report: the level that every value reaches, the frontier of two, and what the dearest target costs.
+"""The drawings of a report: the level of every value, the frontier of two, and what the most expensive target costs.
 
 Constraint: a report in, drawings as numbers out; each says in sentences what it shows.
 """
@@ -167,7 +167,7 @@ def frontier(report: Report) -> Chart | None:
 
 
 def price(report: Report) -> Chart | None:
-    """Draw the nats spent as the target of the dearest value is moved and the others stay."""
+    """Draw the nats spent as the target of the most expensive value is moved and the others stay."""
     curve = report.curve
     if curve is None or report.solution is None:
         return None

@@ -36,8 +36,8 @@ def nearest_sentence(report: Report) -> str:
     if report.verdict is not Verdict.OUT_OF_REACH:
         return ""
     if report.solution is None:
-        return "Nothing near it can be had while the locked targets stay, so there are no weights and no levels."
-    return "What follows is about the nearest palette that can be had: " + "; ".join(given_up_phrases(report)) + "."
+        return "Nothing near it is possible while the locked targets stay, so there are no weights and no levels."
+    return "What follows is about the nearest palette that is possible: " + "; ".join(given_up_phrases(report)) + "."
 
 
 def given_up_phrases(report: Report) -> list[str]:
@@ -71,12 +71,12 @@ def conflict_sentences(report: Report) -> list[str]:
         fewest = "The fewest targets" if conflict.smallest else "Targets"
         together = sentences.listed([names[j] for j in conflict.members])
         texts = [
-            f"{fewest} that cannot be had together: {together}.",
+            f"{fewest} that are not possible together: {together}.",
             f"The most of each while the others of these keep theirs: {most}.",
         ]
     alone = [names[j] for j in conflict.members if conflict.resolves[j]]
     texts.append(
-        f"The whole palette can be had once one of these alone is lowered: {sentences.listed(alone)}."
+        f"The whole palette is possible once one of these alone is lowered: {sentences.listed(alone)}."
         if alone
         else "Lowering one target alone does not do: there is more than one conflict."
     )
@@ -86,7 +86,7 @@ def conflict_sentences(report: Report) -> list[str]:
 def cost_sentence(report: Report) -> str:
     """Word the distance from the base model."""
     if report.solution is None:
-        return "What cannot be had has no price."
+        return "What is not possible has no price."
     return sentences.distance(report.solution.kl, report.oracle.log_candidates)
 
 
@@ -108,14 +108,14 @@ def drafts_text(report: Report) -> str:
 def bottleneck_text(report: Report) -> tuple[str, str]:
     """Word which target costs the most, and how much of the price is its."""
     if report.local is None:
-        return "–", "What cannot be had has no price."
+        return "–", "What is not possible has no price."
     return sentences.bottleneck(report.local, report.names)
 
 
 def side_effects_sentence(report: Report) -> str:
     """Word what falls below the base model's level, and what comes for free."""
     if report.solution is None:
-        return "Nothing was found that could be had."
+        return "Nothing possible was found."
     fallen = [
         f"{report.names[j]} from {amounts.percentile(report.percentile(j, 0.0))} to "
         f"{amounts.percentile(report.percentile(j, float(report.solution.levels[j])))}"

@@ -58,7 +58,7 @@ def snippets(report: Report) -> tuple[Snippet, ...]:
         Snippet(
             "solve",
             "Solve it again",
-            "The same weights from the same table, and the certificate where the palette is out of reach.",
+            "The same weights from the same table, and the certificate where the palette is not possible.",
             solve_command(report),
             "bash",
         )

@@ -24,14 +24,13 @@ def generation_notes(facts: WeightsFacts) -> tuple[str, ...]:
     notes = []
     subject = f"With {facts.candidates} candidates to choose from the palette is"
     if facts.verdict is Verdict.ON_PAPER:
-        notes.append(f"{subject} reachable on paper only: {_EXPECT}, or draw more candidates.")
+        notes.append(f"{subject} possible, but not reliable: {_EXPECT}, or draw more candidates.")
     elif facts.source is WeightsSource.NONE:
-        notes.append(f"{subject} out of reach, and nothing near it can be had: nothing is steered.")
+        notes.append(f"{subject} not possible, and nothing near it is: nothing is steered.")
     elif facts.source is WeightsSource.NEAREST:
         given_up = f" It gives up some of {', '.join(facts.given_up)}." if facts.given_up else ""
         notes.append(
-            f"{subject} out of reach: the nearest palette that can be had stands in.{given_up} More candidates reach "
-            "further."
+            f"{subject} not possible: the nearest palette that is stands in.{given_up} More candidates reach further."
         )
     if facts.unscored:
         notes.append(f"There is no scorer for {_unscored(facts)}.")
@@ -47,21 +46,21 @@ def page_note(facts: WeightsFacts) -> str:
 
     Example:
         >>> page_note(WeightsFacts(Verdict.OUT_OF_REACH, 8, WeightsSource.NONE))
-        'Nothing near your palette can be had, so there are no weights to steer by.'
+        'Nothing near your palette is possible, so there are no weights to steer by.'
     """
     if facts.source is WeightsSource.NONE:
-        return "Nothing near your palette can be had, so there are no weights to steer by."
+        return "Nothing near your palette is possible, so there are no weights to steer by."
     notes = []
     subject = f"With {facts.candidates} candidates to choose from, your palette is"
     match facts.table_verdict, facts.verdict:
         case Verdict.OUT_OF_REACH, _:
-            notes.append("Your palette is out of reach, so the weights of the nearest one that works are used.")
+            notes.append("Your palette is not possible, so the weights of the nearest one that works are used.")
         case _, Verdict.OUT_OF_REACH:
-            notes.append(f"{subject} out of reach: the nearest one that works is used. More candidates reach further.")
+            notes.append(f"{subject} not possible: the nearest one that works is used. More candidates reach further.")
         case Verdict.REACHABLE, Verdict.ON_PAPER:
-            notes.append(f"{subject} reachable on paper only: {_EXPECT}, or draw more candidates.")
+            notes.append(f"{subject} possible, but not reliable: {_EXPECT}, or draw more candidates.")
         case _, Verdict.ON_PAPER:
-            notes.append(f"Your palette is reachable on paper only: {_EXPECT}.")
+            notes.append(f"Your palette is possible, but not reliable: {_EXPECT}.")
     if facts.unscored:
         notes.append(f"This app has no scorer for {_unscored(facts)}.")
     if not facts.weighted:

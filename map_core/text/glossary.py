@@ -54,7 +54,7 @@ _ALL = (
     Term("keep", "A value that must stay at its base level at the least."),
     Term("at least", "A value that must reach a target above its base level."),
     Term("may drop", "A value that may fall below its base level, down to its target and no further."),
-    Term("locked", "A target that must not give way when a palette cannot be had."),
+    Term("locked", "A target that must not be lowered when a palette is not possible."),
     Term("palette", "Your targets, one a value, for one use case: what you ask of the model."),
     Term("use case", "The kind of prompts that the model is to answer; levels are averages over them."),
     Term(
@@ -120,13 +120,16 @@ _ALL = (
         "The form for tables with one reply a prompt: it may prefer easy prompts, so that generation can fall short.",
         r"A(\lambda) = \log \tfrac{1}{\sum_i K_i} \sum_{ik} e^{\lambda \cdot r_{ik}}",
     ),
-    Term("verdict", "The answer to a palette: reachable, reachable on paper, or out of reach."),
+    Term("verdict", "The answer to a palette: reachable, possible, but not reliable, or not possible together."),
     Term("reachable", "Choosing among the model's own replies meets every target, and enough of them carry it."),
     Term(
-        "reachable on paper",
+        "possible, but not reliable",
         "Every target is met in the table, by so few replies that the forecast is not to be trusted.",
     ),
-    Term("out of reach", "No way of choosing among the model's replies meets all targets together; this is proved."),
+    Term(
+        "not possible together",
+        "No way of choosing among the model's replies meets all targets together; this is proved.",
+    ),
     Term(
         "margin",
         "By how many standard deviations all targets together could still be raised, or by how many they miss.",
@@ -134,13 +137,15 @@ _ALL = (
     ),
     Term(
         "certificate",
-        "The proof that a palette is out of reach: a mix of values on which even the best replies fall short.",
+        "The proof that a palette is not possible: a mix of values on which even the best replies fall short.",
         r"h(w) < w \cdot c",
     ),
-    Term("conflict", "The smallest set of targets that cannot be had together; without any one of them, the rest can."),
+    Term(
+        "conflict", "The smallest set of targets that are not possible together; without any one of them, the rest are."
+    ),
     Term(
         "nearest palette",
-        "The targets closest to yours that can be had and trusted.",
+        "The targets closest to yours that are possible and reliable.",
         r"\min_{c'} \sum_j \big((c_j - c'_j) / s_j\big)^2",
     ),
     Term(
@@ -151,7 +156,7 @@ _ALL = (
     ),
     Term(
         "frontier",
-        "The most that can be had of two values together at one budget: on it, more of one is less of the other.",
+        "The most that is possible of two values together at one budget: on it, more of one is less of the other.",
         r"\max_p\; w \cdot \mu \;\text{ subject to }\; \mathrm{KL} \le b",
         ("Pareto frontier",),
     ),
@@ -184,11 +189,12 @@ _ALL = (
     ),
     Term("group", "People who share a palette of their own: a team, a sector, a community of users."),
     Term(
-        "satisfaction", "How much of the way from the base model to its targets a group gets, on its worst-off value."
+        "satisfaction",
+        "How much of the way from the base model to its targets a group gets, on the value that gets least of it.",
     ),
     Term(
         "common palette",
-        "One palette for several groups, by one of two rules: the worst-off group first, or the fairest product.",
+        "One palette for several groups, by one of two rules: the most equal one, or the best overall compromise.",
     ),
     Term(
         "value of your own",

@@ -16,7 +16,7 @@ from map_core.groups import Clash, GroupAgreement, Limit, Relation, Rule
 from map_core.text.sentences import capitalised, listed, number
 from map_core.text.units import Units
 
-RULES = {Rule.WORST_OFF: "Best for the worst-off", Rule.BARGAIN: "Fair bargain"}
+RULES = {Rule.WORST_OFF: "Most equal", Rule.BARGAIN: "Best overall compromise"}
 MEANINGS = {
     Rule.WORST_OFF: "The group that gets the least gets as much as it can (Chebyshev).",
     Rule.BARGAIN: "The product of all satisfactions is as large as it can be (Nash).",
@@ -99,7 +99,7 @@ def headline(agreement: GroupAgreement) -> str:
             else "the budget buys nothing; raise it"
         )
         return f"There is no common ground above the base model: {why}."
-    ends = "within the budget" if common.limit is Limit.BUDGET else "and more cannot be had at any price"
+    ends = "within the budget" if common.limit is Limit.BUDGET else "and more is not possible at any price"
     return f"{everyone} can get at least {percent(least)} of the way to what it asks for, {ends}."
 
 
@@ -187,7 +187,7 @@ def joint_sentence(agreement: GroupAgreement, units: Units) -> str:
         return ""
     alone = [group.name for group, can in zip(agreement.groups, agreement.reachable, strict=True) if not can]
     if alone:
-        return f"What {name_list(alone)} {'asks' if len(alone) == 1 else 'ask'} for cannot be had even alone."
+        return f"What {name_list(alone)} {'asks' if len(alone) == 1 else 'ask'} for is not possible even alone."
     if len(agreement.groups) < 2:
         return ""
     if joint.values:
@@ -197,26 +197,26 @@ def joint_sentence(agreement: GroupAgreement, units: Units) -> str:
         ]
         missing = -joint.margin.value
         return (
-            f"All wishes at once cannot be had: {listed(pulled)} pull against each other, "
+            f"All wishes at once are not possible: {listed(pulled)} pull against each other, "
             f"{'less than 0.01' if missing < 0.01 else number(missing, 2)} standard deviations short."
         )
     if joint.kl > agreement.budget + 1e-9:
-        return f"All wishes at once can be had, for {price(joint.kl)}, which is more than the budget."
-    return f"All wishes at once can be had, for {price(joint.kl)}."
+        return f"All wishes at once are possible, for {price(joint.kl)}, which is more than the budget."
+    return f"All wishes at once are possible, for {price(joint.kl)}."
 
 
 def pair_sentences(agreement: GroupAgreement, units: Units, most: int = 4) -> list[str]:
     """Word the pairs that cannot both reach all of theirs, the worst first; how many more there are ends the list."""
     all_pairs = agreement.pairs or ()
     clash = sorted((pair for pair in all_pairs if pair.relation is Relation.CLASH), key=_margin)
-    dear = sorted((pair for pair in all_pairs if pair.relation is Relation.TOO_DEAR), key=lambda pair: -pair.kl)
-    ranked = [*clash, *dear]
+    expensive = sorted((pair for pair in all_pairs if pair.relation is Relation.TOO_DEAR), key=lambda pair: -pair.kl)
+    ranked = [*clash, *expensive]
     texts = [_pair(agreement, units, pair) for pair in ranked[:most]]
     if len(ranked) > most:
         texts.append(f"{len(ranked) - most} more pairs cannot both have all of theirs.")
     if all_pairs and not ranked:
         if any(pair.relation is Relation.ALONE for pair in all_pairs):
-            texts.append("Beside what cannot be had even alone, no two groups rule each other out.")
+            texts.append("Beside what is not possible even alone, no two groups rule each other out.")
         elif all(pair.kl <= agreement.budget + 1e-9 for pair in all_pairs):
             texts.append("Any two groups can both have all of theirs within the budget.")
         else:

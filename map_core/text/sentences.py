@@ -21,9 +21,11 @@ from map_core.oracle import EffectiveSampleSize, Oracle
 
 HEADLINES = {
     Verdict.REACHABLE: "Reachable",
-    Verdict.ON_PAPER: "Reachable on paper",
-    Verdict.OUT_OF_REACH: "Out of reach",
+    Verdict.ON_PAPER: "Possible, but not reliable",
+    Verdict.OUT_OF_REACH: "Not possible together",
 }
+#: The same, of a palette with a single target.
+ALONE = "Not possible"
 #: A value with less of the certificate than this is left unnamed.
 NAMED_SHARE = 0.02
 
@@ -90,6 +92,12 @@ def rests_on(ess: EffectiveSampleSize, form: Form) -> tuple[str, str]:
         f"{amounts.significant(ess.per_prompt, 3)} of {amounts.fixed(ess.candidates)} replies",
         f"carry the weight for each prompt, {pooled} in all.",
     )
+
+
+def headline(assessment: Assessment) -> str:
+    """Word a verdict in a few words."""
+    alone = int(np.sum(~np.isnan(assessment.targets))) == 1
+    return ALONE if alone and assessment.verdict is Verdict.OUT_OF_REACH else HEADLINES[assessment.verdict]
 
 
 def verdict(assessment: Assessment, oracle: Oracle, names: Sequence[str]) -> str:
@@ -186,7 +194,7 @@ def form(oracle: Oracle) -> str:
 
 
 def price(local: LocalSensitivity, value: int, names: Sequence[str]) -> str:
-    """Word the shadow price of one target, and which other value gives way most when it is raised."""
+    """Word the shadow price of one target, and which other value falls most when it is raised."""
     name = capitalised(names[value])
     if not local.active[value]:
         return f"{name} costs nothing at this level: the other targets, or the base model itself, bring it along."
@@ -201,7 +209,7 @@ def price(local: LocalSensitivity, value: int, names: Sequence[str]) -> str:
     if moves[loser] < -0.05:
         lost = 0.1 * -moves[loser]
         loss = f"{number(lost, 2)} standard deviations from {names[loser]}"
-        return f"{sentence} and takes {loss}, which is free to give way."
+        return f"{sentence} and takes {loss}, which has no target of its own."
     return f"{sentence}."
 
 

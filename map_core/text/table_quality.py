@@ -1,6 +1,6 @@
 """What :mod:`map_core.confidence.table_quality` found, in sentences for people who read no mathematics.
 
-Constraint: what is foretold is called so, and every figure comes from the result.
+Constraint: what is predicted is called so, and every figure comes from the result.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ def advice_reason(advice: Advice, prompts: int) -> str:
             else "That is not enough by itself."
         )
         return (
-            f"The palette is out of reach by {amounts.fixed(-now.margin, 2)} standard deviations. Twice the replies "
-            f"to each prompt are foretold to make that {amounts.fixed(max(0.0, -more.margin), 2)}. {enough} More "
-            "prompts do not move it."
+            f"The palette is not possible; it falls {amounts.fixed(-now.margin, 2)} standard deviations short. Twice "
+            f"the replies to each prompt are predicted to make that {amounts.fixed(max(0.0, -more.margin), 2)}. "
+            f"{enough} More prompts do not move it."
         )
     if reason is Reason.BEYOND:
         return (
-            f"The palette is out of reach by {amounts.fixed(-now.margin, 2)} standard deviations, and twice the "
-            "replies to each prompt are foretold to change that by next to nothing: this model hardly ever replies "
-            "that way. Ask for less, or take another model."
+            f"The palette is not possible; it falls {amounts.fixed(-now.margin, 2)} standard deviations short, and "
+            "twice the replies to each prompt are predicted to change that by next to nothing: this model hardly ever "
+            "replies that way. Ask for less, or take another model."
         )
     if reason is Reason.EDGE:
         return (
@@ -60,7 +60,7 @@ def advice_reason(advice: Advice, prompts: int) -> str:
         needed = f" About {_times(advice.factor)} as many would do." if math.isfinite(advice.factor) else ""
         return (
             f"The palette rests on {amounts.fixed(now.carrying, 1)} replies a prompt, too few to trust. Twice the "
-            f"replies to each prompt are foretold to make that {amounts.fixed(more.carrying, 1)}.{needed} More "
+            f"replies to each prompt are predicted to make that {amounts.fixed(more.carrying, 1)}.{needed} More "
             "prompts do not change it."
         )
     if reason is Reason.FEW_IN_ALL:
@@ -71,12 +71,12 @@ def advice_reason(advice: Advice, prompts: int) -> str:
     bar = f"{LEVEL:.0%} error bar of its least certain level is ± {amounts.fixed(now.error, 2)} standard deviations"
     if reason is Reason.WIDE:
         return (
-            f"The palette can be had, and the {bar}. Twice the prompts make that ± "
+            f"The palette is possible, and the {bar}. Twice the prompts make that ± "
             f"{amounts.fixed(advice.prompts.error, 2)}, twice the replies to each prompt only ± "
             f"{amounts.fixed(more.error, 2)}. About {amounts.rounded_up(advice.factor * prompts)} prompts in all would "
             f"bring it to ± {NARROW:.2f}."
         )
-    return f"The palette can be had, rests on enough replies, and the {bar}, which is narrow."
+    return f"The palette is possible, rests on enough replies, and the {bar}, which is narrow."
 
 
 def outlook_rows(advice: Advice) -> list[tuple[str, str, str, str]]:
@@ -84,7 +84,7 @@ def outlook_rows(advice: Advice) -> list[tuple[str, str, str, str]]:
     outlooks = (advice.now, advice.candidates, advice.prompts)
     rows = []
     forms: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-        ("Chance that it can be had", "attainable", amounts.percent),
+        ("Chance that it is possible", "attainable", amounts.percent),
         ("Room to the edge, standard deviations", "margin", lambda n: amounts.fixed(n, 2, signed=True)),
         ("Replies that carry it, a prompt", "carrying", lambda n: amounts.fixed(n, 1)),
         ("Replies that carry it, in all", "carrying_all", lambda n: amounts.fixed(n, grouped=True)),

@@ -25,9 +25,9 @@ from map_core.text import sentences
 
 #: The step that price tags speak of, in standard deviations.
 PRICE_STEP = 0.1
-#: A step is cheap when it adds less than this share to the number of replies to pick the best of, and dear from the
-#: second on.
-CHEAP, DEAR = 0.05, 0.15
+#: A step is cheap when it adds less than this share to the number of replies to pick the best of, and expensive from
+#: the second on.
+CHEAP, EXPENSIVE = 0.05, 0.15
 #: A level that moves by less than this, in percentiles, is not said to move.
 NOTICED = 1.0
 #: Probability that an error bar is to hold the truth.
@@ -38,12 +38,12 @@ Percentile = Callable[[int, float], float]
 
 
 class Grade(StrEnum):
-    """How dear a step is."""
+    """How expensive a step is."""
 
     FREE = "free"
     CHEAP = "cheap"
-    FAIR = "fair"
-    DEAR = "dear"
+    MODERATE = "moderate"
+    EXPENSIVE = "expensive"
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class PriceTag:
         step: from which percentile to which.
         cost: in replies to pick the best of.
         takes: what it takes from the value that loses most; "" where none does.
-        grade: how dear it is.
+        grade: how expensive it is.
     """
 
     value: int
@@ -102,7 +102,7 @@ class VerdictText:
         sure: how large the error bars are.
         bottleneck, bottleneck_detail: the target that costs the most.
         slack: targets that come for free; "" when there are none.
-        tags: price tags, the dearest first.
+        tags: price tags, the most expensive first.
     """
 
     verdict: Verdict
@@ -169,7 +169,7 @@ def verdict_text(
     if solution is None or prices is None:
         return VerdictText(
             assessment.verdict,
-            sentences.HEADLINES[assessment.verdict],
+            sentences.headline(assessment),
             sentence,
             lines,
             unasked,
@@ -188,7 +188,7 @@ def verdict_text(
     bottleneck, of_price = sentences.bottleneck(prices, names)
     return VerdictText(
         assessment.verdict,
-        sentences.HEADLINES[assessment.verdict],
+        sentences.headline(assessment),
         sentence,
         lines,
         unasked,
@@ -230,7 +230,7 @@ def _unasked(assessment: Assessment, solution: Solution, names: Sequence[str], p
         if abs(level - base) >= NOTICED:
             moves.append((base - level, f"{names[j]} {amounts.percentile(base)} → {amounts.percentile(level)}"))
     texts = [text for _, text in sorted(moves, reverse=True)]  # what falls the most goes first
-    return f"Free, and moving along: {sentences.listed(texts)}." if texts else ""
+    return f"Also changes: {sentences.listed(texts)}." if texts else ""
 
 
 def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, percentile: Percentile) -> str:
@@ -252,22 +252,24 @@ def _sure(assessment: Assessment, oracle: Oracle, errors: np.ndarray | None, per
 def price_tags(
     solution: Solution, prices: LocalSensitivity, names: Sequence[str], percentile: Percentile
 ) -> tuple[PriceTag, ...]:
-    """Return what a tenth of a standard deviation more of each target costs, the dearest first."""
+    """Return what a tenth of a standard deviation more of each target costs, the most expensive first."""
     tags = []
     for j in np.flatnonzero(prices.active)[np.argsort(-prices.price[prices.active])]:
         step = np.zeros(len(prices.price))
         step[j] = PRICE_STEP
         after = solution.kl + max(prices.extra_nats(step), 0.0)
-        # As logs: near the edge of what can be had the number of replies itself is beyond every float.
+        # As logs: near the edge of what is possible the number of replies itself is beyond every float.
         more = amounts.log_best_of(after) - amounts.log_best_of(solution.kl)
-        grade = Grade.CHEAP if more < np.log1p(CHEAP) else Grade.FAIR if more < np.log1p(DEAR) else Grade.DEAR
+        grade = (
+            Grade.CHEAP if more < np.log1p(CHEAP) else Grade.MODERATE if more < np.log1p(EXPENSIVE) else Grade.EXPENSIVE
+        )
         now = float(solution.levels[j])
         moves = np.where(prices.active, 0.0, prices.levels[:, j])
         loser = int(np.argmin(moves))
         change = percentile(loser, float(solution.levels[loser])) - percentile(
             loser, float(solution.levels[loser] + PRICE_STEP * moves[loser])
         )
-        takes = f"takes {amounts.fixed(change, 1)} percentiles of {names[loser]}" if change >= 0.05 else ""
+        takes = f"lowers {names[loser]} by {amounts.fixed(change, 1)} points" if change >= 0.05 else ""
         tags.append(
             PriceTag(
                 int(j),
@@ -295,7 +297,7 @@ def repair_texts(
         ]
         evenly = number == len(repairs.ways) and len(way.values) > 1
         first = names[way.values[0]]
-        label = "Share the change evenly" if evenly else f"Give way on {first}"
+        label = "Share the change evenly" if evenly else f"Lower {first}"
         label += "" if evenly or len(way.values) == 1 else " above all"
         texts.append(RepairText(label, ", ".join(steps)))
     return tuple(texts)
@@ -315,7 +317,7 @@ def conflict_sentence(repairs: Repairs, assessment: Assessment, names: Sequence[
     if len(conflict.members) == 1:
         return f"{members} alone is too high" + (f": it can have {tops[0].split(' up to ')[-1]}." if tops else ".")
     beside = f" With the others as they are: {sentences.listed(tops)}." if tops else ""
-    return f"{members} cannot be had together at these levels.{beside}"
+    return f"{members} are not possible together at these levels.{beside}"
 
 
 def form_sentence(oracle: Oracle) -> str:

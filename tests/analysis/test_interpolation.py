@@ -123,6 +123,6 @@ def test_what_cannot_be_had_is_shaded_and_named():
     way = along(ends([0.2, NAN, NAN, NAN], [9.0, NAN, NAN, NAN]), 5)
     units = Units(ORACLE, percentiles(TABLE), "percentile", TABLE.values)
     figure = blend(way, units, [0], 0.5)
-    assert "out of reach" in [note.text for note in figure.layout.annotations]
+    assert "not possible together" in [note.text for note in figure.layout.annotations]
     assert any(shape.type == "rect" and shape.x1 == 100 for shape in figure.layout.shapes)
-    assert any("out of reach" in said for said in summary(way, units, [0], ("Warm", "Cool")))
+    assert any("not possible together" in said for said in summary(way, units, [0], ("Warm", "Cool")))

@@ -69,9 +69,9 @@ def test_a_click_on_the_frontier_is_looked_at_and_then_taken(page):
     page.mouse.click(x, y)
     panel = keyed(page, "what_if_two")
     expect(panel).to_contain_text("You gain", timeout=30 * SECONDS)
-    expect(keyed(page, "heard_two")).to_contain_text("Hear it")
+    expect(keyed(page, "heard_two")).to_contain_text("Sample reply")
     assert chips.inner_text() == before, "looking takes nothing"
-    panel.get_by_role("button", name="Take it").click()
+    panel.get_by_role("button", name="Use this").click()
     expect(keyed(page, "taken")).to_contain_text("A point of the frontier of", timeout=30 * SECONDS)
     expect(chips).not_to_have_text(before, use_inner_text=True)
     expect(keyed(page, "palette_line")).to_contain_text("Reachable")

@@ -46,8 +46,8 @@ def test_the_tour_by_keyboard_from_the_landing_to_the_palette_from_before(page):
     expect(status).to_contain_text("Reachable", timeout=LONG)
     press(page, "tour_next")
     expect(strip).to_contain_text("2 of 6", timeout=LONG)
-    expect(status).to_contain_text("Out of reach", timeout=LONG)
-    expect(strip).to_contain_text("The verdict: out of reach.", timeout=LONG)
+    expect(status).to_contain_text("Not possible", timeout=LONG)
+    expect(strip).to_contain_text("The verdict: not possible together.", timeout=LONG)
     visits.settle(page)
     assert findings(page) == []
     press(page, "tour_next")

@@ -45,7 +45,7 @@ def test_a_cell_opens_its_pair_and_the_address_says_so(page, address):
     cell = keyed(page, "pair_1_2").locator(".js-plotly-plot")
     expect(cell).to_be_visible(timeout=PATIENT)
     click_point(page, cell, "open", 40)
-    expect(page.get_by_role("heading", name="What can be had together")).to_be_visible(timeout=PATIENT)
+    expect(page.get_by_role("heading", name="What is possible together")).to_be_visible(timeout=PATIENT)
     settle(page)
     assert "view=two" in page.url
     assert "pair=harmlessness%2Chumor" in page.url
@@ -58,7 +58,7 @@ def test_a_line_is_looked_at_and_taken(page, address):
     click_point(page, keyed(page, "view_lines").locator(".js-plotly-plot"), "line 0", 0)
     panel = keyed(page, "what_if_lines")
     expect(panel).to_contain_text("One of the palettes at 1 nats.", timeout=PATIENT)
-    panel.get_by_role("button", name="Take it").click()
+    panel.get_by_role("button", name="Use this").click()
     expect(panel).to_contain_text("This is your palette now.", timeout=PATIENT)
     panel.get_by_role("button", name="Undo").click()
     expect(panel).to_contain_text("You gain helpfulness", timeout=PATIENT)

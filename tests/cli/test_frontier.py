@@ -150,7 +150,7 @@ def test_a_palette_out_of_reach_has_no_price(table: str, capsys: pytest.CaptureF
     assert said["curves"][0]["highest"] is None
     assert main(["sensitivity", table, *options, "--sweep", "humor"]) == 0
     shown = capsys.readouterr().out
-    assert "Out of reach" in shown
+    assert "Not possible together" in shown
     assert "nothing can be swept" in shown
 
 

@@ -63,7 +63,11 @@ def test_a_budget_beyond_all_nats_is_all_nats(table: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("extra", "status", "said"),
     [
-        (["--target", "positivity=99", "--lock", "positivity"], "locked_out_of_reach", "alone are out of reach"),
+        (
+            ["--target", "positivity=99", "--lock", "positivity"],
+            "locked_out_of_reach",
+            "alone are not possible together",
+        ),
         (["--lock", "helpfulness", "--budget", "0.1"], "locked_over_budget", "cost more than the budget"),
     ],
 )

@@ -134,11 +134,11 @@ def test_words_for_people(table: Path, capsys: pytest.CaptureFixture[str]):
     assert "free" in shown
     assert main(["solve", str(table), "--target", "humor=p60", "--target", "helpfulness=99"]) == 0
     shown = capsys.readouterr().out
-    assert "Out of reach" in shown
+    assert "Not possible together" in shown
     assert "One target alone is set above what any mix of replies gives; the most there is: helpfulness" in shown
-    assert "can be had once one of these alone is lowered: helpfulness." in shown
+    assert "is possible once one of these alone is lowered: helpfulness." in shown
     assert main(["solve", str(table), "--target", "harmlessness=+1.6sd", "--target", "helpfulness=+1.6sd"]) == 0
-    assert "The fewest targets that cannot be had together: helpfulness, harmlessness." in capsys.readouterr().out
+    assert "The fewest targets that are not possible together: helpfulness, harmlessness." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -489,7 +489,7 @@ def test_the_command_in_words(table: Path, capsys: pytest.CaptureFixture[str]):
     beyond = ["confidence", str(table), "--target", "humor=99", "--draws", "100"]
     assert main(beyond) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("Out of reach.")
+    assert shown.startswith("Not possible together.")
     assert "cannot meet the targets" in shown
     assert main([*beyond[:2], "--target", "humor=+0.3sd", "--form", "pooled", "--draws", "100"]) == 0
     assert "No interval for the margin" in capsys.readouterr().out

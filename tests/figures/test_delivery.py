@@ -38,7 +38,7 @@ def trace(figure, name):
 def test_a_palette_has_a_title(shown: delivery.DeliveryFigureData):
     assert shown.title(0) == "Helpfulness, humor"
     assert shown.title(1) == "All 4 values at p55"
-    assert shown.title(2) == "Humor at p99 (out of reach: the nearest stands in)"
+    assert shown.title(2) == "Humor at p99 (not possible: the nearest stands in)"
 
 
 def test_all_palettes_stand_in_the_overview(shown: delivery.DeliveryFigureData):

@@ -182,7 +182,7 @@ def test_a_clash_names_values_and_groups():
         + " and ".join(f"{NAMES[j]} ({groups[j].name})" for j in found.pairs[0].values)
         + " pull against each other."
     ]
-    assert "All wishes at once cannot be had" in joint_sentence(found, UNITS)
+    assert "All wishes at once are not possible" in joint_sentence(found, UNITS)
 
 
 def test_what_everybody_shares():
@@ -202,7 +202,7 @@ def test_nothing_and_no_way():
     broke = agreement(AgreementCache(ORACLE), meeting().groups, 0.0)
     assert "the budget buys nothing" in headline(broke)
     alone = agreement(AgreementCache(ORACLE), [Group("Moon", np.array([9.0, NAN, NAN, NAN]))], 1.0)
-    assert joint_sentence(alone, UNITS) == "What Moon asks for cannot be had even alone."
+    assert joint_sentence(alone, UNITS) == "What Moon asks for is not possible even alone."
 
 
 def test_levels_are_drawn_where_they_are():
@@ -213,7 +213,7 @@ def test_levels_are_drawn_where_they_are():
     (humor,) = [trace for trace in figure.data if trace.name == "humor"]
     assert list(humor.text) == ["C"]
     assert humor.x[0] == pytest.approx(float(UNITS.of(2, np.array(0.3))))
-    (fair,) = [trace for trace in figure.data if trace.name == "Best for the worst-off"]
+    (fair,) = [trace for trace in figure.data if trace.name == "Most equal"]
     expected = [float(UNITS.of(j, found.common[Rule.WORST_OFF].solution.levels[j])) for j in range(4)]
     np.testing.assert_allclose(fair.x, expected)
     shares = drawn.shares(shown)
@@ -237,7 +237,7 @@ def test_many_groups_are_dots():
     shown = drawn.GroupFigureData(agreement(AgreementCache(ORACLE), groups, 0.1), UNITS)
     assert not shown.lettered
     assert drawn.levels(shown).data[2].mode == "markers"
-    assert [trace.name for trace in drawn.shares(shown).data] == ["Best for the worst-off", "Fair bargain"]
+    assert [trace.name for trace in drawn.shares(shown).data] == ["Most equal", "Best overall compromise"]
 
 
 def test_a_name_is_never_markup():
@@ -263,7 +263,7 @@ def test_the_file_has_everything():
     assert float(first["worst_off_share"]) == pytest.approx(found.common[Rule.WORST_OFF].satisfaction[0])
     assert rows[1]["target_reward"] == ""
     header, lines = told.table(shown)
-    assert header == ["Value", "Base", "Parents", "Clinic", "Shop", "Best for the worst-off", "Fair bargain"]
+    assert header == ["Value", "Base", "Parents", "Clinic", "Shop", "Most equal", "Best overall compromise"]
     assert lines[1][1][2] == "free"
     assert "3 groups" in told.levels_alt(shown)
     assert "gets the least" in told.shares_alt(shown)

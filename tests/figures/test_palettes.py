@@ -44,7 +44,7 @@ def test_a_mark_a_palette_and_the_colour_of_the_value():
     np.testing.assert_allclose(figure.data[1].x, [99, NAN])
     assert "asked for p60" in figure.data[0].text[0]
     assert "left free" in figure.data[0].text[1]
-    assert "out of reach" in figure.data[1].text[0]
+    assert "not possible" in figure.data[1].text[0]
 
 
 def test_names_are_no_markup_in_a_figure():
@@ -56,7 +56,7 @@ def test_names_are_no_markup_in_a_figure():
 def test_side_by_side_in_words():
     said = summary([WARM, HIGH, COOL], UNITS)
     assert said[0] == "Warm <b>: reachable, 0.25 nats, and gives helpfulness p61 and <i>humor</i> p44."
-    assert said[1] == "High: out of reach."
+    assert said[1] == "High: not possible together."
     assert said[3] == "Helpfulness is highest with Warm <b> (p61) and lowest with Cool (p40)."
 
 
@@ -86,7 +86,7 @@ def test_the_timeline_has_gaps_where_nothing_can_be_had():
     assert drawn["nats"].marker.symbol[:3] == ("circle", "x", "triangle-up")
     assert drawn["helpfulness"].x == pytest.approx((1, 2, 3, 3.4))
     assert "Too much &lt;b&gt;." in drawn["nats"].text[1]
-    assert "Out of reach" in drawn["nats"].text[1]
+    assert "Not possible" in drawn["nats"].text[1]
     assert [shape.x0 for shape in figure.layout.shapes] == [2, 2]
 
 

@@ -316,7 +316,7 @@ def test_the_command(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 
     assert main(arguments) == 0
     shown = capsys.readouterr().out
-    for said in ("Best for the worst-off group", "Fair bargain", "clinicians", "the budget allows no more", "Stories"):
+    for said in ("Most equal", "Best overall compromise", "clinicians", "the budget allows no more", "Stories"):
         assert said in shown
 
 

@@ -142,7 +142,7 @@ def test_the_text_follows_a_hand_on_the_tour(app):
     history = app.session_state["history"]
     app.session_state["history"] = history.with_step(replace(history.steps[-1], palette=moved))
     app.run()
-    assert "You have moved on by yourself. The verdict: out of reach." in said(app)
+    assert "You have moved on by yourself. The verdict: not possible together." in said(app)
 
 
 def odd(values=("helpfulness", "harmlessness", "humor", "positivity"), **changes):
@@ -211,7 +211,7 @@ def test_out_of_reach_is_said_with_its_proof_on_how_it_works(app):
     app.session_state["tour"] = None
     app.switch_page("how.py").run()
     assert not app.exception
-    assert "This palette is out of reach, where the hill has no summit." in said(app)
+    assert "This palette is not possible, where the hill has no summit." in said(app)
     assert "and the proof is the mix" in said(app)
 
 

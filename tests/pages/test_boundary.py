@@ -96,7 +96,7 @@ def check(told: object) -> None:
 
 
 def shown(scene: Scene, palette: Palette) -> live_answer.LiveAnswer:
-    """What the page shows of a palette at rest, with its ways out."""
+    """What the page shows of a palette at rest, with its repairs."""
     seen = live_answer.compute_answer(scene, palette, None)
     check([faders.fader_data(seen), verdict.verdict_data(seen), example.example_data(seen, 0)])
     locked = np.zeros(len(scene.names), dtype=bool)

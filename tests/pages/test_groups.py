@@ -46,7 +46,7 @@ def keys(app: AppTest) -> list[str]:
 def test_nobody_is_seated_and_the_page_says_what_to_do():
     app = opened("groups")
     assert not app.exception
-    assert "Add today" in said(app)
+    assert "Add the current palette" in said(app)
     app.button(key="example").click()
     settled(app)
     assert not app.exception
@@ -73,7 +73,7 @@ def test_groups_are_added_weighed_and_taken_away():
     assert [one.name for one in app.session_state["groups"]] == ["Parents", "Parents (2)"]
     settled(app)
     assert not app.exception
-    assert "Best for the worst-off" in said(app)
+    assert "Most equal" in said(app)
 
 
 def test_a_common_palette_becomes_todays_and_can_be_undone():
@@ -255,7 +255,7 @@ def test_wishes_out_of_reach_can_be_eased(place):
     for name in VALUES[:2]:
         app.toggle(key=f"ask_{name}").set_value(True).run()
         app.slider(key=f"wish_{name}").set_value(app.slider(key=f"wish_{name}").max).run()
-    assert "Out of reach" in said(app)
+    assert "Not possible together" in said(app)
     app.button(key="ease").click().run()
     assert not app.exception
     assert "vp-out_of_reach" not in said(app)
@@ -299,7 +299,7 @@ def test_a_phone_shows_the_common_palette_of_all_members_as_the_wall_does():
     assert "The common palette" in page
     (headline,) = re.findall(r'class="vp-agreed"[^>]*>([^<]*)<', said(wall))
     assert headline in page
-    assert "Best for the worst-off" in page
+    assert "Most equal" in page
     assert "of the way to what you ask for" in page
     assert "; you ask for p" in page
     assert "Ben" not in page

@@ -93,12 +93,12 @@ def test_too_much_is_out_of_reach_and_says_what_would_mend_it(app):
     told = answer(app)
     assert told["verdict"] == "out_of_reach"
     assert "pull against each other here" in told["sentence"]
-    assert told["again"] > 0  # the ways out are being computed, and will be asked for again
+    assert told["again"] > 0  # the repairs are being computed, and will be asked for again
     settled(app)
     told = answer(app)
     assert 1 <= len(told["ways"]) <= 3
     assert told["ways"][-1]["label"] == "Share the change evenly"
-    assert "cannot be had together" in told["why"]
+    assert "are not possible together" in told["why"]
     assert told["undo"].startswith("Undo: Set harmlessness to")
 
 

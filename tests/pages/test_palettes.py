@@ -211,7 +211,7 @@ def test_a_palette_out_of_reach_says_so_side_by_side(page):
     mad = Palette(ALL, {name: Target(99.0) for name in VALUES})
     palettes.save(database(), mad, "All of it")
     settled(page.run())
-    assert "Out of reach" in said(page)
+    assert "Not possible together" in said(page)
     press(page, "saved_use_1")
     view(page, "beside")
     assert "No weights give these levels." in said(page)

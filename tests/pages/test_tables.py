@@ -275,6 +275,6 @@ def looked_at(page: AppTest) -> AppTest:
 def test_how_good_says_what_would_help_and_where_nothing_more_can_be_drawn(page):
     looked_at(view(page, "good"))
     assert "would help most" in said(page)
-    assert "foretold" in said(page)
+    assert "predicted" in said(page)
     assert "does not say how its replies were drawn" in said(page)
     assert "Prompts by use case" in said(page)

@@ -49,9 +49,9 @@ def click(app: AppTest, view: str, job: str, *carried: int) -> AppTest:
 
 def test_two_values_are_there_without_waiting_for_a_click(app):
     assert not app.exception
-    assert "What can be had together" in [header.value for header in app.header]
+    assert "What is possible together" in [header.value for header in app.header]
     assert "At 0.25 nats: helpfulness up to" in told(app)
-    assert "Nothing changes until you take it" in said(app)
+    assert "Nothing changes until you use it" in said(app)
     assert "take_it_two" not in [button.key for button in app.button]
     app.selectbox(key="frontier_upwards").set_value(0)
     app.run()
@@ -63,7 +63,7 @@ def test_a_point_is_looked_at_taken_and_undone(app):
     assert not app.exception
     assert "You gain helpfulness" in told(app)
     assert "1.00 nats, like the best of 6.3 drafts" in told(app)
-    assert "Hear it" in said(app)
+    assert "Sample reply" in said(app)
     assert "helpfulness p60" in said(app), "nothing is taken yet"
     found: Frontier = newest("frontier").result
     app.button(key="take_it_two").click().run()
@@ -175,7 +175,7 @@ def test_steps_of_a_palette_out_of_reach_begin_at_the_nearest(table):
     app.switch_page("tradeoffs.py")
     settled(app)
     assert not app.exception
-    assert "Steps start from one that can be had" in said(app)
+    assert "Steps start from the nearest one that is" in said(app)
     app.button(key="steps_nearest").click()
     settled(app)
     assert "step_0_1" in [button.key for button in app.button]

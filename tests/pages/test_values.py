@@ -111,7 +111,7 @@ def test_pairs_are_judged_one_after_another_and_taken_back(table):
     column = scored(table)
     app = opened()
     app.button(key="values_judge_begin").click().run()
-    assert "Which of these two is more so: Calm nurse?" in said(app)
+    assert "Which of these two is more: Calm nurse?" in said(app)
     assert "1 of 15" in said(app)
     assert "standard deviations" not in said(app)  # the judge sees no scores
     app.button(key="values_is_first").click().run()

@@ -123,7 +123,7 @@ def test_a_table_that_is_solved_by_hand():
     # Four replies carry less weight than a forecast needs, and the document says so.
     assert report.verdict is Verdict.ON_PAPER
     for figure in (
-        "Reachable on paper",
+        "Possible, but not reliable",
         f"{kl:.3f} nats",
         "1.10",
         "0.750",
@@ -167,8 +167,8 @@ def test_out_of_reach_names_the_conflict_and_speaks_of_the_nearest(table):
     assert report.verdict is Verdict.OUT_OF_REACH
     assert report.stands_in
     assert told["conflict"]["values"] == ["helpfulness", "harmlessness"]
-    assert "The fewest targets that cannot be had together: helpfulness and harmlessness." in said
-    assert "the nearest palette that can be had" in said
+    assert "The fewest targets that are not possible together: helpfulness and harmlessness." in said
+    assert "the nearest palette that is possible" in said
     assert "in place of p88" in said
     # What stands in can be had, and its weights reach it.
     nearest = report.assessment.nearest
@@ -187,7 +187,7 @@ def test_locked_targets_that_cannot_be_had_leave_no_weights(table):
     assert told["weights"] == {}
     assert told["nearest"] is None
     assert [one.name for one in reports.snippets(report)] == ["solve", "report"]
-    assert "Nothing near it can be had while the locked targets stay" in said
+    assert "Nothing near it is possible while the locked targets stay" in said
     assert "at least, locked" in said
     assert "--lock helpfulness" in reports.as_dict(report)["snippets"]["report"]
 
@@ -232,7 +232,7 @@ def test_on_paper_says_on_how_few_replies_it_rests(table):
     report = made(table, {"helpfulness": Target(90.0, level=level)})
     assert report.verdict is Verdict.ON_PAPER
     said = words_of(report)
-    assert "Reachable on paper" in said
+    assert "Possible, but not reliable" in said
     assert "below" in said
     assert "is not to be trusted" in said
 

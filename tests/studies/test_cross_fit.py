@@ -221,7 +221,7 @@ def test_the_command_over_many_halvings(tmp_path: Path, capsys: pytest.CaptureFi
     assert {"targets", "base", "forecast", "realised", "picked", "improves"} <= set(one)
     assert main([*command, "--random", "3", "--halvings", "1"]) == 1  # half of the prompts was solved on
     assert main([*command, "--random", "3", "--halvings", "2"]) == 0
-    assert "3 palettes, 3 of which can be had of most halves; 2 halvings of 24 prompts" in capsys.readouterr().out
+    assert "3 palettes, 3 of which are possible on most halves; 2 halvings of 24 prompts" in capsys.readouterr().out
     study = tmp_path / "study.json"
     assert main([*command, "--study", str(study), "--halvings", "1"]) == 0
     assert "Every value asked to rise does, by win rate" in capsys.readouterr().out

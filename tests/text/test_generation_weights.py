@@ -27,19 +27,19 @@ FAR = "With 16 candidates to choose from the palette is"
         (FINE, ()),
         (
             ON_PAPER,
-            (f"{FAR} reachable on paper only: expect replies to fall short of it, or draw more candidates.",),
+            (f"{FAR} possible, but not reliable: expect replies to fall short of it, or draw more candidates.",),
         ),
         (
             replace(NEAREST, given_up=("humor", "kindness")),
             (
-                f"{FAR} out of reach: the nearest palette that can be had stands in. It gives up some of humor, "
+                f"{FAR} not possible: the nearest palette that is stands in. It gives up some of humor, "
                 "kindness. More candidates reach further.",
             ),
         ),
         (
             replace(NONE, pooled=True),
             (
-                f"{FAR} out of reach, and nothing near it can be had: nothing is steered.",
+                f"{FAR} not possible, and nothing near it is: nothing is steered.",
                 "These are weights of the pooled form: used prompt by prompt they may miss the targets.",
             ),
         ),
@@ -65,24 +65,24 @@ def test_notes_of_a_generation(facts: WeightsFacts, notes: tuple[str, ...]):
     ("facts", "note"),
     [
         (FINE, ""),
-        (NONE, "Nothing near your palette can be had, so there are no weights to steer by."),
+        (NONE, "Nothing near your palette is possible, so there are no weights to steer by."),
         (
             replace(NEAREST, table_verdict=Verdict.OUT_OF_REACH),
-            "Your palette is out of reach, so the weights of the nearest one that works are used.",
+            "Your palette is not possible, so the weights of the nearest one that works are used.",
         ),
         (
             NEAREST,
-            "With 16 candidates to choose from, your palette is out of reach: the nearest one that works is used. "
+            "With 16 candidates to choose from, your palette is not possible: the nearest one that works is used. "
             "More candidates reach further.",
         ),
         (
             ON_PAPER,
-            "With 16 candidates to choose from, your palette is reachable on paper only: expect replies to fall short "
-            "of it, or draw more candidates.",
+            "With 16 candidates to choose from, your palette is possible, but not reliable: expect replies to fall "
+            "short of it, or draw more candidates.",
         ),
         (
             replace(ON_PAPER, table_verdict=Verdict.ON_PAPER),
-            "Your palette is reachable on paper only: expect replies to fall short of it.",
+            "Your palette is possible, but not reliable: expect replies to fall short of it.",
         ),
         (
             replace(FINE, unscored=("calm",)),

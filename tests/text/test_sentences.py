@@ -137,7 +137,7 @@ def test_prices(oracle):
     prices = local_sensitivity(solve(oracle, wanted))
     said = sentences.price(prices, 0, NAMES)
     assert f"about {sentences.number(0.1 * prices.price[0], 2)} nats" in said
-    assert "harmlessness, which is free to give way" in said
+    assert "harmlessness, which has no target of its own" in said
     assert "costs nothing" in sentences.price(prices, 2, NAMES)
 
 

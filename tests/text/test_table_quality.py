@@ -28,9 +28,12 @@ def advice(reason: Reason, factor: float = math.nan, now: Outlook = NOW, more: O
         (advice(Reason.FEW_IN_ALL, 1.2), "on 41 replies in all.*About 160 prompts in all would do"),
         (advice(Reason.FEW_REPLIES, 1.31), "on 3.3 replies a prompt.*to make that 5.9. About 1.4 times as many"),
         (advice(Reason.FEW_REPLIES), r"to make that 5.9. More prompts do not"),
-        (advice(Reason.OUT_OF_REACH, math.nan, OUT, replace(MORE, margin=-0.2)), "by 0.31 .*that 0.20. That is not"),
+        (
+            advice(Reason.OUT_OF_REACH, math.nan, OUT, replace(MORE, margin=-0.2)),
+            "0.31 .*that 0.20. That is not",
+        ),
         (advice(Reason.OUT_OF_REACH, 1.9, OUT, MORE), "make that 0.00. About 1.9 times as many would do"),
-        (advice(Reason.BEYOND, math.nan, OUT), "by 0.31 .*next to nothing"),
+        (advice(Reason.BEYOND, math.nan, OUT), "0.31 standard deviations.*next to nothing"),
         (advice(Reason.EDGE), "very edge"),
         (advice(Reason.ONE_REPLY), "a single reply"),
         (advice(Reason.NO_TARGETS), "nothing is asked"),
@@ -50,9 +53,9 @@ def test_all_reasons_are_told():
 
 
 def test_rows_show_what_is_known():
-    assert outlook_rows(advice(Reason.WIDE))[0] == ("Chance that it can be had", "97%", "98%", "99%")
+    assert outlook_rows(advice(Reason.WIDE))[0] == ("Chance that it is possible", "97%", "98%", "99%")
     assert [row[0] for row in outlook_rows(advice(Reason.BEYOND, math.nan, OUT, OUT))][:2] == [
-        "Chance that it can be had",
+        "Chance that it is possible",
         "Room to the edge, standard deviations",
     ]
     assert outlook_rows(advice(Reason.BEYOND, math.nan, OUT))[1][1] == "−0.31"

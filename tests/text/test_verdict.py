@@ -89,7 +89,7 @@ def test_what_a_step_takes_is_the_derivative_of_the_loser():
     moves[0] = 0
     loser = int(np.argmin(moves))
     taken = -10 * verdict.PRICE_STEP * moves[loser]
-    assert told.tags[0].takes == f"takes {taken:.1f} percentiles of {VALUES[loser]}"
+    assert told.tags[0].takes == f"lowers {VALUES[loser]} by {taken:.1f} points"
 
 
 def test_nothing_asked_costs_nothing():
@@ -114,7 +114,7 @@ def test_ways_out_say_who_gives_way_and_by_how_much():
     assert len(told) == len(mended.ways)
     assert told[-1].label == "Share the change evenly"
     for way, words_of_it in zip(mended.ways[:-1], told[:-1], strict=True):
-        assert words_of_it.label.startswith(f"Give way on {VALUES[way.values[0]]}")
+        assert words_of_it.label.startswith(f"Lower {VALUES[way.values[0]]}")
     first = mended.ways[0]
     j = first.values[0]
     assert f"{VALUES[j]} p59 → p{50 + 10 * first.targets[j]:.0f}" in told[0].meaning

@@ -62,7 +62,7 @@ class CrossFitDelivery:
         kl_realised: (palette,) nats.
         inside: (palette, halving) share of the targeted values whose realised level lies in its interval.
         improves: (palette, halving) mean over the two directions of the field of that name of :class:`Delivery`; NaN
-            where the palette is out of reach of both halves.
+            where the palette is not possible of both halves.
         wins_all: likewise.
         random_improves: likewise; NaN without rising targets too.
         random_wins: likewise.

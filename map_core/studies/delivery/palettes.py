@@ -103,5 +103,5 @@ def reachable_palettes(
         if len(palettes) == count:
             return tuple(palettes)
     raise InputError(
-        f"Of 100 random palettes of each size only {len(palettes)} can be had; ask for fewer than {count}."
+        f"Of 100 random palettes of each size only {len(palettes)} are possible; ask for fewer than {count}."
     )

@@ -206,7 +206,7 @@ def deliver(
         elif assessment.nearest is not None:
             solution, targets = assessment.nearest.solution, forecast_oracle.rewards_at(assessment.nearest.targets)
         else:
-            raise InputError("Nothing near a palette can be had; ask for less.")
+            raise InputError("Nothing near a palette is possible; ask for less.")
         weights = solution.weights / forecast_oracle.scale
         # The subsamples of one prompt share its replies: prompts are the sample, not subsamples.
         levels = (

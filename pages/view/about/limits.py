@@ -68,7 +68,7 @@ def _replies(scene: Scene) -> ProductLimit:
         f"All replies are{by}{drawn}. What another model, a newer version or other settings would give, the table "
         "does not "
         "know; nor can any weights bring out what the model never says.",
-        "Build a table anew when the model changes: python -m map_core build --help.",
+        "Build a table again when the model changes: python -m map_core build --help.",
     )
 
 
@@ -122,7 +122,7 @@ def _sure(scene: Scene) -> ProductLimit:
         "or of prompts "
         f"of another kind. That {least} must carry the weights before they are trusted is a convention. Near the edge "
         "of "
-        "what can be had the probability of a verdict errs towards out of reach.",
+        "what is possible the probability of a verdict errs towards *not possible*.",
         "Look at Evidence, and repeat it for your table: python -m map_core verify --help.",
     )
 
@@ -138,7 +138,7 @@ def _people() -> tuple[ProductLimit, ...]:
         ),
         ProductLimit(
             "It does not say what is right",
-            "It says what can be had together and at what price. Which levels are right, who has a say, and what must "
+            "It says what is possible together and at what price. Which levels are right, who has a say, and what must "
             "never "
             "be traded are decisions of people. A common palette is a proposal by a stated rule, not consent.",
             "Decide with those whom it concerns, write down why, and look again when things change.",

@@ -93,7 +93,7 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
             else f"The largest violation here is {amounts.scientific(solution.residual)} standard deviations.",
         ),
         FormulaSection(
-            "Whether it can be had",
+            "Whether it is possible",
             "For any mix w of the values there is a best that replies can give. If some mix of your targets lies "
             "above that "
             "best, nothing reaches them, and w is the proof. The smallest distance over all mixes is the margin, "
@@ -101,15 +101,15 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
             "linear program.",
             (
                 rf"h(w) = {best}, \qquad t^\star = \min_{{w \ge 0,\; w \cdot s = 1}} h(w) - w \cdot c",
-                r"t^\star \ge 0 \iff \text{the targets can be had}",
+                r"t^\star \ge 0 \iff \text{the targets are possible}",
             ),
             _margin(live),
         ),
         FormulaSection(
             "The three verdicts",
-            "Reachable: the margin is above 0 and enough replies carry the weights. On paper: it can be met in the "
-            "table, "
-            "but leans on so few replies that the forecast is not to be trusted. Out of reach: the margin is below 0.",
+            "Reachable: the margin is above 0 and enough replies carry the weights. Possible, but not "
+            "reliable: it can be met in the table, but leans on so few replies that the forecast is not to be trusted. "
+            "Not possible together: the margin is below 0.",
             (r"\mathrm{ESS}_i = 1 \Big/ \sum_k P_{ik}^2, \qquad P_{ik} \propto e^{\lambda \cdot r_{ik}}",),
             ""
             if ess is None
@@ -118,9 +118,8 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         ),
         FormulaSection(
             "The nearest palette",
-            "Where the targets cannot be had, the closest ones that can, in standard deviations; the same solver with "
-            "a "
-            "price on each step away. Locked values have no such price and do not move.",
+            "Where the targets are not possible, the closest ones that are, in standard deviations; the same solver "
+            "with a price on each step away. Locked values have no such price and do not move.",
             (
                 r"\min_{c'} \sum_j \Big(\frac{c_j - c'_j}{s_j}\Big)^2 \quad \text{subject to } c' \text{ within reach "
                 r"and budget}",
@@ -153,7 +152,7 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
             "How sure it is",
             "The table is a sample of prompts, so every figure has an error. It comes from how much the prompts "
             "differ, by a "
-            "formula or by drawing the prompts anew, and from a check on prompts that were not solved on.",
+            "formula or by drawing the prompts again, and from a check on prompts that were not solved on.",
             (
                 r"\mathrm{Var}(\hat\lambda) \approx \frac{1}{n} H^{-1} S H^{-1}, \qquad S = \mathrm{Cov}_i\big(c - "
                 r"\mu_i(\lambda)\big)",
@@ -184,7 +183,7 @@ def formula_sections(live: LiveAnswer) -> list[FormulaSection]:
         ),
         FormulaSection(
             "Several groups",
-            "A common palette raises the share of the way that the worst-off group gets, or the product of all "
+            "A common palette raises the share of the way that the group with the least gets, or the product of all "
             "shares, for a "
             "budget of nats.",
             (
@@ -208,7 +207,7 @@ def _count(live: LiveAnswer) -> int:
 def _dual(live: LiveAnswer) -> str:
     solution = live.assessment.solution
     if solution is None:
-        return "This palette is out of reach, where the hill has no summit."
+        return "This palette is not possible, where the hill has no summit."
     targets = np.nan_to_num(live.assessment.targets)
     normaliser = live.scene.oracle.moments(solution.weights).log_normaliser
     summit = float(solution.weights @ targets) - normaliser
@@ -244,9 +243,9 @@ def _pooled(per_prompt: bool) -> str:
 def _nearest(live: LiveAnswer) -> str:
     nearest = live.assessment.nearest
     if live.assessment.verdict is Verdict.REACHABLE:
-        return "This palette can be had, so it is its own nearest one."
+        return "This palette is possible, so it is its own nearest one."
     if nearest is None:
-        return "No palette near this one can be had with what is locked."
+        return "No palette near this one is possible with what is locked."
     given_up = amounts.fixed(float(np.linalg.norm(np.nan_to_num(nearest.given_up))), 3)
     return f"Here it gives up {given_up} standard deviations in all."
 

@@ -89,7 +89,7 @@ def draw_walkthrough(live: LiveAnswer) -> None:
             format="%.2f times",
             key="how_push",
             persist_state="session",
-            help="1: your palette's weights, or the nearest palette's where yours is out of reach. 0: the base model.",
+            help="1: your palette's weights, or the nearest palette's where yours is not possible. 0: the base model.",
         )
     rows = slice(int(table.offsets[number]), int(table.offsets[number + 1]))
     distribution = softmax(scene.oracle.standardise(table.rewards[rows]) @ (push * live.weights))

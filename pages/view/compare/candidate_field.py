@@ -61,7 +61,10 @@ def _draw_field(view: ComparisonView) -> None:
                 persist_state="session",
                 width=200,
             )
-            for label, j, key in (("Across", first, "field_across"), ("Upwards", second, "field_upwards"))
+            for label, j, key in (
+                ("Horizontal axis", first, "field_across"),
+                ("Vertical axis", second, "field_upwards"),
+            )
         ]
         st.html(
             markup.note(

@@ -180,7 +180,7 @@ def draw_words(figure_data: drawn.GroupFigureData) -> None:
     with st.container(horizontal=True, key="group_words"):
         for title, lines in (
             ("Where they differ most", said.differences(agreement, units)),
-            ("What cannot be had together", [*([joint] if joint else []), *said.pair_sentences(agreement, units)]),
+            ("What is not possible together", [*([joint] if joint else []), *said.pair_sentences(agreement, units)]),
             ("What they share", said.common_ground(agreement, units)),
         ):
             if lines:

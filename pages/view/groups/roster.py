@@ -206,7 +206,7 @@ def _remove(place: int) -> None:
 
 def draw_add_menus(scene: Scene, palette: Palette) -> None:
     """Draw the ways to seat a group: today's palette, saved ones, presets, a file."""
-    with st.popover("Today's palette", icon=":material/tune:", key="add_today"):
+    with st.popover("The current palette", icon=":material/tune:", key="add_today"):
         st.text_input("Whose palette is it?", key=NAME.name, max_chars=MAX_NAME_LENGTH, placeholder="A name")
         st.button("Add", key="add_group", type="primary", on_click=_add_today, args=(palette,))
     with st.popover("Saved palettes", icon=":material/bookmark:", key="add_saved"):
@@ -246,7 +246,7 @@ def _saved() -> None:
         st.text(str(error))
         return
     if not saved:
-        st.html(markup.note("Nothing is saved yet. The page Palettes keeps today's palette under a name."))
+        st.html(markup.note("Nothing is saved yet. The page Palettes keeps the current palette under a name."))
         return
     st.multiselect("Saved palettes", range(len(saved)), format_func=lambda k: saved[k].name, key=CHOSEN_SAVED.name)
     st.button("Add", key="add_chosen_saved", type="primary", on_click=_add_saved, args=(saved,))

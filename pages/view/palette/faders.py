@@ -204,11 +204,11 @@ def _caption(live: LiveAnswer, j: int, base: float, level: float | None, span: l
     """Return the line below a fader."""
     if live.scene.oracle.constant[j]:
         return "The same for every reply, so nothing can move it."
-    parts = [f"today {amounts.percentile(base)}"]
+    parts = [f"original {amounts.percentile(base)}"]
     if level is not None:
         parts.append(f"{'nearest' if live.assessment.solution is None else 'you get'} {amounts.percentile(level)}")
     if span is not None:
-        parts.append(f"can be had up to {amounts.percentile(span[1] + 1e-6, toward='down')}")
+        parts.append(f"possible up to {amounts.percentile(span[1] + 1e-6, toward='down')}")
     elif not live.palette.targets[live.scene.table.values[j]].free:
         parts.append("the others conflict")
     return ", ".join(parts)
@@ -222,7 +222,7 @@ def _spoken_text(base: float, level: float | None, near: bool, span: list[float]
         text += f"{sentences.better_than(level)}."
     if span is not None:
         low, high = amounts.percentile(span[0] - 1e-6, toward="up"), amounts.percentile(span[1] + 1e-6, toward="down")
-        text += f" Can be had from {low} to {high} beside the others."
+        text += f" Possible from {low} to {high} with your other targets."
     return text
 
 
@@ -231,9 +231,9 @@ def legend() -> str:
     return (
         '<div class="vp-key vp-desk-key"><span><i class="vp-k-handle"></i>your target</span>'
         '<span><i class="vp-k-needle"></i>what you get, with its error</span>'
-        '<span><i class="vp-tick"></i>base model today</span>'
-        '<span><i class="vp-k-hatch"></i>cannot be had beside the others</span>'
-        '<span><i class="vp-k-guess"></i>a guess until the answer is there</span></div>'
+        '<span><i class="vp-tick"></i>original model</span>'
+        '<span><i class="vp-k-hatch"></i>not possible with your other targets</span>'
+        '<span><i class="vp-k-guess"></i>estimate while calculating</span></div>'
     )
 
 

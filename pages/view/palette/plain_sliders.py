@@ -66,7 +66,7 @@ def _draw_toggles(name: str, title: str, target: Target) -> None:
         on_change=palette_state.on_locked_toggled,
         args=(name, title),
         disabled=target.free,
-        help="A locked value does not give way where the palette cannot be had.",
+        help="A locked target is not lowered where the palette is not possible.",
     )
     st.toggle("Free", key=palette_state.FREE.of(name).name, on_change=palette_state.on_free_toggled, args=(name, title))
 

@@ -28,7 +28,7 @@ def stop_title(stop: TourStop, names: Sequence[str]) -> str:
     return {
         StopKind.UP: lambda: f"{sentences.capitalised(of[0])} goes up",
         StopKind.CONFLICT: lambda: f"Too much {sentences.listed(of)}",
-        StopKind.REPAIR: lambda: "The way out",
+        StopKind.REPAIR: lambda: "How to fix it",
         StopKind.DROP: lambda: f"{sentences.capitalised(of[1])} may drop",
         StopKind.HEAR: lambda: "What it sounds like",
         StopKind.NEXT: lambda: "Where to go next",
@@ -93,7 +93,9 @@ def _conflict(stop: TourStop, live: LiveAnswer) -> list[str]:
     answer = live.answer
     lines = [f"The tour asks for {targets}, and leaves the others free. {_now(live)}", answer.sentence]
     if answer.verdict is Verdict.OUT_OF_REACH:
-        lines.append("This is proved, not guessed: no weights get there. The verdict offers ways out, a click each.")
+        lines.append(
+            "This is proved, not guessed: no weights get there. The verdict offers ways to fix it, a click each."
+        )
     return lines
 
 
@@ -105,9 +107,9 @@ def _repair(stop: TourStop, live: LiveAnswer) -> list[str]:
         if stop.before.targets[scene.table.values[j]] != stop.palette.targets[scene.table.values[j]]
     ]
     return [
-        f"The nearest palette that can be had and trusted: {sentences.listed(gave)}.",
+        f"The nearest palette that is possible and reliable: {sentences.listed(gave)}.",
         _now(live),
-        "A lock on a fader says that it must not give way. Undo is beside the verdict.",
+        "A lock on a fader says that it must not be lowered. Undo is beside the verdict.",
     ]
 
 
@@ -121,7 +123,7 @@ def _drop(stop: TourStop, live: LiveAnswer) -> list[str]:
     tops = [_top(scene, palette, kept_value) for palette in (stop.before, stop.palette)]
     if all(math.isfinite(top) for top in tops):
         first += (
-            f" Beside that {scene.names[kept_value]} can be had up to {amounts.percentile(tops[1], toward='down')}, "
+            f" Beside that {scene.names[kept_value]} is possible up to {amounts.percentile(tops[1], toward='down')}, "
             f"where {amounts.percentile(tops[0], toward='down')} was the end; it is now at "
             f"{_at(scene, stop.palette, kept_value)}."
         )
@@ -154,5 +156,5 @@ def _hear(stop: TourStop, live: LiveAnswer) -> list[str]:
 
 
 def _next(stop: TourStop, live: LiveAnswer) -> list[str]:
-    seen_all = "You have seen whether it can be had, what it costs, what gives and what it sounds like."
+    seen_all = "You have seen whether it is possible, what it costs, what gives and what it sounds like."
     return [f"{seen_all} {live.answer.sure}".strip(), "From here:"]

@@ -1,4 +1,4 @@
-"""The verdict, always in the same place: what can be had, what it costs, what gives, how sure, and the ways out."""
+"""The verdict, always in the same place: what is possible, what it costs, what gives, how sure, and the repairs."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def failure_data(failure: errors.Failure) -> dict[str, Any]:
 
 
 def _background_data(live: LiveAnswer) -> dict[str, Any]:
-    """Return the ways out and how sure the verdict is: computed in the background once the hand has rested."""
+    """Return the repairs and how sure the verdict is: computed in the background once the hand has rested."""
     scene = live.scene
     if not faders.is_rested():
         return PENDING | {"again": POLL_MILLISECONDS if faders.is_settled() else 0}
@@ -114,7 +114,7 @@ def _background_data(live: LiveAnswer) -> dict[str, Any]:
         sure = "How sure the verdict is, is being computed."
     waiting = waiting_ways or waiting_sure
     if live.assessment.verdict is Verdict.OUT_OF_REACH and not ways and not waiting:
-        why = why or "No palette near this one can be had. Unlock a value, lower a target, or leave one free."
+        why = why or "No palette near this one is possible. Unlock a value, lower a target, or leave one free."
     return {
         "why": why,
         "ways": [asdict(way) for way in ways],
@@ -152,4 +152,4 @@ def _on_pressed() -> None:
             return
         way = assessment.ways[number]
         names = sentences.listed([scene.names[j] for j in way.values])
-        palette_state.take_targets(scene, way.targets, f"{sentences.capitalised(names)} gave way.")
+        palette_state.take_targets(scene, way.targets, f"{sentences.capitalised(names)} lowered.")

@@ -15,7 +15,7 @@ from pages.view.session.scene import WELCOME
 from pages.view.shell import markup
 
 PICTURE = (
-    "Faders for each value lead to a verdict in words, reachable or out of reach with its price, and on to two replies "
+    "Faders for each value lead to a verdict in words, possible or not and at what price, and on to two replies "
     "to the same question: the model as it is, and the model as the palette has it."
 )
 #: Names of values in the first sentence.

@@ -151,7 +151,7 @@ def _draw_way(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd],
     )
     st.html(
         markup.note(
-            "What can be had is convex: a blend of two palettes that can be had can be had, and costs at most the same "
+            "What is possible is convex: a blend of two possible palettes is possible, and costs at most the same "
             "blend of both costs."
         )
     )

@@ -22,7 +22,7 @@ IMPORT_MESSAGE: Key[str] = Key("import_said", "")
 
 def draw_link() -> None:
     """Today's palette as a link to copy."""
-    st.header("Link to today's palette")
+    st.header("Link to the current palette")
     st.code(
         f"{share.app_address() or '/'}{share.address_query(palette_state.history().now)}",
         language=None,

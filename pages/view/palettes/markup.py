@@ -55,7 +55,7 @@ def shapes(names: Sequence[str]) -> str:
     """Which mark is whose in the chart."""
     legend = [f"<span><b>{LETTERS[n]}</b> {escape(text)}</span>" for n, text in enumerate(names)]
     legend.append('<span><i class="vp-tick"></i>base model</span>')
-    return f'<div class="vp-key vp-shapes">{"".join(legend)}<span>open: not asked for, or out of reach</span></div>'
+    return f'<div class="vp-key vp-shapes">{"".join(legend)}<span>open: no target, or not possible</span></div>'
 
 
 def _percentile(level: float, missing: str) -> str:

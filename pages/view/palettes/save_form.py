@@ -53,7 +53,7 @@ def saved_palettes(kept: Database) -> tuple[SavedPalette, ...]:
 
 def draw_save_form(kept: Database) -> None:
     """Save today's palette as a new one, or as a version of the one that it began from."""
-    st.header("Save today's palette")
+    st.header("Save the current palette")
     began = _began(kept)
     again = began is not None and began.palette != palette_state.history().now
     if began is not None and again:

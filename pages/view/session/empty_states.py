@@ -32,7 +32,7 @@ def draw_out_of_reach(scene: Scene, assessment: Assessment, meaning: str) -> Non
     with st.container(border=True, key="out_of_reach"):
         st.html(markup.note(f"{sentences.verdict(assessment, scene.oracle, scene.names)} {meaning}"))
         if assessment.nearest is None:
-            st.html(markup.note("No palette near this one can be had. Lower a target, or leave a value free."))
+            st.html(markup.note("No palette near this one is possible. Lower a target, or leave a value free."))
             st.page_link("palette.py", label="Change the targets", icon=":material/tune:")
             return
         st.button(

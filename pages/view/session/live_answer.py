@@ -39,7 +39,7 @@ RANGE_SECONDS = 0.35
 SLOPE_STEP = 0.02
 #: Draws of the bootstrap behind the probability of a verdict.
 DRAWS = 200
-#: Background work on a palette at rest: its ways out, and how sure the verdict is.
+#: Background work on a palette at rest: its repairs, and how sure the verdict is.
 JOBS = ("ways", "sure")
 
 

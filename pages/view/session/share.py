@@ -168,7 +168,7 @@ def _draw_data(make: Callable[..., Report], file: str) -> None:
 def _draw_snippets(make: Callable[..., Report], assessment: Assessment) -> None:
     """Draw the weights as text to copy."""
     if assessment.verdict is Verdict.OUT_OF_REACH:
-        st.html(markup.note("The palette is out of reach: weights are those of the nearest one that can be had."))
+        st.html(markup.note("The palette is not possible: the weights are those of the nearest one that is."))
     snippets = reports.snippets(make(wanted=WEIGHTS_ONLY))
     for tab, snippet in zip(st.tabs([snippet.title for snippet in snippets]), snippets, strict=True):
         with tab:

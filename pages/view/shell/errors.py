@@ -102,7 +102,7 @@ def draw_failed_click() -> None:
             "That could not be done",
             "What you did last went wrong, or only part of it was done. This is a fault of the app and not of your "
             "palette, which is in the address of this page. Try it once more; where that does not help, start again "
-            "from a palette that can be had.",
+            "from a palette that is possible.",
         )
         with st.container(horizontal=True):
             st.button("Close", key=f"close_{failure.reference}", icon=":material/close:", on_click=_dismiss)
@@ -121,7 +121,7 @@ def _draw_failure(failure: Failure) -> None:
             failure,
             "This cannot be shown" if failure.words else "Something went wrong here",
             "This is a fault of the app and not of your palette, which is in the address of this page. Try again; "
-            "where that does not help, start again from a palette that can be had.",
+            "where that does not help, start again from a palette that is possible.",
         )
         with st.container(horizontal=True):
             st.button("Try again", key=f"try_{failure.reference}", icon=":material/refresh:")

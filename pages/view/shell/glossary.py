@@ -17,7 +17,7 @@ PAGE_TERMS = {
         "target",
         "base model",
         "verdict",
-        "reachable on paper",
+        "possible, but not reliable",
         "best of N",
         "nats",
         "bottleneck",
@@ -76,7 +76,7 @@ def draw_page_terms(title: str) -> None:
     """Draw a popover that explains the words of a page, the mathematics included; nothing for a page without."""
     if title not in PAGE_TERMS:
         return
-    with st.popover("Words", icon=":material/menu_book:", type="tertiary", key="words"):
+    with st.popover("Glossary", icon=":material/menu_book:", type="tertiary", key="words"):
         for name in PAGE_TERMS[title]:
             _draw_entry(name)
         st.page_link("how.py", label="How it works, and all words", icon=":material/functions:")

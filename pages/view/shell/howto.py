@@ -73,7 +73,7 @@ STEPS = {
             ),
             (
                 "Let it run",
-                "It goes on when you close the page. Stop it when you like and go on later: nothing that was made is "
+                "It goes on when you close the page. Stop it when you like and resume later: nothing that was made is "
                 "lost.",
             ),
             _OPEN_TABLE,

@@ -103,10 +103,13 @@ def _draws(query: BaselineQuery, figure_data: drawn.BaselineFigureData) -> None:
                     range(len(names)),
                     index=index,
                     format_func=titles.__getitem__,
-                    key=f"baselines_{label.lower()}",
+                    key=key,
                     persist_state="session",
                 )
-                for label, index in (("Across", across), ("Upwards", upwards))
+                for label, index, key in (
+                    ("Horizontal axis", across, "baselines_across"),
+                    ("Vertical axis", upwards, "baselines_upwards"),
+                )
             ]
             across, upwards = int(axes[0]), int(axes[1])
     if view == "plane" and across == upwards:

@@ -25,7 +25,7 @@ class SequenceQuery:
     Args:
         scene: the table.
         targets: (value,) in standard deviations above base, NaN for free values.
-        solution: all values at once; None where the palette is out of reach.
+        solution: all values at once; None where the palette is not possible.
         chosen: positions of the values, in the order in which they are aligned.
         rounds: how often the order is gone through.
         grows: steps never take weight back.

@@ -57,9 +57,7 @@ def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
                 )
             if name:
                 with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"table_delete_{key}"):
-                    st.html(
-                        markup.note("It is taken off the disk for everybody who uses this app, and cannot be had back.")
-                    )
+                    st.html(markup.note("It is deleted for everybody who uses this app, and cannot be restored."))
                     st.button(
                         "Delete it for good", key=f"table_gone_{key}", type="primary", on_click=_delete, args=(name,)
                     )

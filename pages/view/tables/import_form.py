@@ -106,7 +106,7 @@ def _draw_upload() -> None:
         files = sorted(one.name for one in inbox.iterdir() if one.is_file() and one.suffix.lower()[1:] in SUFFIXES)
         name = st.selectbox("Or a file of the inbox", files, index=None, key="tables_inbox")
         if name in files:
-            st.button("Take it", key="tables_inbox_take", on_click=_take_from_inbox, args=(inbox / str(name),))
+            st.button("Use this", key="tables_inbox_take", on_click=_take_from_inbox, args=(inbox / str(name),))
 
 
 def _on_uploaded() -> None:

@@ -97,7 +97,7 @@ def _draw_buttons(process: TableJob) -> None:
         return
     if not process.questions:
         _draw_button(
-            "Try again" if process.state is TableJobState.FAILED else "Go on",
+            "Try again" if process.state is TableJobState.FAILED else "Resume",
             "on",
             process,
             ":material/play_arrow:",
@@ -105,9 +105,9 @@ def _draw_buttons(process: TableJob) -> None:
         )
     if process.kind == "import":
         _draw_button("Choose columns again", "columns", process, ":material/table_chart:", _columns_again)
-    with st.popover("Give up", icon=":material/delete:", type="tertiary", key=f"work_give_up_{process.name}"):
+    with st.popover("Discard", icon=":material/delete:", type="tertiary", key=f"work_give_up_{process.name}"):
         st.html(markup.note("What was made so far is thrown away."))
-        _draw_button("Throw it away", "gone", process, ":material/delete:", processes.discard)
+        _draw_button("Delete", "gone", process, ":material/delete:", processes.discard)
 
 
 def _draw_button(label: str, key: str, process: TableJob, icon: str, action: Callable[[str], None]) -> None:

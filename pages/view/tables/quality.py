@@ -97,7 +97,7 @@ def _draw_advice(scene: Scene, job: Job) -> None:
         st.header(words.HEADLINES[advice.help])
         st.text(words.advice_reason(advice, scene.oracle.counted_prompts))
         if rows := words.outlook_rows(advice):
-            header = ("", "this table", "twice the replies, foretold", "twice the prompts, foretold")
+            header = ("", "this table", "twice the replies, predicted", "twice the prompts, predicted")
             st.html(markup.levels_table(header, [(-1, row) for row in rows], wide=True))
         _draw_more(scene, advice)
 
@@ -109,12 +109,12 @@ def _draw_ranges(scene: Scene, job: Job) -> None:
     rows = []
     for j, name in enumerate(scene.names):
         ends = (0.0, found.trusted[j], found.furthest[j])
-        told = [amounts.percentile(scene.percentile(j, float(level))) for level in ends]
-        rows.append((j, (capitalised(name), *told)))
-    st.html(markup.levels_table(("Value", "base model", "with trust", "on paper"), rows, wide=True))
+        percentiles = [amounts.percentile(scene.percentile(j, float(level))) for level in ends]
+        rows.append((j, (capitalised(name), *percentiles)))
+    st.html(markup.levels_table(("Value", "base model", "reliable", "possible"), rows, wide=True))
     st.html(
         markup.note(
-            "In percentiles of the base model's own replies. With trust: enough replies carry the weight. On paper: "
+            "In percentiles of the base model's own replies. Reliable: enough replies carry the weight. Possible: "
             "every prompt answered with its best reply."
         )
     )

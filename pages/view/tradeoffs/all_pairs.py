@@ -117,7 +117,7 @@ def _draw_cell(
         on_select="rerun",
         selection_mode="points",
         config=theme.CONFIG | {"displayModeBar": False},
-        alt=f"What can be had of {today.names[pair[0]]}, across, and {today.names[pair[1]]}, upwards.",
+        alt=f"What is possible of {today.names[pair[0]]}, across, and {today.names[pair[1]]}, upwards.",
     )
     st.html(markup.note(pair_grid.joint_share_text(pair_grid.joint_share(reached[-1], pair))))
     if event and event.selection.points:

@@ -17,8 +17,8 @@ from pages.view.tradeoffs.shared import CurrentPalette, rerun_if_changed, take_t
 SIZES = (0.05, 0.1, 0.2)
 _KEEP_TITLES = {Keep.COST: "Keep the cost", Keep.OTHERS: "Keep the others"}
 _KEEP_MEANINGS = {
-    Keep.COST: "The nats stay as they are. A step more: the other targets give way as little as they can. A step less: "
-    "they rise together on what was saved.",
+    Keep.COST: "The nats stay as they are. A step more: the other targets are lowered as little as possible. A step "
+    "less: they rise together on what was saved.",
     Keep.OTHERS: "The other targets stay as they are, and the cost follows.",
 }
 _KEEP_SENTENCES = {Keep.COST: "The cost was kept.", Keep.OTHERS: "The others were kept."}
@@ -28,15 +28,15 @@ LocalSteps = dict[tuple[int, int], LocalStep | None]
 
 def draw_local_steps(today: CurrentPalette) -> None:
     """Draw the size of a step, what is kept, and a row a target."""
-    st.header("Move a step")
+    st.header("Small changes")
     own = today.assessment.solution
     if not today.wanted:
         st.html(markup.note("No value has a target, so there is nothing to move. Set one on Palette."))
         return
     if own is None:
-        st.html(markup.note("Your palette is out of reach. Steps start from one that can be had."))
+        st.html(markup.note("Your palette is not possible. Steps start from the nearest one that is."))
         if today.assessment.nearest is None:
-            st.html(markup.note("Nothing near it can be had: take a lock off, or lower a target, on Palette."))
+            st.html(markup.note("Nothing near it is possible: take a lock off, or lower a target, on Palette."))
         else:
             st.button(
                 "Go to the nearest palette that works",
@@ -131,16 +131,16 @@ def _moved(today: CurrentPalette, step: LocalStep) -> np.ndarray:
 def _why_not(today: CurrentPalette, keep: Keep, value: int, sign: int) -> str:
     """Why a step cannot be had."""
     if keep is Keep.OTHERS:
-        return "Out of reach while the others stay."
+        return "Not possible with the other targets as they are."
     if not np.any(np.delete(~np.isnan(today.targets) & ~today.fixed, value)):
-        return f"No other target can {'give way' if sign > 0 else 'take what is saved'}."
-    return "The others cannot give way far enough."
+        return f"No other target can {'be lowered' if sign > 0 else 'take what is saved'}."
+    return "The others cannot be lowered far enough."
 
 
 def _cost(step: LocalStep) -> str:
     text = "costs the same" if abs(step.nats) < 5e-3 else f"{sentences.number(abs(step.nats), 2)} nats "
     text += "" if abs(step.nats) < 5e-3 else "more" if step.nats > 0 else "less"
-    return text if step.trusted else f"{text}; on paper only"
+    return text if step.trusted else f"{text}; not reliable"
 
 
 def _others(today: CurrentPalette, value: int, step: LocalStep) -> list[tuple[int, str]]:

@@ -29,8 +29,8 @@ _TINTS: dict[parallel_coordinates.Tint, str] = {
     "verdict": "Its verdict",
 }
 HOW = (
-    "Each line is a palette that can be had. Click a mark on one to see what it would give against yours, what it "
-    "costs and what it sounds like. Nothing changes until you take it."
+    "Each line is a palette that is possible. Click a mark on one to see what it would give against yours, what it "
+    "costs and what it sounds like. Nothing changes until you use it."
 )
 
 
@@ -124,7 +124,7 @@ def _draw(job: Job, today: CurrentPalette, tint: parallel_coordinates.Tint) -> N
             on_select="rerun",
             selection_mode="points",
             config=theme.CONFIG | {"displayModeBar": False},
-            alt="Palettes that can be had, each a line over the percentiles of all values, with yours on top. "
+            alt="Possible palettes, each a line over the percentiles of all values, with yours on top. "
             "The same in words below.",
         )
     with right:

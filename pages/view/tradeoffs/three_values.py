@@ -23,7 +23,7 @@ from pages.view.tradeoffs.shared import (
 DIRECTIONS = 11
 HOW = (
     "Click a mark of the triangle to see what it would give against your palette, what it costs and what it sounds "
-    "like. Nothing changes until you take it."
+    "like. Nothing changes until you use it."
 )
 
 

@@ -26,7 +26,7 @@ from pages.view.tradeoffs.shared import (
 
 HOW = (
     "Click a point on a line to see what it would give against your palette, what it costs and what it sounds like. "
-    "Nothing changes until you take it."
+    "Nothing changes until you use it."
 )
 
 
@@ -36,7 +36,7 @@ def draw_two_values(today: CurrentPalette) -> None:
     if len(names) < 2:
         st.html(markup.note("This table has one value, so there is nothing to trade."))
         return
-    st.header("What can be had together", help=glossary.help_text("frontier", "budget"))
+    st.header("What is possible together", help=glossary.help_text("frontier", "budget"))
     st.html(
         markup.note(
             "Grey dots are the model's own replies. Each line is as far as a budget goes, in nats from the base model."
@@ -44,8 +44,8 @@ def draw_two_values(today: CurrentPalette) -> None:
     )
     first, second = today.first(2)
     with st.container(horizontal=True, vertical_alignment="bottom", key="frontier_controls"):
-        across = pick_axis("Across", today, first, ACROSS)
-        upwards = pick_axis("Upwards", today, second, UPWARDS)
+        across = pick_axis("Horizontal axis", today, first, ACROSS)
+        upwards = pick_axis("Vertical axis", today, second, UPWARDS)
         unit: Unit = st.segmented_control(
             "Units",
             ["percentile", "reward"],
@@ -83,7 +83,7 @@ def _draw(job: Job, today: CurrentPalette, pair: tuple[int, int], unit: Unit, ke
             on_select="rerun",
             selection_mode="points",
             config=theme.CONFIG,
-            alt=f"What can be had of {names[pair[0]]} and {names[pair[1]]} together at each budget, with the base "
+            alt=f"What is possible of {names[pair[0]]} and {names[pair[1]]} together at each budget, with the base "
             "model, your target and what your palette gives. The same in words below.",
         )
         if job.error:

@@ -113,7 +113,7 @@ def draw_panel(today: CurrentPalette, view: str, point: WhatIfPoint | None, how:
                 moved = ~(np.abs(point.targets - today.targets) <= 1e-9)
                 message = f"{point.said.removesuffix('.')} was taken as your target."
                 st.button(
-                    "Take it",
+                    "Use this",
                     key=f"take_it_{view}",
                     type="primary",
                     icon=":material/check:",
@@ -134,8 +134,8 @@ def _draw_undo(view: str) -> None:
 def _draw_comparison(today: CurrentPalette, point: WhatIfPoint) -> None:
     scene, now = today.scene, today.solution
     if today.assessment.solution is None:
-        start = "the base model, for nothing near it can be had" if now is None else "the nearest one that is not"
-        st.html(markup.note(f"Your palette is out of reach, so this is held against {start}."))
+        start = "the base model, for nothing near it is possible" if now is None else "the nearest one that is not"
+        st.html(markup.note(f"Your palette is not possible, so this is held against {start}."))
     current_levels, spent = (np.zeros(len(today.names)), 0.0) if now is None else (now.levels, now.kl)
     level_changes = changes.level_changes(scene.oracle, scene.percentiles, current_levels, point.levels)
     texts = " ".join(
@@ -187,12 +187,12 @@ def _gives_way(today: CurrentPalette, point: WhatIfPoint) -> str:
 def _doubt(today: CurrentPalette, point: WhatIfPoint) -> str:
     """Whether too few replies carry it."""
     if point.limit:
-        return "It rests on a single reply a prompt, so it is reachable on paper only."
+        return "It rests on a single reply a prompt, so it is possible, but not reliable."
     ess = today.scene.oracle.effective_sample_size(point.weights)
     if trust(today.scene.oracle, ess) >= 0:
         return ""
     figure, meaning = sentences.rests_on(ess, today.scene.oracle.form)
-    return f"Reachable on paper only: {figure} {meaning}"
+    return f"Possible, but not reliable: {figure} {meaning}"
 
 
 def _signed(moved: int) -> str:
@@ -205,7 +205,7 @@ def draw_replies(today: CurrentPalette, view: str, point: WhatIfPoint | None) ->
         return
     table, oracle = today.scene.table, today.scene.oracle
     with st.container(key=f"heard_{view}", border=True):
-        st.html('<h3 class="vp-small-title">Hear it</h3>')
+        st.html('<h3 class="vp-small-title">Sample reply</h3>')
         prompt = st.selectbox(
             "Prompt",
             example_prompts(table),

@@ -77,7 +77,7 @@ def draw_form(seen: ValuesView) -> None:
             markup.note(
                 "Say what has more of it and what has less. A small model that knows the meaning of sentences then "
                 "finds out for every reply which side it is closer to."
-                + (" Other words make a new version, which is scored and judged anew." if own else "")
+                + (" Other words make a new version, which is scored and judged again." if own else "")
             )
         )
         kind = st.segmented_control(

@@ -102,7 +102,7 @@ def _open_pairs(seen: ValuesView, own: CustomValue) -> list[PairQuestion]:
 
 
 def _draw_progress(definition: Definition, done: int, of: int) -> None:
-    st.html(marks.question(f"Which of these two is more so: {definition.title}?", f"{done + 1} of {of}"))
+    st.html(marks.question(f"Which of these two is more: {definition.title}?", f"{done + 1} of {of}"))
     st.progress(done / of)
     st.html(markup.note(f"More like: {definition.more[0]}. Less like: {definition.less[0]}."))
     st.html(

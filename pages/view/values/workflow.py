@@ -108,7 +108,7 @@ def _draw_scoring(seen: ValuesView, own: CustomValue) -> None:
             )
         )
         st.button(
-            "Go on" if stopped else "Score again" if failed else "Score the table",
+            "Resume" if stopped else "Score again" if failed else "Score the table",
             key="values_score",
             type="primary",
             icon=":material/play_arrow:",

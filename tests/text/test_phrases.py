@@ -1,0 +1,73 @@
+"""Phrases that readers did not understand stay away from everything that the product says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+
+#: What must not return, and what is said instead.
+PHRASES = {
+    r"\bbe had\b": "possible",
+    r"\b[Oo]ut of reach\b": "not possible together",
+    r"\b[Oo]n paper\b": "possible, but not reliable",
+    r"\bdear(er|est)?\b(?! (sir|madam))": "expensive",
+    r"\bholds it back\b": "hardest target",
+    r"\bgiv(e|es|ing) way\b": "lower",
+    r"\bways? out\b": "how to fix it",
+    r"\bmoving along\b": "also changes",
+    r"\ba guess until\b": "estimate while calculating",
+    r"\b[Mm]any lines\b": "parallel view",
+    r"\bdrawn anew\b": "generated again",
+    r"\bseated\b": "no groups yet",
+    r"\bworst-off\b": "most equal",
+    r"\b[Ff]air bargain\b": "best overall compromise",
+    r"\bmore so\b": "more",
+    r"\bforetold\b": "predicted",
+    r"\b[Tt]hrow it away\b": "delete",
+}
+#: Texts in which a model, not the product, speaks.
+SPOKEN = ("map_core/scoring/embedding_examples.py",)
+
+
+def said() -> Iterator[tuple[str, str]]:
+    """Every text that the product can say: strings of library and pages, help of commands, scripts, templates."""
+    for folder in ("map_core", "pages"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            place = str(path.relative_to(ROOT))
+            if place in SPOKEN:
+                continue
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            documentation = set() if "/cli/" in place else {id(node.value) for node in ast.walk(tree) if _is_text(node)}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+                    yield f"{place}:{node.lineno}", " ".join(node.value.split())
+    for path in (*(ROOT / "map_core").rglob("*.j2"), *(ROOT / "assets").rglob("*.js")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            code = re.split(r"//|/\*", line)[0] if path.suffix == ".js" else line
+            yield f"{path.relative_to(ROOT)}:{number}", code
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether a statement is a docstring: of no interest to anybody but who reads the code."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[tuple[str, str]]:
+    return list(said())
+
+
+def test_texts_are_seen(texts: list[tuple[str, str]]):
+    assert any(text == "Not possible together" for _, text in texts)
+    assert {Path(place.rsplit(":", 1)[0]).suffix for place, _ in texts} == {".py", ".js", ".j2"}
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_a_phrase_stays_away(phrase: str, texts: list[tuple[str, str]]):
+    assert [(place, text) for place, text in texts if re.search(phrase, text)] == [], f"say {PHRASES[phrase]!r}"
