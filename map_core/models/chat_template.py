@@ -1,73 +1,35 @@
 """Render chats to tokens, and decode tokens to text incrementally, for one model.
 
 Constraint: only ``tokenizers`` and ``jinja2`` are loaded (a fraction of a second), so that a process that samples with
-OpenVINO never loads torch. Both engines and the scoring model use this class, so they read exactly the same tokens.
+OpenVINO never loads torch; the one exception is a tokenizer that has to be converted, once. Both engines and the
+scoring model use this class, so they read exactly the same tokens.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import jinja2
-import jinja2.nodes
-import jinja2.sandbox
-from jinja2.ext import Extension
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
-from map_core.errors import EngineError, InputError
-from map_core.models.tokenizer_file import tokenizer_file
-
-Message = Mapping[str, str]
-"""One turn of a chat: ``{"role": "system" | "user" | "assistant", "content": ...}``."""
+from map_core.errors import InputError
+from map_core.models.chat_rendering import ChatTemplate, Message
+from map_core.models.tokenizer_file import open_tokenizer, read_json
 
 _UNFINISHED = "\ufffd"
-# Placeholders for message contents while a template is rendered: private-use characters that no template contains.
-_PLACEHOLDER = "\ue0f0{}\ue0f1"
-_PLACEHOLDERS = re.compile("\ue0f0([0-9]+)\ue0f1")
-
-
-class _Generation(Extension):
-    """Jinja extension that renders ``{% generation %}`` blocks, which some templates carry for training, unchanged."""
-
-    tags = {"generation"}  # noqa: RUF012 (the base class declares it so)
-
-    def parse(self, parser: Any) -> Any:
-        """Parse a block as its contents."""
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-def _compiled(template: str) -> jinja2.Template:
-    def refuse(message: str) -> None:
-        raise jinja2.TemplateError(message)
-
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
-    )
-    environment.globals["raise_exception"] = refuse
-    environment.globals["strftime_now"] = lambda pattern: datetime(2024, 1, 1).strftime(pattern)
-    environment.filters["tojson"] = lambda x, **keys: json.dumps(x, ensure_ascii=False, **keys)
-    return environment.from_string(template)
-
-
-def _token_text(value: object) -> str:
-    if isinstance(value, Mapping):
-        value = value.get("content")
-    return value if isinstance(value, str) else ""
+# Begins and ends what stands for a control token while the text around it is encoded as plain text.
+_STANDS_IN = "\U0010fffd"
 
 
 class ChatTokenizer:
     """The tokenizer and chat template of one model folder.
 
-    A prompt's text can never become a control token: the template's own special tokens are encoded as such, all other
-    text, even when it spells a special token, as plain text. A template that writes a date gets 1 January 2024, so that
-    the same prompt has the same tokens on every day.
+    A chat has the tokens that transformers' ``apply_chat_template`` gives it, but for two things. What people wrote
+    never becomes a control token: the template's own control tokens are encoded as such, and text that spells one stays
+    text. And a template that writes a date gets 1 January 2024, so that the same prompt has the same tokens on every
+    day. Control tokens are the special ones, and other added ones that the template names.
 
     Args:
         folder: a model folder with ``tokenizer.json`` or files that it can be converted from;
@@ -79,77 +41,47 @@ class ChatTokenizer:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = tokenizer_file(folder)
-        try:
-            self._special = Tokenizer.from_file(str(path))
-        except Exception as error:
-            raise EngineError(f"{path} cannot be read ({error}); the model's files are damaged.") from error
-        added = self._special.get_added_tokens_decoder()
-        self._special_texts = {token.content: i for i, token in added.items()}
-        # The same tokenizer without the added tokens, so that text never becomes one of them.
-        self._plain = Tokenizer(self._special.model)
-        for part in ("normalizer", "pre_tokenizer", "decoder"):
-            if (value := getattr(self._special, part)) is not None:
-                setattr(self._plain, part, value)
-        self._special.no_padding()
-        self._special.no_truncation()
-        config = _json(folder / "tokenizer_config.json")
-        self._names = {
-            name: _token_text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")
+        opened = open_tokenizer(folder)
+        self._path, self._tokenizer, self._names = opened.path, opened.tokenizer, opened.names
+        self._template = ChatTemplate.of_folder(folder, self._names)
+        added = self._tokenizer.get_added_tokens_decoder()
+        named = self._template.literals if self._template.source else ""
+        # Spaces and line breaks that are tokens stand in every template as ordinary text.
+        self._control = {
+            number: token.content
+            for number, token in added.items()
+            if token.special or (token.content in named and not token.content.isspace())
         }
-        self.template = _template(folder, config)
+        self._ids = {content: number for number, content in self._control.items()}
+        self._unknown = self._ids.get(self._names.get("unk_token", ""))
         self.stop_tokens = self._stops(folder)
 
     def _stops(self, folder: Path) -> frozenset[int]:
         stop_tokens: set[int] = set()
         for source in ("generation_config.json", "config.json"):
-            value = _json(folder / source).get("eos_token_id")
+            value = read_json(folder / source).get("eos_token_id")
             if value is not None:
                 stop_tokens.update(int(v) for v in (value if isinstance(value, list) else [value]))
                 break
-        eos = self._special_texts.get(self._names["eos_token"])
+        eos = self._ids.get(self._names.get("eos_token", ""))
         return frozenset(stop_tokens if eos is None else stop_tokens | {eos})
 
-    @cached_property
-    def _jinja(self) -> jinja2.Template | None:
-        return _compiled(self.template) if self.template else None
+    @property
+    def template(self) -> str:
+        """The chat template; "" for a model without one."""
+        return self._template.source
 
     @property
     def vocabulary_size(self) -> int:
         """Number of tokens, added ones included."""
-        return int(self._special.get_vocab_size(with_added_tokens=True))
-
-    def _plain_ids(self, text: str) -> list[int]:
-        ids = list(self._plain.encode(text, add_special_tokens=False).ids) if text else []
-        unknown = self._special_texts.get(self._names["unk_token"])
-        control = {i: name for name, i in self._special_texts.items() if i != unknown}
-        if forbidden := control.keys() & ids:
-            raise InputError(
-                f"The text contains {control[min(forbidden)]!r}, which this model's tokenizer cannot read as plain "
-                "text; take it out of the text."
-            )
-        return ids
-
-    def _pieces(self, text: str) -> list[str | int]:
-        """Split template text at its special tokens: plain runs as text, special tokens as ids."""
-        pieces: list[str | int] = []
-        start = 0
-        names = sorted(self._special_texts, key=len, reverse=True)
-        while start < len(text):
-            matches = [(at, name) for name in names if (at := text.find(name, start)) >= 0]
-            if not matches:
-                break
-            at, name = min(matches, key=lambda pair: (pair[0], -len(pair[1])))
-            pieces += [text[start:at], self._special_texts[name]]
-            start = at + len(name)
-        return [*pieces, text[start:]]
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
     def render(self, messages: Sequence[Message]) -> list[int]:
-        """Return the token ids of a chat up to the beginning of the assistant's reply.
+        """Return the token ids of a chat up to where the assistant's reply begins, or goes on.
 
         Args:
             messages: the turns so far. Without a system message the template may write its own default, as SmolLM2's
-                does, see :meth:`preamble`.
+                does, see :meth:`preamble`. A last turn of the assistant is the beginning of the reply.
 
         Returns:
             The token ids; without a chat template those of the contents, separated by blank lines.
@@ -160,43 +92,146 @@ class ChatTokenizer:
         for message in messages:
             if not isinstance(message.get("content"), str) or "role" not in message:
                 raise InputError(f"A message is {message!r}; expected a role and a content that is text.")
-        contents = [message["content"] for message in messages]
-        if self._jinja is None:
-            bos = self._special_texts.get(self._names["bos_token"])
-            starts = bos is not None and self._special.encode("a", add_special_tokens=True).ids[:1] == [bos]
-            return ([bos] if starts and bos is not None else []) + self._plain_ids("\n\n".join(contents))
-        marked = [{**m, "content": _PLACEHOLDER.format(i)} for i, m in enumerate(messages)]
-        try:
-            text = self._jinja.render(messages=marked, add_generation_prompt=True, tools=None, **self._names)
-        except jinja2.TemplateError as error:
-            roles = ", ".join(m["role"] for m in messages)
-            raise InputError(
-                f"The model's chat template refuses a chat with the roles {roles} ({error}); "
-                "leave the system message out or take another model."
-            ) from error
-        ids: list[int] = []
-        for piece in self._pieces(text):
-            if isinstance(piece, int):
-                ids.append(piece)
-                continue
-            ids += self._plain_ids(_PLACEHOLDERS.sub(lambda match: contents[int(match[1])], piece))
-        return ids
+        marks = _Marks([message["content"] for message in messages])
+        marked = [{**message, "content": self._marked(message["content"], marks)} for message in messages]
+        if self.template:
+            return self._encoded(self._template.render(marked), marks)
+        bos = self._ids.get(self._names.get("bos_token", ""))
+        starts = bos is not None and self._tokenizer.encode("a", add_special_tokens=True).ids[:1] == [bos]
+        text = "\n\n".join(message["content"] for message in marked)
+        return ([bos] if starts and bos is not None else []) + self._encoded(text, marks)
 
     def preamble(self) -> str:
         """Return what the template writes before a prompt when there is no system message."""
-        if self._jinja is None:
-            return ""
-        messages = [{"role": "user", "content": _PLACEHOLDER.format(0)}]
-        text = self._jinja.render(messages=messages, add_generation_prompt=True, tools=None, **self._names)
-        return text.split(_PLACEHOLDER.format(0))[0]
+        return self._template.before_prompt()
 
     def encode(self, text: str) -> list[int]:
-        """Encode plain text as token ids; text that spells a special token stays text."""
-        return self._plain_ids(text)
+        """Encode plain text as token ids; text that spells a control token stays text."""
+        marks = _Marks([text])
+        return self._encoded(self._marked(text, marks), marks)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Decode token ids as text, special tokens left out."""
-        return str(self._special.decode(list(tokens), skip_special_tokens=True))
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def _marked(self, content: str, marks: _Marks) -> str:
+        """Mark what spells a control token in a person's text, and what could be a part of one at its ends."""
+        encoding = self._tokenizer.encode(content, add_special_tokens=False)
+        spans = [_stripped(content, *span) for _, span in self._controls(encoding, content)]
+        start, stop = _stripped(content, 0, len(content))
+        inner = content[start:stop]
+        spans.append((start, start + max((_overlap(control, inner) for control in self._ids), default=0)))
+        spans.append((stop - max((_overlap(inner, control) for control in self._ids), default=0), stop))
+        return marks.around(content, spans)
+
+    def _encoded(self, marked: str, marks: _Marks) -> list[int]:
+        """Encode a rendered chat in which people's texts are marked."""
+        text, masked = marks.removed(marked)
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        if text == masked:
+            return list(encoding.ids)
+        own = self._controls(self._tokenizer.encode(masked, add_special_tokens=False), masked)
+        if self._controls(encoding, text) == own:
+            return list(encoding.ids)  # nothing that people wrote became a control token
+        pieces: list[str] = []
+        end = 0
+        for number, span in own:
+            start, stop = _stripped(text, *span)
+            pieces += [text[end:start], _stand_in(number)]
+            end = stop
+        return self._plain_ids([*pieces, text[end:]])
+
+    def _controls(self, encoding: Encoding, text: str) -> list[tuple[int, tuple[int, int]]]:
+        """Return the control tokens of an encoding: id, and where it stands, spaces that it takes in included."""
+        return [
+            (number, (start, stop))
+            for number, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True)
+            if number in self._control
+            # The model gives the token for what is unknown to anything that it has no token for.
+            and (number != self._unknown or text[start:stop].strip() == self._control[number])
+        ]
+
+    @cached_property
+    def _plain(self) -> tuple[Tokenizer, dict[int, int]]:
+        """The same tokenizer to which control tokens are ordinary text, and their stand-ins control tokens."""
+        plain = Tokenizer.from_str(self._tokenizer.to_str())
+        tokens = self._tokenizer.get_added_tokens_decoder()
+        controls = [tokens[number] for number in self._control]
+        for token in controls:
+            token.special = True
+        plain.add_special_tokens(controls)
+        plain.encode_special_tokens = True
+        for number, token in zip(self._control, controls, strict=True):
+            token.content, token.special = _stand_in(number), False
+        plain.add_tokens(controls)
+        ids = {token.content: number for number, token in plain.get_added_tokens_decoder().items()}
+        return plain, {ids[_stand_in(number)]: number for number in self._control}
+
+    def _plain_ids(self, pieces: Sequence[str]) -> list[int]:
+        """Encode text and the stand-ins of control tokens, in turn."""
+        if any(_STANDS_IN in text for text in pieces[::2]):
+            raise InputError(f"The text contains the character {_STANDS_IN!r}, which has no meaning; take it out.")
+        plain, control = self._plain
+        given = plain.encode("".join(pieces), add_special_tokens=False).ids
+        if forbidden := (self._control.keys() - {self._unknown}) & set(given):
+            raise InputError(
+                f"The text contains {self._control[min(forbidden)]!r}, which this model's tokenizer cannot read as "
+                "plain text; take it out of the text."
+            )
+        return [control.get(number, number) for number in given]
+
+
+def _stand_in(number: int) -> str:
+    """Return a text without letters or spaces that stands for a control token."""
+    digits = "".join(chr(0x10F000 + int(digit)) for digit in str(number))
+    return f"{_STANDS_IN}{digits}{_STANDS_IN}"
+
+
+class _Marks:
+    """Two characters that stand in none of some texts, put around parts of them.
+
+    A template that cuts its texts may separate the two; one that is left alone is taken out again.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        used = set().union(*texts)
+        free = (chr(code) for code in range(0xF0000, 0xFFF00) if chr(code) not in used)
+        self._start, self._stop = next(free), next(free)
+        self._pattern = re.compile(
+            f"{self._start}([^{self._start}{self._stop}]*){self._stop}|[{self._start}{self._stop}]"
+        )
+
+    def around(self, text: str, spans: Sequence[tuple[int, int]]) -> str:
+        """Return a text with marks around spans of it; those that overlap become one."""
+        pieces, end = [], 0
+        merged: list[tuple[int, int]] = []
+        for start, stop in sorted(span for span in spans if span[0] < span[1]):
+            if merged and start < merged[-1][1]:
+                merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+            else:
+                merged.append((start, stop))
+        for start, stop in merged:
+            pieces += [text[end:start], self._start, text[start:stop], self._stop]
+            end = stop
+        return "".join([*pieces, text[end:]])
+
+    def removed(self, marked: str) -> tuple[str, str]:
+        """Return a text without its marks, and the same where what stood between them is masked, character by one."""
+        text = self._pattern.sub(lambda match: match[1] or "", marked)
+        return text, self._pattern.sub(lambda match: self._start * len(match[1] or ""), marked)
+
+
+def _stripped(text: str, start: int, stop: int) -> tuple[int, int]:
+    """Return where a part of a text begins and ends without the spaces around it."""
+    part = text[start:stop]
+    start = start + len(part) - len(part.lstrip())
+    return start, start + len(part.strip())
+
+
+def _overlap(first: str, second: str) -> int:
+    """Return how many characters, not all of either text, end the first and begin the second."""
+    longest = min(len(first), len(second)) - 1
+    return next((size for size in range(longest, 0, -1) if first.endswith(second[:size])), 0)
 
 
 class TextStream:
@@ -232,24 +267,3 @@ class TextStream:
             return ""
         self._before, self._seen = self._seen, len(self._tokens)
         return text[len(known) :]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise EngineError(f"{path} is no valid JSON ({error}); the model's files are damaged.") from error
-    return content if isinstance(content, dict) else {}
-
-
-def _template(folder: Path, config: Mapping[str, Any]) -> str:
-    path = folder / "chat_template.jinja"
-    if path.is_file():
-        return path.read_text(encoding="utf-8")
-    value = config.get("chat_template", "")
-    if isinstance(value, list):  # several named templates: the one called default is meant for chats
-        named = {entry.get("name"): entry.get("template") for entry in value}
-        value = named.get("default", "")
-    return value if isinstance(value, str) else ""

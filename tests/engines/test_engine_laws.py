@@ -55,7 +55,7 @@ def test_a_prompt_is_rendered_with_the_default_system_message(engine: Engine) ->
     ids = engine.render("Hi")
     before = "<|im_start|>system\nYou are a tiny model.<|im_end|>\n<|im_start|>user\n"
     text = before + "Hi<|im_end|>\n<|im_start|>assistant\n"
-    assert tokenizer._special.decode(ids, skip_special_tokens=False) == text
+    assert tokenizer._tokenizer.decode(ids, skip_special_tokens=False) == text
     assert ids.count(1) == 3
     assert ids.count(2) == 2
     assert engine.info.preamble == before
