@@ -18,6 +18,7 @@ from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.models import files as model_files
 from map_core.models.chat_template import ChatTokenizer, Message
 from map_core.models.files import DEFAULT_MODEL, ModelFiles
+from map_core.models.positions import usable_positions
 
 DTYPES = ("float32", "bfloat16")
 _CACHE_SHARE = 0.25
@@ -57,7 +58,7 @@ class LanguageModel:
         self.tokenizer = ChatTokenizer(files.folder)
         self.model = _load(files, self.dtype, device)
         self.device = str(self.model.device) if device == "auto" else device
-        self.context_length = context_length(self.model.config)
+        self.context_length = context_length(self.model)
 
     def reply_log_probs(self, prefix_messages: Sequence[Message], replies: Sequence[Sequence[int]]) -> list[np.ndarray]:
         """Return log p(token | chat, tokens before it) of replies, at temperature 1.
@@ -145,17 +146,12 @@ def open_language_model(
     return LanguageModel(model_files.locate(name), dtype, device)
 
 
-def context_length(config: Any) -> int:
-    """Return the most tokens that a model may read, by its configuration.
+def context_length(model: Any) -> int:
+    """Return the most tokens that a model may read.
 
-    Models without learned positions may have no such entry; they get the least length that they are trained on.
+    Models without learned positions may not say; they get the least length that they are trained on.
     """
-    text = config.get_text_config()
-    for name in ("max_position_embeddings", "seq_length", "max_seq_len", "n_positions", "n_ctx"):
-        length = getattr(text, name, None)
-        if isinstance(length, int) and length > 0:
-            return length
-    return _DEFAULT_CONTEXT
+    return usable_positions(model) or _DEFAULT_CONTEXT
 
 
 def choose_device(weight_bytes: int, memory: Sequence[int]) -> str:

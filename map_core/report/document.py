@@ -159,7 +159,7 @@ def _cards(report: Report) -> list[tuple[int, str, list[tuple[str, str]]]]:
     """Return what the table records of each value's scorer: position, name, and (part, text)."""
     scorers = report.source.metadata.get("scorers") or ()
     by_name = {str(scorer.get("name")): scorer for scorer in scorers if isinstance(scorer, dict)}
-    parts = ("measures", "misses", "version", "licence", "source")
+    parts = ("measures", "misses", "reading", "version", "licence", "source")
     return [
         (j, report.names[j], [(part, str(card[part])) for part in parts if card.get(part)])
         for j, name in enumerate(report.table.values)

@@ -129,7 +129,12 @@ class Scorer(ABC):
         :func:`map_core.scoring.from_metadata` reads it back.
         """
         recipe = {"version": self.version, "family": self.family, "settings": self.settings()}
-        return self.card.as_dict() | recipe
+        return self.card.as_dict() | ({"reading": self.reading} if self.reading else {}) | recipe
+
+    @property
+    def reading(self) -> str:
+        """How a model's output becomes the reward, and what of that was guessed; "" where there is no choice."""
+        return ""
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -19,12 +19,25 @@ from map_core.models.files import locate
 from map_core.scoring.base import Card, Cost, Scorer
 from map_core.scoring.definition import title_from
 from map_core.scoring.known_classifiers import KNOWN_CLASSIFIERS
-from map_core.scoring.sequence_model import SequenceModel, Text, labels_of, open_sequence_model, refuse_own_code
+from map_core.scoring.sequence_model import (
+    SequenceModel,
+    Text,
+    activation_of,
+    labels_of,
+    open_sequence_model,
+    refuse_own_code,
+)
 from map_core.scoring.settings import Setting, check_settings
 from map_core.scoring.shared_models import ScoringModels
+from map_core.scoring.templates import filled
 
 CLASSIFIER = "classifier"
 _LOG = logging.getLogger(__name__)
+_APPLIED = {
+    "softmax": "The softmax over the model's outputs",
+    "sigmoid": "The sigmoid of the model's output",
+    "none": "Nothing: the model's outputs are no probabilities",
+}
 _SETTINGS = {
     "model": Setting(str, "the model's name on a hub, or its folder"),
     "ready": Setting(str, f"instead of model, one of {', '.join(KNOWN_CLASSIFIERS)}"),
@@ -101,9 +114,28 @@ class Classifier(Scorer):
             costs=Cost.MODEL,
             needs=(f"the model {self._name_of_model} on this machine",),
         )
+        self._config: Mapping[str, Any] | None = None  # the model's, once it was looked at
         #: Replies whose text was cut because the model reads no more, since the scorer was made.
         self.cut = 0
         self.read = 0
+
+    @property
+    def reading(self) -> str:
+        """How the output becomes the reward; what the model's configuration had to tell, once it was looked at."""
+        turned = ", with its sign turned round" if self._sign < 0 else ""
+        if self._scale == "logit":
+            return f"The model's output as it is (a logit){turned}."
+        if self._activation is not None:
+            return f"{_APPLIED[self._activation]}{turned}, as the values file says."
+        if self._config is None:
+            return f"A probability, as the model's own configuration says{turned}."
+        named = KNOWN_CLASSIFIERS[self._full["ready"]].outputs if "ready" in self._full else ()
+        outputs, kind = len(named or labels_of(self._config)), self._config.get("problem_type")
+        why = f'its configuration says "{kind}"' if kind else f"it has {outputs} output{'s' if outputs > 1 else ''}"
+        return (
+            f"{_APPLIED[activation_of(kind, outputs)]}{turned}: a guess, because {why}, as transformers' pipeline has "
+            'it. If its page says otherwise, name activation, or scale = "logit".'
+        )
 
     @property
     def version(self) -> str:
@@ -166,7 +198,10 @@ class Classifier(Scorer):
     def _opened(self) -> SequenceModel:
         head, device, longest = (self._full.get(key) for key in ("head", "device", "longest"))
         key = (self._name_of_model, head, device, longest)
-        return self._models.shared(key, lambda: open_sequence_model(self._name_of_model, head, device, longest))
+        model = self._models.shared(key, lambda: open_sequence_model(self._name_of_model, head, device, longest))
+        if self._config is None:
+            self._config = read_config(model.files.folder)
+        return model
 
     def _text(self, model: SequenceModel, prompt: str, reply: str) -> Text:
         match self._template:
@@ -177,16 +212,17 @@ class Classifier(Scorer):
             case "chat":
                 return model.chat(prompt, reply)
         first, pair, second = self._template.partition("{next}")
-        text = model.text(_filled(first, prompt, reply))
-        return replace(text, second=_filled(second, prompt, reply)) if pair else text
+        text = model.text(filled(first, prompt, reply))
+        return replace(text, second=filled(second, prompt, reply)) if pair else text
 
     def check(self) -> None:
         """Check that the model is on this machine, needs no code of its own, and has the output that is named."""
         head = self._full.get("head")
         files = locate(self._name_of_model)
         refuse_own_code(files, head)
+        self._config = read_config(files.folder)
         if head is None:
-            labels = labels_of(read_config(files.folder))
+            labels = labels_of(self._config)
             self._column(labels, len(labels))
 
     def _column(self, labels: Mapping[int, str], outputs: int) -> int:
@@ -212,12 +248,6 @@ class Classifier(Scorer):
         if self._scale == "probability":
             outputs = model.probabilities(outputs, self._activation)
         return np.asarray(self._sign * outputs[:, column])
-
-
-def _filled(template: str, prompt: str, reply: str) -> str:
-    """Return a template with a prompt and a reply, neither of which is read as a template."""
-    before, marker, after = template.partition("{reply}")
-    return before.replace("{prompt}", prompt) + (reply if marker else "") + after.replace("{prompt}", prompt)
 
 
 def _model_of(name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

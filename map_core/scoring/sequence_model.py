@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.models import files as model_files
 from map_core.models.conversion import read_config
 from map_core.models.files import ModelFiles
+from map_core.models.positions import usable_positions
 
 #: Tokens of a batch, padding included.
 TOKENS_AT_ONCE = 4096
-#: Names of the tables of learned positions in transformers' models.
-POSITION_TABLES = ("position_embeddings", "embed_positions", "wpe", "position_embedding")
+# Two texts whose outputs, together and alone, say whether and how a model's texts can share a batch.
+_SHORT, _LONG = "No.", "The cat sat on the mat, and the dog sat beside it."
+_TOLERANCE = {"float32": 1e-4, "bfloat16": 0.03}  # of the largest output
 _KEPT = 8  # lists of texts whose outputs are remembered: several values may read one model
 
 
@@ -77,6 +80,8 @@ class SequenceModel:
             raise
         except Exception as error:  # the libraries below raise many kinds for damaged files
             raise model_files.load_error(files, error) from error
+        # A side that nobody stated is transformers' default, which is no word on where a reply ends.
+        self._truncation_side = self.tokenizer.init_kwargs.get("truncation_side")
         config = self._body.config
         # Where the model names its padding, a decoder reads its output before the trailing tokens of that kind, as
         # transformers does; where it does not, at the last token, so that padding is then a token of no text.
@@ -92,7 +97,8 @@ class SequenceModel:
 
         Args:
             texts: any number.
-            cut_start: of texts with more tokens than :attr:`longest` the beginning is left out, else the end.
+            cut_start: of texts with more tokens than :attr:`longest` the beginning is left out, else the end; where the
+                tokenizer states its own ``truncation_side``, that is obeyed.
 
         Returns:
             Outputs (text, output) float64, and whether each text was cut (text,).
@@ -116,7 +122,7 @@ class SequenceModel:
         Raises:
             InputError: the model's outputs are no probabilities, and no activation is named.
         """
-        activation = activation or self.activation(outputs.shape[1])
+        activation = activation or activation_of(self._body.config.problem_type, outputs.shape[1])
         if activation == "none":
             raise InputError(
                 f"{self.files.name} is trained for regression, so its outputs are no probabilities. Take scale = "
@@ -125,18 +131,6 @@ class SequenceModel:
         if activation == "sigmoid":
             return np.asarray(np.exp(-np.logaddexp(0.0, -outputs)))
         return np.asarray(np.exp(outputs - np.logaddexp.reduce(outputs, axis=1, keepdims=True)))
-
-    def activation(self, outputs: int) -> str:
-        """Return what transformers' text-classification pipeline applies to so many outputs of this model.
-
-        "sigmoid", "softmax" or "none". Source: ``TextClassificationPipeline.postprocess`` of transformers 5.
-        """
-        kind = self._body.config.problem_type
-        if kind == "regression":
-            return "none"
-        if kind == "multi_label_classification" or outputs == 1:
-            return "sigmoid"
-        return "softmax"
 
     def text(self, text: str) -> Text:
         """Return a text that may begin with the special token that the tokenizer would add once more."""
@@ -161,19 +155,45 @@ class SequenceModel:
         lengths = [len(ids) for ids, _, _ in rows]
         rows_of_outputs: list[np.ndarray] = [np.zeros(0)] * len(texts)
         order = sorted(range(len(texts)), key=lambda i: lengths[i])
+        side = self._padding_side if len(set(lengths)) > 1 else "right"
         with torch.inference_mode():
             while order:
                 # From the longest downwards: texts of like length share a batch, and little is padded.
                 count = max(1, TOKENS_AT_ONCE // lengths[order[-1]])
-                batch, order = order[-count:], order[:-count]
-                given = self._padded([rows[i] for i in batch])
+                batch = [i for i in order[-count:] if side or lengths[i] == lengths[order[-1]]]
+                order = order[: -len(batch)]
+                given = self._padded([rows[i] for i in batch], side or "right")
                 for i, output in zip(batch, self._read(given), strict=True):
                     rows_of_outputs[i] = output
         cut = np.array([was_cut for _, _, was_cut in rows], dtype=bool)
         return (np.vstack(rows_of_outputs) if rows_of_outputs else np.zeros((0, 1))), cut
 
+    @cached_property
+    def _padding_side(self) -> str | None:
+        """The side on which texts can be padded without a change in their outputs; None where each has to be alone.
+
+        Most models read padding on the right as nothing. XLNet reads its output at the last place, so that its padding
+        has to be on the left; ConvBERT, FNet and Nystromformer mix padding into every place.
+        """
+        import torch
+
+        short, long = self._tokens(Text(_SHORT), False), self._tokens(Text(_LONG), False)
+        if len(short[0]) == len(long[0]):
+            return None
+        dtype = str(next(self._body.parameters()).dtype).removeprefix("torch.")
+        with torch.inference_mode():
+            alone = self._read(self._padded([short], "right"))[0]
+            for side in ("right", "left"):
+                try:
+                    both = self._read(self._padded([long, short], side))
+                except (RuntimeError, ValueError):  # BART, where the two have not equally many end tokens
+                    continue
+                if np.abs(both[1] - alone).max() <= _TOLERANCE.get(dtype, 0.03) * np.abs(both).max():
+                    return side
+        return None
+
     def _tokens(self, text: Text, cut_start: bool) -> tuple[list[int], list[int] | None, bool]:
-        self.tokenizer.truncation_side = "left" if cut_start else "right"
+        self.tokenizer.truncation_side = self._truncation_side or ("left" if cut_start else "right")
         given = {"text": text.first, "text_pair": text.second, "add_special_tokens": text.special}
         whole = self.tokenizer(**given, truncation=False, verbose=False)
         cut = len(whole["input_ids"]) > self.longest
@@ -189,7 +209,8 @@ class SequenceModel:
         ids = (self.tokenizer.eos_token_id, self.tokenizer.pad_token_id, self._padding, 0)
         return int(next(number for number in ids if number is not None))
 
-    def _padded(self, rows: Sequence[tuple[list[int], list[int] | None, bool]]) -> Mapping[str, Any]:
+    def _padded(self, rows: Sequence[tuple[list[int], list[int] | None, bool]], side: str) -> Mapping[str, Any]:
+        """Return texts as the model takes them, the shorter ones padded on this side."""
         import torch
 
         longest = max(len(ids) for ids, _, _ in rows)
@@ -201,9 +222,10 @@ class SequenceModel:
         ids = torch.full((len(rows), longest), padding)
         mask, kinds = torch.zeros_like(ids), torch.zeros_like(ids)
         for row, (own, kind, _) in enumerate(rows):
-            ids[row, : len(own)], mask[row, : len(own)] = torch.tensor(own), 1
+            place = slice(None, len(own)) if side == "right" else slice(longest - len(own), None)
+            ids[row, place], mask[row, place] = torch.tensor(own), 1
             if kind is not None:
-                kinds[row, : len(own)] = torch.tensor(kind)
+                kinds[row, place] = torch.tensor(kind)
         given = {"input_ids": ids, "attention_mask": mask}
         if rows[0][1] is not None:
             given["token_type_ids"] = kinds
@@ -216,7 +238,8 @@ class SequenceModel:
             logits = self._body(**given).logits
         else:
             states = self._body(**given).last_hidden_state
-            last = given["attention_mask"].sum(dim=1) - 1
+            mask = given["attention_mask"]
+            last = (mask * torch.arange(mask.shape[1], device=mask.device)).argmax(dim=1)
             logits = states[torch.arange(len(last)), last].float() @ self._head.T
         return np.asarray(logits.double().cpu().numpy())
 
@@ -224,22 +247,6 @@ class SequenceModel:
 def _vocabulary(model: Any) -> int:
     """Return how many tokens a model has an embedding for."""
     return int(model.get_input_embeddings().num_embeddings)
-
-
-def usable_positions(model: Any) -> int | None:
-    """Return how many tokens a model of transformers can read at once; None where its positions are unlimited.
-
-    RoBERTa and its relatives count positions from beyond the padding token's, and BART's and OPT's tables of positions
-    begin with two that are never read: their tables hold more rows than there are usable positions.
-    """
-    import torch
-
-    limits = [getattr(model.config.get_text_config(), "max_position_embeddings", None)]
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Embedding) and name.rpartition(".")[2] in POSITION_TABLES:
-            unused = getattr(module, "offset", 0) if module.padding_idx is None else module.padding_idx + 1
-            limits.append(module.num_embeddings - unused)
-    return min((int(limit) for limit in limits if limit and limit > 0), default=None)
 
 
 def open_sequence_model(
@@ -258,6 +265,25 @@ def labels_of(config: Mapping[str, Any]) -> dict[int, str]:
     """Return the names of a classifier's outputs by number, as its ``config.json`` has them."""
     named = {int(number): str(name) for number, name in (config.get("id2label") or {}).items()}
     return named or {number: f"LABEL_{number}" for number in range(int(config.get("num_labels", 2)))}
+
+
+def activation_of(problem_type: str | None, outputs: int) -> str:
+    """Return what transformers' text-classification pipeline applies to so many outputs of a model.
+
+    Args:
+        problem_type: as the model's ``config.json`` states it, or None.
+        outputs: how many the model has.
+
+    Returns:
+        "sigmoid", "softmax" or "none".
+
+    Source: ``TextClassificationPipeline.postprocess`` of transformers 5.
+    """
+    if problem_type == "regression":
+        return "none"
+    if problem_type == "multi_label_classification" or outputs == 1:
+        return "sigmoid"
+    return "softmax"
 
 
 def refuse_own_code(files: ModelFiles, head: str | None) -> None:

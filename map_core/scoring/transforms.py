@@ -124,6 +124,11 @@ class Transformed(Scorer):
         """Those of the scorer."""
         return self._scorer.notes
 
+    @property
+    def reading(self) -> str:
+        """That of the scorer."""
+        return self._scorer.reading
+
     def check(self) -> None:
         """Check the scorer."""
         self._scorer.check()

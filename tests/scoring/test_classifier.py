@@ -124,6 +124,8 @@ def test_two_values_of_one_model_load_and_run_it_once(bert: str, monkeypatch: py
     )
     models = ScoringModels()
     funny, dull = (scorer(models, model=bert, output=name) for name in ("funny", "dull"))
+    funny.score("Ho", REPLIES)  # the first texts also show how others can share a batch
+    passes.clear()
     assert not np.array_equal(funny.score("Hi", REPLIES), dull.score("Hi", REPLIES))
     assert sum(passes) == len(REPLIES)
 

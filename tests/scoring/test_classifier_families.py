@@ -7,6 +7,7 @@ texts longer than a model reads: each model is tiny and random, and everything e
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ WITH_BOS = (
 WITHOUT_BOS = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + ' ' }}{% endfor %}"
 SMALL: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "mpnet")
+#: Families with unusual ways to read a padded text.
+ODD_ONES = ("xlnet", "convbert", "fnet", "nystromformer", "bart")
 DECODERS = ("gpt2", "opt", "llama", "qwen2", "mistral", "gemma")
 POSITIONS = 66
 
@@ -81,6 +84,14 @@ def make(
     match family:
         case "distilbert":
             settings = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48}
+        case "deberta-v2":
+            relative = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 8}
+            settings = SMALL | relative | {"position_biased_input": False}
+        case "xlnet":
+            settings = {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48}
+        case "bart":
+            sides = {"layers": 2, "attention_heads": 4, "ffn_dim": 48}
+            settings = {"d_model": 32} | {f"{side}_{n}": v for side in ("encoder", "decoder") for n, v in sides.items()}
         case "gpt2":
             settings = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": POSITIONS}
         case "opt":
@@ -89,7 +100,7 @@ def make(
             settings = SMALL | {"num_key_value_heads": 2}
         case "gemma":
             settings = SMALL | {"num_key_value_heads": 2, "head_dim": 8}
-    if family != "gpt2":
+    if family not in ("gpt2", "xlnet"):
         settings |= {"max_position_embeddings": POSITIONS}
     token = {"bos_token_id": 1, "eos_token_id": 2}
     # Encoders of the family of RoBERTa cannot be without a padding token: their positions are counted from it.
@@ -186,6 +197,12 @@ def test_texts_are_read_as_the_tokenizer_reads_them(family: str, template: str, 
 def test_long_replies_are_cut_where_the_model_ends_and_scored(family: str, tmp_path: Path) -> None:
     folder = make(tmp_path, family, adds="bos eos")
     model = open_sequence_model(folder)
+    if family == "deberta-v2":  # its positions are relative: there is no end to them
+        (whole,) = (tokenizer_of(folder)(LONG.text, return_tensors="pt"),)
+        assert whole["input_ids"].shape[1] > 2 * POSITIONS
+        found = scores(folder, [*REPLIES[:2], LONG], template="reply")
+        np.testing.assert_allclose(found[2], logits(folder, [whole])[0, 0], atol=1e-5, rtol=1e-5)
+        return
     # Positions are counted from beyond the padding token, which is number 0 here and 1 in every MPNet.
     expected = POSITIONS - {"roberta": 1, "xlm-roberta": 1, "mpnet": 2}.get(family, 0)
     assert model.longest == expected
@@ -193,6 +210,40 @@ def test_long_replies_are_cut_where_the_model_ends_and_scored(family: str, tmp_p
     assert cut["input_ids"].shape[1] == expected
     found = scores(folder, [*REPLIES[:2], LONG], template="reply")
     np.testing.assert_allclose(found[2], logits(folder, [cut])[0, 0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+@pytest.mark.parametrize(("padding", "truncation"), [("right", None), ("left", "right"), ("left", "left")])
+@pytest.mark.parametrize("family", ENCODERS + DECODERS + ODD_ONES)
+def test_many_texts_get_what_each_gets_alone(family: str, padding: str, truncation: str | None, tmp_path: Path) -> None:
+    folder = make(tmp_path, family, adds="bos eos")
+    path = tmp_path / "tokenizer_config.json"
+    sides = {"padding_side": padding} | ({"truncation_side": truncation} if truncation else {})
+    path.write_text(json.dumps(json.loads(path.read_text()) | sides | {"model_max_length": 40}))
+    tokenizer = tokenizer_of(folder)
+    assert tokenizer.truncation_side == (truncation or "right")
+    assert len(tokenizer(LONG.text)["input_ids"]) > 40
+    texts = [tokenizer(reply.text, truncation=True, return_tensors="pt") for reply in (*REPLIES, LONG)]
+    together = scores(folder, [*REPLIES, LONG], template="reply")
+    np.testing.assert_allclose(together, logits(folder, texts)[:, 0], atol=1e-5, rtol=1e-5)
+    alone = [scores(folder, [reply], template="reply")[0] for reply in (*REPLIES, LONG)]
+    np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+def test_a_long_chat_loses_its_beginning_unless_the_tokenizer_says_otherwise(tmp_path: Path) -> None:
+    folder = make(tmp_path, "llama", template=WITH_BOS, adds="")
+    chat = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": LONG.text}]
+    for side in (None, "left", "right"):
+        path = tmp_path / "tokenizer_config.json"
+        stated = json.loads(path.read_text()) | ({"truncation_side": side} if side else {})
+        path.write_text(json.dumps(stated))
+        tokenizer = tokenizer_of(folder)
+        tokenizer.truncation_side = side or "left"
+        cut = {"truncation": True, "max_length": POSITIONS, "return_tensors": "pt"}
+        text = tokenizer.apply_chat_template(chat, tokenize=True, return_dict=True, **cut)
+        found = scores(folder, [LONG], template="chat")
+        np.testing.assert_allclose(found, logits(folder, [text])[:, 0], atol=1e-5, rtol=1e-5)
 
 
 def test_a_roberta_of_514_positions_reads_512_tokens(tmp_path: Path) -> None:
@@ -248,3 +299,31 @@ def test_an_activation_can_be_named_and_regression_has_none_of_its_own(tmp_path:
     np.testing.assert_allclose(softmax, 1 / (1 + np.exp(raw[:, 0] - raw[:, 1])))
     with pytest.raises(InputError, match="expected softmax or sigmoid"):
         scores(folder, template="reply", output=0, activation="relu")
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "settings", "said"),
+    [
+        (2, None, {"output": 0}, r"^The model's output as it is \(a logit\)\.$"),
+        (
+            2,
+            None,
+            {"output": 0, "scale": "probability"},
+            "^The softmax over the model's outputs: a guess.*it has 2 out",
+        ),
+        (1, None, {"scale": "probability", "sign": -1}, "^The sigmoid .*, with its sign turned round: a guess"),
+        (3, "multi_label_classification", {"output": 0, "scale": "probability"}, 'says "multi_label_classification"'),
+        (2, "regression", {"output": 0, "scale": "probability"}, "^Nothing: the model's outputs are no probabilities"),
+        (2, None, {"output": 0, "scale": "probability", "activation": "sigmoid"}, "as the values file says"),
+    ],
+)
+def test_what_is_guessed_of_an_output_stands_on_the_card(
+    labels: int, kind: str | None, settings: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    folder = make(tmp_path, "bert", labels, problem_type=kind)
+    for more in ({}, {"transform": "probability"}):
+        given = Specification("wit", "classifier", {"model": folder} | settings | more)
+        (scorer,) = scoring.resolve(["wit"], [given], ScoringModels())
+        scoring.check_scorers([scorer])
+        assert re.search(said, scorer.entry()["reading"])
+        assert "reading" not in scorer.card.as_dict()

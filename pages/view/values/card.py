@@ -71,6 +71,7 @@ def _draw_facts(seen: ValuesView, name: str, own: CustomValue | None, profile: V
     facts = [
         ("Measures", entry.get("measures"), ""),
         ("Misses", entry.get("misses"), ""),
+        ("Reading", entry.get("reading"), ""),
         ("AUC", area, basis),
         ("Length", figures.length_sentence(profile), ""),
         ("Scorer", entry.get("source"), f"version {entry['version']}" if entry.get("version") else ""),
