@@ -14,6 +14,7 @@ from map_core.cli.options import json_option, values_file_option
 from map_core.core import amounts
 from map_core.core.assets import ASSETS
 from map_core.data.reward_table import RewardTable
+from map_core.errors import PaletteError
 from map_core.scoring import cards, check_scorers, read_values_file, resolve
 from map_core.scoring.known_classifiers import KNOWN_CLASSIFIERS
 from map_core.scoring.validation import MIN_AUC, Separation, length_correlations, read_labels, separations
@@ -41,13 +42,20 @@ A values file names values of your own; build, generate and this command read it
   question = "How polite is the reply?"   # rated from lowest = 1 to highest = 9
 
 \b
+  [safe]                                  # a reward model or classifier on a server of vLLM or OpenRLHF
+  family = "served"
+  model = "owner/name@http://gpu-box:8000"
+  endpoint = "classify"                   # or pooling, score (pairs), get_reward (OpenRLHF)
+  template = "chat"                       # output, scale and sign as for a classifier
+
+\b
   [brief]                                 # a Python function (prompt, replies) -> numbers, beside the file
   family = "function"
   function = "mine.py:brief"              # or an entry point of the group value_palette.scorers
 
 \b
-Any of them takes transform = "probability". A table records what is needed to score its values again; functions and
-judges are run only for a values file that you name, never because a table says so.
+Any of them takes transform = "probability". A table records what is needed to score its values again; functions are
+run and servers called only for a values file that you name, never because a table says so.
 """
 )
 @click.argument("table", type=click.Path(path_type=Path), required=False)
@@ -78,9 +86,15 @@ def values(
     if values_file is not None:
         own = read_values_file(values_file)
         chosen = resolve(tuple(own), own)
+        fault = None
+        try:
+            check_scorers(chosen)
+        except PaletteError as error:  # said below what can be shown
+            fault = error
         for scorer in chosen:
             _show(scorer.name, scorer.entry(), None, None, as_json)
-        check_scorers(chosen)
+        if fault is not None:
+            raise fault
         return
     if table is None and (ASSETS / "default.parquet").is_file():
         table = ASSETS / "default.parquet"
@@ -123,6 +137,8 @@ def _show(
     click.secho(name, bold=True)
     if card is not None:
         click.echo(f"  measures  {card['measures']}\n  misses    {card['misses']}")
+        if card.get("reading"):
+            click.echo(f"  reading   {card['reading']}")
         click.echo(f"  source    {card['source']}; licence {card['licence']}")
         if card.get("needs"):
             click.echo(f"  needs     {'; '.join(card['needs'])}")

@@ -157,7 +157,7 @@ def reward_functions(
     Args:
         names: the values, in the order of the weights; a mapping of weights will do.
         table: its metadata says how values that are not built in are scored, and which model is the base model.
-        values_file: names values of your own, as TOML or JSON; judges and functions have to stand in it.
+        values_file: names values of your own, as TOML or JSON; judges, served values and functions have to stand in it.
         model: the base model, for values that read log-probabilities: a name from ``value-palette models list`` or a
             folder; None for the table's, or the default one.
 

@@ -3,8 +3,10 @@
 base, specification, settings, definition
                       the contract of a scorer, and scorers as plain data
 registry              scorers by name
-lexicon, likelihood, embedding, contrast, classifier, judge, function
+lexicon, likelihood, embedding, contrast, classifier, served, judge, function
                       the families
+served_endpoints      requests and answers of servers of reward models
+templates             texts with places for a prompt and a reply
 embedding_examples, embedding_covariance
                       data of the embedding scorers
 sequence_model, known_classifiers

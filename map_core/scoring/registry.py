@@ -31,6 +31,7 @@ from map_core.scoring.function import FUNCTION, FunctionScorer
 from map_core.scoring.judge import JUDGE, Judge
 from map_core.scoring.lexicon import Diversity, PlainLanguage
 from map_core.scoring.likelihood import Familiarity, Helpfulness
+from map_core.scoring.served import SERVED, Served
 from map_core.scoring.shared_models import ScoringModels
 from map_core.scoring.specification import BUILT_IN, CONTRAST, Specification
 from map_core.scoring.transforms import Transform, Transformed
@@ -61,10 +62,12 @@ FAMILIES: dict[str, Callable[[Specification, ScoringModels], Scorer]] = {
     CONTRAST: _contrast,
     CLASSIFIER: lambda one, models: Classifier(one.name, one.settings, models),
     JUDGE: lambda one, models: Judge(one.name, one.settings, models, trusted=one.trusted),
+    SERVED: lambda one, models: Served(one.name, one.settings, models, trusted=one.trusted),
     FUNCTION: lambda one, models: FunctionScorer(one.name, one.settings),
 }
 #: Families that run code or call a server: only for values that whoever runs this program named.
-_TRUSTED_ONLY = frozenset({FUNCTION, JUDGE})
+_RUN = {FUNCTION: "a function", JUDGE: "a judge", SERVED: "a model on a server"}
+_TRUSTED_ONLY = frozenset({FUNCTION, JUDGE, SERVED})
 
 
 def cards() -> dict[str, Card]:
@@ -146,8 +149,8 @@ def make_scorer(specification: Specification, models: ScoringModels) -> Scorer:
         )
     if specification.family in _TRUSTED_ONLY and not specification.trusted:
         raise InputError(
-            f"{specification.name!r} is scored by a {specification.family}, and a table alone may not have that run "
-            "or called. Name it in a values file of your own (--values-file)."
+            f"{specification.name!r} is scored by {_RUN[specification.family]}, and a table alone may not have that "
+            "run or called. Name it in a values file of your own (--values-file)."
         )
     check_name(specification.name)
     if "transform" not in specification.settings:

@@ -1,0 +1,324 @@
+"""A served score equals the local one; faults of servers in words; nothing is called that nobody named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from map_core import scoring
+from map_core.cli.values import values as command
+from map_core.errors import EngineError, InputError
+from map_core.scoring import Scorer, ScorerError, ScoringModels, Specification
+from map_core.testing.scorer_laws import check_scorer, reply
+from tests.reward_server import RewardServer, ServedModel
+from tests.tiny_classifier import make_classifier, make_reward_model
+
+PROMPT = "How do bees make honey?"
+REPLIES = [reply("Bees make honey from nectar."), reply("No."), reply("The cat sat on the mat."), reply("Sorry! 🎉")]
+LONG = reply("Thank you for your message; we will look into it. " * 9)
+
+
+def served(server: RewardServer, **settings: Any) -> Scorer:
+    given = {"model": f"tiny@{server.url}"} | settings
+    (scorer,) = scoring.resolve(["wit"], [Specification("wit", "served", given, trusted=True)], ScoringModels())
+    return scorer
+
+
+def local(folder: str, **settings: Any) -> Scorer:
+    given = {"model": folder, "device": "cpu"} | settings
+    (scorer,) = scoring.resolve(["wit"], [Specification("wit", "classifier", given)], ScoringModels())
+    return scorer
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A BERT of two outputs."""
+    return str(make_classifier(tmp_path_factory.mktemp("bert")))
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A BERT of one output that reads pairs, as cross-encoders are."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    folder = make_classifier(tmp_path_factory.mktemp("cross"))
+    config = BertConfig.from_pretrained(folder, num_labels=1)
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        BertForSequenceClassification(config).eval().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def chats(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Llama reward model with a chat template."""
+    return str(make_reward_model(tmp_path_factory.mktemp("llama")))
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VALUE_PALETTE_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# Equal to the local scorer
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+@pytest.mark.parametrize("heeds", ["use_activation", "activation"])
+@pytest.mark.parametrize("scale", ["logit", "probability"])
+@pytest.mark.parametrize(
+    ("model", "endpoint", "settings"),
+    [
+        ("pairs", "classify", {"template": "reply", "output": 1}),
+        ("pairs", "classify", {"template": "Q: {prompt} A: {reply}", "output": 0, "sign": -1}),
+        ("pairs", "pooling", {"template": "reply", "output": 1}),
+        ("single", "score", {}),
+        ("single", "score", {"template": "Q: {prompt}{next}A: {reply}"}),
+        ("chats", "pooling", {"template": "chat"}),
+        ("chats", "classify", {"template": "chat", "at_once": 2}),
+        ("chats", "classify", {"template": "Human: {prompt} Assistant: {reply}", "batch": 3}),
+    ],
+)
+def test_a_served_score_is_the_local_one(
+    request: pytest.FixtureRequest, model: str, endpoint: str, settings: dict[str, Any], scale: str, heeds: str
+) -> None:
+    folder = request.getfixturevalue(model)
+    own = {"template": "pair"} | {key: settings[key] for key in settings if key not in ("at_once", "batch")}
+    expected = local(folder, scale=scale, **own).score_many(["Why?", "Hi"], [REPLIES, REPLIES[:2]])
+    with RewardServer(ServedModel(folder, heeds)) as server:
+        scorer = served(server, endpoint=endpoint, scale=scale, **settings)
+        for rewards, wanted in zip(scorer.score_many(["Why?", "Hi"], [REPLIES, REPLIES[:2]]), expected, strict=True):
+            np.testing.assert_allclose(rewards, wanted, atol=1e-5, rtol=1e-5)
+    assert np.ptp(expected[0]) > 1e-3
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+def test_a_reward_server_is_given_whole_texts(chats: str) -> None:
+    template = "<|im_start|>user {prompt}<|im_end|><|im_start|>assistant {reply}<|im_end|>"
+    with RewardServer(ServedModel(chats)) as server:
+        scorer = served(server, endpoint="get_reward", template=template)
+        expected = local(chats, template=template).score(PROMPT, REPLIES)
+        np.testing.assert_allclose(scorer.score(PROMPT, REPLIES), expected, atol=1e-5, rtol=1e-5)
+        ((endpoint, body),) = server.requests
+        assert (endpoint, sorted(body)) == ("get_reward", ["prompts", "query"])
+        assert body["prompts"] == [PROMPT] * len(REPLIES)
+        again = served(server, endpoint="get_reward", template=template, model=f"rm@{server.url}/get_reward")
+        np.testing.assert_allclose(again.score(PROMPT, REPLIES), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+def test_served_scorers_keep_the_laws(pairs: str) -> None:
+    with RewardServer(ServedModel(pairs, longest=64)) as server:
+        check_scorer(served(server, endpoint="classify", template="reply", output=1, longest=-1, batch=3))
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+@pytest.mark.parametrize("template", ["reply", "{prompt}{reply}", "chat"])
+def test_the_server_cuts_where_the_local_scorer_does(template: str, pairs: str, chats: str) -> None:
+    folder, output = (chats, 0) if template == "chat" else (pairs, 1)
+    with RewardServer(ServedModel(folder)) as server:
+        whole = served(server, endpoint="classify", template=template, output=output)
+        with pytest.raises(EngineError, match=r"it answers 400: .*maximum context length is 64 tokens"):
+            whole.score(PROMPT, [LONG])
+        cut = served(server, endpoint="classify", template=template, output=output, longest=-1)
+        expected = local(folder, template=template, output=output).score(PROMPT, [LONG])
+        np.testing.assert_allclose(cut.score(PROMPT, [LONG]), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_outputs_of_each_token_are_taken_when_that_is_said(pairs: str) -> None:
+    with RewardServer(ServedModel(pairs, each_token=True)) as server:
+        settings = {"endpoint": "pooling", "template": "reply", "output": 1}
+        with pytest.raises(ScorerError, match=r"outputs for each of 2 tokens; take token = \"last\""):
+            served(server, **settings).score(PROMPT, REPLIES)
+        rewards = served(server, token="last", **settings).score(PROMPT, REPLIES)
+        np.testing.assert_allclose(rewards, local(pairs, template="reply", output=1).score(PROMPT, REPLIES), atol=1e-5)
+
+
+# Whether the numbers are what was asked for
+
+
+def test_a_server_that_gives_probabilities_whatever_is_asked_is_noticed(pairs: str) -> None:
+    settings = {"endpoint": "classify", "template": "reply", "output": 1}
+    with RewardServer(ServedModel(pairs, heeds=None)) as server:
+        with pytest.raises(ScorerError, match="the same numbers from 0 to 1 whether raw outputs or probabilities"):
+            served(server, **settings).score(PROMPT, REPLIES)
+        expected = local(pairs, template="reply", output=1, scale="probability").score(PROMPT, REPLIES)
+        for scale in ("probability", "served"):
+            rewards = served(server, scale=scale, **settings).score(PROMPT, REPLIES)
+            np.testing.assert_allclose(rewards, expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+def test_a_server_that_refuses_a_field_is_asked_without_it(pairs: str) -> None:
+    model = ServedModel(pairs)
+
+    def strict(endpoint: str, body: dict[str, Any]) -> Response:
+        if unknown := body.keys() - {"model", "input", "use_activation"}:
+            return JSONResponse({"error": {"message": f"Extra inputs are not permitted: {min(unknown)}"}}, 422)
+        return model(endpoint, body)
+
+    with RewardServer(strict) as server:
+        scorer = served(server, endpoint="classify", template="reply", output=1)
+        expected = local(pairs, template="reply", output=1).score(PROMPT, REPLIES)
+        np.testing.assert_allclose(scorer.score(PROMPT, REPLIES), expected, atol=1e-5)
+
+
+def rows(*outputs: object) -> Response:
+    """Answers of ``/classify`` with these outputs, which JSON as Python writes it can hold."""
+    data = [{"index": i, "label": None, "probs": row, "num_classes": 1} for i, row in enumerate(outputs)]
+    return Response(json.dumps({"object": "list", "data": data}), media_type="application/json")
+
+
+def test_what_is_no_probability_is_not_taken_for_one() -> None:
+    with RewardServer(lambda endpoint, body: rows(*[[1.5]] * len(body["input"]))) as server:
+        with pytest.raises(ScorerError, match=r"gives 1\.5 although a probability was asked for"):
+            served(server, endpoint="classify", template="reply", scale="probability").score(PROMPT, REPLIES)
+        assert served(server, endpoint="classify", template="reply").score(PROMPT, REPLIES).tolist() == [1.5] * 4
+
+
+def test_which_output_is_meant_has_to_be_said(pairs: str) -> None:
+    with RewardServer(ServedModel(pairs)) as server:
+        for output in ({}, {"output": 2}):
+            with pytest.raises(InputError, match="has 2 outputs; say which one is 'wit': output = 0 to 1"):
+                served(server, endpoint="classify", template="reply", **output).score(PROMPT, REPLIES)
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda: JSONResponse({"detail": "Not Found"}, 404), "it answers 404: Not Found. See .*that endpoint"),
+        (lambda: JSONResponse({"error": {"message": "no such task"}}, 400), "it answers 400: no such task"),
+        (lambda: PlainTextResponse("<html>hello</html>"), "answers with '<html>hello</html>', which is no object"),
+        (lambda: Response("{half", media_type="application/json"), "what is no JSON"),
+        (lambda: JSONResponse([1, 2]), r"answers with \[1, 2\], which is no object"),
+        (lambda: JSONResponse({"object": "error"}), "no list of data but the fields object"),
+        (lambda: rows([0.5]), "gives scores for 1 texts; 2 were asked about"),
+        (lambda: rows([0.5], [0.5], [0.5]), "gives scores for 3 texts; 2 were asked about"),
+        (lambda: rows([0.5], [float("nan")]), "gives nan as a score"),
+        (lambda: rows([0.5], [float("inf")]), "gives inf as a score"),
+        (lambda: rows([0.5], [None]), "gives None as a score"),
+        (lambda: rows([0.5], ["0.5"]), "gives '0.5' as a score"),
+        (lambda: rows([0.5], [0.5, 0.5]), r"gives \[1, 2\] outputs a text"),
+        (lambda: rows([], []), "outputs a text"),
+        (lambda: rows("aGk=", "aGk="), "tells no probs of a text"),
+        (lambda: JSONResponse({"data": [{"index": 0, "probs": [1.0]}] * 2}), r"numbered \[0, 0\]; expected each of 0"),
+    ],
+)
+def test_faults_are_told_in_words(answer: Any, said: str) -> None:
+    with RewardServer(lambda endpoint, body: answer()) as server:
+        scorer = served(server, endpoint="classify", template="reply", scale="served")
+        with pytest.raises((ScorerError, EngineError), match=said):
+            scorer.score(PROMPT, REPLIES[:2])
+
+
+def test_rewards_that_are_none_are_told_in_words() -> None:
+    for answer, said in (({"rewards": 3}, "no list of rewards"), ({"rewards": [1.0]}, "for 1 texts; 2 were asked")):
+        with RewardServer(lambda endpoint, body, answer=answer: JSONResponse(answer)) as server:
+            scorer = served(server, endpoint="get_reward", template="{prompt}{reply}")
+            with pytest.raises(ScorerError, match=said):
+                scorer.score(PROMPT, REPLIES[:2])
+
+
+def test_a_server_that_is_busy_is_asked_again() -> None:
+    answers = iter([429, 503])
+
+    def busy(endpoint: str, body: dict[str, Any]) -> Response:
+        status = next(answers, None)
+        given = JSONResponse({"error": {}}, status or 200, {"retry-after-ms": "1"})
+        return given if status else rows(*[[2.0]] * len(body["input"]))
+
+    with RewardServer(busy) as server:
+        scorer = served(server, endpoint="classify", template="reply", scale="served")
+        assert scorer.score(PROMPT, REPLIES).tolist() == [2.0] * 4
+        assert len(server.requests) == 3
+        scorer.score(PROMPT, REPLIES)
+        assert len(server.requests) == 3  # what was asked is remembered
+
+
+def test_a_server_that_is_gone_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("map_core.scoring.served._RETRIES", 0)
+    with RewardServer(lambda endpoint, body: rows([1.0])) as server:
+        scorer = served(server, endpoint="classify", template="reply", scale="served", seconds=5)
+    with pytest.raises(EngineError, match=r"does not answer \(APIConnectionError\)"):
+        scorer.score(PROMPT, REPLIES)
+
+
+def test_a_key_is_sent_and_stands_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "sk-very-secret"
+    with RewardServer(lambda endpoint, body: rows([1.0]), key=secret) as server:
+        settings = {"endpoint": "classify", "template": "reply", "scale": "served"}
+        with pytest.raises(EngineError, match="the key is refused") as refused:
+            served(server, **settings).score(PROMPT, REPLIES[:1])
+        assert secret not in str(refused.value)
+        monkeypatch.setenv("VALUE_PALETTE_API_KEY", secret)
+        scorer = served(server, **settings)
+        assert scorer.score(PROMPT, REPLIES[:1]).tolist() == [1.0]
+        assert secret not in str(scorer.entry()) + scorer.version
+        server.answer = lambda endpoint, body: JSONResponse({"error": {"message": f"unknown {secret}"}}, 400)
+        with pytest.raises(EngineError, match=r"it answers 400: unknown \*\*\*\.") as refused:
+            served(server, **settings).score(PROMPT, REPLIES[:1])
+        assert secret not in str(refused.value)
+
+
+def test_a_table_alone_has_no_server_called() -> None:
+    with RewardServer(lambda endpoint, body: rows([1.0])) as server:
+        entry = served(server, endpoint="classify", template="reply").entry()
+        told = scoring.from_metadata({"scorers": [entry]})
+        assert "wit" not in scoring.scorable_values(told)
+        with pytest.raises(InputError, match="scored by a model on a server, and a table alone may not have that run"):
+            scoring.resolve(["wit"], told)
+        assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"model": "tiny"}, "expected NAME@http"),
+        ({"model": "tiny@http://user:secret@host"}, "holds a user name"),
+        ({"endpoint": "embed"}, "expected one of classify, pooling, score, get_reward"),
+        ({"template": "pair"}, "for endpoint = 'classify' expected reply, chat, or a text"),
+        ({"template": ""}, "for endpoint = 'classify' expected reply, chat, or a text"),
+        ({"endpoint": "score", "template": "reply"}, "expected pair, or a text with {prompt}, {next} and {reply}"),
+        ({"endpoint": "get_reward", "template": "chat"}, "the whole text that the server scores"),
+        ({"endpoint": "get_reward", "scale": "logit"}, "expected served, as get_reward knows no other"),
+        ({"scale": "raw"}, "expected logit, probability, served"),
+        ({"sign": 2}, "expected 1 or -1"),
+        ({"token": "first"}, "expected last"),
+        ({"longest": 0}, "expected a number of tokens from 1, or -1"),
+        ({"at_once": 0}, "must be above 0"),
+        ({"key": "sk"}, "unknown setting 'key'"),
+    ],
+)
+def test_bad_settings_are_told_in_words(settings: dict[str, Any], said: str) -> None:
+    given = {"model": "tiny@http://127.0.0.1:9", "endpoint": "classify", "template": "reply"} | settings
+    with pytest.raises(InputError, match=said):
+        scoring.resolve(["wit"], [Specification("wit", "served", given, trusted=True)], ScoringModels())
+
+
+# The command
+
+
+def test_values_checks_and_shows_a_served_value(pairs: str, tmp_path: Path) -> None:
+    with RewardServer(ServedModel(pairs)) as server:
+        path = tmp_path / "values.toml"
+        lines = ["[wit]", 'family = "served"', f'model = "tiny@{server.url}"', 'endpoint = "classify"']
+        path.write_text("\n".join([*lines, 'template = "reply"', "output = 1"]))
+        shown = CliRunner().invoke(command, ["--values-file", str(path)], catch_exceptions=False)
+        assert shown.exit_code == 0
+        assert "reading   The model's raw output, as asked for (a logit)." in shown.stdout
+        path.write_text("\n".join([*lines, 'template = "reply"', "output = 7"]))
+        refused = CliRunner().invoke(command, ["--values-file", str(path)])
+        assert isinstance(refused.exception, InputError)
+        assert "has 2 outputs" in str(refused.exception)
