@@ -54,7 +54,7 @@ def graded_palettes(table: RewardTable, candidates: int, *, seed: int = 0) -> tu
         seed: of the mixtures and the subsamples.
     """
     oracle = MemoryOracle.of(subsample_candidates(table, candidates, subsets=SUBSETS, seed=seed), Form.PER_PROMPT)
-    scale, size = Percentiles(table), len(table.values)
+    scale, size = Percentiles(table, oracle.form), len(table.values)
 
     def at(values: np.ndarray, percentile: int) -> StudyPalette:
         targets = np.full(size, np.nan)

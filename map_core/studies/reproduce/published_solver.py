@@ -47,6 +47,7 @@ def published_solver(
     targets: np.ndarray,
     *,
     form: Form = Form.POOLED,
+    prompt_weights: np.ndarray | None = None,
     steps: int = STEPS,
     learning_rate: float = LEARNING_RATE,
 ) -> PublishedSolution:
@@ -57,6 +58,7 @@ def published_solver(
         offsets: (prompt + 1,) where each prompt's replies begin.
         targets: (row, value) c in reward units, NaN for a free value.
         form: the published one is pooled; per prompt runs the same steps on that form's dual.
+        prompt_weights: (prompt,) above 0, how much each prompt counts; all alike by default, as published.
         steps: Adam steps, at least 1; the last one is computed and not taken, as published.
         learning_rate: of Adam.
 
@@ -71,8 +73,15 @@ def published_solver(
     padded = np.zeros((groups, longest, rewards.shape[1]), dtype=np.float32)
     padded[present] = rewards
     table = torch.from_numpy(padded.reshape(groups * longest, -1))
-    # Padding has no part in any sum.
-    padding_mask = torch.from_numpy(np.where(present, np.float32(0), np.float32(-np.inf)))
+    # Padding has no part in any sum; pooled, a reply has as much as its prompt counts.
+    log_copies, group_mass = np.zeros(present.shape, dtype=np.float32), None
+    if prompt_weights is not None:
+        relative = np.asarray(prompt_weights, dtype=np.float64) / np.mean(prompt_weights)
+        if form is Form.PER_PROMPT:
+            group_mass = torch.from_numpy((relative / groups).astype(np.float32)[:, None])
+        else:
+            log_copies[present] = np.repeat(np.log(relative), np.diff(offsets))
+    padding_mask = torch.from_numpy(np.where(present, log_copies, np.float32(-np.inf)))
 
     def run(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         targeted = torch.from_numpy(~np.isnan(c))
@@ -89,7 +98,10 @@ def published_solver(
             share = logits.sub_(largest[..., None]).exp_()
             total = share.sum(dim=2)
             solved &= ((largest + total.log() <= LARGEST_LOG) & (largest >= SMALLEST_LOG)).all(dim=1)
-            share.div_(groups * total[..., None])
+            if group_mass is None:
+                share.div_(groups * total[..., None])
+            else:
+                share.mul_(group_mass / total[..., None])
             gradient = share.reshape(len(c), -1) @ table - target
             tau.grad = torch.where(targeted, gradient * weights, 0.0)
             adam.step()

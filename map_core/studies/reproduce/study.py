@@ -32,7 +32,7 @@ from map_core.oracle import MemoryOracle, Oracle
 from map_core.solver.batched import Solutions, solve_many
 from map_core.solver.newton import Status, solve
 from map_core.studies.reproduce.paper import PAPER
-from map_core.studies.reproduce.published_solver import published_solver
+from map_core.studies.reproduce.published_solver import PublishedSolution, published_solver
 from map_core.studies.reproduce.results import (
     MISS,
     ROUNDS,
@@ -121,6 +121,7 @@ def reproduce(
     ):
         if not fits:
             raise InputError(f"{name} is {number}; expected {expected}.")
+    table = table.without_held_out()
     oracle = MemoryOracle.of(table, form)
     attainable = AttainableLevels(oracle)
     sizes = []
@@ -146,10 +147,10 @@ def _size(
     for row in np.flatnonzero(open_rows):
         reachable[row] = attainable.margin(d[row]).attainable
 
-    published = published_solver(table.rewards, table.offsets, levels, form=oracle.form)
+    published = _published(table, levels, oracle.form)
     pooled = published
     if oracle.form is Form.PER_PROMPT:
-        pooled = published_solver(table.rewards, table.offsets, levels)
+        pooled = _published(table, levels, Form.POOLED)
     comparable = published.solved & reachable
     random = np.zeros_like(d)
     random[~np.isnan(d)] = random_weights(len(d), m, largest=LARGEST, seed=seed).ravel()
@@ -186,6 +187,11 @@ def _size(
         one_round_short=float(np.median(one_round)) if len(one_round) else math.nan,
         rounds_short=float(np.median(all_rounds)) if len(all_rounds) else math.nan,
     )
+
+
+def _published(table: RewardTable, levels: np.ndarray, form: Form) -> PublishedSolution:
+    """Run the published solver on a table, each prompt by its weight."""
+    return published_solver(table.rewards, table.offsets, levels, form=form, prompt_weights=table.prompt_weights)
 
 
 def _share(holds: np.ndarray) -> float:
@@ -237,7 +243,7 @@ def _times(table: RewardTable, oracle: Oracle, d: np.ndarray, levels: np.ndarray
             for i, run in enumerate(
                 (
                     lambda target=target: solve(oracle, target),
-                    lambda level=level: published_solver(table.rewards, table.offsets, level, form=oracle.form),
+                    lambda level=level: _published(table, level, oracle.form),
                 )
             ):
                 began = time.perf_counter()
@@ -250,7 +256,7 @@ def _times(table: RewardTable, oracle: Oracle, d: np.ndarray, levels: np.ndarray
 
 def _rounds(table: RewardTable, oracle: Oracle, chosen: Sequence[int]) -> SequentialExample | None:
     """Run the paper's sequential experiment: the same quantile of each value, in one round, in five and at once."""
-    scale = Percentiles(table)
+    scale = Percentiles(table, oracle.form)
     for quantile in np.arange(PAPER.quantile, 0.5, -0.05).round(2):
         levels = np.full(len(table.values), np.nan)
         levels[chosen] = [scale.level(j, 100.0 * quantile) for j in chosen]
