@@ -134,16 +134,7 @@ def import_(
         except UnansweredError as error:
             watcher.ask(*(question.as_dict() for question in error.questions))
             raise
-        watcher.note(*done.notes)
-    click.echo(
-        f"{out}: {_counted(done.rows, 'row')} read, none left out; {_counted(done.prompts, 'prompt')}, "
-        f"{_counted(done.replies, 'reply', 'replies')}, {_counted(len(done.values), 'value')}; {done.form.value} form.",
-        err=True,
-    )
-
-
-def _counted(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
+        watcher.note(*done.notes, done.counts)
 
 
 class Hundredths:

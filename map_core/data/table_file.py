@@ -17,10 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from map_core.data import reward_table
-from map_core.data.importing import import_file
+from map_core.data.importing import ColumnChoice, import_file
 from map_core.data.importing.cells import NumberColumn
+from map_core.data.importing.column_roles import ColumnRoles, assign_roles
 from map_core.data.importing.lookalikes import visible
 from map_core.data.importing.questions import UnansweredError
+from map_core.data.importing.readers import open_source
 from map_core.data.reward_table import METADATA_KEY, READING, RewardTable
 from map_core.data.table_columns import REPLY_COLUMNS, REQUIRED_COLUMNS, departure, index_columns, is_counter, is_number
 from map_core.errors import InputError
@@ -111,10 +113,14 @@ def departures(path: Path) -> list[str]:
         columns = file.read(columns=[*texts, *others])
     reasons += [f"{name!r} has empty cells" for name in texts if columns[name].null_count]
     reasons += [f"{name!r} holds numbers as {columns[name].type}" for name in others if _holds_numbers(columns[name])]
-    return reasons or _doubtful_prompts(columns)
+    roles = assign_roles(schema.names, str(path), ColumnChoice(), numbering)
+    reasons += [f"{name!r} is taken for what its name says" for name in roles.texts if name not in REPLY_COLUMNS]
+    if not reasons and open_source(path).layout is not None:
+        reasons.append("it has nested fields")
+    return reasons or _doubtful_prompts(columns, roles)
 
 
-def _doubtful_prompts(columns: pa.Table) -> list[str]:
+def _doubtful_prompts(columns: pa.Table, roles: ColumnRoles) -> list[str]:
     """Return what makes the prompts of a file that keeps to the format others than its rows say at first sight."""
     reasons, names = [], columns.column_names
     identity = [name for name in ("prompt_id", "prompt") if name in names]
@@ -126,6 +132,9 @@ def _doubtful_prompts(columns: pa.Table) -> list[str]:
         reasons.append("one prompt comes in several use cases, and is a prompt of its own in each")
     elif "prompt_id" not in names and len({visible(text)[0] for text in prompts["prompt"].to_pylist()}) < ids:
         reasons.append("prompts look alike and are not the same")
+    for part in roles.left_out_parts:
+        if part in names and columns.group_by([*identity, part]).aggregate([]).num_rows > prompts.num_rows:
+            reasons.append(f"rows with the same prompt differ in {part!r}")
     if "candidate" in names:
         numbered = columns.group_by([identity[0], "candidate"]).aggregate([]).num_rows
         if numbered < columns.num_rows:

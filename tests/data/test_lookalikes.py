@@ -106,7 +106,7 @@ def test_the_command_refuses_until_an_option_says_which(
     apart = import_table(path, lookalikes="apart")
     assert apart.table.prompts == (PLAIN, ALIKE[kind], "Why?")
     assert apart.table.candidates.tolist() == [2, 1, 1]
-    assert "1 prompts look like an earlier one and are kept apart." in apart.notes
+    assert "1 prompt looks like an earlier one and is kept apart." in apart.notes
 
 
 def test_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,3 +186,13 @@ def test_as_many_prompts_are_kept_as_there_are(tmp_path: Path) -> None:
         finder.add("u", text, "")
     assert (finder.count, finder.merged) == (len(ALIKE) + 2, 2)
     assert finder.first_alike.tolist() == [0, 1, *[0] * len(ALIKE)]
+
+
+def test_all_that_is_open_is_asked_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("prompt;reply;elo;rating\nHow?;a;900;1,500\nHow?\u00a0;b;1,200;2,500\n")
+    with pytest.raises(UnansweredError) as raised:
+        import_table(path)
+    assert [question.option for question in raised.value.questions] == ["--decimal", "--lookalikes"]
+    answers = [answer.gives for answer in raised.value.questions[0].answers]
+    assert answers == ["1200 with a decimal point", "1.200 with a decimal comma"]

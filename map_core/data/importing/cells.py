@@ -321,6 +321,11 @@ def is_empty(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number and what it counts."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def column_list(names: Sequence[str]) -> str:
     """Join the names of columns; those without a name come last, counted."""
     unnamed = sum(not name.strip() for name in names)

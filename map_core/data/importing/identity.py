@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from map_core.data.importing.cells import counted
 from map_core.data.importing.questions import Answer, Question
 
 
@@ -48,13 +49,14 @@ class PromptIds:
         notes = []
         if self._prompts > len(self._texts):
             notes.append(
-                f"{column!r} makes {self._prompts} prompts of {len(self._texts)} texts: one text under two ids is two "
-                'prompts (--prompt-id-column "" goes by texts alone).'
+                f"{column!r} makes {self._prompts} prompts of {counted(len(self._texts), 'text')}: one text under two "
+                'ids is two prompts (--prompt-id-column "" goes by texts alone).'
             )
         if not self.unique and not self._without:
             notes.append(f"One id of {column!r} comes with several prompts, each of which is a prompt of its own.")
         if self._without:
-            notes.append(f"{self._without} prompts have no {column!r} and are told apart by their texts.")
+            verbs = "has no {} and is" if self._without == 1 else "have no {} and are"
+            notes.append(f"{counted(self._without, 'prompt')} {verbs.format(repr(column))} told apart by their text.")
         return notes
 
 
@@ -89,7 +91,7 @@ class PartOfPrompt:
             f"the column {self.name!r} is in no prompt, and rows with the same prompt differ in it",
             "--context-column",
             (
-                Answer(self.name, f"{len(self._with)} prompts with it"),
-                Answer("", f"{prompts} prompts without it"),
+                Answer(self.name, f"{counted(len(self._with), 'prompt')} with it"),
+                Answer("", f"{counted(prompts, 'prompt')} without it"),
             ),
         )

@@ -14,6 +14,7 @@ from array import array
 
 import numpy as np
 
+from map_core.data.importing.cells import counted
 from map_core.data.importing.identity import prompt_hash
 from map_core.data.importing.questions import Answer, Question
 
@@ -114,17 +115,15 @@ class Lookalikes:
             f"{alike} prompts look like another one and differ only in {kinds}, as in rows {rows[0]} and {rows[1]}",
             OPTION,
             (
-                Answer(MERGE, f"{_prompts(self.merged)} in all where they are merged"),
-                Answer(APART, f"{_prompts(self.count)} where they are kept apart"),
+                Answer(MERGE, f"{counted(self.merged, 'prompt')} in all where they are merged"),
+                Answer(APART, f"{counted(self.count, 'prompt')} where they are kept apart"),
             ),
         )
 
     def note(self, answer: str) -> str:
         """Return what was done, as a sentence."""
         if answer == MERGE:
-            return f"{_prompts(self.count)} are {self.merged}, since those that look alike are merged."
-        return f"{self.count - self.merged} prompts look like an earlier one and are kept apart."
-
-
-def _prompts(count: int) -> str:
-    return f"{count} prompt" if count == 1 else f"{count} prompts"
+            return f"{counted(self.count, 'prompt')} are {self.merged}, since those that look alike are merged."
+        later = self.count - self.merged
+        verbs = "looks like an earlier one and is" if later == 1 else "look like an earlier one and are"
+        return f"{counted(later, 'prompt')} {verbs} kept apart."

@@ -32,7 +32,7 @@ ROWS, CHARACTERS = 4096, 2**23
 BLOCK = 2**20
 DELIMITED = (".csv", ".tsv")
 #: Largest file of one JSON object that is looked into for its rows.
-LARGEST_DOCUMENT = 2**28
+LARGEST_DOCUMENT = 2**26
 #: Columns of the table's format that say more of a reply that is kept whole.
 WHOLE = ("tokens", "log_prob")
 

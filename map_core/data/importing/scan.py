@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from map_core.data.importing.candidates import CandidateNumbers
-from map_core.data.importing.cells import DECIMAL, NumberColumn, is_missing, text_cells
+from map_core.data.importing.cells import NumberColumn, is_missing, text_cells
 from map_core.data.importing.column_roles import ColumnRoles
 from map_core.data.importing.echoes import EchoCount
 from map_core.data.importing.held_out import FlagColumn
@@ -98,9 +98,9 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
             column.refuse(where, usable)
     if scan.fault is not None and not questions:
         raise scan.fault
-    questions += scan.questions()
+    questions = [*questions[:1], *scan.questions()]  # one mark for all columns
     if questions:
-        raise UnansweredError(where, questions[:1] if questions[0].option == DECIMAL else questions)
+        raise UnansweredError(where, questions)
     scan.merge_lookalikes(where)
     weights, weight_notes = scan.weights(where)
     held_out, held_out_notes = scan.held_out(where)
@@ -211,6 +211,8 @@ class _Scan:
 
     def questions(self) -> list[Question]:
         """Return what the file leaves open of its prompts."""
+        if self.fault is not None:
+            return []
         questions = [part.question(len(self._prompts)) for part in self._parts.values()]
         if self.roles.lookalikes is None:
             questions.append(self.lookalikes.question(self.numbers_of_prompts))

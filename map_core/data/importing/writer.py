@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from map_core.core.atomic_files import atomic_write
 from map_core.core.types import Form
+from map_core.data.importing.cells import counted
 from map_core.data.importing.echoes import without_prompt
 from map_core.data.importing.readers import RowChunk, SourceFile
 from map_core.data.importing.scan import FileScan, Report, texts
@@ -53,6 +54,15 @@ class ImportResult:
     form: Form
     notes: tuple[str, ...]
     rows: int = 0
+
+    @property
+    def counts(self) -> str:
+        """What went in and what came out, as a sentence."""
+        prompts, replies = counted(self.prompts, "prompt"), counted(self.replies, "reply", "replies")
+        values = counted(len(self.values), "value")
+        return (
+            f"{counted(self.rows, 'row')} read, none left out; {prompts}, {replies}, {values}; {self.form.value} form."
+        )
 
 
 def write(

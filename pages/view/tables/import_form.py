@@ -73,9 +73,15 @@ def draw_import_form() -> None:
     try:
         found = _preview(str(held.path), held.path.stat().st_mtime)
     except InputError as error:
-        st.text(str(error).replace(str(held.path), held.name))
+        st.text(_without_place(str(error), held))
         return
     _draw_columns(held, found)
+
+
+def _without_place(text: str, held: Upload) -> str:
+    """Return a message with the file's own name, and that of files beside it, in place of where it lies here."""
+    text = text.replace(str(held.path), held.name)
+    return text.replace(str(held.path.with_suffix("")), Path(held.name).stem)
 
 
 def _draw_upload() -> None:
