@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,45 @@ def test_rows_and_replies_are_counted(tmp_path: Path) -> None:
     result = import_file(written(tmp_path, rows * 2), tmp_path / "o.parquet")
     assert (result.rows, result.prompts, result.replies) == (2, 1, 6)
     assert any("seed" in note for note in result.notes if note.startswith("Left out"))
+
+
+def test_rows_without_a_reply_are_counted(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p{k}", "responses": ["a", "b"][:k], "rewards": [1.5, 2.5][:k]} for k in (0, 2, 1)]
+    result = import_file(written(tmp_path, rows), tmp_path / "o.parquet")
+    assert result.counts == (
+        "3 rows read, 1 left out, which hold no reply; 2 prompts, 3 replies, 1 value; per-prompt form."
+    )
+
+
+#: Pieces that rows are put together of at random.
+PIECES: tuple[Any, ...] = (None, 1, 2.5, True, "a", "5", "", ASK, [], {}, [1, 2], ["a", "b"], [[1], [2]], CHAT, LONG)
+PIECES += ([{"text": "a", "score": 1}, {"text": "b"}], {"wit": 1}, {"wit": {"rating": "N/A"}}, [None], said("a"))
+PIECES += (f"\n\nHuman: {ASK}\n\nAssistant: A tit.", '["a", "b"]', "[{'role': 'user', 'content': 'a'}]", "{oops")
+NAMES = ("prompt", "reply", "chosen", "rejected", "responses", "rewards", "messages", "completion", "scores", "outputs")
+NAMES += (
+    "response_0",
+    "response_1",
+    "score_chosen",
+    "score_rejected",
+    "score_0",
+    "score_1",
+    "humor",
+    "data",
+    "context",
+)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_rows_are_read_or_refused_in_words(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(4):
+        names = rng.choice(NAMES, int(rng.integers(2, 7)), replace=False)
+        usual = {name: PIECES[rng.integers(len(PIECES))] for name in names}
+        odd = {name: PIECES[rng.integers(len(PIECES))] for name in names}
+        path = written(tmp_path, [usual, usual, odd if rng.random() < 0.5 else usual])
+        with suppress(InputError):  # and nothing else
+            table = import_table(path).table
+            assert all(isinstance(text, str) for text in (*table.prompts, *table.replies))
 
 
 @pytest.mark.parametrize(

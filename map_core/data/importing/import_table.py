@@ -181,7 +181,7 @@ def import_file(
         for column, value in names.items()
         if column != value
     ]
-    return replace(result, notes=(*first, *scan.notes, *renamed, *result.notes), rows=scan.read)
+    return replace(result, notes=(*first, *scan.notes, *renamed, *result.notes), rows=scan.read, empty=scan.empty)
 
 
 def import_table(

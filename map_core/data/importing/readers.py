@@ -47,6 +47,7 @@ class RowChunk:
         columns: the cells of each column; numbers without gaps may be an array.
         share: share of the file that is read up to here, 0 to 1.
         read: how many rows of the file they come from.
+        empty: how many of those hold no reply.
     """
 
     first: int
@@ -54,6 +55,7 @@ class RowChunk:
     columns: Mapping[str, Sequence[Any] | np.ndarray]
     share: float
     read: int
+    empty: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,22 +233,23 @@ def _chunks(
     rows: Iterator[Sequence[Mapping[str, Any]]], share: Callable[[], float], columns: Collection[str] | None
 ) -> Iterator[RowChunk]:
     """Group rows into chunks of columns; each item of ``rows`` is what one row of the file gives."""
-    first = read = characters = 0
+    first = read = empty = characters = 0
     pending: list[Mapping[str, Any]] = []
 
     def chunk() -> RowChunk:
         names = dict.fromkeys(name for row in pending for name in row) if columns is None else columns
         cells = {name: [row.get(name) for row in pending] for name in names}
-        return RowChunk(first, len(pending), cells, share(), read)
+        return RowChunk(first, len(pending), cells, share(), read, empty)
 
     for replies in rows:
         pending += replies
         read += 1
+        empty += not replies
         characters += sum(len(cell) for row in replies for cell in row.values() if isinstance(cell, str))
         if len(pending) >= ROWS or characters > CHARACTERS:
             yield chunk()
-            first, pending, characters, read = first + len(pending), [], 0, 0
-    if pending:
+            first, pending, characters, read, empty = first + len(pending), [], 0, 0, 0
+    if pending or empty:
         yield chunk()
 
 

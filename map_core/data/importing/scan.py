@@ -48,6 +48,7 @@ class FileScan:
         ranks: (row,) the place of each among the replies to its prompt; empty for the file's order.
         spellings: prompts that come in several spellings that look alike, of which the first is kept.
         read: how many rows of the file were read.
+        empty: how many of those hold no reply.
     """
 
     roles: ColumnRoles
@@ -62,6 +63,7 @@ class FileScan:
     ranks: np.ndarray
     spellings: np.ndarray
     read: int
+    empty: int
 
     @property
     def in_order(self) -> bool:
@@ -127,6 +129,7 @@ def scan_file(source: SourceFile, roles: ColumnRoles, report: Report | None = No
         ranks,
         scan.spellings,
         scan.read,
+        scan.empty,
     )
 
 
@@ -138,6 +141,7 @@ class _Scan:
     roles: ColumnRoles
     rows: int = 0
     read: int = 0
+    empty: int = 0
     echoes: EchoCount = field(default_factory=EchoCount)
     lookalikes: Lookalikes = field(default_factory=Lookalikes)
     fault: InputError | None = None
@@ -164,6 +168,7 @@ class _Scan:
             numbers.add(chunk.columns[name], chunk.first)
         self.rows += chunk.rows
         self.read += chunk.read
+        self.empty += chunk.empty
         if self.fault is not None:
             return
         try:

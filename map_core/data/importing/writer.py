@@ -46,6 +46,7 @@ class ImportResult:
         form: of the table, pooled when most prompts have one reply.
         notes: sentences for a person.
         rows: how many rows of the file were read.
+        empty: how many of those hold no reply, and are left out.
     """
 
     prompts: int
@@ -54,15 +55,15 @@ class ImportResult:
     form: Form
     notes: tuple[str, ...]
     rows: int = 0
+    empty: int = 0
 
     @property
     def counts(self) -> str:
         """What went in and what came out, as a sentence."""
         prompts, replies = counted(self.prompts, "prompt"), counted(self.replies, "reply", "replies")
         values = counted(len(self.values), "value")
-        return (
-            f"{counted(self.rows, 'row')} read, none left out; {prompts}, {replies}, {values}; {self.form.value} form."
-        )
+        left_out = f"{self.empty} left out, which hold no reply" if self.empty else "none left out"
+        return f"{counted(self.rows, 'row')} read, {left_out}; {prompts}, {replies}, {values}; {self.form.value} form."
 
 
 def write(

@@ -33,7 +33,7 @@ def find(rows: Sequence[Row], columns: Sequence[str]) -> Layout | None:
     """Return the layout of rows with a list of replies each; None for other rows."""
     for name in columns:
         cells = column(rows, name)
-        if not cells or not all(isinstance(cell, list) and cell for cell in cells):
+        if not any(cells) or not all(isinstance(cell, list) for cell in cells):
             continue
         prompt = PromptSource.find(rows, [other for other in columns if other != name])
         if prompt is None:
@@ -93,6 +93,8 @@ def _texts(rows: Sequence[Row], columns: Sequence[str], name: str, prompt: Promp
 
     def flatten(row: Row) -> list[dict[str, Any]]:
         texts = decoded(row.get(name))
+        if not isinstance(texts, list):
+            raise ValueError(f"{name!r} holds no list of replies")
         lists = {source: decoded(row.get(source)) for source, _ in scores.values()}
         if odd := next((key for key, cell in lists.items() if not _as_long([cell], [texts])), None):
             raise ValueError(f"{odd!r} holds no list with an entry for each of {name!r}")
