@@ -81,9 +81,12 @@ def count(path: Path) -> TableCounts:
     try:
         with pq.ParquetFile(path) as file:
             schema, replies = file.schema_arrow, file.metadata.num_rows
-            key = next((name for name in ("prompt_id", "prompt") if name in schema.names), None)
-            if key is None:
-                raise InputError(f"{path.name} has no column with prompts, so it is no table.")
+            missing = [name for name in REQUIRED_COLUMNS if name not in schema.names]
+            if missing:
+                raise InputError(
+                    f"{path.name} lacks the column {', '.join(map(repr, missing))}, so it is no table. Import the file."
+                )
+            key = "prompt_id" if "prompt_id" in schema.names else "prompt"
             prompts = pc.count_distinct(file.read([key])[key]).as_py()
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path.name} is not a Parquet file that can be read ({error}).") from error

@@ -216,3 +216,5 @@ def test_a_list_counts_foreign_files_as_loading_them_does(tmp_path: Path) -> Non
     assert (entry.prompts, entry.replies, entry.values) == (2, 4, ("humor", "safe"))
     pq.write_table(pa.table(columns | {"humor": [0.0, 1, 2, None]}), tmp_path / "b.parquet")
     assert "row 4, column 'humor' is empty" in describe(tmp_path / "b.parquet").fault
+    pq.write_table(pa.table({"prompt": ["How?"], "completion": ["a"], "humor": [1.0]}), tmp_path / "c.parquet")
+    assert describe(tmp_path / "c.parquet").fault.startswith("c.parquet lacks the column 'reply', so it is no table.")
