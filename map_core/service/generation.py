@@ -61,6 +61,11 @@ class Candidate:
     rewards: Mapping[str, float] = field(default_factory=dict)
     probability: float | None = None
 
+    @property
+    def display_text(self) -> str:
+        """What people read: the text, with an ellipsis where the length limit has cut it."""
+        return f"{self.text.rstrip()} …" if self.ended and not self.finished else self.text
+
 
 @dataclass(frozen=True)
 class GenerationSnapshot:
@@ -118,6 +123,16 @@ class GenerationSnapshot:
     def base_reply(self) -> str:
         """The base column: one and the same candidate from its first token to its last."""
         return self.candidates[self.base].text
+
+    def base_beside(self, place: int) -> int:
+        """Return the candidate of the base model to show beside another one.
+
+        It is the base model's own draw. Where that is the same reply, it is the next candidate, counted round, whose
+        text differs; the own draw where all are the same.
+        """
+        count, text = len(self.candidates), self.candidates[place].text
+        in_turn = ((self.base + k) % count for k in range(count))
+        return next((k for k in in_turn if self.candidates[k].text != text), self.base)
 
     @property
     def aligned_reply(self) -> str | None:

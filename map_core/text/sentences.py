@@ -47,17 +47,15 @@ def better_than(percentile: float) -> str:
 
     Example:
         >>> better_than(70.2)
-        "better than 7 of 10 of the model's own replies"
+        "better than 70 of 100 of the model's own replies"
     """
     if math.isnan(percentile):
         return "at a level that is not known"
     if percentile >= 99.5:
         return "as good as the model's very best replies"
-    if percentile > 92:
-        return f"better than {round(percentile)} of 100 of the model's own replies"
     if percentile <= 5:
         return "no better than the model's weakest replies"
-    return f"better than {round(percentile / 10)} of 10 of the model's own replies"
+    return f"better than {round(percentile)} of 100 of the model's own replies"
 
 
 def distance(kl: float, most: float) -> str:

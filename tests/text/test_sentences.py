@@ -53,7 +53,14 @@ def test_numbers_keep_the_figures_that_matter(value, said):
 
 @pytest.mark.parametrize(
     ("percentile", "said"),
-    [(70.2, "better than 7 of 10"), (96, "better than 96 of 100"), (100, "very best"), (2, "weakest")],
+    [
+        (70.2, "better than 70 of 100"),
+        (75, "better than 75 of 100"),
+        (75.2, "better than 75 of 100"),
+        (96, "better than 96 of 100"),
+        (100, "very best"),
+        (2, "weakest"),
+    ],
 )
 def test_percentiles_as_shares(percentile, said):
     assert said in sentences.better_than(percentile)

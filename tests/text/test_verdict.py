@@ -40,7 +40,7 @@ def test_a_palette_that_can_be_had():
     assert told.headline == "Reachable"
     assert [line.value for line in told.lines] == [0, 2]
     assert told.lines[0].text.startswith("p50 → p54 ± ")
-    assert told.lines[0].meaning == "better than 5 of 10 of the model's own replies"
+    assert told.lines[0].meaning == "better than 54 of 100 of the model's own replies"
     assert told.cost == f"Like picking the best of {amounts.best_of(found.solution.kl):.1f} replies"
     assert told.cost_detail.startswith(f"{found.solution.kl:.2f} nats")
     assert told.share == pytest.approx(found.solution.kl / math.log(32))

@@ -103,7 +103,7 @@ def _dots(view: ComparisonView, pair: tuple[int, int]) -> tuple[candidate_field.
         [candidate.rewards for candidate in candidates],
         choice.probabilities,
         [not candidate.ended for candidate in candidates],
-        view.shown.base,
+        view.base_place,
         labels,
         view.scene.units(),
         pair,
@@ -135,7 +135,7 @@ def _draw_reading(view: ComparisonView) -> None:
                 whose = "" if len(view.columns) == 1 else f" ({column.name})"
                 facts.append(f"probability {sentences.chance(choice.probabilities[place])}{whose}")
         st.html(markup.note(", ".join(facts)))
-        st.text(candidate.text)
+        st.text(candidate.display_text)
         table, percentiles = view.scene.table, view.scene.percentiles
         chips = []
         for name, reward in candidate.rewards.items():
@@ -153,7 +153,7 @@ def _draw_table(view: ComparisonView) -> None:
     }
     rows: list[dict[str, Any]] = []
     for k, candidate in enumerate(snapshot.candidates):
-        role = ["base"] if snapshot.base == k else []
+        role = ["base"] if view.base_place == k else []
         if places[0] == k:
             role.insert(0, "picked" if view.done else "leads")
         role += [column.name for column, at in zip(view.columns[1:], places[1:], strict=True) if at == k]

@@ -50,6 +50,12 @@ class ComparisonView:
         """Return the candidate that a palette shows, see :func:`shown_candidate`."""
         return shown_candidate(self.shown, choice)
 
+    @property
+    def base_place(self) -> int:
+        """The base model's candidate: its own draw; in the end another one where the palette has picked the same."""
+        place = self.place(self.choices[0])
+        return self.shown.base if place is None or not self.done else self.shown.base_beside(place)
+
 
 def comparison(scene: Scene, assessment: Assessment, generation: Generation) -> ComparisonView:
     """Return the state of now; the weights in force follow the palette and the number of candidates."""
@@ -131,9 +137,12 @@ def draw_replies(view: ComparisonView) -> None:
     with st.container(horizontal=True, key="columns"):
         with st.container(border=True, key="base_reply"):
             st.html(markup.name("Base model"))
-            st.caption(f"Candidate {snapshot.base + 1}, any one of the {len(snapshot.candidates)}")
-            st.text(snapshot.base_reply)
-            _draw_continue(view, "base", snapshot.base_reply)
+            base = snapshot.candidates[view.base_place]
+            st.caption(f"Candidate {view.base_place + 1}, any one of the {len(snapshot.candidates)}")
+            st.text(base.display_text)
+            if view.base_place != snapshot.base:
+                st.html(markup.note("Both draws fell on the same reply, so this is another one of the base model's."))
+            _draw_continue(view, "base", base.text)
         for column, choice in zip(view.columns, view.choices, strict=True):
             with st.container(border=True, key=f"{column.key}_reply"):
                 _draw_aligned(view, column, choice)
@@ -152,9 +161,12 @@ def _draw_aligned(view: ComparisonView, column: PaletteColumn, choice: Choice | 
             return
         st.html(markup.name(column.name, "provisional"))
         st.caption(f"Candidate {other + 1}, provisional: nothing is scored yet")
-        st.text(snapshot.candidates[other].text)
+        st.text(snapshot.candidates[other].display_text)
         return
-    if view.done:
+    if view.done and not column.weights.by_value:
+        st.html(markup.name(column.name, "not steered"))
+        st.caption(f"Candidate {place + 1}, any one of them: no value that is scored here has a weight")
+    elif view.done:
         st.html(markup.name(column.name, "picked"))
         st.caption(f"Candidate {place + 1}, picked by {'this' if column.key != 'aligned' else 'your'} palette")
     else:
@@ -165,10 +177,8 @@ def _draw_aligned(view: ComparisonView, column: PaletteColumn, choice: Choice | 
         )
         st.html(markup.name(column.name, "provisional"))
         st.caption(f"Candidate {place + 1}, {caption}")
-    st.text(snapshot.candidates[place].text)
+    st.text(snapshot.candidates[place].display_text)
     if choice is not None:
-        if view.done and place == snapshot.base:
-            st.html(markup.note("This time both draws fell on the same candidate."))
         _draw_continue(view, column.key, snapshot.candidates[place].text)
         _draw_certificate(view, column, choice, place)
 
@@ -243,7 +253,7 @@ def _details(
 
 def _draw_rewards(view: ComparisonView) -> None:
     """Draw the rewards of the replies shown, with their percentiles among the base model's replies."""
-    table, places = view.scene.table, [view.shown.base, *(view.place(choice) for choice in view.choices)]
+    table, places = view.scene.table, [view.base_place, *(view.place(choice) for choice in view.choices)]
     percentiles, rows = view.scene.percentiles, []
     for name in view.generation.request.scored:
         cells = [_title(view, name)]
