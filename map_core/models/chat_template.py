@@ -119,10 +119,17 @@ class ChatTokenizer:
         encoding = self._tokenizer.encode(content, add_special_tokens=False)
         spans = [_stripped(content, *span) for _, span in self._controls(encoding, content)]
         start, stop = _stripped(content, 0, len(content))
-        inner = content[start:stop]
-        spans.append((start, start + max((_overlap(control, inner) for control in self._ids), default=0)))
-        spans.append((stop - max((_overlap(inner, control) for control in self._ids), default=0), stop))
+        inner, (beginnings, ends) = content[start:stop], self._parts
+        sizes = range(1, min(len(inner), max(map(len, self._ids), default=0)) + 1)
+        spans.append((start, start + max((size for size in sizes if inner[:size] in ends), default=0)))
+        spans.append((stop - max((size for size in sizes if inner[-size:] in beginnings), default=0), stop))
         return marks.around(content, spans)
+
+    @cached_property
+    def _parts(self) -> tuple[set[str], set[str]]:
+        """With what a control token can begin and end, short of the whole."""
+        beginnings = {control[:size] for control in self._ids for size in range(1, len(control))}
+        return beginnings, {control[size:] for control in self._ids for size in range(1, len(control))}
 
     def _encoded(self, marked: str, marks: _Marks) -> list[int]:
         """Encode a rendered chat in which people's texts are marked."""
@@ -197,6 +204,8 @@ class _Marks:
         used = set().union(*texts)
         free = (chr(code) for code in range(0xF0000, 0xFFF00) if chr(code) not in used)
         self._start, self._stop = next(free), next(free)
+        # A letter of a script that hardly any text is in: some control tokens are read between words alone.
+        self._letter = next((chr(code) for code in range(0xA500, 0xA600) if chr(code) not in used), self._start)
         self._pattern = re.compile(
             f"{self._start}([^{self._start}{self._stop}]*){self._stop}|[{self._start}{self._stop}]"
         )
@@ -218,7 +227,10 @@ class _Marks:
     def removed(self, marked: str) -> tuple[str, str]:
         """Return a text without its marks, and the same where what stood between them is masked, character by one."""
         text = self._pattern.sub(lambda match: match[1] or "", marked)
-        return text, self._pattern.sub(lambda match: self._start * len(match[1] or ""), marked)
+        return text, self._pattern.sub(lambda match: self._masked(match[1] or ""), marked)
+
+    def _masked(self, text: str) -> str:
+        return "".join(self._letter if letter.isalnum() or letter == "_" else self._start for letter in text)
 
 
 def _stripped(text: str, start: int, stop: int) -> tuple[int, int]:
@@ -226,12 +238,6 @@ def _stripped(text: str, start: int, stop: int) -> tuple[int, int]:
     part = text[start:stop]
     start = start + len(part) - len(part.lstrip())
     return start, start + len(part.strip())
-
-
-def _overlap(first: str, second: str) -> int:
-    """Return how many characters, not all of either text, end the first and begin the second."""
-    longest = min(len(first), len(second)) - 1
-    return next((size for size in range(longest, 0, -1) if first.endswith(second[:size])), 0)
 
 
 class TextStream:

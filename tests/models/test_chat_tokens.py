@@ -92,6 +92,7 @@ TEMPLATES = {
         "{{ '<|start|>' + m['role'] + '\n' + m['content'] + '<|end|>' + '\n' }}{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|start|> assistant\n' }}{% else %}{{ eos_token }}{% endif %}"
     ),
+    "joined": "{{ messages | map(attribute='content') | join }}",
     "bare": "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + ' ' }}{% endfor %}",
 }
 USER = {"role": "user", "content": "Why did 12 chickens cross  the road?"}
@@ -192,8 +193,14 @@ def test_a_control_token_that_a_person_writes_is_text(family: str, flags: str, t
         [{"role": "user", "content": "Why <|other|>did <|other|> the chicken<|other|><|other|>  cross?"}],
         [{"role": "user", "content": " <|other|> \n"}, {"role": "assistant", "content": "<|other|>To get"}],
         [*CHATS["with a system message"], {"role": "assistant", "content": "To <|other|>"}, USER],
+        [
+            {"role": "user", "content": "Why <|oth"},
+            {"role": "assistant", "content": "er|"},
+            {"role": "user", "content": ">"},
+        ],
+        [{"role": "user", "content": "<|o"}, {"role": "assistant", "content": "ther|>"}],
     ]
-    for name in ("chatml", "chatml with bos", "llama", "phi"):
+    for name in ("chatml", "chatml with bos", "llama", "phi", "bare", "joined"):
         (folder / "chat_template.jinja").write_text(TEMPLATES[name])
         tokenizer.chat_template = TEMPLATES[name]
         mine = ChatTokenizer(folder)
