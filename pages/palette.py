@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from map_core.core.unknown_sampling import unknown_sampling_note
 from pages.view.palette import drag_session, example, faders, numbers, plain_sliders, tour, verdict, welcome
 from pages.view.session import header, live_answer, palette_state, share
 from pages.view.session.live_answer import LiveAnswer
@@ -22,6 +23,8 @@ palette_state.draw_address_error()
 if reading := palette_state.current()[0].table.reading:
     with st.expander("How this table's file was read", key="reading"):
         st.html(markup.note(" ".join(reading)))
+if unknown := unknown_sampling_note(palette_state.current()[0].table.metadata):
+    st.html(markup.note(unknown))
 welcome.draw_welcome()
 
 

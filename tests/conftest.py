@@ -15,6 +15,7 @@ import pytest
 from streamlit.components.v2 import manifest_scanner
 
 from map_core import catalog
+from map_core.models.endpoint import MODEL_KEY_HOST
 from map_core.store import SETTING
 from tests import ROOT
 from tests.app_server import address, browser, context, server
@@ -39,6 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("browser"):
             # What a browser has not shown in time is looked at once more; the summary counts it as a rerun.
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(autouse=True)
+def _the_key_belongs_to_no_host_yet():
+    """A command that is given a model says whose the key is, for the processes that it starts; a test is no command."""
+    before = os.environ.get(MODEL_KEY_HOST)
+    yield
+    if before is None:
+        os.environ.pop(MODEL_KEY_HOST, None)
 
 
 @pytest.fixture(scope="session", autouse=True)

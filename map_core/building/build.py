@@ -29,14 +29,17 @@ from map_core.building.plan import (
     sampling_plan,
 )
 from map_core.building.progress import Reporter
+from map_core.building.sampling import check_log_probs
 from map_core.building.workers import LocalWorkers, Workers
 from map_core.core.checkpoint_folder import CheckpointFolder
 from map_core.core.file_lock import lock
 from map_core.core.types import SamplingSettings
+from map_core.core.unknown_sampling import recorded_sampling, unknown_sampling_note
 from map_core.data.prompts import Prompt
 from map_core.data.reward_table import RewardTable
 from map_core.data.table_columns import REPLY_COLUMNS
 from map_core.engines.base import Engine, EngineInfo
+from map_core.engines.sampling_probe import SamplingProbe
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer
 
@@ -101,9 +104,12 @@ def build_with_workers(
     if candidates < 1:
         raise InputError(f"candidates is {candidates}; expected a whole number from 1.")
     used = crew.usable_prompts(prompts, keeping.skip_unusable)
-    job, plan = _new_table(used, out, crew.info, scorers, drawing, candidates)
+    probe = crew.probe()
+    check_log_probs(probe, [scorer.name for scorer in scorers])
+    job, plan = _new_table(used, out, crew.info, scorers, drawing, candidates, probe)
     there = {prompt.id for prompt in used}
-    return run_job(job, plan, keeping, crew, report, tuple(p.id for p in prompts if p.id not in there))
+    built = run_job(job, plan, keeping, crew, report, tuple(p.id for p in prompts if p.id not in there))
+    return replace(built, remarks=(*built.remarks, *probe.notes))
 
 
 def _new_table(
@@ -113,18 +119,21 @@ def _new_table(
     scorers: Sequence[Scorer],
     drawing: SamplingSpec,
     candidates: int,
+    probe: SamplingProbe,
 ) -> tuple[BuildJob, dict[str, Any]]:
     """Return the job of a table that is made from nothing, and the plan that decides its replies."""
     columns = tuple(ValueColumn((scorer.name, scorer.version), place) for place, scorer in enumerate(scorers))
     metadata: dict[str, Any] = {
         "model": {"name": engine.model, "sha256": engine.model_hash},
         "engine": engine.as_dict(),
-        "sampling": drawing.settings.as_dict(),
+        "sampling": recorded_sampling(drawing.settings.as_dict(), probe.unknown),
         "seed": drawing.seed,
         "candidates": candidates,
         "system": drawing.system,
         "prompts_sha256": prompts_fingerprint(prompts),
     }
+    if drawing.request_extra:
+        metadata["request_extra"] = dict(drawing.request_extra)
     plan = sampling_plan(metadata)
     metadata["build"] = build_digest(plan, prompts, candidates, [column.key for column in columns])
     return BuildJob(out, tuple(prompts), candidates, columns, tuple(scorers), metadata=metadata), plan
@@ -183,7 +192,9 @@ def run_job(
         built = work.write()
         if not keeping.keep_parts:
             parts.remove()
-    return replace(built, skipped=(*skipped, *built.skipped))
+    unknown = unknown_sampling_note(job.metadata)
+    remarks = (*built.remarks, *((unknown,) if unknown else ()))
+    return replace(built, skipped=(*skipped, *built.skipped), remarks=remarks)
 
 
 def existing_result(out: Path, keeping: BuildPolicy) -> BuildResult:

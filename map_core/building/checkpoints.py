@@ -33,6 +33,7 @@ _REPLIES = pa.schema(
         "tokens": pa.list_(pa.int32()),
         "log_probs": pa.list_(pa.float64()),
         "finished": pa.bool_(),
+        "filtered": pa.bool_(),
     }
 )
 _NAME = re.compile(r"(.+)\.(\d+)-(\d+)\.replies\.parquet")
@@ -125,9 +126,13 @@ class BuildCheckpoints:
         by_number: dict[int, Reply] = {}
         for first, end in self._ranges.get(key, ()):
             data = self._read(_replies_name(key, first, end))
-            columns = [data[name].to_pylist() for name in _REPLIES.names]
-            for number, (text, tokens, log_probs, finished) in enumerate(zip(*columns, strict=True), start=first):
-                by_number[number] = Reply(text, tuple(tokens), tuple(log_probs), finished)
+            # Parts of earlier versions do not tell of filters.
+            columns = [
+                data[name].to_pylist() if name in data.column_names else [False] * data.num_rows
+                for name in _REPLIES.names
+            ]
+            for number, (text, tokens, log_probs, finished, filtered) in enumerate(zip(*columns, strict=True), first):
+                by_number[number] = Reply(text, tuple(tokens), tuple(log_probs), finished, filtered)
         return by_number
 
     def write_replies(self, key: str, first: int, replies: Sequence[Reply]) -> None:
@@ -138,6 +143,7 @@ class BuildCheckpoints:
             "tokens": [reply.tokens for reply in replies],
             "log_probs": [reply.log_probs for reply in replies],
             "finished": [reply.finished for reply in replies],
+            "filtered": [reply.filtered for reply in replies],
         }
         self._write(_replies_name(key, first, end), pa.table(columns, schema=_REPLIES))
         self._ranges.setdefault(key, []).append((first, end))

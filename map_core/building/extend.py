@@ -25,11 +25,13 @@ from map_core.building.plan import (
     sampling_plan,
 )
 from map_core.building.progress import Reporter
+from map_core.building.sampling import check_log_probs
 from map_core.building.workers import LocalWorkers, OpenWorkers, Workers
 from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.engines.base import EngineInfo
 from map_core.errors import InputError
+from map_core.models.request_extra import recorded_request_extra
 from map_core.scoring.base import Scorer
 
 ResolveScorers = Callable[[Sequence[str]], list[Scorer]]
@@ -109,6 +111,7 @@ def extend(
         if draws:
             _same_model(crew.info, base, table)
             fresh, engine = crew.usable_prompts(fresh, keeping.skip_unusable), crew.info.as_dict()
+            check_log_probs(crew.probe(), names)
         job, plan = _job(base, out, scorers, added, fresh, wanted, engine)
         if same:
             # A table that is added to in its place is replaced by itself and more, which needs no leave.
@@ -172,7 +175,12 @@ def _drawing(base: ExistingTable, table: Path) -> SamplingSpec:
             f"{table} does not tell how its replies were drawn, so no replies like them can be added. Add values "
             "alone, or build a table."
         )
-    return SamplingSpec(SamplingSettings.from_metadata(metadata), metadata["seed"], metadata.get("system"))
+    return SamplingSpec(
+        SamplingSettings.from_metadata(metadata),
+        metadata["seed"],
+        metadata.get("system"),
+        recorded_request_extra(metadata),
+    )
 
 
 def _same_model(engine: EngineInfo, base: ExistingTable, table: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from map_core.building.checkpoints import BuildCheckpoints, PromptScores, ScoreKey, checkpoint_key
 from map_core.building.existing_table import ExistingTable
 from map_core.building.fault_tolerant_scoring import FailureTracker, ScoredPrompt
-from map_core.building.plan import BuildResult, FailedScore
+from map_core.building.plan import FILTERED, BuildResult, FailedScore
 from map_core.building.progress import Reporter, StageProgress
 from map_core.building.sampling import RepetitionGuard
 from map_core.building.workers import SamplingTask, ScoringTask, Workers
@@ -128,6 +128,7 @@ class BuildRun:
         Raises:
             ScorerError: a scorer fails on everything.
         """
+        self._mark_filtered()
         waiting = {number: count for number in range(len(self._keys)) if (count := len(self._wanted(number)))}
         faults = FailureTracker()
         if len(waiting) < len(self._keys):
@@ -155,6 +156,23 @@ class BuildRun:
                 self._keep_scores(number, some)
         for number, earlier in faults.end():
             self._keep_scores(number, [earlier])
+
+    @property
+    def _on_server(self) -> bool:
+        return bool((self._job.metadata.get("engine") or {}).get("name") == "remote")
+
+    def _mark_filtered(self) -> None:
+        """Leave out replies that a server's content filter ended: nobody knows what the model would have said."""
+        if not self._on_server:
+            return
+        for number, key in enumerate(self._keys):
+            wanted = self._wanted(number)
+            filtered = {n for n, reply in self._parts.replies(key).items() if reply.filtered} if wanted else set()
+            marked: list[ScoredPrompt] = []
+            for _, column, lacking in wanted:
+                lost = sorted(filtered.intersection(lacking))
+                marked += [(column.key, dict.fromkeys(lost, math.nan), dict.fromkeys(lost, FILTERED))] if lost else []
+            self._keep_scores(number, marked)
 
     def _wanted(self, number: int) -> list[tuple[int, ValueColumn, list[int]]]:
         """Return the values that lack rewards on a prompt, and the candidates that lack them."""
@@ -205,7 +223,15 @@ class BuildRun:
         if not replies:
             reason = f": {marks[0].reason}" if marks else ""
             raise ScorerError(f"No reply could be scored on every value{reason}. Mend the scorers and start again.")
-        written = write_table(job.out, job.prompts, self._rows, names, self._metadata(marks, empty))
+        unknown_log_probs = 0
+
+        def rows(number: int) -> list[TableRow]:
+            nonlocal unknown_log_probs
+            rows = self._rows(number)
+            unknown_log_probs += sum(math.isnan(row.log_prob) for row in rows)
+            return rows
+
+        written = write_table(job.out, job.prompts, rows, names, self._metadata(marks, empty))
         return BuildResult(
             job.out,
             tuple(names),
@@ -215,6 +241,7 @@ class BuildRun:
             scored=self._scored,
             marked=tuple(marks),
             skipped=tuple(empty),
+            remarks=_log_prob_remarks(unknown_log_probs, written) if self._on_server else (),
         )
 
     def _metadata(self, marks: Sequence[FailedScore], empty: Sequence[str]) -> dict[str, Any]:
@@ -279,3 +306,14 @@ class BuildRun:
                 known = log_probs[candidate] if candidate in log_probs else log_prob(reply)
                 rows.append(TableRow(candidate, reply, known, tuple(rewards)))
         return rows
+
+
+def _log_prob_remarks(unknown: int, replies: int) -> tuple[str, ...]:
+    """Return what a person should know of log-probabilities that lack in some replies, though not in all."""
+    if not unknown or unknown == replies:
+        return ()
+    are = "reply has" if unknown == 1 else "replies have"
+    return (
+        f"{unknown:,} of {replies:,} {are} no log-probability: the server told fewer than it counted tokens, as some "
+        "do where several tokens make one character.",
+    )

@@ -5,7 +5,9 @@ Constraint: nothing is opened here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from map_core.engines.base import Engine
 from map_core.engines.factory import open_engine
@@ -23,7 +25,17 @@ class ModelSpec:
     dtype: str | None = None
     device: str | None = None
     trusted: bool = False
+    request_extra: Mapping[str, Any] | None = None
+    timeout: float | None = None
 
     def open(self) -> Engine:
         """Open it."""
-        return open_engine(self.model, self.engine, self.dtype, self.device, trusted=self.trusted)
+        return open_engine(
+            self.model,
+            self.engine,
+            self.dtype,
+            self.device,
+            request_extra=self.request_extra,
+            timeout=self.timeout,
+            trusted=self.trusted,
+        )

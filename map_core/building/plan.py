@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from map_core.errors import InputError
 
 #: How replies are drawn unless something else is asked for.
 DEFAULT_SETTINGS = SamplingSettings(temperature=0.8, top_k=0, top_p=0.95, max_new_tokens=64)
+
+#: Why a reply that a server's content filter ended is left out.
+FILTERED = "the server's content filter ended it"
 
 #: Of the parts; one more whenever they hold something else.
 CHECKPOINT_FORMAT = 2
@@ -52,11 +55,13 @@ class SamplingSpec:
         settings: temperature and so on.
         seed: a whole number; each prompt has its own seed by this one and its text.
         system: a system message before every prompt, or None for the model's own default.
+        request_extra: further fields of every request to a server, see :mod:`map_core.models.request_extra`.
     """
 
     settings: SamplingSettings = DEFAULT_SETTINGS
     seed: int = 0
     system: str | None = None
+    request_extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class BuildResult:
         marked: replies that are left out because a scorer failed on them.
         skipped: ids of prompts that are left out, as all their replies are or as the model cannot take them.
         reading: sentences on how the file that was added to or scored again was read, where that took decisions.
+        remarks: what else a person should know of its replies, a sentence each.
     """
 
     out: Path
@@ -99,6 +105,7 @@ class BuildResult:
     marked: tuple[FailedScore, ...] = ()
     skipped: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def load(self) -> RewardTable:
         """Read the table itself."""
@@ -108,10 +115,15 @@ class BuildResult:
     def notes(self) -> tuple[str, ...]:
         """What a person should read about it, a sentence each."""
         notes = [*self.reading]
-        if self.marked:
-            first, more = self.marked[0], len(self.marked) - 1
+        filtered = {(mark.prompt, mark.candidate) for mark in self.marked if mark.reason == FILTERED}
+        if filtered:
+            are = "reply is" if len(filtered) == 1 else "replies are"
+            notes.append(f"{len(filtered)} {are} left out because the server's content filter ended them.")
+        failed = [mark for mark in self.marked if mark.reason != FILTERED]
+        if failed:
+            first, more = failed[0], len(failed) - 1
             others = f", and {more} more in the table's metadata" if more else ""
-            replies = len({(mark.prompt, mark.candidate) for mark in self.marked})
+            replies = len({(mark.prompt, mark.candidate) for mark in failed})
             are = "reply is" if replies == 1 else "replies are"
             notes.append(
                 f"{replies} {are} left out because a scorer failed: candidate {first.candidate} of the prompt "
@@ -121,7 +133,7 @@ class BuildResult:
             are = "prompt is" if len(self.skipped) == 1 else "prompts are"
             shown = ", ".join(map(repr, self.skipped[:5])) + (" and more" if len(self.skipped) > 5 else "")
             notes.append(f"{len(self.skipped)} {are} left out: {shown}.")
-        return tuple(notes)
+        return (*notes, *self.remarks)
 
 
 def prompt_seed(seed: int, prompt: str) -> int:
@@ -145,7 +157,10 @@ def prompts_fingerprint(prompts: Sequence[Prompt]) -> str:
 
 def sampling_plan(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plan of a table that is made from nothing: all of its metadata that decides its replies."""
-    return {"format": CHECKPOINT_FORMAT} | {key: metadata.get(key) for key in ("engine", "sampling", "seed", "system")}
+    decisive = {key: metadata.get(key) for key in ("engine", "sampling", "seed", "system")}
+    if metadata.get("request_extra"):
+        decisive["request_extra"] = metadata["request_extra"]
+    return {"format": CHECKPOINT_FORMAT} | decisive
 
 
 def build_digest(plan: dict[str, Any], prompts: Sequence[Prompt], candidates: int, values: Sequence[ScoreKey]) -> str:

@@ -19,6 +19,7 @@ from map_core.building.plan import SamplingSpec
 from map_core.building.workers import LocalWorkers, SamplingOutcome, SamplingTask, ScoringOutcome, ScoringTask
 from map_core.data.prompts import Prompt
 from map_core.engines.base import EngineInfo
+from map_core.engines.sampling_probe import SamplingProbe
 from map_core.errors import EngineError, InputError, PaletteError
 from map_core.oracle.ray_oracle import load_ray
 from map_core.scoring.base import Scorer
@@ -106,6 +107,11 @@ class RayWorkers:
         )
         return usable
 
+    def probe(self) -> SamplingProbe:
+        """See :meth:`map_core.building.workers.Workers.probe`."""
+        probe: SamplingProbe = self._answer(self._workers[0].probe.remote(), "looking at the model")
+        return probe
+
     def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
         """See :meth:`map_core.building.workers.Workers.draw`."""
         return self._spread("draw", lacking)
@@ -166,6 +172,10 @@ class RayWorker:
     def usable_prompts(self, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:
         """Return the prompts that the model can take."""
         return self._crew.usable_prompts(prompts, skip)
+
+    def probe(self) -> SamplingProbe:
+        """Return what can be told of the replies."""
+        return self._crew.probe()
 
     def draw(self, lack: SamplingTask) -> SamplingOutcome:
         """Draw the replies that one prompt lacks."""

@@ -12,7 +12,9 @@ from map_core.core.types import Reply, SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.engines.base import Engine
 from map_core.engines.draw_request import DrawRequest
+from map_core.engines.sampling_probe import SamplingProbe
 from map_core.errors import EngineError, InputError
+from map_core.scoring import READ_LIKELIHOOD
 
 #: Replies to one prompt that must be equal, and prompts in a row from the first, for a server to be called greedy.
 EQUAL_REPLIES, EQUAL_PROMPTS = 4, 3
@@ -22,6 +24,23 @@ def sample_candidates(engine: Engine, drawing: SamplingSpec, prompt: str, first:
     """Draw the candidates ``first`` to ``first + count - 1`` of a prompt, whole."""
     seed = prompt_seed(drawing.seed, prompt)
     return engine.complete(DrawRequest(prompt, count, drawing.settings, seed, first, drawing.system))
+
+
+def check_log_probs(probe: SamplingProbe, values: Sequence[str]) -> None:
+    """Refuse values that read log-probabilities where the model's replies come without them.
+
+    Raises:
+        InputError: there are such values.
+    """
+    reading = [name for name in values if name in READ_LIKELIHOOD]
+    if reading and not probe.log_probs:
+        rest = ",".join(name for name in values if name not in READ_LIKELIHOOD)
+        raise InputError(
+            f"{' and '.join(reading)} need the log-probabilities of each reply's tokens, and this server tells none "
+            "with these settings. Nothing was drawn. Leave them out"
+            f"{f' (--values {rest})' if rest else ''}, or draw with a model on this machine or on a server that tells "
+            "them (vLLM, llama.cpp, SGLang at temperature 1)."
+        )
 
 
 class RepetitionGuard:
@@ -45,11 +64,12 @@ class RepetitionGuard:
             EngineError: each of the first :data:`EQUAL_PROMPTS` prompts got one reply many times over.
         """
         self._held.append((key, first, replies))
-        if self._on and len(replies) >= EQUAL_REPLIES and len({reply.text for reply in replies}) == 1:
+        texts = [reply.text for reply in replies if not reply.filtered]
+        if self._on and len(texts) >= EQUAL_REPLIES and len(set(texts)) == 1:
             if len(self._held) < EQUAL_PROMPTS:
                 return []
             raise EngineError(
-                f"Each of the first {EQUAL_PROMPTS} prompts got the same reply {len(replies)} times, although they are "
+                f"Each of the first {EQUAL_PROMPTS} prompts got the same reply {len(texts)} times, although they are "
                 "drawn at a temperature above 0: the server draws greedily. Nothing was kept. With transformers serve, "
                 'set "do_sample": true in the model\'s generation_config.json; elsewhere look for a setting that '
                 "overrides the temperature."

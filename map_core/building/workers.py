@@ -19,6 +19,7 @@ from map_core.building.scorer_host import InProcessScorers, ScorerHost, ScorerSu
 from map_core.core.types import Reply
 from map_core.data.prompts import Prompt
 from map_core.engines.base import Engine, EngineInfo
+from map_core.engines.sampling_probe import SamplingProbe
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer
 
@@ -79,6 +80,10 @@ class Workers(Protocol):
         """Return the prompts that the model can take, see :func:`map_core.building.sampling.usable_prompts`."""
         ...
 
+    def probe(self) -> SamplingProbe:
+        """Return what can be told of the replies before the first one counts, see :meth:`Engine.probe`."""
+        ...
+
     def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
         """Yield the replies, as they are ready."""
         ...
@@ -105,6 +110,7 @@ class LocalWorkers:
         scorers: the values.
         limit: seconds that a scorer may take for all replies to a prompt, in a process of its own; None lets scorers
             run in this process for as long as they like.
+        say: told when a server is asked again, in a sentence; None for nobody.
     """
 
     def __init__(
@@ -113,8 +119,9 @@ class LocalWorkers:
         drawing: SamplingSpec,
         scorers: Sequence[Scorer],
         limit: float | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
-        self._engine, self._drawing = engine, drawing
+        self._engine, self._drawing, self._say = engine, drawing, say
         self._host: ScorerHost = InProcessScorers(scorers) if limit is None else ScorerSubprocess(scorers, limit)
 
     @property
@@ -126,6 +133,11 @@ class LocalWorkers:
         """See :meth:`Workers.usable_prompts`."""
         return usable_prompts(self._model(), self._drawing, prompts, skip)
 
+    def probe(self) -> SamplingProbe:
+        """See :meth:`Workers.probe`."""
+        engine, drawing = self._model(), self._drawing
+        return call_with_retries(lambda: engine.probe(drawing.settings, drawing.system), self._say)
+
     def draw(self, lacking: Iterable[SamplingTask]) -> Iterator[tuple[SamplingTask, SamplingOutcome]]:
         """See :meth:`Workers.draw`; what a server does not answer is asked again."""
         for lack in lacking:
@@ -136,7 +148,7 @@ class LocalWorkers:
         engine = self._model()
         try:
             return call_with_retries(
-                lambda: sample_candidates(engine, self._drawing, lack.prompt, lack.first, lack.count)
+                lambda: sample_candidates(engine, self._drawing, lack.prompt, lack.first, lack.count), self._say
             )
         except InputError as error:
             return error
@@ -151,7 +163,9 @@ class LocalWorkers:
         whole = len(batch.replies)
 
         def ask(some: Sequence[Reply]) -> np.ndarray:
-            return call_with_retries(lambda: self._host.score(batch.scorer, batch.prompt, some, len(some) / whole))
+            return call_with_retries(
+                lambda: self._host.score(batch.scorer, batch.prompt, some, len(some) / whole), self._say
+            )
 
         return score_each(ask, batch.replies)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from map_core.data import reward_table
 from map_core.data.prompts import Prompt, hold_out, read_prompts
 from map_core.models.endpoint import approved_model
 from map_core.models.files import DEFAULT_MODEL
+from map_core.models.request_extra import parse_request_extra
 from map_core.scoring import Scorer, Specification, check_scorers, from_metadata, read_values_file, resolve
 
 
@@ -86,6 +87,17 @@ scorer fails is left out, and the end says how many there are.
 @click.option("--top-p", type=float, help="Draw from the likeliest tokens with this probability; 1 for all.")
 @click.option("--max-new-tokens", type=int, help="Longest reply, in tokens.")
 @click.option("--system", help="A system message before every prompt; the model's own by default.")
+@click.option(
+    "--request-extra",
+    metavar="JSON",
+    help='Further fields of every request to a server, as {"chat_template_kwargs": {"enable_thinking": false}}.',
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Wait this long for the next piece of a server's answer; 600 by default.",
+)
 @click.option("--skip-unusable", is_flag=True, help="Go on without prompts that are too long for the model.")
 @click.option(
     "--score-limit",
@@ -144,7 +156,7 @@ class _Asked:
         if given["out"] is None and extend is None:
             raise click.UsageError("Missing option '--out'.")
         self.out: Path = given["out"] or extend
-        drawing = ("seed", "temperature", "top_k", "top_p", "max_new_tokens", "system")
+        drawing = ("seed", "temperature", "top_k", "top_p", "max_new_tokens", "system", "request_extra")
         if extend is not None and (clash := [name for name in drawing if given[name] is not None]):
             option = "--" + clash[0].replace("_", "-")
             raise click.UsageError(f"{option} cannot be given with --extend: the table says how its replies are drawn.")
@@ -156,11 +168,12 @@ class _Asked:
             keep_parts=given["keep_parts"],
             skip_unusable=given["skip_unusable"],
         )
+        self._say: Callable[[str], None] | None = None
         self._limit: float | None = given["score_limit"] or None
 
     def build(self, report: ProgressReporter) -> BuildResult:
         """Build, extend or rescore the table that the command line asks for."""
-        given = self._given
+        given, self._say = self._given, report.say
         if given["extend"] is not None:
             return self._extend(report)
         if not builder.build_digest_of(self.out):
@@ -170,9 +183,10 @@ class _Asked:
         if given["rescore"] is not None:
             crew = self._hire(None, SamplingSpec(), scorers)
             return builder.rescore(given["rescore"], self.out, scorers, keeping=self._keeping, crew=crew, report=report)
+        extra = {} if given["request_extra"] is None else parse_request_extra(given["request_extra"])
         names = ("temperature", "top_k", "top_p", "max_new_tokens")
         changed = {name: given[name] for name in names if given[name] is not None}
-        drawing = SamplingSpec(replace(builder.DEFAULT_SETTINGS, **changed), given["seed"] or 0, given["system"])
+        drawing = SamplingSpec(replace(builder.DEFAULT_SETTINGS, **changed), given["seed"] or 0, given["system"], extra)
         candidates = 64 if given["candidates"] is None else given["candidates"]
         prompts = self._prompts()
         with closing(self._hire(given["model"] or DEFAULT_MODEL, drawing, scorers)) as crew:
@@ -207,12 +221,20 @@ class _Asked:
         given, opening = self._given, None
         if model is not None:
             model = approved_model(given["model"], model)
-            opening = ModelSpec(model, given["engine"], given["dtype"], given["device"], trusted=True)
+            opening = ModelSpec(
+                model,
+                given["engine"],
+                given["dtype"],
+                given["device"],
+                trusted=True,
+                request_extra=drawing.request_extra,
+                timeout=given["timeout"],
+            )
         if given["ray"] is not None:
             from map_core.building.ray_workers import RayWorkers
 
             return RayWorkers(given["ray"], opening, drawing, scorers, self._limit, given["workers"])
-        return LocalWorkers(None if opening is None else opening.open(), drawing, scorers, self._limit)
+        return LocalWorkers(None if opening is None else opening.open(), drawing, scorers, self._limit, self._say)
 
     def _names(self) -> tuple[str, ...] | None:
         names = self._given["values"]

@@ -43,6 +43,11 @@ class ProgressReporter:
         if self._file is not None:
             self._file(progress)
 
+    def say(self, text: str) -> None:
+        """Write what is going on to stderr, unless nothing is to be written."""
+        if self._lines is not None:
+            click.echo(text, err=True)
+
     def note(self, *notes: str) -> None:
         """Write a note for the user to stderr, and keep it in the progress file from now on."""
         for text in notes:

@@ -115,6 +115,7 @@ def serve(
     from map_core.analysis.generation_weights import GenerationWeightsSolver
     from map_core.models.endpoint import address_of, approved_model
     from map_core.models.files import locate, recorded_model
+    from map_core.models.request_extra import recorded_request_extra
     from map_core.scoring import from_metadata, scorable_values
     from map_core.server.app import create_app, is_loopback
     from map_core.server.errors import Limits
@@ -165,7 +166,13 @@ def serve(
             click.echo("Other machines can reach it without a key; set one: --api-key.", err=True)
 
     service = GenerationService(
-        name, engine, dtype, at_once=at_once, most_waiting=most_waiting, most_of_viewer=most_waiting
+        name,
+        engine,
+        dtype,
+        at_once=at_once,
+        most_waiting=most_waiting,
+        most_of_viewer=most_waiting,
+        request_extra=recorded_request_extra(opened.table.metadata) if name == made_with else None,
     )
     wanted = ~np.isnan(np.array([*known.values()]).reshape(-1, len(opened.table.values))).all(axis=0)
     warmed = [

@@ -37,9 +37,10 @@ A values file names values of your own; build, generate and this command read it
 
 \b
   [polite]                                # a judge behind an OpenAI-compatible server
-  family = "judge"                        # the key comes from VALUE_PALETTE_API_KEY alone
+  family = "judge"                        # its key by host: VALUE_PALETTE_API_KEYS='{"gpu-box": "KEY"}'
   model = "Qwen/Qwen3-8B@http://gpu-box:8000/v1"
   question = "How polite is the reply?"   # rated from lowest = 1 to highest = 9
+  extra = {chat_template_kwargs = {enable_thinking = false}}   # further fields of every request
 
 \b
   [safe]                                  # a reward model or classifier on a server of vLLM or OpenRLHF

@@ -202,6 +202,7 @@ def fresh_replies(
         return table.reordered(others.values)
     from map_core.engines.factory import open_engine
     from map_core.models.files import recorded_model
+    from map_core.models.request_extra import recorded_request_extra
 
     metadata = others.metadata
     settings = SamplingSettings.from_metadata(metadata)
@@ -213,7 +214,7 @@ def fresh_replies(
         built = builder.build(
             [Prompt(*prompt) for prompt in texts],
             fresh or Path(folder) / "fresh.parquet",
-            open_engine(recorded_model(metadata), engine),
+            open_engine(recorded_model(metadata), engine, request_extra=recorded_request_extra(metadata)),
             chosen,
             candidates=candidates,
             settings=settings,

@@ -71,9 +71,10 @@ class SamplingSettings:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> SamplingSettings:
-        """Return the settings recorded in a table's metadata, defaults for missing ones."""
+        """Return the settings recorded in a table's metadata, defaults for missing and unknown ones."""
         sampling = metadata.get("sampling") or {}
-        return cls(**{name: sampling[name] for name in cls.__dataclass_fields__ if sampling.get(name) is not None})
+        known = {name: sampling.get(name) for name in cls.__dataclass_fields__}
+        return cls(**{name: setting for name, setting in known.items() if setting not in (None, "unknown")})
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from map_core.core.types import Reply, SamplingSettings, Turn
 from map_core.engines.draw_request import DrawRequest
+from map_core.engines.sampling_probe import SamplingProbe
 from map_core.engines.tokens import Token, TokenStream, reply_of
 from map_core.errors import InputError
 from map_core.models.chat_template import ChatTokenizer, TextStream
@@ -110,6 +111,15 @@ class Engine(ABC):
         Raises:
             InputError: the prompt leaves no room for the reply.
         """
+
+    def probe(self, settings: SamplingSettings, system: str | None = None) -> SamplingProbe:
+        """Return what can be told of replies with these settings before any counts; a server is asked for a few words.
+
+        Raises:
+            InputError: the server refuses the settings or has not got the model.
+            EngineError: it does not answer.
+        """
+        return SamplingProbe()
 
     def complete(self, request: DrawRequest) -> list[Reply]:
         """Draw K whole replies; as :meth:`sample`, in one piece."""

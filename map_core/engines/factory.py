@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
+from typing import Any
 
 from map_core.engines.base import Engine
 from map_core.errors import EngineError, InputError
@@ -16,6 +18,8 @@ def open_engine(
     dtype: str | None = None,
     device: str | None = None,
     *,
+    request_extra: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
     trusted: bool = False,
 ) -> Engine:
     """Load a model into the engine that suits this machine, or reach it on its server.
@@ -28,6 +32,8 @@ def open_engine(
         dtype: "float32" or "bfloat16"; None takes the engine's default.
         device: "cpu", "cuda", "cuda:1" or "auto" (shared out over all GPUs) for torch, which it asks for by itself;
             None takes what suits the machine.
+        request_extra: further fields of every request to a server, such as ``chat_template_kwargs``.
+        timeout: seconds to wait for the next piece of a server's answer; None takes the default.
         trusted: whoever runs this program named this model for this call, so its server may be called; else only a
             server that is listed is, see :mod:`map_core.models.endpoint`.
 
@@ -45,9 +51,14 @@ def open_engine(
         if dtype is not None or device is not None:
             setting = f"dtype is {dtype!r}" if dtype is not None else f"device is {device!r}"
             raise InputError(f"The {setting}; a server decides on its own. Leave it out.")
-        from map_core.engines.remote_engine import RemoteEngine
+        from map_core.engines.remote_engine import TIMEOUT, RemoteEngine
 
-        return RemoteEngine(model, trusted=trusted)
+        return RemoteEngine(model, timeout=timeout or TIMEOUT, extra=request_extra, trusted=trusted)
+    if request_extra:
+        raise InputError(
+            f"Extra request fields ({', '.join(request_extra)}) are given for {model}, which is on this machine and "
+            "gets no requests. Leave them out, or name a model on a server: NAME@URL."
+        )
     from map_core.models import files as model_files
 
     files = model_files.locate(model)

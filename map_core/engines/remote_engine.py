@@ -1,7 +1,7 @@
 """The engine for a model on a server with OpenAI's chat completions, such as vLLM, SGLang or llama.cpp.
 
 A model is named NAME@URL, for example ``Qwen/Qwen3-8B@http://gpu-box:8000/v1``. The key, where the server wants one,
-comes from the environment alone: ``VALUE_PALETTE_API_KEY``, else ``OPENAI_API_KEY``.
+comes from the environment alone (:mod:`map_core.models.endpoint`).
 
 * Each candidate is a request of its own with its own seed, so all come side by side and each can be cancelled. One
   event loop a call reads them; it runs while the caller waits for the next item and ends with the call.
@@ -22,20 +22,27 @@ loop. Repeating what failed at its start, and time limits, are the openai client
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from map_core.core.types import SamplingSettings
 from map_core.engines.base import Engine, EngineInfo
 from map_core.engines.draw_request import DrawRequest
-from map_core.engines.remote_candidate import RemoteCandidate, close_all
+from map_core.engines.remote_candidate import RemoteCandidate, close_all, told_log_probs
 from map_core.engines.remote_errors import RemoteErrors
+from map_core.engines.sampling_probe import SamplingProbe
 from map_core.engines.tokens import Token, TokenStream
 from map_core.errors import EngineError, InputError, TryAgainError
 from map_core.models.endpoint import address_of, connection
 from map_core.models.refused_fields import OptionalField, RefusedFields, renamed
+from map_core.models.request_extra import check_request_extra, nested_names
 
+#: Seconds to wait for the next piece of an answer.
+TIMEOUT = 600.0
 _CONNECT_SECONDS = 5.0
+_PROBE_TOKENS = 8
 _LIST_SECONDS = 30.0
 #: Fields that switch off the cuts that a server makes by settings of its own.
 UNCUT = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -62,15 +69,24 @@ class RemoteEngine(Engine):
             charge or count by request; a candidate then depends on how many there are.
         retries: how often the client repeats a request that failed before its first token.
         timeout: seconds to wait for the next piece of an answer.
+        extra: further fields of every request, see :func:`map_core.models.request_extra.check_request_extra`.
         trusted: whoever runs this program named this server, see :func:`map_core.models.endpoint.connection`.
 
     Raises:
-        InputError: ``model`` names no model on a server, or a server that may not be called.
+        InputError: ``model`` names no model on a server, or a server that may not be called, or ``extra`` sets what is
+            set here.
         EngineError: the server cannot be reached or refuses the key, or openai is not installed.
     """
 
     def __init__(
-        self, model: str, together: bool = False, retries: int = 2, timeout: float = 600.0, *, trusted: bool = False
+        self,
+        model: str,
+        together: bool = False,
+        retries: int = 2,
+        timeout: float = TIMEOUT,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        trusted: bool = False,
     ) -> None:
         address = address_of(model)
         if address is None:
@@ -85,6 +101,8 @@ class RemoteEngine(Engine):
         self._together = together
         self._errors = RemoteErrors(address, server, retries + 1)
         self._fields = RefusedFields(_OPTIONAL)
+        self._extra = check_request_extra(extra or {})
+        self._set_by_extra = nested_names(self._extra)
         self._client_settings: dict[str, Any] = {
             "base_url": server.url,
             "api_key": server.key,
@@ -120,6 +138,36 @@ class RemoteEngine(Engine):
             return self._stream([(body | {"seed": seeds[0], "n": count}, candidates)])
         return self._stream([(body | {"seed": s}, [c]) for s, c in zip(seeds, candidates, strict=True)])
 
+    def probe(self, settings: SamplingSettings, system: str | None = None) -> SamplingProbe:
+        """Ask for a few words, see :meth:`Engine.probe`."""
+        few = replace(settings, max_new_tokens=min(settings.max_new_tokens, _PROBE_TOKENS))
+        request = DrawRequest("Hello.", 1, few, system=system)
+        body = {"messages": request.messages} | self._drawing(few) | {"seed": request.seeds[0]}
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            log_probs = runner.run(self._tells_log_probs(body))
+        refused = self._fields.refused
+        unknown = tuple(name for name in UNCUT if name in refused and name not in self._set_by_extra)
+        notes = []
+        if "seed" in refused:
+            notes.append("The server takes no seed: the same build draws other replies another time.")
+        return SamplingProbe(log_probs, unknown, tuple(notes))
+
+    async def _tells_log_probs(self, body: dict[str, Any]) -> bool:
+        """Read one answer to its end; return whether log-probabilities came with it."""
+        import openai
+
+        tells, opened = False, False
+        try:
+            async with self._client() as client, await self._open(client, body, asyncio.Lock()) as chunks:
+                opened = True
+                async for chunk in chunks:
+                    tells |= any(told_log_probs(choice) for choice in chunk.choices)
+        except openai.OpenAIError as error:
+            raise self._errors.in_words(error, opened, self._offered) from error
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise self._no_chat(error) from error
+        return tells
+
     def _drawing(self, settings: SamplingSettings) -> dict[str, Any]:
         """Return the part of a request that says how to draw."""
         # llama.cpp answers under any name, listed or not.
@@ -136,6 +184,7 @@ class RemoteEngine(Engine):
             **({"logprobs": True} if owner != "sglang" or settings.temperature == 1.0 else {}),
             **uncut,
             **({"top_k": settings.top_k} if settings.top_k else {}),
+            **self._extra,
         }
 
     @property
@@ -157,14 +206,9 @@ class RemoteEngine(Engine):
     async def _read_all(
         self, requests: list[tuple[dict[str, Any], list[RemoteCandidate]]], news: asyncio.Event
     ) -> None:
-        import openai
-
-        client = openai.AsyncOpenAI(
-            **self._client_settings, http_client=openai.DefaultAsyncHttpxClient(verify=self._certificates)
-        )
         settling = asyncio.Lock()
         try:
-            async with client, asyncio.TaskGroup() as group:
+            async with self._client() as client, asyncio.TaskGroup() as group:
                 for request, candidates in requests:
                     group.create_task(self._read(client, request, candidates, news, settling))
         except ExceptionGroup as failed:
@@ -199,10 +243,7 @@ class RemoteEngine(Engine):
             if not all(candidate.ended for candidate in candidates):
                 raise self._errors.in_words(error, opened, self._offered) from error
         except (ValueError, TypeError, AttributeError, LookupError) as error:
-            raise EngineError(
-                f"The server {self._address.url} sent something that does not read as a chat completion "
-                f"({type(error).__name__}: {self._errors.redacted(str(error))}). Is it OpenAI-compatible?"
-            ) from error
+            raise self._no_chat(error) from error
         whole = sum(candidate.ended for candidate in candidates)
         if whole == len(candidates):
             close_all(candidates, counted)
@@ -217,6 +258,20 @@ class RemoteEngine(Engine):
         raise (EngineError if hint else TryAgainError)(
             f"The server {self._address.url} ended its answer with {whole} of {len(candidates)} replies "
             f"whole{hint}. Try again."
+        )
+
+    def _client(self) -> Any:
+        """Return a client for one event loop."""
+        import openai
+
+        http_client = openai.DefaultAsyncHttpxClient(verify=self._certificates)
+        return openai.AsyncOpenAI(**self._client_settings, http_client=http_client)
+
+    def _no_chat(self, error: Exception) -> EngineError:
+        """Return the error for an answer that cannot be read."""
+        return EngineError(
+            f"The server {self._address.url} sent something that does not read as a chat completion "
+            f"({type(error).__name__}: {self._errors.redacted(str(error))}). Is it OpenAI-compatible?"
         )
 
     async def _open(self, client: Any, request: dict[str, Any], settling: asyncio.Lock) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from map_core.errors import EngineError, InputError, PaletteError, TryAgainError
-from map_core.models.endpoint import KEY_VARIABLES, Address, Connection
+from map_core.models.endpoint import MODEL_KEY, Address, Connection, key_advice
 from map_core.models.server_reasons import redacted, server_reason
 
 
@@ -40,7 +40,10 @@ class RemoteErrors:
             if status in (401, 403):
                 variable = self._server.key_variable
                 what = f"refuses the key in {variable}" if variable else "wants a key and there is none"
-                return EngineError(f"The server {url} {what} ({status}). Set {KEY_VARIABLES[0]} to a key of it.")
+                return EngineError(
+                    f"The server {url} {what} ({status}). Set {MODEL_KEY} to a key of it, or, with models or judges on "
+                    f"several hosts, say whose it is. {key_advice(self._address)}"
+                )
             if status == 404:
                 listed = ", ".join(sorted(offered))
                 return InputError(

@@ -2,8 +2,9 @@
 
 A model on a server is named NAME@URL. Tables hold such names too, and a table may come from anybody, so a server is
 called only if the operator of this program named it: in ``VALUE_PALETTE_MODELS``, or, where that variable is not set,
-once on this machine by a command or in the app (:func:`remember_server`). Constraint: the key is read in
-:func:`connection` alone, after that check, so it is never sent to a server that is not listed.
+once on this machine by a command or in the app (:func:`remember_server`). Constraint: keys are read in
+:func:`connection` alone, after that check, and each belongs to one host: :data:`KEYS_BY_HOST` says to which,
+``VALUE_PALETTE_API_KEY`` to that of the model, ``OPENAI_API_KEY`` to OpenAI's.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ from map_core.errors import InputError
 #: Environment variable with the models, folders and NAME@URL, that every visitor of the app may choose, separated by
 #: commas. When it is set, even to nothing, no other server is called.
 LISTED = "VALUE_PALETTE_MODELS"
-#: Environment variables that are searched for a server's key, in this order.
-KEY_VARIABLES = ("VALUE_PALETTE_API_KEY", "OPENAI_API_KEY")
+#: Environment variable with keys by host, a JSON object: {"gpu-box:8000": "KEY", "api.example.com": "KEY"}.
+KEYS_BY_HOST = "VALUE_PALETTE_API_KEYS"
+#: Environment variable with the key of the model's server, and the one that says which host that is: a command sets
+#: it to the host of the model that it is given, so that the processes that it starts know.
+MODEL_KEY, MODEL_KEY_HOST = "VALUE_PALETTE_API_KEY", "VALUE_PALETTE_API_KEY_HOST"
+#: Environment variable with a key of OpenAI's, and of the server that OPENAI_BASE_URL names.
+OPENAI_KEY = "OPENAI_API_KEY"
+KEY_VARIABLES = (MODEL_KEY, OPENAI_KEY, KEYS_BY_HOST)
+_OPENAI_HOST = "api.openai.com"
 NO_KEY = "none"  # the client wants one; servers without keys do not look at it
 
 _LOCK_SECONDS = 10.0
@@ -48,6 +56,11 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.url}"
+
+    @property
+    def host(self) -> str:
+        """The server's host, without its port."""
+        return _host_of(self.url)
 
 
 @dataclass(frozen=True)
@@ -171,26 +184,79 @@ def approved_model(named: str | None, recorded: str) -> str:
     """
     if named and listed_models() is None:
         remember_server(named)
+    if named and (address := address_of(named)) is not None:
+        os.environ.setdefault(MODEL_KEY_HOST, address.host)
     model = named or recorded
     check_callable(model)
     return model
 
 
-def connection(address: Address, *, trusted: bool = False) -> Connection:
+def connection(address: Address, *, trusted: bool = False, judge: bool = False) -> Connection:
     """Return the URL and the key of a server.
 
     Args:
         address: of the model.
         trusted: the operator named this server for this call, as in a values file of their own.
+        judge: it rates replies; the key of the model's server is not for it unless it is on the same host.
 
     Raises:
-        InputError: the server is not listed, see :func:`may_call`.
+        InputError: the server is not listed, see :func:`may_call`, or :data:`KEYS_BY_HOST` cannot be read.
     """
     if not trusted:
         _check_address(address)
-    keys = ((name, os.environ.get(name, "").strip()) for name in KEY_VARIABLES)
-    variable, key = next(((name, key) for name, key in keys if key), ("", NO_KEY))
-    return Connection(address.url, key, variable)
+    if key := _keys_by_host(address):
+        return Connection(address.url, key, KEYS_BY_HOST)
+    key = os.environ.get(MODEL_KEY, "").strip()
+    if key and address.host in _model_key_hosts(address, named=trusted and not judge):
+        return Connection(address.url, key, MODEL_KEY)
+    key = os.environ.get(OPENAI_KEY, "").strip()
+    if key and address.host in {_OPENAI_HOST, _host_of(os.environ.get("OPENAI_BASE_URL", ""))}:
+        return Connection(address.url, key, OPENAI_KEY)
+    return Connection(address.url, NO_KEY, "")
+
+
+def key_advice(address: Address) -> str:
+    """Return where to put the key of one of several servers, as a sentence."""
+    return f"A key goes to its own host alone: set {KEYS_BY_HOST} to {json.dumps({address.host: 'KEY'})}."
+
+
+def _keys_by_host(address: Address) -> str:
+    """Return the key that :data:`KEYS_BY_HOST` has for a host, with its port or without; "" for none."""
+    text = os.environ.get(KEYS_BY_HOST, "").strip()
+    if not text:
+        return ""
+    try:
+        keys = json.loads(text)
+    except ValueError:
+        keys = None
+    if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
+        # The content is not repeated: it holds keys.
+        raise InputError(f'{KEYS_BY_HOST} cannot be read; expected a JSON object such as {{"gpu-box:8000": "KEY"}}.')
+    by_host = {host.lower(): key.strip() for host, key in keys.items()}
+    return by_host.get(urlsplit(address.url).netloc.lower()) or by_host.get(address.host) or ""
+
+
+def _model_key_hosts(address: Address, named: bool) -> set[str]:
+    """Return the host that :data:`MODEL_KEY` belongs to; none where there are several and nobody said which.
+
+    Args:
+        address: the server that is about to be called.
+        named: somebody named it just now as the model's.
+    """
+    if host := os.environ.get(MODEL_KEY_HOST, "").strip().lower():
+        return {host}
+    names = listed_models()
+    hosts = {known.host for known in _addresses(_remembered() if names is None else names)}
+    if named and names is None:
+        return {address.host}
+    return hosts if len(hosts) == 1 else set()
+
+
+def _host_of(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 _REASON = (

@@ -7,6 +7,7 @@ loads when a score is first asked for; the key comes from the environment alone 
 
 from __future__ import annotations
 
+import json
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,9 @@ import numpy as np
 
 from map_core.core.types import Reply
 from map_core.errors import EngineError, InputError
-from map_core.models.endpoint import KEY_VARIABLES, Connection, address_of, connection
+from map_core.models.endpoint import KEYS_BY_HOST, Connection, address_of, connection, key_advice
 from map_core.models.refused_fields import OptionalField, RefusedFields, left_out, lowered, renamed
+from map_core.models.request_extra import check_request_extra
 from map_core.models.server_reasons import server_reason
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError
 from map_core.scoring.definition import title_from
@@ -36,6 +38,7 @@ _SETTINGS = {
     "high_means": Setting(str, "what the highest rating means"),
     "at_once": Setting(int, "requests side by side"),
     "seconds": Setting((int, float), "seconds to wait for an answer"),
+    "extra": Setting(dict, 'further fields of every request, as {reasoning_effort = "low"}'),
     "title": Setting(str, "the name that people read"),
     "licence": Setting(str, "of the judge"),
 }
@@ -98,6 +101,7 @@ class Judge(Scorer):
             )
         if given.get("at_once", 1) < 1 or given.get("seconds", 1) <= 0:
             raise InputError(f"at_once and seconds of {name!r} must be above 0.")
+        self._extra = check_request_extra(given.get("extra", {}))
         self._given, self._models, self._address, self._trusted = given, models, address, trusted
         self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.card = Card(
@@ -110,13 +114,14 @@ class Judge(Scorer):
             version="1",
             partial=False,
             costs=Cost.NETWORK,
-            needs=(f"the server of {given['model']}", f"its key in {KEY_VARIABLES[0]}, if it wants one"),
+            needs=(f"the server of {given['model']}", f"its key in {KEYS_BY_HOST}, if it wants one"),
         )
 
     @property
     def version(self) -> str:
         """The scorer's version, the judge and what it is asked."""
-        return f"{self.card.version}/{self._given['model']}/{self._asked('', '')!r}"
+        extra = f"/{json.dumps(self._extra, sort_keys=True)}" if self._extra else ""
+        return f"{self.card.version}/{self._given['model']}/{self._asked('', '')!r}{extra}"
 
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Return the expected rating of each reply, from the lowest to the highest.
@@ -163,7 +168,7 @@ class Judge(Scorer):
         except ImportError as error:
             raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
         seconds = float(self._given.get("seconds", 60.0))
-        server = connection(self._address, trusted=self._trusted)
+        server = connection(self._address, trusted=self._trusted, judge=True)
         return self._models.shared(
             ("judge", server, self._address.name, seconds),
             lambda: _JudgeServer(
@@ -183,6 +188,7 @@ class Judge(Scorer):
             "temperature": 0.0,
             "logprobs": True,
             "top_logprobs": _TOP,
+            **self._extra,
         }
         try:
             answer = server.fields.send(body, server.ask)
@@ -190,8 +196,9 @@ class Judge(Scorer):
             reason = server_reason(error.body, server.connection)
             refused = error.status_code in (401, 403)
             said = f"{'the key is refused, ' if refused else ''}it answers {error.status_code}"
+            advice = f"{key_advice(self._address)} " if refused else ""
             raise EngineError(
-                f"The judge of {self.name!r} does not rate: {said}{f': {reason}' if reason else ''}. {_MEND}"
+                f"The judge of {self.name!r} does not rate: {said}{f': {reason}' if reason else ''}. {advice}{_MEND}"
             ) from error
         except openai.APIError as error:
             raise EngineError(

@@ -11,6 +11,7 @@ Under Streamlit keep one service for all sessions: ``st.cache_resource(shared_se
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import weakref
@@ -84,6 +85,7 @@ class GenerationService:
         candidates_at_once: how many candidates they may have together; one generation always has room.
         most_waiting: how many may wait before new ones are refused, of all viewers.
         most_of_viewer: the same of one viewer.
+        request_extra: further fields of every request to a server, as the table records them.
 
     Example:
         >>> with GenerationService() as service:                       # doctest: +SKIP
@@ -100,9 +102,11 @@ class GenerationService:
         candidates_at_once: int = 256,
         most_waiting: int = 256,
         most_of_viewer: int = 64,
+        request_extra: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
         self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
+        self._arguments += ["--request-extra", json.dumps(request_extra)] if request_extra else []
         self._at_once, self._candidates_at_once = at_once, candidates_at_once
         self._most_waiting, self._most_of_viewer = most_waiting, most_of_viewer
         self._lock = threading.RLock()
@@ -324,13 +328,16 @@ def _weak(method: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-_shared: dict[tuple[str, str], GenerationService] = {}
+_shared: dict[tuple[str, str, str], GenerationService] = {}
 _sharing = threading.Lock()
 
 
-def shared_service(model: str = DEFAULT_MODEL, engine: str = "auto") -> GenerationService:
-    """Return the one service of this process for a model, created on first use."""
+def shared_service(
+    model: str = DEFAULT_MODEL, engine: str = "auto", request_extra: Mapping[str, Any] | None = None
+) -> GenerationService:
+    """Return the one service of this process for a model and how it is asked, created on first use."""
+    key = (model, engine, json.dumps(request_extra or {}, sort_keys=True))
     with _sharing:
-        if (model, engine) not in _shared:
-            _shared[model, engine] = GenerationService(model, engine)
-        return _shared[model, engine]
+        if key not in _shared:
+            _shared[key] = GenerationService(model, engine, request_extra=request_extra)
+        return _shared[key]

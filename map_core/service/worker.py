@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from map_core.core.child_process import ParentPipe
@@ -63,10 +63,19 @@ class ModelWorker:
     Args:
         model, engine, dtype: as :func:`map_core.engines.factory.open_engine` takes them.
         pipe: where commands come from and messages go.
+        request_extra: further fields of every request to a server.
     """
 
-    def __init__(self, model: str, engine: str, dtype: str | None, pipe: ParentPipe) -> None:
+    def __init__(
+        self,
+        model: str,
+        engine: str,
+        dtype: str | None,
+        pipe: ParentPipe,
+        request_extra: Mapping[str, Any] | None = None,
+    ) -> None:
         self._model, self._engine_name, self._dtype = model, engine, dtype
+        self._request_extra = request_extra
         self._pipe = pipe
         self._commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
@@ -195,7 +204,7 @@ class ModelWorker:
 
             self._send(WorkerStatus("loading", "The model is being loaded.", None, {}))
             began = time.perf_counter()
-            self._engine = open_engine(self._model, self._engine_name, self._dtype)
+            self._engine = open_engine(self._model, self._engine_name, self._dtype, request_extra=self._request_extra)
             seconds = time.perf_counter() - began
             info = self._engine.info.as_dict()
             note = f"{info['model']} on {info['device']} ({info['name']}, {info['dtype']}), loaded in {seconds:.1f} s."
@@ -220,13 +229,14 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--dtype", default=None)
+    parser.add_argument("--request-extra", default="{}", type=json.loads)
     options = parser.parse_args()
 
     pipe = ParentPipe()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
 
-    worker = ModelWorker(options.model, options.engine, options.dtype, pipe)
+    worker = ModelWorker(options.model, options.engine, options.dtype, pipe, options.request_extra)
     threading.Thread(target=worker.listen, daemon=True).start()
     worker.serve()
 

@@ -73,7 +73,7 @@ def test_a_server_gives_the_table_of_its_model(local: LocalEngine, tmp_path: Pat
     """Log-probabilities where the server tells them, tokens by their number, K replies a prompt."""
     with ChatServer(from_model(local), key=SECRET) as server:
         table = make(server, tmp_path / "t.parquet").load()
-        assert len(server.requests) == 12
+        assert len(server.requests) == 12 + 1  # one asks for a few words, before anything is drawn
     assert np.isfinite(table.log_probs).all()
     for number, prompt in enumerate(PROMPTS):
         for reply, told in zip(table.replies[table.rows(number)], table.log_probs[table.rows(number)], strict=True):
@@ -109,13 +109,13 @@ def test_a_server_that_stays_so_ends_it_and_it_goes_on(
     fault: object, error: type[EngineError], said: str, local: LocalEngine, tmp_path: Path
 ) -> None:
     good, out = from_model(local), tmp_path / "t.parquet"
-    answer, count = failing(good, lambda n: fault if n > 6 else None)
+    answer, count = failing(good, lambda n: fault if n > 7 else None)
     with ChatServer(good, key=SECRET) as server:
         make(server, tmp_path / "undisturbed.parquet")
         server.answer = answer
         with pytest.raises(error, match=said):
             make(server, out)
-        asked = count[0] - 6
+        asked = count[0] - 7
         assert asked >= module.ATTEMPTS if error is TryAgainError else 1 <= asked <= 3
         assert len(list(checkpoint_path(out).glob("*.replies.parquet"))) == 2
         server.answer = good
@@ -146,7 +146,7 @@ def test_no_secret_is_written_or_said(local: LocalEngine, tmp_path: Path, capfd:
     prompts.write_text("Tell me of the cat.\nTell me of the dog.\n")
     good = from_model(local)
     rude = JSONResponse({"error": {"message": f"Bad key {SECRET}, go away"}}, 500)
-    answer, _ = failing(good, lambda n: rude if n > 3 else None)
+    answer, _ = failing(good, lambda n: rude if n > 4 else None)
     with ChatServer(answer, key=SECRET) as server:
         options = ["--prompts", str(prompts), "--out", str(out), "--model", server.model(), "--candidates", "3"]
         options += ["--values", "diversity", "--score-limit", "0", "--progress-file", str(progress), "--keep-parts"]

@@ -72,7 +72,7 @@ def test_a_server_is_asked_for_one_token(monkeypatch: pytest.MonkeyPatch) -> Non
     with ChatServer(TELLING, key=SECRET) as server:
         with pytest.raises(EngineError, match="wants a key and there is none"):
             probe_model(server.model())
-        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+        monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
         found = probe_model(f"{server.model()}/")
         assert (found.model, found.log_probs) == (server.model(), True)
         assert [(one["max_tokens"], one["model"]) for one in server.requests] == [(1, "tiny")]

@@ -412,10 +412,11 @@ def test_a_server_that_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer(saying(piece("a", "stop")), key="right-key") as server:
         with pytest.raises(EngineError, match=r"wants a key and there is none \(401\)\. Set VALUE_PALETTE_API_KEY"):
             RemoteEngine(server.model(), trusted=True)
-        monkeypatch.setenv("OPENAI_API_KEY", "right-key")
+        monkeypatch.setenv("VALUE_PALETTE_API_KEYS", '{"127.0.0.1": "right-key"}')
         engine = RemoteEngine(server.model(), trusted=True)
         assert engine.complete(DrawRequest("Hi", 1, SHORT, 0))[0].text == "a"
         assert "right-key" not in str(engine.info.as_dict())
+        monkeypatch.delenv("VALUE_PALETTE_API_KEYS")
         monkeypatch.setenv("VALUE_PALETTE_API_KEY", "wrong-key")
         with pytest.raises(EngineError, match=r"refuses the key in VALUE_PALETTE_API_KEY \(401\)") as refused:
             RemoteEngine(server.model(), trusted=True)

@@ -28,7 +28,9 @@ ADDRESS = Address("tiny", "http://127.0.0.1:9/v1")
 def _nothing_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
-    monkeypatch.delenv(LISTED, raising=False)
+    for name in (LISTED, endpoint.MODEL_KEY_HOST, endpoint.KEYS_BY_HOST):
+        monkeypatch.setenv(name, "")  # so that what a test leaves behind is undone
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -102,9 +104,9 @@ def test_a_server_is_called_once_it_was_named_here(catcher: ChatServer, tmp_path
     made = tmp_path / "made.parquet"
     options = f"--candidates 2 --values diversity --model {catcher.model()}"
     assert run(f"build --prompts {{prompts}} --out {{table}} {options}", tmp_path, made) == 0
-    assert len(catcher.requests) == 2
+    assert len(catcher.requests) == 2 + 1  # one asks for a few words first
     assert run("build --extend {table} --candidates 3", tmp_path, made) == 0
-    assert len(catcher.requests) == 3
+    assert len(catcher.requests) == 3 + 2
 
 
 def test_a_key_is_only_given_for_a_server_that_may_be_called(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +118,65 @@ def test_a_key_is_only_given_for_a_server_that_may_be_called(monkeypatch: pytest
     monkeypatch.delenv("VALUE_PALETTE_API_KEY")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert endpoint.connection(ADDRESS, trusted=True) == Connection(ADDRESS.url, NO_KEY, "")
+
+
+GATEWAY, JUDGE = Address("tiny", "https://gateway.example/v1"), Address("rater", "https://judge.example:8000/v1")
+
+
+def key_of(address: Address, **how: bool) -> str:
+    """The key that a server gets."""
+    return endpoint.connection(address, **({"trusted": True} | how)).key
+
+
+def test_the_models_key_goes_to_no_judge_on_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the model is listed, recorded or named by the command that runs, here and in the processes it starts."""
+    for listed in (True, False):
+        if listed:
+            monkeypatch.setenv(LISTED, str(GATEWAY))
+        else:
+            monkeypatch.delenv(LISTED)
+            assert endpoint.approved_model(str(GATEWAY), "") == str(GATEWAY)
+        assert key_of(GATEWAY) == key_of(GATEWAY, trusted=False) == SECRET
+        assert key_of(JUDGE, judge=True) == NO_KEY
+        assert key_of(Address("rater", "https://gateway.example/rating/v1"), judge=True) == SECRET
+
+
+def test_a_key_of_one_host_goes_to_no_second_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LISTED, f"{GATEWAY}, {JUDGE}")
+    assert key_of(GATEWAY) == key_of(JUDGE) == key_of(JUDGE, judge=True) == NO_KEY  # nobody said whose it is
+    monkeypatch.setenv(endpoint.MODEL_KEY_HOST, "Gateway.example")
+    assert (key_of(GATEWAY), key_of(JUDGE), key_of(JUDGE, judge=True)) == (SECRET, NO_KEY, NO_KEY)
+    monkeypatch.delenv(LISTED)
+    assert endpoint.approved_model(str(JUDGE), "") == str(JUDGE)
+    assert (key_of(GATEWAY), key_of(JUDGE)) == (SECRET, NO_KEY)  # what a person said stays
+
+
+def test_keys_by_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"judge.example:8000": "for 8000", "judge.example": "for others", "Gateway.example": "for the gateway"}
+    monkeypatch.setenv(endpoint.KEYS_BY_HOST, json.dumps(keys))
+    assert key_of(JUDGE, judge=True) == "for 8000"
+    assert key_of(Address("rater", "https://judge.example/v1"), judge=True) == "for others"
+    assert key_of(GATEWAY) == "for the gateway"
+    for host in ("judge.example.evil.example", "evil-judge.example", "example"):
+        assert key_of(Address("rater", f"https://{host}/v1"), judge=True) == NO_KEY
+    for wrong in ("{", "[1]", '{"judge.example": 7}'):
+        monkeypatch.setenv(endpoint.KEYS_BY_HOST, wrong)
+        with pytest.raises(
+            InputError, match="VALUE_PALETTE_API_KEYS cannot be read; expected a JSON object"
+        ) as refused:
+            key_of(JUDGE)
+        assert wrong not in str(refused.value).split("such as")[0]
+
+
+def test_openais_key_is_openais(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VALUE_PALETTE_API_KEY")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    openai = Address("gpt", "https://api.openai.com/v1")
+    assert key_of(openai) == key_of(openai, judge=True) == SECRET
+    assert key_of(GATEWAY) == key_of(JUDGE, judge=True) == NO_KEY
+    monkeypatch.setenv("OPENAI_BASE_URL", GATEWAY.url)
+    assert (key_of(GATEWAY), key_of(JUDGE, judge=True)) == (SECRET, NO_KEY)
 
 
 def test_a_remembered_server_is_that_one_alone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -112,7 +113,10 @@ def test_a_key_is_sent_and_stands_nowhere(monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(EngineError, match="the key is refused") as refused:
             judge(server.model()).score("Hi", REPLIES)
         assert secret not in str(refused.value)
-        monkeypatch.setenv("VALUE_PALETTE_API_KEY", secret)
+        monkeypatch.setenv("VALUE_PALETTE_API_KEY", "the model's")
+        with pytest.raises(EngineError, match=r'the key is refused.*VALUE_PALETTE_API_KEYS to {"127.0.0.1": "KEY"}'):
+            judge(server.model()).score("Hi", REPLIES)
+        monkeypatch.setenv("VALUE_PALETTE_API_KEYS", json.dumps({"127.0.0.1": secret}))
         one = judge(server.model())
         one.score("Hi", REPLIES)
         assert secret not in str(one.entry()) + one.version

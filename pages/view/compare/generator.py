@@ -20,6 +20,7 @@ from map_core.feasibility import Assessment
 from map_core.generation.request import GenerationRequest
 from map_core.models.endpoint import address_of, refusal_reason
 from map_core.models.files import locate, recorded_model
+from map_core.models.request_extra import recorded_request_extra
 from map_core.oracle import MemoryOracle
 from map_core.scoring import DEFAULT_EMBEDDER, Specification, cards, from_metadata, scorable_values
 from map_core.service.batch import PromptBatch
@@ -85,7 +86,7 @@ def _missing_model(model: str) -> MissingModel | None:
 
 def service(scene: Scene) -> GenerationService:
     """Return the one model process of this app."""
-    return shared_service(model_name(scene))
+    return shared_service(model_name(scene), request_extra=recorded_request_extra(scene.table.metadata))
 
 
 def warm_up(scene: Scene) -> None:

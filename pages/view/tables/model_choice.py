@@ -58,8 +58,8 @@ def draw_details() -> None:
             max_chars=MAX_LENGTH,
             placeholder="/models/my-model or Qwen/Qwen3-8B@http://gpu-box:8000/v1",
             help="A folder on this machine with config.json and safetensors weights, or a model on a server of "
-            f"OpenAI's protocol. A key that the server wants comes from {' or '.join(endpoint.KEY_VARIABLES)}, in the "
-            "app's environment or in .streamlit/secrets.toml; it is not written here.",
+            f"OpenAI's protocol. A key that the server wants comes from {endpoint.MODEL_KEY} or "
+            f"{endpoint.KEYS_BY_HOST}, in the app's environment or in .streamlit/secrets.toml; it is not written here.",
         )
     elif not may_name_any():
         draw_offer_hint()
