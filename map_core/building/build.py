@@ -193,7 +193,7 @@ def run_job(
         if not keeping.keep_parts:
             parts.remove()
     unknown = unknown_sampling_note(job.metadata)
-    remarks = (*built.remarks, *((unknown,) if unknown else ()))
+    remarks = (*crew.notes, *built.remarks, *((unknown,) if unknown else ()))
     return replace(built, skipped=(*skipped, *built.skipped), remarks=remarks)
 
 

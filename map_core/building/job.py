@@ -29,6 +29,8 @@ from map_core.scoring.base import Scorer, ScorerError, log_prob
 
 #: Marks that a table's metadata tell one by one.
 MAX_LISTED_FAILURES = 1000
+#: The least share of the replies that a table must keep: one that lost most of them is no sample of the model's.
+MIN_SHARE_LEFT = 0.5
 
 
 @dataclass(frozen=True)
@@ -212,17 +214,26 @@ class BuildRun:
         job = self._job
         names = [column.key[0] for column in job.columns]
         marks: list[FailedScore] = []
-        empty, replies = [], 0
+        empty, replies, drawn = [], 0, 0
         for number, prompt in enumerate(job.prompts):
             marked = self._marked(number)
             marks += marked
-            left = len(self._numbers(number)) - len({mark.candidate for mark in marked})
-            replies += left
+            count = len(self._numbers(number))
+            left = count - len({mark.candidate for mark in marked})
+            replies, drawn = replies + left, drawn + count
             if not left:
                 empty.append(prompt.id)
         if not replies:
             reason = f": {marks[0].reason}" if marks else ""
             raise ScorerError(f"No reply could be scored on every value{reason}. Mend the scorers and start again.")
+        if replies < MIN_SHARE_LEFT * drawn:
+            self._forget_failures()
+            raise ScorerError(
+                f"{drawn - replies:,} of {drawn:,} replies would be left out, so that the table would say nothing of "
+                f"the model: {marks[0].value} of candidate {marks[0].candidate} of the prompt {marks[0].prompt!r}: "
+                f"{marks[0].reason}. No table was written; the replies are kept. Mend the scorer or leave the value "
+                "out, and start the same again."
+            )
         unknown_log_probs = 0
 
         def rows(number: int) -> list[TableRow]:
@@ -243,6 +254,18 @@ class BuildRun:
             skipped=tuple(empty),
             remarks=_log_prob_remarks(unknown_log_probs, written) if self._on_server else (),
         )
+
+    def _forget_failures(self) -> None:
+        """Forget which replies scorers failed on, so that mended ones are asked again."""
+        for key in self._keys:
+            scores = self._parts.scores(key)
+            failed = {value: reasons for value, reasons in scores.reasons.items() if reasons}
+            for value, reasons in failed.items():
+                for candidate in reasons:
+                    scores.rewards[value].pop(candidate, None)
+                reasons.clear()
+            if failed:
+                self._parts.write_scores(key, scores)
 
     def _metadata(self, marks: Sequence[FailedScore], empty: Sequence[str]) -> dict[str, Any]:
         job = self._job

@@ -120,6 +120,11 @@ class RayWorkers:
         """See :meth:`map_core.building.workers.Workers.score`."""
         return self._spread("score", batches)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None: what the workers' scorers count stays with them."""
+        return ()
+
     def close(self) -> None:
         """End the workers, and the cluster where it was started here."""
         for worker in self._workers:

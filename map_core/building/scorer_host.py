@@ -54,6 +54,11 @@ class ScorerHost(Protocol):
         """
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the rewards so far should know, see :attr:`Scorer.notes`."""
+        ...
+
     def close(self) -> None:
         """End what runs."""
         ...
@@ -72,6 +77,11 @@ class InProcessScorers:
     def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
         """See :meth:`ScorerHost.score`."""
         return call_scorer(self._scorers[scorer], prompt, replies)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See :attr:`ScorerHost.notes`."""
+        return tuple(note for scorer in self._scorers for note in scorer.notes)
 
     def close(self) -> None:
         """Do nothing, as no process runs."""
@@ -108,6 +118,7 @@ class ScorerSubprocess:
         self._limit, self._start = limit, start
         self._process: ChildProcess | None = None
         self._warm: set[int] = set()
+        self._notes: dict[int, tuple[str, ...]] = {}
 
     def score(self, scorer: int, prompt: str, replies: Sequence[Reply], share: float = 1.0) -> np.ndarray:
         """See :meth:`ScorerHost.score`."""
@@ -116,13 +127,18 @@ class ScorerSubprocess:
         if scorer not in self._warm:
             # What comes of it does not matter: the time that models take to load is no reply's fault.
             with contextlib.suppress(ScorerError, MemoryError, InputError):
-                self._ask(scorer, prompt, [_WARM_UP], self._start)
+                self._ask(scorer, prompt, [_WARM_UP], self._start, warm_up=True)
             if self._process is None:
                 raise ScorerError(
                     f"it did not score a short reply within {self._start:g} seconds, or ended its process"
                 )
             self._warm.add(scorer)
         return self._ask(scorer, prompt, replies, self._limit * max(share, MIN_LIMIT_SHARE))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See :attr:`ScorerHost.notes`; a process that was started again counts anew."""
+        return tuple(note for _, notes in sorted(self._notes.items()) for note in notes)
 
     @property
     def pid(self) -> int | None:
@@ -142,9 +158,12 @@ class ScorerSubprocess:
         self._process = ChildProcess("map_core.building.scorer_process", paths=paths)
         self._process.send({"scorers": base64.b64encode(self._sent).decode()})
 
-    def _ask(self, scorer: int, prompt: str, replies: Sequence[Reply], seconds: float) -> np.ndarray:
+    def _ask(
+        self, scorer: int, prompt: str, replies: Sequence[Reply], seconds: float, warm_up: bool = False
+    ) -> np.ndarray:
         assert self._process is not None
         question = {"scorer": scorer, "prompt": prompt, "replies": [reply_as_json(reply) for reply in replies]}
+        question["warm_up"] = warm_up
         try:
             self._process.send(question)
             answer = self._process.receive(seconds)
@@ -161,6 +180,7 @@ class ScorerSubprocess:
             raise ScorerError(f"its process ended by itself (exit code {code})") from error
         if "error" in answer:
             raise pickle.loads(base64.b64decode(answer["error"]))
+        self._notes[scorer] = tuple(answer["notes"])
         return np.asarray(answer["rewards"], dtype=np.float64)
 
 

@@ -25,8 +25,11 @@ def main() -> None:
         batch = parent.receive()
         replies = [reply_from_json(fields) for fields in batch["replies"]]
         try:
-            rewards = call_scorer(scorers[batch["scorer"]], batch["prompt"], replies)
-            parent.send({"rewards": rewards.tolist()})
+            scorer = scorers[batch["scorer"]]
+            rewards = call_scorer(scorer, batch["prompt"], replies)
+            if batch["warm_up"]:
+                scorer.forget_notes()
+            parent.send({"rewards": rewards.tolist(), "notes": scorer.notes})
         except (PaletteError, MemoryError) as error:
             parent.send({"error": base64.b64encode(_pickled(error)).decode()})
 

@@ -92,6 +92,11 @@ class Workers(Protocol):
         """Yield the rewards, as they are ready."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the rewards so far should know, a sentence each, as far as the scorers here tell."""
+        ...
+
     def close(self) -> None:
         """End what runs."""
         ...
@@ -168,6 +173,11 @@ class LocalWorkers:
             )
 
         return score_each(ask, batch.replies)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See :attr:`Workers.notes`."""
+        return self._host.notes
 
     def close(self) -> None:
         """End the process of the scorers."""

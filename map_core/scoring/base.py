@@ -141,6 +141,9 @@ class Scorer(ABC):
         """What a reader of the rewards so far should know, a sentence each: how many texts were cut, for example."""
         return ()
 
+    def forget_notes(self) -> None:  # noqa: B027 (most scorers have none)
+        """Forget the rewards so far, of which :attr:`notes` tells."""
+
     @abstractmethod
     def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
         """Return the rewards of replies to one prompt.

@@ -6,6 +6,7 @@ Constraint: no model library at import time; the model loads when a score is fir
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -56,6 +57,9 @@ _SETTINGS = {
     "misses": Setting(str, "what it does not see, in a sentence"),
     "licence": Setting(str, "of the weights"),
 }
+
+#: Replies after which a scorer that lives long counts anew.
+MOST_COUNTED = 1_000_000
 
 
 class Classifier(Scorer):
@@ -115,9 +119,9 @@ class Classifier(Scorer):
             needs=(f"the model {self._name_of_model} on this machine",),
         )
         self._config: Mapping[str, Any] | None = None  # the model's, once it was looked at
-        #: Replies whose text was cut because the model reads no more, since the scorer was made.
-        self.cut = 0
-        self.read = 0
+        #: How often each reply to a prompt was read in one call, and those cut because the model reads no more.
+        self._read: dict[int, int] = {}
+        self._cut: set[int] = set()
 
     @property
     def reading(self) -> str:
@@ -154,6 +158,21 @@ class Classifier(Scorer):
         return f"{self.card.version}/{self._name_of_model}/{how}"
 
     @property
+    def read(self) -> int:
+        """Replies that were read; one that is read again does not count again."""
+        return sum(self._read.values())
+
+    @property
+    def cut(self) -> int:
+        """Replies of them whose text was cut because the model reads no more."""
+        return sum(self._read[text] for text in self._cut)
+
+    def forget_notes(self) -> None:
+        """Count anew from here."""
+        self._read.clear()
+        self._cut.clear()
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """How many replies were cut, in words; empty where none was."""
         if not self.cut:
@@ -172,11 +191,10 @@ class Classifier(Scorer):
         if not any(len(own) for own in replies):
             return [np.zeros(0) for _ in replies]
         model = self._opened()
-        texts = [
-            self._text(model, prompt, reply.text) for prompt, own in zip(prompts, replies, strict=True) for reply in own
-        ]
+        asked = [(prompt, reply.text) for prompt, own in zip(prompts, replies, strict=True) for reply in own]
+        texts = [self._text(model, *pair) for pair in asked]
         outputs, cut = model.outputs(texts, cut_start=self._cut_start)
-        self._count(int(cut.sum()), len(texts))
+        self._count([hash(pair) for pair in asked], cut)
         ends = np.cumsum([len(own) for own in replies])[:-1]
         return np.split(self._reward(model, outputs), ends)
 
@@ -185,9 +203,14 @@ class Classifier(Scorer):
         """Whether long texts lose their beginning: chats and templates of one text, the end of which is the reply."""
         return self._template not in ("reply", "pair") and "{next}" not in self._template
 
-    def _count(self, cut: int, read: int) -> None:
-        """Count what was cut, and log it each time that there are twice as many."""
-        before, self.cut, self.read = self.cut, self.cut + cut, self.read + read
+    def _count(self, texts: Sequence[int], cut: np.ndarray) -> None:
+        """Count what was read and cut, and log it each time that twice as many were cut."""
+        if len(self._read) > MOST_COUNTED:
+            self.forget_notes()
+        before = self.cut
+        for text, times in Counter(texts).items():
+            self._read[text] = max(times, self._read.get(text, 0))
+        self._cut.update(text for text, was_cut in zip(texts, cut, strict=True) if was_cut)
         if self.cut.bit_length() > before.bit_length():
             _LOG.warning("%s", self.notes[0])
 

@@ -129,6 +129,10 @@ class Transformed(Scorer):
         """That of the scorer."""
         return self._scorer.reading
 
+    def forget_notes(self) -> None:
+        """Forget those of the scorer."""
+        self._scorer.forget_notes()
+
     def check(self) -> None:
         """Check the scorer."""
         self._scorer.check()

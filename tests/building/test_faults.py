@@ -193,6 +193,45 @@ def test_a_prompt_without_a_reply_left_is_left_out(tmp_path: Path) -> None:
     assert "1 prompt is left out: 'p1'." in built.notes
 
 
+class _Noted(Odd):
+    """Tells how many replies it has read, the one that warms it up included until it is forgotten."""
+
+    read = 0
+
+    def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
+        self.read += len(replies)
+        return super().score(prompt, replies)
+
+    def forget_notes(self) -> None:
+        self.read = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (f"{self.read} replies were read.",)
+
+
+@pytest.mark.parametrize("limit", [None, 60.0])
+def test_what_scorers_have_to_say_stands_at_the_end(limit: float | None, tmp_path: Path) -> None:
+    """From their own process too, and without the reply that warms them up."""
+    built = make(tmp_path / "t.parquet", [_Noted(Fault.RAISES, [])], limit=limit)
+    assert built.replies == 24
+    assert "24 replies were read." in built.notes
+
+
+def test_a_build_that_loses_most_replies_ends_and_a_mended_scorer_is_asked_again(
+    whole: reward_table.RewardTable, tmp_path: Path
+) -> None:
+    out, bad = tmp_path / "t.parquet", []
+    while (lost := sum(text in bad for text in whole.replies)) <= len(whole.replies) / 2:
+        bad.append(min(set(whole.replies) - {*bad}, key=lambda text: (whole.replies.count(text), text)))
+    assert lost < len(whole.replies)
+    with pytest.raises(ScorerError, match=rf"{lost} of {len(whole.replies)} replies would be left out.*No table was"):
+        make(out, [Odd(Fault.RAISES, bad)])
+    assert not out.exists()
+    built = make(out, [Odd(Fault.RAISES, [])])
+    assert (built.sampled, built.replies, built.marked) == (0, len(whole.replies), ())
+
+
 def test_marks_are_kept_over_a_stop_and_not_tried_again(whole: reward_table.RewardTable, tmp_path: Path) -> None:
     bad, out = rare(whole), tmp_path / "t.parquet"
     calls: list[str] = []

@@ -139,11 +139,28 @@ def test_what_is_cut_is_counted_and_said(llama: str, models: ScoringModels, capl
     assert one.notes == ()
     long = reply("The cat sat on the mat. " * 40)
     first = one.score("Hi", [*REPLIES, long])
-    assert one.notes == (f"1 of 7 replies were longer than {llama} reads; wit was scored without the rest.",)
+    assert one.notes == (
+        f"1 of {len(REPLIES) + 1} replies were longer than {llama} reads; wit was scored without the rest.",
+    )
     assert caplog.messages == [*one.notes]
     # Of prompt and reply the end is kept, and no more than the model reads.
     assert one.score("Another prompt", [long])[0] == pytest.approx(first[-1], abs=1e-6)
     assert one._opened().longest == CONTEXT  # type: ignore[attr-defined]
+
+
+def test_a_reply_that_is_read_again_counts_once_and_equal_replies_each(llama: str, models: ScoringModels) -> None:
+    """A batch that fails is cut in halves, which are read again; the table holds as many replies as before."""
+    long = reply("The cat sat on the mat. " * 40)
+    one = scorer(models, model=llama, template="{prompt}{reply}")
+    batch = [long, long, *REPLIES]
+    for part in (batch, batch[:2], batch[:1], batch[1:2], batch[2:]):
+        one.score("Hi", part)
+    rest = f"replies were longer than {llama} reads; wit was scored without the rest."
+    assert one.notes == (f"2 of {len(batch)} {rest}",)
+    one.score("Ho", [long])
+    assert one.notes == (f"3 of {len(batch) + 1} {rest}",)
+    one.forget_notes()
+    assert one.notes == ()
 
 
 # Refused in words
