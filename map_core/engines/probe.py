@@ -1,18 +1,16 @@
 """Check a model that a person names, a folder, a name or NAME@URL, before any work begins.
 
-Constraint: it takes seconds at most: weights are neither hashed nor loaded, and a server is asked for one token, which
-only a model that is there can give.
+Constraint: it takes seconds at most: weights are neither hashed nor loaded, and a server is asked for a few tokens,
+which only a model that is there can give.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from map_core.core.types import SamplingSettings
-from map_core.engines.draw_request import DrawRequest
 from map_core.engines.remote_engine import RemoteEngine
 from map_core.errors import InputError
 from map_core.models import files
@@ -86,11 +84,14 @@ def _writer(model: str, folder: Path) -> str:
 
 
 def _on_server(address: Address, seconds: float) -> ProbedModel:
-    """Draw one token of the model from its server."""
+    """Draw a few tokens of the model from its server."""
     model = str(address)
     engine = RemoteEngine(model, retries=0, timeout=seconds, trusted=True)
-    settings = SamplingSettings(max_new_tokens=1)
-    tokens = [token for step in engine.sample(DrawRequest("Hello.", settings=settings)) for token in step]
-    has_log_probs = any(not math.isnan(token.log_prob) for token in tokens)
-    how = "tells how likely its words are" if has_log_probs else "does not tell how likely its words are"
-    return ProbedModel(model, f"The server answers with this model, and {how}.", has_log_probs)
+    probe = engine.probe(SamplingSettings())
+    how = "tells how likely its words are" if probe.log_probs else "does not tell how likely its words are"
+    cuts = (
+        f" It refuses to be told {', '.join(probe.unknown)}, so whether it leaves out unlikely words is not known."
+        if probe.unknown
+        else ""
+    )
+    return ProbedModel(model, f"The server answers with this model, and {how}.{cuts}", probe.log_probs)

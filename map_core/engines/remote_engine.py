@@ -156,16 +156,19 @@ class RemoteEngine(Engine):
         """Read one answer to its end; return whether log-probabilities came with it."""
         import openai
 
-        tells, opened = False, False
+        tells, opened, answered = False, False, False
         try:
             async with self._client() as client, await self._open(client, body, asyncio.Lock()) as chunks:
                 opened = True
                 async for chunk in chunks:
+                    answered |= bool(chunk.choices)
                     tells |= any(told_log_probs(choice) for choice in chunk.choices)
         except openai.OpenAIError as error:
             raise self._errors.in_words(error, opened, self._offered) from error
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise self._no_chat(error) from error
+        if not answered:
+            raise self._no_reply()
         return tells
 
     def _drawing(self, settings: SamplingSettings) -> dict[str, Any]:
@@ -250,10 +253,7 @@ class RemoteEngine(Engine):
             news.set()
             return
         if not any(candidate.drawn for candidate in candidates):
-            raise EngineError(
-                f"The server {self._address.url} answered without a reply; expected a stream of chat completions. "
-                "Check the address, which mostly ends in /v1."
-            )
+            raise self._no_reply()
         hint = "; it does not draw several in one request" if self._together and whole else ""
         raise (EngineError if hint else TryAgainError)(
             f"The server {self._address.url} ended its answer with {whole} of {len(candidates)} replies "
@@ -272,6 +272,13 @@ class RemoteEngine(Engine):
         return EngineError(
             f"The server {self._address.url} sent something that does not read as a chat completion "
             f"({type(error).__name__}: {self._errors.redacted(str(error))}). Is it OpenAI-compatible?"
+        )
+
+    def _no_reply(self) -> EngineError:
+        """Return the error for an answer with nothing in it."""
+        return EngineError(
+            f"The server {self._address.url} answered without a reply; expected a stream of chat completions. "
+            "Check the address, which mostly ends in /v1."
         )
 
     async def _open(self, client: Any, request: dict[str, Any], settling: asyncio.Lock) -> Any:

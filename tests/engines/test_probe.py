@@ -68,14 +68,14 @@ def test_names_that_are_none() -> None:
         probe_model("nobody/has-this-model")
 
 
-def test_a_server_is_asked_for_one_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_is_asked_for_a_few_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatServer(TELLING, key=SECRET) as server:
         with pytest.raises(EngineError, match="wants a key and there is none"):
             probe_model(server.model())
         monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
         found = probe_model(f"{server.model()}/")
         assert (found.model, found.log_probs) == (server.model(), True)
-        assert [(one["max_tokens"], one["model"]) for one in server.requests] == [(1, "tiny")]
+        assert [(one["max_tokens"], one["model"]) for one in server.requests] == [(8, "tiny")]
         assert SECRET not in f"{found}"
         server.answer = SILENT
         assert not probe_model(server.model()).log_probs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -171,6 +172,16 @@ def test_a_pooled_table_says_so(tmp_path, monkeypatch):
     app = opened()
     assert not app.exception
     assert answer(app)["form"].startswith("Pooled form")
+
+
+def test_a_table_of_unknown_sampling_says_so(tmp_path, monkeypatch):
+    table = make_table()
+    sampling = {"temperature": 0.8, "top_k": "unknown", "top_p": 1.0, "max_new_tokens": 64, "min_p": "unknown"}
+    reward_table.save(replace(table, metadata={**table.metadata, "sampling": sampling}), tmp_path / "gateway.parquet")
+    monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "gateway.parquet"))
+    app = opened()
+    assert not app.exception
+    assert "refuses to be told top_k, min_p, so it may leave out unlikely words" in said(app)
 
 
 def test_no_table_is_told_in_words(tmp_path, monkeypatch):
