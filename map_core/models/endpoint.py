@@ -197,7 +197,7 @@ def connection(address: Address, *, trusted: bool = False, judge: bool = False) 
     Args:
         address: of the model.
         trusted: the operator named this server for this call, as in a values file of their own.
-        judge: it rates replies; the key of the model's server is not for it unless it is on the same host.
+        judge: it rates or scores replies; the key of the model's server is not for it unless it is on the same host.
 
     Raises:
         InputError: the server is not listed, see :func:`may_call`, or :data:`KEYS_BY_HOST` cannot be read.

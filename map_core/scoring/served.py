@@ -17,7 +17,7 @@ import numpy as np
 
 from map_core.core.types import Reply
 from map_core.errors import EngineError, InputError
-from map_core.models.endpoint import KEY_VARIABLES, Connection, address_of, connection
+from map_core.models.endpoint import KEYS_BY_HOST, Connection, address_of, connection, key_advice
 from map_core.models.refused_fields import OptionalField, RefusedFields
 from map_core.models.server_reasons import server_reason
 from map_core.scoring.base import Card, Cost, Scorer, ScorerError
@@ -110,7 +110,7 @@ class Served(Scorer):
             version="1",
             partial=False,
             costs=Cost.NETWORK,
-            needs=(f"the server of {given['model']}", f"its key in {KEY_VARIABLES[0]}, if it wants one"),
+            needs=(f"the server of {given['model']}", f"its key in {KEYS_BY_HOST}, if it wants one"),
         )
 
     @property
@@ -202,7 +202,7 @@ class Served(Scorer):
             import openai
         except ImportError as error:
             raise EngineError("openai is not installed. Run: pip install -r requirements.txt") from error
-        called = connection(self._address, trusted=self._trusted)
+        called = connection(self._address, trusted=self._trusted, judge=True)
         seconds = float(self._given.get("seconds", 60.0))
         url = called.url.removesuffix(f"/{self._endpoint}").removesuffix("/v1")
         return self._models.shared(
@@ -257,10 +257,10 @@ class Served(Scorer):
             return outputs_in(self._endpoint, answer, len(texts), "token" in self._given)
         except openai.APIStatusError as error:
             refused = "the key is refused, " if error.status_code in (401, 403) else ""
-            reason = server_reason(error.body, server.connection)
+            reason, advice = server_reason(error.body, server.connection), key_advice(self._address) if refused else ""
             raise EngineError(
                 f"The server of {self.name!r} gives no scores: {refused}it answers {error.status_code}"
-                f"{f': {reason}' if reason else ''}. {_MEND}"
+                f"{f': {reason}' if reason else ''}. {f'{advice} ' if advice else ''}{_MEND}"
             ) from error
         except openai.APIError as error:
             raise EngineError(

@@ -262,7 +262,10 @@ def test_a_key_is_sent_and_stands_nowhere(monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(EngineError, match="the key is refused") as refused:
             served(server, **settings).score(PROMPT, REPLIES[:1])
         assert secret not in str(refused.value)
-        monkeypatch.setenv("VALUE_PALETTE_API_KEY", secret)
+        monkeypatch.setenv("VALUE_PALETTE_API_KEY", "that of the model")
+        with pytest.raises(EngineError, match=r"the key is refused.* VALUE_PALETTE_API_KEYS to"):
+            served(server, **settings).score(PROMPT, REPLIES[:1])
+        monkeypatch.setenv("VALUE_PALETTE_API_KEYS", f'{{"127.0.0.1": "{secret}"}}')
         scorer = served(server, **settings)
         assert scorer.score(PROMPT, REPLIES[:1]).tolist() == [1.0]
         assert secret not in str(scorer.entry()) + scorer.version
