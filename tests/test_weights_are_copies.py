@@ -51,6 +51,8 @@ from map_core.text.units import Units
 from map_core.text.verdict import verdict_text
 from tests.weighted_pairs import PAIRS, of_counts
 
+pytestmark = pytest.mark.slow
+
 Shown = Callable[[RewardTable, Oracle], Any]
 #: Reachable on all of the tables.
 ASKED = {"humor": "+0.1sd", "kindness": "+0.05sd"}

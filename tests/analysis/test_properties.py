@@ -29,6 +29,8 @@ from map_core.solver.rays import solve_rays
 from tests.feasibility.test_properties import EDGE, check, finite
 from tests.odd_tables import Odd, odd_tables
 
+pytestmark = pytest.mark.slow
+
 BUDGETS = st.sampled_from([0.0, 1e-9, 0.05, 1.0, np.inf])
 
 
