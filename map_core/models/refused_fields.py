@@ -110,15 +110,20 @@ class RefusedFields:
             return None
 
         form = self.accepted_form(body, required)
-        if (refusal := refusal_of(form)) is None:
-            self._taken.update(body)
-        else:
-            with self._lock:
-                attempts = self._attempts(body, form, refusal, required)
-                attempt = next(attempts)
-                while attempt is not None:
-                    attempt = attempts.send(refusal_of(attempt))
-        return taken[-1]
+        refusal = refusal_of(form)
+        try:
+            if refusal is None:
+                self._taken.update(body)
+            else:
+                with self._lock:
+                    attempts = self._attempts(body, form, refusal, required)
+                    attempt = next(attempts)
+                    while attempt is not None:
+                        attempt = attempts.send(refusal_of(attempt))
+            return taken[-1]
+        finally:
+            # An error that its own frames hold lives until the garbage is collected, and its connection with it.
+            refusal = None
 
     async def send_async(
         self,
@@ -154,15 +159,19 @@ class RefusedFields:
             return None
 
         form = self.accepted_form(body, required)
-        if (refusal := await refusal_of(form)) is None:
-            self._taken.update(body)
-        else:
-            async with lock:
-                attempts = self._attempts(body, form, refusal, required)
-                attempt = next(attempts)
-                while attempt is not None:
-                    attempt = attempts.send(await refusal_of(attempt))
-        return taken[-1]
+        refusal = await refusal_of(form)
+        try:
+            if refusal is None:
+                self._taken.update(body)
+            else:
+                async with lock:
+                    attempts = self._attempts(body, form, refusal, required)
+                    attempt = next(attempts)
+                    while attempt is not None:
+                        attempt = attempts.send(await refusal_of(attempt))
+            return taken[-1]
+        finally:
+            refusal = None  # as in send()
 
     def _attempts(
         self, body: Mapping[str, Any], form: Body, refusal: APIStatusError, required: Collection[str]
@@ -175,41 +184,46 @@ class RefusedFields:
             refusal: how.
             required: fields that nothing may stand in for.
         """
-        known = self.accepted_form(body, required)
-        if known != form:  # found out by another request meanwhile
-            answer = yield known
-            if answer is None:
-                self._taken.update(body)
-                yield None
-                return
-            refusal = answer
-        suspects: set[str] = set()
-        reason: APIStatusError | None = refusal
-        while reason is not None:
-            named, more = self._suspects(body, reason, required, suspects)
-            if not more:
-                raise refusal
-            suspects |= more
-            reason = yield self._form(body, self._replaced | {name: self._last(name) for name in suspects})
-            if reason is not None and (named or reason.status_code not in REFUSALS):
-                refusal = reason
-        replaced = self._replaced | {name: self._last(name) for name in suspects}
+        reason: APIStatusError | None = None
         last: APIStatusError | None = None
-        for name in (field for field in self._fields if field in suspects):
-            # A field that was suspected alone is the one; of several each may be innocent.
-            for number in range(self._replaced.get(name, 0) + (len(suspects) == 1), self._last(name)):
-                last = yield self._form(body, replaced | {name: number})
-                if last is None:
-                    replaced[name] = number
-                    break
-                if last.status_code not in REFUSALS:
-                    raise last
-        # Refused requests may have disturbed a server that has one random stream for all.
-        if last is not None and (last := (yield self._form(body, replaced))) is not None:
-            raise last
-        self._replaced = {name: number for name, number in replaced.items() if number}
-        self._taken.update(body)
-        yield None
+        try:
+            known = self.accepted_form(body, required)
+            if known != form:  # found out by another request meanwhile
+                reason = yield known
+                if reason is None:
+                    self._taken.update(body)
+                    yield None
+                    return
+                refusal = reason
+            suspects: set[str] = set()
+            reason = refusal
+            while reason is not None:
+                named, more = self._suspects(body, reason, required, suspects)
+                if not more:
+                    raise refusal
+                suspects |= more
+                reason = yield self._form(body, self._replaced | {name: self._last(name) for name in suspects})
+                if reason is not None and (named or reason.status_code not in REFUSALS):
+                    refusal = reason
+            replaced = self._replaced | {name: self._last(name) for name in suspects}
+            last = None
+            for name in (field for field in self._fields if field in suspects):
+                # A field that was suspected alone is the one; of several each may be innocent.
+                for number in range(self._replaced.get(name, 0) + (len(suspects) == 1), self._last(name)):
+                    last = yield self._form(body, replaced | {name: number})
+                    if last is None:
+                        replaced[name] = number
+                        break
+                    if last.status_code not in REFUSALS:
+                        raise last
+            # Refused requests may have disturbed a server that has one random stream for all.
+            if last is not None and (last := (yield self._form(body, replaced))) is not None:
+                raise last
+            self._replaced = {name: number for name, number in replaced.items() if number}
+            self._taken.update(body)
+            yield None
+        finally:
+            del refusal, reason, last  # as in send()
 
     def _suspects(
         self, body: Mapping[str, Any], refusal: APIStatusError, required: Collection[str], known: Collection[str]

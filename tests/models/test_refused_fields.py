@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import itertools
+import weakref
 from typing import Any
 
 import httpx2
@@ -160,3 +163,24 @@ def test_requests_side_by_side_find_it_out_once_and_close_what_they_do_not_use()
     alone = Refuser({"top_k", "seed"}, names=False)
     RefusedFields(FIELDS).send(BODY, alone)
     assert len(server.asked) == len(alone.asked) + 2 * 4  # each of the others is refused once and taken once
+
+
+def test_an_error_goes_as_soon_as_it_is_dealt_with() -> None:
+    """Without the garbage collector: with it goes the connection that it came by."""
+    gone: list[str] = []
+
+    def watched() -> openai.APIStatusError:
+        error = refusal("no", 422)
+        weakref.finalize(error, gone.append, "no")
+        return error
+
+    def fault(form: dict[str, Any]) -> None:
+        raise watched()
+
+    gc.disable()
+    try:
+        with contextlib.suppress(openai.APIStatusError):
+            RefusedFields(FIELDS).send(BODY, fault)
+        assert gone == ["no"] * 2
+    finally:
+        gc.enable()
